@@ -1,0 +1,271 @@
+//! What the functions say to one another: the data of every event.
+//!
+//! The shapes here are public: they travel through the broker, are kept in dead letters, and are
+//! read by whoever subscribes. A field is added, never renamed or removed, within a `v1` type.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Event types, as in the `type` attribute of a CloudEvent.
+pub mod kind {
+    pub const CHECK_REQUESTED: &str = "io.pongpong.check.requested.v1";
+    pub const CHECK_COMPLETED: &str = "io.pongpong.check.completed.v1";
+    pub const STATUS_CHANGED: &str = "io.pongpong.status.changed.v1";
+    pub const NOTIFICATION_REQUESTED: &str = "io.pongpong.notification.requested.v1";
+    pub const NOTIFICATION_DELIVERED: &str = "io.pongpong.notification.delivered.v1";
+    pub const USER_DELETED: &str = "io.pongpong.user.deleted.v1";
+    pub const ENDPOINT_DELETED: &str = "io.pongpong.endpoint.deleted.v1";
+}
+
+/// How to check: everything that the prober needs to know.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    pub url: String,
+    pub method: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    pub timeout_ms: u32,
+    /// Such as `200-299,301`.
+    pub expected_status: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assertions: Vec<Assertion>,
+    pub follow_redirects: bool,
+    pub verify_tls: bool,
+    /// How often a failed check is tried again before it counts as down.
+    pub retries: u8,
+}
+
+/// What must hold of a response, beside its status.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Assertion {
+    BodyContains { value: String },
+    BodyNotContains { value: String },
+    BodyMatches { regex: String },
+    /// Compares what an RFC 9535 JSONPath selects with a value.
+    JsonPath { path: String, comparison: Comparison, #[schema(value_type = Value)] value: serde_json::Value },
+    Header { name: String, comparison: Comparison, value: String },
+    TotalTime { below_ms: u32 },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Comparison {
+    Equals,
+    NotEquals,
+    Contains,
+    LessThan,
+    LessOrEqual,
+    GreaterThan,
+    GreaterOrEqual,
+}
+
+/// One scheduled slot of one endpoint: `check.requested` carries an array of these.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckRequest {
+    pub endpoint_id: i64,
+    pub user_id: i64,
+    /// The slot: with `endpoint_id` and the region it is the key of the result.
+    pub scheduled_at: DateTime<Utc>,
+    pub failure_threshold: u16,
+    pub success_threshold: u16,
+    pub target: Target,
+}
+
+/// What came of it: `check.completed` carries an array of these.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckResult {
+    pub endpoint_id: i64,
+    pub user_id: i64,
+    pub scheduled_at: DateTime<Utc>,
+    pub checked_at: DateTime<Utc>,
+    pub region: String,
+    pub failure_threshold: u16,
+    pub success_threshold: u16,
+    pub outcome: Outcome,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UpDown {
+    Up,
+    Down,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Outcome {
+    pub status: UpDown,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_code: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+    pub timings_ms: Timings,
+    /// The address that answered (of the last redirect).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub ip: Option<IpAddr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_expires_at: Option<DateTime<Utc>>,
+    /// Bytes of the body as they came over the wire.
+    pub response_bytes: u64,
+}
+
+/// Why a check failed, for programs (`code`) and for people (`message`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Failure {
+    pub code: FailureCode,
+    pub message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum FailureCode {
+    DnsFailure,
+    ConnectRefused,
+    ConnectTimeout,
+    ConnectFailed,
+    /// The certificate or the handshake is not acceptable.
+    TlsInvalid,
+    /// The answer did not come, or did not end, in time.
+    Timeout,
+    StatusMismatch,
+    AssertionFailed,
+    TooManyRedirects,
+    InvalidRedirect,
+    /// The address guard refused to connect.
+    BlockedAddress,
+    /// What came back is not HTTP, or broke off.
+    ProtocolError,
+    /// The request could not be built (should have been refused when it was saved).
+    InvalidRequest,
+}
+
+/// Whole milliseconds; a phase that was not reached, or not needed, is absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Timings {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_byte: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<u32>,
+    pub total: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Not checked yet, or not often enough to tell.
+    Pending,
+    Up,
+    Down,
+    Paused,
+}
+
+/// An endpoint went from one status to another: `status.changed` carries an array of these.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StatusChange {
+    pub endpoint_id: i64,
+    pub user_id: i64,
+    pub from: Status,
+    pub to: Status,
+    /// The slot whose result decided.
+    pub changed_at: DateTime<Utc>,
+    /// When the outage began: the first failed check of the row. Present when `from` or `to` is down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outage_started_at: Option<DateTime<Utc>>,
+    /// Why it went down; on recovery, why it had been down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Failure>,
+}
+
+/// `user.deleted`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UserDeleted {
+    pub user_id: i64,
+}
+
+/// `endpoint.deleted`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EndpointDeleted {
+    pub endpoint_id: i64,
+    pub user_id: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    Email,
+    Slack,
+    Webhook,
+}
+
+impl Channel {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Channel::Email => "email",
+            Channel::Slack => "slack",
+            Channel::Webhook => "webhook",
+        }
+    }
+}
+
+/// One message to one channel: `notification.requested`. The event's `channel` extension says which.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NotificationRequested {
+    pub delivery_id: i64,
+    /// Counts the times that a person asked for it again.
+    pub attempt: i64,
+    pub notification_id: i64,
+    pub channel: Channel,
+    /// The channel's `config`, sealed with `ENCRYPTION_KEY`: it passes the broker unread.
+    pub sealed_config: String,
+    pub alert: Alert,
+}
+
+/// What a person needs to know, whatever the channel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Alert {
+    pub endpoint_id: i64,
+    pub endpoint_name: String,
+    pub url: String,
+    /// `down`, `up`, or `test`.
+    pub what: AlertKind,
+    pub changed_at: DateTime<Utc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outage_started_at: Option<DateTime<Utc>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Failure>,
+    /// Where to look.
+    pub link: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AlertKind {
+    Down,
+    Up,
+    Test,
+}
+
+/// What became of it: `notification.delivered`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NotificationDelivered {
+    pub delivery_id: i64,
+    pub attempt: i64,
+    pub delivered: bool,
+    /// The channel's own error, when it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    pub at: DateTime<Utc>,
+}
