@@ -45,13 +45,30 @@ pub struct Target {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Assertion {
-    BodyContains { value: String },
-    BodyNotContains { value: String },
-    BodyMatches { regex: String },
+    BodyContains {
+        value: String,
+    },
+    BodyNotContains {
+        value: String,
+    },
+    BodyMatches {
+        regex: String,
+    },
     /// Compares what an RFC 9535 JSONPath selects with a value.
-    JsonPath { path: String, comparison: Comparison, #[schema(value_type = Value)] value: serde_json::Value },
-    Header { name: String, comparison: Comparison, value: String },
-    TotalTime { below_ms: u32 },
+    JsonPath {
+        path: String,
+        comparison: Comparison,
+        #[schema(value_type = Value)]
+        value: serde_json::Value,
+    },
+    Header {
+        name: String,
+        comparison: Comparison,
+        value: String,
+    },
+    TotalTime {
+        below_ms: u32,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

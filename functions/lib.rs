@@ -1,3 +1,33 @@
-//! pongpong's operations (the map comes here).
+//! The map of pongpong: every operation is one small function, in a file of its own.
+//!
+//! Folder = resource, file = verb: `users/login.rs` is what happens on login. Each resource owns its
+//! tables; what it needs of another it asks by that one's private API, or gets in an event.
+
 pub mod checks;
 pub mod contract;
+pub mod dead_letter;
+pub mod endpoints;
+pub mod notifications;
+pub mod reports;
+pub mod senders;
+pub mod users;
+
+use anyhow::Context as _;
+use runtime::{Db, Function};
+
+/// Every function, once. Routing, OpenAPI, Knative Services, Kong's routes and the one-machine
+/// engine derive from this table.
+pub static ALL: &[Function] = &[];
+
+pub fn find(name: &str) -> Option<&'static Function> {
+    ALL.iter().find(|function| function.name == name)
+}
+
+/// Brings the database's tables up to date; safe to run twice, and at once.
+pub async fn migrate(db: &Db) -> anyhow::Result<()> {
+    match db {
+        Db::Sqlite { write, .. } => sqlx::migrate!("migrations/sqlite").run(write).await,
+        Db::Postgres(pool) => sqlx::migrate!("migrations/postgres").run(pool).await,
+    }
+    .context("migrating the database")
+}

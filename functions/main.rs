@@ -1,1 +1,34 @@
-fn main() {}
+//! `function NAME...`: serves one function, or several. See [`functions::ALL`].
+
+use std::process::ExitCode;
+
+use runtime::{Context, Env, Function, log};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    runtime::install_crypto();
+    let env = Env::of_process();
+    let mut names: Vec<String> = std::env::args().skip(1).collect();
+    if names.is_empty() {
+        // Knative, then Lambda, say which one this process is to be.
+        names.extend(env.get("K_SERVICE").or_else(|| env.get("AWS_LAMBDA_FUNCTION_NAME")).map(str::to_owned));
+    }
+    log::init(&env, log::Format::Json)?;
+    let context = Context::of_process(env);
+    if names == ["migrate"] {
+        functions::migrate(context.db()?).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let found: Option<Vec<&'static Function>> = names.iter().map(|name| functions::find(name)).collect();
+    match found {
+        Some(functions) if !functions.is_empty() => {
+            runtime::serve::serve(&functions, context).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => {
+            eprintln!("usage: function NAME...  (or `function migrate`). NAME is one of:");
+            functions::ALL.iter().for_each(|f| eprintln!("  {}", f.name));
+            Ok(ExitCode::from(2))
+        }
+    }
+}

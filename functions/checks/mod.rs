@@ -1,1 +1,5 @@
+//! Probing endpoints: scheduled, and now.
+
 pub mod probe;
+
+pub const SERVICE: &str = "endpoint-check";

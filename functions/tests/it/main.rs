@@ -1,1 +1,11 @@
-fn main() {}
+//! One integration-test binary; its folders mirror the resources.
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
+mod world;
+
+mod checks;
+mod endpoints;
+mod notifications;
+mod reports;
+mod senders;
+mod users;

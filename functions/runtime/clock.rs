@@ -1,0 +1,80 @@
+//! The time, injected: tests hold a clock that moves when they say so.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use tokio::sync::watch;
+
+#[derive(Clone, Debug, Default)]
+pub enum Clock {
+    #[default]
+    System,
+    /// Moves only by [`Clock::advance`].
+    Manual(Arc<watch::Sender<DateTime<Utc>>>),
+}
+
+impl Clock {
+    pub fn manual(start: DateTime<Utc>) -> Self {
+        Self::Manual(Arc::new(watch::Sender::new(start)))
+    }
+
+    /// Now, to the microsecond: what both databases keep.
+    pub fn now(&self) -> DateTime<Utc> {
+        let now = match self {
+            Self::System => Utc::now(),
+            Self::Manual(time) => *time.borrow(),
+        };
+        now.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(now)
+    }
+
+    /// Waits until the clock shows `until`.
+    pub async fn sleep_until(&self, until: DateTime<Utc>) {
+        match self {
+            Self::System => {
+                if let Ok(left) = (until - Utc::now()).to_std() {
+                    tokio::time::sleep(left).await;
+                }
+            }
+            Self::Manual(time) => {
+                // The sender is held by `self`, so the channel cannot close meanwhile.
+                let _ = time.subscribe().wait_for(|now| *now >= until).await;
+            }
+        }
+    }
+
+    pub async fn sleep(&self, duration: Duration) {
+        let duration = TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);
+        let until = self.now().checked_add_signed(duration).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        self.sleep_until(until).await;
+    }
+
+    /// Moves a manual clock.
+    ///
+    /// # Panics
+    /// On the system's clock, which nobody moves.
+    pub fn advance(&self, by: Duration) {
+        let Self::Manual(time) = self else { panic!("the system's clock cannot be advanced") };
+        time.send_modify(|now| *now += by);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_sleeper_wakes_when_the_clock_is_advanced() {
+        let clock = Clock::manual(DateTime::UNIX_EPOCH);
+        let sleeper = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.sleep(Duration::from_secs(60)).await }
+        });
+        tokio::task::yield_now().await;
+        clock.advance(Duration::from_secs(59));
+        tokio::task::yield_now().await;
+        assert!(!sleeper.is_finished());
+        clock.advance(Duration::from_secs(1));
+        sleeper.await.expect("wakes");
+        assert_eq!(clock.now().timestamp(), 60);
+    }
+}

@@ -1,0 +1,93 @@
+//! What a function is given: each thing is built when it is first asked for, so that a function
+//! pays only for what it uses.
+
+use std::{
+    any::{Any, TypeId},
+    collections::HashMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+
+use crate::{Clock, Db, Env, Error, FromEnv, Result, outbound::Outbound, secret::Random};
+
+#[derive(Clone)]
+pub struct Context(Arc<Inner>);
+
+struct Inner {
+    env: Env,
+    clock: Clock,
+    random: Random,
+    outbound: Outbound,
+    db: OnceLock<Db>,
+    shared: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+}
+
+impl Context {
+    pub fn new(env: Env, clock: Clock, random: Random, outbound: Outbound) -> Self {
+        Self(Arc::new(Inner { env, clock, random, outbound, db: OnceLock::new(), shared: Mutex::default() }))
+    }
+
+    /// For a function that runs alone: the process's environment, the system's clock.
+    pub fn of_process(env: Env) -> Self {
+        let outbound = Outbound::http(&env);
+        Self::new(env, Clock::System, Random::System, outbound)
+    }
+
+    pub fn env(&self) -> &Env {
+        &self.0.env
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    pub fn random(&self) -> &Random {
+        &self.0.random
+    }
+
+    pub fn outbound(&self) -> &Outbound {
+        &self.0.outbound
+    }
+
+    /// The database; connects at the first query.
+    pub fn db(&self) -> Result<&Db> {
+        if let Some(db) = self.0.db.get() {
+            return Ok(db);
+        }
+        let db = Db::from_env(&self.0.env)?;
+        Ok(self.0.db.get_or_init(|| db))
+    }
+
+    /// The settings of one concern, read once.
+    pub fn config<T: FromEnv>(&self) -> Result<Arc<T>> {
+        self.shared(|context| Ok(T::from_env(&context.0.env)?))
+    }
+
+    /// One of a kind for this process, such as the prober or the mailer.
+    pub fn shared<T: Send + Sync + 'static>(&self, make: impl FnOnce(&Self) -> Result<T>) -> Result<Arc<T>> {
+        let lock = || self.0.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let kind = TypeId::of::<T>();
+        if let Some(found) = lock().get(&kind).cloned() {
+            return found
+                .downcast()
+                .map_err(|_| Error::internal(anyhow::anyhow!("another type under this id")));
+        }
+        // Made outside the lock: making one thing may ask for another.
+        let made = Arc::new(make(self)?);
+        let kept = lock().entry(kind).or_insert(made).clone();
+        kept.downcast().map_err(|_| Error::internal(anyhow::anyhow!("another type under this id")))
+    }
+}
+
+impl FromRequestParts<Context> for Clock {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(
+        _: &mut Parts,
+        context: &Context,
+    ) -> std::result::Result<Self, Self::Rejection> {
+        Ok(context.clock().clone())
+    }
+}

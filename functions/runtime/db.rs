@@ -1,0 +1,146 @@
+//! SQLite and PostgreSQL behind one SQL text with `$1` placeholders.
+//!
+//! SQLite has one writer: writes go through a pool of one connection, so that they queue here
+//! instead of failing as busy; reads have connections of their own and never wait for a writer.
+
+use std::{str::FromStr, time::Duration};
+
+use anyhow::Context as _;
+use sqlx::{
+    PgConnection, PgPool, SqliteConnection, SqlitePool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use crate::{Env, Result};
+
+#[derive(Clone, Debug)]
+pub enum Db {
+    Sqlite { read: SqlitePool, write: SqlitePool },
+    Postgres(PgPool),
+}
+
+/// The same thing of either database: match on it with [`crate::on!`].
+#[derive(Debug)]
+pub enum On<S, P> {
+    Sqlite(S),
+    Postgres(P),
+}
+
+/// Runs one expression on whichever database it is: `on!(db.read(), db => query.fetch_all(db).await)`.
+#[macro_export]
+macro_rules! on {
+    ($which:expr, $db:ident => $body:expr) => {
+        match $which {
+            $crate::db::On::Sqlite($db) => $body,
+            $crate::db::On::Postgres($db) => $body,
+        }
+    };
+}
+
+pub type Transaction =
+    On<sqlx::Transaction<'static, sqlx::Sqlite>, sqlx::Transaction<'static, sqlx::Postgres>>;
+
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Db {
+    /// `DATABASE_URL`: `sqlite:PATH` or `postgres://...`; `DATABASE_MAX_CONNECTIONS` (default 4) for
+    /// PostgreSQL: small, for many functions may wake together.
+    pub fn from_env(env: &Env) -> anyhow::Result<Self> {
+        Self::at(env.required("DATABASE_URL")?, env.parse_or("DATABASE_MAX_CONNECTIONS", 4)?)
+    }
+
+    /// Does not connect yet.
+    pub fn at(url: &str, max_connections: u32) -> anyhow::Result<Self> {
+        if url.starts_with("sqlite:") {
+            let options = SqliteConnectOptions::from_str(url)
+                .context("DATABASE_URL is not acceptable")?
+                .create_if_missing(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                // A killed process loses nothing; only a power cut can cost the last moments.
+                .synchronous(SqliteSynchronous::Normal)
+                .foreign_keys(true)
+                .busy_timeout(ACQUIRE_TIMEOUT)
+                .statement_cache_capacity(256);
+            let pool =
+                || SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(false);
+            Ok(Self::Sqlite {
+                read: pool().max_connections(4).connect_lazy_with(options.clone()),
+                write: pool().max_connections(1).connect_lazy_with(options),
+            })
+        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            // The error may hold the password: it is not passed on.
+            let options = PgConnectOptions::from_str(url)
+                .map_err(|_| anyhow::anyhow!("DATABASE_URL is not an acceptable PostgreSQL URL"))?
+                .application_name("pongpong");
+            let pool = PgPoolOptions::new()
+                .max_connections(max_connections)
+                .min_connections(0)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                .idle_timeout(Duration::from_secs(60));
+            Ok(Self::Postgres(pool.connect_lazy_with(options)))
+        } else {
+            anyhow::bail!("DATABASE_URL must start with sqlite: or postgres://")
+        }
+    }
+
+    pub fn read(&self) -> On<&SqlitePool, &PgPool> {
+        match self {
+            Self::Sqlite { read, .. } => On::Sqlite(read),
+            Self::Postgres(pool) => On::Postgres(pool),
+        }
+    }
+
+    pub fn write(&self) -> On<&SqlitePool, &PgPool> {
+        match self {
+            Self::Sqlite { write, .. } => On::Sqlite(write),
+            Self::Postgres(pool) => On::Postgres(pool),
+        }
+    }
+
+    /// A transaction for writing. Undone unless committed.
+    pub async fn begin(&self) -> Result<Transaction> {
+        Ok(match self {
+            // IMMEDIATE: another process may write too, and a lock that is upgraded later can fail.
+            Self::Sqlite { write, .. } => On::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Postgres(pool) => On::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// Where the two need different SQL.
+    pub fn pick<T>(&self, sqlite: T, postgres: T) -> T {
+        match self {
+            Self::Sqlite { .. } => sqlite,
+            Self::Postgres(_) => postgres,
+        }
+    }
+
+    pub async fn ping(&self) -> Result<()> {
+        on!(self.read(), db => sqlx::query("SELECT 1").execute(db).await.map(drop))?;
+        Ok(())
+    }
+
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite { read, write } => {
+                read.close().await;
+                write.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+impl Transaction {
+    pub fn connection(&mut self) -> On<&mut SqliteConnection, &mut PgConnection> {
+        match self {
+            On::Sqlite(transaction) => On::Sqlite(transaction),
+            On::Postgres(transaction) => On::Postgres(transaction),
+        }
+    }
+
+    pub async fn commit(self) -> Result<()> {
+        on!(self, transaction => transaction.commit().await)?;
+        Ok(())
+    }
+}

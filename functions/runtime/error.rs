@@ -1,0 +1,259 @@
+//! The one error of the HTTP contract: `{"message","code"}`, with `"fields"` for validation.
+//!
+//! Messages are kept in both languages until the request's `Accept-Language` is known
+//! ([`crate::serve`] renders them). A 5xx hides its cause from the caller and logs it.
+
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode, header};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A sentence for people, in English and Korean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    pub en: Cow<'static, str>,
+    pub ko: Cow<'static, str>,
+}
+
+pub fn text(en: impl Into<Cow<'static, str>>, ko: impl Into<Cow<'static, str>>) -> Text {
+    Text { en: en.into(), ko: ko.into() }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    English,
+    Korean,
+}
+
+impl Language {
+    /// The first of our two languages in `Accept-Language`.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|v| v.to_str().ok()).unwrap_or("");
+        accepted
+            .split(',')
+            .find_map(|range| {
+                let tag = range.split(';').next()?.trim().to_ascii_lowercase();
+                match tag.split('-').next()? {
+                    "ko" => Some(Self::Korean),
+                    "en" => Some(Self::English),
+                    _ => None,
+                }
+            })
+            .unwrap_or(Self::English)
+    }
+}
+
+impl Text {
+    pub fn say(&self, language: Language) -> &str {
+        match language {
+            Language::English => &self.en,
+            Language::Korean => &self.ko,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Error(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    status: StatusCode,
+    code: &'static str,
+    message: Text,
+    fields: Vec<(String, Text)>,
+    cause: Option<anyhow::Error>,
+}
+
+/// How an error looks from outside.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+pub struct ErrorBody<'a> {
+    #[schema(example = "Some fields are not acceptable.")]
+    message: &'a str,
+    /// SCREAMING_SNAKE and stable: for programs.
+    #[schema(example = "VALIDATION_FAILED")]
+    code: &'a str,
+    /// What is wrong with which field.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    fields: BTreeMap<&'a str, &'a str>,
+}
+
+impl Error {
+    pub fn new(status: StatusCode, code: &'static str, message: Text) -> Self {
+        Self(Arc::new(Inner { status, code, message, fields: Vec::new(), cause: None }))
+    }
+
+    pub fn bad_request(code: &'static str, message: Text) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    pub fn unauthorized() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "NOT_LOGGED_IN",
+            text("You are not logged in.", "로그인이 필요합니다."),
+        )
+    }
+
+    pub fn forbidden() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", text("You may not do this.", "권한이 없습니다."))
+    }
+
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", text("There is no such thing.", "찾을 수 없습니다."))
+    }
+
+    pub fn conflict(code: &'static str, message: Text) -> Self {
+        Self::new(StatusCode::CONFLICT, code, message)
+    }
+
+    /// One or more fields are not acceptable.
+    pub fn invalid(fields: Vec<(String, Text)>) -> Self {
+        Self(Arc::new(Inner {
+            status: StatusCode::BAD_REQUEST,
+            code: "VALIDATION_FAILED",
+            message: text("Some fields are not acceptable.", "입력값이 올바르지 않습니다."),
+            fields,
+            cause: None,
+        }))
+    }
+
+    pub fn field(name: impl Into<String>, what: Text) -> Self {
+        Self::invalid(vec![(name.into(), what)])
+    }
+
+    pub fn internal(cause: impl Into<anyhow::Error>) -> Self {
+        Self::caused(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "INTERNAL",
+            text("Something went wrong on our side.", "서버에 문제가 생겼습니다."),
+            cause,
+        )
+    }
+
+    /// Something that this needs does not answer now; it is worth trying again.
+    pub fn unavailable(cause: impl Into<anyhow::Error>) -> Self {
+        Self::caused(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "UNAVAILABLE",
+            text(
+                "This is not available right now. Please try again.",
+                "지금은 사용할 수 없습니다. 다시 시도해 주세요.",
+            ),
+            cause,
+        )
+    }
+
+    fn caused(
+        status: StatusCode,
+        code: &'static str,
+        message: Text,
+        cause: impl Into<anyhow::Error>,
+    ) -> Self {
+        Self(Arc::new(Inner { status, code, message, fields: Vec::new(), cause: Some(cause.into()) }))
+    }
+
+    pub fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    pub fn code(&self) -> &'static str {
+        self.0.code
+    }
+
+    pub fn message(&self) -> &Text {
+        &self.0.message
+    }
+
+    pub fn cause(&self) -> Option<&anyhow::Error> {
+        self.0.cause.as_ref()
+    }
+
+    pub fn render(&self, language: Language) -> Response {
+        let Inner { status, code, message, fields, .. } = &*self.0;
+        let body = ErrorBody {
+            message: message.say(language),
+            code,
+            fields: fields.iter().map(|(name, what)| (name.as_str(), what.say(language))).collect(),
+        };
+        (*status, axum::Json(body)).into_response()
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let mut response = self.render(Language::English);
+        // Kept beside the answer for the layer that knows the request: language and log.
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<anyhow::Error> for Error {
+    fn from(cause: anyhow::Error) -> Self {
+        Self::internal(cause)
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(cause: sqlx::Error) -> Self {
+        match cause {
+            sqlx::Error::RowNotFound => Self::not_found(),
+            sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) => Self::unavailable(cause),
+            cause => Self::internal(cause),
+        }
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.0.code, self.0.message.en)?;
+        for (name, what) in &self.0.fields {
+            write!(f, "; {name}: {}", what.en)?;
+        }
+        if let Some(cause) = &self.0.cause {
+            write!(f, ": {cause:#}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Collects what is wrong with an input, so that a person sees all of it at once.
+#[derive(Debug, Default)]
+pub struct Fields(Vec<(String, Text)>);
+
+impl Fields {
+    pub fn check(&mut self, ok: bool, name: &str, otherwise: impl FnOnce() -> Text) {
+        if !ok {
+            self.0.push((name.to_owned(), otherwise()));
+        }
+    }
+
+    pub fn add(&mut self, name: impl Into<String>, what: Text) {
+        self.0.push((name.into(), what));
+    }
+
+    pub fn finish(self) -> Result<()> {
+        if self.0.is_empty() { Ok(()) } else { Err(Error::invalid(self.0)) }
+    }
+}
+
+/// Turns the violation of a named constraint into a client's error.
+pub trait OnConstraint<T> {
+    fn on_unique(self, error: impl FnOnce() -> Error) -> Result<T>;
+}
+
+impl<T> OnConstraint<T> for std::result::Result<T, sqlx::Error> {
+    fn on_unique(self, error: impl FnOnce() -> Error) -> Result<T> {
+        self.map_err(|e| match &e {
+            sqlx::Error::Database(db) if db.is_unique_violation() => error(),
+            _ => e.into(),
+        })
+    }
+}

@@ -1,0 +1,200 @@
+//! CloudEvents 1.0 over HTTP, in and out; binary and structured mode are both understood.
+
+use axum::{
+    extract::{FromRequest, Request},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use cloudevents::{AttributesReader, Data, EventBuilder, EventBuilderV10, binding::http::to_event};
+use http::{HeaderMap, StatusCode, header};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{Error, Result, input, text, trace};
+
+/// An event that came in. What cannot be read is answered 400: the broker gives it up at once,
+/// for it will not get better by being sent again.
+#[derive(Clone, Debug)]
+pub struct Event<T> {
+    pub id: String,
+    pub source: String,
+    pub kind: String,
+    pub time: Option<DateTime<Utc>>,
+    pub region: Option<String>,
+    pub data: T,
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Event<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self> {
+        let headers = request.headers().clone();
+        let body = input::body(request, state).await?;
+        Self::read(&headers, &body)
+    }
+}
+
+impl<T: DeserializeOwned> Event<T> {
+    pub fn read(headers: &HeaderMap, body: &Bytes) -> Result<Self> {
+        // In binary mode the attributes alone go through the SDK: the data is read straight into
+        // its type, once, and a refusal can name the field.
+        let binary = headers.contains_key("ce-specversion");
+        let event = to_event(headers, if binary { Vec::new() } else { body.to_vec() })
+            .map_err(|e| not_an_event(&e.to_string()))?;
+        let data = match event.data() {
+            None if binary => input::parse(body)?,
+            Some(Data::Json(value)) => input::parse(value.to_string().as_bytes())?,
+            Some(Data::Binary(bytes)) => input::parse(bytes)?,
+            Some(Data::String(json)) => input::parse(json.as_bytes())?,
+            None => return Err(not_an_event("it has no data")),
+        };
+        Ok(Self {
+            id: event.id().to_owned(),
+            source: event.source().to_string(),
+            kind: event.ty().to_owned(),
+            time: event.time().copied(),
+            region: event.extension("region").map(ToString::to_string),
+            data,
+        })
+    }
+}
+
+fn not_an_event(why: &str) -> Error {
+    let en = format!("This is not a CloudEvent: {why}.");
+    Error::bad_request("NOT_A_CLOUDEVENT", text(en.clone(), en))
+}
+
+/// An event to send.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    event: EventBuilderV10,
+    data: Vec<u8>,
+}
+
+impl Outgoing {
+    /// `id` must be the same whenever the same cause is handled again: it is derived, never random.
+    pub fn new<T: Serialize + ?Sized>(
+        function: &str,
+        kind: &str,
+        id: impl Into<String>,
+        time: DateTime<Utc>,
+        data: &T,
+    ) -> Result<Self> {
+        let event = EventBuilderV10::new().id(id).source(format!("/pongpong/{function}")).ty(kind).time(time);
+        let data = serde_json::to_vec(data).map_err(Error::internal)?;
+        Ok(Self { event, data })
+    }
+
+    pub fn with_extension(mut self, name: &str, value: &str) -> Self {
+        self.event = self.event.extension(name, value.to_owned());
+        self
+    }
+
+    /// As a request in binary mode.
+    pub fn into_request(self) -> Result<http::Request<Bytes>> {
+        let mut event = self.event;
+        if let Some(trace) = trace::Trace::current() {
+            event = event.extension("traceparent", trace.traceparent());
+        }
+        let event =
+            event.data("application/json", Data::Binary(self.data)).build().map_err(Error::internal)?;
+        let request = http::Request::<Option<Vec<u8>>>::try_from(event).map_err(Error::internal)?;
+        let (mut parts, body) = request.into_parts();
+        parts.method = http::Method::POST;
+        trace::inject(&mut parts.headers);
+        Ok(http::Request::from_parts(parts, Bytes::from(body.unwrap_or_default())))
+    }
+}
+
+/// What an event function answers: a reply event, or nothing.
+#[derive(Debug, Default)]
+pub struct Reply(pub Option<Outgoing>);
+
+impl Reply {
+    pub const NONE: Self = Self(None);
+}
+
+impl From<Outgoing> for Reply {
+    fn from(event: Outgoing) -> Self {
+        Self(Some(event))
+    }
+}
+
+impl IntoResponse for Reply {
+    fn into_response(self) -> Response {
+        // An empty body: anything else that is no event counts as a failure to the broker.
+        let Some(event) = self.0 else { return StatusCode::ACCEPTED.into_response() };
+        match event.into_request() {
+            Ok(request) => {
+                let (mut parts, body) = request.into_parts();
+                parts.headers.remove(header::HOST);
+                (StatusCode::OK, parts.headers, body).into_response()
+            }
+            Err(error) => error.into_response(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(n, v)| (n.parse().expect("name"), HeaderValue::from_static(v))).collect()
+    }
+
+    #[test]
+    fn both_modes_are_read() {
+        let binary = headers(&[
+            ("ce-specversion", "1.0"),
+            ("ce-id", "a1"),
+            ("ce-source", "/pongpong/check-run"),
+            ("ce-type", "io.pongpong.check.completed.v1"),
+            ("ce-region", "seoul"),
+            ("content-type", "application/json"),
+        ]);
+        let event = Event::<Vec<u8>>::read(&binary, &Bytes::from_static(b"[1,2]")).expect("an event");
+        assert_eq!(
+            (event.id.as_str(), event.data, event.region.as_deref()),
+            ("a1", vec![1, 2], Some("seoul"))
+        );
+
+        let structured = headers(&[("content-type", "application/cloudevents+json; charset=utf-8")]);
+        let body = r#"{"specversion":"1.0","id":"a2","source":"/x","type":"t","data":[3]}"#;
+        let event =
+            Event::<Vec<u8>>::read(&structured, &Bytes::from_static(body.as_bytes())).expect("an event");
+        assert_eq!((event.id.as_str(), event.data), ("a2", vec![3]));
+    }
+
+    #[test]
+    fn poison_is_refused_with_400() {
+        let binary =
+            headers(&[("ce-specversion", "1.0"), ("ce-id", "1"), ("ce-source", "/x"), ("ce-type", "t")]);
+        for (headers, body) in [
+            (headers(&[]), "[1]"),
+            (headers(&[("ce-specversion", "0.1")]), "[1]"),
+            (headers(&[("ce-specversion", "1.0")]), "[1]"),
+            (headers(&[("content-type", "application/cloudevents+json")]), "{"),
+            (headers(&[("content-type", "application/cloudevents+json")]), "[]"),
+            (binary.clone(), ""),
+            (binary, "[\"a\"]"),
+        ] {
+            let error =
+                Event::<Vec<u8>>::read(&headers, &Bytes::from_static(body.as_bytes())).expect_err("refused");
+            assert_eq!(error.status(), StatusCode::BAD_REQUEST, "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_sent_can_be_read() {
+        let sent = Outgoing::new("check-run", "t", "r/1", DateTime::UNIX_EPOCH, &[1, 2]).expect("builds");
+        let request = sent.with_extension("region", "seoul").into_request().expect("a request");
+        let read = Event::<Vec<u8>>::read(request.headers(), request.body()).expect("an event");
+        assert_eq!(
+            (read.id.as_str(), read.source.as_str(), read.data),
+            ("r/1", "/pongpong/check-run", vec![1, 2])
+        );
+    }
+}

@@ -1,0 +1,131 @@
+//! A row of the function table.
+
+use axum::routing::MethodRouter;
+use utoipa::openapi::HttpMethod;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::Context;
+
+/// One function: what it is called, what it does, and what triggers it. Routes, OpenAPI, Knative
+/// Services and Kong's configuration derive from this.
+#[derive(Clone, Copy)]
+pub struct Function {
+    pub name: &'static str,
+    /// The service that the gateway shows it under, such as `user-service`.
+    pub service: &'static str,
+    /// One sentence for the map.
+    pub does: &'static str,
+    pub http: Option<fn() -> OpenApiRouter<Context>>,
+    /// How often one client may call it in a minute, at the gateway.
+    pub per_minute: Option<u32>,
+    pub subscriptions: &'static [Subscription],
+    /// When the schedule triggers it, in cron's five fields, UTC.
+    pub cron: Option<&'static str>,
+    /// Answers `POST /`: events, and the schedule.
+    pub trigger: Option<fn() -> MethodRouter<Context>>,
+    pub uses_database: bool,
+}
+
+/// Which events a function gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    pub kind: &'static str,
+    /// Only those with this `channel` extension.
+    pub channel: Option<&'static str>,
+}
+
+impl Subscription {
+    pub const fn to(kind: &'static str) -> Self {
+        Self { kind, channel: None }
+    }
+
+    pub const fn of_channel(kind: &'static str, channel: &'static str) -> Self {
+        Self { kind, channel: Some(channel) }
+    }
+}
+
+/// An operation of the HTTP API, read from a function's own routes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operation {
+    pub method: &'static str,
+    pub path: String,
+    /// Whether the gateway asks for a key.
+    pub needs_key: bool,
+}
+
+impl Function {
+    pub const fn new(name: &'static str, service: &'static str, does: &'static str) -> Self {
+        Self {
+            name,
+            service,
+            does,
+            http: None,
+            per_minute: None,
+            subscriptions: &[],
+            cron: None,
+            trigger: None,
+            uses_database: true,
+        }
+    }
+
+    pub const fn http(mut self, routes: fn() -> OpenApiRouter<Context>) -> Self {
+        self.http = Some(routes);
+        self
+    }
+
+    pub const fn per_minute(mut self, calls: u32) -> Self {
+        self.per_minute = Some(calls);
+        self
+    }
+
+    pub const fn on(
+        mut self,
+        subscriptions: &'static [Subscription],
+        handler: fn() -> MethodRouter<Context>,
+    ) -> Self {
+        self.subscriptions = subscriptions;
+        self.trigger = Some(handler);
+        self
+    }
+
+    pub const fn every(mut self, cron: &'static str, handler: fn() -> MethodRouter<Context>) -> Self {
+        self.cron = Some(cron);
+        self.trigger = Some(handler);
+        self
+    }
+
+    pub const fn without_database(mut self) -> Self {
+        self.uses_database = false;
+        self
+    }
+
+    /// The HTTP operations, as its routes declare them.
+    pub fn operations(&self) -> Vec<Operation> {
+        let Some(routes) = self.http else { return Vec::new() };
+        let mut found = Vec::new();
+        for (path, item) in routes().into_openapi().paths.paths {
+            let methods = [
+                (HttpMethod::Get, "GET", item.get),
+                (HttpMethod::Post, "POST", item.post),
+                (HttpMethod::Put, "PUT", item.put),
+                (HttpMethod::Patch, "PATCH", item.patch),
+                (HttpMethod::Delete, "DELETE", item.delete),
+            ];
+            for (_, method, operation) in methods {
+                if let Some(operation) = operation {
+                    let needs_key = operation.security.is_some_and(|s| !s.is_empty());
+                    found.push(Operation { method, path: path.clone(), needs_key });
+                }
+            }
+        }
+        found
+    }
+}
+
+/// `http!(handle)`: the routes of a function, from handlers that carry `#[utoipa::path]`.
+#[macro_export]
+macro_rules! http {
+    ($($handler:path),+) => {
+        || utoipa_axum::router::OpenApiRouter::new()$(.routes(utoipa_axum::routes!($handler)))+
+    };
+}

@@ -1,0 +1,193 @@
+//! Extractors for what strangers send: each refuses with a clear error that names the field.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Path, Request, rejection::BytesRejection},
+};
+use http::{StatusCode, header, request::Parts};
+use serde::de::DeserializeOwned;
+
+use crate::{Error, text};
+
+/// The JSON body of a request.
+#[derive(Debug)]
+pub struct Input<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Input<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        let is_json = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split(';').next())
+            .is_some_and(|mime| {
+                let mime = mime.trim().to_ascii_lowercase();
+                mime == "application/json" || (mime.starts_with("application/") && mime.ends_with("+json"))
+            });
+        if !is_json {
+            return Err(Error::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "UNSUPPORTED_MEDIA_TYPE",
+                text(
+                    "The body must be JSON, with Content-Type: application/json.",
+                    "본문은 JSON이어야 합니다 (Content-Type: application/json).",
+                ),
+            ));
+        }
+        let body = body(request, state).await?;
+        // serde would take an array as the fields in their order.
+        if body.trim_ascii_start().first() != Some(&b'{')
+            && serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok()
+        {
+            return Err(Error::field("body", text("must be a JSON object", "JSON 객체여야 합니다")));
+        }
+        parse(&body).map(Self)
+    }
+}
+
+/// The bytes of a body, within the route's limit.
+pub(crate) async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Error> {
+    Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
+        BytesRejection::FailedToBufferBody(e) if e.status() == StatusCode::PAYLOAD_TOO_LARGE => Error::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "TOO_LARGE",
+            text("The body is too large.", "본문이 너무 큽니다."),
+        ),
+        _ => Error::bad_request("BODY_BROKE_OFF", text("The body broke off.", "본문이 중간에 끊겼습니다.")),
+    })
+}
+
+/// Reads JSON; the error names the field. Text with NUL is refused: PostgreSQL does not store it.
+pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
+    if holds_nul(json) {
+        return Err(malformed("Text must not hold NUL characters".into()));
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(|e| {
+        let path = e.path().to_string();
+        let cause = e.into_inner();
+        if !cause.is_data() {
+            return malformed(format!("The body is not valid JSON: {cause}"));
+        }
+        let what = cause.to_string();
+        let name = field_of(&path, &what);
+        // serde's " at line 1 column 2" says less than the field's name.
+        let what = what.split(" at line ").next().unwrap_or(&what).to_owned();
+        Error::field(name, text(what.clone(), format!("올바르지 않습니다: {what}")))
+    })?;
+    deserializer.end().map_err(|e| malformed(format!("The body is not valid JSON: {e}")))?;
+    Ok(parsed)
+}
+
+/// serde names a missing or unknown field in its message, not in the path.
+fn field_of(path: &str, what: &str) -> String {
+    let named = ["missing field `", "unknown field `"]
+        .iter()
+        .find_map(|start| what.strip_prefix(start)?.split('`').next());
+    match (path, named) {
+        ("." | "?", Some(name)) => name.to_owned(),
+        ("." | "?", None) => "body".to_owned(),
+        (path, Some(name)) if !path.ends_with(name) => format!("{path}.{name}"),
+        (path, _) => path.to_owned(),
+    }
+}
+
+fn malformed(what: String) -> Error {
+    Error::bad_request("MALFORMED_JSON", text(what.clone(), format!("JSON이 올바르지 않습니다: {what}")))
+}
+
+/// Whether a JSON text holds the escape of NUL (`\u0000` behind an odd backslash).
+fn holds_nul(json: &[u8]) -> bool {
+    json.windows(6).enumerate().any(|(at, window)| {
+        window == b"\\u0000" && json[..at].iter().rev().take_while(|b| **b == b'\\').count() % 2 == 0
+    })
+}
+
+/// The query of a request.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        let query = parts.uri.query().unwrap_or("");
+        if query.contains("%00") {
+            return Err(Error::bad_request(
+                "MALFORMED_QUERY",
+                text("The query must not hold NUL characters.", "쿼리에 NUL 문자를 쓸 수 없습니다."),
+            ));
+        }
+        let deserializer = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(query.as_bytes()));
+        serde_path_to_error::deserialize(deserializer).map(Self).map_err(|e| {
+            let path = e.path().to_string();
+            let what = e.into_inner().to_string();
+            Error::field(field_of(&path, &what), text(what.clone(), format!("올바르지 않습니다: {what}")))
+        })
+    }
+}
+
+/// The `{id}` of a path.
+#[derive(Clone, Copy, Debug)]
+pub struct Id(pub i64);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let not_an_id = || Error::field("id", text("must be a positive integer", "양의 정수여야 합니다"));
+        let Path(id) = Path::<i64>::from_request_parts(parts, state).await.map_err(|_| not_an_id())?;
+        if id < 1 { Err(not_an_id()) } else { Ok(Self(id)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only parsed")]
+    struct Sample {
+        url: String,
+        #[serde(default)]
+        inner: Vec<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only parsed")]
+    struct Inner {
+        at: u8,
+    }
+
+    fn refused(json: &str) -> String {
+        parse::<Sample>(json.as_bytes()).expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn a_refusal_names_the_field() {
+        assert!(refused(r#"{}"#).contains("; url: missing field"), "{}", refused("{}"));
+        assert!(refused(r#"{"url":1}"#).contains("; url: invalid type"));
+        assert!(
+            refused(r#"{"url":"","x":1}"#).contains("; x: unknown field"),
+            "{}",
+            refused(r#"{"url":"","x":1}"#)
+        );
+        assert!(refused(r#"{"url":"","inner":[{"at":1},{"at":-1}]}"#).contains("; inner[1].at: "));
+        let unknown = refused(r#"{"url":"","inner":[{"at":1,"to":2}]}"#);
+        assert!(unknown.contains("; inner[0].to: unknown field"), "{unknown}");
+        assert!(refused("{\"url\":\"a\",").starts_with("MALFORMED_JSON"));
+        assert!(refused(r#"{"url":""}x"#).starts_with("MALFORMED_JSON"));
+    }
+
+    #[test]
+    fn nul_is_refused_but_its_spelling_is_not() {
+        assert!(refused(r#"{"url":"a\u0000b"}"#).starts_with("MALFORMED_JSON"));
+        parse::<Sample>(br#"{"url":"a\\u0000b"}"#).expect("a backslash and letters");
+    }
+}

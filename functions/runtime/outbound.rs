@@ -1,0 +1,202 @@
+//! Calls to other functions, and events to the broker: with a timeout, a bounded retry, and a
+//! circuit breaker for each function that is called.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context as _, anyhow, bail};
+use backon::{ExponentialBuilder, Retryable};
+use bytes::Bytes;
+use failsafe::{backoff, failure_policy, futures::CircuitBreaker as _};
+use futures::future::BoxFuture;
+use http::{Method, Request, Response, StatusCode, header};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{Env, Error, Outgoing, Result, trace};
+
+/// Where a request goes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum To {
+    Function(&'static str),
+    /// The broker.
+    Sink,
+}
+
+/// Carries one request: over the network on a cluster, within the process on one machine.
+pub type Carry =
+    Arc<dyn Fn(To, Request<Bytes>) -> BoxFuture<'static, anyhow::Result<Response<Bytes>>> + Send + Sync>;
+
+type Breaker = failsafe::StateMachine<failure_policy::ConsecutiveFailures<backoff::EqualJittered>, ()>;
+
+#[derive(Clone)]
+pub struct Outbound {
+    carry: Carry,
+    breakers: Arc<Mutex<HashMap<To, Breaker>>>,
+}
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+const FAILURES_TO_OPEN: u32 = 10;
+
+impl Outbound {
+    pub fn new(carry: Carry) -> Self {
+        Self { carry, breakers: Arc::default() }
+    }
+
+    /// By HTTP: functions at `FUNCTION_URL` (`{name}` stands for the function's name), the broker
+    /// at `K_SINK`, which Knative sets.
+    pub fn http(env: &Env) -> Self {
+        let function_url = env.get("FUNCTION_URL").unwrap_or("http://{name}").to_owned();
+        let sink = env.get("K_SINK").map(str::to_owned);
+        let client = Arc::new(OnceLock::<reqwest::Client>::new());
+        Self::new(Arc::new(move |to, request| {
+            let base = match to {
+                To::Function(name) => Ok(function_url.replace("{name}", name)),
+                To::Sink => sink.clone().context("K_SINK is not set: there is no broker to send to"),
+            };
+            let client = Arc::clone(&client);
+            Box::pin(async move { over_http(&client, &base?, request).await })
+        }))
+    }
+
+    /// Calls another function's private API.
+    pub async fn call<B: Serialize + ?Sized, T: DeserializeOwned>(
+        &self,
+        function: &'static str,
+        method: Method,
+        path: &str,
+        body: Option<&B>,
+    ) -> Result<T> {
+        let body = body.map(serde_json::to_vec).transpose().map_err(Error::internal)?;
+        // What may have had its effect is not repeated; a refused connection had none, and is
+        // covered by the broker's or the person's own retry.
+        let times = if method == Method::GET { 3 } else { 1 };
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Bytes::from(body.unwrap_or_default()))
+            .map_err(Error::internal)?;
+        let response = self.send(To::Function(function), request, times).await?;
+        match response.status() {
+            status if status.is_success() => {
+                let parsed = serde_json::from_slice(response.body());
+                parsed.with_context(|| format!("what {function} answered")).map_err(Error::internal)
+            }
+            StatusCode::NOT_FOUND => Err(Error::not_found()),
+            status => Err(Error::internal(anyhow!("{function} answered {status} to {path}"))),
+        }
+    }
+
+    pub async fn get<T: DeserializeOwned>(&self, function: &'static str, path: &str) -> Result<T> {
+        self.call::<(), T>(function, Method::GET, path, None).await
+    }
+
+    /// Hands an event to the broker; returns when the broker has it.
+    pub async fn publish(&self, event: Outgoing) -> Result<()> {
+        // Events may be repeated: ids are derived, and every subscriber is idempotent.
+        let response = self.send(To::Sink, event.into_request()?, 3).await?;
+        if response.status().is_success() {
+            Ok(())
+        } else {
+            Err(Error::unavailable(anyhow!("the broker answered {}", response.status())))
+        }
+    }
+
+    async fn send(&self, to: To, mut request: Request<Bytes>, times: usize) -> Result<Response<Bytes>> {
+        trace::inject(request.headers_mut());
+        let breaker = self.breaker(&to);
+        let attempt = || {
+            let (carry, to, request) = (Arc::clone(&self.carry), to.clone(), request.clone());
+            breaker.call(async move {
+                let response = tokio::time::timeout(TIMEOUT, carry(to, request))
+                    .await
+                    .context("no answer in time")??;
+                if response.status().is_server_error() {
+                    bail!("answered {}", response.status());
+                }
+                Ok(response)
+            })
+        };
+        let backoff = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(50))
+            .with_jitter()
+            .with_max_times(times - 1);
+        let sent = attempt.retry(backoff).when(|e| matches!(e, failsafe::Error::Inner(_))).await;
+        sent.map_err(|e| match e {
+            failsafe::Error::Inner(cause) => Error::unavailable(cause.context(format!("calling {to:?}"))),
+            failsafe::Error::Rejected => {
+                Error::unavailable(anyhow!("{to:?} failed too often: the circuit is open"))
+            }
+        })
+    }
+
+    fn breaker(&self, to: &To) -> Breaker {
+        let mut breakers = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = || {
+            let pause = backoff::equal_jittered(Duration::from_secs(1), Duration::from_secs(10));
+            let policy = failure_policy::consecutive_failures(FAILURES_TO_OPEN, pause);
+            failsafe::Config::new().failure_policy(policy).build()
+        };
+        breakers.entry(to.clone()).or_insert_with(make).clone()
+    }
+}
+
+async fn over_http(
+    client: &OnceLock<reqwest::Client>,
+    base: &str,
+    request: Request<Bytes>,
+) -> anyhow::Result<Response<Bytes>> {
+    // Built at the first call: most functions never make one.
+    let client = client.get_or_init(reqwest::Client::new);
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path_and_query().map_or("/", |p| p.as_str());
+    let url = format!("{}{path}", base.trim_end_matches('/'));
+    let sent = client.request(parts.method, url).headers(parts.headers).body(body).send().await?;
+    let mut response = Response::builder().status(sent.status());
+    if let Some(headers) = response.headers_mut() {
+        *headers = sent.headers().clone();
+    }
+    Ok(response.body(sent.bytes().await?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    fn answering(status: u16) -> (Outbound, Arc<AtomicUsize>) {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&calls);
+        let outbound = Outbound::new(Arc::new(move |_, _| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            Box::pin(async move { Ok(Response::builder().status(status).body(Bytes::from_static(b"7"))?) })
+        }));
+        (outbound, calls)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_get_is_retried_and_a_post_is_not() {
+        let (outbound, calls) = answering(503);
+        outbound.get::<u8>("user-private-get", "/private/v1/users/1").await.expect_err("down");
+        assert_eq!(calls.swap(0, Ordering::SeqCst), 3);
+        let post = outbound.call::<u8, u8>("endpoint-private-claim", Method::POST, "/x", Some(&1)).await;
+        assert_eq!(post.expect_err("down").status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_circuit_opens_for_the_one_that_fails() {
+        let (outbound, calls) = answering(500);
+        for _ in 0..20 {
+            let _ = outbound.get::<u8>("report-get", "/").await;
+        }
+        // 60 attempts, were it not for the breaker (which may let one through to probe).
+        assert!(calls.load(Ordering::SeqCst) < 2 * FAILURES_TO_OPEN as usize);
+        let (fine, _) = answering(200);
+        assert_eq!(fine.get::<u8>("report-get", "/").await.expect("answers"), 7);
+    }
+}

@@ -1,0 +1,81 @@
+//! Paging of lists: `?page=1&per_page=20`.
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{Error, Fields, Query, text};
+
+const MOST_PER_PAGE: i64 = 100;
+/// Deep pages cost the database the rows before them.
+const LAST_PAGE: i64 = 100_000;
+
+/// Which page of a list is asked for.
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Paging {
+    /// From 1.
+    #[serde(default = "first")]
+    #[param(minimum = 1, maximum = 100_000, default = 1, required = false)]
+    pub page: i64,
+    #[serde(default = "twenty")]
+    #[param(minimum = 1, maximum = 100, default = 20, required = false)]
+    pub per_page: i64,
+}
+
+fn first() -> i64 {
+    1
+}
+
+fn twenty() -> i64 {
+    20
+}
+
+impl Paging {
+    pub fn offset(self) -> i64 {
+        (self.page - 1) * self.per_page
+    }
+
+    pub fn list<T>(self, items: Vec<T>, total_count: i64) -> axum::Json<List<T>> {
+        let page = Page { current_page: self.page, total_count, per_page: self.per_page };
+        axum::Json(List { items, page })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Paging {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let Query(paging) = Query::<Self>::from_request_parts(parts, state).await?;
+        let mut fields = Fields::default();
+        fields.check((1..=LAST_PAGE).contains(&paging.page), "page", || {
+            text(format!("must be from 1 to {LAST_PAGE}"), format!("1 이상 {LAST_PAGE} 이하여야 합니다"))
+        });
+        fields.check((1..=MOST_PER_PAGE).contains(&paging.per_page), "per_page", || {
+            text(
+                format!("must be from 1 to {MOST_PER_PAGE}"),
+                format!("1 이상 {MOST_PER_PAGE} 이하여야 합니다"),
+            )
+        });
+        fields.finish()?;
+        Ok(paging)
+    }
+}
+
+/// One page of a list.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct List<T> {
+    pub items: Vec<T>,
+    pub page: Page,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Page {
+    #[schema(example = 1)]
+    pub current_page: i64,
+    #[schema(example = 1)]
+    pub total_count: i64,
+    #[schema(example = 20)]
+    pub per_page: i64,
+}

@@ -1,0 +1,197 @@
+//! A router for a function, and a server for one or several of them.
+
+use std::{collections::HashMap, net::SocketAddr, time::Duration};
+
+use anyhow::Context as _;
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{HeaderMap, StatusCode, header};
+use tower::ServiceExt;
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument;
+
+use crate::{
+    Context, Env, Error, FromEnv, Function, error::Language, lambda, log::VERSION, text, trace::Trace,
+};
+
+/// What a person may send; check bodies (64 KiB) fit with room.
+const BODY_LIMIT: usize = 256 * 1024;
+/// What an event may hold: a batch.
+const EVENT_LIMIT: usize = 16 * 1024 * 1024;
+
+/// Everything that one function answers.
+pub fn router(function: &'static Function, context: &Context) -> Router {
+    let mut router = operations(function, context);
+    if let Some(trigger) = function.trigger {
+        let triggered = Router::new().route("/", trigger().layer(DefaultBodyLimit::max(EVENT_LIMIT)));
+        router = router.merge(told(function, context, triggered));
+    }
+    finished(router, context, function.uses_database)
+}
+
+fn operations(function: &'static Function, context: &Context) -> Router {
+    let routes = function.http.map_or_else(Router::new, |routes| Router::from(routes()));
+    told(function, context, routes.layer(DefaultBodyLimit::max(BODY_LIMIT)))
+}
+
+fn told(function: &'static Function, context: &Context, routes: Router<Context>) -> Router {
+    // A panic is answered inside of what tells: it is logged as every 5xx is.
+    let panicked = |cause: Box<dyn std::any::Any + Send>| {
+        let said = cause.downcast_ref::<&str>().map(|s| (*s).to_owned());
+        let said = said.or_else(|| cause.downcast_ref::<String>().cloned()).unwrap_or_default();
+        Error::internal(anyhow::anyhow!("panicked: {said}")).into_response()
+    };
+    routes
+        .method_not_allowed_fallback(async || {
+            Error::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "METHOD_NOT_ALLOWED",
+                text("This path does not have that method.", "이 경로에서 지원하지 않는 메서드입니다."),
+            )
+        })
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state((function.name, context.clone()), tell))
+        .with_state(context.clone())
+}
+
+fn finished(router: Router, context: &Context, uses_database: bool) -> Router {
+    let ready = Router::new()
+        .route("/health", get(async || "ok"))
+        .route("/ready", get(move |State(context): State<Context>| ready(context, uses_database)))
+        .with_state(context.clone());
+    router.merge(ready).fallback(async |headers: HeaderMap| Error::not_found().render(Language::of(&headers)))
+}
+
+async fn ready(context: Context, uses_database: bool) -> Response {
+    if !uses_database {
+        return "ok".into_response();
+    }
+    let answer = tokio::time::timeout(Duration::from_secs(2), async { context.db()?.ping().await }).await;
+    match answer {
+        Ok(Ok(())) => "ok".into_response(),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "not ready");
+            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer").into_response()
+        }
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer in time").into_response(),
+    }
+}
+
+/// Around every request: the trace, the caller's language, and the log line.
+async fn tell(
+    State((function, context)): State<(&'static str, Context)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let trace = Trace::of(request.headers(), context.random());
+    let language = Language::of(request.headers());
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let span = tracing::info_span!("request", function, version = VERSION, trace_id = %trace.trace_id);
+    let started = std::time::Instant::now();
+    trace
+        .scope(
+            async {
+                let response = next.run(request).await;
+                let status = response.status().as_u16();
+                let duration_ms = started.elapsed().as_millis() as u64;
+                let error = response.extensions().get::<Error>();
+                match error {
+                    Some(error) if status >= 500 => {
+                        tracing::error!(%method, path, status, duration_ms, %error, "failed");
+                    }
+                    _ if path == "/" => tracing::debug!(status, duration_ms, "handled"),
+                    _ => tracing::info!(%method, path, status, duration_ms, "answered"),
+                }
+                match error {
+                    Some(error) if language != Language::English => error.render(language),
+                    _ => response,
+                }
+            }
+            .instrument(span),
+        )
+        .await
+}
+
+struct ServeConfig {
+    port: u16,
+    grace: Duration,
+}
+
+impl FromEnv for ServeConfig {
+    /// `PORT` (default 8080), `SHUTDOWN_GRACE_SECONDS` (default 25: Kubernetes kills after 30).
+    fn from_env(env: &Env) -> anyhow::Result<Self> {
+        Ok(Self {
+            port: env.parse_or("PORT", 8080)?,
+            grace: Duration::from_secs(env.parse_or("SHUTDOWN_GRACE_SECONDS", 25)?),
+        })
+    }
+}
+
+/// Serves functions until SIGTERM: on `PORT`, or on Lambda where that is what runs this process.
+pub async fn serve(functions: &[&'static Function], context: Context) -> anyhow::Result<()> {
+    let app = match functions {
+        [one] => router(one, &context),
+        several => side_by_side(several, &context),
+    };
+    if context.env().get("AWS_LAMBDA_RUNTIME_API").is_some() {
+        return lambda::serve(app).await;
+    }
+    let config = ServeConfig::from_env(context.env())?;
+    let address = SocketAddr::from(([0, 0, 0, 0], config.port));
+    let listener =
+        tokio::net::TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
+    let names: Vec<_> = functions.iter().map(|f| f.name).collect();
+    tracing::info!(functions = names.join(","), version = VERSION, %address, "serving");
+    let (stop, stopping) = tokio::sync::oneshot::channel();
+    let served = axum::serve(listener, app).with_graceful_shutdown(async move {
+        terminated().await;
+        tracing::info!("stopping: no new connections, finishing what runs");
+        let _ = stop.send(());
+    });
+    tokio::select! {
+        served = served => served?,
+        () = async { let _ = stopping.await; tokio::time::sleep(config.grace).await } => {
+            tracing::warn!("what still ran did not finish in time");
+        }
+    }
+    Ok(())
+}
+
+/// Returns at SIGTERM or Ctrl-C.
+pub async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        }
+        Err(error) => {
+            tracing::error!(%error, "cannot listen for SIGTERM");
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}
+
+/// Several functions on one port. HTTP operations have paths of their own; `POST /` goes to the
+/// function that the first label of the host names, as it does on a cluster.
+fn side_by_side(functions: &[&'static Function], context: &Context) -> Router {
+    let triggered: HashMap<_, _> =
+        functions.iter().filter(|f| f.trigger.is_some()).map(|f| (f.name, router(f, context))).collect();
+    let by_host = async move |request: Request| {
+        let host = request.headers().get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or("");
+        match triggered.get(host.split(['.', ':']).next().unwrap_or("")).cloned() {
+            Some(function) => function.oneshot(request).await.unwrap_or_else(|never| match never {}),
+            None => Error::not_found().into_response(),
+        }
+    };
+    let merged = functions.iter().fold(Router::new(), |all, f| all.merge(operations(f, context)));
+    let uses_database = functions.iter().any(|f| f.uses_database);
+    finished(merged.route("/", axum::routing::post(by_host)), context, uses_database)
+}

@@ -1,0 +1,278 @@
+//! A world to test functions in: a real database, a clock that is advanced by hand, and a broker
+//! that delivers when told.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
+use axum::body::Body;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use runtime::{
+    Clock, Context, Env, Outgoing,
+    outbound::{Outbound, To},
+    secret::Random,
+};
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::Connection;
+use tower::ServiceExt;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Database {
+    Sqlite,
+    Postgres,
+}
+
+/// Makes two tests of one: on SQLite and on PostgreSQL.
+macro_rules! on_both {
+    ($(async fn $name:ident($world:ident: World) $body:block)+) => {$(
+        mod $name {
+            use super::*;
+
+            async fn story($world: World) $body
+
+            #[tokio::test]
+            async fn on_sqlite() {
+                story(World::new(Database::Sqlite).await).await;
+            }
+
+            #[tokio::test]
+            async fn on_postgres() {
+                story(World::new(Database::Postgres).await).await;
+            }
+        }
+    )+};
+}
+pub(crate) use on_both;
+
+pub const GATEWAY_TOKEN: &str = "the gateway's token";
+
+pub struct World {
+    pub context: Context,
+    /// Events that functions published or replied, not delivered yet.
+    pub events: Arc<Mutex<VecDeque<Sent>>>,
+    _data: tempfile::TempDir,
+}
+
+/// An event on its way.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Sent {
+    pub fn kind(&self) -> &str {
+        self.headers.get("ce-type").and_then(|v| v.to_str().ok()).unwrap_or_default()
+    }
+
+    pub fn data<T: serde::de::DeserializeOwned>(&self) -> T {
+        serde_json::from_slice(&self.body).expect("the data of the event")
+    }
+}
+
+/// What a function answered.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON, after checking the status.
+    #[track_caller]
+    pub fn json(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
+        if self.body.is_empty() { Value::Null } else { serde_json::from_slice(&self.body).expect("JSON") }
+    }
+
+    /// The code of an error, after checking the status.
+    #[track_caller]
+    pub fn code(&self, status: u16) -> String {
+        self.json(status)["code"].as_str().expect("a code").to_owned()
+    }
+
+    /// The reply event, if there is one.
+    pub fn reply(&self) -> Option<Sent> {
+        let is_event = self.headers.contains_key("ce-specversion");
+        is_event.then(|| Sent { headers: self.headers.clone(), body: self.body.clone() })
+    }
+}
+
+impl World {
+    pub async fn new(database: Database) -> Self {
+        Self::with(database, []).await
+    }
+
+    /// With more settings.
+    pub async fn with<const N: usize>(database: Database, settings: [(&str, &str); N]) -> Self {
+        runtime::install_crypto();
+        let data = tempfile::tempdir().expect("a directory");
+        let url = match database {
+            Database::Sqlite => format!("sqlite:{}/pongpong.db", data.path().display()),
+            Database::Postgres => new_postgres_database().await,
+        };
+        let outbox = data.path().join("outbox");
+        let env: Env = [
+            ("DATABASE_URL", url.as_str()),
+            ("DATABASE_MAX_CONNECTIONS", "4"),
+            ("GATEWAY_TOKEN", GATEWAY_TOKEN),
+            ("ENCRYPTION_KEY", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc"),
+            ("CHECK_PRIVATE_NETWORKS", "allow"),
+            ("OUTBOX_DIR", outbox.to_str().expect("UTF-8")),
+            ("PUBLIC_URL", "https://pongpong.test"),
+        ]
+        .into_iter()
+        .chain(settings)
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+        let start = DateTime::parse_from_rfc3339("2026-03-01T12:00:00Z").expect("a time").with_timezone(&Utc);
+        let events = Arc::<Mutex<VecDeque<Sent>>>::default();
+        // Functions call each other through the same context, which is made after this.
+        let own = Arc::new(std::sync::OnceLock::<Context>::new());
+        let outbound = Outbound::new(Arc::new({
+            let (events, own) = (Arc::clone(&events), Arc::clone(&own));
+            move |to, request| {
+                let (events, own) = (Arc::clone(&events), Arc::clone(&own));
+                Box::pin(async move {
+                    match to {
+                        To::Sink => {
+                            let (parts, body) = request.into_parts();
+                            events.lock().expect("events").push_back(Sent { headers: parts.headers, body });
+                            Ok(Response::builder().status(202).body(Bytes::new())?)
+                        }
+                        To::Function(name) => {
+                            let context = own.get().expect("the world is complete");
+                            let answer = ask(context, name, request.map(Body::from)).await;
+                            let mut response = Response::builder().status(answer.status).body(answer.body)?;
+                            *response.headers_mut() = answer.headers;
+                            Ok(response)
+                        }
+                    }
+                })
+            }
+        }));
+        let context = Context::new(env, Clock::manual(start), Random::System, outbound);
+        own.set(context.clone()).ok().expect("set once");
+        functions::migrate(context.db().expect("a database")).await.expect("migrates");
+        Self { context, events, _data: data }
+    }
+
+    pub fn clock(&self) -> &Clock {
+        self.context.clock()
+    }
+
+    /// Calls an operation as a user would through the gateway (`None`: without a key).
+    pub async fn call(&self, user: Option<i64>, method: &str, path: &str, body: Option<Value>) -> Answer {
+        let name = self.function_for(method, path);
+        self.request(name, user, method, path, body).await
+    }
+
+    pub async fn request(
+        &self,
+        function: &str,
+        user: Option<i64>,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(user) = user {
+            request = request
+                .header("x-gateway-token", GATEWAY_TOKEN)
+                .header("x-consumer-custom-id", user)
+                .header("x-credential-identifier", "a-credential");
+        }
+        if body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let body = body.map_or_else(Body::empty, |json| Body::from(json.to_string()));
+        ask(&self.context, function, request.body(body).expect("a request")).await
+    }
+
+    /// Hands an event to one function.
+    pub async fn event<T: Serialize + ?Sized>(
+        &self,
+        function: &str,
+        kind: &str,
+        id: &str,
+        data: &T,
+    ) -> Answer {
+        let event = Outgoing::new("test", kind, id, self.clock().now(), data).expect("an event");
+        let (parts, body) = event.into_request().expect("a request").into_parts();
+        self.deliver(function, &Sent { headers: parts.headers, body }).await
+    }
+
+    pub async fn deliver(&self, function: &str, event: &Sent) -> Answer {
+        let mut request = Request::builder().method(Method::POST).uri("/");
+        *request.headers_mut().expect("headers") = event.headers.clone();
+        ask(&self.context, function, request.body(Body::from(event.body.clone())).expect("a request")).await
+    }
+
+    /// Delivers what was published to whoever subscribes, and their replies, until all is quiet.
+    /// Returns every event that was delivered. A failed delivery fails the test.
+    pub async fn settle(&self) -> Vec<Sent> {
+        let mut seen = Vec::new();
+        loop {
+            let Some(event) = self.events.lock().expect("events").pop_front() else { return seen };
+            for function in functions::ALL {
+                let channel = event.headers.get("ce-channel").and_then(|v| v.to_str().ok());
+                let wanted = function
+                    .subscriptions
+                    .iter()
+                    .any(|s| s.kind == event.kind() && (s.channel.is_none() || s.channel == channel));
+                if wanted {
+                    let answer = self.deliver(function.name, &event).await;
+                    assert!(answer.status.is_success(), "{}: {answer:?}", function.name);
+                    self.events.lock().expect("events").extend(answer.reply());
+                }
+            }
+            seen.push(event);
+        }
+    }
+
+    fn function_for(&self, method: &str, path: &str) -> &'static str {
+        let path = path.split('?').next().unwrap_or(path);
+        let fits = |pattern: &str| {
+            let (mut a, mut b) = (pattern.split('/'), path.split('/'));
+            loop {
+                match (a.next(), b.next()) {
+                    (None, None) => return true,
+                    (Some(x), Some(y)) if x == y || x.starts_with('{') => {}
+                    _ => return false,
+                }
+            }
+        };
+        functions::ALL
+            .iter()
+            .find(|f| f.operations().iter().any(|o| o.method == method && fits(&o.path)))
+            .unwrap_or_else(|| panic!("no function answers {method} {path}"))
+            .name
+    }
+}
+
+async fn ask(context: &Context, function: &str, request: Request<Body>) -> Answer {
+    let function = functions::find(function).unwrap_or_else(|| panic!("there is no function {function}"));
+    let response = runtime::serve::router(function, context).oneshot(request).await.expect("infallible");
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.expect("a body").to_bytes();
+    Answer { status: parts.status, headers: parts.headers, body }
+}
+
+/// A database of its own on the server that `TEST_POSTGRES_URL` names.
+async fn new_postgres_database() -> String {
+    let url = std::env::var("TEST_POSTGRES_URL").expect(
+        "TEST_POSTGRES_URL is not set: run the tests by `make test`, or under functions/tests/with-services",
+    );
+    let name = format!("t_{}", Random::System.bytes::<8>().map(|b| format!("{b:02x}")).concat());
+    let mut admin = sqlx::PgConnection::connect(&url).await.expect("connects to TEST_POSTGRES_URL");
+    let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+    sqlx::raw_sql(create).execute(&mut admin).await.expect("creates a database");
+    let (server, _) = url.rsplit_once('/').expect("a URL with a database");
+    format!("{server}/{name}")
+}
