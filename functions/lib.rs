@@ -17,7 +17,22 @@ use runtime::{Db, Function};
 
 /// Every function, once. Routing, OpenAPI, Knative Services, Kong's routes and the one-machine
 /// engine derive from this table.
-pub static ALL: &[Function] = &[];
+pub static ALL: &[Function] = &[
+    users::signup::FUNCTION,
+    users::login::FUNCTION,
+    users::logout::FUNCTION,
+    users::me::FUNCTION,
+    users::update::FUNCTION,
+    users::delete::FUNCTION,
+    users::get::FUNCTION,
+    users::forgot::FUNCTION,
+    users::reset::FUNCTION,
+    users::key_create::FUNCTION,
+    users::key_list::FUNCTION,
+    users::key_delete::FUNCTION,
+    users::private_list::FUNCTION,
+    users::private_get::FUNCTION,
+];
 
 pub fn find(name: &str) -> Option<&'static Function> {
     ALL.iter().find(|function| function.name == name)

@@ -9,6 +9,8 @@ use std::{
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::{Clock, Db, Env, Error, FromEnv, Result, outbound::Outbound, secret::Random};
 
@@ -21,12 +23,21 @@ struct Inner {
     random: Random,
     outbound: Outbound,
     db: OnceLock<Db>,
+    background: TaskTracker,
     shared: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
 impl Context {
     pub fn new(env: Env, clock: Clock, random: Random, outbound: Outbound) -> Self {
-        Self(Arc::new(Inner { env, clock, random, outbound, db: OnceLock::new(), shared: Mutex::default() }))
+        Self(Arc::new(Inner {
+            env,
+            clock,
+            random,
+            outbound,
+            db: OnceLock::new(),
+            background: TaskTracker::new(),
+            shared: Mutex::default(),
+        }))
     }
 
     /// For a function that runs alone: the process's environment, the system's clock.
@@ -49,6 +60,17 @@ impl Context {
 
     pub fn outbound(&self) -> &Outbound {
         &self.0.outbound
+    }
+
+    /// Work that the answer does not wait for; the process waits for it before it ends.
+    pub fn background(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.0.background.spawn(work.instrument(tracing::Span::current()));
+    }
+
+    /// Returns when all background work is done.
+    pub async fn finish(&self) {
+        self.0.background.close();
+        self.0.background.wait().await;
     }
 
     /// The database; connects at the first query.

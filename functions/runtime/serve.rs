@@ -154,7 +154,7 @@ pub async fn serve(functions: &[&'static Function], context: Context) -> anyhow:
         let _ = stop.send(());
     });
     tokio::select! {
-        served = served => served?,
+        served = async { served.await?; context.finish().await; anyhow::Ok(()) } => served?,
         () = async { let _ = stopping.await; tokio::time::sleep(config.grace).await } => {
             tracing::warn!("what still ran did not finish in time");
         }

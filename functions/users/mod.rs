@@ -1,1 +1,96 @@
+//! People and their keys. The gateway (Kong) is where keys live; here is who they belong to.
+
+pub mod delete;
+pub mod forgot;
+pub mod get;
+pub mod key_create;
+pub mod key_delete;
+pub mod key_list;
+pub mod kong;
+pub mod login;
+pub mod logout;
+pub mod me;
+pub mod password;
+pub mod private_get;
+pub mod private_list;
+pub mod reset;
+pub mod signup;
+pub mod update;
+
+use chrono::{DateTime, Utc};
+use runtime::{Context, Env, Error, Fields, FromEnv, Result, Text, on, text};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
 pub const SERVICE: &str = "user-service";
+
+/// A user, as shown to that user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow, ToSchema)]
+pub struct User {
+    #[schema(example = 1)]
+    pub id: i64,
+    #[schema(example = "me@example.com")]
+    pub email: String,
+    pub created_at: DateTime<Utc>,
+}
+
+/// `LOGIN_KEY_TTL_SECONDS` (default 30 days): how long a key from sign-up or login is good.
+pub struct LoginConfig {
+    pub key_ttl_seconds: u32,
+}
+
+impl FromEnv for LoginConfig {
+    fn from_env(env: &Env) -> anyhow::Result<Self> {
+        let key_ttl_seconds = env.parse_or("LOGIN_KEY_TTL_SECONDS", 30 * 24 * 3600)?;
+        anyhow::ensure!(
+            (1..=100_000_000).contains(&key_ttl_seconds),
+            "LOGIN_KEY_TTL_SECONDS must be from 1 to 100000000"
+        );
+        Ok(Self { key_ttl_seconds })
+    }
+}
+
+/// The user, if there is one (and the sign-up was completed).
+pub async fn find(context: &Context, id: i64) -> Result<User> {
+    static SQL: &str = "SELECT id, email, created_at FROM users WHERE id = $1 AND activated_at IS NOT NULL";
+    let found = on!(context.db()?.read(), db => sqlx::query_as(SQL).bind(id).fetch_optional(db).await)?;
+    found.ok_or_else(Error::not_found)
+}
+
+/// Addresses are compared without regard to case.
+fn normalized(email: &str) -> String {
+    email.trim().to_lowercase()
+}
+
+fn check_email(fields: &mut Fields, email: &str) {
+    // 254: the longest path that SMTP carries.
+    let fits = email.len() <= 254 && email_address::EmailAddress::is_valid(email);
+    fields.check(fits, "email", || text("must be an e-mail address", "이메일 주소여야 합니다"));
+}
+
+fn check_password(fields: &mut Fields, name: &str, password: &str) {
+    let fits = password.chars().count() >= 8 && password.len() <= 1024;
+    fields.check(fits, name, || {
+        text(
+            "must have at least 8 characters, and at most 1024 bytes",
+            "8자 이상, 1024바이트 이하여야 합니다",
+        )
+    });
+}
+
+fn email_taken() -> Error {
+    Error::conflict("EMAIL_TAKEN", text("This e-mail address is taken.", "이미 사용 중인 이메일입니다."))
+}
+
+fn wrong_password() -> Text {
+    text("is not your password", "비밀번호가 맞지 않습니다")
+}
+
+/// What a call answers that has nothing to show.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Done {
+    #[schema(example = "ok")]
+    pub status: &'static str,
+}
+
+pub const DONE: axum::Json<Done> = axum::Json(Done { status: "ok" });

@@ -1,0 +1,47 @@
+//! `DELETE /public/v1/keys/{id}`: ends a named key.
+
+use axum::extract::State;
+use http::StatusCode;
+use runtime::{Caller, Context, Error, Function, Id, Result, db::Transaction, error::ErrorBody, on};
+
+use super::{SERVICE, kong::Kong};
+
+pub const FUNCTION: Function =
+    Function::new("key-delete", SERVICE, "ends a named key").http(runtime::http!(handle));
+
+#[utoipa::path(
+    delete, path = "/public/v1/keys/{id}", tag = "keys", security(("apikey" = [])),
+    params(("id" = i64, Path, minimum = 1)),
+    responses(
+        (status = 204, description = "The key is no longer good"),
+        (status = 401, description = "Not logged in", body = ErrorBody),
+        (status = 404, description = "No such key of the caller's", body = ErrorBody),
+    )
+)]
+async fn handle(caller: Caller, State(context): State<Context>, Id(id): Id) -> Result<StatusCode> {
+    static FIND: &str = "SELECT credential_id FROM user_keys WHERE id = $1 AND user_id = $2";
+    let found: Option<String> = on!(context.db()?.read(), db => {
+        sqlx::query_scalar(FIND).bind(id).bind(caller.user_id).fetch_optional(db).await
+    })?;
+    let credential_id = found.ok_or_else(Error::not_found)?;
+    // The gateway first: a key that still works must still be listed.
+    Kong::of(&context)?.delete_key(caller.user_id, &credential_id).await?;
+    forget(&context, caller.user_id, &credential_id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes a key that the gateway no longer knows off the list (a login key is not on it).
+pub(super) async fn forget(context: &Context, user_id: i64, credential_id: &str) -> Result<()> {
+    static DELETE: &str = "DELETE FROM user_keys WHERE user_id = $1 AND credential_id = $2";
+    on!(context.db()?.write(), db => {
+        sqlx::query(DELETE).bind(user_id).bind(credential_id).execute(db).await.map(drop)
+    })?;
+    Ok(())
+}
+
+/// Takes all keys of a user but one off the list.
+pub(super) async fn forget_but(tx: &mut Transaction, user_id: i64, kept: Option<&str>) -> Result<()> {
+    static DELETE: &str = "DELETE FROM user_keys WHERE user_id = $1 AND credential_id <> COALESCE($2, '')";
+    on!(tx.connection(), db => sqlx::query(DELETE).bind(user_id).bind(kept).execute(db).await.map(drop))?;
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! Kong's Admin API: the one interface for consumers and keys. On a cluster it is a real Kong; on
+//! one machine the engine answers the same calls.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use http::{Method, StatusCode};
+use runtime::{Context, Env, Error, FromEnv, Result};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+pub struct Kong {
+    admin_url: String,
+    client: reqwest::Client,
+}
+
+impl FromEnv for Kong {
+    /// `KONG_ADMIN_URL`, such as `http://kong-admin:8001`.
+    fn from_env(env: &Env) -> anyhow::Result<Self> {
+        let admin_url = env.required("KONG_ADMIN_URL")?.trim_end_matches('/').to_owned();
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
+        Ok(Self { admin_url, client })
+    }
+}
+
+/// A key as the gateway knows it.
+#[derive(Debug, Deserialize)]
+pub struct Credential {
+    pub id: String,
+}
+
+#[derive(Deserialize)]
+struct Credentials {
+    data: Vec<Credential>,
+    next: Option<String>,
+}
+
+impl Kong {
+    pub fn of(context: &Context) -> Result<std::sync::Arc<Self>> {
+        context.config()
+    }
+
+    /// Makes the consumer for a user. One that is left from a sign-up that broke off is replaced.
+    pub async fn create_consumer(&self, user_id: i64) -> Result<()> {
+        let consumer = json!({ "username": username(user_id), "custom_id": user_id.to_string() });
+        let (status, _) = self.ask(Method::POST, "/consumers", Some(&consumer)).await?;
+        if status == StatusCode::CONFLICT {
+            self.delete_consumer(user_id).await?;
+            let (status, answer) = self.ask(Method::POST, "/consumers", Some(&consumer)).await?;
+            return expect(status, StatusCode::CREATED, &answer);
+        }
+        expect(status, StatusCode::CREATED, &Value::Null)
+    }
+
+    pub async fn delete_consumer(&self, user_id: i64) -> Result<()> {
+        let (status, answer) =
+            self.ask(Method::DELETE, &format!("/consumers/{}", username(user_id)), None).await?;
+        if status == StatusCode::NOT_FOUND { Ok(()) } else { expect(status, StatusCode::NO_CONTENT, &answer) }
+    }
+
+    /// Registers a key; returns the gateway's id of it.
+    pub async fn create_key(&self, user_id: i64, key: &str, ttl_seconds: Option<u32>) -> Result<String> {
+        let mut credential = json!({ "key": key });
+        if let Some(ttl) = ttl_seconds {
+            credential["ttl"] = ttl.into();
+        }
+        let path = format!("/consumers/{}/key-auth", username(user_id));
+        let (status, answer) = self.ask(Method::POST, &path, Some(&credential)).await?;
+        expect(status, StatusCode::CREATED, &answer)?;
+        let id = answer["id"].as_str().context("Kong gave the key no id")?;
+        Ok(id.to_owned())
+    }
+
+    /// Ends one key; that it is gone already is fine.
+    pub async fn delete_key(&self, user_id: i64, credential_id: &str) -> Result<()> {
+        let path = format!("/consumers/{}/key-auth/{credential_id}", username(user_id));
+        let (status, answer) = self.ask(Method::DELETE, &path, None).await?;
+        if status == StatusCode::NOT_FOUND { Ok(()) } else { expect(status, StatusCode::NO_CONTENT, &answer) }
+    }
+
+    /// Ends every key of a user but one (or all).
+    pub async fn delete_keys_but(&self, user_id: i64, kept: Option<&str>) -> Result<()> {
+        let mut next = Some(format!("/consumers/{}/key-auth", username(user_id)));
+        let mut found = Vec::new();
+        while let Some(path) = next {
+            let (status, answer) = self.ask(Method::GET, &path, None).await?;
+            expect(status, StatusCode::OK, &answer)?;
+            let page: Credentials = serde_json::from_value(answer).context("Kong's list of keys")?;
+            found.extend(page.data);
+            next = page.next;
+        }
+        for credential in found.iter().filter(|c| Some(c.id.as_str()) != kept) {
+            self.delete_key(user_id, &credential.id).await?;
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, Value)> {
+        let mut request = self.client.request(method, format!("{}{path}", self.admin_url));
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let gone =
+            |e: reqwest::Error| Error::unavailable(anyhow!(e).context("Kong's Admin API does not answer"));
+        let response = request.send().await.map_err(gone)?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(gone)?;
+        Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
+    }
+}
+
+fn username(user_id: i64) -> String {
+    format!("user-{user_id}")
+}
+
+fn expect(status: StatusCode, wanted: StatusCode, answer: &Value) -> Result<()> {
+    if status == wanted {
+        return Ok(());
+    }
+    // The message only: the rest may hold the key.
+    Err(Error::unavailable(anyhow!("Kong's Admin API answered {status}: {}", answer["message"])))
+}

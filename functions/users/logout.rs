@@ -1,0 +1,22 @@
+//! `POST /public/v1/logout`: ends the key that it is called with.
+
+use axum::{Json, extract::State};
+use runtime::{Caller, Context, Function, Result, error::ErrorBody};
+
+use super::{DONE, Done, SERVICE, key_delete, kong::Kong};
+
+pub const FUNCTION: Function =
+    Function::new("user-logout", SERVICE, "ends the key that it is called with").http(runtime::http!(handle));
+
+#[utoipa::path(
+    post, path = "/public/v1/logout", tag = "users", security(("apikey" = [])),
+    responses(
+        (status = 200, description = "The key is no longer good", body = Done),
+        (status = 401, description = "Not logged in", body = ErrorBody),
+    )
+)]
+async fn handle(caller: Caller, State(context): State<Context>) -> Result<Json<Done>> {
+    Kong::of(&context)?.delete_key(caller.user_id, &caller.credential_id).await?;
+    key_delete::forget(&context, caller.user_id, &caller.credential_id).await?;
+    Ok(DONE)
+}

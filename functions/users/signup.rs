@@ -1,0 +1,112 @@
+//! `POST /public/v1/signup`: makes a user, and the first key.
+
+use anyhow::anyhow;
+use axum::{Json, extract::State};
+use chrono::{DateTime, TimeDelta, Utc};
+use http::StatusCode;
+use runtime::{Context, Error, Fields, Function, Input, Result, error::ErrorBody, error::OnConstraint, on};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{SERVICE, check_email, check_password, email_taken, kong::Kong, normalized, password};
+
+pub const FUNCTION: Function = Function::new("user-signup", SERVICE, "makes a user, and the first key")
+    .http(runtime::http!(handle))
+    .per_minute(20);
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Signup {
+    #[schema(example = "me@example.com", max_length = 254)]
+    email: String,
+    #[schema(example = "correct horse battery", min_length = 8)]
+    password: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct SignedUp {
+    #[schema(example = "Welcome to pongpong.")]
+    message: String,
+    /// Send it as the header `apikey`. It is shown only here.
+    key: String,
+    id: i64,
+    email: String,
+    created_at: DateTime<Utc>,
+}
+
+#[utoipa::path(
+    post, path = "/public/v1/signup", tag = "users", request_body = Signup,
+    responses(
+        (status = 201, description = "Signed up", body = SignedUp),
+        (status = 400, description = "A field is not acceptable", body = ErrorBody),
+        (status = 409, description = "EMAIL_TAKEN", body = ErrorBody),
+    )
+)]
+async fn handle(
+    State(context): State<Context>,
+    Input(signup): Input<Signup>,
+) -> Result<(StatusCode, Json<SignedUp>)> {
+    let email = normalized(&signup.email);
+    let mut fields = Fields::default();
+    check_email(&mut fields, &email);
+    check_password(&mut fields, "password", &signup.password);
+    fields.finish()?;
+
+    let now = context.clock().now();
+    let hash = password::hash(signup.password).await?;
+    let id = reserve(&context, &email, &hash, now).await?;
+    let key = match complete(&context, id).await {
+        Ok(key) => key,
+        Err(error) => {
+            undo(&context, id).await;
+            return Err(error);
+        }
+    };
+    let message = "Welcome to pongpong.".to_owned();
+    Ok((StatusCode::CREATED, Json(SignedUp { message, key, id, email, created_at: now })))
+}
+
+/// How long a sign-up that broke off (the process was killed) keeps its address.
+const ABANDONED_AFTER: TimeDelta = TimeDelta::minutes(1);
+
+/// Takes the address. The user does not count before [`complete`].
+async fn reserve(context: &Context, email: &str, hash: &str, now: DateTime<Utc>) -> Result<i64> {
+    static FREE: &str = "DELETE FROM users WHERE email = $1 AND activated_at IS NULL AND created_at < $2";
+    static INSERT: &str = "INSERT INTO users (email, password_hash, created_at, updated_at) VALUES ($1, $2, $3, $3) RETURNING id";
+    let mut tx = context.db()?.begin().await?;
+    on!(tx.connection(), db => {
+        sqlx::query(FREE).bind(email).bind(now - ABANDONED_AFTER).execute(db).await.map(drop)
+    })?;
+    let inserted: std::result::Result<i64, _> = on!(tx.connection(), db => {
+        sqlx::query_scalar(INSERT).bind(email).bind(hash).bind(now).fetch_one(db).await
+    });
+    let id = inserted.on_unique(email_taken)?;
+    tx.commit().await?;
+    Ok(id)
+}
+
+/// Makes consumer and key at the gateway; only then does the user count.
+async fn complete(context: &Context, id: i64) -> Result<String> {
+    static ACTIVATE: &str = "UPDATE users SET activated_at = $2 WHERE id = $1";
+    let kong = Kong::of(context)?;
+    kong.create_consumer(id).await?;
+    let key = super::login::new_key(context, id).await?;
+    let now = context.clock().now();
+    let updated = on!(context.db()?.write(), db => {
+        sqlx::query(ACTIVATE).bind(id).bind(now).execute(db).await.map(|done| done.rows_affected())
+    })?;
+    if updated == 1 { Ok(key) } else { Err(Error::unavailable(anyhow!("the sign-up took too long"))) }
+}
+
+/// Leaves nothing half-made. What cannot be undone now (the gateway is away) does no harm: a
+/// consumer without a user has no key, and is replaced when its id comes again.
+async fn undo(context: &Context, id: i64) {
+    static DELETE: &str = "DELETE FROM users WHERE id = $1 AND activated_at IS NULL";
+    let undone = async {
+        on!(context.db()?.write(), db => sqlx::query(DELETE).bind(id).execute(db).await.map(drop))?;
+        Kong::of(context)?.delete_consumer(id).await
+    };
+    if let Err(error) = undone.await {
+        tracing::warn!(%error, user_id = id, "a failed sign-up could not be undone completely");
+    }
+}
