@@ -32,6 +32,19 @@ pub static ALL: &[Function] = &[
     users::key_delete::FUNCTION,
     users::private_list::FUNCTION,
     users::private_get::FUNCTION,
+    endpoints::create::FUNCTION,
+    endpoints::list::FUNCTION,
+    endpoints::get::FUNCTION,
+    endpoints::update::FUNCTION,
+    endpoints::delete::FUNCTION,
+    endpoints::private_list::FUNCTION,
+    endpoints::private_get::FUNCTION,
+    endpoints::claim::FUNCTION,
+    endpoints::observe::FUNCTION,
+    endpoints::forget::FUNCTION,
+    checks::schedule::FUNCTION,
+    checks::run::FUNCTION,
+    checks::now::FUNCTION,
 ];
 
 pub fn find(name: &str) -> Option<&'static Function> {

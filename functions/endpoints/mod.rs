@@ -1,1 +1,287 @@
+//! What is watched: endpoints, and when each is due.
+
+pub mod claim;
+pub mod create;
+pub mod delete;
+pub mod forget;
+pub mod get;
+pub mod list;
+pub mod observe;
+pub mod private_get;
+pub mod private_list;
+pub mod update;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use runtime::{
+    Context, Env, Error, Fields, FromEnv, Result,
+    db::{JsonText, UnixSeconds},
+    on, text,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    checks::probe,
+    contract::{Assertion, Status, Target},
+};
+
 pub const SERVICE: &str = "endpoint-service";
+
+/// What a person sets of an endpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, sqlx::FromRow)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The URL's host, when absent.
+    #[serde(default)]
+    #[schema(example = "Shop", max_length = 100)]
+    pub name: String,
+    #[schema(example = "https://example.com/health", max_length = 2048)]
+    pub url: String,
+    #[serde(default = "get")]
+    #[schema(example = "GET", default = "GET")]
+    pub method: String,
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, String>, required = false)]
+    pub headers: JsonText<BTreeMap<String, String>>,
+    #[serde(default)]
+    #[schema(max_length = 65536)]
+    pub body: Option<String>,
+    #[serde(default = "a_minute")]
+    #[schema(example = 60, default = 60, minimum = 10, maximum = 86400)]
+    pub interval_seconds: i32,
+    #[serde(default = "ten_seconds")]
+    #[schema(example = 10000, default = 10000, minimum = 100, maximum = 60000)]
+    pub timeout_ms: i32,
+    #[serde(default = "fine")]
+    #[schema(example = "200-299,301", default = "200-399")]
+    pub expected_status: String,
+    #[serde(default)]
+    #[schema(value_type = Vec<Assertion>, required = false)]
+    pub assertions: JsonText<Vec<Assertion>>,
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    pub follow_redirects: bool,
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    pub verify_tls: bool,
+    /// How often a failed check is tried again before it counts as down.
+    #[serde(default = "once")]
+    #[schema(default = 1, minimum = 0, maximum = 5)]
+    pub retries: i32,
+    /// How many checks in a row must fail before the endpoint is down.
+    #[serde(default = "twice")]
+    #[schema(default = 2, minimum = 1, maximum = 100)]
+    pub failure_threshold: i32,
+    /// How many checks in a row must succeed before it is up again.
+    #[serde(default = "once")]
+    #[schema(default = 1, minimum = 1, maximum = 100)]
+    pub success_threshold: i32,
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    pub enabled: bool,
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, example = json!(["shop"]), required = false)]
+    pub tags: JsonText<Vec<String>>,
+}
+
+fn get() -> String {
+    "GET".into()
+}
+
+fn fine() -> String {
+    "200-399".into()
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn once() -> i32 {
+    1
+}
+
+fn twice() -> i32 {
+    2
+}
+
+fn a_minute() -> i32 {
+    60
+}
+
+fn ten_seconds() -> i32 {
+    10_000
+}
+
+/// An endpoint, as stored and as shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, sqlx::FromRow)]
+pub struct Endpoint {
+    #[schema(example = 1)]
+    pub id: i64,
+    #[serde(flatten)]
+    #[sqlx(flatten)]
+    pub settings: Settings,
+    #[sqlx(try_from = "String")]
+    pub status: Status,
+    #[schema(value_type = Option<DateTime<Utc>>)]
+    pub last_checked_at: Option<UnixSeconds>,
+    /// Scheduled checks that never ran, because the scheduler stood still.
+    #[schema(example = 0)]
+    pub missed_slots: i64,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// The columns of [`Endpoint`], for a static SELECT.
+macro_rules! columns {
+    () => {
+        "id, name, url, method, headers, body, interval_seconds, timeout_ms, expected_status, assertions, \
+         follow_redirects, verify_tls, retries, failure_threshold, success_threshold, enabled, tags, \
+         CASE WHEN enabled THEN status ELSE 'paused' END AS status, last_checked_at, missed_slots, \
+         created_at, updated_at"
+    };
+}
+pub(crate) use columns;
+
+/// An endpoint with its owner, for other functions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, sqlx::FromRow)]
+pub struct OwnedEndpoint {
+    #[schema(example = 1)]
+    pub user_id: i64,
+    #[serde(flatten)]
+    #[sqlx(flatten)]
+    pub endpoint: Endpoint,
+}
+
+impl TryFrom<String> for Status {
+    type Error = String;
+
+    fn try_from(text: String) -> std::result::Result<Self, String> {
+        match text.as_str() {
+            "pending" => Ok(Self::Pending),
+            "up" => Ok(Self::Up),
+            "down" => Ok(Self::Down),
+            "paused" => Ok(Self::Paused),
+            _ => Err(format!("{text} is not a status")),
+        }
+    }
+}
+
+impl Status {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Paused => "paused",
+        }
+    }
+}
+
+impl Settings {
+    /// All defaults.
+    pub fn of_url(url: &str) -> Result<Self> {
+        runtime::input::parse(serde_json::json!({ "url": url }).to_string().as_bytes())
+    }
+
+    /// Checks every field; a name that is missing becomes the URL's host.
+    pub fn checked(mut self) -> Result<Self> {
+        self.name = self.name.trim().to_owned();
+        if self.name.is_empty() {
+            let host = url::Url::parse(&self.url).ok().and_then(|url| url.host_str().map(str::to_owned));
+            self.name = host.unwrap_or_default().chars().take(100).collect();
+        }
+        let mut fields = Fields::default();
+        let in_range = |fields: &mut Fields, name: &str, value: i32, least: i32, most: i32| {
+            fields.check((least..=most).contains(&value), name, || {
+                text(
+                    format!("must be from {least} to {most}"),
+                    format!("{least} 이상 {most} 이하여야 합니다"),
+                )
+            });
+        };
+        fields.check(
+            self.name.chars().count() <= 100 && !self.name.chars().any(char::is_control),
+            "name",
+            || {
+                text(
+                    "must have at most 100 characters, without control characters",
+                    "제어 문자 없이 100자 이하여야 합니다",
+                )
+            },
+        );
+        in_range(&mut fields, "interval_seconds", self.interval_seconds, 10, 86_400);
+        in_range(&mut fields, "failure_threshold", self.failure_threshold, 1, 100);
+        in_range(&mut fields, "success_threshold", self.success_threshold, 1, 100);
+        in_range(&mut fields, "retries", self.retries, 0, 5);
+        in_range(&mut fields, "timeout_ms", self.timeout_ms, 100, 60_000);
+        fields.check(self.tags.0.len() <= 20, "tags", || text("must be at most 20", "20개 이하여야 합니다"));
+        for (at, tag) in self.tags.0.iter().enumerate().take(20) {
+            fields.check(is_tag(tag), &format!("tags[{at}]"), || {
+                text(
+                    "must have 1 to 50 letters, digits, or any of - _ . : /",
+                    "글자, 숫자, - _ . : / 로 1자 이상 50자 이하여야 합니다",
+                )
+            });
+        }
+        for (field, en, ko) in probe::validate(&self.target()) {
+            // Those have been looked at already, with the same bounds.
+            if field != "retries" && field != "timeout_ms" {
+                fields.add(field, text(en, ko));
+            }
+        }
+        fields.finish()?;
+        Ok(self)
+    }
+
+    pub fn target(&self) -> Target {
+        Target {
+            url: self.url.clone(),
+            method: self.method.clone(),
+            headers: self.headers.0.clone(),
+            body: self.body.clone(),
+            timeout_ms: self.timeout_ms.try_into().unwrap_or_default(),
+            expected_status: self.expected_status.clone(),
+            assertions: self.assertions.0.clone(),
+            follow_redirects: self.follow_redirects,
+            verify_tls: self.verify_tls,
+            retries: self.retries.try_into().unwrap_or_default(),
+        }
+    }
+}
+
+/// A tag stands in JSON text as it is, so that SQL can look for it.
+fn is_tag(tag: &str) -> bool {
+    (1..=50).contains(&tag.chars().count()) && tag.chars().all(|c| c.is_alphanumeric() || "-_.:/".contains(c))
+}
+
+/// `MAX_ENDPOINTS_PER_USER` (default 10000).
+pub struct QuotaConfig {
+    pub endpoints_per_user: i64,
+}
+
+impl FromEnv for QuotaConfig {
+    fn from_env(env: &Env) -> anyhow::Result<Self> {
+        let endpoints_per_user = env.parse_or("MAX_ENDPOINTS_PER_USER", 10_000)?;
+        anyhow::ensure!(endpoints_per_user >= 1, "MAX_ENDPOINTS_PER_USER must be at least 1");
+        Ok(Self { endpoints_per_user })
+    }
+}
+
+/// The first slot after now. Where in the interval it falls is drawn once, and stays: endpoints of
+/// one interval are spread over it, instead of all being due at second 0.
+fn first_slot(context: &Context, interval_seconds: i32) -> i64 {
+    let drawn = u64::from_le_bytes(context.random().bytes());
+    let interval = u64::try_from(interval_seconds).unwrap_or(60).max(1);
+    context.clock().now().timestamp() + 1 + (drawn % interval).cast_signed()
+}
+
+/// One of the caller's own.
+async fn find_own(context: &Context, user_id: i64, id: i64) -> Result<Endpoint> {
+    static SQL: &str = concat!("SELECT ", columns!(), " FROM endpoints WHERE id = $1 AND user_id = $2");
+    let found = on!(context.db()?.read(), db => {
+        sqlx::query_as(SQL).bind(id).bind(user_id).fetch_optional(db).await
+    })?;
+    found.ok_or_else(Error::not_found)
+}

@@ -6,8 +6,12 @@
 use std::{str::FromStr, time::Duration};
 
 use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sqlx::{
-    PgConnection, PgPool, SqliteConnection, SqlitePool,
+    Database, Decode, Encode, PgConnection, PgPool, SqliteConnection, SqlitePool, Type,
+    encode::IsNull,
+    error::BoxDynError,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -142,5 +146,64 @@ impl Transaction {
     pub async fn commit(self) -> Result<()> {
         on!(self, transaction => transaction.commit().await)?;
         Ok(())
+    }
+}
+
+/// A value kept as JSON in a text column, the same in both databases.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct JsonText<T>(pub T);
+
+impl<T, D: Database> Type<D> for JsonText<T>
+where
+    String: Type<D>,
+{
+    fn type_info() -> D::TypeInfo {
+        <String as Type<D>>::type_info()
+    }
+
+    fn compatible(found: &D::TypeInfo) -> bool {
+        <String as Type<D>>::compatible(found)
+    }
+}
+
+impl<'q, T: Serialize, D: Database> Encode<'q, D> for JsonText<T>
+where
+    String: Encode<'q, D>,
+{
+    fn encode_by_ref(&self, buffer: &mut D::ArgumentBuffer) -> std::result::Result<IsNull, BoxDynError> {
+        serde_json::to_string(&self.0)?.encode(buffer)
+    }
+}
+
+impl<'r, T: DeserializeOwned, D: Database> Decode<'r, D> for JsonText<T>
+where
+    &'r str: Decode<'r, D>,
+{
+    fn decode(value: D::ValueRef<'r>) -> std::result::Result<Self, BoxDynError> {
+        Ok(Self(serde_json::from_str(<&str as Decode<D>>::decode(value)?)?))
+    }
+}
+
+/// A moment kept as Unix seconds: four bytes in SQLite, and the same arithmetic in both databases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Type)]
+#[sqlx(transparent)]
+pub struct UnixSeconds(pub i64);
+
+impl UnixSeconds {
+    pub fn time(self) -> DateTime<Utc> {
+        DateTime::from_timestamp(self.0, 0).unwrap_or_default()
+    }
+}
+
+impl Serialize for UnixSeconds {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        self.time().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for UnixSeconds {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        DateTime::<Utc>::deserialize(deserializer).map(|time| Self(time.timestamp()))
     }
 }

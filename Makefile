@@ -1,0 +1,26 @@
+# What a person does here, one line each. `make` alone lists it.
+.PHONY: help run test test-packages bench manifests check
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/	/' | expand -t 16
+
+run:  ## everything on this machine, on http://localhost:8000
+	cargo run --release
+
+test: test-packages  ## all tests, on SQLite and on a PostgreSQL of their own
+	cargo build --workspace --locked
+	functions/tests/with-services cargo test --workspace --locked
+
+test-packages:  ## Debian packages that the tests need (skips what is there)
+	@infra/test-packages
+
+bench:  ## the figures in README.md
+	functions/tests/with-services cargo run --release --locked -p xtask -- bench
+
+manifests:  ## what derives from the function table
+	cargo run --locked -p xtask -- manifests
+
+check:  ## format, lints, generated files
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo run --locked -p xtask -- manifests --check

@@ -1,0 +1,81 @@
+//! `check.requested`: probes the batch concurrently, and replies `check.completed`.
+//!
+//! Each check waits for its slot. What is done is told without waiting for what is slow: a slow
+//! target must not hold back the news of the others.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{extract::State, routing::post};
+use runtime::{Clock, Context, Error, Event, Function, Outgoing, Reply, Result, Subscription, text};
+use tokio::{task::JoinSet, time::Instant};
+
+use super::{RegionConfig, SERVICE, prober};
+use crate::{
+    checks::probe::Prober,
+    contract::{CheckRequest, CheckResult, kind},
+};
+
+pub const FUNCTION: Function =
+    Function::new("check-run", SERVICE, "probes the batch concurrently, and replies `check.completed`")
+        .on(&[Subscription::to(kind::CHECK_REQUESTED)], || post(handle))
+        .without_database();
+
+const MOST: usize = 10_000;
+/// How long results wait for the rest of their batch.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+async fn handle(State(context): State<Context>, event: Event<Vec<CheckRequest>>) -> Result<Reply> {
+    if event.data.len() > MOST {
+        return Err(Error::field("data", text(format!("must hold at most {MOST} checks"), format!("{MOST}개 이하여야 합니다"))));
+    }
+    let prober = prober(&context)?;
+    let region = context.config::<RegionConfig>()?.region.clone();
+    let mut running = JoinSet::new();
+    for request in event.data {
+        running.spawn(check(Arc::clone(&prober), context.clock().clone(), region.clone(), request));
+    }
+    let mut done = Vec::with_capacity(running.len());
+    let mut told = 0;
+    let mut tell_at = Instant::now() + PATIENCE;
+    while !running.is_empty() {
+        tokio::select! {
+            // A check that panicked fails the event: the broker sends it again.
+            Some(result) = running.join_next() => {
+                if done.is_empty() {
+                    tell_at = Instant::now() + PATIENCE;
+                }
+                done.push(result.map_err(Error::internal)?);
+            }
+            () = tokio::time::sleep_until(tell_at), if !done.is_empty() => {
+                context.outbound().publish(completed(&context, &event.id, told, &done, &region)?).await?;
+                done.clear();
+                told += 1;
+            }
+        }
+    }
+    if done.is_empty() { Ok(Reply::NONE) } else { Ok(completed(&context, &event.id, told, &done, &region)?.into()) }
+}
+
+async fn check(prober: Arc<Prober>, clock: Clock, region: String, request: CheckRequest) -> CheckResult {
+    clock.sleep_until(request.scheduled_at).await;
+    let checked_at = clock.now();
+    let outcome = prober.probe(&request.target).await;
+    CheckResult {
+        endpoint_id: request.endpoint_id,
+        user_id: request.user_id,
+        scheduled_at: request.scheduled_at,
+        checked_at,
+        region,
+        failure_threshold: request.failure_threshold,
+        success_threshold: request.success_threshold,
+        outcome,
+    }
+}
+
+/// Results are known by their slot, whatever event tells of them: that a batch which is sent again
+/// may be told in other pieces does no harm.
+fn completed(context: &Context, cause: &str, part: usize, results: &[CheckResult], region: &str) -> Result<Outgoing> {
+    let id = format!("{cause}/{part}");
+    let event = Outgoing::new("check-run", kind::CHECK_COMPLETED, id, context.clock().now(), results)?;
+    Ok(event.with_extension("region", region))
+}

@@ -1,0 +1,131 @@
+//! Every minute: claims what is due, and asks for it to be checked, in batches.
+//!
+//! A batch holds slots of the same few seconds, so that its results come back soon after its last
+//! slot: a minute in one batch would tell of an outage up to a minute late.
+
+use axum::{Json, extract::State, routing::post};
+use chrono::TimeDelta;
+use http::Method;
+use runtime::{Context, Function, Outgoing, Result};
+use serde::Serialize;
+
+use super::SERVICE;
+use crate::{
+    contract::{CheckRequest, kind},
+    endpoints::claim::{Claim, Claimed},
+};
+
+pub const FUNCTION: Function =
+    Function::new("check-schedule", SERVICE, "claims due endpoints, and asks for them to be checked, in batches")
+        .every("* * * * *", || post(handle))
+        .without_database();
+
+/// A minute, and some seconds more: the next tick may be late, and what is claimed twice is handed
+/// out once.
+const AHEAD: TimeDelta = TimeDelta::seconds(65);
+const PAGE: i64 = 1000;
+const WINDOW_SECONDS: i64 = 5;
+const BATCH: usize = 500;
+/// Kafka refuses messages over 1 MB.
+const BATCH_BYTES: usize = 512 * 1024;
+
+#[derive(Serialize)]
+struct Scheduled {
+    status: &'static str,
+    checks: usize,
+    missed: i64,
+}
+
+async fn handle(State(context): State<Context>) -> Result<Json<Scheduled>> {
+    let claim = Claim { until: context.clock().now() + AHEAD, limit: PAGE };
+    let mut scheduled = Scheduled { status: "ok", checks: 0, missed: 0 };
+    loop {
+        let path = "/private/v1/endpoints/claim";
+        let claimed: Claimed =
+            context.outbound().call("endpoint-private-claim", Method::POST, path, Some(&claim)).await?;
+        scheduled.checks += claimed.items.len();
+        scheduled.missed += claimed.missed;
+        for batch in batches(claimed.items) {
+            publish(&context, &batch).await?;
+        }
+        if claimed.endpoints < PAGE as usize {
+            break;
+        }
+    }
+    if scheduled.missed > 0 {
+        tracing::warn!(missed = scheduled.missed, "checks were missed: the scheduler stood still");
+    }
+    Ok(Json(scheduled))
+}
+
+async fn publish(context: &Context, batch: &[CheckRequest]) -> Result<()> {
+    let Some(first) = batch.first() else { return Ok(()) };
+    // A slot is handed out once, so that its first one names a batch.
+    let id = format!("{}-{}", first.endpoint_id, first.scheduled_at.timestamp());
+    let event = Outgoing::new("check-schedule", kind::CHECK_REQUESTED, id, context.clock().now(), batch)?;
+    context.outbound().publish(event).await
+}
+
+/// Cuts requests, in the order of their slots, into batches of one window, bounded in number and size.
+fn batches(requests: Vec<CheckRequest>) -> Vec<Vec<CheckRequest>> {
+    let mut batches: Vec<Vec<CheckRequest>> = Vec::new();
+    let mut window = i64::MIN;
+    let mut bytes = 0;
+    for request in requests {
+        let size = size(&request);
+        let own_window = request.scheduled_at.timestamp().div_euclid(WINDOW_SECONDS);
+        match batches.last_mut() {
+            Some(batch) if own_window == window && batch.len() < BATCH && bytes + size <= BATCH_BYTES => {
+                bytes += size;
+                batch.push(request);
+            }
+            _ => {
+                (window, bytes) = (own_window, size);
+                batches.push(vec![request]);
+            }
+        }
+    }
+    batches
+}
+
+/// Roughly, as JSON.
+fn size(request: &CheckRequest) -> usize {
+    let target = &request.target;
+    let headers: usize = target.headers.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
+    let assertions = if target.assertions.is_empty() { 0 } else { serde_json::to_vec(&target.assertions).map_or(0, |v| v.len()) };
+    320 + target.url.len() + headers + target.body.as_ref().map_or(0, |body| body.len() * 2) + assertions
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::contract::Target;
+
+    fn request(endpoint_id: i64, slot: i64, body: usize) -> CheckRequest {
+        let target = Target {
+            url: "http://x.test/".into(),
+            method: "POST".into(),
+            headers: Default::default(),
+            body: Some("x".repeat(body)),
+            timeout_ms: 1000,
+            expected_status: "200".into(),
+            assertions: vec![],
+            follow_redirects: true,
+            verify_tls: true,
+            retries: 0,
+        };
+        let scheduled_at = DateTime::from_timestamp(slot, 0).expect("a time");
+        CheckRequest { endpoint_id, user_id: 1, scheduled_at, failure_threshold: 1, success_threshold: 1, target }
+    }
+
+    #[test]
+    fn a_batch_is_bounded_in_time_number_and_size() {
+        let lengths = |requests: Vec<CheckRequest>| batches(requests).iter().map(Vec::len).collect::<Vec<_>>();
+        assert_eq!(lengths(vec![]), [0; 0]);
+        assert_eq!(lengths((0..10).map(|n| request(n, 100 + n, 0)).collect()), [5, 5]);
+        assert_eq!(lengths((0..1200).map(|n| request(n, 100, 0)).collect()), [500, 500, 200]);
+        assert_eq!(lengths((0..10).map(|n| request(n, 100, 64 * 1024)).collect()), [3, 3, 3, 1]);
+    }
+}

@@ -1,0 +1,41 @@
+//! `DELETE /public/v1/endpoints/{id}`: removes an endpoint, and everywhere what belongs to it.
+
+use axum::extract::State;
+use http::StatusCode;
+use runtime::{Caller, Context, Error, Function, Id, Outgoing, Result, error::ErrorBody, on};
+
+use super::SERVICE;
+use crate::contract::{EndpointDeleted, kind};
+
+pub const FUNCTION: Function =
+    Function::new("endpoint-delete", SERVICE, "removes an endpoint, and everywhere what belongs to it")
+        .http(runtime::http!(handle));
+
+#[utoipa::path(
+    delete, path = "/public/v1/endpoints/{id}", tag = "endpoints", security(("apikey" = [])),
+    params(("id" = i64, Path, minimum = 1)),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 400, description = "Not an id", body = ErrorBody),
+        (status = 401, description = "Not logged in", body = ErrorBody),
+        (status = 404, description = "No such endpoint of the caller's", body = ErrorBody),
+    )
+)]
+async fn handle(caller: Caller, State(context): State<Context>, Id(endpoint_id): Id) -> Result<StatusCode> {
+    static DELETE: &str = "DELETE FROM endpoints WHERE id = $1 AND user_id = $2";
+    let user_id = caller.user_id;
+    let mut tx = context.db()?.begin().await?;
+    let deleted = on!(tx.connection(), db => {
+        sqlx::query(DELETE).bind(endpoint_id).bind(user_id).execute(db).await.map(|done| done.rows_affected())
+    })?;
+    if deleted == 0 {
+        return Err(Error::not_found());
+    }
+    let id = format!("endpoint-{endpoint_id}-deleted");
+    let gone = EndpointDeleted { endpoint_id, user_id };
+    let event = Outgoing::new("endpoint-delete", kind::ENDPOINT_DELETED, id, context.clock().now(), &gone)?;
+    // Before the commit: if the others cannot be told, it stays, and one tries again.
+    context.outbound().publish(event).await?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}

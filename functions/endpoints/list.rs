@@ -1,0 +1,74 @@
+//! `GET /public/v1/endpoints`: the caller's endpoints, searched by `q`, `tag` and `status`.
+
+use axum::{Json, extract::State};
+use runtime::{Caller, Context, Function, List, Paging, Query, Result, error::ErrorBody, on};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{Endpoint, SERVICE, columns};
+use crate::contract::Status;
+
+pub const FUNCTION: Function =
+    Function::new("endpoint-list", SERVICE, "the caller's endpoints, searched by `q`, `tag` and `status`")
+        .http(runtime::http!(handle));
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Search {
+    /// Part of the name or the URL, in any case.
+    q: Option<String>,
+    tag: Option<String>,
+    status: Option<Status>,
+}
+
+#[utoipa::path(
+    get, path = "/public/v1/endpoints", tag = "endpoints", security(("apikey" = [])), params(Search, Paging),
+    responses(
+        (status = 200, description = "A page of endpoints", body = List<Endpoint>),
+        (status = 400, description = "A parameter is not acceptable", body = ErrorBody),
+        (status = 401, description = "Not logged in", body = ErrorBody),
+    )
+)]
+async fn handle(
+    caller: Caller,
+    State(context): State<Context>,
+    Query(search): Query<Search>,
+    paging: Paging,
+) -> Result<Json<List<Endpoint>>> {
+    macro_rules! matching {
+        () => {
+            "FROM endpoints WHERE user_id = $1 \
+             AND ($2 IS NULL OR LOWER(name) LIKE $2 ESCAPE '!' OR LOWER(url) LIKE $2 ESCAPE '!') \
+             AND ($3 IS NULL OR tags LIKE $3 ESCAPE '!') \
+             AND ($4 IS NULL OR CASE WHEN enabled THEN status ELSE 'paused' END = $4)"
+        };
+    }
+    static COUNT: &str = concat!("SELECT COUNT(*) ", matching!());
+    static SELECT: &str = concat!("SELECT ", columns!(), " ", matching!(), " ORDER BY id LIMIT $5 OFFSET $6");
+    let db = context.db()?;
+    let q = search.q.map(|q| format!("%{}%", escaped(&q.to_lowercase())));
+    // Tags stand in JSON text, between quotes that no tag can hold.
+    let tag = search.tag.map(|tag| format!("%\"{}\"%", escaped(&tag)));
+    let status = search.status.map(Status::as_str);
+    let count = on!(db.read(), db => {
+        let count = sqlx::query_scalar(COUNT).bind(caller.user_id).bind(&q).bind(&tag).bind(status);
+        count.fetch_one(db).await
+    })?;
+    let endpoints = on!(db.read(), db => {
+        let select = sqlx::query_as(SELECT).bind(caller.user_id).bind(&q).bind(&tag).bind(status);
+        select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await
+    })?;
+    Ok(paging.list(endpoints, count))
+}
+
+/// Text that LIKE takes as it is.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '!') {
+            escaped.push('!');
+        }
+        escaped.push(c);
+    }
+    escaped
+}

@@ -1,0 +1,23 @@
+//! `GET /private/v1/endpoints/{id}`: any endpoint with its owner, for other functions.
+
+use axum::{Json, extract::State};
+use runtime::{Context, Error, Function, Id, Result, error::ErrorBody, on};
+
+use super::{OwnedEndpoint, SERVICE, columns};
+
+pub const FUNCTION: Function =
+    Function::new("endpoint-private-get", SERVICE, "any endpoint with its owner, for other functions")
+        .http(runtime::http!(handle));
+
+#[utoipa::path(
+    get, path = "/private/v1/endpoints/{id}", tag = "endpoints", params(("id" = i64, Path, minimum = 1)),
+    responses(
+        (status = 200, description = "The endpoint", body = OwnedEndpoint),
+        (status = 404, description = "No such endpoint", body = ErrorBody),
+    )
+)]
+async fn handle(State(context): State<Context>, Id(id): Id) -> Result<Json<OwnedEndpoint>> {
+    static SQL: &str = concat!("SELECT user_id, ", columns!(), " FROM endpoints WHERE id = $1");
+    let found = on!(context.db()?.read(), db => sqlx::query_as(SQL).bind(id).fetch_optional(db).await)?;
+    found.map(Json).ok_or_else(Error::not_found)
+}

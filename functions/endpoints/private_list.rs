@@ -1,0 +1,85 @@
+//! `GET /private/v1/endpoints`: endpoints with their owners, for other functions.
+
+use axum::{Json, extract::State};
+use runtime::{
+    Context, Fields, Function, List, Paging, Query, Result, db::JsonText, error::ErrorBody, on, text,
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{OwnedEndpoint, SERVICE, columns};
+
+pub const FUNCTION: Function =
+    Function::new("endpoint-private-list", SERVICE, "endpoints with their owners, for other functions")
+        .http(runtime::http!(handle));
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Filter {
+    user_id: Option<i64>,
+    /// Ids with commas between them, at most 1000.
+    ids: Option<String>,
+}
+
+#[utoipa::path(
+    get, path = "/private/v1/endpoints", tag = "endpoints", params(Filter, Paging),
+    responses(
+        (status = 200, description = "A page of endpoints", body = List<OwnedEndpoint>),
+        (status = 400, description = "A parameter is not acceptable", body = ErrorBody),
+    )
+)]
+async fn handle(
+    State(context): State<Context>,
+    Query(filter): Query<Filter>,
+    paging: Paging,
+) -> Result<Json<List<OwnedEndpoint>>> {
+    macro_rules! matching {
+        ($ids:literal) => {
+            concat!(
+                "FROM endpoints WHERE ($1 IS NULL OR user_id = $1) AND ($2 IS NULL OR id IN (",
+                $ids,
+                "))"
+            )
+        };
+    }
+    macro_rules! select {
+        ($ids:literal) => {
+            concat!("SELECT user_id, ", columns!(), " ", matching!($ids), " ORDER BY id LIMIT $3 OFFSET $4")
+        };
+    }
+    macro_rules! count {
+        ($ids:literal) => {
+            concat!("SELECT COUNT(*) ", matching!($ids))
+        };
+    }
+    // The list of ids travels as one JSON text.
+    let db = context.db()?;
+    let count = db.pick(
+        count!("SELECT value FROM json_each($2)"),
+        count!("SELECT value::bigint FROM json_array_elements_text($2::json)"),
+    );
+    let select = db.pick(
+        select!("SELECT value FROM json_each($2)"),
+        select!("SELECT value::bigint FROM json_array_elements_text($2::json)"),
+    );
+    let ids = filter.ids.as_deref().map(parse_ids).transpose()?.map(JsonText);
+    let total = on!(db.read(), db => {
+        sqlx::query_scalar(count).bind(filter.user_id).bind(&ids).fetch_one(db).await
+    })?;
+    let found = on!(db.read(), db => {
+        let select = sqlx::query_as(select).bind(filter.user_id).bind(&ids);
+        select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await
+    })?;
+    Ok(paging.list(found, total))
+}
+
+fn parse_ids(ids: &str) -> Result<Vec<i64>> {
+    let parsed: Option<Vec<i64>> =
+        ids.split(',').filter(|id| !id.is_empty()).take(1001).map(|id| id.trim().parse().ok()).collect();
+    let mut fields = Fields::default();
+    fields.check(parsed.as_ref().is_some_and(|ids| ids.len() <= 1000), "ids", || {
+        text("must be at most 1000 ids with commas between them", "쉼표로 구분한 1000개 이하의 id여야 합니다")
+    });
+    fields.finish()?;
+    Ok(parsed.unwrap_or_default())
+}

@@ -1,0 +1,77 @@
+//! `PATCH /public/v1/endpoints/{id}`: changes what is given, and keeps the rest.
+
+use axum::{Json, extract::State};
+use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, input, on};
+use serde_json::{Map, Value};
+
+use super::{Endpoint, SERVICE, Settings, columns, first_slot};
+
+pub const FUNCTION: Function =
+    Function::new("endpoint-update", SERVICE, "changes what is given, and keeps the rest")
+        .http(runtime::http!(handle));
+
+#[utoipa::path(
+    patch, path = "/public/v1/endpoints/{id}", tag = "endpoints", security(("apikey" = [])),
+    params(("id" = i64, Path, minimum = 1)),
+    request_body(content = Settings, description = "Any of the fields; the others stay as they are"),
+    responses(
+        (status = 200, description = "Changed", body = Endpoint),
+        (status = 400, description = "A field is not acceptable", body = ErrorBody),
+        (status = 401, description = "Not logged in", body = ErrorBody),
+        (status = 404, description = "No such endpoint of the caller's", body = ErrorBody),
+    )
+)]
+async fn handle(
+    caller: Caller,
+    State(context): State<Context>,
+    Id(id): Id,
+    Input(patch): Input<Map<String, Value>>,
+) -> Result<Json<Endpoint>> {
+    // Two people may change different fields at once: the row is held from reading to writing.
+    static SQLITE: &str = concat!("SELECT ", columns!(), " FROM endpoints WHERE id = $1 AND user_id = $2");
+    static POSTGRES: &str =
+        concat!("SELECT ", columns!(), " FROM endpoints WHERE id = $1 AND user_id = $2 FOR UPDATE");
+    static UPDATE: &str = concat!(
+        "UPDATE endpoints SET name = $2, url = $3, method = $4, headers = $5, body = $6, interval_seconds = $7, \
+         timeout_ms = $8, expected_status = $9, assertions = $10, follow_redirects = $11, verify_tls = $12, \
+         retries = $13, failure_threshold = $14, success_threshold = $15, enabled = $16, tags = $17, \
+         next_slot = COALESCE($18, next_slot), updated_at = $19 WHERE id = $1 RETURNING ",
+        columns!()
+    );
+    let db = context.db()?;
+    let mut tx = db.begin().await?;
+    let select = db.pick(SQLITE, POSTGRES);
+    let found: Option<Endpoint> = on!(tx.connection(), db => {
+        sqlx::query_as(select).bind(id).bind(caller.user_id).fetch_optional(db).await
+    })?;
+    let old = found.ok_or_else(Error::not_found)?.settings;
+    let s = patched(&old, patch)?.checked()?;
+    // Another interval, or a new start: due anew, from now on.
+    let anew = s.interval_seconds != old.interval_seconds || (s.enabled && !old.enabled);
+    let next_slot = anew.then(|| first_slot(&context, s.interval_seconds));
+    let now = context.clock().now();
+    let endpoint = on!(tx.connection(), db => {
+        let update = sqlx::query_as(UPDATE).bind(id).bind(s.name).bind(s.url).bind(s.method).bind(s.headers);
+        let update = update.bind(s.body).bind(s.interval_seconds).bind(s.timeout_ms).bind(s.expected_status);
+        let update = update.bind(s.assertions).bind(s.follow_redirects).bind(s.verify_tls).bind(s.retries);
+        let update = update.bind(s.failure_threshold).bind(s.success_threshold).bind(s.enabled).bind(s.tags);
+        update.bind(next_slot).bind(now).fetch_one(db).await
+    })?;
+    tx.commit().await?;
+    Ok(Json(endpoint))
+}
+
+/// The settings with some fields replaced (RFC 7396): `null` is the default again.
+fn patched(old: &Settings, patch: Map<String, Value>) -> Result<Settings> {
+    let Ok(Value::Object(mut merged)) = serde_json::to_value(old) else {
+        return Err(Error::internal(anyhow::anyhow!("settings are an object")));
+    };
+    for (name, value) in patch {
+        if value.is_null() {
+            merged.remove(&name);
+        } else {
+            merged.insert(name, value);
+        }
+    }
+    input::parse(Value::Object(merged).to_string().as_bytes())
+}

@@ -1,0 +1,38 @@
+CREATE TABLE endpoints (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    url TEXT NOT NULL,
+    method TEXT NOT NULL,
+    headers TEXT NOT NULL,
+    body TEXT,
+    interval_seconds INTEGER NOT NULL,
+    timeout_ms INTEGER NOT NULL,
+    expected_status TEXT NOT NULL,
+    assertions TEXT NOT NULL,
+    follow_redirects BOOLEAN NOT NULL,
+    verify_tls BOOLEAN NOT NULL,
+    retries INTEGER NOT NULL,
+    failure_threshold INTEGER NOT NULL,
+    success_threshold INTEGER NOT NULL,
+    enabled BOOLEAN NOT NULL,
+    tags TEXT NOT NULL,
+    -- As last observed (pending, up, down); shown as paused while not enabled.
+    status TEXT NOT NULL,
+    -- Unix seconds: the slot that decided.
+    status_changed_at INTEGER,
+    -- Unix seconds.
+    last_checked_at INTEGER,
+    -- Unix seconds: the first slot that was not handed out yet. Its phase is the endpoint's jitter.
+    next_slot INTEGER NOT NULL,
+    -- Where the last claim began: the slots from here up to next_slot were handed out.
+    claimed_slot INTEGER NOT NULL,
+    missed_slots INTEGER NOT NULL DEFAULT 0,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+);
+CREATE INDEX endpoints_by_user ON endpoints (user_id, id);
+CREATE INDEX endpoints_due ON endpoints (next_slot) WHERE enabled;
+
+-- Users who are gone: a key that the gateway still believes for a moment must bring nothing back.
+CREATE TABLE endpoint_gone_users (user_id INTEGER PRIMARY KEY);
