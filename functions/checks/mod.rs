@@ -21,7 +21,10 @@ pub struct RegionConfig {
 impl FromEnv for RegionConfig {
     fn from_env(env: &Env) -> anyhow::Result<Self> {
         let region = env.get("REGION").unwrap_or("default").to_owned();
-        anyhow::ensure!(region.len() <= 32 && region.is_ascii(), "REGION must have at most 32 ASCII characters");
+        anyhow::ensure!(
+            region.len() <= 32 && region.is_ascii(),
+            "REGION must have at most 32 ASCII characters"
+        );
         Ok(Self { region })
     }
 }

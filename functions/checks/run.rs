@@ -26,7 +26,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 async fn handle(State(context): State<Context>, event: Event<Vec<CheckRequest>>) -> Result<Reply> {
     if event.data.len() > MOST {
-        return Err(Error::field("data", text(format!("must hold at most {MOST} checks"), format!("{MOST}개 이하여야 합니다"))));
+        return Err(Error::field(
+            "data",
+            text(format!("must hold at most {MOST} checks"), format!("{MOST}개 이하여야 합니다")),
+        ));
     }
     let prober = prober(&context)?;
     let region = context.config::<RegionConfig>()?.region.clone();
@@ -53,7 +56,11 @@ async fn handle(State(context): State<Context>, event: Event<Vec<CheckRequest>>)
             }
         }
     }
-    if done.is_empty() { Ok(Reply::NONE) } else { Ok(completed(&context, &event.id, told, &done, &region)?.into()) }
+    if done.is_empty() {
+        Ok(Reply::NONE)
+    } else {
+        Ok(completed(&context, &event.id, told, &done, &region)?.into())
+    }
 }
 
 async fn check(prober: Arc<Prober>, clock: Clock, region: String, request: CheckRequest) -> CheckResult {
@@ -74,7 +81,13 @@ async fn check(prober: Arc<Prober>, clock: Clock, region: String, request: Check
 
 /// Results are known by their slot, whatever event tells of them: that a batch which is sent again
 /// may be told in other pieces does no harm.
-fn completed(context: &Context, cause: &str, part: usize, results: &[CheckResult], region: &str) -> Result<Outgoing> {
+fn completed(
+    context: &Context,
+    cause: &str,
+    part: usize,
+    results: &[CheckResult],
+    region: &str,
+) -> Result<Outgoing> {
     let id = format!("{cause}/{part}");
     let event = Outgoing::new("check-run", kind::CHECK_COMPLETED, id, context.clock().now(), results)?;
     Ok(event.with_extension("region", region))

@@ -15,10 +15,13 @@ use crate::{
     endpoints::claim::{Claim, Claimed},
 };
 
-pub const FUNCTION: Function =
-    Function::new("check-schedule", SERVICE, "claims due endpoints, and asks for them to be checked, in batches")
-        .every("* * * * *", || post(handle))
-        .without_database();
+pub const FUNCTION: Function = Function::new(
+    "check-schedule",
+    SERVICE,
+    "claims due endpoints, and asks for them to be checked, in batches",
+)
+.every("* * * * *", || post(handle))
+.without_database();
 
 /// A minute, and some seconds more: the next tick may be late, and what is claimed twice is handed
 /// out once.
@@ -92,7 +95,11 @@ fn batches(requests: Vec<CheckRequest>) -> Vec<Vec<CheckRequest>> {
 fn size(request: &CheckRequest) -> usize {
     let target = &request.target;
     let headers: usize = target.headers.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
-    let assertions = if target.assertions.is_empty() { 0 } else { serde_json::to_vec(&target.assertions).map_or(0, |v| v.len()) };
+    let assertions = if target.assertions.is_empty() {
+        0
+    } else {
+        serde_json::to_vec(&target.assertions).map_or(0, |v| v.len())
+    };
     320 + target.url.len() + headers + target.body.as_ref().map_or(0, |body| body.len() * 2) + assertions
 }
 
@@ -117,12 +124,20 @@ mod tests {
             retries: 0,
         };
         let scheduled_at = DateTime::from_timestamp(slot, 0).expect("a time");
-        CheckRequest { endpoint_id, user_id: 1, scheduled_at, failure_threshold: 1, success_threshold: 1, target }
+        CheckRequest {
+            endpoint_id,
+            user_id: 1,
+            scheduled_at,
+            failure_threshold: 1,
+            success_threshold: 1,
+            target,
+        }
     }
 
     #[test]
     fn a_batch_is_bounded_in_time_number_and_size() {
-        let lengths = |requests: Vec<CheckRequest>| batches(requests).iter().map(Vec::len).collect::<Vec<_>>();
+        let lengths =
+            |requests: Vec<CheckRequest>| batches(requests).iter().map(Vec::len).collect::<Vec<_>>();
         assert_eq!(lengths(vec![]), [0; 0]);
         assert_eq!(lengths((0..10).map(|n| request(n, 100 + n, 0)).collect()), [5, 5]);
         assert_eq!(lengths((0..1200).map(|n| request(n, 100, 0)).collect()), [500, 500, 200]);

@@ -17,6 +17,7 @@
 //! | `clock.rs` | the time, injected |
 //! | `secret.rs` | tokens, hashes, sealing; randomness, injected |
 //! | `address.rs` | which addresses may be connected to |
+//! | `resolve.rs` | names to addresses |
 //! | `log.rs`, `trace.rs` | JSON logs, and the trace id that they carry |
 
 pub mod address;
@@ -33,6 +34,7 @@ pub mod lambda;
 pub mod log;
 pub mod outbound;
 pub mod page;
+pub mod resolve;
 pub mod secret;
 pub mod serve;
 pub mod trace;

@@ -6,6 +6,7 @@ mod world;
 mod checks;
 mod endpoints;
 mod notifications;
+mod process;
 mod reports;
 mod senders;
 mod users;

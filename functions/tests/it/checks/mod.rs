@@ -1,1 +1,160 @@
-//! Tests of functions/checks.
+//! Tests of functions/checks: the functions around the prober (which has tests of its own).
+
+use std::{sync::Arc, sync::atomic::AtomicU16, sync::atomic::Ordering, time::Duration};
+
+use axum::{Router, routing::get};
+use functions::contract::{CheckRequest, CheckResult, FailureCode, Target, UpDown, kind};
+use serde_json::json;
+
+use crate::world::{Database, World, on_both};
+
+/// A target that answers with the status that it is told to.
+pub struct Site {
+    pub url: String,
+    pub status: Arc<AtomicU16>,
+}
+
+impl Site {
+    pub async fn start() -> Self {
+        let status = Arc::new(AtomicU16::new(200));
+        let answer = Arc::clone(&status);
+        let app =
+            Router::new().route("/slow", get(|| std::future::pending::<()>())).fallback(async move || {
+                (http::StatusCode::from_u16(answer.load(Ordering::SeqCst)).unwrap(), "hello")
+            });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Self { url, status }
+    }
+}
+
+fn request(world: &World, endpoint_id: i64, url: &str, in_seconds: i64) -> CheckRequest {
+    CheckRequest {
+        endpoint_id,
+        user_id: 1,
+        scheduled_at: world.clock().now() + chrono::TimeDelta::seconds(in_seconds),
+        failure_threshold: 1,
+        success_threshold: 1,
+        target: Target {
+            url: url.into(),
+            method: "GET".into(),
+            headers: Default::default(),
+            body: None,
+            timeout_ms: 300,
+            expected_status: "200-299".into(),
+            assertions: vec![],
+            follow_redirects: true,
+            verify_tls: true,
+            retries: 0,
+        },
+    }
+}
+
+#[tokio::test]
+async fn a_batch_is_probed_and_replied() {
+    let world = World::new(Database::Sqlite).await;
+    let site = Site::start().await;
+    let batch = [
+        request(&world, 1, &site.url, 0),
+        request(&world, 2, "http://127.0.0.1:1/", 0),
+        request(&world, 3, &format!("{}/slow", site.url), 0),
+    ];
+    let answer = world.event("check-run", kind::CHECK_REQUESTED, "batch-1", &batch).await;
+    let reply = answer.reply().expect("a reply");
+    assert_eq!(reply.kind(), kind::CHECK_COMPLETED);
+    assert_eq!(
+        (&reply.headers["ce-id"], &reply.headers["ce-source"]),
+        (&"batch-1/0".parse().unwrap(), &"/pongpong/check-run".parse().unwrap())
+    );
+    let mut results: Vec<CheckResult> = reply.data();
+    results.sort_by_key(|result| result.endpoint_id);
+    let told: Vec<_> =
+        results.iter().map(|r| (r.outcome.status, r.outcome.error.as_ref().map(|e| e.code))).collect();
+    assert_eq!(
+        told,
+        [
+            (UpDown::Up, None),
+            (UpDown::Down, Some(FailureCode::ConnectRefused)),
+            (UpDown::Down, Some(FailureCode::Timeout)),
+        ]
+    );
+    assert_eq!(results[0].outcome.status_code, Some(200));
+    assert!(results.iter().all(|r| r.user_id == 1 && r.scheduled_at == world.clock().now()));
+}
+
+#[tokio::test]
+async fn a_check_waits_for_its_slot_and_the_others_do_not_wait_for_it() {
+    let world = Arc::new(World::new(Database::Sqlite).await);
+    let site = Site::start().await;
+    let batch = [request(&world, 1, &site.url, 0), request(&world, 2, &site.url, 4)];
+    let running = tokio::spawn({
+        let world = Arc::clone(&world);
+        async move { world.event("check-run", kind::CHECK_REQUESTED, "b", &batch).await }
+    });
+    // The first is told of while the second still waits.
+    let first = loop {
+        if let Some(event) = world.events.lock().unwrap().pop_front() {
+            break event;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(first.data::<Vec<CheckResult>>()[0].endpoint_id, 1);
+    assert!(!running.is_finished());
+    world.clock().advance(Duration::from_secs(4));
+    let reply = running.await.unwrap().reply().expect("a reply");
+    let rest: Vec<CheckResult> = reply.data();
+    assert_eq!((rest.len(), rest[0].endpoint_id, rest[0].checked_at), (1, 2, world.clock().now()));
+}
+
+#[tokio::test]
+async fn an_empty_batch_has_an_empty_answer_and_poison_is_refused() {
+    let world = World::new(Database::Sqlite).await;
+    let answer = world.event::<[CheckRequest]>("check-run", kind::CHECK_REQUESTED, "b", &[]).await;
+    assert!(answer.status.is_success() && answer.body.is_empty());
+    world.event("check-run", kind::CHECK_REQUESTED, "b", &json!([{"endpoint_id": 1}])).await.code(400);
+    world.event("check-run", kind::CHECK_REQUESTED, "b", "x").await.code(400);
+}
+
+on_both! {
+    async fn a_tick_asks_for_what_is_due_once(world: World) {
+        for n in 0..30 {
+            let body = json!({"url": format!("https://h{n}.example.com"), "interval_seconds": 60});
+            world.call(Some(1), "POST", "/public/v1/endpoints", Some(body)).await.json(201);
+        }
+        world.events.lock().unwrap().clear();
+        let tick = async || world.request("check-schedule", None, "POST", "/", None).await.json(200);
+        assert_eq!(tick().await["status"], "ok");
+        assert_eq!(tick().await["checks"], 0, "a second tick finds nothing left");
+        let events: Vec<_> = world.events.lock().unwrap().drain(..).collect();
+        let mut asked: Vec<_> = events.iter().flat_map(|e| e.data::<Vec<CheckRequest>>()).map(|r| r.endpoint_id).collect();
+        asked.sort_unstable();
+        asked.dedup();
+        assert_eq!(asked.len(), 30);
+        for event in &events {
+            let slots: Vec<_> = event.data::<Vec<CheckRequest>>().iter().map(|r| r.scheduled_at.timestamp()).collect();
+            assert!(slots.iter().max().unwrap() - slots.iter().min().unwrap() < 5, "{slots:?}");
+        }
+    }
+
+    async fn a_person_can_check_now(world: World) {
+        let site = Site::start().await;
+        let check = async |user, body| world.call(Some(user), "POST", "/public/v1/checks", Some(body)).await;
+        let up = check(1, json!({"url": site.url})).await.json(200);
+        assert_eq!((&up["status"], &up["status_code"]), (&json!("up"), &json!(200)));
+        assert!(up["timings_ms"]["total"].is_u64());
+
+        site.status.store(503, Ordering::SeqCst);
+        let body = json!({"url": site.url, "retries": 0});
+        let id = world.call(Some(1), "POST", "/public/v1/endpoints", Some(body)).await.json(201)["id"].clone();
+        let down = check(1, json!({"endpoint_id": id})).await.json(200);
+        assert_eq!((&down["status"], &down["error"]["code"]), (&json!("down"), &json!("STATUS_MISMATCH")));
+        assert_eq!(check(2, json!({"endpoint_id": id})).await.code(404), "NOT_FOUND");
+
+        check(1, json!({})).await.code(400);
+        check(1, json!({"url": "ftp://x"})).await.code(400);
+        check(1, json!({"url": site.url, "endpoint_id": id})).await.code(400);
+        check(1, json!({"endpoint_id": -1})).await.code(400);
+        world.call(None, "POST", "/public/v1/checks", Some(json!({"url": site.url}))).await.code(401);
+    }
+}

@@ -1,1 +1,4 @@
 //! Tests of functions/endpoints.
+
+mod claim;
+mod crud;

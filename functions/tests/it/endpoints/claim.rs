@@ -1,0 +1,97 @@
+//! Each slot is handed out once, spread over the interval, and never in a burst.
+
+use std::{collections::HashSet, time::Duration};
+
+use chrono::TimeDelta;
+use functions::{contract::CheckRequest, endpoints::claim::Claimed};
+use serde_json::json;
+
+use crate::world::{Database, World, on_both};
+
+async fn add(world: &World, count: usize, interval: i64) {
+    for _ in 0..count {
+        let body = json!({"url": "https://example.com", "interval_seconds": interval});
+        world.call(Some(1), "POST", "/public/v1/endpoints", Some(body)).await.json(201);
+    }
+}
+
+async fn claim(world: &World, ahead: i64, limit: i64) -> Claimed {
+    let until = world.clock().now() + TimeDelta::seconds(ahead);
+    let body = json!({"until": until, "limit": limit});
+    let answer = world.call(None, "POST", "/private/v1/endpoints/claim", Some(body)).await;
+    serde_json::from_value(answer.json(200)).unwrap()
+}
+
+fn keys(items: &[CheckRequest]) -> HashSet<(i64, i64)> {
+    items.iter().map(|request| (request.endpoint_id, request.scheduled_at.timestamp())).collect()
+}
+
+on_both! {
+    async fn many_claimers_hand_out_each_slot_once(world: World) {
+        add(&world, 60, 20).await;
+        let mut seen = HashSet::new();
+        for _ in 0..3 {
+            let claims = futures::future::join_all((0..8).map(|_| claim(&world, 65, 13))).await;
+            for claimed in claims {
+                for key in keys(&claimed.items) {
+                    assert!(seen.insert(key), "{key:?} twice");
+                }
+            }
+            while claim(&world, 65, 1000).await.endpoints > 0 {}
+            world.clock().advance(Duration::from_secs(60));
+        }
+        assert!(!seen.is_empty());
+    }
+
+    async fn slots_are_spread_and_keep_their_phase(world: World) {
+        add(&world, 120, 60).await;
+        let first = claim(&world, 61, 1000).await;
+        assert_eq!((first.items.len(), first.missed), (120, 0));
+        let seconds: HashSet<_> = first.items.iter().map(|r| r.scheduled_at.timestamp() % 60).collect();
+        // 120 draws of 60: fewer than 30 different ones would be no spread at all.
+        assert!(seconds.len() > 30, "{}", seconds.len());
+        assert!(first.items.is_sorted_by_key(|r| r.scheduled_at));
+        world.clock().advance(Duration::from_secs(60));
+        let second = claim(&world, 61, 1000).await;
+        let later: HashSet<_> = keys(&first.items).into_iter().map(|(id, slot)| (id, slot + 60)).collect();
+        assert_eq!(keys(&second.items), later);
+    }
+
+    async fn an_interval_below_a_minute_has_several_slots_in_a_tick(world: World) {
+        add(&world, 1, 10).await;
+        let slots: Vec<_> = claim(&world, 61, 10).await.items.iter().map(|r| r.scheduled_at.timestamp()).collect();
+        assert_eq!(slots.len(), 6);
+        assert!(slots.windows(2).all(|pair| pair[1] - pair[0] == 10), "{slots:?}");
+    }
+
+    async fn after_a_pause_it_resumes_at_the_present(world: World) {
+        add(&world, 1, 60).await;
+        assert_eq!(claim(&world, 65, 10).await.missed, 0);
+        world.clock().advance(Duration::from_secs(3600));
+        let resumed = claim(&world, 60, 10).await;
+        let now = world.clock().now();
+        assert!((58..=59).contains(&resumed.missed), "{}", resumed.missed);
+        assert_eq!(resumed.items.iter().filter(|r| r.scheduled_at <= now).count(), 1, "a burst");
+        assert!(resumed.items.len() <= 2);
+        let shown = world.call(Some(1), "GET", "/public/v1/endpoints", None).await.json(200);
+        assert_eq!(shown["items"][0]["missed_slots"], resumed.missed);
+    }
+
+    async fn what_is_paused_or_gone_is_not_due(world: World) {
+        add(&world, 2, 60).await;
+        world.call(Some(1), "PATCH", "/public/v1/endpoints/1", Some(json!({"enabled": false}))).await.json(200);
+        world.call(Some(1), "DELETE", "/public/v1/endpoints/2", None).await.json(204);
+        assert_eq!(claim(&world, 600, 10).await.endpoints, 0);
+        world.clock().advance(Duration::from_secs(7200));
+        world.call(Some(1), "PATCH", "/public/v1/endpoints/1", Some(json!({"enabled": true}))).await.json(200);
+        let resumed = claim(&world, 60, 10).await;
+        assert_eq!((resumed.items.len(), resumed.missed), (1, 0), "a pause that was asked for is not a miss");
+    }
+
+    async fn a_claim_is_bounded(world: World) {
+        let claim = async |body| world.call(None, "POST", "/private/v1/endpoints/claim", Some(body)).await;
+        assert!(claim(json!({"until": "2126-01-01T00:00:00Z", "limit": 10})).await.json(400)["fields"]["until"].is_string());
+        assert!(claim(json!({"until": "2026-03-01T12:00:00Z", "limit": 0})).await.json(400)["fields"]["limit"].is_string());
+        assert!(claim(json!({"until": "yesterday", "limit": 1})).await.json(400)["fields"]["until"].is_string());
+    }
+}

@@ -1,0 +1,249 @@
+//! Endpoints are made, shown, changed and removed, each by its owner alone.
+
+use functions::contract::{CheckRequest, Failure, FailureCode, Status, StatusChange, UserDeleted, kind};
+use serde_json::{Value, json};
+
+use crate::world::{Database, World, on_both};
+
+async fn create(world: &World, user: i64, body: Value) -> Value {
+    world.call(Some(user), "POST", "/public/v1/endpoints", Some(body)).await.json(201)
+}
+
+fn change(world: &World, endpoint_id: i64, to: Status, seconds_ago: i64) -> StatusChange {
+    StatusChange {
+        endpoint_id,
+        user_id: 1,
+        from: Status::Pending,
+        to,
+        changed_at: world.clock().now() - chrono::TimeDelta::seconds(seconds_ago),
+        outage_started_at: None,
+        cause: Some(Failure { code: FailureCode::Timeout, message: "No answer".into() }),
+    }
+}
+
+on_both! {
+    async fn a_new_endpoint_has_the_defaults_and_is_checked_at_once(world: World) {
+        let made = create(&world, 1, json!({ "url": "https://shop.example.com/health" })).await;
+        assert_eq!(made["name"], "shop.example.com");
+        assert_eq!(
+            (&made["interval_seconds"], &made["timeout_ms"], &made["expected_status"]),
+            (&json!(60), &json!(10000), &json!("200-399"))
+        );
+        assert_eq!((&made["failure_threshold"], &made["success_threshold"]), (&json!(2), &json!(1)));
+        assert_eq!((&made["status"], &made["last_checked_at"]), (&json!("pending"), &Value::Null));
+        assert_eq!(made["created_at"], "2026-03-01T12:00:00Z");
+
+        let asked = world.events.lock().unwrap().pop_front().expect("a check is asked for");
+        assert_eq!(asked.kind(), kind::CHECK_REQUESTED);
+        let asked: Vec<CheckRequest> = asked.data();
+        assert_eq!((asked[0].endpoint_id, asked[0].user_id), (made["id"].as_i64().unwrap(), 1));
+        assert_eq!(asked[0].target.url, "https://shop.example.com/health");
+    }
+
+    async fn what_is_set_is_kept_and_shown(world: World) {
+        let all = json!({
+            "name": "가게", "url": "https://example.com/a?b=c", "method": "POST", "headers": {"X-A": "1"},
+            "body": "{\"q\":1}", "interval_seconds": 10, "timeout_ms": 500, "expected_status": "200-299,301",
+            "assertions": [{"type": "body_contains", "value": "ok"}, {"type": "total_time", "below_ms": 900}],
+            "follow_redirects": false, "verify_tls": false, "retries": 0, "failure_threshold": 3,
+            "success_threshold": 2, "enabled": true, "tags": ["shop", "서울"],
+        });
+        let made = create(&world, 1, all.clone()).await;
+        let path = format!("/public/v1/endpoints/{}", made["id"]);
+        let shown = world.call(Some(1), "GET", &path, None).await.json(200);
+        assert_eq!(shown, made);
+        for (field, value) in all.as_object().unwrap() {
+            assert_eq!(&shown[field], value, "{field}");
+        }
+    }
+
+    async fn each_wrong_field_is_named(world: World) {
+        let url = "https://example.com";
+        for (field, body) in [
+            ("url", json!({})),
+            ("url", json!({"url": "ftp://example.com"})),
+            ("url", json!({"url": "file:///etc/passwd"})),
+            ("url", json!({"url": "http://"})),
+            ("url", json!({"url": "http://example.com:99999"})),
+            ("url", json!({"url": format!("http://example.com/{}", "x".repeat(2048))})),
+            ("url", json!({"url": 7})),
+            ("name", json!({"url": url, "name": "x".repeat(101)})),
+            ("method", json!({"url": url, "method": "FETCH"})),
+            ("headers", json!({"url": url, "headers": {"X-A": "1\r\nX-B: 2"}})),
+            ("interval_seconds", json!({"url": url, "interval_seconds": 9})),
+            ("interval_seconds", json!({"url": url, "interval_seconds": -60})),
+            ("interval_seconds", json!({"url": url, "interval_seconds": 1e300})),
+            ("timeout_ms", json!({"url": url, "timeout_ms": 0})),
+            ("expected_status", json!({"url": url, "expected_status": "200-"})),
+            ("expected_status", json!({"url": url, "expected_status": ""})),
+            ("assertions", json!({"url": url, "assertions": [{"type": "body_matches", "regex": "("}]})),
+            ("assertions", json!({"url": url, "assertions": [{"type": "nonsense"}]})),
+            ("tags", json!({"url": url, "tags": ["a\"b"]})),
+            ("failure_threshold", json!({"url": url, "failure_threshold": 0})),
+            ("retries", json!({"url": url, "retries": 99})),
+            ("colour", json!({"url": url, "colour": "red"})),
+        ] {
+            let answer = world.call(Some(1), "POST", "/public/v1/endpoints", Some(body.clone())).await;
+            assert_eq!(answer.code(400), "VALIDATION_FAILED", "{body}");
+            let fields = answer.json(400)["fields"].as_object().unwrap().clone();
+            assert!(fields.keys().any(|name| name.starts_with(field)), "{body}: {fields:?}");
+        }
+    }
+
+    async fn a_patch_changes_what_it_names_and_null_is_the_default(world: World) {
+        let made = create(&world, 1, json!({"url": "https://example.com", "name": "A", "body": "x", "method": "POST"})).await;
+        let path = format!("/public/v1/endpoints/{}", made["id"]);
+        let patch = |body: Value| world.call(Some(1), "PATCH", &path, Some(body));
+        let changed = patch(json!({"name": "B", "timeout_ms": 700})).await.json(200);
+        assert_eq!((&changed["name"], &changed["timeout_ms"], &changed["body"]), (&json!("B"), &json!(700), &json!("x")));
+        assert_eq!(patch(json!({"body": null})).await.json(200)["body"], Value::Null);
+        assert_eq!(patch(json!({"timeout_ms": null})).await.json(200)["timeout_ms"], 10000);
+        assert_eq!(patch(json!({"url": null})).await.code(400), "VALIDATION_FAILED");
+        assert_eq!(patch(json!({"id": 7})).await.code(400), "VALIDATION_FAILED");
+        assert_eq!(patch(json!({"enabled": false})).await.json(200)["status"], "paused");
+        assert_eq!(patch(json!({"enabled": true})).await.json(200)["status"], "pending");
+        let answer = world.call(Some(1), "PATCH", "/public/v1/endpoints/999", Some(json!({}))).await;
+        assert_eq!(answer.code(404), "NOT_FOUND");
+    }
+
+    async fn lists_are_paged_and_searched(world: World) {
+        for n in 0..25 {
+            let tag = if n % 2 == 0 { "even" } else { "odd" };
+            create(&world, 1, json!({"url": format!("https://h{n}.example.com/100%_a"), "name": format!("Shop {n}"), "tags": [tag, "all"]})).await;
+        }
+        create(&world, 2, json!({"url": "https://other.example.com"})).await;
+        let list = async |query: &str| {
+            let list = world.call(Some(1), "GET", &format!("/public/v1/endpoints{query}"), None).await.json(200);
+            (list["items"].as_array().unwrap().len(), list["page"]["total_count"].as_i64().unwrap())
+        };
+        assert_eq!(list("").await, (20, 25));
+        assert_eq!(list("?page=2").await, (5, 25));
+        assert_eq!(list("?page=3").await, (0, 25));
+        assert_eq!(list("?per_page=100").await, (25, 25));
+        assert_eq!(list("?q=SHOP%201&per_page=100").await, (11, 11));
+        assert_eq!(list("?q=h7.example").await, (1, 1));
+        assert_eq!(list("?q=100%25_A").await, (20, 25));
+        assert_eq!(list("?q=100%25%25").await, (0, 0));
+        assert_eq!(list("?tag=odd").await, (12, 12));
+        assert_eq!(list("?tag=od").await, (0, 0));
+        assert_eq!(list("?status=pending&tag=even").await, (13, 13));
+        assert_eq!(list("?status=down").await, (0, 0));
+        for bad in ["?page=0", "?page=-1", "?page=99999999999999999999", "?per_page=101", "?per_page=x", "?status=sideways", "?q=%00"] {
+            let answer = world.call(Some(1), "GET", &format!("/public/v1/endpoints{bad}"), None).await;
+            answer.code(400);
+        }
+    }
+
+    async fn two_users_never_see_each_others(world: World) {
+        let made = create(&world, 1, json!({"url": "https://example.com"})).await;
+        let path = format!("/public/v1/endpoints/{}", made["id"]);
+        for (method, body) in [("GET", None), ("PATCH", Some(json!({"name": "mine"}))), ("DELETE", None)] {
+            assert_eq!(world.call(Some(2), method, &path, body).await.code(404), "NOT_FOUND");
+        }
+        let list = world.call(Some(2), "GET", "/public/v1/endpoints", None).await.json(200);
+        assert_eq!(list["page"]["total_count"], 0);
+        assert_eq!(world.call(Some(1), "GET", &path, None).await.json(200)["name"], "example.com");
+    }
+
+    async fn without_the_gateways_word_nobody_is_logged_in(world: World) {
+        assert_eq!(world.call(None, "GET", "/public/v1/endpoints", None).await.code(401), "NOT_LOGGED_IN");
+        let mut forged = http::Request::get("/public/v1/endpoints").body(axum::body::Body::empty()).unwrap();
+        forged.headers_mut().insert("x-consumer-custom-id", "1".parse().unwrap());
+        forged.headers_mut().insert("x-credential-identifier", "c".parse().unwrap());
+        forged.headers_mut().insert("x-gateway-token", "guessed".parse().unwrap());
+        let function = functions::find("endpoint-list").unwrap();
+        let answer = tower::ServiceExt::oneshot(runtime::serve::router(function, &world.context), forged).await.unwrap();
+        assert_eq!(answer.status(), 401);
+    }
+
+    async fn deleting_tells_the_others(world: World) {
+        let made = create(&world, 1, json!({"url": "https://example.com", "enabled": false})).await;
+        assert!(world.events.lock().unwrap().is_empty(), "a paused endpoint is not checked");
+        let path = format!("/public/v1/endpoints/{}", made["id"]);
+        world.call(Some(1), "DELETE", &path, None).await.json(204);
+        assert_eq!(world.events.lock().unwrap().pop_front().unwrap().kind(), kind::ENDPOINT_DELETED);
+        assert_eq!(world.call(Some(1), "DELETE", &path, None).await.code(404), "NOT_FOUND");
+        assert_eq!(world.call(Some(1), "GET", &path, None).await.code(404), "NOT_FOUND");
+    }
+
+    async fn ids_that_are_none_are_refused(world: World) {
+        for id in ["0", "-1", "x", "99999999999999999999", "1.5"] {
+            let answer = world.call(Some(1), "GET", &format!("/public/v1/endpoints/{id}"), None).await;
+            assert!(answer.json(400)["fields"]["id"].is_string(), "{id}");
+        }
+    }
+
+    async fn a_status_change_that_comes_late_is_ignored(world: World) {
+        let id = create(&world, 1, json!({"url": "https://example.com"})).await["id"].as_i64().unwrap();
+        let status = async || {
+            let path = format!("/public/v1/endpoints/{id}");
+            world.call(Some(1), "GET", &path, None).await.json(200)["status"].clone()
+        };
+        let tell = async |change: StatusChange| {
+            let answer = world.event("endpoint-observe", kind::STATUS_CHANGED, "c", &[change]).await;
+            assert!(answer.status.is_success() && answer.body.is_empty(), "{answer:?}");
+        };
+        tell(change(&world, id, Status::Down, 100)).await;
+        assert_eq!(status().await, "down");
+        tell(change(&world, id, Status::Up, 200)).await;
+        assert_eq!(status().await, "down");
+        tell(change(&world, id, Status::Up, 50)).await;
+        tell(change(&world, id, Status::Up, 50)).await;
+        assert_eq!(status().await, "up");
+        tell(change(&world, 999, Status::Up, 50)).await;
+        let poison = world.event("endpoint-observe", kind::STATUS_CHANGED, "p", "nonsense").await;
+        poison.code(400);
+    }
+
+    async fn a_user_who_is_gone_leaves_nothing_and_brings_nothing_back(world: World) {
+        create(&world, 1, json!({"url": "https://example.com"})).await;
+        create(&world, 2, json!({"url": "https://example.com"})).await;
+        for _ in 0..2 {
+            world.event("endpoint-forget", kind::USER_DELETED, "u", &UserDeleted { user_id: 1 }).await;
+        }
+        let left = world.call(None, "GET", "/private/v1/endpoints", None).await.json(200);
+        assert_eq!((&left["page"]["total_count"], &left["items"][0]["user_id"]), (&json!(1), &json!(2)));
+        let again = world.call(Some(1), "POST", "/public/v1/endpoints", Some(json!({"url": "https://example.com"}))).await;
+        assert_eq!(again.code(401), "NOT_LOGGED_IN");
+    }
+
+    async fn other_functions_ask_by_owner_and_ids(world: World) {
+        let mut ids = vec![];
+        for user in [1, 1, 2] {
+            ids.push(create(&world, user, json!({"url": "https://example.com"})).await["id"].as_i64().unwrap());
+        }
+        let count = async |query: String| {
+            world.call(None, "GET", &format!("/private/v1/endpoints?{query}"), None).await.json(200)["page"]["total_count"].clone()
+        };
+        assert_eq!(count("user_id=1".into()).await, 2);
+        assert_eq!(count(format!("user_id=1&ids={},{}", ids[0], ids[2])).await, 1);
+        assert_eq!(count("ids=".into()).await, 0);
+        world.call(None, "GET", "/private/v1/endpoints?ids=1,x", None).await.code(400);
+        let one = world.call(None, "GET", &format!("/private/v1/endpoints/{}", ids[2]), None).await.json(200);
+        assert_eq!(one["user_id"], 2);
+        world.call(None, "GET", "/private/v1/endpoints/999", None).await.code(404);
+    }
+}
+
+async fn the_quota_holds(database: Database) {
+    let world = World::with(database, [("MAX_ENDPOINTS_PER_USER", "3")]).await;
+    let tries = (0..8).map(|_| {
+        world.call(Some(1), "POST", "/public/v1/endpoints", Some(json!({"url": "https://example.com"})))
+    });
+    let answers = futures::future::join_all(tries).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 3);
+    for refused in answers.iter().filter(|answer| answer.status != 201) {
+        assert_eq!(refused.code(409), "TOO_MANY_ENDPOINTS");
+    }
+    create(&world, 2, json!({"url": "https://example.com"})).await;
+}
+
+#[tokio::test]
+async fn the_quota_holds_on_sqlite() {
+    the_quota_holds(Database::Sqlite).await;
+}
+
+#[tokio::test]
+async fn the_quota_holds_on_postgres() {
+    the_quota_holds(Database::Postgres).await;
+}
