@@ -1,1 +1,384 @@
-//! The prober.
+//! The prober: is it up, how fast, and if not, why.
+//!
+//! Every check opens its own connection, as a newcomer would: nothing is pooled, cached or resumed.
+//! Whatever a target does costs bounded time (`timeout_ms` covers the whole check, redirects and
+//! assertions included) and bounded memory.
+
+mod assertions;
+mod connect;
+mod exchange;
+mod plan;
+mod redirect;
+mod seen;
+mod status_ranges;
+mod tls;
+
+#[cfg(test)]
+mod tests;
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
+use http_body_util::Full;
+use runtime::{address::PrivateNetworks, resolve::Resolver};
+use rustls::pki_types::CertificateDer;
+use tokio::{sync::Semaphore, task::JoinSet};
+use url::Position;
+
+use self::{
+    assertions::{Check, MAX_BODY_SEEN},
+    exchange::{Answer, Keep, Stream, exchange, leads_elsewhere},
+    plan::Plan,
+    redirect::{Hop, MAX_REDIRECTS, shown_url},
+    seen::{Phase, Seen},
+    tls::Tls,
+};
+pub use self::{
+    plan::{Message, validate},
+    status_ranges::StatusRanges,
+};
+use crate::contract::{Failure, FailureCode, Outcome, Target, Timings, UpDown};
+
+/// Judging more than so much of a body leaves the task: a pattern or a decoder may take
+/// milliseconds, in which other checks want their timings right.
+const MAX_JUDGED_IN_PLACE: usize = 4 * 1024;
+
+pub struct ProbeConfig {
+    /// `CHECK_PRIVATE_NETWORKS`
+    pub private_networks: Arc<PrivateNetworks>,
+    /// `CHECK_CONCURRENCY`: so many checks run at once, over all batches of the process.
+    pub concurrency: usize,
+    /// Certificate authorities that are trusted beside the public ones.
+    pub extra_roots: Vec<CertificateDer<'static>>,
+    pub user_agent: String,
+    /// Between a failed try and the next one.
+    pub retry_pause: Duration,
+    pub resolver: Resolver,
+}
+
+impl ProbeConfig {
+    pub fn new(private_networks: PrivateNetworks) -> anyhow::Result<Self> {
+        Ok(Self {
+            private_networks: Arc::new(private_networks),
+            concurrency: 500,
+            extra_roots: Vec::new(),
+            user_agent: concat!("pongpong/", env!("CARGO_PKG_VERSION")).to_owned(),
+            retry_pause: Duration::from_millis(500),
+            resolver: Resolver::system()?,
+        })
+    }
+}
+
+/// Built once per process and shared.
+pub struct Prober {
+    private_networks: Arc<PrivateNetworks>,
+    permits: Arc<Semaphore>,
+    tls: Tls,
+    user_agent: HeaderValue,
+    retry_pause: Duration,
+    resolver: Resolver,
+}
+
+impl Prober {
+    pub fn new(config: ProbeConfig) -> anyhow::Result<Self> {
+        Ok(Self {
+            private_networks: config.private_networks,
+            permits: Arc::new(Semaphore::new(
+                config.concurrency.clamp(1, Semaphore::MAX_PERMITS),
+            )),
+            tls: Tls::new(config.extra_roots)?,
+            user_agent: HeaderValue::try_from(config.user_agent)?,
+            retry_pause: config.retry_pause,
+            resolver: config.resolver,
+        })
+    }
+
+    /// Checks one target, as often as its `retries` say, once there is room for it.
+    pub async fn probe(&self, target: &Target) -> Outcome {
+        // The semaphore is never closed; without a permit the check would still be right.
+        let _permit = self.permits.acquire().await;
+        self.check(target).await
+    }
+
+    /// Checks many targets at once and hands over each outcome as soon as it is there. Targets wait
+    /// for room in the order in which they come; a slow one delays no other. Dropping the future
+    /// ends the checks that still run.
+    pub async fn probe_all<K: Send + 'static>(
+        self: &Arc<Self>,
+        requests: impl IntoIterator<Item = (K, Target)>,
+        mut finished: impl FnMut(K, Outcome),
+    ) {
+        let mut waiting = requests.into_iter().peekable();
+        let mut running = JoinSet::new();
+        while waiting.peek().is_some() || !running.is_empty() {
+            tokio::select! {
+                biased;
+                Some(done) = running.join_next() => match done {
+                    Ok((key, outcome)) => finished(key, outcome),
+                    // Panics are caught below, and nobody cancels a task of this set.
+                    Err(error) => tracing::error!("a check was lost: {error}"),
+                },
+                permit = self.permits.clone().acquire_owned(), if waiting.peek().is_some() => {
+                    let Some((key, target)) = waiting.next() else { continue };
+                    let prober = self.clone();
+                    running.spawn(async move {
+                        let _permit = permit;
+                        // A defect that one target brings to light must not lose the others.
+                        let outcome = AssertUnwindSafe(prober.check(&target)).catch_unwind().await;
+                        (key, outcome.unwrap_or_else(|_| defect()))
+                    });
+                }
+            }
+        }
+    }
+
+    async fn check(&self, target: &Target) -> Outcome {
+        let plan = match Plan::read(target) {
+            Ok(plan) => plan,
+            Err(problems) => return down(Seen::new(), plan::invalid(&problems)),
+        };
+        let mut tries_left = plan.retries;
+        loop {
+            let outcome = self.try_once(&plan).await;
+            // What the guard refused it would refuse again.
+            let is_final = outcome.error.as_ref().is_none_or(|error| {
+                matches!(
+                    error.code,
+                    FailureCode::BlockedAddress | FailureCode::InvalidRequest
+                )
+            });
+            if is_final || tries_left == 0 {
+                return outcome;
+            }
+            tries_left -= 1;
+            tokio::time::sleep(self.retry_pause).await;
+        }
+    }
+
+    async fn try_once(&self, plan: &Plan) -> Outcome {
+        let mut seen = Seen::new();
+        match tokio::time::timeout(plan.timeout, self.run(plan, &mut seen)).await {
+            Ok(Ok(())) => outcome(seen, None),
+            Ok(Err(failure)) => down(seen, failure),
+            Err(_) => {
+                let failure = out_of_time(plan, &seen);
+                down(seen, failure)
+            }
+        }
+    }
+
+    async fn run(&self, plan: &Plan, seen: &mut Seen) -> Result<(), Failure> {
+        let answer = self.fetch(plan, seen).await?;
+        let status = answer.status;
+        if !plan.expected.contains(status.as_u16()) {
+            let text = format!(
+                "Expected status {}, got {}",
+                plan.expected,
+                described(status)
+            );
+            return Err(failure(FailureCode::StatusMismatch, text));
+        }
+        if plan.checks.is_empty() {
+            return Ok(());
+        }
+        judge(plan.checks.clone(), answer, seen.timings().total)
+            .await
+            .map_err(|text| failure(FailureCode::AssertionFailed, text))
+    }
+
+    /// Follows redirects to the final answer.
+    async fn fetch(&self, plan: &Plan, seen: &mut Seen) -> Result<Answer, Failure> {
+        let keep = Keep {
+            bytes: if plan.checks.iter().any(Check::needs_body) {
+                MAX_BODY_SEEN
+            } else {
+                0
+            },
+            skip_redirects: plan.follow_redirects,
+        };
+        let mut hop = Hop {
+            url: plan.url.clone(),
+            method: plan.method.clone(),
+            headers: plan.headers.clone(),
+            body: plan.body.clone(),
+        };
+        let mut redirects = 0;
+        loop {
+            let answer = self.visit(&hop, plan.verify_tls, keep, seen).await?;
+            if !plan.follow_redirects || !leads_elsewhere(answer.status, &answer.headers) {
+                return Ok(answer);
+            }
+            hop = hop.redirected(answer.status, &answer.headers)?;
+            redirects += 1;
+            if redirects > MAX_REDIRECTS {
+                let text = format!(
+                    "More than {MAX_REDIRECTS} redirects, the last one to {}",
+                    shown_url(&hop.url)
+                );
+                return Err(failure(FailureCode::TooManyRedirects, text));
+            }
+        }
+    }
+
+    async fn visit(
+        &self,
+        hop: &Hop,
+        verify_tls: bool,
+        keep: Keep,
+        seen: &mut Seen,
+    ) -> Result<Answer, Failure> {
+        // What the hop before said is no part of what this one comes to.
+        (seen.ip, seen.status) = (None, None);
+        let stream =
+            connect::connect(&hop.url, &self.resolver, &self.private_networks, seen).await?;
+        let stream = if hop.url.scheme() == "https" {
+            seen.enter(Phase::Tls);
+            let expires = &mut seen.certificate_expires_at;
+            let stream = self
+                .tls
+                .handshake(stream, &hop.url, verify_tls, expires)
+                .await?;
+            Stream::Tls(Box::new(stream))
+        } else {
+            Stream::Plain(stream)
+        };
+        let request = self.request(hop, stream.speaks_http2()).ok_or_else(|| {
+            let text = format!("{} cannot be requested", shown_url(&hop.url));
+            failure(FailureCode::InvalidRequest, text)
+        })?;
+        exchange(stream, request, keep, seen).await
+    }
+
+    fn request(&self, hop: &Hop, http2: bool) -> Option<Request<Full<Bytes>>> {
+        let path = &hop.url[Position::BeforePath..Position::AfterQuery];
+        let mut headers = HeaderMap::with_capacity(hop.headers.len() + 4);
+        let host = match hop.headers.get(header::HOST) {
+            Some(host) => host.clone(),
+            None => {
+                HeaderValue::from_str(&hop.url[Position::BeforeHost..Position::AfterPort]).ok()?
+            }
+        };
+        let uri = if http2 {
+            // HTTP/2 has a pseudo header in place of Host.
+            Uri::builder()
+                .scheme(hop.url.scheme())
+                .authority(host.as_bytes())
+                .path_and_query(path)
+                .build()
+                .ok()?
+        } else {
+            headers.insert(header::HOST, host);
+            Uri::try_from(path).ok()?
+        };
+        headers.insert(header::USER_AGENT, self.user_agent.clone());
+        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        for (name, value) in &hop.headers {
+            if name != header::HOST {
+                headers.insert(name.clone(), value.clone());
+            }
+        }
+        if !http2 {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        let mut request = Request::new(Full::new(hop.body.clone()));
+        *request.method_mut() = hop.method.clone();
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        Some(request)
+    }
+}
+
+async fn judge(checks: Arc<[Check]>, answer: Answer, total_ms: u32) -> Result<(), String> {
+    let Answer { headers, body, .. } = answer;
+    if body.len() <= MAX_JUDGED_IN_PLACE && !headers.contains_key(header::CONTENT_ENCODING) {
+        return assertions::judge(&checks, &headers, &body, total_ms);
+    }
+    tokio::task::spawn_blocking(move || assertions::judge(&checks, &headers, &body, total_ms))
+        .await
+        .unwrap_or_else(|_| Err("The assertions could not be evaluated".to_owned()))
+}
+
+fn out_of_time(plan: &Plan, seen: &Seen) -> Failure {
+    let ms = plan.timeout.as_millis();
+    let (code, text) = match seen.phase {
+        Phase::Dns => (
+            FailureCode::ConnectTimeout,
+            format!("The name was not resolved within {ms} ms"),
+        ),
+        Phase::Connect => (
+            FailureCode::ConnectTimeout,
+            format!("The connection was not established within {ms} ms"),
+        ),
+        Phase::Tls => (
+            FailureCode::Timeout,
+            format!("The TLS handshake was not finished within {ms} ms"),
+        ),
+        Phase::FirstByte => (
+            FailureCode::Timeout,
+            format!("No response came within {ms} ms"),
+        ),
+        Phase::Transfer => (
+            FailureCode::Timeout,
+            format!(
+                "The response did not end within {ms} ms ({} bytes came)",
+                seen.bytes
+            ),
+        ),
+        Phase::Between => (
+            FailureCode::Timeout,
+            format!("The check was not finished within {ms} ms"),
+        ),
+    };
+    failure(code, text)
+}
+
+fn described(status: StatusCode) -> String {
+    match status.canonical_reason() {
+        Some(reason) => format!("{} {reason}", status.as_u16()),
+        None => status.as_u16().to_string(),
+    }
+}
+
+fn failure(code: FailureCode, message: impl Into<String>) -> Failure {
+    Failure {
+        code,
+        message: message.into(),
+    }
+}
+
+fn down(seen: Seen, failure: Failure) -> Outcome {
+    outcome(seen, Some(failure))
+}
+
+fn outcome(mut seen: Seen, error: Option<Failure>) -> Outcome {
+    Outcome {
+        status: if error.is_some() {
+            UpDown::Down
+        } else {
+            UpDown::Up
+        },
+        status_code: seen.status.map(|status| status.as_u16()),
+        error,
+        timings_ms: seen.timings(),
+        ip: seen.ip,
+        certificate_expires_at: seen.certificate_expires_at,
+        response_bytes: seen.bytes,
+    }
+}
+
+fn defect() -> Outcome {
+    Outcome {
+        status: UpDown::Down,
+        status_code: None,
+        error: Some(failure(
+            FailureCode::ProtocolError,
+            "The check failed by a defect of pongpong; its log says more",
+        )),
+        timings_ms: Timings::default(),
+        ip: None,
+        certificate_expires_at: None,
+        response_bytes: 0,
+    }
+}

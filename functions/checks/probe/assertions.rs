@@ -1,0 +1,542 @@
+//! What must hold of a response beside its status.
+//!
+//! Patterns and paths come from users and run over what strangers answer, so every one has a bound:
+//! on its length, on the size of what it compiles to, and on how often it can multiply the nodes
+//! that it visits.
+
+use std::{borrow::Cow, fmt, io::Read};
+
+use http::{HeaderMap, HeaderName, header};
+use memchr::memmem;
+use regex::bytes::{Regex, RegexBuilder};
+use serde_json::Value;
+use serde_json_path::JsonPath;
+
+use super::plan::Message;
+use crate::contract::{Assertion, Comparison};
+
+/// So much of a body, as sent and as decoded, is looked at.
+pub(super) const MAX_BODY_SEEN: usize = 1024 * 1024;
+const MAX_PATTERN_CHARS: usize = 1_024;
+const MAX_VALUE_BYTES: usize = 8 * 1024;
+/// Takes a dozen or two of `\w` with Unicode, or ten thousand plain characters.
+const REGEX_SIZE_LIMIT: usize = 1024 * 1024;
+/// What people see of something long.
+const MAX_SHOWN_CHARS: usize = 200;
+
+/// An assertion, compiled.
+#[derive(Debug)]
+pub(super) enum Check {
+    Contains {
+        value: String,
+        wanted: bool,
+    },
+    Matches(Regex),
+    JsonPath {
+        text: String,
+        path: JsonPath,
+        comparison: Comparison,
+        value: Value,
+    },
+    Header {
+        name: HeaderName,
+        comparison: Comparison,
+        value: String,
+    },
+    TotalTime {
+        below_ms: u32,
+    },
+}
+
+impl Check {
+    /// The error names the field within the assertion.
+    pub(super) fn read(assertion: &Assertion) -> Result<Self, (&'static str, Message)> {
+        match assertion {
+            Assertion::BodyContains { value } => Ok(Self::Contains {
+                value: read_text(value)?,
+                wanted: true,
+            }),
+            Assertion::BodyNotContains { value } => Ok(Self::Contains {
+                value: read_text(value)?,
+                wanted: false,
+            }),
+            Assertion::BodyMatches { regex } => read_regex(regex)
+                .map(Self::Matches)
+                .map_err(|message| ("regex", message)),
+            Assertion::JsonPath {
+                path,
+                comparison,
+                value,
+            } => {
+                let (text, comparison) = (path.clone(), *comparison);
+                let path = read_path(path).map_err(|message| ("path", message))?;
+                check_json_value(comparison, value).map_err(|message| ("value", message))?;
+                Ok(Self::JsonPath {
+                    text,
+                    path,
+                    comparison,
+                    value: value.clone(),
+                })
+            }
+            Assertion::Header {
+                name,
+                comparison,
+                value,
+            } => {
+                let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
+                    let message =
+                        Message::new("is not a valid header name", "올바른 헤더 이름이 아닙니다");
+                    ("name", message)
+                })?;
+                if value.len() > MAX_VALUE_BYTES {
+                    return Err(("value", too_long()));
+                }
+                if orders(*comparison) && number(value).is_none() {
+                    return Err(("value", not_a_number()));
+                }
+                Ok(Self::Header {
+                    name,
+                    comparison: *comparison,
+                    value: value.clone(),
+                })
+            }
+            Assertion::TotalTime { below_ms } => {
+                if !(1..=60_000).contains(below_ms) {
+                    let message =
+                        Message::new("must be from 1 to 60000", "1에서 60000 사이여야 합니다");
+                    return Err(("below_ms", message));
+                }
+                Ok(Self::TotalTime {
+                    below_ms: *below_ms,
+                })
+            }
+        }
+    }
+
+    pub(super) fn needs_body(&self) -> bool {
+        matches!(
+            self,
+            Self::Contains { .. } | Self::Matches(_) | Self::JsonPath { .. }
+        )
+    }
+}
+
+fn too_long() -> Message {
+    Message::new("must be at most 8 KiB", "최대 8 KiB까지 가능합니다")
+}
+
+fn not_a_number() -> Message {
+    Message::new(
+        "must be a number, since it is compared by size",
+        "크기를 비교하므로 숫자여야 합니다",
+    )
+}
+
+fn read_text(value: &str) -> Result<String, (&'static str, Message)> {
+    if value.is_empty() {
+        return Err((
+            "value",
+            Message::new("must not be empty", "비어 있을 수 없습니다"),
+        ));
+    }
+    if value.len() > MAX_VALUE_BYTES {
+        return Err(("value", too_long()));
+    }
+    Ok(value.to_owned())
+}
+
+fn check_pattern_length(text: &str) -> Result<(), Message> {
+    if text.is_empty() {
+        return Err(Message::new("must not be empty", "비어 있을 수 없습니다"));
+    }
+    if text.chars().nth(MAX_PATTERN_CHARS).is_some() {
+        return Err(Message::new(
+            "must be at most 1024 characters",
+            "최대 1024자까지 가능합니다",
+        ));
+    }
+    Ok(())
+}
+
+fn read_regex(text: &str) -> Result<Regex, Message> {
+    check_pattern_length(text)?;
+    RegexBuilder::new(text)
+        .size_limit(REGEX_SIZE_LIMIT)
+        .dfa_size_limit(REGEX_SIZE_LIMIT)
+        .build()
+        .map_err(|error| match error {
+            regex::Error::CompiledTooBig(_) => Message::new(
+                "is too complex: use fewer or smaller repetitions",
+                "너무 복잡합니다. 반복을 줄여 주세요",
+            ),
+            // The last line says what is wrong; those above draw an arrow below the pattern.
+            error => {
+                let text = error.to_string();
+                let reason = text.lines().last().unwrap_or_default();
+                let reason = reason.strip_prefix("error: ").unwrap_or(reason);
+                Message::new(
+                    format!("is not a regular expression: {reason}"),
+                    format!("올바른 정규식이 아닙니다: {reason}"),
+                )
+            }
+        })
+}
+
+fn read_path(text: &str) -> Result<JsonPath, Message> {
+    check_pattern_length(text)?;
+    let path = JsonPath::parse(text).map_err(|error| {
+        Message::new(
+            format!("is not a JSONPath: {error}"),
+            format!("올바른 JSONPath가 아닙니다: {error}"),
+        )
+    })?;
+    if multiplies(text) {
+        return Err(Message::new(
+            "is too complex: at most one `..`, two filters and three commas, and neither `..` nor \
+             `$` within a filter",
+            "너무 복잡합니다. `..`은 1개, 필터는 2개, 쉼표는 3개까지이며 필터 안에는 `..`과 `$`를 쓸 수 없습니다",
+        ));
+    }
+    Ok(path)
+}
+
+/// Whether a path could visit vastly more nodes than the document has: each `..` and each list of
+/// selectors multiplies them, and a filter that starts over does so for every node.
+fn multiplies(path: &str) -> bool {
+    let (mut descents, mut filters, mut commas) = (0, 0, 0);
+    let mut quote = None;
+    let mut chars = path.chars().peekable();
+    while let Some(char) = chars.next() {
+        match (quote, char) {
+            (Some(_), '\\') => {
+                chars.next();
+            }
+            (Some(open), _) if char == open => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(char),
+            (None, '.') if chars.peek() == Some(&'.') => {
+                chars.next();
+                descents += 1;
+                if filters > 0 {
+                    return true;
+                }
+            }
+            (None, '$') if filters > 0 => return true,
+            (None, '?') => filters += 1,
+            (None, ',') => commas += 1,
+            (None, _) => {}
+        }
+    }
+    descents > 1 || filters > 2 || commas > 3
+}
+
+fn check_json_value(comparison: Comparison, value: &Value) -> Result<(), Message> {
+    if orders(comparison) && !value.is_number() {
+        return Err(not_a_number());
+    }
+    if comparison == Comparison::Contains && (value.is_array() || value.is_object()) {
+        return Err(Message::new(
+            "must be a string, number, boolean or null for `contains`",
+            "`contains`에는 문자열, 숫자, 참/거짓 또는 null이어야 합니다",
+        ));
+    }
+    if value.to_string().len() > MAX_VALUE_BYTES {
+        return Err(too_long());
+    }
+    Ok(())
+}
+
+fn orders(comparison: Comparison) -> bool {
+    use Comparison::{GreaterOrEqual, GreaterThan, LessOrEqual, LessThan};
+    matches!(
+        comparison,
+        LessThan | LessOrEqual | GreaterThan | GreaterOrEqual
+    )
+}
+
+fn number(text: &str) -> Option<f64> {
+    text.trim()
+        .parse()
+        .ok()
+        .filter(|number: &f64| number.is_finite())
+}
+
+/// Why the first assertion that does not hold does not.
+pub(super) fn judge(
+    checks: &[Check],
+    headers: &HeaderMap,
+    body: &[u8],
+    total_ms: u32,
+) -> Result<(), String> {
+    let mut decoded = None;
+    let mut json = None;
+    for (index, check) in checks.iter().enumerate() {
+        let held = match check {
+            Check::TotalTime { below_ms } if total_ms < *below_ms => Ok(()),
+            Check::TotalTime { .. } => Err(format!("the check took {total_ms} ms")),
+            Check::Header {
+                name,
+                comparison,
+                value,
+            } => check_header(headers, name, *comparison, value),
+            Check::Contains { .. } | Check::Matches(_) | Check::JsonPath { .. } => {
+                match decoded.get_or_insert_with(|| decode(headers, body)) {
+                    Err(why) => Err(why.clone()),
+                    Ok(body) => check_body(check, body, &mut json),
+                }
+            }
+        };
+        held.map_err(|why| format!("Assertion {} failed ({check}): {why}", index + 1))?;
+    }
+    Ok(())
+}
+
+fn check_header(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    comparison: Comparison,
+    value: &str,
+) -> Result<(), String> {
+    let seen = headers
+        .get_all(name)
+        .iter()
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .collect::<Vec<_>>();
+    if seen.is_empty() {
+        return Err("the response has no such header".to_owned());
+    }
+    // Several fields of one name mean the same as one field with commas (RFC 9110, 5.2).
+    let seen = seen.join(", ");
+    let holds = match comparison {
+        Comparison::Equals => seen == value,
+        Comparison::NotEquals => seen != value,
+        Comparison::Contains => seen.contains(value),
+        _ => match (number(&seen), number(value)) {
+            (Some(seen), Some(value)) => in_order(comparison, seen, value),
+            _ => false,
+        },
+    };
+    if holds {
+        Ok(())
+    } else {
+        Err(format!("it is {}", Shown(&seen)))
+    }
+}
+
+fn check_body(
+    check: &Check,
+    body: &[u8],
+    json: &mut Option<Result<Value, String>>,
+) -> Result<(), String> {
+    let holds = match check {
+        Check::Contains { value, wanted } => {
+            memmem::find(body, value.as_bytes()).is_some() == *wanted
+        }
+        Check::Matches(regex) => regex.is_match(body),
+        Check::JsonPath {
+            path,
+            comparison,
+            value,
+            ..
+        } => {
+            let json = json.get_or_insert_with(|| {
+                serde_json::from_slice(body).map_err(|error| {
+                    format!("the body is not JSON ({error}): {}", Shown::start_of(body))
+                })
+            });
+            return match json {
+                Err(why) => Err(why.clone()),
+                Ok(json) => check_selected(path, *comparison, value, json),
+            };
+        }
+        Check::Header { .. } | Check::TotalTime { .. } => true,
+    };
+    match check {
+        _ if holds => Ok(()),
+        Check::Contains { wanted: false, .. } => Err("the body contains it".to_owned()),
+        _ if body.is_empty() => Err("the body is empty".to_owned()),
+        _ => Err(format!("the body begins with {}", Shown::start_of(body))),
+    }
+}
+
+/// Of several values that a path selects, each must hold: "all items are ok".
+fn check_selected(
+    path: &JsonPath,
+    comparison: Comparison,
+    value: &Value,
+    json: &Value,
+) -> Result<(), String> {
+    let selected = path.query(json);
+    if selected.is_empty() {
+        return Err("the path selects nothing".to_owned());
+    }
+    for seen in selected.iter() {
+        if !compare(comparison, seen, value) {
+            return Err(format!("it is {}", Raw(&seen.to_string())));
+        }
+    }
+    Ok(())
+}
+
+fn compare(comparison: Comparison, seen: &Value, value: &Value) -> bool {
+    match comparison {
+        Comparison::Equals => same(seen, value),
+        Comparison::NotEquals => !same(seen, value),
+        Comparison::Contains => match seen {
+            Value::String(seen) => value.as_str().is_some_and(|value| seen.contains(value)),
+            Value::Array(seen) => seen.iter().any(|seen| same(seen, value)),
+            _ => false,
+        },
+        _ => match (seen.as_f64(), value.as_f64()) {
+            (Some(seen), Some(value)) => in_order(comparison, seen, value),
+            _ => false,
+        },
+    }
+}
+
+/// To people, 1 and 1.0 are the same number.
+fn same(a: &Value, b: &Value) -> bool {
+    // Two integers are compared as such: a double cannot tell large ones apart.
+    a == b || ((a.is_f64() || b.is_f64()) && a.is_number() && a.as_f64() == b.as_f64())
+}
+
+fn in_order(comparison: Comparison, seen: f64, value: f64) -> bool {
+    match comparison {
+        Comparison::LessThan => seen < value,
+        Comparison::LessOrEqual => seen <= value,
+        Comparison::GreaterThan => seen > value,
+        Comparison::GreaterOrEqual => seen >= value,
+        Comparison::Equals | Comparison::NotEquals | Comparison::Contains => false,
+    }
+}
+
+/// No more is decoded than is looked at, so a few bytes that would expand to gigabytes cost no more
+/// than a plain body does.
+fn decode<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Cow<'a, [u8]>, String> {
+    let encoding = headers
+        .get(header::CONTENT_ENCODING)
+        .map_or("identity", |value| value.to_str().unwrap_or("?"))
+        .trim()
+        .to_ascii_lowercase();
+    let mut decoded = Vec::new();
+    let limit = MAX_BODY_SEEN as u64;
+    let outcome = match encoding.as_str() {
+        _ if body.is_empty() => return Ok(body.into()),
+        "" | "identity" => return Ok(body.into()),
+        "gzip" | "x-gzip" => flate2::read::MultiGzDecoder::new(body)
+            .take(limit)
+            .read_to_end(&mut decoded),
+        // The standard says zlib, some servers send the bare stream within.
+        "deflate" if body[0] & 0x0f == 8 => flate2::read::ZlibDecoder::new(body)
+            .take(limit)
+            .read_to_end(&mut decoded),
+        "deflate" => flate2::read::DeflateDecoder::new(body)
+            .take(limit)
+            .read_to_end(&mut decoded),
+        "br" => brotli::Decompressor::new(body, 4096)
+            .take(limit)
+            .read_to_end(&mut decoded),
+        other => {
+            return Err(format!(
+                "the body is encoded as {}, which is not supported",
+                Shown(other)
+            ));
+        }
+    };
+    // A body that was cut off at the limit ends in the middle of the stream: what came out counts.
+    match outcome {
+        Err(_) if decoded.is_empty() => Err(format!("the body is not valid {encoding}")),
+        _ => Ok(decoded.into()),
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Contains {
+                value,
+                wanted: true,
+            } => write!(f, "body contains {}", Shown(value)),
+            Self::Contains {
+                value,
+                wanted: false,
+            } => {
+                write!(f, "body does not contain {}", Shown(value))
+            }
+            Self::Matches(regex) => write!(f, "body matches {}", Raw(regex.as_str())),
+            Self::JsonPath {
+                text,
+                comparison,
+                value,
+                ..
+            } => {
+                write!(
+                    f,
+                    "{} {} {}",
+                    Raw(text),
+                    words(*comparison),
+                    Raw(&value.to_string())
+                )
+            }
+            Self::Header {
+                name,
+                comparison,
+                value,
+            } => {
+                write!(f, "header {name} {} {}", words(*comparison), Shown(value))
+            }
+            Self::TotalTime { below_ms } => write!(f, "total time is below {below_ms} ms"),
+        }
+    }
+}
+
+fn words(comparison: Comparison) -> &'static str {
+    match comparison {
+        Comparison::Equals => "equals",
+        Comparison::NotEquals => "does not equal",
+        Comparison::Contains => "contains",
+        Comparison::LessThan => "is less than",
+        Comparison::LessOrEqual => "is at most",
+        Comparison::GreaterThan => "is greater than",
+        Comparison::GreaterOrEqual => "is at least",
+    }
+}
+
+/// The first 200 characters, on one line, without what a terminal or a mail would act on.
+pub(super) fn cut(text: &str) -> String {
+    let mut chars = text.chars();
+    let mut shown: String = chars
+        .by_ref()
+        .take(MAX_SHOWN_CHARS)
+        .map(|char| if char.is_control() { ' ' } else { char })
+        .collect();
+    if chars.next().is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+struct Raw<'a>(&'a str);
+
+impl fmt::Display for Raw<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&cut(self.0))
+    }
+}
+
+/// The same in quotes.
+struct Shown<'a>(&'a str);
+
+impl Shown<'_> {
+    fn start_of(body: &[u8]) -> String {
+        // Characters have at most four bytes, and one more shows that there is more.
+        let start = &body[..body.len().min(4 * MAX_SHOWN_CHARS + 4)];
+        Shown(String::from_utf8_lossy(start).trim_start()).to_string()
+    }
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", cut(self.0))
+    }
+}

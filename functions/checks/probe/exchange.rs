@@ -1,0 +1,289 @@
+//! One request and its response over a connection of its own, HTTP/1.1 or HTTP/2.
+//!
+//! hyper's connection is driven in the same task as the request: a check costs no task of its own
+//! and leaves nothing behind when it is dropped.
+
+use std::{
+    error::Error,
+    future::{Future, poll_fn},
+    io,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    body::Incoming,
+    client::conn::{http1, http2},
+};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    task::JoinSet,
+};
+use tokio_rustls::client::TlsStream;
+
+use super::{
+    assertions::cut,
+    failure,
+    seen::{Phase, Seen},
+};
+use crate::contract::{Failure, FailureCode};
+
+/// So large may the head of a response be.
+const MAX_HEAD: usize = 64 * 1024;
+/// After so many bytes, reading ends and the check goes on: it is a probe, not a download.
+const MAX_BODY_READ: u64 = 10 * 1024 * 1024;
+
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    /// The beginning of the body, if it is wanted.
+    pub(super) body: Vec<u8>,
+}
+
+/// What to do with the body.
+#[derive(Clone, Copy)]
+pub(super) struct Keep {
+    /// Keep so many bytes; the rest is counted and dropped.
+    pub(super) bytes: usize,
+    /// Do not read the body of a response that leads elsewhere.
+    pub(super) skip_redirects: bool,
+}
+
+pub(super) async fn exchange(
+    stream: Stream,
+    request: Request<Full<Bytes>>,
+    keep: Keep,
+    seen: &mut Seen,
+) -> Result<Answer, Failure> {
+    seen.enter(Phase::FirstByte);
+    let outcome = if stream.speaks_http2() {
+        let tasks = Tasks::default();
+        // Windows small enough that a flood waits in the network, not in our memory.
+        let handshake = http2::Builder::new(tasks.executor())
+            .initial_stream_window_size(256 * 1024)
+            .initial_connection_window_size(256 * 1024)
+            .max_header_list_size(MAX_HEAD as u32)
+            .handshake(TokioIo::new(stream))
+            .await;
+        match handshake {
+            Err(error) => Err(error),
+            Ok((mut sender, connection)) => {
+                converse(connection, sender.send_request(request), keep, seen).await
+            }
+        }
+    } else {
+        let handshake = http1::Builder::new()
+            .max_buf_size(MAX_HEAD)
+            .handshake(TokioIo::new(stream))
+            .await;
+        match handshake {
+            Err(error) => Err(error),
+            Ok((mut sender, connection)) => {
+                converse(connection, sender.send_request(request), keep, seen).await
+            }
+        }
+    };
+    outcome.map_err(|error| protocol_failure(&error, seen))
+}
+
+async fn converse(
+    connection: impl Future<Output = hyper::Result<()>>,
+    response: impl Future<Output = hyper::Result<Response<Incoming>>>,
+    keep: Keep,
+    seen: &mut Seen,
+) -> hyper::Result<Answer> {
+    let mut connection = Driven {
+        connection: pin!(connection),
+        running: true,
+    };
+    let (head, mut body) = connection.until(response).await?.into_parts();
+    seen.enter(Phase::Transfer);
+    seen.status = Some(head.status);
+    let mut kept = Vec::new();
+    if !(keep.skip_redirects && leads_elsewhere(head.status, &head.headers)) {
+        while let Some(frame) = connection.until(body.frame()).await {
+            // Trailers are no part of the body.
+            let Ok(data) = frame?.into_data() else {
+                continue;
+            };
+            seen.bytes += data.len() as u64;
+            let room = keep.bytes - kept.len();
+            kept.extend_from_slice(&data[..data.len().min(room)]);
+            if seen.bytes >= MAX_BODY_READ {
+                break;
+            }
+        }
+    }
+    seen.enter(Phase::Between);
+    Ok(Answer {
+        status: head.status,
+        headers: head.headers,
+        body: kept,
+    })
+}
+
+pub(super) fn leads_elsewhere(status: StatusCode, headers: &HeaderMap) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+        && headers.contains_key(http::header::LOCATION)
+}
+
+struct Driven<'a, C> {
+    connection: Pin<&'a mut C>,
+    running: bool,
+}
+
+impl<C: Future<Output = hyper::Result<()>>> Driven<'_, C> {
+    /// The connection's own failure is not looked at: it reaches whoever waits for the response.
+    async fn until<T>(&mut self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            if self.running && self.connection.as_mut().poll(cx).is_ready() {
+                self.running = false;
+            }
+            future.as_mut().poll(cx)
+        })
+        .await
+    }
+}
+
+/// hyper's HTTP/2 wants to spawn. What it spawned ends with the exchange, even when the peer keeps
+/// the connection from closing.
+#[derive(Default)]
+struct Tasks(Arc<Mutex<JoinSet<()>>>);
+
+impl Tasks {
+    fn executor(&self) -> Spawn {
+        Spawn(self.0.clone())
+    }
+}
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .abort_all();
+    }
+}
+
+#[derive(Clone)]
+struct Spawn(Arc<Mutex<JoinSet<()>>>);
+
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Spawn {
+    fn execute(&self, future: F) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .spawn(future);
+    }
+}
+
+/// A connection, encrypted or not.
+pub(super) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    pub(super) fn speaks_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => match Pin::new(stream).poll_read(cx, buffer) {
+                // Many servers close without TLS's own goodbye. Whether something is missing is
+                // for HTTP to tell.
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    Poll::Ready(Ok(()))
+                }
+                other => other,
+            },
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+fn protocol_failure(error: &hyper::Error, seen: &Seen) -> Failure {
+    let cause = std::iter::successors(error.source(), |&cause| cause.source());
+    let io = cause
+        .clone()
+        .find_map(|cause| cause.downcast_ref::<io::Error>());
+    let text = if error.is_parse_too_large() {
+        "The head of the response is too large (more than 64 KiB or 100 headers)".to_owned()
+    } else if error.is_parse_version_h2() {
+        "The server answered with HTTP/2 where HTTP/1.1 was agreed on".to_owned()
+    } else if error.is_parse() || error.is_parse_status() {
+        format!("What came back is not HTTP: {}", cut(&error.to_string()))
+    } else if io.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionReset) {
+        "The connection was reset before the response was complete".to_owned()
+    } else if error.is_incomplete_message()
+        || error.is_closed()
+        || error.is_canceled()
+        || io.is_some_and(|error| {
+            matches!(
+                error.kind(),
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe
+            )
+        })
+    {
+        match seen.phase {
+            Phase::Transfer => {
+                format!(
+                    "The response broke off after {} bytes of its body",
+                    seen.bytes
+                )
+            }
+            _ => "The connection was closed before the response came".to_owned(),
+        }
+    } else {
+        // The innermost cause has the most telling words.
+        let text = cause
+            .last()
+            .map_or_else(|| error.to_string(), ToString::to_string);
+        format!("The exchange failed: {}", cut(&text))
+    };
+    failure(FailureCode::ProtocolError, text)
+}

@@ -1,0 +1,288 @@
+//! A target, read once: what cannot be probed is named field by field, what can becomes a `Plan`.
+//!
+//! Saving an endpoint and probing it read it the same way, so what was accepted can be probed.
+
+use std::{sync::Arc, time::Duration};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use url::Url;
+
+use super::{
+    assertions::{self, Check},
+    status_ranges::StatusRanges,
+};
+use crate::contract::{Failure, FailureCode, Target};
+
+const MAX_URL_CHARS: usize = 2_048;
+const MAX_HEADERS: usize = 50;
+const MAX_HEADER_BYTES: usize = 8 * 1024;
+const MAX_BODY_BYTES: usize = 64 * 1024;
+const MAX_ASSERTIONS: usize = 20;
+const MAX_RETRIES: u8 = 5;
+
+/// What is wrong, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    pub english: String,
+    pub korean: String,
+}
+
+impl Message {
+    pub fn new(english: impl Into<String>, korean: impl Into<String>) -> Self {
+        Self {
+            english: english.into(),
+            korean: korean.into(),
+        }
+    }
+}
+
+/// Everything that is wrong with a target: field path (such as `assertions[2].regex`), English
+/// message, Korean message.
+pub fn validate(target: &Target) -> Vec<(String, String, String)> {
+    Plan::read(target)
+        .err()
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(field, message)| (field, message.english, message.korean))
+        .collect()
+}
+
+pub(super) type Problems = Vec<(String, Message)>;
+
+/// How to probe, with nothing left to parse.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) url: Url,
+    pub(super) method: Method,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) timeout: Duration,
+    pub(super) expected: StatusRanges,
+    pub(super) checks: Arc<[Check]>,
+    pub(super) follow_redirects: bool,
+    pub(super) verify_tls: bool,
+    pub(super) retries: u8,
+}
+
+impl Plan {
+    pub(super) fn read(target: &Target) -> Result<Self, Problems> {
+        let mut problems = Problems::new();
+        let mut note = |field: &str, message| problems.push((field.to_owned(), message));
+
+        let url = read_url(&target.url)
+            .map_err(|message| note("url", message))
+            .ok();
+        let method = read_method(&target.method)
+            .map_err(|message| note("method", message))
+            .ok();
+        let expected = target
+            .expected_status
+            .parse()
+            .map_err(|message| note("expected_status", message))
+            .ok();
+        if !(100..=60_000).contains(&target.timeout_ms) {
+            note(
+                "timeout_ms",
+                Message::new("must be from 100 to 60000", "100에서 60000 사이여야 합니다"),
+            );
+        }
+        if target.retries > MAX_RETRIES {
+            note(
+                "retries",
+                Message::new("must be at most 5", "최대 5까지 가능합니다"),
+            );
+        }
+        let body = target.body.as_deref().unwrap_or_default();
+        if body.len() > MAX_BODY_BYTES {
+            note(
+                "body",
+                Message::new("must be at most 64 KiB", "최대 64 KiB까지 가능합니다"),
+            );
+        }
+        let mut headers = HeaderMap::new();
+        if target.headers.len() > MAX_HEADERS {
+            note(
+                "headers",
+                Message::new(
+                    "must be at most 50 headers",
+                    "헤더는 최대 50개까지 가능합니다",
+                ),
+            );
+        } else {
+            for (name, value) in &target.headers {
+                match read_header(name, value) {
+                    Ok((name, value)) => {
+                        headers.insert(name, value);
+                    }
+                    Err(message) => note(&format!("headers.{}", assertions::cut(name)), message),
+                }
+            }
+        }
+        let mut checks = Vec::with_capacity(target.assertions.len().min(MAX_ASSERTIONS));
+        if target.assertions.len() > MAX_ASSERTIONS {
+            note(
+                "assertions",
+                Message::new(
+                    "must be at most 20 assertions",
+                    "검증 조건은 최대 20개까지 가능합니다",
+                ),
+            );
+        } else {
+            for (index, assertion) in target.assertions.iter().enumerate() {
+                match Check::read(assertion) {
+                    Ok(check) => checks.push(check),
+                    Err((field, message)) => note(&format!("assertions[{index}].{field}"), message),
+                }
+            }
+        }
+
+        match (url, method, expected) {
+            (Some(url), Some(method), Some(expected)) if problems.is_empty() => {
+                if !headers.contains_key(header::AUTHORIZATION)
+                    && let Some(value) = basic_auth(&url)
+                {
+                    headers.insert(header::AUTHORIZATION, value);
+                }
+                Ok(Self {
+                    url,
+                    method,
+                    headers,
+                    body: Bytes::copy_from_slice(body.as_bytes()),
+                    timeout: Duration::from_millis(target.timeout_ms.into()),
+                    expected,
+                    checks: checks.into(),
+                    follow_redirects: target.follow_redirects,
+                    verify_tls: target.verify_tls,
+                    retries: target.retries,
+                })
+            }
+            _ => Err(problems),
+        }
+    }
+}
+
+/// What a probe answers for a target that should have been refused when it was saved.
+pub(super) fn invalid(problems: &Problems) -> Failure {
+    let text = problems
+        .iter()
+        .map(|(field, message)| format!("{field}: {}", message.english))
+        .collect::<Vec<_>>()
+        .join("; ");
+    Failure {
+        code: FailureCode::InvalidRequest,
+        message: text,
+    }
+}
+
+fn read_url(text: &str) -> Result<Url, Message> {
+    if text.chars().nth(MAX_URL_CHARS).is_some() {
+        return Err(Message::new(
+            "must be at most 2048 characters",
+            "최대 2048자까지 가능합니다",
+        ));
+    }
+    // The parser would drop tabs and newlines in silence.
+    if text.chars().any(char::is_control) {
+        return Err(Message::new(
+            "must not contain control characters",
+            "제어 문자를 포함할 수 없습니다",
+        ));
+    }
+    let url = Url::parse(text)
+        .map_err(|error| Message::new(format!("is not a URL: {error}"), "올바른 URL이 아닙니다"))?;
+    check_url(&url)?;
+    Ok(url)
+}
+
+/// What holds of the first URL holds of every redirect.
+pub(super) fn check_url(url: &Url) -> Result<(), Message> {
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(Message::new(
+            "must begin with http:// or https://",
+            "http:// 또는 https://로 시작해야 합니다",
+        ));
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(Message::new("must have a host", "호스트가 있어야 합니다"));
+    }
+    if url.port() == Some(0) {
+        return Err(Message::new(
+            "must not have port 0",
+            "포트 0은 사용할 수 없습니다",
+        ));
+    }
+    Ok(())
+}
+
+fn read_method(text: &str) -> Result<Method, Message> {
+    match text {
+        "GET" => Ok(Method::GET),
+        "HEAD" => Ok(Method::HEAD),
+        "POST" => Ok(Method::POST),
+        "PUT" => Ok(Method::PUT),
+        "PATCH" => Ok(Method::PATCH),
+        "DELETE" => Ok(Method::DELETE),
+        "OPTIONS" => Ok(Method::OPTIONS),
+        _ => Err(Message::new(
+            "must be one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+            "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS 중 하나여야 합니다",
+        )),
+    }
+}
+
+fn read_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Message> {
+    if name.len() + value.len() > MAX_HEADER_BYTES {
+        return Err(Message::new(
+            "must be at most 8 KiB",
+            "최대 8 KiB까지 가능합니다",
+        ));
+    }
+    let name = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| Message::new("is not a valid header name", "올바른 헤더 이름이 아닙니다"))?;
+    // These describe the connection, which is the prober's own, or would contradict the body.
+    if matches!(
+        name.as_str(),
+        "connection"
+            | "content-length"
+            | "expect"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    ) {
+        return Err(Message::new("cannot be set", "설정할 수 없는 헤더입니다"));
+    }
+    let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
+        Message::new(
+            "must not contain newlines or other control characters",
+            "줄바꿈이나 다른 제어 문자를 포함할 수 없습니다",
+        )
+    })?;
+    if name == header::HOST && http::uri::Authority::try_from(value.as_bytes()).is_err() {
+        return Err(Message::new(
+            "is not a valid host",
+            "올바른 호스트가 아닙니다",
+        ));
+    }
+    Ok((name, value))
+}
+
+/// The user and password of a URL, as the header that carries them.
+pub(super) fn basic_auth(url: &Url) -> Option<HeaderValue> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let decode = |text| percent_encoding::percent_decode_str(text);
+    let mut pair: Vec<u8> = decode(url.username()).collect();
+    pair.push(b':');
+    pair.extend(decode(url.password().unwrap_or_default()));
+    let mut value =
+        HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(pair))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}

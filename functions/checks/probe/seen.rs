@@ -1,0 +1,78 @@
+//! What a check has learned so far. It outlives the check when that is cut off by its timeout, so
+//! that a result shows how far it got.
+
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+
+use crate::contract::Timings;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Dns,
+    Connect,
+    Tls,
+    FirstByte,
+    Transfer,
+    /// Between two hops of a redirect, and while the assertions are judged.
+    Between,
+}
+
+pub(super) struct Seen {
+    pub(super) ip: Option<IpAddr>,
+    pub(super) status: Option<http::StatusCode>,
+    pub(super) certificate_expires_at: Option<DateTime<Utc>>,
+    pub(super) bytes: u64,
+    pub(super) phase: Phase,
+    began: Instant,
+    entered: Instant,
+    spent: [Option<Duration>; 5],
+}
+
+impl Seen {
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            ip: None,
+            status: None,
+            certificate_expires_at: None,
+            bytes: 0,
+            phase: Phase::Between,
+            began: now,
+            entered: now,
+            spent: [None; 5],
+        }
+    }
+
+    /// Ends the phase that runs. Over redirects, the times of the same phase add up.
+    pub(super) fn enter(&mut self, phase: Phase) {
+        let now = Instant::now();
+        if let Some(spent) = self.spent.get_mut(self.phase as usize) {
+            *spent = Some(spent.unwrap_or_default() + (now - self.entered));
+        }
+        self.phase = phase;
+        self.entered = now;
+    }
+
+    /// A phase that was cut off shows how long it had lasted.
+    pub(super) fn timings(&mut self) -> Timings {
+        self.enter(self.phase);
+        let [dns, connect, tls, first_byte, transfer] = self.spent.map(|spent| spent.map(millis));
+        let total = millis(self.entered - self.began);
+        Timings {
+            dns,
+            connect,
+            tls,
+            first_byte,
+            transfer,
+            total,
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}

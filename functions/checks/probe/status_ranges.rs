@@ -1,0 +1,143 @@
+//! Which status codes count as up: `200-299,301`.
+
+use std::{fmt, ops::RangeInclusive, str::FromStr};
+
+use super::plan::Message;
+
+/// More than anyone needs, and little enough to look through on every check.
+const MAX_RANGES: usize = 20;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusRanges(Vec<RangeInclusive<u16>>);
+
+impl StatusRanges {
+    pub fn contains(&self, status: u16) -> bool {
+        self.0.iter().any(|range| range.contains(&status))
+    }
+}
+
+impl FromStr for StatusRanges {
+    type Err = Message;
+
+    fn from_str(text: &str) -> Result<Self, Message> {
+        // One range takes at most a dozen characters: what is far longer need not be split.
+        if text.len() > MAX_RANGES * 12 || text.split(',').count() > MAX_RANGES {
+            return Err(Message::new(
+                format!("at most {MAX_RANGES} status ranges"),
+                format!("상태 코드 범위는 최대 {MAX_RANGES}개입니다"),
+            ));
+        }
+        text.split(',')
+            .map(|part| range(part.trim()))
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+fn range(part: &str) -> Result<RangeInclusive<u16>, Message> {
+    let (first, last) = part.split_once('-').unwrap_or((part, part));
+    let (first, last) = (status(part, first.trim())?, status(part, last.trim())?);
+    if first > last {
+        return Err(Message::new(
+            format!("`{part}` is the wrong way round"),
+            format!("`{part}` 범위의 앞뒤가 바뀌었습니다"),
+        ));
+    }
+    Ok(first..=last)
+}
+
+fn status(part: &str, text: &str) -> Result<u16, Message> {
+    // `parse` alone would take `+200`.
+    if text.len() == 3
+        && text.bytes().all(|byte| byte.is_ascii_digit())
+        && let Ok(status @ 100..=599) = text.parse()
+    {
+        return Ok(status);
+    }
+    Err(Message::new(
+        format!(
+            "`{part}` is no status range: expected codes from 100 to 599, such as `200-299,301`"
+        ),
+        format!("`{part}`은(는) 상태 코드 범위가 아닙니다. 100부터 599까지, 예: `200-299,301`"),
+    ))
+}
+
+impl fmt::Display for StatusRanges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, range) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str(",")?;
+            }
+            write!(f, "{}", range.start())?;
+            if range.start() != range.end() {
+                write!(f, "-{}", range.end())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn refuses_what_is_no_range_and_says_why() {
+        for text in [
+            "",
+            ",",
+            "200,",
+            "99",
+            "600",
+            "2xx",
+            "200-",
+            "-200",
+            "200-299-300",
+            "+200",
+            "２００",
+            "200\0",
+            "0200",
+            "99999999999999999999",
+        ] {
+            let message = text.parse::<StatusRanges>().unwrap_err();
+            assert!(
+                message.english.contains("is no status range"),
+                "{text}: {message:?}"
+            );
+        }
+        let backwards = "299-200".parse::<StatusRanges>().unwrap_err();
+        assert_eq!(backwards.english, "`299-200` is the wrong way round");
+        let many = vec!["200"; 21]
+            .join(",")
+            .parse::<StatusRanges>()
+            .unwrap_err();
+        assert_eq!(many.english, "at most 20 status ranges");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(
+            ranges in prop::collection::vec((100_u16..=599, 100_u16..=599), 1..=20)
+        ) {
+            let ranges = StatusRanges(
+                ranges.into_iter().map(|(a, b)| a.min(b)..=a.max(b)).collect()
+            );
+            prop_assert_eq!(ranges.to_string().parse::<StatusRanges>().unwrap(), ranges);
+        }
+
+        #[test]
+        fn holds_exactly_what_lies_within(a in 100_u16..=599, b in 100_u16..=599, c in 100_u16..=599, probe: u16) {
+            let (low, high) = (a.min(b), a.max(b));
+            let ranges: StatusRanges = format!(" {low} - {high} , {c} ").parse().unwrap();
+            prop_assert_eq!(ranges.contains(probe), (low..=high).contains(&probe) || probe == c);
+        }
+
+        #[test]
+        fn no_text_panics(text in ".{0,40}") {
+            let _ = text.parse::<StatusRanges>();
+        }
+    }
+}

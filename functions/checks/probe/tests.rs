@@ -1,0 +1,1523 @@
+//! The prober against real servers on this machine, well-behaved and not.
+#![cfg(test)]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    future::Future,
+    io::Write,
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use runtime::resolve::Resolver;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::*;
+use crate::contract::{Assertion, Comparison};
+
+// ---- the stage -------------------------------------------------------------------------------
+
+fn target(url: impl Into<String>) -> Target {
+    Target {
+        url: url.into(),
+        method: "GET".to_owned(),
+        headers: BTreeMap::new(),
+        body: None,
+        timeout_ms: 5_000,
+        expected_status: "200-399".to_owned(),
+        assertions: Vec::new(),
+        follow_redirects: true,
+        verify_tls: true,
+        retries: 0,
+    }
+}
+
+fn names(host: &str) -> Vec<IpAddr> {
+    match host {
+        "blocked.test" => vec!["127.0.0.9".parse().unwrap(), "10.0.0.1".parse().unwrap()],
+        "half-blocked.test" => vec!["10.0.0.1".parse().unwrap(), "127.0.0.1".parse().unwrap()],
+        "second-works.test" => vec!["127.0.0.2".parse().unwrap(), "127.0.0.1".parse().unwrap()],
+        "nowhere.test" => Vec::new(),
+        _ => vec!["127.0.0.1".parse().unwrap()],
+    }
+}
+
+fn prober_with(roots: Vec<CertificateDer<'static>>, resolver: Resolver) -> Arc<Prober> {
+    let mut config = ProbeConfig::new("127.0.0.1,127.0.0.2".parse().unwrap()).unwrap();
+    config.concurrency = 100;
+    config.retry_pause = Duration::from_millis(1);
+    config.extra_roots = roots;
+    config.resolver = resolver;
+    Arc::new(Prober::new(config).unwrap())
+}
+
+fn prober() -> Arc<Prober> {
+    prober_with(Vec::new(), Resolver::fixed(names))
+}
+
+async fn probe(target: Target) -> Outcome {
+    prober().probe(&target).await
+}
+
+#[track_caller]
+fn failed(outcome: &Outcome, code: FailureCode, message: &str) {
+    let error = outcome.error.as_ref().unwrap();
+    assert_eq!(error.code, code, "{}", error.message);
+    assert!(
+        error.message.contains(message),
+        "`{}` in `{}`",
+        message,
+        error.message
+    );
+    assert_eq!(outcome.status, UpDown::Down);
+}
+
+#[track_caller]
+fn up(outcome: &Outcome) {
+    assert_eq!(outcome.error, None);
+    assert_eq!(outcome.status, UpDown::Up);
+}
+
+/// Accepts until the test ends.
+async fn listen<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream));
+        }
+    });
+    address
+}
+
+async fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).await.unwrap_or(0) == 1 {
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).unwrap()
+}
+
+/// Answers every request with the same bytes and closes.
+async fn canned(bytes: impl Into<Vec<u8>>) -> String {
+    let bytes: Arc<[u8]> = bytes.into().into();
+    let address = listen(move |mut stream| {
+        let bytes = bytes.clone();
+        async move {
+            read_head(&mut stream).await;
+            let _ = stream.write_all(&bytes).await;
+            let _ = stream.shutdown().await;
+            // Until the client closes: a reset would take the answer along.
+            let _ = stream.read(&mut [0]).await;
+        }
+    })
+    .await;
+    format!("http://{address}/")
+}
+
+/// Sends a beginning and then something for ever.
+async fn endless(start: &'static str, more: &'static [u8], pause: Duration) -> String {
+    let address = listen(move |mut stream| async move {
+        read_head(&mut stream).await;
+        let _ = stream.write_all(start.as_bytes()).await;
+        while stream.write_all(more).await.is_ok() {
+            tokio::time::sleep(pause).await;
+        }
+    })
+    .await;
+    format!("http://{address}/")
+}
+
+type Handled = Result<Response<Full<Bytes>>, Infallible>;
+
+async fn serve<F>(handle: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static) -> String
+where
+    F: Future<Output = Handled> + Send + 'static,
+{
+    let address = listen(move |stream| {
+        let handle = handle.clone();
+        async move {
+            let _ = auto::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), service_fn(handle))
+                .await;
+        }
+    })
+    .await;
+    format!("http://{address}")
+}
+
+fn answer(status: u16, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Handled {
+    let mut response = Response::builder().status(status);
+    for (name, value) in headers {
+        response = response.header(*name, *value);
+    }
+    Ok(response.body(Full::new(body.into())).unwrap())
+}
+
+fn page(body: impl AsRef<[u8]>) -> Vec<u8> {
+    with_headers("", body)
+}
+
+fn with_headers(headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+    let body = body.as_ref();
+    let mut bytes = format!(
+        "HTTP/1.1 200 OK\r\n{headers}Content-Length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+// ---- the plain case --------------------------------------------------------------------------
+
+#[tokio::test]
+async fn a_page_is_up_with_its_timings() {
+    let outcome = probe(target(canned(page("hello")).await)).await;
+    up(&outcome);
+    assert_eq!(outcome.status_code, Some(200));
+    assert_eq!(outcome.response_bytes, 5);
+    assert_eq!(outcome.ip, Some("127.0.0.1".parse().unwrap()));
+    assert_eq!(outcome.certificate_expires_at, None);
+    let timings = outcome.timings_ms;
+    assert_eq!(
+        (timings.dns, timings.tls),
+        (None, None),
+        "a literal needs no DNS, http no TLS"
+    );
+    let phases = [timings.connect, timings.first_byte, timings.transfer].map(Option::unwrap);
+    assert!(phases.iter().sum::<u32>() <= timings.total);
+}
+
+#[tokio::test]
+async fn a_name_is_resolved() {
+    let url = canned(page("hello")).await;
+    for host in ["localhost", "localhost.", "name.test", "under_score.test"] {
+        let outcome = probe(target(url.replace("127.0.0.1", host))).await;
+        up(&outcome);
+        assert!(outcome.timings_ms.dns.is_some(), "{host}");
+    }
+    // And with the machine's own resolver.
+    let prober = prober_with(Vec::new(), Resolver::system().unwrap());
+    up(&prober
+        .probe(&target(url.replace("127.0.0.1", "localhost")))
+        .await);
+}
+
+#[tokio::test]
+async fn the_request_is_what_was_asked_for() {
+    let seen = Arc::new(Mutex::new(String::new()));
+    let seen_by_server = seen.clone();
+    let address = listen(move |mut stream| {
+        let seen = seen_by_server.clone();
+        async move {
+            let mut head = read_head(&mut stream).await;
+            let mut body = [0; 4];
+            if head.starts_with("PUT") {
+                stream.read_exact(&mut body).await.unwrap();
+                head.push_str(std::str::from_utf8(&body).unwrap());
+            }
+            *seen.lock().unwrap() = head;
+            stream
+                .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+                .await
+                .unwrap();
+        }
+    })
+    .await;
+    let head = || seen.lock().unwrap().to_lowercase();
+
+    let mut put = target(format!("http://me:p%40ss@{address}/a%20b?c=d#fragment"));
+    put.method = "PUT".to_owned();
+    put.body = Some("body".to_owned());
+    put.headers = BTreeMap::from([
+        ("X-Foo".to_owned(), "bar".to_owned()),
+        ("X-Korean".to_owned(), "한글".to_owned()),
+        ("User-Agent".to_owned(), "custom/1".to_owned()),
+    ]);
+    up(&probe(put).await);
+    let seen_head = head();
+    assert!(
+        seen_head.starts_with("put /a%20b?c=d http/1.1\r\n"),
+        "{seen_head}"
+    );
+    for line in [
+        format!("host: {address}\r\n").as_str(),
+        "x-foo: bar\r\n",
+        "x-korean: 한글\r\n",
+        "user-agent: custom/1\r\n",
+        "accept: */*\r\n",
+        "content-length: 4\r\n",
+        "connection: close\r\n",
+        "authorization: basic bwu6cebzcw==\r\n", // me:p@ss
+        "\r\n\r\nbody",
+    ] {
+        assert!(seen_head.contains(line), "{line} in {seen_head}");
+    }
+
+    let mut get = target(format!("http://{address}"));
+    get.headers
+        .insert("Host".to_owned(), "other.example".to_owned());
+    up(&probe(get).await);
+    assert!(
+        head().starts_with("get / http/1.1\r\nhost: other.example\r\n"),
+        "{}",
+        head()
+    );
+    assert!(head().contains("user-agent: pongpong/"));
+}
+
+#[tokio::test]
+async fn the_status_decides() {
+    let url = canned("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy").await;
+    let outcome = probe(target(&url)).await;
+    failed(
+        &outcome,
+        FailureCode::StatusMismatch,
+        "Expected status 200-399, got 503 Service Unavailable",
+    );
+    assert_eq!(
+        (outcome.status_code, outcome.response_bytes),
+        (Some(503), 4)
+    );
+    let mut expected = target(&url);
+    expected.expected_status = "200, 500-503".to_owned();
+    up(&probe(expected).await);
+}
+
+#[tokio::test]
+async fn a_head_request_has_no_body() {
+    let url = canned("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n").await;
+    let mut head = target(url);
+    head.method = "HEAD".to_owned();
+    up(&probe(head).await);
+}
+
+// ---- no connection ---------------------------------------------------------------------------
+
+#[tokio::test]
+async fn no_listener_is_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let outcome = probe(target(format!("http://{address}/"))).await;
+    let message = format!("Connection to {address} was refused");
+    failed(&outcome, FailureCode::ConnectRefused, &message);
+    assert_eq!(outcome.timings_ms.first_byte, None);
+}
+
+#[tokio::test]
+async fn an_unknown_name_is_a_dns_failure() {
+    let outcome = probe(target("http://nowhere.test/")).await;
+    failed(
+        &outcome,
+        FailureCode::DnsFailure,
+        "nowhere.test has no address",
+    );
+    assert_eq!(outcome.timings_ms.connect, None);
+    let prober = prober_with(Vec::new(), Resolver::system().unwrap());
+    let outcome = prober.probe(&target("http://name.invalid/")).await;
+    failed(
+        &outcome,
+        FailureCode::DnsFailure,
+        "name.invalid does not exist (NXDOMAIN)",
+    );
+}
+
+#[tokio::test]
+async fn a_full_backlog_is_a_connect_timeout() {
+    // A listener that accepts nobody, its queue filled.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut queue = Vec::new();
+    while let Ok(Ok(stream)) =
+        tokio::time::timeout(Duration::from_millis(50), TcpStream::connect(address)).await
+    {
+        queue.push(stream);
+        assert!(queue.len() < 1_000);
+    }
+    let mut slow = target(format!("http://{address}/"));
+    slow.timeout_ms = 150;
+    let outcome = probe(slow).await;
+    failed(
+        &outcome,
+        FailureCode::ConnectTimeout,
+        "not established within 150 ms",
+    );
+    assert!(outcome.timings_ms.connect.unwrap() >= 140);
+}
+
+#[tokio::test]
+async fn the_next_address_is_tried() {
+    let url = canned(page("hello")).await;
+    let outcome = probe(target(url.replace("127.0.0.1", "second-works.test"))).await;
+    up(&outcome);
+    assert_eq!(outcome.ip, Some("127.0.0.1".parse().unwrap()));
+}
+
+// ---- the address guard -----------------------------------------------------------------------
+
+#[tokio::test]
+async fn refused_addresses_are_not_connected_to() {
+    let url = canned(page("hello")).await;
+    let blocked = |url: String| async move {
+        failed(
+            &probe(target(url)).await,
+            FailureCode::BlockedAddress,
+            "not a public address",
+        );
+    };
+    blocked(url.replace("127.0.0.1", "127.0.0.3")).await;
+    blocked(url.replace("127.0.0.1", "[::1]")).await;
+    blocked(url.replace("127.0.0.1", "[::ffff:127.0.0.3]")).await;
+    blocked(url.replace("127.0.0.1", "blocked.test")).await;
+    blocked("http://169.254.169.254/".to_owned()).await;
+    // Of a name with both, only the permitted one is used.
+    let outcome = probe(target(url.replace("127.0.0.1", "half-blocked.test"))).await;
+    up(&outcome);
+}
+
+#[tokio::test]
+async fn a_redirect_does_not_pass_the_guard() {
+    for location in [
+        "http://127.0.0.3/",
+        "http://blocked.test/",
+        "//[::1]/",
+        "http://2130706435/",
+    ] {
+        let url = canned(format!(
+            "HTTP/1.1 302 Found\r\nLocation: {location}\r\n\r\n"
+        ))
+        .await;
+        let outcome = probe(target(url)).await;
+        failed(
+            &outcome,
+            FailureCode::BlockedAddress,
+            "not a public address",
+        );
+        assert_eq!((outcome.status_code, outcome.ip), (None, None));
+    }
+}
+
+#[tokio::test]
+async fn a_rebinding_name_gains_nothing() {
+    let url = canned(page("hello"))
+        .await
+        .replace("127.0.0.1", "rebinding.test");
+    let lookups = Arc::new(AtomicUsize::new(0));
+    let counted = lookups.clone();
+    // The first answer passes the guard, every later one leads inside.
+    let resolver = Resolver::fixed(move |_| match counted.fetch_add(1, Ordering::SeqCst) {
+        0 => vec!["127.0.0.1".parse().unwrap()],
+        _ => vec!["127.0.0.3".parse().unwrap()],
+    });
+    let prober = prober_with(Vec::new(), resolver);
+    up(&prober.probe(&target(&url)).await);
+    assert_eq!(
+        lookups.load(Ordering::SeqCst),
+        1,
+        "one lookup, whose answer was used"
+    );
+    failed(
+        &prober.probe(&target(&url)).await,
+        FailureCode::BlockedAddress,
+        "127.0.0.3",
+    );
+}
+
+// ---- redirects -------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn redirects_are_followed_or_not() {
+    let url = serve(|request: Request<Incoming>| async move {
+        match request.uri().path() {
+            "/0" => answer(200, &[], "arrived"),
+            "/relative/a" => answer(302, &[("location", "../0?x")], ""),
+            path => {
+                let left: u32 = path[1..].parse().unwrap();
+                answer(
+                    307,
+                    &[("location", &format!("/{}", left - 1))],
+                    "body of a redirect",
+                )
+            }
+        }
+    })
+    .await;
+    let outcome = probe(target(format!("{url}/10"))).await;
+    up(&outcome);
+    assert_eq!(
+        (outcome.status_code, outcome.response_bytes),
+        (Some(200), 7)
+    );
+    up(&probe(target(format!("{url}/relative/a"))).await);
+
+    let outcome = probe(target(format!("{url}/11"))).await;
+    failed(
+        &outcome,
+        FailureCode::TooManyRedirects,
+        "More than 10 redirects",
+    );
+
+    let mut stay = target(format!("{url}/3"));
+    stay.follow_redirects = false;
+    let outcome = probe(stay).await;
+    up(&outcome);
+    assert_eq!(
+        (outcome.status_code, outcome.response_bytes),
+        (Some(307), 18)
+    );
+}
+
+#[tokio::test]
+async fn a_bad_location_is_named() {
+    for location in [
+        "http://",
+        "ftp://example.test/",
+        "http://x:99999/",
+        "file:///etc/passwd",
+        "http://x:0",
+    ] {
+        let url = canned(format!(
+            "HTTP/1.1 301 Moved\r\nLocation: {location}\r\n\r\n"
+        ))
+        .await;
+        failed(
+            &probe(target(url)).await,
+            FailureCode::InvalidRedirect,
+            location,
+        );
+    }
+    let url = canned(b"HTTP/1.1 301 Moved\r\nLocation: /\xff\xfe\r\n\r\n".to_vec()).await;
+    failed(
+        &probe(target(url)).await,
+        FailureCode::InvalidRedirect,
+        "is not a URL",
+    );
+    // Without a location it leads nowhere: it is the answer.
+    let url = canned("HTTP/1.1 301 Moved\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(probe(target(url)).await.status_code, Some(301));
+}
+
+#[tokio::test]
+async fn methods_and_secrets_over_redirects() {
+    // Answers with what it got, unless it redirects.
+    let echo = serve(|request: Request<Incoming>| async move {
+        let mut text = format!("{} ", request.method());
+        for name in [
+            "authorization",
+            "cookie",
+            "x-api-key",
+            "accept-language",
+            "content-type",
+        ] {
+            if request.headers().contains_key(name) {
+                text.push_str(name);
+                text.push(' ');
+            }
+        }
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        text.push_str(std::str::from_utf8(&body).unwrap());
+        answer(200, &[], text)
+    })
+    .await;
+    let target_of = echo.clone();
+    let start = serve(move |request: Request<Incoming>| {
+        let echo = target_of.clone();
+        async move {
+            let path = request.uri().path().to_owned();
+            let Some(status) = path.strip_prefix("/same/") else {
+                let status = path[1..].parse().unwrap();
+                return answer(status, &[("location", &echo)], "");
+            };
+            if status == "here" {
+                let kept = request.headers().contains_key("authorization");
+                return answer(200, &[], format!("{} auth={kept}", request.method()));
+            }
+            answer(status.parse().unwrap(), &[("location", "/same/here")], "")
+        }
+    })
+    .await;
+    let case = |method: &str, path: &str, wanted: &str| {
+        let mut target = target(format!("{start}{path}"));
+        target.method = method.to_owned();
+        target.body = Some("payload".to_owned());
+        for (name, value) in [
+            ("Authorization", "Bearer x"),
+            ("Cookie", "a=b"),
+            ("X-Api-Key", "secret"),
+            ("Accept-Language", "ko"),
+            ("Content-Type", "text/plain"),
+        ] {
+            target.headers.insert(name.to_owned(), value.to_owned());
+        }
+        target.assertions = vec![Assertion::BodyMatches {
+            regex: format!("^{}$", regex::escape(wanted)),
+        }];
+        async move { up(&probe(target).await) }
+    };
+    case("POST", "/301", "GET accept-language ").await;
+    case("POST", "/302", "GET accept-language ").await;
+    case("PUT", "/303", "GET accept-language ").await;
+    case("PUT", "/302", "PUT accept-language content-type payload").await;
+    case("POST", "/307", "POST accept-language content-type payload").await;
+    case("POST", "/308", "POST accept-language content-type payload").await;
+    case("POST", "/same/302", "GET auth=true").await;
+    case("POST", "/same/308", "POST auth=true").await;
+}
+
+// ---- time ------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn silence_is_a_timeout() {
+    let url = endless("", b"", Duration::from_secs(60)).await;
+    let mut slow = target(url);
+    slow.timeout_ms = 150;
+    let started = Instant::now();
+    let outcome = probe(slow).await;
+    failed(
+        &outcome,
+        FailureCode::Timeout,
+        "No response came within 150 ms",
+    );
+    assert!(outcome.timings_ms.first_byte.unwrap() >= 100);
+    assert!(started.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn an_endless_drip_is_a_timeout() {
+    let start = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let url = endless(start, b"1\r\nx\r\n", Duration::from_millis(10)).await;
+    let mut slow = target(url);
+    slow.timeout_ms = 150;
+    let outcome = probe(slow).await;
+    failed(
+        &outcome,
+        FailureCode::Timeout,
+        "The response did not end within 150 ms",
+    );
+    assert_eq!(outcome.status_code, Some(200));
+    assert!(outcome.response_bytes > 0);
+}
+
+#[tokio::test]
+async fn an_endless_head_is_refused() {
+    let url = endless(
+        "HTTP/1.1 200 OK\r\n",
+        b"X: 0123456789012345678901234567890123456789\r\n",
+        Duration::ZERO,
+    )
+    .await;
+    failed(
+        &probe(target(url)).await,
+        FailureCode::ProtocolError,
+        "too large",
+    );
+}
+
+#[tokio::test]
+async fn an_endless_flood_ends_at_the_limit() {
+    const CHUNK: &[u8] = &[b'x'; 65_536];
+    let url = endless("HTTP/1.1 200 OK\r\n\r\n", CHUNK, Duration::ZERO).await;
+    let outcome = probe(target(url)).await;
+    up(&outcome);
+    let mib = outcome.response_bytes / 1024 / 1024;
+    assert_eq!(mib, 10);
+}
+
+// ---- what is not HTTP ------------------------------------------------------------------------
+
+#[tokio::test]
+async fn malformed_answers_are_protocol_errors() {
+    let many_headers = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(101));
+    for (bytes, message) in [
+        ("garbage\r\n\r\n", "not HTTP"),
+        ("\x00\x01\x02\x03\r\n\r\n", "not HTTP"),
+        ("SSH-2.0-OpenSSH_9.6\r\n", "not HTTP"),
+        ("", "closed before the response came"),
+        ("HTTP/1.1 20", "closed before the response came"),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Le",
+            "closed before the response came",
+        ),
+        ("HTTP/1.1 xyz OK\r\n\r\n", "not HTTP"),
+        ("HTTP/1.1 200 OK\r\nno colon here\r\n\r\n", "not HTTP"),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+            "not HTTP",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nhello",
+            "not HTTP",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhello",
+            "broke off after 5 bytes",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
+            "broke off after 3 bytes",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            "chunk",
+        ),
+        (many_headers.as_str(), "too large"),
+    ] {
+        let outcome = probe(target(canned(bytes).await)).await;
+        failed(&outcome, FailureCode::ProtocolError, message);
+    }
+}
+
+#[tokio::test]
+async fn a_reset_is_a_protocol_error() {
+    let address = listen(|mut stream| async move {
+        read_head(&mut stream).await;
+        stream.set_zero_linger().unwrap();
+    })
+    .await;
+    let outcome = probe(target(format!("http://{address}/"))).await;
+    failed(&outcome, FailureCode::ProtocolError, "before the response");
+}
+
+// ---- TLS -------------------------------------------------------------------------------------
+
+struct Authority {
+    root: CertificateDer<'static>,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn new() -> Self {
+        Self::named("Test authority")
+    }
+
+    fn named(name: &str) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let root = params.self_signed(&key).unwrap().der().clone();
+        Self {
+            root,
+            issuer: Issuer::new(params, key),
+        }
+    }
+
+    fn acceptor(&self, name: &str, until: i32, protocols: &[&str]) -> TlsAcceptor {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(until, 1, 1);
+        let leaf = params.signed_by(&key, &self.issuer).unwrap();
+        acceptor(leaf.der().clone(), &key, protocols)
+    }
+}
+
+fn acceptor(leaf: CertificateDer<'static>, key: &KeyPair, protocols: &[&str]) -> TlsAcceptor {
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf], key)
+        .unwrap();
+    config.alpn_protocols = protocols
+        .iter()
+        .map(|name| name.as_bytes().to_vec())
+        .collect();
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// Answers with the version of HTTP that it was asked in.
+async fn serve_tls(acceptor: TlsAcceptor, host: &str) -> String {
+    let address = listen(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let Ok(stream) = acceptor.accept(stream).await else {
+                return;
+            };
+            let service = service_fn(|request: Request<Incoming>| async move {
+                let host = request
+                    .headers()
+                    .get("host")
+                    .map(|host| host.to_str().unwrap());
+                let authority = request
+                    .uri()
+                    .authority()
+                    .map(|authority| authority.as_str());
+                let host = host.or(authority).unwrap_or_default();
+                answer(200, &[], format!("{:?} to {host}", request.version()))
+            });
+            let _ = auto::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        }
+    })
+    .await;
+    format!("https://{host}:{}/", address.port())
+}
+
+fn contains(value: &str) -> Vec<Assertion> {
+    vec![Assertion::BodyContains {
+        value: value.to_owned(),
+    }]
+}
+
+#[tokio::test]
+async fn https_in_both_versions() {
+    let authority = Authority::new();
+    let prober = prober_with(vec![authority.root.clone()], Resolver::fixed(names));
+    for (protocols, version) in [
+        (["h2", "http/1.1"].as_slice(), "HTTP/2.0 to secure.test"),
+        (&["http/1.1"], "HTTP/1.1 to secure.test"),
+        (&[], "HTTP/1.1 to secure.test"),
+    ] {
+        let url = serve_tls(
+            authority.acceptor("secure.test", 2099, protocols),
+            "secure.test",
+        )
+        .await;
+        let mut secure = target(url);
+        secure.assertions = contains(version);
+        secure.headers.insert("X-Foo".to_owned(), "bar".to_owned());
+        let outcome = prober.probe(&secure).await;
+        up(&outcome);
+        assert!(outcome.timings_ms.tls.is_some());
+        let expires = outcome.certificate_expires_at.unwrap();
+        assert_eq!(expires.to_rfc3339(), "2099-01-01T00:00:00+00:00");
+        secure
+            .headers
+            .insert("Host".to_owned(), "virtual.example".to_owned());
+        secure.assertions = contains("to virtual.example");
+        up(&prober.probe(&secure).await);
+    }
+    // A name with the root's dot, and an address in the certificate.
+    let url = serve_tls(authority.acceptor("secure.test", 2099, &[]), "secure.test.").await;
+    up(&prober.probe(&target(url)).await);
+    let url = serve_tls(authority.acceptor("127.0.0.1", 2099, &[]), "127.0.0.1").await;
+    up(&prober.probe(&target(url)).await);
+}
+
+#[tokio::test]
+async fn a_bad_certificate_is_refused_and_its_expiry_shown() {
+    let authority = Authority::new();
+    let prober = prober_with(vec![authority.root.clone()], Resolver::fixed(names));
+    let check = |url: String, verify: bool| {
+        let mut target = target(url);
+        target.verify_tls = verify;
+        let prober = prober.clone();
+        async move { prober.probe(&target).await }
+    };
+    let key = KeyPair::generate().unwrap();
+    let own = CertificateParams::new(vec!["secure.test".to_owned()]).unwrap();
+    let self_signed = acceptor(own.self_signed(&key).unwrap().der().clone(), &key, &["h2"]);
+    for (acceptor, message) in [
+        (
+            authority.acceptor("secure.test", 2024, &["h2"]),
+            "The certificate expired on 2024-01-01",
+        ),
+        (
+            authority.acceptor("other.test", 2099, &["h2"]),
+            "The certificate is not valid for secure.test, only for other.test",
+        ),
+        (
+            Authority::named("A stranger").acceptor("secure.test", 2099, &["h2"]),
+            "The certificate was not issued by a trusted authority",
+        ),
+        (
+            self_signed,
+            "The certificate was not issued by a trusted authority",
+        ),
+    ] {
+        let url = serve_tls(acceptor, "secure.test").await;
+        let outcome = check(url.clone(), true).await;
+        failed(&outcome, FailureCode::TlsInvalid, message);
+        assert!(outcome.certificate_expires_at.is_some());
+        assert!(outcome.timings_ms.tls.is_some());
+        assert_eq!(outcome.timings_ms.first_byte, None, "nothing was asked");
+        let outcome = check(url, false).await;
+        up(&outcome);
+        assert!(outcome.certificate_expires_at.is_some());
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_tls_says_so() {
+    let plain = listen(|mut stream| async move {
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        let _ = stream.read(&mut [0; 4096]).await;
+    })
+    .await;
+    let outcome = probe(target(format!("https://{plain}/"))).await;
+    failed(&outcome, FailureCode::TlsInvalid, "does not speak TLS");
+    let url = canned("").await.replace("http:", "https:");
+    let mut silent = target(url);
+    silent.timeout_ms = 150;
+    failed(
+        &probe(silent).await,
+        FailureCode::Timeout,
+        "TLS handshake was not finished",
+    );
+    let closes = listen(|stream| async move { drop(stream) }).await;
+    let outcome = probe(target(format!("https://{closes}/"))).await;
+    failed(
+        &outcome,
+        FailureCode::TlsInvalid,
+        "closed the connection during the TLS handshake",
+    );
+    // The other way round.
+    let authority = Authority::new();
+    let url = serve_tls(authority.acceptor("secure.test", 2099, &[]), "secure.test").await;
+    let outcome = probe(target(url.replace("https:", "http:"))).await;
+    assert_eq!(outcome.error.unwrap().code, FailureCode::ProtocolError);
+}
+
+#[tokio::test]
+async fn http2_that_goes_wrong() {
+    let authority = Authority::new();
+    let prober = prober_with(vec![authority.root.clone()], Resolver::fixed(names));
+    let acceptor = authority.acceptor("secure.test", 2099, &["h2"]);
+    let misbehave = |bytes: &'static [u8]| {
+        let acceptor = acceptor.clone();
+        async move {
+            let address = listen(move |stream| {
+                let acceptor = acceptor.clone();
+                async move {
+                    let mut stream = acceptor.accept(stream).await.unwrap();
+                    let _ = stream.write_all(bytes).await;
+                    let _ = stream.read(&mut [0; 1024]).await;
+                    if bytes.len() < 10 {
+                        // Says nothing more, closes nothing.
+                        tokio::time::sleep(Duration::from_secs(60)).await;
+                    }
+                }
+            })
+            .await;
+            format!("https://secure.test:{}/", address.port())
+        }
+    };
+    let outcome = prober
+        .probe(&target(misbehave(b"this is not HTTP/2 at all").await))
+        .await;
+    failed(&outcome, FailureCode::ProtocolError, "");
+    let mut silent = target(misbehave(b"").await);
+    silent.timeout_ms = 150;
+    failed(
+        &prober.probe(&silent).await,
+        FailureCode::Timeout,
+        "No response came",
+    );
+}
+
+// ---- assertions ------------------------------------------------------------------------------
+
+async fn assert_on(url: &str, assertion: Assertion) -> Outcome {
+    let mut target = target(url);
+    target.assertions = vec![assertion];
+    probe(target).await
+}
+
+fn json_path(path: &str, comparison: Comparison, value: serde_json::Value) -> Assertion {
+    Assertion::JsonPath {
+        path: path.to_owned(),
+        comparison,
+        value,
+    }
+}
+
+#[tokio::test]
+async fn assertions_on_the_body() {
+    let url = canned(page("<h1>All systems go</h1>")).await;
+    let body = |text: &str| Assertion::BodyContains {
+        value: text.to_owned(),
+    };
+    let not = |text: &str| Assertion::BodyNotContains {
+        value: text.to_owned(),
+    };
+    let regex = |text: &str| Assertion::BodyMatches {
+        regex: text.to_owned(),
+    };
+    for holds in [body("systems"), not("error"), regex(r"(?i)ALL \w+ go")] {
+        up(&assert_on(&url, holds).await);
+    }
+    for (fails, message) in [
+        (
+            body("down"),
+            "Assertion 1 failed (body contains \"down\"): the body begins with \"<h1>All systems",
+        ),
+        (
+            not("go"),
+            "(body does not contain \"go\"): the body contains it",
+        ),
+        (regex("^All"), "(body matches ^All): the body begins with"),
+    ] {
+        let outcome = assert_on(&url, fails).await;
+        failed(&outcome, FailureCode::AssertionFailed, message);
+        assert_eq!(outcome.status_code, Some(200));
+    }
+    let outcome = assert_on(&canned(page("x".repeat(5_000))).await, body("y")).await;
+    let message = outcome.error.unwrap().message;
+    assert!(
+        message.ends_with("xxx…\"") && message.len() < 300,
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn assertions_on_json() {
+    use Comparison::*;
+    let body = r#"{"status":"ok","count":3,"rate":0.5,"tags":["a","b"],"items":[{"up":true},{"up":true}],"big":9007199254740993}"#;
+    let url = canned(page(body)).await;
+    for (path, comparison, value) in [
+        ("$.status", Equals, json!("ok")),
+        ("$.status", NotEquals, json!("bad")),
+        ("$.status", Contains, json!("o")),
+        ("$.tags", Contains, json!("b")),
+        ("$.tags", Equals, json!(["a", "b"])),
+        ("$.count", Equals, json!(3.0)),
+        ("$.count", LessThan, json!(4)),
+        ("$.count", LessOrEqual, json!(3)),
+        ("$.count", GreaterThan, json!(2.5)),
+        ("$.count", GreaterOrEqual, json!(3)),
+        ("$.rate", LessThan, json!(1)),
+        ("$.items[*].up", Equals, json!(true)),
+        ("$..up", Equals, json!(true)),
+        ("$.items[?@.up == true].up", Equals, json!(true)),
+        ("$.big", NotEquals, json!(9_007_199_254_740_992_i64)),
+    ] {
+        let outcome = assert_on(&url, json_path(path, comparison, value)).await;
+        assert_eq!(outcome.error, None, "{path}");
+    }
+    for (path, comparison, value, message) in [
+        (
+            "$.status",
+            Equals,
+            json!("bad"),
+            "($.status equals \"bad\"): it is \"ok\"",
+        ),
+        ("$.nothing", NotEquals, json!(1), "the path selects nothing"),
+        (
+            "$.count",
+            LessThan,
+            json!(3),
+            "($.count is less than 3): it is 3",
+        ),
+        ("$.status", LessThan, json!(3), "it is \"ok\""),
+        ("$.tags[*]", Equals, json!("a"), "it is \"b\""),
+    ] {
+        let outcome = assert_on(&url, json_path(path, comparison, value)).await;
+        failed(&outcome, FailureCode::AssertionFailed, message);
+    }
+    let html = canned(page("<html>")).await;
+    let outcome = assert_on(&html, json_path("$.a", Equals, json!(1))).await;
+    failed(
+        &outcome,
+        FailureCode::AssertionFailed,
+        "the body is not JSON",
+    );
+    let empty = canned(page("")).await;
+    let outcome = assert_on(&empty, json_path("$.a", Equals, json!(1))).await;
+    failed(
+        &outcome,
+        FailureCode::AssertionFailed,
+        "the body is not JSON",
+    );
+}
+
+#[tokio::test]
+async fn assertions_on_headers_and_time() {
+    use Comparison::*;
+    let url = canned(with_headers("X-Left: 12\r\nVia: a\r\nVia: b\r\n", "")).await;
+    let header = |name: &str, comparison, value: &str| Assertion::Header {
+        name: name.to_owned(),
+        comparison,
+        value: value.to_owned(),
+    };
+    for holds in [
+        header("x-left", Equals, "12"),
+        header("X-Left", GreaterThan, "9"),
+        header("Via", Equals, "a, b"),
+        header("Via", Contains, "b"),
+        header("Via", NotEquals, "c"),
+        Assertion::TotalTime { below_ms: 5_000 },
+    ] {
+        up(&assert_on(&url, holds).await);
+    }
+    for (fails, message) in [
+        (
+            header("x-left", LessThan, "9"),
+            "(header x-left is less than \"9\"): it is \"12\"",
+        ),
+        (
+            header("x-none", NotEquals, "9"),
+            "the response has no such header",
+        ),
+    ] {
+        failed(
+            &assert_on(&url, fails).await,
+            FailureCode::AssertionFailed,
+            message,
+        );
+    }
+    let address = listen(|mut stream| async move {
+        read_head(&mut stream).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let _ = stream.write_all(&page("")).await;
+    })
+    .await;
+    let slow = Assertion::TotalTime { below_ms: 10 };
+    let outcome = assert_on(&format!("http://{address}/"), slow).await;
+    failed(
+        &outcome,
+        FailureCode::AssertionFailed,
+        "(total time is below 10 ms): the check took",
+    );
+}
+
+#[tokio::test]
+async fn compressed_bodies_are_read_for_assertions() {
+    let text = b"All systems go".as_slice();
+    let gzip = {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    };
+    let zlib = {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    };
+    let raw = zlib[2..zlib.len() - 4].to_vec();
+    let brotli = {
+        let mut encoder = brotli::CompressorWriter::new(Vec::new(), 4096, 5, 20);
+        encoder.write_all(text).unwrap();
+        encoder.into_inner()
+    };
+    for (encoding, body) in [
+        ("gzip", &gzip),
+        ("GZIP", &gzip),
+        ("deflate", &zlib),
+        ("deflate", &raw),
+        ("br", &brotli),
+        ("identity", &text.to_vec()),
+    ] {
+        let url = canned(with_headers(
+            &format!("Content-Encoding: {encoding}\r\n"),
+            body,
+        ))
+        .await;
+        let mut target = target(url);
+        target.assertions = contains("systems go");
+        let outcome = probe(target).await;
+        assert_eq!(outcome.error, None, "{encoding}");
+        assert_eq!(outcome.response_bytes, body.len() as u64);
+    }
+    for (encoding, message) in [
+        ("gzip", "not valid gzip"),
+        ("zstd", "\"zstd\", which is not supported"),
+    ] {
+        let url = canned(with_headers(
+            &format!("Content-Encoding: {encoding}\r\n"),
+            text,
+        ))
+        .await;
+        let assertion = Assertion::BodyContains {
+            value: "systems".to_owned(),
+        };
+        failed(
+            &assert_on(&url, assertion).await,
+            FailureCode::AssertionFailed,
+            message,
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_bomb_is_not_unpacked() {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    let zeros = vec![b' '; 1024 * 1024];
+    for _ in 0..64 {
+        encoder.write_all(&zeros).unwrap();
+    }
+    encoder.write_all(b"needle").unwrap();
+    let bomb = encoder.finish().unwrap();
+    let url = canned(with_headers("Content-Encoding: gzip\r\n", bomb)).await;
+    let assertion = Assertion::BodyContains {
+        value: "needle".to_owned(),
+    };
+    failed(
+        &assert_on(&url, assertion).await,
+        FailureCode::AssertionFailed,
+        "the body begins with",
+    );
+    let assertion = Assertion::BodyNotContains {
+        value: "needle".to_owned(),
+    };
+    up(&assert_on(&url, assertion).await);
+}
+
+#[tokio::test]
+async fn only_the_beginning_of_a_body_is_looked_at() {
+    let mut body = vec![b'x'; MAX_BODY_SEEN];
+    body[MAX_BODY_SEEN - 6..].copy_from_slice(b"within");
+    body.extend_from_slice(b"beyond");
+    let url = canned(page(&body)).await;
+    up(&assert_on(
+        &url,
+        Assertion::BodyContains {
+            value: "within".to_owned(),
+        },
+    )
+    .await);
+    let outcome = assert_on(
+        &url,
+        Assertion::BodyContains {
+            value: "beyond".to_owned(),
+        },
+    )
+    .await;
+    assert_eq!(
+        outcome.error.as_ref().unwrap().code,
+        FailureCode::AssertionFailed
+    );
+    assert_eq!(outcome.response_bytes, body.len() as u64);
+}
+
+// ---- retries and batches ---------------------------------------------------------------------
+
+#[tokio::test]
+async fn a_failed_check_is_tried_again() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    let url = serve(move |_| {
+        let call = counted.fetch_add(1, Ordering::SeqCst);
+        async move { answer(if call % 3 == 2 { 200 } else { 500 }, &[], "") }
+    })
+    .await;
+    let mut retried = target(&url);
+    retried.retries = 2;
+    up(&probe(retried.clone()).await);
+    assert_eq!(calls.load(Ordering::SeqCst), 3);
+    retried.retries = 1;
+    failed(
+        &probe(retried).await,
+        FailureCode::StatusMismatch,
+        "got 500",
+    );
+    assert_eq!(calls.load(Ordering::SeqCst), 5);
+}
+
+#[tokio::test]
+async fn a_slow_target_delays_no_other() {
+    let slow = endless("", b"", Duration::from_secs(60)).await;
+    let fast = canned(page("hello")).await;
+    let requests = (0..300).map(|key| {
+        let mut target = target(if key % 10 == 0 {
+            slow.clone()
+        } else {
+            fast.clone()
+        });
+        target.timeout_ms = 3_000;
+        (key, target)
+    });
+    let started = Instant::now();
+    let mut order = Vec::new();
+    prober()
+        .probe_all(requests, |key, outcome| {
+            order.push((key, outcome.status, started.elapsed()));
+        })
+        .await;
+    assert_eq!(order.len(), 300);
+    assert!(
+        order[..270]
+            .iter()
+            .all(|(key, status, _)| key % 10 != 0 && *status == UpDown::Up)
+    );
+    assert!(
+        order[270..]
+            .iter()
+            .all(|(key, status, _)| key % 10 == 0 && *status == UpDown::Down)
+    );
+    assert!(
+        order[269].2 < Duration::from_secs(3),
+        "the fast ones did not wait"
+    );
+}
+
+#[tokio::test]
+async fn no_more_checks_run_at_once_than_asked() {
+    let running = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let (counted, highest) = (running.clone(), most.clone());
+    let url = serve(move |_| {
+        let (counted, highest) = (counted.clone(), highest.clone());
+        async move {
+            highest.fetch_max(counted.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            counted.fetch_sub(1, Ordering::SeqCst);
+            answer(200, &[], "")
+        }
+    })
+    .await;
+    let mut config = ProbeConfig::new(PrivateNetworks::Allow).unwrap();
+    config.concurrency = 3;
+    let prober = Arc::new(Prober::new(config).unwrap());
+    let batch = || {
+        let mut count = 0;
+        let requests: Vec<_> = (0..20).map(|key| (key, target(&url))).collect();
+        let prober = prober.clone();
+        async move {
+            prober
+                .probe_all(requests, |_, outcome| {
+                    up(&outcome);
+                    count += 1;
+                })
+                .await;
+            count
+        }
+    };
+    assert_eq!(futures::join!(batch(), batch()), (20, 20));
+    assert!((2..=3).contains(&most.load(Ordering::SeqCst)));
+}
+
+// ---- what cannot be probed -------------------------------------------------------------------
+
+#[tokio::test]
+async fn an_invalid_target_is_an_outcome_too() {
+    let mut bad = target("file:///etc/passwd");
+    bad.retries = 9;
+    let outcome = probe(bad).await;
+    failed(
+        &outcome,
+        FailureCode::InvalidRequest,
+        "url: must begin with http:// or https://",
+    );
+    failed(
+        &outcome,
+        FailureCode::InvalidRequest,
+        "retries: must be at most 5",
+    );
+}
+
+#[test]
+fn every_field_is_validated() {
+    type Change = Box<dyn Fn(&mut Target)>;
+    fn with(change: impl Fn(&mut Target) + 'static) -> Change {
+        Box::new(change)
+    }
+    fn url(text: impl Into<String>) -> Change {
+        let text = text.into();
+        with(move |target| target.url = text.clone())
+    }
+    fn header(name: impl Into<String>, value: impl Into<String>) -> Change {
+        let (name, value) = (name.into(), value.into());
+        with(move |target| {
+            target.headers.insert(name.clone(), value.clone());
+        })
+    }
+    fn assertion(assertion: Assertion) -> Change {
+        with(move |target| {
+            target.assertions.push(Assertion::TotalTime { below_ms: 1 });
+            target.assertions.push(assertion.clone());
+        })
+    }
+    let regex = |text: &str| {
+        assertion(Assertion::BodyMatches {
+            regex: text.to_owned(),
+        })
+    };
+    let path = |text: &str| assertion(json_path(text, Comparison::Equals, json!(1)));
+
+    for ok in [
+        url("https://example.com"),
+        url("http://예시.한국/경로?질문=답"),
+        url("HTTP://user:pass@[::1]:8080/#f"),
+        url(format!("http://x/{}", "a".repeat(2_039))),
+        header("Host", "example.com:8080"),
+        header("X-Empty", ""),
+        regex(r"(?i)\w+@\w+\.\w{2,10}"),
+        regex(&"x".repeat(1_024)),
+        path("$"),
+        path("$.a[0]['b']..c"),
+        path("$.a[?@.b > 1 && @.c == '$..']"),
+        path("$.a[?length(@.b) > 1]"),
+    ] {
+        let mut target = target("http://x/");
+        ok(&mut target);
+        assert_eq!(validate(&target), Vec::new(), "{target:?}");
+    }
+
+    for (field, bad) in [
+        ("url", url("")),
+        ("url", url("example.com")),
+        ("url", url("//example.com")),
+        ("url", url("file:///etc/passwd")),
+        ("url", url("gopher://x")),
+        ("url", url("http://")),
+        ("url", url("http://x:0/")),
+        ("url", url("http://x:65536/")),
+        ("url", url("http://x:-1/")),
+        ("url", url("http://a b/")),
+        ("url", url("http://x/\0")),
+        ("url", url("http://x/\r\nHost: y")),
+        ("url", url("ht\ntp://x/")),
+        ("url", url("http://[::1/")),
+        ("url", url(format!("http://x/{}", "a".repeat(2_040)))),
+        ("url", url("http://999.999.999.999/")),
+        ("method", with(|target| target.method = "get".to_owned())),
+        (
+            "method",
+            with(|target| target.method = "CONNECT".to_owned()),
+        ),
+        (
+            "method",
+            with(|target| target.method = "GET / HTTP/1.1\r\n".to_owned()),
+        ),
+        ("headers.bad name", header("bad name", "x")),
+        ("headers.", header("", "x")),
+        ("headers.X-Foo", header("X-Foo", "a\r\nB: c")),
+        ("headers.X-Foo", header("X-Foo", "a\0")),
+        ("headers.X-Foo", header("X-Foo", "x".repeat(8_200))),
+        ("headers.Connection", header("Connection", "X-Secret")),
+        ("headers.content-length", header("content-length", "1")),
+        (
+            "headers.Transfer-Encoding",
+            header("Transfer-Encoding", "chunked"),
+        ),
+        ("headers.Host", header("Host", "a b")),
+        (
+            "headers",
+            with(|target| {
+                for n in 0..51 {
+                    target.headers.insert(format!("x-{n}"), String::new());
+                }
+            }),
+        ),
+        (
+            "body",
+            with(|target| target.body = Some("x".repeat(65_537))),
+        ),
+        ("timeout_ms", with(|target| target.timeout_ms = 99)),
+        ("timeout_ms", with(|target| target.timeout_ms = 60_001)),
+        ("retries", with(|target| target.retries = 6)),
+        (
+            "expected_status",
+            with(|target| target.expected_status = "2xx".to_owned()),
+        ),
+        (
+            "assertions",
+            with(|target| target.assertions = vec![Assertion::TotalTime { below_ms: 1 }; 21]),
+        ),
+        ("assertions[1].regex", regex("(")),
+        ("assertions[1].regex", regex("")),
+        ("assertions[1].regex", regex(&"x".repeat(1_025))),
+        ("assertions[1].regex", regex(r"((\w{100}){100}){100}")),
+        ("assertions[1].path", path("")),
+        ("assertions[1].path", path("a.b")),
+        ("assertions[1].path", path("$[")),
+        ("assertions[1].path", path("$..a..b")),
+        ("assertions[1].path", path("$[*,*][*,*][*,*][*,*]")),
+        ("assertions[1].path", path("$[?@..a]")),
+        ("assertions[1].path", path("$[?$.a]")),
+        ("assertions[1].path", path("$[?match(@.a, 'x')]")),
+        (
+            "assertions[1].value",
+            assertion(json_path("$.a", Comparison::LessThan, json!("1"))),
+        ),
+        (
+            "assertions[1].value",
+            assertion(json_path("$.a", Comparison::Contains, json!([1]))),
+        ),
+        (
+            "assertions[1].value",
+            assertion(Assertion::BodyContains {
+                value: String::new(),
+            }),
+        ),
+        (
+            "assertions[1].value",
+            assertion(Assertion::BodyNotContains {
+                value: "x".repeat(9_000),
+            }),
+        ),
+        (
+            "assertions[1].name",
+            assertion(Assertion::Header {
+                name: "a b".to_owned(),
+                comparison: Comparison::Equals,
+                value: String::new(),
+            }),
+        ),
+        (
+            "assertions[1].value",
+            assertion(Assertion::Header {
+                name: "x".to_owned(),
+                comparison: Comparison::GreaterThan,
+                value: "NaN".to_owned(),
+            }),
+        ),
+        (
+            "assertions[1].below_ms",
+            assertion(Assertion::TotalTime { below_ms: 0 }),
+        ),
+    ] {
+        let mut target = target("http://x/");
+        bad(&mut target);
+        let problems = validate(&target);
+        assert_eq!(problems.len(), 1, "{field}: {problems:?}");
+        let (named, english, korean) = &problems[0];
+        assert_eq!(named, field);
+        assert!(!english.is_empty() && !english.contains('\n'), "{english}");
+        assert!(
+            korean.chars().any(|char| ('가'..='힣').contains(&char)),
+            "{korean}"
+        );
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_target_panics(
+        url in ".{0,60}", method in ".{0,10}", name in ".{0,20}", value in ".{0,20}",
+        status in ".{0,20}", pattern in ".{0,40}",
+    ) {
+        let mut target = target(url);
+        target.method = method;
+        target.headers.insert(name, value);
+        target.expected_status = status;
+        target.assertions = vec![
+            Assertion::BodyMatches { regex: pattern.clone() },
+            json_path(&pattern, Comparison::Contains, json!("x")),
+        ];
+        let _ = validate(&target);
+    }
+}
