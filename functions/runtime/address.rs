@@ -42,14 +42,12 @@ impl FromStr for PrivateNetworks {
         text.split(',')
             .map(|part| {
                 let part = part.trim();
-                part.parse::<IpNet>()
-                    .or_else(|_| part.parse::<IpAddr>().map(IpNet::from))
-                    .map_err(|_| {
-                        format!(
-                            "`{part}` is not a network: expected `deny`, `allow`, or networks such \
+                part.parse::<IpNet>().or_else(|_| part.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
+                    format!(
+                        "`{part}` is not a network: expected `deny`, `allow`, or networks such \
                              as `10.1.0.0/16,127.0.0.2/32`"
-                        )
-                    })
+                    )
+                })
             })
             .collect::<Result<_, _>>()
             .map(Self::AlsoAllow)
@@ -70,10 +68,7 @@ impl PrivateNetworks {
             IpAddr::V4(_) => true,
         };
         (!outer_counts || self.permits_one(ip))
-            && embedded
-                .iter()
-                .flatten()
-                .all(|v4| self.permits_one(IpAddr::V4(*v4)))
+            && embedded.iter().flatten().all(|v4| self.permits_one(IpAddr::V4(*v4)))
     }
 
     fn permits_one(&self, ip: IpAddr) -> bool {
@@ -97,14 +92,7 @@ impl PrivateNetworks {
             Some(Host::Ipv6(ip)) => IpAddr::V6(ip),
             Some(Host::Domain(_)) | None => return Ok(()),
         };
-        if self.permits(ip) {
-            Ok(())
-        } else {
-            Err(BlockedAddress {
-                host: ip.to_string(),
-                ip,
-            })
-        }
+        if self.permits(ip) { Ok(()) } else { Err(BlockedAddress { host: ip.to_string(), ip }) }
     }
 }
 
@@ -112,10 +100,7 @@ impl PrivateNetworks {
 fn never(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
-            ip.octets()[0] == 0
-                || ip.is_multicast()
-                || ip.is_broadcast()
-                || METADATA_V4.contains(&ip)
+            ip.octets()[0] == 0 || ip.is_multicast() || ip.is_broadcast() || METADATA_V4.contains(&ip)
         }
         IpAddr::V6(ip) => ip.is_unspecified() || ip.is_multicast() || METADATA_V6.contains(&ip),
     }
@@ -133,9 +118,9 @@ const METADATA_V4: [Ipv4Addr; 7] = [
 ];
 
 const METADATA_V6: [Ipv6Addr; 4] = [
-    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), // AWS
-    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),  // AWS EKS pod identity
-    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),  // Google Cloud
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),   // AWS
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),    // AWS EKS pod identity
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),    // Google Cloud
     Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe), // OpenStack
 ];
 
@@ -184,15 +169,10 @@ fn embedded(ip: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
         [v4(s[6], s[7]), None]
     } else if s[..3] == [0x64, 0xff9b, 1] {
         // Local NAT64, 64:ff9b:1::/48: after the prefix (RFC 6052 skips one byte), or at the end.
-        let after = Ipv4Addr::from(
-            (u32::from(s[3]) << 16) | (u32::from(s[4] & 0xff) << 8) | u32::from(s[5] >> 8),
-        );
+        let after =
+            Ipv4Addr::from((u32::from(s[3]) << 16) | (u32::from(s[4] & 0xff) << 8) | u32::from(s[5] >> 8));
         let at_the_end = (s[6..] != [0, 0]).then(|| v4(s[6], s[7])).flatten();
-        if s[3..6] == [0; 3] {
-            [at_the_end, None]
-        } else {
-            [Some(after), at_the_end]
-        }
+        if s[3..6] == [0; 3] { [at_the_end, None] } else { [Some(after), at_the_end] }
     } else if s[0] == 0x2002 {
         [v4(s[1], s[2]), None] // 6to4
     } else if s[..2] == [0x2001, 0] {
@@ -212,11 +192,7 @@ pub struct BlockedAddress {
 impl fmt::Display for BlockedAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.host == self.ip.to_string() {
-            write!(
-                f,
-                "{} is not a public address; this server does not connect to it",
-                self.ip
-            )
+            write!(f, "{} is not a public address; this server does not connect to it", self.ip)
         } else {
             write!(
                 f,
@@ -232,8 +208,7 @@ impl Error for BlockedAddress {}
 impl BlockedAddress {
     /// Finds the guard's refusal in what a guarded client returned.
     pub fn in_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
-        std::iter::successors(Some(error), |&error| error.source())
-            .find_map(|error| error.downcast_ref())
+        std::iter::successors(Some(error), |&error| error.source()).find_map(|error| error.downcast_ref())
     }
 }
 
@@ -250,12 +225,10 @@ pub fn guarded_client(
     // FROM scratch image has none.
     let mut roots = rustls::RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(
-        rustls::crypto::ring::default_provider(),
-    ))
-    .with_safe_default_protocol_versions()?
-    .with_root_certificates(roots)
-    .with_no_client_auth();
+    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
     Ok(reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
@@ -276,17 +249,12 @@ impl reqwest::dns::Resolve for GuardedResolver {
         Box::pin(async move {
             let host = name.as_str();
             let found = resolver.lookup(host).await?;
-            let permitted: Vec<SocketAddr> = found
-                .iter()
-                .filter(|ip| policy.permits(**ip))
-                .map(|ip| SocketAddr::new(*ip, 0))
-                .collect();
+            let permitted: Vec<SocketAddr> =
+                found.iter().filter(|ip| policy.permits(**ip)).map(|ip| SocketAddr::new(*ip, 0)).collect();
             match found.first() {
-                Some(ip) if permitted.is_empty() => Err(BlockedAddress {
-                    host: host.to_owned(),
-                    ip: *ip,
+                Some(ip) if permitted.is_empty() => {
+                    Err(BlockedAddress { host: host.to_owned(), ip: *ip }.into())
                 }
-                .into()),
                 _ => Ok(Box::new(permitted.into_iter()) as reqwest::dns::Addrs),
             }
         })
@@ -399,38 +367,17 @@ mod tests {
     fn judges_every_kind_of_address() {
         let everything: PrivateNetworks = "0.0.0.0/0,::/0".parse().unwrap();
         for text in PUBLIC {
-            assert!(
-                PrivateNetworks::Deny.permits(ip(text)),
-                "deny permits {text}"
-            );
-            assert!(
-                PrivateNetworks::Allow.permits(ip(text)),
-                "allow permits {text}"
-            );
+            assert!(PrivateNetworks::Deny.permits(ip(text)), "deny permits {text}");
+            assert!(PrivateNetworks::Allow.permits(ip(text)), "allow permits {text}");
         }
         for text in PRIVATE {
-            assert!(
-                !PrivateNetworks::Deny.permits(ip(text)),
-                "deny refuses {text}"
-            );
-            assert!(
-                PrivateNetworks::Allow.permits(ip(text)),
-                "allow permits {text}"
-            );
-            assert!(
-                everything.permits(ip(text)),
-                "a listed network permits {text}"
-            );
+            assert!(!PrivateNetworks::Deny.permits(ip(text)), "deny refuses {text}");
+            assert!(PrivateNetworks::Allow.permits(ip(text)), "allow permits {text}");
+            assert!(everything.permits(ip(text)), "a listed network permits {text}");
         }
         for text in NEVER {
-            assert!(
-                !PrivateNetworks::Deny.permits(ip(text)),
-                "deny refuses {text}"
-            );
-            assert!(
-                !PrivateNetworks::Allow.permits(ip(text)),
-                "allow refuses {text}"
-            );
+            assert!(!PrivateNetworks::Deny.permits(ip(text)), "deny refuses {text}");
+            assert!(!PrivateNetworks::Allow.permits(ip(text)), "allow refuses {text}");
             assert!(!everything.permits(ip(text)), "no list opens {text}");
         }
     }
@@ -438,22 +385,10 @@ mod tests {
     #[test]
     fn a_list_opens_what_it_names_and_no_more() {
         let policy: PrivateNetworks = " 10.1.0.0/16, 127.0.0.2 ,fd00:1::/32".parse().unwrap();
-        for text in [
-            "10.1.2.3",
-            "127.0.0.2",
-            "fd00:1::5",
-            "::ffff:10.1.2.3",
-            "8.8.8.8",
-        ] {
+        for text in ["10.1.2.3", "127.0.0.2", "fd00:1::5", "::ffff:10.1.2.3", "8.8.8.8"] {
             assert!(policy.permits(ip(text)), "{text}");
         }
-        for text in [
-            "10.2.0.1",
-            "127.0.0.1",
-            "fd00:2::5",
-            "::ffff:10.2.0.1",
-            "169.254.169.254",
-        ] {
+        for text in ["10.2.0.1", "127.0.0.1", "fd00:2::5", "::ffff:10.2.0.1", "169.254.169.254"] {
             assert!(!policy.permits(ip(text)), "{text}");
         }
     }
@@ -462,22 +397,11 @@ mod tests {
     fn reads_the_setting() {
         assert_eq!("deny".parse(), Ok(PrivateNetworks::Deny));
         assert_eq!(" allow ".parse(), Ok(PrivateNetworks::Allow));
-        for wrong in [
-            "",
-            "Deny!",
-            "10.0.0.0/33",
-            "10.0.0.0/8,",
-            "10.0.0.0/8,nonsense",
-        ] {
+        for wrong in ["", "Deny!", "10.0.0.0/33", "10.0.0.0/8,", "10.0.0.0/8,nonsense"] {
             let error = wrong.parse::<PrivateNetworks>().unwrap_err();
             assert!(error.contains("is not a network"), "{wrong}: {error}");
         }
-        assert!(
-            "10.0.0.0/8,x"
-                .parse::<PrivateNetworks>()
-                .unwrap_err()
-                .contains("`x`")
-        );
+        assert!("10.0.0.0/8,x".parse::<PrivateNetworks>().unwrap_err().contains("`x`"));
     }
 
     #[test]
@@ -500,21 +424,13 @@ mod tests {
     #[tokio::test]
     async fn a_refusal_is_found_in_the_clients_error() {
         let resolver = Resolver::fixed(|_| vec![ip("10.0.0.7"), ip("169.254.169.254")]);
-        let client = guarded_client(
-            Arc::new(PrivateNetworks::Deny),
-            resolver,
-            Duration::from_secs(5),
-        )
-        .unwrap();
+        let client =
+            guarded_client(Arc::new(PrivateNetworks::Deny), resolver, Duration::from_secs(5)).unwrap();
         for url in ["http://hook.example/", "https://hook.example/"] {
             let error = client.get(url).send().await.unwrap_err();
             let blocked = BlockedAddress::in_error(&error).unwrap();
             assert_eq!(blocked.ip, ip("10.0.0.7"));
-            assert!(
-                blocked
-                    .to_string()
-                    .contains("hook.example leads to 10.0.0.7")
-            );
+            assert!(blocked.to_string().contains("hook.example leads to 10.0.0.7"));
         }
     }
 
@@ -523,12 +439,9 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let resolver = Resolver::fixed(|_| vec![ip("10.0.0.7"), ip("127.0.0.1")]);
-        let client = guarded_client(
-            Arc::new("127.0.0.0/8".parse().unwrap()),
-            resolver,
-            Duration::from_secs(5),
-        )
-        .unwrap();
+        let client =
+            guarded_client(Arc::new("127.0.0.0/8".parse().unwrap()), resolver, Duration::from_secs(5))
+                .unwrap();
         let request = client.get(format!("http://hook.example:{port}/")).send();
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted.is_ok(),

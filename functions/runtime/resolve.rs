@@ -107,12 +107,8 @@ fn current(system: &Mutex<System>) -> Arc<Dns> {
 }
 
 fn written() -> [Option<SystemTime>; 2] {
-    ["/etc/resolv.conf", "/etc/hosts"].map(|path| {
-        Path::new(path)
-            .metadata()
-            .and_then(|file| file.modified())
-            .ok()
-    })
+    ["/etc/resolv.conf", "/etc/hosts"]
+        .map(|path| Path::new(path).metadata().and_then(|file| file.modified()).ok())
 }
 
 impl Dns {
@@ -130,20 +126,14 @@ impl Dns {
         // A cluster's ndots:5 would try every search domain before the public name itself.
         options.ndots = 1;
         options.max_active_requests = 1024;
-        Ok(Self {
-            resolver: builder.build()?,
-            hosts: Hosts::from_system().unwrap_or_default(),
-        })
+        Ok(Self { resolver: builder.build()?, hosts: Hosts::from_system().unwrap_or_default() })
     }
 
     async fn lookup(&self, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
         let name = Name::from_utf8(host).map_err(|_| ResolveError::new(host, Cause::BadName))?;
         let local = [RecordType::A, RecordType::AAAA]
             .into_iter()
-            .filter_map(|kind| {
-                self.hosts
-                    .lookup_static_host(&Query::query(name.clone(), kind))
-            })
+            .filter_map(|kind| self.hosts.lookup_static_host(&Query::query(name.clone(), kind)))
             .flat_map(|lookup| addresses(&lookup))
             .collect::<Vec<_>>();
         if !local.is_empty() {
@@ -161,10 +151,7 @@ impl Dns {
                 Err(_) => (v6, None),
             },
         };
-        let v6 = v6
-            .and_then(Result::ok)
-            .map(|found| addresses(&found))
-            .unwrap_or_default();
+        let v6 = v6.and_then(Result::ok).map(|found| addresses(&found)).unwrap_or_default();
         match v4 {
             Ok(found) => Ok(alternate(addresses(&found), v6)),
             Err(_) if !v6.is_empty() => Ok(v6),
@@ -174,11 +161,7 @@ impl Dns {
 }
 
 fn addresses(lookup: &Lookup) -> Vec<IpAddr> {
-    lookup
-        .answers()
-        .iter()
-        .filter_map(|record| record.data.ip_addr())
-        .collect()
+    lookup.answers().iter().filter_map(|record| record.data.ip_addr()).collect()
 }
 
 /// So that a dead family costs one attempt, not all of its addresses. IPv4 comes first: where IPv6
@@ -214,10 +197,7 @@ enum Cause {
 
 impl ResolveError {
     fn new(host: &str, cause: Cause) -> Self {
-        Self {
-            host: host.to_owned(),
-            cause,
-        }
+        Self { host: host.to_owned(), cause }
     }
 }
 
@@ -277,14 +257,8 @@ mod tests {
         let error = resolver.lookup("name.invalid").await.unwrap_err();
         assert_eq!(error.to_string(), "name.invalid does not exist (NXDOMAIN)");
         let error = resolver.lookup(&"a".repeat(64)).await.unwrap_err();
-        assert!(
-            error.to_string().ends_with("is not a valid host name"),
-            "{error}"
-        );
-        let error = Resolver::fixed(|_| Vec::new())
-            .lookup("x")
-            .await
-            .unwrap_err();
+        assert!(error.to_string().ends_with("is not a valid host name"), "{error}");
+        let error = Resolver::fixed(|_| Vec::new()).lookup("x").await.unwrap_err();
         assert!(error.to_string().contains("has no address"), "{error}");
     }
 

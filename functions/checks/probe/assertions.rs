@@ -27,65 +27,35 @@ const MAX_SHOWN_CHARS: usize = 200;
 /// An assertion, compiled.
 #[derive(Debug)]
 pub(super) enum Check {
-    Contains {
-        value: String,
-        wanted: bool,
-    },
+    Contains { value: String, wanted: bool },
     Matches(Regex),
-    JsonPath {
-        text: String,
-        path: JsonPath,
-        comparison: Comparison,
-        value: Value,
-    },
-    Header {
-        name: HeaderName,
-        comparison: Comparison,
-        value: String,
-    },
-    TotalTime {
-        below_ms: u32,
-    },
+    JsonPath { text: String, path: JsonPath, comparison: Comparison, value: Value },
+    Header { name: HeaderName, comparison: Comparison, value: String },
+    TotalTime { below_ms: u32 },
 }
 
 impl Check {
     /// The error names the field within the assertion.
     pub(super) fn read(assertion: &Assertion) -> Result<Self, (&'static str, Message)> {
         match assertion {
-            Assertion::BodyContains { value } => Ok(Self::Contains {
-                value: read_text(value)?,
-                wanted: true,
-            }),
-            Assertion::BodyNotContains { value } => Ok(Self::Contains {
-                value: read_text(value)?,
-                wanted: false,
-            }),
-            Assertion::BodyMatches { regex } => read_regex(regex)
-                .map(Self::Matches)
-                .map_err(|message| ("regex", message)),
-            Assertion::JsonPath {
-                path,
-                comparison,
-                value,
-            } => {
+            Assertion::BodyContains { value } => {
+                Ok(Self::Contains { value: read_text(value)?, wanted: true })
+            }
+            Assertion::BodyNotContains { value } => {
+                Ok(Self::Contains { value: read_text(value)?, wanted: false })
+            }
+            Assertion::BodyMatches { regex } => {
+                read_regex(regex).map(Self::Matches).map_err(|message| ("regex", message))
+            }
+            Assertion::JsonPath { path, comparison, value } => {
                 let (text, comparison) = (path.clone(), *comparison);
                 let path = read_path(path).map_err(|message| ("path", message))?;
                 check_json_value(comparison, value).map_err(|message| ("value", message))?;
-                Ok(Self::JsonPath {
-                    text,
-                    path,
-                    comparison,
-                    value: value.clone(),
-                })
+                Ok(Self::JsonPath { text, path, comparison, value: value.clone() })
             }
-            Assertion::Header {
-                name,
-                comparison,
-                value,
-            } => {
+            Assertion::Header { name, comparison, value } => {
                 let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-                    let message =
-                        Message::new("is not a valid header name", "올바른 헤더 이름이 아닙니다");
+                    let message = Message::new("is not a valid header name", "올바른 헤더 이름이 아닙니다");
                     ("name", message)
                 })?;
                 if value.len() > MAX_VALUE_BYTES {
@@ -94,30 +64,20 @@ impl Check {
                 if orders(*comparison) && number(value).is_none() {
                     return Err(("value", not_a_number()));
                 }
-                Ok(Self::Header {
-                    name,
-                    comparison: *comparison,
-                    value: value.clone(),
-                })
+                Ok(Self::Header { name, comparison: *comparison, value: value.clone() })
             }
             Assertion::TotalTime { below_ms } => {
                 if !(1..=60_000).contains(below_ms) {
-                    let message =
-                        Message::new("must be from 1 to 60000", "1에서 60000 사이여야 합니다");
+                    let message = Message::new("must be from 1 to 60000", "1에서 60000 사이여야 합니다");
                     return Err(("below_ms", message));
                 }
-                Ok(Self::TotalTime {
-                    below_ms: *below_ms,
-                })
+                Ok(Self::TotalTime { below_ms: *below_ms })
             }
         }
     }
 
     pub(super) fn needs_body(&self) -> bool {
-        matches!(
-            self,
-            Self::Contains { .. } | Self::Matches(_) | Self::JsonPath { .. }
-        )
+        matches!(self, Self::Contains { .. } | Self::Matches(_) | Self::JsonPath { .. })
     }
 }
 
@@ -126,18 +86,12 @@ fn too_long() -> Message {
 }
 
 fn not_a_number() -> Message {
-    Message::new(
-        "must be a number, since it is compared by size",
-        "크기를 비교하므로 숫자여야 합니다",
-    )
+    Message::new("must be a number, since it is compared by size", "크기를 비교하므로 숫자여야 합니다")
 }
 
 fn read_text(value: &str) -> Result<String, (&'static str, Message)> {
     if value.is_empty() {
-        return Err((
-            "value",
-            Message::new("must not be empty", "비어 있을 수 없습니다"),
-        ));
+        return Err(("value", Message::new("must not be empty", "비어 있을 수 없습니다")));
     }
     if value.len() > MAX_VALUE_BYTES {
         return Err(("value", too_long()));
@@ -150,21 +104,15 @@ fn check_pattern_length(text: &str) -> Result<(), Message> {
         return Err(Message::new("must not be empty", "비어 있을 수 없습니다"));
     }
     if text.chars().nth(MAX_PATTERN_CHARS).is_some() {
-        return Err(Message::new(
-            "must be at most 1024 characters",
-            "최대 1024자까지 가능합니다",
-        ));
+        return Err(Message::new("must be at most 1024 characters", "최대 1024자까지 가능합니다"));
     }
     Ok(())
 }
 
 fn read_regex(text: &str) -> Result<Regex, Message> {
     check_pattern_length(text)?;
-    RegexBuilder::new(text)
-        .size_limit(REGEX_SIZE_LIMIT)
-        .dfa_size_limit(REGEX_SIZE_LIMIT)
-        .build()
-        .map_err(|error| match error {
+    RegexBuilder::new(text).size_limit(REGEX_SIZE_LIMIT).dfa_size_limit(REGEX_SIZE_LIMIT).build().map_err(
+        |error| match error {
             regex::Error::CompiledTooBig(_) => Message::new(
                 "is too complex: use fewer or smaller repetitions",
                 "너무 복잡합니다. 반복을 줄여 주세요",
@@ -179,16 +127,14 @@ fn read_regex(text: &str) -> Result<Regex, Message> {
                     format!("올바른 정규식이 아닙니다: {reason}"),
                 )
             }
-        })
+        },
+    )
 }
 
 fn read_path(text: &str) -> Result<JsonPath, Message> {
     check_pattern_length(text)?;
     let path = JsonPath::parse(text).map_err(|error| {
-        Message::new(
-            format!("is not a JSONPath: {error}"),
-            format!("올바른 JSONPath가 아닙니다: {error}"),
-        )
+        Message::new(format!("is not a JSONPath: {error}"), format!("올바른 JSONPath가 아닙니다: {error}"))
     })?;
     if multiplies(text) {
         return Err(Message::new(
@@ -248,37 +194,22 @@ fn check_json_value(comparison: Comparison, value: &Value) -> Result<(), Message
 
 fn orders(comparison: Comparison) -> bool {
     use Comparison::{GreaterOrEqual, GreaterThan, LessOrEqual, LessThan};
-    matches!(
-        comparison,
-        LessThan | LessOrEqual | GreaterThan | GreaterOrEqual
-    )
+    matches!(comparison, LessThan | LessOrEqual | GreaterThan | GreaterOrEqual)
 }
 
 fn number(text: &str) -> Option<f64> {
-    text.trim()
-        .parse()
-        .ok()
-        .filter(|number: &f64| number.is_finite())
+    text.trim().parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 /// Why the first assertion that does not hold does not.
-pub(super) fn judge(
-    checks: &[Check],
-    headers: &HeaderMap,
-    body: &[u8],
-    total_ms: u32,
-) -> Result<(), String> {
+pub(super) fn judge(checks: &[Check], headers: &HeaderMap, body: &[u8], total_ms: u32) -> Result<(), String> {
     let mut decoded = None;
     let mut json = None;
     for (index, check) in checks.iter().enumerate() {
         let held = match check {
             Check::TotalTime { below_ms } if total_ms < *below_ms => Ok(()),
             Check::TotalTime { .. } => Err(format!("the check took {total_ms} ms")),
-            Check::Header {
-                name,
-                comparison,
-                value,
-            } => check_header(headers, name, *comparison, value),
+            Check::Header { name, comparison, value } => check_header(headers, name, *comparison, value),
             Check::Contains { .. } | Check::Matches(_) | Check::JsonPath { .. } => {
                 match decoded.get_or_insert_with(|| decode(headers, body)) {
                     Err(why) => Err(why.clone()),
@@ -316,33 +247,17 @@ fn check_header(
             _ => false,
         },
     };
-    if holds {
-        Ok(())
-    } else {
-        Err(format!("it is {}", Shown(&seen)))
-    }
+    if holds { Ok(()) } else { Err(format!("it is {}", Shown(&seen))) }
 }
 
-fn check_body(
-    check: &Check,
-    body: &[u8],
-    json: &mut Option<Result<Value, String>>,
-) -> Result<(), String> {
+fn check_body(check: &Check, body: &[u8], json: &mut Option<Result<Value, String>>) -> Result<(), String> {
     let holds = match check {
-        Check::Contains { value, wanted } => {
-            memmem::find(body, value.as_bytes()).is_some() == *wanted
-        }
+        Check::Contains { value, wanted } => memmem::find(body, value.as_bytes()).is_some() == *wanted,
         Check::Matches(regex) => regex.is_match(body),
-        Check::JsonPath {
-            path,
-            comparison,
-            value,
-            ..
-        } => {
+        Check::JsonPath { path, comparison, value, .. } => {
             let json = json.get_or_insert_with(|| {
-                serde_json::from_slice(body).map_err(|error| {
-                    format!("the body is not JSON ({error}): {}", Shown::start_of(body))
-                })
+                serde_json::from_slice(body)
+                    .map_err(|error| format!("the body is not JSON ({error}): {}", Shown::start_of(body)))
             });
             return match json {
                 Err(why) => Err(why.clone()),
@@ -423,24 +338,15 @@ fn decode<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Cow<'a, [u8]>, Stri
     let outcome = match encoding.as_str() {
         _ if body.is_empty() => return Ok(body.into()),
         "" | "identity" => return Ok(body.into()),
-        "gzip" | "x-gzip" => flate2::read::MultiGzDecoder::new(body)
-            .take(limit)
-            .read_to_end(&mut decoded),
+        "gzip" | "x-gzip" => flate2::read::MultiGzDecoder::new(body).take(limit).read_to_end(&mut decoded),
         // The standard says zlib, some servers send the bare stream within.
-        "deflate" if body[0] & 0x0f == 8 => flate2::read::ZlibDecoder::new(body)
-            .take(limit)
-            .read_to_end(&mut decoded),
-        "deflate" => flate2::read::DeflateDecoder::new(body)
-            .take(limit)
-            .read_to_end(&mut decoded),
-        "br" => brotli::Decompressor::new(body, 4096)
-            .take(limit)
-            .read_to_end(&mut decoded),
+        "deflate" if body[0] & 0x0f == 8 => {
+            flate2::read::ZlibDecoder::new(body).take(limit).read_to_end(&mut decoded)
+        }
+        "deflate" => flate2::read::DeflateDecoder::new(body).take(limit).read_to_end(&mut decoded),
+        "br" => brotli::Decompressor::new(body, 4096).take(limit).read_to_end(&mut decoded),
         other => {
-            return Err(format!(
-                "the body is encoded as {}, which is not supported",
-                Shown(other)
-            ));
+            return Err(format!("the body is encoded as {}, which is not supported", Shown(other)));
         }
     };
     // A body that was cut off at the limit ends in the middle of the stream: what came out counts.
@@ -453,36 +359,15 @@ fn decode<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Cow<'a, [u8]>, Stri
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Contains {
-                value,
-                wanted: true,
-            } => write!(f, "body contains {}", Shown(value)),
-            Self::Contains {
-                value,
-                wanted: false,
-            } => {
+            Self::Contains { value, wanted: true } => write!(f, "body contains {}", Shown(value)),
+            Self::Contains { value, wanted: false } => {
                 write!(f, "body does not contain {}", Shown(value))
             }
             Self::Matches(regex) => write!(f, "body matches {}", Raw(regex.as_str())),
-            Self::JsonPath {
-                text,
-                comparison,
-                value,
-                ..
-            } => {
-                write!(
-                    f,
-                    "{} {} {}",
-                    Raw(text),
-                    words(*comparison),
-                    Raw(&value.to_string())
-                )
+            Self::JsonPath { text, comparison, value, .. } => {
+                write!(f, "{} {} {}", Raw(text), words(*comparison), Raw(&value.to_string()))
             }
-            Self::Header {
-                name,
-                comparison,
-                value,
-            } => {
+            Self::Header { name, comparison, value } => {
                 write!(f, "header {name} {} {}", words(*comparison), Shown(value))
             }
             Self::TotalTime { below_ms } => write!(f, "total time is below {below_ms} ms"),
@@ -505,11 +390,8 @@ fn words(comparison: Comparison) -> &'static str {
 /// The first 200 characters, on one line, without what a terminal or a mail would act on.
 pub(super) fn cut(text: &str) -> String {
     let mut chars = text.chars();
-    let mut shown: String = chars
-        .by_ref()
-        .take(MAX_SHOWN_CHARS)
-        .map(|char| if char.is_control() { ' ' } else { char })
-        .collect();
+    let mut shown: String =
+        chars.by_ref().take(MAX_SHOWN_CHARS).map(|char| if char.is_control() { ' ' } else { char }).collect();
     if chars.next().is_some() {
         shown.push('…');
     }

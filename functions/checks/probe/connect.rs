@@ -43,19 +43,13 @@ pub(super) async fn connect(
                 .await
                 .map_err(|error| failure(FailureCode::DnsFailure, error.to_string()))?;
             seen.enter(Phase::Connect);
-            let mut addresses: Vec<SocketAddr> = found
-                .iter()
-                .filter(|ip| policy.permits(**ip))
-                .map(|ip| SocketAddr::new(*ip, port))
-                .collect();
+            let mut addresses: Vec<SocketAddr> =
+                found.iter().filter(|ip| policy.permits(**ip)).map(|ip| SocketAddr::new(*ip, port)).collect();
             addresses.truncate(MAX_ADDRESSES);
             match (addresses.as_slice(), found.first()) {
                 ([], Some(ip)) => return Err(blocked(host, *ip)),
                 ([], None) => {
-                    return Err(failure(
-                        FailureCode::DnsFailure,
-                        format!("{host} has no address"),
-                    ));
+                    return Err(failure(FailureCode::DnsFailure, format!("{host} has no address")));
                 }
                 ([only], _) => open(*only).await.map_err(|error| refused(*only, &error))?,
                 (several, _) => race(several).await?,
@@ -76,17 +70,11 @@ async fn literal(
         return Err(blocked(&address.ip().to_string(), address.ip()));
     }
     seen.enter(Phase::Connect);
-    open(address)
-        .await
-        .map_err(|error| refused(address, &error))
+    open(address).await.map_err(|error| refused(address, &error))
 }
 
 async fn open(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // The handshake's last message and the request are two small writes: Nagle would hold back the
     // second one.
     socket.set_nodelay(true)?;
@@ -124,10 +112,7 @@ async fn race(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
             Some(_) => {}
             None => {
                 return Err(first_failure.unwrap_or_else(|| {
-                    failure(
-                        FailureCode::ConnectFailed,
-                        "No address could be connected to",
-                    )
+                    failure(FailureCode::ConnectFailed, "No address could be connected to")
                 }));
             }
         }
@@ -135,37 +120,27 @@ async fn race(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
 }
 
 fn blocked(host: &str, ip: IpAddr) -> Failure {
-    let blocked = BlockedAddress {
-        host: host.to_owned(),
-        ip,
-    };
+    let blocked = BlockedAddress { host: host.to_owned(), ip };
     failure(FailureCode::BlockedAddress, blocked.to_string())
 }
 
 fn refused(address: SocketAddr, error: &io::Error) -> Failure {
     use io::ErrorKind;
     match error.kind() {
-        ErrorKind::ConnectionRefused => failure(
-            FailureCode::ConnectRefused,
-            format!("Connection to {address} was refused"),
-        ),
+        ErrorKind::ConnectionRefused => {
+            failure(FailureCode::ConnectRefused, format!("Connection to {address} was refused"))
+        }
         // The kernel's own limit, far above any check's.
-        ErrorKind::TimedOut => failure(
-            FailureCode::ConnectTimeout,
-            format!("{address} did not answer"),
-        ),
-        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => failure(
-            FailureCode::ConnectFailed,
-            format!("There is no route to {address}"),
-        ),
-        ErrorKind::ConnectionReset => failure(
-            FailureCode::ConnectFailed,
-            format!("Connection to {address} was reset"),
-        ),
-        _ => failure(
-            FailureCode::ConnectFailed,
-            format!("Connection to {address} failed: {}", reason(error)),
-        ),
+        ErrorKind::TimedOut => failure(FailureCode::ConnectTimeout, format!("{address} did not answer")),
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
+            failure(FailureCode::ConnectFailed, format!("There is no route to {address}"))
+        }
+        ErrorKind::ConnectionReset => {
+            failure(FailureCode::ConnectFailed, format!("Connection to {address} was reset"))
+        }
+        _ => {
+            failure(FailureCode::ConnectFailed, format!("Connection to {address} failed: {}", reason(error)))
+        }
     }
 }
 

@@ -78,10 +78,7 @@ pub(super) async fn exchange(
             }
         }
     } else {
-        let handshake = http1::Builder::new()
-            .max_buf_size(MAX_HEAD)
-            .handshake(TokioIo::new(stream))
-            .await;
+        let handshake = http1::Builder::new().max_buf_size(MAX_HEAD).handshake(TokioIo::new(stream)).await;
         match handshake {
             Err(error) => Err(error),
             Ok((mut sender, connection)) => {
@@ -98,10 +95,7 @@ async fn converse(
     keep: Keep,
     seen: &mut Seen,
 ) -> hyper::Result<Answer> {
-    let mut connection = Driven {
-        connection: pin!(connection),
-        running: true,
-    };
+    let mut connection = Driven { connection: pin!(connection), running: true };
     let (head, mut body) = connection.until(response).await?.into_parts();
     seen.enter(Phase::Transfer);
     seen.status = Some(head.status);
@@ -121,16 +115,11 @@ async fn converse(
         }
     }
     seen.enter(Phase::Between);
-    Ok(Answer {
-        status: head.status,
-        headers: head.headers,
-        body: kept,
-    })
+    Ok(Answer { status: head.status, headers: head.headers, body: kept })
 }
 
 pub(super) fn leads_elsewhere(status: StatusCode, headers: &HeaderMap) -> bool {
-    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
-        && headers.contains_key(http::header::LOCATION)
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) && headers.contains_key(http::header::LOCATION)
 }
 
 struct Driven<'a, C> {
@@ -165,10 +154,7 @@ impl Tasks {
 
 impl Drop for Tasks {
     fn drop(&mut self) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .abort_all();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
     }
 }
 
@@ -177,10 +163,7 @@ struct Spawn(Arc<Mutex<JoinSet<()>>>);
 
 impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Spawn {
     fn execute(&self, future: F) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .spawn(future);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).spawn(future);
     }
 }
 
@@ -220,11 +203,7 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
@@ -248,9 +227,7 @@ impl AsyncWrite for Stream {
 
 fn protocol_failure(error: &hyper::Error, seen: &Seen) -> Failure {
     let cause = std::iter::successors(error.source(), |&cause| cause.source());
-    let io = cause
-        .clone()
-        .find_map(|cause| cause.downcast_ref::<io::Error>());
+    let io = cause.clone().find_map(|cause| cause.downcast_ref::<io::Error>());
     let text = if error.is_parse_too_large() {
         "The head of the response is too large (more than 64 KiB or 100 headers)".to_owned()
     } else if error.is_parse_version_h2() {
@@ -263,26 +240,18 @@ fn protocol_failure(error: &hyper::Error, seen: &Seen) -> Failure {
         || error.is_closed()
         || error.is_canceled()
         || io.is_some_and(|error| {
-            matches!(
-                error.kind(),
-                io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe
-            )
+            matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe)
         })
     {
         match seen.phase {
             Phase::Transfer => {
-                format!(
-                    "The response broke off after {} bytes of its body",
-                    seen.bytes
-                )
+                format!("The response broke off after {} bytes of its body", seen.bytes)
             }
             _ => "The connection was closed before the response came".to_owned(),
         }
     } else {
         // The innermost cause has the most telling words.
-        let text = cause
-            .last()
-            .map_or_else(|| error.to_string(), ToString::to_string);
+        let text = cause.last().map_or_else(|| error.to_string(), ToString::to_string);
         format!("The exchange failed: {}", cut(&text))
     };
     failure(FailureCode::ProtocolError, text)

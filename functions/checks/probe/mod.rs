@@ -85,9 +85,7 @@ impl Prober {
     pub fn new(config: ProbeConfig) -> anyhow::Result<Self> {
         Ok(Self {
             private_networks: config.private_networks,
-            permits: Arc::new(Semaphore::new(
-                config.concurrency.clamp(1, Semaphore::MAX_PERMITS),
-            )),
+            permits: Arc::new(Semaphore::new(config.concurrency.clamp(1, Semaphore::MAX_PERMITS))),
             tls: Tls::new(config.extra_roots)?,
             user_agent: HeaderValue::try_from(config.user_agent)?,
             retry_pause: config.retry_pause,
@@ -144,10 +142,7 @@ impl Prober {
             let outcome = self.try_once(&plan).await;
             // What the guard refused it would refuse again.
             let is_final = outcome.error.as_ref().is_none_or(|error| {
-                matches!(
-                    error.code,
-                    FailureCode::BlockedAddress | FailureCode::InvalidRequest
-                )
+                matches!(error.code, FailureCode::BlockedAddress | FailureCode::InvalidRequest)
             });
             if is_final || tries_left == 0 {
                 return outcome;
@@ -173,11 +168,7 @@ impl Prober {
         let answer = self.fetch(plan, seen).await?;
         let status = answer.status;
         if !plan.expected.contains(status.as_u16()) {
-            let text = format!(
-                "Expected status {}, got {}",
-                plan.expected,
-                described(status)
-            );
+            let text = format!("Expected status {}, got {}", plan.expected, described(status));
             return Err(failure(FailureCode::StatusMismatch, text));
         }
         if plan.checks.is_empty() {
@@ -191,11 +182,7 @@ impl Prober {
     /// Follows redirects to the final answer.
     async fn fetch(&self, plan: &Plan, seen: &mut Seen) -> Result<Answer, Failure> {
         let keep = Keep {
-            bytes: if plan.checks.iter().any(Check::needs_body) {
-                MAX_BODY_SEEN
-            } else {
-                0
-            },
+            bytes: if plan.checks.iter().any(Check::needs_body) { MAX_BODY_SEEN } else { 0 },
             skip_redirects: plan.follow_redirects,
         };
         let mut hop = Hop {
@@ -213,10 +200,8 @@ impl Prober {
             hop = hop.redirected(answer.status, &answer.headers)?;
             redirects += 1;
             if redirects > MAX_REDIRECTS {
-                let text = format!(
-                    "More than {MAX_REDIRECTS} redirects, the last one to {}",
-                    shown_url(&hop.url)
-                );
+                let text =
+                    format!("More than {MAX_REDIRECTS} redirects, the last one to {}", shown_url(&hop.url));
                 return Err(failure(FailureCode::TooManyRedirects, text));
             }
         }
@@ -231,15 +216,11 @@ impl Prober {
     ) -> Result<Answer, Failure> {
         // What the hop before said is no part of what this one comes to.
         (seen.ip, seen.status) = (None, None);
-        let stream =
-            connect::connect(&hop.url, &self.resolver, &self.private_networks, seen).await?;
+        let stream = connect::connect(&hop.url, &self.resolver, &self.private_networks, seen).await?;
         let stream = if hop.url.scheme() == "https" {
             seen.enter(Phase::Tls);
             let expires = &mut seen.certificate_expires_at;
-            let stream = self
-                .tls
-                .handshake(stream, &hop.url, verify_tls, expires)
-                .await?;
+            let stream = self.tls.handshake(stream, &hop.url, verify_tls, expires).await?;
             Stream::Tls(Box::new(stream))
         } else {
             Stream::Plain(stream)
@@ -256,9 +237,7 @@ impl Prober {
         let mut headers = HeaderMap::with_capacity(hop.headers.len() + 4);
         let host = match hop.headers.get(header::HOST) {
             Some(host) => host.clone(),
-            None => {
-                HeaderValue::from_str(&hop.url[Position::BeforeHost..Position::AfterPort]).ok()?
-            }
+            None => HeaderValue::from_str(&hop.url[Position::BeforeHost..Position::AfterPort]).ok()?,
         };
         let uri = if http2 {
             // HTTP/2 has a pseudo header in place of Host.
@@ -303,33 +282,17 @@ async fn judge(checks: Arc<[Check]>, answer: Answer, total_ms: u32) -> Result<()
 fn out_of_time(plan: &Plan, seen: &Seen) -> Failure {
     let ms = plan.timeout.as_millis();
     let (code, text) = match seen.phase {
-        Phase::Dns => (
-            FailureCode::ConnectTimeout,
-            format!("The name was not resolved within {ms} ms"),
-        ),
-        Phase::Connect => (
-            FailureCode::ConnectTimeout,
-            format!("The connection was not established within {ms} ms"),
-        ),
-        Phase::Tls => (
-            FailureCode::Timeout,
-            format!("The TLS handshake was not finished within {ms} ms"),
-        ),
-        Phase::FirstByte => (
-            FailureCode::Timeout,
-            format!("No response came within {ms} ms"),
-        ),
+        Phase::Dns => (FailureCode::ConnectTimeout, format!("The name was not resolved within {ms} ms")),
+        Phase::Connect => {
+            (FailureCode::ConnectTimeout, format!("The connection was not established within {ms} ms"))
+        }
+        Phase::Tls => (FailureCode::Timeout, format!("The TLS handshake was not finished within {ms} ms")),
+        Phase::FirstByte => (FailureCode::Timeout, format!("No response came within {ms} ms")),
         Phase::Transfer => (
             FailureCode::Timeout,
-            format!(
-                "The response did not end within {ms} ms ({} bytes came)",
-                seen.bytes
-            ),
+            format!("The response did not end within {ms} ms ({} bytes came)", seen.bytes),
         ),
-        Phase::Between => (
-            FailureCode::Timeout,
-            format!("The check was not finished within {ms} ms"),
-        ),
+        Phase::Between => (FailureCode::Timeout, format!("The check was not finished within {ms} ms")),
     };
     failure(code, text)
 }
@@ -342,10 +305,7 @@ fn described(status: StatusCode) -> String {
 }
 
 fn failure(code: FailureCode, message: impl Into<String>) -> Failure {
-    Failure {
-        code,
-        message: message.into(),
-    }
+    Failure { code, message: message.into() }
 }
 
 fn down(seen: Seen, failure: Failure) -> Outcome {
@@ -354,11 +314,7 @@ fn down(seen: Seen, failure: Failure) -> Outcome {
 
 fn outcome(mut seen: Seen, error: Option<Failure>) -> Outcome {
     Outcome {
-        status: if error.is_some() {
-            UpDown::Down
-        } else {
-            UpDown::Up
-        },
+        status: if error.is_some() { UpDown::Down } else { UpDown::Up },
         status_code: seen.status.map(|status| status.as_u16()),
         error,
         timings_ms: seen.timings(),

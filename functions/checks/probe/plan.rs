@@ -31,10 +31,7 @@ pub struct Message {
 
 impl Message {
     pub fn new(english: impl Into<String>, korean: impl Into<String>) -> Self {
-        Self {
-            english: english.into(),
-            korean: korean.into(),
-        }
+        Self { english: english.into(), korean: korean.into() }
     }
 }
 
@@ -71,45 +68,23 @@ impl Plan {
         let mut problems = Problems::new();
         let mut note = |field: &str, message| problems.push((field.to_owned(), message));
 
-        let url = read_url(&target.url)
-            .map_err(|message| note("url", message))
-            .ok();
-        let method = read_method(&target.method)
-            .map_err(|message| note("method", message))
-            .ok();
-        let expected = target
-            .expected_status
-            .parse()
-            .map_err(|message| note("expected_status", message))
-            .ok();
+        let url = read_url(&target.url).map_err(|message| note("url", message)).ok();
+        let method = read_method(&target.method).map_err(|message| note("method", message)).ok();
+        let expected =
+            target.expected_status.parse().map_err(|message| note("expected_status", message)).ok();
         if !(100..=60_000).contains(&target.timeout_ms) {
-            note(
-                "timeout_ms",
-                Message::new("must be from 100 to 60000", "100에서 60000 사이여야 합니다"),
-            );
+            note("timeout_ms", Message::new("must be from 100 to 60000", "100에서 60000 사이여야 합니다"));
         }
         if target.retries > MAX_RETRIES {
-            note(
-                "retries",
-                Message::new("must be at most 5", "최대 5까지 가능합니다"),
-            );
+            note("retries", Message::new("must be at most 5", "최대 5까지 가능합니다"));
         }
         let body = target.body.as_deref().unwrap_or_default();
         if body.len() > MAX_BODY_BYTES {
-            note(
-                "body",
-                Message::new("must be at most 64 KiB", "최대 64 KiB까지 가능합니다"),
-            );
+            note("body", Message::new("must be at most 64 KiB", "최대 64 KiB까지 가능합니다"));
         }
         let mut headers = HeaderMap::new();
         if target.headers.len() > MAX_HEADERS {
-            note(
-                "headers",
-                Message::new(
-                    "must be at most 50 headers",
-                    "헤더는 최대 50개까지 가능합니다",
-                ),
-            );
+            note("headers", Message::new("must be at most 50 headers", "헤더는 최대 50개까지 가능합니다"));
         } else {
             for (name, value) in &target.headers {
                 match read_header(name, value) {
@@ -124,10 +99,7 @@ impl Plan {
         if target.assertions.len() > MAX_ASSERTIONS {
             note(
                 "assertions",
-                Message::new(
-                    "must be at most 20 assertions",
-                    "검증 조건은 최대 20개까지 가능합니다",
-                ),
+                Message::new("must be at most 20 assertions", "검증 조건은 최대 20개까지 가능합니다"),
             );
         } else {
             for (index, assertion) in target.assertions.iter().enumerate() {
@@ -170,25 +142,16 @@ pub(super) fn invalid(problems: &Problems) -> Failure {
         .map(|(field, message)| format!("{field}: {}", message.english))
         .collect::<Vec<_>>()
         .join("; ");
-    Failure {
-        code: FailureCode::InvalidRequest,
-        message: text,
-    }
+    Failure { code: FailureCode::InvalidRequest, message: text }
 }
 
 fn read_url(text: &str) -> Result<Url, Message> {
     if text.chars().nth(MAX_URL_CHARS).is_some() {
-        return Err(Message::new(
-            "must be at most 2048 characters",
-            "최대 2048자까지 가능합니다",
-        ));
+        return Err(Message::new("must be at most 2048 characters", "최대 2048자까지 가능합니다"));
     }
     // The parser would drop tabs and newlines in silence.
     if text.chars().any(char::is_control) {
-        return Err(Message::new(
-            "must not contain control characters",
-            "제어 문자를 포함할 수 없습니다",
-        ));
+        return Err(Message::new("must not contain control characters", "제어 문자를 포함할 수 없습니다"));
     }
     let url = Url::parse(text)
         .map_err(|error| Message::new(format!("is not a URL: {error}"), "올바른 URL이 아닙니다"))?;
@@ -208,10 +171,7 @@ pub(super) fn check_url(url: &Url) -> Result<(), Message> {
         return Err(Message::new("must have a host", "호스트가 있어야 합니다"));
     }
     if url.port() == Some(0) {
-        return Err(Message::new(
-            "must not have port 0",
-            "포트 0은 사용할 수 없습니다",
-        ));
+        return Err(Message::new("must not have port 0", "포트 0은 사용할 수 없습니다"));
     }
     Ok(())
 }
@@ -234,10 +194,7 @@ fn read_method(text: &str) -> Result<Method, Message> {
 
 fn read_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Message> {
     if name.len() + value.len() > MAX_HEADER_BYTES {
-        return Err(Message::new(
-            "must be at most 8 KiB",
-            "최대 8 KiB까지 가능합니다",
-        ));
+        return Err(Message::new("must be at most 8 KiB", "최대 8 KiB까지 가능합니다"));
     }
     let name = HeaderName::from_bytes(name.as_bytes())
         .map_err(|_| Message::new("is not a valid header name", "올바른 헤더 이름이 아닙니다"))?;
@@ -264,10 +221,7 @@ fn read_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Mes
         )
     })?;
     if name == header::HOST && http::uri::Authority::try_from(value.as_bytes()).is_err() {
-        return Err(Message::new(
-            "is not a valid host",
-            "올바른 호스트가 아닙니다",
-        ));
+        return Err(Message::new("is not a valid host", "올바른 호스트가 아닙니다"));
     }
     Ok((name, value))
 }
@@ -281,8 +235,7 @@ pub(super) fn basic_auth(url: &Url) -> Option<HeaderValue> {
     let mut pair: Vec<u8> = decode(url.username()).collect();
     pair.push(b':');
     pair.extend(decode(url.password().unwrap_or_default()));
-    let mut value =
-        HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(pair))).ok()?;
+    let mut value = HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(pair))).ok()?;
     value.set_sensitive(true);
     Some(value)
 }

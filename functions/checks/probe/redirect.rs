@@ -18,11 +18,7 @@ pub(super) struct Hop {
 }
 
 impl Hop {
-    pub(super) fn redirected(
-        mut self,
-        status: StatusCode,
-        answered: &HeaderMap,
-    ) -> Result<Self, Failure> {
+    pub(super) fn redirected(mut self, status: StatusCode, answered: &HeaderMap) -> Result<Self, Failure> {
         let url = location(&self.url, answered)?;
         // As browsers do (RFC 9110, 15.4).
         let becomes_get = match status.as_u16() {
@@ -75,18 +71,12 @@ const HARMLESS_HEADERS: [HeaderName; 9] = [
 ];
 
 fn location(from: &Url, answered: &HeaderMap) -> Result<Url, Failure> {
-    let raw = answered
-        .get(header::LOCATION)
-        .map(|value| value.as_bytes())
-        .unwrap_or_default();
+    let raw = answered.get(header::LOCATION).map(|value| value.as_bytes()).unwrap_or_default();
     let invalid = |why: &str| {
         let shown = cut(&String::from_utf8_lossy(raw));
         failure(
             FailureCode::InvalidRedirect,
-            format!(
-                "{from} redirects to \"{shown}\", which {why}",
-                from = shown_url(from)
-            ),
+            format!("{from} redirects to \"{shown}\", which {why}", from = shown_url(from)),
         )
     };
     let text = std::str::from_utf8(raw).map_err(|_| invalid("is not a URL"))?;

@@ -62,14 +62,7 @@ impl Seen {
         self.enter(self.phase);
         let [dns, connect, tls, first_byte, transfer] = self.spent.map(|spent| spent.map(millis));
         let total = millis(self.entered - self.began);
-        Timings {
-            dns,
-            connect,
-            tls,
-            first_byte,
-            transfer,
-            total,
-        }
+        Timings { dns, connect, tls, first_byte, transfer, total }
     }
 }
 

@@ -27,10 +27,7 @@ impl FromStr for StatusRanges {
                 format!("상태 코드 범위는 최대 {MAX_RANGES}개입니다"),
             ));
         }
-        text.split(',')
-            .map(|part| range(part.trim()))
-            .collect::<Result<_, _>>()
-            .map(Self)
+        text.split(',').map(|part| range(part.trim())).collect::<Result<_, _>>().map(Self)
     }
 }
 
@@ -55,9 +52,7 @@ fn status(part: &str, text: &str) -> Result<u16, Message> {
         return Ok(status);
     }
     Err(Message::new(
-        format!(
-            "`{part}` is no status range: expected codes from 100 to 599, such as `200-299,301`"
-        ),
+        format!("`{part}` is no status range: expected codes from 100 to 599, such as `200-299,301`"),
         format!("`{part}`은(는) 상태 코드 범위가 아닙니다. 100부터 599까지, 예: `200-299,301`"),
     ))
 }
@@ -103,17 +98,11 @@ mod tests {
             "99999999999999999999",
         ] {
             let message = text.parse::<StatusRanges>().unwrap_err();
-            assert!(
-                message.english.contains("is no status range"),
-                "{text}: {message:?}"
-            );
+            assert!(message.english.contains("is no status range"), "{text}: {message:?}");
         }
         let backwards = "299-200".parse::<StatusRanges>().unwrap_err();
         assert_eq!(backwards.english, "`299-200` is the wrong way round");
-        let many = vec!["200"; 21]
-            .join(",")
-            .parse::<StatusRanges>()
-            .unwrap_err();
+        let many = vec!["200"; 21].join(",").parse::<StatusRanges>().unwrap_err();
         assert_eq!(many.english, "at most 20 status ranges");
     }
 

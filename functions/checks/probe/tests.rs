@@ -84,12 +84,7 @@ async fn probe(target: Target) -> Outcome {
 fn failed(outcome: &Outcome, code: FailureCode, message: &str) {
     let error = outcome.error.as_ref().unwrap();
     assert_eq!(error.code, code, "{}", error.message);
-    assert!(
-        error.message.contains(message),
-        "`{}` in `{}`",
-        message,
-        error.message
-    );
+    assert!(error.message.contains(message), "`{}` in `{}`", message, error.message);
     assert_eq!(outcome.status, UpDown::Down);
 }
 
@@ -185,11 +180,8 @@ fn page(body: impl AsRef<[u8]>) -> Vec<u8> {
 
 fn with_headers(headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
-    let mut bytes = format!(
-        "HTTP/1.1 200 OK\r\n{headers}Content-Length: {}\r\n\r\n",
-        body.len()
-    )
-    .into_bytes();
+    let mut bytes =
+        format!("HTTP/1.1 200 OK\r\n{headers}Content-Length: {}\r\n\r\n", body.len()).into_bytes();
     bytes.extend_from_slice(body);
     bytes
 }
@@ -205,11 +197,7 @@ async fn a_page_is_up_with_its_timings() {
     assert_eq!(outcome.ip, Some("127.0.0.1".parse().unwrap()));
     assert_eq!(outcome.certificate_expires_at, None);
     let timings = outcome.timings_ms;
-    assert_eq!(
-        (timings.dns, timings.tls),
-        (None, None),
-        "a literal needs no DNS, http no TLS"
-    );
+    assert_eq!((timings.dns, timings.tls), (None, None), "a literal needs no DNS, http no TLS");
     let phases = [timings.connect, timings.first_byte, timings.transfer].map(Option::unwrap);
     assert!(phases.iter().sum::<u32>() <= timings.total);
 }
@@ -224,9 +212,7 @@ async fn a_name_is_resolved() {
     }
     // And with the machine's own resolver.
     let prober = prober_with(Vec::new(), Resolver::system().unwrap());
-    up(&prober
-        .probe(&target(url.replace("127.0.0.1", "localhost")))
-        .await);
+    up(&prober.probe(&target(url.replace("127.0.0.1", "localhost"))).await);
 }
 
 #[tokio::test]
@@ -243,10 +229,7 @@ async fn the_request_is_what_was_asked_for() {
                 head.push_str(std::str::from_utf8(&body).unwrap());
             }
             *seen.lock().unwrap() = head;
-            stream
-                .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
-                .await
-                .unwrap();
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
         }
     })
     .await;
@@ -262,10 +245,7 @@ async fn the_request_is_what_was_asked_for() {
     ]);
     up(&probe(put).await);
     let seen_head = head();
-    assert!(
-        seen_head.starts_with("put /a%20b?c=d http/1.1\r\n"),
-        "{seen_head}"
-    );
+    assert!(seen_head.starts_with("put /a%20b?c=d http/1.1\r\n"), "{seen_head}");
     for line in [
         format!("host: {address}\r\n").as_str(),
         "x-foo: bar\r\n",
@@ -281,14 +261,9 @@ async fn the_request_is_what_was_asked_for() {
     }
 
     let mut get = target(format!("http://{address}"));
-    get.headers
-        .insert("Host".to_owned(), "other.example".to_owned());
+    get.headers.insert("Host".to_owned(), "other.example".to_owned());
     up(&probe(get).await);
-    assert!(
-        head().starts_with("get / http/1.1\r\nhost: other.example\r\n"),
-        "{}",
-        head()
-    );
+    assert!(head().starts_with("get / http/1.1\r\nhost: other.example\r\n"), "{}", head());
     assert!(head().contains("user-agent: pongpong/"));
 }
 
@@ -296,15 +271,8 @@ async fn the_request_is_what_was_asked_for() {
 async fn the_status_decides() {
     let url = canned("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy").await;
     let outcome = probe(target(&url)).await;
-    failed(
-        &outcome,
-        FailureCode::StatusMismatch,
-        "Expected status 200-399, got 503 Service Unavailable",
-    );
-    assert_eq!(
-        (outcome.status_code, outcome.response_bytes),
-        (Some(503), 4)
-    );
+    failed(&outcome, FailureCode::StatusMismatch, "Expected status 200-399, got 503 Service Unavailable");
+    assert_eq!((outcome.status_code, outcome.response_bytes), (Some(503), 4));
     let mut expected = target(&url);
     expected.expected_status = "200, 500-503".to_owned();
     up(&probe(expected).await);
@@ -334,19 +302,11 @@ async fn no_listener_is_refused() {
 #[tokio::test]
 async fn an_unknown_name_is_a_dns_failure() {
     let outcome = probe(target("http://nowhere.test/")).await;
-    failed(
-        &outcome,
-        FailureCode::DnsFailure,
-        "nowhere.test has no address",
-    );
+    failed(&outcome, FailureCode::DnsFailure, "nowhere.test has no address");
     assert_eq!(outcome.timings_ms.connect, None);
     let prober = prober_with(Vec::new(), Resolver::system().unwrap());
     let outcome = prober.probe(&target("http://name.invalid/")).await;
-    failed(
-        &outcome,
-        FailureCode::DnsFailure,
-        "name.invalid does not exist (NXDOMAIN)",
-    );
+    failed(&outcome, FailureCode::DnsFailure, "name.invalid does not exist (NXDOMAIN)");
 }
 
 #[tokio::test]
@@ -366,11 +326,7 @@ async fn a_full_backlog_is_a_connect_timeout() {
     let mut slow = target(format!("http://{address}/"));
     slow.timeout_ms = 150;
     let outcome = probe(slow).await;
-    failed(
-        &outcome,
-        FailureCode::ConnectTimeout,
-        "not established within 150 ms",
-    );
+    failed(&outcome, FailureCode::ConnectTimeout, "not established within 150 ms");
     assert!(outcome.timings_ms.connect.unwrap() >= 140);
 }
 
@@ -388,11 +344,7 @@ async fn the_next_address_is_tried() {
 async fn refused_addresses_are_not_connected_to() {
     let url = canned(page("hello")).await;
     let blocked = |url: String| async move {
-        failed(
-            &probe(target(url)).await,
-            FailureCode::BlockedAddress,
-            "not a public address",
-        );
+        failed(&probe(target(url)).await, FailureCode::BlockedAddress, "not a public address");
     };
     blocked(url.replace("127.0.0.1", "127.0.0.3")).await;
     blocked(url.replace("127.0.0.1", "[::1]")).await;
@@ -406,31 +358,17 @@ async fn refused_addresses_are_not_connected_to() {
 
 #[tokio::test]
 async fn a_redirect_does_not_pass_the_guard() {
-    for location in [
-        "http://127.0.0.3/",
-        "http://blocked.test/",
-        "//[::1]/",
-        "http://2130706435/",
-    ] {
-        let url = canned(format!(
-            "HTTP/1.1 302 Found\r\nLocation: {location}\r\n\r\n"
-        ))
-        .await;
+    for location in ["http://127.0.0.3/", "http://blocked.test/", "//[::1]/", "http://2130706435/"] {
+        let url = canned(format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\n\r\n")).await;
         let outcome = probe(target(url)).await;
-        failed(
-            &outcome,
-            FailureCode::BlockedAddress,
-            "not a public address",
-        );
+        failed(&outcome, FailureCode::BlockedAddress, "not a public address");
         assert_eq!((outcome.status_code, outcome.ip), (None, None));
     }
 }
 
 #[tokio::test]
 async fn a_rebinding_name_gains_nothing() {
-    let url = canned(page("hello"))
-        .await
-        .replace("127.0.0.1", "rebinding.test");
+    let url = canned(page("hello")).await.replace("127.0.0.1", "rebinding.test");
     let lookups = Arc::new(AtomicUsize::new(0));
     let counted = lookups.clone();
     // The first answer passes the guard, every later one leads inside.
@@ -440,16 +378,8 @@ async fn a_rebinding_name_gains_nothing() {
     });
     let prober = prober_with(Vec::new(), resolver);
     up(&prober.probe(&target(&url)).await);
-    assert_eq!(
-        lookups.load(Ordering::SeqCst),
-        1,
-        "one lookup, whose answer was used"
-    );
-    failed(
-        &prober.probe(&target(&url)).await,
-        FailureCode::BlockedAddress,
-        "127.0.0.3",
-    );
+    assert_eq!(lookups.load(Ordering::SeqCst), 1, "one lookup, whose answer was used");
+    failed(&prober.probe(&target(&url)).await, FailureCode::BlockedAddress, "127.0.0.3");
 }
 
 // ---- redirects -------------------------------------------------------------------------------
@@ -462,65 +392,35 @@ async fn redirects_are_followed_or_not() {
             "/relative/a" => answer(302, &[("location", "../0?x")], ""),
             path => {
                 let left: u32 = path[1..].parse().unwrap();
-                answer(
-                    307,
-                    &[("location", &format!("/{}", left - 1))],
-                    "body of a redirect",
-                )
+                answer(307, &[("location", &format!("/{}", left - 1))], "body of a redirect")
             }
         }
     })
     .await;
     let outcome = probe(target(format!("{url}/10"))).await;
     up(&outcome);
-    assert_eq!(
-        (outcome.status_code, outcome.response_bytes),
-        (Some(200), 7)
-    );
+    assert_eq!((outcome.status_code, outcome.response_bytes), (Some(200), 7));
     up(&probe(target(format!("{url}/relative/a"))).await);
 
     let outcome = probe(target(format!("{url}/11"))).await;
-    failed(
-        &outcome,
-        FailureCode::TooManyRedirects,
-        "More than 10 redirects",
-    );
+    failed(&outcome, FailureCode::TooManyRedirects, "More than 10 redirects");
 
     let mut stay = target(format!("{url}/3"));
     stay.follow_redirects = false;
     let outcome = probe(stay).await;
     up(&outcome);
-    assert_eq!(
-        (outcome.status_code, outcome.response_bytes),
-        (Some(307), 18)
-    );
+    assert_eq!((outcome.status_code, outcome.response_bytes), (Some(307), 18));
 }
 
 #[tokio::test]
 async fn a_bad_location_is_named() {
-    for location in [
-        "http://",
-        "ftp://example.test/",
-        "http://x:99999/",
-        "file:///etc/passwd",
-        "http://x:0",
-    ] {
-        let url = canned(format!(
-            "HTTP/1.1 301 Moved\r\nLocation: {location}\r\n\r\n"
-        ))
-        .await;
-        failed(
-            &probe(target(url)).await,
-            FailureCode::InvalidRedirect,
-            location,
-        );
+    for location in ["http://", "ftp://example.test/", "http://x:99999/", "file:///etc/passwd", "http://x:0"]
+    {
+        let url = canned(format!("HTTP/1.1 301 Moved\r\nLocation: {location}\r\n\r\n")).await;
+        failed(&probe(target(url)).await, FailureCode::InvalidRedirect, location);
     }
     let url = canned(b"HTTP/1.1 301 Moved\r\nLocation: /\xff\xfe\r\n\r\n".to_vec()).await;
-    failed(
-        &probe(target(url)).await,
-        FailureCode::InvalidRedirect,
-        "is not a URL",
-    );
+    failed(&probe(target(url)).await, FailureCode::InvalidRedirect, "is not a URL");
     // Without a location it leads nowhere: it is the answer.
     let url = canned("HTTP/1.1 301 Moved\r\nContent-Length: 0\r\n\r\n").await;
     assert_eq!(probe(target(url)).await.status_code, Some(301));
@@ -531,13 +431,7 @@ async fn methods_and_secrets_over_redirects() {
     // Answers with what it got, unless it redirects.
     let echo = serve(|request: Request<Incoming>| async move {
         let mut text = format!("{} ", request.method());
-        for name in [
-            "authorization",
-            "cookie",
-            "x-api-key",
-            "accept-language",
-            "content-type",
-        ] {
+        for name in ["authorization", "cookie", "x-api-key", "accept-language", "content-type"] {
             if request.headers().contains_key(name) {
                 text.push_str(name);
                 text.push(' ');
@@ -578,9 +472,7 @@ async fn methods_and_secrets_over_redirects() {
         ] {
             target.headers.insert(name.to_owned(), value.to_owned());
         }
-        target.assertions = vec![Assertion::BodyMatches {
-            regex: format!("^{}$", regex::escape(wanted)),
-        }];
+        target.assertions = vec![Assertion::BodyMatches { regex: format!("^{}$", regex::escape(wanted)) }];
         async move { up(&probe(target).await) }
     };
     case("POST", "/301", "GET accept-language ").await;
@@ -602,11 +494,7 @@ async fn silence_is_a_timeout() {
     slow.timeout_ms = 150;
     let started = Instant::now();
     let outcome = probe(slow).await;
-    failed(
-        &outcome,
-        FailureCode::Timeout,
-        "No response came within 150 ms",
-    );
+    failed(&outcome, FailureCode::Timeout, "No response came within 150 ms");
     assert!(outcome.timings_ms.first_byte.unwrap() >= 100);
     assert!(started.elapsed() < Duration::from_secs(2));
 }
@@ -618,28 +506,17 @@ async fn an_endless_drip_is_a_timeout() {
     let mut slow = target(url);
     slow.timeout_ms = 150;
     let outcome = probe(slow).await;
-    failed(
-        &outcome,
-        FailureCode::Timeout,
-        "The response did not end within 150 ms",
-    );
+    failed(&outcome, FailureCode::Timeout, "The response did not end within 150 ms");
     assert_eq!(outcome.status_code, Some(200));
     assert!(outcome.response_bytes > 0);
 }
 
 #[tokio::test]
 async fn an_endless_head_is_refused() {
-    let url = endless(
-        "HTTP/1.1 200 OK\r\n",
-        b"X: 0123456789012345678901234567890123456789\r\n",
-        Duration::ZERO,
-    )
-    .await;
-    failed(
-        &probe(target(url)).await,
-        FailureCode::ProtocolError,
-        "too large",
-    );
+    let url =
+        endless("HTTP/1.1 200 OK\r\n", b"X: 0123456789012345678901234567890123456789\r\n", Duration::ZERO)
+            .await;
+    failed(&probe(target(url)).await, FailureCode::ProtocolError, "too large");
 }
 
 #[tokio::test]
@@ -663,32 +540,14 @@ async fn malformed_answers_are_protocol_errors() {
         ("SSH-2.0-OpenSSH_9.6\r\n", "not HTTP"),
         ("", "closed before the response came"),
         ("HTTP/1.1 20", "closed before the response came"),
-        (
-            "HTTP/1.1 200 OK\r\nContent-Le",
-            "closed before the response came",
-        ),
+        ("HTTP/1.1 200 OK\r\nContent-Le", "closed before the response came"),
         ("HTTP/1.1 xyz OK\r\n\r\n", "not HTTP"),
         ("HTTP/1.1 200 OK\r\nno colon here\r\n\r\n", "not HTTP"),
-        (
-            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
-            "not HTTP",
-        ),
-        (
-            "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nhello",
-            "not HTTP",
-        ),
-        (
-            "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhello",
-            "broke off after 5 bytes",
-        ),
-        (
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
-            "broke off after 3 bytes",
-        ),
-        (
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-            "chunk",
-        ),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello", "not HTTP"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nhello", "not HTTP"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhello", "broke off after 5 bytes"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel", "broke off after 3 bytes"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "chunk"),
         (many_headers.as_str(), "too large"),
     ] {
         let outcome = probe(target(canned(bytes).await)).await;
@@ -725,10 +584,7 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let root = params.self_signed(&key).unwrap().der().clone();
-        Self {
-            root,
-            issuer: Issuer::new(params, key),
-        }
+        Self { root, issuer: Issuer::new(params, key) }
     }
 
     fn acceptor(&self, name: &str, until: i32, protocols: &[&str]) -> TlsAcceptor {
@@ -750,10 +606,7 @@ fn acceptor(leaf: CertificateDer<'static>, key: &KeyPair, protocols: &[&str]) ->
         .with_no_client_auth()
         .with_single_cert(vec![leaf], key)
         .unwrap();
-    config.alpn_protocols = protocols
-        .iter()
-        .map(|name| name.as_bytes().to_vec())
-        .collect();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
     TlsAcceptor::from(Arc::new(config))
 }
 
@@ -766,14 +619,8 @@ async fn serve_tls(acceptor: TlsAcceptor, host: &str) -> String {
                 return;
             };
             let service = service_fn(|request: Request<Incoming>| async move {
-                let host = request
-                    .headers()
-                    .get("host")
-                    .map(|host| host.to_str().unwrap());
-                let authority = request
-                    .uri()
-                    .authority()
-                    .map(|authority| authority.as_str());
+                let host = request.headers().get("host").map(|host| host.to_str().unwrap());
+                let authority = request.uri().authority().map(|authority| authority.as_str());
                 let host = host.or(authority).unwrap_or_default();
                 answer(200, &[], format!("{:?} to {host}", request.version()))
             });
@@ -787,9 +634,7 @@ async fn serve_tls(acceptor: TlsAcceptor, host: &str) -> String {
 }
 
 fn contains(value: &str) -> Vec<Assertion> {
-    vec![Assertion::BodyContains {
-        value: value.to_owned(),
-    }]
+    vec![Assertion::BodyContains { value: value.to_owned() }]
 }
 
 #[tokio::test]
@@ -801,11 +646,7 @@ async fn https_in_both_versions() {
         (&["http/1.1"], "HTTP/1.1 to secure.test"),
         (&[], "HTTP/1.1 to secure.test"),
     ] {
-        let url = serve_tls(
-            authority.acceptor("secure.test", 2099, protocols),
-            "secure.test",
-        )
-        .await;
+        let url = serve_tls(authority.acceptor("secure.test", 2099, protocols), "secure.test").await;
         let mut secure = target(url);
         secure.assertions = contains(version);
         secure.headers.insert("X-Foo".to_owned(), "bar".to_owned());
@@ -814,9 +655,7 @@ async fn https_in_both_versions() {
         assert!(outcome.timings_ms.tls.is_some());
         let expires = outcome.certificate_expires_at.unwrap();
         assert_eq!(expires.to_rfc3339(), "2099-01-01T00:00:00+00:00");
-        secure
-            .headers
-            .insert("Host".to_owned(), "virtual.example".to_owned());
+        secure.headers.insert("Host".to_owned(), "virtual.example".to_owned());
         secure.assertions = contains("to virtual.example");
         up(&prober.probe(&secure).await);
     }
@@ -841,10 +680,7 @@ async fn a_bad_certificate_is_refused_and_its_expiry_shown() {
     let own = CertificateParams::new(vec!["secure.test".to_owned()]).unwrap();
     let self_signed = acceptor(own.self_signed(&key).unwrap().der().clone(), &key, &["h2"]);
     for (acceptor, message) in [
-        (
-            authority.acceptor("secure.test", 2024, &["h2"]),
-            "The certificate expired on 2024-01-01",
-        ),
+        (authority.acceptor("secure.test", 2024, &["h2"]), "The certificate expired on 2024-01-01"),
         (
             authority.acceptor("other.test", 2099, &["h2"]),
             "The certificate is not valid for secure.test, only for other.test",
@@ -853,10 +689,7 @@ async fn a_bad_certificate_is_refused_and_its_expiry_shown() {
             Authority::named("A stranger").acceptor("secure.test", 2099, &["h2"]),
             "The certificate was not issued by a trusted authority",
         ),
-        (
-            self_signed,
-            "The certificate was not issued by a trusted authority",
-        ),
+        (self_signed, "The certificate was not issued by a trusted authority"),
     ] {
         let url = serve_tls(acceptor, "secure.test").await;
         let outcome = check(url.clone(), true).await;
@@ -882,18 +715,10 @@ async fn what_is_not_tls_says_so() {
     let url = canned("").await.replace("http:", "https:");
     let mut silent = target(url);
     silent.timeout_ms = 150;
-    failed(
-        &probe(silent).await,
-        FailureCode::Timeout,
-        "TLS handshake was not finished",
-    );
+    failed(&probe(silent).await, FailureCode::Timeout, "TLS handshake was not finished");
     let closes = listen(|stream| async move { drop(stream) }).await;
     let outcome = probe(target(format!("https://{closes}/"))).await;
-    failed(
-        &outcome,
-        FailureCode::TlsInvalid,
-        "closed the connection during the TLS handshake",
-    );
+    failed(&outcome, FailureCode::TlsInvalid, "closed the connection during the TLS handshake");
     // The other way round.
     let authority = Authority::new();
     let url = serve_tls(authority.acceptor("secure.test", 2099, &[]), "secure.test").await;
@@ -925,17 +750,11 @@ async fn http2_that_goes_wrong() {
             format!("https://secure.test:{}/", address.port())
         }
     };
-    let outcome = prober
-        .probe(&target(misbehave(b"this is not HTTP/2 at all").await))
-        .await;
+    let outcome = prober.probe(&target(misbehave(b"this is not HTTP/2 at all").await)).await;
     failed(&outcome, FailureCode::ProtocolError, "");
     let mut silent = target(misbehave(b"").await);
     silent.timeout_ms = 150;
-    failed(
-        &prober.probe(&silent).await,
-        FailureCode::Timeout,
-        "No response came",
-    );
+    failed(&prober.probe(&silent).await, FailureCode::Timeout, "No response came");
 }
 
 // ---- assertions ------------------------------------------------------------------------------
@@ -947,37 +766,21 @@ async fn assert_on(url: &str, assertion: Assertion) -> Outcome {
 }
 
 fn json_path(path: &str, comparison: Comparison, value: serde_json::Value) -> Assertion {
-    Assertion::JsonPath {
-        path: path.to_owned(),
-        comparison,
-        value,
-    }
+    Assertion::JsonPath { path: path.to_owned(), comparison, value }
 }
 
 #[tokio::test]
 async fn assertions_on_the_body() {
     let url = canned(page("<h1>All systems go</h1>")).await;
-    let body = |text: &str| Assertion::BodyContains {
-        value: text.to_owned(),
-    };
-    let not = |text: &str| Assertion::BodyNotContains {
-        value: text.to_owned(),
-    };
-    let regex = |text: &str| Assertion::BodyMatches {
-        regex: text.to_owned(),
-    };
+    let body = |text: &str| Assertion::BodyContains { value: text.to_owned() };
+    let not = |text: &str| Assertion::BodyNotContains { value: text.to_owned() };
+    let regex = |text: &str| Assertion::BodyMatches { regex: text.to_owned() };
     for holds in [body("systems"), not("error"), regex(r"(?i)ALL \w+ go")] {
         up(&assert_on(&url, holds).await);
     }
     for (fails, message) in [
-        (
-            body("down"),
-            "Assertion 1 failed (body contains \"down\"): the body begins with \"<h1>All systems",
-        ),
-        (
-            not("go"),
-            "(body does not contain \"go\"): the body contains it",
-        ),
+        (body("down"), "Assertion 1 failed (body contains \"down\"): the body begins with \"<h1>All systems"),
+        (not("go"), "(body does not contain \"go\"): the body contains it"),
         (regex("^All"), "(body matches ^All): the body begins with"),
     ] {
         let outcome = assert_on(&url, fails).await;
@@ -986,10 +789,7 @@ async fn assertions_on_the_body() {
     }
     let outcome = assert_on(&canned(page("x".repeat(5_000))).await, body("y")).await;
     let message = outcome.error.unwrap().message;
-    assert!(
-        message.ends_with("xxx…\"") && message.len() < 300,
-        "{message}"
-    );
+    assert!(message.ends_with("xxx…\"") && message.len() < 300, "{message}");
 }
 
 #[tokio::test]
@@ -1018,19 +818,9 @@ async fn assertions_on_json() {
         assert_eq!(outcome.error, None, "{path}");
     }
     for (path, comparison, value, message) in [
-        (
-            "$.status",
-            Equals,
-            json!("bad"),
-            "($.status equals \"bad\"): it is \"ok\"",
-        ),
+        ("$.status", Equals, json!("bad"), "($.status equals \"bad\"): it is \"ok\""),
         ("$.nothing", NotEquals, json!(1), "the path selects nothing"),
-        (
-            "$.count",
-            LessThan,
-            json!(3),
-            "($.count is less than 3): it is 3",
-        ),
+        ("$.count", LessThan, json!(3), "($.count is less than 3): it is 3"),
         ("$.status", LessThan, json!(3), "it is \"ok\""),
         ("$.tags[*]", Equals, json!("a"), "it is \"b\""),
     ] {
@@ -1039,18 +829,10 @@ async fn assertions_on_json() {
     }
     let html = canned(page("<html>")).await;
     let outcome = assert_on(&html, json_path("$.a", Equals, json!(1))).await;
-    failed(
-        &outcome,
-        FailureCode::AssertionFailed,
-        "the body is not JSON",
-    );
+    failed(&outcome, FailureCode::AssertionFailed, "the body is not JSON");
     let empty = canned(page("")).await;
     let outcome = assert_on(&empty, json_path("$.a", Equals, json!(1))).await;
-    failed(
-        &outcome,
-        FailureCode::AssertionFailed,
-        "the body is not JSON",
-    );
+    failed(&outcome, FailureCode::AssertionFailed, "the body is not JSON");
 }
 
 #[tokio::test]
@@ -1073,20 +855,10 @@ async fn assertions_on_headers_and_time() {
         up(&assert_on(&url, holds).await);
     }
     for (fails, message) in [
-        (
-            header("x-left", LessThan, "9"),
-            "(header x-left is less than \"9\"): it is \"12\"",
-        ),
-        (
-            header("x-none", NotEquals, "9"),
-            "the response has no such header",
-        ),
+        (header("x-left", LessThan, "9"), "(header x-left is less than \"9\"): it is \"12\""),
+        (header("x-none", NotEquals, "9"), "the response has no such header"),
     ] {
-        failed(
-            &assert_on(&url, fails).await,
-            FailureCode::AssertionFailed,
-            message,
-        );
+        failed(&assert_on(&url, fails).await, FailureCode::AssertionFailed, message);
     }
     let address = listen(|mut stream| async move {
         read_head(&mut stream).await;
@@ -1096,11 +868,7 @@ async fn assertions_on_headers_and_time() {
     .await;
     let slow = Assertion::TotalTime { below_ms: 10 };
     let outcome = assert_on(&format!("http://{address}/"), slow).await;
-    failed(
-        &outcome,
-        FailureCode::AssertionFailed,
-        "(total time is below 10 ms): the check took",
-    );
+    failed(&outcome, FailureCode::AssertionFailed, "(total time is below 10 ms): the check took");
 }
 
 #[tokio::test]
@@ -1130,34 +898,17 @@ async fn compressed_bodies_are_read_for_assertions() {
         ("br", &brotli),
         ("identity", &text.to_vec()),
     ] {
-        let url = canned(with_headers(
-            &format!("Content-Encoding: {encoding}\r\n"),
-            body,
-        ))
-        .await;
+        let url = canned(with_headers(&format!("Content-Encoding: {encoding}\r\n"), body)).await;
         let mut target = target(url);
         target.assertions = contains("systems go");
         let outcome = probe(target).await;
         assert_eq!(outcome.error, None, "{encoding}");
         assert_eq!(outcome.response_bytes, body.len() as u64);
     }
-    for (encoding, message) in [
-        ("gzip", "not valid gzip"),
-        ("zstd", "\"zstd\", which is not supported"),
-    ] {
-        let url = canned(with_headers(
-            &format!("Content-Encoding: {encoding}\r\n"),
-            text,
-        ))
-        .await;
-        let assertion = Assertion::BodyContains {
-            value: "systems".to_owned(),
-        };
-        failed(
-            &assert_on(&url, assertion).await,
-            FailureCode::AssertionFailed,
-            message,
-        );
+    for (encoding, message) in [("gzip", "not valid gzip"), ("zstd", "\"zstd\", which is not supported")] {
+        let url = canned(with_headers(&format!("Content-Encoding: {encoding}\r\n"), text)).await;
+        let assertion = Assertion::BodyContains { value: "systems".to_owned() };
+        failed(&assert_on(&url, assertion).await, FailureCode::AssertionFailed, message);
     }
 }
 
@@ -1171,17 +922,9 @@ async fn a_bomb_is_not_unpacked() {
     encoder.write_all(b"needle").unwrap();
     let bomb = encoder.finish().unwrap();
     let url = canned(with_headers("Content-Encoding: gzip\r\n", bomb)).await;
-    let assertion = Assertion::BodyContains {
-        value: "needle".to_owned(),
-    };
-    failed(
-        &assert_on(&url, assertion).await,
-        FailureCode::AssertionFailed,
-        "the body begins with",
-    );
-    let assertion = Assertion::BodyNotContains {
-        value: "needle".to_owned(),
-    };
+    let assertion = Assertion::BodyContains { value: "needle".to_owned() };
+    failed(&assert_on(&url, assertion).await, FailureCode::AssertionFailed, "the body begins with");
+    let assertion = Assertion::BodyNotContains { value: "needle".to_owned() };
     up(&assert_on(&url, assertion).await);
 }
 
@@ -1191,24 +934,9 @@ async fn only_the_beginning_of_a_body_is_looked_at() {
     body[MAX_BODY_SEEN - 6..].copy_from_slice(b"within");
     body.extend_from_slice(b"beyond");
     let url = canned(page(&body)).await;
-    up(&assert_on(
-        &url,
-        Assertion::BodyContains {
-            value: "within".to_owned(),
-        },
-    )
-    .await);
-    let outcome = assert_on(
-        &url,
-        Assertion::BodyContains {
-            value: "beyond".to_owned(),
-        },
-    )
-    .await;
-    assert_eq!(
-        outcome.error.as_ref().unwrap().code,
-        FailureCode::AssertionFailed
-    );
+    up(&assert_on(&url, Assertion::BodyContains { value: "within".to_owned() }).await);
+    let outcome = assert_on(&url, Assertion::BodyContains { value: "beyond".to_owned() }).await;
+    assert_eq!(outcome.error.as_ref().unwrap().code, FailureCode::AssertionFailed);
     assert_eq!(outcome.response_bytes, body.len() as u64);
 }
 
@@ -1228,11 +956,7 @@ async fn a_failed_check_is_tried_again() {
     up(&probe(retried.clone()).await);
     assert_eq!(calls.load(Ordering::SeqCst), 3);
     retried.retries = 1;
-    failed(
-        &probe(retried).await,
-        FailureCode::StatusMismatch,
-        "got 500",
-    );
+    failed(&probe(retried).await, FailureCode::StatusMismatch, "got 500");
     assert_eq!(calls.load(Ordering::SeqCst), 5);
 }
 
@@ -1241,11 +965,7 @@ async fn a_slow_target_delays_no_other() {
     let slow = endless("", b"", Duration::from_secs(60)).await;
     let fast = canned(page("hello")).await;
     let requests = (0..300).map(|key| {
-        let mut target = target(if key % 10 == 0 {
-            slow.clone()
-        } else {
-            fast.clone()
-        });
+        let mut target = target(if key % 10 == 0 { slow.clone() } else { fast.clone() });
         target.timeout_ms = 3_000;
         (key, target)
     });
@@ -1257,20 +977,9 @@ async fn a_slow_target_delays_no_other() {
         })
         .await;
     assert_eq!(order.len(), 300);
-    assert!(
-        order[..270]
-            .iter()
-            .all(|(key, status, _)| key % 10 != 0 && *status == UpDown::Up)
-    );
-    assert!(
-        order[270..]
-            .iter()
-            .all(|(key, status, _)| key % 10 == 0 && *status == UpDown::Down)
-    );
-    assert!(
-        order[269].2 < Duration::from_secs(3),
-        "the fast ones did not wait"
-    );
+    assert!(order[..270].iter().all(|(key, status, _)| key % 10 != 0 && *status == UpDown::Up));
+    assert!(order[270..].iter().all(|(key, status, _)| key % 10 == 0 && *status == UpDown::Down));
+    assert!(order[269].2 < Duration::from_secs(3), "the fast ones did not wait");
 }
 
 #[tokio::test]
@@ -1316,16 +1025,8 @@ async fn an_invalid_target_is_an_outcome_too() {
     let mut bad = target("file:///etc/passwd");
     bad.retries = 9;
     let outcome = probe(bad).await;
-    failed(
-        &outcome,
-        FailureCode::InvalidRequest,
-        "url: must begin with http:// or https://",
-    );
-    failed(
-        &outcome,
-        FailureCode::InvalidRequest,
-        "retries: must be at most 5",
-    );
+    failed(&outcome, FailureCode::InvalidRequest, "url: must begin with http:// or https://");
+    failed(&outcome, FailureCode::InvalidRequest, "retries: must be at most 5");
 }
 
 #[test]
@@ -1350,11 +1051,7 @@ fn every_field_is_validated() {
             target.assertions.push(assertion.clone());
         })
     }
-    let regex = |text: &str| {
-        assertion(Assertion::BodyMatches {
-            regex: text.to_owned(),
-        })
-    };
+    let regex = |text: &str| assertion(Assertion::BodyMatches { regex: text.to_owned() });
     let path = |text: &str| assertion(json_path(text, Comparison::Equals, json!(1)));
 
     for ok in [
@@ -1394,14 +1091,8 @@ fn every_field_is_validated() {
         ("url", url(format!("http://x/{}", "a".repeat(2_040)))),
         ("url", url("http://999.999.999.999/")),
         ("method", with(|target| target.method = "get".to_owned())),
-        (
-            "method",
-            with(|target| target.method = "CONNECT".to_owned()),
-        ),
-        (
-            "method",
-            with(|target| target.method = "GET / HTTP/1.1\r\n".to_owned()),
-        ),
+        ("method", with(|target| target.method = "CONNECT".to_owned())),
+        ("method", with(|target| target.method = "GET / HTTP/1.1\r\n".to_owned())),
         ("headers.bad name", header("bad name", "x")),
         ("headers.", header("", "x")),
         ("headers.X-Foo", header("X-Foo", "a\r\nB: c")),
@@ -1409,10 +1100,7 @@ fn every_field_is_validated() {
         ("headers.X-Foo", header("X-Foo", "x".repeat(8_200))),
         ("headers.Connection", header("Connection", "X-Secret")),
         ("headers.content-length", header("content-length", "1")),
-        (
-            "headers.Transfer-Encoding",
-            header("Transfer-Encoding", "chunked"),
-        ),
+        ("headers.Transfer-Encoding", header("Transfer-Encoding", "chunked")),
         ("headers.Host", header("Host", "a b")),
         (
             "headers",
@@ -1422,21 +1110,12 @@ fn every_field_is_validated() {
                 }
             }),
         ),
-        (
-            "body",
-            with(|target| target.body = Some("x".repeat(65_537))),
-        ),
+        ("body", with(|target| target.body = Some("x".repeat(65_537)))),
         ("timeout_ms", with(|target| target.timeout_ms = 99)),
         ("timeout_ms", with(|target| target.timeout_ms = 60_001)),
         ("retries", with(|target| target.retries = 6)),
-        (
-            "expected_status",
-            with(|target| target.expected_status = "2xx".to_owned()),
-        ),
-        (
-            "assertions",
-            with(|target| target.assertions = vec![Assertion::TotalTime { below_ms: 1 }; 21]),
-        ),
+        ("expected_status", with(|target| target.expected_status = "2xx".to_owned())),
+        ("assertions", with(|target| target.assertions = vec![Assertion::TotalTime { below_ms: 1 }; 21])),
         ("assertions[1].regex", regex("(")),
         ("assertions[1].regex", regex("")),
         ("assertions[1].regex", regex(&"x".repeat(1_025))),
@@ -1449,26 +1128,10 @@ fn every_field_is_validated() {
         ("assertions[1].path", path("$[?@..a]")),
         ("assertions[1].path", path("$[?$.a]")),
         ("assertions[1].path", path("$[?match(@.a, 'x')]")),
-        (
-            "assertions[1].value",
-            assertion(json_path("$.a", Comparison::LessThan, json!("1"))),
-        ),
-        (
-            "assertions[1].value",
-            assertion(json_path("$.a", Comparison::Contains, json!([1]))),
-        ),
-        (
-            "assertions[1].value",
-            assertion(Assertion::BodyContains {
-                value: String::new(),
-            }),
-        ),
-        (
-            "assertions[1].value",
-            assertion(Assertion::BodyNotContains {
-                value: "x".repeat(9_000),
-            }),
-        ),
+        ("assertions[1].value", assertion(json_path("$.a", Comparison::LessThan, json!("1")))),
+        ("assertions[1].value", assertion(json_path("$.a", Comparison::Contains, json!([1])))),
+        ("assertions[1].value", assertion(Assertion::BodyContains { value: String::new() })),
+        ("assertions[1].value", assertion(Assertion::BodyNotContains { value: "x".repeat(9_000) })),
         (
             "assertions[1].name",
             assertion(Assertion::Header {
@@ -1485,10 +1148,7 @@ fn every_field_is_validated() {
                 value: "NaN".to_owned(),
             }),
         ),
-        (
-            "assertions[1].below_ms",
-            assertion(Assertion::TotalTime { below_ms: 0 }),
-        ),
+        ("assertions[1].below_ms", assertion(Assertion::TotalTime { below_ms: 0 })),
     ] {
         let mut target = target("http://x/");
         bad(&mut target);
@@ -1497,10 +1157,7 @@ fn every_field_is_validated() {
         let (named, english, korean) = &problems[0];
         assert_eq!(named, field);
         assert!(!english.is_empty() && !english.contains('\n'), "{english}");
-        assert!(
-            korean.chars().any(|char| ('가'..='힣').contains(&char)),
-            "{korean}"
-        );
+        assert!(korean.chars().any(|char| ('가'..='힣').contains(&char)), "{korean}");
     }
 }
 

@@ -42,8 +42,7 @@ impl Tls {
         Ok(Self {
             strict: connector(&provider, true)?,
             lenient: connector(&provider, false)?,
-            verifier: WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-                .build()?,
+            verifier: WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build()?,
         })
     }
 
@@ -63,21 +62,13 @@ impl Tls {
             .map_err(|error| failure(FailureCode::TlsInvalid, handshake_message(&error)))?;
         let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let Some((leaf, intermediates)) = certificates.split_first() else {
-            return Err(failure(
-                FailureCode::TlsInvalid,
-                "The server has no certificate",
-            ));
+            return Err(failure(FailureCode::TlsInvalid, "The server has no certificate"));
         };
         *expires = expiry(leaf);
         if verify {
-            self.verifier
-                .verify_server_cert(leaf, intermediates, &name, &[], UnixTime::now())
-                .map_err(|error| {
-                    failure(
-                        FailureCode::TlsInvalid,
-                        certificate_message(&error, url, *expires),
-                    )
-                })?;
+            self.verifier.verify_server_cert(leaf, intermediates, &name, &[], UnixTime::now()).map_err(
+                |error| failure(FailureCode::TlsInvalid, certificate_message(&error, url, *expires)),
+            )?;
         }
         Ok(stream)
     }
@@ -87,10 +78,7 @@ fn connector(provider: &Arc<CryptoProvider>, strict: bool) -> anyhow::Result<Tls
     let mut config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(JudgedLater {
-            provider: provider.clone(),
-            strict,
-        }))
+        .with_custom_certificate_verifier(Arc::new(JudgedLater { provider: provider.clone(), strict }))
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     // Each check is to prove that a newcomer gets in: no shortcut by what an earlier check learned.
@@ -145,9 +133,7 @@ impl ServerCertVerifier for JudgedLater {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -156,12 +142,11 @@ fn server_name(url: &Url) -> Result<ServerName<'static>, Failure> {
         Some(Host::Ipv4(ip)) => Ok(ServerName::from(std::net::IpAddr::V4(ip))),
         Some(Host::Ipv6(ip)) => Ok(ServerName::from(std::net::IpAddr::V6(ip))),
         // Certificates are for the name without the root's dot.
-        Some(Host::Domain(name)) => {
-            ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned()).map_err(|_| {
+        Some(Host::Domain(name)) => ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned())
+            .map_err(|_| {
                 let text = format!("No certificate can be valid for the name {}", cut(name));
                 failure(FailureCode::TlsInvalid, text)
-            })
-        }
+            }),
         None => Err(failure(FailureCode::InvalidRequest, "The URL has no host")),
     }
 }
@@ -186,10 +171,7 @@ fn certificate_message(error: &rustls::Error, url: &Url, expires: Option<DateTim
             let from = i64::try_from(not_before.as_secs()).ok();
             match from.and_then(|secs| DateTime::from_timestamp(secs, 0)) {
                 Some(from) => {
-                    format!(
-                        "The certificate is not valid before {}",
-                        from.format("%Y-%m-%d")
-                    )
+                    format!("The certificate is not valid before {}", from.format("%Y-%m-%d"))
                 }
                 None => "The certificate is not valid yet".to_owned(),
             }
@@ -202,19 +184,14 @@ fn certificate_message(error: &rustls::Error, url: &Url, expires: Option<DateTim
                 .map(|name| name.split('"').nth(1).unwrap_or(name))
                 .collect::<Vec<_>>()
                 .join(", ");
-            format!(
-                "The certificate is not valid for {host}, only for {}",
-                cut(&names)
-            )
+            format!("The certificate is not valid for {host}, only for {}", cut(&names))
         }
         Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
             format!("The certificate is not valid for {host}")
         }
-        Bad::UnknownIssuer => {
-            "The certificate was not issued by a trusted authority (self-signed, or an \
+        Bad::UnknownIssuer => "The certificate was not issued by a trusted authority (self-signed, or an \
              intermediate certificate is missing)"
-                .to_owned()
-        }
+            .to_owned(),
         Bad::BadSignature => "The signature of the certificate is wrong".to_owned(),
         Bad::Revoked => "The certificate was revoked".to_owned(),
         Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => {
@@ -232,30 +209,19 @@ fn certificate_message(error: &rustls::Error, url: &Url, expires: Option<DateTim
             }
             other => format!("The certificate is not acceptable: {}", cut(other)),
         },
-        other => format!(
-            "The certificate is not acceptable: {}",
-            cut(&other.to_string())
-        ),
+        other => format!("The certificate is not acceptable: {}", cut(&other.to_string())),
     }
 }
 
 fn handshake_message(error: &std::io::Error) -> String {
-    let tls = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match tls {
-        Some(rustls::Error::InvalidMessage(_)) => {
-            "The server does not speak TLS on this port".to_owned()
-        }
+        Some(rustls::Error::InvalidMessage(_)) => "The server does not speak TLS on this port".to_owned(),
         Some(rustls::Error::AlertReceived(alert)) => {
-            format!(
-                "The server refused the TLS handshake: {}",
-                spaced(&format!("{alert:?}"))
-            )
+            format!("The server refused the TLS handshake: {}", spaced(&format!("{alert:?}")))
         }
         Some(rustls::Error::PeerIncompatible(_)) => {
-            "The server supports no TLS version or cipher that is still safe (1.2 or newer)"
-                .to_owned()
+            "The server supports no TLS version or cipher that is still safe (1.2 or newer)".to_owned()
         }
         Some(rustls::Error::InvalidCertificate(_)) => {
             "The server's certificate is malformed or does not match its key".to_owned()

@@ -5,6 +5,7 @@ mod world;
 
 mod checks;
 mod endpoints;
+mod kong;
 mod notifications;
 mod process;
 mod reports;
