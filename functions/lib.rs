@@ -11,6 +11,7 @@ pub mod notifications;
 pub mod reports;
 pub mod senders;
 pub mod users;
+pub mod web;
 
 use anyhow::Context as _;
 use runtime::{Db, Function};
@@ -45,6 +46,7 @@ pub static ALL: &[Function] = &[
     checks::schedule::FUNCTION,
     checks::run::FUNCTION,
     checks::now::FUNCTION,
+    web::FUNCTION,
 ];
 
 pub fn find(name: &str) -> Option<&'static Function> {

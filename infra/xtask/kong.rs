@@ -35,11 +35,28 @@ services:
 const IDENTITY: &str =
     "X-Consumer-ID, X-Consumer-Custom-ID, X-Consumer-Username, X-Credential-Identifier, X-Anonymous-Consumer";
 
+/// A prefix comes after every regular expression: everything that is no API.
+const WEB: &str = "  - name: web
+    url: http://web.pongpong.svc.cluster.local
+    routes:
+      - name: web
+        paths: [/]
+        strip_path: false
+        preserve_host: false
+        plugins:
+          - name: request-transformer
+            config:
+              remove:
+";
+
 pub fn file(table: &[Function]) -> String {
     let mut text = HEADER.to_owned();
     for function in table {
         let public: Vec<_> =
             function.operations().into_iter().filter(|o| o.path.starts_with("/public/")).collect();
+        if function.name == "web" {
+            write!(text, "{WEB}                headers: [X-Gateway-Token, {IDENTITY}]\n").ok();
+        }
         if public.is_empty() {
             continue;
         }

@@ -16,8 +16,10 @@ pub fn table(table: &[Function]) -> String {
             format!("event `{kind}`{channel}")
         }));
         triggers.extend(function.cron.map(|cron| format!("cron `{cron}`")));
-        if triggers.is_empty() {
-            triggers.push("dead letters".into());
+        match function.name {
+            "web" => triggers.push("everything else".into()),
+            "dead-letter" => triggers.push("what the broker gave up on".into()),
+            _ => {}
         }
         writeln!(text, "| {} | {} | {} |", function.name, triggers.join("<br>"), function.does).ok();
     }
