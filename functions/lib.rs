@@ -17,7 +17,18 @@ use runtime::{Db, Function};
 
 /// Every function, once. Routing, OpenAPI, Knative Services, Kong's routes and the one-machine
 /// engine derive from this table.
-pub static ALL: &[Function] = &[];
+pub static ALL: &[Function] = &[
+    reports::record::FUNCTION,
+    reports::create::FUNCTION,
+    reports::list::FUNCTION,
+    reports::get::FUNCTION,
+    reports::summary::FUNCTION,
+    reports::incident_record::FUNCTION,
+    reports::incident_list::FUNCTION,
+    reports::forget::FUNCTION,
+    reports::rollup::FUNCTION,
+    reports::purge::FUNCTION,
+];
 
 pub fn find(name: &str) -> Option<&'static Function> {
     ALL.iter().find(|function| function.name == name)
