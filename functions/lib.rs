@@ -46,6 +46,16 @@ pub static ALL: &[Function] = &[
     checks::schedule::FUNCTION,
     checks::run::FUNCTION,
     checks::now::FUNCTION,
+    reports::record::FUNCTION,
+    reports::create::FUNCTION,
+    reports::list::FUNCTION,
+    reports::get::FUNCTION,
+    reports::summary::FUNCTION,
+    reports::incident_record::FUNCTION,
+    reports::incident_list::FUNCTION,
+    reports::forget::FUNCTION,
+    reports::rollup::FUNCTION,
+    reports::purge::FUNCTION,
     web::FUNCTION,
 ];
 
