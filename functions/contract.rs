@@ -96,7 +96,7 @@ pub struct CheckRequest {
 }
 
 /// What came of it: `check.completed` carries an array of these.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CheckResult {
     pub endpoint_id: i64,
     pub user_id: i64,

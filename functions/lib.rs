@@ -11,6 +11,7 @@ pub mod notifications;
 pub mod reports;
 pub mod senders;
 pub mod users;
+pub mod web;
 
 use anyhow::Context as _;
 use runtime::{Db, Function};
@@ -45,6 +46,16 @@ pub static ALL: &[Function] = &[
     checks::schedule::FUNCTION,
     checks::run::FUNCTION,
     checks::now::FUNCTION,
+    reports::record::FUNCTION,
+    reports::create::FUNCTION,
+    reports::list::FUNCTION,
+    reports::get::FUNCTION,
+    reports::summary::FUNCTION,
+    reports::incident_record::FUNCTION,
+    reports::incident_list::FUNCTION,
+    reports::forget::FUNCTION,
+    reports::rollup::FUNCTION,
+    reports::purge::FUNCTION,
     notifications::create::FUNCTION,
     notifications::list::FUNCTION,
     notifications::get::FUNCTION,
@@ -64,6 +75,7 @@ pub static ALL: &[Function] = &[
     senders::slack::FUNCTION,
     senders::webhook::FUNCTION,
     dead_letter::FUNCTION,
+    web::FUNCTION,
 ];
 
 pub fn find(name: &str) -> Option<&'static Function> {

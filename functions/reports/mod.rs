@@ -1,1 +1,29 @@
+//! What came of the checks: results, their rollups and summaries, and outages.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `record.rs`, `create.rs` | results come in, as an event and by HTTP |
+//! | `list.rs`, `get.rs`, `summary.rs` | results go out |
+//! | `incident_record.rs`, `incident_list.rs` | outages |
+//! | `rollup.rs`, `purge.rs` | hourly and daily: what is kept for how long |
+//! | `forget.rs` | what is deleted is gone here too |
+//! | `moment.rs` | slots, ids, and the times that people write |
+//! | `store.rs` | what several of these do with the tables |
+//! | `tally.rs`, `sketch.rs` | counts and latencies, mergeable |
+
+pub mod create;
+pub mod forget;
+pub mod get;
+pub mod incident_list;
+pub mod incident_record;
+pub mod list;
+mod moment;
+pub mod purge;
+pub mod record;
+pub mod rollup;
+mod sketch;
+mod store;
+pub mod summary;
+mod tally;
+
 pub const SERVICE: &str = "report-service";

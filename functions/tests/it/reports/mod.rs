@@ -1,1 +1,125 @@
 //! Tests of functions/reports.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use functions::contract::{
+    CheckResult, EndpointDeleted, Failure, FailureCode, Outcome, Status, StatusChange, Timings, UpDown,
+    UserDeleted, kind,
+};
+use runtime::{outbound::Outbound, secret::Random};
+use serde_json::{Value, json};
+
+use crate::world::{Answer, Database, World, on_both};
+
+mod forget;
+mod incidents;
+mod results;
+mod retention;
+mod summaries;
+
+pub const ANN: i64 = 1;
+pub const BOB: i64 = 2;
+/// Ann's endpoint, and Bob's.
+pub const ANNS: i64 = 10;
+pub const BOBS: i64 = 20;
+
+pub fn up(endpoint_id: i64, at: DateTime<Utc>, total: u32) -> CheckResult {
+    CheckResult {
+        endpoint_id,
+        user_id: if endpoint_id < BOBS { ANN } else { BOB },
+        scheduled_at: at,
+        checked_at: at + TimeDelta::milliseconds(250),
+        region: "seoul".into(),
+        failure_threshold: 2,
+        success_threshold: 1,
+        outcome: Outcome {
+            status: UpDown::Up,
+            status_code: Some(200),
+            error: None,
+            timings_ms: Timings {
+                dns: Some(1),
+                connect: Some(2),
+                tls: None,
+                first_byte: Some(3),
+                transfer: Some(0),
+                total,
+            },
+            ip: Some([203, 0, 113, 7].into()),
+            certificate_expires_at: DateTime::from_timestamp(1_800_000_000, 0),
+            response_bytes: 5120,
+        },
+    }
+}
+
+pub fn down(endpoint_id: i64, at: DateTime<Utc>) -> CheckResult {
+    let mut result = up(endpoint_id, at, 10_000);
+    let message = "No answer within 10 seconds.".to_owned();
+    result.outcome = Outcome {
+        status: UpDown::Down,
+        status_code: None,
+        error: Some(Failure { code: FailureCode::Timeout, message }),
+        timings_ms: Timings { total: 10_000, ..Timings::default() },
+        ip: None,
+        certificate_expires_at: None,
+        response_bytes: 0,
+    };
+    result
+}
+
+impl World {
+    pub async fn record(&self, results: &[CheckResult]) {
+        let answer = self.event("report-record", kind::CHECK_COMPLETED, "r/1", results).await;
+        assert!(answer.status.is_success() && answer.body.is_empty(), "{answer:?}");
+    }
+
+    /// The schedule triggers a function.
+    pub async fn tick(&self, function: &str) {
+        let answer = self.request(function, None, "POST", "/", None).await;
+        assert!(answer.status.is_success(), "{answer:?}");
+    }
+
+    pub async fn get(&self, user: i64, path: &str) -> Value {
+        self.call(Some(user), "GET", path, None).await.json(200)
+    }
+
+    pub async fn refused(&self, user: i64, path: &str) -> Answer {
+        self.call(Some(user), "GET", path, None).await
+    }
+
+    pub fn ago(&self, seconds: i64) -> DateTime<Utc> {
+        self.clock().now() - TimeDelta::seconds(seconds)
+    }
+
+    pub fn hours_pass(&self, hours: u64) {
+        self.clock().advance(Duration::from_secs(hours * 3600));
+    }
+
+    /// A function in a process of its own, with the same database and clock.
+    pub fn another_process(&self) -> runtime::Context {
+        self.another_process_with(|_| None)
+    }
+
+    /// One whose calls to other functions are answered by `answer`; 404 where it gives nothing.
+    pub fn another_process_with(&self, answer: fn(&str) -> Option<Value>) -> runtime::Context {
+        let outbound = Outbound::new(Arc::new(move |_, request| {
+            let answer = answer(request.uri().path());
+            Box::pin(async move {
+                let status = if answer.is_some() { 200 } else { 404 };
+                let body = answer.map(|json| json.to_string()).unwrap_or_default();
+                Ok(http::Response::builder().status(status).body(body.into())?)
+            })
+        }));
+        runtime::Context::new(self.context.env().clone(), self.clock().clone(), Random::System, outbound)
+    }
+
+    /// What one number of the database is.
+    pub async fn number(&self, sql: &'static str) -> i64 {
+        let db = self.context.db().unwrap();
+        runtime::on!(db.read(), db => sqlx::query_scalar(sql).fetch_one(db).await).unwrap()
+    }
+
+    pub async fn results(&self) -> i64 {
+        self.number("SELECT COUNT(*) FROM report_results").await
+    }
+}

@@ -1,0 +1,51 @@
+//! `POST /private/v1/reports`: stores the results of checks, as the event `check.completed` does.
+
+use axum::{Json, extract::State};
+use http::StatusCode;
+use runtime::{Context, Function, Input, Result};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{SERVICE, record::record};
+use crate::contract::CheckResult;
+
+pub const FUNCTION: Function =
+    Function::new("report-create", SERVICE, "Stores the results of checks, by HTTP.")
+        .http(runtime::http!(handle));
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewReports {
+    items: Vec<CheckResult>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Done {
+    #[schema(example = "ok")]
+    status: &'static str,
+}
+
+/// Stores the results of checks.
+///
+/// A result that is there already (same endpoint, slot and region) stays as it is; results of
+/// endpoints and users that were deleted are ignored.
+#[utoipa::path(
+    post,
+    path = "/private/v1/reports",
+    tag = "reports",
+    operation_id = "report-create",
+    request_body = NewReports,
+    responses(
+        (status = 201, description = "Stored", body = Done),
+        (status = 400, description = "Not acceptable", body = runtime::error::ErrorBody),
+        (status = 413, description = "Too large", body = runtime::error::ErrorBody),
+        (status = 415, description = "Not JSON", body = runtime::error::ErrorBody),
+    )
+)]
+async fn handle(
+    State(context): State<Context>,
+    Input(new): Input<NewReports>,
+) -> Result<(StatusCode, Json<Done>)> {
+    record(&context, &new.items, "items").await?;
+    Ok((StatusCode::CREATED, Json(Done { status: "ok" })))
+}

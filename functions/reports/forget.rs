@@ -1,0 +1,119 @@
+//! Events `user.deleted`, `endpoint.deleted`: deletes all that is kept of them here.
+
+use axum::{extract::State, routing::post};
+use runtime::{Context, Db, Error, Event, Function, Reply, Result, Subscription, on, text};
+use serde::Deserialize;
+
+use super::{
+    SERVICE,
+    moment::{self, DAY, floor},
+    store,
+};
+use crate::contract::kind;
+
+pub const FUNCTION: Function =
+    Function::new("report-forget", SERVICE, "Deletes the results and outages of what was deleted.")
+        .on(&[Subscription::to(kind::USER_DELETED), Subscription::to(kind::ENDPOINT_DELETED)], || {
+            post(handle)
+        });
+
+/// Of either event.
+#[derive(Deserialize)]
+struct Deleted {
+    user_id: i64,
+    endpoint_id: Option<i64>,
+}
+
+async fn handle(State(context): State<Context>, event: Event<Deleted>) -> Result<Reply> {
+    let db = context.db()?;
+    let (what, id) = match (event.kind.as_str(), event.data.endpoint_id) {
+        (kind::USER_DELETED, _) => (&USER, event.data.user_id),
+        (kind::ENDPOINT_DELETED, Some(id)) => (&ENDPOINT, id),
+        (kind::ENDPOINT_DELETED, None) => {
+            return Err(Error::field("endpoint_id", text("missing field", "필수 항목입니다")));
+        }
+        _ => {
+            let what = text("This function takes no such event.", "처리할 수 없는 이벤트입니다.");
+            return Err(Error::bad_request("UNKNOWN_EVENT", what));
+        }
+    };
+    mark(db, what, id).await?;
+    let series: Vec<i64> =
+        on!(db.read(), db => sqlx::query_scalar(what.series).bind(id).fetch_all(db).await)?;
+    for series in series {
+        delete_series(db, series).await?;
+    }
+    delete_incidents(db, what, id).await?;
+    Ok(Reply::NONE)
+}
+
+/// What is said of either kind.
+struct What {
+    name: &'static str,
+    hide: &'static str,
+    series: &'static str,
+    incidents: &'static str,
+}
+
+static USER: What = What {
+    name: "user",
+    hide: "UPDATE report_series SET forgotten = TRUE WHERE user_id = $1",
+    series: "SELECT id FROM report_series WHERE user_id = $1",
+    incidents: "DELETE FROM report_incidents
+        WHERE id IN (SELECT id FROM report_incidents WHERE user_id = $1 LIMIT 5000)",
+};
+
+static ENDPOINT: What = What {
+    name: "endpoint",
+    hide: "UPDATE report_series SET forgotten = TRUE WHERE endpoint_id = $1",
+    series: "SELECT id FROM report_series WHERE endpoint_id = $1",
+    incidents: "DELETE FROM report_incidents
+        WHERE id IN (SELECT id FROM report_incidents WHERE endpoint_id = $1 LIMIT 5000)",
+};
+
+/// From here on nobody sees it, and no late result adds to it.
+async fn mark(db: &Db, what: &What, id: i64) -> Result<()> {
+    const REMEMBER: &str = "INSERT INTO report_forgotten (what, id) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    // Recorders that know series by heart look them up again.
+    const COUNT: &str = "
+        INSERT INTO report_state (name, value) VALUES ('forgets', 1)
+        ON CONFLICT (name) DO UPDATE SET value = report_state.value + 1";
+    let mut transaction = store::begin_forgetting(db).await?;
+    on!(transaction.connection(), db => {
+        sqlx::query(REMEMBER).bind(what.name).bind(id).execute(&mut *db).await?;
+        sqlx::query(what.hide).bind(id).execute(&mut *db).await?;
+        sqlx::query(COUNT).execute(&mut *db).await?;
+    });
+    transaction.commit().await
+}
+
+/// A week of results at a time, so that recording goes on in between; the series itself at the end:
+/// if this breaks off, the event comes again and finds it.
+async fn delete_series(db: &Db, series: i64) -> Result<()> {
+    const FIRST: &str = "SELECT MIN(id) FROM report_results WHERE series_id = $1";
+    const RESULTS: &str = "DELETE FROM report_results WHERE series_id = $1 AND id >= $2 AND id < $3";
+    const ROLLUPS: &str = "DELETE FROM report_rollups WHERE series_id = $1";
+    const SERIES: &str = "DELETE FROM report_series WHERE id = $1";
+    loop {
+        let first: Option<i64> =
+            on!(db.write(), db => sqlx::query_scalar(FIRST).bind(series).fetch_one(db).await)?;
+        let Some(day) = first.map(|id| floor(moment::slot_of(id), DAY)) else { break };
+        let ids = moment::ids(&(day..day + 7 * DAY));
+        on!(db.write(), db => {
+            sqlx::query(RESULTS).bind(series).bind(ids.start).bind(ids.end).execute(db).await.map(drop)
+        })?;
+    }
+    on!(db.write(), db => sqlx::query(ROLLUPS).bind(series).execute(db).await.map(drop))?;
+    on!(db.write(), db => sqlx::query(SERIES).bind(series).execute(db).await.map(drop))?;
+    Ok(())
+}
+
+async fn delete_incidents(db: &Db, what: &What, id: i64) -> Result<()> {
+    loop {
+        let deleted = on!(db.write(), db =>
+            sqlx::query(what.incidents).bind(id).execute(db).await.map(|done| done.rows_affected()))?;
+        if deleted == 0 {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! `GET /public/v1/incidents`: the caller's outages, newest first.
+
+use axum::{Json, extract::State};
+use chrono::{DateTime, Utc};
+use runtime::{Caller, Context, Fields, Function, List, Paging, Query, Result, on, text};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{SERVICE, store};
+use crate::contract::Failure;
+
+pub const FUNCTION: Function =
+    Function::new("incident-list", SERVICE, "Lists outages, newest first.").http(runtime::http!(handle));
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Filter {
+    /// Only of this endpoint.
+    #[param(example = 7, minimum = 1)]
+    endpoint_id: Option<i64>,
+    /// Only those that are still open, or only those that are over.
+    open: Option<bool>,
+}
+
+/// A time during which an endpoint was down.
+#[derive(Serialize, ToSchema)]
+struct Incident {
+    #[schema(example = 3)]
+    id: i64,
+    #[schema(example = 7)]
+    endpoint_id: i64,
+    started_at: DateTime<Utc>,
+    /// Null: still open.
+    ended_at: Option<DateTime<Utc>>,
+    cause: Option<Failure>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Stored {
+    id: i64,
+    endpoint_id: i64,
+    started_at: DateTime<Utc>,
+    ended_at: Option<DateTime<Utc>>,
+    cause_code: Option<String>,
+    cause_message: Option<String>,
+}
+
+impl From<Stored> for Incident {
+    fn from(stored: Stored) -> Self {
+        let Stored { id, endpoint_id, started_at, ended_at, cause_code, cause_message } = stored;
+        Self { id, endpoint_id, started_at, ended_at, cause: store::failure(cause_code, cause_message) }
+    }
+}
+
+/// Lists your outages, open and closed, newest first.
+#[utoipa::path(
+    get,
+    path = "/public/v1/incidents",
+    tag = "incidents",
+    operation_id = "incident-list",
+    params(Filter, Paging),
+    security(("apikey" = [])),
+    responses(
+        (status = 200, description = "A page of incidents", body = List<Incident>),
+        (status = 400, description = "A filter is not acceptable", body = runtime::error::ErrorBody),
+        (status = 401, description = "Not logged in", body = runtime::error::ErrorBody),
+    )
+)]
+async fn handle(
+    State(context): State<Context>,
+    caller: Caller,
+    Query(filter): Query<Filter>,
+    paging: Paging,
+) -> Result<Json<List<Incident>>> {
+    const COUNT: &str = "
+        SELECT COUNT(*) FROM report_incidents
+        WHERE user_id = $1 AND ($2 IS NULL OR endpoint_id = $2) AND ($3 IS NULL OR (ended_at IS NULL) = $3)";
+    const LIST: &str = "
+        SELECT id, endpoint_id, started_at, ended_at, cause_code, cause_message FROM report_incidents
+        WHERE user_id = $1 AND ($2 IS NULL OR endpoint_id = $2) AND ($3 IS NULL OR (ended_at IS NULL) = $3)
+        ORDER BY started_at DESC, id DESC LIMIT $4 OFFSET $5";
+    let mut fields = Fields::default();
+    fields.check(filter.endpoint_id.is_none_or(|id| id > 0), "endpoint_id", || {
+        text("must be a positive integer", "양의 정수여야 합니다")
+    });
+    fields.finish()?;
+    let (count, items) = on!(context.db()?.read(), db => {
+        let count = sqlx::query_scalar::<_, i64>(COUNT).bind(caller.user_id).bind(filter.endpoint_id);
+        let count = count.bind(filter.open).fetch_one(db).await?;
+        let list = sqlx::query_as::<_, Stored>(LIST).bind(caller.user_id).bind(filter.endpoint_id);
+        let list = list.bind(filter.open).bind(paging.per_page).bind(paging.offset());
+        (count, list.fetch_all(db).await?)
+    });
+    Ok(paging.list(items.into_iter().map(Incident::from).collect(), count))
+}

@@ -1,0 +1,84 @@
+//! Event `status.changed`: opens and closes outages.
+
+use axum::{extract::State, routing::post};
+use chrono::{DateTime, Utc};
+use runtime::{
+    Context, Error, Event, Function, Reply, Result, Subscription, Text, db::Transaction, on, text,
+};
+
+use super::{SERVICE, moment, record::AHEAD, store};
+use crate::contract::{Status, StatusChange, kind};
+
+pub const FUNCTION: Function = Function::new("incident-record", SERVICE, "Opens and closes outages.")
+    .on(&[Subscription::to(kind::STATUS_CHANGED)], || post(handle));
+
+/// An outage is known by its endpoint and its beginning, and each change says only what it knows of
+/// it. So the changes may come in any order, and again.
+async fn handle(State(context): State<Context>, event: Event<Vec<StatusChange>>) -> Result<Reply> {
+    let now = context.clock().now();
+    for (at, change) in event.data.iter().enumerate() {
+        if let Some((name, what)) = problem(change, now) {
+            return Err(Error::field(format!("data[{at}].{name}"), what));
+        }
+    }
+    let mut changes: Vec<_> = event.data.iter().collect();
+    // One order for all, so that none waits for another that waits for it.
+    changes.sort_by_key(|change| (change.endpoint_id, change.outage_started_at));
+    let mut transaction = store::begin_writing(context.db()?).await?;
+    for change in changes {
+        let Some(started_at) = change.outage_started_at else { continue };
+        if change.to == Status::Down {
+            record(&mut transaction, change, started_at, None).await?;
+        } else if change.from == Status::Down {
+            record(&mut transaction, change, started_at, Some(change.changed_at)).await?;
+        }
+    }
+    transaction.commit().await?;
+    Ok(Reply::NONE)
+}
+
+fn problem(change: &StatusChange, now: DateTime<Utc>) -> Option<(&'static str, Text)> {
+    let of_an_outage = change.from == Status::Down || change.to == Status::Down;
+    // Farther, and one of the databases cannot hold it.
+    let possible = |time: &DateTime<Utc>| *time <= now + AHEAD && time.timestamp() >= moment::FIRST_SLOT;
+    if change.endpoint_id < 1 {
+        return Some(("endpoint_id", text("must be a positive integer", "양의 정수여야 합니다")));
+    }
+    if !possible(&change.changed_at) {
+        return Some(("changed_at", text("is not a possible time", "가능한 시각이 아닙니다")));
+    }
+    match &change.outage_started_at {
+        None if of_an_outage => Some(("outage_started_at", text("missing field", "필수 항목입니다"))),
+        Some(time) if !possible(time) => {
+            Some(("outage_started_at", text("is not a possible time", "가능한 시각이 아닙니다")))
+        }
+        _ => None,
+    }
+}
+
+async fn record(
+    transaction: &mut Transaction,
+    change: &StatusChange,
+    started_at: DateTime<Utc>,
+    ended_at: Option<DateTime<Utc>>,
+) -> Result<()> {
+    const RECORD: &str = "
+        INSERT INTO report_incidents (user_id, endpoint_id, started_at, ended_at, cause_code, cause_message)
+        SELECT $1, $2, $3, $4, $5, $6
+        WHERE NOT EXISTS (
+            SELECT 1 FROM report_forgotten WHERE (what = 'user' AND id = $1) OR (what = 'endpoint' AND id = $2))
+        ON CONFLICT (endpoint_id, started_at) DO UPDATE SET
+            ended_at = CASE
+                WHEN report_incidents.ended_at <= excluded.ended_at THEN report_incidents.ended_at
+                ELSE COALESCE(excluded.ended_at, report_incidents.ended_at) END,
+            cause_code = COALESCE(report_incidents.cause_code, excluded.cause_code),
+            cause_message = COALESCE(report_incidents.cause_message, excluded.cause_message)";
+    let code = change.cause.as_ref().map(|cause| store::code_name(cause.code));
+    let message = change.cause.as_ref().map(|cause| store::shortened(&cause.message));
+    on!(transaction.connection(), db => {
+        let query = sqlx::query(RECORD).bind(change.user_id).bind(change.endpoint_id);
+        let query = query.bind(started_at).bind(ended_at).bind(code).bind(message);
+        query.execute(db).await.map(drop)
+    })?;
+    Ok(())
+}

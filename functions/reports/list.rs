@@ -1,0 +1,165 @@
+//! `GET /public/v1/reports`: the caller's results, newest first.
+
+use std::ops::Range;
+
+use axum::{Json, extract::State};
+use runtime::{Caller, Context, Db, Fields, Function, List, Paging, Query, Result, on, text};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{
+    SERVICE,
+    get::{Report, Stored},
+    moment::{self, DAY, HOUR},
+    record::AHEAD,
+    store::{self, Cover},
+};
+use crate::contract::UpDown;
+
+pub const FUNCTION: Function =
+    Function::new("report-list", SERVICE, "Lists results of checks, newest first.")
+        .http(runtime::http!(handle));
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Filter {
+    /// Only of this endpoint.
+    #[param(example = 7, minimum = 1)]
+    endpoint_id: Option<i64>,
+    /// Only checks that were due at this time or later: a date or a date-time.
+    #[param(example = "2026-03-01")]
+    from: Option<String>,
+    /// Only checks that were due before this time; a date counts to its end.
+    #[param(example = "2026-03-01T12:00:00Z")]
+    to: Option<String>,
+    status: Option<UpDown>,
+}
+
+/// Lists the results of your checks, newest first.
+#[utoipa::path(
+    get,
+    path = "/public/v1/reports",
+    tag = "reports",
+    operation_id = "report-list",
+    params(Filter, Paging),
+    security(("apikey" = [])),
+    responses(
+        (status = 200, description = "A page of reports", body = List<Report>),
+        (status = 400, description = "A filter is not acceptable", body = runtime::error::ErrorBody),
+        (status = 401, description = "Not logged in", body = runtime::error::ErrorBody),
+    )
+)]
+async fn handle(
+    State(context): State<Context>,
+    caller: Caller,
+    Query(filter): Query<Filter>,
+    paging: Paging,
+) -> Result<Json<List<Report>>> {
+    let mut fields = Fields::default();
+    fields.check(filter.endpoint_id.is_none_or(|id| id > 0), "endpoint_id", || {
+        text("must be a positive integer", "양의 정수여야 합니다")
+    });
+    let (from, to) = moment::range(&mut fields, filter.from.as_deref(), filter.to.as_deref());
+    fields.finish()?;
+    let db = context.db()?;
+    let state = store::State::load(db).await?;
+    // Results that are being purged are not shown; nor are there any farther ahead than clocks differ.
+    let end = moment::seconds(context.clock().now() + AHEAD) + 1;
+    let wanted = Wanted {
+        user_id: caller.user_id,
+        endpoint_id: filter.endpoint_id,
+        up: filter.status.map(|status| status == UpDown::Up),
+        slots: from.unwrap_or(0).max(state.raw_from)..to.unwrap_or(end).min(end),
+    };
+    let total = wanted.total(db, &state).await?;
+    let items = wanted.page(db, total, paging).await?;
+    Ok(paging.list(items.into_iter().map(Report::from).collect(), total))
+}
+
+struct Wanted {
+    user_id: i64,
+    endpoint_id: Option<i64>,
+    up: Option<bool>,
+    slots: Range<i64>,
+}
+
+impl Wanted {
+    /// Counts rollups where there are: a month of a thousand endpoints has tens of millions of results.
+    async fn total(&self, db: &Db, state: &store::State) -> Result<i64> {
+        if self.slots.is_empty() {
+            return Ok(0);
+        }
+        let cover = Cover::of(&self.slots, state.hours_until, state.days_until);
+        let mut total = 0;
+        for part in cover.raw {
+            total += self.count(db, &part).await?;
+        }
+        for (span, part) in
+            cover.hours.iter().map(|part| (HOUR, part)).chain(cover.days.iter().map(|part| (DAY, part)))
+        {
+            total += self.count_rollups(db, span, part).await?;
+        }
+        Ok(total)
+    }
+
+    async fn count(&self, db: &Db, slots: &Range<i64>) -> Result<i64> {
+        const COUNT: &str = "
+            SELECT COUNT(*) FROM report_series s CROSS JOIN report_results r
+            WHERE s.user_id = $1 AND ($2 IS NULL OR s.endpoint_id = $2) AND NOT s.forgotten
+                AND r.series_id = s.id AND r.id >= $3 AND r.id < $4 AND ($5 IS NULL OR r.up = $5)";
+        let ids = moment::ids(slots);
+        Ok(on!(db.read(), db => {
+            let query = sqlx::query_scalar(COUNT).bind(self.user_id).bind(self.endpoint_id);
+            query.bind(ids.start).bind(ids.end).bind(self.up).fetch_one(db).await
+        })?)
+    }
+
+    async fn count_rollups(&self, db: &Db, span: i64, starts: &Range<i64>) -> Result<i64> {
+        const COUNT: &str = "
+            SELECT CAST(COALESCE(SUM(CASE WHEN $6 IS NULL THEN h.checks WHEN $6 THEN h.up ELSE h.checks - h.up END), 0)
+                AS BIGINT)
+            FROM report_series s CROSS JOIN report_rollups h
+            WHERE s.user_id = $1 AND ($2 IS NULL OR s.endpoint_id = $2) AND NOT s.forgotten
+                AND h.series_id = s.id AND h.span = $3 AND h.start >= $4 AND h.start < $5";
+        Ok(on!(db.read(), db => {
+            let query = sqlx::query_scalar(COUNT).bind(self.user_id).bind(self.endpoint_id).bind(span);
+            query.bind(starts.start).bind(starts.end).bind(self.up).fetch_one(db).await
+        })?)
+    }
+
+    async fn page(&self, db: &Db, total: i64, paging: Paging) -> Result<Vec<Stored>> {
+        const PAGE: &str = "
+            SELECT r.id, s.endpoint_id, s.region, r.checked_after_ms, r.up, r.status_code, r.dns_ms, r.connect_ms,
+                r.tls_ms, r.first_byte_ms, r.transfer_ms, r.total_ms, r.ip, r.certificate_expires,
+                r.response_bytes, r.error_code, r.error_message
+            FROM report_series s CROSS JOIN report_results r
+            WHERE s.user_id = $1 AND ($2 IS NULL OR s.endpoint_id = $2) AND NOT s.forgotten
+                AND r.series_id = s.id AND r.id >= $3 AND r.id < $4 AND ($5 IS NULL OR r.up = $5)
+            ORDER BY r.id DESC LIMIT $6 OFFSET $7";
+        if total <= paging.offset() {
+            return Ok(Vec::new());
+        }
+        let ids = moment::ids(&self.newest(db, total, paging.offset() + paging.per_page).await?);
+        Ok(on!(db.read(), db => {
+            let query = sqlx::query_as(PAGE).bind(self.user_id).bind(self.endpoint_id);
+            let query = query.bind(ids.start).bind(ids.end).bind(self.up);
+            query.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await
+        })?)
+    }
+
+    /// The newest part of the range that holds `enough` results. Rows of many series are found by series
+    /// and then sorted: few of them, therefore, instead of a month.
+    async fn newest(&self, db: &Db, total: i64, enough: i64) -> Result<Range<i64>> {
+        let Range { start, end } = self.slots;
+        let mut length = HOUR;
+        // Not worth narrowing where all of it is little.
+        while total > 10 * enough && end - length > start {
+            let part = end - length..end;
+            if self.count(db, &part).await? >= enough {
+                return Ok(part);
+            }
+            length *= 4;
+        }
+        Ok(start..end)
+    }
+}

@@ -1,0 +1,133 @@
+//! Slots, ids, and the times that people write.
+//!
+//! A result's id is its slot (seconds since 2025, 30 bits) and its series (23 bits): it fits the 53 bits
+//! of a JavaScript number, ids sort by time, a range of time is a range of ids, an id finds its
+//! partition, and a redelivered result has the id that it had.
+
+use std::ops::Range;
+
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use runtime::{Fields, text};
+
+pub const HOUR: i64 = 3600;
+pub const DAY: i64 = 86_400;
+/// 2025-01-01T00:00:00Z. Slots count from here; so do partitions.
+pub const FIRST_SLOT: i64 = 1_735_689_600;
+pub const LAST_SLOT: i64 = FIRST_SLOT + (1 << 30) - 1;
+const SERIES_BITS: u32 = 23;
+
+pub fn id_of(slot: i64, series_id: i64) -> i64 {
+    first_id(slot) | series_id
+}
+
+/// The least id at or after a slot; times that no id can have become the nearest that one can.
+pub fn first_id(slot: i64) -> i64 {
+    (slot.clamp(FIRST_SLOT, LAST_SLOT) - FIRST_SLOT) << SERIES_BITS
+}
+
+pub fn ids(slots: &Range<i64>) -> Range<i64> {
+    first_id(slots.start)..first_id(slots.end)
+}
+
+pub fn slot_of(id: i64) -> i64 {
+    (id >> SERIES_BITS) + FIRST_SLOT
+}
+
+/// Which daily partition a slot is in.
+pub fn day_of(slot: i64) -> i64 {
+    (slot - FIRST_SLOT).div_euclid(DAY)
+}
+
+pub fn start_of_day(day: i64) -> i64 {
+    FIRST_SLOT + day * DAY
+}
+
+pub fn floor(slot: i64, span: i64) -> i64 {
+    slot.div_euclid(span) * span
+}
+
+pub fn ceil(slot: i64, span: i64) -> i64 {
+    floor(slot.saturating_add(span - 1), span)
+}
+
+/// Seconds, up: `slot >= t` and `slot < t` hold of whole seconds as they do of `t`.
+pub fn seconds(time: DateTime<Utc>) -> i64 {
+    time.timestamp() + i64::from(time.timestamp_subsec_nanos() > 0)
+}
+
+pub fn time_of(slot: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(slot, 0).unwrap_or_default()
+}
+
+/// The slots from `from` to before `to`, each an RFC 3339 date-time or a date; a date as `to` is
+/// meant to the end of that day.
+pub fn range(fields: &mut Fields, from: Option<&str>, to: Option<&str>) -> (Option<i64>, Option<i64>) {
+    let mut read = |name: &str, written: Option<&str>, days: u64| {
+        let time = written.map(|written| parse(written, days));
+        fields.check(time != Some(None), name, || {
+            text(
+                "must be a date (2026-03-01) or a date-time (2026-03-01T12:00:00Z)",
+                "날짜(2026-03-01) 또는 일시(2026-03-01T12:00:00Z)여야 합니다",
+            )
+        });
+        time.flatten().map(seconds)
+    };
+    let (from, to) = (read("from", from, 0), read("to", to, 1));
+    fields.check(!matches!((from, to), (Some(from), Some(to)) if from >= to), "from", || {
+        text("must be before `to`", "`to`보다 앞서야 합니다")
+    });
+    (from, to)
+}
+
+fn parse(written: &str, days: u64) -> Option<DateTime<Utc>> {
+    if let Ok(date) = NaiveDate::parse_from_str(written, "%Y-%m-%d") {
+        let date = date.checked_add_days(Days::new(days))?;
+        return Some(date.and_hms_opt(0, 0, 0)?.and_utc());
+    }
+    // The plus of +09:00 is a space to a query that was not encoded.
+    DateTime::parse_from_rfc3339(&written.replace(' ', "+")).ok().map(|time| time.to_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_its_slot_and_series() {
+        let slot = 1_772_366_460;
+        let id = id_of(slot, 8_388_607);
+        assert_eq!(slot_of(id), slot);
+        assert!(id < first_id(slot + 1) && id > first_id(slot));
+        assert!(id_of(LAST_SLOT, 8_388_607) < 1 << 53);
+        assert_eq!(first_id(i64::MIN), 0);
+        assert_eq!(slot_of(first_id(i64::MAX)), LAST_SLOT);
+        let midnight = time_of(start_of_day(day_of(slot)));
+        assert_eq!(midnight.to_rfc3339(), "2026-03-01T00:00:00+00:00");
+    }
+
+    #[test]
+    fn times_as_people_write_them() {
+        let read = |written, days| parse(written, days).map(|time| time.to_rfc3339());
+        assert_eq!(read("2026-03-01", 0).as_deref(), Some("2026-03-01T00:00:00+00:00"));
+        assert_eq!(read("2026-03-01", 1).as_deref(), Some("2026-03-02T00:00:00+00:00"));
+        for written in ["2026-03-01T09:00:00+09:00", "2026-03-01T09:00:00 09:00", "2026-03-01T00:00:00Z"] {
+            assert_eq!(read(written, 1).as_deref(), Some("2026-03-01T00:00:00+00:00"), "{written}");
+        }
+        for written in ["", "yesterday", "2026-13-01", "99999-01-01T00:00:00Z", "-1", "2026-03-01T25:00:00Z"]
+        {
+            assert_eq!(read(written, 0), None, "{written}");
+        }
+    }
+
+    #[test]
+    fn an_empty_or_backward_range_is_refused() {
+        let mut fields = Fields::default();
+        range(&mut fields, Some("2026-03-02"), Some("2026-03-01"));
+        range(&mut fields, Some("x"), None);
+        let error = fields.finish().expect_err("refused").to_string();
+        assert!(error.contains("; from: must be before `to`; from: must be a date"), "{error}");
+        let mut fields = Fields::default();
+        assert_eq!(range(&mut fields, Some("0000-01-01"), Some("9999-12-31")).0, Some(-62_167_219_200));
+        fields.finish().expect("far, but a range");
+    }
+}

@@ -1,0 +1,157 @@
+//! Daily: deletes what is past its retention: raw results, then hourly, then daily rollups.
+
+use axum::{extract::State, routing::post};
+use chrono::{DateTime, TimeDelta, Utc};
+use runtime::{Context, Db, Env, FromEnv, Function, Reply, Result, on};
+use sqlx::{PgPool, SqlitePool};
+
+use super::{
+    SERVICE,
+    moment::{self, DAY, HOUR, floor},
+    store::{self, HOURS_FROM, RAW_FROM},
+};
+
+pub const FUNCTION: Function = Function::new(
+    "report-purge",
+    SERVICE,
+    "Deletes what is past its retention: raw results, then hourly, then daily rollups.",
+)
+.every("40 3 * * *", || post(handle));
+
+/// For how many days what is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention {
+    raw: i64,
+    hourly: i64,
+    daily: i64,
+}
+
+impl FromEnv for Retention {
+    /// `RETENTION_RAW_DAYS` (default 30), `RETENTION_HOURLY_DAYS` (365), `RETENTION_DAILY_DAYS` (1825).
+    fn from_env(env: &Env) -> anyhow::Result<Self> {
+        let raw = env.parse_or("RETENTION_RAW_DAYS", 30)?;
+        let hourly = env.parse_or("RETENTION_HOURLY_DAYS", 365)?;
+        let daily = env.parse_or("RETENTION_DAILY_DAYS", 1825)?;
+        anyhow::ensure!(
+            1 <= raw && raw <= hourly && hourly <= daily && daily <= 36_500,
+            "RETENTION_RAW_DAYS, RETENTION_HOURLY_DAYS and RETENTION_DAILY_DAYS must go up, from 1 to 36500"
+        );
+        Ok(Self { raw, hourly, daily })
+    }
+}
+
+impl Retention {
+    /// The first slot whose raw result is kept; a midnight, as all of these.
+    pub fn raw_from(&self, now: DateTime<Utc>) -> i64 {
+        from(now, self.raw).max(moment::FIRST_SLOT)
+    }
+
+    pub fn hours_from(&self, now: DateTime<Utc>) -> i64 {
+        from(now, self.hourly)
+    }
+
+    pub fn days_from(&self, now: DateTime<Utc>) -> i64 {
+        from(now, self.daily)
+    }
+}
+
+fn from(now: DateTime<Utc>, days: i64) -> i64 {
+    floor(now.timestamp(), DAY) - days * DAY
+}
+
+async fn handle(State(context): State<Context>) -> Result<Reply> {
+    let (db, now) = (context.db()?, context.clock().now());
+    let retention = context.config::<Retention>()?;
+    let state = store::State::load(db).await?;
+
+    // Nothing raw goes that is not rolled up, or is to be rolled up again.
+    let rolled = floor(state.hours_until.min(earliest_late_hour(db).await?), DAY);
+    let raw_from = retention.raw_from(now).min(rolled);
+    if raw_from > state.raw_from {
+        // Said before it is done: nobody counts on what may be half gone.
+        store::State::raise(db, RAW_FROM, raw_from).await?;
+    }
+    match db {
+        Db::Sqlite { write, .. } => purge_sqlite(write, raw_from).await?,
+        Db::Postgres(pool) => purge_postgres(pool, raw_from).await?,
+    }
+    let hours_from = retention.hours_from(now).min(state.days_until);
+    if hours_from > state.hours_from {
+        store::State::raise(db, HOURS_FROM, hours_from).await?;
+    }
+    purge_rollups(db, HOUR, hours_from).await?;
+    purge_rollups(db, DAY, retention.days_from(now)).await?;
+    purge_incidents(db, now - TimeDelta::days(retention.daily)).await?;
+    Ok(Reply::NONE)
+}
+
+async fn earliest_late_hour(db: &Db) -> Result<i64> {
+    const EARLIEST: &str = "SELECT MIN(start) FROM report_late_hours";
+    let earliest: Option<i64> = on!(db.read(), db => sqlx::query_scalar(EARLIEST).fetch_one(db).await)?;
+    Ok(earliest.unwrap_or(i64::MAX))
+}
+
+/// In pieces, so that recording goes on in between.
+async fn purge_sqlite(db: &SqlitePool, raw_from: i64) -> Result<()> {
+    const PURGE: &str = "
+        DELETE FROM report_results
+        WHERE id IN (SELECT id FROM report_results WHERE id < $1 ORDER BY id LIMIT 5000)";
+    let first = moment::first_id(raw_from);
+    while sqlx::query(PURGE).bind(first).execute(db).await?.rows_affected() > 0 {}
+    Ok(())
+}
+
+/// Whole partitions: instant, and nothing to vacuum.
+async fn purge_postgres(pool: &PgPool, raw_from: i64) -> Result<()> {
+    const PARTITIONS: &str = "
+        SELECT relname::TEXT FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+        WHERE inhparent = 'report_results'::REGCLASS";
+    let names: Vec<String> = sqlx::query_scalar(PARTITIONS).fetch_all(pool).await?;
+    let days = names.iter().filter_map(|name| name.strip_prefix("report_results_d")?.parse::<i64>().ok());
+    for day in days.filter(|day| moment::start_of_day(day + 1) <= raw_from) {
+        let mut transaction = pool.begin().await?;
+        // It needs the whole table for a moment: not behind a long query, with all others behind it.
+        sqlx::query("SET LOCAL lock_timeout = '3s'").execute(&mut *transaction).await?;
+        // Made of a number alone.
+        let drop = sqlx::AssertSqlSafe(format!("DROP TABLE IF EXISTS report_results_d{day}"));
+        sqlx::query(drop).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+    }
+    Ok(())
+}
+
+/// A day of them at a time.
+async fn purge_rollups(db: &Db, span: i64, before: i64) -> Result<()> {
+    const EARLIEST: &str = "SELECT MIN(start) FROM report_rollups WHERE span = $1";
+    const PURGE: &str = "DELETE FROM report_rollups WHERE span = $1 AND start < $2";
+    loop {
+        let earliest: Option<i64> =
+            on!(db.read(), db => sqlx::query_scalar(EARLIEST).bind(span).fetch_one(db).await)?;
+        let Some(earliest) = earliest.filter(|earliest| *earliest < before) else { return Ok(()) };
+        let until = (floor(earliest, DAY) + DAY).min(before);
+        on!(db.write(), db => sqlx::query(PURGE).bind(span).bind(until).execute(db).await.map(drop))?;
+    }
+}
+
+async fn purge_incidents(db: &Db, before: DateTime<Utc>) -> Result<()> {
+    const PURGE: &str = "DELETE FROM report_incidents WHERE ended_at < $1";
+    on!(db.write(), db => sqlx::query(PURGE).bind(before).execute(db).await.map(drop))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retentions_must_go_up() {
+        let read = |raw: &str, hourly: &str| {
+            let env = [("RETENTION_RAW_DAYS", raw), ("RETENTION_HOURLY_DAYS", hourly)];
+            Retention::from_env(&env.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect())
+        };
+        assert!(read("7", "30").is_ok());
+        for (raw, hourly) in [("60", "30"), ("0", "30"), ("-1", "30"), ("x", "30"), ("1", "99999999999")] {
+            assert!(read(raw, hourly).is_err(), "{raw} {hourly}");
+        }
+    }
+}

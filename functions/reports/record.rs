@@ -1,0 +1,394 @@
+//! Event `check.completed`: stores the results of a batch of checks.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    net::IpAddr,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use axum::{extract::State, routing::post};
+use chrono::{DateTime, TimeDelta, Utc};
+use runtime::{
+    Context, Db, Error, Event, Function, Reply, Result, Subscription, Text,
+    db::{On, Transaction},
+    on, text,
+};
+use sqlx::{PgConnection, PgPool, QueryBuilder, SqliteConnection};
+
+use super::{
+    SERVICE, moment,
+    moment::{HOUR, floor},
+    purge::Retention,
+    store,
+};
+use crate::contract::{CheckResult, UpDown, kind};
+
+pub const FUNCTION: Function = Function::new(
+    "report-record",
+    SERVICE,
+    "Stores the results of checks, each once however often it is delivered.",
+)
+.on(&[Subscription::to(kind::CHECK_COMPLETED)], || post(handle));
+
+async fn handle(State(context): State<Context>, event: Event<Vec<CheckResult>>) -> Result<Reply> {
+    record(&context, &event.data, "data").await?;
+    Ok(Reply::NONE)
+}
+
+/// How far ahead of ours the clock of who checks may be.
+pub(super) const AHEAD: TimeDelta = TimeDelta::hours(1);
+/// An hour that ended this long ago may be rolled up already ([`super::rollup`] waits a little longer).
+const LATE_AFTER: i64 = 3 * 60;
+const LONGEST_REGION: usize = 64;
+
+/// Stores results; `field` is what an error calls the list.
+pub(super) async fn record(context: &Context, results: &[CheckResult], field: &str) -> Result<()> {
+    let now = context.clock().now();
+    validate(results, now, field)?;
+    // What is past its retention would be purged again at once.
+    let oldest = context.config::<Retention>()?.raw_from(now);
+    let mut results: Vec<_> = results.iter().filter(|r| r.scheduled_at.timestamp() >= oldest).collect();
+    // One order for all recorders, so that none waits for another that waits for it.
+    results.sort_by_key(|r| (r.scheduled_at.timestamp(), r.endpoint_id));
+    if results.is_empty() {
+        return Ok(());
+    }
+    let db = context.db()?;
+    let known = context.shared(|_| Ok(Known::default()))?;
+    if let Db::Postgres(pool) = db {
+        known.ensure_partitions(pool, &results).await?;
+    }
+    let mut transaction = store::begin_writing(db).await?;
+    let (series, forgets) = known.series(&mut transaction, &results).await?;
+    let rows: Vec<Row> = results
+        .iter()
+        // Without a series: forgotten.
+        .filter_map(|result| Some(Row::of(result, *series.get(&key(result))?)))
+        .collect();
+    match transaction.connection() {
+        On::Sqlite(sqlite) => insert_sqlite(sqlite, &rows).await?,
+        On::Postgres(postgres) => insert_postgres(postgres, &rows).await?,
+    }
+    mark_late_hours(&mut transaction, &rows, now.timestamp()).await?;
+    transaction.commit().await?;
+    known.keep(&series, forgets);
+    Ok(())
+}
+
+fn validate(results: &[CheckResult], now: DateTime<Utc>, field: &str) -> Result<()> {
+    for (at, result) in results.iter().enumerate() {
+        if let Some((name, what)) = problem(result, now) {
+            return Err(Error::field(format!("{field}[{at}].{name}"), what));
+        }
+    }
+    Ok(())
+}
+
+fn problem(result: &CheckResult, now: DateTime<Utc>) -> Option<(&'static str, Text)> {
+    let CheckResult { scheduled_at, checked_at, region, .. } = result;
+    if result.endpoint_id < 1 {
+        return Some(("endpoint_id", positive()));
+    }
+    if result.user_id < 1 {
+        return Some(("user_id", positive()));
+    }
+    if *scheduled_at > now + AHEAD || scheduled_at.timestamp() > moment::LAST_SLOT {
+        return Some(("scheduled_at", text("is in the future", "미래의 시각입니다")));
+    }
+    if i32::try_from((*checked_at - *scheduled_at).num_milliseconds() + 1000).is_err() {
+        return Some(("checked_at", text("is too far from scheduled_at", "scheduled_at과 너무 멉니다")));
+    }
+    if region.is_empty() || region.len() > LONGEST_REGION {
+        let most = LONGEST_REGION;
+        return Some((
+            "region",
+            text(format!("must have 1 to {most} bytes"), format!("1~{most}바이트여야 합니다")),
+        ));
+    }
+    None
+}
+
+fn positive() -> Text {
+    text("must be a positive integer", "양의 정수여야 합니다")
+}
+
+/// What a series is known by.
+type Key<'a> = (i64, &'a str);
+
+fn key(result: &CheckResult) -> Key<'_> {
+    (result.endpoint_id, &result.region)
+}
+
+/// What this process has seen to be in the database, so that a batch is mostly its one insert.
+#[derive(Default)]
+struct Known(Mutex<Seen>);
+
+#[derive(Default)]
+struct Seen {
+    /// Partitions that are there.
+    days: HashSet<i64>,
+    /// Region, endpoint: series.
+    series: HashMap<String, HashMap<i64, i64>>,
+    /// As many had been forgotten when the above was true.
+    forgets: i64,
+}
+
+/// Some megabytes; beyond this many endpoints their series are looked up again.
+const MOST_KNOWN: usize = 100_000;
+
+impl Known {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The series of all results whose endpoint is not forgotten, and what that rests on.
+    async fn series<'a>(
+        &self,
+        transaction: &mut Transaction,
+        results: &[&'a CheckResult],
+    ) -> Result<(HashMap<Key<'a>, i64>, i64)> {
+        const FORGETS: &str = "SELECT value FROM report_state WHERE name = 'forgets'";
+        let forgets: Option<i64> = on!(transaction.connection(), db =>
+            sqlx::query_scalar(FORGETS).fetch_optional(db).await)?;
+        let forgets = forgets.unwrap_or_default();
+        let mut found = HashMap::with_capacity(results.len());
+        let mut missing = BTreeMap::new();
+        {
+            let mut seen = self.seen();
+            if seen.forgets != forgets {
+                seen.series.clear();
+                seen.forgets = forgets;
+            }
+            for result in results {
+                let (endpoint, region) = key(result);
+                match seen.series.get(region).and_then(|endpoints| endpoints.get(&endpoint)) {
+                    Some(series) => drop(found.insert((endpoint, region), *series)),
+                    None => drop(missing.insert((endpoint, region), result.user_id)),
+                }
+            }
+        }
+        if !missing.is_empty() {
+            find_series(transaction, &missing, &mut found).await?;
+            missing.retain(|key, _| !found.contains_key(key));
+        }
+        if !missing.is_empty() {
+            for ((endpoint, region), user) in &missing {
+                create_series(transaction, *endpoint, region, *user).await?;
+            }
+            find_series(transaction, &missing, &mut found).await?;
+        }
+        Ok((found, forgets))
+    }
+
+    fn keep(&self, series: &HashMap<Key<'_>, i64>, forgets: i64) {
+        let mut seen = self.seen();
+        if seen.forgets != forgets {
+            return;
+        }
+        if seen.series.values().map(HashMap::len).sum::<usize>() > MOST_KNOWN {
+            seen.series.clear();
+        }
+        for ((endpoint, region), id) in series {
+            match seen.series.get_mut(*region) {
+                Some(endpoints) => drop(endpoints.insert(*endpoint, *id)),
+                None => drop(seen.series.insert((*region).to_owned(), HashMap::from([(*endpoint, *id)]))),
+            }
+        }
+    }
+
+    async fn ensure_partitions(&self, pool: &PgPool, results: &[&CheckResult]) -> Result<()> {
+        let days: BTreeSet<_> =
+            results.iter().map(|result| moment::day_of(result.scheduled_at.timestamp())).collect();
+        for day in days {
+            if !self.seen().days.contains(&day) {
+                ensure_partition(pool, day).await?;
+                self.seen().days.insert(day);
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn find_series<'a>(
+    transaction: &mut Transaction,
+    wanted: &BTreeMap<Key<'a>, i64>,
+    found: &mut HashMap<Key<'a>, i64>,
+) -> Result<()> {
+    const IN_SQLITE: &str = "SELECT endpoint_id, region, id FROM report_series
+        WHERE endpoint_id IN (SELECT value FROM json_each($1)) AND NOT forgotten";
+    const IN_POSTGRES: &str = "SELECT endpoint_id, region, id FROM report_series
+        WHERE endpoint_id = ANY($1) AND NOT forgotten";
+    let endpoints: Vec<i64> = wanted.keys().map(|(endpoint, _)| *endpoint).collect();
+    let rows: Vec<(i64, String, i64)> = match transaction.connection() {
+        On::Sqlite(db) => {
+            let endpoints = serde_json::to_string(&endpoints).map_err(Error::internal)?;
+            sqlx::query_as(IN_SQLITE).bind(endpoints).fetch_all(db).await?
+        }
+        On::Postgres(db) => sqlx::query_as(IN_POSTGRES).bind(endpoints).fetch_all(db).await?,
+    };
+    let rows: HashMap<(i64, String), i64> =
+        rows.into_iter().map(|(endpoint, region, id)| ((endpoint, region), id)).collect();
+    for (endpoint, region) in wanted.keys() {
+        if let Some(id) = rows.get(&(*endpoint, (*region).to_owned())) {
+            found.insert((*endpoint, region), *id);
+        }
+    }
+    Ok(())
+}
+
+async fn create_series(transaction: &mut Transaction, endpoint: i64, region: &str, user: i64) -> Result<()> {
+    const CREATE: &str = "
+        INSERT INTO report_series (user_id, endpoint_id, region) SELECT $1, $2, $3
+        WHERE NOT EXISTS (
+            SELECT 1 FROM report_forgotten WHERE (what = 'user' AND id = $1) OR (what = 'endpoint' AND id = $2))
+        ON CONFLICT (endpoint_id, region) DO NOTHING";
+    on!(transaction.connection(), db => {
+        sqlx::query(CREATE).bind(user).bind(endpoint).bind(region).execute(db).await.map(drop)
+    })?;
+    Ok(())
+}
+
+/// A day's partition is made by whoever needs it first.
+pub(super) async fn ensure_partition(pool: &PgPool, day: i64) -> Result<()> {
+    const LOCK: &str = "SELECT pg_advisory_xact_lock(x'7265706f72740002'::bigint)";
+    let name = format!("report_results_d{day}");
+    let exists: bool =
+        sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(&name).fetch_one(pool).await?;
+    if exists {
+        return Ok(());
+    }
+    let mut transaction = pool.begin().await?;
+    // IF NOT EXISTS alone can fail when two run at once.
+    sqlx::query(LOCK).execute(&mut *transaction).await?;
+    let ids = moment::ids(&(moment::start_of_day(day)..moment::start_of_day(day + 1)));
+    // Made of numbers alone.
+    let create = sqlx::AssertSqlSafe(format!(
+        "CREATE TABLE IF NOT EXISTS {name} PARTITION OF report_results FOR VALUES FROM ({}) TO ({})",
+        ids.start, ids.end
+    ));
+    sqlx::query(create).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// A result as it is stored.
+struct Row<'a> {
+    id: i64,
+    series_id: i64,
+    checked_after_ms: i32,
+    up: bool,
+    status_code: Option<i32>,
+    dns_ms: Option<i32>,
+    connect_ms: Option<i32>,
+    tls_ms: Option<i32>,
+    first_byte_ms: Option<i32>,
+    transfer_ms: Option<i32>,
+    total_ms: i32,
+    ip: Option<Vec<u8>>,
+    certificate_expires: Option<i64>,
+    response_bytes: i64,
+    error_code: Option<String>,
+    error_message: Option<&'a str>,
+}
+
+impl<'a> Row<'a> {
+    fn of(result: &'a CheckResult, series_id: i64) -> Self {
+        let slot = result.scheduled_at.timestamp();
+        // Checked to fit; whole seconds of the slot are kept, so the rest of it counts as delay.
+        let after = (result.checked_at - moment::time_of(slot)).num_milliseconds();
+        // 24 days of milliseconds are as good as more.
+        let ms = |ms: u32| i32::try_from(ms).unwrap_or(i32::MAX);
+        let outcome = &result.outcome;
+        let timings = outcome.timings_ms;
+        Self {
+            id: moment::id_of(slot, series_id),
+            series_id,
+            checked_after_ms: i32::try_from(after).unwrap_or(i32::MAX),
+            up: outcome.status == UpDown::Up,
+            status_code: outcome.status_code.map(i32::from),
+            dns_ms: timings.dns.map(ms),
+            connect_ms: timings.connect.map(ms),
+            tls_ms: timings.tls.map(ms),
+            first_byte_ms: timings.first_byte.map(ms),
+            transfer_ms: timings.transfer.map(ms),
+            total_ms: ms(timings.total),
+            ip: outcome.ip.map(|ip| match ip {
+                IpAddr::V4(ip) => ip.octets().to_vec(),
+                IpAddr::V6(ip) => ip.octets().to_vec(),
+            }),
+            certificate_expires: outcome.certificate_expires_at.map(|at| at.timestamp()),
+            response_bytes: i64::try_from(outcome.response_bytes).unwrap_or(i64::MAX),
+            error_code: outcome.error.as_ref().map(|error| store::code_name(error.code)),
+            error_message: outcome.error.as_ref().map(|error| store::shortened(&error.message)),
+        }
+    }
+}
+
+/// Rows in one statement: more make it no faster, and an odd rest is prepared for once.
+const ROWS_AT_ONCE: usize = 64;
+
+async fn insert_sqlite(db: &mut SqliteConnection, rows: &[Row<'_>]) -> Result<()> {
+    const INSERT: &str = "
+        INSERT OR IGNORE INTO report_results (id, series_id, checked_after_ms, up, status_code, dns_ms, connect_ms,
+            tls_ms, first_byte_ms, transfer_ms, total_ms, ip, certificate_expires, response_bytes, error_code,
+            error_message) ";
+    for rows in rows.chunks(ROWS_AT_ONCE) {
+        let mut insert = QueryBuilder::new(INSERT);
+        insert.push_values(rows, |mut values, row| {
+            values.push_bind(row.id).push_bind(row.series_id).push_bind(row.checked_after_ms);
+            values.push_bind(row.up).push_bind(row.status_code).push_bind(row.dns_ms);
+            values.push_bind(row.connect_ms).push_bind(row.tls_ms).push_bind(row.first_byte_ms);
+            values.push_bind(row.transfer_ms).push_bind(row.total_ms).push_bind(row.ip.clone());
+            values.push_bind(row.certificate_expires).push_bind(row.response_bytes);
+            values.push_bind(row.error_code.clone()).push_bind(row.error_message.map(str::to_owned));
+        });
+        insert.build().persistent(rows.len() == ROWS_AT_ONCE).execute(&mut *db).await?;
+    }
+    Ok(())
+}
+
+async fn insert_postgres(db: &mut PgConnection, rows: &[Row<'_>]) -> Result<()> {
+    const INSERT: &str = "
+        INSERT INTO report_results (id, series_id, checked_after_ms, up, status_code, dns_ms, connect_ms,
+            tls_ms, first_byte_ms, transfer_ms, total_ms, ip, certificate_expires, response_bytes, error_code,
+            error_message)
+        SELECT * FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::INT[], $4::BOOLEAN[], $5::INT[], $6::INT[], $7::INT[],
+            $8::INT[], $9::INT[], $10::INT[], $11::INT[], $12::BYTEA[], $13::BIGINT[], $14::BIGINT[], $15::TEXT[],
+            $16::TEXT[])
+        ON CONFLICT DO NOTHING";
+    fn column<T>(rows: &[Row<'_>], of: impl Fn(&Row<'_>) -> T) -> Vec<T> {
+        rows.iter().map(of).collect()
+    }
+    sqlx::query(INSERT)
+        .bind(column(rows, |r| r.id))
+        .bind(column(rows, |r| r.series_id))
+        .bind(column(rows, |r| r.checked_after_ms))
+        .bind(column(rows, |r| r.up))
+        .bind(column(rows, |r| r.status_code))
+        .bind(column(rows, |r| r.dns_ms))
+        .bind(column(rows, |r| r.connect_ms))
+        .bind(column(rows, |r| r.tls_ms))
+        .bind(column(rows, |r| r.first_byte_ms))
+        .bind(column(rows, |r| r.transfer_ms))
+        .bind(column(rows, |r| r.total_ms))
+        .bind(column(rows, |r| r.ip.clone()))
+        .bind(column(rows, |r| r.certificate_expires))
+        .bind(column(rows, |r| r.response_bytes))
+        .bind(column(rows, |r| r.error_code.clone()))
+        .bind(rows.iter().map(|r| r.error_message).collect::<Vec<_>>())
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// An hour that may be rolled up already is to be rolled up again.
+async fn mark_late_hours(transaction: &mut Transaction, rows: &[Row<'_>], now: i64) -> Result<()> {
+    const MARK: &str = "
+        INSERT INTO report_late_hours (start, marks) VALUES ($1, 1)
+        ON CONFLICT (start) DO UPDATE SET marks = report_late_hours.marks + 1";
+    let hours: BTreeSet<_> = rows.iter().map(|row| floor(moment::slot_of(row.id), HOUR)).collect();
+    for hour in hours.into_iter().filter(|hour| hour + HOUR + LATE_AFTER <= now) {
+        on!(transaction.connection(), db => sqlx::query(MARK).bind(hour).execute(db).await.map(drop))?;
+    }
+    Ok(())
+}

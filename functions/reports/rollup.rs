@@ -1,0 +1,200 @@
+//! Hourly: rolls completed hours up from raw results, and completed days from hours.
+//!
+//! A rollup is made anew and replaced, never added to, so that running twice does no harm; an hour that
+//! got a late result is done again.
+
+use std::collections::BTreeMap;
+
+use axum::{extract::State, routing::post};
+use futures::TryStreamExt;
+use runtime::{Context, Db, Function, Reply, Result, db::On, on};
+use sqlx::{PgConnection, QueryBuilder, SqliteConnection};
+
+use super::{
+    SERVICE,
+    moment::{self, DAY, HOUR, floor},
+    record,
+    store::{self, DAYS_UNTIL, HOURS_UNTIL, Rollup},
+    tally::Tally,
+};
+
+pub const FUNCTION: Function =
+    Function::new("report-rollup", SERVICE, "Rolls completed hours and days up, for long ranges.")
+        .every("5 * * * *", || post(handle));
+
+/// An hour is rolled up this long after its end; what comes later than that marks it as late.
+const SETTLED_AFTER: i64 = 4 * 60;
+/// Series at once: bounds the memory.
+const SERIES_AT_ONCE: i64 = 65_536;
+
+async fn handle(State(context): State<Context>) -> Result<Reply> {
+    let (db, now) = (context.db()?, context.clock().now().timestamp());
+    if let Db::Postgres(pool) = db {
+        // Ahead of midnight, when everybody would wait for it.
+        record::ensure_partition(pool, moment::day_of(now + DAY)).await?;
+    }
+    roll_hours(db, floor(now - SETTLED_AFTER, HOUR)).await?;
+    roll_days(db).await?;
+    redo_late_hours(db).await?;
+    Ok(Reply::NONE)
+}
+
+async fn roll_hours(db: &Db, until: i64) -> Result<()> {
+    const NEXT: &str = "SELECT MIN(id) FROM report_results WHERE id >= $1";
+    loop {
+        let from = store::State::load(db).await?.hours_until;
+        let first = moment::first_id(from);
+        let next: Option<i64> =
+            on!(db.read(), db => sqlx::query_scalar(NEXT).bind(first).fetch_one(db).await)?;
+        let hour = next.map(|id| floor(moment::slot_of(id), HOUR)).filter(|hour| *hour < until);
+        let Some(hour) = hour else { return store::State::raise(db, HOURS_UNTIL, until).await };
+        roll_hour(db, hour).await?;
+        store::State::raise(db, HOURS_UNTIL, hour + HOUR).await?;
+    }
+}
+
+async fn roll_days(db: &Db) -> Result<()> {
+    const NEXT: &str = "SELECT MIN(start) FROM report_rollups WHERE span = $1 AND start >= $2";
+    loop {
+        let state = store::State::load(db).await?;
+        let until = floor(state.hours_until, DAY);
+        let next: Option<i64> = on!(db.read(), db =>
+            sqlx::query_scalar(NEXT).bind(HOUR).bind(state.days_until).fetch_one(db).await)?;
+        let day = next.map(|hour| floor(hour, DAY)).filter(|day| *day < until);
+        let Some(day) = day else { return store::State::raise(db, DAYS_UNTIL, until).await };
+        roll_day(db, day).await?;
+        store::State::raise(db, DAYS_UNTIL, day + DAY).await?;
+    }
+}
+
+async fn redo_late_hours(db: &Db) -> Result<()> {
+    const LATE: &str = "SELECT start, marks FROM report_late_hours WHERE start < $1 ORDER BY start";
+    const DONE: &str = "DELETE FROM report_late_hours WHERE start = $1 AND marks = $2";
+    let state = store::State::load(db).await?;
+    let late: Vec<(i64, i64)> = on!(db.read(), db =>
+        sqlx::query_as(LATE).bind(state.hours_until).fetch_all(db).await)?;
+    for (hour, marks) in late {
+        // Of an hour that is purged, what is left is not the whole.
+        if hour >= state.raw_from {
+            roll_hour(db, hour).await?;
+            if hour < state.days_until {
+                roll_day(db, floor(hour, DAY)).await?;
+            }
+        }
+        on!(db.write(), db => sqlx::query(DONE).bind(hour).bind(marks).execute(db).await.map(drop))?;
+    }
+    Ok(())
+}
+
+async fn roll_hour(db: &Db, hour: i64) -> Result<()> {
+    // The plus keeps SQLite on the ids, which are in order, and off the index of series.
+    const RESULTS: &str = "
+        SELECT series_id, up, total_ms FROM report_results
+        WHERE id >= $1 AND id < $2 AND +series_id >= $3 AND +series_id < $4";
+    let ids = moment::ids(&(hour..hour + HOUR));
+    for first in series_pieces(db).await? {
+        let mut tallies = BTreeMap::<i64, Tally>::new();
+        on!(db.read(), db => {
+            let query = sqlx::query_as::<_, (i64, bool, i32)>(RESULTS).bind(ids.start).bind(ids.end);
+            let mut rows = query.bind(first).bind(first + SERIES_AT_ONCE).fetch(db);
+            while let Some((series, up, total_ms)) = rows.try_next().await? {
+                tallies.entry(series).or_default().add(up, total_ms);
+            }
+        });
+        replace(db, HOUR, hour, &tallies).await?;
+    }
+    Ok(())
+}
+
+async fn roll_day(db: &Db, day: i64) -> Result<()> {
+    const HOURS: &str = "
+        SELECT series_id, start, checks, up, sum_ms, min_ms, max_ms, latency FROM report_rollups
+        WHERE span = $1 AND start >= $2 AND start < $3 AND +series_id >= $4 AND +series_id < $5";
+    for first in series_pieces(db).await? {
+        let mut tallies = BTreeMap::<i64, Tally>::new();
+        on!(db.read(), db => {
+            let query = sqlx::query_as::<_, Rollup>(HOURS).bind(HOUR).bind(day).bind(day + DAY);
+            let mut rows = query.bind(first).bind(first + SERIES_AT_ONCE).fetch(db);
+            while let Some(hour) = rows.try_next().await? {
+                tallies.entry(hour.series_id).or_default().merge(&hour.tally()?);
+            }
+        });
+        replace(db, DAY, day, &tallies).await?;
+    }
+    Ok(())
+}
+
+/// Where each piece of all series begins.
+async fn series_pieces(db: &Db) -> Result<impl Iterator<Item = i64>> {
+    const LAST: &str = "SELECT COALESCE(MAX(id), 0) FROM report_series";
+    let last: i64 = on!(db.read(), db => sqlx::query_scalar(LAST).fetch_one(db).await)?;
+    Ok((0..=last).step_by(SERIES_AT_ONCE as usize))
+}
+
+async fn replace(db: &Db, span: i64, start: i64, tallies: &BTreeMap<i64, Tally>) -> Result<()> {
+    const SERIES: &str = "SELECT id FROM report_series WHERE NOT forgotten AND id >= $1 AND id <= $2";
+    let (Some((first, _)), Some((last, _))) = (tallies.first_key_value(), tallies.last_key_value()) else {
+        return Ok(());
+    };
+    let mut transaction = store::begin_writing(db).await?;
+    // What was forgotten meanwhile does not come back.
+    let series: Vec<i64> = on!(transaction.connection(), db =>
+        sqlx::query_scalar(SERIES).bind(first).bind(last).fetch_all(db).await)?;
+    let rows: Vec<_> = series.iter().filter_map(|id| Some((*id, tallies.get(id)?))).collect();
+    match transaction.connection() {
+        On::Sqlite(db) => replace_sqlite(db, span, start, &rows).await?,
+        On::Postgres(db) => replace_postgres(db, span, start, &rows).await?,
+    }
+    transaction.commit().await
+}
+
+async fn replace_sqlite(
+    db: &mut SqliteConnection,
+    span: i64,
+    start: i64,
+    rows: &[(i64, &Tally)],
+) -> Result<()> {
+    const REPLACE: &str = "
+        INSERT OR REPLACE INTO report_rollups (series_id, span, start, checks, up, sum_ms, min_ms, max_ms, latency) ";
+    for rows in rows.chunks(64) {
+        let mut replace = QueryBuilder::new(REPLACE);
+        replace.push_values(rows, |mut values, (series, tally)| {
+            values.push_bind(*series).push_bind(span).push_bind(start);
+            values.push_bind(tally.checks).push_bind(tally.up).push_bind(tally.sum_ms);
+            values.push_bind(tally.min_ms).push_bind(tally.max_ms).push_bind(tally.latency.to_bytes());
+        });
+        replace.build().persistent(rows.len() == 64).execute(&mut *db).await?;
+    }
+    Ok(())
+}
+
+async fn replace_postgres(
+    db: &mut PgConnection,
+    span: i64,
+    start: i64,
+    rows: &[(i64, &Tally)],
+) -> Result<()> {
+    const REPLACE: &str = "
+        INSERT INTO report_rollups (series_id, span, start, checks, up, sum_ms, min_ms, max_ms, latency)
+        SELECT series_id, $1, $2, checks, up, sum_ms, min_ms, max_ms, latency
+        FROM UNNEST($3::BIGINT[], $4::BIGINT[], $5::BIGINT[], $6::BIGINT[], $7::BIGINT[], $8::BIGINT[], $9::BYTEA[])
+            AS t (series_id, checks, up, sum_ms, min_ms, max_ms, latency)
+        ON CONFLICT (series_id, span, start) DO UPDATE SET checks = excluded.checks, up = excluded.up,
+            sum_ms = excluded.sum_ms, min_ms = excluded.min_ms, max_ms = excluded.max_ms, latency = excluded.latency";
+    fn column<T>(rows: &[(i64, &Tally)], of: impl Fn(&Tally) -> T) -> Vec<T> {
+        rows.iter().map(|(_, tally)| of(tally)).collect()
+    }
+    sqlx::query(REPLACE)
+        .bind(span)
+        .bind(start)
+        .bind(rows.iter().map(|(series, _)| *series).collect::<Vec<_>>())
+        .bind(column(rows, |t| t.checks))
+        .bind(column(rows, |t| t.up))
+        .bind(column(rows, |t| t.sum_ms))
+        .bind(column(rows, |t| t.min_ms))
+        .bind(column(rows, |t| t.max_ms))
+        .bind(column(rows, |t| t.latency.to_bytes()))
+        .execute(db)
+        .await?;
+    Ok(())
+}

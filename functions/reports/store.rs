@@ -1,0 +1,213 @@
+//! What several operations do with the tables.
+
+use std::ops::Range;
+
+use futures::TryStreamExt;
+use runtime::{Db, Result, db::Transaction, on};
+use serde::{
+    Deserialize,
+    de::{IntoDeserializer, value::StringDeserializer},
+};
+
+use super::{
+    moment::{self, DAY, HOUR, ceil, floor},
+    sketch::Sketch,
+    tally::Tally,
+};
+use crate::contract::{Failure, FailureCode};
+
+/// PostgreSQL's advisory locks are known by number.
+const WRITING: i64 = 0x7265_706f_7274_0001;
+
+/// A transaction that adds rows to series. Whoever marks a series as forgotten first waits until
+/// none of these runs ([`begin_forgetting`]), and then no row comes after its deletion.
+pub async fn begin_writing(db: &Db) -> Result<Transaction> {
+    locked(db, "SELECT pg_advisory_xact_lock_shared($1)").await
+}
+
+pub async fn begin_forgetting(db: &Db) -> Result<Transaction> {
+    locked(db, "SELECT pg_advisory_xact_lock($1)").await
+}
+
+async fn locked(db: &Db, lock: &'static str) -> Result<Transaction> {
+    let mut transaction = db.begin().await?;
+    // SQLite has one writer at a time as it is.
+    if let runtime::db::On::Postgres(postgres) = &mut transaction {
+        sqlx::query(lock).bind(WRITING).execute(&mut **postgres).await?;
+    }
+    Ok(transaction)
+}
+
+/// How far the regular work has come; all of it in slots.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct State {
+    /// Before this, hours are rolled up.
+    pub hours_until: i64,
+    /// Before this, days are.
+    pub days_until: i64,
+    /// Before this, raw results are purged, or being purged.
+    pub raw_from: i64,
+    /// Before this, hourly rollups are.
+    pub hours_from: i64,
+}
+
+pub const HOURS_UNTIL: &str = "hours_until";
+pub const DAYS_UNTIL: &str = "days_until";
+pub const RAW_FROM: &str = "raw_from";
+pub const HOURS_FROM: &str = "hours_from";
+
+impl State {
+    pub async fn load(db: &Db) -> Result<Self> {
+        const LOAD: &str = "SELECT name, value FROM report_state";
+        let rows: Vec<(String, i64)> = on!(db.read(), db => sqlx::query_as(LOAD).fetch_all(db).await)?;
+        let mut state = Self::default();
+        for (name, value) in rows {
+            match name.as_str() {
+                HOURS_UNTIL => state.hours_until = value,
+                DAYS_UNTIL => state.days_until = value,
+                RAW_FROM => state.raw_from = value,
+                HOURS_FROM => state.hours_from = value,
+                _ => {}
+            }
+        }
+        Ok(state)
+    }
+
+    /// Never backward: two of the same function may run.
+    pub async fn raise(db: &Db, name: &str, value: i64) -> Result<()> {
+        const RAISE: &str = "
+            INSERT INTO report_state (name, value) VALUES ($1, $2)
+            ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE excluded.value > report_state.value";
+        on!(db.write(), db => sqlx::query(RAISE).bind(name).bind(value).execute(db).await.map(drop))?;
+        Ok(())
+    }
+}
+
+/// A range of slots in parts, each from the coarsest rows that hold it exactly.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cover {
+    pub raw: Vec<Range<i64>>,
+    pub hours: Vec<Range<i64>>,
+    pub days: Vec<Range<i64>>,
+}
+
+impl Cover {
+    pub fn of(range: &Range<i64>, hours_until: i64, days_until: i64) -> Self {
+        let mut cover = Self::default();
+        let hours = within(range, HOUR, hours_until);
+        cover.raw = around(range, &hours);
+        let days = within(&hours, DAY, days_until);
+        cover.hours = around(&hours, &days);
+        cover.days.extend((!days.is_empty()).then_some(days));
+        cover
+    }
+}
+
+/// The whole spans of a range, of those that are there.
+fn within(range: &Range<i64>, span: i64, until: i64) -> Range<i64> {
+    let start = ceil(range.start, span);
+    start..floor(range.end.min(until), span).max(start)
+}
+
+/// What is left of a range before and after a part of it.
+fn around(range: &Range<i64>, part: &Range<i64>) -> Vec<Range<i64>> {
+    let sides = if part.is_empty() {
+        vec![range.clone()]
+    } else {
+        vec![range.start..part.start, part.end..range.end]
+    };
+    sides.into_iter().filter(|side| !side.is_empty()).collect()
+}
+
+/// A code as it is stored: as it is spelled outside.
+pub fn code_name(code: FailureCode) -> String {
+    serde_json::to_value(code).ok().and_then(|code| Some(code.as_str()?.to_owned())).unwrap_or_default()
+}
+
+/// As much of a message as is kept.
+pub fn shortened(message: &str) -> &str {
+    &message[..message.floor_char_boundary(500)]
+}
+
+pub fn failure(code: Option<String>, message: Option<String>) -> Option<Failure> {
+    let code: StringDeserializer<serde::de::value::Error> = code?.into_deserializer();
+    let code = FailureCode::deserialize(code).ok()?;
+    Some(Failure { code, message: message.unwrap_or_default() })
+}
+
+#[derive(sqlx::FromRow)]
+pub struct Rollup {
+    pub series_id: i64,
+    pub start: i64,
+    pub checks: i64,
+    pub up: i64,
+    pub sum_ms: i64,
+    pub min_ms: i64,
+    pub max_ms: i64,
+    pub latency: Vec<u8>,
+}
+
+impl Rollup {
+    pub fn tally(&self) -> Result<Tally> {
+        let Self { checks, up, sum_ms, min_ms, max_ms, .. } = *self;
+        let latency = Sketch::from_bytes(&self.latency).ok_or_else(|| {
+            anyhow::anyhow!("the sketch of series {} at {} is broken", self.series_id, self.start)
+        })?;
+        Ok(Tally { checks, up, sum_ms, min_ms, max_ms, latency })
+    }
+}
+
+/// Hands every raw result of a series in a range to `take`, as slot, up and total milliseconds.
+pub async fn each_result(
+    db: &Db,
+    series_id: i64,
+    slots: &Range<i64>,
+    mut take: impl FnMut(i64, bool, i32),
+) -> Result<()> {
+    const RESULTS: &str =
+        "SELECT id, up, total_ms FROM report_results WHERE series_id = $1 AND id >= $2 AND id < $3";
+    let ids = moment::ids(slots);
+    on!(db.read(), db => {
+        let query = sqlx::query_as::<_, (i64, bool, i32)>(RESULTS).bind(series_id).bind(ids.start).bind(ids.end);
+        let mut rows = query.fetch(db);
+        while let Some((id, up, total_ms)) = rows.try_next().await? {
+            take(moment::slot_of(id), up, total_ms);
+        }
+    });
+    Ok(())
+}
+
+/// The rollups of a series whose start is in a range.
+pub async fn rollups(db: &Db, series_id: i64, span: i64, starts: &Range<i64>) -> Result<Vec<Rollup>> {
+    const ROLLUPS: &str = "
+        SELECT series_id, start, checks, up, sum_ms, min_ms, max_ms, latency
+        FROM report_rollups WHERE series_id = $1 AND span = $2 AND start >= $3 AND start < $4";
+    Ok(on!(db.read(), db => {
+        let query = sqlx::query_as(ROLLUPS).bind(series_id).bind(span);
+        query.bind(starts.start).bind(starts.end).fetch_all(db).await
+    })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_cover_holds_every_second_once(
+            start in 0..10 * DAY, length in 1..10 * DAY, hours_until in 0..20 * DAY, days_until in 0..20 * DAY,
+        ) {
+            let range = start..start + length;
+            let (hours_until, days_until) = (floor(hours_until, HOUR), floor(days_until, DAY));
+            let cover = Cover::of(&range, hours_until, days_until);
+            prop_assert!(cover.hours.iter().all(|r| r.start % HOUR == 0 && r.end % HOUR == 0 && r.end <= hours_until));
+            prop_assert!(cover.days.iter().all(|r| r.start % DAY == 0 && r.end % DAY == 0 && r.end <= days_until));
+            let mut parts = [cover.raw, cover.hours, cover.days].concat();
+            parts.sort_by_key(|part| part.start);
+            prop_assert_eq!((parts[0].start, parts[parts.len() - 1].end), (range.start, range.end));
+            prop_assert!(parts.windows(2).all(|pair| pair[0].end == pair[1].start), "{parts:?}");
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! `GET /public/v1/summaries/{endpoint_id}`: uptime and latency of an endpoint over a range of time.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use axum::{Json, extract::State};
+use chrono::{DateTime, Utc};
+use runtime::{Caller, Context, Db, Error, Fields, Function, Id, Query, Result, on, text};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    SERVICE,
+    moment::{self, DAY, HOUR, ceil, floor},
+    purge::Retention,
+    record::AHEAD,
+    store::{self, Cover},
+    tally::Tally,
+};
+
+pub const FUNCTION: Function = Function::new(
+    "report-summary",
+    SERVICE,
+    "Sums an endpoint up: uptime, latency, apdex, and their course.",
+)
+.http(runtime::http!(handle));
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Asked {
+    /// The beginning, a date or a date-time; 24 hours before `to` unless given.
+    #[param(example = "2026-03-01")]
+    from: Option<String>,
+    /// The end; a date counts to its end. Now, unless given.
+    #[param(example = "2026-03-01T12:00:00Z")]
+    to: Option<String>,
+    /// Up to here an answer satisfies; up to four times this it is tolerated.
+    #[serde(default = "half_a_second")]
+    #[param(minimum = 1, maximum = 600_000, default = 500, required = false)]
+    apdex_ms: u32,
+}
+
+fn half_a_second() -> u32 {
+    500
+}
+
+/// How an endpoint did.
+#[derive(Serialize, ToSchema)]
+struct Summary {
+    #[schema(example = 7)]
+    endpoint_id: i64,
+    /// What is summed up: for the distant past, whole hours or days around what was asked for.
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+    #[schema(example = 1440)]
+    checks: i64,
+    #[schema(example = 1439)]
+    up: i64,
+    /// Cut to three decimals: 100 means that no check failed. Null without checks.
+    #[schema(example = 99.93)]
+    uptime_percent: Option<f64>,
+    latency_ms: Latency,
+    /// 0 to 1, a failed check counting as 0.
+    #[schema(example = 0.987)]
+    apdex: Option<f64>,
+    /// How much time each point of the series stands for.
+    #[schema(example = 900)]
+    step_seconds: i64,
+    /// In the order of time; steps without checks are left out.
+    series: Vec<Point>,
+}
+
+/// Of successful checks; null without any. Percentiles are within 2 percent.
+#[derive(Serialize, ToSchema)]
+struct Latency {
+    #[schema(example = 123.4)]
+    avg: Option<f64>,
+    min: Option<i64>,
+    max: Option<i64>,
+    p50: Option<i64>,
+    p90: Option<i64>,
+    p95: Option<i64>,
+    p99: Option<i64>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Point {
+    at: DateTime<Utc>,
+    checks: i64,
+    up: i64,
+    avg_ms: Option<f64>,
+    min_ms: Option<i64>,
+    max_ms: Option<i64>,
+    p95_ms: Option<i64>,
+}
+
+/// Sums an endpoint up over a range of time.
+///
+/// Recent ranges are summed from every single result, longer ones from hourly and daily rollups.
+#[utoipa::path(
+    get,
+    path = "/public/v1/summaries/{endpoint_id}",
+    tag = "reports",
+    operation_id = "report-summary",
+    params(("endpoint_id" = i64, Path, description = "The endpoint's id", example = 7), Asked),
+    security(("apikey" = [])),
+    responses(
+        (status = 200, description = "The summary", body = Summary),
+        (status = 400, description = "The range is not acceptable", body = runtime::error::ErrorBody),
+        (status = 401, description = "Not logged in", body = runtime::error::ErrorBody),
+        (status = 404, description = "No such endpoint of yours", body = runtime::error::ErrorBody),
+    )
+)]
+async fn handle(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(endpoint_id): Id,
+    Query(asked): Query<Asked>,
+) -> Result<Json<Summary>> {
+    let mut fields = Fields::default();
+    let (from, to) = moment::range(&mut fields, asked.from.as_deref(), asked.to.as_deref());
+    fields.check((1..=600_000).contains(&asked.apdex_ms), "apdex_ms", || {
+        text("must be from 1 to 600000", "1 이상 600000 이하여야 합니다")
+    });
+    fields.finish()?;
+    let db = context.db()?;
+    let series = series_of(&context, db, caller.user_id, endpoint_id).await?;
+    let now = context.clock().now();
+    // There is nothing before the longest retention, nor after now but for clocks that differ.
+    let oldest = context.config::<Retention>()?.days_from(now);
+    let newest = moment::seconds(now + AHEAD);
+    let to = to.map_or(moment::seconds(now), |to| to.clamp(oldest + 1, newest));
+    let from = from.unwrap_or(to - DAY).clamp(oldest, to - 1);
+    let plan = Plan::of(from..to, &store::State::load(db).await?);
+    let points = plan.gather(db, &series).await?;
+    Ok(Json(summary(endpoint_id, &plan, asked.apdex_ms, &points)))
+}
+
+/// The series of the caller's endpoint: none, before its first result.
+async fn series_of(context: &Context, db: &Db, user_id: i64, endpoint_id: i64) -> Result<Vec<i64>> {
+    const SERIES: &str = "SELECT id, user_id FROM report_series WHERE endpoint_id = $1 AND NOT forgotten";
+    let series: Vec<(i64, i64)> = on!(db.read(), db =>
+        sqlx::query_as(SERIES).bind(endpoint_id).fetch_all(db).await)?;
+    let owner = match series.first() {
+        Some((_, owner)) => *owner,
+        None => {
+            #[derive(Deserialize)]
+            struct Endpoint {
+                user_id: i64,
+            }
+            let path = format!("/private/v1/endpoints/{endpoint_id}");
+            context.outbound().get::<Endpoint>("endpoint-private-get", &path).await?.user_id
+        }
+    };
+    if owner == user_id { Ok(series.iter().map(|(id, _)| *id).collect()) } else { Err(Error::not_found()) }
+}
+
+/// Up to this, every single result is read: at most 17,280 for each region.
+const LONGEST_RAW: i64 = 2 * DAY;
+const MOST_POINTS: i64 = 200;
+const STEPS: [i64; 15] = [
+    60,
+    120,
+    300,
+    600,
+    900,
+    1800,
+    HOUR,
+    2 * HOUR,
+    3 * HOUR,
+    6 * HOUR,
+    12 * HOUR,
+    DAY,
+    2 * DAY,
+    7 * DAY,
+    30 * DAY,
+];
+
+/// What is read to sum a range up.
+#[derive(Debug, PartialEq)]
+struct Plan {
+    range: Range<i64>,
+    step: i64,
+    cover: Cover,
+}
+
+impl Plan {
+    fn of(mut range: Range<i64>, state: &store::State) -> Self {
+        let length = range.end - range.start;
+        // The finest rows that still exist, or that are few enough.
+        let finest = if range.start < state.hours_from {
+            DAY
+        } else if range.start < state.raw_from || length > LONGEST_RAW {
+            HOUR
+        } else {
+            1
+        };
+        for (span, kept_from) in [(HOUR, state.raw_from), (DAY, state.hours_from)] {
+            if range.start < kept_from {
+                range.start = floor(range.start, span);
+            }
+            if range.end < kept_from {
+                range.end = ceil(range.end, span);
+            }
+        }
+        let step = STEPS.into_iter().find(|step| *step >= finest && length <= step * MOST_POINTS);
+        let step = step.unwrap_or(30 * DAY);
+        let cover = Cover::of(
+            &range,
+            if step >= HOUR { state.hours_until } else { 0 },
+            if step >= DAY { state.days_until } else { 0 },
+        );
+        Self { range, step, cover }
+    }
+
+    async fn gather(&self, db: &Db, series: &[i64]) -> Result<BTreeMap<i64, Tally>> {
+        let mut points = BTreeMap::<i64, Tally>::new();
+        for series in series {
+            for part in &self.cover.raw {
+                let take = |slot, up, total_ms| {
+                    points.entry(floor(slot, self.step)).or_default().add(up, total_ms);
+                };
+                store::each_result(db, *series, part, take).await?;
+            }
+            let hours = self.cover.hours.iter().map(|part| (HOUR, part));
+            let days = self.cover.days.iter().map(|part| (DAY, part));
+            for (span, part) in hours.chain(days) {
+                for rollup in store::rollups(db, *series, span, part).await? {
+                    points.entry(floor(rollup.start, self.step)).or_default().merge(&rollup.tally()?);
+                }
+            }
+        }
+        Ok(points)
+    }
+}
+
+fn summary(endpoint_id: i64, plan: &Plan, apdex_ms: u32, points: &BTreeMap<i64, Tally>) -> Summary {
+    let mut all = Tally::default();
+    points.values().for_each(|tally| all.merge(tally));
+    let point = |(at, tally): (&i64, &Tally)| Point {
+        at: moment::time_of(*at),
+        checks: tally.checks,
+        up: tally.up,
+        avg_ms: tally.avg_ms(),
+        min_ms: tally.min_ms(),
+        max_ms: tally.max_ms(),
+        p95_ms: tally.quantile(0.95),
+    };
+    Summary {
+        endpoint_id,
+        from: moment::time_of(plan.range.start),
+        to: moment::time_of(plan.range.end),
+        checks: all.checks,
+        up: all.up,
+        uptime_percent: all.uptime_percent(),
+        latency_ms: Latency {
+            avg: all.avg_ms(),
+            min: all.min_ms(),
+            max: all.max_ms(),
+            p50: all.quantile(0.5),
+            p90: all.quantile(0.9),
+            p95: all.quantile(0.95),
+            p99: all.quantile(0.99),
+        },
+        apdex: all.apdex(apdex_ms),
+        step_seconds: plan.step,
+        series: points.iter().map(point).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_772_366_400;
+
+    fn state() -> store::State {
+        store::State {
+            hours_until: NOW - HOUR,
+            days_until: floor(NOW - HOUR, DAY),
+            raw_from: floor(NOW, DAY) - 30 * DAY,
+            hours_from: floor(NOW, DAY) - 365 * DAY,
+        }
+    }
+
+    #[test]
+    fn a_day_is_read_raw_and_a_year_from_rollups() {
+        let day = Plan::of(NOW - DAY..NOW, &state());
+        assert_eq!((day.step, day.cover.raw.len(), day.cover.hours.len()), (600, 1, 0));
+        let week = Plan::of(NOW - 7 * DAY..NOW, &state());
+        assert_eq!((week.step, week.cover.days.len()), (HOUR, 0));
+        assert_eq!(week.cover.raw.first(), Some(&(NOW - HOUR..NOW)));
+        let year = Plan::of(NOW - 364 * DAY..NOW, &state());
+        assert_eq!((year.step, year.cover.days.len()), (2 * DAY, 1));
+    }
+
+    #[test]
+    fn what_is_purged_is_read_from_what_is_left() {
+        let half_past = NOW - 60 * DAY + 1800;
+        let plan = Plan::of(half_past..half_past + 10, &state());
+        assert_eq!((plan.step, plan.range.clone()), (HOUR, NOW - 60 * DAY..NOW - 60 * DAY + HOUR));
+        assert!(plan.cover.raw.is_empty());
+        let plan = Plan::of(NOW - 400 * DAY..NOW - 400 * DAY + 10, &state());
+        assert_eq!((plan.step, plan.range.end - plan.range.start), (DAY, DAY));
+        assert!(plan.cover.raw.is_empty() && plan.cover.hours.is_empty());
+    }
+
+    #[test]
+    fn a_series_is_never_long() {
+        for length in [1, 60, HOUR, DAY, 3 * DAY, 9 * DAY, 100 * DAY, 1825 * DAY, 36_500 * DAY] {
+            let plan = Plan::of(NOW - length..NOW, &store::State::default());
+            assert!(length / plan.step <= MOST_POINTS || plan.step == 30 * DAY, "{length}: {}", plan.step);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What a span of time comes to: counts and latencies, which add up.
+
+use super::sketch::Sketch;
+
+/// Latencies are of successful checks alone: how fast a failure was says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub checks: i64,
+    pub up: i64,
+    pub sum_ms: i64,
+    pub min_ms: i64,
+    pub max_ms: i64,
+    pub latency: Sketch,
+}
+
+impl Tally {
+    pub fn add(&mut self, up: bool, total_ms: i32) {
+        self.checks += 1;
+        if up {
+            let ms = i64::from(total_ms);
+            self.span(ms, ms);
+            self.up += 1;
+            self.sum_ms += ms;
+            self.latency.add(total_ms.unsigned_abs());
+        }
+    }
+
+    pub fn merge(&mut self, other: &Self) {
+        if other.up > 0 {
+            self.span(other.min_ms, other.max_ms);
+        }
+        self.checks += other.checks;
+        self.up += other.up;
+        self.sum_ms += other.sum_ms;
+        self.latency.merge(&other.latency);
+    }
+
+    fn span(&mut self, min_ms: i64, max_ms: i64) {
+        self.min_ms = if self.up == 0 { min_ms } else { self.min_ms.min(min_ms) };
+        self.max_ms = self.max_ms.max(max_ms);
+    }
+
+    /// To a tenth of a millisecond.
+    pub fn avg_ms(&self) -> Option<f64> {
+        (self.up > 0).then(|| (self.sum_ms as f64 / self.up as f64 * 10.0).round() / 10.0)
+    }
+
+    pub fn min_ms(&self) -> Option<i64> {
+        (self.up > 0).then_some(self.min_ms)
+    }
+
+    pub fn max_ms(&self) -> Option<i64> {
+        (self.up > 0).then_some(self.max_ms)
+    }
+
+    pub fn quantile(&self, part: f64) -> Option<i64> {
+        // The extremes are known exactly: an estimate beyond them would look like a mistake.
+        let estimate = i64::try_from(self.latency.quantile(part)?).ok()?;
+        Some(estimate.max(self.min_ms).min(self.max_ms))
+    }
+
+    /// Cut, not rounded: 100 means that no check failed.
+    pub fn uptime_percent(&self) -> Option<f64> {
+        (self.checks > 0).then(|| (self.up as f64 / self.checks as f64 * 100_000.0).floor() / 1000.0)
+    }
+
+    /// Satisfied up to `limit_ms`, tolerating (worth half) up to four times that; a failed check frustrates.
+    pub fn apdex(&self, limit_ms: u32) -> Option<f64> {
+        let limit = u64::from(limit_ms);
+        let satisfied = self.latency.at_most(limit) as f64;
+        let tolerating = self.latency.at_most(4 * limit) as f64 - satisfied;
+        let score = (satisfied + tolerating / 2.0) / self.checks as f64;
+        (self.checks > 0).then(|| (score * 1000.0).round() / 1000.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(checks: &[(bool, i32)]) -> Tally {
+        let mut tally = Tally::default();
+        checks.iter().for_each(|(up, ms)| tally.add(*up, *ms));
+        tally
+    }
+
+    #[test]
+    fn the_parts_add_up_to_the_whole() {
+        let checks = [(true, 0), (false, 9000), (true, 120), (true, 80), (false, 1)];
+        for cut in 0..=checks.len() {
+            let (a, b) = checks.split_at(cut);
+            let mut merged = of(a);
+            merged.merge(&of(b));
+            assert_eq!(merged, of(&checks), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn failures_count_against_uptime_and_apdex_but_not_latency() {
+        let tally = of(&[(true, 100), (true, 1000), (true, 5000), (false, 30_000)]);
+        assert_eq!((tally.min_ms(), tally.max_ms()), (Some(100), Some(5000)));
+        assert_eq!(tally.uptime_percent(), Some(75.0));
+        assert_eq!(tally.apdex(500), Some((1.0 + 0.5) / 4.0));
+        let nothing = of(&[(false, 1)]);
+        assert_eq!((nothing.avg_ms(), nothing.quantile(0.5), nothing.apdex(500)), (None, None, Some(0.0)));
+        assert_eq!(Tally::default().apdex(500), None);
+    }
+
+    #[test]
+    fn one_failure_in_a_million_is_not_a_hundred_percent() {
+        let tally = Tally { checks: 1_000_000, up: 999_999, ..Tally::default() };
+        assert_eq!(tally.uptime_percent(), Some(99.999));
+    }
+}

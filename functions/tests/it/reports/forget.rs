@@ -1,0 +1,75 @@
+//! What is deleted is gone, and stays gone.
+
+use super::*;
+
+on_both! {
+    async fn an_endpoint_is_forgotten(world: World) {
+        let batch = [up(ANNS, world.ago(7200), 5), up(11, world.ago(7200), 5), up(BOBS, world.ago(7200), 5)];
+        world.record(&batch).await;
+        world.tick("report-rollup").await;
+        outage(&world, ANNS, ANN).await;
+        outage(&world, BOBS, BOB).await;
+
+        let deleted = EndpointDeleted { endpoint_id: ANNS, user_id: ANN };
+        for _ in 0..2 {
+            let answer = world.event("report-forget", kind::ENDPOINT_DELETED, "d/1", &deleted).await;
+            assert!(answer.status.is_success(), "{answer:?}");
+        }
+        // A late result, a late rollup, a late outage.
+        world.record(&batch).await;
+        world.record(&[up(ANNS, world.ago(60), 5), up(BOBS, world.ago(60), 5)]).await;
+        world.tick("report-rollup").await;
+        outage(&world, ANNS, ANN).await;
+
+        assert_eq!(world.results().await, 3);
+        assert_eq!(world.number("SELECT COUNT(*) FROM report_series").await, 2);
+        assert_eq!(world.number("SELECT COUNT(*) FROM report_rollups").await, 2);
+        assert_eq!(world.get(ANN, "/public/v1/reports").await["page"]["total_count"], 1);
+        assert_eq!(world.get(ANN, "/public/v1/incidents").await["page"]["total_count"], 0);
+        assert_eq!(world.get(BOB, "/public/v1/reports").await["page"]["total_count"], 2);
+        assert_eq!(world.get(BOB, "/public/v1/incidents").await["page"]["total_count"], 1);
+    }
+
+    async fn a_user_is_forgotten(world: World) {
+        let week_apart: Vec<_> = (0..4).map(|week| up(ANNS, world.ago(week * 7 * 86_400), 5)).collect();
+        world.record(&week_apart).await;
+        world.record(&[up(11, world.ago(60), 5), up(BOBS, world.ago(60), 5)]).await;
+        outage(&world, 11, ANN).await;
+        let answer = world.event("report-forget", kind::USER_DELETED, "d/1", &UserDeleted { user_id: ANN }).await;
+        assert!(answer.status.is_success(), "{answer:?}");
+        // An endpoint of which nothing had come so far.
+        world.record(&week_apart).await;
+        world.record(&[up(12, world.ago(30), 5)]).await;
+        outage(&world, 12, ANN).await;
+        assert_eq!(world.results().await, 1);
+        assert_eq!(world.number("SELECT COUNT(*) FROM report_incidents").await, 0);
+        assert_eq!(world.get(ANN, "/public/v1/reports").await["page"]["total_count"], 0);
+        assert_eq!(world.get(BOB, "/public/v1/reports").await["page"]["total_count"], 1);
+    }
+
+    async fn what_is_no_such_event_is_refused(world: World) {
+        world.record(&[up(ANNS, world.ago(60), 5)]).await;
+        let user = json!({"user_id": ANN});
+        // It must not be read as the deletion of the whole user.
+        let answer = world.event("report-forget", kind::ENDPOINT_DELETED, "d/1", &user).await;
+        assert!(answer.json(400)["fields"]["endpoint_id"].is_string());
+        assert_eq!(world.event("report-forget", kind::STATUS_CHANGED, "d/1", &user).await.code(400), "UNKNOWN_EVENT");
+        world.event("report-forget", kind::USER_DELETED, "d/1", &json!({"user_id": "all"})).await.code(400);
+        assert_eq!(world.results().await, 1);
+    }
+}
+
+async fn outage(world: &World, endpoint_id: i64, user_id: i64) {
+    let at = world.ago(30);
+    let change = StatusChange {
+        endpoint_id,
+        user_id,
+        from: Status::Up,
+        to: Status::Down,
+        changed_at: at,
+        outage_started_at: Some(at),
+        cause: None,
+    };
+    let answer = world.event("incident-record", kind::STATUS_CHANGED, "c/1", &[change]).await;
+    assert!(answer.status.is_success(), "{answer:?}");
+}

@@ -1,0 +1,116 @@
+//! Rollups, what is kept for how long, and partitions.
+
+use super::*;
+
+const DAYS: i64 = 86_400;
+
+async fn partitions(world: &World) -> i64 {
+    world.number("SELECT COUNT(*) FROM pg_inherits WHERE inhparent = 'report_results'::REGCLASS").await
+}
+
+on_both! {
+    async fn a_rollup_is_replaced_never_added_to(world: World) {
+        let hour = world.ago(7200);
+        world.record(&[up(ANNS, hour, 100), up(ANNS, hour + TimeDelta::seconds(60), 300), down(ANNS, hour + TimeDelta::seconds(120))]).await;
+        for _ in 0..3 {
+            world.tick("report-rollup").await;
+        }
+        assert_eq!(world.number("SELECT COUNT(*) FROM report_rollups").await, 1);
+        assert_eq!(world.number("SELECT checks FROM report_rollups").await, 3);
+        assert_eq!(world.number("SELECT sum_ms FROM report_rollups").await, 400);
+        // A late result is in after the next run, even delivered twice.
+        world.record(&[up(ANNS, hour + TimeDelta::seconds(180), 50)]).await;
+        world.record(&[up(ANNS, hour + TimeDelta::seconds(180), 50)]).await;
+        assert_eq!(world.number("SELECT checks FROM report_rollups").await, 3);
+        world.tick("report-rollup").await;
+        assert_eq!(world.number("SELECT checks FROM report_rollups").await, 4);
+        assert_eq!(world.number("SELECT min_ms FROM report_rollups").await, 50);
+        assert_eq!(world.number("SELECT COUNT(*) FROM report_late_hours").await, 0);
+    }
+
+    async fn only_completed_hours_are_rolled_up(world: World) {
+        // It is 12:00: the hour from 11:00 may still get results.
+        world.record(&[up(ANNS, world.ago(1), 5), up(ANNS, world.ago(3601), 5)]).await;
+        world.tick("report-rollup").await;
+        assert_eq!(world.number("SELECT COUNT(*) FROM report_rollups").await, 1);
+        world.clock().advance(Duration::from_secs(300));
+        world.tick("report-rollup").await;
+        assert_eq!(world.number("SELECT COUNT(*) FROM report_rollups").await, 2);
+        // At midnight and a little the day is complete.
+        world.hours_pass(12);
+        world.tick("report-rollup").await;
+        assert_eq!(world.number("SELECT COUNT(*) FROM report_rollups WHERE span = 86400").await, 1);
+        assert_eq!(world.number("SELECT checks FROM report_rollups WHERE span = 86400").await, 2);
+        // A late result reaches the day too.
+        world.record(&[up(ANNS, world.ago(20 * 3600), 5)]).await;
+        world.tick("report-rollup").await;
+        assert_eq!(world.number("SELECT checks FROM report_rollups WHERE span = 86400").await, 3);
+    }
+
+    async fn raw_results_go_after_their_rollup_only(world: World) {
+        world.record(&[up(ANNS, world.ago(29 * DAYS), 5), up(ANNS, world.ago(0), 7)]).await;
+        world.hours_pass(3 * 24);
+        world.tick("report-purge").await;
+        assert_eq!(world.results().await, 2, "not rolled up yet");
+        world.tick("report-rollup").await;
+        world.tick("report-purge").await;
+        assert_eq!(world.results().await, 1);
+        assert_eq!(world.get(ANN, "/public/v1/reports").await["page"]["total_count"], 1);
+        // What comes after its retention is not stored again.
+        world.record(&[up(ANNS, world.ago(32 * DAYS), 5)]).await;
+        assert_eq!(world.results().await, 1);
+        // The summary still knows.
+        let summary = world.get(ANN, &format!("/public/v1/summaries/{ANNS}?from=2026-01-01")).await;
+        assert_eq!(summary["checks"], 2);
+
+        world.hours_pass(400 * 24);
+        world.tick("report-rollup").await;
+        world.tick("report-purge").await;
+        assert_eq!(world.results().await, 0);
+        assert_eq!(world.number("SELECT COUNT(*) FROM report_rollups WHERE span = 3600").await, 0);
+        assert_eq!(world.number("SELECT COUNT(*) FROM report_rollups WHERE span = 86400").await, 2);
+        let summary = world.get(ANN, &format!("/public/v1/summaries/{ANNS}?from=2026-01-01&to=2026-02-10")).await;
+        assert_eq!((&summary["checks"], &summary["latency_ms"]["max"]), (&json!(1), &json!(5)));
+        world.hours_pass(1900 * 24);
+        world.tick("report-purge").await;
+        assert_eq!(world.number("SELECT COUNT(*) FROM report_rollups").await, 0);
+    }
+
+    async fn results_on_both_sides_of_midnight(world: World) {
+        // From 23:59:58 on, one a second.
+        let start = world.ago(12 * 3600 + 2);
+        let batch: Vec<_> = (0..4).map(|n| up(ANNS, start + TimeDelta::seconds(n), 5)).collect();
+        world.record(&batch).await;
+        world.record(&batch).await;
+        assert_eq!(world.results().await, 4);
+        let list = world.get(ANN, "/public/v1/reports?to=2026-02-28").await;
+        assert_eq!(list["page"]["total_count"], 2);
+        assert_eq!(world.get(ANN, "/public/v1/reports?from=2026-03-01").await["page"]["total_count"], 2);
+        for report in world.get(ANN, "/public/v1/reports").await["items"].as_array().unwrap() {
+            world.get(ANN, &format!("/public/v1/reports/{}", report["id"])).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_partition_a_day_and_dropped_whole() {
+    let world = World::with(Database::Postgres, [("RETENTION_RAW_DAYS", "2")]).await;
+    assert_eq!(partitions(&world).await, 0);
+    let batch: Vec<_> = (0..3).map(|day| up(ANNS, world.ago(day * DAYS), 5)).collect();
+    // Recorders of other processes, at once.
+    let others: Vec<_> = (0..4).map(|_| world.another_process()).collect();
+    let deliveries = others.iter().map(|other| async {
+        let event = runtime::Outgoing::new("test", kind::CHECK_COMPLETED, "r/1", world.clock().now(), &batch);
+        let request = event.unwrap().into_request().unwrap().map(axum::body::Body::from);
+        let function = functions::find("report-record").unwrap();
+        tower::ServiceExt::oneshot(runtime::serve::router(function, other), request).await.unwrap().status()
+    });
+    assert!(futures::future::join_all(deliveries).await.iter().all(|status| status.is_success()));
+    assert_eq!((partitions(&world).await, world.results().await), (3, 3));
+    world.clock().advance(Duration::from_secs(300));
+    world.tick("report-rollup").await;
+    assert_eq!(partitions(&world).await, 4, "tomorrow's is there before midnight");
+    world.hours_pass(24);
+    world.tick("report-purge").await;
+    assert_eq!((partitions(&world).await, world.results().await), (3, 2));
+}

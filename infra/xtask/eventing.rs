@@ -1,0 +1,63 @@
+//! Knative's Broker, and a Trigger for each subscription.
+
+use std::fmt::Write as _;
+
+use runtime::Function;
+
+const HEADER: &str = "# Generated from functions/lib.rs by `make manifests`: do not edit.\n";
+
+/// Ten tries more, after 1, 2, 4, ... 512 seconds: a mail server may be away for a quarter of an hour.
+const DELIVERY: &str = "  delivery:
+    retry: 10
+    backoffPolicy: exponential
+    backoffDelay: PT1S
+    deadLetterSink:
+      ref:
+        apiVersion: serving.knative.dev/v1
+        kind: Service
+        name: dead-letter
+";
+
+pub fn broker() -> String {
+    format!(
+        "{HEADER}apiVersion: eventing.knative.dev/v1\nkind: Broker\nmetadata:\n  name: default\nspec:\n{DELIVERY}"
+    )
+}
+
+pub fn triggers(table: &[Function]) -> String {
+    let mut text = HEADER.to_owned();
+    for function in table {
+        for subscription in function.subscriptions {
+            let what = subscription
+                .kind
+                .trim_start_matches("io.pongpong.")
+                .trim_end_matches(".v1")
+                .replace('.', "-");
+            let channel = subscription.channel.map(|c| format!("        channel: {c}\n")).unwrap_or_default();
+            write!(
+                text,
+                "---
+apiVersion: eventing.knative.dev/v1
+kind: Trigger
+metadata:
+  name: {name}-{what}
+spec:
+  broker: default
+  filter:
+    attributes:
+      type: {kind}
+{channel}{DELIVERY}  subscriber:
+    ref:
+      apiVersion: serving.knative.dev/v1
+      kind: Service
+      name: {name}
+",
+                name = function.name,
+                kind = subscription.kind,
+                channel = channel.replace("        ", "      "),
+            )
+            .ok();
+        }
+    }
+    text
+}

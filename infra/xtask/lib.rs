@@ -1,0 +1,87 @@
+//! What derives from the function table: generated here, committed, and proved fresh by a test.
+
+mod eventing;
+mod kong;
+mod map;
+mod openapi;
+mod schedules;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+/// Every generated file, by its path in the repository, as it should be.
+pub fn generated(root: &Path) -> Result<Vec<(PathBuf, String)>> {
+    let table = functions::ALL;
+    let mut files = vec![
+        ("infra/kong/kong.yml".into(), kong::file(table)),
+        ("knative/base/eventing/broker.yaml".into(), eventing::broker()),
+        ("knative/base/eventing/triggers.yaml".into(), eventing::triggers(table)),
+        ("knative/base/cron/cronjobs.yaml".into(), schedules::cron_jobs(table)),
+        ("docs/public-spec.yaml".into(), openapi::public(table)?),
+        ("docs/private-spec.yaml".into(), openapi::private(table)?),
+    ];
+    for page in ["README.md", "docs/README.ko.md"] {
+        let text = fs::read_to_string(root.join(page)).with_context(|| page.to_owned())?;
+        let text =
+            map::between_markers(&text, "functions", &map::table(table)).with_context(|| page.to_owned())?;
+        files.push((page.into(), text));
+    }
+    Ok(files)
+}
+
+/// Writes what is stale; returns which files those were.
+pub fn write(root: &Path) -> Result<Vec<PathBuf>> {
+    let stale = stale(root)?;
+    for (path, text) in &stale {
+        let path = root.join(path);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(&path, text).with_context(|| path.display().to_string())?;
+    }
+    Ok(stale.into_iter().map(|(path, _)| path).collect())
+}
+
+/// Fails, naming them, when files are stale.
+pub fn check(root: &Path) -> Result<()> {
+    let stale = stale(root)?;
+    if stale.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = stale.iter().map(|(path, _)| path.display().to_string()).collect();
+    bail!("stale: {} (run `make manifests`)", names.join(", "))
+}
+
+fn stale(root: &Path) -> Result<Vec<(PathBuf, String)>> {
+    let mut files = generated(root)?;
+    // A file that is not there is as stale as one that differs.
+    files.retain(|(path, text)| fs::read_to_string(root.join(path)).ok().as_ref() != Some(text));
+    Ok(files)
+}
+
+/// The repository's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn generated_files_are_fresh() {
+        super::check(&super::root()).expect("fresh");
+    }
+
+    #[test]
+    fn every_function_is_listed_once_and_has_a_trigger() {
+        let mut names: Vec<_> = functions::ALL.iter().map(|f| f.name).collect();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
+        for function in functions::ALL {
+            assert!(function.http.is_some() || function.trigger.is_some(), "{}", function.name);
+        }
+    }
+}
