@@ -1,1 +1,273 @@
-//! What the broker gave up on.
+//! What the broker gave up on: stored, listed, replayable.
+//!
+//! POST / (any event), GET /private/v1/dead_letters, POST /private/v1/dead_letters/{id}/replay.
+
+use axum::{Json, body::Bytes, extract::State, http::HeaderMap, http::StatusCode};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use chrono::{DateTime, TimeDelta, Utc};
+use runtime::{
+    Context, Error, Event, Function, Id, List, Outgoing, Paging, Reply, Result, error::ErrorBody, on, secret,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use crate::{
+    contract::{NotificationDelivered, NotificationRequested, kind},
+    senders::Done,
+};
+
+pub const SERVICE: &str = "dead-letter";
+
+const NAME: &str = "dead-letter";
+
+pub const FUNCTION: Function = Function::new(NAME, SERVICE, "keeps what the broker gave up on")
+    .http(runtime::http!(list, replay))
+    .on(&[], || axum::routing::post(store));
+
+/// How long they are kept.
+const KEPT: TimeDelta = TimeDelta::days(30);
+
+/// Refuses nothing: there is nobody left who would take it.
+async fn store(State(context): State<Context>, headers: HeaderMap, body: Bytes) -> Result<Reply> {
+    const INSERT: &str = "INSERT INTO dead_letters (source, event_id, kind, destination, error_code, error,
+            headers, body, received_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
+    const PURGE: &str = "DELETE FROM dead_letters WHERE received_at < $1";
+    let (letter, now) = (Letter::read(&headers, &body), context.clock().now());
+    on!(context.db()?.write(), db => {
+        let query = sqlx::query(INSERT).bind(&letter.source).bind(&letter.event_id).bind(&letter.kind);
+        let query = query.bind(&letter.destination).bind(&letter.error_code).bind(&letter.error);
+        let query = query.bind(kept_headers(&headers)).bind(body.as_ref()).bind(now);
+        query.execute(db).await?;
+        sqlx::query(PURGE).bind(now - KEPT).execute(db).await?;
+    });
+    tracing::warn!(kind = letter.kind, id = letter.event_id, destination = letter.destination, "given up");
+    if letter.kind == kind::NOTIFICATION_REQUESTED {
+        tell_log(&context, &letter, &headers, &body).await?;
+    }
+    Ok(Reply::NONE)
+}
+
+/// So that the delivery is shown as failed, and can be sent again.
+async fn tell_log(context: &Context, letter: &Letter, headers: &HeaderMap, body: &Bytes) -> Result<()> {
+    let Ok(event) = Event::<NotificationRequested>::read(headers, body) else { return Ok(()) };
+    let failed = NotificationDelivered {
+        delivery_id: event.data.delivery_id,
+        attempt: event.data.attempt,
+        delivered: false,
+        error: Some(letter.error.clone().unwrap_or_else(|| "The channel did not answer.".to_owned())),
+        at: context.clock().now(),
+    };
+    let id = format!("{}/given-up", event.id);
+    let event = Outgoing::new(NAME, kind::NOTIFICATION_DELIVERED, id, failed.at, &failed)?;
+    context.outbound().publish(event).await
+}
+
+/// What is known of an event without believing that it is one.
+#[derive(Debug, PartialEq, Eq)]
+struct Letter {
+    source: String,
+    event_id: String,
+    kind: String,
+    destination: String,
+    error_code: Option<String>,
+    error: Option<String>,
+}
+
+impl Letter {
+    fn read(headers: &HeaderMap, body: &[u8]) -> Self {
+        // In structured mode the attributes are in the body.
+        let structured: Value = match headers.contains_key("ce-specversion") {
+            true => Value::Null,
+            false => serde_json::from_slice(body).unwrap_or_default(),
+        };
+        let attribute = |name: &str| {
+            let header = headers.get(format!("ce-{name}")).and_then(|v| v.to_str().ok()).map(str::to_owned);
+            let text = header.or_else(|| match structured.get(name)? {
+                Value::String(text) => Some(text.clone()),
+                Value::Number(number) => Some(number.to_string()),
+                _ => None,
+            });
+            // PostgreSQL's text holds no NUL.
+            text.map(|text| text.replace('\0', ""))
+        };
+        Self {
+            source: attribute("source").unwrap_or_default(),
+            // The same bytes are the same letter.
+            event_id: attribute("id").unwrap_or_else(|| secret::hash(&String::from_utf8_lossy(body))),
+            kind: attribute("type").unwrap_or_default(),
+            destination: attribute("knativeerrordest").unwrap_or_default(),
+            error_code: attribute("knativeerrorcode"),
+            error: attribute("knativeerrordata").map(|data| error_of(&data)),
+        }
+    }
+}
+
+/// What the last one who refused it answered, in base64 as Knative sends it: our own error's message
+/// where it is one.
+fn error_of(data: &str) -> String {
+    let decoded = STANDARD.decode(data).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let text = decoded.unwrap_or_else(|| data.to_owned()).replace('\0', "");
+    let message = serde_json::from_str::<Value>(&text).ok();
+    let message = message.as_ref().and_then(|error| error["message"].as_str()).map(str::to_owned);
+    message.unwrap_or(text).chars().take(1000).collect()
+}
+
+/// What belongs to the event: not the hop's own headers, nor what the broker added when it gave up.
+fn kept_headers(headers: &HeaderMap) -> String {
+    let kept = headers.iter().filter(|(name, _)| {
+        let name = name.as_str();
+        name == "content-type" || (name.starts_with("ce-") && !name.starts_with("ce-knativeerror"))
+    });
+    let pairs: Vec<_> =
+        kept.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
+    json!(pairs).to_string()
+}
+
+/// An event that was given up.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DeadLetter {
+    #[schema(example = 1)]
+    pub id: i64,
+    #[schema(example = "/pongpong/notification-dispatch")]
+    pub source: String,
+    #[schema(example = "delivery-12-1")]
+    pub event_id: String,
+    #[schema(example = "io.pongpong.notification.requested.v1")]
+    pub kind: String,
+    /// Who did not take it.
+    pub destination: String,
+    pub error_code: Option<String>,
+    pub error: Option<String>,
+    /// Name and value of each.
+    #[schema(value_type = Vec<Vec<String>>)]
+    pub headers: Value,
+    /// Its beginning.
+    pub body: String,
+    pub body_bytes: i64,
+    pub received_at: DateTime<Utc>,
+    pub replayed_at: Option<DateTime<Utc>>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: i64,
+    source: String,
+    event_id: String,
+    kind: String,
+    destination: String,
+    error_code: Option<String>,
+    error: Option<String>,
+    headers: String,
+    body: Vec<u8>,
+    body_bytes: i64,
+    received_at: DateTime<Utc>,
+    replayed_at: Option<DateTime<Utc>>,
+}
+
+impl From<Row> for DeadLetter {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            source: row.source,
+            event_id: row.event_id,
+            kind: row.kind,
+            destination: row.destination,
+            error_code: row.error_code,
+            error: row.error,
+            headers: serde_json::from_str(&row.headers).unwrap_or_default(),
+            body: String::from_utf8_lossy(&row.body).into_owned(),
+            body_bytes: row.body_bytes,
+            received_at: row.received_at,
+            replayed_at: row.replayed_at,
+        }
+    }
+}
+
+#[utoipa::path(
+    get, path = "/private/v1/dead_letters", tag = "dead_letters", params(Paging),
+    responses((status = 200, body = List<DeadLetter>), (status = 400, body = ErrorBody)),
+)]
+async fn list(State(context): State<Context>, paging: Paging) -> Result<Json<List<DeadLetter>>> {
+    // A batch is up to 16 MiB: a list shows how each begins.
+    const SELECT: &str = "SELECT id, source, event_id, kind, destination, error_code, error, headers,
+            SUBSTR(body, 1, 2000) AS body, CAST(LENGTH(body) AS BIGINT) AS body_bytes, received_at, replayed_at
+        FROM dead_letters ORDER BY id DESC LIMIT $1 OFFSET $2";
+    const COUNT: &str = "SELECT COUNT(*) FROM dead_letters";
+    let db = context.db()?;
+    let rows: Vec<Row> = on!(db.read(), db =>
+        sqlx::query_as(SELECT).bind(paging.per_page).bind(paging.offset()).fetch_all(db).await)?;
+    let total: i64 = on!(db.read(), db => sqlx::query_scalar(COUNT).fetch_one(db).await)?;
+    Ok(paging.list(rows.into_iter().map(DeadLetter::from).collect(), total))
+}
+
+#[utoipa::path(
+    post, path = "/private/v1/dead_letters/{id}/replay", tag = "dead_letters",
+    params(("id" = i64, Path, example = 1)),
+    responses(
+        (status = 200, body = Done, example = json!({"status": "ok"})),
+        (status = 400, description = "It is no CloudEvent.", body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 503, description = "The broker does not take it now.", body = ErrorBody),
+    ),
+)]
+async fn replay(State(context): State<Context>, Id(id): Id) -> Result<(StatusCode, Json<Done>)> {
+    const SELECT: &str = "SELECT headers, body FROM dead_letters WHERE id = $1";
+    const UPDATE: &str = "UPDATE dead_letters SET replayed_at = $2 WHERE id = $1";
+    let (db, now) = (context.db()?, context.clock().now());
+    let (headers, body): (String, Vec<u8>) =
+        on!(db.read(), db => sqlx::query_as(SELECT).bind(id).fetch_one(db).await)?;
+    let pairs: Vec<(String, String)> = serde_json::from_str(&headers).map_err(Error::internal)?;
+    let parsed = pairs.iter().filter_map(|(name, value)| {
+        Some((http::HeaderName::try_from(name).ok()?, http::HeaderValue::try_from(value).ok()?))
+    });
+    let event = Outgoing::again(&parsed.collect(), body)?;
+    context.outbound().publish(event).await?;
+    on!(db.write(), db => sqlx::query(UPDATE).bind(id).bind(now).execute(db).await.map(drop))?;
+    Ok((StatusCode::OK, Json(Done::ok())))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(n, v)| (n.parse().expect("name"), HeaderValue::from_static(v))).collect()
+    }
+
+    #[test]
+    fn a_letter_is_read_in_either_mode_and_when_it_is_none() {
+        let binary = headers(&[
+            ("ce-specversion", "1.0"),
+            ("ce-id", "a"),
+            ("ce-source", "/s"),
+            ("ce-type", "t"),
+            ("ce-knativeerrordest", "http://email-send/"),
+            ("ce-knativeerrorcode", "503"),
+            ("ce-knativeerrordata", "eyJtZXNzYWdlIjoiTm8gbGluZS4iLCJjb2RlIjoiWCJ9"),
+        ]);
+        let body = r#"{"specversion":"1.0","id":"a","source":"/s","type":"t","data":1,
+            "knativeerrordest":"http://email-send/","knativeerrorcode":503,"knativeerrordata":"No line."}"#;
+        let structured = headers(&[("content-type", "application/cloudevents+json")]);
+        let letter = Letter::read(&binary, b"");
+        assert_eq!(letter, Letter::read(&structured, body.as_bytes()));
+        assert_eq!((letter.kind.as_str(), letter.error.as_deref()), ("t", Some("No line.")));
+        let none = Letter::read(&HeaderMap::new(), b"\xff\x00nonsense");
+        assert_eq!((none.source.as_str(), none.event_id.len()), ("", 43));
+    }
+
+    #[test]
+    fn only_what_belongs_to_the_event_is_kept() {
+        let received = headers(&[
+            ("ce-id", "a"),
+            ("ce-knativeerrorcode", "503"),
+            ("content-type", "application/json"),
+            ("host", "dead-letter"),
+            ("authorization", "secret"),
+        ]);
+        assert_eq!(kept_headers(&received), r#"[["ce-id","a"],["content-type","application/json"]]"#);
+    }
+}

@@ -1,1 +1,193 @@
+//! Whom to tell, and how: channels, the up/down state machine, and the log of what was sent.
+//!
+//! `check.completed` -> [`evaluate`] -> `status.changed` -> [`dispatch`] -> `notification.requested`
+//! -> a sender (`functions/senders`) -> `notification.delivered` -> [`deliveries::record`].
+
+pub mod config;
+pub mod create;
+pub mod delete;
+pub mod deliveries;
+pub mod dispatch;
+pub mod evaluate;
+pub mod forget;
+pub mod get;
+pub mod list;
+pub mod private_call;
+pub mod private_get;
+pub mod private_list;
+pub mod state;
+pub mod test;
+pub mod update;
+
+use chrono::{DateTime, Utc};
+use config::Config;
+use runtime::{Context, Db, Error, Fields, Result, Text, on, secret::Sealer, text};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::contract::Channel;
+
 pub const SERVICE: &str = "notification-service";
+
+/// A channel that is told when an endpoint goes down, and when it is back.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": 3, "name": "On call", "channel": "slack",
+    "config": {"domain": "example", "channel": "#alerts", "token": "xoxb-…9876"},
+    "endpoint_ids": [7, 8], "enabled": true,
+    "created_at": "2026-03-01T12:00:00Z", "updated_at": "2026-03-01T12:00:00Z",
+}))]
+pub struct Notification {
+    pub id: i64,
+    pub name: String,
+    pub channel: Channel,
+    /// As it was entered; secrets are masked.
+    #[schema(value_type = Config)]
+    pub config: Value,
+    /// The endpoints that it is about; null: all of them.
+    pub endpoint_ids: Option<Vec<i64>>,
+    pub enabled: bool,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A row of the table.
+#[derive(Debug, sqlx::FromRow)]
+pub struct Row {
+    pub id: i64,
+    pub user_id: i64,
+    pub name: String,
+    pub channel: String,
+    pub sealed_config: String,
+    pub endpoint_ids: Option<String>,
+    pub enabled: bool,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+impl Row {
+    pub fn channel(&self) -> Result<Channel> {
+        channel_of(&self.channel)
+    }
+
+    pub fn config(&self, context: &Context) -> Result<Config> {
+        open(context, &self.sealed_config)
+    }
+
+    pub fn covers(&self, endpoint_id: i64) -> bool {
+        self.endpoint_ids.as_deref().is_none_or(|list| ids_of(list).contains(&endpoint_id))
+    }
+
+    /// As it is shown: with the secrets masked.
+    pub fn shown(self, context: &Context) -> Result<Notification> {
+        let config = self.config(context)?.masked();
+        self.with_config(&config)
+    }
+
+    fn with_config(self, config: &Config) -> Result<Notification> {
+        Ok(Notification {
+            id: self.id,
+            channel: self.channel()?,
+            config: serde_json::to_value(config).map_err(Error::internal)?,
+            endpoint_ids: self.endpoint_ids.as_deref().map(ids_of),
+            name: self.name,
+            enabled: self.enabled,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        })
+    }
+}
+
+/// A user's own notification: another user's does not exist.
+async fn own(db: &Db, user_id: i64, id: i64) -> Result<Row> {
+    const SELECT: &str = "SELECT * FROM notifications WHERE id = $1 AND user_id = $2";
+    Ok(on!(db.read(), db => sqlx::query_as(SELECT).bind(id).bind(user_id).fetch_one(db).await)?)
+}
+
+pub(crate) fn channel_of(name: &str) -> Result<Channel> {
+    [Channel::Email, Channel::Slack, Channel::Webhook]
+        .into_iter()
+        .find(|channel| channel.as_str() == name)
+        .ok_or_else(|| Error::internal(anyhow::anyhow!("there is no channel {name}")))
+}
+
+fn ids_of(json: &str) -> Vec<i64> {
+    // Only ever written by us.
+    serde_json::from_str(json).unwrap_or_default()
+}
+
+const PURPOSE: &str = "notification-config";
+
+fn seal(context: &Context, config: &Config) -> Result<String> {
+    let json = serde_json::to_string(config).map_err(Error::internal)?;
+    Ok(context.config::<Sealer>()?.seal(context.random(), PURPOSE, &json)?)
+}
+
+/// Opens a sealed config: here, and in a sender.
+pub fn open(context: &Context, sealed: &str) -> Result<Config> {
+    let json = context.config::<Sealer>()?.open(PURPOSE, sealed)?;
+    serde_json::from_str(&json).map_err(Error::internal)
+}
+
+const LONGEST_NAME: usize = 100;
+const MOST_ENDPOINTS: usize = 1000;
+
+fn check_name(fields: &mut Fields, name: &str) {
+    let ok = !name.trim().is_empty()
+        && name.chars().count() <= LONGEST_NAME
+        && !name.chars().any(char::is_control);
+    fields.check(ok, "name", || {
+        text(
+            format!("must have 1 to {LONGEST_NAME} characters, none of them a control character"),
+            format!("제어 문자 없이 1자 이상 {LONGEST_NAME}자 이하여야 합니다"),
+        )
+    });
+}
+
+/// Each once, in order; all of them the user's own.
+async fn check_endpoints(context: &Context, user_id: i64, ids: Option<Vec<i64>>) -> Result<Option<Vec<i64>>> {
+    #[derive(Deserialize)]
+    struct Found {
+        items: Vec<FoundEndpoint>,
+    }
+    #[derive(Deserialize)]
+    struct FoundEndpoint {
+        id: i64,
+        user_id: i64,
+    }
+    let Some(mut ids) = ids else { return Ok(None) };
+    let refuse = |what: Text| Error::field("endpoint_ids", what);
+    if ids.len() > MOST_ENDPOINTS {
+        return Err(refuse(text(
+            format!("must hold at most {MOST_ENDPOINTS} ids"),
+            format!("최대 {MOST_ENDPOINTS}개까지 가능합니다"),
+        )));
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    for some in ids.chunks(100) {
+        let list = some.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
+        let path = format!("/private/v1/endpoints?user_id={user_id}&ids={list}&page=1&per_page=100");
+        // They are sorted: one that cannot be an id comes first.
+        let found: Found = if some.first().is_some_and(|id| *id < 1) {
+            Found { items: Vec::new() }
+        } else {
+            context.outbound().get("endpoint-private-list", &path).await?
+        };
+        let is_own = |id: i64| found.items.iter().any(|e| e.id == id && e.user_id == user_id);
+        if let Some(id) = some.iter().find(|id| !is_own(**id)) {
+            return Err(refuse(text(
+                format!("there is no endpoint {id}"),
+                format!("엔드포인트 {id}을(를) 찾을 수 없습니다"),
+            )));
+        }
+    }
+    Ok(Some(ids))
+}
+
+/// Where a person looks: `PUBLIC_URL`, as browsers reach us.
+fn link(context: &Context, what: &str, id: i64) -> String {
+    let base = context.env().get("PUBLIC_URL").unwrap_or("http://127.0.0.1:8000");
+    format!("{}/{what}/{id}", base.trim_end_matches('/'))
+}

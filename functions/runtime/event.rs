@@ -85,6 +85,21 @@ impl Outgoing {
         Ok(Self { event, data })
     }
 
+    /// An event as it came in once, to be sent once more.
+    pub fn again(headers: &HeaderMap, body: Vec<u8>) -> Result<Self> {
+        let binary = headers.contains_key("ce-specversion");
+        let event = to_event(headers, if binary { Vec::new() } else { body.clone() })
+            .map_err(|e| not_an_event(&e.to_string()))?;
+        let data = match event.data() {
+            None if binary => body,
+            Some(Data::Json(value)) => value.to_string().into_bytes(),
+            Some(Data::Binary(bytes)) => bytes.clone(),
+            Some(Data::String(text)) => text.clone().into_bytes(),
+            None => Vec::new(),
+        };
+        Ok(Self { event: EventBuilderV10::from(event), data })
+    }
+
     pub fn with_extension(mut self, name: &str, value: &str) -> Self {
         self.event = self.event.extension(name, value.to_owned());
         self

@@ -1,1 +1,218 @@
+//! One function for each channel: it sends, and says what became of it.
+//!
+//! What may work later (no connection, 5xx, 429) is answered 503, so that the broker tries again with
+//! its backoff; what will not is reported as failed at once. Neither blocks another channel.
 
+pub mod email;
+pub mod message;
+pub mod slack;
+pub mod webhook;
+
+use std::{sync::Arc, time::Duration};
+
+use http::StatusCode;
+use runtime::{
+    Context, Env, Error, Event, FromEnv, Outgoing, Reply, Result,
+    address::{BlockedAddress, PrivateNetworks, guarded_client},
+    error::Text,
+    resolve::Resolver,
+    text,
+};
+use serde::{Deserialize, Serialize};
+use url::Url;
+use utoipa::ToSchema;
+
+use crate::{
+    contract::{NotificationDelivered, NotificationRequested, kind},
+    notifications::{self, config::Config},
+};
+
+pub const SERVICE: &str = "notification-service";
+
+/// Why a message did not get through, in words for people that hold no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// It is worth trying again.
+    ForNow(String),
+    ForGood(String),
+}
+
+impl Failed {
+    pub fn why(self) -> String {
+        match self {
+            Self::ForNow(why) | Self::ForGood(why) => why,
+        }
+    }
+}
+
+/// What a call that does something answers.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Sent)]
+pub struct Done {
+    /// `ok` or `fail`.
+    #[schema(example = "ok")]
+    pub status: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+impl Done {
+    pub fn ok() -> Self {
+        Self { status: "ok".to_owned(), message: None }
+    }
+
+    pub fn fail(message: impl Into<String>) -> Self {
+        Self { status: "fail".to_owned(), message: Some(message.into()) }
+    }
+}
+
+impl From<Result<(), Failed>> for Done {
+    fn from(sent: Result<(), Failed>) -> Self {
+        sent.map_or_else(|failed| Self::fail(failed.why()), |()| Self::ok())
+    }
+}
+
+/// The config that came along, or the reply that it cannot be read.
+fn config(context: &Context, request: &NotificationRequested) -> Result<Config, Failed> {
+    notifications::open(context, &request.sealed_config).map_err(|error| {
+        tracing::error!(%error, request.delivery_id, "a channel's config cannot be opened");
+        Failed::ForGood("The channel's settings cannot be read. Please enter them again.".to_owned())
+    })
+}
+
+/// Tells the broker, and the delivery log, what became of a request.
+fn told(
+    context: &Context,
+    function: &str,
+    event: &Event<NotificationRequested>,
+    sent: Result<(), Failed>,
+) -> Result<Reply> {
+    let error = match sent {
+        Ok(()) => None,
+        Err(Failed::ForGood(why)) => Some(why),
+        Err(Failed::ForNow(why)) => return Err(later(why)),
+    };
+    let delivered = NotificationDelivered {
+        delivery_id: event.data.delivery_id,
+        attempt: event.data.attempt,
+        delivered: error.is_none(),
+        error,
+        at: context.clock().now(),
+    };
+    let (id, time) = (format!("{}/delivered", event.id), delivered.at);
+    Ok(Outgoing::new(function, kind::NOTIFICATION_DELIVERED, id, time, &delivered)?.into())
+}
+
+/// The reason is in the answer: a broker that gives up hands it on to the dead letters.
+fn later(why: String) -> Error {
+    let text: Text = text(why.clone(), why);
+    Error::new(StatusCode::SERVICE_UNAVAILABLE, "CHANNEL_UNAVAILABLE", text)
+}
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Of an answer: enough for any error that a channel has.
+const LONGEST_ANSWER: usize = 16 * 1024;
+
+/// For URLs that users entered.
+struct Guarded {
+    policy: Arc<PrivateNetworks>,
+    client: reqwest::Client,
+}
+
+struct Policy(Arc<PrivateNetworks>);
+
+impl FromEnv for Policy {
+    fn from_env(env: &Env) -> anyhow::Result<Self> {
+        Ok(Self(Arc::new(env.parse_or("CHECK_PRIVATE_NETWORKS", PrivateNetworks::default())?)))
+    }
+}
+
+/// For URLs that whoever runs this has set.
+struct Trusted(reqwest::Client);
+
+fn trusted(context: &Context) -> Result<Arc<Trusted>> {
+    context.shared(|_| {
+        let everywhere = Arc::new(PrivateNetworks::Allow);
+        Ok(Trusted(guarded_client(everywhere, Resolver::system()?, TIMEOUT)?))
+    })
+}
+
+fn guarded(context: &Context) -> Result<Arc<Guarded>> {
+    context.shared(|context| {
+        let policy = Arc::clone(&context.config::<Policy>()?.0);
+        let client = guarded_client(Arc::clone(&policy), Resolver::system()?, TIMEOUT)?;
+        Ok(Guarded { policy, client })
+    })
+}
+
+impl Guarded {
+    /// Starts a POST to a user's URL, if that may be connected to.
+    fn post(&self, url: &str) -> Result<reqwest::RequestBuilder, Failed> {
+        let url = Url::parse(url).map_err(|_| Failed::ForGood("The URL is not valid.".to_owned()))?;
+        self.policy.check_url(&url).map_err(|blocked| Failed::ForGood(format!("{blocked}.")))?;
+        Ok(self.client.post(url))
+    }
+}
+
+/// An answer, read to a bound.
+struct Answer {
+    status: StatusCode,
+    body: Vec<u8>,
+}
+
+async fn send(whom: &str, request: reqwest::RequestBuilder) -> Result<Answer, Failed> {
+    let mut response = request.send().await.map_err(|error| failure(whom, &error))?;
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| failure(whom, &error))? {
+        let room = LONGEST_ANSWER - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if body.len() == LONGEST_ANSWER {
+            break;
+        }
+    }
+    Ok(Answer { status: response.status(), body })
+}
+
+/// The client's own words may hold the URL, which may be a secret.
+fn failure(whom: &str, error: &reqwest::Error) -> Failed {
+    if let Some(blocked) = BlockedAddress::in_error(error) {
+        return Failed::ForGood(format!("{blocked}."));
+    }
+    Failed::ForNow(if error.is_timeout() {
+        format!("{whom} did not answer within {} seconds.", TIMEOUT.as_secs())
+    } else if error.is_connect() {
+        format!("{whom} could not be reached.")
+    } else {
+        format!("The connection to {whom} broke off.")
+    })
+}
+
+/// What a status says of whether to try again.
+fn judged(whom: &str, status: StatusCode) -> Result<(), Failed> {
+    if status.is_success() {
+        return Ok(());
+    }
+    let why = format!("{whom} answered {status}.");
+    let again = status.is_server_error() || matches!(status.as_u16(), 408 | 409 | 425 | 429);
+    Err(if again { Failed::ForNow(why) } else { Failed::ForGood(why) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_tells_whether_to_try_again() {
+        let judge = |status: u16| judged("It", StatusCode::from_u16(status).expect("a status"));
+        for fine in [200, 202, 204] {
+            assert_eq!(judge(fine), Ok(()));
+        }
+        for later in [408, 409, 425, 429, 500, 502, 503, 504] {
+            assert!(matches!(judge(later), Err(Failed::ForNow(_))), "{later}");
+        }
+        for never in [301, 302, 400, 401, 403, 404, 410, 413, 422] {
+            assert!(matches!(judge(never), Err(Failed::ForGood(_))), "{never}");
+        }
+        assert_eq!(judge(404).map_err(Failed::why), Err("It answered 404 Not Found.".to_owned()));
+    }
+}

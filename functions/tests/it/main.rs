@@ -1,9 +1,12 @@
 //! One integration-test binary; its folders mirror the resources.
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
+mod listener;
+mod smtp;
 mod world;
 
 mod checks;
+mod dead_letter;
 mod endpoints;
 mod kong;
 mod notifications;

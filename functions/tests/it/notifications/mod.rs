@@ -1,1 +1,96 @@
 //! Tests of functions/notifications.
+
+mod crud;
+mod dispatch;
+mod evaluate;
+mod forget;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use functions::contract::{
+    CheckResult, Failure, FailureCode, Outcome, Status, StatusChange, Timings, UpDown,
+};
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+pub fn failure() -> Failure {
+    Failure { code: FailureCode::StatusMismatch, message: "Expected status 200-399, got 503".into() }
+}
+
+pub fn at(slot: i64) -> DateTime<Utc> {
+    DateTime::parse_from_rfc3339("2026-03-01T12:00:00Z").unwrap().to_utc() + TimeDelta::minutes(slot)
+}
+
+pub fn result(endpoint_id: i64, user_id: i64, slot: i64, up: bool) -> CheckResult {
+    CheckResult {
+        endpoint_id,
+        user_id,
+        scheduled_at: at(slot),
+        checked_at: at(slot) + TimeDelta::milliseconds(70),
+        region: "default".into(),
+        failure_threshold: 2,
+        success_threshold: 1,
+        outcome: Outcome {
+            status: if up { UpDown::Up } else { UpDown::Down },
+            status_code: Some(if up { 200 } else { 503 }),
+            error: (!up).then(failure),
+            timings_ms: Timings { total: 42, ..Timings::default() },
+            ip: None,
+            certificate_expires_at: None,
+            response_bytes: 10,
+        },
+    }
+}
+
+pub fn change(endpoint_id: i64, user_id: i64, slot: i64, from: Status, to: Status) -> StatusChange {
+    let about_outage = from == Status::Down || to == Status::Down;
+    StatusChange {
+        endpoint_id,
+        user_id,
+        from,
+        to,
+        changed_at: at(slot),
+        outage_started_at: about_outage.then(|| at(0)),
+        cause: about_outage.then(failure),
+    }
+}
+
+impl World {
+    /// Endpoints 1 to 9 belong to user 1, 11 to 19 to user 2, and so on.
+    pub fn with_endpoints(&self) {
+        fn endpoint(id: i64) -> Value {
+            json!({ "id": id, "user_id": 1 + id / 10, "name": format!("Shop {id}"), "url": "https://shop.test/" })
+        }
+        self.stand_in("endpoint-private-get", |path| {
+            let id: i64 = path.rsplit('/').next().unwrap().parse().unwrap();
+            if id % 10 == 0 { (404, json!({})) } else { (200, endpoint(id)) }
+        });
+        self.stand_in("endpoint-private-list", |path| {
+            let query = path.split_once('?').unwrap().1;
+            let value =
+                |name: &str| query.split('&').find_map(|p| p.strip_prefix(name)?.strip_prefix('=')).unwrap();
+            let user: i64 = value("user_id").parse().unwrap();
+            let ids = value("ids").split(',').map(|id| id.parse::<i64>().unwrap());
+            let own: Vec<_> = ids.filter(|id| 1 + id / 10 == user && id % 10 != 0).map(endpoint).collect();
+            let count = own.len();
+            (200, json!({"items": own, "page": {"current_page": 1, "total_count": count, "per_page": 100}}))
+        });
+    }
+
+    pub async fn notification(&self, user: i64, body: Value) -> i64 {
+        let answer = self.call(Some(user), "POST", "/public/v1/notifications", Some(body)).await;
+        answer.json(201)["id"].as_i64().unwrap()
+    }
+
+    pub async fn webhook(&self, user: i64, url: &str) -> i64 {
+        let config = json!({"url": url, "secret": SECRET});
+        self.notification(user, json!({"name": "hook", "channel": "webhook", "config": config})).await
+    }
+
+    pub async fn deliveries(&self, user: i64) -> Vec<Value> {
+        let answer = self.call(Some(user), "GET", "/public/v1/deliveries", None).await.json(200);
+        answer["items"].as_array().unwrap().clone()
+    }
+}

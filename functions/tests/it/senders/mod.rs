@@ -1,1 +1,67 @@
 //! Tests of functions/senders.
+
+mod email;
+mod slack;
+mod webhook;
+
+use functions::contract::{Alert, AlertKind, Channel, NotificationDelivered, NotificationRequested, kind};
+use runtime::secret::Sealer;
+use serde_json::Value;
+
+use crate::{
+    notifications::{at, failure},
+    world::{Answer, World},
+};
+
+pub fn request(world: &World, channel: Channel, config: Value) -> NotificationRequested {
+    let sealer = world.context.config::<Sealer>().unwrap();
+    let sealed_config =
+        sealer.seal(world.context.random(), "notification-config", &config.to_string()).unwrap();
+    NotificationRequested {
+        delivery_id: 12,
+        attempt: 1,
+        notification_id: 3,
+        channel,
+        sealed_config,
+        alert: Alert {
+            endpoint_id: 1,
+            endpoint_name: "Shop <1>".into(),
+            url: "https://shop.test/".into(),
+            what: AlertKind::Down,
+            changed_at: at(2),
+            outage_started_at: Some(at(1)),
+            cause: Some(failure()),
+            link: "https://pongpong.test/endpoints/1".into(),
+        },
+    }
+}
+
+/// Hands the event to the channel's sender.
+pub async fn send(world: &World, request: &NotificationRequested) -> Answer {
+    let function = match request.channel {
+        Channel::Email => "email-send",
+        Channel::Slack => "slack-send",
+        Channel::Webhook => "webhook-send",
+    };
+    world.event(function, kind::NOTIFICATION_REQUESTED, "delivery-12-1", request).await
+}
+
+/// What it reported: the error, if it was one.
+#[track_caller]
+pub fn reported(answer: &Answer) -> Result<(), String> {
+    let event = answer.reply().unwrap_or_else(|| panic!("{answer:?}"));
+    assert_eq!(event.kind(), kind::NOTIFICATION_DELIVERED);
+    assert_eq!(event.headers["ce-id"], "delivery-12-1/delivered");
+    let told: NotificationDelivered = event.data();
+    assert_eq!((told.delivery_id, told.attempt), (12, 1));
+    assert_eq!(told.delivered, told.error.is_none());
+    told.error.map_or(Ok(()), Err)
+}
+
+/// It asks to be tried again, and says why.
+#[track_caller]
+pub fn later(answer: &Answer) -> String {
+    let error = answer.json(503);
+    assert_eq!(error["code"], "CHANNEL_UNAVAILABLE");
+    error["message"].as_str().unwrap().to_owned()
+}

@@ -1,0 +1,115 @@
+//! POST /public/v1/notifications: adds a channel to be told on.
+
+use axum::{Json, extract::State, http::StatusCode};
+use chrono::{DateTime, Utc};
+use runtime::{
+    Caller, Context, Db, Error, Fields, Function, Input, Result, db::On, error::ErrorBody, on, text,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::{Notification, Row, SERVICE, config::Config};
+use crate::contract::Channel;
+
+pub const FUNCTION: Function = Function::new("notification-create", SERVICE, "adds a channel to be told on")
+    .http(runtime::http!(handle));
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewNotification, example = json!({
+    "name": "On call", "channel": "email", "config": {"to": ["a@example.com"]}, "endpoint_ids": [7],
+}))]
+struct Body {
+    /// 1 to 100 characters.
+    name: String,
+    channel: Channel,
+    /// `{to}` for email, `{domain, channel, token}` or `{webhook_url}` for Slack, `{url, secret}` for
+    /// a webhook.
+    #[schema(value_type = Config)]
+    config: Value,
+    /// At most 1000 of one's own endpoints; null: all of them, those to come included.
+    #[serde(default)]
+    endpoint_ids: Option<Vec<i64>>,
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    enabled: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A webhook's secret that was made here is in this answer, and never shown again.
+#[utoipa::path(
+    post, path = "/public/v1/notifications", tag = "notifications", security(("apikey" = [])),
+    request_body = Body,
+    responses(
+        (status = 201, body = Notification),
+        (status = 400, body = ErrorBody, example = json!({
+            "message": "Some fields are not acceptable.", "code": "VALIDATION_FAILED",
+            "fields": {"config.to[0]": "must be an email address"},
+        })),
+        (status = 401, body = ErrorBody),
+        (status = 409, description = "There are 100 already.", body = ErrorBody),
+        (status = 503, description = "The endpoints cannot be looked up now.", body = ErrorBody),
+    ),
+)]
+async fn handle(
+    State(context): State<Context>,
+    caller: Caller,
+    Input(body): Input<Body>,
+) -> Result<(StatusCode, Json<Notification>)> {
+    let mut fields = Fields::default();
+    super::check_name(&mut fields, &body.name);
+    fields.finish()?;
+    let mut config = Config::read(body.channel, &body.config, None)?;
+    let endpoint_ids = super::check_endpoints(&context, caller.user_id, body.endpoint_ids).await?;
+    let shown_once = config.complete(context.random());
+    let row = Row {
+        id: 0,
+        user_id: caller.user_id,
+        name: body.name,
+        channel: body.channel.as_str().to_owned(),
+        sealed_config: super::seal(&context, &config)?,
+        endpoint_ids: endpoint_ids.map(|ids| json!(ids).to_string()),
+        enabled: body.enabled,
+        created_at: context.clock().now(),
+        updated_at: context.clock().now(),
+    };
+    let row = insert(context.db()?, row).await?;
+    let shown = if shown_once { row.with_config(&config) } else { row.shown(&context) };
+    Ok((StatusCode::CREATED, Json(shown?)))
+}
+
+const MOST: i64 = 100;
+
+async fn insert(db: &Db, new: Row) -> Result<Row> {
+    // So that two requests at once cannot both be the hundredth.
+    const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('notifications'), hashint8($1))";
+    const INSERT: &str = "INSERT INTO notifications
+            (user_id, name, channel, sealed_config, endpoint_ids, enabled, created_at, updated_at)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $7
+        WHERE (SELECT COUNT(*) FROM notifications WHERE user_id = $1) < $8
+        RETURNING *";
+    let created_at: DateTime<Utc> = new.created_at;
+    let mut transaction = db.begin().await?;
+    if let On::Postgres(db) = transaction.connection() {
+        sqlx::query(LOCK).bind(new.user_id).execute(db).await?;
+    }
+    let row: Option<Row> = on!(transaction.connection(), db => {
+        let query = sqlx::query_as(INSERT).bind(new.user_id).bind(new.name).bind(new.channel);
+        let query = query.bind(new.sealed_config).bind(new.endpoint_ids).bind(new.enabled);
+        query.bind(created_at).bind(MOST).fetch_optional(db).await
+    })?;
+    transaction.commit().await?;
+    row.ok_or_else(|| {
+        Error::conflict(
+            "TOO_MANY_NOTIFICATIONS",
+            text(
+                format!("You have {MOST} notifications already."),
+                format!("알림은 최대 {MOST}개까지 만들 수 있습니다."),
+            ),
+        )
+    })
+}

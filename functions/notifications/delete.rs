@@ -1,0 +1,29 @@
+//! DELETE /public/v1/notifications/{id}: removes a channel, and the log of what went to it.
+
+use axum::{extract::State, http::StatusCode};
+use runtime::{Caller, Context, Error, Function, Id, Result, error::ErrorBody, on};
+
+use super::SERVICE;
+
+pub const FUNCTION: Function =
+    Function::new("notification-delete", SERVICE, "removes a channel").http(runtime::http!(handle));
+
+#[utoipa::path(
+    delete, path = "/public/v1/notifications/{id}", tag = "notifications", security(("apikey" = [])),
+    params(("id" = i64, Path, example = 3)),
+    responses(
+        (status = 204),
+        (status = 400, body = ErrorBody),
+        (status = 401, body = ErrorBody),
+        (status = 404, body = ErrorBody, example = json!({
+            "message": "There is no such thing.", "code": "NOT_FOUND",
+        })),
+    ),
+)]
+async fn handle(State(context): State<Context>, caller: Caller, Id(id): Id) -> Result<StatusCode> {
+    // Its deliveries go with it.
+    const DELETE: &str = "DELETE FROM notifications WHERE id = $1 AND user_id = $2";
+    let deleted = on!(context.db()?.write(), db =>
+        sqlx::query(DELETE).bind(id).bind(caller.user_id).execute(db).await.map(|d| d.rows_affected()))?;
+    if deleted == 0 { Err(Error::not_found()) } else { Ok(StatusCode::NO_CONTENT) }
+}

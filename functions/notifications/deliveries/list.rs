@@ -1,0 +1,134 @@
+//! GET /public/v1/deliveries: what was sent, to whom, with what outcome; newest first.
+
+use axum::{Json, extract::State};
+use chrono::{DateTime, Utc};
+use runtime::{Caller, Context, Error, Function, List, Paging, Query, Result, error::ErrorBody, on};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    contract::{Alert, Channel},
+    notifications::{SERVICE, channel_of},
+};
+
+pub const FUNCTION: Function =
+    Function::new("delivery-list", SERVICE, "lists what was sent, to whom, with what outcome")
+        .http(runtime::http!(handle));
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Filter {
+    notification_id: Option<i64>,
+    endpoint_id: Option<i64>,
+    status: Option<DeliveryStatus>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryStatus {
+    Pending,
+    Delivered,
+    Failed,
+}
+
+impl DeliveryStatus {
+    const ALL: [(Self, &str); 3] =
+        [(Self::Pending, "pending"), (Self::Delivered, "delivered"), (Self::Failed, "failed")];
+}
+
+/// One message to one channel about one change.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Delivery {
+    #[schema(example = 12)]
+    pub id: i64,
+    pub notification_id: i64,
+    pub endpoint_id: i64,
+    pub channel: Channel,
+    /// Masked.
+    #[schema(example = "m…@example.com")]
+    pub recipient: String,
+    pub alert: Alert,
+    pub status: DeliveryStatus,
+    /// The channel's own error.
+    pub error: Option<String>,
+    /// 1, and one more each time that it was asked for again.
+    pub attempts: i64,
+    pub created_at: DateTime<Utc>,
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: i64,
+    notification_id: i64,
+    endpoint_id: i64,
+    channel: String,
+    recipient: String,
+    alert: String,
+    status: String,
+    error: Option<String>,
+    attempt: i64,
+    created_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+}
+
+#[utoipa::path(
+    get, path = "/public/v1/deliveries", tag = "deliveries", security(("apikey" = [])), params(Filter, Paging),
+    responses(
+        (status = 200, body = List<Delivery>),
+        (status = 400, body = ErrorBody, example = json!({
+            "message": "Some fields are not acceptable.", "code": "VALIDATION_FAILED",
+            "fields": {"status": "unknown variant `lost`, expected one of `pending`, `delivered`, `failed`"},
+        })),
+        (status = 401, body = ErrorBody),
+    ),
+)]
+async fn handle(
+    State(context): State<Context>,
+    caller: Caller,
+    Query(filter): Query<Filter>,
+    paging: Paging,
+) -> Result<Json<List<Delivery>>> {
+    const SELECT: &str = "SELECT id, notification_id, endpoint_id, channel, recipient, alert, status,
+            error, attempt, created_at, finished_at
+        FROM deliveries WHERE user_id = $1 AND ($2 IS NULL OR notification_id = $2)
+            AND ($3 IS NULL OR endpoint_id = $3) AND ($4 IS NULL OR status = $4)
+        ORDER BY id DESC LIMIT $5 OFFSET $6";
+    const COUNT: &str = "SELECT COUNT(*) FROM deliveries WHERE user_id = $1
+            AND ($2 IS NULL OR notification_id = $2)
+            AND ($3 IS NULL OR endpoint_id = $3) AND ($4 IS NULL OR status = $4)";
+    let status =
+        DeliveryStatus::ALL.into_iter().find(|(s, _)| Some(*s) == filter.status).map(|(_, name)| name);
+    let db = context.db()?;
+    let rows: Vec<Row> = on!(db.read(), db => {
+        let query = sqlx::query_as(SELECT).bind(caller.user_id).bind(filter.notification_id);
+        let query = query.bind(filter.endpoint_id).bind(status);
+        query.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await
+    })?;
+    let total: i64 = on!(db.read(), db => {
+        let query = sqlx::query_scalar(COUNT).bind(caller.user_id).bind(filter.notification_id);
+        query.bind(filter.endpoint_id).bind(status).fetch_one(db).await
+    })?;
+    Ok(paging.list(rows.into_iter().map(Delivery::try_from).collect::<Result<_>>()?, total))
+}
+
+impl TryFrom<Row> for Delivery {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let status = DeliveryStatus::ALL.into_iter().find(|(_, name)| *name == row.status);
+        Ok(Self {
+            id: row.id,
+            notification_id: row.notification_id,
+            endpoint_id: row.endpoint_id,
+            channel: channel_of(&row.channel)?,
+            recipient: row.recipient,
+            alert: serde_json::from_str(&row.alert).map_err(Error::internal)?,
+            status: status.map_or(DeliveryStatus::Pending, |(status, _)| status),
+            error: row.error,
+            attempts: row.attempt,
+            created_at: row.created_at,
+            finished_at: row.finished_at,
+        })
+    }
+}

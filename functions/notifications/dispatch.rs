@@ -1,0 +1,201 @@
+//! Event `status.changed`: one `notification.requested` for each channel that is to be told.
+//!
+//! A delivery is logged before it is published, and once only; what the broker has is marked. So a
+//! redelivery publishes what is left, under the same ids.
+
+use std::collections::{HashMap, HashSet};
+
+use axum::extract::State;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::{StreamExt, TryStreamExt, stream};
+use runtime::{Context, Db, Error, Event, Function, Outgoing, Reply, Result, Subscription, db::On, on};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Row, SERVICE};
+use crate::contract::{Alert, AlertKind, NotificationRequested, Status, StatusChange, kind};
+
+const NAME: &str = "notification-dispatch";
+
+pub const FUNCTION: Function = Function::new(NAME, SERVICE, "asks each channel to tell of a change")
+    .on(&[Subscription::to(kind::STATUS_CHANGED)], || axum::routing::post(handle));
+
+/// Calls at once to another function or the broker: a data centre that fails changes many endpoints.
+const AT_ONCE: usize = 16;
+
+async fn handle(State(context): State<Context>, event: Event<Vec<StatusChange>>) -> Result<Reply> {
+    let changes: Vec<_> =
+        event.data.into_iter().filter_map(|c| what_to_tell(&c).map(|what| (c, what))).collect();
+    if changes.is_empty() {
+        return Ok(Reply::NONE);
+    }
+    let users = changes.iter().map(|(change, _)| change.user_id).collect();
+    let notifications = enabled(context.db()?, users).await?;
+    let alerts = alerts(&context, changes, &notifications).await?;
+    let left = log(&context, &alerts, &notifications).await?;
+    publish(&context, left).await?;
+    Ok(Reply::NONE)
+}
+
+/// That something works as it should is no news, unless it did not before.
+fn what_to_tell(change: &StatusChange) -> Option<AlertKind> {
+    match (change.from, change.to) {
+        (_, Status::Down) => Some(AlertKind::Down),
+        (Status::Down, Status::Up) => Some(AlertKind::Up),
+        _ => None,
+    }
+}
+
+async fn enabled(db: &Db, users: HashSet<i64>) -> Result<HashMap<i64, Vec<Row>>> {
+    const POSTGRES: &str =
+        "SELECT * FROM notifications WHERE enabled AND user_id = ANY($1) ORDER BY user_id, id";
+    const SQLITE: &str = "SELECT * FROM notifications
+        WHERE enabled AND user_id IN (SELECT value FROM json_each($1)) ORDER BY user_id, id";
+    let users: Vec<i64> = users.into_iter().collect();
+    let rows: Vec<Row> = match db.read() {
+        On::Postgres(db) => sqlx::query_as(POSTGRES).bind(users).fetch_all(db).await?,
+        On::Sqlite(db) => sqlx::query_as(SQLITE).bind(json!(users).to_string()).fetch_all(db).await?,
+    };
+    let mut of_user: HashMap<i64, Vec<Row>> = HashMap::new();
+    for row in rows {
+        of_user.entry(row.user_id).or_default().push(row);
+    }
+    Ok(of_user)
+}
+
+/// What is told of each change that anybody wants to hear about.
+async fn alerts(
+    context: &Context,
+    changes: Vec<(StatusChange, AlertKind)>,
+    notifications: &HashMap<i64, Vec<Row>>,
+) -> Result<Vec<(i64, Alert)>> {
+    #[derive(Deserialize)]
+    struct Endpoint {
+        user_id: i64,
+        name: String,
+        url: String,
+    }
+    let wanted = changes.into_iter().filter(|(change, _)| {
+        let own = notifications.get(&change.user_id);
+        own.is_some_and(|own| own.iter().any(|n| n.covers(change.endpoint_id)))
+    });
+    let alerts = stream::iter(wanted).map(|(change, what)| async move {
+        let path = format!("/private/v1/endpoints/{}", change.endpoint_id);
+        let endpoint = match context.outbound().get::<Endpoint>("endpoint-private-get", &path).await {
+            Ok(endpoint) if endpoint.user_id == change.user_id => endpoint,
+            // Deleted meanwhile: there is nothing to tell.
+            Ok(_) => return Ok(None),
+            Err(error) if error.status() == http::StatusCode::NOT_FOUND => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let alert = Alert {
+            endpoint_id: change.endpoint_id,
+            endpoint_name: endpoint.name,
+            url: endpoint.url,
+            what,
+            changed_at: change.changed_at,
+            outage_started_at: change.outage_started_at,
+            cause: change.cause,
+            link: super::link(context, "endpoints", change.endpoint_id),
+        };
+        Ok(Some((change.user_id, alert)))
+    });
+    alerts.buffered(AT_ONCE).try_filter_map(async |alert| Ok(alert)).try_collect().await
+}
+
+/// Logs the deliveries, and returns those that the broker does not have yet.
+async fn log(
+    context: &Context,
+    alerts: &[(i64, Alert)],
+    notifications: &HashMap<i64, Vec<Row>>,
+) -> Result<Vec<NotificationRequested>> {
+    // The update changes nothing: it lets the row that is there already be returned. What was
+    // deleted meanwhile is not brought back.
+    const INSERT: &str = "INSERT INTO deliveries (user_id, notification_id, endpoint_id, changed_at,
+            what, channel, recipient, alert, status, attempt, created_at)
+        SELECT user_id, id, $2, $3, $4, channel, $5, $6, 'pending', 1, $7 FROM notifications
+        WHERE id = $1 AND NOT EXISTS (
+            SELECT 1 FROM notification_states WHERE endpoint_id = $2 AND deleted_at IS NOT NULL)
+        ON CONFLICT (notification_id, endpoint_id, changed_at, what)
+            DO UPDATE SET attempt = deliveries.attempt
+        RETURNING id, attempt, published_at IS NOT NULL";
+    const PURGE: &str = "DELETE FROM deliveries WHERE created_at < $1";
+    let now = context.clock().now();
+    let mut left = Vec::new();
+    let mut transaction = context.db()?.begin().await?;
+    for (user_id, alert) in alerts {
+        let covering =
+            notifications.get(user_id).into_iter().flatten().filter(|n| n.covers(alert.endpoint_id));
+        for notification in covering {
+            let recipient = notification.config(context)?.recipient();
+            let row: Option<(i64, i64, bool)> = on!(transaction.connection(), db => {
+                let query = sqlx::query_as(INSERT).bind(notification.id).bind(alert.endpoint_id);
+                let query = query.bind(alert.changed_at).bind(name_of(alert.what)).bind(recipient);
+                query.bind(json!(alert).to_string()).bind(now).fetch_optional(db).await
+            })?;
+            if let Some((delivery_id, attempt, false)) = row {
+                left.push(NotificationRequested {
+                    delivery_id,
+                    attempt,
+                    notification_id: notification.id,
+                    channel: notification.channel()?,
+                    sealed_config: notification.sealed_config.clone(),
+                    alert: alert.clone(),
+                });
+            }
+        }
+    }
+    on!(transaction.connection(), db => sqlx::query(PURGE).bind(now - KEPT).execute(db).await.map(drop))?;
+    transaction.commit().await?;
+    Ok(left)
+}
+
+/// How long the log goes back.
+const KEPT: TimeDelta = TimeDelta::days(90);
+
+fn name_of(what: AlertKind) -> &'static str {
+    match what {
+        AlertKind::Down => "down",
+        AlertKind::Up => "up",
+        AlertKind::Test => "test",
+    }
+}
+
+async fn publish(context: &Context, left: Vec<NotificationRequested>) -> Result<()> {
+    let now = context.clock().now();
+    let sent: Vec<Result<i64>> = stream::iter(left)
+        .map(|request| async move { publish_one(context, &request, now).await.map(|()| request.delivery_id) })
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    let (accepted, mut refused): (Vec<_>, Vec<_>) = sent.into_iter().partition(|sent| sent.is_ok());
+    mark(context.db()?, accepted.into_iter().flatten().collect(), now).await?;
+    // The broker brings the event again, for what is left.
+    refused.pop().map_or(Ok(()), |refused| refused.map(drop))
+}
+
+/// Under an id that is the same however often this is tried.
+pub(super) async fn publish_one(
+    context: &Context,
+    request: &NotificationRequested,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    let id = format!("delivery-{}-{}", request.delivery_id, request.attempt);
+    let event = Outgoing::new(NAME, kind::NOTIFICATION_REQUESTED, id, now, request)?;
+    context.outbound().publish(event.with_extension("channel", request.channel.as_str())).await
+}
+
+async fn mark(db: &Db, accepted: Vec<i64>, now: DateTime<Utc>) -> Result<()> {
+    const POSTGRES: &str = "UPDATE deliveries SET published_at = $2 WHERE id = ANY($1)";
+    const SQLITE: &str =
+        "UPDATE deliveries SET published_at = $2 WHERE id IN (SELECT value FROM json_each($1))";
+    match db.write() {
+        On::Postgres(db) => {
+            sqlx::query(POSTGRES).bind(accepted).bind(now).execute(db).await?;
+        }
+        On::Sqlite(db) => {
+            sqlx::query(SQLITE).bind(json!(accepted).to_string()).bind(now).execute(db).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,241 @@
+//! Event `check.completed`: the up/down state machine; replies `status.changed`.
+//!
+//! A batch is read, computed and written back as a whole: three statements however many results.
+//! Evaluators of one endpoint queue at its row (PostgreSQL) or for the one writer (SQLite), so that
+//! no result is lost between them.
+
+use std::collections::HashMap;
+
+use axum::extract::State as FromContext;
+use chrono::{DateTime, TimeDelta, Utc};
+use runtime::{Context, Db, Error, Event, Function, Outgoing, Reply, Result, Subscription, db::On, on};
+use serde_json::json;
+
+use super::{SERVICE, state::State};
+use crate::contract::{CheckResult, Status, StatusChange, kind};
+
+const NAME: &str = "notification-evaluate";
+
+pub const FUNCTION: Function = Function::new(NAME, SERVICE, "tells from check results what went down or up")
+    .on(&[Subscription::to(kind::CHECK_COMPLETED)], || axum::routing::post(handle));
+
+async fn handle(FromContext(context): FromContext<Context>, event: Event<Vec<CheckResult>>) -> Result<Reply> {
+    let now = context.clock().now();
+    let changes = evaluate(context.db()?, &event.id, event.data, now).await?;
+    if changes.is_empty() {
+        return Ok(Reply::NONE);
+    }
+    // By what caused it: the same whenever it is handled again.
+    let (id, time) = (format!("{}/status", event.id), event.time.unwrap_or(now));
+    Ok(Outgoing::new(NAME, kind::STATUS_CHANGED, id, time, &changes)?.into())
+}
+
+/// The changes that an event caused, now or when it was first handled.
+async fn evaluate(
+    db: &Db,
+    event_id: &str,
+    mut results: Vec<CheckResult>,
+    now: DateTime<Utc>,
+) -> Result<Vec<StatusChange>> {
+    // A batch may hold several slots of one endpoint.
+    results.sort_by_key(|r| (r.endpoint_id, r.scheduled_at));
+    let (mut transaction, mut states) = locked(db, &results).await?;
+    let mut changes = Vec::new();
+    let mut seen_before = false;
+    for result in &results {
+        // No state: the endpoint is deleted.
+        let Some((state, touched)) = states.get_mut(&result.endpoint_id) else { continue };
+        if state.has_seen(result) {
+            seen_before = true;
+            continue;
+        }
+        *touched = true;
+        changes.extend(state.take(result));
+    }
+    states.retain(|_, (_, touched)| *touched);
+    if !states.is_empty() {
+        save(&mut transaction, states).await?;
+    }
+    if !changes.is_empty() {
+        record(&mut transaction, event_id, &changes, now).await?;
+    }
+    if seen_before {
+        changes = recorded(&mut transaction, event_id).await?;
+    }
+    transaction.commit().await?;
+    Ok(changes)
+}
+
+type States = HashMap<i64, (State, bool)>;
+
+/// The states of a batch, locked until the transaction ends. They are made beforehand where there
+/// are none, for only a row that exists can be locked.
+async fn locked(db: &Db, results: &[CheckResult]) -> Result<(runtime::db::Transaction, States)> {
+    let mut ids: Vec<i64> = results.iter().map(|r| r.endpoint_id).collect();
+    ids.dedup();
+    let mut transaction = db.begin().await?;
+    let mut rows = load(&mut transaction, &ids).await?;
+    if rows.len() < ids.len() {
+        drop(transaction);
+        let known: HashMap<i64, ()> = rows.iter().map(|row| (row.endpoint_id, ())).collect();
+        let unknown = results.iter().filter(|r| !known.contains_key(&r.endpoint_id));
+        let unknown: HashMap<i64, i64> = unknown.map(|r| (r.endpoint_id, r.user_id)).collect();
+        insert(db, &unknown).await?;
+        transaction = db.begin().await?;
+        rows = load(&mut transaction, &ids).await?;
+        // A user may have been deleted meanwhile; from here on that waits for us, or we see it.
+        let forgotten = forgotten(&mut transaction, unknown.values().copied().collect()).await?;
+        rows.retain(|row| !forgotten.contains(&row.user_id));
+    }
+    let states =
+        rows.into_iter().filter(|row| !row.deleted).map(|row| (row.endpoint_id, (row.into(), false)));
+    Ok((transaction, states.collect()))
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    endpoint_id: i64,
+    user_id: i64,
+    status: String,
+    run: i32,
+    last_slot: i64,
+    failing_since: Option<i64>,
+    cause: Option<String>,
+    deleted: bool,
+}
+
+impl From<Row> for State {
+    fn from(row: Row) -> Self {
+        Self {
+            status: match row.status.as_str() {
+                "up" => Status::Up,
+                "down" => Status::Down,
+                _ => Status::Pending,
+            },
+            run: row.run,
+            last_slot: slot_of(row.last_slot),
+            failing_since: row.failing_since.map(slot_of),
+            cause: row.cause.and_then(|json| serde_json::from_str(&json).ok()),
+        }
+    }
+}
+
+fn slot_of(micros: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::<Utc>::MIN_UTC)
+}
+
+async fn load(transaction: &mut runtime::db::Transaction, ids: &[i64]) -> Result<Vec<Row>> {
+    // Locked in the order of their ids: two batches cannot wait for each other.
+    const POSTGRES: &str = "SELECT endpoint_id, user_id, status, run, last_slot, failing_since, cause,
+            deleted_at IS NOT NULL AS deleted
+        FROM notification_states WHERE endpoint_id = ANY($1) ORDER BY endpoint_id FOR UPDATE";
+    const SQLITE: &str = "SELECT endpoint_id, user_id, status, run, last_slot, failing_since, cause,
+            deleted_at IS NOT NULL AS deleted
+        FROM notification_states WHERE endpoint_id IN (SELECT value FROM json_each($1))";
+    Ok(match transaction.connection() {
+        On::Postgres(db) => sqlx::query_as(POSTGRES).bind(ids).fetch_all(db).await?,
+        On::Sqlite(db) => sqlx::query_as(SQLITE).bind(json!(ids).to_string()).fetch_all(db).await?,
+    })
+}
+
+async fn insert(db: &Db, unknown: &HashMap<i64, i64>) -> Result<()> {
+    const POSTGRES: &str = "INSERT INTO notification_states (endpoint_id, user_id, status, run, last_slot)
+        SELECT endpoint_id, user_id, 'pending', 0, $3 FROM UNNEST($1::BIGINT[], $2::BIGINT[])
+            AS new (endpoint_id, user_id)
+        WHERE NOT EXISTS (SELECT 1 FROM notification_forgotten_users f WHERE f.user_id = new.user_id)
+        ORDER BY endpoint_id ON CONFLICT DO NOTHING";
+    const SQLITE: &str = "INSERT INTO notification_states (endpoint_id, user_id, status, run, last_slot)
+        SELECT new.value ->> 0, new.value ->> 1, 'pending', 0, $2 FROM json_each($1) AS new
+        WHERE NOT EXISTS (SELECT 1 FROM notification_forgotten_users f WHERE f.user_id = new.value ->> 1)
+        ON CONFLICT DO NOTHING";
+    match db.write() {
+        On::Postgres(db) => {
+            let (ids, users): (Vec<i64>, Vec<i64>) = unknown.iter().unzip();
+            sqlx::query(POSTGRES).bind(ids).bind(users).bind(i64::MIN).execute(db).await?;
+        }
+        On::Sqlite(db) => {
+            let pairs: Vec<_> = unknown.iter().collect();
+            sqlx::query(SQLITE).bind(json!(pairs).to_string()).bind(i64::MIN).execute(db).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn forgotten(transaction: &mut runtime::db::Transaction, users: Vec<i64>) -> Result<Vec<i64>> {
+    const POSTGRES: &str = "SELECT user_id FROM notification_forgotten_users WHERE user_id = ANY($1)";
+    const SQLITE: &str = "SELECT user_id FROM notification_forgotten_users
+        WHERE user_id IN (SELECT value FROM json_each($1))";
+    Ok(match transaction.connection() {
+        On::Postgres(db) => sqlx::query_scalar(POSTGRES).bind(users).fetch_all(db).await?,
+        On::Sqlite(db) => sqlx::query_scalar(SQLITE).bind(json!(users).to_string()).fetch_all(db).await?,
+    })
+}
+
+async fn save(transaction: &mut runtime::db::Transaction, states: States) -> Result<()> {
+    const POSTGRES: &str = "UPDATE notification_states AS s SET status = new.status, run = new.run,
+            last_slot = new.last_slot, failing_since = new.failing_since, cause = new.cause
+        FROM UNNEST($1::BIGINT[], $2::TEXT[], $3::INTEGER[], $4::BIGINT[], $5::BIGINT[], $6::TEXT[])
+            AS new (endpoint_id, status, run, last_slot, failing_since, cause)
+        WHERE s.endpoint_id = new.endpoint_id";
+    const SQLITE: &str = "UPDATE notification_states AS s SET status = new.value ->> 1,
+            run = new.value ->> 2, last_slot = new.value ->> 3, failing_since = new.value ->> 4,
+            cause = new.value ->> 5
+        FROM json_each($1) AS new WHERE s.endpoint_id = new.value ->> 0";
+    let rows = states.into_iter().map(|(id, (state, _))| {
+        let status = match state.status {
+            Status::Up => "up",
+            Status::Down => "down",
+            Status::Pending | Status::Paused => "pending",
+        };
+        let cause = state.cause.map(|cause| json!(cause).to_string());
+        let failing_since = state.failing_since.map(|t| t.timestamp_micros());
+        (id, status, state.run, state.last_slot.timestamp_micros(), failing_since, cause)
+    });
+    match transaction.connection() {
+        On::Postgres(db) => {
+            let mut columns: (Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>) = Default::default();
+            columns.extend(rows);
+            let (ids, statuses, runs, slots, since, causes) = columns;
+            let query = sqlx::query(POSTGRES).bind(ids).bind(statuses).bind(runs);
+            query.bind(slots).bind(since).bind(causes).execute(db).await?;
+        }
+        On::Sqlite(db) => {
+            let rows = serde_json::to_string(&rows.collect::<Vec<_>>()).map_err(Error::internal)?;
+            sqlx::query(SQLITE).bind(rows).execute(db).await?;
+        }
+    }
+    Ok(())
+}
+
+/// How long a redelivery is given the same reply; brokers give up much earlier.
+const KEPT: TimeDelta = TimeDelta::days(7);
+
+async fn record(
+    transaction: &mut runtime::db::Transaction,
+    event_id: &str,
+    changes: &[StatusChange],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    const INSERT: &str = "INSERT INTO notification_changes
+            (endpoint_id, slot, user_id, event_id, change, recorded_at)
+        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+    const PURGE: &str = "DELETE FROM notification_changes WHERE recorded_at < $1";
+    on!(transaction.connection(), db => {
+        for change in changes {
+            let (slot, json) = (change.changed_at.timestamp_micros(), json!(change).to_string());
+            let query = sqlx::query(INSERT).bind(change.endpoint_id).bind(slot).bind(change.user_id);
+            query.bind(event_id).bind(json).bind(now).execute(&mut *db).await?;
+        }
+        sqlx::query(PURGE).bind(now - KEPT).execute(db).await?;
+    });
+    Ok(())
+}
+
+async fn recorded(transaction: &mut runtime::db::Transaction, event_id: &str) -> Result<Vec<StatusChange>> {
+    const SELECT: &str =
+        "SELECT change FROM notification_changes WHERE event_id = $1 ORDER BY endpoint_id, slot";
+    let changes: Vec<String> = on!(transaction.connection(), db =>
+        sqlx::query_scalar(SELECT).bind(event_id).fetch_all(db).await)?;
+    let changes = changes.iter().map(|json| serde_json::from_str(json).map_err(Error::internal));
+    changes.collect()
+}

@@ -1,0 +1,112 @@
+//! Events `user.deleted` and `endpoint.deleted`: what is deleted is gone here too, and stays gone
+//! when a late result comes in.
+
+use axum::extract::State;
+use chrono::{DateTime, TimeDelta, Utc};
+use runtime::{Context, Db, Error, Event, Function, Reply, Result, Subscription, db::Transaction, on, text};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::SERVICE;
+use crate::contract::{EndpointDeleted, UserDeleted, kind};
+
+pub const FUNCTION: Function =
+    Function::new("notification-forget", SERVICE, "removes what belonged to a deleted user or endpoint")
+        .on(&[Subscription::to(kind::USER_DELETED), Subscription::to(kind::ENDPOINT_DELETED)], || {
+            axum::routing::post(handle)
+        });
+
+/// An endpoint's event holds its user too: it is tried first.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Deleted {
+    Endpoint(EndpointDeleted),
+    User(UserDeleted),
+}
+
+async fn handle(State(context): State<Context>, event: Event<Deleted>) -> Result<Reply> {
+    let (db, now) = (context.db()?, context.clock().now());
+    match (event.kind.as_str(), event.data) {
+        (kind::ENDPOINT_DELETED, Deleted::Endpoint(gone)) => {
+            forget_endpoint(db, gone.user_id, gone.endpoint_id, now).await?;
+        }
+        (kind::USER_DELETED, Deleted::User(gone)) => forget_user(db, gone.user_id, now).await?,
+        // Never taken for the other: that would delete too much.
+        _ => {
+            return Err(Error::field(
+                "data",
+                text("does not fit the event's type", "이벤트 유형과 맞지 않습니다"),
+            ));
+        }
+    }
+    Ok(Reply::NONE)
+}
+
+/// How long it is remembered that something is gone; brokers give up late results much earlier.
+const REMEMBERED: TimeDelta = TimeDelta::days(30);
+
+async fn forget_user(db: &Db, user_id: i64, now: DateTime<Utc>) -> Result<()> {
+    const TOMBSTONE: &str = "INSERT INTO notification_forgotten_users (user_id, deleted_at)
+        VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    const PURGE: &str = "DELETE FROM notification_forgotten_users WHERE deleted_at < $1";
+    const STATES: &str = "UPDATE notification_states SET deleted_at = $2, cause = NULL
+        WHERE user_id = $1 AND deleted_at IS NULL";
+    // Their deliveries go with them.
+    const NOTIFICATIONS: &str = "DELETE FROM notifications WHERE user_id = $1";
+    const CHANGES: &str = "DELETE FROM notification_changes WHERE user_id = $1";
+    // First, and committed: whoever makes a state after this sees it, and any earlier one is seen
+    // by what follows.
+    on!(db.write(), db => {
+        sqlx::query(TOMBSTONE).bind(user_id).bind(now).execute(db).await?;
+        sqlx::query(PURGE).bind(now - REMEMBERED).execute(db).await?;
+    });
+    let mut transaction = db.begin().await?;
+    on!(transaction.connection(), db => {
+        sqlx::query(STATES).bind(user_id).bind(now).execute(&mut *db).await?;
+        sqlx::query(NOTIFICATIONS).bind(user_id).execute(&mut *db).await?;
+        sqlx::query(CHANGES).bind(user_id).execute(db).await?;
+    });
+    transaction.commit().await
+}
+
+async fn forget_endpoint(db: &Db, user_id: i64, endpoint_id: i64, now: DateTime<Utc>) -> Result<()> {
+    // The row stays as its own tombstone: an evaluator either waits for its lock or finds it.
+    const STATE: &str = "INSERT INTO notification_states
+            (endpoint_id, user_id, status, run, last_slot, deleted_at)
+        VALUES ($1, $2, 'pending', 0, 0, $3)
+        ON CONFLICT (endpoint_id) DO UPDATE SET deleted_at = $3, cause = NULL";
+    const PURGE: &str = "DELETE FROM notification_states WHERE deleted_at < $1";
+    const CHANGES: &str = "DELETE FROM notification_changes WHERE endpoint_id = $1";
+    const DELIVERIES: &str = "DELETE FROM deliveries WHERE endpoint_id = $1";
+    let mut transaction = db.begin().await?;
+    on!(transaction.connection(), db => {
+        sqlx::query(STATE).bind(endpoint_id).bind(user_id).bind(now).execute(&mut *db).await?;
+        sqlx::query(PURGE).bind(now - REMEMBERED).execute(&mut *db).await?;
+        sqlx::query(CHANGES).bind(endpoint_id).execute(&mut *db).await?;
+        sqlx::query(DELIVERIES).bind(endpoint_id).execute(db).await?;
+    });
+    take_out(&mut transaction, db, user_id, endpoint_id).await?;
+    transaction.commit().await
+}
+
+/// Takes an endpoint out of the user's lists. A list that gets empty stays one: it covers nothing,
+/// and never turns into "all".
+async fn take_out(transaction: &mut Transaction, db: &Db, user_id: i64, endpoint_id: i64) -> Result<()> {
+    let select = db.pick(
+        "SELECT id, endpoint_ids FROM notifications WHERE user_id = $1 AND endpoint_ids IS NOT NULL",
+        "SELECT id, endpoint_ids FROM notifications WHERE user_id = $1 AND endpoint_ids IS NOT NULL
+         ORDER BY id FOR UPDATE",
+    );
+    const UPDATE: &str = "UPDATE notifications SET endpoint_ids = $2 WHERE id = $1";
+    on!(transaction.connection(), db => {
+        let lists: Vec<(i64, String)> = sqlx::query_as(select).bind(user_id).fetch_all(&mut *db).await?;
+        for (id, list) in lists {
+            let mut ids = super::ids_of(&list);
+            if let Some(at) = ids.iter().position(|id| *id == endpoint_id) {
+                ids.remove(at);
+                sqlx::query(UPDATE).bind(id).bind(json!(ids).to_string()).execute(&mut *db).await?;
+            }
+        }
+    });
+    Ok(())
+}

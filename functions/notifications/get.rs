@@ -1,0 +1,26 @@
+//! GET /public/v1/notifications/{id}: one of one's own channels.
+
+use axum::{Json, extract::State};
+use runtime::{Caller, Context, Function, Id, Result, error::ErrorBody};
+
+use super::{Notification, SERVICE};
+
+pub const FUNCTION: Function = Function::new("notification-get", SERVICE, "shows one of one's own channels")
+    .http(runtime::http!(handle));
+
+#[utoipa::path(
+    get, path = "/public/v1/notifications/{id}", tag = "notifications", security(("apikey" = [])),
+    params(("id" = i64, Path, example = 3)),
+    responses(
+        (status = 200, body = Notification),
+        (status = 400, body = ErrorBody),
+        (status = 401, body = ErrorBody),
+        (status = 404, body = ErrorBody, example = json!({
+            "message": "There is no such thing.", "code": "NOT_FOUND",
+        })),
+    ),
+)]
+async fn handle(State(context): State<Context>, caller: Caller, Id(id): Id) -> Result<Json<Notification>> {
+    let row = super::own(context.db()?, caller.user_id, id).await?;
+    Ok(Json(row.shown(&context)?))
+}

@@ -1,0 +1,38 @@
+//! GET /public/v1/notifications: one's own channels, in the order in which they were added.
+
+use axum::{Json, extract::State};
+use runtime::{Caller, Context, Function, List, Paging, Result, error::ErrorBody, on};
+
+use super::{Notification, Row, SERVICE};
+
+pub const FUNCTION: Function =
+    Function::new("notification-list", SERVICE, "lists one's own channels").http(runtime::http!(handle));
+
+#[utoipa::path(
+    get, path = "/public/v1/notifications", tag = "notifications", security(("apikey" = [])), params(Paging),
+    responses(
+        (status = 200, body = List<Notification>),
+        (status = 400, body = ErrorBody, example = json!({
+            "message": "Some fields are not acceptable.", "code": "VALIDATION_FAILED",
+            "fields": {"page": "must be from 1 to 100000"},
+        })),
+        (status = 401, body = ErrorBody),
+    ),
+)]
+async fn handle(
+    State(context): State<Context>,
+    caller: Caller,
+    paging: Paging,
+) -> Result<Json<List<Notification>>> {
+    const SELECT: &str = "SELECT * FROM notifications WHERE user_id = $1 ORDER BY id LIMIT $2 OFFSET $3";
+    const COUNT: &str = "SELECT COUNT(*) FROM notifications WHERE user_id = $1";
+    let db = context.db()?;
+    let rows: Vec<Row> = on!(db.read(), db => {
+        let query = sqlx::query_as(SELECT).bind(caller.user_id);
+        query.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await
+    })?;
+    let total: i64 =
+        on!(db.read(), db => sqlx::query_scalar(COUNT).bind(caller.user_id).fetch_one(db).await)?;
+    let items = rows.into_iter().map(|row| row.shown(&context)).collect::<Result<_>>()?;
+    Ok(paging.list(items, total))
+}

@@ -1,0 +1,45 @@
+//! POST /private/v1/notifications/{id}/call: sends a given text through a channel, now.
+
+use axum::{Json, extract::State};
+use runtime::{Context, Fields, Function, Id, Input, Result, error::ErrorBody, text};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{SERVICE, private_get, test};
+use crate::senders::{Done, message::Message};
+
+pub const FUNCTION: Function =
+    Function::new("notification-private-call", SERVICE, "sends a given text through a channel")
+        .http(runtime::http!(handle));
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Call, example = json!({"subject": "Maintenance", "text": "Tonight at ten."}))]
+struct Body {
+    /// Of an email.
+    #[serde(default)]
+    subject: Option<String>,
+    text: String,
+}
+
+const LONGEST_TEXT: usize = 10_000;
+
+#[utoipa::path(
+    post, path = "/private/v1/notifications/{id}/call", tag = "notifications",
+    params(("id" = i64, Path, example = 3)), request_body = Body,
+    responses(
+        (status = 200, body = Done, example = json!({"status": "ok"})),
+        (status = 400, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+    ),
+)]
+async fn handle(State(context): State<Context>, Id(id): Id, Input(body): Input<Body>) -> Result<Json<Done>> {
+    let mut fields = Fields::default();
+    fields.check((1..=LONGEST_TEXT).contains(&body.text.len()), "text", || {
+        text(format!("must have 1 to {LONGEST_TEXT} bytes"), format!("1~{LONGEST_TEXT}바이트여야 합니다"))
+    });
+    fields.finish()?;
+    let config = private_get::find(context.db()?, id).await?.config(&context)?;
+    let message = Message::plain(body.subject.as_deref().unwrap_or("pongpong"), &body.text);
+    Ok(Json(test::send(&context, &config, message, None).await))
+}

@@ -1,0 +1,30 @@
+//! GET /private/v1/notifications/{id}: a channel, whosever it is.
+
+use axum::{Json, extract::State};
+use runtime::{Context, Db, Function, Id, Result, error::ErrorBody, on};
+
+use super::{Row, SERVICE, private_list::PrivateNotification};
+
+pub const FUNCTION: Function =
+    Function::new("notification-private-get", SERVICE, "shows a channel, for functions")
+        .http(runtime::http!(handle));
+
+#[utoipa::path(
+    get, path = "/private/v1/notifications/{id}", tag = "notifications",
+    params(("id" = i64, Path, example = 3)),
+    responses(
+        (status = 200, body = PrivateNotification),
+        (status = 400, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+    ),
+)]
+async fn handle(State(context): State<Context>, Id(id): Id) -> Result<Json<PrivateNotification>> {
+    let row = find(context.db()?, id).await?;
+    let user_id = row.user_id;
+    Ok(Json(PrivateNotification { user_id, notification: row.shown(&context)? }))
+}
+
+pub(super) async fn find(db: &Db, id: i64) -> Result<Row> {
+    const SELECT: &str = "SELECT * FROM notifications WHERE id = $1";
+    Ok(on!(db.read(), db => sqlx::query_as(SELECT).bind(id).fetch_one(db).await)?)
+}

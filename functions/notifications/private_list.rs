@@ -1,0 +1,55 @@
+//! GET /private/v1/notifications: everybody's channels, or one user's.
+
+use axum::{Json, extract::State};
+use runtime::{Context, Function, List, Paging, Query, Result, error::ErrorBody, on};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Notification, Row, SERVICE};
+
+pub const FUNCTION: Function =
+    Function::new("notification-private-list", SERVICE, "lists channels, for functions")
+        .http(runtime::http!(handle));
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Filter {
+    user_id: Option<i64>,
+}
+
+/// A notification, and whose it is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PrivateNotification {
+    pub user_id: i64,
+    #[serde(flatten)]
+    pub notification: Notification,
+}
+
+#[utoipa::path(
+    get, path = "/private/v1/notifications", tag = "notifications", params(Filter, Paging),
+    responses(
+        (status = 200, body = List<PrivateNotification>),
+        (status = 400, body = ErrorBody),
+    ),
+)]
+async fn handle(
+    State(context): State<Context>,
+    Query(filter): Query<Filter>,
+    paging: Paging,
+) -> Result<Json<List<PrivateNotification>>> {
+    const SELECT: &str = "SELECT * FROM notifications WHERE $1 IS NULL OR user_id = $1
+        ORDER BY id LIMIT $2 OFFSET $3";
+    const COUNT: &str = "SELECT COUNT(*) FROM notifications WHERE $1 IS NULL OR user_id = $1";
+    let db = context.db()?;
+    let rows: Vec<Row> = on!(db.read(), db => {
+        let query = sqlx::query_as(SELECT).bind(filter.user_id);
+        query.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await
+    })?;
+    let total: i64 =
+        on!(db.read(), db => sqlx::query_scalar(COUNT).bind(filter.user_id).fetch_one(db).await)?;
+    let shown = |row: Row| {
+        let user_id = row.user_id;
+        row.shown(&context).map(|notification| PrivateNotification { user_id, notification })
+    };
+    Ok(paging.list(rows.into_iter().map(shown).collect::<Result<_>>()?, total))
+}

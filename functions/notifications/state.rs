@@ -1,0 +1,250 @@
+//! The up/down state machine: what a check result makes of an endpoint's state.
+//!
+//! Pure: results arrive late, twice and out of order, so that everything that decides is here, where
+//! it can be tested without a database.
+
+use chrono::{DateTime, Utc};
+
+use crate::contract::{CheckResult, Failure, Status, StatusChange, UpDown};
+
+/// What is known of an endpoint between two results.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// Pending, up or down.
+    pub status: Status,
+    /// How many results in a row spoke for another status.
+    pub run: i32,
+    /// The newest slot that was looked at.
+    pub last_slot: DateTime<Utc>,
+    /// The first failed slot of the row of failures, or of the outage.
+    pub failing_since: Option<DateTime<Utc>>,
+    /// Why: of the last failure of the row; while down, of the one that decided.
+    pub cause: Option<Failure>,
+}
+
+impl State {
+    /// Whether a result is late or a duplicate: it says nothing new.
+    pub fn has_seen(&self, result: &CheckResult) -> bool {
+        result.scheduled_at <= self.last_slot
+    }
+
+    /// Takes the next result, and says what changed by it.
+    pub fn take(&mut self, result: &CheckResult) -> Option<StatusChange> {
+        if self.has_seen(result) {
+            return None;
+        }
+        self.last_slot = result.scheduled_at;
+        match result.outcome.status {
+            UpDown::Up => self.succeed(result),
+            UpDown::Down => self.fail(result),
+        }
+    }
+
+    fn succeed(&mut self, result: &CheckResult) -> Option<StatusChange> {
+        if self.status != Status::Down && self.failing_since.take().is_some() {
+            // The row of failures was too short to count.
+            (self.run, self.cause) = (0, None);
+        }
+        if self.status == Status::Up {
+            return None;
+        }
+        self.run += 1;
+        if self.run < threshold(result.success_threshold) {
+            return None;
+        }
+        let change = self.change(result, Status::Up);
+        (self.failing_since, self.cause) = (None, None);
+        Some(change)
+    }
+
+    fn fail(&mut self, result: &CheckResult) -> Option<StatusChange> {
+        if self.status == Status::Down {
+            self.run = 0;
+            return None;
+        }
+        if self.failing_since.is_none() {
+            self.run = 0;
+            self.failing_since = Some(result.scheduled_at);
+        }
+        self.run += 1;
+        self.cause.clone_from(&result.outcome.error);
+        (self.run >= threshold(result.failure_threshold)).then(|| self.change(result, Status::Down))
+    }
+
+    fn change(&mut self, result: &CheckResult, to: Status) -> StatusChange {
+        self.run = 0;
+        StatusChange {
+            endpoint_id: result.endpoint_id,
+            user_id: result.user_id,
+            from: std::mem::replace(&mut self.status, to),
+            to,
+            changed_at: result.scheduled_at,
+            outage_started_at: self.failing_since,
+            cause: self.cause.clone(),
+        }
+    }
+}
+
+fn threshold(asked: u16) -> i32 {
+    i32::from(asked.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::contract::{FailureCode, Outcome, Timings};
+
+    fn result(slot: i64, up: bool, failures: u16, successes: u16) -> CheckResult {
+        let at = DateTime::UNIX_EPOCH + TimeDelta::seconds(slot);
+        CheckResult {
+            endpoint_id: 1,
+            user_id: 2,
+            scheduled_at: at,
+            checked_at: at,
+            region: "here".into(),
+            failure_threshold: failures,
+            success_threshold: successes,
+            outcome: Outcome {
+                status: if up { UpDown::Up } else { UpDown::Down },
+                status_code: None,
+                error: (!up).then(|| Failure { code: FailureCode::Timeout, message: format!("slot {slot}") }),
+                timings_ms: Timings::default(),
+                ip: None,
+                certificate_expires_at: None,
+                response_bytes: 0,
+            },
+        }
+    }
+
+    fn run(results: impl IntoIterator<Item = CheckResult>) -> Vec<StatusChange> {
+        let mut state = State {
+            status: Status::Pending,
+            run: 0,
+            last_slot: DateTime::<Utc>::MIN_UTC,
+            failing_since: None,
+            cause: None,
+        };
+        results.into_iter().filter_map(|r| state.take(&r)).collect()
+    }
+
+    /// `U` and `D` in the order of their slots.
+    fn told(results: &str, failures: u16, successes: u16) -> Vec<(i64, Status)> {
+        let results =
+            results.chars().enumerate().map(|(at, c)| result(at as i64, c == 'U', failures, successes));
+        run(results).iter().map(|c| (c.changed_at.timestamp(), c.to)).collect()
+    }
+
+    #[test]
+    fn thresholds_are_honoured() {
+        use Status::{Down, Up};
+        assert_eq!(told("UUDUDDDUUU", 2, 1), [(0, Up), (5, Down), (7, Up)]);
+        assert_eq!(told("DDDUDUUDUU", 3, 2), [(2, Down), (6, Up)]);
+        assert_eq!(told("UDUDUD", 2, 2), [], "neither is sure yet");
+        assert_eq!(told("DU", 1, 1), [(0, Down), (1, Up)]);
+        assert_eq!(told("DU", 0, 0), [(0, Down), (1, Up)], "a threshold of 0 is one of 1");
+    }
+
+    #[test]
+    fn a_change_tells_since_when_and_why() {
+        let changes = run("UDDDUU".chars().enumerate().map(|(at, c)| result(at as i64, c == 'U', 2, 2)));
+        let seconds = |at: Option<DateTime<Utc>>| at.map(|t| t.timestamp());
+        let why = |c: &StatusChange| c.cause.as_ref().map(|f| f.message.clone());
+        let [down, up] = &changes[..] else { panic!("{changes:?}") };
+        assert_eq!((down.from, seconds(down.outage_started_at)), (Status::Pending, Some(1)));
+        assert_eq!(why(down).as_deref(), Some("slot 2"));
+        assert_eq!((up.from, seconds(up.outage_started_at)), (Status::Down, Some(1)));
+        assert_eq!(why(up).as_deref(), Some("slot 2"));
+        assert_eq!((up.changed_at.timestamp(), up.to), (5, Status::Up));
+    }
+
+    /// What a person would say who has the whole list before them.
+    fn expected(ups: &[bool], failures: usize, successes: usize) -> Vec<(usize, bool)> {
+        let mut status = None;
+        let mut changes = Vec::new();
+        for at in 0..ups.len() {
+            let row = ups[..=at].iter().rev().take_while(|up| **up == ups[at]).count();
+            let enough = row >= if ups[at] { successes } else { failures };
+            if enough && status != Some(ups[at]) {
+                status = Some(ups[at]);
+                changes.push((at, ups[at]));
+            }
+        }
+        changes
+    }
+
+    proptest! {
+        #[test]
+        fn an_ordered_run_is_what_a_person_would_say(
+            ups in prop::collection::vec(any::<bool>(), 0..60), failures in 1u16..4, successes in 1u16..4,
+        ) {
+            let results = ups.iter().enumerate().map(|(at, up)| result(at as i64, *up, failures, successes));
+            let changes: Vec<_> =
+                run(results).iter().map(|c| (c.changed_at.timestamp() as usize, c.to == Status::Up)).collect();
+            prop_assert_eq!(changes, expected(&ups, failures.into(), successes.into()));
+        }
+
+        #[test]
+        fn duplicates_change_nothing_where_order_is_kept(
+            ups in prop::collection::vec(any::<bool>(), 1..40), failures in 1u16..4, successes in 1u16..4,
+            again in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..40),
+        ) {
+            let results: Vec<_> =
+                ups.iter().enumerate().map(|(at, up)| result(at as i64, *up, failures, successes)).collect();
+            // A copy comes anywhere behind its original.
+            let mut order: Vec<usize> = (0..results.len()).collect();
+            for (which, place) in again {
+                let slot = which.index(results.len());
+                let first = order.iter().position(|at| *at == slot).unwrap_or(0);
+                order.insert(first + 1 + place.index(order.len() - first), slot);
+            }
+            prop_assert_eq!(run(order.iter().map(|at| results[*at].clone())), run(results.clone()));
+        }
+
+        #[test]
+        fn any_order_gives_one_down_and_one_up_in_turn(
+            results in prop::collection::vec((0i64..30, any::<bool>()), 0..120),
+            failures in 1u16..4, successes in 1u16..4,
+        ) {
+            let arrived: Vec<_> =
+                results.iter().map(|(slot, up)| result(*slot, *up, failures, successes)).collect();
+            let changes = run(arrived.clone());
+            for pair in changes.windows(2) {
+                prop_assert_eq!(pair[0].to, pair[1].from);
+                prop_assert_ne!(pair[0].to, pair[1].to);
+                prop_assert!(pair[0].changed_at < pair[1].changed_at);
+            }
+            // And it is the ordered run of those that came in order.
+            let mut newest = None;
+            let in_order = arrived.into_iter().filter(|r| {
+                let fresh = newest.is_none_or(|slot| r.scheduled_at > slot);
+                if fresh { newest = Some(r.scheduled_at); }
+                fresh
+            });
+            prop_assert_eq!(changes, run(in_order));
+        }
+
+        #[test]
+        fn an_outage_is_told_with_the_time_it_began(
+            ups in prop::collection::vec(any::<bool>(), 0..60), failures in 1u16..4, successes in 1u16..4,
+        ) {
+            let results = ups.iter().enumerate().map(|(at, up)| result(at as i64, *up, failures, successes));
+            let mut began = None;
+            for change in run(results) {
+                if change.to == Status::Down {
+                    let start = change.outage_started_at.expect("a beginning").timestamp() as usize;
+                    prop_assert!(!ups[start]);
+                    prop_assert!(start == 0 || ups[start - 1]);
+                    prop_assert!(change.cause.is_some());
+                    began = change.outage_started_at;
+                } else if change.from == Status::Down {
+                    prop_assert_eq!(change.outage_started_at, began);
+                } else {
+                    prop_assert_eq!(change.outage_started_at, None);
+                }
+            }
+        }
+    }
+}

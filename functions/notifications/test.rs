@@ -1,0 +1,77 @@
+//! POST /public/v1/notifications/{id}/test: sends a test message now.
+
+use axum::{Json, extract::State};
+use runtime::{Caller, Context, Function, Id, Result, error::ErrorBody};
+
+use super::{SERVICE, config::Config};
+use crate::{
+    contract::{Alert, AlertKind},
+    senders::{self, Done, message::Message},
+};
+
+pub const FUNCTION: Function = Function::new("notification-test", SERVICE, "sends a test message now")
+    .http(runtime::http!(handle))
+    .per_minute(20);
+
+/// A channel that does not work is no error of this call: it answers `fail`, with the channel's
+/// own error.
+#[utoipa::path(
+    post, path = "/public/v1/notifications/{id}/test", tag = "notifications", security(("apikey" = [])),
+    params(("id" = i64, Path, example = 3)),
+    responses(
+        (status = 200, body = Done, example = json!({
+            "status": "fail", "message": "Slack refused the message: channel_not_found.",
+        })),
+        (status = 400, body = ErrorBody),
+        (status = 401, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 429, description = "Too many tests in this minute.", body = ErrorBody),
+    ),
+)]
+async fn handle(State(context): State<Context>, caller: Caller, Id(id): Id) -> Result<Json<Done>> {
+    let row = super::own(context.db()?, caller.user_id, id).await?;
+    let config = row.config(&context)?;
+    let alert = Alert {
+        endpoint_id: 0,
+        endpoint_name: row.name,
+        url: String::new(),
+        what: AlertKind::Test,
+        changed_at: context.clock().now(),
+        outage_started_at: None,
+        cause: None,
+        link: super::link(&context, "notifications", id),
+    };
+    let message = Message::of(&alert);
+    Ok(Json(send(&context, &config, message, Some(alert)).await))
+}
+
+/// Sends through the sender's private API, now.
+pub(super) async fn send(context: &Context, config: &Config, message: Message, alert: Option<Alert>) -> Done {
+    let sent: Result<Done> = match config {
+        Config::Email(email) => {
+            let body = senders::email::Body::new(email, message);
+            call(context, senders::email::NAME, "/private/v1/emails", &body).await
+        }
+        Config::Slack(slack) => {
+            let body = senders::slack::Body::new(slack, message);
+            call(context, senders::slack::NAME, "/private/v1/slack_messages", &body).await
+        }
+        Config::Webhook(webhook) => {
+            let body = senders::webhook::Body::new(webhook, message, alert);
+            call(context, senders::webhook::NAME, "/private/v1/webhooks", &body).await
+        }
+    };
+    sent.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the sender did not take a message");
+        Done::fail("This could not be sent right now. Please try again.")
+    })
+}
+
+async fn call<T: serde::Serialize>(
+    context: &Context,
+    sender: &'static str,
+    path: &str,
+    body: &T,
+) -> Result<Done> {
+    context.outbound().call(sender, http::Method::POST, path, Some(body)).await
+}

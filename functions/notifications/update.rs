@@ -1,0 +1,92 @@
+//! PATCH /public/v1/notifications/{id}: changes what is given.
+
+use axum::{Json, extract::State};
+use runtime::{Caller, Context, Error, Fields, Function, Id, Input, Result, error::ErrorBody, on, text};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::{Notification, Row, SERVICE, config::Config};
+use crate::contract::Channel;
+
+pub const FUNCTION: Function =
+    Function::new("notification-update", SERVICE, "changes a channel").http(runtime::http!(handle));
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NotificationChanges, example = json!({"name": "Nights", "endpoint_ids": null}))]
+struct Body {
+    name: Option<String>,
+    /// Cannot be changed: it may only be repeated.
+    channel: Option<Channel>,
+    /// Replaces the whole of it; a secret that is sent back masked stays as it is.
+    #[schema(value_type = Option<Config>)]
+    config: Option<Value>,
+    /// null: all endpoints.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Vec<i64>>)]
+    endpoint_ids: Option<Option<Vec<i64>>>,
+    enabled: Option<bool>,
+}
+
+/// Tells null from absent.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Vec<i64>>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+#[utoipa::path(
+    patch, path = "/public/v1/notifications/{id}", tag = "notifications", security(("apikey" = [])),
+    params(("id" = i64, Path, example = 3)), request_body = Body,
+    responses(
+        (status = 200, body = Notification),
+        (status = 400, body = ErrorBody, example = json!({
+            "message": "Some fields are not acceptable.", "code": "VALIDATION_FAILED",
+            "fields": {"endpoint_ids": "there is no endpoint 9"},
+        })),
+        (status = 401, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 503, description = "The endpoints cannot be looked up now.", body = ErrorBody),
+    ),
+)]
+async fn handle(
+    State(context): State<Context>,
+    caller: Caller,
+    Id(id): Id,
+    Input(body): Input<Body>,
+) -> Result<Json<Notification>> {
+    const UPDATE: &str = "UPDATE notifications SET name = COALESCE($3, name),
+            sealed_config = COALESCE($4, sealed_config), enabled = COALESCE($5, enabled),
+            endpoint_ids = CASE WHEN $6 THEN $7 ELSE endpoint_ids END, updated_at = $8
+        WHERE id = $1 AND user_id = $2 RETURNING *";
+    let row = super::own(context.db()?, caller.user_id, id).await?;
+    check(&row, &body)?;
+    let sealed_config = body.config.map(|sent| reseal(&context, &row, &sent)).transpose()?;
+    let gives_endpoints = body.endpoint_ids.is_some();
+    let endpoint_ids = super::check_endpoints(&context, caller.user_id, body.endpoint_ids.flatten()).await?;
+    let endpoint_ids = endpoint_ids.map(|ids| json!(ids).to_string());
+    let now = context.clock().now();
+    let row: Row = on!(context.db()?.write(), db => {
+        let query = sqlx::query_as(UPDATE).bind(id).bind(caller.user_id).bind(body.name);
+        let query = query.bind(sealed_config).bind(body.enabled).bind(gives_endpoints);
+        query.bind(endpoint_ids).bind(now).fetch_one(db).await
+    })?;
+    Ok(Json(row.shown(&context)?))
+}
+
+fn check(row: &Row, body: &Body) -> Result<()> {
+    let mut fields = Fields::default();
+    if let Some(name) = &body.name {
+        super::check_name(&mut fields, name);
+    }
+    let same = body.channel.is_none_or(|channel| channel.as_str() == row.channel);
+    fields.check(same, "channel", || {
+        text("cannot be changed: add another notification", "변경할 수 없습니다. 새 알림을 추가하세요")
+    });
+    fields.finish()
+}
+
+fn reseal(context: &Context, row: &Row, sent: &Value) -> Result<String, Error> {
+    let stored = row.config(context)?;
+    let config = Config::read(row.channel()?, sent, Some(&stored))?;
+    super::seal(context, &config)
+}

@@ -1,0 +1,196 @@
+//! What a person is told, whatever the channel: which endpoint, since when, why, for how long, and
+//! where to look.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::contract::{Alert, AlertKind, Failure};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// One line.
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+}
+
+const LONGEST_SUBJECT: usize = 200;
+
+impl Message {
+    pub fn of(alert: &Alert) -> Self {
+        let name = &alert.endpoint_name;
+        let why = alert.cause.as_ref().map_or("it does not work", |cause| cause.message.as_str());
+        let lasted = alert.outage_started_at.map(|began| duration(alert.changed_at - began));
+        let subject = match alert.what {
+            AlertKind::Down => format!("[down] {name}: {why}"),
+            AlertKind::Up => match &lasted {
+                Some(lasted) => format!("[up] {name}: is back after {lasted}"),
+                None => format!("[up] {name}: is back"),
+            },
+            AlertKind::Test => format!("[test] {name}: this channel works"),
+        };
+        let rows = rows(alert, lasted);
+        let lead = match alert.what {
+            AlertKind::Down => format!("{name} is down."),
+            AlertKind::Up => format!("{name} is up again."),
+            AlertKind::Test => "This is a test message: you will be told here.".to_owned(),
+        };
+        Self { subject: one_line(&subject), text: as_text(&lead, &rows), html: as_html(&lead, &rows) }
+    }
+
+    pub fn plain(subject: &str, text: &str) -> Self {
+        let html = format!("<p style=\"white-space:pre-wrap\">{}</p>", escape(text));
+        Self { subject: one_line(subject), text: text.to_owned(), html }
+    }
+}
+
+fn rows(alert: &Alert, lasted: Option<String>) -> Vec<(&'static str, String)> {
+    let mut rows = Vec::new();
+    if !alert.url.is_empty() {
+        rows.push(("Endpoint", format!("{} ({})", alert.endpoint_name, alert.url)));
+    }
+    if let Some(Failure { code, message }) = &alert.cause {
+        // As it is spelt everywhere: CONNECT_REFUSED.
+        let code = serde_json::to_value(code).ok();
+        let code = code.as_ref().and_then(|code| code.as_str()).unwrap_or_default();
+        rows.push(("Why", format!("{message} ({code})")));
+    }
+    if let Some(began) = alert.outage_started_at {
+        rows.push((if alert.what == AlertKind::Up { "Down since" } else { "Since" }, time(began)));
+    }
+    if alert.what == AlertKind::Up {
+        rows.push(("Back at", time(alert.changed_at)));
+        rows.extend(lasted.map(|lasted| ("Was down for", lasted)));
+    }
+    rows.push(("Details", alert.link.clone()));
+    rows
+}
+
+fn as_text(lead: &str, rows: &[(&str, String)]) -> String {
+    let lines = rows.iter().map(|(name, value)| format!("{name}: {value}\n"));
+    format!("{lead}\n\n{}", lines.collect::<String>())
+}
+
+fn as_html(lead: &str, rows: &[(&str, String)]) -> String {
+    let row = |(name, value): &(&str, String)| {
+        let value = escape(value);
+        let value = if *name == "Details" { format!("<a href=\"{value}\">{value}</a>") } else { value };
+        format!("<tr><td style=\"padding:2px 12px 2px 0;color:#666\">{name}</td><td>{value}</td></tr>\n")
+    };
+    format!(
+        "<p><strong>{}</strong></p>\n<table>\n{}</table>\n",
+        escape(lead),
+        rows.iter().map(row).collect::<String>()
+    )
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// Fit for a header: a line break would begin another one.
+fn one_line(text: &str) -> String {
+    let clean =
+        text.chars().map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c });
+    let mut line: String = clean.clone().take(LONGEST_SUBJECT).collect();
+    if clean.count() > LONGEST_SUBJECT {
+        line.push('…');
+    }
+    line
+}
+
+fn time(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// `2 days 3 hours`: the two largest units.
+fn duration(lasted: TimeDelta) -> String {
+    let seconds = lasted.num_seconds().max(0);
+    let units = [
+        (seconds / 86_400, "day"),
+        (seconds / 3600 % 24, "hour"),
+        (seconds / 60 % 60, "minute"),
+        (seconds % 60, "second"),
+    ];
+    let largest = units.iter().position(|(count, _)| *count > 0).unwrap_or(3);
+    let said = units[largest..].iter().take(2).enumerate().filter(|(at, (count, _))| *at == 0 || *count > 0);
+    said.map(|(_, (count, unit))| format!("{count} {unit}{}", if *count == 1 { "" } else { "s" }))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::FailureCode;
+
+    fn alert(what: AlertKind) -> Alert {
+        let at = |text: &str| DateTime::parse_from_rfc3339(text).expect("a time").to_utc();
+        Alert {
+            endpoint_id: 7,
+            endpoint_name: "Shop".into(),
+            url: "https://shop.example/?a=1&b=2".into(),
+            what,
+            changed_at: at("2026-03-01T12:12:05Z"),
+            outage_started_at: Some(at("2026-03-01T12:00:00Z")),
+            cause: Some(Failure {
+                code: FailureCode::StatusMismatch,
+                message: "Expected status 200-399, got 503".into(),
+            }),
+            link: "https://pongpong.test/endpoints/7".into(),
+        }
+    }
+
+    #[test]
+    fn it_says_which_since_when_why_how_long_and_where() {
+        let down = Message::of(&alert(AlertKind::Down));
+        assert_eq!(down.subject, "[down] Shop: Expected status 200-399, got 503");
+        assert_eq!(
+            down.text,
+            "Shop is down.\n\n\
+             Endpoint: Shop (https://shop.example/?a=1&b=2)\n\
+             Why: Expected status 200-399, got 503 (STATUS_MISMATCH)\n\
+             Since: 2026-03-01 12:00:00 UTC\n\
+             Details: https://pongpong.test/endpoints/7\n"
+        );
+        let up = Message::of(&alert(AlertKind::Up));
+        assert_eq!(up.subject, "[up] Shop: is back after 12 minutes 5 seconds");
+        assert!(up.text.contains("Was down for: 12 minutes 5 seconds\n"), "{}", up.text);
+        assert!(up.text.contains("Back at: 2026-03-01 12:12:05 UTC\n"), "{}", up.text);
+    }
+
+    #[test]
+    fn what_others_wrote_is_only_text() {
+        let mut evil = alert(AlertKind::Down);
+        evil.endpoint_name = "<script>\r\nBcc: x@example.com\r\n\r\n".into();
+        let message = Message::of(&evil);
+        assert!(!message.subject.contains(['\r', '\n']), "{:?}", message.subject);
+        assert!(!message.html.contains("<script>"));
+        assert!(message.html.contains("&lt;script&gt;"));
+        assert!(message.html.contains("a=1&amp;b=2"));
+        evil.endpoint_name = "가".repeat(1000);
+        assert_eq!(Message::of(&evil).subject.chars().count(), LONGEST_SUBJECT + 1);
+    }
+
+    #[test]
+    fn durations_are_said_in_two_units() {
+        let said = |seconds| duration(TimeDelta::seconds(seconds));
+        assert_eq!(said(0), "0 seconds");
+        assert_eq!(said(-5), "0 seconds");
+        assert_eq!(said(1), "1 second");
+        assert_eq!(said(61), "1 minute 1 second");
+        assert_eq!(said(3600), "1 hour");
+        assert_eq!(said(3600 + 59), "1 hour");
+        assert_eq!(said(2 * 86_400 + 3 * 3600 + 7), "2 days 3 hours");
+    }
+}

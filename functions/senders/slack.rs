@@ -1,0 +1,185 @@
+//! POST /private/v1/slack_messages, and event `notification.requested` with channel=slack: says it in
+//! Slack, by `chat.postMessage` or an incoming webhook.
+
+use axum::{Json, extract::State};
+use runtime::{Context, Event, Fields, Function, Input, Reply, Result, Subscription, error::ErrorBody, text};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+
+use super::{Answer, Done, Failed, SERVICE, message::Message};
+use crate::{
+    contract::{NotificationRequested, kind},
+    notifications::config::{self, Config, Slack},
+};
+
+pub const NAME: &str = "slack-send";
+
+pub const FUNCTION: Function = Function::new(NAME, SERVICE, "says it in Slack")
+    .http(runtime::http!(handle))
+    .on(&[Subscription::of_channel(kind::NOTIFICATION_REQUESTED, "slack")], || {
+        axum::routing::post(handle_event)
+    })
+    .without_database();
+
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SlackMessage, example = json!({
+    "domain": "example", "channel": "#alerts", "content": "Hello", "token": "xoxb-1-2-3",
+}))]
+pub struct Body {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    domain: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    channel: Option<String>,
+    content: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+    /// Instead of `channel` and `token`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    webhook_url: Option<String>,
+}
+
+impl Body {
+    pub fn new(slack: &Slack, message: Message) -> Self {
+        let Slack { domain, channel, token, webhook_url } = slack.clone();
+        Self { domain, channel, content: text_of(&message), token, webhook_url }
+    }
+}
+
+fn text_of(message: &Message) -> String {
+    format!("{}\n{}", message.subject, message.text)
+}
+
+#[utoipa::path(
+    post, path = "/private/v1/slack_messages", tag = "senders", request_body = Body,
+    responses(
+        (status = 200, body = Done, example = json!({
+            "status": "fail", "message": "Slack refused the message: channel_not_found.",
+        })),
+        (status = 400, body = ErrorBody, example = json!({
+            "message": "Some fields are not acceptable.", "code": "VALIDATION_FAILED",
+            "fields": {"token": "must be given with a channel, unless there is a webhook_url"},
+        })),
+    ),
+)]
+async fn handle(State(context): State<Context>, Input(body): Input<Body>) -> Result<Json<Done>> {
+    let Body { domain, channel, content, token, webhook_url } = body;
+    let mut fields = Fields::default();
+    match &webhook_url {
+        Some(url) => config::check_url(&mut fields, "webhook_url", url),
+        None => fields.check(channel.is_some() && token.is_some(), "token", || {
+            text(
+                "must be given with a channel, unless there is a webhook_url",
+                "webhook_url이 없으면 channel과 함께 필요합니다",
+            )
+        }),
+    }
+    fields.finish()?;
+    Ok(Json(send(&context, &Slack { domain, channel, token, webhook_url }, &content).await?.into()))
+}
+
+async fn handle_event(State(context): State<Context>, event: Event<NotificationRequested>) -> Result<Reply> {
+    let sent = match super::config(&context, &event.data) {
+        Ok(Config::Slack(slack)) => send(&context, &slack, &text_of(&Message::of(&event.data.alert))).await?,
+        Ok(_) => Err(Failed::ForGood("These are not the settings of a Slack channel.".to_owned())),
+        Err(failed) => Err(failed),
+    };
+    super::told(&context, NAME, &event, sent)
+}
+
+async fn send(context: &Context, slack: &Slack, content: &str) -> Result<Result<(), Failed>> {
+    // In Slack's own markup these three mean something.
+    let text = content.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    if let Some(url) = &slack.webhook_url {
+        let request = match super::guarded(context)?.post(url) {
+            Ok(request) => request.json(&json!({ "text": text })),
+            Err(failed) => return Ok(Err(failed)),
+        };
+        return Ok(super::send("Slack", request).await.and_then(|answer| judged_webhook(&answer)));
+    }
+    let (channel, token) = (slack.channel.as_deref(), slack.token.as_deref().unwrap_or_default());
+    let api = context.env().get("SLACK_API_URL").unwrap_or("https://slack.com/api").trim_end_matches('/');
+    let request = super::trusted(context)?.0.post(format!("{api}/chat.postMessage")).bearer_auth(token);
+    let body = json!({ "channel": channel, "text": text, "unfurl_links": false });
+    Ok(super::send("Slack", request.json(&body)).await.and_then(|answer| judged_api(&answer)))
+}
+
+fn judged_webhook(answer: &Answer) -> Result<(), Failed> {
+    super::judged("Slack", answer.status).map_err(|failed| match failed {
+        Failed::ForGood(_) => refused(&String::from_utf8_lossy(&answer.body), answer),
+        later => later,
+    })
+}
+
+/// The API says 200 to what it refuses as well.
+fn judged_api(answer: &Answer) -> Result<(), Failed> {
+    #[derive(Deserialize)]
+    struct Said {
+        ok: bool,
+        #[serde(default)]
+        error: String,
+    }
+    super::judged("Slack", answer.status)?;
+    match serde_json::from_slice::<Said>(&answer.body) {
+        Ok(Said { ok: true, .. }) => Ok(()),
+        Ok(Said { error, .. }) => Err(refused(&error, answer)),
+        Err(_) => Err(Failed::ForNow("Slack's answer cannot be read.".to_owned())),
+    }
+}
+
+/// Errors of Slack's own that pass.
+const PASSING: [&str; 7] = [
+    "ratelimited",
+    "rate_limited",
+    "internal_error",
+    "fatal_error",
+    "service_unavailable",
+    "request_timeout",
+    "team_added_to_org",
+];
+
+fn refused(error: &str, answer: &Answer) -> Failed {
+    // A name such as `channel_not_found`; anything else is not Slack's, and is not repeated.
+    let error = error.trim();
+    let named = (1..=64).contains(&error.len()) && error.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    if !named {
+        return Failed::ForGood(format!("Slack answered {}.", answer.status));
+    }
+    let why = format!("Slack refused the message: {error}.");
+    if PASSING.contains(&error) { Failed::ForNow(why) } else { Failed::ForGood(why) }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer { status: StatusCode::from_u16(status).expect("a status"), body: body.into() }
+    }
+
+    #[test]
+    fn what_slack_says_is_understood() {
+        assert_eq!(judged_api(&answer(200, r#"{"ok":true,"ts":"1"}"#)), Ok(()));
+        assert_eq!(
+            judged_api(&answer(200, r#"{"ok":false,"error":"invalid_auth"}"#)),
+            Err(Failed::ForGood("Slack refused the message: invalid_auth.".to_owned()))
+        );
+        for (status, body) in
+            [(200, r#"{"ok":false,"error":"ratelimited"}"#), (429, ""), (503, "oops"), (200, "<html>")]
+        {
+            assert!(matches!(judged_api(&answer(status, body)), Err(Failed::ForNow(_))), "{status} {body}");
+        }
+        assert_eq!(judged_webhook(&answer(200, "ok")), Ok(()));
+        assert_eq!(
+            judged_webhook(&answer(404, "no_service")),
+            Err(Failed::ForGood("Slack refused the message: no_service.".to_owned()))
+        );
+        assert_eq!(
+            judged_webhook(&answer(403, "<b>https://secret/</b>")),
+            Err(Failed::ForGood("Slack answered 403 Forbidden.".to_owned()))
+        );
+    }
+}

@@ -1,0 +1,103 @@
+//! Tests of functions/dead_letter.rs.
+
+use bytes::Bytes;
+use functions::contract::{Status, kind};
+use http::HeaderMap;
+use serde_json::json;
+
+use crate::{
+    listener::Listener,
+    notifications::change,
+    world::{Database, Sent, World, on_both},
+};
+
+const PATH: &str = "/private/v1/dead_letters";
+
+/// As a broker hands over what it gave up on.
+fn given_up(event: &Sent, by: &str, answer: &str) -> Sent {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    let mut event = event.clone();
+    for (name, value) in [
+        ("ce-knativeerrordest", by),
+        ("ce-knativeerrorcode", "503"),
+        ("ce-knativeerrordata", &STANDARD.encode(answer)),
+    ] {
+        event.headers.insert(name, value.parse().unwrap());
+    }
+    event
+}
+
+on_both! {
+    async fn what_was_given_up_is_shown_as_failed_and_can_be_replayed(world: World) {
+        world.with_endpoints();
+        let hook = Listener::start(503, "").await;
+        world.webhook(1, &hook.url).await;
+        world.event("notification-dispatch", kind::STATUS_CHANGED, "c", &[change(1, 1, 0, Status::Up, Status::Down)]).await.json(202);
+        let event = world.events.lock().unwrap().pop_front().unwrap();
+        let refused = world.deliver("webhook-send", &event).await;
+        let letter = given_up(&event, "http://webhook-send/", &refused.json(503).to_string());
+        for _ in 0..2 {
+            world.deliver("dead-letter", &letter).await.json(202);
+        }
+        world.settle().await;
+        let log = world.deliveries(1).await;
+        assert_eq!((&log[0]["status"], &log[0]["error"]), (&json!("failed"), &json!("The webhook answered 503 Service Unavailable.")));
+
+        let list = world.call(None, "GET", PATH, None).await.json(200);
+        assert_eq!(list["page"]["total_count"], 1, "a redelivery is the same letter");
+        let shown = &list["items"][0];
+        assert_eq!((&shown["kind"], &shown["destination"]), (&json!(kind::NOTIFICATION_REQUESTED), &json!("http://webhook-send/")));
+        assert_eq!((&shown["error_code"], &shown["replayed_at"]), (&json!("503"), &json!(null)));
+
+        hook.answers(200, "");
+        let replay = format!("{PATH}/{}/replay", shown["id"]);
+        assert_eq!(world.call(None, "POST", &replay, None).await.json(200), json!({"status": "ok"}));
+        let again = world.events.lock().unwrap()[0].clone();
+        assert_eq!((again.headers.get("ce-id"), &again.body), (event.headers.get("ce-id"), &event.body));
+        assert_eq!(again.headers["ce-source"], "/pongpong/notification-dispatch");
+        assert!(!again.headers.contains_key("ce-knativeerrordest"));
+        world.settle().await;
+        assert_eq!(world.deliveries(1).await[0]["status"], "delivered");
+        assert!(world.call(None, "GET", PATH, None).await.json(200)["items"][0]["replayed_at"].is_string());
+    }
+
+    async fn anything_is_kept(world: World) {
+        let mut structured = HeaderMap::new();
+        structured.insert("content-type", "application/cloudevents+json".parse().unwrap());
+        let body = json!({"specversion": "1.0", "id": "s", "source": "/x", "type": "t", "data": {"a": "가"},
+            "knativeerrordest": "http://somewhere/", "knativeerrorcode": 500});
+        let nonsense = b"\xff\x00not an event";
+        for (headers, body) in [
+            (structured.clone(), Bytes::from(body.to_string())),
+            (structured.clone(), Bytes::from_static(b"{")),
+            (HeaderMap::new(), Bytes::from_static(nonsense)),
+            (HeaderMap::new(), Bytes::from_static(nonsense)),
+            (HeaderMap::new(), Bytes::new()),
+        ] {
+            world.deliver("dead-letter", &Sent { headers, body }).await.json(202);
+        }
+        let list = world.call(None, "GET", &format!("{PATH}?per_page=10"), None).await.json(200);
+        assert_eq!(list["page"]["total_count"], 4);
+        let first = list["items"].as_array().unwrap().iter().find(|l| l["event_id"] == "s").unwrap();
+        assert_eq!((&first["source"], &first["error_code"]), (&json!("/x"), &json!("500")));
+        world.call(None, "POST", &format!("{PATH}/{}/replay", first["id"]), None).await.json(200);
+        let sent = world.events.lock().unwrap().pop_front().unwrap();
+        assert_eq!((sent.kind(), sent.data::<serde_json::Value>()), ("t", json!({"a": "가"})));
+        let broken = list["items"].as_array().unwrap().iter().find(|l| l["body_bytes"] == 0).unwrap();
+        let replay = world.call(None, "POST", &format!("{PATH}/{}/replay", broken["id"]), None).await;
+        assert_eq!(replay.code(400), "NOT_A_CLOUDEVENT");
+        assert_eq!(world.call(None, "POST", &format!("{PATH}/999/replay"), None).await.code(404), "NOT_FOUND");
+        *world.broker_takes.lock().unwrap() = Some(0);
+        let unlucky = world.call(None, "POST", &format!("{PATH}/{}/replay", first["id"]), None).await;
+        assert_eq!(unlucky.code(503), "UNAVAILABLE");
+    }
+
+    async fn they_are_kept_for_thirty_days(world: World) {
+        let letter = |id: &str| Sent { headers: HeaderMap::new(), body: Bytes::from(id.to_owned()) };
+        world.deliver("dead-letter", &letter("old")).await.json(202);
+        world.clock().advance(std::time::Duration::from_secs(31 * 86_400));
+        world.deliver("dead-letter", &letter("new")).await.json(202);
+        let list = world.call(None, "GET", PATH, None).await.json(200);
+        assert_eq!((&list["page"]["total_count"], &list["items"][0]["body"]), (&json!(1), &json!("new")));
+    }
+}

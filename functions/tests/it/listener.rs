@@ -1,0 +1,72 @@
+//! An HTTP server that stands in for Slack, or for a user's webhook.
+
+use std::sync::{Arc, Mutex};
+
+use axum::{Router, extract::Request, http::StatusCode};
+use http::HeaderMap;
+use http_body_util::BodyExt;
+use serde_json::Value;
+
+/// What it was asked.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub path: String,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Asked {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).unwrap_or_else(|| panic!("no {name}")).to_str().unwrap()
+    }
+}
+
+pub struct Listener {
+    pub url: String,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    answer: Arc<Mutex<(u16, String)>>,
+}
+
+impl Listener {
+    pub async fn start(status: u16, body: &str) -> Self {
+        let asked = Arc::<Mutex<Vec<Asked>>>::default();
+        let answer = Arc::new(Mutex::new((status, body.to_owned())));
+        let handle = {
+            let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
+            async move |request: Request| {
+                let (parts, body) = request.into_parts();
+                let body = body.collect().await.unwrap().to_bytes();
+                asked.lock().unwrap().push(Asked {
+                    path: parts.uri.path().to_owned(),
+                    headers: parts.headers,
+                    body: String::from_utf8(body.to_vec()).unwrap(),
+                });
+                let (status, body) = answer.lock().unwrap().clone();
+                (StatusCode::from_u16(status).unwrap(), [("location", "/elsewhere")], body)
+            }
+        };
+        let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", socket.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(socket, Router::new().fallback(handle)).await });
+        Self { url, asked, answer }
+    }
+
+    pub fn answers(&self, status: u16, body: &str) {
+        *self.answer.lock().unwrap() = (status, body.to_owned());
+    }
+
+    /// What it was asked since the last time.
+    pub fn asked(&self) -> Vec<Asked> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+}
+
+/// A URL where nobody listens.
+pub async fn nobody() -> String {
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    format!("http://{}", socket.local_addr().unwrap())
+}

@@ -1,0 +1,232 @@
+//! Dispatch, the delivery log, retries, and tests of a channel.
+
+use functions::contract::{NotificationDelivered, NotificationRequested, Status, StatusChange, kind};
+use serde_json::{Value, json};
+
+use super::{SECRET, at, change, result};
+use crate::{
+    listener::{Listener, nobody},
+    world::{Answer, Database, World, on_both},
+};
+
+async fn dispatch(world: &World, changes: &[StatusChange]) -> Answer {
+    world.event("notification-dispatch", kind::STATUS_CHANGED, "c", changes).await
+}
+
+fn requested(world: &World) -> Vec<(String, NotificationRequested)> {
+    let events = std::mem::take(&mut *world.events.lock().unwrap());
+    let read = |event: &crate::world::Sent| {
+        assert_eq!(event.kind(), kind::NOTIFICATION_REQUESTED);
+        let data: NotificationRequested = event.data();
+        assert_eq!(event.headers["ce-channel"], data.channel.as_str());
+        (event.headers["ce-id"].to_str().unwrap().to_owned(), data)
+    };
+    events.iter().map(read).collect()
+}
+
+fn down(endpoint: i64, user: i64) -> StatusChange {
+    change(endpoint, user, 2, Status::Up, Status::Down)
+}
+
+on_both! {
+    async fn each_channel_that_covers_it_is_told_once(world: World) {
+        world.with_endpoints();
+        let all = world.webhook(1, "https://x.test/all").await;
+        let some = world.notification(1, json!({"name": "some", "channel": "email",
+            "config": {"to": ["mary@example.com"]}, "endpoint_ids": [1, 2]})).await;
+        for (ids, enabled) in [(json!([3]), true), (json!([]), true), (Value::Null, false)] {
+            world.notification(1, json!({"name": "not this", "channel": "email", "enabled": enabled,
+                "config": {"to": ["a@example.com"]}, "endpoint_ids": ids})).await;
+        }
+        world.webhook(2, "https://x.test/another-users").await;
+
+        for _ in 0..3 {
+            dispatch(&world, &[down(1, 1)]).await.json(202);
+        }
+        let sent = requested(&world);
+        let to: Vec<_> = sent.iter().map(|(_, r)| r.notification_id).collect();
+        assert_eq!(sent.len(), 2, "{sent:?}");
+        assert!(to.contains(&all) && to.contains(&some));
+        let (id, request) = &sent[0];
+        assert_eq!(*id, format!("delivery-{}-1", request.delivery_id));
+        assert_eq!((request.alert.endpoint_name.as_str(), request.alert.changed_at), ("Shop 1", at(2)));
+        assert_eq!(request.alert.link, "https://pongpong.test/endpoints/1");
+        assert!(!format!("{sent:?}").contains(SECRET));
+
+        // Recovery is another message; becoming up or down for the first time is told as well, if down.
+        dispatch(&world, &[change(1, 1, 3, Status::Down, Status::Up)]).await.json(202);
+        assert_eq!(requested(&world).len(), 2);
+        dispatch(&world, &[change(3, 1, 0, Status::Pending, Status::Up)]).await.json(202);
+        assert_eq!(requested(&world).len(), 0);
+        dispatch(&world, &[change(4, 1, 0, Status::Pending, Status::Down)]).await.json(202);
+        assert_eq!(requested(&world).len(), 1);
+
+        let log = world.deliveries(1).await;
+        assert_eq!(log.len(), 5);
+        let email = log.iter().find(|d| d["channel"] == "email").unwrap();
+        assert_eq!((&email["recipient"], &email["status"]), (&json!("m…@example.com"), &json!("pending")));
+        assert!(!serde_json::to_string(&log).unwrap().contains(SECRET));
+        assert_eq!(world.deliveries(2).await.len(), 0);
+    }
+
+    async fn what_the_broker_did_not_take_is_published_by_the_redelivery(world: World) {
+        world.with_endpoints();
+        for at in 0..5 {
+            world.webhook(1, &format!("https://x.test/{at}")).await;
+        }
+        *world.broker_takes.lock().unwrap() = Some(2);
+        assert_eq!(dispatch(&world, &[down(1, 1)]).await.code(503), "UNAVAILABLE");
+        *world.broker_takes.lock().unwrap() = None;
+        let first: Vec<_> = requested(&world).into_iter().map(|(id, _)| id).collect();
+        assert_eq!(first.len(), 2);
+        dispatch(&world, &[down(1, 1)]).await.json(202);
+        let second: Vec<_> = requested(&world).into_iter().map(|(id, _)| id).collect();
+        assert_eq!(second.len(), 3);
+        assert!(second.iter().all(|id| !first.contains(id)));
+        dispatch(&world, &[down(1, 1)]).await.json(202);
+        assert_eq!(requested(&world).len(), 0);
+    }
+
+    async fn a_deleted_endpoint_is_not_told_of_and_a_silent_one_is_asked_again(world: World) {
+        world.with_endpoints();
+        world.webhook(1, "https://x.test/").await;
+        world.webhook(2, "https://x.test/").await;
+        // 10 is not there; 11 belongs to user 2, not to the one that the event names.
+        dispatch(&world, &[change(10, 2, 0, Status::Up, Status::Down), down(11, 1)]).await.json(202);
+        assert_eq!(requested(&world).len(), 0);
+        world.stand_in("endpoint-private-get", |_| (500, json!({})));
+        assert_eq!(dispatch(&world, &[down(1, 1)]).await.code(503), "UNAVAILABLE");
+        assert_eq!(world.deliveries(1).await.len(), 0);
+    }
+
+    async fn a_late_failure_never_overwrites_a_success(world: World) {
+        world.with_endpoints();
+        world.webhook(1, "https://x.test/").await;
+        dispatch(&world, &[down(1, 1)]).await.json(202);
+        let delivery_id = requested(&world)[0].1.delivery_id;
+        let outcome = |attempt, delivered: bool| NotificationDelivered {
+            delivery_id, attempt, delivered, error: (!delivered).then(|| "no line".to_owned()), at: at(5),
+        };
+        let record = async |told: NotificationDelivered| {
+            world.event("delivery-record", kind::NOTIFICATION_DELIVERED, "d", &told).await.json(202);
+            let log = world.deliveries(1).await;
+            (log[0]["status"].as_str().unwrap().to_owned(), log[0]["error"].clone())
+        };
+        assert_eq!(record(outcome(2, true)).await.0, "pending", "another attempt is not this one");
+        assert_eq!(record(outcome(1, false)).await, ("failed".to_owned(), json!("no line")));
+        assert_eq!(record(outcome(1, true)).await, ("delivered".to_owned(), Value::Null));
+        assert_eq!(record(outcome(1, false)).await, ("delivered".to_owned(), Value::Null));
+        assert_eq!(world.deliveries(1).await[0]["finished_at"], json!(at(5)));
+    }
+
+    async fn from_a_check_to_a_message_and_the_log(world: World) {
+        world.with_endpoints();
+        let hook = Listener::start(200, "").await;
+        world.webhook(1, &hook.url).await;
+        for (id, slot, up) in [("a", 0, true), ("b", 1, false), ("c", 2, false), ("b", 1, false), ("c", 2, false), ("d", 3, true)] {
+            let answer = world.event("notification-evaluate", kind::CHECK_COMPLETED, id, &[result(1, 1, slot, up)]).await;
+            world.events.lock().unwrap().extend(answer.reply());
+            world.settle().await;
+        }
+        let asked = hook.asked();
+        let what: Vec<_> = asked.iter().map(|a| a.json()["data"]["what"].clone()).collect();
+        assert_eq!(what, ["down", "up"], "one message each, whatever is redelivered");
+        assert!(asked[1].json()["data"]["text"].as_str().unwrap().contains("Was down for: 2 minutes\n"));
+        let log = world.deliveries(1).await;
+        assert!(log.iter().all(|d| d["status"] == "delivered" && d["attempts"] == 1), "{log:?}");
+        assert_eq!(log[0]["alert"]["what"], "up", "newest first");
+    }
+
+    async fn a_failed_delivery_is_sent_again_when_asked(world: World) {
+        world.with_endpoints();
+        let hook = Listener::start(404, "").await;
+        let id = world.webhook(1, &hook.url).await;
+        dispatch(&world, &[down(1, 1)]).await.json(202);
+        world.settle().await;
+        let log = world.deliveries(1).await;
+        assert_eq!((&log[0]["status"], &log[0]["error"]), (&json!("failed"), &json!("The webhook answered 404 Not Found.")));
+        let path = format!("/public/v1/deliveries/{}/retry", log[0]["id"]);
+        assert_eq!(world.call(Some(2), "POST", &path, None).await.code(404), "NOT_FOUND");
+        assert_eq!(world.call(None, "POST", &path, None).await.code(401), "NOT_LOGGED_IN");
+
+        *world.broker_takes.lock().unwrap() = Some(0);
+        assert_eq!(world.call(Some(1), "POST", &path, None).await.code(503), "UNAVAILABLE");
+        *world.broker_takes.lock().unwrap() = None;
+        assert_eq!(world.deliveries(1).await[0]["status"], "failed", "so that it can be asked for again");
+
+        // With the settings as they are now.
+        let other = Listener::start(204, "").await;
+        let config = json!({"config": {"url": other.url}});
+        world.call(Some(1), "PATCH", &format!("/public/v1/notifications/{id}"), Some(config)).await.json(200);
+        assert_eq!(world.call(Some(1), "POST", &path, None).await.json(200), json!({"status": "ok"}));
+        assert_eq!(world.call(Some(1), "POST", &path, None).await.code(409), "DELIVERY_NOT_FAILED");
+        world.settle().await;
+        let log = world.deliveries(1).await;
+        assert_eq!((&log[0]["status"], &log[0]["attempts"], &log[0]["error"]), (&json!("delivered"), &json!(3), &Value::Null));
+        assert_eq!((hook.asked().len(), other.asked().len()), (1, 1));
+        assert_eq!(world.call(Some(1), "POST", &path, None).await.code(409), "DELIVERY_NOT_FAILED");
+    }
+
+    async fn the_log_is_filtered_and_paged(world: World) {
+        world.with_endpoints();
+        let (one, two) = (world.webhook(1, "https://x.test/1").await, world.webhook(1, "https://x.test/2").await);
+        dispatch(&world, &[down(1, 1), down(2, 1)]).await.json(202);
+        let sent = requested(&world);
+        let failed = NotificationDelivered {
+            delivery_id: sent[0].1.delivery_id, attempt: 1, delivered: false, error: Some("x".into()), at: at(3),
+        };
+        world.event("delivery-record", kind::NOTIFICATION_DELIVERED, "d", &failed).await.json(202);
+        let count = async |query: &str| {
+            let answer = world.call(Some(1), "GET", &format!("/public/v1/deliveries?{query}"), None).await.json(200);
+            answer["page"]["total_count"].as_i64().unwrap()
+        };
+        assert_eq!(count("").await, 4);
+        assert_eq!(count(&format!("notification_id={one}")).await, 2);
+        assert_eq!(count(&format!("notification_id={two}&endpoint_id=1")).await, 1);
+        assert_eq!(count("status=failed").await, 1);
+        assert_eq!(count("status=pending").await, 3);
+        assert_eq!(count("status=delivered").await, 0);
+        let page = world.call(Some(1), "GET", "/public/v1/deliveries?page=2&per_page=3", None).await.json(200);
+        assert_eq!(page["items"].as_array().unwrap().len(), 1);
+        for (query, field) in [("status=lost", "status"), ("endpoint_id=x", "endpoint_id"), ("page=-1", "page"), ("per_page=1000", "per_page")] {
+            let answer = world.call(Some(1), "GET", &format!("/public/v1/deliveries?{query}"), None).await.json(400);
+            assert!(answer["fields"][field].is_string(), "{answer}");
+        }
+        assert_eq!(world.call(None, "GET", "/public/v1/deliveries", None).await.code(401), "NOT_LOGGED_IN");
+    }
+
+    async fn the_log_goes_back_ninety_days(world: World) {
+        world.with_endpoints();
+        world.webhook(1, "https://x.test/").await;
+        dispatch(&world, &[down(1, 1)]).await.json(202);
+        world.clock().advance(std::time::Duration::from_secs(91 * 86_400));
+        dispatch(&world, &[down(2, 1)]).await.json(202);
+        assert_eq!(world.deliveries(1).await.len(), 1);
+    }
+
+    async fn a_channel_is_tested(world: World) {
+        let hook = Listener::start(200, "").await;
+        let id = world.webhook(1, &hook.url).await;
+        let test = format!("/public/v1/notifications/{id}/test");
+        assert_eq!(world.call(Some(1), "POST", &test, None).await.json(200), json!({"status": "ok"}));
+        let asked = hook.asked();
+        assert_eq!(asked[0].json()["data"]["what"], "test");
+        hook.answers(500, "oops");
+        let broken = world.call(Some(1), "POST", &test, None).await.json(200);
+        assert_eq!(broken, json!({"status": "fail", "message": "The webhook answered 500 Internal Server Error."}));
+        let call = format!("/private/v1/notifications/{id}/call");
+        hook.answers(200, "");
+        hook.asked();
+        assert_eq!(world.call(None, "POST", &call, Some(json!({"text": "Tonight."}))).await.json(200)["status"], "ok");
+        assert_eq!(hook.asked()[0].json()["data"], json!({"text": "Tonight."}));
+        assert_eq!(world.call(None, "POST", &call, Some(json!({"text": ""}))).await.code(400), "VALIDATION_FAILED");
+        assert_eq!(world.call(None, "POST", "/private/v1/notifications/999/call", Some(json!({"text": "x"}))).await.code(404), "NOT_FOUND");
+
+        let gone = world.webhook(1, &nobody().await).await;
+        let broken = world.call(Some(1), "POST", &format!("/public/v1/notifications/{gone}/test"), None).await.json(200);
+        assert_eq!(broken, json!({"status": "fail", "message": "The webhook could not be reached."}));
+        world.stand_in("webhook-send", |_| (500, json!({})));
+        let broken = world.call(Some(1), "POST", &test, None).await.json(200);
+        assert_eq!(broken["status"], "fail");
+    }
+}

@@ -1,0 +1,117 @@
+use functions::contract::Channel;
+use serde_json::json;
+
+use super::{later, reported, request, send};
+use crate::{
+    smtp::SmtpServer,
+    world::{Database, World},
+};
+
+const PATH: &str = "/private/v1/emails";
+
+async fn world(smtp: &SmtpServer) -> World {
+    World::with(
+        Database::Sqlite,
+        [("SMTP_URL", smtp.url.as_str()), ("SMTP_FROM", "pongpong <alerts@pongpong.test>")],
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_real_server_gets_it_whole() {
+    let smtp = SmtpServer::start().await;
+    let world = world(&smtp).await;
+    let config = json!({"to": ["mary@example.com", "bob@example.com"]});
+    assert_eq!(reported(&send(&world, &request(&world, Channel::Email, config)).await), Ok(()));
+    let messages = smtp.messages();
+    assert_eq!(messages.len(), 1);
+    for expected in [
+        "Message-ID: <delivery-12-1@pongpong.test>",
+        "From: pongpong <alerts@pongpong.test>",
+        "Subject: [down] Shop <1>: Expected status 200-399, got 503",
+        "Content-Type: multipart/alternative",
+        "Why: Expected status 200-399, got 503 (STATUS_MISMATCH)",
+        "Since: 2026-03-01 12:01:00 UTC",
+        "Details: https://pongpong.test/endpoints/1",
+        "Shop &lt;1&gt; is down.",
+    ] {
+        assert!(messages[0].contains(expected), "{expected} is not in {}", messages[0]);
+    }
+    assert!(messages[0].contains("mary@example.com") && messages[0].contains("bob@example.com"));
+}
+
+#[tokio::test]
+async fn one_address_that_is_gone_does_not_keep_the_others_from_being_told() {
+    let smtp = SmtpServer::start().await;
+    let world = world(&smtp).await;
+    let config = json!({"to": ["gone@example.com", "bob@example.com"]});
+    assert_eq!(reported(&send(&world, &request(&world, Channel::Email, config)).await), Ok(()));
+    assert_eq!(smtp.messages().len(), 1);
+    let all_gone = json!({"to": ["gone@example.com", "gone2@example.com"]});
+    let error = reported(&send(&world, &request(&world, Channel::Email, all_gone)).await).unwrap_err();
+    assert!(error.starts_with("The mail server refused the message: 550"), "{error}");
+    let busy = json!({"to": ["busy@example.com"]});
+    let why = later(&send(&world, &request(&world, Channel::Email, busy)).await);
+    assert!(why.starts_with("The mail server does not take the message now: 450"), "{why}");
+    assert_eq!(smtp.messages().len(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_is_tried_again_later() {
+    let smtp = SmtpServer::start().await;
+    let world = world(&smtp).await;
+    drop(smtp);
+    let request = request(&world, Channel::Email, json!({"to": ["a@example.com"]}));
+    // The process may take a moment to end.
+    let answer = send(&world, &request).await;
+    assert_eq!(later(&answer), "The mail server could not be reached.");
+    let mail = json!({"to": "a@example.com", "subject": "Hi", "content": "x"});
+    let done = world.call(None, "POST", PATH, Some(mail)).await.json(200);
+    assert_eq!(done, json!({"status": "fail", "message": "The mail server could not be reached."}));
+}
+
+#[tokio::test]
+async fn others_functions_send_with_it() {
+    let smtp = SmtpServer::start().await;
+    let world = world(&smtp).await;
+    let mail = json!({"to": "a@example.com", "subject": "비밀번호\r\nBcc: x@example.com", "content": "<b>Hello</b>"});
+    assert_eq!(world.call(None, "POST", PATH, Some(mail)).await.json(200), json!({"status": "ok"}));
+    let message = &smtp.messages()[0];
+    assert!(!message.lines().any(|line| line.starts_with("Bcc")), "{message}");
+    assert!(message.contains("<b>Hello</b>") && message.contains("&lt;b&gt;Hello&lt;/b&gt;"), "{message}");
+    for (mail, field) in [
+        (json!({"to": "a", "subject": "", "content": ""}), "to"),
+        (json!({"to": [], "subject": "", "content": ""}), "to"),
+        (json!({"to": ["a@example.com\nRCPT TO: <b@example.com>"], "subject": "", "content": ""}), "to"),
+        (json!({"subject": "", "content": ""}), "to"),
+        (json!({"to": "a@example.com", "subject": "", "content": "", "bcc": "x"}), "bcc"),
+    ] {
+        let answer = world.call(None, "POST", PATH, Some(mail)).await.json(400);
+        assert!(answer["fields"][field].is_string(), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_server_it_is_put_into_a_file_once() {
+    let world = World::new(Database::Sqlite).await;
+    let request = request(&world, Channel::Email, json!({"to": ["a@example.com"]}));
+    for _ in 0..2 {
+        assert_eq!(reported(&send(&world, &request).await), Ok(()));
+    }
+    let outbox = world.context.env().get("OUTBOX_DIR").unwrap();
+    let files: Vec<_> = std::fs::read_dir(outbox).unwrap().map(|f| f.unwrap().file_name()).collect();
+    assert_eq!(files, ["delivery-12-1.eml"]);
+    let mail = std::fs::read_to_string(format!("{outbox}/delivery-12-1.eml")).unwrap();
+    assert!(mail.contains("Message-ID: <delivery-12-1@localhost>"), "{mail}");
+}
+
+#[tokio::test]
+async fn settings_that_cannot_be_read_fail_for_good() {
+    let world = World::new(Database::Sqlite).await;
+    let mut request = request(&world, Channel::Email, json!({"to": ["a@example.com"]}));
+    request.sealed_config = "v1.AAAA".into();
+    let error = reported(&send(&world, &request).await).unwrap_err();
+    assert!(error.starts_with("The channel's settings cannot be read"), "{error}");
+    let wrong = super::request(&world, Channel::Email, json!({"url": "https://x.test/"}));
+    assert!(reported(&send(&world, &wrong).await).is_err());
+}

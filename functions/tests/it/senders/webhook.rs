@@ -1,0 +1,130 @@
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use functions::contract::Channel;
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::json;
+use sha2::Sha256;
+
+use super::{later, reported, request, send};
+use crate::{
+    listener::{Asked, Listener, nobody},
+    notifications::SECRET,
+    world::{Database, World},
+};
+
+/// As a receiver does it.
+fn is_signed(asked: &Asked) -> bool {
+    let key = STANDARD.decode(SECRET.strip_prefix("whsec_").unwrap()).unwrap();
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
+    let (id, timestamp) = (asked.header("webhook-id"), asked.header("webhook-timestamp"));
+    mac.update(format!("{id}.{timestamp}.{}", asked.body).as_bytes());
+    let signature = STANDARD.decode(asked.header("webhook-signature").strip_prefix("v1,").unwrap()).unwrap();
+    mac.verify_slice(&signature).is_ok()
+}
+
+#[tokio::test]
+async fn it_posts_a_signed_cloudevent_that_a_repetition_can_be_known_by() {
+    let hook = Listener::start(204, "").await;
+    let world = World::new(Database::Sqlite).await;
+    let request =
+        request(&world, Channel::Webhook, json!({"url": format!("{}/hook?a=1", hook.url), "secret": SECRET}));
+    for _ in 0..2 {
+        assert_eq!(reported(&send(&world, &request).await), Ok(()));
+        world.clock().advance(std::time::Duration::from_secs(60));
+    }
+    let asked = hook.asked();
+    assert!(asked.iter().all(is_signed));
+    assert_eq!(asked[0].header("content-type"), "application/cloudevents+json; charset=utf-8");
+    assert_eq!(asked[0].header("webhook-id"), asked[1].header("webhook-id"));
+    assert_eq!(
+        asked[0].header("webhook-timestamp"),
+        world.clock().now().timestamp().checked_sub(120).unwrap().to_string()
+    );
+    assert_eq!(asked[0].body, asked[1].body);
+    let event = asked[0].json();
+    assert_eq!((&event["specversion"], &event["type"]), (&json!("1.0"), &json!("io.pongpong.alert.v1")));
+    assert_eq!((&event["id"], &event["time"]), (&json!("delivery-12-1"), &json!("2026-03-01T12:02:00Z")));
+    assert_eq!(event["data"]["endpoint_name"], "Shop <1>");
+    assert_eq!(event["data"]["cause"]["code"], "STATUS_MISMATCH");
+    assert!(!asked[0].body.contains("whsec_"));
+    // Any reader of CloudEvents understands it.
+    let read: cloudevents::Event = serde_json::from_str(&asked[0].body).unwrap();
+    assert_eq!(cloudevents::AttributesReader::ty(&read), "io.pongpong.alert.v1");
+}
+
+#[tokio::test]
+async fn what_may_pass_is_tried_again_and_what_will_not_is_reported() {
+    let hook = Listener::start(200, "").await;
+    let world = World::new(Database::Sqlite).await;
+    let request = request(&world, Channel::Webhook, json!({"url": hook.url}));
+    for status in [408, 409, 425, 429, 500, 503] {
+        hook.answers(status, "secret details");
+        let why = later(&send(&world, &request).await);
+        assert!(
+            why.starts_with(&format!("The webhook answered {status}")) && !why.contains("details"),
+            "{why}"
+        );
+    }
+    for status in [301, 302, 307, 400, 401, 404, 410] {
+        hook.answers(status, "");
+        let error = reported(&send(&world, &request).await).unwrap_err();
+        assert!(error.starts_with(&format!("The webhook answered {status}")), "{error}");
+    }
+    assert_eq!(hook.asked().len(), 13, "no redirect is followed");
+    let away = super::request(&world, Channel::Webhook, json!({"url": nobody().await}));
+    assert_eq!(later(&send(&world, &away).await), "The webhook could not be reached.");
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_cut_off() {
+    let hook = Listener::start(200, &"x".repeat(50_000_000)).await;
+    let world = World::new(Database::Sqlite).await;
+    let request = request(&world, Channel::Webhook, json!({"url": hook.url}));
+    assert_eq!(reported(&send(&world, &request).await), Ok(()));
+}
+
+#[tokio::test]
+async fn the_address_guard_holds() {
+    let hook = Listener::start(200, "").await;
+    let world = World::with(Database::Sqlite, [("CHECK_PRIVATE_NETWORKS", "deny")]).await;
+    let port = hook.url.rsplit(':').next().unwrap();
+    for url in [
+        hook.url.clone(),
+        format!("http://localhost:{port}/"),
+        format!("http://[::1]:{port}/"),
+        format!("http://2130706433:{port}/"),
+        "http://169.254.169.254/latest/meta-data/".to_owned(),
+    ] {
+        let request = request(&world, Channel::Webhook, json!({"url": url}));
+        let error = reported(&send(&world, &request).await).unwrap_err();
+        assert!(error.contains("is not a public address"), "{url}: {error}");
+    }
+    let done = world
+        .call(None, "POST", "/private/v1/webhooks", Some(json!({"url": hook.url, "content": "x"})))
+        .await
+        .json(200);
+    assert_eq!(done["status"], "fail");
+    assert_eq!(hook.asked().len(), 0);
+}
+
+#[tokio::test]
+async fn other_functions_send_with_it() {
+    let hook = Listener::start(200, "").await;
+    let world = World::new(Database::Sqlite).await;
+    let path = "/private/v1/webhooks";
+    let body = json!({"url": hook.url, "secret": SECRET, "content": "Hello"});
+    assert_eq!(world.call(None, "POST", path, Some(body)).await.json(200), json!({"status": "ok"}));
+    let asked = hook.asked();
+    assert!(is_signed(&asked[0]));
+    assert_eq!(
+        (&asked[0].json()["type"], &asked[0].json()["data"]),
+        (&json!("io.pongpong.message.v1"), &json!({"text": "Hello"}))
+    );
+    for (body, field) in [
+        (json!({"url": "ftp://x/", "content": ""}), "url"),
+        (json!({"url": "http://x.test/", "secret": "x", "content": ""}), "secret"),
+        (json!({"url": "http://x.test/"}), "content"),
+    ] {
+        let answer = world.call(None, "POST", path, Some(body)).await.json(400);
+        assert!(answer["fields"][field].is_string(), "{answer}");
+    }
+}

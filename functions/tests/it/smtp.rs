@@ -1,0 +1,61 @@
+//! A real SMTP server (Debian's `python3-aiosmtpd`) that keeps what it is sent.
+
+use std::{path::PathBuf, process::Stdio, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    process::{Child, Command},
+};
+
+/// Stopped when it is dropped. Addresses that begin with `gone` are refused for good (550), those
+/// with `busy` for now (450).
+pub struct SmtpServer {
+    pub url: String,
+    data: tempfile::TempDir,
+    _process: Child,
+}
+
+const HANDLER: &str = "
+from aiosmtpd.handlers import Mailbox
+
+class Picky(Mailbox):
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if address.startswith('gone'):
+            return '550 no such user'
+        if address.startswith('busy'):
+            return '450 come back later'
+        envelope.rcpt_tos.append(address)
+        return '250 OK'
+";
+
+impl SmtpServer {
+    pub async fn start() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        std::fs::write(data.path().join("picky.py"), HANDLER).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let address = format!("127.0.0.1:{port}");
+        let process = Command::new("/usr/bin/python3")
+            .args(["-m", "aiosmtpd", "-n", "-l", &address, "-c", "picky.Picky", "mail"])
+            .env("PYTHONPATH", data.path())
+            .current_dir(data.path())
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("python3-aiosmtpd is not installed: run make test-packages");
+        let listens = async {
+            while TcpStream::connect(&address).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), listens).await.expect("the SMTP server listens");
+        Self { url: format!("smtp://{address}"), data, _process: process }
+    }
+
+    /// What it was sent, as it was sent, in no order.
+    pub fn messages(&self) -> Vec<String> {
+        let new: PathBuf = self.data.path().join("mail/new");
+        let Ok(files) = std::fs::read_dir(new) else { return Vec::new() };
+        files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect()
+    }
+}
