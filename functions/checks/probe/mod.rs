@@ -7,6 +7,7 @@
 mod assertions;
 mod connect;
 mod exchange;
+mod pattern;
 mod plan;
 mod redirect;
 mod seen;
