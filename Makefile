@@ -8,7 +8,6 @@ run:  ## everything on this machine, on http://localhost:8000
 	cargo run --release
 
 test: test-packages  ## all tests, on SQLite and on a PostgreSQL of their own
-	cargo build --workspace --locked
 	functions/tests/with-services cargo test --workspace --locked
 
 test-packages:  ## Debian packages that the tests need (skips what is there)

@@ -4,7 +4,6 @@
 //! slot: a minute in one batch would tell of an outage up to a minute late.
 
 use axum::{Json, extract::State, routing::post};
-use chrono::TimeDelta;
 use http::Method;
 use runtime::{Context, Function, Outgoing, Result};
 use serde::Serialize;
@@ -12,7 +11,10 @@ use serde::Serialize;
 use super::SERVICE;
 use crate::{
     contract::{CheckRequest, kind},
-    endpoints::claim::{Claim, Claimed},
+    endpoints::{
+        AHEAD,
+        claim::{Claim, Claimed},
+    },
 };
 
 pub const FUNCTION: Function = Function::new(
@@ -23,9 +25,6 @@ pub const FUNCTION: Function = Function::new(
 .every("* * * * *", || post(handle))
 .without_database();
 
-/// A minute, and some seconds more: the next tick may be late, and what is claimed twice is handed
-/// out once.
-const AHEAD: TimeDelta = TimeDelta::seconds(65);
 const PAGE: i64 = 1000;
 const WINDOW_SECONDS: i64 = 5;
 const BATCH: usize = 500;

@@ -62,7 +62,7 @@ async fn handle(State(context): State<Context>, Input(claim): Input<Claim>) -> R
         let slots =
             slots(row.claimed_slot, row.next_slot, row.settings.interval_seconds.into(), now.timestamp());
         missed += slots.missed;
-        items.extend(slots.due.into_iter().map(|slot| row.request(slot)));
+        items.extend(slots.due.into_iter().map(|slot| row.settings.request(row.id, row.user_id, slot)));
     }
     items.sort_by_key(|request| request.scheduled_at);
     Ok(Json(Claimed { items, endpoints, missed }))
@@ -76,19 +76,6 @@ struct Row {
     next_slot: i64,
     #[sqlx(flatten)]
     settings: Settings,
-}
-
-impl Row {
-    fn request(&self, slot: i64) -> CheckRequest {
-        CheckRequest {
-            endpoint_id: self.id,
-            user_id: self.user_id,
-            scheduled_at: DateTime::from_timestamp(slot, 0).unwrap_or_default(),
-            failure_threshold: self.settings.failure_threshold.try_into().unwrap_or(1),
-            success_threshold: self.settings.success_threshold.try_into().unwrap_or(1),
-            target: self.settings.target(),
-        }
-    }
 }
 
 async fn take(context: &Context, until: i64, limit: i64, now: i64) -> Result<Vec<Row>> {

@@ -1,12 +1,10 @@
 //! `POST /public/v1/endpoints`: adds an endpoint, and asks for a first check at once.
 
 use axum::{Json, extract::State};
-use chrono::SubsecRound;
 use http::StatusCode;
-use runtime::{Caller, Context, Error, Function, Input, Outgoing, Result, error::ErrorBody, on, text};
+use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, on, text};
 
-use super::{Endpoint, QuotaConfig, SERVICE, Settings, columns, first_slot};
-use crate::contract::{CheckRequest, kind};
+use super::{Endpoint, QuotaConfig, SERVICE, Settings, columns, first_slot, start};
 
 pub const FUNCTION: Function =
     Function::new("endpoint-create", SERVICE, "adds an endpoint, and asks for a first check at once")
@@ -26,9 +24,11 @@ async fn handle(
     State(context): State<Context>,
     Input(settings): Input<Settings>,
 ) -> Result<(StatusCode, Json<Endpoint>)> {
-    let endpoint = insert(&context, caller.user_id, settings.checked()?).await?;
+    let settings = settings.checked()?;
+    let first = first_slot(&context, settings.interval_seconds);
+    let endpoint = insert(&context, caller.user_id, settings, first).await?;
     if endpoint.settings.enabled
-        && let Err(error) = ask_for_check(&context, caller.user_id, &endpoint).await
+        && let Err(error) = start(&context, "endpoint-create", caller.user_id, &endpoint, first).await
     {
         // It is added all the same, and its first slot is less than an interval away.
         tracing::warn!(%error, endpoint_id = endpoint.id, "the first check could not be asked for");
@@ -36,7 +36,7 @@ async fn handle(
     Ok((StatusCode::CREATED, Json(endpoint)))
 }
 
-async fn insert(context: &Context, user_id: i64, s: Settings) -> Result<Endpoint> {
+async fn insert(context: &Context, user_id: i64, s: Settings, next_slot: i64) -> Result<Endpoint> {
     // Two at once must not slip past the quota together.
     static LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('endpoint-create'), $1::int)";
     static GONE: &str = "SELECT EXISTS (SELECT 1 FROM endpoint_gone_users WHERE user_id = $1)";
@@ -51,7 +51,6 @@ async fn insert(context: &Context, user_id: i64, s: Settings) -> Result<Endpoint
     );
     let most = context.config::<QuotaConfig>()?.endpoints_per_user;
     let now = context.clock().now();
-    let next_slot = first_slot(context, s.interval_seconds);
     let mut tx = context.db()?.begin().await?;
     if let runtime::db::On::Postgres(db) = tx.connection() {
         // Another user with the same low bits only waits a moment.
@@ -80,20 +79,4 @@ async fn insert(context: &Context, user_id: i64, s: Settings) -> Result<Endpoint
     })?;
     tx.commit().await?;
     Ok(endpoint)
-}
-
-async fn ask_for_check(context: &Context, user_id: i64, endpoint: &Endpoint) -> Result<()> {
-    let scheduled_at = context.clock().now().trunc_subsecs(0);
-    let request = CheckRequest {
-        endpoint_id: endpoint.id,
-        user_id,
-        scheduled_at,
-        failure_threshold: endpoint.settings.failure_threshold.try_into().unwrap_or(1),
-        success_threshold: endpoint.settings.success_threshold.try_into().unwrap_or(1),
-        target: endpoint.settings.target(),
-    };
-    let id = format!("endpoint-{}-created", endpoint.id);
-    let event =
-        Outgoing::new("endpoint-create", kind::CHECK_REQUESTED, id, context.clock().now(), &[request])?;
-    context.outbound().publish(event).await
 }

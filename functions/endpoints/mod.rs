@@ -13,9 +13,9 @@ pub mod update;
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
-    Context, Env, Error, Fields, FromEnv, Result,
+    Context, Env, Error, Fields, FromEnv, Outgoing, Result,
     db::{JsonText, UnixSeconds},
     on, text,
 };
@@ -24,7 +24,7 @@ use utoipa::ToSchema;
 
 use crate::{
     checks::probe,
-    contract::{Assertion, Status, Target},
+    contract::{Assertion, CheckRequest, Status, Target, kind},
 };
 
 pub const SERVICE: &str = "endpoint-service";
@@ -235,6 +235,18 @@ impl Settings {
         Ok(self)
     }
 
+    /// The check of one slot.
+    pub fn request(&self, endpoint_id: i64, user_id: i64, slot: i64) -> CheckRequest {
+        CheckRequest {
+            endpoint_id,
+            user_id,
+            scheduled_at: UnixSeconds(slot).time(),
+            failure_threshold: self.failure_threshold.try_into().unwrap_or(1),
+            success_threshold: self.success_threshold.try_into().unwrap_or(1),
+            target: self.target(),
+        }
+    }
+
     pub fn target(&self) -> Target {
         Target {
             url: self.url.clone(),
@@ -269,12 +281,53 @@ impl FromEnv for QuotaConfig {
     }
 }
 
-/// The first slot after now. Where in the interval it falls is drawn once, and stays: endpoints of
-/// one interval are spread over it, instead of all being due at second 0.
+/// How far ahead slots are handed out: a minute, and some seconds more, for the next tick of the
+/// schedule may be late.
+pub const AHEAD: TimeDelta = TimeDelta::seconds(65);
+
+/// The first slot of an endpoint that starts now. Where in the interval it falls is drawn once, and
+/// stays: endpoints of one interval are spread over it, instead of all being due at second 0.
 fn first_slot(context: &Context, interval_seconds: i32) -> i64 {
     let drawn = u64::from_le_bytes(context.random().bytes());
     let interval = u64::try_from(interval_seconds).unwrap_or(60).max(1);
     context.clock().now().timestamp() + 1 + (drawn % interval).cast_signed()
+}
+
+/// Asks for a check at once, and for those that are due before the schedule can know of the
+/// endpoint; the schedule goes on from there.
+async fn start(
+    context: &Context,
+    function: &str,
+    user_id: i64,
+    endpoint: &Endpoint,
+    first: i64,
+) -> Result<()> {
+    static HAND_OUT: &str =
+        "UPDATE endpoints SET claimed_slot = $2, next_slot = $3 WHERE id = $1 AND next_slot = $2";
+    let now = context.clock().now();
+    let step = usize::try_from(endpoint.settings.interval_seconds).unwrap_or(60).max(1);
+    let soon: Vec<i64> = (first..(now + AHEAD).timestamp()).step_by(step).collect();
+    let next = soon.last().map_or(first, |last| last + step as i64);
+    // First the slots are taken, so that nobody else hands them out; they are given back if nobody
+    // could be asked.
+    let set = async |from: i64, to: i64| -> Result<bool> {
+        let taken = on!(context.db()?.write(), db => {
+            sqlx::query(HAND_OUT).bind(endpoint.id).bind(from).bind(to).execute(db).await.map(|done| done.rows_affected())
+        })?;
+        Ok(taken == 1)
+    };
+    let slots = if set(first, next).await? { soon } else { Vec::new() };
+    let requests: Vec<_> = std::iter::once(now.timestamp())
+        .chain(slots)
+        .map(|slot| endpoint.settings.request(endpoint.id, user_id, slot))
+        .collect();
+    let id = format!("endpoint-{}-{}", endpoint.id, now.timestamp_micros());
+    let event = Outgoing::new(function, kind::CHECK_REQUESTED, id, now, &requests)?;
+    let asked = context.outbound().publish(event).await;
+    if asked.is_err() {
+        set(next, first).await?;
+    }
+    asked
 }
 
 /// One of the caller's own.

@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, input, on};
 use serde_json::{Map, Value};
 
-use super::{Endpoint, SERVICE, Settings, columns, first_slot};
+use super::{Endpoint, SERVICE, Settings, columns, first_slot, start};
 
 pub const FUNCTION: Function =
     Function::new("endpoint-update", SERVICE, "changes what is given, and keeps the rest")
@@ -50,7 +50,7 @@ async fn handle(
     let anew = s.interval_seconds != old.interval_seconds || (s.enabled && !old.enabled);
     let next_slot = anew.then(|| first_slot(&context, s.interval_seconds));
     let now = context.clock().now();
-    let endpoint = on!(tx.connection(), db => {
+    let endpoint: Endpoint = on!(tx.connection(), db => {
         let update = sqlx::query_as(UPDATE).bind(id).bind(s.name).bind(s.url).bind(s.method).bind(s.headers);
         let update = update.bind(s.body).bind(s.interval_seconds).bind(s.timeout_ms).bind(s.expected_status);
         let update = update.bind(s.assertions).bind(s.follow_redirects).bind(s.verify_tls).bind(s.retries);
@@ -58,6 +58,12 @@ async fn handle(
         update.bind(next_slot).bind(now).fetch_one(db).await
     })?;
     tx.commit().await?;
+    if let Some(first) = next_slot
+        && endpoint.settings.enabled
+        && let Err(error) = start(&context, "endpoint-update", caller.user_id, &endpoint, first).await
+    {
+        tracing::warn!(%error, endpoint_id = id, "the first check could not be asked for");
+    }
     Ok(Json(endpoint))
 }
 

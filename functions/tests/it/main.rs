@@ -3,6 +3,7 @@
 
 mod listener;
 mod smtp;
+mod story;
 mod world;
 
 mod checks;

@@ -298,7 +298,7 @@ async fn ask(context: &Context, function: &str, request: Request<Body>) -> Answe
 }
 
 /// A database of its own on the server that `TEST_POSTGRES_URL` names.
-async fn new_postgres_database() -> String {
+pub async fn new_postgres_database() -> String {
     let url = std::env::var("TEST_POSTGRES_URL").expect(
         "TEST_POSTGRES_URL is not set: run the tests by `make test`, or under functions/tests/with-services",
     );

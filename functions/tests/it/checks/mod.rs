@@ -123,6 +123,7 @@ on_both! {
             world.call(Some(1), "POST", "/public/v1/endpoints", Some(body)).await.json(201);
         }
         world.events.lock().unwrap().clear();
+        world.clock().advance(Duration::from_secs(60));
         let tick = async || world.request("check-schedule", None, "POST", "/", None).await.json(200);
         assert_eq!(tick().await["status"], "ok");
         assert_eq!(tick().await["checks"], 0, "a second tick finds nothing left");
