@@ -16,6 +16,11 @@ pub const FUNCTION: Function =
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewReports {
+    #[schema(example = json!([{
+        "endpoint_id": 7, "user_id": 1, "scheduled_at": "2026-03-01T12:00:00Z", "checked_at": "2026-03-01T12:00:00.250Z",
+        "region": "default", "failure_threshold": 2, "success_threshold": 1,
+        "outcome": {"status": "up", "status_code": 200, "timings_ms": {"total": 123}, "response_bytes": 5120},
+    }]))]
     items: Vec<CheckResult>,
 }
 

@@ -47,6 +47,15 @@ on_both! {
         assert_eq!(world.get(BOB, "/public/v1/reports").await["page"]["total_count"], 1);
     }
 
+    async fn a_deletion_arrives_through_the_broker(world: World) {
+        world.record(&[up(ANNS, world.ago(60), 5)]).await;
+        let deleted = EndpointDeleted { endpoint_id: ANNS, user_id: ANN };
+        let event = runtime::Outgoing::new("test", kind::ENDPOINT_DELETED, "d/1", world.clock().now(), &deleted);
+        world.context.outbound().publish(event.unwrap()).await.unwrap();
+        assert_eq!(world.settle().await[0].data::<EndpointDeleted>(), deleted);
+        assert_eq!(world.results().await, 0);
+    }
+
     async fn what_is_no_such_event_is_refused(world: World) {
         world.record(&[up(ANNS, world.ago(60), 5)]).await;
         let user = json!({"user_id": ANN});
