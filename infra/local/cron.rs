@@ -72,15 +72,13 @@ impl Schedule {
         let job = Arc::new(job);
         while let Some(due) = self.state(n).next {
             tokio::select! {
+                biased;
                 () = life.stopping() => return,
                 () = self.clock.sleep_until(due) => {}
             }
             let now = self.clock.now();
             // After a pause only the latest of the missed ticks counts.
             let tick = job.schedule.find_previous_occurrence(&now, true).unwrap_or(due).max(due);
-            if let Err(error) = keep_tick(&self.store, &job.name, tick).await {
-                tracing::error!(%error, job = job.name, "the tick cannot be kept");
-            }
             let busy = self.state(n).run != Run::None;
             let late = now - tick;
             let too_late =
@@ -94,7 +92,8 @@ impl Schedule {
             });
             if starts {
                 let (schedule, job, apps) = (self.clone(), Arc::clone(&job), Arc::clone(&apps));
-                life.spawn(async move { schedule.run(n, &job, &apps).await });
+                let stopping = life.clone();
+                life.spawn(async move { schedule.run(n, &job, tick, &apps, &stopping).await });
             } else if busy {
                 tracing::warn!(job = job.name, %tick, "skipped: the run before it is not over");
             } else {
@@ -107,30 +106,53 @@ impl Schedule {
         self.states.borrow()[n]
     }
 
-    async fn run(&self, n: usize, job: &Job, apps: &Apps) {
-        let set = |run| self.states.send_modify(|states| states[n].run = run);
+    async fn run(&self, n: usize, job: &Job, tick: DateTime<Utc>, apps: &Apps, life: &Life) {
+        if self.attempts(n, job, apps, life).await {
+            // Kept when it is over: a run that was cut off is a tick that the next start makes up for.
+            self.keep(job, tick).await;
+        }
+        self.set(n, Run::None);
+    }
+
+    /// False: the engine stops before the run is over.
+    async fn attempts(&self, n: usize, job: &Job, apps: &Apps, life: &Life) -> bool {
         for attempt in 0..=job.retries {
             match tokio::time::timeout(job.deadline, trigger(job, apps)).await {
-                Ok(Ok(())) => break,
+                Ok(Ok(())) => return true,
                 Ok(Err(error)) => {
-                    tracing::error!(job = job.name, attempt, error = %format_args!("{error:#}"), "the run failed")
+                    let error = format!("{error:#}");
+                    tracing::error!(job = job.name, attempt, error, "the run failed");
                 }
+                // As activeDeadlineSeconds ends a Job for good.
                 Err(_) => {
-                    // As activeDeadlineSeconds ends a Job for good.
                     tracing::error!(job = job.name, attempt, "the run took too long");
-                    break;
+                    return true;
                 }
             }
             if attempt < job.retries {
                 // As a Job's pods are restarted: after 10, 20, 40 seconds.
                 let pause = Duration::from_secs(10 << attempt.min(5));
                 let at = self.clock.now() + TimeDelta::from_std(pause).unwrap_or_default();
-                set(Run::Again(at));
-                self.clock.sleep_until(at).await;
-                set(Run::Active);
+                self.set(n, Run::Again(at));
+                tokio::select! {
+                    biased;
+                    () = life.stopping() => return false,
+                    () = self.clock.sleep_until(at) => {}
+                }
+                self.set(n, Run::Active);
             }
         }
-        set(Run::None);
+        true
+    }
+
+    fn set(&self, n: usize, run: Run) {
+        self.states.send_modify(|states| states[n].run = run);
+    }
+
+    async fn keep(&self, job: &Job, tick: DateTime<Utc>) {
+        if let Err(error) = keep_tick(&self.store, &job.name, tick).await {
+            tracing::error!(%error, job = job.name, "the tick cannot be kept");
+        }
     }
 
     /// Waits until no tick is due and no run is under way.

@@ -13,7 +13,15 @@ pub struct Life {
 
 impl Life {
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(self.kill.clone().run_until_cancelled_owned(task));
+        let kill = self.kill.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                // Killed, not even what is ready goes on.
+                biased;
+                () = kill.cancelled() => {}
+                () = task => {}
+            }
+        });
     }
 
     pub async fn stopping(&self) {

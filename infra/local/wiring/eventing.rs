@@ -223,7 +223,7 @@ fn duration(text: &str) -> Result<Duration> {
         let (unit, after) = rest[end..].split_at(1);
         let seconds = units.find(|(name, _)| *name == unit).with_context(complaint)?.1;
         let number = &rest[..end];
-        if !number.starts_with(|c: char| c.is_ascii_digit()) {
+        if !number.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
             bail!(complaint());
         }
         let number: f64 = number.parse().ok().with_context(complaint)?;

@@ -1,0 +1,11 @@
+//! The engine, with small functions of its own: what it does is tested apart from what pongpong's
+//! functions do.
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
+mod world;
+
+mod admin;
+mod broker;
+mod cron;
+mod gateway;
+mod wiring;
