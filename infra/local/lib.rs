@@ -1,1 +1,233 @@
+//! The one-machine engine: everything that a cluster gives the functions, in one process.
+//!
+//! | file | what it stands in for |
+//! |---|---|
+//! | `wiring/` | the files that a cluster is fed, read and checked |
+//! | `gateway/` | Kong: routes, keys, limits |
+//! | `admin.rs`, `consumers.rs` | Kong's Admin API, and what it keeps |
+//! | `broker/` | Knative's Broker and Triggers, durable |
+//! | `cron.rs` | Kubernetes' CronJobs |
+//! | `apps.rs` | the functions, and the network between them |
+//! | `server.rs`, `life.rs` | HTTP with limits; how tasks end |
+//! | `data.rs`, `store.rs` | the data folder, its secrets, `engine.db` |
+//!
+//! [`start`] puts them together; it is what `main` and the tests call.
 
+mod admin;
+mod apps;
+mod broker;
+mod consumers;
+mod cron;
+mod data;
+mod gateway;
+mod life;
+mod server;
+mod store;
+pub mod wiring;
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use axum::{Router, body::Body, extract::Request};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use runtime::{Clock, Context, Env, Function, secret::Random};
+use tokio::net::TcpListener;
+use tower::ServiceExt;
+
+pub use self::broker::{Broker, Event};
+use self::{
+    apps::Apps,
+    consumers::Consumers,
+    cron::Schedule,
+    data::Data,
+    gateway::Gateway,
+    life::Life,
+    store::Store,
+    wiring::{Files, Wiring},
+};
+
+/// What an engine runs on.
+#[derive(Clone)]
+pub struct Settings {
+    /// Where the gateway listens; port 0 chooses a free one.
+    pub listen: SocketAddr,
+    /// Where the admin API listens.
+    pub admin_listen: SocketAddr,
+    pub data: PathBuf,
+    /// `None`: SQLite in the data folder.
+    pub database_url: Option<String>,
+    /// For the functions; what the engine itself knows (`GATEWAY_TOKEN`, ...) is set over it.
+    pub env: Env,
+    pub clock: Clock,
+    pub random: Random,
+    pub functions: &'static [Function],
+    pub files: Files,
+    /// How long what runs may take to finish when the engine stops.
+    pub grace: Duration,
+}
+
+impl Settings {
+    /// All functions as they are wired, on free ports: what a test wants.
+    pub fn at(data: impl Into<PathBuf>) -> Self {
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            listen: anywhere,
+            admin_listen: anywhere,
+            data: data.into(),
+            database_url: None,
+            env: Env::default(),
+            clock: Clock::System,
+            random: Random::System,
+            functions: functions::ALL,
+            files: Files::default(),
+            grace: Duration::from_secs(25),
+        }
+    }
+}
+
+/// A running engine. Dropped, it ends at once, as if killed; see [`Engine::stop`].
+pub struct Engine {
+    /// Where the gateway and the admin API listen.
+    pub address: SocketAddr,
+    pub admin_address: SocketAddr,
+    apps: Arc<Apps>,
+    broker: Broker,
+    schedule: Schedule,
+    store: Store,
+    /// Those that take work in, those that do it, and those that both need: they end in this order.
+    lives: [Life; 3],
+    grace: Duration,
+    _data: Data,
+}
+
+pub async fn start(settings: Settings) -> Result<Engine> {
+    let Settings { clock, random, functions, grace, .. } = settings;
+    let data = Data::open(&settings.data)?;
+    let secrets = data.secrets(&random)?;
+    let wiring = Wiring::read(&settings.files, functions, &secrets.gateway_token)?;
+    let store = Store::open(&data.path.join("engine.db")).await?;
+    let listen = async |address: SocketAddr| {
+        let bound = TcpListener::bind(address).await;
+        bound.with_context(|| format!("listening on {address}"))
+    };
+    let (listener, admin_listener) = (listen(settings.listen).await?, listen(settings.admin_listen).await?);
+    let (address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);
+
+    let env = environment(&settings.env, settings.database_url, &data, secrets, address, admin_address)?;
+    let lives = [Life::default(), Life::default(), Life::default()];
+    let [front, middle, back] = &lives;
+    let broker = Broker::open(wiring.triggers, &store, clock.clone(), back).await?;
+    let apps = Apps::new(functions, env, clock.clone(), random.clone(), broker.clone());
+    functions::migrate(apps.context().db()?).await?;
+
+    let consumers = Consumers::new(store.clone());
+    let loopback = admin_address.ip().is_loopback();
+    let admin = admin::router(consumers.clone(), clock.clone(), random.clone(), loopback);
+    back.spawn(server::serve(admin_listener, back.clone(), move |request, _, _| ask(admin.clone(), request)));
+    broker.run(&apps, middle);
+    let schedule = Schedule::start(wiring.jobs, &apps, store.clone(), clock.clone(), front).await?;
+    let gateway = Arc::new(Gateway::new(wiring.routes, Arc::clone(&apps), consumers, clock, random));
+    front.spawn(server::serve(listener, front.clone(), move |request, peer, local| {
+        let gateway = Arc::clone(&gateway);
+        async move { gateway.handle(request, peer, local).await }
+    }));
+    Ok(Engine { address, admin_address, apps, broker, schedule, store, lives, grace, _data: data })
+}
+
+async fn ask(router: Router, request: Request<Body>) -> http::Response<Body> {
+    router.oneshot(request).await.unwrap_or_else(|never| match never {})
+}
+
+/// What the functions are told: the settings, and what only the engine knows.
+fn environment(
+    env: &Env,
+    database_url: Option<String>,
+    data: &Data,
+    secrets: data::Secrets,
+    address: SocketAddr,
+    admin_address: SocketAddr,
+) -> Result<Env> {
+    let folder = data.path.to_str().context("the path of the data folder is not UTF-8")?;
+    // A path may hold what means something in a URL.
+    const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_');
+    let sqlite = || format!("sqlite:{}/pongpong.db", utf8_percent_encode(folder, KEPT));
+    let unless_set = [
+        ("CHECK_PRIVATE_NETWORKS", "allow".to_owned()),
+        ("OUTBOX_DIR", format!("{folder}/outbox")),
+        ("PUBLIC_URL", format!("http://{}", reachable(address))),
+        ("REGION", "local".to_owned()),
+    ];
+    let set = [
+        ("DATABASE_URL", database_url.unwrap_or_else(sqlite)),
+        ("ENCRYPTION_KEY", secrets.encryption_key),
+        ("GATEWAY_TOKEN", secrets.gateway_token),
+        ("KONG_ADMIN_URL", format!("http://{}", reachable(admin_address))),
+    ];
+    let unless_set = unless_set.into_iter().filter(|(name, _)| env.get(name).is_none());
+    Ok(env.with(unless_set.chain(set).map(|(name, value)| (name.to_owned(), value))))
+}
+
+/// An address that stands for all of this machine's cannot be connected to everywhere.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port())
+    } else {
+        address
+    }
+}
+
+impl Engine {
+    /// What the functions run in.
+    pub fn context(&self) -> &Context {
+        self.apps.context()
+    }
+
+    pub fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    /// Waits until no tick of the schedule is due, no run is under way and the broker has delivered
+    /// what it can for now.
+    pub async fn idle(&self) -> Result<()> {
+        loop {
+            self.schedule.idle().await;
+            self.broker.idle().await?;
+            if self.schedule.is_idle() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes nothing new, and finishes what runs; what does not end within the grace is cut off
+    /// (an event is then delivered again at the next start).
+    pub async fn stop(self) -> Result<()> {
+        let until = tokio::time::Instant::now() + self.grace;
+        for life in &self.lives {
+            if !life.stop(until.saturating_duration_since(tokio::time::Instant::now())).await {
+                tracing::warn!("what still ran did not finish in time");
+            }
+        }
+        self.lives.iter().for_each(Life::kill);
+        if let Ok(db) = self.apps.context().db() {
+            db.close().await;
+        }
+        self.store.close().await;
+        Ok(())
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.lives.iter().for_each(Life::kill);
+    }
+}
+
+/// A random id, in the form that Kong gives.
+fn uuid(random: &Random) -> String {
+    uuid::Builder::from_random_bytes(random.bytes()).into_uuid().to_string()
+}

@@ -8,19 +8,16 @@ use std::{borrow::Cow, fmt, io::Read};
 
 use http::{HeaderMap, HeaderName, header};
 use memchr::memmem;
-use regex::bytes::{Regex, RegexBuilder};
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
-use super::plan::Message;
+use super::{pattern::Pattern, plan::Message};
 use crate::contract::{Assertion, Comparison};
 
 /// So much of a body, as sent and as decoded, is looked at.
 pub(super) const MAX_BODY_SEEN: usize = 1024 * 1024;
 const MAX_PATTERN_CHARS: usize = 1_024;
 const MAX_VALUE_BYTES: usize = 8 * 1024;
-/// Takes a dozen or two of `\w` with Unicode, or ten thousand plain characters.
-const REGEX_SIZE_LIMIT: usize = 1024 * 1024;
 /// What people see of something long.
 const MAX_SHOWN_CHARS: usize = 200;
 
@@ -28,7 +25,7 @@ const MAX_SHOWN_CHARS: usize = 200;
 #[derive(Debug)]
 pub(super) enum Check {
     Contains { value: String, wanted: bool },
-    Matches(Regex),
+    Matches(Pattern),
     JsonPath { text: String, path: JsonPath, comparison: Comparison, value: Value },
     Header { name: HeaderName, comparison: Comparison, value: String },
     TotalTime { below_ms: u32 },
@@ -109,26 +106,9 @@ fn check_pattern_length(text: &str) -> Result<(), Message> {
     Ok(())
 }
 
-fn read_regex(text: &str) -> Result<Regex, Message> {
+fn read_regex(text: &str) -> Result<Pattern, Message> {
     check_pattern_length(text)?;
-    RegexBuilder::new(text).size_limit(REGEX_SIZE_LIMIT).dfa_size_limit(REGEX_SIZE_LIMIT).build().map_err(
-        |error| match error {
-            regex::Error::CompiledTooBig(_) => Message::new(
-                "is too complex: use fewer or smaller repetitions",
-                "너무 복잡합니다. 반복을 줄여 주세요",
-            ),
-            // The last line says what is wrong; those above draw an arrow below the pattern.
-            error => {
-                let text = error.to_string();
-                let reason = text.lines().last().unwrap_or_default();
-                let reason = reason.strip_prefix("error: ").unwrap_or(reason);
-                Message::new(
-                    format!("is not a regular expression: {reason}"),
-                    format!("올바른 정규식이 아닙니다: {reason}"),
-                )
-            }
-        },
-    )
+    Pattern::read(text)
 }
 
 fn read_path(text: &str) -> Result<JsonPath, Message> {
@@ -253,7 +233,9 @@ fn check_header(
 fn check_body(check: &Check, body: &[u8], json: &mut Option<Result<Value, String>>) -> Result<(), String> {
     let holds = match check {
         Check::Contains { value, wanted } => memmem::find(body, value.as_bytes()).is_some() == *wanted,
-        Check::Matches(regex) => regex.is_match(body),
+        Check::Matches(pattern) => {
+            pattern.is_match(body).ok_or("the pattern takes too long on this body, use a simpler one")?
+        }
         Check::JsonPath { path, comparison, value, .. } => {
             let json = json.get_or_insert_with(|| {
                 serde_json::from_slice(body)
@@ -363,7 +345,7 @@ impl fmt::Display for Check {
             Self::Contains { value, wanted: false } => {
                 write!(f, "body does not contain {}", Shown(value))
             }
-            Self::Matches(regex) => write!(f, "body matches {}", Raw(regex.as_str())),
+            Self::Matches(pattern) => write!(f, "body matches {}", Raw(pattern.as_str())),
             Self::JsonPath { text, comparison, value, .. } => {
                 write!(f, "{} {} {}", Raw(text), words(*comparison), Raw(&value.to_string()))
             }

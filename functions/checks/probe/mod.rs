@@ -7,6 +7,7 @@
 mod assertions;
 mod connect;
 mod exchange;
+mod pattern;
 mod plan;
 mod redirect;
 mod seen;
@@ -16,7 +17,7 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -28,10 +29,10 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use url::Position;
 
 use self::{
-    assertions::{Check, MAX_BODY_SEEN},
+    assertions::{Check, MAX_BODY_SEEN, cut},
     exchange::{Answer, Keep, Stream, exchange, leads_elsewhere},
     plan::Plan,
-    redirect::{Hop, MAX_REDIRECTS, shown_url},
+    redirect::{Hop, MAX_REDIRECTS},
     seen::{Phase, Seen},
     tls::Tls,
 };
@@ -48,7 +49,8 @@ const MAX_JUDGED_IN_PLACE: usize = 4 * 1024;
 pub struct ProbeConfig {
     /// `CHECK_PRIVATE_NETWORKS`
     pub private_networks: Arc<PrivateNetworks>,
-    /// `CHECK_CONCURRENCY`: so many checks run at once, over all batches of the process.
+    /// `CHECK_CONCURRENCY`: so many checks run at once, over all batches of the process. One that
+    /// has assertions on the body holds up to 1 MiB of it, any other a few tens of KiB.
     pub concurrency: usize,
     /// Certificate authorities that are trusted beside the public ones.
     pub extra_roots: Vec<CertificateDer<'static>>,
@@ -110,6 +112,9 @@ impl Prober {
     ) {
         let mut waiting = requests.into_iter().peekable();
         let mut running = JoinSet::new();
+        // Kept over the rounds: a new one would queue up behind other batches again.
+        let acquire = || self.permits.clone().acquire_owned();
+        let mut room = pin!(acquire());
         while waiting.peek().is_some() || !running.is_empty() {
             tokio::select! {
                 biased;
@@ -118,7 +123,8 @@ impl Prober {
                     // Panics are caught below, and nobody cancels a task of this set.
                     Err(error) => tracing::error!("a check was lost: {error}"),
                 },
-                permit = self.permits.clone().acquire_owned(), if waiting.peek().is_some() => {
+                permit = &mut room, if waiting.peek().is_some() => {
+                    room.set(acquire());
                     let Some((key, target)) = waiting.next() else { continue };
                     let prober = self.clone();
                     running.spawn(async move {
@@ -201,7 +207,7 @@ impl Prober {
             redirects += 1;
             if redirects > MAX_REDIRECTS {
                 let text =
-                    format!("More than {MAX_REDIRECTS} redirects, the last one to {}", shown_url(&hop.url));
+                    format!("More than {MAX_REDIRECTS} redirects, the last one to {}", cut(hop.url.as_str()));
                 return Err(failure(FailureCode::TooManyRedirects, text));
             }
         }
@@ -226,7 +232,7 @@ impl Prober {
             Stream::Plain(stream)
         };
         let request = self.request(hop, stream.speaks_http2()).ok_or_else(|| {
-            let text = format!("{} cannot be requested", shown_url(&hop.url));
+            let text = format!("{} cannot be requested", cut(hop.url.as_str()));
             failure(FailureCode::InvalidRequest, text)
         })?;
         exchange(stream, request, keep, seen).await

@@ -111,11 +111,10 @@ impl Plan {
         }
 
         match (url, method, expected) {
-            (Some(url), Some(method), Some(expected)) if problems.is_empty() => {
-                if !headers.contains_key(header::AUTHORIZATION)
-                    && let Some(value) = basic_auth(&url)
-                {
-                    headers.insert(header::AUTHORIZATION, value);
+            (Some(mut url), Some(method), Some(expected)) if problems.is_empty() => {
+                if let Some(value) = take_basic_auth(&mut url) {
+                    // What was asked for in so many words comes first.
+                    headers.entry(header::AUTHORIZATION).or_insert(value);
                 }
                 Ok(Self {
                     url,
@@ -226,8 +225,9 @@ fn read_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Mes
     Ok((name, value))
 }
 
-/// The user and password of a URL, as the header that carries them.
-pub(super) fn basic_auth(url: &Url) -> Option<HeaderValue> {
+/// Moves the user and password of a URL to the header that carries them, so that they show up in no
+/// message and in no relative redirect.
+pub(super) fn take_basic_auth(url: &mut Url) -> Option<HeaderValue> {
     if url.username().is_empty() && url.password().is_none() {
         return None;
     }
@@ -235,6 +235,9 @@ pub(super) fn basic_auth(url: &Url) -> Option<HeaderValue> {
     let mut pair: Vec<u8> = decode(url.username()).collect();
     pair.push(b':');
     pair.extend(decode(url.password().unwrap_or_default()));
+    // These fail only for URLs that cannot have a user, so not for this one.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
     let mut value = HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(pair))).ok()?;
     value.set_sensitive(true);
     Some(value)

@@ -19,7 +19,7 @@ pub(super) struct Hop {
 
 impl Hop {
     pub(super) fn redirected(mut self, status: StatusCode, answered: &HeaderMap) -> Result<Self, Failure> {
-        let url = location(&self.url, answered)?;
+        let mut url = location(&self.url, answered)?;
         // As browsers do (RFC 9110, 15.4).
         let becomes_get = match status.as_u16() {
             301 | 302 => self.method == Method::POST,
@@ -42,7 +42,7 @@ impl Hop {
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect();
         }
-        if let Some(value) = plan::basic_auth(&url) {
+        if let Some(value) = plan::take_basic_auth(&mut url) {
             self.headers.insert(header::AUTHORIZATION, value);
         }
         self.url = url;
@@ -73,11 +73,8 @@ const HARMLESS_HEADERS: [HeaderName; 9] = [
 fn location(from: &Url, answered: &HeaderMap) -> Result<Url, Failure> {
     let raw = answered.get(header::LOCATION).map(|value| value.as_bytes()).unwrap_or_default();
     let invalid = |why: &str| {
-        let shown = cut(&String::from_utf8_lossy(raw));
-        failure(
-            FailureCode::InvalidRedirect,
-            format!("{from} redirects to \"{shown}\", which {why}", from = shown_url(from)),
-        )
+        let (from, shown) = (cut(from.as_str()), cut(&String::from_utf8_lossy(raw)));
+        failure(FailureCode::InvalidRedirect, format!("{from} redirects to \"{shown}\", which {why}"))
     };
     let text = std::str::from_utf8(raw).map_err(|_| invalid("is not a URL"))?;
     let url = from.join(text).map_err(|_| invalid("is not a URL"))?;
@@ -94,14 +91,4 @@ fn is_same_party(from: &Url, to: &Url) -> bool {
                 && to.scheme() == "https"
                 && port(from) == Some(80)
                 && port(to) == Some(443)))
-}
-
-/// A URL for a message, without its password.
-pub(super) fn shown_url(url: &Url) -> String {
-    let mut url = url.clone();
-    if !url.username().is_empty() || url.password().is_some() {
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
-    }
-    cut(url.as_str())
 }

@@ -286,6 +286,24 @@ async fn a_head_request_has_no_body() {
     up(&probe(head).await);
 }
 
+#[tokio::test]
+async fn old_and_odd_answers_are_understood() {
+    let url = canned("HTTP/1.0 200 OK\r\n\r\nuntil the end").await;
+    let outcome = probe(target(url)).await;
+    up(&outcome);
+    assert_eq!(outcome.response_bytes, 13);
+    let url = canned("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n").await;
+    assert_eq!(probe(target(url)).await.status_code, Some(204));
+    let url = canned("HTTP/1.1 999 Nonsense\r\nContent-Length: 0\r\n\r\n").await;
+    failed(&probe(target(url)).await, FailureCode::StatusMismatch, "got 999");
+    let switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+    failed(&probe(target(canned(switching).await)).await, FailureCode::StatusMismatch, "got 101");
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n";
+    let outcome = probe(target(canned(chunked).await)).await;
+    up(&outcome);
+    assert_eq!(outcome.response_bytes, 3);
+}
+
 // ---- no connection ---------------------------------------------------------------------------
 
 #[tokio::test]
@@ -527,6 +545,38 @@ async fn an_endless_flood_ends_at_the_limit() {
     up(&outcome);
     let mib = outcome.response_bytes / 1024 / 1024;
     assert_eq!(mib, 10);
+}
+
+#[tokio::test]
+async fn endless_interim_answers_are_a_timeout() {
+    let url = endless("", b"HTTP/1.1 102 Processing\r\n\r\n", Duration::ZERO).await;
+    let mut slow = target(url);
+    slow.timeout_ms = 150;
+    failed(&probe(slow).await, FailureCode::Timeout, "No response came");
+}
+
+#[tokio::test]
+async fn nothing_stays_open_after_a_timeout() {
+    let authority = Authority::new();
+    let prober = prober_with(vec![authority.root.clone()], Resolver::fixed(names));
+    for protocol in ["h2", "http/1.1"] {
+        let acceptor = authority.acceptor("secure.test", 2099, &[protocol]);
+        let (closed, mut is_closed) = tokio::sync::mpsc::channel(1);
+        let address = listen(move |stream| {
+            let (acceptor, closed) = (acceptor.clone(), closed.clone());
+            async move {
+                let mut stream = acceptor.accept(stream).await.unwrap();
+                while stream.read(&mut [0; 1024]).await.is_ok_and(|read| read > 0) {}
+                let _ = closed.send(()).await;
+            }
+        })
+        .await;
+        let mut silent = target(format!("https://secure.test:{}/", address.port()));
+        silent.timeout_ms = 150;
+        failed(&prober.probe(&silent).await, FailureCode::Timeout, "No response came");
+        let closed = tokio::time::timeout(Duration::from_secs(2), is_closed.recv()).await;
+        assert_eq!(closed, Ok(Some(())), "{protocol}");
+    }
 }
 
 // ---- what is not HTTP ------------------------------------------------------------------------

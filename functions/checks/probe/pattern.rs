@@ -1,0 +1,138 @@
+//! Regular expressions from users over what strangers answer, in bounded time.
+//!
+//! The regex crate is linear in the body, but the factor is the size of the pattern: what fits its
+//! size limit can take a minute for 1 MiB. So the search runs on the automaton that it would use
+//! first, and gives up where it would change over to the slow one.
+
+use regex::bytes::{Regex, RegexBuilder};
+use regex_automata::{
+    Input, MatchErrorKind,
+    hybrid::dfa::{Config, DFA},
+    nfa::thompson,
+    util::syntax,
+};
+
+use super::plan::Message;
+
+/// Takes a dozen or two of `\w` with Unicode, or ten thousand plain characters.
+const SIZE_LIMIT: usize = 1024 * 1024;
+/// The automaton's states are made as they are needed. Those of a usual pattern fit in many times
+/// over; a pattern that fills this so often makes a new one for nearly every byte.
+const CACHE_BYTES: usize = 2 * 1024 * 1024;
+const CACHE_FILLINGS: usize = 8;
+/// What the slow search may look at.
+const SLOW_BYTES: usize = 64 * 1024;
+
+#[derive(Debug)]
+pub(super) struct Pattern(Regex);
+
+impl Pattern {
+    pub(super) fn read(text: &str) -> Result<Self, Message> {
+        RegexBuilder::new(text).size_limit(SIZE_LIMIT).dfa_size_limit(SIZE_LIMIT).build().map(Self).map_err(
+            |error| match error {
+                regex::Error::CompiledTooBig(_) => Message::new(
+                    "is too complex: use fewer or smaller repetitions",
+                    "너무 복잡합니다. 반복을 줄여 주세요",
+                ),
+                // The last line says what is wrong; those above draw an arrow below the pattern.
+                error => {
+                    let text = error.to_string();
+                    let reason = text.lines().last().unwrap_or_default();
+                    let reason = reason.strip_prefix("error: ").unwrap_or(reason);
+                    Message::new(
+                        format!("is not a regular expression: {reason}"),
+                        format!("올바른 정규식이 아닙니다: {reason}"),
+                    )
+                }
+            },
+        )
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// `None` where it would take too long to tell.
+    pub(super) fn is_match(&self, body: &[u8]) -> Option<bool> {
+        let automaton = DFA::builder()
+            .configure(
+                Config::new()
+                    .unicode_word_boundary(true)
+                    .cache_capacity(CACHE_BYTES)
+                    .skip_cache_capacity_check(true)
+                    .minimum_cache_clear_count(Some(CACHE_FILLINGS)),
+            )
+            .syntax(syntax::Config::new().utf8(false))
+            .thompson(thompson::Config::new().utf8(false).nfa_size_limit(Some(SIZE_LIMIT)))
+            .build(self.as_str());
+        let Ok(automaton) = automaton else {
+            return self.is_match_slowly(body);
+        };
+        let mut cache = automaton.create_cache();
+        match automaton.try_search_fwd(&mut cache, &Input::new(body).earliest(true)) {
+            Ok(found) => Some(found.is_some()),
+            // An automaton cannot tell where words end outside of ASCII.
+            Err(error) if matches!(error.kind(), MatchErrorKind::Quit { .. }) => self.is_match_slowly(body),
+            Err(_) => None,
+        }
+    }
+
+    fn is_match_slowly(&self, body: &[u8]) -> Option<bool> {
+        let beginning = &body[..body.len().min(SLOW_BYTES)];
+        match self.0.is_match(beginning) {
+            false if beginning.len() < body.len() => None,
+            found => Some(found),
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    fn is_match(pattern: &str, body: impl AsRef<[u8]>) -> Option<bool> {
+        Pattern::read(pattern).unwrap().is_match(body.as_ref())
+    }
+
+    #[test]
+    fn finds_what_the_regex_crate_finds() {
+        for (pattern, body) in [
+            ("a+b$", "xaab".as_bytes()),
+            ("a+b$", b"xaab "),
+            ("(?m)^b$", b"a\nb\nc"),
+            (r"(?i)STRASSE|ſ", "straſſe".as_bytes()),
+            (r"^\w+ \w+$", "모든 시스템".as_bytes()),
+            (r"\b시스템\b", "모든 시스템 정상".as_bytes()),
+            (r"\b시\b", "모든 시스템 정상".as_bytes()),
+            (r"\bgo\b", b"systems go"),
+            (r"(?-u)\xff", b"\xfe\xff"),
+            (".", b"\xff"),
+            ("", b""),
+            ("^$", b""),
+        ] {
+            let wanted = Regex::new(pattern).unwrap().is_match(body);
+            assert_eq!(is_match(pattern, body), Some(wanted), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn gives_up_where_it_would_take_long() {
+        // Which of the last thousand letters was an `a` is a state of its own for every position.
+        let mut random = 1_u32;
+        let body: Vec<u8> = (0..1024 * 1024)
+            .map(|_| {
+                random ^= random << 13;
+                random ^= random >> 17;
+                random ^= random << 5;
+                if random & 1 == 0 { b'a' } else { b'b' }
+            })
+            .collect();
+        assert_eq!(is_match("[ab]*a[ab]{1000}c", &body), None);
+        assert_eq!(is_match("[ab]+$", &body), Some(true));
+        let korean = "가나다라마바사아자차카타파하 ".repeat(24_000);
+        assert_eq!(is_match(r"\w+\s\w{3,9}!", &korean), Some(false));
+        assert_eq!(is_match(r"(카타.*){3}", &korean), Some(true));
+        assert_eq!(is_match(r"\b없음\b", &korean), None, "only the beginning was looked at");
+    }
+}

@@ -1,0 +1,223 @@
+//! What the broker must not forget, in `engine.db`.
+//!
+//! One task writes. What waits while it commits goes into its next transaction together, so that
+//! many events cost few commits.
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::{SqliteConnection, SqlitePool};
+use tokio::sync::{mpsc, oneshot};
+
+use super::event::Event;
+use crate::store::Store;
+
+/// A step that is done once it is committed.
+#[derive(Debug)]
+pub enum Step {
+    /// An event came in.
+    Accept(Stored),
+    /// A delivery succeeded; what its subscriber replied comes in with the same commit.
+    Acknowledge { delivery: i64, reply: Option<Stored> },
+    /// A delivery failed, and will be tried again.
+    Postpone { delivery: i64, attempts: u32, due: DateTime<Utc> },
+    /// A delivery is given up: from now on it is the dead-letter sink's.
+    Bury { delivery: i64, queue: String, due: DateTime<Utc>, error: DeliveryError },
+}
+
+/// An event, and the queues that it goes to.
+#[derive(Debug)]
+pub struct Stored {
+    pub event: Event,
+    pub queues: Vec<String>,
+    pub due: DateTime<Utc>,
+}
+
+/// Why a delivery was given up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryError {
+    pub destination: String,
+    /// `None`: no answer.
+    pub code: Option<u16>,
+    pub data: String,
+}
+
+/// A delivery that waits.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Waiting {
+    pub id: i64,
+    pub event_id: i64,
+    pub attempts: u32,
+    #[sqlx(rename = "due_at")]
+    due_micros: i64,
+    error: Option<String>,
+}
+
+impl Waiting {
+    pub fn due(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp_micros(self.due_micros).unwrap_or(DateTime::UNIX_EPOCH)
+    }
+
+    pub fn error(&self) -> Option<DeliveryError> {
+        self.error.as_deref().and_then(|error| serde_json::from_str(error).ok())
+    }
+}
+
+type Task = (Step, oneshot::Sender<bool>);
+
+/// Hands steps to the task that writes.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    read: SqlitePool,
+    tasks: mpsc::Sender<Task>,
+}
+
+/// The task that writes.
+pub struct Writer {
+    write: SqlitePool,
+    tasks: mpsc::Receiver<Task>,
+}
+
+const TOGETHER: usize = 256;
+
+impl Journal {
+    pub fn new(store: &Store) -> (Self, Writer) {
+        let (sender, receiver) = mpsc::channel(TOGETHER);
+        let writer = Writer { write: store.write.clone(), tasks: receiver };
+        (Self { read: store.read.clone(), tasks: sender }, writer)
+    }
+
+    /// Returns when the step is committed. False: it is not, and nothing of it is.
+    pub async fn take(&self, step: Step) -> bool {
+        let (done, is_done) = oneshot::channel();
+        self.tasks.send((step, done)).await.is_ok() && is_done.await.unwrap_or(false)
+    }
+
+    /// The first of a queue, by when they are due.
+    pub async fn first(&self, queue: &str, most: usize) -> sqlx::Result<Vec<Waiting>> {
+        static SELECT: &str = "SELECT id, event_id, attempts, due_at, error FROM delivery \
+            WHERE queue = $1 ORDER BY due_at, id LIMIT $2";
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        sqlx::query_as(SELECT).bind(queue).bind(most).fetch_all(&self.read).await
+    }
+
+    pub async fn event(&self, id: i64) -> anyhow::Result<Event> {
+        static SELECT: &str = "SELECT headers, body FROM event WHERE id = $1";
+        let (headers, body): (String, Vec<u8>) =
+            sqlx::query_as(SELECT).bind(id).fetch_one(&self.read).await?;
+        Ok(Event { headers: serde_json::from_str(&headers)?, body: Bytes::from(body) })
+    }
+
+    pub async fn any_due(&self, now: DateTime<Utc>) -> sqlx::Result<bool> {
+        static SELECT: &str = "SELECT EXISTS (SELECT 1 FROM delivery WHERE due_at <= $1)";
+        sqlx::query_scalar(SELECT).bind(now.timestamp_micros()).fetch_one(&self.read).await
+    }
+
+    /// Deliveries by queue.
+    pub async fn queued(&self) -> sqlx::Result<Vec<(String, i64)>> {
+        static SELECT: &str = "SELECT queue, COUNT(*) FROM delivery GROUP BY queue ORDER BY queue";
+        sqlx::query_as(SELECT).fetch_all(&self.read).await
+    }
+}
+
+/// Drops what waits for a queue that no longer exists, as deleting a Trigger does.
+pub async fn forget(store: &Store, queue: &str) -> sqlx::Result<()> {
+    static DELIVERIES: &str = "DELETE FROM delivery WHERE queue = $1";
+    static EVENTS: &str = "DELETE FROM event WHERE id NOT IN (SELECT event_id FROM delivery)";
+    let mut transaction = store.write.begin().await?;
+    sqlx::query(DELIVERIES).bind(queue).execute(&mut *transaction).await?;
+    sqlx::query(EVENTS).execute(&mut *transaction).await?;
+    transaction.commit().await
+}
+
+impl Writer {
+    /// Writes until `stopping`, and then what still waits. `committed` is called with the queues that
+    /// got something to deliver, after every commit.
+    pub async fn run(mut self, stopping: impl Future<Output = ()>, committed: impl Fn(&[Step])) {
+        tokio::pin!(stopping);
+        let mut stopped = false;
+        loop {
+            let first = if stopped {
+                self.tasks.try_recv().ok()
+            } else {
+                tokio::select! {
+                    biased;
+                    task = self.tasks.recv() => task,
+                    () = &mut stopping => { stopped = true; continue }
+                }
+            };
+            let Some(first) = first else { return };
+            let (mut steps, mut waiting) = (vec![first.0], vec![first.1]);
+            while steps.len() < TOGETHER
+                && let Ok((step, done)) = self.tasks.try_recv()
+            {
+                steps.push(step);
+                waiting.push(done);
+            }
+            let result = self.commit(&steps).await;
+            match &result {
+                Ok(()) => committed(&steps),
+                Err(error) => tracing::error!(%error, "the broker cannot write"),
+            }
+            for done in waiting {
+                // Whoever asked may be gone by now.
+                let _ = done.send(result.is_ok());
+            }
+        }
+    }
+
+    async fn commit(&self, steps: &[Step]) -> sqlx::Result<()> {
+        let mut transaction = self.write.begin_with("BEGIN IMMEDIATE").await?;
+        for step in steps {
+            apply(&mut transaction, step).await?;
+        }
+        transaction.commit().await
+    }
+}
+
+async fn apply(db: &mut SqliteConnection, step: &Step) -> sqlx::Result<()> {
+    static POSTPONE: &str = "UPDATE delivery SET attempts = $2, due_at = $3 WHERE id = $1";
+    static BURY: &str = "UPDATE delivery SET queue = $2, attempts = 0, due_at = $3, error = $4 WHERE id = $1";
+    static FINISH: &str = "DELETE FROM delivery WHERE id = $1 RETURNING event_id";
+    static FORGET: &str =
+        "DELETE FROM event WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM delivery WHERE event_id = $1)";
+    match step {
+        Step::Accept(stored) => accept(db, stored).await?,
+        Step::Acknowledge { delivery, reply } => {
+            let event: Option<i64> =
+                sqlx::query_scalar(FINISH).bind(delivery).fetch_optional(&mut *db).await?;
+            if let Some(event) = event {
+                if let Some(reply) = reply {
+                    accept(db, reply).await?;
+                }
+                sqlx::query(FORGET).bind(event).execute(db).await?;
+            }
+        }
+        Step::Postpone { delivery, attempts, due } => {
+            let update = sqlx::query(POSTPONE).bind(delivery).bind(attempts).bind(due.timestamp_micros());
+            update.execute(db).await?;
+        }
+        Step::Bury { delivery, queue, due, error } => {
+            let error = serde_json::to_string(error).map_err(|e| sqlx::Error::Encode(e.into()))?;
+            let update = sqlx::query(BURY).bind(delivery).bind(queue).bind(due.timestamp_micros());
+            update.bind(error).execute(db).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn accept(db: &mut SqliteConnection, stored: &Stored) -> sqlx::Result<()> {
+    static EVENT: &str = "INSERT INTO event (headers, body) VALUES ($1, $2)";
+    static DELIVERY: &str = "INSERT INTO delivery (event_id, queue, due_at) VALUES ($1, $2, $3)";
+    let Stored { event, queues, due } = stored;
+    if queues.is_empty() {
+        return Ok(());
+    }
+    let headers = serde_json::to_string(&event.headers).map_err(|e| sqlx::Error::Encode(e.into()))?;
+    let inserted = sqlx::query(EVENT).bind(headers).bind(&event.body[..]).execute(&mut *db).await?;
+    for queue in queues {
+        let insert = sqlx::query(DELIVERY).bind(inserted.last_insert_rowid()).bind(queue);
+        insert.bind(due.timestamp_micros()).execute(&mut *db).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! The broker: takes events, keeps them until every subscriber has had them, and delivers as the
+//! Triggers say. What Knative's broker does on a cluster, durable in one file.
+
+mod event;
+mod journal;
+mod queue;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use anyhow::Result;
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use runtime::Clock;
+use tokio::sync::watch;
+
+pub use self::event::Event;
+use self::{
+    event::Refused,
+    journal::{Journal, Step, Stored, Writer},
+    queue::Queue,
+};
+use crate::{apps::Apps, life::Life, store::Store, wiring::eventing::Trigger};
+
+#[derive(Clone, Debug)]
+pub struct Broker(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    queues: Vec<Arc<Queue>>,
+    journal: Journal,
+    clock: Clock,
+    /// Counts commits: who waits for quiet looks again after each.
+    commits: watch::Sender<u64>,
+}
+
+impl Broker {
+    /// Takes events from now on; delivers once [`Broker::run`]. The writer is a task of its own: it
+    /// ends last.
+    pub async fn open(triggers: Vec<Trigger>, store: &Store, clock: Clock, back: &Life) -> Result<Self> {
+        let sinks: BTreeSet<_> = triggers.iter().filter_map(|t| t.delivery.dead_letter_sink).collect();
+        let queues = triggers.into_iter().map(Queue::of).chain(sinks.into_iter().map(Queue::of_dead_letters));
+        let queues: Vec<_> = queues.map(Arc::new).collect();
+        let (journal, writer) = Journal::new(store);
+        for (name, count) in journal.queued().await? {
+            if !queues.iter().any(|queue| queue.name == name) {
+                tracing::warn!(queue = name, count, "events for a subscription that is gone are dropped");
+                journal::forget(store, &name).await?;
+            }
+        }
+        let broker = Self(Arc::new(Inner { queues, journal, clock, commits: watch::Sender::new(0) }));
+        back.spawn(broker.clone().write(writer, back.clone()));
+        Ok(broker)
+    }
+
+    async fn write(self, writer: Writer, life: Life) {
+        let committed = |steps: &[Step]| {
+            for step in steps {
+                match step {
+                    Step::Accept(stored) | Step::Acknowledge { reply: Some(stored), .. } => {
+                        stored.queues.iter().for_each(|name| self.wake(name));
+                    }
+                    Step::Bury { queue, .. } => self.wake(queue),
+                    // The queue itself took this step, and looks again after it.
+                    Step::Acknowledge { reply: None, .. } | Step::Postpone { .. } => {}
+                }
+            }
+            self.0.commits.send_modify(|count| *count += 1);
+        };
+        writer.run(life.stopping(), committed).await;
+    }
+
+    fn wake(&self, name: &str) {
+        if let Some(queue) = self.0.queues.iter().find(|queue| queue.name == name) {
+            queue.wake.notify_one();
+        }
+    }
+
+    /// Starts delivering.
+    pub fn run(&self, apps: &Arc<Apps>, life: &Life) {
+        for queue in &self.0.queues {
+            life.spawn(queue::run(Arc::clone(queue), self.clone(), Arc::clone(apps), life.clone()));
+        }
+    }
+
+    /// What a producer's `POST` gets: 202 once the event is kept.
+    pub async fn receive(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let (parts, body) = request.into_parts();
+        let (status, why) = match Event::read(&parts.headers, body) {
+            Ok(Some(event)) => match self.accept(event).await {
+                true => (StatusCode::ACCEPTED, String::new()),
+                false => (StatusCode::SERVICE_UNAVAILABLE, "the event could not be kept".to_owned()),
+            },
+            Ok(None) => (StatusCode::BAD_REQUEST, "there is no event".to_owned()),
+            Err(Refused::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, "the event is too large".to_owned()),
+            Err(Refused::NotAnEvent(why)) => (StatusCode::BAD_REQUEST, why),
+        };
+        let mut response = Response::new(Bytes::from(why));
+        *response.status_mut() = status;
+        response
+    }
+
+    /// Keeps an event for all that subscribe to it. False: it could not be kept.
+    pub async fn accept(&self, event: Event) -> bool {
+        let stored = self.addressed(event);
+        // What nobody subscribes to is taken, and gone.
+        stored.queues.is_empty() || self.0.journal.take(Step::Accept(stored)).await
+    }
+
+    fn addressed(&self, event: Event) -> Stored {
+        let wants = |queue: &&Arc<Queue>| queue.trigger.as_ref().is_some_and(|t| event.matches(&t.filter));
+        let queues = self.0.queues.iter().filter(wants).map(|queue| queue.name.clone()).collect();
+        Stored { event, queues, due: self.0.clock.now() }
+    }
+
+    /// Waits until nothing is under way and nothing is due. What waits for its next attempt, or for
+    /// the clock, does not count.
+    pub async fn idle(&self) -> Result<()> {
+        let mut commits = self.0.commits.subscribe();
+        loop {
+            commits.borrow_and_update();
+            // What is under way is in the table still, and due.
+            if !self.0.journal.any_due(self.0.clock.now()).await? {
+                return Ok(());
+            }
+            commits.changed().await?;
+        }
+    }
+
+    /// How many deliveries wait, by queue.
+    pub async fn queued(&self) -> Result<Vec<(String, i64)>> {
+        Ok(self.0.journal.queued().await?)
+    }
+
+    fn journal(&self) -> &Journal {
+        &self.0.journal
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+}

@@ -1,0 +1,238 @@
+//! One subscription's queue: takes what is due, delivers it, and decides what becomes of it.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use tokio::{sync::Notify, task::JoinSet};
+
+use super::{
+    Broker,
+    event::{Event, Refused},
+    journal::{DeliveryError, Step, Waiting},
+};
+use crate::{
+    apps::Apps,
+    life::Life,
+    wiring::eventing::{Delivery, Trigger},
+};
+
+/// Deliveries of one queue at a time. Each queue has its own, so that a slow subscriber is in
+/// nobody else's way.
+const AT_ONCE: usize = 16;
+/// A dead letter is tried for ever, at least this often.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// As much of an error as Knative keeps, once encoded.
+const ERROR_DATA: usize = 1024;
+
+#[derive(Debug)]
+pub struct Queue {
+    pub name: String,
+    pub subscriber: &'static str,
+    /// `None`: a queue of dead letters, which are never given up.
+    pub trigger: Option<Trigger>,
+    pub wake: Notify,
+}
+
+/// What became of one attempt.
+enum Outcome {
+    Delivered { reply: Option<Event> },
+    Failed { code: Option<u16>, data: String, final_: bool },
+}
+
+impl Queue {
+    pub fn of(trigger: Trigger) -> Self {
+        let (name, subscriber) = (trigger.name.clone(), trigger.subscriber);
+        Self { name, subscriber, trigger: Some(trigger), wake: Notify::new() }
+    }
+
+    pub fn of_dead_letters(sink: &'static str) -> Self {
+        Self { name: dead_letters(sink), subscriber: sink, trigger: None, wake: Notify::new() }
+    }
+
+    fn delivery(&self) -> Option<&Delivery> {
+        self.trigger.as_ref().map(|trigger| &trigger.delivery)
+    }
+}
+
+/// No Trigger can have a name with a slash.
+pub fn dead_letters(sink: &str) -> String {
+    format!("dead-letters/{sink}")
+}
+
+/// Delivers until the engine stops, and lets those finish that are under way.
+pub async fn run(queue: Arc<Queue>, broker: Broker, apps: Arc<Apps>, life: Life) {
+    let mut under_way = HashSet::new();
+    let mut deliveries = JoinSet::new();
+    loop {
+        let mut next = None;
+        if under_way.len() < AT_ONCE {
+            // Those under way are in the table still, and come first: one more than fits is enough.
+            match broker.journal().first(&queue.name, AT_ONCE + 1).await {
+                Ok(waiting) => {
+                    let now = broker.clock().now();
+                    for waiting in waiting {
+                        if under_way.len() == AT_ONCE || under_way.contains(&waiting.id) {
+                            continue;
+                        }
+                        if waiting.due() > now {
+                            next = Some(waiting.due());
+                            break;
+                        }
+                        under_way.insert(waiting.id);
+                        let (queue, broker, apps) = (Arc::clone(&queue), broker.clone(), Arc::clone(&apps));
+                        deliveries.spawn(async move {
+                            let id = waiting.id;
+                            deliver(&queue, &broker, &apps, waiting).await;
+                            id
+                        });
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, queue = queue.name, "the broker cannot read");
+                    next = Some(broker.clock().now() + Duration::from_secs(1));
+                }
+            }
+        }
+        let due = async {
+            match next {
+                Some(due) => broker.clock().sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = life.stopping() => break,
+            Some(done) = deliveries.join_next() => { finished(&mut under_way, done); }
+            () = queue.wake.notified() => {}
+            () = due => {}
+        }
+        while let Some(done) = deliveries.try_join_next() {
+            finished(&mut under_way, done);
+        }
+    }
+    deliveries.join_all().await;
+}
+
+fn finished(under_way: &mut HashSet<i64>, done: Result<i64, tokio::task::JoinError>) {
+    match done {
+        Ok(id) => drop(under_way.remove(&id)),
+        // A function's panic is answered with 500 inside its router: this is the broker's own, and
+        // the place stays taken rather than delivering for ever what makes it panic.
+        Err(error) => tracing::error!(%error, "a delivery panicked"),
+    }
+}
+
+async fn deliver(queue: &Queue, broker: &Broker, apps: &Apps, waiting: Waiting) {
+    let outcome = attempt(queue, broker, apps, &waiting).await;
+    let attempts = waiting.attempts + 1;
+    let now = broker.clock().now();
+    let step = match outcome {
+        Outcome::Delivered { reply } => {
+            Step::Acknowledge { delivery: waiting.id, reply: reply.map(|event| broker.addressed(event)) }
+        }
+        Outcome::Failed { code, data, final_ } => {
+            let (subscriber, queue_name) = (queue.subscriber, &queue.name);
+            let pause = match queue.delivery() {
+                None => Some(Duration::from_secs(1 << attempts.min(10)).min(LONGEST_PAUSE)),
+                Some(delivery) => (!final_ && attempts <= delivery.retry).then(|| delivery.pause(attempts)),
+            };
+            let sink = queue.delivery().and_then(|delivery| delivery.dead_letter_sink);
+            match (pause, sink) {
+                (Some(pause), _) => {
+                    tracing::warn!(
+                        queue = queue_name,
+                        code,
+                        attempts,
+                        ?pause,
+                        error = data,
+                        "not delivered yet"
+                    );
+                    Step::Postpone { delivery: waiting.id, attempts, due: now + pause }
+                }
+                (None, Some(sink)) => {
+                    tracing::error!(
+                        queue = queue_name,
+                        code,
+                        attempts,
+                        error = data,
+                        "given up: a dead letter"
+                    );
+                    let destination = format!("http://{subscriber}.pongpong.svc.cluster.local");
+                    let error = DeliveryError { destination, code, data };
+                    Step::Bury { delivery: waiting.id, queue: dead_letters(sink), due: now, error }
+                }
+                (None, None) => {
+                    tracing::error!(queue = queue_name, code, attempts, error = data, "given up, and lost");
+                    Step::Acknowledge { delivery: waiting.id, reply: None }
+                }
+            }
+        }
+    };
+    if !broker.journal().take(step).await {
+        // It will be delivered again; not at once, for what keeps it from being written is not over.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn attempt(queue: &Queue, broker: &Broker, apps: &Apps, waiting: &Waiting) -> Outcome {
+    let failed = |data: String| Outcome::Failed { code: None, data, final_: false };
+    let event = match broker.journal().event(waiting.event_id).await {
+        Ok(event) => event,
+        Err(error) => return failed(format!("the event cannot be read: {error:#}")),
+    };
+    let mut headers = event.header_map();
+    if let Ok(host) = HeaderValue::from_str(&format!("{}.pongpong.svc.cluster.local", queue.subscriber)) {
+        headers.insert(header::HOST, host);
+    }
+    headers.insert(header::CONTENT_LENGTH, event.body.len().into());
+    if let Some(error) = waiting.error() {
+        let code = error.code.map_or_else(|| "-1".to_owned(), |code| code.to_string());
+        let mut data = STANDARD.encode(error.data);
+        data.truncate(ERROR_DATA);
+        for (name, value) in [
+            ("ce-knativeerrordest", error.destination),
+            ("ce-knativeerrorcode", code),
+            ("ce-knativeerrordata", data),
+        ] {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(name, value);
+            }
+        }
+    }
+    let timeout = queue.delivery().map_or(Duration::from_secs(300), |delivery| delivery.timeout);
+    match tokio::time::timeout(timeout, apps.trigger(queue.subscriber, headers, event.body)).await {
+        Ok(Ok(response)) => outcome(response),
+        Ok(Err(error)) => failed(format!("{error:#}")),
+        Err(_) => failed(format!("no answer in {timeout:?}")),
+    }
+}
+
+/// Knative's rule.
+fn outcome(response: Response<Bytes>) -> Outcome {
+    let (parts, body) = response.into_parts();
+    let code = Some(parts.status.as_u16());
+    if parts.status.is_success() {
+        let no_event = |why: &str| Outcome::Failed {
+            code,
+            data: format!("the reply is not an event: {why}"),
+            final_: false,
+        };
+        return match Event::read(&parts.headers, body) {
+            Ok(reply) => Outcome::Delivered { reply },
+            Err(Refused::TooLarge) => no_event("it is too large"),
+            Err(Refused::NotAnEvent(why)) => no_event(&why),
+        };
+    }
+    let again = parts.status.is_server_error()
+        || matches!(
+            parts.status,
+            StatusCode::NOT_FOUND
+                | StatusCode::REQUEST_TIMEOUT
+                | StatusCode::CONFLICT
+                | StatusCode::TOO_MANY_REQUESTS
+        );
+    let body = &body[..body.len().min(ERROR_DATA)];
+    Outcome::Failed { code, data: String::from_utf8_lossy(body).into_owned(), final_: !again }
+}

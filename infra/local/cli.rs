@@ -1,0 +1,100 @@
+//! The command line.
+
+use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use pongpong::Settings;
+use runtime::{
+    Clock, Env,
+    log::{self, VERSION},
+    secret::Random,
+    serve::terminated,
+};
+
+/// Watches web services and tells you when they go down: everything in one process.
+///
+/// Settings of the functions (SMTP_URL, SLACK_API_URL, CHECK_CONCURRENCY, PUBLIC_URL, ...) are taken
+/// from the environment.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    up: Up,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Starts it (the same as no command).
+    Up(Up),
+}
+
+#[derive(Args)]
+struct Up {
+    /// Where people and programs reach pongpong.
+    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8000")]
+    listen: SocketAddr,
+    /// Where keys are administered. It asks for no login: keep it on this machine.
+    #[arg(long, env = "ADMIN_LISTEN", default_value = "127.0.0.1:8001")]
+    admin_listen: SocketAddr,
+    /// Where everything is kept.
+    #[arg(long, env = "DATA_DIR", default_value = "./data")]
+    data: PathBuf,
+    /// sqlite:PATH or postgres://...; by default SQLite in the data folder.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
+}
+
+impl Cli {
+    pub async fn run(self) -> Result<()> {
+        let up = match self.command {
+            Some(Command::Up(up)) => up,
+            None => self.up,
+        };
+        let env = Env::of_process();
+        log::init(&env, log::Format::Text)?;
+        raise_file_limit();
+        let settings = Settings {
+            listen: up.listen,
+            admin_listen: up.admin_listen,
+            data: up.data,
+            database_url: up.database_url.filter(|url| !url.is_empty()),
+            grace: Duration::from_secs(env.parse_or("SHUTDOWN_GRACE_SECONDS", 25)?),
+            clock: Clock::System,
+            random: Random::System,
+            functions: functions::ALL,
+            files: Default::default(),
+            env,
+        };
+        let engine = pongpong::start(settings).await?;
+        tracing::info!(address = %engine.address, admin = %engine.admin_address, version = VERSION, "serving");
+        if std::io::stdout().is_terminal() {
+            welcome(engine.address);
+        }
+        terminated().await;
+        tracing::info!("stopping: taking nothing new, finishing what runs");
+        engine.stop().await?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// Many checks at once need many sockets: as many as this process may have without asking anybody.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}
+
+fn welcome(address: SocketAddr) {
+    println!(
+        "\n  pongpong is at http://{address}\n\n  Sign up:\n\n    \
+         curl -X POST http://{address}/user-service/v1/signup \\\n      \
+         -H 'content-type: application/json' \\\n      \
+         -d '{{\"email\":\"you@example.com\",\"password\":\"a long password\"}}'\n"
+    );
+}

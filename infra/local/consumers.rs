@@ -1,0 +1,112 @@
+//! Consumers and their keys, as they are kept. Keys are kept hashed: who reads the file cannot
+//! come in with it.
+
+use anyhow::Result;
+use chrono::{DateTime, Utc};
+use runtime::secret::hash;
+
+use crate::store::Store;
+
+#[derive(Clone, Debug)]
+pub struct Consumers(Store);
+
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Consumer {
+    pub id: String,
+    pub username: Option<String>,
+    pub custom_id: Option<String>,
+    /// JSON
+    pub tags: Option<String>,
+    pub created_at: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Key {
+    pub id: String,
+    pub consumer_id: String,
+    /// JSON
+    pub tags: Option<String>,
+    pub created_at: i64,
+    pub expires_at: Option<i64>,
+}
+
+/// A key that is good, and whose it is.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Credential {
+    pub id: String,
+    pub consumer_id: String,
+    pub username: Option<String>,
+    pub custom_id: Option<String>,
+}
+
+/// Longer than any key that was ever given out (Kong lets the caller choose keys).
+pub const LONGEST_KEY: usize = 1024;
+
+impl Consumers {
+    pub fn new(store: Store) -> Self {
+        Self(store)
+    }
+
+    pub async fn by_key(&self, key: &str, now: DateTime<Utc>) -> Result<Option<Credential>> {
+        static SELECT: &str = "SELECT k.id, k.consumer_id, c.username, c.custom_id \
+            FROM credential k JOIN consumer c ON c.id = k.consumer_id \
+            WHERE k.hash = $1 AND (k.expires_at IS NULL OR k.expires_at > $2)";
+        if key.len() > LONGEST_KEY {
+            return Ok(None);
+        }
+        let found = sqlx::query_as(SELECT).bind(hash(key)).bind(now.timestamp());
+        Ok(found.fetch_optional(&self.0.read).await?)
+    }
+
+    pub async fn add(&self, consumer: &Consumer) -> sqlx::Result<()> {
+        static INSERT: &str =
+            "INSERT INTO consumer (id, username, custom_id, tags, created_at) VALUES ($1, $2, $3, $4, $5)";
+        let Consumer { id, username, custom_id, tags, created_at } = consumer;
+        let insert = sqlx::query(INSERT).bind(id).bind(username).bind(custom_id).bind(tags).bind(created_at);
+        insert.execute(&self.0.write).await.map(drop)
+    }
+
+    /// By id or username, as Kong's paths take them.
+    pub async fn get(&self, name: &str) -> Result<Option<Consumer>> {
+        static SELECT: &str = "SELECT * FROM consumer WHERE id = $1 OR username = $1";
+        Ok(sqlx::query_as(SELECT).bind(name).fetch_optional(&self.0.read).await?)
+    }
+
+    /// At most `size`, after the id `after`.
+    pub async fn list(&self, custom_id: Option<&str>, after: &str, size: u32) -> Result<Vec<Consumer>> {
+        static SELECT: &str = "SELECT * FROM consumer \
+            WHERE id > $1 AND ($2 IS NULL OR custom_id = $2) ORDER BY id LIMIT $3";
+        let select = sqlx::query_as(SELECT).bind(after).bind(custom_id).bind(size);
+        Ok(select.fetch_all(&self.0.read).await?)
+    }
+
+    /// Its keys go with it.
+    pub async fn delete(&self, name: &str) -> Result<()> {
+        static DELETE: &str = "DELETE FROM consumer WHERE id = $1 OR username = $1";
+        sqlx::query(DELETE).bind(name).execute(&self.0.write).await?;
+        Ok(())
+    }
+
+    pub async fn add_key(&self, key: &Key, secret: &str) -> sqlx::Result<()> {
+        static INSERT: &str = "INSERT INTO credential (id, consumer_id, hash, tags, created_at, expires_at) \
+            VALUES ($1, $2, $3, $4, $5, $6)";
+        // Those that expired go now and then; here, because this is what makes them more.
+        static PURGE: &str = "DELETE FROM credential WHERE expires_at <= $1";
+        let Key { id, consumer_id, tags, created_at, expires_at } = key;
+        sqlx::query(PURGE).bind(created_at).execute(&self.0.write).await?;
+        let insert = sqlx::query(INSERT).bind(id).bind(consumer_id).bind(hash(secret)).bind(tags);
+        insert.bind(created_at).bind(expires_at).execute(&self.0.write).await.map(drop)
+    }
+
+    pub async fn keys(&self, consumer_id: &str, now: DateTime<Utc>) -> Result<Vec<Key>> {
+        static SELECT: &str = "SELECT id, consumer_id, tags, created_at, expires_at FROM credential \
+            WHERE consumer_id = $1 AND (expires_at IS NULL OR expires_at > $2) ORDER BY created_at, id";
+        Ok(sqlx::query_as(SELECT).bind(consumer_id).bind(now.timestamp()).fetch_all(&self.0.read).await?)
+    }
+
+    pub async fn delete_key(&self, consumer_id: &str, id: &str) -> Result<()> {
+        static DELETE: &str = "DELETE FROM credential WHERE consumer_id = $1 AND (id = $2 OR hash = $3)";
+        sqlx::query(DELETE).bind(consumer_id).bind(id).bind(hash(id)).execute(&self.0.write).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,116 @@
+//! The data folder: who may read it, who holds it, and the secrets that are made in it.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
+    io::Write,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+use runtime::secret::Random;
+use serde::{Deserialize, Serialize};
+
+/// A data folder that is ours alone for as long as this lives.
+#[derive(Debug)]
+pub struct Data {
+    pub path: PathBuf,
+    _lock: File,
+}
+
+/// Made on the first start; whoever loses them cannot open what they sealed.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Secrets {
+    /// What the gateway vouches with.
+    pub gateway_token: String,
+    /// What channels' secrets are sealed with.
+    pub encryption_key: String,
+}
+
+impl Data {
+    pub fn open(path: &Path) -> Result<Self> {
+        let named = || format!("the data folder {}", path.display());
+        DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(named)?;
+        fs::set_permissions(path, Permissions::from_mode(0o700)).with_context(named)?;
+        let path = path.canonicalize().with_context(named)?;
+        let lock = private().create(true).truncate(false).open(path.join("lock")).with_context(named)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path, _lock: lock }),
+            Err(TryLockError::WouldBlock) => {
+                bail!("another pongpong runs on {}: stop it, or choose another folder with --data", named())
+            }
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", named())),
+        }
+    }
+
+    /// The secrets of this folder; new ones where there are none yet.
+    pub fn secrets(&self, random: &Random) -> Result<Secrets> {
+        let path = self.path.join("secrets.json");
+        let named = || format!("the secrets in {}", path.display());
+        match fs::read(&path) {
+            // The complaint quotes nothing of the file.
+            Ok(text) => match serde_json::from_slice(&text) {
+                Ok(secrets) => Ok(secrets),
+                Err(_) => bail!("{} are not readable as such", named()),
+            },
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let secrets = Secrets { gateway_token: random.token(), encryption_key: random.token() };
+                self.write_whole(&path, &serde_json::to_vec_pretty(&secrets)?).with_context(named)?;
+                Ok(secrets)
+            }
+            Err(error) => Err(error).with_context(named),
+        }
+    }
+
+    /// All of it or nothing, whenever this is interrupted.
+    fn write_whole(&self, path: &Path, content: &[u8]) -> Result<()> {
+        let draft = path.with_extension("new");
+        let mut file = private().create(true).truncate(true).open(&draft)?;
+        // A draft that was left behind keeps the mode that it was made with.
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&draft, path)?;
+        File::open(&self.path)?.sync_all()?;
+        Ok(())
+    }
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).mode(0o600);
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_made_once_and_kept_private() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("data");
+        let data = Data::open(&path).expect("opens");
+        let first = data.secrets(&Random::System).expect("secrets");
+        let again = data.secrets(&Random::System).expect("secrets");
+        assert_eq!(first.gateway_token, again.gateway_token);
+        assert_ne!(first.gateway_token, first.encryption_key);
+        assert_eq!(first.encryption_key.len(), 43);
+        let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(&path.join("secrets.json"))), (0o700, 0o600));
+    }
+
+    #[test]
+    fn a_second_engine_is_refused_and_a_broken_file_is_not_overwritten() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = Data::open(folder.path()).expect("opens");
+        let refused = Data::open(folder.path()).expect_err("held").to_string();
+        assert!(refused.contains("another pongpong runs on"), "{refused}");
+        drop(data);
+        let data = Data::open(folder.path()).expect("opens again");
+        fs::write(folder.path().join("secrets.json"), "{").expect("writes");
+        assert!(data.secrets(&Random::System).is_err());
+        assert_eq!(fs::read_to_string(folder.path().join("secrets.json")).expect("reads"), "{");
+    }
+}

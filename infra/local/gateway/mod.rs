@@ -1,0 +1,305 @@
+//! The gateway: what Kong does on a cluster, for the part of Kong that `infra/kong/kong.yml` uses.
+
+mod answer;
+mod headers;
+mod limits;
+mod path;
+mod table;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::body::Body;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts,
+};
+use http_body::Body as _;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use runtime::{Clock, secret::Random};
+
+use self::{
+    answer::refuse,
+    limits::{Limits, Standing, Who},
+    table::Table,
+};
+use crate::{
+    apps::Apps,
+    consumers::{Consumers, Credential},
+    wiring::kong::{Cors, LimitBy, Route},
+};
+
+/// How long a function may take. Kong's own default.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+pub struct Gateway {
+    table: Table,
+    apps: Arc<Apps>,
+    consumers: Consumers,
+    limits: Limits,
+    clock: Clock,
+    random: Random,
+}
+
+/// One request on its way through the plugins.
+struct Passage<'a> {
+    gateway: &'a Gateway,
+    route: &'a Route,
+    request_id: String,
+    peer: SocketAddr,
+    credential: Option<Credential>,
+    /// For the answer, whoever gives it.
+    standing: Option<Standing>,
+    correlation: Option<(HeaderName, HeaderValue)>,
+}
+
+const CONSUMER_ID: HeaderName = HeaderName::from_static("x-consumer-id");
+const CONSUMER_CUSTOM_ID: HeaderName = HeaderName::from_static("x-consumer-custom-id");
+const CONSUMER_USERNAME: HeaderName = HeaderName::from_static("x-consumer-username");
+const CREDENTIAL_IDENTIFIER: HeaderName = HeaderName::from_static("x-credential-identifier");
+const ANONYMOUS_CONSUMER: HeaderName = HeaderName::from_static("x-anonymous-consumer");
+const APIKEY: HeaderName = HeaderName::from_static("apikey");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-kong-request-id");
+
+impl Gateway {
+    pub fn new(
+        routes: Vec<Route>,
+        apps: Arc<Apps>,
+        consumers: Consumers,
+        clock: Clock,
+        random: Random,
+    ) -> Self {
+        Self { table: Table::new(routes), apps, consumers, limits: Limits::default(), clock, random }
+    }
+
+    /// Answers one request; `peer` and `local` are the ends of its connection.
+    pub async fn handle(
+        &self,
+        request: Request<Body>,
+        peer: SocketAddr,
+        local: SocketAddr,
+    ) -> Response<Body> {
+        let request_id = format!("{:032x}", u128::from_ne_bytes(self.random.bytes()));
+        let (mut parts, body) = request.into_parts();
+        let Some(path) = path::normalise(parts.uri.path()) else {
+            return refuse(StatusCode::BAD_REQUEST, "Bad request", &request_id);
+        };
+        let Some(found) = self.table.find(&parts.method, &path) else {
+            return refuse(StatusCode::NOT_FOUND, "no Route matched with those values", &request_id);
+        };
+        headers::strip_hop_by_hop(&mut parts.headers);
+        headers::forwarded(&mut parts, peer, local);
+        let mut passage = Passage {
+            gateway: self,
+            route: found.route,
+            request_id,
+            peer,
+            credential: None,
+            standing: None,
+            correlation: None,
+        };
+        let origin = parts.headers.contains_key(header::ORIGIN);
+        let mut response = match passage.pass(parts, body, &found.path).await {
+            Ok(response) | Err(response) => response,
+        };
+        passage.finish(response.headers_mut(), origin);
+        response
+    }
+}
+
+impl Passage<'_> {
+    /// The plugins, in Kong's order; whichever refuses answers.
+    async fn pass(
+        &mut self,
+        mut parts: Parts,
+        body: Body,
+        path: &str,
+    ) -> Result<Response<Body>, Response<Body>> {
+        self.correlate(&mut parts.headers);
+        self.preflight(&parts)?;
+        if self.route.key_auth {
+            self.authenticate(&mut parts.headers).await?;
+        }
+        let body = self.size(&parts.headers, body).await?;
+        self.rate()?;
+        self.transform(&mut parts, path)?;
+        self.ask(Request::from_parts(parts, body)).await
+    }
+
+    fn refuse(&self, status: StatusCode, message: &str) -> Response<Body> {
+        refuse(status, message, &self.request_id)
+    }
+
+    /// correlation-id
+    fn correlate(&mut self, headers: &mut HeaderMap) {
+        let Some(plugin) = &self.route.correlation_id else { return };
+        let sent = headers.get(&plugin.header).filter(|value| !value.is_empty()).cloned();
+        let id = sent.or_else(|| HeaderValue::from_str(&crate::uuid(&self.gateway.random)).ok());
+        if let Some(id) = id {
+            headers.insert(plugin.header.clone(), id.clone());
+            self.correlation = plugin.echo.then(|| (plugin.header.clone(), id));
+        }
+    }
+
+    /// cors, for a preflight: answered before a key is asked for, since a browser sends none.
+    fn preflight(&self, parts: &Parts) -> Result<(), Response<Body>> {
+        let Some(Cors { headers, methods, max_age, .. }) = &self.route.cors else { return Ok(()) };
+        let asked = |name| parts.headers.get(name);
+        if parts.method != Method::OPTIONS
+            || asked(header::ORIGIN).is_none()
+            || asked(header::ACCESS_CONTROL_REQUEST_METHOD).is_none()
+        {
+            return Ok(());
+        }
+        let mut response = Response::new(Body::empty());
+        let answer = response.headers_mut();
+        answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        answer.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods.clone());
+        if let Some(headers) = headers.as_ref().or(asked(header::ACCESS_CONTROL_REQUEST_HEADERS)) {
+            answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, headers.clone());
+        }
+        if let Some(age) = max_age {
+            answer.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from(*age));
+        }
+        Err(response)
+    }
+
+    /// key-auth: whose key it is goes to the function, the key does not.
+    async fn authenticate(&mut self, headers: &mut HeaderMap) -> Result<(), Response<Body>> {
+        let unauthorized = |message| {
+            let mut response = self.refuse(StatusCode::UNAUTHORIZED, message);
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Key"));
+            response
+        };
+        let mut keys = headers.get_all(APIKEY).iter();
+        let key = match (keys.next(), keys.next()) {
+            (_, Some(_)) => return Err(unauthorized("Duplicate API key found")),
+            (Some(key), None) if !key.is_empty() => key,
+            _ => return Err(unauthorized("No API key found in request")),
+        };
+        let found = match key.to_str() {
+            Ok(key) => self.gateway.consumers.by_key(key, self.gateway.clock.now()).await,
+            Err(_) => Ok(None),
+        };
+        let credential = match found {
+            Ok(Some(credential)) => credential,
+            Ok(None) => return Err(unauthorized("Unauthorized")),
+            Err(error) => {
+                tracing::error!(%error, "the keys cannot be read");
+                return Err(self.refuse(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected error occurred"));
+            }
+        };
+        headers.remove(APIKEY);
+        headers.remove(ANONYMOUS_CONSUMER);
+        for (name, value) in [
+            (CONSUMER_ID, Some(&credential.consumer_id)),
+            (CONSUMER_CUSTOM_ID, credential.custom_id.as_ref()),
+            (CONSUMER_USERNAME, credential.username.as_ref()),
+            (CREDENTIAL_IDENTIFIER, Some(&credential.id)),
+        ] {
+            // Set over what a client sent, or cleared.
+            headers.remove(&name);
+            if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+                headers.insert(name, value);
+            }
+        }
+        self.credential = Some(credential);
+        Ok(())
+    }
+
+    /// request-size-limiting. A body that does not say how long it is is read first, as Kong does.
+    async fn size(&self, headers: &HeaderMap, body: Body) -> Result<Body, Response<Body>> {
+        let Some(limit) = self.route.size_limit else { return Ok(body) };
+        let too_large = || {
+            let expects = headers
+                .get(header::EXPECT)
+                .is_some_and(|e| e.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+            let status = if expects { StatusCode::EXPECTATION_FAILED } else { StatusCode::PAYLOAD_TOO_LARGE };
+            self.refuse(status, "Request size limit exceeded")
+        };
+        match body.size_hint().exact() {
+            Some(length) if length > limit => Err(too_large()),
+            Some(_) => Ok(body),
+            None => {
+                let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+                let read = tokio::time::timeout(TIMEOUT, Limited::new(body, limit).collect()).await;
+                match read {
+                    Ok(Ok(read)) => Ok(Body::from(read.to_bytes())),
+                    Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+                    Ok(Err(_)) => Err(self.refuse(StatusCode::BAD_REQUEST, "Bad request")),
+                    Err(_) => Err(self.refuse(StatusCode::REQUEST_TIMEOUT, "Request timeout")),
+                }
+            }
+        }
+    }
+
+    /// rate-limiting
+    fn rate(&mut self) -> Result<(), Response<Body>> {
+        let Some(limit) = self.route.rate_limit else { return Ok(()) };
+        let who = match (&self.credential, limit.by) {
+            (Some(credential), LimitBy::Consumer) => Who::Consumer(credential.consumer_id.clone()),
+            _ => Who::Ip(self.peer.ip().to_canonical()),
+        };
+        let now = self.gateway.clock.now();
+        let standing = self.gateway.limits.take(&self.route.name, who, limit.minute, now);
+        let allowed = standing.allowed;
+        self.standing = Some(standing);
+        if allowed {
+            Ok(())
+        } else {
+            Err(self.refuse(StatusCode::TOO_MANY_REQUESTS, "API rate limit exceeded"))
+        }
+    }
+
+    /// request-transformer, and the upstream's address.
+    fn transform(&self, parts: &mut Parts, path: &str) -> Result<(), Response<Body>> {
+        let transform = &self.route.transform;
+        for name in &transform.remove {
+            parts.headers.remove(name);
+        }
+        for (name, value) in &transform.add {
+            // `add` leaves what is there alone: that is why the file removes it first.
+            if !parts.headers.contains_key(name) {
+                parts.headers.insert(name.clone(), value.clone());
+            }
+        }
+        let uri = match parts.uri.query() {
+            Some(query) => format!("{path}?{query}").parse::<Uri>(),
+            None => path.parse(),
+        };
+        parts.uri = uri.map_err(|_| self.refuse(StatusCode::BAD_REQUEST, "Bad request"))?;
+        parts.headers.insert(header::HOST, self.route.host.clone());
+        if let Ok(id) = HeaderValue::from_str(&self.request_id) {
+            parts.headers.insert(REQUEST_ID, id);
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, request: Request<Body>) -> Result<Response<Body>, Response<Body>> {
+        let asked = self.gateway.apps.ask(self.route.function, request);
+        match tokio::time::timeout(TIMEOUT, asked).await {
+            Ok(Some(response)) => Ok(response),
+            Ok(None) => Err(self.refuse(StatusCode::SERVICE_UNAVAILABLE, "name resolution failed")),
+            Err(_) => Err(self.refuse(StatusCode::GATEWAY_TIMEOUT, "The upstream server is timing out")),
+        }
+    }
+
+    /// What is added to every answer.
+    fn finish(&self, headers: &mut HeaderMap, has_origin: bool) {
+        if let Some(standing) = &self.standing {
+            standing.tell(headers);
+        }
+        if let Some((name, id)) = &self.correlation {
+            headers.insert(name.clone(), id.clone());
+        }
+        // A preflight has its answer already.
+        let origin = has_origin && !headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN);
+        if let (Some(cors), true) = (&self.route.cors, origin) {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            if let Some(exposed) = &cors.exposed {
+                headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed.clone());
+            }
+        }
+        if let Ok(id) = HeaderValue::from_str(&self.request_id) {
+            headers.insert(REQUEST_ID, id);
+        }
+    }
+}

@@ -1,0 +1,43 @@
+-- Who may come in: what Kong keeps on a cluster.
+CREATE TABLE consumer (
+    id TEXT PRIMARY KEY,
+    username TEXT UNIQUE,
+    custom_id TEXT UNIQUE,
+    tags TEXT,
+    created_at INTEGER NOT NULL -- seconds
+) STRICT;
+
+CREATE TABLE credential (
+    id TEXT PRIMARY KEY,
+    consumer_id TEXT NOT NULL REFERENCES consumer (id) ON DELETE CASCADE,
+    hash TEXT NOT NULL UNIQUE, -- never the key itself
+    tags TEXT,
+    created_at INTEGER NOT NULL, -- seconds
+    expires_at INTEGER -- seconds; NULL: never
+) STRICT;
+CREATE INDEX credential_consumer ON credential (consumer_id);
+CREATE INDEX credential_expiry ON credential (expires_at) WHERE expires_at IS NOT NULL;
+
+-- What the broker has accepted: an event once, and a row for each that it still must reach.
+CREATE TABLE event (
+    id INTEGER PRIMARY KEY,
+    headers TEXT NOT NULL, -- JSON: [[name, value], ...]
+    body BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE delivery (
+    id INTEGER PRIMARY KEY,
+    event_id INTEGER NOT NULL REFERENCES event (id),
+    queue TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    due_at INTEGER NOT NULL, -- microseconds
+    error TEXT -- JSON, of a dead letter: why it is one
+) STRICT;
+CREATE INDEX delivery_due ON delivery (queue, due_at, id);
+CREATE INDEX delivery_event ON delivery (event_id);
+
+-- When each CronJob ticked last.
+CREATE TABLE tick (
+    job TEXT PRIMARY KEY,
+    at INTEGER NOT NULL -- microseconds
+) STRICT;

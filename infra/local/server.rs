@@ -1,0 +1,110 @@
+//! An HTTP server with limits: for the gateway, which faces clients, and for the admin API.
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::body::Body;
+use http::{Request, Response};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::life::Life;
+
+const CONNECTIONS: usize = 4096;
+/// For the head of a request to arrive, and for a connection to stay without one.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+const HEAD_LIMIT: usize = 64 * 1024;
+
+/// Accepts connections until the engine stops, and lets those finish that are under way.
+pub async fn serve<H, F>(listener: TcpListener, life: Life, handle: H)
+where
+    H: Fn(Request<Body>, SocketAddr, SocketAddr) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let server = Arc::new(builder());
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let graceful = GracefulShutdown::new();
+    loop {
+        // Clients beyond the limit wait in the listener's queue.
+        let accepted = async {
+            let permit = Arc::clone(&room).acquire_owned().await;
+            (permit, listener.accept().await)
+        };
+        let (permit, accepted) = tokio::select! {
+            () = life.stopping() => break,
+            accepted = accepted => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of files, most likely: try again when some connection has ended.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let (server, watcher, handle) = (Arc::clone(&server), graceful.watcher(), handle.clone());
+        life.spawn(async move {
+            let _permit = permit;
+            if let Err(error) = connection(&server, stream, peer, watcher, handle).await {
+                tracing::debug!(%error, %peer, "a connection broke");
+            }
+        });
+    }
+    drop(listener);
+    graceful.shutdown().await;
+}
+
+fn builder() -> auto::Builder<TokioExecutor> {
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_LIMIT);
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(128)
+        .max_header_list_size(HEAD_LIMIT as u32)
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(HEAD_TIMEOUT);
+    server
+}
+
+async fn connection<H, F>(
+    server: &auto::Builder<TokioExecutor>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    watcher: hyper_util::server::graceful::Watcher,
+    handle: H,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+where
+    H: Fn(Request<Body>, SocketAddr, SocketAddr) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let local = stream.local_addr()?;
+    stream.set_nodelay(true)?;
+    let asked = CancellationToken::new();
+    let seen = asked.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        seen.cancel();
+        let answer = handle(request.map(Body::new), peer, local);
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    let served = watcher.watch(server.serve_connection(TokioIo::new(stream), service).into_owned());
+    // While it is not known which version of HTTP a client speaks, no timeout of hyper's runs.
+    let silent = async {
+        tokio::select! {
+            () = tokio::time::sleep(HEAD_TIMEOUT) => {}
+            () = asked.cancelled() => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        served = served => served,
+        () = silent => Ok(()),
+    }
+}

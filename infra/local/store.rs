@@ -1,0 +1,45 @@
+//! `engine.db`: what a cluster keeps in Kong's database and in the broker.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context as _, Result};
+use sqlx::{
+    SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub read: SqlitePool,
+    /// SQLite has one writer: writes queue for this one connection.
+    pub write: SqlitePool,
+}
+
+impl Store {
+    pub async fn open(path: &Path) -> Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // What is committed survives a killed process; only a power cut can cost the last moments.
+            .synchronous(SqliteSynchronous::Normal)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5));
+        let pool = |most| {
+            SqlitePoolOptions::new()
+                .max_connections(most)
+                .acquire_timeout(Duration::from_secs(30))
+                .test_before_acquire(false)
+                .connect_lazy_with(options.clone())
+        };
+        let store = Self { read: pool(2), write: pool(1) };
+        let migrated = sqlx::migrate!("./migrations").run(&store.write).await;
+        migrated.with_context(|| format!("preparing {}", path.display()))?;
+        Ok(store)
+    }
+
+    pub async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+}
