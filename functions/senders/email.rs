@@ -87,7 +87,9 @@ async fn handle(State(context): State<Context>, Input(body): Input<Body>) -> Res
     let plain = Message::plain(&body.subject, &body.content);
     let message = Message { html: body.html.unwrap_or(plain.html), ..plain };
     let id = format!("message-{}", context.random().token());
-    Ok(Json(mailer(&context)?.send(&id, &to, message).await.into()))
+    let mailer = mailer(&context)?;
+    let sent = tokio::time::timeout(TIMEOUT, mailer.send(&id, &to, message)).await;
+    Ok(Json(sent.unwrap_or_else(|_| Err(Failed::ForNow(too_slow()))).into()))
 }
 
 async fn handle_event(State(context): State<Context>, event: Event<NotificationRequested>) -> Result<Reply> {
@@ -195,6 +197,10 @@ impl Mailer {
     }
 }
 
+fn too_slow() -> String {
+    format!("The mail server did not answer within {} seconds.", TIMEOUT.as_secs())
+}
+
 fn failure(error: &smtp::Error) -> Failed {
     // The server's own words.
     let said = || {
@@ -207,7 +213,7 @@ fn failure(error: &smtp::Error) -> Failed {
     } else if error.is_transient() {
         Failed::ForNow(format!("The mail server does not take the message now: {}", said()))
     } else if error.is_timeout() {
-        Failed::ForNow(format!("The mail server did not answer within {} seconds.", TIMEOUT.as_secs()))
+        Failed::ForNow(too_slow())
     } else {
         tracing::warn!(%error, "the mail server cannot be used");
         Failed::ForNow("The mail server could not be reached.".to_owned())

@@ -109,7 +109,9 @@ fn later(why: String) -> Error {
     Error::new(StatusCode::SERVICE_UNAVAILABLE, "CHANNEL_UNAVAILABLE", text)
 }
 
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// Shorter than that of a call between functions (10 s): a channel that is slow must not look like a
+/// sender that is, or the circuit to it opens for everybody.
+const TIMEOUT: Duration = Duration::from_secs(8);
 /// Of an answer: enough for any error that a channel has.
 const LONGEST_ANSWER: usize = 16 * 1024;
 

@@ -3,6 +3,7 @@
 mod crud;
 mod dispatch;
 mod evaluate;
+mod figures;
 mod forget;
 
 use chrono::{DateTime, TimeDelta, Utc};
