@@ -55,7 +55,7 @@ pub fn file(table: &[Function]) -> String {
         let public: Vec<_> =
             function.operations().into_iter().filter(|o| o.path.starts_with("/public/")).collect();
         if function.name == "web" {
-            write!(text, "{WEB}                headers: [X-Gateway-Token, {IDENTITY}]\n").ok();
+            writeln!(text, "{WEB}                headers: [X-Gateway-Token, {IDENTITY}]").ok();
         }
         if public.is_empty() {
             continue;
