@@ -18,10 +18,9 @@ impl Site {
     pub async fn start() -> Self {
         let status = Arc::new(AtomicU16::new(200));
         let answer = Arc::clone(&status);
-        let app =
-            Router::new().route("/slow", get(|| std::future::pending::<()>())).fallback(async move || {
-                (http::StatusCode::from_u16(answer.load(Ordering::SeqCst)).unwrap(), "hello")
-            });
+        let app = Router::new().route("/slow", get(std::future::pending::<()>)).fallback(async move || {
+            (http::StatusCode::from_u16(answer.load(Ordering::SeqCst)).unwrap(), "hello")
+        });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, app).await });
