@@ -13,8 +13,12 @@ test: test-packages  ## all tests, on SQLite and on a PostgreSQL of their own
 test-packages:  ## Debian packages that the tests need (skips what is there)
 	@infra/test-packages
 
-bench:  ## the figures in README.md
-	functions/tests/with-services cargo run --release --locked -p xtask -- bench
+bench: test-packages  ## the figures in README.md
+	cargo build --release --locked -p functions --bins --examples
+	target/release/examples/start_bench
+	target/release/examples/probe_bench
+	functions/tests/with-services target/release/examples/record_bench
+	functions/tests/with-services target/release/examples/pipeline_bench
 
 manifests:  ## what derives from the function table
 	cargo run --locked -p xtask -- manifests

@@ -4,12 +4,16 @@
 //! PostgreSQL is measured as well when `TEST_POSTGRES_URL` is set (functions/tests/with-services).
 #![expect(clippy::unwrap_used, reason = "a benchmark may fail")]
 
-use std::{path::Path, time::Instant};
+mod cpu;
+
+use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use functions::contract::{CheckResult, Outcome, Timings, UpDown, kind};
 use runtime::{Clock, Context, Env, Outgoing, outbound::Outbound, secret::Random};
 use tower::ServiceExt;
+
+use cpu::{cpu_of, cpu_of_this};
 
 const BATCH: usize = 1000;
 
@@ -115,27 +119,4 @@ fn result(endpoint: i64, start: DateTime<Utc>, minute: i64) -> CheckResult {
             response_bytes: u64::from(noise) * 80,
         },
     }
-}
-
-fn cpu_of_this() -> f64 {
-    cpu(Path::new("/proc/self"))
-}
-
-/// Of all processes of a name, those that ended since not counted.
-fn cpu_of(name: &str) -> f64 {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
-    let named =
-        |path: &Path| std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim() == name);
-    processes.filter(|path| named(path)).map(|path| cpu(&path)).sum()
-}
-
-/// The time that a process's threads were on a CPU, in seconds. The first number of `schedstat` is in
-/// nanoseconds; those of `stat` are too coarse for one batch.
-fn cpu(process: &Path) -> f64 {
-    let threads = std::fs::read_dir(process.join("task")).into_iter().flatten().flatten();
-    let nanoseconds = threads.filter_map(|thread| {
-        let schedstat = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        schedstat.split(' ').next()?.parse::<f64>().ok()
-    });
-    nanoseconds.sum::<f64>() / 1e9
 }

@@ -3,7 +3,6 @@
 mod crud;
 mod dispatch;
 mod evaluate;
-mod figures;
 mod forget;
 
 use chrono::{DateTime, TimeDelta, Utc};
