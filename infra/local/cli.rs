@@ -4,7 +4,7 @@ use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use pongpong::Settings;
+use pongpong::{GRACE, Settings};
 use runtime::{
     Clock, Env,
     log::{self, VERSION},
@@ -61,7 +61,7 @@ impl Cli {
             admin_listen: up.admin_listen,
             data: up.data,
             database_url: up.database_url.filter(|url| !url.is_empty()),
-            grace: Duration::from_secs(env.parse_or("SHUTDOWN_GRACE_SECONDS", 25)?),
+            grace: Duration::from_secs(env.parse_or("SHUTDOWN_GRACE_SECONDS", GRACE.as_secs())?),
             clock: Clock::System,
             random: Random::System,
             functions: functions::ALL,
@@ -75,7 +75,11 @@ impl Cli {
         }
         terminated().await;
         tracing::info!("stopping: taking nothing new, finishing what runs");
-        engine.stop().await?;
+        tokio::select! {
+            stopped = engine.stop() => stopped?,
+            // Asked twice: no more waiting.
+            () = terminated() => {}
+        }
         tracing::info!("stopped");
         Ok(())
     }

@@ -51,6 +51,9 @@ use self::{
     wiring::{Files, Wiring},
 };
 
+/// Docker kills after ten seconds. What is cut off is not lost: the broker has it.
+pub const GRACE: Duration = Duration::from_secs(8);
+
 /// What an engine runs on.
 #[derive(Clone)]
 pub struct Settings {
@@ -85,7 +88,7 @@ impl Settings {
             random: Random::System,
             functions: functions::ALL,
             files: Files::default(),
-            grace: Duration::from_secs(25),
+            grace: GRACE,
         }
     }
 }
@@ -208,11 +211,13 @@ impl Engine {
     pub async fn stop(self) -> Result<()> {
         let until = tokio::time::Instant::now() + self.grace;
         for life in &self.lives {
-            if !life.stop(until.saturating_duration_since(tokio::time::Instant::now())).await {
-                tracing::warn!("what still ran did not finish in time");
+            // What the others needed gets a moment, even when they took all of the time.
+            let left = until.saturating_duration_since(tokio::time::Instant::now());
+            if !life.stop(left.max(Duration::from_millis(500))).await {
+                tracing::warn!("what still ran is cut off, and done again at the next start");
             }
+            life.kill();
         }
-        self.lives.iter().for_each(Life::kill);
         if let Ok(db) = self.apps.context().db() {
             db.close().await;
         }

@@ -21,10 +21,9 @@ use self::{
 };
 use crate::{apps::Apps, life::Life, store::Store, wiring::eventing::Trigger};
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Broker(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     queues: Vec<Arc<Queue>>,
     journal: Journal,

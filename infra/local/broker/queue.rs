@@ -19,19 +19,21 @@ use crate::{
 };
 
 /// Deliveries of one queue at a time. Each queue has its own, so that a slow subscriber is in
-/// nobody else's way.
+/// nobody else's way. Those that write would only wait for one another; those without a database
+/// wait for the network, or for their time to come (a check for its slot), and cost next to nothing.
 const AT_ONCE: usize = 16;
+const AT_ONCE_WITHOUT_DATABASE: usize = 512;
 /// A dead letter is tried for ever, at least this often.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// As much of an error as Knative keeps, once encoded.
 const ERROR_DATA: usize = 1024;
 
-#[derive(Debug)]
 pub struct Queue {
     pub name: String,
     pub subscriber: &'static str,
     /// `None`: a queue of dead letters, which are never given up.
     pub trigger: Option<Trigger>,
+    at_once: usize,
     pub wake: Notify,
 }
 
@@ -43,12 +45,19 @@ enum Outcome {
 
 impl Queue {
     pub fn of(trigger: Trigger) -> Self {
-        let (name, subscriber) = (trigger.name.clone(), trigger.subscriber);
-        Self { name, subscriber, trigger: Some(trigger), wake: Notify::new() }
+        let (name, subscriber) = (trigger.name.clone(), trigger.subscriber.name);
+        let at_once = if trigger.subscriber.uses_database { AT_ONCE } else { AT_ONCE_WITHOUT_DATABASE };
+        Self { name, subscriber, trigger: Some(trigger), at_once, wake: Notify::new() }
     }
 
     pub fn of_dead_letters(sink: &'static str) -> Self {
-        Self { name: dead_letters(sink), subscriber: sink, trigger: None, wake: Notify::new() }
+        Self {
+            name: dead_letters(sink),
+            subscriber: sink,
+            trigger: None,
+            at_once: AT_ONCE,
+            wake: Notify::new(),
+        }
     }
 
     fn delivery(&self) -> Option<&Delivery> {
@@ -67,13 +76,13 @@ pub async fn run(queue: Arc<Queue>, broker: Broker, apps: Arc<Apps>, life: Life)
     let mut deliveries = JoinSet::new();
     loop {
         let mut next = None;
-        if under_way.len() < AT_ONCE {
+        if under_way.len() < queue.at_once {
             // Those under way are in the table still, and come first: one more than fits is enough.
-            match broker.journal().first(&queue.name, AT_ONCE + 1).await {
+            match broker.journal().first(&queue.name, queue.at_once + 1).await {
                 Ok(waiting) => {
                     let now = broker.clock().now();
                     for waiting in waiting {
-                        if under_way.len() == AT_ONCE || under_way.contains(&waiting.id) {
+                        if under_way.len() == queue.at_once || under_way.contains(&waiting.id) {
                             continue;
                         }
                         if waiting.due() > now {

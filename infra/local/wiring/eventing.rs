@@ -9,11 +9,11 @@ use serde::Deserialize;
 use super::{File, Metadata, documents, triggered};
 
 /// A subscription, complete: what the Trigger leaves open is taken from the Broker.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Trigger {
     pub name: String,
     pub filter: Filter,
-    pub subscriber: &'static str,
+    pub subscriber: &'static Function,
     pub delivery: Delivery,
 }
 
@@ -173,8 +173,7 @@ pub fn read(files: &[File], functions: &'static [Function]) -> Result<Vec<Trigge
         complete.push(Trigger {
             filter: filter(trigger.spec.filter).with_context(|| format!("{}: spec.filter", place()))?,
             subscriber: triggered(functions, &trigger.spec.subscriber.reference.name)
-                .with_context(|| format!("{}: spec.subscriber.ref", place()))?
-                .name,
+                .with_context(|| format!("{}: spec.subscriber.ref", place()))?,
             delivery: delivery(trigger.spec.delivery, defaults, functions)
                 .with_context(|| format!("{}: spec.delivery", place()))?,
             name,

@@ -50,7 +50,6 @@ impl Default for Files {
 }
 
 /// All that the engine runs by.
-#[derive(Debug)]
 pub struct Wiring {
     pub routes: Vec<kong::Route>,
     pub triggers: Vec<eventing::Trigger>,

@@ -33,7 +33,7 @@ const NONE: &[Subscription] = &[];
 
 macro_rules! subscriber {
     ($name:literal) => {
-        Function::new($name, "test", "a test").without_database().on(NONE, || {
+        Function::new($name, "test", "a test").on(NONE, || {
             post(async |State(context): State<Context>, headers: HeaderMap, body: Bytes| {
                 Script::of(&context).play($name, headers, body).await
             })
