@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use http::StatusCode;
 use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, on, text};
 
-use super::{Endpoint, QuotaConfig, SERVICE, Settings, columns, first_slot, start};
+use super::{Endpoint, QuotaConfig, SERVICE, Settings, ask_for_check, columns, first_slot};
 
 pub const FUNCTION: Function =
     Function::new("endpoint-create", SERVICE, "adds an endpoint, and asks for a first check at once")
@@ -28,7 +28,7 @@ async fn handle(
     let first = first_slot(&context, settings.interval_seconds);
     let endpoint = insert(&context, caller.user_id, settings, first).await?;
     if endpoint.settings.enabled
-        && let Err(error) = start(&context, "endpoint-create", caller.user_id, &endpoint, first).await
+        && let Err(error) = ask_for_check(&context, "endpoint-create", caller.user_id, &endpoint).await
     {
         // It is added all the same, and its first slot is less than an interval away.
         tracing::warn!(%error, endpoint_id = endpoint.id, "the first check could not be asked for");

@@ -225,6 +225,14 @@ impl Settings {
                 )
             });
         }
+        // A batch waits for its slowest check, and the broker for the batch.
+        let longest = i64::from(self.timeout_ms) * (i64::from(self.retries) + 1);
+        fields.check(longest <= 120_000, "retries", || {
+            text(
+                "all tries together may take at most 120 seconds",
+                "모든 시도를 합해 120초를 넘을 수 없습니다",
+            )
+        });
         for (field, en, ko) in probe::validate(&self.target()) {
             // Those have been looked at already, with the same bounds.
             if field != "retries" && field != "timeout_ms" {
@@ -285,49 +293,29 @@ impl FromEnv for QuotaConfig {
 /// schedule may be late.
 pub const AHEAD: TimeDelta = TimeDelta::seconds(65);
 
-/// The first slot of an endpoint that starts now. Where in the interval it falls is drawn once, and
-/// stays: endpoints of one interval are spread over it, instead of all being due at second 0.
+/// The first slot of an endpoint that starts now (it is checked at once besides). Where in the
+/// interval it falls is drawn once, and stays: endpoints of one interval are spread over it, instead
+/// of all being due at second 0.
+///
+/// The schedule hears of the endpoint at the next minute. Of the slots before that only the last one
+/// counts: the others could not have run, and were not missed.
 fn first_slot(context: &Context, interval_seconds: i32) -> i64 {
-    let drawn = u64::from_le_bytes(context.random().bytes());
-    let interval = u64::try_from(interval_seconds).unwrap_or(60).max(1);
-    context.clock().now().timestamp() + 1 + (drawn % interval).cast_signed()
+    // The tick may be some seconds late.
+    const LATE: i64 = 5;
+    let interval = i64::from(interval_seconds).max(1);
+    let drawn = u64::from_le_bytes(context.random().bytes()) % interval.cast_unsigned();
+    let now = context.clock().now().timestamp();
+    let first = now + 1 + drawn.cast_signed();
+    let heard = (now / 60 + 1) * 60 + LATE;
+    first + (heard - first).max(0) / interval * interval
 }
 
-/// Asks for a check at once, and for those that are due before the schedule can know of the
-/// endpoint; the schedule goes on from there.
-async fn start(
-    context: &Context,
-    function: &str,
-    user_id: i64,
-    endpoint: &Endpoint,
-    first: i64,
-) -> Result<()> {
-    static HAND_OUT: &str =
-        "UPDATE endpoints SET claimed_slot = $2, next_slot = $3 WHERE id = $1 AND next_slot = $2";
+/// Asks for a check at once.
+async fn ask_for_check(context: &Context, function: &str, user_id: i64, endpoint: &Endpoint) -> Result<()> {
     let now = context.clock().now();
-    let step = usize::try_from(endpoint.settings.interval_seconds).unwrap_or(60).max(1);
-    let soon: Vec<i64> = (first..(now + AHEAD).timestamp()).step_by(step).collect();
-    let next = soon.last().map_or(first, |last| last + step as i64);
-    // First the slots are taken, so that nobody else hands them out; they are given back if nobody
-    // could be asked.
-    let set = async |from: i64, to: i64| -> Result<bool> {
-        let taken = on!(context.db()?.write(), db => {
-            sqlx::query(HAND_OUT).bind(endpoint.id).bind(from).bind(to).execute(db).await.map(|done| done.rows_affected())
-        })?;
-        Ok(taken == 1)
-    };
-    let slots = if set(first, next).await? { soon } else { Vec::new() };
-    let requests: Vec<_> = std::iter::once(now.timestamp())
-        .chain(slots)
-        .map(|slot| endpoint.settings.request(endpoint.id, user_id, slot))
-        .collect();
+    let request = endpoint.settings.request(endpoint.id, user_id, now.timestamp());
     let id = format!("endpoint-{}-{}", endpoint.id, now.timestamp_micros());
-    let event = Outgoing::new(function, kind::CHECK_REQUESTED, id, now, &requests)?;
-    let asked = context.outbound().publish(event).await;
-    if asked.is_err() {
-        set(next, first).await?;
-    }
-    asked
+    context.outbound().publish(Outgoing::new(function, kind::CHECK_REQUESTED, id, now, &[request])?).await
 }
 
 /// One of the caller's own.

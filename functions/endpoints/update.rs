@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, input, on};
 use serde_json::{Map, Value};
 
-use super::{Endpoint, SERVICE, Settings, columns, first_slot, start};
+use super::{Endpoint, SERVICE, Settings, ask_for_check, columns, first_slot};
 
 pub const FUNCTION: Function =
     Function::new("endpoint-update", SERVICE, "changes what is given, and keeps the rest")
@@ -58,9 +58,9 @@ async fn handle(
         update.bind(next_slot).bind(now).fetch_one(db).await
     })?;
     tx.commit().await?;
-    if let Some(first) = next_slot
+    if next_slot.is_some()
         && endpoint.settings.enabled
-        && let Err(error) = start(&context, "endpoint-update", caller.user_id, &endpoint, first).await
+        && let Err(error) = ask_for_check(&context, "endpoint-update", caller.user_id, &endpoint).await
     {
         tracing::warn!(%error, endpoint_id = id, "the first check could not be asked for");
     }
