@@ -210,7 +210,11 @@ impl Engine {
     /// (an event is then delivered again at the next start).
     pub async fn stop(self) -> Result<()> {
         let until = tokio::time::Instant::now() + self.grace;
-        for life in &self.lives {
+        for (n, life) in self.lives.iter().enumerate() {
+            if n == 1 {
+                // What requests left to be done after their answers, while all that it needs is there.
+                let _ = tokio::time::timeout_at(until, self.context().finish()).await;
+            }
             // What the others needed gets a moment, even when they took all of the time.
             let left = until.saturating_duration_since(tokio::time::Instant::now());
             if !life.stop(left.max(Duration::from_millis(500))).await {

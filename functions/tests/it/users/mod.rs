@@ -36,10 +36,25 @@ impl Users {
         self.post("/public/v1/login", json!({"email": email, "password": password})).await
     }
 
+    /// What was mailed, as files.
+    fn mails(&self) -> Vec<String> {
+        let outbox = self.world.context.env().get("OUTBOX_DIR").unwrap();
+        let Ok(files) = std::fs::read_dir(outbox) else { return Vec::new() };
+        files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect()
+    }
+
     /// As [`World::call`], with a credential that the gateway would name.
     async fn as_user(&self, user: i64, method: &str, path: &str, body: Option<Value>) -> Answer {
         self.world.call(Some(user), method, path, body).await
     }
+}
+
+/// The token of the link in a mail.
+fn token(mail: &str) -> String {
+    // Quoted-printable breaks long lines, and spells out the equals sign.
+    let mail = mail.replace("=\r\n", "").replace("=\n", "").replace("=3D", "=");
+    let (_, token) = mail.split_once("/password/reset?token=").expect("a link");
+    token.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect()
 }
 
 /// Makes two tests of one: on SQLite and on PostgreSQL.
@@ -236,6 +251,50 @@ on_both! {
         assert_eq!(users.login("me@example.com", PASSWORD).await.code(401), "INVALID_LOGIN");
         users.as_user(id, "GET", "/public/v1/user", None).await.code(404);
         assert_ne!(users.signup("me@example.com").await, id, "an id is never used again");
+    }
+
+    async fn a_forgotten_password_is_reset_by_mail(users: Users) {
+        let id = users.signup("me@example.com").await;
+        let forgot = async |email: &str| {
+            let answer = users.post("/public/v1/password/forgot", json!({"email": email})).await;
+            users.world.context.finish().await;
+            answer
+        };
+        let reset = async |token: &str, password: &str| {
+            users.post("/public/v1/password/reset", json!({"token": token, "password": password})).await
+        };
+        let known = forgot("ME@example.com").await;
+        assert_eq!(known.json(200)["status"], "ok");
+        assert_eq!(forgot("you@example.com").await.body, known.body, "it tells nobody who is known");
+        let mails = users.mails();
+        assert_eq!(mails.len(), 1);
+        assert!(mails[0].contains("To: me@example.com"), "{}", mails[0]);
+
+        // A second mail replaces the first one's token.
+        forgot("me@example.com").await;
+        let (old, new) = (token(&mails[0]), users.mails().iter().map(|mail| token(mail)).find(|t| *t != token(&mails[0])).unwrap());
+        assert!(reset(&old, "another horse").await.json(400)["fields"]["token"].is_string());
+        assert!(reset(&new, "short").await.json(400)["fields"]["password"].is_string());
+        users.kong.fail(Some(("DELETE", "key-auth")));
+        assert_eq!(reset(&new, "another horse").await.code(503), "UNAVAILABLE");
+        users.kong.fail(None);
+        reset(&new, "another horse").await.json(200);
+        assert_eq!(users.kong.keys_of(id), Some(0), "every key has ended");
+        users.login("me@example.com", PASSWORD).await.code(401);
+        users.login("me@example.com", "another horse").await.json(200);
+        assert!(reset(&new, "a third horse").await.json(400)["fields"]["token"].is_string(), "once");
+    }
+
+    async fn a_reset_token_is_good_for_half_an_hour(users: Users) {
+        users.signup("me@example.com").await;
+        users.post("/public/v1/password/forgot", json!({"email": "me@example.com"})).await.json(200);
+        users.world.context.finish().await;
+        users.world.clock().advance(Duration::from_secs(30 * 60 + 1));
+        let late = json!({"token": token(&users.mails()[0]), "password": "another horse"});
+        assert!(users.post("/public/v1/password/reset", late).await.json(400)["fields"]["token"].is_string());
+        for body in [json!({}), json!({"token": 1, "password": "another horse"}), json!({"token": "", "password": "another horse"})] {
+            users.post("/public/v1/password/reset", body).await.code(400);
+        }
     }
 
     async fn other_functions_see_users(users: Users) {
