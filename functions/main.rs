@@ -1,4 +1,5 @@
 //! `function NAME...`: serves one function, or several. See [`functions::ALL`].
+//! `function trigger NAME`: what a CronJob runs. `function migrate`: brings the tables up to date.
 
 use std::process::ExitCode;
 
@@ -19,6 +20,15 @@ async fn main() -> anyhow::Result<ExitCode> {
         functions::migrate(context.db()?).await?;
         return Ok(ExitCode::SUCCESS);
     }
+    if let [trigger, name] = &names[..]
+        && trigger == "trigger"
+        && let Some(function) = functions::find(name).filter(|f| f.cron.is_some())
+    {
+        let answer: serde_json::Value =
+            context.outbound().call::<(), _>(function.name, http::Method::POST, "/", None).await?;
+        tracing::info!(function = function.name, %answer, "triggered");
+        return Ok(ExitCode::SUCCESS);
+    }
     let found: Option<Vec<&'static Function>> = names.iter().map(|name| functions::find(name)).collect();
     match found {
         Some(functions) if !functions.is_empty() => {
@@ -26,7 +36,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         _ => {
-            eprintln!("usage: function NAME...  (or `function migrate`). NAME is one of:");
+            eprintln!("usage: function NAME... | function trigger NAME | function migrate. NAME is one of:");
             functions::ALL.iter().for_each(|f| eprintln!("  {}", f.name));
             Ok(ExitCode::from(2))
         }

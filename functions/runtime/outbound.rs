@@ -82,7 +82,8 @@ impl Outbound {
         let response = self.send(To::Function(function), request, times).await?;
         match response.status() {
             status if status.is_success() => {
-                let parsed = serde_json::from_slice(response.body());
+                let body = response.body();
+                let parsed = serde_json::from_slice(if body.is_empty() { b"null" } else { body });
                 parsed.with_context(|| format!("what {function} answered")).map_err(Error::internal)
             }
             StatusCode::NOT_FOUND => Err(Error::not_found()),

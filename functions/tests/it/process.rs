@@ -170,6 +170,26 @@ async fn several_functions_share_a_port() {
 }
 
 #[tokio::test]
+async fn what_the_schedule_triggers_can_be_triggered_by_hand() {
+    runtime::install_crypto();
+    let data = tempfile::tempdir().unwrap();
+    let database = format!("sqlite:{}/p.db", data.path().display());
+    assert!(function(&["migrate"], &[("DATABASE_URL", &database)]).output().unwrap().status.success());
+    let running = Running::start(&["report-purge"], &[("DATABASE_URL", &database)]).await;
+    let trigger =
+        |name: &str| function(&["trigger", name], &[("FUNCTION_URL", &running.url)]).output().unwrap();
+    let output = trigger("report-purge");
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8(output.stdout).unwrap().contains("triggered"));
+    assert_eq!(trigger("user-login").status.code(), Some(2), "no schedule triggers that");
+    running.terminate();
+    assert!(running.ended().await.status.success());
+    let away =
+        function(&["trigger", "report-purge"], &[("FUNCTION_URL", "http://127.0.0.1:1")]).output().unwrap();
+    assert_eq!(away.status.code(), Some(1), "a failure is reported");
+}
+
+#[tokio::test]
 async fn sigterm_lets_a_running_request_finish() {
     runtime::install_crypto();
     // A target that answers only after the function was told to stop.
