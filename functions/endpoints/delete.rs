@@ -2,9 +2,9 @@
 
 use axum::extract::State;
 use http::StatusCode;
-use runtime::{Caller, Context, Error, Function, Id, Outgoing, Result, error::ErrorBody, on};
+use runtime::{Caller, Context, Function, Id, Outgoing, Result, error::ErrorBody, on};
 
-use super::SERVICE;
+use super::{SERVICE, find_own};
 use crate::contract::{EndpointDeleted, kind};
 
 pub const FUNCTION: Function =
@@ -24,18 +24,14 @@ pub const FUNCTION: Function =
 async fn handle(caller: Caller, State(context): State<Context>, Id(endpoint_id): Id) -> Result<StatusCode> {
     static DELETE: &str = "DELETE FROM endpoints WHERE id = $1 AND user_id = $2";
     let user_id = caller.user_id;
-    let mut tx = context.db()?.begin().await?;
-    let deleted = on!(tx.connection(), db => {
-        sqlx::query(DELETE).bind(endpoint_id).bind(user_id).execute(db).await.map(|done| done.rows_affected())
-    })?;
-    if deleted == 0 {
-        return Err(Error::not_found());
-    }
+    find_own(&context, user_id, endpoint_id).await?;
     let id = format!("endpoint-{endpoint_id}-deleted");
     let gone = EndpointDeleted { endpoint_id, user_id };
     let event = Outgoing::new("endpoint-delete", kind::ENDPOINT_DELETED, id, context.clock().now(), &gone)?;
-    // Before the commit: if the others cannot be told, it stays, and one tries again.
+    // First the others: as long as it is here, one can try again.
     context.outbound().publish(event).await?;
-    tx.commit().await?;
+    on!(context.db()?.write(), db => {
+        sqlx::query(DELETE).bind(endpoint_id).bind(user_id).execute(db).await.map(drop)
+    })?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -16,7 +16,7 @@ use anyhow::{Context, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use functions::{
     checks::probe::{ProbeConfig, Prober},
-    contract::{Assertion, Target, UpDown},
+    contract::{Assertion, Target},
 };
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use runtime::address::PrivateNetworks;
@@ -24,6 +24,7 @@ use rustls::pki_types::PrivateKeyDer;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpSocket},
+    task::JoinSet,
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -88,23 +89,24 @@ fn target(url: String) -> Target {
 }
 
 async fn run(name: &str, prober: &Arc<Prober>, target: &Target, checks: usize) -> anyhow::Result<()> {
-    let batch = |count: usize| {
+    let batch = async |count: usize| {
+        let mut running = JoinSet::new();
         let mut failure = None;
-        let requests = std::iter::repeat_n(target.clone(), count).enumerate();
-        async move {
-            prober
-                .probe_all(requests, |_, outcome| {
-                    if outcome.status == UpDown::Down {
-                        failure = outcome.error;
-                    }
-                })
-                .await;
-            failure
+        for n in 0..count {
+            let (prober, target) = (prober.clone(), target.clone());
+            running.spawn(async move { prober.probe(&target).await });
+            // In batches, as the checker gets them.
+            if running.len() == 500 || n + 1 == count {
+                while let Some(outcome) = running.join_next().await {
+                    failure = outcome?.error.or(failure);
+                }
+            }
         }
+        anyhow::Ok(failure)
     };
-    ensure!(batch(checks / 20).await.is_none(), "{name}: the target is not up");
+    ensure!(batch(checks / 20).await?.is_none(), "{name}: the target is not up");
     let (cpu, wall) = (cpu_time()?, Instant::now());
-    if let Some(failure) = batch(checks).await {
+    if let Some(failure) = batch(checks).await? {
         anyhow::bail!("{name}: {}", failure.message);
     }
     let (cpu, wall) = (cpu_time()? - cpu, wall.elapsed());

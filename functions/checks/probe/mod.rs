@@ -17,7 +17,7 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
-use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -25,7 +25,7 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 use runtime::{address::PrivateNetworks, resolve::Resolver};
 use rustls::pki_types::CertificateDer;
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::sync::Semaphore;
 use url::Position;
 
 use self::{
@@ -95,47 +95,14 @@ impl Prober {
         })
     }
 
-    /// Checks one target, as often as its `retries` say, once there is room for it.
+    /// Checks one target, as often as its `retries` say, once there is room for it: targets wait in
+    /// the order in which they come. Dropping the future ends the check.
     pub async fn probe(&self, target: &Target) -> Outcome {
         // The semaphore is never closed; without a permit the check would still be right.
         let _permit = self.permits.acquire().await;
-        self.check(target).await
-    }
-
-    /// Checks many targets at once and hands over each outcome as soon as it is there. Targets wait
-    /// for room in the order in which they come; a slow one delays no other. Dropping the future
-    /// ends the checks that still run.
-    pub async fn probe_all<K: Send + 'static>(
-        self: &Arc<Self>,
-        requests: impl IntoIterator<Item = (K, Target)>,
-        mut finished: impl FnMut(K, Outcome),
-    ) {
-        let mut waiting = requests.into_iter().peekable();
-        let mut running = JoinSet::new();
-        // Kept over the rounds: a new one would queue up behind other batches again.
-        let acquire = || self.permits.clone().acquire_owned();
-        let mut room = pin!(acquire());
-        while waiting.peek().is_some() || !running.is_empty() {
-            tokio::select! {
-                biased;
-                Some(done) = running.join_next() => match done {
-                    Ok((key, outcome)) => finished(key, outcome),
-                    // Panics are caught below, and nobody cancels a task of this set.
-                    Err(error) => tracing::error!("a check was lost: {error}"),
-                },
-                permit = &mut room, if waiting.peek().is_some() => {
-                    room.set(acquire());
-                    let Some((key, target)) = waiting.next() else { continue };
-                    let prober = self.clone();
-                    running.spawn(async move {
-                        let _permit = permit;
-                        // A defect that one target brings to light must not lose the others.
-                        let outcome = AssertUnwindSafe(prober.check(&target)).catch_unwind().await;
-                        (key, outcome.unwrap_or_else(|_| defect()))
-                    });
-                }
-            }
-        }
+        // A defect that one target brings to light must not lose the others of its batch.
+        let outcome = AssertUnwindSafe(self.check(target)).catch_unwind().await;
+        outcome.unwrap_or_else(|_| defect())
     }
 
     async fn check(&self, target: &Target) -> Outcome {
