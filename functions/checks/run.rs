@@ -54,6 +54,13 @@ async fn handle(State(context): State<Context>, event: Event<Vec<CheckRequest>>)
                 done.clear();
                 told += 1;
             }
+            () = context.stopping() => {
+                if !done.is_empty() {
+                    context.outbound().publish(completed(&context, &event.id, told, &done, &region)?).await?;
+                }
+                // The broker sends the batch again, to who is there then; what is told twice counts once.
+                return Err(Error::unavailable(anyhow::anyhow!("stopping, before all slots of the batch had come")));
+            }
         }
     }
     if done.is_empty() {

@@ -9,7 +9,7 @@ use std::{
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
 use crate::{Clock, Db, Env, Error, FromEnv, Result, outbound::Outbound, secret::Random};
@@ -24,6 +24,7 @@ struct Inner {
     outbound: Outbound,
     db: OnceLock<Db>,
     background: TaskTracker,
+    stopping: CancellationToken,
     shared: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
@@ -36,6 +37,7 @@ impl Context {
             outbound,
             db: OnceLock::new(),
             background: TaskTracker::new(),
+            stopping: CancellationToken::new(),
             shared: Mutex::default(),
         }))
     }
@@ -65,6 +67,15 @@ impl Context {
     /// Work that the answer does not wait for; the process waits for it before it ends.
     pub fn background(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.0.background.spawn(work.instrument(tracing::Span::current()));
+    }
+
+    /// Returns when the process is asked to end: what only waits then gives up, to be done elsewhere.
+    pub async fn stopping(&self) {
+        self.0.stopping.cancelled().await;
+    }
+
+    pub fn stop(&self) {
+        self.0.stopping.cancel();
     }
 
     /// Returns when all background work is done.

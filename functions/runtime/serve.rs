@@ -101,6 +101,9 @@ async fn tell(
                 let duration_ms = started.elapsed().as_millis() as u64;
                 let error = response.extensions().get::<Error>();
                 match error {
+                    Some(error) if status == 503 => {
+                        tracing::warn!(%method, path, status, duration_ms, %error, "not now");
+                    }
                     Some(error) if status >= 500 => {
                         tracing::error!(%method, path, status, duration_ms, %error, "failed");
                     }
@@ -148,8 +151,10 @@ pub async fn serve(functions: &[&'static Function], context: Context) -> anyhow:
     let names: Vec<_> = functions.iter().map(|f| f.name).collect();
     tracing::info!(functions = names.join(","), version = VERSION, %address, "serving");
     let (stop, stopping) = tokio::sync::oneshot::channel();
+    let asked = context.clone();
     let served = axum::serve(listener, app).with_graceful_shutdown(async move {
         terminated().await;
+        asked.stop();
         tracing::info!("stopping: no new connections, finishing what runs");
         let _ = stop.send(());
     });

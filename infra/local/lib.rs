@@ -210,6 +210,7 @@ impl Engine {
     /// (an event is then delivered again at the next start).
     pub async fn stop(self) -> Result<()> {
         let until = tokio::time::Instant::now() + self.grace;
+        self.context().stop();
         for (n, life) in self.lives.iter().enumerate() {
             if n == 1 {
                 // What requests left to be done after their answers, while all that it needs is there.

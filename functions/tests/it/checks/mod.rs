@@ -107,6 +107,18 @@ async fn a_check_waits_for_its_slot_and_the_others_do_not_wait_for_it() {
 }
 
 #[tokio::test]
+async fn a_batch_that_waits_for_its_slots_is_given_back_when_the_process_stops() {
+    let world = Arc::new(World::new(Database::Sqlite).await);
+    let batch = [request(&world, 1, "http://127.0.0.1:1/", 60)];
+    let running = tokio::spawn({
+        let world = Arc::clone(&world);
+        async move { world.event("check-run", kind::CHECK_REQUESTED, "b", &batch).await }
+    });
+    world.context.stop();
+    assert_eq!(running.await.unwrap().code(503), "UNAVAILABLE", "the broker sends it again");
+}
+
+#[tokio::test]
 async fn an_empty_batch_has_an_empty_answer_and_poison_is_refused() {
     let world = World::new(Database::Sqlite).await;
     let answer = world.event::<[CheckRequest]>("check-run", kind::CHECK_REQUESTED, "b", &[]).await;
