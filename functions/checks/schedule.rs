@@ -6,14 +6,14 @@
 use axum::{Json, extract::State, routing::post};
 use http::Method;
 use runtime::{Context, Function, Outgoing, Result};
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::SERVICE;
 use crate::{
     contract::{CheckRequest, kind},
     endpoints::{
         AHEAD,
-        claim::{Claim, Claimed},
+        claim::{Claim, Claimed, Claims, Confirmation},
     },
 };
 
@@ -42,22 +42,29 @@ async fn handle(State(context): State<Context>) -> Result<Json<Scheduled>> {
     let claim = Claim { until: context.clock().now() + AHEAD, limit: PAGE };
     let mut scheduled = Scheduled { status: "ok", checks: 0, missed: 0 };
     loop {
-        let path = "/private/v1/endpoints/claim";
-        let claimed: Claimed =
-            context.outbound().call("endpoint-private-claim", Method::POST, path, Some(&claim)).await?;
-        scheduled.checks += claimed.items.len();
-        scheduled.missed += claimed.missed;
-        for batch in batches(claimed.items) {
-            publish(&context, &batch).await?;
-        }
-        if claimed.endpoints < PAGE as usize {
+        let claims: Claims = call(&context, "/private/v1/endpoints/claim", &claim).await?;
+        if claims.items.is_empty() {
             break;
         }
+        let mut requests: Vec<_> = claims.items.iter().flat_map(Claimed::requests).collect();
+        requests.sort_by_key(|request| request.scheduled_at);
+        scheduled.checks += requests.len();
+        scheduled.missed += claims.items.iter().map(|claimed| claimed.missed).sum::<i64>();
+        for batch in batches(requests) {
+            publish(&context, &batch).await?;
+        }
+        // Only now: what was not asked for is found again.
+        let confirmation = Confirmation { items: claims.items.iter().map(Claimed::confirmed).collect() };
+        call::<_, ()>(&context, "/private/v1/endpoints/claim/confirm", &confirmation).await?;
     }
     if scheduled.missed > 0 {
         tracing::warn!(missed = scheduled.missed, "checks were missed: the scheduler stood still");
     }
     Ok(Json(scheduled))
+}
+
+async fn call<B: Serialize, T: DeserializeOwned>(context: &Context, path: &str, body: &B) -> Result<T> {
+    context.outbound().call("endpoint-private-claim", Method::POST, path, Some(body)).await
 }
 
 async fn publish(context: &Context, batch: &[CheckRequest]) -> Result<()> {

@@ -1,22 +1,35 @@
-//! `POST /private/v1/endpoints/claim`: hands out what is due, each slot once.
+//! `POST /private/v1/endpoints/claim`, `.../claim/confirm`: hands out what is due, each slot once.
 //!
-//! A slot is a second at which a check of an endpoint is due. A claim takes all slots before
-//! `until` of the endpoints that it finds, by moving their `next_slot` past it in the statement that
-//! finds them: however many claim at once, each slot goes to one. After a pause only the latest
-//! slot that went by is still handed out; the ones before it are counted as missed.
+//! A slot is a second at which a check of an endpoint is due. A claim leases the endpoints that it
+//! finds, in the statement that finds them: however many claim at once, each goes to one. Who has
+//! asked for the checks confirms, and the slots are past; who dies before that loses nothing, for the
+//! lease ends, and the next claim finds them again. After a pause only the latest slot that went by
+//! is still handed out; the ones before it are counted as missed.
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, TimeDelta, Utc};
-use runtime::{Context, Error, Function, Input, Result, error::ErrorBody, on, text};
+use http::StatusCode;
+use runtime::{
+    Context, Error, Fields, Function, Input, Result,
+    db::{JsonText, On},
+    error::ErrorBody,
+    on, text,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{SERVICE, Settings};
-use crate::contract::CheckRequest;
+use crate::contract::{CheckRequest, Target};
 
 pub const FUNCTION: Function =
     Function::new("endpoint-private-claim", SERVICE, "hands out what is due, each slot once")
-        .http(runtime::http!(handle));
+        .http(runtime::http!(handle, confirm));
+
+/// How long a claimer has to ask for the checks.
+const LEASE_SECONDS: i64 = 45;
+const MOST: i64 = 1000;
+/// Of URLs, headers, bodies and assertions in one claim: targets can be large.
+const MOST_TEXT: i64 = 2 * 1024 * 1024;
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -29,76 +42,173 @@ pub struct Claim {
 }
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Claims {
+    /// None: nothing more is due.
+    pub items: Vec<Claimed>,
+}
+
+/// What is due of one endpoint.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Claimed {
-    /// In the order of their slots.
-    #[schema(value_type = Vec<Object>)]
-    pub items: Vec<CheckRequest>,
-    /// How many endpoints they are of: fewer than `limit` means that nothing more is due.
-    pub endpoints: usize,
+    pub endpoint_id: i64,
+    pub user_id: i64,
+    /// Unix seconds, in their order.
+    pub slots: Vec<i64>,
     /// Slots that went by while nobody claimed.
     pub missed: i64,
+    /// For the confirmation: where this began, and where the next claim goes on.
+    pub from_slot: i64,
+    pub next_slot: i64,
+    pub failure_threshold: u16,
+    pub success_threshold: u16,
+    pub target: Target,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Confirmation {
+    pub items: Vec<Confirmed>,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Confirmed {
+    pub endpoint_id: i64,
+    pub from_slot: i64,
+    pub next_slot: i64,
+    pub missed: i64,
+}
+
+impl Claimed {
+    pub fn requests(&self) -> impl Iterator<Item = CheckRequest> {
+        self.slots.iter().map(|slot| CheckRequest {
+            endpoint_id: self.endpoint_id,
+            user_id: self.user_id,
+            scheduled_at: DateTime::from_timestamp(*slot, 0).unwrap_or_default(),
+            failure_threshold: self.failure_threshold,
+            success_threshold: self.success_threshold,
+            target: self.target.clone(),
+        })
+    }
+
+    pub fn confirmed(&self) -> Confirmed {
+        let Self { endpoint_id, from_slot, next_slot, missed, .. } = *self;
+        Confirmed { endpoint_id, from_slot, next_slot, missed }
+    }
 }
 
 #[utoipa::path(
     post, path = "/private/v1/endpoints/claim", tag = "endpoints", request_body = Claim,
     responses(
-        (status = 200, description = "What is due", body = Claimed),
+        (status = 200, description = "What is due", body = Claims),
         (status = 400, description = "A field is not acceptable", body = ErrorBody),
     )
 )]
-async fn handle(State(context): State<Context>, Input(claim): Input<Claim>) -> Result<Json<Claimed>> {
+async fn handle(State(context): State<Context>, Input(claim): Input<Claim>) -> Result<Json<Claims>> {
     let now = context.clock().now();
-    if claim.until > now + TimeDelta::minutes(10) {
-        return Err(Error::field("until", text("must be at most ten minutes ahead", "10분 이내여야 합니다")));
+    let mut fields = Fields::default();
+    fields.check(claim.until <= now + TimeDelta::minutes(10), "until", || {
+        text("must be at most ten minutes ahead", "10분 이내여야 합니다")
+    });
+    fields.check((1..=MOST).contains(&claim.limit), "limit", || {
+        text("must be from 1 to 1000", "1 이상 1000 이하여야 합니다")
+    });
+    fields.finish()?;
+    let (until, now) = (claim.until.timestamp(), now.timestamp());
+    let rows = lease(&context, until, claim.limit, now).await?;
+    Ok(Json(Claims { items: rows.into_iter().map(|row| row.claimed(until, now)).collect() }))
+}
+
+#[utoipa::path(
+    post, path = "/private/v1/endpoints/claim/confirm", tag = "endpoints", request_body = Confirmation,
+    responses(
+        (status = 204, description = "Those slots are past"),
+        (status = 400, description = "A field is not acceptable", body = ErrorBody),
+    )
+)]
+async fn confirm(
+    State(context): State<Context>,
+    Input(confirmation): Input<Confirmation>,
+) -> Result<StatusCode> {
+    // Not of an endpoint that was changed meanwhile, and has other slots now.
+    static SQLITE: &str = "UPDATE endpoints SET next_slot = done.next, leased_until = NULL, \
+         missed_slots = missed_slots + done.missed FROM (SELECT value ->> 'endpoint_id' AS id, \
+         value ->> 'from_slot' AS start, value ->> 'next_slot' AS next, value ->> 'missed' AS missed \
+         FROM json_each($1)) AS done WHERE endpoints.id = done.id AND endpoints.next_slot = done.start";
+    static POSTGRES: &str = "UPDATE endpoints SET next_slot = done.next, leased_until = NULL, \
+         missed_slots = missed_slots + done.missed \
+         FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) AS done (id, start, next, missed) \
+         WHERE endpoints.id = done.id AND endpoints.next_slot = done.start";
+    let items = confirmation.items;
+    if items.len() > MOST as usize {
+        return Err(Error::field("items", text("must be at most 1000", "1000개 이하여야 합니다")));
     }
-    if !(1..=1000).contains(&claim.limit) {
-        return Err(Error::field("limit", text("must be from 1 to 1000", "1 이상 1000 이하여야 합니다")));
+    match context.db()?.write() {
+        On::Sqlite(db) => sqlx::query(SQLITE).bind(JsonText(items)).execute(db).await.map(drop)?,
+        On::Postgres(db) => {
+            let column = |of: fn(&Confirmed) -> i64| items.iter().map(of).collect::<Vec<_>>();
+            let update = sqlx::query(POSTGRES).bind(column(|c| c.endpoint_id)).bind(column(|c| c.from_slot));
+            let update = update.bind(column(|c| c.next_slot)).bind(column(|c| c.missed));
+            update.execute(db).await.map(drop)?;
+        }
     }
-    let rows = take(&context, claim.until.timestamp(), claim.limit, now.timestamp()).await?;
-    let endpoints = rows.len();
-    let mut missed = 0;
-    let mut items = Vec::with_capacity(rows.len());
-    for row in rows {
-        let slots =
-            slots(row.claimed_slot, row.next_slot, row.settings.interval_seconds.into(), now.timestamp());
-        missed += slots.missed;
-        items.extend(slots.due.into_iter().map(|slot| row.settings.request(row.id, row.user_id, slot)));
-    }
-    items.sort_by_key(|request| request.scheduled_at);
-    Ok(Json(Claimed { items, endpoints, missed }))
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(sqlx::FromRow)]
 struct Row {
     id: i64,
     user_id: i64,
-    claimed_slot: i64,
     next_slot: i64,
     #[sqlx(flatten)]
     settings: Settings,
 }
 
-async fn take(context: &Context, until: i64, limit: i64, now: i64) -> Result<Vec<Row>> {
-    // Whole intervals past `until`, so that the endpoint keeps its phase. Division truncates.
-    macro_rules! take {
+impl Row {
+    fn claimed(self, until: i64, now: i64) -> Claimed {
+        let interval = i64::from(self.settings.interval_seconds).max(1);
+        let from_slot = self.next_slot;
+        // Whole intervals past `until`, so that the endpoint keeps its phase.
+        let next_slot = from_slot + (until - from_slot + interval - 1) / interval * interval;
+        let Slots { due, missed } = slots(from_slot, next_slot, interval, now);
+        Claimed {
+            endpoint_id: self.id,
+            user_id: self.user_id,
+            slots: due,
+            missed,
+            from_slot,
+            next_slot,
+            failure_threshold: self.settings.failure_threshold.try_into().unwrap_or(1),
+            success_threshold: self.settings.success_threshold.try_into().unwrap_or(1),
+            target: self.settings.target(),
+        }
+    }
+}
+
+async fn lease(context: &Context, until: i64, limit: i64, now: i64) -> Result<Vec<Row>> {
+    macro_rules! lease {
         ($lock:literal) => {
             concat!(
-                "UPDATE endpoints SET claimed_slot = next_slot, \
-                 next_slot = next_slot + (($1 - next_slot + interval_seconds - 1) / interval_seconds) * interval_seconds, \
-                 missed_slots = missed_slots + CASE WHEN next_slot <= $3 THEN ($3 - next_slot) / interval_seconds ELSE 0 END \
-                 WHERE id IN (SELECT id FROM endpoints WHERE enabled AND next_slot < $1 ORDER BY next_slot LIMIT $2",
+                "UPDATE endpoints SET leased_until = $5 WHERE id IN (SELECT id FROM \
+                 (SELECT id, SUM(size) OVER (ORDER BY next_slot, id) - size AS before FROM \
+                 (SELECT id, next_slot, LENGTH(url) + LENGTH(headers) + LENGTH(assertions) \
+                 + COALESCE(LENGTH(body), 0) AS size FROM endpoints WHERE enabled AND next_slot < $1 \
+                 AND (leased_until IS NULL OR leased_until <= $3) ORDER BY next_slot LIMIT $2",
                 $lock,
-                ") RETURNING id, user_id, claimed_slot, next_slot, name, url, method, headers, body, interval_seconds, \
-                 timeout_ms, expected_status, assertions, follow_redirects, verify_tls, retries, failure_threshold, \
-                 success_threshold, enabled, tags"
+                ") AS due) AS bounded WHERE before < $4) RETURNING id, user_id, next_slot, name, url, method, \
+                 headers, body, interval_seconds, timeout_ms, expected_status, assertions, follow_redirects, \
+                 verify_tls, retries, failure_threshold, success_threshold, enabled, tags"
             )
         };
     }
-    static SQLITE: &str = take!("");
-    static POSTGRES: &str = take!(" FOR UPDATE SKIP LOCKED");
+    static SQLITE: &str = lease!("");
+    static POSTGRES: &str = lease!(" FOR UPDATE SKIP LOCKED");
     let db = context.db()?;
-    let take = db.pick(SQLITE, POSTGRES);
-    Ok(on!(db.write(), db => sqlx::query_as(take).bind(until).bind(limit).bind(now).fetch_all(db).await)?)
+    let lease = db.pick(SQLITE, POSTGRES);
+    Ok(on!(db.write(), db => {
+        let lease = sqlx::query_as(lease).bind(until).bind(limit).bind(now).bind(MOST_TEXT);
+        lease.bind(now + LEASE_SECONDS).fetch_all(db).await
+    })?)
 }
 
 #[derive(Debug, PartialEq, Eq)]

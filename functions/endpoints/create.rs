@@ -44,8 +44,8 @@ async fn insert(context: &Context, user_id: i64, s: Settings, next_slot: i64) ->
     static INSERT: &str = concat!(
         "INSERT INTO endpoints (user_id, name, url, method, headers, body, interval_seconds, timeout_ms, \
          expected_status, assertions, follow_redirects, verify_tls, retries, failure_threshold, \
-         success_threshold, enabled, tags, next_slot, claimed_slot, created_at, updated_at, status) VALUES \
-         ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $18, $19, $19, \
+         success_threshold, enabled, tags, next_slot, created_at, updated_at, status) VALUES \
+         ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $19, \
          'pending') RETURNING ",
         columns!()
     );

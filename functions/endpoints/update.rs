@@ -35,7 +35,8 @@ async fn handle(
         "UPDATE endpoints SET name = $2, url = $3, method = $4, headers = $5, body = $6, interval_seconds = $7, \
          timeout_ms = $8, expected_status = $9, assertions = $10, follow_redirects = $11, verify_tls = $12, \
          retries = $13, failure_threshold = $14, success_threshold = $15, enabled = $16, tags = $17, \
-         next_slot = COALESCE($18, next_slot), updated_at = $19 WHERE id = $1 RETURNING ",
+         next_slot = COALESCE($18, next_slot), \
+         leased_until = CASE WHEN $18 IS NULL THEN leased_until END, updated_at = $19 WHERE id = $1 RETURNING ",
         columns!()
     );
     let db = context.db()?;

@@ -25,8 +25,8 @@ CREATE TABLE endpoints (
     last_checked_at BIGINT,
     -- Unix seconds: the first slot that was not handed out yet. Its phase is the endpoint's jitter.
     next_slot BIGINT NOT NULL,
-    -- Where the last claim began: the slots from here up to next_slot were handed out.
-    claimed_slot BIGINT NOT NULL,
+    -- Unix seconds: until then the slots are promised to somebody who has not confirmed yet.
+    leased_until BIGINT,
     missed_slots BIGINT NOT NULL DEFAULT 0,
     created_at TIMESTAMPTZ NOT NULL,
     updated_at TIMESTAMPTZ NOT NULL

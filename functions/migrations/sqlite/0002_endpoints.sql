@@ -25,8 +25,8 @@ CREATE TABLE endpoints (
     last_checked_at INTEGER,
     -- Unix seconds: the first slot that was not handed out yet. Its phase is the endpoint's jitter.
     next_slot INTEGER NOT NULL,
-    -- Where the last claim began: the slots from here up to next_slot were handed out.
-    claimed_slot INTEGER NOT NULL,
+    -- Unix seconds: until then the slots are promised to somebody who has not confirmed yet.
+    leased_until INTEGER,
     missed_slots INTEGER NOT NULL DEFAULT 0,
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL

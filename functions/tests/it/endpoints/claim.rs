@@ -3,7 +3,10 @@
 use std::{collections::HashSet, time::Duration};
 
 use chrono::TimeDelta;
-use functions::{contract::CheckRequest, endpoints::claim::Claimed};
+use functions::{
+    contract::CheckRequest,
+    endpoints::claim::{Claimed, Claims},
+};
 use serde_json::json;
 
 use crate::world::{Database, World, on_both};
@@ -19,11 +22,32 @@ async fn add(world: &World, count: usize, interval: i64) {
     world.clock().advance(Duration::from_secs(60));
 }
 
-async fn claim(world: &World, ahead: i64, limit: i64) -> Claimed {
+/// What one claim handed out.
+struct Handed {
+    items: Vec<CheckRequest>,
+    endpoints: usize,
+    missed: i64,
+}
+
+async fn lease(world: &World, ahead: i64, limit: i64) -> Claims {
     let until = world.clock().now() + TimeDelta::seconds(ahead);
     let body = json!({"until": until, "limit": limit});
     let answer = world.call(None, "POST", "/private/v1/endpoints/claim", Some(body)).await;
     serde_json::from_value(answer.json(200)).unwrap()
+}
+
+async fn confirm(world: &World, claims: &Claims) {
+    let body = json!({"items": claims.items.iter().map(Claimed::confirmed).collect::<Vec<_>>()});
+    world.call(None, "POST", "/private/v1/endpoints/claim/confirm", Some(body)).await.json(204);
+}
+
+/// As the schedule claims.
+async fn claim(world: &World, ahead: i64, limit: i64) -> Handed {
+    let claims = lease(world, ahead, limit).await;
+    confirm(world, &claims).await;
+    let mut items: Vec<_> = claims.items.iter().flat_map(Claimed::requests).collect();
+    items.sort_by_key(|request| request.scheduled_at);
+    Handed { items, endpoints: claims.items.len(), missed: claims.items.iter().map(|c| c.missed).sum() }
 }
 
 fn keys(items: &[CheckRequest]) -> HashSet<(i64, i64)> {
@@ -91,6 +115,49 @@ on_both! {
         world.clock().advance(Duration::from_secs(60));
         let resumed = claim(&world, 65, 10).await;
         assert_eq!((resumed.endpoints, resumed.missed), (1, 0), "a pause that was asked for is not a miss");
+    }
+
+    async fn what_was_not_confirmed_is_handed_out_again(world: World) {
+        add(&world, 3, 60).await;
+        let lost = lease(&world, 65, 1000).await;
+        assert_eq!(lost.items.len(), 3);
+        assert!(lease(&world, 65, 1000).await.items.is_empty(), "it is promised to somebody");
+        // Who claimed has died; the next minute's tick finds the same slots.
+        world.clock().advance(Duration::from_secs(60));
+        let again = claim(&world, 65, 1000).await;
+        let lost: HashSet<_> = lost.items.iter().flat_map(Claimed::requests).map(|r| (r.endpoint_id, r.scheduled_at.timestamp())).collect();
+        assert_eq!((again.endpoints, again.missed), (3, 0));
+        assert!(lost.is_subset(&keys(&again.items)), "{lost:?} {:?}", keys(&again.items));
+    }
+
+    async fn a_late_confirmation_changes_nothing(world: World) {
+        add(&world, 1, 60).await;
+        let late = lease(&world, 65, 10).await;
+        world.clock().advance(Duration::from_secs(60));
+        let taken = claim(&world, 65, 10).await;
+        confirm(&world, &late).await;
+        world.clock().advance(Duration::from_secs(60));
+        let next = claim(&world, 65, 10).await;
+        assert!(keys(&taken.items).is_disjoint(&keys(&next.items)));
+        assert_eq!(next.missed, 0);
+    }
+
+    async fn large_targets_are_handed_out_in_pieces(world: World) {
+        for _ in 0..70 {
+            let body = json!({"url": "https://example.com", "method": "POST", "body": "x".repeat(64 * 1024)});
+            world.call(Some(1), "POST", "/public/v1/endpoints", Some(body)).await.json(201);
+        }
+        world.clock().advance(Duration::from_secs(120));
+        let mut pieces = vec![];
+        loop {
+            let claims = lease(&world, 65, 1000).await;
+            if claims.items.is_empty() {
+                break;
+            }
+            assert!(serde_json::to_vec(&claims).unwrap().len() < 4 * 1024 * 1024);
+            pieces.push(claims.items.len());
+        }
+        assert!(pieces.len() >= 3 && pieces.iter().sum::<usize>() == 70, "{pieces:?}");
     }
 
     async fn a_claim_is_bounded(world: World) {
