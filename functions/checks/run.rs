@@ -3,9 +3,10 @@
 //! Each check waits for its slot. What is done is told without waiting for what is slow: a slow
 //! target must not hold back the news of the others.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use axum::{extract::State, routing::post};
+use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{Clock, Context, Error, Event, Function, Outgoing, Reply, Result, Subscription, text};
 use tokio::{task::JoinSet, time::Instant};
 
@@ -21,6 +22,7 @@ pub const FUNCTION: Function =
         .without_database();
 
 const MOST: usize = 10_000;
+const STALE: TimeDelta = TimeDelta::minutes(2);
 /// How long results wait for the rest of their batch.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -34,7 +36,7 @@ async fn handle(State(context): State<Context>, event: Event<Vec<CheckRequest>>)
     let prober = prober(&context)?;
     let region = context.config::<RegionConfig>()?.region.clone();
     let mut running = JoinSet::new();
-    for request in event.data {
+    for request in still_wanted(event.data, context.clock().now()) {
         running.spawn(check(Arc::clone(&prober), context.clock().clone(), region.clone(), request));
     }
     let mut done = Vec::with_capacity(running.len());
@@ -68,6 +70,22 @@ async fn handle(State(context): State<Context>, event: Event<Vec<CheckRequest>>)
     } else {
         Ok(completed(&context, &event.id, told, &done, &region)?.into())
     }
+}
+
+/// After a pause of the broker or of this, what was due long ago is not made up for: a burst of checks
+/// of one moment, dated apart, would look like an outage. Of each endpoint the newest is enough.
+fn still_wanted(mut requests: Vec<CheckRequest>, now: DateTime<Utc>) -> Vec<CheckRequest> {
+    let asked = requests.len();
+    let mut newest = HashMap::<i64, DateTime<Utc>>::new();
+    for request in &requests {
+        let at = newest.entry(request.endpoint_id).or_insert(request.scheduled_at);
+        *at = request.scheduled_at.max(*at);
+    }
+    requests.retain(|r| now - r.scheduled_at < STALE || newest.get(&r.endpoint_id) == Some(&r.scheduled_at));
+    if requests.len() < asked {
+        tracing::warn!(missed = asked - requests.len(), "checks were missed: they came too late");
+    }
+    requests
 }
 
 async fn check(prober: Arc<Prober>, clock: Clock, region: String, request: CheckRequest) -> CheckResult {

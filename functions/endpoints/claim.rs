@@ -137,7 +137,8 @@ async fn confirm(
          FROM json_each($1)) AS done WHERE endpoints.id = done.id AND endpoints.next_slot = done.start";
     static POSTGRES: &str = "UPDATE endpoints SET next_slot = done.next, leased_until = NULL, \
          missed_slots = missed_slots + done.missed \
-         FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) AS done (id, start, next, missed) \
+         FROM (SELECT u.* FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) \
+         AS u (id, start, next, missed) JOIN endpoints e ON e.id = u.id ORDER BY e.id FOR UPDATE OF e) AS done \
          WHERE endpoints.id = done.id AND endpoints.next_slot = done.start";
     let items = confirmation.items;
     if items.len() > MOST as usize {

@@ -8,7 +8,9 @@ use super::{Endpoint, QuotaConfig, SERVICE, Settings, ask_for_check, columns, fi
 
 pub const FUNCTION: Function =
     Function::new("endpoint-create", SERVICE, "adds an endpoint, and asks for a first check at once")
-        .http(runtime::http!(handle));
+        .http(runtime::http!(handle))
+        // Each asks for a check at once.
+        .per_minute(600);
 
 #[utoipa::path(
     post, path = "/public/v1/endpoints", tag = "endpoints", security(("apikey" = [])), request_body = Settings,

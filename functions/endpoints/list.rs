@@ -1,7 +1,7 @@
 //! `GET /public/v1/endpoints`: the caller's endpoints, searched by `q`, `tag` and `status`.
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Function, List, Paging, Query, Result, error::ErrorBody, on};
+use runtime::{Caller, Context, Fields, Function, List, Paging, Query, Result, error::ErrorBody, on, text};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -45,6 +45,15 @@ async fn handle(
     }
     static COUNT: &str = concat!("SELECT COUNT(*) ", matching!());
     static SELECT: &str = concat!("SELECT ", columns!(), " ", matching!(), " ORDER BY id LIMIT $5 OFFSET $6");
+    let mut fields = Fields::default();
+    let fits = |text: &Option<String>, most: usize| text.as_ref().is_none_or(|t| t.chars().count() <= most);
+    fields.check(fits(&search.q, 200), "q", || {
+        text("must have at most 200 characters", "200자 이하여야 합니다")
+    });
+    fields.check(fits(&search.tag, 50), "tag", || {
+        text("must have at most 50 characters", "50자 이하여야 합니다")
+    });
+    fields.finish()?;
     let db = context.db()?;
     let q = search.q.map(|q| format!("%{}%", escaped(&q.to_lowercase())));
     // Tags stand in JSON text, between quotes that no tag can hold.

@@ -47,7 +47,8 @@ async fn checked(context: &Context, results: Vec<CheckResult>) -> Result<()> {
          FROM (SELECT value ->> 0 AS id, value ->> 1 AS at FROM json_each($1)) AS news \
          WHERE endpoints.id = news.id AND (last_checked_at IS NULL OR last_checked_at < news.at)";
     static POSTGRES: &str = "UPDATE endpoints SET last_checked_at = news.at FROM \
-         (SELECT id, at FROM UNNEST($1::bigint[], $2::bigint[]) AS u (id, at) ORDER BY id) AS news \
+         (SELECT e.id, u.at FROM UNNEST($1::bigint[], $2::bigint[]) AS u (id, at) \
+         JOIN endpoints e ON e.id = u.id ORDER BY e.id FOR UPDATE OF e) AS news \
          WHERE endpoints.id = news.id AND (last_checked_at IS NULL OR last_checked_at < news.at)";
     let mut latest = HashMap::<i64, i64>::new();
     for result in &results {

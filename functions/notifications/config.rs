@@ -1,16 +1,13 @@
 //! What each channel needs to know: read, validated, masked.
 
-use std::str::FromStr;
-
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use email_address::EmailAddress;
 use runtime::{Error, Fields, Result, Text, input, secret::Random, text};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use url::Url;
 use utoipa::ToSchema;
 
-use crate::contract::Channel;
+use crate::{contract::Channel, mailbox};
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
@@ -166,18 +163,11 @@ impl Email {
             )
         });
         for (at, address) in self.to.iter().take(MOST_ADDRESSES).enumerate() {
-            fields.check(is_address(address), &format!("config.to[{at}]"), || {
+            fields.check(mailbox::is_address(address), &format!("config.to[{at}]"), || {
                 text("must be an email address", "이메일 주소여야 합니다")
             });
         }
     }
-}
-
-/// A bare address that the mailer can send to as well.
-pub fn is_address(address: &str) -> bool {
-    EmailAddress::from_str(address).is_ok_and(|parsed| parsed.email() == address)
-        && !address.chars().any(char::is_control)
-        && lettre::Address::from_str(address).is_ok()
 }
 
 impl Slack {

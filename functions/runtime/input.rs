@@ -120,6 +120,16 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
                 text("The query must not hold NUL characters.", "쿼리에 NUL 문자를 쓸 수 없습니다."),
             ));
         }
+        // What is not UTF-8 would be searched for as something else.
+        let not_utf8 = |text: &str| text.contains(char::REPLACEMENT_CHARACTER);
+        if url::form_urlencoded::parse(query.as_bytes())
+            .any(|(name, value)| not_utf8(&name) || not_utf8(&value))
+        {
+            return Err(Error::bad_request(
+                "MALFORMED_QUERY",
+                text("The query must be UTF-8.", "쿼리는 UTF-8이어야 합니다."),
+            ));
+        }
         let deserializer = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(query.as_bytes()));
         serde_path_to_error::deserialize(deserializer).map(Self).map_err(|e| {
             let path = e.path().to_string();
@@ -138,8 +148,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let not_an_id = || Error::field("id", text("must be a positive integer", "양의 정수여야 합니다"));
-        let Path(id) = Path::<i64>::from_request_parts(parts, state).await.map_err(|_| not_an_id())?;
-        if id < 1 { Err(not_an_id()) } else { Ok(Self(id)) }
+        let Path(id) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| not_an_id())?;
+        // Digits alone: `+1` and `01` would be other names of the same thing.
+        let id = Some(id).filter(|id| id.bytes().all(|b| b.is_ascii_digit()) && !id.starts_with('0'));
+        id.and_then(|id| id.parse().ok()).map(Self).ok_or_else(not_an_id)
     }
 }
 

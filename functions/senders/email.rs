@@ -81,7 +81,7 @@ async fn handle(State(context): State<Context>, Input(body): Input<Body>) -> Res
         To::Several(addresses) => addresses,
     };
     let mut fields = Fields::default();
-    let ok = (1..=10).contains(&to.len()) && to.iter().all(|address| config::is_address(address));
+    let ok = (1..=10).contains(&to.len()) && to.iter().all(|address| crate::mailbox::is_address(address));
     fields.check(ok, "to", || text("must be 1 to 10 email addresses", "1~10개의 이메일 주소여야 합니다"));
     fields.finish()?;
     let plain = Message::plain(&body.subject, &body.content);

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use http::StatusCode;
-use runtime::{Caller, Context, Error, Function, Id, Result, db::Transaction, error::ErrorBody, on};
+use runtime::{Caller, Context, Error, Function, Id, Result, error::ErrorBody, on};
 
 use super::{SERVICE, kong::Kong};
 
@@ -40,8 +40,8 @@ pub(super) async fn forget(context: &Context, user_id: i64, credential_id: &str)
 }
 
 /// Takes all keys of a user but one off the list.
-pub(super) async fn forget_but(tx: &mut Transaction, user_id: i64, kept: Option<&str>) -> Result<()> {
+pub(super) async fn forget_but(context: &Context, user_id: i64, kept: Option<&str>) -> Result<()> {
     static DELETE: &str = "DELETE FROM user_keys WHERE user_id = $1 AND credential_id <> COALESCE($2, '')";
-    on!(tx.connection(), db => sqlx::query(DELETE).bind(user_id).bind(kept).execute(db).await.map(drop))?;
+    on!(context.db()?.write(), db => sqlx::query(DELETE).bind(user_id).bind(kept).execute(db).await.map(drop))?;
     Ok(())
 }

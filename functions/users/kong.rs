@@ -65,7 +65,12 @@ impl Kong {
             credential["ttl"] = ttl.into();
         }
         let path = format!("/consumers/{}/key-auth", username(user_id));
-        let (status, answer) = self.ask(Method::POST, &path, Some(&credential)).await?;
+        let (mut status, mut answer) = self.ask(Method::POST, &path, Some(&credential)).await?;
+        if status == StatusCode::NOT_FOUND {
+            // The gateway has lost its consumers: who can prove to be a user gets a new one.
+            self.create_consumer(user_id).await?;
+            (status, answer) = self.ask(Method::POST, &path, Some(&credential)).await?;
+        }
         expect(status, StatusCode::CREATED, &answer)?;
         let id = answer["id"].as_str().context("Kong gave the key no id")?;
         Ok(id.to_owned())

@@ -44,21 +44,33 @@ async fn handle(State(context): State<Context>, Input(login): Input<Login>) -> R
     })?;
     let (id, hash) = found.unzip();
     // Longer than any password is: no reason to hash it.
-    let fits = login.password.len() <= 1024 && password::fits(login.password, hash).await?;
-    match id {
-        Some(id) if fits => Ok(Json(LoggedIn { message: "Logged in.", key: new_key(&context, id).await? })),
-        _ => Err(Error::new(
-            StatusCode::UNAUTHORIZED,
-            "INVALID_LOGIN",
-            text("The e-mail address or the password is wrong.", "이메일 또는 비밀번호가 올바르지 않습니다."),
-        )),
+    let fits = login.password.len() <= 1024 && password::fits(login.password, hash.clone()).await?;
+    let Some(id) = id.filter(|_| fits) else { return Err(invalid_login()) };
+    let (key, credential_id) = new_key(&context, id).await?;
+    // A password that was changed meanwhile has ended every key but this one.
+    static STILL: &str = "SELECT password_hash FROM users WHERE id = $1";
+    let still: Option<String> = on!(context.db()?.read(), db => {
+        sqlx::query_scalar(STILL).bind(id).fetch_optional(db).await
+    })?;
+    if still != hash {
+        Kong::of(&context)?.delete_key(id, &credential_id).await?;
+        return Err(invalid_login());
     }
+    Ok(Json(LoggedIn { message: "Logged in.", key }))
 }
 
-/// A key of 256 random bits, registered at the gateway.
-pub(super) async fn new_key(context: &Context, user_id: i64) -> Result<String> {
+fn invalid_login() -> Error {
+    Error::new(
+        StatusCode::UNAUTHORIZED,
+        "INVALID_LOGIN",
+        text("The e-mail address or the password is wrong.", "이메일 또는 비밀번호가 올바르지 않습니다."),
+    )
+}
+
+/// A key of 256 random bits, registered at the gateway, with the gateway's id of it.
+pub(super) async fn new_key(context: &Context, user_id: i64) -> Result<(String, String)> {
     let key = format!("pp_{}", context.random().token());
     let ttl = context.config::<LoginConfig>()?.key_ttl_seconds;
-    Kong::of(context)?.create_key(user_id, &key, Some(ttl)).await?;
-    Ok(key)
+    let credential_id = Kong::of(context)?.create_key(user_id, &key, Some(ttl)).await?;
+    Ok((key, credential_id))
 }

@@ -22,6 +22,8 @@ use runtime::{Context, Env, Error, Fields, FromEnv, Result, Text, on, text};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::mailbox;
+
 pub const SERVICE: &str = "user-service";
 
 /// A user, as shown to that user.
@@ -63,9 +65,9 @@ fn normalized(email: &str) -> String {
 }
 
 fn check_email(fields: &mut Fields, email: &str) {
-    // 254: the longest path that SMTP carries.
-    let fits = email.len() <= 254 && email_address::EmailAddress::is_valid(email);
-    fields.check(fits, "email", || text("must be an e-mail address", "이메일 주소여야 합니다"));
+    fields.check(mailbox::is_address(email), "email", || {
+        text("must be an e-mail address", "이메일 주소여야 합니다")
+    });
 }
 
 fn check_password(fields: &mut Fields, name: &str, password: &str) {

@@ -1,6 +1,7 @@
 //! `POST /public/v1/password/reset`: sets a password by the token that was mailed; ends every key.
 
 use axum::{Json, extract::State};
+use chrono::{DateTime, Utc};
 use runtime::{Context, Error, Fields, Function, Input, Result, error::ErrorBody, on, secret, text};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -28,8 +29,9 @@ pub struct Reset {
     )
 )]
 async fn handle(State(context): State<Context>, Input(reset): Input<Reset>) -> Result<Json<Done>> {
-    static USE: &str =
-        "DELETE FROM password_resets WHERE token_hash = $1 AND expires_at >= $2 RETURNING user_id";
+    static USE: &str = "DELETE FROM password_resets WHERE token_hash = $1 AND expires_at >= $2 \
+         RETURNING user_id, expires_at";
+    static AGAIN: &str = "INSERT INTO password_resets (token_hash, user_id, expires_at) VALUES ($1, $2, $3)";
     static SET: &str = "UPDATE users SET password_hash = $2, updated_at = $3 WHERE id = $1";
     let mut fields = Fields::default();
     check_password(&mut fields, "password", &reset.password);
@@ -38,19 +40,29 @@ async fn handle(State(context): State<Context>, Input(reset): Input<Reset>) -> R
     let hash = password::hash(reset.password).await?;
     let now = context.clock().now();
     let mut tx = context.db()?.begin().await?;
-    let user_id: Option<i64> = on!(tx.connection(), db => {
-        sqlx::query_scalar(USE).bind(secret::hash(&reset.token)).bind(now).fetch_optional(db).await
+    let used: Option<(i64, DateTime<Utc>)> = on!(tx.connection(), db => {
+        sqlx::query_as(USE).bind(secret::hash(&reset.token)).bind(now).fetch_optional(db).await
     })?;
-    let user_id = user_id.ok_or_else(|| {
+    let (user_id, expires_at) = used.ok_or_else(|| {
         Error::field(
             "token",
             text("is unknown, used, or expired", "알 수 없거나 사용되었거나 만료된 토큰입니다"),
         )
     })?;
     on!(tx.connection(), db => sqlx::query(SET).bind(user_id).bind(hash).bind(now).execute(db).await.map(drop))?;
-    // Before the commit: if the keys cannot be ended, the token stays good for another try.
-    Kong::of(&context)?.delete_keys_but(user_id, None).await?;
-    key_delete::forget_but(&mut tx, user_id, None).await?;
     tx.commit().await?;
+    // After the change, so that nobody gets a key by the old password any more.
+    if let Err(error) = end_keys(&context, user_id).await {
+        // Good for another try.
+        on!(context.db()?.write(), db => {
+            sqlx::query(AGAIN).bind(secret::hash(&reset.token)).bind(user_id).bind(expires_at).execute(db).await.map(drop)
+        })?;
+        return Err(error);
+    }
     Ok(DONE)
+}
+
+async fn end_keys(context: &Context, user_id: i64) -> Result<()> {
+    Kong::of(context)?.delete_keys_but(user_id, None).await?;
+    key_delete::forget_but(context, user_id, None).await
 }

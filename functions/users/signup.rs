@@ -90,7 +90,7 @@ async fn complete(context: &Context, id: i64) -> Result<String> {
     static ACTIVATE: &str = "UPDATE users SET activated_at = $2 WHERE id = $1";
     let kong = Kong::of(context)?;
     kong.create_consumer(id).await?;
-    let key = super::login::new_key(context, id).await?;
+    let (key, _) = super::login::new_key(context, id).await?;
     let now = context.clock().now();
     let updated = on!(context.db()?.write(), db => {
         sqlx::query(ACTIVATE).bind(id).bind(now).execute(db).await.map(|done| done.rows_affected())
@@ -98,13 +98,16 @@ async fn complete(context: &Context, id: i64) -> Result<String> {
     if updated == 1 { Ok(key) } else { Err(Error::unavailable(anyhow!("the sign-up took too long"))) }
 }
 
-/// Leaves nothing half-made. What cannot be undone now (the gateway is away) does no harm: a
-/// consumer without a user has no key, and is replaced when its id comes again.
+/// Leaves nothing half-made. What cannot be undone now (the gateway is away) does no harm: nobody has
+/// the key of a consumer without a user.
 async fn undo(context: &Context, id: i64) {
     static DELETE: &str = "DELETE FROM users WHERE id = $1 AND activated_at IS NULL";
     let undone = async {
-        on!(context.db()?.write(), db => sqlx::query(DELETE).bind(id).execute(db).await.map(drop))?;
-        Kong::of(context)?.delete_consumer(id).await
+        let deleted = on!(context.db()?.write(), db => {
+            sqlx::query(DELETE).bind(id).execute(db).await.map(|done| done.rows_affected())
+        })?;
+        // None: it was completed after all, and only the answer was lost.
+        if deleted == 1 { Kong::of(context)?.delete_consumer(id).await } else { Ok(()) }
     };
     if let Err(error) = undone.await {
         tracing::warn!(%error, user_id = id, "a failed sign-up could not be undone completely");

@@ -1,6 +1,7 @@
 //! `PATCH /public/v1/user`: changes e-mail address or password; a new password ends all other keys.
 
 use axum::{Json, extract::State};
+use http::StatusCode;
 use runtime::{
     Caller, Context, Error, Fields, Function, Input, Result, error::ErrorBody, error::OnConstraint, on, text,
 };
@@ -75,16 +76,29 @@ async fn handle(
         None => None,
     };
     let now = context.clock().now();
-    let mut tx = context.db()?.begin().await?;
-    let updated = on!(tx.connection(), db => {
+    let updated = on!(context.db()?.write(), db => {
         sqlx::query(UPDATE).bind(caller.user_id).bind(email).bind(hash).bind(now).execute(db).await.map(drop)
     });
     updated.on_unique(email_taken)?;
     if ends_keys {
-        // Before the commit: if the keys cannot be ended, the old password stays, and one tries again.
-        Kong::of(&context)?.delete_keys_but(caller.user_id, Some(&caller.credential_id)).await?;
-        key_delete::forget_but(&mut tx, caller.user_id, Some(&caller.credential_id)).await?;
+        // After the change, so that nobody gets a key by the old password any more.
+        end_keys(&context, &caller).await.map_err(|error| {
+            tracing::error!(%error, "the keys could not be ended");
+            Error::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "KEYS_LEFT",
+                text(
+                    "The password is changed, but your other keys could not be ended. Please change it again.",
+                    "비밀번호는 변경되었지만 다른 키를 끝내지 못했습니다. 다시 변경해 주세요.",
+                ),
+            )
+        })?;
     }
-    tx.commit().await?;
     find(&context, caller.user_id).await.map(Json)
+}
+
+async fn end_keys(context: &Context, caller: &Caller) -> Result<()> {
+    let kept = Some(caller.credential_id.as_str());
+    Kong::of(context)?.delete_keys_but(caller.user_id, kept).await?;
+    key_delete::forget_but(context, caller.user_id, kept).await
 }

@@ -1,26 +1,44 @@
 //! `GET /`: what a person sees who comes with a browser.
 
 use axum::{
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{any, get},
 };
-use runtime::Function;
+use runtime::{Error, Function};
 use utoipa_axum::router::OpenApiRouter;
 
 pub const FUNCTION: Function = Function::new("web", "web", "pages for people; everything that is no API")
-    .http(|| OpenApiRouter::new().route("/", get(home)).route("/{*path}", any(nowhere)))
+    .http(|| {
+        OpenApiRouter::new()
+            .route("/", get(home))
+            .route("/endpoints/{id}", get(soon))
+            .route("/password/reset", get(soon))
+            .route("/{*path}", any(nowhere))
+    })
     .without_database();
 
 const HOME: &str = include_str!("home.html");
+const SOON: &str = include_str!("soon.html");
 const NOWHERE: &str = include_str!("nowhere.html");
 
 async fn home() -> Response {
     page(StatusCode::OK, HOME)
 }
 
-async fn nowhere() -> Response {
-    page(StatusCode::NOT_FOUND, NOWHERE)
+/// Where the links in messages lead, until there are pages: how to do it without.
+async fn soon() -> Response {
+    page(StatusCode::OK, SOON)
+}
+
+/// A page for people; programs get the error that every function gives.
+async fn nowhere(headers: HeaderMap) -> Response {
+    let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if accepts.contains("text/html") {
+        page(StatusCode::NOT_FOUND, NOWHERE)
+    } else {
+        Error::not_found().into_response()
+    }
 }
 
 fn page(status: StatusCode, html: &'static str) -> Response {

@@ -145,7 +145,10 @@ on_both! {
         assert_eq!(list("?tag=od").await, (0, 0));
         assert_eq!(list("?status=pending&tag=even").await, (13, 13));
         assert_eq!(list("?status=down").await, (0, 0));
-        for bad in ["?page=0", "?page=-1", "?page=99999999999999999999", "?per_page=101", "?per_page=x", "?status=sideways", "?q=%00"] {
+        for long in [format!("?q={}", "_".repeat(30_000)), format!("?tag={}", "a".repeat(51))] {
+            world.call(Some(1), "GET", &format!("/public/v1/endpoints{long}"), None).await.code(400);
+        }
+        for bad in ["?q=%ff", "?page=0", "?page=-1", "?page=99999999999999999999", "?per_page=101", "?per_page=x", "?status=sideways", "?q=%00"] {
             let answer = world.call(Some(1), "GET", &format!("/public/v1/endpoints{bad}"), None).await;
             answer.code(400);
         }
@@ -184,7 +187,7 @@ on_both! {
     }
 
     async fn ids_that_are_none_are_refused(world: World) {
-        for id in ["0", "-1", "x", "99999999999999999999", "1.5"] {
+        for id in ["0", "-1", "+1", "01", "x", "99999999999999999999", "1.5"] {
             let answer = world.call(Some(1), "GET", &format!("/public/v1/endpoints/{id}"), None).await;
             assert!(answer.json(400)["fields"]["id"].is_string(), "{id}");
         }
