@@ -210,3 +210,14 @@ async fn mark(db: &Db, accepted: Vec<i64>, now: DateTime<Utc>) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn a_url_is_told_without_its_secrets() {
+        assert_eq!(shown("https://me:secret@shop.test:8443/a?token=s#f"), "https://shop.test:8443/a");
+        assert_eq!(shown("https://shop.test"), "https://shop.test/");
+    }
+}

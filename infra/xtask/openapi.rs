@@ -5,8 +5,8 @@ use runtime::{Function, error::ErrorBody};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        Components, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, Response,
-        ResponseBuilder, Server,
+        Components, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, RefOr, Response,
+        ResponseBuilder, Schema, Server,
         path::Operation,
         security::{ApiKey, ApiKeyValue, SecurityScheme},
     },
@@ -68,7 +68,25 @@ fn merged(
             schemas.insert(name, schema);
         }
     }
+    let schemas = &mut all.components.get_or_insert_with(Components::new).schemas;
+    let parts: Vec<String> = schemas.values().flat_map(part_of_another).collect();
+    for part in parts {
+        // Alone it may refuse what it does not know; as a part of another it must not.
+        if let Some(RefOr::T(Schema::Object(object))) = schemas.get_mut(&part) {
+            object.additional_properties = None;
+        }
+    }
     Ok(all)
+}
+
+/// The names of the schemas that this one is composed of.
+fn part_of_another(schema: &RefOr<Schema>) -> Vec<String> {
+    let RefOr::T(Schema::AllOf(all_of)) = schema else { return Vec::new() };
+    let name = |part: &RefOr<Schema>| match part {
+        RefOr::Ref(part) => part.ref_location.rsplit('/').next().map(str::to_owned),
+        RefOr::T(_) => None,
+    };
+    all_of.items.iter().filter_map(name).collect()
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {

@@ -119,6 +119,24 @@ async fn a_batch_that_waits_for_its_slots_is_given_back_when_the_process_stops()
 }
 
 #[tokio::test]
+async fn what_is_long_past_is_not_made_up_for_in_a_burst() {
+    let world = World::new(Database::Sqlite).await;
+    let site = Site::start().await;
+    let batch: Vec<_> = [-600, -590, -580, -10, 0].map(|at| request(&world, 1, &site.url, at)).into();
+    let old = [request(&world, 2, &site.url, -3600), request(&world, 2, &site.url, -3590)];
+    let batch = [batch, old.into()].concat();
+    let reply = world.event("check-run", kind::CHECK_REQUESTED, "b", &batch).await.reply().expect("a reply");
+    let now = world.clock().now();
+    let mut told: Vec<_> = reply
+        .data::<Vec<CheckResult>>()
+        .iter()
+        .map(|r| (r.endpoint_id, (r.scheduled_at - now).num_seconds()))
+        .collect();
+    told.sort_unstable();
+    assert_eq!(told, [(1, -10), (1, 0), (2, -3590)], "of each the newest, however old");
+}
+
+#[tokio::test]
 async fn an_empty_batch_has_an_empty_answer_and_poison_is_refused() {
     let world = World::new(Database::Sqlite).await;
     let answer = world.event::<[CheckRequest]>("check-run", kind::CHECK_REQUESTED, "b", &[]).await;

@@ -198,6 +198,13 @@ on_both! {
         assert_eq!(nothing.code(400), "VALIDATION_FAILED");
     }
 
+    async fn who_the_gateway_has_forgotten_can_log_in_again(users: Users) {
+        let id = users.signup("me@example.com").await;
+        users.kong.0.lock().unwrap().keys.clear();
+        users.login("me@example.com", PASSWORD).await.json(200);
+        assert_eq!(users.kong.keys_of(id), Some(1));
+    }
+
     async fn named_keys_are_made_listed_and_ended(users: Users) {
         let id = users.signup("me@example.com").await;
         let made = users.as_user(id, "POST", "/public/v1/keys", Some(json!({"name": "노트북", "ttl_seconds": 60}))).await.json(201);
