@@ -1,22 +1,41 @@
-//! `user.deleted`: removes the endpoints of a user who is gone.
+//! `user.deleted`, `endpoint.deleted`: removes what is gone, also when who deleted it was cut off.
 
 use axum::{extract::State, routing::post};
-use runtime::{Context, Event, Function, Reply, Result, Subscription, on};
+use runtime::{Context, Event, Function, Reply, Result, Subscription, input, on};
+use serde_json::value::RawValue;
 
 use super::SERVICE;
-use crate::contract::{UserDeleted, kind};
+use crate::contract::{EndpointDeleted, UserDeleted, kind};
 
 pub const FUNCTION: Function =
-    Function::new("endpoint-forget", SERVICE, "removes the endpoints of a user who is gone")
-        .on(&[Subscription::to(kind::USER_DELETED)], || post(handle));
+    Function::new("endpoint-forget", SERVICE, "removes what is gone, also when who deleted it was cut off")
+        .on(&[Subscription::to(kind::USER_DELETED), Subscription::to(kind::ENDPOINT_DELETED)], || {
+            post(handle)
+        });
 
-async fn handle(State(context): State<Context>, event: Event<UserDeleted>) -> Result<Reply> {
+async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> Result<Reply> {
+    let json = event.data.get().as_bytes();
+    if event.kind == kind::USER_DELETED {
+        user_gone(&context, input::parse(json)?).await?;
+    } else {
+        endpoint_gone(&context, input::parse(json)?).await?;
+    }
+    Ok(Reply::NONE)
+}
+
+async fn endpoint_gone(context: &Context, gone: EndpointDeleted) -> Result<()> {
+    static DELETE: &str = "DELETE FROM endpoints WHERE id = $1 AND user_id = $2";
+    on!(context.db()?.write(), db => {
+        sqlx::query(DELETE).bind(gone.endpoint_id).bind(gone.user_id).execute(db).await.map(drop)
+    })?;
+    Ok(())
+}
+
+async fn user_gone(context: &Context, gone: UserDeleted) -> Result<()> {
     static REMEMBER: &str = "INSERT INTO endpoint_gone_users (user_id) VALUES ($1) ON CONFLICT DO NOTHING";
     static DELETE: &str = "DELETE FROM endpoints WHERE user_id = $1";
-    let user_id = event.data.user_id;
     let mut tx = context.db()?.begin().await?;
-    on!(tx.connection(), db => sqlx::query(REMEMBER).bind(user_id).execute(db).await.map(drop))?;
-    on!(tx.connection(), db => sqlx::query(DELETE).bind(user_id).execute(db).await.map(drop))?;
-    tx.commit().await?;
-    Ok(Reply::NONE)
+    on!(tx.connection(), db => sqlx::query(REMEMBER).bind(gone.user_id).execute(db).await.map(drop))?;
+    on!(tx.connection(), db => sqlx::query(DELETE).bind(gone.user_id).execute(db).await.map(drop))?;
+    tx.commit().await
 }

@@ -1,6 +1,8 @@
 //! Endpoints are made, shown, changed and removed, each by its owner alone.
 
-use functions::contract::{CheckRequest, Failure, FailureCode, Status, StatusChange, UserDeleted, kind};
+use functions::contract::{
+    CheckRequest, EndpointDeleted, Failure, FailureCode, Status, StatusChange, UserDeleted, kind,
+};
 use serde_json::{Value, json};
 
 use crate::world::{Database, World, on_both};
@@ -184,6 +186,15 @@ on_both! {
         assert_eq!(world.events.lock().unwrap().pop_front().unwrap().kind(), kind::ENDPOINT_DELETED);
         assert_eq!(world.call(Some(1), "DELETE", &path, None).await.code(404), "NOT_FOUND");
         assert_eq!(world.call(Some(1), "GET", &path, None).await.code(404), "NOT_FOUND");
+    }
+
+    async fn a_deletion_that_was_cut_off_is_finished(world: World) {
+        let id = create(&world, 1, json!({"url": "https://example.com"})).await["id"].as_i64().unwrap();
+        let gone = EndpointDeleted { endpoint_id: id, user_id: 1 };
+        for _ in 0..2 {
+            world.event("endpoint-forget", kind::ENDPOINT_DELETED, "e", &gone).await.json(202);
+        }
+        assert_eq!(world.call(Some(1), "GET", &format!("/public/v1/endpoints/{id}"), None).await.code(404), "NOT_FOUND");
     }
 
     async fn ids_that_are_none_are_refused(world: World) {

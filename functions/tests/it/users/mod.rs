@@ -303,6 +303,16 @@ on_both! {
         }
     }
 
+    async fn a_deletion_of_oneself_that_was_cut_off_is_finished(users: Users) {
+        let id = users.signup("me@example.com").await;
+        let gone = functions::contract::UserDeleted { user_id: id };
+        for _ in 0..2 {
+            users.world.event("user-delete", kind::USER_DELETED, "u", &gone).await.json(202);
+        }
+        assert_eq!(users.kong.keys_of(id), None);
+        users.login("me@example.com", PASSWORD).await.code(401);
+    }
+
     async fn other_functions_see_users(users: Users) {
         let id = users.signup("me@example.com").await;
         let list = users.world.call(None, "GET", "/private/v1/users", None).await.json(200);
