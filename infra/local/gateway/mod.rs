@@ -34,6 +34,9 @@ use crate::{
 /// How long a function may take. Kong's own default.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long a client may take to send a body, of at most a megabyte.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
 pub struct Gateway {
     table: Table,
     apps: Arc<Apps>,
@@ -219,19 +222,17 @@ impl Passage<'_> {
             let status = if expects { StatusCode::EXPECTATION_FAILED } else { StatusCode::PAYLOAD_TOO_LARGE };
             self.refuse(status, "Request size limit exceeded")
         };
-        match body.size_hint().exact() {
-            Some(length) if length > limit => Err(too_large()),
-            Some(_) => Ok(body),
-            None => {
-                let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-                let read = tokio::time::timeout(TIMEOUT, Limited::new(body, limit).collect()).await;
-                match read {
-                    Ok(Ok(read)) => Ok(Body::from(read.to_bytes())),
-                    Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-                    Ok(Err(_)) => Err(self.refuse(StatusCode::BAD_REQUEST, "Bad request")),
-                    Err(_) => Err(self.refuse(StatusCode::REQUEST_TIMEOUT, "Request timeout")),
-                }
-            }
+        if body.size_hint().lower() > limit {
+            return Err(too_large());
+        }
+        // Read here, so that a client who sends slowly is told so, and keeps no function waiting.
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let read = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, limit).collect()).await;
+        match read {
+            Ok(Ok(read)) => Ok(Body::from(read.to_bytes())),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+            Ok(Err(_)) => Err(self.refuse(StatusCode::BAD_REQUEST, "Bad request")),
+            Err(_) => Err(self.refuse(StatusCode::REQUEST_TIMEOUT, "Request timeout")),
         }
     }
 
