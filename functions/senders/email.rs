@@ -93,6 +93,9 @@ async fn handle(State(context): State<Context>, Input(body): Input<Body>) -> Res
 }
 
 async fn handle_event(State(context): State<Context>, event: Event<NotificationRequested>) -> Result<Reply> {
+    if let Some(reply) = super::unwanted(&context, NAME, &event).await? {
+        return Ok(reply);
+    }
     let request = &event.data;
     // The same whenever this is delivered again: mail programs then show one message.
     let id = format!("delivery-{}-{}", request.delivery_id, request.attempt);

@@ -24,7 +24,11 @@ use utoipa::ToSchema;
 
 use crate::{
     contract::{NotificationDelivered, NotificationRequested, kind},
-    notifications::{self, config::Config},
+    notifications::{
+        self,
+        config::Config,
+        deliveries::record::{self, DeliveryStanding, Standing},
+    },
 };
 
 pub const SERVICE: &str = "notification-service";
@@ -78,6 +82,35 @@ fn config(context: &Context, request: &NotificationRequested) -> Result<Config, 
         tracing::error!(%error, request.delivery_id, "a channel's config cannot be opened");
         Failed::ForGood("The channel's settings cannot be read. Please enter them again.".to_owned())
     })
+}
+
+/// The reply to a request that is not to be sent any more. Asked at each attempt, for minutes may lie
+/// between two: what the message is about may be gone meanwhile, and who is told "down" after "up" is
+/// left with what is wrong.
+async fn unwanted(
+    context: &Context,
+    function: &str,
+    event: &Event<NotificationRequested>,
+) -> Result<Option<Reply>> {
+    let NotificationRequested { delivery_id, attempt, .. } = event.data;
+    let path = format!("/private/v1/deliveries/{delivery_id}?attempt={attempt}");
+    let asked = context.outbound().get::<DeliveryStanding>(record::NAME, &path);
+    let answer = tokio::time::timeout(TIMEOUT, asked).await;
+    let standing = match answer.unwrap_or_else(|late| Err(Error::unavailable(late))) {
+        Ok(answer) => answer.standing,
+        // To be woken for nothing is better than not to be woken.
+        Err(error) => {
+            tracing::warn!(%error, delivery_id, "it cannot be asked whether this is still wanted: it is sent");
+            Standing::Wanted
+        }
+    };
+    let why = match standing {
+        Standing::Wanted => return Ok(None),
+        Standing::Gone | Standing::Done => return Ok(Some(Reply::NONE)),
+        Standing::Disabled => "Not sent: the channel was switched off meanwhile.",
+        Standing::Overtaken => "Not sent: the endpoint has changed again, and that is told instead.",
+    };
+    told(context, function, event, Err(Failed::ForGood(why.to_owned()))).map(Some)
 }
 
 /// Tells the broker, and the delivery log, what became of a request.
