@@ -39,12 +39,14 @@ pub enum Failed {
     /// It is worth trying again.
     ForNow(String),
     ForGood(String),
+    /// Others got it: trying again would tell them twice.
+    ForSome(String),
 }
 
 impl Failed {
     pub fn why(self) -> String {
         match self {
-            Self::ForNow(why) | Self::ForGood(why) => why,
+            Self::ForNow(why) | Self::ForGood(why) | Self::ForSome(why) => why,
         }
     }
 }
@@ -72,7 +74,11 @@ impl Done {
 
 impl From<Result<(), Failed>> for Done {
     fn from(sent: Result<(), Failed>) -> Self {
-        sent.map_or_else(|failed| Self::fail(failed.why()), |()| Self::ok())
+        match sent {
+            Ok(()) => Self::ok(),
+            Err(Failed::ForSome(why)) => Self { message: Some(why), ..Self::ok() },
+            Err(failed) => Self::fail(failed.why()),
+        }
     }
 }
 
@@ -120,15 +126,16 @@ fn told(
     event: &Event<NotificationRequested>,
     sent: Result<(), Failed>,
 ) -> Result<Reply> {
-    let error = match sent {
-        Ok(()) => None,
-        Err(Failed::ForGood(why)) => Some(why),
+    let (delivered, error) = match sent {
+        Ok(()) => (true, None),
+        Err(Failed::ForSome(why)) => (true, Some(why)),
+        Err(Failed::ForGood(why)) => (false, Some(why)),
         Err(Failed::ForNow(why)) => return Err(later(why)),
     };
     let delivered = NotificationDelivered {
         delivery_id: event.data.delivery_id,
         attempt: event.data.attempt,
-        delivered: error.is_none(),
+        delivered,
         error,
         at: context.clock().now(),
     };

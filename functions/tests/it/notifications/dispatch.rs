@@ -119,6 +119,23 @@ on_both! {
         assert_eq!(world.deliveries(1).await[0]["finished_at"], json!(at(5)));
     }
 
+    async fn the_log_says_whom_of_several_a_message_did_not_reach(world: World) {
+        world.with_endpoints();
+        let to = json!(["mary@example.com", "bob@example.com"]);
+        world.notification(1, json!({"name": "n", "channel": "email", "config": {"to": to}})).await;
+        dispatch(&world, &[down(1, 1)]).await.json(202);
+        let told = NotificationDelivered {
+            delivery_id: requested(&world)[0].1.delivery_id,
+            attempt: 1,
+            delivered: true,
+            error: Some("The mail server refused the message to b…@example.com (for now).".to_owned()),
+            at: at(5),
+        };
+        world.event("delivery-record", kind::NOTIFICATION_DELIVERED, "d", &told).await.json(202);
+        let log = world.deliveries(1).await;
+        assert_eq!((&log[0]["status"], &log[0]["error"]), (&json!("delivered"), &json!(told.error)));
+    }
+
     async fn from_a_check_to_a_message_and_the_log(world: World) {
         world.with_endpoints();
         let hook = Listener::start(200, "").await;
