@@ -281,7 +281,7 @@ pub struct NotificationDelivered {
     pub delivery_id: i64,
     pub attempt: i64,
     pub delivered: bool,
-    /// The channel's own error, when it was not.
+    /// The channel's own error, when it was not; when it was, who of several did not get it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     pub at: DateTime<Utc>,

@@ -28,11 +28,14 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "keeps what the brok
 /// How long they are kept.
 const KEPT: TimeDelta = TimeDelta::days(30);
 
-/// Refuses nothing: there is nobody left who would take it.
+/// Refuses nothing: there is nobody left who would take it. What was replayed and comes back is the same
+/// letter, with what is wrong now, and no longer looks as if the replay had helped.
 async fn store(State(context): State<Context>, headers: HeaderMap, body: Bytes) -> Result<Reply> {
     const INSERT: &str = "INSERT INTO dead_letters (source, event_id, kind, destination, error_code, error,
             headers, body, received_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        ON CONFLICT (source, event_id, destination) DO UPDATE SET error_code = excluded.error_code,
+            error = excluded.error, received_at = excluded.received_at, replayed_at = NULL";
     const PURGE: &str = "DELETE FROM dead_letters WHERE received_at < $1";
     let (letter, now) = (Letter::read(&headers, &body), context.clock().now());
     on!(context.db()?.write(), db => {
@@ -213,10 +216,11 @@ async fn list(State(context): State<Context>, paging: Paging) -> Result<Json<Lis
     ),
 )]
 async fn replay(State(context): State<Context>, Id(id): Id) -> Result<(StatusCode, Json<Done>)> {
-    const SELECT: &str = "SELECT headers, body FROM dead_letters WHERE id = $1";
-    const UPDATE: &str = "UPDATE dead_letters SET replayed_at = $2 WHERE id = $1";
+    const SELECT: &str = "SELECT headers, body, received_at FROM dead_letters WHERE id = $1";
+    // Not if it has come back already.
+    const UPDATE: &str = "UPDATE dead_letters SET replayed_at = $2 WHERE id = $1 AND received_at = $3";
     let (db, now) = (context.db()?, context.clock().now());
-    let (headers, body): (String, Vec<u8>) =
+    let (headers, body, received_at): (String, Vec<u8>, DateTime<Utc>) =
         on!(db.read(), db => sqlx::query_as(SELECT).bind(id).fetch_one(db).await)?;
     let pairs: Vec<(String, String)> = serde_json::from_str(&headers).map_err(Error::internal)?;
     let parsed = pairs.iter().filter_map(|(name, value)| {
@@ -224,7 +228,8 @@ async fn replay(State(context): State<Context>, Id(id): Id) -> Result<(StatusCod
     });
     let event = Outgoing::again(&parsed.collect(), body)?;
     context.outbound().publish(event).await?;
-    on!(db.write(), db => sqlx::query(UPDATE).bind(id).bind(now).execute(db).await.map(drop))?;
+    on!(db.write(), db =>
+        sqlx::query(UPDATE).bind(id).bind(now).bind(received_at).execute(db).await.map(drop))?;
     Ok((StatusCode::OK, Json(Done::ok())))
 }
 

@@ -273,7 +273,7 @@ fn mask_url(url: &str) -> String {
 }
 
 /// `m…@example.com`
-fn mask_address(address: &str) -> String {
+pub fn mask_address(address: &str) -> String {
     let (name, domain) = address.rsplit_once('@').unwrap_or((address, ""));
     format!("{}…@{domain}", name.chars().next().unwrap_or('…'))
 }

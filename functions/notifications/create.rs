@@ -2,9 +2,7 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use chrono::{DateTime, Utc};
-use runtime::{
-    Caller, Context, Db, Error, Fields, Function, Input, Result, db::On, error::ErrorBody, on, text,
-};
+use runtime::{Caller, Context, Db, Error, Fields, Function, Input, Result, error::ErrorBody, on, text};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -85,8 +83,7 @@ async fn handle(
 const MOST: i64 = 100;
 
 async fn insert(db: &Db, new: Row) -> Result<Row> {
-    // So that two requests at once cannot both be the hundredth.
-    const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('notifications'), hashint8($1))";
+    const GONE: &str = "SELECT EXISTS (SELECT 1 FROM notification_forgotten_users WHERE user_id = $1)";
     const INSERT: &str = "INSERT INTO notifications
             (user_id, name, channel, sealed_config, endpoint_ids, enabled, created_at, updated_at)
         SELECT $1, $2, $3, $4, $5, $6, $7, $7
@@ -94,8 +91,13 @@ async fn insert(db: &Db, new: Row) -> Result<Row> {
         RETURNING *";
     let created_at: DateTime<Utc> = new.created_at;
     let mut transaction = db.begin().await?;
-    if let On::Postgres(db) = transaction.connection() {
-        sqlx::query(LOCK).bind(new.user_id).execute(db).await?;
+    // So that two requests at once cannot both be the hundredth, and none slips past a user's end.
+    super::lock_user(&mut transaction, new.user_id).await?;
+    // The gateway may believe in a key a moment longer than there is a user.
+    let gone: bool = on!(transaction.connection(), db =>
+        sqlx::query_scalar(GONE).bind(new.user_id).fetch_one(db).await)?;
+    if gone {
+        return Err(Error::unauthorized());
     }
     let row: Option<Row> = on!(transaction.connection(), db => {
         let query = sqlx::query_as(INSERT).bind(new.user_id).bind(new.name).bind(new.channel);

@@ -61,6 +61,7 @@ async fn forget_user(db: &Db, user_id: i64, now: DateTime<Utc>) -> Result<()> {
         sqlx::query(PURGE).bind(now - REMEMBERED).execute(db).await?;
     });
     let mut transaction = db.begin().await?;
+    super::lock_user(&mut transaction, user_id).await?;
     on!(transaction.connection(), db => {
         sqlx::query(STATES).bind(user_id).bind(now).execute(&mut *db).await?;
         sqlx::query(NOTIFICATIONS).bind(user_id).execute(&mut *db).await?;

@@ -21,7 +21,13 @@ pub mod update;
 
 use chrono::{DateTime, Utc};
 use config::Config;
-use runtime::{Context, Db, Error, Fields, Result, Text, on, secret::Sealer, text};
+use runtime::{
+    Context, Db, Error, Fields, Result, Text,
+    db::{On, Transaction},
+    on,
+    secret::Sealer,
+    text,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -103,6 +109,16 @@ impl Row {
 async fn own(db: &Db, user_id: i64, id: i64) -> Result<Row> {
     const SELECT: &str = "SELECT * FROM notifications WHERE id = $1 AND user_id = $2";
     Ok(on!(db.read(), db => sqlx::query_as(SELECT).bind(id).bind(user_id).fetch_one(db).await)?)
+}
+
+/// Until the transaction ends, nobody else makes or forgets this user's notifications.
+async fn lock_user(transaction: &mut Transaction, user_id: i64) -> Result<()> {
+    const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('notifications'), hashint8($1))";
+    // SQLite has one writer at a time.
+    if let On::Postgres(db) = transaction.connection() {
+        sqlx::query(LOCK).bind(user_id).execute(db).await?;
+    }
+    Ok(())
 }
 
 pub(crate) fn channel_of(name: &str) -> Result<Channel> {

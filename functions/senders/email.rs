@@ -93,6 +93,9 @@ async fn handle(State(context): State<Context>, Input(body): Input<Body>) -> Res
 }
 
 async fn handle_event(State(context): State<Context>, event: Event<NotificationRequested>) -> Result<Reply> {
+    if let Some(reply) = super::unwanted(&context, NAME, &event).await? {
+        return Ok(reply);
+    }
     let request = &event.data;
     // The same whenever this is delivered again: mail programs then show one message.
     let id = format!("delivery-{}-{}", request.delivery_id, request.attempt);
@@ -180,21 +183,36 @@ impl Mailer {
         envelope: &Envelope,
         raw: &[u8],
     ) -> Result<(), Failed> {
-        let mut sent = smtp.send_raw(envelope, raw).await.map(drop).map_err(|e| failure(&e));
+        let sent = smtp.send_raw(envelope, raw).await.map(drop).map_err(|e| failure(&e));
         if !matches!(sent, Err(Failed::ForGood(_))) || envelope.to().len() < 2 {
             return sent;
         }
+        let (mut accepted, mut refused) = (false, Vec::new());
         for address in envelope.to() {
             let Ok(one) = Envelope::new(envelope.from().cloned(), vec![address.clone()]) else { continue };
             match smtp.send_raw(&one, raw).await {
-                Ok(_) => sent = Ok(()),
-                Err(error) => {
-                    tracing::warn!(error = failure(&error).why(), "one of several was not accepted")
-                }
+                Ok(_) => accepted = true,
+                Err(error) => refused.push((config::mask_address(address.as_ref()), failure(&error))),
             }
         }
-        sent
+        judged(accepted, &refused)
     }
+}
+
+/// What came of trying each address: who was refused, masked, and whether anybody was accepted.
+fn judged(accepted: bool, refused: &[(String, Failed)]) -> Result<(), Failed> {
+    let Some((_, first)) = refused.first() else { return Ok(()) };
+    let passing = |failed: &Failed| matches!(failed, Failed::ForNow(_));
+    if accepted {
+        let each = refused.iter().map(|(address, failed)| {
+            format!("{address} (for {})", if passing(failed) { "now" } else { "good" })
+        });
+        let all = each.collect::<Vec<_>>().join(", ");
+        return Err(Failed::ForSome(format!("The mail server refused the message to {all}.")));
+    }
+    // Nobody is told twice by another try, and somebody may be told by it.
+    let later = refused.iter().map(|(_, failed)| failed).find(|failed| passing(failed));
+    Err(later.unwrap_or(first).clone())
 }
 
 fn too_slow() -> String {

@@ -24,7 +24,11 @@ use utoipa::ToSchema;
 
 use crate::{
     contract::{NotificationDelivered, NotificationRequested, kind},
-    notifications::{self, config::Config},
+    notifications::{
+        self,
+        config::Config,
+        deliveries::record::{self, DeliveryStanding, Standing},
+    },
 };
 
 pub const SERVICE: &str = "notification-service";
@@ -35,12 +39,14 @@ pub enum Failed {
     /// It is worth trying again.
     ForNow(String),
     ForGood(String),
+    /// Others got it: trying again would tell them twice.
+    ForSome(String),
 }
 
 impl Failed {
     pub fn why(self) -> String {
         match self {
-            Self::ForNow(why) | Self::ForGood(why) => why,
+            Self::ForNow(why) | Self::ForGood(why) | Self::ForSome(why) => why,
         }
     }
 }
@@ -68,7 +74,11 @@ impl Done {
 
 impl From<Result<(), Failed>> for Done {
     fn from(sent: Result<(), Failed>) -> Self {
-        sent.map_or_else(|failed| Self::fail(failed.why()), |()| Self::ok())
+        match sent {
+            Ok(()) => Self::ok(),
+            Err(Failed::ForSome(why)) => Self { message: Some(why), ..Self::ok() },
+            Err(failed) => Self::fail(failed.why()),
+        }
     }
 }
 
@@ -80,6 +90,35 @@ fn config(context: &Context, request: &NotificationRequested) -> Result<Config, 
     })
 }
 
+/// The reply to a request that is not to be sent any more. Asked at each attempt, for minutes may lie
+/// between two: what the message is about may be gone meanwhile, and who is told "down" after "up" is
+/// left with what is wrong.
+async fn unwanted(
+    context: &Context,
+    function: &str,
+    event: &Event<NotificationRequested>,
+) -> Result<Option<Reply>> {
+    let NotificationRequested { delivery_id, attempt, .. } = event.data;
+    let path = format!("/private/v1/deliveries/{delivery_id}?attempt={attempt}");
+    let asked = context.outbound().get::<DeliveryStanding>(record::NAME, &path);
+    let answer = tokio::time::timeout(TIMEOUT, asked).await;
+    let standing = match answer.unwrap_or_else(|late| Err(Error::unavailable(late))) {
+        Ok(answer) => answer.standing,
+        // To be woken for nothing is better than not to be woken.
+        Err(error) => {
+            tracing::warn!(%error, delivery_id, "it cannot be asked whether this is still wanted: it is sent");
+            Standing::Wanted
+        }
+    };
+    let why = match standing {
+        Standing::Wanted => return Ok(None),
+        Standing::Gone | Standing::Done => return Ok(Some(Reply::NONE)),
+        Standing::Disabled => "Not sent: the channel was switched off meanwhile.",
+        Standing::Overtaken => "Not sent: the endpoint has changed again, and that is told instead.",
+    };
+    told(context, function, event, Err(Failed::ForGood(why.to_owned()))).map(Some)
+}
+
 /// Tells the broker, and the delivery log, what became of a request.
 fn told(
     context: &Context,
@@ -87,15 +126,16 @@ fn told(
     event: &Event<NotificationRequested>,
     sent: Result<(), Failed>,
 ) -> Result<Reply> {
-    let error = match sent {
-        Ok(()) => None,
-        Err(Failed::ForGood(why)) => Some(why),
+    let (delivered, error) = match sent {
+        Ok(()) => (true, None),
+        Err(Failed::ForSome(why)) => (true, Some(why)),
+        Err(Failed::ForGood(why)) => (false, Some(why)),
         Err(Failed::ForNow(why)) => return Err(later(why)),
     };
     let delivered = NotificationDelivered {
         delivery_id: event.data.delivery_id,
         attempt: event.data.attempt,
-        delivered: error.is_none(),
+        delivered,
         error,
         at: context.clock().now(),
     };

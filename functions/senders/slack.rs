@@ -80,6 +80,9 @@ async fn handle(State(context): State<Context>, Input(body): Input<Body>) -> Res
 }
 
 async fn handle_event(State(context): State<Context>, event: Event<NotificationRequested>) -> Result<Reply> {
+    if let Some(reply) = super::unwanted(&context, NAME, &event).await? {
+        return Ok(reply);
+    }
     let sent = match super::config(&context, &event.data) {
         Ok(Config::Slack(slack)) => send(&context, &slack, &text_of(&Message::of(&event.data.alert))).await?,
         Ok(_) => Err(Failed::ForGood("These are not the settings of a Slack channel.".to_owned())),

@@ -81,6 +81,9 @@ async fn handle_event(
     State(context): State<Context>,
     incoming: Event<NotificationRequested>,
 ) -> Result<Reply> {
+    if let Some(reply) = super::unwanted(&context, NAME, &incoming).await? {
+        return Ok(reply);
+    }
     let request = &incoming.data;
     // The same whenever this is delivered again, so that the receiver can tell.
     let id = format!("delivery-{}-{}", request.delivery_id, request.attempt);

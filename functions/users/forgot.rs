@@ -3,12 +3,13 @@
 use axum::{Json, extract::State};
 use chrono::TimeDelta;
 use http::Method;
-use runtime::{Context, Env, FromEnv, Function, Input, Result, error::ErrorBody, on, secret};
+use runtime::{Context, Env, Error, FromEnv, Function, Input, Result, error::ErrorBody, on, secret};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{DONE, Done, SERVICE, normalized};
+use crate::senders;
 
 pub const FUNCTION: Function =
     Function::new("password-forgot", SERVICE, "mails a one-time token to a known address")
@@ -82,9 +83,33 @@ async fn mail_token(context: &Context, email: &str) -> Result<()> {
              비밀번호를 다시 설정하려면 30분 안에 위 링크를 여세요. 요청하지 않았다면 무시하셔도 됩니다.\n"
         ),
     });
-    context
+    let sent: senders::Done = context
         .outbound()
-        .call::<_, Value>("email-send", Method::POST, "/private/v1/emails", Some(&mail))
+        .call(senders::email::NAME, Method::POST, "/private/v1/emails", Some(&mail))
         .await?;
-    Ok(())
+    accepted(&sent)
+}
+
+/// A mail that the server did not take is answered 200 too. What the server itself said, after the
+/// colon, may hold the address: that is not for the log.
+fn accepted(sent: &senders::Done) -> Result<()> {
+    if sent.status == "ok" {
+        return Ok(());
+    }
+    let why = sent.message.as_deref().and_then(|message| message.split(':').next()).unwrap_or("no reason");
+    Err(Error::internal(anyhow::anyhow!("the mail was not sent: {why}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mail_that_was_not_taken_is_an_error_without_the_address() {
+        accepted(&senders::Done::ok()).expect("taken");
+        let refusal = "The mail server refused the message: 550 <me@example.com> no such user";
+        let error = accepted(&senders::Done::fail(refusal)).expect_err("not taken").to_string();
+        assert!(error.contains("The mail server refused the message"), "{error}");
+        assert!(!error.contains("example.com"), "{error}");
+    }
 }

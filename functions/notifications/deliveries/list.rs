@@ -49,7 +49,7 @@ pub struct Delivery {
     pub recipient: String,
     pub alert: Alert,
     pub status: DeliveryStatus,
-    /// The channel's own error.
+    /// The channel's own error; of a delivered one, who of several did not get it.
     pub error: Option<String>,
     /// 1, and one more each time that it was asked for again.
     pub attempts: i64,

@@ -1,6 +1,8 @@
-//! POST /public/v1/deliveries/{id}/retry: sends a failed message once more.
+//! POST /public/v1/deliveries/{id}/retry: sends a message once more that failed, or that was lost on
+//! its way.
 
 use axum::{Json, extract::State};
+use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{Caller, Context, Db, Error, Function, Id, Result, error::ErrorBody, on, text};
 
 use crate::{
@@ -21,7 +23,8 @@ pub const FUNCTION: Function = Function::new("delivery-retry", SERVICE, "sends a
         (status = 400, body = ErrorBody),
         (status = 401, body = ErrorBody),
         (status = 404, body = ErrorBody),
-        (status = 409, body = ErrorBody, example = json!({
+        (status = 409, description = "DELIVERY_NOT_FAILED: it was delivered. DELIVERY_PENDING: it is still \
+            being sent; after 30 minutes it counts as lost.", body = ErrorBody, example = json!({
             "message": "Only a failed delivery can be sent again.", "code": "DELIVERY_NOT_FAILED",
         })),
         (status = 429, description = "Too many in this minute.", body = ErrorBody),
@@ -30,7 +33,7 @@ pub const FUNCTION: Function = Function::new("delivery-retry", SERVICE, "sends a
 )]
 async fn handle(State(context): State<Context>, caller: Caller, Id(id): Id) -> Result<Json<Done>> {
     let (db, now) = (context.db()?, context.clock().now());
-    let request = next_attempt(db, caller.user_id, id).await?;
+    let request = next_attempt(db, caller.user_id, id, now).await?;
     if let Err(error) = dispatch::publish_one(&context, &request, now).await {
         give_up(db, &request).await?;
         return Err(error);
@@ -46,23 +49,25 @@ struct Row {
     alert: String,
 }
 
+/// When a message whose outcome is not known counts as lost: the broker has given up by then, so that it
+/// cannot be one that is still tried.
+const LOST: TimeDelta = TimeDelta::minutes(30);
+
 /// With the channel's config as it is now: it may be what was wrong.
-async fn next_attempt(db: &Db, user_id: i64, id: i64) -> Result<NotificationRequested> {
-    const EXISTS: &str = "SELECT id FROM deliveries WHERE id = $1 AND user_id = $2";
+async fn next_attempt(db: &Db, user_id: i64, id: i64, now: DateTime<Utc>) -> Result<NotificationRequested> {
+    const STATUS: &str = "SELECT status FROM deliveries WHERE id = $1 AND user_id = $2";
+    // The time is set before the broker has it: should that never be, it counts as lost from then on.
     const UPDATE: &str = "UPDATE deliveries SET attempt = attempt + 1, status = 'pending', error = NULL,
-            finished_at = NULL
-        WHERE id = $1 AND status = 'failed'
+            finished_at = NULL, published_at = $2
+        WHERE id = $1 AND (status = 'failed'
+            OR (status = 'pending' AND COALESCE(published_at, created_at) <= $3))
         RETURNING attempt, notification_id, channel, alert";
     const CONFIG: &str = "SELECT sealed_config FROM notifications WHERE id = $1";
-    let _: i64 = on!(db.read(), db =>
-        sqlx::query_scalar(EXISTS).bind(id).bind(user_id).fetch_one(db).await)?;
-    let row: Option<Row> = on!(db.write(), db => sqlx::query_as(UPDATE).bind(id).fetch_optional(db).await)?;
-    let row = row.ok_or_else(|| {
-        Error::conflict(
-            "DELIVERY_NOT_FAILED",
-            text("Only a failed delivery can be sent again.", "실패한 전송만 다시 보낼 수 있습니다."),
-        )
-    })?;
+    let status: String = on!(db.read(), db =>
+        sqlx::query_scalar(STATUS).bind(id).bind(user_id).fetch_one(db).await)?;
+    let row: Option<Row> = on!(db.write(), db =>
+        sqlx::query_as(UPDATE).bind(id).bind(now).bind(now - LOST).fetch_optional(db).await)?;
+    let row = row.ok_or_else(|| refusal(&status))?;
     let sealed_config = on!(db.read(), db =>
         sqlx::query_scalar(CONFIG).bind(row.notification_id).fetch_one(db).await)?;
     Ok(NotificationRequested {
@@ -73,6 +78,25 @@ async fn next_attempt(db: &Db, user_id: i64, id: i64) -> Result<NotificationRequ
         sealed_config,
         alert: serde_json::from_str(&row.alert).map_err(Error::internal)?,
     })
+}
+
+fn refusal(status: &str) -> Error {
+    if status == "delivered" {
+        return Error::conflict(
+            "DELIVERY_NOT_FAILED",
+            text("Only a failed delivery can be sent again.", "실패한 전송만 다시 보낼 수 있습니다."),
+        );
+    }
+    let minutes = LOST.num_minutes();
+    Error::conflict(
+        "DELIVERY_PENDING",
+        text(
+            format!(
+                "This is still being sent. It can be sent again if it is not done after {minutes} minutes."
+            ),
+            format!("아직 보내는 중입니다. {minutes}분이 지나도 끝나지 않으면 다시 보낼 수 있습니다."),
+        ),
+    )
 }
 
 /// So that it can be asked for again.

@@ -61,6 +61,30 @@ on_both! {
         assert!(world.call(None, "GET", PATH, None).await.json(200)["items"][0]["replayed_at"].is_string());
     }
 
+    async fn what_fails_again_after_a_replay_is_not_taken_for_replayed(world: World) {
+        let body = json!({"specversion": "1.0", "id": "s", "source": "/x", "type": "t", "data": 1});
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", "application/cloudevents+json".parse().unwrap());
+        let mut letter = Sent { headers, body: Bytes::new() };
+        for (answer, minutes) in [("first", 0), ("second", 20)] {
+            world.clock().advance(std::time::Duration::from_secs(minutes * 60));
+            let mut body = body.clone();
+            body["knativeerrordest"] = json!("http://somewhere/");
+            body["knativeerrordata"] = json!(answer);
+            letter.body = Bytes::from(body.to_string());
+            world.deliver("dead-letter", &letter).await.json(202);
+            let list = world.call(None, "GET", PATH, None).await.json(200);
+            assert_eq!(list["page"]["total_count"], 1);
+            let shown = &list["items"][0];
+            assert_eq!((&shown["error"], &shown["replayed_at"]), (&json!(answer), &json!(null)));
+            let received: chrono::DateTime<chrono::Utc> = shown["received_at"].as_str().unwrap().parse().unwrap();
+            assert_eq!(received, world.clock().now());
+            world.call(None, "POST", &format!("{PATH}/{}/replay", shown["id"]), None).await.json(200);
+            let list = world.call(None, "GET", PATH, None).await.json(200);
+            assert!(list["items"][0]["replayed_at"].is_string());
+        }
+    }
+
     async fn anything_is_kept(world: World) {
         let mut structured = HeaderMap::new();
         structured.insert("content-type", "application/cloudevents+json".parse().unwrap());

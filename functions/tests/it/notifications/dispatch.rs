@@ -119,6 +119,23 @@ on_both! {
         assert_eq!(world.deliveries(1).await[0]["finished_at"], json!(at(5)));
     }
 
+    async fn the_log_says_whom_of_several_a_message_did_not_reach(world: World) {
+        world.with_endpoints();
+        let to = json!(["mary@example.com", "bob@example.com"]);
+        world.notification(1, json!({"name": "n", "channel": "email", "config": {"to": to}})).await;
+        dispatch(&world, &[down(1, 1)]).await.json(202);
+        let told = NotificationDelivered {
+            delivery_id: requested(&world)[0].1.delivery_id,
+            attempt: 1,
+            delivered: true,
+            error: Some("The mail server refused the message to b…@example.com (for now).".to_owned()),
+            at: at(5),
+        };
+        world.event("delivery-record", kind::NOTIFICATION_DELIVERED, "d", &told).await.json(202);
+        let log = world.deliveries(1).await;
+        assert_eq!((&log[0]["status"], &log[0]["error"]), (&json!("delivered"), &json!(told.error)));
+    }
+
     async fn from_a_check_to_a_message_and_the_log(world: World) {
         world.with_endpoints();
         let hook = Listener::start(200, "").await;
@@ -159,12 +176,34 @@ on_both! {
         let config = json!({"config": {"url": other.url}});
         world.call(Some(1), "PATCH", &format!("/public/v1/notifications/{id}"), Some(config)).await.json(200);
         assert_eq!(world.call(Some(1), "POST", &path, None).await.json(200), json!({"status": "ok"}));
-        assert_eq!(world.call(Some(1), "POST", &path, None).await.code(409), "DELIVERY_NOT_FAILED");
+        assert_eq!(world.call(Some(1), "POST", &path, None).await.code(409), "DELIVERY_PENDING");
         world.settle().await;
         let log = world.deliveries(1).await;
         assert_eq!((&log[0]["status"], &log[0]["attempts"], &log[0]["error"]), (&json!("delivered"), &json!(3), &Value::Null));
         assert_eq!((hook.asked().len(), other.asked().len()), (1, 1));
         assert_eq!(world.call(Some(1), "POST", &path, None).await.code(409), "DELIVERY_NOT_FAILED");
+    }
+
+    async fn a_delivery_that_was_lost_is_sent_again_when_asked(world: World) {
+        world.with_endpoints();
+        let hook = Listener::start(200, "").await;
+        world.webhook(1, &hook.url).await;
+        dispatch(&world, &[down(1, 1)]).await.json(202);
+        let path = format!("/public/v1/deliveries/{}/retry", world.deliveries(1).await[0]["id"]);
+        // Each time that it is lost: half an hour from when it was asked for last.
+        for _ in 0..2 {
+            requested(&world);
+            world.clock().advance(std::time::Duration::from_secs(29 * 60));
+            let early = world.call(Some(1), "POST", &path, None).await;
+            assert_eq!(early.code(409), "DELIVERY_PENDING");
+            assert!(early.json(409)["message"].as_str().unwrap().contains("30 minutes"));
+            world.clock().advance(std::time::Duration::from_secs(60));
+            assert_eq!(world.call(Some(1), "POST", &path, None).await.json(200), json!({"status": "ok"}));
+        }
+        world.settle().await;
+        let log = world.deliveries(1).await;
+        assert_eq!((&log[0]["status"], &log[0]["attempts"]), (&json!("delivered"), &json!(3)));
+        assert_eq!(hook.asked().len(), 1);
     }
 
     async fn the_log_is_filtered_and_paged(world: World) {

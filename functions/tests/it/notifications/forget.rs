@@ -44,6 +44,16 @@ on_both! {
         assert_eq!((world.deliveries(1).await.len(), world.deliveries(2).await.len()), (0, 1));
     }
 
+    async fn a_deleted_user_makes_no_channel(world: World) {
+        world.event("notification-forget", kind::USER_DELETED, "x", &UserDeleted { user_id: 1 }).await.json(202);
+        let body = json!({"name": "n", "channel": "email", "config": {"to": ["a@example.com"]}});
+        let late = world.call(Some(1), "POST", "/public/v1/notifications", Some(body.clone())).await;
+        assert_eq!(late.code(401), "NOT_LOGGED_IN");
+        world.notification(2, body).await;
+        let all = world.call(None, "GET", "/private/v1/notifications", None).await.json(200);
+        assert_eq!(all["page"]["total_count"], 1);
+    }
+
     async fn an_event_that_is_not_whole_deletes_nothing(world: World) {
         let id = world.webhook(1, "https://x.test/").await;
         for (kind, data) in [

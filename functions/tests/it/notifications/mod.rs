@@ -4,6 +4,7 @@ mod crud;
 mod dispatch;
 mod evaluate;
 mod forget;
+mod standing;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use functions::contract::{

@@ -6,14 +6,16 @@ mod webhook;
 
 use functions::contract::{Alert, AlertKind, Channel, NotificationDelivered, NotificationRequested, kind};
 use runtime::secret::Sealer;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     notifications::{at, failure},
     world::{Answer, World},
 };
 
+/// Of a delivery that is still wanted.
 pub fn request(world: &World, channel: Channel, config: Value) -> NotificationRequested {
+    world.stand_in("delivery-record", |_| (200, json!({"standing": "wanted"})));
     let sealer = world.context.config::<Sealer>().unwrap();
     let sealed_config =
         sealer.seal(world.context.random(), "notification-config", &config.to_string()).unwrap();
@@ -49,13 +51,27 @@ pub async fn send(world: &World, request: &NotificationRequested) -> Answer {
 /// What it reported: the error, if it was one.
 #[track_caller]
 pub fn reported(answer: &Answer) -> Result<(), String> {
+    let told = outcome(answer);
+    assert_eq!(told.delivered, told.error.is_none());
+    told.error.map_or(Ok(()), Err)
+}
+
+/// It was delivered, but not to everybody: to whom not.
+#[track_caller]
+pub fn missed(answer: &Answer) -> String {
+    let told = outcome(answer);
+    assert!(told.delivered);
+    told.error.expect("somebody was missed")
+}
+
+#[track_caller]
+fn outcome(answer: &Answer) -> NotificationDelivered {
     let event = answer.reply().unwrap_or_else(|| panic!("{answer:?}"));
     assert_eq!(event.kind(), kind::NOTIFICATION_DELIVERED);
     assert_eq!(event.headers["ce-id"], "delivery-12-1/delivered");
     let told: NotificationDelivered = event.data();
     assert_eq!((told.delivery_id, told.attempt), (12, 1));
-    assert_eq!(told.delivered, told.error.is_none());
-    told.error.map_or(Ok(()), Err)
+    told
 }
 
 /// It asks to be tried again, and says why.
