@@ -26,6 +26,9 @@ pub struct Secrets {
     pub gateway_token: String,
     /// What channels' secrets are sealed with.
     pub encryption_key: String,
+    /// What the admin API asks for. Folders of before it have none yet: it is added.
+    #[serde(default)]
+    pub admin_token: String,
 }
 
 impl Data {
@@ -50,17 +53,28 @@ impl Data {
         let named = || format!("the secrets in {}", path.display());
         match fs::read(&path) {
             // The complaint quotes nothing of the file.
-            Ok(text) => match serde_json::from_slice(&text) {
+            Ok(text) => match serde_json::from_slice::<Secrets>(&text) {
+                Ok(secrets) if secrets.admin_token.is_empty() => {
+                    self.keep(&path, Secrets { admin_token: random.token(), ..secrets }).with_context(named)
+                }
                 Ok(secrets) => Ok(secrets),
                 Err(_) => bail!("{} are not readable as such", named()),
             },
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let secrets = Secrets { gateway_token: random.token(), encryption_key: random.token() };
-                self.write_whole(&path, &serde_json::to_vec_pretty(&secrets)?).with_context(named)?;
-                Ok(secrets)
+                let secrets = Secrets {
+                    gateway_token: random.token(),
+                    encryption_key: random.token(),
+                    admin_token: random.token(),
+                };
+                self.keep(&path, secrets).with_context(named)
             }
             Err(error) => Err(error).with_context(named),
         }
+    }
+
+    fn keep(&self, path: &Path, secrets: Secrets) -> Result<Secrets> {
+        self.write_whole(path, &serde_json::to_vec_pretty(&secrets)?)?;
+        Ok(secrets)
     }
 
     /// All of it or nothing, whenever this is interrupted.
@@ -99,6 +113,18 @@ mod tests {
         assert_eq!(first.encryption_key.len(), 43);
         let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(&path.join("secrets.json"))), (0o700, 0o600));
+    }
+
+    #[test]
+    fn secrets_of_before_the_admin_token_get_one_and_stay_otherwise() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = Data::open(folder.path()).expect("opens");
+        let old = r#"{"gateway_token":"g","encryption_key":"e"}"#;
+        fs::write(folder.path().join("secrets.json"), old).expect("writes");
+        let first = data.secrets(&Random::System).expect("secrets");
+        assert_eq!((first.gateway_token.as_str(), first.encryption_key.as_str()), ("g", "e"));
+        assert_eq!(first.admin_token.len(), 43);
+        assert_eq!(data.secrets(&Random::System).expect("secrets").admin_token, first.admin_token);
     }
 
     #[test]

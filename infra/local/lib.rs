@@ -121,6 +121,7 @@ pub async fn start(settings: Settings) -> Result<Engine> {
     let (listener, admin_listener) = (listen(settings.listen).await?, listen(settings.admin_listen).await?);
     let (address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);
 
+    let admin_token = secrets.admin_token.clone();
     let env = environment(&settings.env, settings.database_url, &data, secrets, address, admin_address)?;
     let lives = [Life::default(), Life::default(), Life::default()];
     let [front, middle, back] = &lives;
@@ -130,7 +131,7 @@ pub async fn start(settings: Settings) -> Result<Engine> {
 
     let consumers = Consumers::new(store.clone());
     let loopback = admin_address.ip().is_loopback();
-    let admin = admin::router(consumers.clone(), clock.clone(), random.clone(), loopback);
+    let admin = admin::router(consumers.clone(), clock.clone(), random.clone(), admin_token, loopback);
     back.spawn(server::serve(admin_listener, back.clone(), move |request, _, _| ask(admin.clone(), request)));
     broker.run(&apps, middle);
     let schedule = Schedule::start(wiring.jobs, &apps, store.clone(), clock.clone(), front).await?;
@@ -169,6 +170,7 @@ fn environment(
         ("DATABASE_URL", database_url.unwrap_or_else(sqlite)),
         ("ENCRYPTION_KEY", secrets.encryption_key),
         ("GATEWAY_TOKEN", secrets.gateway_token),
+        ("KONG_ADMIN_TOKEN", secrets.admin_token),
         ("KONG_ADMIN_URL", format!("http://{}", reachable(admin_address))),
     ];
     let unless_set = unless_set.into_iter().filter(|(name, _)| env.get(name).is_none());

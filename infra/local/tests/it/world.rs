@@ -245,9 +245,14 @@ impl World {
         send(self.engine.address, head, b"").await
     }
 
+    pub fn admin_token(&self) -> String {
+        self.engine.context().env().required("KONG_ADMIN_TOKEN").unwrap().to_owned()
+    }
+
     pub async fn admin(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
         let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let head = format!("{method} {path}\ncontent-type: application/json");
+        let token = self.admin_token();
+        let head = format!("{method} {path}\ncontent-type: application/json\nkong-admin-token: {token}");
         send(self.engine.admin_address, &head, body.as_bytes()).await
     }
 
