@@ -7,8 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail};
-use runtime::secret::Random;
+use anyhow::{Context as _, Result, bail, ensure};
+use runtime::{
+    Env, FromEnv,
+    secret::{Random, Sealer},
+};
 use serde::{Deserialize, Serialize};
 
 /// A data folder that is ours alone for as long as this lives.
@@ -29,6 +32,29 @@ pub struct Secrets {
     /// What the admin API asks for. Folders of before it have none yet: it is added.
     #[serde(default)]
     pub admin_token: String,
+}
+
+impl Secrets {
+    /// Those that the environment gives take the place of those that were made.
+    pub fn or_given(self, env: &Env) -> Result<Self> {
+        if env.get("ENCRYPTION_KEY").is_some() {
+            Sealer::from_env(env)?;
+        }
+        // They are put into headers, and into Kong's file as text.
+        let token = |name: &str, made: String| match env.get(name) {
+            Some(given) => {
+                let plain = given.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b));
+                ensure!(plain, "{name} may hold letters, digits and -._~+/= only");
+                Ok(given.to_owned())
+            }
+            None => Ok(made),
+        };
+        Ok(Self {
+            gateway_token: token("GATEWAY_TOKEN", self.gateway_token)?,
+            encryption_key: env.get("ENCRYPTION_KEY").map_or(self.encryption_key, str::to_owned),
+            admin_token: token("KONG_ADMIN_TOKEN", self.admin_token)?,
+        })
+    }
 }
 
 impl Data {
@@ -125,6 +151,29 @@ mod tests {
         assert_eq!((first.gateway_token.as_str(), first.encryption_key.as_str()), ("g", "e"));
         assert_eq!(first.admin_token.len(), 43);
         assert_eq!(data.secrets(&Random::System).expect("secrets").admin_token, first.admin_token);
+    }
+
+    #[test]
+    fn what_the_environment_gives_is_taken_if_it_is_good_for_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = Data::open(folder.path()).expect("opens");
+        let given = |name: &str, value: &str| {
+            let env = [(name.to_owned(), value.to_owned())].into_iter().collect();
+            data.secrets(&Random::System).expect("secrets").or_given(&env)
+        };
+        let key = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+        assert_eq!(given("ENCRYPTION_KEY", key).expect("taken").encryption_key, key);
+        assert_eq!(given("GATEWAY_TOKEN", "g.1").expect("taken").gateway_token, "g.1");
+        assert_eq!(given("KONG_ADMIN_TOKEN", "a-1").expect("taken").admin_token, "a-1");
+        let made = data.secrets(&Random::System).expect("secrets");
+        let kept = given("GATEWAY_TOKEN", "").expect("none is given");
+        assert_eq!((kept.gateway_token, kept.admin_token), (made.gateway_token, made.admin_token));
+        for (name, value) in
+            [("ENCRYPTION_KEY", "BwcHBwc"), ("GATEWAY_TOKEN", "a\"b"), ("KONG_ADMIN_TOKEN", "a b")]
+        {
+            let refused = given(name, value).err().expect("refused").to_string();
+            assert!(refused.contains(name) && !refused.contains(value), "{refused}");
+        }
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub struct Settings {
     pub data: PathBuf,
     /// `None`: SQLite in the data folder.
     pub database_url: Option<String>,
-    /// For the functions; what the engine itself knows (`GATEWAY_TOKEN`, ...) is set over it.
+    /// For the functions; what the engine itself knows (`KONG_ADMIN_URL`, ...) is set over it.
     pub env: Env,
     pub clock: Clock,
     pub random: Random,
@@ -111,7 +111,7 @@ pub struct Engine {
 pub async fn start(settings: Settings) -> Result<Engine> {
     let Settings { clock, random, functions, grace, .. } = settings;
     let data = Data::open(&settings.data)?;
-    let secrets = data.secrets(&random)?;
+    let secrets = data.secrets(&random)?.or_given(&settings.env)?;
     let wiring = Wiring::read(&settings.files, functions, &secrets.gateway_token)?;
     let store = Store::open(&data.path.join("engine.db")).await?;
     let listen = async |address: SocketAddr| {
