@@ -123,6 +123,7 @@ pub async fn start(settings: Settings) -> Result<Engine> {
 
     let admin_token = secrets.admin_token.clone();
     let env = environment(&settings.env, settings.database_url, &data, secrets, address, admin_address)?;
+    functions::check_settings(&env)?;
     let lives = [Life::default(), Life::default(), Life::default()];
     let [front, middle, back] = &lives;
     let broker = Broker::open(wiring.triggers, &store, clock.clone(), back).await?;
