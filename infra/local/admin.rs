@@ -1,4 +1,5 @@
-//! The part of Kong's Admin API that functions use: consumers and their keys.
+//! The part of Kong's Admin API that functions use: consumers and their keys; and, for whoever runs
+//! this, the functions' private API, which on a cluster is reached from within it.
 //!
 //! Being on this machine is no proof of anything: the prober is on it too, and requests whatever a
 //! user tells it to. So every request carries a token that only the engine and the functions know,
@@ -15,16 +16,19 @@ use axum::{
     extract::{DefaultBodyLimit, Path, Query, Request, State},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{delete, get},
+    routing::{MethodFilter, delete, get, on},
 };
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
-use runtime::{Clock, secret::Random};
+use http::{HeaderMap, Method, StatusCode, header};
+use runtime::{Clock, Function, secret::Random};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
-use crate::consumers::{Consumer, Consumers, Key, LONGEST_KEY};
+use crate::{
+    apps::Apps,
+    consumers::{Consumer, Consumers, Key, LONGEST_KEY},
+};
 
 #[derive(Clone)]
 struct Admin {
@@ -34,9 +38,9 @@ struct Admin {
 }
 
 /// Who is answered at all.
-struct Guard {
-    token: String,
-    loopback: bool,
+pub struct Guard {
+    pub token: String,
+    pub loopback: bool,
 }
 
 /// As Kong answers.
@@ -92,7 +96,7 @@ impl<E: Into<anyhow::Error>> From<E> for Refusal {
 
 type Answer = Result<Response, Refusal>;
 
-pub fn router(consumers: Consumers, clock: Clock, random: Random, token: String, loopback: bool) -> Router {
+pub fn router(consumers: Consumers, clock: Clock, random: Random, private: Router, guard: Guard) -> Router {
     let not_allowed =
         async || (StatusCode::METHOD_NOT_ALLOWED, axum::Json(json!({"message": "Method not allowed"})));
     Router::new()
@@ -100,14 +104,37 @@ pub fn router(consumers: Consumers, clock: Clock, random: Random, token: String,
         .route("/consumers/{consumer}", get(show).delete(remove))
         .route("/consumers/{consumer}/key-auth", get(list_keys).post(create_key))
         .route("/consumers/{consumer}/key-auth/{key}", delete(remove_key))
+        .with_state(Admin { consumers, clock, random })
+        .merge(private)
         .method_not_allowed_fallback(not_allowed)
         .fallback(async || Refusal::NotFound)
         .layer(DefaultBodyLimit::max(64 * 1024))
-        .layer(middleware::from_fn_with_state(Arc::new(Guard { token, loopback }), guard))
-        .with_state(Admin { consumers, clock, random })
+        .layer(middleware::from_fn_with_state(Arc::new(guard), guarded))
 }
 
-async fn guard(State(guard): State<Arc<Guard>>, request: Request<Body>, next: Next) -> Answer {
+/// The private operations of the functions, as they declare them.
+pub fn private(functions: &'static [Function], apps: &Arc<Apps>) -> Router {
+    let mut router = Router::new();
+    for function in functions {
+        for operation in function.operations().into_iter().filter(|o| o.path.starts_with("/private/")) {
+            let Ok(method) = operation.method.parse::<Method>() else { continue };
+            let Ok(method) = MethodFilter::try_from(method) else { continue };
+            let apps = Arc::clone(apps);
+            let ask = async move |mut request: Request<Body>| {
+                // What this router found in the path is not for the function's own, nor is the token.
+                request.extensions_mut().clear();
+                request.headers_mut().remove(TOKEN);
+                apps.ask(function.name, request).await.ok_or(Refusal::NotFound)
+            };
+            router = router.route(&operation.path, on(method, ask));
+        }
+    }
+    router
+}
+
+const TOKEN: &str = "kong-admin-token";
+
+async fn guarded(State(guard): State<Arc<Guard>>, request: Request<Body>, next: Next) -> Answer {
     guard.admit(request.headers())?;
     Ok(next.run(request).await)
 }
@@ -124,7 +151,7 @@ impl Guard {
         if self.loopback && name != "localhost" && address.is_err() {
             return Err(Refusal::Forbidden);
         }
-        if !bool::from(sent("kong-admin-token").ct_eq(self.token.as_bytes())) {
+        if !bool::from(sent(TOKEN).ct_eq(self.token.as_bytes())) {
             return Err(Refusal::Unauthorized);
         }
         Ok(())

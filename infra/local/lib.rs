@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `wiring/` | the files that a cluster is fed, read and checked |
 //! | `gateway/` | Kong: routes, keys, limits |
-//! | `admin.rs`, `consumers.rs` | Kong's Admin API, and what it keeps |
+//! | `admin.rs`, `consumers.rs` | Kong's Admin API, and what it keeps; the functions' private API |
 //! | `broker/` | Knative's Broker and Triggers, durable |
 //! | `cron.rs` | Kubernetes' CronJobs |
 //! | `apps.rs` | the functions, and the network between them |
@@ -131,8 +131,9 @@ pub async fn start(settings: Settings) -> Result<Engine> {
     functions::migrate(apps.context().db()?).await?;
 
     let consumers = Consumers::new(store.clone());
-    let loopback = admin_address.ip().is_loopback();
-    let admin = admin::router(consumers.clone(), clock.clone(), random.clone(), admin_token, loopback);
+    let guard = admin::Guard { token: admin_token, loopback: admin_address.ip().is_loopback() };
+    let private = admin::private(functions, &apps);
+    let admin = admin::router(consumers.clone(), clock.clone(), random.clone(), private, guard);
     back.spawn(server::serve(admin_listener, back.clone(), move |request, _, _| ask(admin.clone(), request)));
     broker.run(&apps, middle);
     let schedule = Schedule::start(wiring.jobs, &apps, store.clone(), clock.clone(), front).await?;

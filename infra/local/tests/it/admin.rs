@@ -176,3 +176,34 @@ async fn a_check_that_is_aimed_at_the_admin_api_gets_nothing() {
     ask("GET /user-service/v1/user", victim["key"].as_str().unwrap(), Value::Null).await.json(200);
     engine.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn whoever_runs_it_reaches_the_private_api_and_so_the_dead_letters() {
+    runtime::install_crypto();
+    let data = tempfile::tempdir().unwrap();
+    let engine = pongpong::start(pongpong::Settings::at(data.path())).await.unwrap();
+    let token = engine.context().env().required("KONG_ADMIN_TOKEN").unwrap();
+    let ask = async |line: &str| {
+        send(engine.admin_address, &format!("{line}\nkong-admin-token: {token}"), b"").await
+    };
+    let kind = "io.pongpong.check.requested.v1";
+    let poison = runtime::Outgoing::new("test", kind, "1", engine.context().clock().now(), &"nonsense");
+    engine.context().outbound().publish(poison.unwrap()).await.unwrap();
+    engine.idle().await.unwrap();
+
+    let letters = "/private/v1/dead_letters";
+    let list = ask(&format!("GET {letters}?per_page=1")).await.json(200);
+    let letter = &list["items"][0];
+    assert_eq!((&letter["event_id"], &letter["replayed_at"]), (&json!("1"), &Value::Null), "{list}");
+    let replay = format!("POST {letters}/{}/replay", letter["id"]);
+    assert_eq!(ask(&replay).await.json(200), json!({"status": "ok"}));
+    engine.idle().await.unwrap();
+    assert!(ask(&format!("GET {letters}")).await.json(200)["items"][0]["replayed_at"].is_string());
+
+    assert_eq!(ask(&format!("PUT {letters}")).await.message(405), "Method not allowed");
+    assert_eq!(ask("GET /public/v1/endpoints").await.message(404), "Not found");
+    let line = format!("GET {letters}");
+    assert_eq!(send(engine.admin_address, &line, b"").await.status, 401);
+    assert_eq!(send(engine.address, &line, b"").await.status, 404);
+    engine.stop().await.unwrap();
+}
