@@ -15,7 +15,7 @@ pub mod users;
 pub mod web;
 
 use anyhow::Context as _;
-use runtime::{Db, Function};
+use runtime::{Db, Env, FromEnv, Function, caller::GatewayConfig, secret::Sealer};
 
 /// Every function, once. Routing, OpenAPI, Knative Services, Kong's routes and the one-machine
 /// engine derive from this table.
@@ -81,6 +81,31 @@ pub static ALL: &[Function] = &[
 
 pub fn find(name: &str) -> Option<&'static Function> {
     ALL.iter().find(|function| function.name == name)
+}
+
+/// Complains of a setting that is not acceptable, of whichever function: better at start than at
+/// the first use, which may be a night later. For a process that has all of them.
+pub fn check_settings(env: &Env) -> anyhow::Result<()> {
+    check_optional_settings(env)?;
+    check::<Sealer>(env)?;
+    check::<GatewayConfig>(env)?;
+    check::<users::kong::Kong>(env)?;
+    check::<users::forgot::LinkConfig>(env)
+}
+
+/// The same of what has a default: a function that runs alone is not given what only others need,
+/// but what it is given is to be right.
+pub fn check_optional_settings(env: &Env) -> anyhow::Result<()> {
+    check::<checks::RegionConfig>(env)?;
+    check::<checks::ProbeSettings>(env)?;
+    check::<endpoints::QuotaConfig>(env)?;
+    check::<reports::purge::Retention>(env)?;
+    check::<senders::email::Mailer>(env)?;
+    check::<users::LoginConfig>(env)
+}
+
+fn check<T: FromEnv>(env: &Env) -> anyhow::Result<()> {
+    T::from_env(env).map(drop)
 }
 
 /// Brings the database's tables up to date; safe to run twice, and at once.

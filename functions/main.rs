@@ -32,6 +32,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let found: Option<Vec<&'static Function>> = names.iter().map(|name| functions::find(name)).collect();
     match found {
         Some(functions) if !functions.is_empty() => {
+            functions::check_optional_settings(context.env())?;
             runtime::serve::serve(&functions, context).await?;
             Ok(ExitCode::SUCCESS)
         }

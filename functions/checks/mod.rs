@@ -29,20 +29,25 @@ impl FromEnv for RegionConfig {
     }
 }
 
-/// The prober's settings as a wrapper of its own, for [`FromEnv`] reads `CHECK_PRIVATE_NETWORKS`
-/// (default `deny`) and `CHECK_CONCURRENCY` (default 500).
-struct Settings(ProbeConfig);
+/// `CHECK_PRIVATE_NETWORKS` (default `deny`) and `CHECK_CONCURRENCY` (default 500).
+pub(crate) struct ProbeSettings {
+    private_networks: PrivateNetworks,
+    concurrency: usize,
+}
 
-impl FromEnv for Settings {
+impl FromEnv for ProbeSettings {
     fn from_env(env: &Env) -> anyhow::Result<Self> {
-        let mut config = ProbeConfig::new(env.parse_or("CHECK_PRIVATE_NETWORKS", PrivateNetworks::Deny)?)?;
-        config.concurrency = env.parse_or("CHECK_CONCURRENCY", config.concurrency)?;
-        anyhow::ensure!(config.concurrency >= 1, "CHECK_CONCURRENCY must be at least 1");
-        Ok(Self(config))
+        let concurrency = env.parse_or("CHECK_CONCURRENCY", 500)?;
+        anyhow::ensure!(concurrency >= 1, "CHECK_CONCURRENCY must be at least 1");
+        let private_networks = env.parse_or("CHECK_PRIVATE_NETWORKS", PrivateNetworks::Deny)?;
+        Ok(Self { private_networks, concurrency })
     }
 }
 
 /// The process's one prober: the bound on concurrency is for all that it checks.
 pub fn prober(context: &Context) -> Result<Arc<Prober>> {
-    context.shared(|context| Ok(Prober::new(Settings::from_env(context.env())?.0)?))
+    context.shared(|context| {
+        let ProbeSettings { private_networks, concurrency } = ProbeSettings::from_env(context.env())?;
+        Ok(Prober::new(ProbeConfig { concurrency, ..ProbeConfig::new(private_networks)? })?)
+    })
 }

@@ -15,7 +15,7 @@ pub struct Caller {
     pub credential_id: String,
 }
 
-struct GatewayConfig {
+pub struct GatewayConfig {
     token: String,
 }
 

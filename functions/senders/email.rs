@@ -111,7 +111,7 @@ async fn handle_event(State(context): State<Context>, event: Event<NotificationR
 
 /// `SMTP_URL`, such as `smtp://user:password@host:587?tls=required`; `SMTP_FROM`, who it is from;
 /// without `SMTP_URL`, `OUTBOX_DIR` (default `data/outbox`) is where the messages are put.
-struct Mailer {
+pub(crate) struct Mailer {
     from: Mailbox,
     way: Way,
 }

@@ -18,7 +18,7 @@ pub const FUNCTION: Function =
 
 pub const TOKEN_LIFE: TimeDelta = TimeDelta::minutes(30);
 
-struct LinkConfig {
+pub(crate) struct LinkConfig {
     public_url: String,
 }
 

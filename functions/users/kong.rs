@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use http::{Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use runtime::{Context, Env, Error, FromEnv, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,10 +15,23 @@ pub struct Kong {
 }
 
 impl FromEnv for Kong {
-    /// `KONG_ADMIN_URL`, such as `http://kong-admin:8001`.
+    /// `KONG_ADMIN_URL`, such as `http://kong-admin:8001`; `KONG_ADMIN_TOKEN`, where it asks for one.
     fn from_env(env: &Env) -> anyhow::Result<Self> {
         let admin_url = env.required("KONG_ADMIN_URL")?.trim_end_matches('/').to_owned();
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
+        let mut headers = HeaderMap::new();
+        if let Some(token) = env.get("KONG_ADMIN_TOKEN") {
+            // The error says nothing of the value.
+            let mut token = HeaderValue::from_str(token).context("KONG_ADMIN_TOKEN is not acceptable")?;
+            token.set_sensitive(true);
+            headers.insert("kong-admin-token", token);
+        }
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            // Kong's Admin API redirects nobody, and the token is not for anybody else.
+            .redirect(reqwest::redirect::Policy::none())
+            .default_headers(headers)
+            .timeout(Duration::from_secs(10))
+            .build()?;
         Ok(Self { admin_url, client })
     }
 }

@@ -1,11 +1,14 @@
-//! The part of Kong's Admin API that functions use: consumers and their keys.
+//! The part of Kong's Admin API that functions use: consumers and their keys; and, for whoever runs
+//! this, the functions' private API, which on a cluster is reached from within it.
 //!
-//! It has no login, as Kong's has none: it listens on the loopback address unless told otherwise,
-//! takes JSON only (a foreign web page cannot send that without a preflight, which is refused), and
-//! answers only to a name that is an address or `localhost` while it is on the loopback (so that
-//! a foreign name that resolves here gets nothing).
+//! Being on this machine is no proof of anything: the prober is on it too, and requests whatever a
+//! user tells it to. So every request carries a token that only the engine and the functions know,
+//! in the header that Kong's own RBAC has for it. Besides, it listens on the loopback address unless
+//! told otherwise, takes JSON only (a foreign web page cannot send that without a preflight, which
+//! is refused), and answers only to a name that is an address or `localhost` while it is on the
+//! loopback (so that a foreign name that resolves here gets nothing).
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -13,15 +16,19 @@ use axum::{
     extract::{DefaultBodyLimit, Path, Query, Request, State},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{delete, get},
+    routing::{MethodFilter, delete, get, on},
 };
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
-use runtime::{Clock, secret::Random};
+use http::{HeaderMap, Method, StatusCode, header};
+use runtime::{Clock, Function, secret::Random};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+use subtle::ConstantTimeEq;
 
-use crate::consumers::{Consumer, Consumers, Key, LONGEST_KEY};
+use crate::{
+    apps::Apps,
+    consumers::{Consumer, Consumers, Key, LONGEST_KEY},
+};
 
 #[derive(Clone)]
 struct Admin {
@@ -30,8 +37,16 @@ struct Admin {
     random: Random,
 }
 
+/// Who is answered at all.
+pub struct Guard {
+    pub token: String,
+    pub loopback: bool,
+}
+
 /// As Kong answers.
 enum Refusal {
+    Forbidden,
+    Unauthorized,
     NotFound,
     NotJson,
     Schema { field: String, problem: String },
@@ -42,6 +57,8 @@ enum Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, body) = match self {
+            Self::Forbidden => (403, json!({"message": "Forbidden"})),
+            Self::Unauthorized => (401, json!({"message": "Invalid credentials. Token required"})),
             Self::NotFound => (404, json!({"message": "Not found"})),
             Self::NotJson => (400, json!({"message": "Cannot parse JSON body"})),
             Self::Schema { field, problem } => (
@@ -79,7 +96,7 @@ impl<E: Into<anyhow::Error>> From<E> for Refusal {
 
 type Answer = Result<Response, Refusal>;
 
-pub fn router(consumers: Consumers, clock: Clock, random: Random, loopback: bool) -> Router {
+pub fn router(consumers: Consumers, clock: Clock, random: Random, private: Router, guard: Guard) -> Router {
     let not_allowed =
         async || (StatusCode::METHOD_NOT_ALLOWED, axum::Json(json!({"message": "Method not allowed"})));
     Router::new()
@@ -87,24 +104,58 @@ pub fn router(consumers: Consumers, clock: Clock, random: Random, loopback: bool
         .route("/consumers/{consumer}", get(show).delete(remove))
         .route("/consumers/{consumer}/key-auth", get(list_keys).post(create_key))
         .route("/consumers/{consumer}/key-auth/{key}", delete(remove_key))
+        .with_state(Admin { consumers, clock, random })
+        .merge(private)
         .method_not_allowed_fallback(not_allowed)
         .fallback(async || Refusal::NotFound)
         .layer(DefaultBodyLimit::max(64 * 1024))
-        .layer(middleware::from_fn(move |request, next| here_only(loopback, request, next)))
-        .with_state(Admin { consumers, clock, random })
+        .layer(middleware::from_fn_with_state(Arc::new(guard), guarded))
 }
 
-async fn here_only(loopback: bool, request: Request<Body>, next: Next) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    if loopback && name != "localhost" && address.is_err() {
-        return (StatusCode::FORBIDDEN, axum::Json(json!({"message": "Forbidden"}))).into_response();
+/// The private operations of the functions, as they declare them.
+pub fn private(functions: &'static [Function], apps: &Arc<Apps>) -> Router {
+    let mut router = Router::new();
+    for function in functions {
+        for operation in function.operations().into_iter().filter(|o| o.path.starts_with("/private/")) {
+            let Ok(method) = operation.method.parse::<Method>() else { continue };
+            let Ok(method) = MethodFilter::try_from(method) else { continue };
+            let apps = Arc::clone(apps);
+            let ask = async move |mut request: Request<Body>| {
+                // What this router found in the path is not for the function's own, nor is the token.
+                request.extensions_mut().clear();
+                request.headers_mut().remove(TOKEN);
+                apps.ask(function.name, request).await.ok_or(Refusal::NotFound)
+            };
+            router = router.route(&operation.path, on(method, ask));
+        }
     }
-    next.run(request).await
+    router
+}
+
+const TOKEN: &str = "kong-admin-token";
+
+async fn guarded(State(guard): State<Arc<Guard>>, request: Request<Body>, next: Next) -> Answer {
+    guard.admit(request.headers())?;
+    Ok(next.run(request).await)
+}
+
+impl Guard {
+    fn admit(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let sent = |name: &str| headers.get(name).map(|value| value.as_bytes()).unwrap_or_default();
+        let host = std::str::from_utf8(sent("host")).unwrap_or_default();
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+            _ => host,
+        };
+        let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        if self.loopback && name != "localhost" && address.is_err() {
+            return Err(Refusal::Forbidden);
+        }
+        if !bool::from(sent(TOKEN).ct_eq(self.token.as_bytes())) {
+            return Err(Refusal::Unauthorized);
+        }
+        Ok(())
+    }
 }
 
 #[derive(Deserialize)]

@@ -36,7 +36,7 @@ struct Up {
     /// Where people and programs reach pongpong.
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8000")]
     listen: SocketAddr,
-    /// Where keys are administered. It asks for no login: keep it on this machine.
+    /// Where keys are administered: keep it on this machine.
     #[arg(long, env = "ADMIN_LISTEN", default_value = "127.0.0.1:8001")]
     admin_listen: SocketAddr,
     /// Where everything is kept.

@@ -7,8 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail};
-use runtime::secret::Random;
+use anyhow::{Context as _, Result, bail, ensure};
+use runtime::{
+    Env, FromEnv,
+    secret::{Random, Sealer},
+};
 use serde::{Deserialize, Serialize};
 
 /// A data folder that is ours alone for as long as this lives.
@@ -26,6 +29,32 @@ pub struct Secrets {
     pub gateway_token: String,
     /// What channels' secrets are sealed with.
     pub encryption_key: String,
+    /// What the admin API asks for. Folders of before it have none yet: it is added.
+    #[serde(default)]
+    pub admin_token: String,
+}
+
+impl Secrets {
+    /// Those that the environment gives take the place of those that were made.
+    pub fn or_given(self, env: &Env) -> Result<Self> {
+        if env.get("ENCRYPTION_KEY").is_some() {
+            Sealer::from_env(env)?;
+        }
+        // They are put into headers, and into Kong's file as text.
+        let token = |name: &str, made: String| match env.get(name) {
+            Some(given) => {
+                let plain = given.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b));
+                ensure!(plain, "{name} may hold letters, digits and -._~+/= only");
+                Ok(given.to_owned())
+            }
+            None => Ok(made),
+        };
+        Ok(Self {
+            gateway_token: token("GATEWAY_TOKEN", self.gateway_token)?,
+            encryption_key: env.get("ENCRYPTION_KEY").map_or(self.encryption_key, str::to_owned),
+            admin_token: token("KONG_ADMIN_TOKEN", self.admin_token)?,
+        })
+    }
 }
 
 impl Data {
@@ -50,17 +79,28 @@ impl Data {
         let named = || format!("the secrets in {}", path.display());
         match fs::read(&path) {
             // The complaint quotes nothing of the file.
-            Ok(text) => match serde_json::from_slice(&text) {
+            Ok(text) => match serde_json::from_slice::<Secrets>(&text) {
+                Ok(secrets) if secrets.admin_token.is_empty() => {
+                    self.keep(&path, Secrets { admin_token: random.token(), ..secrets }).with_context(named)
+                }
                 Ok(secrets) => Ok(secrets),
                 Err(_) => bail!("{} are not readable as such", named()),
             },
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let secrets = Secrets { gateway_token: random.token(), encryption_key: random.token() };
-                self.write_whole(&path, &serde_json::to_vec_pretty(&secrets)?).with_context(named)?;
-                Ok(secrets)
+                let secrets = Secrets {
+                    gateway_token: random.token(),
+                    encryption_key: random.token(),
+                    admin_token: random.token(),
+                };
+                self.keep(&path, secrets).with_context(named)
             }
             Err(error) => Err(error).with_context(named),
         }
+    }
+
+    fn keep(&self, path: &Path, secrets: Secrets) -> Result<Secrets> {
+        self.write_whole(path, &serde_json::to_vec_pretty(&secrets)?)?;
+        Ok(secrets)
     }
 
     /// All of it or nothing, whenever this is interrupted.
@@ -99,6 +139,41 @@ mod tests {
         assert_eq!(first.encryption_key.len(), 43);
         let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(&path.join("secrets.json"))), (0o700, 0o600));
+    }
+
+    #[test]
+    fn secrets_of_before_the_admin_token_get_one_and_stay_otherwise() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = Data::open(folder.path()).expect("opens");
+        let old = r#"{"gateway_token":"g","encryption_key":"e"}"#;
+        fs::write(folder.path().join("secrets.json"), old).expect("writes");
+        let first = data.secrets(&Random::System).expect("secrets");
+        assert_eq!((first.gateway_token.as_str(), first.encryption_key.as_str()), ("g", "e"));
+        assert_eq!(first.admin_token.len(), 43);
+        assert_eq!(data.secrets(&Random::System).expect("secrets").admin_token, first.admin_token);
+    }
+
+    #[test]
+    fn what_the_environment_gives_is_taken_if_it_is_good_for_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = Data::open(folder.path()).expect("opens");
+        let given = |name: &str, value: &str| {
+            let env = [(name.to_owned(), value.to_owned())].into_iter().collect();
+            data.secrets(&Random::System).expect("secrets").or_given(&env)
+        };
+        let key = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+        assert_eq!(given("ENCRYPTION_KEY", key).expect("taken").encryption_key, key);
+        assert_eq!(given("GATEWAY_TOKEN", "g.1").expect("taken").gateway_token, "g.1");
+        assert_eq!(given("KONG_ADMIN_TOKEN", "a-1").expect("taken").admin_token, "a-1");
+        let made = data.secrets(&Random::System).expect("secrets");
+        let kept = given("GATEWAY_TOKEN", "").expect("none is given");
+        assert_eq!((kept.gateway_token, kept.admin_token), (made.gateway_token, made.admin_token));
+        for (name, value) in
+            [("ENCRYPTION_KEY", "BwcHBwc"), ("GATEWAY_TOKEN", "a\"b"), ("KONG_ADMIN_TOKEN", "a b")]
+        {
+            let refused = given(name, value).err().expect("refused").to_string();
+            assert!(refused.contains(name) && !refused.contains(value), "{refused}");
+        }
     }
 
     #[test]

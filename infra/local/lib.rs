@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `wiring/` | the files that a cluster is fed, read and checked |
 //! | `gateway/` | Kong: routes, keys, limits |
-//! | `admin.rs`, `consumers.rs` | Kong's Admin API, and what it keeps |
+//! | `admin.rs`, `consumers.rs` | Kong's Admin API, and what it keeps; the functions' private API |
 //! | `broker/` | Knative's Broker and Triggers, durable |
 //! | `cron.rs` | Kubernetes' CronJobs |
 //! | `apps.rs` | the functions, and the network between them |
@@ -64,7 +64,7 @@ pub struct Settings {
     pub data: PathBuf,
     /// `None`: SQLite in the data folder.
     pub database_url: Option<String>,
-    /// For the functions; what the engine itself knows (`GATEWAY_TOKEN`, ...) is set over it.
+    /// For the functions; what the engine itself knows (`KONG_ADMIN_URL`, ...) is set over it.
     pub env: Env,
     pub clock: Clock,
     pub random: Random,
@@ -111,7 +111,7 @@ pub struct Engine {
 pub async fn start(settings: Settings) -> Result<Engine> {
     let Settings { clock, random, functions, grace, .. } = settings;
     let data = Data::open(&settings.data)?;
-    let secrets = data.secrets(&random)?;
+    let secrets = data.secrets(&random)?.or_given(&settings.env)?;
     let wiring = Wiring::read(&settings.files, functions, &secrets.gateway_token)?;
     let store = Store::open(&data.path.join("engine.db")).await?;
     let listen = async |address: SocketAddr| {
@@ -121,7 +121,9 @@ pub async fn start(settings: Settings) -> Result<Engine> {
     let (listener, admin_listener) = (listen(settings.listen).await?, listen(settings.admin_listen).await?);
     let (address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);
 
+    let admin_token = secrets.admin_token.clone();
     let env = environment(&settings.env, settings.database_url, &data, secrets, address, admin_address)?;
+    functions::check_settings(&env)?;
     let lives = [Life::default(), Life::default(), Life::default()];
     let [front, middle, back] = &lives;
     let broker = Broker::open(wiring.triggers, &store, clock.clone(), back).await?;
@@ -129,8 +131,9 @@ pub async fn start(settings: Settings) -> Result<Engine> {
     functions::migrate(apps.context().db()?).await?;
 
     let consumers = Consumers::new(store.clone());
-    let loopback = admin_address.ip().is_loopback();
-    let admin = admin::router(consumers.clone(), clock.clone(), random.clone(), loopback);
+    let guard = admin::Guard { token: admin_token, loopback: admin_address.ip().is_loopback() };
+    let private = admin::private(functions, &apps);
+    let admin = admin::router(consumers.clone(), clock.clone(), random.clone(), private, guard);
     back.spawn(server::serve(admin_listener, back.clone(), move |request, _, _| ask(admin.clone(), request)));
     broker.run(&apps, middle);
     let schedule = Schedule::start(wiring.jobs, &apps, store.clone(), clock.clone(), front).await?;
@@ -169,6 +172,7 @@ fn environment(
         ("DATABASE_URL", database_url.unwrap_or_else(sqlite)),
         ("ENCRYPTION_KEY", secrets.encryption_key),
         ("GATEWAY_TOKEN", secrets.gateway_token),
+        ("KONG_ADMIN_TOKEN", secrets.admin_token),
         ("KONG_ADMIN_URL", format!("http://{}", reachable(admin_address))),
     ];
     let unless_set = unless_set.into_iter().filter(|(name, _)| env.get(name).is_none());

@@ -90,6 +90,27 @@ fn an_unknown_or_missing_name_exits_2_and_lists_the_valid_ones() {
     }
 }
 
+#[test]
+fn a_setting_that_is_not_acceptable_is_told_of_at_start() {
+    for (name, value) in [
+        ("CHECK_CONCURRENCY", "abc"),
+        ("CHECK_PRIVATE_NETWORKS", "nonsense"),
+        ("LOGIN_KEY_TTL_SECONDS", "x"),
+        ("MAX_ENDPOINTS_PER_USER", "0"),
+        ("REGION", "a region with a name that is too long"),
+        ("RETENTION_RAW_DAYS", "x"),
+        ("SMTP_URL", "bogus"),
+        // Last: without it, what is not complained of would be served.
+        ("PORT", "none"),
+    ] {
+        let settings = [("PORT", "none"), (name, value)];
+        let output = function(&["user-me"], &settings).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(name), "{name}: {said}");
+    }
+}
+
 #[tokio::test]
 async fn the_name_comes_from_the_argument_then_knative_then_lambda() {
     runtime::install_crypto();

@@ -1,11 +1,15 @@
 //! One subscription's queue: takes what is due, delivers it, and decides what becomes of it.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use futures::FutureExt;
 use http::{HeaderValue, Response, StatusCode, header};
-use tokio::{sync::Notify, task::JoinSet};
+use tokio::{
+    sync::Notify,
+    task::{self, JoinError, JoinSet},
+};
 
 use super::{
     Broker,
@@ -72,7 +76,7 @@ pub fn dead_letters(sink: &str) -> String {
 
 /// Delivers until the engine stops, and lets those finish that are under way.
 pub async fn run(queue: Arc<Queue>, broker: Broker, apps: Arc<Apps>, life: Life) {
-    let mut under_way = HashSet::new();
+    let mut under_way = HashMap::new();
     let mut deliveries = JoinSet::new();
     loop {
         let mut next = None;
@@ -82,20 +86,19 @@ pub async fn run(queue: Arc<Queue>, broker: Broker, apps: Arc<Apps>, life: Life)
                 Ok(waiting) => {
                     let now = broker.clock().now();
                     for waiting in waiting {
-                        if under_way.len() == queue.at_once || under_way.contains(&waiting.id) {
+                        if under_way.len() == queue.at_once || under_way.contains_key(&waiting.id) {
                             continue;
                         }
                         if waiting.due() > now {
                             next = Some(waiting.due());
                             break;
                         }
-                        under_way.insert(waiting.id);
+                        let id = waiting.id;
                         let (queue, broker, apps) = (Arc::clone(&queue), broker.clone(), Arc::clone(&apps));
-                        deliveries.spawn(async move {
-                            let id = waiting.id;
+                        let delivery = deliveries.spawn(async move {
                             deliver(&queue, &broker, &apps, waiting).await;
-                            id
                         });
+                        under_way.insert(id, delivery.id());
                     }
                 }
                 Err(error) => {
@@ -113,28 +116,38 @@ pub async fn run(queue: Arc<Queue>, broker: Broker, apps: Arc<Apps>, life: Life)
         tokio::select! {
             biased;
             () = life.stopping() => break,
-            Some(done) = deliveries.join_next() => { finished(&mut under_way, done); }
+            Some(done) = deliveries.join_next_with_id() => { finished(&mut under_way, done); }
             () = queue.wake.notified() => {}
             () = due => {}
         }
-        while let Some(done) = deliveries.try_join_next() {
+        while let Some(done) = deliveries.try_join_next_with_id() {
             finished(&mut under_way, done);
         }
     }
     deliveries.join_all().await;
 }
 
-fn finished(under_way: &mut HashSet<i64>, done: Result<i64, tokio::task::JoinError>) {
-    match done {
-        Ok(id) => drop(under_way.remove(&id)),
-        // A function's panic is answered with 500 inside its router: this is the broker's own, and
-        // the place stays taken rather than delivering for ever what makes it panic.
-        Err(error) => tracing::error!(%error, "a delivery panicked"),
-    }
+fn finished(under_way: &mut HashMap<i64, task::Id>, done: Result<(task::Id, ()), JoinError>) {
+    let ended = match done {
+        Ok((ended, ())) => ended,
+        // Its place is free again: places that stay taken would stop the queue, one by one.
+        Err(error) => {
+            tracing::error!(%error, "a delivery panicked");
+            error.id()
+        }
+    };
+    under_way.retain(|_, task| *task != ended);
 }
 
 async fn deliver(queue: &Queue, broker: &Broker, apps: &Apps, waiting: Waiting) {
-    let outcome = attempt(queue, broker, apps, &waiting).await;
+    // A function's panic is answered with 500 inside its router; one in what it answers, or in the
+    // broker itself, is an attempt that failed too: tried again with pauses, and given up in the end.
+    let outcome = AssertUnwindSafe(attempt(queue, broker, apps, &waiting)).catch_unwind().await;
+    let outcome = outcome.unwrap_or_else(|_| Outcome::Failed {
+        code: None,
+        data: "the delivery panicked".to_owned(),
+        final_: false,
+    });
     let attempts = waiting.attempts + 1;
     let now = broker.clock().now();
     let step = match outcome {

@@ -1,9 +1,9 @@
 //! How often one client may call one route: rate-limiting with the policy `local`.
 
 use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Mutex, PoisonError},
+    collections::{HashMap, VecDeque},
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use chrono::{DateTime, Utc};
@@ -17,13 +17,28 @@ pub struct Limits(Mutex<Window>);
 #[derive(Debug, Default)]
 struct Window {
     minute: i64,
-    used: HashMap<(String, Who), u32>,
+    used: HashMap<Arc<Caller>, u32>,
+    /// Those that are remembered, the oldest first.
+    order: VecDeque<Arc<Caller>>,
 }
+
+/// A client on a route.
+type Caller = (String, Who);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Who {
     Ip(IpAddr),
     Consumer(String),
+}
+
+impl Who {
+    /// One client has a whole /64 of IPv6: each of its addresses would have a limit of its own.
+    pub fn at(address: IpAddr) -> Self {
+        Self::Ip(match address.to_canonical() {
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+            address => address,
+        })
+    }
 }
 
 /// Where a client stands after a call.
@@ -35,7 +50,8 @@ pub struct Standing {
     reset_seconds: i64,
 }
 
-/// More callers than this in one minute are forgotten rather than kept: memory has an end.
+/// Memory has an end: of more callers than this in one minute the oldest are forgotten. Only they:
+/// whoever has many addresses could otherwise take everybody's limit away.
 const MOST: usize = 100_000;
 
 impl Limits {
@@ -43,11 +59,19 @@ impl Limits {
         let minute = now.timestamp().div_euclid(60);
         let reset_seconds = 60 - now.timestamp().rem_euclid(60);
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if window.minute != minute || window.used.len() >= MOST {
-            window.minute = minute;
-            window.used = HashMap::new();
+        if window.minute != minute {
+            *window = Window { minute, ..Window::default() };
         }
-        let used = window.used.entry((route.to_owned(), who)).or_default();
+        let caller = Arc::new((route.to_owned(), who));
+        if !window.used.contains_key(&caller) {
+            if window.used.len() >= MOST
+                && let Some(oldest) = window.order.pop_front()
+            {
+                window.used.remove(&oldest);
+            }
+            window.order.push_back(Arc::clone(&caller));
+        }
+        let used = window.used.entry(caller).or_default();
         let allowed = *used < limit;
         if allowed {
             *used += 1;
@@ -89,5 +113,29 @@ mod tests {
         let other = Who::Ip(IpAddr::from([127, 0, 0, 1]));
         let standing = limits.take("r", other, 2, at(75));
         assert_eq!(standing, Standing { allowed: true, limit: 2, remaining: 1, reset_seconds: 45 });
+    }
+
+    #[test]
+    fn of_too_many_callers_only_the_oldest_are_forgotten() {
+        let limits = Limits::default();
+        let take = |n: u32| {
+            let who = Who::at(IpAddr::from(n.to_be_bytes()));
+            limits.take("r", who, 1, DateTime::UNIX_EPOCH).allowed
+        };
+        let most = u32::try_from(MOST).expect("fits");
+        assert!((0..most).all(take));
+        assert!(!take(0) && !take(most - 1), "all are remembered");
+        assert!(take(most));
+        assert!(!take(1) && !take(most), "only the oldest is forgotten");
+        assert!(take(0));
+    }
+
+    #[test]
+    fn one_network_of_ipv6_is_one_caller() {
+        let at = |address: &str| Who::at(address.parse().expect("an address"));
+        assert_eq!(at("2001:db8:1:2::1"), at("2001:db8:1:2:ffff::9"));
+        assert_ne!(at("2001:db8:1:2::1"), at("2001:db8:1:3::1"));
+        assert_eq!(at("::ffff:192.0.2.1"), at("192.0.2.1"));
+        assert_ne!(at("192.0.2.1"), at("192.0.2.2"));
     }
 }

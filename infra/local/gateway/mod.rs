@@ -241,7 +241,7 @@ impl Passage<'_> {
         let Some(limit) = self.route.rate_limit else { return Ok(()) };
         let who = match (&self.credential, limit.by) {
             (Some(credential), LimitBy::Consumer) => Who::Consumer(credential.consumer_id.clone()),
-            _ => Who::Ip(self.peer.ip().to_canonical()),
+            _ => Who::at(self.peer.ip()),
         };
         let now = self.gateway.clock.now();
         let standing = self.gateway.limits.take(&self.route.name, who, limit.minute, now);

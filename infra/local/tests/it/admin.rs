@@ -69,14 +69,17 @@ async fn nonsense_is_refused() {
         assert_eq!(refused["code"], 2, "{body}");
     }
     let address = world.engine.admin_address;
-    let broken = send(address, "POST /consumers\ncontent-type: application/json", b"{").await;
+    let token = format!("kong-admin-token: {}", world.admin_token());
+    let head = format!("POST /consumers\ncontent-type: application/json\n{token}");
+    let broken = send(address, &head, b"{").await;
     assert_eq!(broken.message(400), "Cannot parse JSON body");
     // What a web page of somebody else's could send without asking.
-    let form = send(address, "POST /consumers\ncontent-type: text/plain", br#"{"username":"b"}"#).await;
+    let head = format!("POST /consumers\ncontent-type: text/plain\n{token}");
+    let form = send(address, &head, br#"{"username":"b"}"#).await;
     assert_eq!(form.message(400), "Cannot parse JSON body");
-    let foreign = send(address, "GET /consumers\nHost: evil.example", b"").await;
+    let foreign = send(address, &format!("GET /consumers\nHost: evil.example\n{token}"), b"").await;
     assert_eq!(foreign.message(403), "Forbidden");
-    send(address, "GET /consumers\nHost: localhost:8001", b"").await.json(200);
+    send(address, &format!("GET /consumers\nHost: localhost:8001\n{token}"), b"").await.json(200);
     world.admin("PUT", "/consumers", None).await.json(405);
     assert_eq!(world.admin("GET", "/nothing", None).await.message(404), "Not found");
 }
@@ -121,4 +124,86 @@ async fn a_key_is_not_kept_in_clear() {
         let bytes = std::fs::read(&file).unwrap_or_default();
         assert!(!bytes.windows(22).any(|w| w == b"the-secret-of-this-key"), "{}", file.display());
     }
+}
+
+#[tokio::test]
+async fn nobody_is_answered_without_the_token() {
+    let world = World::new().await;
+    let almost = world.admin_token().replace(|_: char| true, "a");
+    for (method, path) in [("GET", "/consumers"), ("POST", "/consumers"), ("GET", "/nothing")] {
+        for header in
+            ["x: y".to_owned(), "kong-admin-token: ".to_owned(), format!("kong-admin-token: {almost}")]
+        {
+            let head = format!("{method} {path}\ncontent-type: application/json\n{header}");
+            let refused = send(world.engine.admin_address, &head, b"").await;
+            assert_eq!(refused.message(401), "Invalid credentials. Token required", "{head}");
+        }
+    }
+}
+
+/// The prober is on this machine, too, and may by default request what is on it: that must not make
+/// whoever enters an endpoint the administrator.
+#[tokio::test]
+async fn a_check_that_is_aimed_at_the_admin_api_gets_nothing() {
+    runtime::install_crypto();
+    let data = tempfile::tempdir().unwrap();
+    let engine = pongpong::start(pongpong::Settings::at(data.path())).await.unwrap();
+    let ask = async |line: &str, key: &str, body: Value| {
+        let head = format!("{line}\ncontent-type: application/json\napikey: {key}");
+        send(engine.address, &head, body.to_string().as_bytes()).await
+    };
+    let signup = async |email: &str| {
+        let new = json!({"email": email, "password": "a long password"});
+        ask("POST /user-service/v1/signup", "", new).await.json(201)
+    };
+    let thief = signup("thief@example.com").await;
+    let victim = signup("victim@example.com").await;
+    let key = thief["key"].as_str().unwrap();
+    let consumers = format!("http://{}/consumers", engine.admin_address);
+    let aimed = json!({
+        "url": format!("{consumers}/user-{}/key-auth", victim["id"]),
+        "method": "POST",
+        "headers": {"content-type": "application/json"},
+        "body": r#"{"key":"stolen"}"#,
+    });
+    let endpoint = ask("POST /endpoint-service/v1/endpoints", key, aimed).await.json(201);
+    let check = "POST /endpoint-check/v1/checks";
+    let checked = ask(check, key, json!({"endpoint_id": endpoint["id"]})).await.json(200);
+    assert_eq!(checked["status_code"], 401, "{checked}");
+    let checked = ask(check, key, json!({"url": consumers})).await.json(200);
+    assert_eq!(checked["status_code"], 401, "{checked}");
+    assert_eq!(ask("GET /user-service/v1/user", "stolen", Value::Null).await.status, 401);
+    ask("GET /user-service/v1/user", victim["key"].as_str().unwrap(), Value::Null).await.json(200);
+    engine.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_runs_it_reaches_the_private_api_and_so_the_dead_letters() {
+    runtime::install_crypto();
+    let data = tempfile::tempdir().unwrap();
+    let engine = pongpong::start(pongpong::Settings::at(data.path())).await.unwrap();
+    let token = engine.context().env().required("KONG_ADMIN_TOKEN").unwrap();
+    let ask = async |line: &str| {
+        send(engine.admin_address, &format!("{line}\nkong-admin-token: {token}"), b"").await
+    };
+    let kind = "io.pongpong.check.requested.v1";
+    let poison = runtime::Outgoing::new("test", kind, "1", engine.context().clock().now(), &"nonsense");
+    engine.context().outbound().publish(poison.unwrap()).await.unwrap();
+    engine.idle().await.unwrap();
+
+    let letters = "/private/v1/dead_letters";
+    let list = ask(&format!("GET {letters}?per_page=1")).await.json(200);
+    let letter = &list["items"][0];
+    assert_eq!((&letter["event_id"], &letter["replayed_at"]), (&json!("1"), &Value::Null), "{list}");
+    let replay = format!("POST {letters}/{}/replay", letter["id"]);
+    assert_eq!(ask(&replay).await.json(200), json!({"status": "ok"}));
+    engine.idle().await.unwrap();
+    assert!(ask(&format!("GET {letters}")).await.json(200)["items"][0]["replayed_at"].is_string());
+
+    assert_eq!(ask(&format!("PUT {letters}")).await.message(405), "Method not allowed");
+    assert_eq!(ask("GET /public/v1/endpoints").await.message(404), "Not found");
+    let line = format!("GET {letters}");
+    assert_eq!(send(engine.admin_address, &line, b"").await.status, 401);
+    assert_eq!(send(engine.address, &line, b"").await.status, 404);
+    engine.stop().await.unwrap();
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokio::sync::Semaphore;
 
-use crate::world::{Call, World, gated, replies, says, status};
+use crate::world::{Call, World, breaks, gated, replies, says, status};
 
 fn ids(calls: &[Call]) -> Vec<&str> {
     calls.iter().map(|call| call.header("ce-id")).collect()
@@ -190,4 +190,20 @@ async fn what_is_no_event_is_refused() {
     assert_eq!(receive(&event, vec![0; 16 * 1024 * 1024]).await, 202);
     world.idle().await;
     assert_eq!(world.calls("first").len(), 1);
+}
+
+#[tokio::test]
+async fn deliveries_that_panic_are_tried_again_and_stop_nothing() {
+    let world = World::new().await;
+    // More than a queue delivers at a time.
+    world.script("first", std::iter::repeat_with(breaks).take(20));
+    for n in 0..20 {
+        world.publish_to("a", &n.to_string(), Some("email")).await;
+    }
+    world.idle().await;
+    assert_eq!(world.calls("first").len(), 20);
+    assert_eq!(world.queued().await.iter().map(|(_, count)| count).sum::<i64>(), 20);
+    world.pass(1.0).await;
+    assert_eq!(world.calls("first").len(), 40);
+    assert_eq!(world.queued().await, []);
 }

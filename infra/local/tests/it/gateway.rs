@@ -258,3 +258,15 @@ async fn a_head_without_end_is_refused() {
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
 }
+
+#[tokio::test]
+async fn the_gateway_vouches_with_the_token_that_it_is_given() {
+    runtime::install_crypto();
+    let data = tempfile::tempdir().unwrap();
+    let mut settings = crate::world::settings(&data, crate::world::files(), Default::default());
+    settings.env = [("GATEWAY_TOKEN".to_owned(), "given".to_owned())].into_iter().collect();
+    let engine = pongpong::start(settings).await.unwrap();
+    let reached = send(engine.address, "GET /test/v1/open", b"").await.json(200);
+    assert_eq!(reached["headers"]["x-gateway-token"], "given");
+    assert_eq!(engine.context().env().get("GATEWAY_TOKEN"), Some("given"));
+}

@@ -101,3 +101,26 @@ async fn a_second_engine_on_the_same_folder_is_refused() {
     first.stop().await.unwrap();
     pongpong::start(settings(&data, files(), Clock::System)).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_setting_that_is_not_acceptable_is_refused_at_start() {
+    runtime::install_crypto();
+    let data = tempfile::tempdir().unwrap();
+    for (name, value) in [
+        ("CHECK_CONCURRENCY", "abc"),
+        ("CHECK_PRIVATE_NETWORKS", "nonsense"),
+        ("ENCRYPTION_KEY", "short"),
+        ("GATEWAY_TOKEN", "with\na line"),
+        ("LOGIN_KEY_TTL_SECONDS", "x"),
+        ("MAX_ENDPOINTS_PER_USER", "0"),
+        ("REGION", "a region with a name that is too long"),
+        ("RETENTION_RAW_DAYS", "x"),
+        ("SMTP_FROM", "nobody"),
+        ("SMTP_URL", "bogus"),
+    ] {
+        let mut settings = crate::world::settings(&data, crate::world::files(), Default::default());
+        settings.env = [(name.to_owned(), value.to_owned())].into_iter().collect();
+        let refused = pongpong::start(settings).await.err().expect(name);
+        assert!(format!("{refused:#}").contains(name), "{name}: {refused:#}");
+    }
+}

@@ -14,6 +14,7 @@ use axum::{
 };
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use futures::StreamExt;
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::BodyExt;
 use pongpong::{
@@ -72,14 +73,20 @@ pub struct Line {
     pub body: Bytes,
     /// Answers only when the test opens this.
     pub gate: Option<Arc<Semaphore>>,
+    /// Panics when its body is read.
+    pub breaks: bool,
 }
 
 pub fn status(status: u16) -> Line {
-    Line { status, headers: HeaderMap::new(), body: Bytes::new(), gate: None }
+    Line { status, headers: HeaderMap::new(), body: Bytes::new(), gate: None, breaks: false }
 }
 
 pub fn says(status: u16, body: &'static str) -> Line {
     Line { body: Bytes::from_static(body.as_bytes()), ..self::status(status) }
+}
+
+pub fn breaks() -> Line {
+    Line { breaks: true, ..status(200) }
 }
 
 pub fn gated(gate: &Arc<Semaphore>) -> Line {
@@ -125,11 +132,17 @@ impl Script {
         if let Some(gate) = line.gate {
             gate.acquire().await.unwrap().forget();
         }
-        let mut response = Response::new(Body::from(line.body));
+        let body = if line.breaks { broken_body() } else { Body::from(line.body) };
+        let mut response = Response::new(body);
         *response.status_mut() = StatusCode::from_u16(line.status).unwrap();
         *response.headers_mut() = line.headers;
         response
     }
+}
+
+fn broken_body() -> Body {
+    let broken = async { panic!("the body breaks, as the test wants it to") };
+    Body::from_stream(futures::stream::once(broken).map(|bytes: Bytes| Ok::<_, std::io::Error>(bytes)))
 }
 
 pub struct World {
@@ -245,9 +258,14 @@ impl World {
         send(self.engine.address, head, b"").await
     }
 
+    pub fn admin_token(&self) -> String {
+        self.engine.context().env().required("KONG_ADMIN_TOKEN").unwrap().to_owned()
+    }
+
     pub async fn admin(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
         let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let head = format!("{method} {path}\ncontent-type: application/json");
+        let token = self.admin_token();
+        let head = format!("{method} {path}\ncontent-type: application/json\nkong-admin-token: {token}");
         send(self.engine.admin_address, &head, body.as_bytes()).await
     }
 
