@@ -10,7 +10,7 @@ use super::{SERVICE, record::record};
 use crate::contract::CheckResult;
 
 pub const FUNCTION: Function =
-    Function::new("report-create", SERVICE, "Stores the results of checks, by HTTP.")
+    Function::new("report-create", SERVICE, "stores the results of checks, by HTTP")
         .http(runtime::http!(handle));
 
 #[derive(Deserialize, ToSchema)]

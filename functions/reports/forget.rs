@@ -12,7 +12,7 @@ use super::{
 use crate::contract::kind;
 
 pub const FUNCTION: Function =
-    Function::new("report-forget", SERVICE, "Deletes the results and outages of what was deleted.")
+    Function::new("report-forget", SERVICE, "deletes the results and outages of what was deleted")
         .on(&[Subscription::to(kind::USER_DELETED), Subscription::to(kind::ENDPOINT_DELETED)], || {
             post(handle)
         });

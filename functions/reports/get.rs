@@ -12,7 +12,7 @@ use super::{SERVICE, moment, store};
 use crate::contract::{Failure, Timings, UpDown};
 
 pub const FUNCTION: Function =
-    Function::new("report-get", SERVICE, "Shows one result of a check.").http(runtime::http!(handle));
+    Function::new("report-get", SERVICE, "shows one result of a check").http(runtime::http!(handle));
 
 /// What came of one check.
 #[derive(Serialize, ToSchema)]

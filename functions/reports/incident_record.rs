@@ -9,7 +9,7 @@ use runtime::{
 use super::{SERVICE, moment, record::AHEAD, store};
 use crate::contract::{Status, StatusChange, kind};
 
-pub const FUNCTION: Function = Function::new("incident-record", SERVICE, "Opens and closes outages.")
+pub const FUNCTION: Function = Function::new("incident-record", SERVICE, "opens and closes outages")
     .on(&[Subscription::to(kind::STATUS_CHANGED)], || post(handle));
 
 /// An outage is known by its endpoint and its beginning, and each change says only what it knows of

@@ -16,9 +16,8 @@ use super::{
 };
 use crate::contract::UpDown;
 
-pub const FUNCTION: Function =
-    Function::new("report-list", SERVICE, "Lists results of checks, newest first.")
-        .http(runtime::http!(handle));
+pub const FUNCTION: Function = Function::new("report-list", SERVICE, "lists results of checks, newest first")
+    .http(runtime::http!(handle));
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -14,7 +14,7 @@ use super::{
 pub const FUNCTION: Function = Function::new(
     "report-purge",
     SERVICE,
-    "Deletes what is past its retention: raw results, then hourly, then daily rollups.",
+    "deletes what is past its retention: raw results, then hourly, then daily rollups",
 )
 .every("40 3 * * *", || post(handle));
 

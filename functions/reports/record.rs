@@ -26,7 +26,7 @@ use crate::contract::{CheckResult, UpDown, kind};
 pub const FUNCTION: Function = Function::new(
     "report-record",
     SERVICE,
-    "Stores the results of checks, each once however often it is delivered.",
+    "stores the results of checks, each once however often it is delivered",
 )
 .on(&[Subscription::to(kind::CHECK_COMPLETED)], || post(handle));
 

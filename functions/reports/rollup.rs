@@ -19,7 +19,7 @@ use super::{
 };
 
 pub const FUNCTION: Function =
-    Function::new("report-rollup", SERVICE, "Rolls completed hours and days up, for long ranges.")
+    Function::new("report-rollup", SERVICE, "rolls completed hours and days up, for long ranges")
         .every("5 * * * *", || post(handle));
 
 /// An hour is rolled up this long after its end; what comes later than that marks it as late.

@@ -17,12 +17,9 @@ use super::{
     tally::Tally,
 };
 
-pub const FUNCTION: Function = Function::new(
-    "report-summary",
-    SERVICE,
-    "Sums an endpoint up: uptime, latency, apdex, and their course.",
-)
-.http(runtime::http!(handle));
+pub const FUNCTION: Function =
+    Function::new("report-summary", SERVICE, "sums an endpoint up: uptime, latency, apdex, and their course")
+        .http(runtime::http!(handle));
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
