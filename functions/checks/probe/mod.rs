@@ -98,8 +98,6 @@ impl Prober {
     /// Checks one target, as often as its `retries` say, once there is room for it: targets wait in
     /// the order in which they come. Dropping the future ends the check.
     pub async fn probe(&self, target: &Target) -> Outcome {
-        // The semaphore is never closed; without a permit the check would still be right.
-        let _permit = self.permits.acquire().await;
         // A defect that one target brings to light must not lose the others of its batch.
         let outcome = AssertUnwindSafe(self.check(target)).catch_unwind().await;
         outcome.unwrap_or_else(|_| defect())
@@ -112,7 +110,12 @@ impl Prober {
         };
         let mut tries_left = plan.retries;
         loop {
-            let outcome = self.try_once(&plan).await;
+            let outcome = {
+                // Not held while pausing. The semaphore is never closed; without a permit the check
+                // would still be right.
+                let _permit = self.permits.acquire().await;
+                self.try_once(&plan).await
+            };
             // What the guard refused it would refuse again.
             let is_final = outcome.error.as_ref().is_none_or(|error| {
                 matches!(error.code, FailureCode::BlockedAddress | FailureCode::InvalidRequest)
