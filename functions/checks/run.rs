@@ -44,7 +44,7 @@ async fn handle(State(context): State<Context>, event: Event<Vec<CheckRequest>>)
     let mut tell_at = Instant::now() + PATIENCE;
     while !running.is_empty() {
         tokio::select! {
-            // A check that panicked fails the event: the broker sends it again.
+            // The prober catches its own panics: an error here is one of this function's.
             Some(result) = running.join_next() => {
                 if done.is_empty() {
                     tell_at = Instant::now() + PATIENCE;
