@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
-use runtime::{Caller, Context, Fields, Function, List, Paging, Query, Result, on, text};
+use runtime::{Caller, Context, Fields, Function, List, Paging, Query, Result, on};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -80,9 +80,7 @@ async fn handle(
         WHERE user_id = $1 AND ($2 IS NULL OR endpoint_id = $2) AND ($3 IS NULL OR (ended_at IS NULL) = $3)
         ORDER BY started_at DESC, id DESC LIMIT $4 OFFSET $5";
     let mut fields = Fields::default();
-    fields.check(filter.endpoint_id.is_none_or(|id| id > 0), "endpoint_id", || {
-        text("must be a positive integer", "양의 정수여야 합니다")
-    });
+    fields.check_id(filter.endpoint_id, "endpoint_id");
     fields.finish()?;
     let (count, items) = on!(context.db()?.read(), db => {
         let count = sqlx::query_scalar::<_, i64>(COUNT).bind(caller.user_id).bind(filter.endpoint_id);

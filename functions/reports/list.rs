@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Db, Fields, Function, List, Paging, Query, Result, on, text};
+use runtime::{Caller, Context, Db, Fields, Function, List, Paging, Query, Result, on};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -55,9 +55,7 @@ async fn handle(
     paging: Paging,
 ) -> Result<Json<List<Report>>> {
     let mut fields = Fields::default();
-    fields.check(filter.endpoint_id.is_none_or(|id| id > 0), "endpoint_id", || {
-        text("must be a positive integer", "양의 정수여야 합니다")
-    });
+    fields.check_id(filter.endpoint_id, "endpoint_id");
     let (from, to) = moment::range(&mut fields, filter.from.as_deref(), filter.to.as_deref());
     fields.finish()?;
     let db = context.db()?;

@@ -235,6 +235,13 @@ impl Fields {
         }
     }
 
+    /// An id that a list is filtered by.
+    pub fn check_id(&mut self, id: Option<i64>, name: &str) {
+        self.check(id.is_none_or(|id| id > 0), name, || {
+            text("must be a positive integer", "양의 정수여야 합니다")
+        });
+    }
+
     pub fn add(&mut self, name: impl Into<String>, what: Text) {
         self.0.push((name.into(), what));
     }

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
-use runtime::{Caller, Context, Error, Function, List, Paging, Query, Result, error::ErrorBody, on};
+use runtime::{Caller, Context, Error, Fields, Function, List, Paging, Query, Result, error::ErrorBody, on};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -97,6 +97,10 @@ async fn handle(
     const COUNT: &str = "SELECT COUNT(*) FROM deliveries WHERE user_id = $1
             AND ($2 IS NULL OR notification_id = $2)
             AND ($3 IS NULL OR endpoint_id = $3) AND ($4 IS NULL OR status = $4)";
+    let mut fields = Fields::default();
+    fields.check_id(filter.notification_id, "notification_id");
+    fields.check_id(filter.endpoint_id, "endpoint_id");
+    fields.finish()?;
     let status =
         DeliveryStatus::ALL.into_iter().find(|(s, _)| Some(*s) == filter.status).map(|(_, name)| name);
     let db = context.db()?;
