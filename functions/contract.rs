@@ -119,13 +119,14 @@ pub enum UpDown {
 pub struct Outcome {
     pub status: UpDown,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = 200)]
     pub status_code: Option<u16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
     pub timings_ms: Timings,
     /// The address that answered (of the last redirect).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, example = "203.0.113.7")]
     pub ip: Option<IpAddr>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_expires_at: Option<DateTime<Utc>>,
@@ -136,7 +137,9 @@ pub struct Outcome {
 /// Why a check failed, for programs (`code`) and for people (`message`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Failure {
+    #[schema(example = "STATUS_MISMATCH")]
     pub code: FailureCode,
+    #[schema(example = "example.com does not exist (NXDOMAIN)")]
     pub message: String,
 }
 

@@ -21,6 +21,7 @@ pub const FUNCTION: Function =
 /// One of the two.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"url": "https://example.com/health"}))]
 pub struct Wanted {
     #[schema(example = 1)]
     endpoint_id: Option<i64>,
@@ -30,6 +31,7 @@ pub struct Wanted {
 
 #[derive(Serialize, ToSchema)]
 pub struct Checked {
+    #[schema(example = "https://example.com/health")]
     url: String,
     #[serde(flatten)]
     outcome: Outcome,

@@ -1,6 +1,7 @@
 //! What derives from the function table: generated here, committed, and proved fresh by a test.
 
 mod eventing;
+mod examples;
 mod kong;
 mod map;
 mod openapi;

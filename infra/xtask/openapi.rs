@@ -12,7 +12,7 @@ use utoipa::{
     },
 };
 
-use crate::kong::gateway_path;
+use crate::{examples, kong::gateway_path};
 
 pub fn public(table: &[Function]) -> Result<String> {
     let about =
@@ -21,13 +21,18 @@ pub fn public(table: &[Function]) -> Result<String> {
     spec.servers = Some(vec![Server::new("http://localhost:8000")]);
     let scheme = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("apikey")));
     spec.components.get_or_insert_with(Components::new).add_security_scheme("apikey", scheme);
-    Ok(spec.to_yaml()?)
+    yaml(&spec)
 }
 
 pub fn private(table: &[Function]) -> Result<String> {
     let about = "What functions ask of one another. Never reached through the gateway.";
-    Ok(merged(table, "pongpong, between functions", about, "/private/", |_, path| path.to_owned())?
-        .to_yaml()?)
+    yaml(&merged(table, "pongpong, between functions", about, "/private/", |_, path| path.to_owned())?)
+}
+
+fn yaml(spec: &OpenApi) -> Result<String> {
+    let mut spec = serde_norway::to_value(spec)?;
+    examples::add(&mut spec);
+    Ok(serde_norway::to_string(&spec)?)
 }
 
 fn merged(
