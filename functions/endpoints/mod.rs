@@ -233,10 +233,10 @@ impl Settings {
                 "모든 시도를 합해 120초를 넘을 수 없습니다",
             )
         });
-        for (field, en, ko) in probe::validate(&self.target()) {
+        for (field, what) in probe::validate(&self.target()) {
             // Those have been looked at already, with the same bounds.
             if field != "retries" && field != "timeout_ms" {
-                fields.add(field, text(en, ko));
+                fields.add(field, what);
             }
         }
         fields.finish()?;

@@ -11,7 +11,9 @@ use memchr::memmem;
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
-use super::{pattern::Pattern, plan::Message};
+use runtime::Text;
+
+use super::pattern::Pattern;
 use crate::contract::{Assertion, Comparison};
 
 /// So much of a body, as sent and as decoded, is looked at.
@@ -33,7 +35,7 @@ pub(super) enum Check {
 
 impl Check {
     /// The error names the field within the assertion.
-    pub(super) fn read(assertion: &Assertion) -> Result<Self, (&'static str, Message)> {
+    pub(super) fn read(assertion: &Assertion) -> Result<Self, (&'static str, Text)> {
         match assertion {
             Assertion::BodyContains { value } => {
                 Ok(Self::Contains { value: read_text(value)?, wanted: true })
@@ -52,7 +54,7 @@ impl Check {
             }
             Assertion::Header { name, comparison, value } => {
                 let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-                    let message = Message::new("is not a valid header name", "올바른 헤더 이름이 아닙니다");
+                    let message = runtime::text("is not a valid header name", "올바른 헤더 이름이 아닙니다");
                     ("name", message)
                 })?;
                 if value.len() > MAX_VALUE_BYTES {
@@ -65,7 +67,7 @@ impl Check {
             }
             Assertion::TotalTime { below_ms } => {
                 if !(1..=60_000).contains(below_ms) {
-                    let message = Message::new("must be from 1 to 60000", "1에서 60000 사이여야 합니다");
+                    let message = runtime::text("must be from 1 to 60000", "1에서 60000 사이여야 합니다");
                     return Err(("below_ms", message));
                 }
                 Ok(Self::TotalTime { below_ms: *below_ms })
@@ -78,17 +80,17 @@ impl Check {
     }
 }
 
-fn too_long() -> Message {
-    Message::new("must be at most 8 KiB", "최대 8 KiB까지 가능합니다")
+fn too_long() -> Text {
+    runtime::text("must be at most 8 KiB", "최대 8 KiB까지 가능합니다")
 }
 
-fn not_a_number() -> Message {
-    Message::new("must be a number, since it is compared by size", "크기를 비교하므로 숫자여야 합니다")
+fn not_a_number() -> Text {
+    runtime::text("must be a number, since it is compared by size", "크기를 비교하므로 숫자여야 합니다")
 }
 
-fn read_text(value: &str) -> Result<String, (&'static str, Message)> {
+fn read_text(value: &str) -> Result<String, (&'static str, Text)> {
     if value.is_empty() {
-        return Err(("value", Message::new("must not be empty", "비어 있을 수 없습니다")));
+        return Err(("value", runtime::text("must not be empty", "비어 있을 수 없습니다")));
     }
     if value.len() > MAX_VALUE_BYTES {
         return Err(("value", too_long()));
@@ -96,28 +98,28 @@ fn read_text(value: &str) -> Result<String, (&'static str, Message)> {
     Ok(value.to_owned())
 }
 
-fn check_pattern_length(text: &str) -> Result<(), Message> {
+fn check_pattern_length(text: &str) -> Result<(), Text> {
     if text.is_empty() {
-        return Err(Message::new("must not be empty", "비어 있을 수 없습니다"));
+        return Err(runtime::text("must not be empty", "비어 있을 수 없습니다"));
     }
     if text.chars().nth(MAX_PATTERN_CHARS).is_some() {
-        return Err(Message::new("must be at most 1024 characters", "최대 1024자까지 가능합니다"));
+        return Err(runtime::text("must be at most 1024 characters", "최대 1024자까지 가능합니다"));
     }
     Ok(())
 }
 
-fn read_regex(text: &str) -> Result<Pattern, Message> {
+fn read_regex(text: &str) -> Result<Pattern, Text> {
     check_pattern_length(text)?;
     Pattern::read(text)
 }
 
-fn read_path(text: &str) -> Result<JsonPath, Message> {
+fn read_path(text: &str) -> Result<JsonPath, Text> {
     check_pattern_length(text)?;
     let path = JsonPath::parse(text).map_err(|error| {
-        Message::new(format!("is not a JSONPath: {error}"), format!("올바른 JSONPath가 아닙니다: {error}"))
+        runtime::text(format!("is not a JSONPath: {error}"), format!("올바른 JSONPath가 아닙니다: {error}"))
     })?;
     if multiplies(text) {
-        return Err(Message::new(
+        return Err(runtime::text(
             "is too complex: at most one `..`, two filters and three commas, and neither `..` nor \
              `$` within a filter",
             "너무 복잡합니다. `..`은 1개, 필터는 2개, 쉼표는 3개까지이며 필터 안에는 `..`과 `$`를 쓸 수 없습니다",
@@ -156,12 +158,12 @@ fn multiplies(path: &str) -> bool {
     descents > 1 || filters > 2 || commas > 3
 }
 
-fn check_json_value(comparison: Comparison, value: &Value) -> Result<(), Message> {
+fn check_json_value(comparison: Comparison, value: &Value) -> Result<(), Text> {
     if orders(comparison) && !value.is_number() {
         return Err(not_a_number());
     }
     if comparison == Comparison::Contains && (value.is_array() || value.is_object()) {
-        return Err(Message::new(
+        return Err(runtime::text(
             "must be a string, number, boolean or null for `contains`",
             "`contains`에는 문자열, 숫자, 참/거짓 또는 null이어야 합니다",
         ));

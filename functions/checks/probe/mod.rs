@@ -36,10 +36,7 @@ use self::{
     seen::{Phase, Seen},
     tls::Tls,
 };
-pub use self::{
-    plan::{Message, validate},
-    status_ranges::StatusRanges,
-};
+pub use self::{plan::validate, status_ranges::StatusRanges};
 use crate::contract::{Failure, FailureCode, Outcome, Target, Timings, UpDown};
 
 /// Judging more than so much of a body leaves the task: a pattern or a decoder may take

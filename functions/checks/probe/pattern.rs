@@ -12,7 +12,7 @@ use regex_automata::{
     util::syntax,
 };
 
-use super::plan::Message;
+use runtime::Text;
 
 /// Takes a dozen or two of `\w` with Unicode, or ten thousand plain characters.
 const SIZE_LIMIT: usize = 1024 * 1024;
@@ -27,10 +27,10 @@ const SLOW_BYTES: usize = 64 * 1024;
 pub(super) struct Pattern(Regex);
 
 impl Pattern {
-    pub(super) fn read(text: &str) -> Result<Self, Message> {
+    pub(super) fn read(text: &str) -> Result<Self, Text> {
         RegexBuilder::new(text).size_limit(SIZE_LIMIT).dfa_size_limit(SIZE_LIMIT).build().map(Self).map_err(
             |error| match error {
-                regex::Error::CompiledTooBig(_) => Message::new(
+                regex::Error::CompiledTooBig(_) => runtime::text(
                     "is too complex: use fewer or smaller repetitions",
                     "너무 복잡합니다. 반복을 줄여 주세요",
                 ),
@@ -39,7 +39,7 @@ impl Pattern {
                     let text = error.to_string();
                     let reason = text.lines().last().unwrap_or_default();
                     let reason = reason.strip_prefix("error: ").unwrap_or(reason);
-                    Message::new(
+                    runtime::text(
                         format!("is not a regular expression: {reason}"),
                         format!("올바른 정규식이 아닙니다: {reason}"),
                     )

@@ -14,6 +14,7 @@ use super::{
     status_ranges::StatusRanges,
 };
 use crate::contract::{Failure, FailureCode, Target};
+use runtime::Text;
 
 const MAX_URL_CHARS: usize = 2_048;
 const MAX_HEADERS: usize = 50;
@@ -22,31 +23,12 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 const MAX_ASSERTIONS: usize = 20;
 const MAX_RETRIES: u8 = 5;
 
-/// What is wrong, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    pub english: String,
-    pub korean: String,
+/// Everything that is wrong with a target, by field path (such as `assertions[2].regex`).
+pub fn validate(target: &Target) -> Problems {
+    Plan::read(target).err().unwrap_or_default()
 }
 
-impl Message {
-    pub fn new(english: impl Into<String>, korean: impl Into<String>) -> Self {
-        Self { english: english.into(), korean: korean.into() }
-    }
-}
-
-/// Everything that is wrong with a target: field path (such as `assertions[2].regex`), English
-/// message, Korean message.
-pub fn validate(target: &Target) -> Vec<(String, String, String)> {
-    Plan::read(target)
-        .err()
-        .unwrap_or_default()
-        .into_iter()
-        .map(|(field, message)| (field, message.english, message.korean))
-        .collect()
-}
-
-pub(super) type Problems = Vec<(String, Message)>;
+pub type Problems = Vec<(String, Text)>;
 
 /// How to probe, with nothing left to parse.
 #[derive(Debug)]
@@ -73,18 +55,18 @@ impl Plan {
         let expected =
             target.expected_status.parse().map_err(|message| note("expected_status", message)).ok();
         if !(100..=60_000).contains(&target.timeout_ms) {
-            note("timeout_ms", Message::new("must be from 100 to 60000", "100에서 60000 사이여야 합니다"));
+            note("timeout_ms", runtime::text("must be from 100 to 60000", "100에서 60000 사이여야 합니다"));
         }
         if target.retries > MAX_RETRIES {
-            note("retries", Message::new("must be at most 5", "최대 5까지 가능합니다"));
+            note("retries", runtime::text("must be at most 5", "최대 5까지 가능합니다"));
         }
         let body = target.body.as_deref().unwrap_or_default();
         if body.len() > MAX_BODY_BYTES {
-            note("body", Message::new("must be at most 64 KiB", "최대 64 KiB까지 가능합니다"));
+            note("body", runtime::text("must be at most 64 KiB", "최대 64 KiB까지 가능합니다"));
         }
         let mut headers = HeaderMap::new();
         if target.headers.len() > MAX_HEADERS {
-            note("headers", Message::new("must be at most 50 headers", "헤더는 최대 50개까지 가능합니다"));
+            note("headers", runtime::text("must be at most 50 headers", "헤더는 최대 50개까지 가능합니다"));
         } else {
             for (name, value) in &target.headers {
                 match read_header(name, value) {
@@ -99,7 +81,7 @@ impl Plan {
         if target.assertions.len() > MAX_ASSERTIONS {
             note(
                 "assertions",
-                Message::new("must be at most 20 assertions", "검증 조건은 최대 20개까지 가능합니다"),
+                runtime::text("must be at most 20 assertions", "검증 조건은 최대 20개까지 가능합니다"),
             );
         } else {
             for (index, assertion) in target.assertions.iter().enumerate() {
@@ -138,44 +120,44 @@ impl Plan {
 pub(super) fn invalid(problems: &Problems) -> Failure {
     let text = problems
         .iter()
-        .map(|(field, message)| format!("{field}: {}", message.english))
+        .map(|(field, message)| format!("{field}: {}", message.en))
         .collect::<Vec<_>>()
         .join("; ");
     Failure { code: FailureCode::InvalidRequest, message: text }
 }
 
-fn read_url(text: &str) -> Result<Url, Message> {
+fn read_url(text: &str) -> Result<Url, Text> {
     if text.chars().nth(MAX_URL_CHARS).is_some() {
-        return Err(Message::new("must be at most 2048 characters", "최대 2048자까지 가능합니다"));
+        return Err(runtime::text("must be at most 2048 characters", "최대 2048자까지 가능합니다"));
     }
     // The parser would drop tabs and newlines in silence.
     if text.chars().any(char::is_control) {
-        return Err(Message::new("must not contain control characters", "제어 문자를 포함할 수 없습니다"));
+        return Err(runtime::text("must not contain control characters", "제어 문자를 포함할 수 없습니다"));
     }
     let url = Url::parse(text)
-        .map_err(|error| Message::new(format!("is not a URL: {error}"), "올바른 URL이 아닙니다"))?;
+        .map_err(|error| runtime::text(format!("is not a URL: {error}"), "올바른 URL이 아닙니다"))?;
     check_url(&url)?;
     Ok(url)
 }
 
 /// What holds of the first URL holds of every redirect.
-pub(super) fn check_url(url: &Url) -> Result<(), Message> {
+pub(super) fn check_url(url: &Url) -> Result<(), Text> {
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(Message::new(
+        return Err(runtime::text(
             "must begin with http:// or https://",
             "http:// 또는 https://로 시작해야 합니다",
         ));
     }
     if url.host_str().is_none_or(str::is_empty) {
-        return Err(Message::new("must have a host", "호스트가 있어야 합니다"));
+        return Err(runtime::text("must have a host", "호스트가 있어야 합니다"));
     }
     if url.port() == Some(0) {
-        return Err(Message::new("must not have port 0", "포트 0은 사용할 수 없습니다"));
+        return Err(runtime::text("must not have port 0", "포트 0은 사용할 수 없습니다"));
     }
     Ok(())
 }
 
-fn read_method(text: &str) -> Result<Method, Message> {
+fn read_method(text: &str) -> Result<Method, Text> {
     match text {
         "GET" => Ok(Method::GET),
         "HEAD" => Ok(Method::HEAD),
@@ -184,19 +166,19 @@ fn read_method(text: &str) -> Result<Method, Message> {
         "PATCH" => Ok(Method::PATCH),
         "DELETE" => Ok(Method::DELETE),
         "OPTIONS" => Ok(Method::OPTIONS),
-        _ => Err(Message::new(
+        _ => Err(runtime::text(
             "must be one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
             "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS 중 하나여야 합니다",
         )),
     }
 }
 
-fn read_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Message> {
+fn read_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Text> {
     if name.len() + value.len() > MAX_HEADER_BYTES {
-        return Err(Message::new("must be at most 8 KiB", "최대 8 KiB까지 가능합니다"));
+        return Err(runtime::text("must be at most 8 KiB", "최대 8 KiB까지 가능합니다"));
     }
     let name = HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| Message::new("is not a valid header name", "올바른 헤더 이름이 아닙니다"))?;
+        .map_err(|_| runtime::text("is not a valid header name", "올바른 헤더 이름이 아닙니다"))?;
     // These describe the connection, which is the prober's own, or would contradict the body.
     if matches!(
         name.as_str(),
@@ -211,16 +193,16 @@ fn read_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Mes
             | "transfer-encoding"
             | "upgrade"
     ) {
-        return Err(Message::new("cannot be set", "설정할 수 없는 헤더입니다"));
+        return Err(runtime::text("cannot be set", "설정할 수 없는 헤더입니다"));
     }
     let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
-        Message::new(
+        runtime::text(
             "must not contain newlines or other control characters",
             "줄바꿈이나 다른 제어 문자를 포함할 수 없습니다",
         )
     })?;
     if name == header::HOST && http::uri::Authority::try_from(value.as_bytes()).is_err() {
-        return Err(Message::new("is not a valid host", "올바른 호스트가 아닙니다"));
+        return Err(runtime::text("is not a valid host", "올바른 호스트가 아닙니다"));
     }
     Ok((name, value))
 }

@@ -78,7 +78,7 @@ fn location(from: &Url, answered: &HeaderMap) -> Result<Url, Failure> {
     };
     let text = std::str::from_utf8(raw).map_err(|_| invalid("is not a URL"))?;
     let url = from.join(text).map_err(|_| invalid("is not a URL"))?;
-    plan::check_url(&url).map_err(|message| invalid(&message.english))?;
+    plan::check_url(&url).map_err(|message| invalid(&message.en))?;
     Ok(url)
 }
 

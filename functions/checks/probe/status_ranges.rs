@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::RangeInclusive, str::FromStr};
 
-use super::plan::Message;
+use runtime::Text;
 
 /// More than anyone needs, and little enough to look through on every check.
 const MAX_RANGES: usize = 20;
@@ -17,12 +17,12 @@ impl StatusRanges {
 }
 
 impl FromStr for StatusRanges {
-    type Err = Message;
+    type Err = Text;
 
-    fn from_str(text: &str) -> Result<Self, Message> {
+    fn from_str(text: &str) -> Result<Self, Text> {
         // One range takes at most a dozen characters: what is far longer need not be split.
         if text.len() > MAX_RANGES * 12 || text.split(',').count() > MAX_RANGES {
-            return Err(Message::new(
+            return Err(runtime::text(
                 format!("at most {MAX_RANGES} status ranges"),
                 format!("상태 코드 범위는 최대 {MAX_RANGES}개입니다"),
             ));
@@ -31,11 +31,11 @@ impl FromStr for StatusRanges {
     }
 }
 
-fn range(part: &str) -> Result<RangeInclusive<u16>, Message> {
+fn range(part: &str) -> Result<RangeInclusive<u16>, Text> {
     let (first, last) = part.split_once('-').unwrap_or((part, part));
     let (first, last) = (status(part, first.trim())?, status(part, last.trim())?);
     if first > last {
-        return Err(Message::new(
+        return Err(runtime::text(
             format!("`{part}` is the wrong way round"),
             format!("`{part}` 범위의 앞뒤가 바뀌었습니다"),
         ));
@@ -43,7 +43,7 @@ fn range(part: &str) -> Result<RangeInclusive<u16>, Message> {
     Ok(first..=last)
 }
 
-fn status(part: &str, text: &str) -> Result<u16, Message> {
+fn status(part: &str, text: &str) -> Result<u16, Text> {
     // `parse` alone would take `+200`.
     if text.len() == 3
         && text.bytes().all(|byte| byte.is_ascii_digit())
@@ -51,7 +51,7 @@ fn status(part: &str, text: &str) -> Result<u16, Message> {
     {
         return Ok(status);
     }
-    Err(Message::new(
+    Err(runtime::text(
         format!("`{part}` is no status range: expected codes from 100 to 599, such as `200-299,301`"),
         format!("`{part}`은(는) 상태 코드 범위가 아닙니다. 100부터 599까지, 예: `200-299,301`"),
     ))
@@ -98,12 +98,12 @@ mod tests {
             "99999999999999999999",
         ] {
             let message = text.parse::<StatusRanges>().unwrap_err();
-            assert!(message.english.contains("is no status range"), "{text}: {message:?}");
+            assert!(message.en.contains("is no status range"), "{text}: {message:?}");
         }
         let backwards = "299-200".parse::<StatusRanges>().unwrap_err();
-        assert_eq!(backwards.english, "`299-200` is the wrong way round");
+        assert_eq!(backwards.en, "`299-200` is the wrong way round");
         let many = vec!["200"; 21].join(",").parse::<StatusRanges>().unwrap_err();
-        assert_eq!(many.english, "at most 20 status ranges");
+        assert_eq!(many.en, "at most 20 status ranges");
     }
 
     proptest! {

@@ -1196,7 +1196,7 @@ fn every_field_is_validated() {
         bad(&mut target);
         let problems = validate(&target);
         assert_eq!(problems.len(), 1, "{field}: {problems:?}");
-        let (named, english, korean) = &problems[0];
+        let (named, runtime::Text { en: english, ko: korean }) = &problems[0];
         assert_eq!(named, field);
         assert!(!english.is_empty() && !english.contains('\n'), "{english}");
         assert!(korean.chars().any(|char| ('가'..='힣').contains(&char)), "{korean}");
