@@ -23,7 +23,8 @@ const NAME: &str = "dead-letter";
 
 pub const FUNCTION: Function = Function::new(NAME, SERVICE, "keeps what the broker gave up on")
     .http(runtime::http!(list, replay))
-    .on(&[], || axum::routing::post(store));
+    .on(&[], || axum::routing::post(store))
+    .publishes();
 
 /// How long they are kept.
 const KEPT: TimeDelta = TimeDelta::days(30);

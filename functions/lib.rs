@@ -7,9 +7,11 @@ pub mod checks;
 pub mod contract;
 pub mod dead_letter;
 pub mod endpoints;
+mod links;
 pub mod mailbox;
 pub mod notifications;
 pub mod reports;
+pub mod roles;
 pub mod senders;
 pub mod users;
 pub mod web;
@@ -90,7 +92,7 @@ pub fn check_settings(env: &Env) -> anyhow::Result<()> {
     check::<Sealer>(env)?;
     check::<GatewayConfig>(env)?;
     check::<users::kong::Kong>(env)?;
-    check::<users::forgot::LinkConfig>(env)
+    check::<links::PublicUrl>(env)
 }
 
 /// The same of what has a default: a function that runs alone is not given what only others need,
@@ -108,11 +110,15 @@ fn check<T: FromEnv>(env: &Env) -> anyhow::Result<()> {
     T::from_env(env).map(drop)
 }
 
-/// Brings the database's tables up to date; safe to run twice, and at once.
-pub async fn migrate(db: &Db) -> anyhow::Result<()> {
+/// Brings the database's tables up to date, and the roles that have them; safe to run twice, and at once.
+pub async fn migrate(db: &Db, env: &Env) -> anyhow::Result<()> {
     match db {
-        Db::Sqlite { write, .. } => sqlx::migrate!("migrations/sqlite").run(write).await,
-        Db::Postgres(pool) => sqlx::migrate!("migrations/postgres").run(pool).await,
+        Db::Sqlite { write, .. } => {
+            sqlx::migrate!("migrations/sqlite").run(write).await.context("migrating the database")
+        }
+        Db::Postgres(pool) => {
+            sqlx::migrate!("migrations/postgres").run(pool).await.context("migrating the database")?;
+            roles::grant(pool, env).await.context("giving the roles their tables")
+        }
     }
-    .context("migrating the database")
 }

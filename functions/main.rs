@@ -17,7 +17,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     log::init(&env, log::Format::Json)?;
     let context = Context::of_process(env);
     if names == ["migrate"] {
-        functions::migrate(context.db()?).await?;
+        functions::migrate(context.db()?, context.env()).await?;
         return Ok(ExitCode::SUCCESS);
     }
     if let [trigger, name] = &names[..]

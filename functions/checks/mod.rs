@@ -19,6 +19,8 @@ pub struct RegionConfig {
 }
 
 impl FromEnv for RegionConfig {
+    const NAMES: &[&str] = &["REGION"];
+
     fn from_env(env: &Env) -> anyhow::Result<Self> {
         let region = env.get("REGION").unwrap_or("default").to_owned();
         anyhow::ensure!(
@@ -36,6 +38,8 @@ pub(crate) struct ProbeSettings {
 }
 
 impl FromEnv for ProbeSettings {
+    const NAMES: &[&str] = &["CHECK_CONCURRENCY", "CHECK_PRIVATE_NETWORKS"];
+
     fn from_env(env: &Env) -> anyhow::Result<Self> {
         let concurrency = env.parse_or("CHECK_CONCURRENCY", 500)?;
         anyhow::ensure!(concurrency >= 1, "CHECK_CONCURRENCY must be at least 1");

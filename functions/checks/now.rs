@@ -16,7 +16,8 @@ pub const FUNCTION: Function =
     Function::new("check-now", SERVICE, "checks an endpoint, or any URL, and answers with the result")
         .http(runtime::http!(handle))
         .per_minute(60)
-        .without_database();
+        .without_database()
+        .reads(runtime::settings!(super::ProbeSettings));
 
 /// One of the two.
 #[derive(Deserialize, ToSchema)]

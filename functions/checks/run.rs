@@ -19,7 +19,9 @@ use crate::{
 pub const FUNCTION: Function =
     Function::new("check-run", SERVICE, "probes the batch concurrently, and replies `check.completed`")
         .on(&[Subscription::to(kind::CHECK_REQUESTED)], || post(handle))
-        .without_database();
+        .without_database()
+        .reads(runtime::settings!(super::ProbeSettings, RegionConfig))
+        .publishes();
 
 const MOST: usize = 10_000;
 const STALE: TimeDelta = TimeDelta::minutes(2);

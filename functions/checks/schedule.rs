@@ -23,7 +23,8 @@ pub const FUNCTION: Function = Function::new(
     "claims due endpoints, and asks for them to be checked, in batches",
 )
 .every("* * * * *", || post(handle))
-.without_database();
+.without_database()
+.publishes();
 
 const PAGE: i64 = 1000;
 const WINDOW_SECONDS: i64 = 5;

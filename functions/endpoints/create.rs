@@ -10,7 +10,9 @@ pub const FUNCTION: Function =
     Function::new("endpoint-create", SERVICE, "adds an endpoint, and asks for a first check at once")
         .http(runtime::http!(handle))
         // Each asks for a check at once.
-        .per_minute(600);
+        .per_minute(600)
+        .reads(runtime::settings!(super::QuotaConfig))
+        .publishes();
 
 #[utoipa::path(
     post, path = "/public/v1/endpoints", tag = "endpoints", security(("apikey" = [])), request_body = Settings,

@@ -9,7 +9,8 @@ use crate::contract::{EndpointDeleted, kind};
 
 pub const FUNCTION: Function =
     Function::new("endpoint-delete", SERVICE, "removes an endpoint, and everywhere what belongs to it")
-        .http(runtime::http!(handle));
+        .http(runtime::http!(handle))
+        .publishes();
 
 #[utoipa::path(
     delete, path = "/public/v1/endpoints/{id}", tag = "endpoints", security(("apikey" = [])),

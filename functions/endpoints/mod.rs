@@ -282,6 +282,8 @@ pub struct QuotaConfig {
 }
 
 impl FromEnv for QuotaConfig {
+    const NAMES: &[&str] = &["MAX_ENDPOINTS_PER_USER"];
+
     fn from_env(env: &Env) -> anyhow::Result<Self> {
         let endpoints_per_user = env.parse_or("MAX_ENDPOINTS_PER_USER", 10_000)?;
         anyhow::ensure!(endpoints_per_user >= 1, "MAX_ENDPOINTS_PER_USER must be at least 1");

@@ -8,7 +8,8 @@ use super::{Endpoint, SERVICE, Settings, ask_for_check, columns, first_slot};
 
 pub const FUNCTION: Function =
     Function::new("endpoint-update", SERVICE, "changes what is given, and keeps the rest")
-        .http(runtime::http!(handle));
+        .http(runtime::http!(handle))
+        .publishes();
 
 #[utoipa::path(
     patch, path = "/public/v1/endpoints/{id}", tag = "endpoints", security(("apikey" = [])),

@@ -68,7 +68,7 @@ async fn record(url: &str, endpoints: i64, minutes: i64) -> (f64, f64) {
     let clock = Clock::manual(start);
     let outbound = Outbound::http(&env);
     let context = Context::new(env, clock.clone(), Random::System, outbound);
-    functions::migrate(context.db().unwrap()).await.unwrap();
+    functions::migrate(context.db().unwrap(), context.env()).await.unwrap();
     let router = runtime::serve::router(functions::find("report-record").unwrap(), &context);
     let (mut cpu, mut wall) = (0.0, 0.0);
     for minute in 0..minutes {

@@ -11,7 +11,8 @@ use super::{Notification, Row, SERVICE, config::Config};
 use crate::contract::Channel;
 
 pub const FUNCTION: Function = Function::new("notification-create", SERVICE, "adds a channel to be told on")
-    .http(runtime::http!(handle));
+    .http(runtime::http!(handle))
+    .reads(runtime::settings!(runtime::secret::Sealer));
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -13,12 +13,17 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Row, SERVICE};
-use crate::contract::{Alert, AlertKind, NotificationRequested, Status, StatusChange, kind};
+use crate::{
+    contract::{Alert, AlertKind, NotificationRequested, Status, StatusChange, kind},
+    links,
+};
 
 const NAME: &str = "notification-dispatch";
 
 pub const FUNCTION: Function = Function::new(NAME, SERVICE, "asks each channel to tell of a change")
-    .on(&[Subscription::to(kind::STATUS_CHANGED)], || axum::routing::post(handle));
+    .on(&[Subscription::to(kind::STATUS_CHANGED)], || axum::routing::post(handle))
+    .reads(runtime::settings!(runtime::secret::Sealer, links::PublicUrl))
+    .publishes();
 
 /// Calls at once to another function or the broker: a data centre that fails changes many endpoints.
 const AT_ONCE: usize = 16;
@@ -96,7 +101,7 @@ async fn alerts(
             changed_at: change.changed_at,
             outage_started_at: change.outage_started_at,
             cause: change.cause,
-            link: super::link(context, "endpoints", change.endpoint_id),
+            link: links::to(context, &format!("/endpoints/{}", change.endpoint_id))?,
         };
         Ok(Some((change.user_id, alert)))
     });

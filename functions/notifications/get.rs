@@ -6,7 +6,8 @@ use runtime::{Caller, Context, Function, Id, Result, error::ErrorBody};
 use super::{Notification, SERVICE};
 
 pub const FUNCTION: Function = Function::new("notification-get", SERVICE, "shows one of one's own channels")
-    .http(runtime::http!(handle));
+    .http(runtime::http!(handle))
+    .reads(runtime::settings!(runtime::secret::Sealer));
 
 #[utoipa::path(
     get, path = "/public/v1/notifications/{id}", tag = "notifications", security(("apikey" = [])),

@@ -5,8 +5,9 @@ use runtime::{Caller, Context, Function, List, Paging, Result, error::ErrorBody,
 
 use super::{Notification, Row, SERVICE};
 
-pub const FUNCTION: Function =
-    Function::new("notification-list", SERVICE, "lists one's own channels").http(runtime::http!(handle));
+pub const FUNCTION: Function = Function::new("notification-list", SERVICE, "lists one's own channels")
+    .http(runtime::http!(handle))
+    .reads(runtime::settings!(runtime::secret::Sealer));
 
 #[utoipa::path(
     get, path = "/public/v1/notifications", tag = "notifications", security(("apikey" = [])), params(Paging),

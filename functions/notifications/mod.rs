@@ -201,9 +201,3 @@ async fn check_endpoints(context: &Context, user_id: i64, ids: Option<Vec<i64>>)
     }
     Ok(Some(ids))
 }
-
-/// Where a person looks: `PUBLIC_URL`, as browsers reach us.
-fn link(context: &Context, what: &str, id: i64) -> String {
-    let base = context.env().get("PUBLIC_URL").unwrap_or("http://127.0.0.1:8000");
-    format!("{}/{what}/{id}", base.trim_end_matches('/'))
-}

@@ -10,7 +10,8 @@ use crate::senders::{Done, message::Message};
 
 pub const FUNCTION: Function =
     Function::new("notification-private-call", SERVICE, "sends a given text through a channel")
-        .http(runtime::http!(handle));
+        .http(runtime::http!(handle))
+        .reads(runtime::settings!(runtime::secret::Sealer));
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -7,7 +7,8 @@ use super::{Row, SERVICE, private_list::PrivateNotification};
 
 pub const FUNCTION: Function =
     Function::new("notification-private-get", SERVICE, "shows a channel, for functions")
-        .http(runtime::http!(handle));
+        .http(runtime::http!(handle))
+        .reads(runtime::settings!(runtime::secret::Sealer));
 
 #[utoipa::path(
     get, path = "/private/v1/notifications/{id}", tag = "notifications",

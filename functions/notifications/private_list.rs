@@ -9,7 +9,8 @@ use super::{Notification, Row, SERVICE};
 
 pub const FUNCTION: Function =
     Function::new("notification-private-list", SERVICE, "lists channels, for functions")
-        .http(runtime::http!(handle));
+        .http(runtime::http!(handle))
+        .reads(runtime::settings!(runtime::secret::Sealer));
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

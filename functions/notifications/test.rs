@@ -6,12 +6,14 @@ use runtime::{Caller, Context, Function, Id, Result, error::ErrorBody};
 use super::{SERVICE, config::Config};
 use crate::{
     contract::{Alert, AlertKind},
+    links,
     senders::{self, Done, message::Message},
 };
 
 pub const FUNCTION: Function = Function::new("notification-test", SERVICE, "sends a test message now")
     .http(runtime::http!(handle))
-    .per_minute(20);
+    .per_minute(20)
+    .reads(runtime::settings!(runtime::secret::Sealer, links::PublicUrl));
 
 /// A channel that does not work is no error of this call: it answers `fail`, with the channel's
 /// own error.
@@ -39,7 +41,7 @@ async fn handle(State(context): State<Context>, caller: Caller, Id(id): Id) -> R
         changed_at: context.clock().now(),
         outage_started_at: None,
         cause: None,
-        link: super::link(&context, "notifications", id),
+        link: links::to(&context, &format!("/notifications/{id}"))?,
     };
     let message = Message::of(&alert);
     Ok(Json(send(&context, &config, message, Some(alert)).await))

@@ -9,8 +9,9 @@ use utoipa::ToSchema;
 use super::{Notification, Row, SERVICE, config::Config};
 use crate::contract::Channel;
 
-pub const FUNCTION: Function =
-    Function::new("notification-update", SERVICE, "changes a channel").http(runtime::http!(handle));
+pub const FUNCTION: Function = Function::new("notification-update", SERVICE, "changes a channel")
+    .http(runtime::http!(handle))
+    .reads(runtime::settings!(runtime::secret::Sealer));
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

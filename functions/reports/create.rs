@@ -11,7 +11,8 @@ use crate::contract::CheckResult;
 
 pub const FUNCTION: Function =
     Function::new("report-create", SERVICE, "stores the results of checks, by HTTP")
-        .http(runtime::http!(handle));
+        .http(runtime::http!(handle))
+        .reads(runtime::settings!(super::purge::Retention));
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

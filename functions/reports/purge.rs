@@ -16,7 +16,8 @@ pub const FUNCTION: Function = Function::new(
     SERVICE,
     "deletes what is past its retention: raw results, then hourly, then daily rollups",
 )
-.every("40 3 * * *", || post(handle));
+.every("40 3 * * *", || post(handle))
+.reads(runtime::settings!(Retention));
 
 /// For how many days what is kept.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,8 @@ pub struct Retention {
 }
 
 impl FromEnv for Retention {
+    const NAMES: &[&str] = &["RETENTION_RAW_DAYS", "RETENTION_HOURLY_DAYS", "RETENTION_DAILY_DAYS"];
+
     /// `RETENTION_RAW_DAYS` (default 30), `RETENTION_HOURLY_DAYS` (365), `RETENTION_DAILY_DAYS` (1825).
     fn from_env(env: &Env) -> anyhow::Result<Self> {
         let raw = env.parse_or("RETENTION_RAW_DAYS", 30)?;

@@ -28,7 +28,8 @@ pub const FUNCTION: Function = Function::new(
     SERVICE,
     "stores the results of checks, each once however often it is delivered",
 )
-.on(&[Subscription::to(kind::CHECK_COMPLETED)], || post(handle));
+.on(&[Subscription::to(kind::CHECK_COMPLETED)], || post(handle))
+.reads(runtime::settings!(super::purge::Retention));
 
 async fn handle(State(context): State<Context>, event: Event<Vec<CheckResult>>) -> Result<Reply> {
     record(&context, &event.data, "data").await?;

@@ -19,7 +19,8 @@ use super::{
 
 pub const FUNCTION: Function =
     Function::new("report-summary", SERVICE, "sums an endpoint up: uptime, latency, apdex, and their course")
-        .http(runtime::http!(handle));
+        .http(runtime::http!(handle))
+        .reads(runtime::settings!(super::purge::Retention));
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

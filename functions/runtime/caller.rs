@@ -20,6 +20,8 @@ pub struct GatewayConfig {
 }
 
 impl FromEnv for GatewayConfig {
+    const NAMES: &[&str] = &["GATEWAY_TOKEN"];
+
     fn from_env(env: &Env) -> anyhow::Result<Self> {
         Ok(Self { token: env.required("GATEWAY_TOKEN")?.to_owned() })
     }

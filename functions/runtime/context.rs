@@ -48,6 +48,22 @@ impl Context {
         Self::new(env, Clock::System, Random::System, outbound)
     }
 
+    /// For one function of several: its own settings, ways out and database; clock, randomness and
+    /// background work stay those of all.
+    pub fn of_function(&self, env: Env, outbound: Outbound, db: Option<Db>) -> Self {
+        let Inner { clock, random, background, stopping, .. } = &*self.0;
+        Self(Arc::new(Inner {
+            env,
+            clock: clock.clone(),
+            random: random.clone(),
+            outbound,
+            db: db.map_or_else(OnceLock::new, OnceLock::from),
+            background: background.clone(),
+            stopping: stopping.clone(),
+            shared: Mutex::default(),
+        }))
+    }
+
     pub fn env(&self) -> &Env {
         &self.0.env
     }

@@ -48,6 +48,8 @@ pub type Transaction =
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Db {
+    pub const SETTINGS: &[&str] = &["DATABASE_URL", "DATABASE_MAX_CONNECTIONS"];
+
     /// `DATABASE_URL`: `sqlite:PATH` or `postgres://...`; `DATABASE_MAX_CONNECTIONS` (default 4) for
     /// PostgreSQL: small, for many functions may wake together.
     pub fn from_env(env: &Env) -> anyhow::Result<Self> {

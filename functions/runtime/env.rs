@@ -14,6 +14,9 @@ pub struct Env(Arc<HashMap<String, String>>);
 
 /// One concern's settings.
 pub trait FromEnv: Sized + Send + Sync + 'static {
+    /// The variables that it reads: what a function is given when it is deployed.
+    const NAMES: &[&str];
+
     fn from_env(env: &Env) -> anyhow::Result<Self>;
 }
 
@@ -49,6 +52,11 @@ impl Env {
         T::Err: Display,
     {
         Ok(self.parse(name)?.unwrap_or(default))
+    }
+
+    /// Only what `keep` says.
+    pub fn only(&self, keep: impl Fn(&str) -> bool) -> Self {
+        self.0.iter().filter(|(name, _)| keep(name)).map(|(k, v)| (k.clone(), v.clone())).collect()
     }
 
     pub fn with(&self, more: impl IntoIterator<Item = (String, String)>) -> Self {

@@ -4,7 +4,7 @@ use axum::routing::MethodRouter;
 use utoipa::openapi::HttpMethod;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::Context;
+use crate::{Context, Db, FromEnv, caller::GatewayConfig};
 
 /// One function: what it is called, what it does, and what triggers it. Routes, OpenAPI, Knative
 /// Services and Kong's configuration derive from this.
@@ -24,6 +24,10 @@ pub struct Function {
     /// Answers `POST /`: events, and the schedule.
     pub trigger: Option<fn() -> MethodRouter<Context>>,
     pub uses_database: bool,
+    /// The settings of the concerns that it has: see [`Function::settings`].
+    pub reads: &'static [&'static [&'static str]],
+    /// Whether it sends events of its own accord, besides the one that it may reply.
+    pub publishes: bool,
 }
 
 /// Which events a function gets.
@@ -65,6 +69,8 @@ impl Function {
             cron: None,
             trigger: None,
             uses_database: true,
+            reads: &[],
+            publishes: false,
         }
     }
 
@@ -99,6 +105,29 @@ impl Function {
         self
     }
 
+    /// What it is given of the settings: the `NAMES` of each concern's.
+    pub const fn reads(mut self, settings: &'static [&'static [&'static str]]) -> Self {
+        self.reads = settings;
+        self
+    }
+
+    pub const fn publishes(mut self) -> Self {
+        self.publishes = true;
+        self
+    }
+
+    /// The names of all that it is given of the settings, besides what every process has.
+    pub fn settings(&self) -> Vec<&'static str> {
+        let mut names = self.reads.concat();
+        if self.operations().iter().any(|operation| operation.needs_key) {
+            names.extend(GatewayConfig::NAMES);
+        }
+        if self.uses_database {
+            names.extend(Db::SETTINGS);
+        }
+        names
+    }
+
     /// The HTTP operations, as its routes declare them.
     pub fn operations(&self) -> Vec<Operation> {
         let Some(routes) = self.http else { return Vec::new() };
@@ -127,5 +156,13 @@ impl Function {
 macro_rules! http {
     ($($handler:path),+) => {
         || utoipa_axum::router::OpenApiRouter::new()$(.routes(utoipa_axum::routes!($handler)))+
+    };
+}
+
+/// `settings!(Kong, Retention)`: the names that these concerns' settings have.
+#[macro_export]
+macro_rules! settings {
+    ($($concern:ty),+) => {
+        &[$(<$concern as $crate::FromEnv>::NAMES),+]
     };
 }

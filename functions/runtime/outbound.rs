@@ -45,6 +45,15 @@ impl Outbound {
         Self { carry, breakers: Arc::default() }
     }
 
+    /// Carries one request, once, whatever comes of it.
+    pub fn carry(
+        &self,
+        to: To,
+        request: Request<Bytes>,
+    ) -> BoxFuture<'static, anyhow::Result<Response<Bytes>>> {
+        (self.carry)(to, request)
+    }
+
     /// By HTTP: functions at `FUNCTION_URL` (`{name}` stands for the function's name), the broker
     /// at `K_SINK`, which Knative sets.
     pub fn http(env: &Env) -> Self {

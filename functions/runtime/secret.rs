@@ -52,6 +52,8 @@ pub fn hash(token: &str) -> String {
 pub struct Sealer(Aes256Gcm);
 
 impl FromEnv for Sealer {
+    const NAMES: &[&str] = &["ENCRYPTION_KEY"];
+
     fn from_env(env: &Env) -> anyhow::Result<Self> {
         let key = URL_SAFE_NO_PAD
             .decode(env.required("ENCRYPTION_KEY")?.trim_end_matches('='))

@@ -126,6 +126,8 @@ struct ServeConfig {
 }
 
 impl FromEnv for ServeConfig {
+    const NAMES: &[&str] = &["PORT", "SHUTDOWN_GRACE_SECONDS"];
+
     /// `PORT` (default 8080), `SHUTDOWN_GRACE_SECONDS` (default 25: Kubernetes kills after 30).
     fn from_env(env: &Env) -> anyhow::Result<Self> {
         Ok(Self {

@@ -31,7 +31,8 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "sends an email")
     .on(&[Subscription::of_channel(kind::NOTIFICATION_REQUESTED, "email")], || {
         axum::routing::post(handle_event)
     })
-    .without_database();
+    .without_database()
+    .reads(runtime::settings!(runtime::secret::Sealer, Mailer));
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -122,6 +123,8 @@ enum Way {
 }
 
 impl FromEnv for Mailer {
+    const NAMES: &[&str] = &["SMTP_URL", "SMTP_FROM", "OUTBOX_DIR"];
+
     fn from_env(env: &Env) -> anyhow::Result<Self> {
         let way = match env.get("SMTP_URL") {
             // The error may hold the password: it is not passed on.

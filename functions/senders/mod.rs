@@ -164,6 +164,8 @@ struct Guarded {
 struct Policy(Arc<PrivateNetworks>);
 
 impl FromEnv for Policy {
+    const NAMES: &[&str] = &["CHECK_PRIVATE_NETWORKS"];
+
     fn from_env(env: &Env) -> anyhow::Result<Self> {
         Ok(Self(Arc::new(env.parse_or("CHECK_PRIVATE_NETWORKS", PrivateNetworks::default())?)))
     }

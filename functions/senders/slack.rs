@@ -2,7 +2,10 @@
 //! Slack, by `chat.postMessage` or an incoming webhook.
 
 use axum::{Json, extract::State};
-use runtime::{Context, Event, Fields, Function, Input, Reply, Result, Subscription, error::ErrorBody, text};
+use runtime::{
+    Context, Env, Event, Fields, FromEnv, Function, Input, Reply, Result, Subscription, error::ErrorBody,
+    text,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -20,7 +23,22 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "says it in Slack")
     .on(&[Subscription::of_channel(kind::NOTIFICATION_REQUESTED, "slack")], || {
         axum::routing::post(handle_event)
     })
-    .without_database();
+    .without_database()
+    .reads(runtime::settings!(runtime::secret::Sealer, super::Policy, SlackApi));
+
+struct SlackApi {
+    url: String,
+}
+
+impl FromEnv for SlackApi {
+    const NAMES: &[&str] = &["SLACK_API_URL"];
+
+    /// `SLACK_API_URL` (default `https://slack.com/api`): of a proxy, or a stand-in.
+    fn from_env(env: &Env) -> anyhow::Result<Self> {
+        let url = env.get("SLACK_API_URL").unwrap_or("https://slack.com/api");
+        Ok(Self { url: url.trim_end_matches('/').to_owned() })
+    }
+}
 
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -102,8 +120,8 @@ async fn send(context: &Context, slack: &Slack, content: &str) -> Result<Result<
         return Ok(super::send("Slack", request).await.and_then(|answer| judged_webhook(&answer)));
     }
     let (channel, token) = (slack.channel.as_deref(), slack.token.as_deref().unwrap_or_default());
-    let api = context.env().get("SLACK_API_URL").unwrap_or("https://slack.com/api").trim_end_matches('/');
-    let request = super::trusted(context)?.0.post(format!("{api}/chat.postMessage")).bearer_auth(token);
+    let api = context.config::<SlackApi>()?;
+    let request = super::trusted(context)?.0.post(format!("{}/chat.postMessage", api.url)).bearer_auth(token);
     let body = json!({ "channel": channel, "text": text, "unfurl_links": false });
     Ok(super::send("Slack", request.json(&body)).await.and_then(|answer| judged_api(&answer)))
 }

@@ -24,7 +24,8 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "posts a signed Clou
     .on(&[Subscription::of_channel(kind::NOTIFICATION_REQUESTED, "webhook")], || {
         axum::routing::post(handle_event)
     })
-    .without_database();
+    .without_database()
+    .reads(runtime::settings!(runtime::secret::Sealer, super::Policy));
 
 /// What receivers get: the alert, and the same in words as `text`.
 const ALERT: &str = "io.pongpong.alert.v1";

@@ -12,7 +12,9 @@ use crate::contract::{UserDeleted, kind};
 pub const FUNCTION: Function =
     Function::new("user-delete", SERVICE, "removes the caller, the keys, and all that the caller owned")
         .http(runtime::http!(handle))
-        .on(&[Subscription::to(kind::USER_DELETED)], || post(finish));
+        .on(&[Subscription::to(kind::USER_DELETED)], || post(finish))
+        .reads(runtime::settings!(super::kong::Kong))
+        .publishes();
 
 /// Each step can be repeated, and the key goes last: who gets an error can simply try again.
 #[utoipa::path(

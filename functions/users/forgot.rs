@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use chrono::TimeDelta;
 use http::Method;
-use runtime::{Context, Env, Error, FromEnv, Function, Input, Result, error::ErrorBody, on, secret};
+use runtime::{Context, Error, Function, Input, Result, error::ErrorBody, on, secret};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -14,20 +14,10 @@ use crate::senders;
 pub const FUNCTION: Function =
     Function::new("password-forgot", SERVICE, "mails a one-time token to a known address")
         .http(runtime::http!(handle))
-        .per_minute(5);
+        .per_minute(5)
+        .reads(runtime::settings!(crate::links::PublicUrl));
 
 pub const TOKEN_LIFE: TimeDelta = TimeDelta::minutes(30);
-
-pub(crate) struct LinkConfig {
-    public_url: String,
-}
-
-impl FromEnv for LinkConfig {
-    /// `PUBLIC_URL`: where people reach pongpong.
-    fn from_env(env: &Env) -> anyhow::Result<Self> {
-        Ok(Self { public_url: env.required("PUBLIC_URL")?.trim_end_matches('/').to_owned() })
-    }
-}
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -72,7 +62,7 @@ async fn mail_token(context: &Context, email: &str) -> Result<()> {
         insert.execute(db).await.map(drop)
     })?;
     tx.commit().await?;
-    let link = format!("{}/password/reset?token={token}", context.config::<LinkConfig>()?.public_url);
+    let link = crate::links::to(context, &format!("/password/reset?token={token}"))?;
     let mail = json!({
         "to": email,
         "subject": "Your pongpong password / 퐁퐁 비밀번호 재설정",

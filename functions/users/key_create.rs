@@ -9,8 +9,9 @@ use utoipa::ToSchema;
 
 use super::{SERVICE, kong::Kong};
 
-pub const FUNCTION: Function =
-    Function::new("key-create", SERVICE, "makes a named API key").http(runtime::http!(handle));
+pub const FUNCTION: Function = Function::new("key-create", SERVICE, "makes a named API key")
+    .http(runtime::http!(handle))
+    .reads(runtime::settings!(super::kong::Kong));
 
 const MOST_KEYS: i64 = 50;
 const LONGEST_TTL: u32 = 100_000_000;

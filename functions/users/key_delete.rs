@@ -6,8 +6,9 @@ use runtime::{Caller, Context, Error, Function, Id, Result, error::ErrorBody, on
 
 use super::{SERVICE, kong::Kong};
 
-pub const FUNCTION: Function =
-    Function::new("key-delete", SERVICE, "ends a named key").http(runtime::http!(handle));
+pub const FUNCTION: Function = Function::new("key-delete", SERVICE, "ends a named key")
+    .http(runtime::http!(handle))
+    .reads(runtime::settings!(super::kong::Kong));
 
 #[utoipa::path(
     delete, path = "/public/v1/keys/{id}", tag = "keys", security(("apikey" = [])),

@@ -15,6 +15,8 @@ pub struct Kong {
 }
 
 impl FromEnv for Kong {
+    const NAMES: &[&str] = &["KONG_ADMIN_URL", "KONG_ADMIN_TOKEN"];
+
     /// `KONG_ADMIN_URL`, such as `http://kong-admin:8001`; `KONG_ADMIN_TOKEN`, where it asks for one.
     fn from_env(env: &Env) -> anyhow::Result<Self> {
         let admin_url = env.required("KONG_ADMIN_URL")?.trim_end_matches('/').to_owned();

@@ -10,7 +10,8 @@ use super::{LoginConfig, SERVICE, kong::Kong, normalized, password};
 
 pub const FUNCTION: Function = Function::new("user-login", SERVICE, "gives a key that expires")
     .http(runtime::http!(handle))
-    .per_minute(20);
+    .per_minute(20)
+    .reads(runtime::settings!(super::kong::Kong, super::LoginConfig));
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -5,8 +5,9 @@ use runtime::{Caller, Context, Function, Result, error::ErrorBody};
 
 use super::{DONE, Done, SERVICE, key_delete, kong::Kong};
 
-pub const FUNCTION: Function =
-    Function::new("user-logout", SERVICE, "ends the key that it is called with").http(runtime::http!(handle));
+pub const FUNCTION: Function = Function::new("user-logout", SERVICE, "ends the key that it is called with")
+    .http(runtime::http!(handle))
+    .reads(runtime::settings!(super::kong::Kong));
 
 #[utoipa::path(
     post, path = "/public/v1/logout", tag = "users", security(("apikey" = [])),

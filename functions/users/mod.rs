@@ -42,6 +42,8 @@ pub struct LoginConfig {
 }
 
 impl FromEnv for LoginConfig {
+    const NAMES: &[&str] = &["LOGIN_KEY_TTL_SECONDS"];
+
     fn from_env(env: &Env) -> anyhow::Result<Self> {
         let key_ttl_seconds = env.parse_or("LOGIN_KEY_TTL_SECONDS", 30 * 24 * 3600)?;
         anyhow::ensure!(

@@ -11,7 +11,8 @@ use super::{DONE, Done, SERVICE, check_password, key_delete, kong::Kong, passwor
 pub const FUNCTION: Function =
     Function::new("password-reset", SERVICE, "sets a password by the token that was mailed; ends every key")
         .http(runtime::http!(handle))
-        .per_minute(20);
+        .per_minute(20)
+        .reads(runtime::settings!(super::kong::Kong));
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

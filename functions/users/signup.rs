@@ -12,7 +12,8 @@ use super::{SERVICE, check_email, check_password, email_taken, kong::Kong, norma
 
 pub const FUNCTION: Function = Function::new("user-signup", SERVICE, "makes a user, and the first key")
     .http(runtime::http!(handle))
-    .per_minute(20);
+    .per_minute(20)
+    .reads(runtime::settings!(super::kong::Kong));
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -18,7 +18,8 @@ pub const FUNCTION: Function = Function::new(
     SERVICE,
     "changes e-mail address or password; a new password ends all other keys",
 )
-.http(runtime::http!(handle));
+.http(runtime::http!(handle))
+.reads(runtime::settings!(super::kong::Kong));
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -128,7 +128,7 @@ pub async fn start(settings: Settings) -> Result<Engine> {
     let [front, middle, back] = &lives;
     let broker = Broker::open(wiring.triggers, &store, clock.clone(), back).await?;
     let apps = Apps::new(functions, env, clock.clone(), random.clone(), broker.clone());
-    functions::migrate(apps.context().db()?).await?;
+    functions::migrate(apps.context().db()?, apps.context().env()).await?;
 
     let consumers = Consumers::new(store.clone());
     let guard = admin::Guard { token: admin_token, loopback: admin_address.ip().is_loopback() };

@@ -13,7 +13,8 @@ use crate::{
 
 pub const FUNCTION: Function = Function::new("delivery-retry", SERVICE, "sends a failed message once more")
     .http(runtime::http!(handle))
-    .per_minute(30);
+    .per_minute(30)
+    .publishes();
 
 #[utoipa::path(
     post, path = "/public/v1/deliveries/{id}/retry", tag = "deliveries", security(("apikey" = [])),

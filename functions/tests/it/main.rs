@@ -13,5 +13,6 @@ mod kong;
 mod notifications;
 mod process;
 mod reports;
+mod roles;
 mod senders;
 mod users;

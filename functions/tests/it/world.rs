@@ -3,16 +3,17 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use axum::body::Body;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use functions::roles::{ROLES, Role};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use runtime::{
-    Clock, Context, Env, Outgoing,
+    Clock, Context, Db, Env, Function, Outgoing,
     outbound::{Outbound, To},
     secret::Random,
 };
@@ -52,7 +53,9 @@ pub(crate) use on_both;
 pub const GATEWAY_TOKEN: &str = "the gateway's token";
 
 pub struct World {
+    /// May do everything; each function has one of its own, which may do what it declares.
     pub context: Context,
+    contexts: Contexts,
     /// Events that functions published or replied, not delivered yet.
     pub events: Arc<Mutex<VecDeque<Sent>>>,
     /// Answer in the place of functions: see [`World::stand_in`].
@@ -62,6 +65,7 @@ pub struct World {
     _data: tempfile::TempDir,
 }
 
+type Contexts = Arc<std::sync::OnceLock<HashMap<&'static str, Context>>>;
 type StandIns = Arc<Mutex<HashMap<&'static str, StandIn>>>;
 type StandIn = Arc<dyn Fn(&str) -> (u16, Value) + Send + Sync>;
 
@@ -125,6 +129,10 @@ impl World {
             Database::Postgres => new_postgres_database().await,
         };
         let outbox = data.path().join("outbox");
+        let roles = match database {
+            Database::Sqlite => Vec::new(),
+            Database::Postgres => ROLES.iter().map(|role| (role.setting(), role_url(role, &url))).collect(),
+        };
         let env: Env = [
             ("DATABASE_URL", url.as_str()),
             ("DATABASE_MAX_CONNECTIONS", "4"),
@@ -140,14 +148,14 @@ impl World {
         .collect();
         let start = DateTime::parse_from_rfc3339("2026-03-01T12:00:00Z").expect("a time").with_timezone(&Utc);
         let events = Arc::<Mutex<VecDeque<Sent>>>::default();
-        // Functions call each other through the same context, which is made after this.
-        let own = Arc::new(std::sync::OnceLock::<Context>::new());
+        // Functions call each other through the contexts that are made after this.
+        let contexts = Contexts::default();
         let (stand_ins, broker_takes) = (StandIns::default(), Arc::<Mutex<Option<usize>>>::default());
         let outbound = Outbound::new(Arc::new({
-            let (events, own) = (Arc::clone(&events), Arc::clone(&own));
+            let (events, contexts) = (Arc::clone(&events), Arc::clone(&contexts));
             let (stand_ins, broker_takes) = (Arc::clone(&stand_ins), Arc::clone(&broker_takes));
             move |to, request| {
-                let (events, own) = (Arc::clone(&events), Arc::clone(&own));
+                let (events, contexts) = (Arc::clone(&events), Arc::clone(&contexts));
                 let (stand_ins, broker_takes) = (Arc::clone(&stand_ins), Arc::clone(&broker_takes));
                 Box::pin(async move {
                     match to {
@@ -171,8 +179,7 @@ impl World {
                                     .status(status)
                                     .body(body.to_string().into())?);
                             }
-                            let context = own.get().expect("the world is complete");
-                            let answer = ask(context, name, request.map(Body::from)).await;
+                            let answer = ask(&contexts, name, request.map(Body::from)).await;
                             let mut response = Response::builder().status(answer.status).body(answer.body)?;
                             *response.headers_mut() = answer.headers;
                             Ok(response)
@@ -181,10 +188,23 @@ impl World {
                 })
             }
         }));
+        let env = env.with(roles.iter().cloned());
         let context = Context::new(env, Clock::manual(start), Random::System, outbound);
-        own.set(context.clone()).ok().expect("set once");
-        functions::migrate(context.db().expect("a database")).await.expect("migrates");
-        Self { context, events, stand_ins, broker_takes, _data: data }
+        let db = context.db().expect("a database");
+        functions::migrate(db, context.env()).await.expect("migrates");
+        let role_db = |url: &String| Db::at(url, 4).expect("a database");
+        let dbs: HashMap<_, _> = roles.iter().map(|(setting, url)| (setting.clone(), role_db(url))).collect();
+        let of_functions = functions::ALL.iter().map(|function| {
+            let db = Role::of(function).map(|role| dbs.get(&role.setting()).unwrap_or(db).clone());
+            (function.name, context_of(function, &context, db))
+        });
+        contexts.set(of_functions.collect()).ok().expect("set once");
+        Self { context, contexts, events, stand_ins, broker_takes, _data: data }
+    }
+
+    /// What a function runs in.
+    pub fn context_of(&self, function: &str) -> &Context {
+        &self.contexts.get().expect("the world is complete")[function]
     }
 
     /// Lets something else answer what other functions ask of this one: path in, status and JSON out.
@@ -225,7 +245,7 @@ impl World {
             request = request.header("content-type", "application/json");
         }
         let body = body.map_or_else(Body::empty, |json| Body::from(json.to_string()));
-        ask(&self.context, function, request.body(body).expect("a request")).await
+        ask(&self.contexts, function, request.body(body).expect("a request")).await
     }
 
     /// Hands an event to one function.
@@ -244,7 +264,7 @@ impl World {
     pub async fn deliver(&self, function: &str, event: &Sent) -> Answer {
         let mut request = Request::builder().method(Method::POST).uri("/");
         *request.headers_mut().expect("headers") = event.headers.clone();
-        ask(&self.context, function, request.body(Body::from(event.body.clone())).expect("a request")).await
+        ask(&self.contexts, function, request.body(Body::from(event.body.clone())).expect("a request")).await
     }
 
     /// Delivers what was published to whoever subscribes, and their replies, until all is quiet.
@@ -289,12 +309,40 @@ impl World {
     }
 }
 
-async fn ask(context: &Context, function: &str, request: Request<Body>) -> Answer {
+/// As it is deployed: with no settings, and no way to the broker, but those that it declares; on
+/// PostgreSQL as the role of its resource.
+fn context_of(function: &Function, all: &Context, db: Option<Db>) -> Context {
+    static SETTINGS: LazyLock<HashMap<&str, Vec<&str>>> =
+        LazyLock::new(|| functions::ALL.iter().map(|f| (f.name, f.settings())).collect());
+    let outbound = if function.publishes {
+        all.outbound().clone()
+    } else {
+        let (name, all) = (function.name, all.outbound().clone());
+        Outbound::new(Arc::new(move |to, request| {
+            assert_ne!(to, To::Sink, "{name} publishes, and does not declare it");
+            all.carry(to, request)
+        }))
+    };
+    all.of_function(all.env().only(|name| SETTINGS[function.name].contains(&name)), outbound, db)
+}
+
+async fn ask(contexts: &Contexts, function: &str, request: Request<Body>) -> Answer {
     let function = functions::find(function).unwrap_or_else(|| panic!("there is no function {function}"));
+    let context = &contexts.get().expect("the world is complete")[function.name];
     let response = runtime::serve::router(function, context).oneshot(request).await.expect("infallible");
     let (parts, body) = response.into_parts();
     let body = body.collect().await.expect("a body").to_bytes();
     Answer { status: parts.status, headers: parts.headers, body }
+}
+
+/// Roles are the server's, not a database's: each world has its own.
+fn role_url(role: &Role, url: &str) -> String {
+    let mut url = url::Url::parse(url).expect("a URL");
+    let name = format!("{}_{}", url.path().trim_start_matches('/'), role.name);
+    url.set_username(&name)
+        .and_then(|()| url.set_password(Some("it's a word")))
+        .expect("a server's URL");
+    url.into()
 }
 
 /// A database of its own on the server that `TEST_POSTGRES_URL` names.

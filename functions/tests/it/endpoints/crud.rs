@@ -174,7 +174,7 @@ on_both! {
         forged.headers_mut().insert("x-credential-identifier", "c".parse().unwrap());
         forged.headers_mut().insert("x-gateway-token", "guessed".parse().unwrap());
         let function = functions::find("endpoint-list").unwrap();
-        let answer = tower::ServiceExt::oneshot(runtime::serve::router(function, &world.context), forged).await.unwrap();
+        let answer = tower::ServiceExt::oneshot(runtime::serve::router(function, world.context_of(function.name)), forged).await.unwrap();
         assert_eq!(answer.status(), 401);
     }
 

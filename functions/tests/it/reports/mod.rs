@@ -110,7 +110,9 @@ impl World {
                 Ok(http::Response::builder().status(status).body(body.into())?)
             })
         }));
-        runtime::Context::new(self.context.env().clone(), self.clock().clone(), Random::System, outbound)
+        let env = self.context.env();
+        let as_role = env.get("DATABASE_URL_REPORTS").map(|url| ("DATABASE_URL".to_owned(), url.to_owned()));
+        runtime::Context::new(env.with(as_role), self.clock().clone(), Random::System, outbound)
     }
 
     /// What one number of the database is.

@@ -236,7 +236,7 @@ on_both! {
         headers.insert("x-consumer-custom-id", id.to_string().parse().unwrap());
         headers.insert("x-credential-identifier", "credential-2".parse().unwrap());
         let function = functions::find("user-logout").unwrap();
-        let answer = tower::ServiceExt::oneshot(runtime::serve::router(function, &users.world.context), logout).await.unwrap();
+        let answer = tower::ServiceExt::oneshot(runtime::serve::router(function, users.world.context_of(function.name)), logout).await.unwrap();
         assert_eq!(answer.status(), 200, "{made}");
         assert_eq!(users.kong.keys_of(id), Some(1));
         let list = users.as_user(id, "GET", "/public/v1/keys", None).await.json(200);
@@ -332,9 +332,12 @@ async fn errors_are_korean_for_who_reads_korean() {
         .header("accept-language", "ko-KR,ko;q=0.9,en;q=0.8")
         .body(axum::body::Body::from(r#"{"email":"a@b.com","password":"wrong"}"#))
         .unwrap();
-    let answer = tower::ServiceExt::oneshot(runtime::serve::router(function, &users.world.context), request)
-        .await
-        .unwrap();
+    let answer = tower::ServiceExt::oneshot(
+        runtime::serve::router(function, users.world.context_of(function.name)),
+        request,
+    )
+    .await
+    .unwrap();
     let body = http_body_util::BodyExt::collect(answer.into_body()).await.unwrap().to_bytes();
     let body: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(

@@ -1,0 +1,19 @@
+//! Links in messages: where people reach pongpong.
+
+use runtime::{Context, Env, FromEnv, Result};
+
+pub(crate) struct PublicUrl(String);
+
+impl FromEnv for PublicUrl {
+    const NAMES: &[&str] = &["PUBLIC_URL"];
+
+    /// `PUBLIC_URL`, as browsers reach us.
+    fn from_env(env: &Env) -> anyhow::Result<Self> {
+        Ok(Self(env.required("PUBLIC_URL")?.trim_end_matches('/').to_owned()))
+    }
+}
+
+/// `path` begins with a slash.
+pub(crate) fn to(context: &Context, path: &str) -> Result<String> {
+    Ok(format!("{}{path}", context.config::<PublicUrl>()?.0))
+}

@@ -1,0 +1,87 @@
+//! Who may touch which tables: on PostgreSQL the functions of each resource log in as a role of their
+//! own, and one that is broken into reads no other resource's rows.
+
+use anyhow::Context as _;
+use percent_encoding::percent_decode_str;
+use runtime::{Env, Function};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+
+use crate::{dead_letter, endpoints, notifications, reports, users};
+
+#[derive(Debug)]
+pub struct Role {
+    pub name: &'static str,
+    /// Whose functions log in as it.
+    pub service: &'static str,
+    /// `LIKE` patterns of its tables' names.
+    pub tables: &'static [&'static str],
+}
+
+pub static ROLES: &[Role] = &[
+    Role { name: "users", service: users::SERVICE, tables: &["users", "user_keys", "password_resets"] },
+    Role { name: "endpoints", service: endpoints::SERVICE, tables: &["endpoint%"] },
+    Role { name: "reports", service: reports::SERVICE, tables: &["report%"] },
+    Role { name: "notifications", service: notifications::SERVICE, tables: &["notification%", "deliveries"] },
+    Role { name: "dead_letters", service: dead_letter::SERVICE, tables: &["dead_letters"] },
+];
+
+impl Role {
+    /// The role that a function logs in as; none, if it needs no database.
+    pub fn of(function: &Function) -> Option<&'static Self> {
+        ROLES.iter().find(|role| function.uses_database && role.service == function.service)
+    }
+
+    /// The setting that tells `function migrate` of it: the URL that its functions are given.
+    pub fn setting(&self) -> String {
+        format!("DATABASE_URL_{}", self.name.to_uppercase())
+    }
+}
+
+/// Makes the roles whose URLs are set, with the passwords in them, and gives them their tables. Safe
+/// to run twice, and at once; a password that was changed is changed here.
+pub async fn grant(pool: &PgPool, env: &Env) -> anyhow::Result<()> {
+    const LOCK: i64 = 0x706f_6e67_726f_6c65;
+    let mut db = pool.begin().await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *db).await?;
+    for role in ROLES {
+        let setting = role.setting();
+        if let Some(url) = env.get(&setting) {
+            // The error may hold the password: it is not passed on.
+            let url = url::Url::parse(url).ok().with_context(|| format!("{setting} is not acceptable"))?;
+            let text = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
+            let (login, password) = (text(url.username()), text(url.password().unwrap_or_default()));
+            grant_one(&mut db, role, &login, &password).await.with_context(|| setting)?;
+        }
+    }
+    Ok(db.commit().await?)
+}
+
+async fn grant_one(db: &mut PgConnection, role: &Role, login: &str, password: &str) -> anyhow::Result<()> {
+    // PostgreSQL takes no parameters in these statements: it quotes them itself.
+    const LOGIN: &str = "SELECT format(CASE WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = $1)
+            THEN 'ALTER ROLE %I LOGIN PASSWORD %L' ELSE 'CREATE ROLE %I LOGIN PASSWORD %L' END, $1, $2)";
+    // Member of it: who migrates must be able to change what it owns.
+    const MEMBER: &str = "SELECT format('GRANT %I TO CURRENT_USER', $1)";
+    const ROWS: &str = "SELECT format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO %I', relname, $1)
+        FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+            AND NOT relispartition AND relname LIKE ANY ($2)";
+    // Only an owner can add and drop partitions, as each day does.
+    const PARTITIONED: &str = "SELECT format('ALTER TABLE %I OWNER TO %I', relname, $1)
+        FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname LIKE ANY ($2)
+            AND (relkind = 'p' OR relispartition AND relkind = 'r')
+        UNION ALL SELECT DISTINCT format('GRANT CREATE ON SCHEMA public TO %I', $1)
+        FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname LIKE ANY ($2) AND relkind = 'p'";
+    let mut statements: Vec<String> =
+        sqlx::query_scalar(LOGIN).bind(login).bind(password).fetch_all(&mut *db).await?;
+    statements.extend(sqlx::query_scalar::<_, String>(MEMBER).bind(login).fetch_all(&mut *db).await?);
+    // CREATE first: who is to own a partition must be allowed to make one.
+    for what in [ROWS, PARTITIONED] {
+        let found: Vec<String> =
+            sqlx::query_scalar(what).bind(login).bind(role.tables).fetch_all(&mut *db).await?;
+        statements.extend(found.into_iter().rev());
+    }
+    for statement in statements {
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *db).await?;
+    }
+    Ok(())
+}
