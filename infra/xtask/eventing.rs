@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use runtime::Function;
 
-const HEADER: &str = "# Generated from functions/lib.rs by `make manifests`: do not edit.\n";
+use crate::HEADER;
 
 /// Ten tries more, after 1, 2, 4, ... 512 seconds: a mail server may be away for a quarter of an hour.
 const DELIVERY: &str = "  delivery:
@@ -21,6 +21,29 @@ const DELIVERY: &str = "  delivery:
 pub fn broker() -> String {
     format!(
         "{HEADER}apiVersion: eventing.knative.dev/v1\nkind: Broker\nmetadata:\n  name: default\nspec:\n{DELIVERY}"
+    )
+}
+
+/// Tells who publishes where the Broker is, whatever class it is of: `K_SINK`.
+pub fn publishers() -> String {
+    format!(
+        r#"{HEADER}apiVersion: sources.knative.dev/v1
+kind: SinkBinding
+metadata:
+  name: publishers
+spec:
+  subject:
+    apiVersion: serving.knative.dev/v1
+    kind: Service
+    selector:
+      matchLabels:
+        pongpong/publishes: "true"
+  sink:
+    ref:
+      apiVersion: eventing.knative.dev/v1
+      kind: Broker
+      name: default
+"#
     )
 }
 

@@ -6,6 +6,7 @@ mod kong;
 mod map;
 mod openapi;
 mod schedules;
+mod services;
 
 use std::{
     fs,
@@ -14,6 +15,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
+const HEADER: &str = "# Generated from functions/lib.rs by `make manifests`: do not edit.\n";
+
 /// Every generated file, by its path in the repository, as it should be.
 pub fn generated(root: &Path) -> Result<Vec<(PathBuf, String)>> {
     let table = functions::ALL;
@@ -21,10 +24,16 @@ pub fn generated(root: &Path) -> Result<Vec<(PathBuf, String)>> {
         ("infra/kong/kong.yml".into(), kong::file(table)),
         ("knative/base/eventing/broker.yaml".into(), eventing::broker()),
         ("knative/base/eventing/triggers.yaml".into(), eventing::triggers(table)),
+        ("knative/base/eventing/publishers.yaml".into(), eventing::publishers()),
         ("knative/base/cron/cronjobs.yaml".into(), schedules::cron_jobs(table)),
+        ("knative/base/services/kustomization.yaml".into(), services::list(table)),
+        ("knative/base/migrate.yaml".into(), services::migration()),
         ("docs/public-spec.yaml".into(), openapi::public(table)?),
         ("docs/private-spec.yaml".into(), openapi::private(table)?),
     ];
+    files.extend(table.iter().map(|function| {
+        (format!("knative/base/services/{}.yaml", function.name).into(), services::service(function))
+    }));
     for page in ["README.md", "docs/README.ko.md"] {
         let text = fs::read_to_string(root.join(page)).with_context(|| page.to_owned())?;
         let text =

@@ -4,10 +4,22 @@ use std::fmt::Write as _;
 
 use runtime::Function;
 
+use crate::{
+    HEADER,
+    services::{self, COMMON, FENCE},
+};
+
 pub fn cron_jobs(table: &[Function]) -> String {
-    let mut text = "# Generated from functions/lib.rs by `make manifests`: do not edit.\n".to_owned();
+    let mut text = HEADER.to_owned();
     for function in table {
         let (name, Some(cron)) = (function.name, function.cron) else { continue };
+        let variables: String = COMMON
+            .iter()
+            .map(|name| services::from(name, "configMapKeyRef", "pongpong", name, true))
+            .collect();
+        // Deeper by the Job around it.
+        let inner = |text: &str| text.lines().map(|line| format!("    {line}\n")).collect::<String>();
+        let (variables, fence) = (inner(&variables), inner(FENCE));
         // The shared image is the client, too. A tick that is late by a minute is left to the next.
         write!(
             text,
@@ -16,6 +28,9 @@ apiVersion: batch/v1
 kind: CronJob
 metadata:
   name: {name}
+  labels:
+    app: trigger
+    app.kubernetes.io/part-of: pongpong
 spec:
   schedule: "{cron}"
   timeZone: Etc/UTC
@@ -28,31 +43,27 @@ spec:
       backoffLimit: 2
       activeDeadlineSeconds: 300
       template:
+        metadata:
+          labels:
+            app: trigger
+            app.kubernetes.io/part-of: pongpong
         spec:
           restartPolicy: Never
           automountServiceAccountToken: false
           enableServiceLinks: false
-          securityContext:
-            runAsNonRoot: true
-            runAsUser: 65532
-            seccompProfile:
-              type: RuntimeDefault
           containers:
             - name: trigger
               image: pongpong
+              imagePullPolicy: IfNotPresent
               args: [trigger, {name}]
-              securityContext:
-                allowPrivilegeEscalation: false
-                readOnlyRootFilesystem: true
-                capabilities:
-                  drop: [ALL]
-              resources:
+              env:
+{variables}              resources:
                 requests:
                   cpu: 10m
                   memory: 16Mi
                 limits:
                   memory: 64Mi
-"#
+{fence}"#
         )
         .ok();
     }

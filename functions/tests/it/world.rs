@@ -339,9 +339,7 @@ async fn ask(contexts: &Contexts, function: &str, request: Request<Body>) -> Ans
 fn role_url(role: &Role, url: &str) -> String {
     let mut url = url::Url::parse(url).expect("a URL");
     let name = format!("{}_{}", url.path().trim_start_matches('/'), role.name);
-    url.set_username(&name)
-        .and_then(|()| url.set_password(Some("it's a word")))
-        .expect("a server's URL");
+    url.set_username(&name).and_then(|()| url.set_password(Some("it's a word"))).expect("a server's URL");
     url.into()
 }
 

@@ -108,8 +108,6 @@ struct PodSpec {
     _token: IgnoredAny,
     #[serde(default, rename = "enableServiceLinks")]
     _links: IgnoredAny,
-    #[serde(default, rename = "securityContext")]
-    _security: IgnoredAny,
 }
 
 #[derive(Deserialize)]
@@ -125,6 +123,11 @@ struct Container {
     _name: String,
     #[serde(rename = "image")]
     _image: String,
+    // Settings and fences of a pod.
+    #[serde(default, rename = "imagePullPolicy")]
+    _pull: IgnoredAny,
+    #[serde(default, rename = "env")]
+    _env: IgnoredAny,
     #[serde(default, rename = "securityContext")]
     _security: IgnoredAny,
     #[serde(default, rename = "resources")]

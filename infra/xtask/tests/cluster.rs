@@ -1,0 +1,258 @@
+//! What an operator applies, checked without a cluster: every object of every overlay and component is one
+//! that its API server takes, and whatever it refers to exists.
+
+mod kinds;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::LazyLock,
+};
+
+use serde::Deserialize;
+use serde_norway::Value;
+
+/// A copy of what is applied, with secrets: those are in no repository.
+static COPY: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
+    let copy = tempfile::tempdir().expect("a directory");
+    run(Command::new("cp").arg("-a").args(["knative", "infra"]).arg(copy.path()).current_dir(xtask::root()));
+    for overlay in OVERLAYS {
+        run(Command::new(copy.path().join("infra/secrets"))
+            .arg(overlay)
+            .env("POSTGRES", "db.example.com:5432")
+            .env("SMTP_URL", "smtps://me:secret@mail.example.com"));
+    }
+    copy
+});
+
+const OVERLAYS: &[&str] = &["dev", "prod"];
+
+fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{command:?}: {}\n{said}", String::from_utf8_lossy(&output.stdout));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+fn tool(name: &str) -> Command {
+    let path = xtask::root().join("target/test-tools/bin").join(name);
+    assert!(path.exists(), "{} is not there: run `make test-packages`", path.display());
+    Command::new(path)
+}
+
+fn render(folder: &Path) -> String {
+    run(tool("kubectl").arg("kustomize").arg(folder))
+}
+
+/// Every folder that can be applied by itself, by its path in the repository.
+fn appliable() -> Vec<PathBuf> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry").path()) {
+            if entry.is_dir() {
+                walk(&entry, found);
+            } else if entry.file_name().is_some_and(|name| name == "kustomization.yaml") {
+                let text = fs::read_to_string(&entry).expect("text");
+                // Components change what they are added to.
+                if text.contains("kind: Kustomization") {
+                    found.push(folder.to_owned());
+                }
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(COPY.path(), &mut found);
+    found.sort();
+    found
+}
+
+fn documents(text: &str) -> Vec<Value> {
+    serde_norway::Deserializer::from_str(text).map(|d| Value::deserialize(d).expect("YAML")).collect()
+}
+
+fn text<'a>(value: &'a Value, path: &str) -> &'a str {
+    let found = path.split('/').try_fold(value, |value, key| value.get(key));
+    found.and_then(Value::as_str).unwrap_or_default()
+}
+
+fn is(object: &Value, api_version: &str, kind: &str) -> bool {
+    text(object, "apiVersion") == api_version && text(object, "kind") == kind
+}
+
+fn overlay(name: &str) -> Vec<Value> {
+    documents(&render(&COPY.path().join("knative/overlays").join(name)))
+}
+
+#[test]
+fn every_object_is_one_that_its_server_takes() {
+    let mut wrong = Vec::new();
+    for folder in appliable() {
+        let place = folder.strip_prefix(COPY.path()).expect("in the copy").display().to_string();
+        // knative/base has no settings: it is applied by the overlays.
+        let yaml = render(&folder);
+        let mut own = String::new();
+        for object in documents(&yaml) {
+            let (version, kind) = (text(&object, "apiVersion"), text(&object, "kind"));
+            match kinds::check_of(version, kind) {
+                // The image is named by the overlays.
+                Some(_) if place.starts_with("knative/base") => {}
+                Some(check) => {
+                    if let Err(error) = check(&object) {
+                        wrong.push(format!("{place}: {kind} {}: {error}", text(&object, "metadata/name")));
+                    }
+                }
+                None => own += &format!("---\n{}", serde_norway::to_string(&object).expect("YAML")),
+            }
+        }
+        let file = COPY.path().join("own.yaml");
+        fs::write(&file, own).expect("writes");
+        let output = tool("kubernetes-validate").arg("--strict").arg(&file).output().expect("runs");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        wrong.extend(said.lines().filter(|l| !l.starts_with("INFO")).map(|line| format!("{place}: {line}")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// ConfigMaps and Secrets with their keys.
+fn kept(objects: &[Value]) -> BTreeMap<(String, String), BTreeSet<String>> {
+    let mut kept = BTreeMap::new();
+    for object in objects {
+        let kind = text(object, "kind");
+        if kind == "ConfigMap" || kind == "Secret" {
+            let keys = ["data", "binaryData", "stringData"]
+                .iter()
+                .filter_map(|part| object.get(part)?.as_mapping())
+                .flat_map(|map| map.keys().filter_map(Value::as_str).map(str::to_owned));
+            kept.insert((kind.to_owned(), text(object, "metadata/name").to_owned()), keys.collect());
+        }
+    }
+    kept
+}
+
+/// Every place that names a ConfigMap or a Secret: which, which keys of it, and whether it may be absent.
+fn references(value: &Value, found: &mut Vec<(String, String, Vec<String>, bool)>) {
+    if let Value::Mapping(map) = value {
+        for (key, inner) in map {
+            let (kind, name) = match key.as_str().unwrap_or_default() {
+                "configMapKeyRef" | "configMapRef" | "configMap" => ("ConfigMap", "name"),
+                "secretKeyRef" | "secretRef" => ("Secret", "name"),
+                "secret" => ("Secret", "secretName"),
+                _ => ("", ""),
+            };
+            let named = if kind.is_empty() { "" } else { text(inner, name) };
+            if !named.is_empty() {
+                let items = inner.get("items").and_then(Value::as_sequence).cloned().unwrap_or_default();
+                let keys = items.iter().chain([inner]).map(|item| text(item, "key").to_owned());
+                let optional = inner.get("optional").and_then(Value::as_bool).unwrap_or(false);
+                let keys = keys.filter(|key| !key.is_empty()).collect();
+                found.push((kind.to_owned(), named.to_owned(), keys, optional));
+            }
+            references(inner, found);
+        }
+    } else if let Value::Sequence(items) = value {
+        items.iter().for_each(|item| references(item, found));
+    }
+}
+
+#[test]
+fn what_is_referred_to_exists() {
+    let mut wrong = Vec::new();
+    for name in OVERLAYS {
+        let objects = overlay(name);
+        let kept = kept(&objects);
+        for object in &objects {
+            let place = format!("{name}: {} {}", text(object, "kind"), text(object, "metadata/name"));
+            let mut found = Vec::new();
+            references(object, &mut found);
+            for (kind, named, keys, optional) in found {
+                match kept.get(&(kind.clone(), named.clone())) {
+                    None if optional && keys.is_empty() => {}
+                    None => wrong.push(format!("{place}: there is no {kind} {named}")),
+                    Some(there) => wrong.extend(
+                        keys.iter()
+                            .filter(|key| !optional && !there.contains(*key))
+                            .map(|key| format!("{place}: {kind} {named} has no {key}")),
+                    ),
+                }
+            }
+        }
+        // A required setting that only a typing mistake could explain.
+        let names: BTreeSet<_> = functions::ALL.iter().flat_map(|f| f.settings()).collect();
+        let settings = kept.iter().find(|((_, name), _)| name.starts_with("pongpong-")).expect("settings").1;
+        let others =
+            ["DOMAIN", "FUNCTION_URL", "LOG_LEVEL", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER_ARG"];
+        let unknown =
+            settings.iter().filter(|key| !names.contains(key.as_str()) && !others.contains(&key.as_str()));
+        wrong.extend(unknown.map(|key| format!("{name}: no function has a setting {key}")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_function_has_one_service_and_triggers_and_jobs_call_those() {
+    for name in OVERLAYS {
+        let objects = overlay(name);
+        let of =
+            |version: &str, kind: &str| objects.iter().filter(|o| is(o, version, kind)).collect::<Vec<_>>();
+        let mut services: Vec<_> = of("serving.knative.dev/v1", "Service")
+            .iter()
+            .map(|o| text(o, "metadata/name").to_owned())
+            .collect();
+        services.sort();
+        let mut all: Vec<_> = functions::ALL.iter().map(|f| f.name.to_owned()).collect();
+        all.sort();
+        assert_eq!(services, all, "{name}");
+        let triggers = of("eventing.knative.dev/v1", "Trigger");
+        assert_eq!(triggers.len(), functions::ALL.iter().map(|f| f.subscriptions.len()).sum::<usize>());
+        for trigger in triggers {
+            for sink in ["spec/subscriber/ref/name", "spec/delivery/deadLetterSink/ref/name"] {
+                assert!(services.iter().any(|s| s == text(trigger, sink)), "{name}: {trigger:?}");
+            }
+        }
+        let jobs = of("batch/v1", "CronJob");
+        assert_eq!(jobs.len(), functions::ALL.iter().filter(|f| f.cron.is_some()).count());
+    }
+}
+
+#[test]
+fn production_is_closed_and_its_alarms_are_warm() {
+    let services = overlay("prod").into_iter().filter(|o| is(o, "serving.knative.dev/v1", "Service"));
+    for service in services {
+        let name = text(&service, "metadata/name").to_owned();
+        let labels = service.get("metadata").and_then(|m| m.get("labels")).expect("labels");
+        let visibility = labels.get("networking.knative.dev/visibility").and_then(Value::as_str);
+        assert_eq!(visibility, Some("cluster-local"), "{name}");
+        if ["check-run", "notification-evaluate", "email-send", "dead-letter", "endpoint-private-claim"]
+            .contains(&name.as_str())
+        {
+            let annotations =
+                service.get("spec").and_then(|s| s.get("template")?.get("metadata")?.get("annotations"));
+            let least = annotations
+                .and_then(|a| a.get("autoscaling.knative.dev/min-scale")?.as_str()?.parse::<u32>().ok());
+            assert!(least >= Some(2), "{name}: {least:?}");
+        }
+    }
+}
+
+#[test]
+fn no_image_is_of_whatever_version() {
+    fn images(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Mapping(map) => map.iter().for_each(|(key, inner)| {
+                if let (Some("image"), Some(image)) = (key.as_str(), inner.as_str()) {
+                    found.insert(image.to_owned());
+                }
+                images(inner, found);
+            }),
+            Value::Sequence(items) => items.iter().for_each(|item| images(item, found)),
+            _ => {}
+        }
+    }
+    let mut found = BTreeSet::new();
+    appliable().iter().flat_map(|folder| documents(&render(folder))).for_each(|o| images(&o, &mut found));
+    for image in found.iter().filter(|image| *image != "pongpong") {
+        let (name, tag) = image.rsplit_once(':').unwrap_or((image, ""));
+        assert!(name.contains('/') && !tag.is_empty() && !tag.starts_with("latest"), "{image}");
+    }
+}
