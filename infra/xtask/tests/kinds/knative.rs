@@ -120,10 +120,10 @@ struct Variable {
 
 /// Not `fieldRef`: that takes a feature.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum ValueFrom {
-    ConfigMapKeyRef(KeyRef),
-    SecretKeyRef(KeyRef),
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct ValueFrom {
+    config_map_key_ref: Option<KeyRef>,
+    secret_key_ref: Option<KeyRef>,
 }
 
 #[derive(Deserialize)]
@@ -243,7 +243,10 @@ pub fn service(document: &Value) -> Result<(), String> {
         let reserved =
             ["PORT", "K_SERVICE", "K_CONFIGURATION", "K_REVISION"].contains(&variable.name.as_str());
         ensure(!reserved, "a variable that Knative sets")?;
-        ensure(variable.value.is_some() != variable.value_from.is_some(), "a value, or where it is from")?;
+        let from = variable.value_from.as_ref();
+        ensure(variable.value.is_some() != from.is_some(), "a value, or where it is from")?;
+        let one = from.is_none_or(|f| f.config_map_key_ref.is_some() != f.secret_key_ref.is_some());
+        ensure(one, "valueFrom is one of two")?;
     }
     for (probe, path) in [(readiness_probe, "/ready"), (liveness_probe, "/health")] {
         ensure(probe.http_get.path == path, "the path of a probe")?;
