@@ -1,5 +1,5 @@
 # What a person does here, one line each. `make` alone lists it.
-.PHONY: help run test test-packages bench manifests check
+.PHONY: help run test test-packages bench manifests check secrets deploy
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/	/' | expand -t 16
@@ -27,3 +27,9 @@ check:  ## format, lints, generated files
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo run --locked -p xtask -- manifests --check
+
+secrets:  ## what OVERLAY=dev (or prod) keeps secret, where there is nothing yet
+	infra/secrets $(OVERLAY)
+
+deploy:  ## rolls OVERLAY=dev (or prod) out to kubectl's cluster
+	infra/deploy $(OVERLAY)

@@ -83,7 +83,7 @@ impl Db {
                 .max_connections(max_connections)
                 .min_connections(0)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
-                .idle_timeout(Duration::from_secs(60));
+                .idle_timeout(Duration::from_secs(15));
             Ok(Self::Postgres(pool.connect_lazy_with(options)))
         } else {
             anyhow::bail!("DATABASE_URL must start with sqlite: or postgres://")

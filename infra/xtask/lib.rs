@@ -86,6 +86,14 @@ mod tests {
     }
 
     #[test]
+    fn every_setting_is_in_the_docs() {
+        let page = std::fs::read_to_string(super::root().join("docs/settings.md")).expect("the page");
+        for name in functions::ALL.iter().flat_map(|function| function.settings()) {
+            assert!(page.contains(&format!("| `{name}`")), "docs/settings.md lacks {name}");
+        }
+    }
+
+    #[test]
     fn every_function_is_listed_once_and_has_a_trigger() {
         let mut names: Vec<_> = functions::ALL.iter().map(|f| f.name).collect();
         names.sort_unstable();

@@ -88,3 +88,63 @@ async fn a_url_that_is_none_is_named_without_its_password() {
     let said = format!("{error:#}");
     assert!(said.contains("DATABASE_URL_USERS is not acceptable") && !said.contains("secret"), "{said}");
 }
+
+/// What docs/database.md tells to do after a disaster.
+#[tokio::test]
+async fn a_backup_is_restored_with_its_roles() {
+    use chrono::TimeDelta;
+    let world = World::new(Database::Postgres).await;
+    world
+        .call(
+            Some(1),
+            "POST",
+            "/public/v1/endpoints",
+            Some(serde_json::json!({"url": "https://example.com"})),
+        )
+        .await
+        .json(201);
+    let result = crate::reports::up(crate::reports::ANNS, world.clock().now() - TimeDelta::minutes(1), 5);
+    world.record(&[result]).await;
+    let before = world.call(Some(crate::reports::ANN), "GET", "/public/v1/reports", None).await.json(200);
+    assert_eq!(before["page"]["total_count"], 1);
+
+    let folder = tempfile::tempdir().unwrap();
+    let dump = folder.path().join("pongpong.dump");
+    let url = world.context.env().get("DATABASE_URL").unwrap().to_owned();
+    program("pg_dump", &["--format=custom", "--no-owner", "--no-privileges", "--dbname", &url], &dump).await;
+    let restored = crate::world::new_postgres_database().await;
+    program("pg_restore", &["--no-owner", "--exit-on-error", "--dbname", &restored], &dump).await;
+
+    let env = world.context.env().with([("DATABASE_URL".to_owned(), restored.clone())]);
+    let owner = runtime::Db::at(&restored, 4).unwrap();
+    functions::migrate(&owner, &env).await.unwrap();
+    let (_, name) = restored.rsplit_once('/').unwrap();
+    for role in ROLES {
+        // The same roles, in the restored database.
+        let mut url = url::Url::parse(env.get(&role.setting()).unwrap()).unwrap();
+        url.set_path(name);
+        let mut db = PgConnection::connect(url.as_str()).await.unwrap();
+        if role.name == "reports" {
+            let results: i64 =
+                sqlx::query_scalar("SELECT COUNT(*) FROM report_results").fetch_one(&mut db).await.unwrap();
+            assert_eq!(results, 1);
+            // As the next day's first result does.
+            let next = "CREATE TABLE report_results_d99999 PARTITION OF report_results
+                FOR VALUES FROM (9000000000000000000) TO (9000000000000000001)";
+            sqlx::raw_sql(next).execute(&mut db).await.unwrap();
+        }
+    }
+}
+
+/// Runs one of PostgreSQL's own programs; the file is what it writes or reads.
+async fn program(name: &str, arguments: &[&str], file: &std::path::Path) {
+    let bin = std::fs::read_dir("/usr/lib/postgresql").unwrap().map(|version| version.unwrap().path());
+    let program = bin.max().unwrap().join("bin").join(name);
+    let mut command = tokio::process::Command::new(program);
+    command.args(arguments);
+    if name == "pg_dump" {
+        command.arg("--file");
+    }
+    let output = command.arg(file).output().await.unwrap();
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+}
