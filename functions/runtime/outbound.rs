@@ -61,12 +61,16 @@ impl Outbound {
         let sink = env.get("K_SINK").map(str::to_owned);
         let client = Arc::new(OnceLock::<reqwest::Client>::new());
         Self::new(Arc::new(move |to, request| {
-            let base = match to {
-                To::Function(name) => Ok(function_url.replace("{name}", name)),
+            let path = request.uri().path_and_query().map_or("/", |p| p.as_str());
+            let url = match to {
+                To::Function(name) => {
+                    Ok(format!("{}{path}", function_url.replace("{name}", name).trim_end_matches('/')))
+                }
+                // As it is: a broker knows its path without a slash at the end.
                 To::Sink => sink.clone().context("K_SINK is not set: there is no broker to send to"),
             };
             let client = Arc::clone(&client);
-            Box::pin(async move { over_http(&client, &base?, request).await })
+            Box::pin(async move { over_http(&client, &url?, request).await })
         }))
     }
 
@@ -156,14 +160,12 @@ impl Outbound {
 
 async fn over_http(
     client: &OnceLock<reqwest::Client>,
-    base: &str,
+    url: &str,
     request: Request<Bytes>,
 ) -> anyhow::Result<Response<Bytes>> {
     // Built at the first call: most functions never make one.
     let client = client.get_or_init(reqwest::Client::new);
     let (parts, body) = request.into_parts();
-    let path = parts.uri.path_and_query().map_or("/", |p| p.as_str());
-    let url = format!("{}{path}", base.trim_end_matches('/'));
     let sent = client.request(parts.method, url).headers(parts.headers).body(body).send().await?;
     let mut response = Response::builder().status(sent.status());
     if let Some(headers) = response.headers_mut() {

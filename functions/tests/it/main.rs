@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 mod listener;
+mod manifests;
 mod smtp;
 mod story;
 mod world;
