@@ -7,6 +7,7 @@ pub mod checks;
 pub mod contract;
 pub mod dead_letter;
 pub mod endpoints;
+pub mod gateway;
 mod links;
 pub mod mailbox;
 pub mod notifications;

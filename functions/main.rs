@@ -1,8 +1,10 @@
 //! `function NAME...`: serves one function, or several. See [`functions::ALL`].
 //! `function trigger NAME`: what a CronJob runs. `function migrate`: brings the tables up to date.
+//! `function gateway FOLDER`: makes Kong be what the files there say.
 
 use std::process::ExitCode;
 
+use functions::users::kong::Kong;
 use runtime::{Context, Env, Function, log};
 
 #[tokio::main]
@@ -18,6 +20,12 @@ async fn main() -> anyhow::Result<ExitCode> {
     let context = Context::of_process(env);
     if names == ["migrate"] {
         functions::migrate(context.db()?, context.env()).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let [gateway, folder] = &names[..]
+        && gateway == "gateway"
+    {
+        functions::gateway::load(&*context.config::<Kong>()?, folder.as_ref(), context.env()).await?;
         return Ok(ExitCode::SUCCESS);
     }
     if let [trigger, name] = &names[..]
@@ -37,7 +45,9 @@ async fn main() -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         _ => {
-            eprintln!("usage: function NAME... | function trigger NAME | function migrate. NAME is one of:");
+            eprintln!(
+                "usage: function NAME... | function trigger NAME | function migrate | function gateway FOLDER. NAME is one of:"
+            );
             functions::ALL.iter().for_each(|f| eprintln!("  {}", f.name));
             Ok(ExitCode::from(2))
         }

@@ -115,7 +115,12 @@ impl Kong {
         Ok(())
     }
 
-    async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, Value)> {
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(StatusCode, Value)> {
         let mut request = self.client.request(method, format!("{}{path}", self.admin_url));
         if let Some(body) = body {
             request = request.json(body);

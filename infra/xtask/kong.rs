@@ -1,5 +1,5 @@
 //! Kong's declarative configuration: a service for each function that people may call, and a route
-//! for each of its operations.
+//! for each of its operations. The page about the gateway has the same routes, for people.
 
 use std::fmt::Write as _;
 
@@ -7,8 +7,12 @@ use runtime::{Function, function::Operation};
 
 const HEADER: &str = r#"# Generated from functions/lib.rs by `make manifests`: do not edit.
 #
-# The placeholder GATEWAY_TOKEN (with its dollar and braces) is replaced as text by whoever loads
-# this file: Kong takes no variable in add.headers.
+# The placeholder GATEWAY_TOKEN (with its dollar and braces) is replaced by whoever loads this file
+# (`function gateway`): Kong takes no variable in add.headers.
+#
+# A function that was at zero accepts the connection at once, and answers when it has started: that
+# is what Kong's own 60 seconds of read_timeout are for. Kong asks again only what could not be sent,
+# or may be asked twice (no POST, no PATCH): once is enough.
 _format_version: "3.0"
 plugins:
   - name: correlation-id
@@ -28,6 +32,10 @@ plugins:
   - name: request-size-limiting
     config:
       allowed_payload_size: 1
+  - name: prometheus
+    config:
+      status_code_metrics: true
+      latency_metrics: true
 services:
 "#;
 
@@ -36,10 +44,7 @@ const IDENTITY: &str =
     "X-Consumer-ID, X-Consumer-Custom-ID, X-Consumer-Username, X-Credential-Identifier, X-Anonymous-Consumer";
 
 /// A prefix comes after every regular expression: everything that is no API.
-const WEB: &str = "  - name: web
-    url: http://web.pongpong.svc.cluster.local
-    routes:
-      - name: web
+const WEB: &str = "      - name: web
         paths: [/]
         strip_path: false
         preserve_host: false
@@ -54,21 +59,46 @@ pub fn file(table: &[Function]) -> String {
     for function in table {
         let public: Vec<_> =
             function.operations().into_iter().filter(|o| o.path.starts_with("/public/")).collect();
-        if function.name == "web" {
-            writeln!(text, "{WEB}                headers: [X-Gateway-Token, {IDENTITY}]").ok();
-        }
-        if public.is_empty() {
+        let name = function.name;
+        if public.is_empty() && name != "web" {
             continue;
         }
-        let name = function.name;
-        writeln!(text, "  - name: {name}\n    url: http://{name}.pongpong.svc.cluster.local\n    routes:")
-            .ok();
+        write!(
+            text,
+            "  - name: {name}
+    url: http://{name}.pongpong.svc.cluster.local
+    connect_timeout: 5000
+    retries: 1
+    routes:
+"
+        )
+        .ok();
+        if name == "web" {
+            writeln!(text, "{WEB}                headers: [X-Gateway-Token, {IDENTITY}]").ok();
+        }
         for (n, operation) in public.iter().enumerate() {
             // One operation is the rule; a second gets a name of its own.
             let name = if n == 0 { name.to_owned() } else { format!("{name}-{n}") };
             text.push_str(&route(function, &name, operation));
         }
     }
+    text
+}
+
+/// The public routes, for people.
+pub fn table(table: &[Function]) -> String {
+    let mut text = "| route | function | who | calls a minute |\n|---|---|---|---|\n".to_owned();
+    for function in table {
+        let limit = function.per_minute.map_or("no limit".to_owned(), |n| n.to_string());
+        for operation in function.operations().iter().filter(|o| o.path.starts_with("/public/")) {
+            let (who, by) = if operation.needs_key { ("a key", "user") } else { ("anybody", "address") };
+            let limit =
+                if function.per_minute.is_some() { format!("{limit} by {by}") } else { limit.clone() };
+            let (method, path) = (&operation.method, gateway_path(function, &operation.path));
+            writeln!(text, "| `{method} {path}` | {} | {who} | {limit} |", function.name).ok();
+        }
+    }
+    text.push_str("| everything else | web | anybody | no limit |\n");
     text
 }
 

@@ -40,6 +40,9 @@ pub fn generated(root: &Path) -> Result<Vec<(PathBuf, String)>> {
             map::between_markers(&text, "functions", &map::table(table)).with_context(|| page.to_owned())?;
         files.push((page.into(), text));
     }
+    let page = "docs/gateway.md";
+    let text = fs::read_to_string(root.join(page)).context(page)?;
+    files.push((page.into(), map::between_markers(&text, "routes", &kong::table(table)).context(page)?));
     Ok(files)
 }
 

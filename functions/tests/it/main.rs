@@ -10,6 +10,7 @@ mod world;
 mod checks;
 mod dead_letter;
 mod endpoints;
+mod gateway;
 mod kong;
 mod notifications;
 mod process;

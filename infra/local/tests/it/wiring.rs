@@ -27,6 +27,8 @@ async fn kong_yml() {
         ("name: cors", "name: acl", "unknown variant `acl`"),
         ("max_age: 3600", "max_old: 3600", "unknown field `max_old`"),
         ("minute: 5", "hour: 5", "unknown field `hour`"),
+        ("latency_metrics: true", "per_consumer: true", "unknown field `per_consumer`"),
+        ("retries: 1", "write_timeout: 1", "unknown field `write_timeout`"),
         ("policy: local", "policy: redis", "unknown variant `redis`"),
         ("origins: [\"*\"]", "origins: [\"https://x\"]", "origins: only [\"*\"] is understood"),
         ("key_in_query: false", "key_in_query: true", "key_in_query: only false"),

@@ -1,0 +1,301 @@
+//! `function gateway FOLDER`: makes Kong be what the files of a folder say, through its Admin API.
+//!
+//! The files are Kong's declarative configuration (`infra/kong/*.yml`). Kong's own `kong config
+//! db_import` would load them too, but it tells no running Kong, it never removes what a file no
+//! longer holds, and it cannot be repeated for a file with consumers. The Admin API can all that: a
+//! change is everywhere within seconds, without a restart.
+//!
+//! Everything is put by its name, so a second run changes nothing. What was loaded bears [`TAG`],
+//! and is deleted once no file holds it; what users have (consumers, keys) bears none.
+
+use std::{collections::HashSet, path::Path};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use http::{Method, StatusCode};
+use runtime::Env;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::users::kong::Kong;
+
+const TAG: &str = "pongpong";
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    #[serde(default, rename = "_format_version")]
+    _format_version: String,
+    #[serde(default)]
+    plugins: Vec<Plugin>,
+    #[serde(default)]
+    services: Vec<Service>,
+    /// Those that no service answers.
+    #[serde(default)]
+    routes: Vec<Route>,
+    #[serde(default)]
+    consumers: Vec<Consumer>,
+}
+
+#[derive(Deserialize)]
+struct Plugin {
+    name: String,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct Service {
+    name: String,
+    #[serde(default)]
+    plugins: Vec<Plugin>,
+    #[serde(default)]
+    routes: Vec<Route>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct Route {
+    name: String,
+    #[serde(default)]
+    plugins: Vec<Plugin>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Consumer {
+    username: String,
+    #[serde(default)]
+    basicauth_credentials: Vec<BasicAuth>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BasicAuth {
+    username: String,
+    password: String,
+}
+
+/// Loads every `*.yml` of a folder. `${NAME}` in them is the environment variable of that name.
+/// With `HTTPS_ONLY=true`, what is asked by plain HTTP is sent to HTTPS.
+pub async fn load(kong: &Kong, folder: &Path, env: &Env) -> Result<()> {
+    let documents = read(folder, env)?;
+    let mut loading = Loading {
+        kong,
+        https_only: env.parse_or("HTTPS_ONLY", false)?,
+        plugins: HashSet::new(),
+        others: HashSet::new(),
+    };
+    for document in documents {
+        loading.put_document(document).await?;
+    }
+    let deleted = loading.delete_the_rest().await?;
+    tracing::info!(put = loading.plugins.len() + loading.others.len(), deleted, "Kong is as the files say");
+    Ok(())
+}
+
+fn read(folder: &Path, env: &Env) -> Result<Vec<Document>> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        paths.push(entry?.path());
+    }
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "yml"));
+    paths.sort();
+    let read = |path: &std::path::PathBuf| {
+        let text = std::fs::read_to_string(path)?;
+        // Filled in after it was parsed: a password may hold what means something in YAML.
+        let mut value: Value = serde_norway::from_str(&text)?;
+        fill_in(&mut value, env)?;
+        anyhow::Ok(serde_json::from_value(value)?)
+    };
+    let documents: Vec<Document> = paths
+        .iter()
+        .map(|path| read(path).with_context(|| path.display().to_string()))
+        .collect::<Result<_>>()?;
+    // All that is loaded would be deleted.
+    ensure!(documents.iter().any(|d| !d.services.is_empty()), "{}: no service in it", folder.display());
+    Ok(documents)
+}
+
+fn fill_in(value: &mut Value, env: &Env) -> Result<()> {
+    match value {
+        Value::String(text) => {
+            while let Some((before, rest)) = text.split_once("${") {
+                let (name, after) = rest.split_once('}').context("a ${ without its }")?;
+                let filled = env.required(name)?;
+                ensure!(!filled.contains("${"), "{name} holds a variable itself");
+                *text = format!("{before}{filled}{after}");
+            }
+            Ok(())
+        }
+        Value::Array(values) => values.iter_mut().try_for_each(|value| fill_in(value, env)),
+        Value::Object(values) => values.values_mut().try_for_each(|value| fill_in(value, env)),
+        _ => Ok(()),
+    }
+}
+
+struct Loading<'a> {
+    kong: &'a Kong,
+    https_only: bool,
+    /// The ids of those that were put.
+    plugins: HashSet<String>,
+    /// What else was put, as `/services/web`.
+    others: HashSet<String>,
+}
+
+/// An entity as Kong has it.
+#[derive(Deserialize)]
+struct Entity {
+    id: String,
+    name: Option<String>,
+    username: Option<String>,
+    /// Whose credential it is.
+    consumer: Option<Id>,
+}
+
+#[derive(Deserialize)]
+struct Id {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    data: Vec<Entity>,
+    next: Option<String>,
+}
+
+impl Loading<'_> {
+    async fn put_document(&mut self, document: Document) -> Result<()> {
+        for plugin in document.plugins {
+            self.put_plugin(plugin, None).await?;
+        }
+        for consumer in document.consumers {
+            let path = format!("/consumers/{}", consumer.username);
+            self.put(&path, Map::new()).await?;
+            for BasicAuth { username, password } in consumer.basicauth_credentials {
+                // Kong hashes the password, so it cannot be compared: it is set anew each time.
+                let credential = Map::from_iter([("password".to_owned(), password.into())]);
+                self.put(&format!("{path}/basic-auth/{username}"), credential).await?;
+            }
+        }
+        for service in document.services {
+            let id = self.put(&format!("/services/{}", service.name), service.rest).await?;
+            // Before its routes, so that none of them is open for a moment.
+            for plugin in service.plugins {
+                self.put_plugin(plugin, Some(("service", &service.name, &id))).await?;
+            }
+            for route in service.routes {
+                self.put_route(route, Some(&id)).await?;
+            }
+        }
+        for route in document.routes {
+            self.put_route(route, None).await?;
+        }
+        Ok(())
+    }
+
+    async fn put_route(&mut self, route: Route, service: Option<&str>) -> Result<()> {
+        let mut body = route.rest;
+        body.insert("service".into(), service.map_or(Value::Null, |id| json!({ "id": id })));
+        if self.https_only {
+            body.insert("protocols".into(), json!(["https"]));
+            body.insert("https_redirect_status_code".into(), 308.into());
+        }
+        let id = self.put(&format!("/routes/{}", route.name), body).await?;
+        for plugin in route.plugins {
+            self.put_plugin(plugin, Some(("route", &route.name, &id))).await?;
+        }
+        Ok(())
+    }
+
+    /// `of`: what it runs on, as ("route", its name, its id); everything without it.
+    async fn put_plugin(&mut self, plugin: Plugin, of: Option<(&str, &str, &str)>) -> Result<()> {
+        let mut body = plugin.rest;
+        let mut place = plugin.name.clone();
+        if let Some((kind, name, id)) = of {
+            body.insert(kind.into(), json!({ "id": id }));
+            place = format!("{kind} {name} {place}");
+        }
+        // Kong knows a plugin by its id only: the same place has to give the same one.
+        let hash = Sha256::digest(&place);
+        let id: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let id = [&id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]].join("-");
+        body.insert("name".into(), plugin.name.into());
+        ensure!(self.plugins.insert(id.clone()), "{place} is there twice");
+        self.put_entity(&format!("/plugins/{id}"), body).await?;
+        Ok(())
+    }
+
+    async fn put(&mut self, path: &str, body: Map<String, Value>) -> Result<String> {
+        ensure!(self.others.insert(path.to_owned()), "{path} is there twice");
+        self.put_entity(path, body).await
+    }
+
+    async fn put_entity(&self, path: &str, mut body: Map<String, Value>) -> Result<String> {
+        body.insert("tags".into(), json!([TAG]));
+        let answer = self.ask(Method::PUT, path, Some(&body.into()), StatusCode::OK).await?;
+        Ok(serde_json::from_value::<Id>(answer).with_context(|| format!("{path} has got no id"))?.id)
+    }
+
+    /// Deletes what bears the tag, but is in no file any more. Returns how many.
+    async fn delete_the_rest(&self) -> Result<usize> {
+        let mut gone = Vec::new();
+        // A route takes its plugins with it, and a service must have no route any more.
+        for plugin in self.list("/plugins").await? {
+            if !self.plugins.contains(&plugin.id) {
+                gone.push(format!("/plugins/{}", plugin.id));
+            }
+        }
+        for kind in ["/routes", "/services"] {
+            let paths =
+                self.list(kind).await?.into_iter().filter_map(|e| Some(format!("{kind}/{}", e.name?)));
+            gone.extend(paths.filter(|path| !self.others.contains(path)));
+        }
+        let consumers = self.list("/consumers").await?;
+        for credential in self.list("/basic-auths").await? {
+            let owner = consumers.iter().find(|c| credential.consumer.as_ref().is_some_and(|o| o.id == c.id));
+            if let (Some(owner), Some(username)) =
+                (owner.and_then(|o| o.username.as_ref()), credential.username)
+            {
+                gone.push(format!("/consumers/{owner}/basic-auth/{username}"));
+            }
+        }
+        gone.extend(consumers.into_iter().filter_map(|c| Some(format!("/consumers/{}", c.username?))));
+        gone.retain(|path| !self.others.contains(path));
+        for path in &gone {
+            self.ask(Method::DELETE, path, None, StatusCode::NO_CONTENT).await?;
+        }
+        Ok(gone.len())
+    }
+
+    async fn list(&self, kind: &str) -> Result<Vec<Entity>> {
+        let mut entities = Vec::new();
+        let mut next = Some(format!("{kind}?tags={TAG}&size=1000"));
+        while let Some(path) = next {
+            let page: Page =
+                serde_json::from_value(self.ask(Method::GET, &path, None, StatusCode::OK).await?)
+                    .with_context(|| format!("Kong's list of {kind}"))?;
+            entities.extend(page.data);
+            next = page.next;
+        }
+        Ok(entities)
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        wanted: StatusCode,
+    ) -> Result<Value> {
+        let (status, answer) = self.kong.ask(method.clone(), path, body).await?;
+        if status != wanted {
+            // Not what was sent: it may hold the gateway's token, or a password.
+            bail!("{method} {path}: Kong answered {status}: {}", answer["message"]);
+        }
+        Ok(answer)
+    }
+}

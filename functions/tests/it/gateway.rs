@@ -1,0 +1,587 @@
+//! The files of `infra/kong`, loaded into a stand-in of Kong's Admin API that is as strict as Kong
+//! 3.9: a field that it does not know, or a value that it does not take, is refused.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Json, Router,
+    extract::{Path as UrlPath, Query, State},
+    http::StatusCode,
+    routing::{get, put},
+};
+use functions::{gateway::load, users::kong::Kong as Client};
+use runtime::{Env, FromEnv as _};
+use serde_json::{Value, json};
+
+use self::Kind::{Bool, Int, List, Map, OneOf, Record, Text};
+
+/// What a field of Kong's may hold.
+enum Kind {
+    Text,
+    Bool,
+    Int(i64, i64),
+    OneOf(&'static [&'static str]),
+    List(&'static Kind),
+    Map,
+    Record(&'static [(&'static str, Kind)]),
+}
+
+const MILLISECONDS: Kind = Int(0, (1 << 31) - 2);
+const TEXTS: Kind = List(&Text);
+const REFERENCE: Kind = Record(&[("id", Text)]);
+const TRACE_FORMATS: Kind =
+    List(&OneOf(&["preserve", "w3c", "b3", "b3-single", "jaeger", "ot", "datadog", "aws", "gcp"]));
+
+const SERVICE: Kind = Record(&[
+    ("url", Text),
+    ("connect_timeout", MILLISECONDS),
+    ("read_timeout", MILLISECONDS),
+    ("write_timeout", MILLISECONDS),
+    ("retries", Int(0, 32767)),
+    ("enabled", Bool),
+    ("tags", TEXTS),
+]);
+
+const ROUTE: Kind = Record(&[
+    ("service", REFERENCE),
+    ("hosts", TEXTS),
+    ("paths", TEXTS),
+    ("methods", List(&OneOf(&["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]))),
+    ("protocols", List(&OneOf(&["http", "https"]))),
+    ("https_redirect_status_code", Int(301, 426)),
+    ("regex_priority", Int(0, 1 << 31)),
+    ("strip_path", Bool),
+    ("preserve_host", Bool),
+    ("tags", TEXTS),
+]);
+
+const CONSUMER: Kind = Record(&[("username", Text), ("custom_id", Text), ("tags", TEXTS)]);
+const BASIC_AUTH: Kind = Record(&[("password", Text), ("tags", TEXTS)]);
+
+/// What Kong 3.9 takes in the configuration of each plugin that the files use.
+const PLUGINS: &[(&str, Kind)] = &[
+    ("basic-auth", Record(&[("anonymous", Text), ("hide_credentials", Bool), ("realm", Text)])),
+    (
+        "correlation-id",
+        Record(&[
+            ("header_name", Text),
+            ("generator", OneOf(&["uuid", "uuid#counter", "tracker"])),
+            ("echo_downstream", Bool),
+        ]),
+    ),
+    (
+        "cors",
+        Record(&[
+            ("origins", TEXTS),
+            ("headers", TEXTS),
+            ("exposed_headers", TEXTS),
+            (
+                "methods",
+                List(&OneOf(&[
+                    "GET", "HEAD", "PUT", "PATCH", "POST", "DELETE", "OPTIONS", "TRACE", "CONNECT",
+                ])),
+            ),
+            ("max_age", Int(0, i64::MAX)),
+            ("credentials", Bool),
+            ("private_network", Bool),
+            ("preflight_continue", Bool),
+        ]),
+    ),
+    (
+        "key-auth",
+        Record(&[
+            ("key_names", TEXTS),
+            ("hide_credentials", Bool),
+            ("anonymous", Text),
+            ("key_in_header", Bool),
+            ("key_in_query", Bool),
+            ("key_in_body", Bool),
+            ("run_on_preflight", Bool),
+            ("realm", Text),
+        ]),
+    ),
+    (
+        "opentelemetry",
+        Record(&[
+            ("traces_endpoint", Text),
+            ("logs_endpoint", Text),
+            ("headers", Map),
+            ("resource_attributes", Map),
+            ("queue", Map),
+            ("connect_timeout", MILLISECONDS),
+            ("send_timeout", MILLISECONDS),
+            ("read_timeout", MILLISECONDS),
+            ("http_response_header_for_traceid", Text),
+            (
+                "propagation",
+                Record(&[
+                    ("extract", TRACE_FORMATS),
+                    ("clear", TEXTS),
+                    ("inject", TRACE_FORMATS),
+                    ("default_format", OneOf(&["w3c", "b3", "jaeger", "ot", "datadog", "aws", "gcp"])),
+                ]),
+            ),
+        ]),
+    ),
+    (
+        "prometheus",
+        Record(&[
+            ("per_consumer", Bool),
+            ("status_code_metrics", Bool),
+            ("latency_metrics", Bool),
+            ("bandwidth_metrics", Bool),
+            ("upstream_health_metrics", Bool),
+        ]),
+    ),
+    (
+        "rate-limiting",
+        Record(&[
+            ("minute", Int(1, i64::MAX)),
+            ("limit_by", OneOf(&["consumer", "credential", "ip", "service", "header", "path"])),
+            ("policy", OneOf(&["local", "cluster", "redis"])),
+            ("fault_tolerant", Bool),
+            ("hide_client_headers", Bool),
+        ]),
+    ),
+    (
+        "request-size-limiting",
+        Record(&[
+            ("allowed_payload_size", Int(1, i64::MAX)),
+            ("size_unit", OneOf(&["megabytes", "kilobytes", "bytes"])),
+            ("require_content_length", Bool),
+        ]),
+    ),
+    (
+        "request-termination",
+        Record(&[("status_code", Int(100, 599)), ("message", Text), ("trigger", Text), ("echo", Bool)]),
+    ),
+    (
+        "request-transformer",
+        Record(&[
+            ("remove", Record(&[("headers", TEXTS), ("querystring", TEXTS), ("body", TEXTS)])),
+            (
+                "replace",
+                Record(&[("uri", Text), ("headers", TEXTS), ("querystring", TEXTS), ("body", TEXTS)]),
+            ),
+            ("add", Record(&[("headers", TEXTS), ("querystring", TEXTS), ("body", TEXTS)])),
+        ]),
+    ),
+];
+
+impl Kind {
+    fn fits(&self, value: &Value) -> Result<(), String> {
+        let fits = match (self, value) {
+            (_, Value::Null) | (Bool, Value::Bool(_)) => true,
+            (Text, Value::String(text)) => !text.is_empty() && !text.contains("${"),
+            (Int(least, most), Value::Number(n)) => n.as_i64().is_some_and(|n| (*least..=*most).contains(&n)),
+            (OneOf(names), Value::String(text)) => names.contains(&text.as_str()),
+            (List(kind), Value::Array(values)) => return values.iter().try_for_each(|v| kind.fits(v)),
+            (Map, Value::Object(_)) => true,
+            (Record(fields), Value::Object(values)) => {
+                return values.iter().try_for_each(|(name, value)| {
+                    let field = fields.iter().find(|(known, _)| known == name);
+                    let (_, kind) = field.ok_or_else(|| format!("{name}: unknown field"))?;
+                    kind.fits(value).map_err(|e| format!("{name}: {e}"))
+                });
+            }
+            _ => false,
+        };
+        if fits { Ok(()) } else { Err(format!("{value} does not fit")) }
+    }
+}
+
+/// A plugin's fields beside its name and configuration.
+fn check_plugin(body: &Value) -> Result<(), String> {
+    let name = body["name"].as_str().unwrap_or_default();
+    let (_, config) = PLUGINS.iter().find(|(known, _)| *known == name).ok_or("plugin not enabled")?;
+    config.fits(&body["config"]).map_err(|e| format!("{name}: config: {e}"))?;
+    let mut rest = body.clone();
+    let rest_fields = rest.as_object_mut().unwrap();
+    rest_fields.remove("name");
+    rest_fields.remove("config");
+    Record(&[("route", REFERENCE), ("service", REFERENCE), ("tags", TEXTS)]).fits(&rest)
+}
+
+fn check_route(body: &Value) -> Result<(), String> {
+    ROUTE.fits(body)?;
+    if ["hosts", "paths", "methods"].iter().all(|field| body[field].as_array().is_none_or(Vec::is_empty)) {
+        return Err("must set one of methods, hosts, paths".into());
+    }
+    for path in body["paths"].as_array().into_iter().flatten() {
+        let path = path.as_str().unwrap();
+        match path.strip_prefix('~') {
+            // Kong's router matches by the same crate.
+            Some(pattern) => drop(regex::Regex::new(pattern).map_err(|e| e.to_string())?),
+            None if path.starts_with('/') => {}
+            None => return Err(format!("{path}: must start with /")),
+        }
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Kong {
+    /// By kind and id.
+    entities: BTreeMap<(&'static str, String), Value>,
+    /// What was called, in order.
+    calls: Vec<String>,
+    made: u32,
+}
+
+type Shared = Arc<Mutex<Kong>>;
+type Answer = (StatusCode, Json<Value>);
+
+fn answer(status: u16, body: Value) -> Answer {
+    (StatusCode::from_u16(status).unwrap(), Json(body))
+}
+
+fn refused(status: u16, message: impl Into<String>) -> Answer {
+    answer(status, json!({ "message": message.into() }))
+}
+
+impl Kong {
+    fn of(&self, kind: &str) -> impl Iterator<Item = &Value> {
+        self.entities.iter().filter(move |((k, _), _)| *k == kind).map(|(_, value)| value)
+    }
+
+    fn named(&self, kind: &str, key: &str) -> Option<&Value> {
+        self.of(kind).find(|e| [&e["id"], &e["name"], &e["username"]].contains(&&json!(key)))
+    }
+
+    fn has(&self, kind: &str, reference: &Value) -> bool {
+        reference.is_null() || self.of(kind).any(|e| e["id"] == reference["id"])
+    }
+
+    fn put(&mut self, kind: &'static str, key: &str, mut body: Value) -> Answer {
+        self.calls.push(format!("PUT /{kind}/{key}"));
+        let checked = match kind {
+            "services" => SERVICE.fits(&body),
+            "routes" => check_route(&body),
+            "plugins" => check_plugin(&body),
+            "consumers" => CONSUMER.fits(&body),
+            _ => Record(&[("consumer", REFERENCE), ("password", Text), ("tags", TEXTS)]).fits(&body),
+        };
+        if let Err(message) = checked {
+            return refused(400, format!("schema violation ({message})"));
+        }
+        if !self.has("services", &body["service"]) || !self.has("routes", &body["route"]) {
+            return refused(400, "the foreign key does not exist");
+        }
+        if kind == "plugins" {
+            let same = |e: &&Value| ["name", "route", "service"].iter().all(|f| e[f] == body[f]);
+            if self.of(kind).find(same).is_some_and(|e| e["id"] != key) {
+                return refused(409, "UNIQUE violation detected");
+            }
+            body["id"] = json!(key);
+        } else {
+            let known = self.named(kind, key).map(|e| e["id"].clone());
+            self.made += 1;
+            body["id"] = known.unwrap_or_else(|| json!(format!("{:032x}", self.made)));
+            let name = if matches!(kind, "consumers" | "basic-auths") { "username" } else { "name" };
+            body[name] = json!(key);
+        }
+        let id = body["id"].as_str().unwrap().to_owned();
+        self.entities.insert((kind, id), body.clone());
+        answer(200, body)
+    }
+
+    fn delete(&mut self, kind: &'static str, key: &str) -> StatusCode {
+        self.calls.push(format!("DELETE /{kind}/{key}"));
+        let Some(id) = self.named(kind, key).map(|e| e["id"].clone()) else { return StatusCode::NO_CONTENT };
+        if kind == "services" && self.of("routes").any(|r| r["service"]["id"] == id) {
+            return StatusCode::BAD_REQUEST;
+        }
+        self.entities.retain(|_, e| {
+            e["id"] != id && ["route", "service", "consumer"].iter().all(|foreign| e[foreign]["id"] != id)
+        });
+        StatusCode::NO_CONTENT
+    }
+}
+
+const KINDS: [&str; 5] = ["services", "routes", "plugins", "consumers", "basic-auths"];
+
+fn kind(name: &str) -> &'static str {
+    KINDS.into_iter().find(|kind| *kind == name).unwrap()
+}
+
+async fn start() -> (Shared, String) {
+    async fn put_one(
+        State(kong): State<Shared>,
+        UrlPath((name, key)): UrlPath<(String, String)>,
+        Json(body): Json<Value>,
+    ) -> Answer {
+        kong.lock().unwrap().put(kind(&name), &key, body)
+    }
+    async fn put_credential(
+        State(kong): State<Shared>,
+        UrlPath((consumer, key)): UrlPath<(String, String)>,
+        Json(mut body): Json<Value>,
+    ) -> Answer {
+        let mut kong = kong.lock().unwrap();
+        if let Err(message) = BASIC_AUTH.fits(&body) {
+            return refused(400, format!("schema violation ({message})"));
+        }
+        let Some(owner) = kong.named("consumers", &consumer) else { return refused(404, "Not found") };
+        body["consumer"] = json!({ "id": owner["id"] });
+        kong.put("basic-auths", &key, body)
+    }
+    /// Seven at a time, whatever is asked for, so that paging is needed.
+    async fn list(
+        State(kong): State<Shared>,
+        UrlPath(name): UrlPath<String>,
+        Query(query): Query<BTreeMap<String, String>>,
+    ) -> Answer {
+        let from: usize = query.get("offset").map_or(0, |offset| offset.parse().unwrap());
+        let kong = kong.lock().unwrap();
+        let tagged =
+            |e: &&Value| e["tags"].as_array().is_some_and(|tags| tags.contains(&json!(query["tags"])));
+        let all: Vec<_> = kong.of(kind(&name)).filter(tagged).collect();
+        let next = format!("/{name}?offset={}&size=7&tags={}", from + 7, query["tags"]);
+        let page: Vec<_> = all.iter().skip(from).take(7).collect();
+        answer(200, json!({ "data": page, "next": (all.len() > from + 7).then_some(next) }))
+    }
+    let kong = Shared::default();
+    let app = Router::new()
+        .route("/{kind}", get(list))
+        .route(
+            "/{kind}/{key}",
+            put(put_one).delete(
+                async |State(kong): State<Shared>, UrlPath((name, key)): UrlPath<(String, String)>| {
+                    kong.lock().unwrap().delete(kind(&name), &key)
+                },
+            ),
+        )
+        .route(
+            "/consumers/{consumer}/basic-auth/{key}",
+            put(put_credential).delete(
+                async |State(kong): State<Shared>, UrlPath((_, key)): UrlPath<(String, String)>| {
+                    kong.lock().unwrap().delete("basic-auths", &key)
+                },
+            ),
+        )
+        .with_state(Arc::clone(&kong));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (kong, url)
+}
+
+struct World {
+    kong: Shared,
+    url: String,
+    folder: tempfile::TempDir,
+}
+
+const ENV: [(&str, &str); 4] = [
+    ("GATEWAY_TOKEN", "the-token"),
+    ("DOMAIN", "example.com"),
+    ("ADMIN_USERNAME", "operator"),
+    // What would be something else in YAML.
+    ("ADMIN_PASSWORD", "'p: #{[*&\""),
+];
+
+impl World {
+    /// With the files that a cluster gets.
+    async fn new() -> Self {
+        runtime::install_crypto();
+        let (kong, url) = start().await;
+        let folder = tempfile::tempdir().unwrap();
+        let from = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/kong"));
+        for (name, path) in
+            [("kong.yml", "kong.yml"), ("admin.yml", "admin.yml"), ("tracing.yml", "tracing/tracing.yml")]
+        {
+            std::fs::copy(from.join(path), folder.path().join(name)).unwrap();
+        }
+        // As in a mounted ConfigMap.
+        std::fs::create_dir(folder.path().join("..data")).unwrap();
+        Self { kong, url, folder }
+    }
+
+    async fn load_with(&self, more: &[(&str, &str)]) -> anyhow::Result<()> {
+        let admin = [("KONG_ADMIN_URL", self.url.as_str())];
+        let pairs = ENV.iter().chain(more).chain(&admin);
+        let env: Env = pairs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        load(&Client::from_env(&env)?, self.folder.path(), &env).await
+    }
+
+    async fn load(&self) {
+        self.load_with(&[]).await.unwrap();
+    }
+
+    async fn refusal(&self) -> String {
+        format!("{:#}", self.load_with(&[]).await.unwrap_err())
+    }
+
+    fn edit(&self, file: &str, from: &str, to: &str) {
+        let path = self.folder.path().join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{from}");
+        std::fs::write(path, text.replacen(from, to, 1)).unwrap();
+    }
+
+    fn kong(&self) -> std::sync::MutexGuard<'_, Kong> {
+        self.kong.lock().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn kong_takes_all_that_the_files_hold() {
+    let world = World::new().await;
+    world.load().await;
+    let kong = world.kong();
+    let public: usize = functions::ALL
+        .iter()
+        .map(|f| f.operations().iter().filter(|o| o.path.starts_with("/public/")).count())
+        .sum();
+    // And: web, grafana, kibana, and nothing else on two hosts.
+    assert_eq!(kong.of("routes").count(), public + 5);
+    let admin = |name: &str| kong.named("routes", name).unwrap()["hosts"].clone();
+    assert_eq!(admin("grafana"), json!(["admin.example.com"]));
+    assert_eq!(admin("api-nothing-else"), json!(["api.example.com"]));
+    for service in kong.of("services") {
+        let url = service["url"].as_str().unwrap();
+        let (name, host) = url.strip_prefix("http://").unwrap().split_once('.').unwrap();
+        match host {
+            "pongpong.svc.cluster.local" => assert!(functions::find(name).is_some(), "{url}"),
+            _ => assert!(["grafana", "kibana"].contains(&name), "{url}"),
+        }
+    }
+    let login = kong.named("routes", "user-login").unwrap()["id"].clone();
+    let on_login: Vec<_> = kong.of("plugins").filter(|p| p["route"]["id"] == login).collect();
+    let transform = on_login.iter().find(|p| p["name"] == "request-transformer").unwrap();
+    assert_eq!(transform["config"]["add"]["headers"], json!(["X-Gateway-Token:the-token"]));
+    assert_eq!(on_login.len(), 2);
+    let credential = kong.of("basic-auths").next().unwrap();
+    assert_eq!(credential["password"], ENV[3].1);
+    assert_eq!(credential["consumer"]["id"], kong.named("consumers", "admin").unwrap()["id"]);
+}
+
+#[tokio::test]
+async fn what_is_for_operators_is_closed_before_it_is_there() {
+    let world = World::new().await;
+    world.load().await;
+    let kong = world.kong();
+    let at = |call: &str| kong.calls.iter().position(|c| c == call).unwrap();
+    for name in ["grafana", "kibana"] {
+        let service = kong.named("services", name).unwrap()["id"].clone();
+        let auth = kong.of("plugins").find(|p| p["name"] == "basic-auth" && p["service"]["id"] == service);
+        let plugin = format!("PUT /plugins/{}", auth.unwrap()["id"].as_str().unwrap());
+        assert!(at(&plugin) < at(&format!("PUT /routes/{name}")));
+    }
+}
+
+#[tokio::test]
+async fn a_second_run_changes_nothing() {
+    let world = World::new().await;
+    world.load().await;
+    let before = world.kong().entities.clone();
+    world.load().await;
+    let kong = world.kong();
+    assert_eq!(kong.entities, before);
+    assert!(kong.calls.iter().all(|call| call.starts_with("PUT")));
+}
+
+#[tokio::test]
+async fn what_no_file_holds_any_more_is_gone_and_what_users_have_stays() {
+    let world = World::new().await;
+    drop(world.kong().put("consumers", "user-1", json!({ "custom_id": "1" })));
+    world.load().await;
+    let before = world.kong().entities.len();
+    world.edit(
+        "kong.yml",
+        "  - name: user-signup\n    url: http://user-signup.",
+        "  - name: renamed\n    url: http://user-signup.",
+    );
+    world.edit("admin.yml", "username: ${ADMIN_USERNAME}", "username: another");
+    std::fs::remove_file(world.folder.path().join("tracing.yml")).unwrap();
+    world.load().await;
+    {
+        let kong = world.kong();
+        let deleted: Vec<_> = kong.calls.iter().filter(|call| call.starts_with("DELETE")).collect();
+        assert_eq!(deleted.len(), 3, "{deleted:?}");
+        assert!(deleted[0].starts_with("DELETE /plugins/"));
+        assert_eq!(deleted[1..], ["DELETE /services/user-signup", "DELETE /basic-auths/operator"]);
+        assert_eq!(kong.entities.len(), before - 1);
+        assert!(kong.of("plugins").all(|p| p["name"] != "opentelemetry"));
+    }
+    std::fs::remove_file(world.folder.path().join("admin.yml")).unwrap();
+    world.load().await;
+    let kong = world.kong();
+    assert_eq!(kong.of("basic-auths").count(), 0);
+    let consumers: Vec<_> = kong.of("consumers").map(|c| &c["username"]).collect();
+    assert_eq!(consumers, ["user-1"]);
+    assert!(kong.of("routes").all(|route| route["hosts"].is_null()));
+}
+
+#[tokio::test]
+async fn plain_http_is_sent_to_https_if_asked_for() {
+    let world = World::new().await;
+    world.load_with(&[("HTTPS_ONLY", "true")]).await.unwrap();
+    for route in world.kong().of("routes") {
+        assert_eq!(
+            (&route["protocols"], &route["https_redirect_status_code"]),
+            (&json!(["https"]), &json!(308))
+        );
+    }
+    world.load().await;
+    assert!(world.kong().of("routes").all(|route| route["protocols"].is_null()));
+}
+
+#[tokio::test]
+async fn what_cannot_be_loaded_is_said_and_changes_nothing() {
+    let world = World::new().await;
+    world.load().await;
+    let before = world.kong().entities.clone();
+    for (file, from, to, says) in [
+        ("admin.yml", "${DOMAIN}", "${NOBODY}", "NOBODY is not set"),
+        ("admin.yml", "${DOMAIN}", "${DOMAIN", "a ${ without its }"),
+        ("kong.yml", "services:", "upstreams: []\nservices:", "unknown field `upstreams`"),
+        ("kong.yml", "_format_version", "\t_format_version", "kong.yml"),
+    ] {
+        let world = World {
+            folder: World::new().await.folder,
+            kong: Arc::clone(&world.kong),
+            url: world.url.clone(),
+        };
+        world.edit(file, from, to);
+        let said = world.refusal().await;
+        assert!(said.contains(says), "{to}: {said}");
+    }
+    // Without the generated file nothing at all would be left.
+    std::fs::remove_file(world.folder.path().join("kong.yml")).unwrap();
+    std::fs::remove_file(world.folder.path().join("admin.yml")).unwrap();
+    assert!(world.refusal().await.contains("no service in it"));
+    assert_eq!(world.kong().entities, before);
+}
+
+#[tokio::test]
+async fn what_kong_refuses_is_said_without_what_was_sent() {
+    for (from, to, says) in [
+        ("status_code: 404", "status: 404", "request-termination: config: status: unknown field"),
+        ("hosts: [\"api.${DOMAIN}\"]", "strip_path: true", "must set one of methods, hosts, paths"),
+        ("basic-auth\n", "basic_auth\n", "plugin not enabled"),
+        ("name: kibana\n        hosts", "name: grafana\n        hosts", "/routes/grafana is there twice"),
+    ] {
+        let world = World::new().await;
+        world.edit("admin.yml", from, to);
+        let said = world.refusal().await;
+        assert!(said.contains(says), "{to}: {said}");
+        assert!(!said.contains("the-token") && !said.contains(ENV[3].1));
+        let kong = world.kong();
+        assert!(
+            kong.calls.iter().all(|call| !call.starts_with("DELETE")),
+            "nothing is deleted on half a load"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_kong_that_does_not_answer_is_an_error() {
+    let mut world = World::new().await;
+    world.url = "http://127.0.0.1:9".into();
+    assert!(world.refusal().await.contains("Kong's Admin API does not answer"));
+}
