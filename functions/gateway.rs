@@ -8,9 +8,10 @@
 //! Everything is put by its name, so a second run changes nothing. What was loaded bears [`TAG`],
 //! and is deleted once no file holds it; what users have (consumers, keys) bears none.
 
-use std::{collections::HashSet, path::Path};
+use std::{collections::HashSet, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use backon::{ConstantBuilder, Retryable as _};
 use http::{Method, StatusCode};
 use runtime::Env;
 use serde::Deserialize;
@@ -77,6 +78,17 @@ struct Consumer {
 struct BasicAuth {
     username: String,
     password: String,
+}
+
+/// Waits for Kong, for five minutes: all of pongpong may be starting.
+pub async fn wait(kong: &Kong) -> Result<()> {
+    let often = ConstantBuilder::default().with_delay(Duration::from_secs(2)).with_max_times(150);
+    let answers = async || -> Result<()> {
+        let (status, _) = kong.ask(Method::GET, "/status", None).await?;
+        ensure!(status == StatusCode::OK, "Kong's Admin API answers {status}");
+        Ok(())
+    };
+    answers.retry(often).await
 }
 
 /// Loads every `*.yml` of a folder. `${NAME}` in them is the environment variable of that name.
