@@ -80,8 +80,8 @@ struct BasicAuth {
     password: String,
 }
 
-/// Waits for Kong, for five minutes: all of pongpong may be starting.
-pub async fn wait(kong: &Kong) -> Result<()> {
+/// Waits for Kong, five minutes at most: all of pongpong may be starting.
+async fn wait(kong: &Kong) -> Result<()> {
     let often = ConstantBuilder::default().with_delay(Duration::from_secs(2)).with_max_times(150);
     let answers = async || -> Result<()> {
         let (status, _) = kong.ask(Method::GET, "/status", None).await?;
@@ -95,6 +95,7 @@ pub async fn wait(kong: &Kong) -> Result<()> {
 /// With `HTTPS_ONLY=true`, what is asked by plain HTTP is sent to HTTPS.
 pub async fn load(kong: &Kong, folder: &Path, env: &Env) -> Result<()> {
     let documents = read(folder, env)?;
+    wait(kong).await?;
     let mut loading = Loading {
         kong,
         https_only: env.parse_or("HTTPS_ONLY", false)?,
@@ -232,9 +233,9 @@ impl Loading<'_> {
             place = format!("{kind} {name} {place}");
         }
         // Kong knows a plugin by its id only: the same place has to give the same one.
-        let hash = Sha256::digest(&place);
-        let id: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        let id = [&id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]].join("-");
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&Sha256::digest(&place)[..16]);
+        let id = uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string();
         body.insert("name".into(), plugin.name.into());
         ensure!(self.plugins.insert(id.clone()), "{place} is there twice");
         self.put_entity(&format!("/plugins/{id}"), body).await?;

@@ -25,9 +25,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     if let [gateway, folder] = &names[..]
         && gateway == "gateway"
     {
-        let kong = context.config::<Kong>()?;
-        functions::gateway::wait(&kong).await?;
-        functions::gateway::load(&kong, folder.as_ref(), context.env()).await?;
+        functions::gateway::load(&*context.config::<Kong>()?, folder.as_ref(), context.env()).await?;
         return Ok(ExitCode::SUCCESS);
     }
     if let [trigger, name] = &names[..]

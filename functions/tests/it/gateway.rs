@@ -13,10 +13,7 @@ use axum::{
     http::StatusCode,
     routing::{get, put},
 };
-use functions::{
-    gateway::{load, wait},
-    users::kong::Kong as Client,
-};
+use functions::{gateway::load, users::kong::Kong as Client};
 use runtime::{Env, FromEnv as _};
 use serde_json::{Value, json};
 
@@ -409,9 +406,7 @@ impl World {
         let admin = [("KONG_ADMIN_URL", self.url.as_str())];
         let pairs = ENV.iter().chain(more).chain(&admin);
         let env: Env = pairs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let client = Client::from_env(&env)?;
-        wait(&client).await?;
-        load(&client, self.folder.path(), &env).await
+        load(&Client::from_env(&env)?, self.folder.path(), &env).await
     }
 
     async fn load(&self) {
@@ -464,6 +459,25 @@ async fn kong_takes_all_that_the_files_hold() {
     let credential = kong.of("basic-auths").next().unwrap();
     assert_eq!(credential["password"], ENV[3].1);
     assert_eq!(credential["consumer"]["id"], kong.named("consumers", "admin").unwrap()["id"]);
+}
+
+/// Kong tries first what asks for more of host, path and method; of two that ask for as much, the one
+/// with a host.
+#[tokio::test]
+async fn a_host_comes_first() {
+    let world = World::new().await;
+    world.load().await;
+    let kong = world.kong();
+    let asks = |route: &Value| {
+        let asked = ["methods", "hosts", "paths"].iter().filter(|f| !route[**f].is_null()).count();
+        (asked, !route["hosts"].is_null())
+    };
+    let of = |name: &str| asks(kong.named("routes", name).unwrap());
+    for route in kong.of("routes").filter(|route| route["hosts"].is_null()) {
+        assert!(asks(route) < of("admin-nothing-else"), "{route}");
+        let is_api = route["name"] != "web";
+        assert_eq!(asks(route) > of("api-nothing-else"), is_api, "{route}");
+    }
 }
 
 #[tokio::test]
