@@ -3,6 +3,7 @@
 mod eventing;
 mod examples;
 mod kong;
+mod lambda;
 mod map;
 mod openapi;
 mod schedules;
@@ -28,6 +29,7 @@ pub fn generated(root: &Path) -> Result<Vec<(PathBuf, String)>> {
         ("knative/base/cron/cronjobs.yaml".into(), schedules::cron_jobs(table)),
         ("knative/base/services/kustomization.yaml".into(), services::list(table)),
         ("knative/base/migrate.yaml".into(), services::migration()),
+        ("infra/lambda/template.yaml".into(), lambda::template(table)?),
         ("docs/public-spec.yaml".into(), openapi::public(table)?),
         ("docs/private-spec.yaml".into(), openapi::private(table)?),
     ];

@@ -1,7 +1,10 @@
 //! Models of the kinds that a cluster gets from elsewhere than Kubernetes, as strict as their owners are:
 //! an unknown field is refused, and so is what an admission webhook refuses.
 
+pub mod argo;
+pub mod istio;
 pub mod knative;
+pub mod strimzi;
 
 use serde::de::DeserializeOwned;
 use serde_norway::Value;
@@ -15,9 +18,30 @@ pub fn check_of(api_version: &str, kind: &str) -> Option<Check> {
         ("eventing.knative.dev/v1", "Broker") => knative::broker,
         ("eventing.knative.dev/v1", "Trigger") => knative::trigger,
         ("sources.knative.dev/v1", "SinkBinding") => knative::sink_binding,
+        (argo::API, "Application") => argo::application,
+        (istio::NETWORKING, "DestinationRule") => istio::destination_rule,
+        (istio::NETWORKING, "VirtualService") => istio::virtual_service,
+        (istio::SECURITY, "AuthorizationPolicy") => istio::authorization_policy,
+        (istio::SECURITY, "PeerAuthentication") => istio::peer_authentication,
+        (strimzi::API, "Kafka") => strimzi::kafka,
+        (strimzi::API, "KafkaConnect") => strimzi::connect,
+        (strimzi::API, "KafkaConnector") => strimzi::connector,
+        (strimzi::API, "KafkaNodePool") => strimzi::node_pool,
         _ => return None,
     };
     Some(found)
+}
+
+/// Reads it into a model that ignores what it does not know: that is refused here.
+pub fn read_all_of<T: DeserializeOwned>(document: &Value) -> Result<T, String> {
+    let mut unknown = Vec::new();
+    let mut track = serde_path_to_error::Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(document, &mut track);
+    let read = serde_ignored::deserialize(tracked, |path| unknown.push(path.to_string()));
+    let model = read.map_err(|e: serde_norway::Error| format!("{}: {e}", track.path()))?;
+    // The models are for one version and kind, and do not look.
+    unknown.retain(|path| path != "apiVersion" && path != "kind");
+    if unknown.is_empty() { Ok(model) } else { Err(format!("unknown: {}", unknown.join(", "))) }
 }
 
 /// Reads it into its model.
