@@ -1,5 +1,5 @@
 # What a person does here, one line each. `make` alone lists it.
-.PHONY: help run test test-packages bench manifests check
+.PHONY: help run test test-packages bench manifests check scenario
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/	/' | expand -t 16
@@ -19,6 +19,10 @@ bench: test-packages  ## the figures in README.md
 	target/release/examples/probe_bench
 	functions/tests/with-services target/release/examples/record_bench
 	functions/tests/with-services target/release/examples/pipeline_bench
+
+URL ?= http://localhost:8000
+scenario:  ## the whole story, told to a deployment: URL=... (ARGS=--help)
+	cargo run --locked -q -p scenario -- --url $(URL) $(ARGS)
 
 manifests:  ## what derives from the function table
 	cargo run --locked -p xtask -- manifests
