@@ -33,7 +33,10 @@ impl Api {
         );
         let connector =
             HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1().build();
-        Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector), base })
+        // A connection for each request: so they come to all nodes of a gateway, and none is sent on a
+        // connection that the other side is just closing.
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
+        Ok(Self { client, base })
     }
 
     pub fn base(&self) -> &str {
@@ -97,8 +100,8 @@ impl Ask<'_> {
             asked: asked.clone(),
             expected: "an answer".into(),
             came,
-            request_id: None,
-            may_change: false,
+            is_broken_off: true,
+            ..Failure::default()
         };
         let mut request = Request::new(Full::new(self.body));
         *request.method_mut() = self.method;
@@ -156,7 +159,7 @@ impl Answer {
             expected: expected.into(),
             came: format!("{}  {}", self.status, shortened(&self.body)),
             request_id: self.headers.get("x-request-id").and_then(|id| Some(id.to_str().ok()?.to_owned())),
-            may_change: false,
+            ..Failure::default()
         }
     }
 
@@ -179,7 +182,7 @@ fn shortened(body: &[u8]) -> String {
 }
 
 /// What was asked, what was expected, what came.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Failure {
     pub asked: String,
     pub expected: String,
@@ -187,6 +190,8 @@ pub struct Failure {
     pub request_id: Option<String>,
     /// It is worth looking again.
     pub may_change: bool,
+    /// There was no answer.
+    pub is_broken_off: bool,
 }
 
 impl fmt::Display for Failure {

@@ -50,8 +50,8 @@ impl Receiver {
             asked: format!("webhook at {}", self.url),
             expected: expected.into(),
             came,
-            request_id: None,
             may_change,
+            ..Failure::default()
         };
         for call in calls.iter().rev() {
             let event: Value = serde_json::from_slice(&call.body).unwrap_or_default();

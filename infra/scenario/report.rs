@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    fmt,
     io::{IsTerminal, Write, stdout},
     time::{Duration, Instant},
 };
@@ -31,18 +32,16 @@ impl Report {
         doing: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failed> {
         if self.live {
-            print!("· {name} ");
-            // Who has closed the terminal does not read this.
-            let _ = stdout().flush();
+            say(format_args!("· {name} "));
         }
         let began = Instant::now();
         let done = doing.await;
         self.clear();
         let (mark, count) = if done.is_ok() { ("✓", &self.fine) } else { ("✗", &self.failed) };
-        println!("{mark} {name:<66} {:>6.1} s", began.elapsed().as_secs_f64());
+        say(format_args!("{mark} {name:<66} {:>6.1} s\n", began.elapsed().as_secs_f64()));
         count.set(count.get() + 1);
         done.map_err(|failure| {
-            println!("{failure}");
+            say(format_args!("{failure}\n"));
             Failed
         })
     }
@@ -50,7 +49,7 @@ impl Report {
     /// Takes the line of a step away that is under way.
     pub fn clear(&self) {
         if self.live {
-            print!("\r\x1b[K");
+            say(format_args!("\r\x1b[K"));
         }
     }
 
@@ -60,10 +59,16 @@ impl Report {
         let took = Duration::from_secs(self.began.elapsed().as_secs());
         let steps = format!("{fine} steps fine, {failed} failed, {}", humantime::format_duration(took));
         match broke_off {
-            Some(why) => println!("\nFAILED: {why} ({steps})"),
-            None if failed > 0 => println!("\nFAILED: {steps}"),
-            None => println!("\nOK: {steps}"),
+            Some(why) => say(format_args!("\nFAILED: {why} ({steps})\n")),
+            None if failed > 0 => say(format_args!("\nFAILED: {steps}\n")),
+            None => say(format_args!("\nOK: {steps}\n")),
         }
         failed == 0 && broke_off.is_none()
     }
+}
+
+/// That nobody reads it any more (`| head`) is no reason to leave anything behind.
+fn say(text: fmt::Arguments<'_>) {
+    let mut out = stdout();
+    let _ = out.write_fmt(text).and_then(|()| out.flush());
 }

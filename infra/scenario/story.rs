@@ -296,8 +296,7 @@ impl Story<'_> {
             asked: format!("webhook at {}", receiver.url),
             expected: format!("an alert about endpoint {}, with its cause, in words too", self.endpoint),
             came: event.to_string(),
-            request_id: None,
-            may_change: false,
+            ..Failure::default()
         })
     }
 
@@ -310,24 +309,31 @@ impl Story<'_> {
         let only = page["items"].as_array().is_some_and(|items| items.iter().all(|r| r["status"] == "down"));
         answer.check(only, "only failed results")?;
 
-        // Up to a moment that is past, so that no result comes in between two pages.
-        let newest = self.get(&list).await?.json()["items"][0].clone();
-        let list = format!("{list}&to={}", newest["checked_at"].as_str().unwrap_or_default());
-        let ids = |answer: &Answer| -> Vec<i64> {
-            let page = answer.json();
-            page["items"].as_array().into_iter().flatten().filter_map(|item| item["id"].as_i64()).collect()
-        };
+        let answer = self.get(&format!("{list}&to=2020-01-01")).await?;
+        answer.check(answer.json()["page"]["total_count"] == 0, "nothing from before it was made")?;
+
+        let newest = until(self.run.patience, || self.pages(&list)).await?;
+        let answer = self.get(&format!("/report-service/v1/reports/{}", newest["id"])).await?;
+        answer.check(answer.json() == newest, "the same as on the list")
+    }
+
+    /// Two pages follow each other; the newest report.
+    async fn pages(&self, list: &str) -> Result<Value, Failure> {
         let first = self.get(&format!("{list}&per_page=2&page=1")).await?;
         let second = self.get(&format!("{list}&per_page=2&page=2")).await?;
-        let page = &first.json()["page"];
-        first.check(page["current_page"] == 1 && page["per_page"] == 2, "the first page, of 2")?;
-        let all = [ids(&first), ids(&second)].concat();
-        let in_order = all.len() >= 3 && all.windows(2).all(|pair| pair[0] > pair[1]);
-        second.check(in_order, format!("what follows {:?}, the newest first", ids(&first)))?;
-
-        let path = format!("/report-service/v1/reports/{}", newest["id"]);
-        let answer = self.get(&path).await?;
-        answer.check(answer.json() == newest, "the same as on the list")
+        let (one, two) = (first.json(), second.json());
+        first.check(
+            one["page"]["current_page"] == 1 && one["page"]["per_page"] == 2,
+            "the first page, of 2",
+        )?;
+        let items = [&one["items"], &two["items"]].into_iter().filter_map(Value::as_array).flatten();
+        let ids: Vec<_> = items.filter_map(|item| item["id"].as_i64()).collect();
+        let in_order = ids.len() >= 3 && ids.windows(2).all(|pair| pair[0] > pair[1]);
+        if !in_order {
+            // A result may have come in between.
+            return Err(second.not_yet(format!("what follows the first page, the newest first, not {ids:?}")));
+        }
+        Ok(one["items"][0].clone())
     }
 
     async fn summary(&self) -> Result<(), Failure> {

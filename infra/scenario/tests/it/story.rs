@@ -152,6 +152,16 @@ async fn interrupted_it_leaves_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn unread_it_leaves_nothing_behind() {
+    let engine = Engine::start();
+    let mut child = scenario(&engine.url, &[]).stderr(Stdio::inherit()).spawn().unwrap();
+    hear(&mut BufReader::new(child.stdout.take().unwrap()), "✓ signs up");
+    let ended = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
+    assert!(ended.success());
+    engine.is_empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_step_that_fails_says_what_came_and_leaves_nothing_behind() {
     let engine = Engine::start();
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
