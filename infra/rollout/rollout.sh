@@ -100,9 +100,10 @@ everything_to() {
     printf '[{"revisionName":"%s","percent":100}]' "$1"
 }
 
-# Until the gateways know: only then is what is said here true.
+# Until the gateways know: only then is what is said here true. A latest revision that does not start makes
+# the Service not ready, but its routes are, and more is not needed to take it back.
 routed() {
-    kube wait "routes.serving.knative.dev/$function" --for condition=Ready --timeout "$TIMEOUT" >/dev/null
+    kube wait "ksvc/$function" --for condition=RoutesReady --timeout "$TIMEOUT" >/dev/null
 }
 
 # IMAGE with another tag; a registry may have a port.
@@ -340,7 +341,7 @@ rollback)
     ok=0
     for_each rollback_one || ok=1
     for function in $names; do
-        routed || { say "is not routed yet: kubectl -n $NAMESPACE describe route $function" && ok=1; }
+        routed || { say "is not routed yet: kubectl -n $NAMESPACE describe ksvc $function" && ok=1; }
     done
     [ "$ok" = 0 ] && echo "Taken back. What is applied from now on gets no traffic before the next canary."
     exit "$ok"
