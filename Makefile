@@ -1,5 +1,5 @@
 # What a person does here, one line each. `make` alone lists it.
-.PHONY: help run test test-packages bench manifests check secrets deploy
+.PHONY: help run test test-packages bench manifests check secrets deploy scenario
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/	/' | expand -t 16
@@ -8,7 +8,7 @@ run:  ## everything on this machine, on http://localhost:8000
 	cargo run --release
 
 test: test-packages  ## all tests, on SQLite and on a PostgreSQL of their own
-	functions/tests/with-services cargo test --workspace --locked
+	PATH="$(CURDIR)/target/test-tools/bin:$$PATH" functions/tests/with-services cargo test --workspace --locked
 
 test-packages:  ## Debian packages that the tests need (skips what is there)
 	@infra/test-packages
@@ -19,6 +19,10 @@ bench: test-packages  ## the figures in README.md
 	target/release/examples/probe_bench
 	functions/tests/with-services target/release/examples/record_bench
 	functions/tests/with-services target/release/examples/pipeline_bench
+
+URL ?= http://localhost:8000
+scenario:  ## the whole story, told to a deployment: URL=... (ARGS=--help)
+	cargo run --locked -q -p scenario -- --url $(URL) $(ARGS)
 
 manifests:  ## what derives from the function table
 	cargo run --locked -p xtask -- manifests

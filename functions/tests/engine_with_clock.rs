@@ -20,6 +20,7 @@ async fn main() -> anyhow::Result<()> {
     settings.clock = clock.clone();
     settings.env = env;
     let engine = pongpong::start(settings).await?;
+    println!("admin {}", engine.admin_address);
     println!("listening {}", engine.address);
     let mut lines = BufReader::new(stdin()).lines();
     while let Some(line) = lines.next_line().await? {
