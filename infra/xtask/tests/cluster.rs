@@ -46,25 +46,45 @@ fn render(folder: &Path) -> String {
     run(tool("kubectl").arg("kustomize").arg(folder))
 }
 
-/// Every folder that can be applied by itself, by its path in the repository.
+/// Every folder that can be applied by itself.
 fn appliable() -> Vec<PathBuf> {
-    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+    folders("kind: Kustomization")
+}
+
+/// Every folder with a kustomization of a kind.
+fn folders(kind: &str) -> Vec<PathBuf> {
+    fn walk(folder: &Path, kind: &str, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry").path()) {
-            if entry.is_dir() {
-                walk(&entry, found);
+            // Those that tests made are no part of the project.
+            if entry.is_dir() && !entry.ends_with("with") {
+                walk(&entry, kind, found);
             } else if entry.file_name().is_some_and(|name| name == "kustomization.yaml") {
                 let text = fs::read_to_string(&entry).expect("text");
-                // Components change what they are added to.
-                if text.contains("kind: Kustomization") {
+                if text.contains(kind) {
                     found.push(folder.to_owned());
                 }
             }
         }
     }
     let mut found = Vec::new();
-    walk(COPY.path(), &mut found);
+    walk(COPY.path(), kind, &mut found);
     found.sort();
     found
+}
+
+/// An overlay with a component added to it, as an operator would.
+fn with_component(overlay: &str, component: &Path) -> PathBuf {
+    let name =
+        component.strip_prefix(COPY.path()).expect("in the copy").display().to_string().replace('/', "-");
+    let folder = COPY.path().join("with").join(format!("{overlay}-{name}"));
+    fs::create_dir_all(&folder).expect("a folder");
+    let text = format!(
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [../../knative/overlays/{overlay}]\n\
+         components: [../../{}]\n",
+        component.strip_prefix(COPY.path()).expect("in the copy").display()
+    );
+    fs::write(folder.join("kustomization.yaml"), text).expect("writes");
+    folder
 }
 
 fn documents(text: &str) -> Vec<Value> {
@@ -86,15 +106,28 @@ fn overlay(name: &str) -> Vec<Value> {
 
 #[test]
 fn every_object_is_one_that_its_server_takes() {
-    let mut wrong = Vec::new();
-    for folder in appliable() {
-        let place = folder.strip_prefix(COPY.path()).expect("in the copy").display().to_string();
-        wrong.extend(refused(&place, &render(&folder)));
-    }
+    let mut wrong: Vec<_> = appliable().iter().flat_map(|folder| refused_of(folder)).collect();
     for file in BY_HAND {
         wrong.extend(refused(file, &fs::read_to_string(COPY.path().join(file)).expect(file)));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_component_fits_the_overlays() {
+    let components = folders("kind: Component");
+    assert!(!components.is_empty());
+    for overlay in OVERLAYS {
+        // The Broker of production is on Kafka already.
+        let others = components.iter().filter(|c| !(*overlay == "prod" && c.ends_with("kafka/broker")));
+        let wrong: Vec<_> =
+            others.flat_map(|component| refused_of(&with_component(overlay, component))).collect();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+}
+
+fn refused_of(folder: &Path) -> Vec<String> {
+    refused(&folder.strip_prefix(COPY.path()).expect("in the copy").display().to_string(), &render(folder))
 }
 
 /// What no folder's kustomization lists.
@@ -126,7 +159,7 @@ fn refused(place: &str, yaml: &str) -> Vec<String> {
         }
     }
     if !own.is_empty() {
-        let file = COPY.path().join("own.yaml");
+        let file = COPY.path().join(format!("own-{}.yaml", place.replace('/', "-")));
         fs::write(&file, own).expect("writes");
         let output = tool("kubernetes-validate").arg("--strict").arg(&file).output().expect("runs");
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
@@ -230,6 +263,16 @@ fn every_function_has_one_service_and_triggers_and_jobs_call_those() {
             for sink in ["spec/subscriber/ref/name", "spec/delivery/deadLetterSink/ref/name"] {
                 assert!(services.iter().any(|s| s == text(trigger, sink)), "{name}: {trigger:?}");
             }
+        }
+        // kong.yml is in a ConfigMap, for the Job that loads it.
+        let files =
+            objects.iter().find(|o| text(o, "metadata/name").starts_with("kong-files")).expect("kong.yml");
+        let routes = &documents(text(files, "data/kong.yml"))[0];
+        for service in routes.get("services").and_then(Value::as_sequence).expect("services") {
+            let url = text(service, "url");
+            let function =
+                url.strip_prefix("http://").and_then(|u| u.strip_suffix(".pongpong.svc.cluster.local"));
+            assert!(services.iter().any(|s| Some(s.as_str()) == function), "{name}: {url}");
         }
         let jobs = of("batch/v1", "CronJob");
         assert_eq!(jobs.len(), functions::ALL.iter().filter(|f| f.cron.is_some()).count());
