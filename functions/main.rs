@@ -3,7 +3,8 @@
 
 use std::process::ExitCode;
 
-use runtime::{Context, Env, Function, log};
+use http::Method;
+use runtime::{Context, Env, Function, log, telemetry, trace::Trace};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
@@ -15,17 +16,29 @@ async fn main() -> anyhow::Result<ExitCode> {
         names.extend(env.get("K_SERVICE").or_else(|| env.get("AWS_LAMBDA_FUNCTION_NAME")).map(str::to_owned));
     }
     log::init(&env, log::Format::Json)?;
-    let context = Context::of_process(env);
+    let service = match &names[..] {
+        [one] => one,
+        [trigger, _] if trigger == "trigger" => trigger,
+        _ => "pongpong",
+    };
+    telemetry::init(&env, service)?;
+    let ended = run(&names, Context::of_process(env)).await;
+    telemetry::shutdown().await;
+    ended
+}
+
+async fn run(names: &[String], context: Context) -> anyhow::Result<ExitCode> {
     if names == ["migrate"] {
         functions::migrate(context.db()?).await?;
         return Ok(ExitCode::SUCCESS);
     }
-    if let [trigger, name] = &names[..]
+    if let [trigger, name] = names
         && trigger == "trigger"
         && let Some(function) = functions::find(name).filter(|f| f.cron.is_some())
     {
-        let answer: serde_json::Value =
-            context.outbound().call::<(), _>(function.name, http::Method::POST, "/", None).await?;
+        let trace = Trace::of_tick(function.name);
+        let call = context.outbound().call::<(), serde_json::Value>(function.name, Method::POST, "/", None);
+        let answer = trace.clone().scope(call).await.inspect_err(|error| trace.failed(error))?;
         tracing::info!(function = function.name, %answer, "triggered");
         return Ok(ExitCode::SUCCESS);
     }

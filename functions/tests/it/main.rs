@@ -1,6 +1,7 @@
 //! One integration-test binary; its folders mirror the resources.
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
+mod collector;
 mod listener;
 mod smtp;
 mod story;
@@ -14,4 +15,5 @@ mod notifications;
 mod process;
 mod reports;
 mod senders;
+mod telemetry;
 mod users;
