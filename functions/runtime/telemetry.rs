@@ -13,7 +13,7 @@ use std::{
 };
 
 use axum::extract::{MatchedPath, Request};
-use http::StatusCode;
+use http::{Method, StatusCode};
 pub use opentelemetry::{
     KeyValue,
     metrics::{Counter, Histogram, UpDownCounter},
@@ -158,23 +158,22 @@ pub(crate) struct Incoming {
 impl Incoming {
     pub(crate) fn new(function: &'static str, request: &Request) -> (Self, SpanBuilder) {
         let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
         let mut labels = vec![KeyValue::new("faas.name", function)];
-        let Some(kind) = header("ce-type") else {
-            let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
-            let name = format!("{} {route}", request.method());
-            labels.push(KeyValue::new("http.request.method", request.method().to_string()));
-            labels.push(KeyValue::new("http.route", route));
-            let span = SpanBuilder::from_name(name).with_kind(SpanKind::Server);
+        // Whoever calls the API may claim anything in a header, also a new event type with each request.
+        let Some(kind) = header("ce-type").filter(|_| route == "/") else {
+            let method = method_name(request.method());
+            labels.push(KeyValue::new("http.request.method", method));
+            labels.push(KeyValue::new("http.route", route.to_owned()));
+            let span = SpanBuilder::from_name(format!("{method} {route}")).with_kind(SpanKind::Server);
             return (Self { duration: &REQUESTS, labels: labels.clone() }, span.with_attributes(labels));
         };
         labels.push(KeyValue::new("cloudevents.event_type", kind.to_owned()));
         let mut attributes = labels.clone();
-        for (name, header_name) in
-            [("cloudevents.event_id", "ce-id"), ("cloudevents.event_source", "ce-source")]
-        {
-            attributes.extend(header(header_name).map(|value| KeyValue::new(name, value.to_owned())));
-        }
         attributes.push(KeyValue::new("messaging.operation.type", "process"));
+        for (name, value) in [("cloudevents.event_id", "ce-id"), ("cloudevents.event_source", "ce-source")] {
+            attributes.extend(header(value).map(|value| KeyValue::new(name, value.to_owned())));
+        }
         let span = SpanBuilder::from_name(format!("process {kind}")).with_kind(SpanKind::Consumer);
         (Self { duration: &EVENTS, labels }, span.with_attributes(attributes))
     }
@@ -183,4 +182,10 @@ impl Incoming {
         self.labels.push(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
         self.duration.record(took.as_secs_f64(), &self.labels);
     }
+}
+
+/// One of few: a client may send any word as a method.
+fn method_name(method: &Method) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("_OTHER")
 }

@@ -91,7 +91,8 @@ impl Extractor for Incoming<'_> {
     /// An event's extension names the span of ours that sent it; the header that it is delivered with is
     /// the transport's, whose spans nobody may have recorded.
     fn get(&self, name: &str) -> Option<&str> {
-        let extension = self.0.contains_key("ce-traceparent").then(|| format!("ce-{name}"));
+        let extension = self.0.get("ce-traceparent").is_some_and(|sent| !sent.is_empty());
+        let extension = extension.then(|| format!("ce-{name}"));
         self.0.get(extension.as_deref().unwrap_or(name))?.to_str().ok()
     }
 

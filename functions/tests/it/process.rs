@@ -156,6 +156,23 @@ async fn health_readiness_and_unknown_paths() {
 }
 
 #[tokio::test]
+async fn what_went_wrong_is_logged_with_the_trace_of_whoever_asked() {
+    runtime::install_crypto();
+    let settings = [("LOG_LEVEL", "warn"), ("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none")];
+    let running = Running::start(&["user-private-get"], &settings).await;
+    let asked = reqwest::Client::new()
+        .get(format!("{}/private/v1/users/1", running.url))
+        .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    assert_eq!(asked.send().await.unwrap().status(), 503);
+    running.terminate();
+    let log = String::from_utf8(running.ended().await.stdout).unwrap();
+    let line: Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+    let span = json!({"name": "request", "function": "user-private-get", "version": line["span"]["version"],
+        "trace_id": "0af7651916cd43dd8448eb211c80319c"});
+    assert_eq!((&line["message"], &line["span"]), (&json!("not now"), &span));
+}
+
+#[tokio::test]
 async fn several_functions_share_a_port() {
     runtime::install_crypto();
     let data = tempfile::tempdir().unwrap();
