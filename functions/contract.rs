@@ -18,6 +18,21 @@ pub mod kind {
     pub const NOTIFICATION_DELIVERED: &str = "io.pongpong.notification.delivered.v1";
     pub const USER_DELETED: &str = "io.pongpong.user.deleted.v1";
     pub const ENDPOINT_DELETED: &str = "io.pongpong.endpoint.deleted.v1";
+
+    pub const ALL: [&str; 7] = [
+        CHECK_REQUESTED,
+        CHECK_COMPLETED,
+        STATUS_CHANGED,
+        NOTIFICATION_REQUESTED,
+        NOTIFICATION_DELIVERED,
+        USER_DELETED,
+        ENDPOINT_DELETED,
+    ];
+}
+
+/// What one of these is called outside: a unit variant, as serde writes it.
+fn name(of: &impl Serialize) -> &'static str {
+    serde_variant::to_variant_name(of).unwrap_or_default()
 }
 
 /// How to check: everything that the prober needs to know.
@@ -115,6 +130,12 @@ pub enum UpDown {
     Down,
 }
 
+impl UpDown {
+    pub fn as_str(self) -> &'static str {
+        name(&self)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Outcome {
     pub status: UpDown,
@@ -166,6 +187,12 @@ pub enum FailureCode {
     InvalidRequest,
 }
 
+impl FailureCode {
+    pub fn as_str(self) -> &'static str {
+        name(&self)
+    }
+}
+
 /// Whole milliseconds; a phase that was not reached, or not needed, is absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Timings {
@@ -190,6 +217,12 @@ pub enum Status {
     Up,
     Down,
     Paused,
+}
+
+impl Status {
+    pub fn as_str(self) -> &'static str {
+        name(&self)
+    }
 }
 
 /// An endpoint went from one status to another: `status.changed` carries an array of these.
@@ -232,11 +265,7 @@ pub enum Channel {
 
 impl Channel {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Channel::Email => "email",
-            Channel::Slack => "slack",
-            Channel::Webhook => "webhook",
-        }
+        name(&self)
     }
 }
 

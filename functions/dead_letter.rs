@@ -2,11 +2,16 @@
 //!
 //! POST / (any event), GET /private/v1/dead_letters, POST /private/v1/dead_letters/{id}/replay.
 
+use std::sync::LazyLock;
+
 use axum::{Json, body::Bytes, extract::State, http::HeaderMap, http::StatusCode};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
-    Context, Error, Event, Function, Id, List, Outgoing, Paging, Reply, Result, error::ErrorBody, on, secret,
+    Context, Error, Event, Function, Id, List, Outgoing, Paging, Reply, Result,
+    error::ErrorBody,
+    on, secret,
+    telemetry::{Counter, KeyValue, counter},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -14,7 +19,7 @@ use utoipa::ToSchema;
 
 use crate::{
     contract::{NotificationDelivered, NotificationRequested, kind},
-    senders::Done,
+    senders::{self, Done},
 };
 
 pub const SERVICE: &str = "dead-letter";
@@ -28,6 +33,9 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "keeps what the brok
 
 /// How long they are kept.
 const KEPT: TimeDelta = TimeDelta::days(30);
+
+static LETTERS: LazyLock<Counter<u64>> =
+    LazyLock::new(|| counter("pongpong.dead_letters", "{event}", "Events that the broker gave up on"));
 
 /// Refuses nothing: there is nobody left who would take it. What was replayed and comes back is the same
 /// letter, with what is wrong now, and no longer looks as if the replay had helped.
@@ -47,6 +55,7 @@ async fn store(State(context): State<Context>, headers: HeaderMap, body: Bytes) 
         sqlx::query(PURGE).bind(now - KEPT).execute(db).await?;
     });
     tracing::warn!(kind = letter.kind, id = letter.event_id, destination = letter.destination, "given up");
+    LETTERS.add(1, &letter.labels());
     if letter.kind == kind::NOTIFICATION_REQUESTED {
         tell_log(&context, &letter, &headers, &body).await?;
     }
@@ -63,6 +72,7 @@ async fn tell_log(context: &Context, letter: &Letter, headers: &HeaderMap, body:
         error: Some(letter.error.clone().unwrap_or_else(|| "The channel did not answer.".to_owned())),
         at: context.clock().now(),
     };
+    senders::count(event.data.channel, "given_up");
     let id = format!("{}/given-up", event.id);
     let event = Outgoing::new(NAME, kind::NOTIFICATION_DELIVERED, id, failed.at, &failed)?;
     context.outbound().publish(event).await
@@ -80,6 +90,18 @@ struct Letter {
 }
 
 impl Letter {
+    /// From what may be anything, few values.
+    fn labels(&self) -> [KeyValue; 2] {
+        let kind = kind::ALL.into_iter().find(|kind| *kind == self.kind);
+        let host = self.destination.strip_prefix("http://").unwrap_or(&self.destination);
+        let name = host.split(['.', '/', ':']).next().unwrap_or_default();
+        let function = crate::find(name).map(|function| function.name);
+        [
+            KeyValue::new("cloudevents.event_type", kind.unwrap_or("other")),
+            KeyValue::new("destination", function.unwrap_or("other")),
+        ]
+    }
+
     fn read(headers: &HeaderMap, body: &[u8]) -> Self {
         // In structured mode the attributes are in the body.
         let structured: Value = match headers.contains_key("ce-specversion") {

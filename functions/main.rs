@@ -2,10 +2,15 @@
 //! `function trigger NAME`: what a CronJob runs. `function migrate`: brings the tables up to date.
 //! `function gateway FOLDER`: makes Kong be what the files there say.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
+use backon::{ConstantBuilder, Retryable as _};
 use functions::users::kong::Kong;
-use runtime::{Context, Env, Function, log};
+use http::Method;
+use runtime::{Context, Env, Function, log, telemetry, trace::Trace};
+
+/// How long a tick may take: a night's purge is not done in seconds. The CronJob gives up a little later.
+const TICK: Duration = Duration::from_secs(290);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
@@ -17,23 +22,47 @@ async fn main() -> anyhow::Result<ExitCode> {
         names.extend(env.get("K_SERVICE").or_else(|| env.get("AWS_LAMBDA_FUNCTION_NAME")).map(str::to_owned));
     }
     log::init(&env, log::Format::Json)?;
-    let context = Context::of_process(env);
+    let service = match &names[..] {
+        [one] => one,
+        [trigger, _] if trigger == "trigger" => trigger,
+        _ => "pongpong",
+    };
+    telemetry::init(&env, service)?;
+    let ended = run(&names, Context::of_process(env)).await;
+    telemetry::shutdown().await;
+    ended
+}
+
+async fn run(names: &[String], context: Context) -> anyhow::Result<ExitCode> {
     if names == ["migrate"] {
-        functions::migrate(context.db()?, context.env()).await?;
+        let db = context.db()?;
+        // On a cluster database and migration start together.
+        let wait = ConstantBuilder::default().with_delay(Duration::from_secs(2)).with_max_times(120);
+        (|| db.ping())
+            .retry(wait)
+            .notify(|error, _| tracing::warn!(%error, "waiting for the database"))
+            .await?;
+        functions::migrate(db, context.env()).await?;
         return Ok(ExitCode::SUCCESS);
     }
-    if let [gateway, folder] = &names[..]
+    if let [gateway, folder] = names
         && gateway == "gateway"
     {
         functions::gateway::load(&*context.config::<Kong>()?, folder.as_ref(), context.env()).await?;
         return Ok(ExitCode::SUCCESS);
     }
-    if let [trigger, name] = &names[..]
+    if let [trigger, name] = names
         && trigger == "trigger"
         && let Some(function) = functions::find(name).filter(|f| f.cron.is_some())
     {
-        let answer: serde_json::Value =
-            context.outbound().call::<(), _>(function.name, http::Method::POST, "/", None).await?;
+        let trace = Trace::of_tick(function.name);
+        let call = context.outbound().clone().with_patience(TICK).call::<(), serde_json::Value>(
+            function.name,
+            Method::POST,
+            "/",
+            None,
+        );
+        let answer = trace.clone().scope(call).await.inspect_err(|error| trace.failed(error))?;
         tracing::info!(function = function.name, %answer, "triggered");
         return Ok(ExitCode::SUCCESS);
     }

@@ -5,13 +5,20 @@ pub mod probe;
 pub mod run;
 pub mod schedule;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use runtime::{Context, Env, FromEnv, Result, address::PrivateNetworks};
+use runtime::{
+    Context, Env, FromEnv, Result,
+    address::PrivateNetworks,
+    telemetry::{Counter, counter},
+};
 
 use probe::{ProbeConfig, Prober};
 
 pub const SERVICE: &str = "endpoint-check";
+
+static MISSED: LazyLock<Counter<u64>> =
+    LazyLock::new(|| counter("pongpong.checks.missed", "{check}", "Slots that nobody checked"));
 
 /// `REGION` (default `default`): where this prober stands; part of a result's key.
 pub struct RegionConfig {

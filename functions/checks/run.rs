@@ -3,14 +3,23 @@
 //! Each check waits for its slot. What is done is told without waiting for what is slow: a slow
 //! target must not hold back the news of the others.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    slice,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use axum::{extract::State, routing::post};
 use chrono::{DateTime, TimeDelta, Utc};
-use runtime::{Clock, Context, Error, Event, Function, Outgoing, Reply, Result, Subscription, text};
+use runtime::{
+    Clock, Context, Error, Event, Function, Outgoing, Reply, Result, Subscription,
+    telemetry::{Counter, Histogram, KeyValue, UpDownCounter, counter, level, seconds},
+    text,
+};
 use tokio::{task::JoinSet, time::Instant};
 
-use super::{RegionConfig, SERVICE, prober};
+use super::{MISSED, RegionConfig, SERVICE, prober};
 use crate::{
     checks::probe::Prober,
     contract::{CheckRequest, CheckResult, kind},
@@ -22,6 +31,15 @@ pub const FUNCTION: Function =
         .without_database()
         .reads(runtime::settings!(super::ProbeSettings, RegionConfig))
         .publishes();
+
+static CHECKS: LazyLock<Counter<u64>> =
+    LazyLock::new(|| counter("pongpong.checks", "{check}", "Scheduled checks that were done"));
+static DURATION: LazyLock<Histogram<f64>> =
+    LazyLock::new(|| seconds("pongpong.check.duration", "How long checks took", 300.0));
+static LAG: LazyLock<Histogram<f64>> =
+    LazyLock::new(|| seconds("pongpong.schedule.lag", "From when checks were due to their beginning", 300.0));
+static IN_FLIGHT: LazyLock<UpDownCounter<i64>> =
+    LazyLock::new(|| level("pongpong.checks.in_flight", "{check}", "Checks that are under way"));
 
 const MOST: usize = 10_000;
 const STALE: TimeDelta = TimeDelta::minutes(2);
@@ -37,9 +55,11 @@ async fn handle(State(context): State<Context>, event: Event<Vec<CheckRequest>>)
     }
     let prober = prober(&context)?;
     let region = context.config::<RegionConfig>()?.region.clone();
+    let label = KeyValue::new("region", Arc::<str>::from(region.as_str()));
     let mut running = JoinSet::new();
     for request in still_wanted(event.data, context.clock().now()) {
-        running.spawn(check(Arc::clone(&prober), context.clock().clone(), region.clone(), request));
+        let (prober, clock) = (Arc::clone(&prober), context.clock().clone());
+        running.spawn(check(prober, clock, region.clone(), label.clone(), request));
     }
     let mut done = Vec::with_capacity(running.len());
     let mut told = 0;
@@ -85,15 +105,31 @@ fn still_wanted(mut requests: Vec<CheckRequest>, now: DateTime<Utc>) -> Vec<Chec
     }
     requests.retain(|r| now - r.scheduled_at < STALE || newest.get(&r.endpoint_id) == Some(&r.scheduled_at));
     if requests.len() < asked {
+        MISSED.add((asked - requests.len()) as u64, &[KeyValue::new("reason", "too_late")]);
         tracing::warn!(missed = asked - requests.len(), "checks were missed: they came too late");
     }
     requests
 }
 
-async fn check(prober: Arc<Prober>, clock: Clock, region: String, request: CheckRequest) -> CheckResult {
+async fn check(
+    prober: Arc<Prober>,
+    clock: Clock,
+    region: String,
+    label: KeyValue,
+    request: CheckRequest,
+) -> CheckResult {
     clock.sleep_until(request.scheduled_at).await;
     let checked_at = clock.now();
-    let outcome = prober.probe(&request.target).await;
+    LAG.record((checked_at - request.scheduled_at).as_seconds_f64(), slice::from_ref(&label));
+    let began = Instant::now();
+    let outcome = {
+        let _in_flight = InFlight::begin(&label);
+        prober.probe(&request.target).await
+    };
+    let status = KeyValue::new("status", outcome.status.as_str());
+    let error = outcome.error.as_ref().map_or("none", |failure| failure.code.as_str());
+    DURATION.record(began.elapsed().as_secs_f64(), &[status.clone(), label.clone()]);
+    CHECKS.add(1, &[status, KeyValue::new("error", error), label]);
     CheckResult {
         endpoint_id: request.endpoint_id,
         user_id: request.user_id,
@@ -103,6 +139,22 @@ async fn check(prober: Arc<Prober>, clock: Clock, region: String, request: Check
         failure_threshold: request.failure_threshold,
         success_threshold: request.success_threshold,
         outcome,
+    }
+}
+
+/// Counts down when the check is over, or given up.
+struct InFlight<'a>(&'a KeyValue);
+
+impl<'a> InFlight<'a> {
+    fn begin(label: &'a KeyValue) -> Self {
+        IN_FLIGHT.add(1, slice::from_ref(label));
+        Self(label)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        IN_FLIGHT.add(-1, slice::from_ref(self.0));
     }
 }
 

@@ -5,10 +5,10 @@
 
 use axum::{Json, extract::State, routing::post};
 use http::Method;
-use runtime::{Context, Function, Outgoing, Result};
+use runtime::{Context, Function, Outgoing, Result, telemetry::KeyValue};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::SERVICE;
+use super::{MISSED, SERVICE};
 use crate::{
     contract::{CheckRequest, kind},
     endpoints::{
@@ -59,6 +59,7 @@ async fn handle(State(context): State<Context>) -> Result<Json<Scheduled>> {
         call::<_, ()>(&context, "/private/v1/endpoints/claim/confirm", &confirmation).await?;
     }
     if scheduled.missed > 0 {
+        MISSED.add(scheduled.missed.unsigned_abs(), &[KeyValue::new("reason", "not_claimed")]);
         tracing::warn!(missed = scheduled.missed, "checks were missed: the scheduler stood still");
     }
     Ok(Json(scheduled))

@@ -168,17 +168,6 @@ impl TryFrom<String> for Status {
     }
 }
 
-impl Status {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Up => "up",
-            Self::Down => "down",
-            Self::Paused => "paused",
-        }
-    }
-}
-
 impl Settings {
     /// All defaults.
     pub fn of_url(url: &str) -> Result<Self> {

@@ -4,7 +4,7 @@
 //! A whole engine runs in this process: schedule, claim, broker, prober, results, state machine. Its
 //! clock is advanced a minute at a time. The targets are served by another process (`probe_bench
 //! --serve`), whose time does not count; PostgreSQL's does, and is measured when `TEST_POSTGRES_URL`
-//! is set (functions/tests/with-services).
+//! is set (functions/tests/with-services). With `OTEL_EXPORTER_OTLP_ENDPOINT` it is measured with telemetry.
 #![expect(clippy::unwrap_used, reason = "a benchmark may fail")]
 
 mod cpu;
@@ -17,7 +17,7 @@ use std::{
 
 use chrono::DateTime;
 use pongpong::{Engine, Settings};
-use runtime::{Clock, on};
+use runtime::{Clock, Env, on, telemetry};
 use serde_json::json;
 use tower::ServiceExt;
 
@@ -26,6 +26,7 @@ use cpu::{cpu_of, cpu_of_this};
 #[tokio::main]
 async fn main() {
     runtime::install_crypto();
+    telemetry::init(&Env::of_process(), "pongpong").unwrap();
     let mut arguments = std::env::args().skip(1).map(|number| number.parse::<i64>().unwrap());
     let (endpoints, minutes) = (arguments.next().unwrap_or(10_000), arguments.next().unwrap_or(5));
     let (mut target, url) = serve_target();

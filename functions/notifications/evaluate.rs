@@ -4,11 +4,16 @@
 //! Evaluators of one endpoint queue at its row (PostgreSQL) or for the one writer (SQLite), so that
 //! no result is lost between them.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::LazyLock};
 
 use axum::extract::State as FromContext;
 use chrono::{DateTime, TimeDelta, Utc};
-use runtime::{Context, Db, Error, Event, Function, Outgoing, Reply, Result, Subscription, db::On, on};
+use runtime::{
+    Context, Db, Error, Event, Function, Outgoing, Reply, Result, Subscription,
+    db::On,
+    on,
+    telemetry::{Counter, KeyValue, counter},
+};
 use serde_json::json;
 
 use super::{SERVICE, state::State};
@@ -18,6 +23,9 @@ const NAME: &str = "notification-evaluate";
 
 pub const FUNCTION: Function = Function::new(NAME, SERVICE, "tells from check results what went down or up")
     .on(&[Subscription::to(kind::CHECK_COMPLETED)], || axum::routing::post(handle));
+
+static CHANGES: LazyLock<Counter<u64>> =
+    LazyLock::new(|| counter("pongpong.status_changes", "{change}", "Endpoints that went up or down"));
 
 async fn handle(FromContext(context): FromContext<Context>, event: Event<Vec<CheckResult>>) -> Result<Reply> {
     let now = context.clock().now();
@@ -58,6 +66,7 @@ async fn evaluate(
     }
     if !changes.is_empty() {
         record(&mut transaction, event_id, &changes, now).await?;
+        changes.iter().for_each(|c| CHANGES.add(1, &[KeyValue::new("status", c.to.as_str())]));
     }
     if seen_before {
         changes = recorded(&mut transaction, event_id).await?;

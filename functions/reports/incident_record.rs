@@ -73,7 +73,7 @@ async fn record(
                 ELSE COALESCE(excluded.ended_at, report_incidents.ended_at) END,
             cause_code = COALESCE(report_incidents.cause_code, excluded.cause_code),
             cause_message = COALESCE(report_incidents.cause_message, excluded.cause_message)";
-    let code = change.cause.as_ref().map(|cause| store::code_name(cause.code));
+    let code = change.cause.as_ref().map(|cause| cause.code.as_str());
     let message = change.cause.as_ref().map(|cause| store::shortened(&cause.message));
     on!(transaction.connection(), db => {
         let query = sqlx::query(RECORD).bind(change.user_id).bind(change.endpoint_id);

@@ -288,7 +288,7 @@ struct Row<'a> {
     ip: Option<Vec<u8>>,
     certificate_expires: Option<i64>,
     response_bytes: i64,
-    error_code: Option<String>,
+    error_code: Option<&'static str>,
     error_message: Option<&'a str>,
 }
 
@@ -319,7 +319,7 @@ impl<'a> Row<'a> {
             }),
             certificate_expires: outcome.certificate_expires_at.map(|at| at.timestamp()),
             response_bytes: i64::try_from(outcome.response_bytes).unwrap_or(i64::MAX),
-            error_code: outcome.error.as_ref().map(|error| store::code_name(error.code)),
+            error_code: outcome.error.as_ref().map(|error| error.code.as_str()),
             error_message: outcome.error.as_ref().map(|error| store::shortened(&error.message)),
         }
     }
@@ -342,7 +342,7 @@ async fn insert_sqlite(db: &mut SqliteConnection, rows: &[Row<'_>]) -> Result<()
             values.push_bind(row.connect_ms).push_bind(row.tls_ms).push_bind(row.first_byte_ms);
             values.push_bind(row.transfer_ms).push_bind(row.total_ms).push_bind(row.ip.clone());
             values.push_bind(row.certificate_expires).push_bind(row.response_bytes);
-            values.push_bind(row.error_code.clone()).push_bind(row.error_message.map(str::to_owned));
+            values.push_bind(row.error_code).push_bind(row.error_message.map(str::to_owned));
         });
         insert.build().persistent(rows.len() == ROWS_AT_ONCE).execute(&mut *db).await?;
     }
@@ -376,7 +376,7 @@ async fn insert_postgres(db: &mut PgConnection, rows: &[Row<'_>]) -> Result<()> 
         .bind(column(rows, |r| r.ip.clone()))
         .bind(column(rows, |r| r.certificate_expires))
         .bind(column(rows, |r| r.response_bytes))
-        .bind(column(rows, |r| r.error_code.clone()))
+        .bind(column(rows, |r| r.error_code))
         .bind(rows.iter().map(|r| r.error_message).collect::<Vec<_>>())
         .execute(db)
         .await?;

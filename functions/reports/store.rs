@@ -119,11 +119,6 @@ fn around(range: &Range<i64>, part: &Range<i64>) -> Vec<Range<i64>> {
     sides.into_iter().filter(|side| !side.is_empty()).collect()
 }
 
-/// A code as it is stored: as it is spelled outside.
-pub fn code_name(code: FailureCode) -> String {
-    serde_json::to_value(code).ok().and_then(|code| Some(code.as_str()?.to_owned())).unwrap_or_default()
-}
-
 /// As much of a message as is kept.
 pub fn shortened(message: &str) -> &str {
     &message[..message.floor_char_boundary(500)]

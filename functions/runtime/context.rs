@@ -12,7 +12,7 @@ use http::request::Parts;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
-use crate::{Clock, Db, Env, Error, FromEnv, Result, outbound::Outbound, secret::Random};
+use crate::{Clock, Db, Env, Error, FromEnv, Result, outbound::Outbound, secret::Random, trace::Trace};
 
 #[derive(Clone)]
 pub struct Context(Arc<Inner>);
@@ -82,7 +82,7 @@ impl Context {
 
     /// Work that the answer does not wait for; the process waits for it before it ends.
     pub fn background(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.0.background.spawn(work.instrument(tracing::Span::current()));
+        self.0.background.spawn(Trace::current().scope(work).instrument(tracing::Span::current()));
     }
 
     /// Returns when the process is asked to end: what only waits then gives up, to be done elsewhere.

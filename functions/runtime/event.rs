@@ -10,7 +10,7 @@ use cloudevents::{AttributesReader, Data, EventBuilder, EventBuilderV10, binding
 use http::{HeaderMap, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Error, Result, input, text, trace};
+use crate::{Error, Result, input, text, trace::Trace};
 
 /// An event that came in. What cannot be read is answered 400: the broker gives it up at once,
 /// for it will not get better by being sent again.
@@ -107,16 +107,11 @@ impl Outgoing {
 
     /// As a request in binary mode.
     pub fn into_request(self) -> Result<http::Request<Bytes>> {
-        let mut event = self.event;
-        if let Some(trace) = trace::Trace::current() {
-            event = event.extension("traceparent", trace.traceparent());
-        }
         let event =
-            event.data("application/json", Data::Binary(self.data)).build().map_err(Error::internal)?;
+            self.event.data("application/json", Data::Binary(self.data)).build().map_err(Error::internal)?;
         let request = http::Request::<Option<Vec<u8>>>::try_from(event).map_err(Error::internal)?;
         let (mut parts, body) = request.into_parts();
         parts.method = http::Method::POST;
-        trace::inject(&mut parts.headers);
         Ok(http::Request::from_parts(parts, Bytes::from(body.unwrap_or_default())))
     }
 }
@@ -143,6 +138,7 @@ impl IntoResponse for Reply {
             Ok(request) => {
                 let (mut parts, body) = request.into_parts();
                 parts.headers.remove(header::HOST);
+                Trace::current().inject(&mut parts.headers);
                 (StatusCode::OK, parts.headers, body).into_response()
             }
             Err(error) => error.into_response(),

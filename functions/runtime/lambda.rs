@@ -1,8 +1,17 @@
 //! The same router on AWS Lambda, behind an API Gateway.
 
-use axum::Router;
+use axum::{Router, extract::Request, middleware, middleware::Next};
+
+use crate::telemetry;
 
 pub async fn serve(app: Router) -> anyhow::Result<()> {
     tracing::info!(version = crate::log::VERSION, "serving on Lambda");
+    // Between two requests the process is frozen: what is to be sent is sent before the answer is.
+    let flushed = async |request: Request, next: Next| {
+        let response = next.run(request).await;
+        telemetry::flush().await;
+        response
+    };
+    let app = if telemetry::is_on() { app.layer(middleware::from_fn(flushed)) } else { app };
     lambda_http::run(app).await.map_err(|e| anyhow::anyhow!("the Lambda runtime failed: {e}"))
 }

@@ -18,7 +18,9 @@
 //! | `secret.rs` | tokens, hashes, sealing; randomness, injected |
 //! | `address.rs` | which addresses may be connected to |
 //! | `resolve.rs` | names to addresses |
-//! | `log.rs`, `trace.rs` | JSON logs, and the trace id that they carry |
+//! | `log.rs` | JSON logs |
+//! | `trace.rs` | the trace that a request belongs to, and the span that this process adds |
+//! | `telemetry.rs` | where spans go, and what is counted |
 
 pub mod address;
 pub mod caller;
@@ -37,6 +39,7 @@ pub mod page;
 pub mod resolve;
 pub mod secret;
 pub mod serve;
+pub mod telemetry;
 pub mod trace;
 
 pub use caller::Caller;

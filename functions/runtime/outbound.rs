@@ -13,9 +13,13 @@ use bytes::Bytes;
 use failsafe::{backoff, failure_policy, futures::CircuitBreaker as _};
 use futures::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode, header};
+use opentelemetry::{
+    KeyValue,
+    trace::{SpanBuilder, SpanKind},
+};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Env, Error, Outgoing, Result, trace};
+use crate::{Env, Error, Outgoing, Result, trace::Trace};
 
 /// Where a request goes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +39,7 @@ type Breaker = failsafe::StateMachine<failure_policy::ConsecutiveFailures<backof
 pub struct Outbound {
     carry: Carry,
     breakers: Arc<Mutex<HashMap<To, Breaker>>>,
+    patience: Duration,
 }
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,7 +47,12 @@ const FAILURES_TO_OPEN: u32 = 10;
 
 impl Outbound {
     pub fn new(carry: Carry) -> Self {
-        Self { carry, breakers: Arc::default() }
+        Self { carry, breakers: Arc::default(), patience: TIMEOUT }
+    }
+
+    /// Waits longer, or not so long, for each answer.
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Carries one request, once, whatever comes of it.
@@ -92,7 +102,16 @@ impl Outbound {
             .header(header::CONTENT_TYPE, "application/json")
             .body(Bytes::from(body.unwrap_or_default()))
             .map_err(Error::internal)?;
-        let response = self.send(To::Function(function), request, times).await?;
+        let span = || {
+            let attributes = [
+                KeyValue::new("http.request.method", request.method().to_string()),
+                KeyValue::new("faas.invoked_name", function),
+            ];
+            let name = format!("{} {function}", request.method());
+            SpanBuilder::from_name(name).with_kind(SpanKind::Client).with_attributes(attributes)
+        };
+        let trace = Trace::current().child(span);
+        let response = self.send(To::Function(function), request, times, &trace).await?;
         match response.status() {
             status if status.is_success() => {
                 let body = response.body();
@@ -111,7 +130,20 @@ impl Outbound {
     /// Hands an event to the broker; returns when the broker has it.
     pub async fn publish(&self, event: Outgoing) -> Result<()> {
         // Events may be repeated: ids are derived, and every subscriber is idempotent.
-        let response = self.send(To::Sink, event.into_request()?, 3).await?;
+        let request = event.into_request()?;
+        let span = || {
+            let text =
+                |header| request.headers().get(header).and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
+            let attributes = [
+                KeyValue::new("messaging.operation.type", "send"),
+                KeyValue::new("cloudevents.event_type", text("ce-type")),
+                KeyValue::new("cloudevents.event_id", text("ce-id")),
+            ];
+            let name = format!("send {}", text("ce-type"));
+            SpanBuilder::from_name(name).with_kind(SpanKind::Producer).with_attributes(attributes)
+        };
+        let trace = Trace::current().child(span);
+        let response = self.send(To::Sink, request, 3, &trace).await?;
         if response.status().is_success() {
             Ok(())
         } else {
@@ -119,13 +151,19 @@ impl Outbound {
         }
     }
 
-    async fn send(&self, to: To, mut request: Request<Bytes>, times: usize) -> Result<Response<Bytes>> {
-        trace::inject(request.headers_mut());
+    async fn send(
+        &self,
+        to: To,
+        mut request: Request<Bytes>,
+        times: usize,
+        trace: &Trace,
+    ) -> Result<Response<Bytes>> {
+        trace.inject(request.headers_mut());
         let breaker = self.breaker(&to);
         let attempt = || {
             let (carry, to, request) = (Arc::clone(&self.carry), to.clone(), request.clone());
             breaker.call(async move {
-                let response = tokio::time::timeout(TIMEOUT, carry(to, request))
+                let response = tokio::time::timeout(self.patience, carry(to, request))
                     .await
                     .context("no answer in time")??;
                 if response.status().is_server_error() {
@@ -139,12 +177,17 @@ impl Outbound {
             .with_jitter()
             .with_max_times(times - 1);
         let sent = attempt.retry(backoff).when(|e| matches!(e, failsafe::Error::Inner(_))).await;
-        sent.map_err(|e| match e {
+        let sent = sent.map_err(|e| match e {
             failsafe::Error::Inner(cause) => Error::unavailable(cause.context(format!("calling {to:?}"))),
             failsafe::Error::Rejected => {
                 Error::unavailable(anyhow!("{to:?} failed too often: the circuit is open"))
             }
-        })
+        });
+        match &sent {
+            Ok(response) => trace.answered(response.status()),
+            Err(error) => trace.failed(error),
+        }
+        sent
     }
 
     fn breaker(&self, to: &To) -> Breaker {

@@ -16,7 +16,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 
 use crate::{
-    Context, Env, Error, FromEnv, Function, error::Language, lambda, log::VERSION, text, trace::Trace,
+    Context, Env, Error, FromEnv, Function, error::Language, lambda, log::VERSION, telemetry,
+    telemetry::Incoming, text, trace::Trace,
 };
 
 /// What a person may send; check bodies (64 KiB) fit with room.
@@ -88,15 +89,26 @@ async fn tell(
     request: Request,
     next: Next,
 ) -> Response {
-    let trace = Trace::of(request.headers(), context.random());
+    let mut trace = Trace::of(request.headers(), context.random());
+    let incoming = telemetry::is_on().then(|| {
+        let (incoming, span) = Incoming::new(function, &request);
+        trace = trace.child(|| span);
+        incoming
+    });
     let language = Language::of(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let span = tracing::info_span!("request", function, version = VERSION, trace_id = %trace.trace_id);
+    // Of a level that no `LOG_LEVEL` hides: its fields are in every line of the request.
+    let span = tracing::error_span!("request", function, version = VERSION, trace_id = %trace.id());
     let started = std::time::Instant::now();
     trace
+        .clone()
         .scope(
             async {
                 let response = next.run(request).await;
+                trace.answered(response.status());
+                if let Some(incoming) = incoming {
+                    incoming.answered(response.status(), started.elapsed());
+                }
                 let status = response.status().as_u16();
                 let duration_ms = started.elapsed().as_millis() as u64;
                 let error = response.extensions().get::<Error>();

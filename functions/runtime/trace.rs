@@ -1,78 +1,169 @@
-//! The trace id that one request, and all that it causes, has in common (W3C `traceparent`).
+//! The trace that one request, and all that it causes, belongs to (W3C Trace Context).
+//!
+//! Where telemetry is on (`telemetry.rs`), each function's part in it is a span. Where it is off, what came
+//! in is handed on, so that the logs of all functions have the trace id in common.
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use opentelemetry::{
+    Context, KeyValue,
+    context::FutureExt,
+    propagation::{Extractor, Injector, TextMapPropagator},
+    trace::{
+        SpanBuilder, SpanContext, SpanId, Status, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer,
+    },
+};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
 
-use crate::secret::Random;
+use crate::{secret::Random, telemetry};
 
-tokio::task_local! {
-    static CURRENT: Trace;
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trace {
-    pub trace_id: String,
-    span_id: String,
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
+/// A place in a trace: a span of this process, or the one that a request came from.
+#[derive(Clone, Debug)]
+pub struct Trace(Context);
 
 impl Trace {
-    /// The trace that a request belongs to, or a new one.
+    /// The beginning of a trace: a tick of the schedule.
+    pub fn of_tick(function: &str) -> Self {
+        Self(Context::new()).child(|| SpanBuilder::from_name(format!("trigger {function}")))
+    }
+
+    /// Where a request comes from. Where it comes from nowhere and telemetry is off, a trace is made up for
+    /// the logs; nobody records it.
     pub fn of(headers: &HeaderMap, random: &Random) -> Self {
-        let trace_id = headers.get("traceparent").and_then(|v| v.to_str().ok()).and_then(trace_id);
-        Self {
-            trace_id: trace_id.map_or_else(|| hex(&random.bytes::<16>()), str::to_owned),
-            span_id: hex(&random.bytes::<8>()),
+        let sent = TraceContextPropagator::new().extract_with_context(&Context::new(), &Incoming(headers));
+        if sent.has_active_span() || telemetry::is_on() {
+            return Self(sent);
+        }
+        let (trace, span) = (TraceId::from_bytes(random.bytes()), SpanId::from_bytes(random.bytes()));
+        let made_up = SpanContext::new(trace, span, TraceFlags::default(), true, TraceState::default());
+        Self(sent.with_remote_span_context(made_up))
+    }
+
+    pub fn current() -> Self {
+        Self(Context::current())
+    }
+
+    pub fn id(&self) -> TraceId {
+        self.0.span().span_context().trace_id()
+    }
+
+    /// A span under this one; where telemetry is off, the same place.
+    pub fn child(&self, span: impl FnOnce() -> SpanBuilder) -> Self {
+        match telemetry::tracer() {
+            Some(tracer) => Self(self.0.with_span(tracer.build_with_context(span(), &self.0))),
+            None => self.clone(),
         }
     }
 
-    pub fn current() -> Option<Self> {
-        CURRENT.try_with(Clone::clone).ok()
-    }
-
-    pub fn traceparent(&self) -> String {
-        format!("00-{}-{}-01", self.trace_id, self.span_id)
-    }
-
     pub async fn scope<F: Future>(self, future: F) -> F::Output {
-        CURRENT.scope(self, future).await
+        future.with_context(self.0).await
+    }
+
+    /// Ends the span, with an answer.
+    pub fn answered(&self, status: StatusCode) {
+        let span = self.0.span();
+        span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
+        if status.is_server_error() {
+            span.set_status(Status::error(status.to_string()));
+        }
+        span.end();
+    }
+
+    /// Ends the span, without one.
+    pub fn failed(&self, why: &impl ToString) {
+        let span = self.0.span();
+        if span.is_recording() {
+            span.set_status(Status::error(why.to_string()));
+        }
+        span.end();
+    }
+
+    /// Hands the trace on: who gets this goes on under this span. An event keeps it as its extension,
+    /// whatever its transport does to the headers.
+    pub fn inject(&self, headers: &mut HeaderMap) {
+        let is_event = headers.contains_key("ce-specversion");
+        TraceContextPropagator::new().inject_context(&self.0, &mut Outgoing { headers, is_event });
     }
 }
 
-/// Hands the current trace on.
-pub fn inject(headers: &mut HeaderMap) {
-    if let Some(value) = Trace::current().and_then(|t| HeaderValue::from_str(&t.traceparent()).ok()) {
-        headers.insert("traceparent", value);
+struct Incoming<'a>(&'a HeaderMap);
+
+impl Extractor for Incoming<'_> {
+    /// An event's extension names the span of ours that sent it; the header that it is delivered with is
+    /// the transport's, whose spans nobody may have recorded.
+    fn get(&self, name: &str) -> Option<&str> {
+        let extension = self.0.get("ce-traceparent").is_some_and(|sent| !sent.is_empty());
+        let extension = extension.then(|| format!("ce-{name}"));
+        self.0.get(extension.as_deref().unwrap_or(name))?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(HeaderName::as_str).collect()
     }
 }
 
-fn trace_id(traceparent: &str) -> Option<&str> {
-    let mut parts = traceparent.split('-');
-    let (version, id) = (parts.next()?, parts.next()?);
-    let is_hex = id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    (version.len() == 2 && id.len() == 32 && is_hex && id.bytes().any(|b| b != b'0')).then_some(id)
+struct Outgoing<'a> {
+    headers: &'a mut HeaderMap,
+    is_event: bool,
+}
+
+impl Injector for Outgoing<'_> {
+    fn set(&mut self, name: &str, value: String) {
+        let names = [name.to_owned(), format!("ce-{name}")];
+        for name in names.iter().take(if self.is_event { 2 } else { 1 }) {
+            let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(&value)) else {
+                continue;
+            };
+            if value.is_empty() {
+                self.headers.remove(name);
+            } else {
+                self.headers.insert(name, value);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(n, v)| (n.parse().expect("name"), HeaderValue::from_static(v))).collect()
+    }
+
+    const SENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    const OTHER: &str = "00-11111111111111111111111111111111-2222222222222222-00";
+
     #[test]
     fn a_good_traceparent_is_kept_and_a_bad_one_replaced() {
-        let trace = |value: &'static str| {
-            let headers = HeaderMap::from_iter([(
-                "traceparent".parse().expect("name"),
-                HeaderValue::from_static(value),
-            )]);
-            Trace::of(&headers, &Random::System).trace_id
-        };
-        let id = "0af7651916cd43dd8448eb211c80319c";
-        assert_eq!(trace("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), id);
+        let id = |value| Trace::of(&headers(&[("traceparent", value)]), &Random::System).id().to_string();
+        assert_eq!(id(SENT), "0af7651916cd43dd8448eb211c80319c");
         for bad in ["", "00-xyz-1-01", "00-00000000000000000000000000000000-b7ad6b7169203331-01"] {
-            assert_ne!(trace(bad), id);
-            assert_eq!(trace(bad).len(), 32);
+            assert_ne!(id(bad), id(bad));
+            assert_eq!(id(bad).len(), 32);
         }
+    }
+
+    #[test]
+    fn what_came_in_is_handed_on_unchanged_where_nothing_is_recorded() {
+        let sent = headers(&[("traceparent", SENT), ("tracestate", "vendor=1")]);
+        let trace = Trace::of(&sent, &Random::System).child(|| SpanBuilder::from_name("no span"));
+        let mut request = HeaderMap::new();
+        trace.inject(&mut request);
+        assert_eq!(request, sent);
+        let mut made_up = HeaderMap::new();
+        Trace::of(&HeaderMap::new(), &Random::System).inject(&mut made_up);
+        assert!(made_up["traceparent"].to_str().expect("text").ends_with("-00"), "nobody has recorded it");
+    }
+
+    #[test]
+    fn an_event_carries_its_trace_itself() {
+        let delivered = headers(&[("ce-traceparent", SENT), ("traceparent", OTHER), ("tracestate", "hop=1")]);
+        let trace = Trace::of(&delivered, &Random::System);
+        // A dead letter that is sent again tells of two traces: the one of now counts.
+        let mut event =
+            headers(&[("ce-specversion", "1.0"), ("ce-traceparent", OTHER), ("ce-tracestate", "old=1")]);
+        trace.inject(&mut event);
+        let now = headers(&[("ce-specversion", "1.0"), ("ce-traceparent", SENT), ("traceparent", SENT)]);
+        assert_eq!(event, now);
     }
 }

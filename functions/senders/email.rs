@@ -107,7 +107,7 @@ async fn handle_event(State(context): State<Context>, event: Event<NotificationR
         Ok(_) => Err(Failed::ForGood("These are not the settings of an email channel.".to_owned())),
         Err(failed) => Err(failed),
     };
-    super::told(&context, NAME, &event, sent)
+    super::attempted(&context, NAME, &event, sent)
 }
 
 /// `SMTP_URL`, such as `smtp://user:password@host:587?tls=required`; `SMTP_FROM`, who it is from;

@@ -8,7 +8,10 @@ pub mod message;
 pub mod slack;
 pub mod webhook;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use http::StatusCode;
 use runtime::{
@@ -16,6 +19,7 @@ use runtime::{
     address::{BlockedAddress, PrivateNetworks, guarded_client},
     error::Text,
     resolve::Resolver,
+    telemetry::{Counter, KeyValue, counter},
     text,
 };
 use serde::{Deserialize, Serialize};
@@ -23,7 +27,7 @@ use url::Url;
 use utoipa::ToSchema;
 
 use crate::{
-    contract::{NotificationDelivered, NotificationRequested, kind},
+    contract::{Channel, NotificationDelivered, NotificationRequested, kind},
     notifications::{
         self,
         config::Config,
@@ -116,11 +120,19 @@ async fn unwanted(
         Standing::Disabled => "Not sent: the channel was switched off meanwhile.",
         Standing::Overtaken => "Not sent: the endpoint has changed again, and that is told instead.",
     };
-    told(context, function, event, Err(Failed::ForGood(why.to_owned()))).map(Some)
+    count(event.data.channel, "unwanted");
+    told(context, function, event, false, Some(why.to_owned())).map(Some)
 }
 
-/// Tells the broker, and the delivery log, what became of a request.
-fn told(
+static NOTIFICATIONS: LazyLock<Counter<u64>> =
+    LazyLock::new(|| counter("pongpong.notifications", "{notification}", "What became of messages"));
+
+pub(crate) fn count(channel: Channel, outcome: &'static str) {
+    NOTIFICATIONS.add(1, &[KeyValue::new("channel", channel.as_str()), KeyValue::new("outcome", outcome)]);
+}
+
+/// Tells the broker, and the delivery log, what became of an attempt.
+fn attempted(
     context: &Context,
     function: &str,
     event: &Event<NotificationRequested>,
@@ -132,6 +144,17 @@ fn told(
         Err(Failed::ForGood(why)) => (false, Some(why)),
         Err(Failed::ForNow(why)) => return Err(later(why)),
     };
+    count(event.data.channel, if delivered { "delivered" } else { "failed" });
+    told(context, function, event, delivered, error)
+}
+
+fn told(
+    context: &Context,
+    function: &str,
+    event: &Event<NotificationRequested>,
+    delivered: bool,
+    error: Option<String>,
+) -> Result<Reply> {
     let delivered = NotificationDelivered {
         delivery_id: event.data.delivery_id,
         attempt: event.data.attempt,

@@ -106,7 +106,7 @@ async fn handle_event(State(context): State<Context>, event: Event<NotificationR
         Ok(_) => Err(Failed::ForGood("These are not the settings of a Slack channel.".to_owned())),
         Err(failed) => Err(failed),
     };
-    super::told(&context, NAME, &event, sent)
+    super::attempted(&context, NAME, &event, sent)
 }
 
 async fn send(context: &Context, slack: &Slack, content: &str) -> Result<Result<(), Failed>> {

@@ -97,7 +97,7 @@ async fn handle_event(
         Ok(_) => Err(Failed::ForGood("These are not the settings of a webhook.".to_owned())),
         Err(failed) => Err(failed),
     };
-    super::told(&context, NAME, &incoming, sent)
+    super::attempted(&context, NAME, &incoming, sent)
 }
 
 fn event(id: &str, time: DateTime<Utc>, text: &str, alert: Option<&Alert>) -> Value {

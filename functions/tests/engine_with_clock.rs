@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::Context as _;
 use chrono::DateTime;
 use pongpong::Settings;
-use runtime::{Clock, Env, log};
+use runtime::{Clock, Env, log, telemetry};
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 
 #[tokio::main]
@@ -14,6 +14,7 @@ async fn main() -> anyhow::Result<()> {
     runtime::install_crypto();
     let env = Env::of_process();
     log::init(&env, log::Format::Json)?;
+    telemetry::init(&env, "pongpong")?;
     let mut settings = Settings::at(PathBuf::from(env.required("DATA_DIR")?));
     settings.database_url = env.get("DATABASE_URL").map(str::to_owned);
     let clock = Clock::manual(DateTime::parse_from_rfc3339(env.required("NOW")?)?.to_utc());
@@ -32,5 +33,7 @@ async fn main() -> anyhow::Result<()> {
             _ => break,
         }
     }
-    engine.stop().await
+    engine.stop().await?;
+    telemetry::shutdown().await;
+    Ok(())
 }

@@ -10,6 +10,7 @@ use runtime::{
     log::{self, VERSION},
     secret::Random,
     serve::terminated,
+    telemetry,
 };
 
 /// Watches web services and tells you when they go down: everything in one process.
@@ -55,6 +56,7 @@ impl Cli {
         };
         let env = Env::of_process();
         log::init(&env, log::Format::Text)?;
+        telemetry::init(&env, "pongpong")?;
         raise_file_limit();
         let settings = Settings {
             listen: up.listen,
@@ -80,6 +82,7 @@ impl Cli {
             // Asked twice: no more waiting.
             () = terminated() => {}
         }
+        telemetry::shutdown().await;
         tracing::info!("stopped");
         Ok(())
     }

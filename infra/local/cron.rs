@@ -6,7 +6,7 @@ use anyhow::Result;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{HeaderMap, HeaderValue, header};
-use runtime::Clock;
+use runtime::{Clock, trace::Trace};
 use tokio::sync::watch;
 
 use crate::{apps::Apps, life::Life, store::Store, wiring::cron::Job};
@@ -183,7 +183,10 @@ async fn trigger(job: &Job, apps: &Apps) -> Result<()> {
         header::HOST,
         HeaderValue::from_str(&format!("{}.pongpong.svc.cluster.local", job.function))?,
     );
+    let trace = Trace::of_tick(job.function);
+    trace.inject(&mut headers);
     let response = apps.trigger(job.function, headers, Bytes::new()).await?;
+    trace.answered(response.status());
     anyhow::ensure!(response.status().is_success(), "it answered {}", response.status());
     Ok(())
 }

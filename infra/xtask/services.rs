@@ -89,7 +89,7 @@ struct Scale {
 
 /// What every process is given. All of it may be absent.
 pub const COMMON: &[&str] =
-    &["FUNCTION_URL", "LOG_LEVEL", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER_ARG"];
+    &["FUNCTION_URL", "LOG_LEVEL", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"];
 /// Without these a function that reads them does not work; of the others there are defaults.
 const REQUIRED: &[&str] = &["PUBLIC_URL", "KONG_ADMIN_URL"];
 /// Only for the engine on one machine.
@@ -218,11 +218,9 @@ pub fn migration() -> String {
         .iter()
         .map(|role| from(&role.setting(), "secretKeyRef", "database", role.name, false))
         .collect();
-    let variables = format!(
-        "{}{}{roles}",
-        from("LOG_LEVEL", "configMapKeyRef", "pongpong", "LOG_LEVEL", true),
-        from("DATABASE_URL", "secretKeyRef", "database", "owner", false),
-    );
+    let common: String =
+        COMMON.iter().map(|name| from(name, "configMapKeyRef", "pongpong", name, true)).collect();
+    let variables = format!("{common}{}{roles}", from("DATABASE_URL", "secretKeyRef", "database", "owner", false));
     format!(
         r#"{HEADER}apiVersion: batch/v1
 kind: Job

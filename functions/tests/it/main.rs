@@ -1,6 +1,7 @@
 //! One integration-test binary; its folders mirror the resources.
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
+mod collector;
 mod listener;
 mod manifests;
 mod smtp;
@@ -17,4 +18,5 @@ mod process;
 mod reports;
 mod roles;
 mod senders;
+mod telemetry;
 mod users;

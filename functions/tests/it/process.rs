@@ -15,6 +15,8 @@ use axum::{
 };
 use serde_json::{Value, json};
 
+use crate::collector::{Collector, Span};
+
 const FUNCTION: &str = env!("CARGO_BIN_EXE_function");
 
 fn function(arguments: &[&str], settings: &[(&str, &str)]) -> Command {
@@ -154,6 +156,23 @@ async fn health_readiness_and_unknown_paths() {
 }
 
 #[tokio::test]
+async fn what_went_wrong_is_logged_with_the_trace_of_whoever_asked() {
+    runtime::install_crypto();
+    let settings = [("LOG_LEVEL", "warn"), ("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none")];
+    let running = Running::start(&["user-private-get"], &settings).await;
+    let asked = reqwest::Client::new()
+        .get(format!("{}/private/v1/users/1", running.url))
+        .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    assert_eq!(asked.send().await.unwrap().status(), 503);
+    running.terminate();
+    let log = String::from_utf8(running.ended().await.stdout).unwrap();
+    let line: Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+    let span = json!({"name": "request", "function": "user-private-get", "version": line["span"]["version"],
+        "trace_id": "0af7651916cd43dd8448eb211c80319c"});
+    assert_eq!((&line["message"], &line["span"]), (&json!("not now"), &span));
+}
+
+#[tokio::test]
 async fn several_functions_share_a_port() {
     runtime::install_crypto();
     let data = tempfile::tempdir().unwrap();
@@ -249,6 +268,62 @@ async fn sigterm_lets_a_running_request_finish() {
     assert!(running.ended().await.status.success());
 }
 
+// The collector answers while this waits for processes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trigger_and_what_it_triggers_are_in_one_trace() {
+    runtime::install_crypto();
+    let collector = Collector::start().await;
+    let data = tempfile::tempdir().unwrap();
+    let database = format!("sqlite:{}/p.db", data.path().display());
+    assert!(function(&["migrate"], &[("DATABASE_URL", &database)]).output().unwrap().status.success());
+    let otlp = ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str());
+    let running = Running::start(&["report-purge"], &[("DATABASE_URL", &database), otlp]).await;
+    let trigger = |settings: &[(&str, &str)]| {
+        function(&["trigger", "report-purge"], settings).output().unwrap().status.success()
+    };
+    let to = ("FUNCTION_URL", running.url.as_str());
+    assert!(trigger(&[to, otlp]));
+    // One that is not sampled leaves no spans in the function either.
+    assert!(trigger(&[to, otlp, ("OTEL_TRACES_SAMPLER", "always_off")]));
+    assert!(!trigger(&[("FUNCTION_URL", "http://127.0.0.1:1"), otlp]));
+    running.terminate();
+    assert!(running.ended().await.status.success());
+    let spans = collector.spans();
+    let told = |span: &Span| (span.service.clone(), span.name.clone(), span.failed);
+    let one = |service: &str, name: &str, failed| (service.to_owned(), name.to_owned(), failed);
+    let mut seen: Vec<_> = spans.iter().map(told).collect();
+    seen.sort();
+    let expected = [
+        one("report-purge", "POST /", false),
+        one("trigger", "POST report-purge", false),
+        one("trigger", "POST report-purge", true),
+        one("trigger", "trigger report-purge", false),
+        one("trigger", "trigger report-purge", true),
+    ];
+    assert_eq!(seen, expected);
+    let answered = spans.iter().find(|span| span.service == "report-purge").unwrap();
+    let called = spans.iter().find(|span| span.id == answered.parent).unwrap();
+    let ticked = spans.iter().find(|span| span.id == called.parent).unwrap();
+    assert_eq!((called.name.as_str(), ticked.name.as_str()), ("POST report-purge", "trigger report-purge"));
+    assert!(ticked.parent.is_empty() && ticked.trace == answered.trace);
+    let route = [("faas.name", "report-purge"), ("http.route", "/"), ("http.response.status_code", "202")];
+    assert_eq!(collector.counted("http.server.request.duration", &route), 2.0);
+}
+
+#[tokio::test]
+async fn a_collector_that_is_away_keeps_nobody_waiting() {
+    runtime::install_crypto();
+    let nobody = crate::listener::nobody().await;
+    let settings = [("OTEL_EXPORTER_OTLP_ENDPOINT", nobody.as_str()), ("GATEWAY_TOKEN", "t")];
+    let running = Running::start(&["user-me"], &settings).await;
+    assert_eq!(reqwest::get(format!("{}/public/v1/user", running.url)).await.unwrap().status(), 401);
+    let told = Instant::now();
+    running.terminate();
+    assert!(running.ended().await.status.success());
+    // Much less than the exporter's own patience.
+    assert!(told.elapsed() < Duration::from_secs(8), "{:?}", told.elapsed());
+}
+
 /// A stand-in of the Lambda Runtime API: hands out one event, and keeps what comes back.
 #[derive(Clone)]
 struct LambdaApi {
@@ -294,6 +369,7 @@ async fn the_same_router_answers_on_lambda() {
         },
         "body": "{\"url\":\"http://127.0.0.1:1/\"}", "isBase64Encoded": false,
     });
+    let collector = Collector::start().await;
     let (answers, mut answered) = tokio::sync::mpsc::unbounded_channel();
     let api = LambdaApi { event: Arc::new(Mutex::new(Some(event))), answers };
     let app = Router::new()
@@ -312,6 +388,7 @@ async fn the_same_router_answers_on_lambda() {
         ("AWS_LAMBDA_LOG_GROUP_NAME", "g"),
         ("GATEWAY_TOKEN", "t"),
         ("CHECK_PRIVATE_NETWORKS", "allow"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url),
     ];
     let child = function(&[], &settings).stdout(Stdio::null()).spawn().unwrap();
     let _running = Running { child, url: String::new() };
@@ -320,4 +397,8 @@ async fn the_same_router_answers_on_lambda() {
     assert_eq!(answer["statusCode"], 200, "{answer}");
     let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
     assert_eq!((&body["status"], &body["error"]["code"]), (&json!("down"), &json!("CONNECT_REFUSED")));
+    // Lambda may freeze the process now: what it has to tell is told.
+    let spans = collector.spans();
+    assert_eq!((spans[0].service.as_str(), spans[0].name.as_str()), ("check-now", "POST /public/v1/checks"));
+    assert_eq!(collector.counted("http.server.request.duration", &[("faas.name", "check-now")]), 1.0);
 }

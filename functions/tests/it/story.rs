@@ -21,10 +21,10 @@ use crate::{
 };
 
 /// What outlives a killed engine.
-struct Home {
+pub struct Home {
     data: tempfile::TempDir,
     database_url: Option<String>,
-    settings: Vec<(&'static str, String)>,
+    pub settings: Vec<(&'static str, String)>,
     now: DateTime<Utc>,
 }
 
@@ -38,7 +38,7 @@ impl Home {
         Self { data: tempfile::tempdir().unwrap(), database_url, settings, now }
     }
 
-    fn start(&self) -> Engine {
+    pub fn start(&self) -> Engine {
         let mut command = Command::new(program());
         command.env_clear().env("DATA_DIR", self.data.path()).env("NOW", self.now.to_rfc3339());
         command.env("LOG_LEVEL", "warn").envs(self.settings.iter().map(|(name, value)| (name, value)));
@@ -67,7 +67,7 @@ fn program() -> PathBuf {
 }
 
 /// A running engine; killed (as by `kill -9`) when dropped.
-struct Engine {
+pub struct Engine {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
@@ -86,7 +86,7 @@ impl Engine {
         }
     }
 
-    fn stop(mut self) {
+    pub fn stop(mut self) {
         writeln!(self.input, "stop").unwrap();
         assert!(self.child.wait().unwrap().success());
     }
@@ -100,7 +100,7 @@ impl Drop for Engine {
 }
 
 /// A person with a key.
-struct Person {
+pub struct Person {
     client: reqwest::Client,
     key: String,
 }
@@ -153,25 +153,25 @@ impl Person {
         }
     }
 
-    async fn wait_for_status(&self, home: &mut Home, engine: &mut Engine, status: &str) {
+    pub async fn wait_for_status(&self, home: &mut Home, engine: &mut Engine, status: &str) {
         self.wait(home, engine, "/endpoint-service/v1/endpoints/1", status, |e| e["status"] == status).await;
     }
 
-    async fn wait_for_delivered(&self, home: &mut Home, engine: &mut Engine, count: u64) {
+    pub async fn wait_for_delivered(&self, home: &mut Home, engine: &mut Engine, count: u64) {
         let path = "/notification-service/v1/deliveries?status=delivered";
         self.wait(home, engine, path, "delivered", |list| list["page"]["total_count"] == count).await;
     }
 }
 
-struct Story {
-    site: Site,
+pub struct Story {
+    pub site: Site,
     smtp: SmtpServer,
     slack: Listener,
-    home: Home,
+    pub home: Home,
 }
 
 impl Story {
-    async fn new(database: Database) -> Self {
+    pub async fn new(database: Database) -> Self {
         runtime::install_crypto();
         let (site, smtp) = (Site::start().await, SmtpServer::start().await);
         let slack = Listener::start(200, r#"{"ok":true}"#).await;
@@ -180,7 +180,7 @@ impl Story {
     }
 
     /// Up to the point where the endpoint is watched and is up.
-    async fn begin(&mut self, engine: &mut Engine) -> Person {
+    pub async fn begin(&mut self, engine: &mut Engine) -> Person {
         let person = Person::sign_up(engine).await;
         let email = json!({"name": "mail", "channel": "email", "config": {"to": ["me@example.com"]}});
         person.post(engine, "/notification-service/v1/notifications", email).await;
