@@ -168,6 +168,47 @@ fn refused(place: &str, yaml: &str) -> Vec<String> {
     wrong
 }
 
+/// Patches replace more than they mean to where a list or a map is named as a whole.
+#[test]
+fn components_add_to_an_overlay_and_keep_the_rest() {
+    let folder = tempfile::tempdir_in(COPY.path().parent().expect("a parent")).expect("a directory");
+    let copy = COPY.path().file_name().and_then(|name| name.to_str()).expect("a name");
+    let together = format!(
+        "resources: [../{copy}/knative/overlays/prod]
+components: [../{copy}/infra/istio/sidecars, ../{copy}/infra/gitops/waves]"
+    );
+    fs::write(folder.path().join("kustomization.yaml"), together).expect("writes");
+    let yaml = render(folder.path());
+    assert_eq!(refused("together", &yaml), Vec::<String>::new());
+    let objects = documents(&yaml);
+    let annotation = |object: &Value, name: &str| {
+        let found = object.get("metadata").and_then(|m| m.get("annotations")?.get(name)?.as_str());
+        found.unwrap_or_default().to_owned()
+    };
+    for object in &objects {
+        let kind = text(object, "kind");
+        let hook = annotation(object, "argocd.argoproj.io/hook");
+        assert_eq!(hook, if kind == "Job" { "Sync" } else { "" }, "{object:?}");
+        if kind == "Broker" {
+            assert_eq!(annotation(object, "eventing.knative.dev/broker.class"), "Kafka");
+            assert_eq!(annotation(object, "argocd.argoproj.io/sync-wave"), "3");
+        }
+        if kind == "Namespace" {
+            assert_eq!(text(object, "metadata/labels/istio-injection"), "enabled");
+        }
+    }
+    let around: Vec<_> = objects
+        .iter()
+        .filter(|object| {
+            let template =
+                object.get("spec").and_then(|s| s.get("template")?.get("metadata")?.get("annotations"));
+            template.is_some_and(|a| a.get("traffic.sidecar.istio.io/includeOutboundIPRanges").is_some())
+        })
+        .map(|object| text(object, "metadata/name"))
+        .collect();
+    assert_eq!(around, ["check-now", "check-run"]);
+}
+
 /// ConfigMaps and Secrets with their keys.
 fn kept(objects: &[Value]) -> BTreeMap<(String, String), BTreeSet<String>> {
     let mut kept = BTreeMap::new();
