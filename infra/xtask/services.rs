@@ -88,8 +88,13 @@ struct Scale {
 }
 
 /// What every process is given. All of it may be absent.
-pub const COMMON: &[&str] =
-    &["FUNCTION_URL", "LOG_LEVEL", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"];
+pub const COMMON: &[&str] = &[
+    "FUNCTION_URL",
+    "LOG_LEVEL",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
+];
 /// Without these a function that reads them does not work; of the others there are defaults.
 const REQUIRED: &[&str] = &["PUBLIC_URL", "KONG_ADMIN_URL"];
 /// Only for the engine on one machine.
@@ -220,7 +225,8 @@ pub fn migration() -> String {
         .collect();
     let common: String =
         COMMON.iter().map(|name| from(name, "configMapKeyRef", "pongpong", name, true)).collect();
-    let variables = format!("{common}{}{roles}", from("DATABASE_URL", "secretKeyRef", "database", "owner", false));
+    let variables =
+        format!("{common}{}{roles}", from("DATABASE_URL", "secretKeyRef", "database", "owner", false));
     format!(
         r#"{HEADER}apiVersion: batch/v1
 kind: Job

@@ -275,8 +275,14 @@ fn what_is_referred_to_exists() {
         // A required setting that only a typing mistake could explain.
         let names: BTreeSet<_> = functions::ALL.iter().flat_map(|f| f.settings()).collect();
         let settings = kept.iter().find(|((_, name), _)| name.starts_with("pongpong-")).expect("settings").1;
-        let others =
-            ["DOMAIN", "FUNCTION_URL", "LOG_LEVEL", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"];
+        let others = [
+            "DOMAIN",
+            "FUNCTION_URL",
+            "LOG_LEVEL",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "OTEL_TRACES_SAMPLER",
+            "OTEL_TRACES_SAMPLER_ARG",
+        ];
         let unknown =
             settings.iter().filter(|key| !names.contains(key.as_str()) && !others.contains(&key.as_str()));
         wrong.extend(unknown.map(|key| format!("{name}: no function has a setting {key}")));
