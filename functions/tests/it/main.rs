@@ -10,6 +10,7 @@ mod checks;
 mod dead_letter;
 mod endpoints;
 mod kong;
+mod logs;
 mod notifications;
 mod process;
 mod reports;

@@ -107,7 +107,8 @@ fn prometheus_accepts_its_configuration() {
 fn every_metric_that_is_asked_for_exists() {
     let documented = read("docs/metrics.md");
     let state_metrics = read("infra/monitoring/kube-state-metrics.yaml");
-    let allowed = Regex::new("--metric-allowlist=(.*)").unwrap().captures(&state_metrics).unwrap()[1].to_owned();
+    let allowed =
+        Regex::new("--metric-allowlist=(.*)").unwrap().captures(&state_metrics).unwrap()[1].to_owned();
     let allowed: BTreeSet<_> = allowed.split(',').collect();
     let name = Regex::new(r"\b(?:pongpong|http_server|messaging|kube)_[a-z_]+\b").unwrap();
     let quoted = Regex::new(r#""[^"]*""#).unwrap();
@@ -175,7 +176,8 @@ const LAST_RUN: &str =
     r#"kube_cronjob_status_last_schedule_time{namespace="pongpong",cronjob="check-schedule"}"#;
 const SUCCESS: &str =
     r#"kube_cronjob_status_last_successful_time{namespace="pongpong",cronjob="check-schedule"}"#;
-const DEAD: &str = r#"pongpong_dead_letters_total{destination="report-record",cloudevents_event_type="other"}"#;
+const DEAD: &str =
+    r#"pongpong_dead_letters_total{destination="report-record",cloudevents_event_type="other"}"#;
 const DELIVERED: &str = r#"pongpong_notifications_total{channel="email",outcome="delivered"}"#;
 const FAILED: &str = r#"pongpong_notifications_total{channel="email",outcome="failed"}"#;
 const REQUESTS: &str = r#"http_server_request_duration_seconds_count{job="pongpong/key-list",faas_name="key-list",http_response_status_code="200"}"#;
