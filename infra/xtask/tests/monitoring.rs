@@ -202,8 +202,11 @@ const POSTGRES: &str =
     r#"kube_statefulset_status_replicas_ready{namespace="pongpong",statefulset="postgres"}"#;
 const COLLECTOR_UP: &str = r#"up{job="otel-collector",instance="otel-collector:8889"}"#;
 
+/// Series, and their values minute by minute, as promtool writes them.
+type Series = &'static [(&'static str, &'static str)];
+
 /// An hour and a half in which all is well, a value a minute: a few errors are.
-const GOOD: &[(&str, &str)] = &[
+const GOOD: Series = &[
     (CHECKS, "0+100x90"),
     (MISSED, "0x90"),
     (LAG_10, "0+100x90"),
@@ -233,7 +236,7 @@ const GOOD: &[(&str, &str)] = &[
 ];
 
 /// What goes wrong instead, and who then fires after an hour: nobody else.
-const BAD: &[(&[(&str, &str)], &[&str])] = &[
+const BAD: &[(Series, &[&str])] = &[
     (&[], &[]),
     (&[(CHECKS, "0+100x50 5000x40")], &["NoChecks"]),
     (&[(CHECKS, "_x90")], &["NoChecks"]),
