@@ -56,12 +56,8 @@ async fn run(names: &[String], context: Context) -> anyhow::Result<ExitCode> {
         && let Some(function) = functions::find(name).filter(|f| f.cron.is_some())
     {
         let trace = Trace::of_tick(function.name);
-        let call = context.outbound().clone().with_patience(TICK).call::<(), serde_json::Value>(
-            function.name,
-            Method::POST,
-            "/",
-            None,
-        );
+        let outbound = context.outbound().clone().with_patience(TICK);
+        let call = outbound.call::<(), serde_json::Value>(function.name, Method::POST, "/", None);
         let answer = trace.clone().scope(call).await.inspect_err(|error| trace.failed(error))?;
         tracing::info!(function = function.name, %answer, "triggered");
         return Ok(ExitCode::SUCCESS);

@@ -13,6 +13,7 @@ mod dead_letter;
 mod endpoints;
 mod gateway;
 mod kong;
+mod logs;
 mod notifications;
 mod process;
 mod reports;

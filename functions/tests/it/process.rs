@@ -35,13 +35,13 @@ fn free_port() -> u16 {
 }
 
 /// A running function; killed when dropped.
-struct Running {
+pub struct Running {
     child: Child,
-    url: String,
+    pub url: String,
 }
 
 impl Running {
-    async fn start(arguments: &[&str], settings: &[(&str, &str)]) -> Self {
+    pub async fn start(arguments: &[&str], settings: &[(&str, &str)]) -> Self {
         let port = free_port().to_string();
         let child = function(arguments, settings).env("PORT", &port).spawn().unwrap();
         let running = Self { child, url: format!("http://127.0.0.1:{port}") };
@@ -53,12 +53,12 @@ impl Running {
         running
     }
 
-    fn terminate(&self) {
+    pub fn terminate(&self) {
         let done = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
         assert!(done.success());
     }
 
-    async fn ended(mut self) -> Output {
+    pub async fn ended(mut self) -> Output {
         tokio::task::spawn_blocking(move || {
             let child = std::mem::replace(&mut self.child, Command::new("true").spawn().unwrap());
             child.wait_with_output().unwrap()
