@@ -7,7 +7,7 @@ pub mod schedule;
 
 use std::sync::Arc;
 
-use runtime::{Context, Env, FromEnv, Result, address::PrivateNetworks};
+use runtime::{Context, Env, FromEnv, Result, address::PrivateNetworks, trust::ExtraRoots};
 
 use probe::{ProbeConfig, Prober};
 
@@ -52,6 +52,7 @@ impl FromEnv for ProbeSettings {
 pub fn prober(context: &Context) -> Result<Arc<Prober>> {
     context.shared(|context| {
         let ProbeSettings { private_networks, concurrency } = ProbeSettings::from_env(context.env())?;
-        Ok(Prober::new(ProbeConfig { concurrency, ..ProbeConfig::new(private_networks)? })?)
+        let extra_roots = ExtraRoots::from_env(context.env())?;
+        Ok(Prober::new(ProbeConfig { concurrency, extra_roots, ..ProbeConfig::new(private_networks)? })?)
     })
 }

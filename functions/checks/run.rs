@@ -7,7 +7,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use axum::{extract::State, routing::post};
 use chrono::{DateTime, TimeDelta, Utc};
-use runtime::{Clock, Context, Error, Event, Function, Outgoing, Reply, Result, Subscription, text};
+use runtime::{
+    Clock, Context, Error, Event, Function, Outgoing, Reply, Result, Subscription, text, trust::ExtraRoots,
+};
 use tokio::{task::JoinSet, time::Instant};
 
 use super::{RegionConfig, SERVICE, prober};
@@ -20,7 +22,7 @@ pub const FUNCTION: Function =
     Function::new("check-run", SERVICE, "probes the batch concurrently, and replies `check.completed`")
         .on(&[Subscription::to(kind::CHECK_REQUESTED)], || post(handle))
         .without_database()
-        .reads(runtime::settings!(super::ProbeSettings, RegionConfig))
+        .reads(runtime::settings!(super::ProbeSettings, ExtraRoots, RegionConfig))
         .publishes();
 
 const MOST: usize = 10_000;

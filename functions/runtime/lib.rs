@@ -18,6 +18,7 @@
 //! | `secret.rs` | tokens, hashes, sealing; randomness, injected |
 //! | `address.rs` | which addresses may be connected to |
 //! | `resolve.rs` | names to addresses |
+//! | `trust.rs` | which certificate authorities are trusted |
 //! | `log.rs`, `trace.rs` | JSON logs, and the trace id that they carry |
 
 pub mod address;
@@ -38,6 +39,7 @@ pub mod resolve;
 pub mod secret;
 pub mod serve;
 pub mod trace;
+pub mod trust;
 
 pub use caller::Caller;
 pub use clock::Clock;

@@ -1,6 +1,7 @@
 //! One integration-test binary; its folders mirror the resources.
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
+mod image;
 mod listener;
 mod smtp;
 mod story;
