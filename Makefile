@@ -1,5 +1,5 @@
 # What a person does here, one line each. `make` alone lists it.
-.PHONY: help run test test-packages bench manifests check secrets deploy scenario
+.PHONY: help run test test-packages bench manifests image check secrets deploy scenario
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/	/' | expand -t 16
@@ -8,7 +8,9 @@ run:  ## everything on this machine, on http://localhost:8000
 	cargo run --release
 
 test: test-packages  ## all tests, on SQLite and on a PostgreSQL of their own
-	PATH="$(CURDIR)/target/test-tools/bin:$$PATH" functions/tests/with-services cargo test --workspace --locked
+	infra/image/root dev
+	PATH="$(CURDIR)/target/test-tools/bin:$$PATH" IMAGE_ROOT=target/image/dev \
+		functions/tests/with-services cargo test --workspace --locked
 
 test-packages:  ## Debian packages that the tests need (skips what is there)
 	@infra/test-packages
@@ -26,6 +28,9 @@ scenario:  ## the whole story, told to a deployment: URL=... (ARGS=--help)
 
 manifests:  ## what derives from the function table
 	cargo run --locked -p xtask -- manifests
+
+image:  ## the image, by buildah or docker, and its SBOM
+	infra/image/build
 
 check:  ## format, lints, generated files
 	cargo fmt --all --check

@@ -104,7 +104,8 @@ pub fn check_optional_settings(env: &Env) -> anyhow::Result<()> {
     check::<endpoints::QuotaConfig>(env)?;
     check::<reports::purge::Retention>(env)?;
     check::<senders::email::Mailer>(env)?;
-    check::<users::LoginConfig>(env)
+    check::<users::LoginConfig>(env)?;
+    check::<runtime::trust::ExtraRoots>(env)
 }
 
 fn check<T: FromEnv>(env: &Env) -> anyhow::Result<()> {

@@ -11,6 +11,7 @@ use runtime::{
     Context, Env, FromEnv, Result,
     address::PrivateNetworks,
     telemetry::{Counter, counter},
+    trust::ExtraRoots,
 };
 
 use probe::{ProbeConfig, Prober};
@@ -59,6 +60,7 @@ impl FromEnv for ProbeSettings {
 pub fn prober(context: &Context) -> Result<Arc<Prober>> {
     context.shared(|context| {
         let ProbeSettings { private_networks, concurrency } = ProbeSettings::from_env(context.env())?;
-        Ok(Prober::new(ProbeConfig { concurrency, ..ProbeConfig::new(private_networks)? })?)
+        let extra_roots = ExtraRoots::from_env(context.env())?;
+        Ok(Prober::new(ProbeConfig { concurrency, extra_roots, ..ProbeConfig::new(private_networks)? })?)
     })
 }

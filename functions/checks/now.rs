@@ -17,7 +17,7 @@ pub const FUNCTION: Function =
         .http(runtime::http!(handle))
         .per_minute(60)
         .without_database()
-        .reads(runtime::settings!(super::ProbeSettings));
+        .reads(runtime::settings!(super::ProbeSettings, runtime::trust::ExtraRoots));
 
 /// One of the two.
 #[derive(Deserialize, ToSchema)]

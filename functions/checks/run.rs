@@ -16,6 +16,7 @@ use runtime::{
     Clock, Context, Error, Event, Function, Outgoing, Reply, Result, Subscription,
     telemetry::{Counter, Histogram, KeyValue, UpDownCounter, counter, level, seconds},
     text,
+    trust::ExtraRoots,
 };
 use tokio::{task::JoinSet, time::Instant};
 
@@ -29,7 +30,7 @@ pub const FUNCTION: Function =
     Function::new("check-run", SERVICE, "probes the batch concurrently, and replies `check.completed`")
         .on(&[Subscription::to(kind::CHECK_REQUESTED)], || post(handle))
         .without_database()
-        .reads(runtime::settings!(super::ProbeSettings, RegionConfig))
+        .reads(runtime::settings!(super::ProbeSettings, ExtraRoots, RegionConfig))
         .publishes();
 
 static CHECKS: LazyLock<Counter<u64>> =

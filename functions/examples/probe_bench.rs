@@ -19,7 +19,7 @@ use functions::{
     contract::{Assertion, Target},
 };
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use runtime::address::PrivateNetworks;
+use runtime::{address::PrivateNetworks, trust::ExtraRoots};
 use rustls::pki_types::PrivateKeyDer;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -52,7 +52,7 @@ fn main() -> anyhow::Result<()> {
     };
     let mut config = ProbeConfig::new(PrivateNetworks::Allow)?;
     config.concurrency = concurrency;
-    config.extra_roots = vec![BASE64_STANDARD.decode(root)?.into()];
+    config.extra_roots = ExtraRoots(vec![BASE64_STANDARD.decode(root)?.into()]);
     let prober = Arc::new(Prober::new(config)?);
 
     println!("{checks} checks, {concurrency} at once");

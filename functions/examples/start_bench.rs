@@ -1,5 +1,5 @@
 //! How long a function takes from exec to its first 200, and how much memory it holds when idle:
-//! `cargo build --release && cargo run --release -p functions --example start_bench [TIMES]`.
+//! `cargo build --release && cargo run --release -p functions --example start_bench [TIMES [PROGRAM]]`.
 #![expect(clippy::unwrap_used, reason = "a benchmark may fail")]
 
 use std::{
@@ -12,7 +12,8 @@ use std::{
 fn main() {
     let times: usize = std::env::args().nth(1).map_or(21, |text| text.parse().unwrap());
     // target/release/examples/start_bench -> target/release/function
-    let program = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("function");
+    let beside = || std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("function");
+    let program = std::env::args_os().nth(2).map_or_else(beside, Into::into);
     for name in ["user-login", "endpoint-list", "check-run", "report-record", "email-send"] {
         let mut runs: Vec<(Duration, u64)> = (0..times).map(|_| run(&program, name)).collect();
         runs.sort_unstable();

@@ -16,7 +16,7 @@ use std::{
 use ipnet::IpNet;
 use url::{Host, Url};
 
-use crate::resolve::Resolver;
+use crate::{resolve::Resolver, trust::ExtraRoots};
 
 /// The setting `CHECK_PRIVATE_NETWORKS`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -213,21 +213,19 @@ impl BlockedAddress {
 }
 
 /// An HTTP client for URLs that users entered: it follows no redirect, uses no proxy, trusts the
-/// public certificate authorities and connects only where `policy` permits.
+/// public certificate authorities and the extra ones, and connects only where `policy` permits.
 ///
 /// Call [`PrivateNetworks::check_url`] before each request: literal addresses ask no resolver.
 pub fn guarded_client(
     policy: Arc<PrivateNetworks>,
     resolver: Resolver,
+    roots: &ExtraRoots,
     timeout: Duration,
 ) -> anyhow::Result<reqwest::Client> {
-    // reqwest's own TLS set-up would read the certificates of the operating system, of which a
-    // FROM scratch image has none.
-    let mut roots = rustls::RootCertStore::empty();
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    // reqwest's own TLS set-up would parse all certificates of the operating system.
     let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
+        .with_root_certificates(roots.store()?)
         .with_no_client_auth();
     Ok(reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
@@ -421,11 +419,14 @@ mod tests {
         assert_eq!(PrivateNetworks::Deny.check_url(&public), Ok(()));
     }
 
+    fn client(policy: PrivateNetworks, resolver: Resolver) -> reqwest::Client {
+        guarded_client(Arc::new(policy), resolver, &ExtraRoots::default(), Duration::from_secs(5)).unwrap()
+    }
+
     #[tokio::test]
     async fn a_refusal_is_found_in_the_clients_error() {
         let resolver = Resolver::fixed(|_| vec![ip("10.0.0.7"), ip("169.254.169.254")]);
-        let client =
-            guarded_client(Arc::new(PrivateNetworks::Deny), resolver, Duration::from_secs(5)).unwrap();
+        let client = client(PrivateNetworks::Deny, resolver);
         for url in ["http://hook.example/", "https://hook.example/"] {
             let error = client.get(url).send().await.unwrap_err();
             let blocked = BlockedAddress::in_error(&error).unwrap();
@@ -439,9 +440,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let resolver = Resolver::fixed(|_| vec![ip("10.0.0.7"), ip("127.0.0.1")]);
-        let client =
-            guarded_client(Arc::new("127.0.0.0/8".parse().unwrap()), resolver, Duration::from_secs(5))
-                .unwrap();
+        let client = client("127.0.0.0/8".parse().unwrap(), resolver);
         let request = client.get(format!("http://hook.example:{port}/")).send();
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted.is_ok(),

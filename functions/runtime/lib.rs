@@ -18,6 +18,7 @@
 //! | `secret.rs` | tokens, hashes, sealing; randomness, injected |
 //! | `address.rs` | which addresses may be connected to |
 //! | `resolve.rs` | names to addresses |
+//! | `trust.rs` | which certificate authorities are trusted |
 //! | `log.rs` | JSON logs |
 //! | `trace.rs` | the trace that a request belongs to, and the span that this process adds |
 //! | `telemetry.rs` | where spans go, and what is counted |
@@ -41,6 +42,7 @@ pub mod secret;
 pub mod serve;
 pub mod telemetry;
 pub mod trace;
+pub mod trust;
 
 pub use caller::Caller;
 pub use clock::Clock;

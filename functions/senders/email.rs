@@ -9,13 +9,17 @@ use lettre::{
     AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
     address::Envelope,
     message::{Mailbox, MultiPart},
-    transport::smtp,
+    transport::smtp::{
+        self,
+        client::{Certificate, Tls, TlsParameters},
+    },
 };
 use runtime::{
     Context, Env, Event, Fields, FromEnv, Function, Input, Reply, Result, Subscription, error::ErrorBody,
-    text,
+    text, trust::ExtraRoots,
 };
 use serde::{Deserialize, Serialize};
+use url::Url;
 use utoipa::ToSchema;
 
 use super::{Done, Failed, SERVICE, TIMEOUT, message::Message};
@@ -32,7 +36,7 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "sends an email")
         axum::routing::post(handle_event)
     })
     .without_database()
-    .reads(runtime::settings!(runtime::secret::Sealer, Mailer));
+    .reads(runtime::settings!(runtime::secret::Sealer, runtime::trust::ExtraRoots, Mailer));
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -129,10 +133,8 @@ impl FromEnv for Mailer {
         let way = match env.get("SMTP_URL") {
             // The error may hold the password: it is not passed on.
             Some(url) => Way::Smtp(
-                AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
-                    .map_err(|_| anyhow::anyhow!("SMTP_URL is not acceptable"))?
-                    .timeout(Some(TIMEOUT))
-                    .build(),
+                smtp(url, &ExtraRoots::from_env(env)?)
+                    .map_err(|_| anyhow::anyhow!("SMTP_URL is not acceptable"))?,
             ),
             None => Way::Outbox(env.get("OUTBOX_DIR").unwrap_or("data/outbox").into()),
         };
@@ -141,6 +143,25 @@ impl FromEnv for Mailer {
             way,
         })
     }
+}
+
+fn smtp(url: &str, roots: &ExtraRoots) -> anyhow::Result<AsyncSmtpTransport<Tokio1Executor>> {
+    let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)?.timeout(Some(TIMEOUT));
+    // lettre reads the URL, but takes other authorities only together with its kind of TLS.
+    let url = Url::parse(url)?;
+    let mut tls = TlsParameters::builder(url.host_str().unwrap_or_default().to_owned());
+    for root in &roots.0 {
+        tls = tls.add_root_certificate(Certificate::from_der(root.to_vec())?);
+    }
+    let tls = tls.build_rustls()?;
+    let asked = url.query_pairs().find(|(name, _)| name == "tls").map(|(_, value)| value);
+    let tls = match (url.scheme(), asked.as_deref()) {
+        ("smtps", _) => Tls::Wrapper(tls),
+        (_, Some("required")) => Tls::Required(tls),
+        (_, Some("opportunistic")) => Tls::Opportunistic(tls),
+        _ => Tls::None,
+    };
+    Ok(transport.tls(tls).build())
 }
 
 /// Made when it is first needed: its pool keeps connections between messages.

@@ -21,6 +21,7 @@ use runtime::{
     resolve::Resolver,
     telemetry::{Counter, KeyValue, counter},
     text,
+    trust::ExtraRoots,
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -198,16 +199,18 @@ impl FromEnv for Policy {
 struct Trusted(reqwest::Client);
 
 fn trusted(context: &Context) -> Result<Arc<Trusted>> {
-    context.shared(|_| {
+    context.shared(|context| {
         let everywhere = Arc::new(PrivateNetworks::Allow);
-        Ok(Trusted(guarded_client(everywhere, Resolver::system()?, TIMEOUT)?))
+        let roots = context.config::<ExtraRoots>()?;
+        Ok(Trusted(guarded_client(everywhere, Resolver::system()?, &roots, TIMEOUT)?))
     })
 }
 
 fn guarded(context: &Context) -> Result<Arc<Guarded>> {
     context.shared(|context| {
         let policy = Arc::clone(&context.config::<Policy>()?.0);
-        let client = guarded_client(Arc::clone(&policy), Resolver::system()?, TIMEOUT)?;
+        let roots = context.config::<ExtraRoots>()?;
+        let client = guarded_client(Arc::clone(&policy), Resolver::system()?, &roots, TIMEOUT)?;
         Ok(Guarded { policy, client })
     })
 }

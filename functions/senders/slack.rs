@@ -24,7 +24,7 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "says it in Slack")
         axum::routing::post(handle_event)
     })
     .without_database()
-    .reads(runtime::settings!(runtime::secret::Sealer, super::Policy, SlackApi));
+    .reads(runtime::settings!(runtime::secret::Sealer, runtime::trust::ExtraRoots, super::Policy, SlackApi));
 
 struct SlackApi {
     url: String,

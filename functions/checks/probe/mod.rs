@@ -23,8 +23,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Full;
-use runtime::{address::PrivateNetworks, resolve::Resolver};
-use rustls::pki_types::CertificateDer;
+use runtime::{address::PrivateNetworks, resolve::Resolver, trust::ExtraRoots};
 use tokio::sync::Semaphore;
 use url::Position;
 
@@ -50,7 +49,7 @@ pub struct ProbeConfig {
     /// has assertions on the body holds up to 1 MiB of it, any other a few tens of KiB.
     pub concurrency: usize,
     /// Certificate authorities that are trusted beside the public ones.
-    pub extra_roots: Vec<CertificateDer<'static>>,
+    pub extra_roots: ExtraRoots,
     pub user_agent: String,
     /// Between a failed try and the next one.
     pub retry_pause: Duration,
@@ -62,7 +61,7 @@ impl ProbeConfig {
         Ok(Self {
             private_networks: Arc::new(private_networks),
             concurrency: 500,
-            extra_roots: Vec::new(),
+            extra_roots: ExtraRoots::default(),
             user_agent: concat!("pongpong/", env!("CARGO_PKG_VERSION")).to_owned(),
             retry_pause: Duration::from_millis(500),
             resolver: Resolver::system()?,
@@ -85,7 +84,7 @@ impl Prober {
         Ok(Self {
             private_networks: config.private_networks,
             permits: Arc::new(Semaphore::new(config.concurrency.clamp(1, Semaphore::MAX_PERMITS))),
-            tls: Tls::new(config.extra_roots)?,
+            tls: Tls::new(&config.extra_roots)?,
             user_agent: HeaderValue::try_from(config.user_agent)?,
             retry_pause: config.retry_pause,
             resolver: config.resolver,

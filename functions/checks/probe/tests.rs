@@ -68,7 +68,7 @@ fn prober_with(roots: Vec<CertificateDer<'static>>, resolver: Resolver) -> Arc<P
     let mut config = ProbeConfig::new("127.0.0.1,127.0.0.2".parse().unwrap()).unwrap();
     config.concurrency = 100;
     config.retry_pause = Duration::from_millis(1);
-    config.extra_roots = roots;
+    config.extra_roots = ExtraRoots(roots);
     config.resolver = resolver;
     Arc::new(Prober::new(config).unwrap())
 }

@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use runtime::trust::ExtraRoots;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme,
     client::{
         Resumption, WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -32,17 +33,13 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    pub(super) fn new(extra_roots: Vec<CertificateDer<'static>>) -> anyhow::Result<Self> {
-        let mut roots = RootCertStore::empty();
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        for root in extra_roots {
-            roots.add(root)?;
-        }
+    pub(super) fn new(extra_roots: &ExtraRoots) -> anyhow::Result<Self> {
         let provider = Arc::new(ring::default_provider());
         Ok(Self {
             strict: connector(&provider, true)?,
             lenient: connector(&provider, false)?,
-            verifier: WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build()?,
+            verifier: WebPkiServerVerifier::builder_with_provider(Arc::new(extra_roots.store()?), provider)
+                .build()?,
         })
     }
 

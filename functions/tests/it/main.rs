@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 mod collector;
+mod image;
 mod listener;
 mod manifests;
 mod smtp;

@@ -97,6 +97,7 @@ fn a_setting_that_is_not_acceptable_is_told_of_at_start() {
     for (name, value) in [
         ("CHECK_CONCURRENCY", "abc"),
         ("CHECK_PRIVATE_NETWORKS", "nonsense"),
+        ("EXTRA_CA_CERTS", "/nonexistent"),
         ("LOGIN_KEY_TTL_SECONDS", "x"),
         ("MAX_ENDPOINTS_PER_USER", "0"),
         ("REGION", "a region with a name that is too long"),
