@@ -63,11 +63,14 @@ pub fn file(table: &[Function]) -> String {
         if public.is_empty() && name != "web" {
             continue;
         }
+        // A check may take two minutes, its retries included; Kong itself would wait for one.
+        let patience =
+            if name == functions::checks::now::FUNCTION.name { "\n    read_timeout: 150000" } else { "" };
         write!(
             text,
             "  - name: {name}
     url: http://{name}.pongpong.svc.cluster.local
-    connect_timeout: 5000
+    connect_timeout: 5000{patience}
     retries: 1
     routes:
 "

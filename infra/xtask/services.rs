@@ -143,6 +143,12 @@ pub fn service(function: &Function) -> String {
     let Scale { at_once, target, most, timeout, cpu, memory } = kind.scale();
     let (name, kind, version) = (function.name, kind.label(), runtime::log::VERSION);
     let settings = function.settings();
+    // People come through Kong, which is in the cluster; all others are there, too. What developers call by
+    // its own URL is what asks who calls.
+    let visibility = match Type::of(function) {
+        Type::Api | Type::Web => "",
+        _ => "\n    networking.knative.dev/visibility: cluster-local",
+    };
     let publishes = if function.publishes { "\n    pongpong/publishes: \"true\"" } else { "" };
     // Kong's Admin API lets in who has this.
     let keys =
@@ -161,7 +167,7 @@ metadata:
     app: {name}
     version: v{version}
     type: {kind}
-    app.kubernetes.io/part-of: pongpong{publishes}
+    app.kubernetes.io/part-of: pongpong{visibility}{publishes}
 spec:
   template:
     metadata:

@@ -31,9 +31,6 @@ use crate::{
     wiring::kong::{Cors, LimitBy, Route},
 };
 
-/// How long a function may take. Kong's own default.
-const TIMEOUT: Duration = Duration::from_secs(60);
-
 /// How long a client may take to send a body, of at most a megabyte.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -280,7 +277,7 @@ impl Passage<'_> {
 
     async fn ask(&self, request: Request<Body>) -> Result<Response<Body>, Response<Body>> {
         let asked = self.gateway.apps.ask(self.route.function, request);
-        match tokio::time::timeout(TIMEOUT, asked).await {
+        match tokio::time::timeout(self.route.read_timeout, asked).await {
             Ok(Some(response)) => Ok(response),
             Ok(None) => Err(self.refuse(StatusCode::SERVICE_UNAVAILABLE, "name resolution failed")),
             Err(_) => Err(self.refuse(StatusCode::GATEWAY_TIMEOUT, "The upstream server is timing out")),

@@ -3,6 +3,8 @@
 //! Of each plugin one configuration runs per request, the most specific: the route's, else the
 //! service's, else the global one.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, bail, ensure};
 use http::{HeaderName, HeaderValue, Method};
 use regex::Regex;
@@ -18,6 +20,8 @@ pub struct Route {
     pub function: &'static str,
     /// The host that the function is asked under, as on a cluster.
     pub host: HeaderValue,
+    /// How long the function may take to answer.
+    pub read_timeout: Duration,
     pub paths: Vec<PathPattern>,
     /// Empty: any.
     pub methods: Vec<Method>,
@@ -144,10 +148,18 @@ struct ServiceSpec {
     _connect_timeout: Option<u32>,
     #[serde(rename = "retries")]
     _retries: Option<u16>,
+    /// In milliseconds.
+    #[serde(default = "a_minute")]
+    read_timeout: u32,
     #[serde(default)]
     routes: Vec<RouteSpec>,
     #[serde(default)]
     plugins: Vec<Plugin>,
+}
+
+/// Kong's own default.
+fn a_minute() -> u32 {
+    60_000
 }
 
 #[derive(Deserialize)]
@@ -301,7 +313,8 @@ pub fn read(file: &File, functions: &'static [Function], gateway_token: &str) ->
                 let place = format!("{place}, route {:?}", route.name);
                 ensure!(routes.iter().all(|r| r.name != route.name), "{place}: a second one of this name");
                 let plugins = [&document.plugins, &service.plugins, &route.plugins].map(|p| p.as_slice());
-                let read = complete(&route, plugins, host.clone(), function).context(place)?;
+                let mut read = complete(&route, plugins, host.clone(), function).context(place)?;
+                read.read_timeout = Duration::from_millis(service.read_timeout.into());
                 routes.push(read);
             }
         }
@@ -332,6 +345,7 @@ fn complete(
         name: spec.name.clone(),
         function,
         host,
+        read_timeout: Duration::ZERO,
         paths,
         methods,
         regex_priority: spec.regex_priority,
