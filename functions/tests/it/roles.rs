@@ -19,6 +19,13 @@ async fn tables(world: &World, patterns: &[&str]) -> Vec<String> {
     sqlx::query_scalar(TABLES).bind(patterns).fetch_all(pool(world)).await.unwrap()
 }
 
+async fn with_an_endpoint() -> World {
+    let world = World::new(Database::Postgres).await;
+    let endpoint = serde_json::json!({"url": "https://example.com"});
+    world.call(Some(1), "POST", "/public/v1/endpoints", Some(endpoint)).await.json(201);
+    world
+}
+
 async fn login(world: &World, role: &Role) -> PgConnection {
     let url = world.context.env().get(&role.setting()).unwrap().to_owned();
     PgConnection::connect(&url).await.unwrap()
@@ -52,17 +59,8 @@ async fn every_function_with_a_database_has_a_role() {
 
 #[tokio::test]
 async fn migrating_again_and_at_once_changes_nothing_but_passwords() {
-    let world = World::new(Database::Postgres).await;
+    let world = with_an_endpoint().await;
     let (db, env) = (world.context.db().unwrap(), world.context.env());
-    world
-        .call(
-            Some(1),
-            "POST",
-            "/public/v1/endpoints",
-            Some(serde_json::json!({"url": "https://example.com"})),
-        )
-        .await
-        .json(201);
     let again = (0..4).map(|_| functions::migrate(db, env));
     futures::future::try_join_all(again).await.unwrap();
     world.call(Some(1), "GET", "/public/v1/endpoints/1", None).await.json(200);
@@ -93,16 +91,7 @@ async fn a_url_that_is_none_is_named_without_its_password() {
 #[tokio::test]
 async fn a_backup_is_restored_with_its_roles() {
     use chrono::TimeDelta;
-    let world = World::new(Database::Postgres).await;
-    world
-        .call(
-            Some(1),
-            "POST",
-            "/public/v1/endpoints",
-            Some(serde_json::json!({"url": "https://example.com"})),
-        )
-        .await
-        .json(201);
+    let world = with_an_endpoint().await;
     let result = crate::reports::up(crate::reports::ANNS, world.clock().now() - TimeDelta::minutes(1), 5);
     world.record(&[result]).await;
     let before = world.call(Some(crate::reports::ANN), "GET", "/public/v1/reports", None).await.json(200);
