@@ -313,9 +313,9 @@ pub fn read(file: &File, functions: &'static [Function], gateway_token: &str) ->
                 let place = format!("{place}, route {:?}", route.name);
                 ensure!(routes.iter().all(|r| r.name != route.name), "{place}: a second one of this name");
                 let plugins = [&document.plugins, &service.plugins, &route.plugins].map(|p| p.as_slice());
-                let mut read = complete(&route, plugins, host.clone(), function).context(place)?;
-                read.read_timeout = Duration::from_millis(service.read_timeout.into());
-                routes.push(read);
+                let read_timeout = Duration::from_millis(service.read_timeout.into());
+                let read = complete(&route, plugins, host.clone(), function, read_timeout);
+                routes.push(read.context(place)?);
             }
         }
     }
@@ -335,6 +335,7 @@ fn complete(
     plugins: [&[Plugin]; 3],
     host: HeaderValue,
     function: &'static str,
+    read_timeout: Duration,
 ) -> Result<Route> {
     ensure!(!spec.strip_path, "strip_path: only false is understood");
     ensure!(!spec.preserve_host, "preserve_host: only false is understood");
@@ -345,7 +346,7 @@ fn complete(
         name: spec.name.clone(),
         function,
         host,
-        read_timeout: Duration::ZERO,
+        read_timeout,
         paths,
         methods,
         regex_priority: spec.regex_priority,
