@@ -1,0 +1,3 @@
+//! The terminal client of pongpong.
+
+fn main() {}
