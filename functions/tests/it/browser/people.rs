@@ -1,7 +1,5 @@
 //! What people do, in the order in which they do it.
 
-
-
 use super::driver::{Browser, Visitor};
 use crate::{
     story::{Engine, Story},
@@ -51,7 +49,9 @@ impl Scene {
     async fn until(&mut self, path: &str, css: &str, what: &str) {
         for _ in 0..120 {
             self.browser.open(path).await;
-            if self.browser.has(css).await && self.browser.find(css).await.text().await.unwrap().contains(what) {
+            if self.browser.has(css).await
+                && self.browser.find(css).await.text().await.unwrap().contains(what)
+            {
                 return;
             }
             self.story.home.advance(&mut self.engine, 5);
@@ -103,7 +103,10 @@ async fn in_korean() {
 async fn with_a_key_that_has_ended() {
     let scene = Scene::signed_up(Visitor::default()).await;
     let cookie = scene.browser.client.get_named_cookie("pongpong_key").await.unwrap();
-    assert_eq!((cookie.http_only(), cookie.same_site().map(|s| s.to_string())), (Some(true), Some("Lax".into())));
+    assert_eq!(
+        (cookie.http_only(), cookie.same_site().map(|s| s.to_string())),
+        (Some(true), Some("Lax".into()))
+    );
     let logout = format!("{}/user-service/v1/logout", scene.engine.url);
     let ended = reqwest::Client::new().post(logout).header("apikey", cookie.value()).send().await.unwrap();
     assert_eq!(ended.status(), 200);
