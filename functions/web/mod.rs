@@ -8,20 +8,27 @@
 //! | `home.rs` | what a visitor sees first; what is not there |
 //! | `account.rs` | sign up, log in and out, forgotten password; language and theme |
 //! | `dashboard.rs` | every endpoint at a glance |
+//! | `status.rs`, `feeds.rs` | status pages, for everybody |
+//! | `badges.rs` | one endpoint's state, elsewhere |
 //!
 //! | file | what they stand on |
 //! |---|---|
 //! | `visitor.rs` | who looks: key, language, forms |
 //! | `api.rs` | the public API |
 //! | `page.rs` | the frame of every page |
+//! | `public.rs` | what is the same for everybody |
 //! | `assets.rs` | stylesheet, script, icon |
 
 mod account;
 mod api;
 mod assets;
+mod badges;
 mod dashboard;
+mod feeds;
 mod home;
 mod page;
+mod public;
+mod status;
 mod visitor;
 
 use axum::{
@@ -47,6 +54,11 @@ pub const FUNCTION: Function = Function::new("web", "web", "pages for people; ev
             .route("/password/reset", get(account::reset_form).post(account::reset))
             .route("/preferences", get(account::preferences))
             .route("/dashboard", get(dashboard::show))
+            .route("/status/{slug}", get(status::show))
+            .route("/status/{slug}/feed.xml", get(feeds::rss))
+            .route("/status/{slug}/feed.json", get(feeds::json))
+            .route("/badges/{token}/{file}", get(badges::status))
+            .route("/badges/{token}/{what}/{file}", get(badges::figure))
             .route("/assets/{name}", get(assets::handle))
             .route("/{*path}", any(home::nowhere))
             .layer(middleware::from_fn(guarded))
