@@ -479,7 +479,8 @@ mod tests {
         };
         let of = |range: OverviewRange, state| {
             let (step, count) = range.slots();
-            cover(&(NOW + step - count * step..NOW + step), step, state)
+            let end = floor(NOW, step) + step;
+            cover(&(end - count * step..end), step, state)
         };
         let slots_until = floor(state.hours_until, SLOT);
         let (raw, rollups) = of(OverviewRange::Day, &state);
@@ -488,7 +489,7 @@ mod tests {
         assert_eq!((raw.first(), rollups.len()), (Some(&(NOW - HOUR..NOW + 2 * HOUR)), 1));
         let (_, rollups) = of(OverviewRange::Month, &state);
         let (purged, kept) =
-            ((DAY, NOW + 8 * HOUR - 30 * DAY..state.hours_from), (HOUR, state.hours_from..NOW - HOUR));
+            ((DAY, NOW + 4 * HOUR - 30 * DAY..state.hours_from), (HOUR, state.hours_from..NOW - HOUR));
         assert_eq!(rollups, [purged, kept], "what is left of purged hours");
         let (_, rollups) = of(OverviewRange::Quarter, &state);
         let longest =
