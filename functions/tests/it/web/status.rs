@@ -158,7 +158,7 @@ async fn feed_readers_read_it() {
     let titles: Vec<_> = channel.items.iter().map(|item| item.title.as_deref().unwrap()).collect();
     assert_eq!(titles, ["Planned maintenance: Moving house", "Second", "First & foremost"]);
     let first = &channel.items[2];
-    assert_eq!(first.description.as_deref(), Some("<b>"));
+    assert_eq!(first.description.as_deref(), Some("&lt;b&gt;"));
     assert_eq!(first.pub_date.as_deref(), Some("Sun, 1 Feb 2026 00:00:00 +0000"));
     let ids: std::collections::HashSet<_> =
         channel.items.iter().map(|item| &item.guid.as_ref().unwrap().value).collect();
