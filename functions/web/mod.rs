@@ -10,12 +10,15 @@
 //! | `dashboard.rs` | every endpoint at a glance |
 //! | `endpoint.rs` | one endpoint: figures, chart, outages, results, badges; check, pause, delete |
 //! | `endpoint_form.rs` | an endpoint is added, changed, and tried out before |
+//! | `status.rs`, `feeds.rs` | status pages, for everybody |
+//! | `badges.rs` | one endpoint's state, elsewhere |
 //!
 //! | file | what they stand on |
 //! |---|---|
 //! | `visitor.rs` | who looks: key, language, forms |
 //! | `api.rs` | the public API |
 //! | `page.rs` | the frame of every page |
+//! | `public.rs` | what is the same for everybody |
 //! | `assets.rs` | stylesheet, script, icon |
 //! | `history.rs` | how endpoints did, slot by slot: bars and sparklines |
 //! | `chart.rs` | response times, drawn |
@@ -24,14 +27,18 @@
 mod account;
 mod api;
 mod assets;
+mod badges;
 mod chart;
 mod dashboard;
 mod endpoint;
 mod endpoint_form;
+mod feeds;
 mod history;
 mod home;
 mod page;
 mod parts;
+mod public;
+mod status;
 mod visitor;
 mod words;
 
@@ -65,6 +72,11 @@ pub const FUNCTION: Function = Function::new("web", "web", "pages for people; ev
             .route("/endpoints/{id}/pause", get(endpoint::back).post(endpoint::pause))
             .route("/endpoints/{id}/badge", get(endpoint::back).post(endpoint::badge))
             .route("/endpoints/{id}/delete", get(endpoint::delete_form).post(endpoint::delete))
+            .route("/status/{slug}", get(status::show))
+            .route("/status/{slug}/feed.xml", get(feeds::rss))
+            .route("/status/{slug}/feed.json", get(feeds::json))
+            .route("/badges/{token}/{file}", get(badges::status))
+            .route("/badges/{token}/{what}/{file}", get(badges::figure))
             .route("/assets/{name}", get(assets::handle))
             .route("/{*path}", any(home::nowhere))
             .layer(middleware::from_fn(guarded))
