@@ -202,14 +202,14 @@ impl<'a> Drawing<'a> {
         Ok(())
     }
 
-    /// A pale column, and a strong line at its foot, whose height says how many.
+    /// A pale column, with a strong line above it.
     fn failures(&self, chart: &mut Area<'_>) -> anyhow::Result<()> {
-        for point in self.summary.series.iter().filter(|point| point.up < point.checks) {
-            let start = self.inside(point.at.timestamp());
-            let end = self.inside(point.at.timestamp() + self.step);
-            let share = (point.checks - point.up) as f64 / point.checks.max(1) as f64;
+        for run in self.runs(|point| point.up < point.checks) {
+            let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+            let start = self.inside(first.at.timestamp());
+            let end = self.inside(last.at.timestamp() + self.step);
             let column = [(start, 0.0), (end, self.top)];
-            let mark = [(start, self.top), (end, self.top * (1.0 - 0.03 - 0.03 * share))];
+            let mark = [(start, self.top), (end, self.top * 0.96)];
             chart.draw_series([
                 Rectangle::new(column, FAILED.mix(0.15).filled()),
                 Rectangle::new(mark, FAILED.filled()),
@@ -255,12 +255,12 @@ impl<'a> Drawing<'a> {
     }
 
     /// Points that belong together.
-    fn runs(&self, known: impl Fn(&Point) -> bool) -> impl Iterator<Item = &'a [Point]> {
-        let together = move |before: &Point, after: &Point| {
+    fn runs(&self, known: impl Fn(&Point) -> bool) -> Vec<&'a [Point]> {
+        let together = |before: &Point, after: &Point| {
             known(before) == known(after) && (after.at - before.at).num_seconds() <= self.gap
         };
-        let runs: Vec<_> = self.summary.series.chunk_by(together).collect();
-        runs.into_iter()
+        let runs = self.summary.series.chunk_by(together).filter(|run| run.first().is_some_and(&known));
+        runs.collect::<Vec<_>>()
     }
 
     /// A point stands for its whole step: a run begins and ends with it.
@@ -426,7 +426,8 @@ mod tests {
             assert_eq!(svg.matches(&color).count(), 3, "{color}");
         }
         let failed = format!("fill=\"#{:02X}{:02X}{:02X}\"", FAILED.0, FAILED.1, FAILED.2);
-        assert_eq!(svg.matches(&failed).count(), 4);
+        // One run of failures: a column, and its mark.
+        assert_eq!(svg.matches(&failed).count(), 2);
         assert_eq!(svg.matches("<title>").count(), 42);
         assert!(svg.contains("2026-03-01 12:20–12:21 UTC\n0 of 6 checks up</title>"));
         assert!(svg.contains("12:30") && svg.contains("ms"));

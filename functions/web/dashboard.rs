@@ -49,10 +49,6 @@ impl Asked {
         self
     }
 
-    fn is_filtered(&self) -> bool {
-        !(self.q.is_empty() && self.tag.is_empty() && self.status.is_empty())
-    }
-
     /// This page with something else in its address; another filter begins at the first page.
     fn with(&self, name: &str, value: &str) -> String {
         let page = if name == "range" { &self.page } else { "1" };

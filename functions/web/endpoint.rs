@@ -141,6 +141,12 @@ struct BadgeLinks {
     html: String,
 }
 
+impl BadgeLinks {
+    fn copies(&self) -> Vec<(&'static str, &str)> {
+        vec![("Markdown", &self.markdown), ("HTML", &self.html), ("URL", &self.url)]
+    }
+}
+
 #[derive(Template)]
 #[template(path = "endpoint.html")]
 struct Show {

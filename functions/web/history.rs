@@ -10,7 +10,7 @@ use super::{
     page::pick,
     words::{self, ms, percent, span},
 };
-use crate::contract::{Failure, UpDown};
+use crate::contract::Failure;
 
 /// What pages can be asked to look back on.
 pub const RANGES: [&str; 4] = ["24h", "7d", "30d", "90d"];
@@ -27,10 +27,7 @@ pub struct Overview {
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Item {
     pub endpoint_id: i64,
-    pub checks: i64,
-    pub up: i64,
     pub uptime_percent: Option<f64>,
-    pub avg_ms: Option<f64>,
     pub last: Option<Last>,
     pub slots: Vec<Slot>,
     #[serde(default)]
@@ -40,9 +37,7 @@ pub struct Item {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Last {
     pub checked_at: DateTime<Utc>,
-    pub status: UpDown,
     pub total_ms: i64,
-    pub error: Option<Failure>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -55,7 +50,6 @@ pub struct Slot {
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct Incident {
-    pub id: i64,
     pub started_at: DateTime<Utc>,
     /// Null: still open.
     pub ended_at: Option<DateTime<Utc>>,
@@ -207,12 +201,9 @@ mod tests {
             slot(4, 4, 4, Some(50.0)),
         ];
         let cause = Failure { code: FailureCode::Timeout, message: "No answer in 10 s".into() };
-        let incident =
-            Incident { id: 1, started_at: at(2 * 960), ended_at: Some(at(3 * 960)), cause: Some(cause) };
+        let incident = Incident { started_at: at(2 * 960), ended_at: Some(at(3 * 960)), cause: Some(cause) };
         Item {
             endpoint_id: 1,
-            checks: 52,
-            up: 35,
             uptime_percent: Some(67.307),
             slots,
             incidents: vec![incident],
