@@ -253,8 +253,10 @@ fn put_together(
             let overview = overviews.remove(&endpoint.id);
             let status = ShownStatus::of(endpoint, &maintenances, now);
             incidents.extend(overview.iter().flat_map(|o| &o.incidents).filter_map(|incident| {
-                // What is paused is not checked: nobody knows whether it is still down.
-                let is_known = incident.ended_at.is_some() || status != ShownStatus::Paused;
+                // What is paused is not checked, and what is maintained is expected to fail: nobody knows
+                // whether it would still be down.
+                let is_known = incident.ended_at.is_some()
+                    || !matches!(status, ShownStatus::Paused | ShownStatus::Maintenance);
                 is_known.then(|| ShownIncident {
                     endpoint_name: endpoint.name.clone(),
                     started_at: incident.started_at,

@@ -124,7 +124,7 @@ on_both! {
         world.becomes(1, one, Status::Up).await;
         assert_eq!(look().await.0, "up");
         stand_ins(&world, vec![maintenance(now, "m", (-1, 9), json!([two]))]);
-        assert_eq!(look().await, (json!("maintenance"), vec![json!("up"), json!("maintenance")], 2));
+        assert_eq!(look().await, (json!("maintenance"), vec![json!("up"), json!("maintenance")], 1));
         stand_ins(&world, Vec::new());
         world.becomes(1, one, Status::Down).await;
         world.becomes(1, two, Status::Down).await;

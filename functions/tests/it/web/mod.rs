@@ -1,6 +1,8 @@
 //! Pages, asked for as a browser asks, of an engine in this process.
 
+mod badges;
 mod frame;
+mod status;
 
 use std::sync::Mutex;
 
