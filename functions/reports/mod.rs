@@ -17,7 +17,7 @@ pub mod get;
 pub mod incident_list;
 pub mod incident_record;
 pub mod list;
-mod moment;
+pub(crate) mod moment;
 pub mod purge;
 pub mod record;
 pub mod rollup;

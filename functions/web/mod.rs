@@ -8,20 +8,36 @@
 //! | `home.rs` | what a visitor sees first; what is not there |
 //! | `account.rs` | sign up, log in and out, forgotten password; language and theme |
 //! | `dashboard.rs` | every endpoint at a glance |
+//! | `notifications.rs` | channels, tests, the delivery log |
+//! | `reports.rs`, `export.rs` | results and outages by date; the same as CSV |
+//! | `maintenances.rs` | planned work |
+//! | `status_pages.rs`, `announcements.rs` | the pages that a user shows to everybody, and what is told there |
+//! | `profile.rs` | email, password, keys, the end of an account |
+//! | `docs.rs` | the API, to read and to try |
 //!
 //! | file | what they stand on |
 //! |---|---|
 //! | `visitor.rs` | who looks: key, language, forms |
 //! | `api.rs` | the public API |
 //! | `page.rs` | the frame of every page |
+//! | `form.rs` | what was wrong, endpoints to choose from, moments, pages of lists |
 //! | `assets.rs` | stylesheet, script, icon |
 
 mod account;
+mod announcements;
 mod api;
 mod assets;
 mod dashboard;
+mod docs;
+mod export;
+mod form;
 mod home;
+mod maintenances;
+mod notifications;
 mod page;
+mod profile;
+mod reports;
+mod status_pages;
 mod visitor;
 
 use axum::{
@@ -47,6 +63,29 @@ pub const FUNCTION: Function = Function::new("web", "web", "pages for people; ev
             .route("/password/reset", get(account::reset_form).post(account::reset))
             .route("/preferences", get(account::preferences))
             .route("/dashboard", get(dashboard::show))
+            .route("/notifications", get(notifications::list).post(notifications::create))
+            .route("/notifications/new", get(notifications::blank))
+            .route("/notifications/{id}", get(notifications::show).post(notifications::change))
+            .route("/deliveries/{id}/retry", post(notifications::retry))
+            .route("/reports", get(reports::show))
+            .route("/reports.csv", get(export::download))
+            .route("/maintenance", get(maintenances::list).post(maintenances::create))
+            .route("/maintenance/new", get(maintenances::blank))
+            .route("/maintenance/{id}", get(maintenances::show).post(maintenances::change))
+            .route("/status-pages", get(status_pages::list).post(status_pages::create))
+            .route("/status-pages/new", get(status_pages::blank))
+            .route("/status-pages/{id}", get(status_pages::show).post(status_pages::change))
+            .route(
+                "/status-pages/{id}/announcements/new",
+                get(announcements::blank).post(announcements::create),
+            )
+            .route(
+                "/status-pages/{id}/announcements/{announcement}",
+                get(announcements::show).post(announcements::change),
+            )
+            .route("/profile", get(profile::show).post(profile::change))
+            .route("/docs", get(docs::show))
+            .route("/openapi.yaml", get(docs::specification))
             .route("/assets/{name}", get(assets::handle))
             .route("/{*path}", any(home::nowhere))
             .layer(middleware::from_fn(guarded))
