@@ -14,6 +14,7 @@ pub mod notifications;
 pub mod reports;
 pub mod roles;
 pub mod senders;
+pub mod status_pages;
 pub mod users;
 pub mod web;
 
@@ -39,6 +40,7 @@ pub static ALL: &[Function] = &[
     users::private_get::FUNCTION,
     endpoints::create::FUNCTION,
     endpoints::list::FUNCTION,
+    endpoints::totals::FUNCTION,
     endpoints::get::FUNCTION,
     endpoints::update::FUNCTION,
     endpoints::delete::FUNCTION,
@@ -47,14 +49,23 @@ pub static ALL: &[Function] = &[
     endpoints::claim::FUNCTION,
     endpoints::observe::FUNCTION,
     endpoints::forget::FUNCTION,
+    endpoints::maintenances::create::FUNCTION,
+    endpoints::maintenances::list::FUNCTION,
+    endpoints::maintenances::get::FUNCTION,
+    endpoints::maintenances::update::FUNCTION,
+    endpoints::maintenances::delete::FUNCTION,
+    endpoints::maintenances::private_list::FUNCTION,
     checks::schedule::FUNCTION,
     checks::run::FUNCTION,
     checks::now::FUNCTION,
+    checks::demo::FUNCTION,
     reports::record::FUNCTION,
     reports::create::FUNCTION,
     reports::list::FUNCTION,
     reports::get::FUNCTION,
     reports::summary::FUNCTION,
+    reports::overview::FUNCTION,
+    reports::private_overview::FUNCTION,
     reports::incident_record::FUNCTION,
     reports::incident_list::FUNCTION,
     reports::forget::FUNCTION,
@@ -78,6 +89,22 @@ pub static ALL: &[Function] = &[
     senders::email::FUNCTION,
     senders::slack::FUNCTION,
     senders::webhook::FUNCTION,
+    status_pages::create::FUNCTION,
+    status_pages::list::FUNCTION,
+    status_pages::get::FUNCTION,
+    status_pages::update::FUNCTION,
+    status_pages::delete::FUNCTION,
+    status_pages::show::FUNCTION,
+    status_pages::announcements::create::FUNCTION,
+    status_pages::announcements::list::FUNCTION,
+    status_pages::announcements::get::FUNCTION,
+    status_pages::announcements::update::FUNCTION,
+    status_pages::announcements::delete::FUNCTION,
+    status_pages::badges::create::FUNCTION,
+    status_pages::badges::list::FUNCTION,
+    status_pages::badges::delete::FUNCTION,
+    status_pages::badges::show::FUNCTION,
+    status_pages::forget::FUNCTION,
     dead_letter::FUNCTION,
     web::FUNCTION,
 ];
@@ -101,6 +128,7 @@ pub fn check_settings(env: &Env) -> anyhow::Result<()> {
 pub fn check_optional_settings(env: &Env) -> anyhow::Result<()> {
     check::<checks::RegionConfig>(env)?;
     check::<checks::ProbeSettings>(env)?;
+    check::<checks::demo::DemoSettings>(env)?;
     check::<endpoints::QuotaConfig>(env)?;
     check::<reports::purge::Retention>(env)?;
     check::<senders::email::Mailer>(env)?;

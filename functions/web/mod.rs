@@ -14,6 +14,8 @@
 //! | `status_pages.rs`, `announcements.rs` | the pages that a user shows to everybody, and what is told there |
 //! | `profile.rs` | email, password, keys, the end of an account |
 //! | `docs.rs` | the API, to read and to try |
+//! | `status.rs`, `feeds.rs` | status pages, for everybody |
+//! | `badges.rs` | one endpoint's state, elsewhere |
 //!
 //! | file | what they stand on |
 //! |---|---|
@@ -21,22 +23,27 @@
 //! | `api.rs` | the public API |
 //! | `page.rs` | the frame of every page |
 //! | `form.rs` | what was wrong, endpoints to choose from, moments, pages of lists |
+//! | `public.rs` | what is the same for everybody |
 //! | `assets.rs` | stylesheet, script, icon |
 
 mod account;
 mod announcements;
 mod api;
 mod assets;
+mod badges;
 mod dashboard;
 mod docs;
 mod export;
+mod feeds;
 mod form;
 mod home;
 mod maintenances;
 mod notifications;
 mod page;
 mod profile;
+mod public;
 mod reports;
+mod status;
 mod status_pages;
 mod visitor;
 
@@ -86,6 +93,11 @@ pub const FUNCTION: Function = Function::new("web", "web", "pages for people; ev
             .route("/profile", get(profile::show).post(profile::change))
             .route("/docs", get(docs::show))
             .route("/openapi.yaml", get(docs::specification))
+            .route("/status/{slug}", get(status::show))
+            .route("/status/{slug}/feed.xml", get(feeds::rss))
+            .route("/status/{slug}/feed.json", get(feeds::json))
+            .route("/badges/{token}/{file}", get(badges::status))
+            .route("/badges/{token}/{what}/{file}", get(badges::figure))
             .route("/assets/{name}", get(assets::handle))
             .route("/{*path}", any(home::nowhere))
             .layer(middleware::from_fn(guarded))

@@ -9,6 +9,7 @@ mod smtp;
 mod story;
 mod world;
 
+mod browser;
 mod checks;
 mod dead_letter;
 mod endpoints;
@@ -20,5 +21,7 @@ mod process;
 mod reports;
 mod roles;
 mod senders;
+mod status_pages;
 mod telemetry;
 mod users;
+mod web;

@@ -45,13 +45,23 @@ impl Home {
         command.envs(self.database_url.iter().map(|url| ("DATABASE_URL", url)));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let input = child.stdin.take().unwrap();
-        let mut engine =
-            Engine { output: BufReader::new(child.stdout.take().unwrap()), input, child, url: String::new() };
+        let mut engine = Engine {
+            output: BufReader::new(child.stdout.take().unwrap()),
+            input,
+            child,
+            url: String::new(),
+            admin: String::new(),
+        };
+        engine.admin = format!("http://{}", engine.hear("admin "));
         engine.url = format!("http://{}", engine.hear("listening "));
         engine
     }
 
-    fn advance(&mut self, engine: &mut Engine, seconds: i64) {
+    pub fn now(&self) -> DateTime<Utc> {
+        self.now
+    }
+
+    pub fn advance(&mut self, engine: &mut Engine, seconds: i64) {
         self.now += TimeDelta::seconds(seconds);
         writeln!(engine.input, "advance {seconds}").unwrap();
         engine.hear("advanced");
@@ -71,7 +81,9 @@ pub struct Engine {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
-    url: String,
+    pub url: String,
+    /// The admin API.
+    pub admin: String,
 }
 
 impl Engine {
