@@ -18,13 +18,9 @@ pub mod get;
 pub mod incident_list;
 pub mod incident_record;
 pub mod list;
-<<<<<<< HEAD
 pub(crate) mod moment;
-=======
-mod moment;
 pub mod overview;
 pub mod private_overview;
->>>>>>> 7a84a8d2774fe4a6a54e038caf074346b4a6bd51
 pub mod purge;
 pub mod record;
 pub mod rollup;

@@ -218,7 +218,12 @@ pub async fn change(
     }
 }
 
-async fn act(visitor: &Visitor, ids: (i64, i64), now: DateTime<Utc>, sent: Sent) -> Result<Response, Refusal> {
+async fn act(
+    visitor: &Visitor,
+    ids: (i64, i64),
+    now: DateTime<Utc>,
+    sent: Sent,
+) -> Result<Response, Refusal> {
     let saved = saved(visitor, ids).await?;
     let (path, own) = (format!("{API}/{}", saved.id), format!("/status-pages/{}", ids.0));
     let wrong = match sent.act {

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use axum::{body::Body, extract::{Query, State}};
+use axum::{
+    body::Body,
+    extract::{Query, State},
+};
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures::stream;
 use http::{HeaderValue, header};
@@ -59,7 +62,10 @@ pub async fn download(
             let name = filter.id().map(|id| endpoints.name(id)).unwrap_or_default();
             let name = file_name(&name, &filter);
             let headers = response.headers_mut();
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8; header=present"));
+            headers.insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("text/csv; charset=utf-8; header=present"),
+            );
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
             headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
             if let Ok(value) = HeaderValue::from_str(&name) {
@@ -186,7 +192,10 @@ impl Export {
     }
 }
 
-fn write<const N: usize>(csv: &mut Vec<u8>, rows: impl IntoIterator<Item = [String; N]>) -> anyhow::Result<()> {
+fn write<const N: usize>(
+    csv: &mut Vec<u8>,
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> anyhow::Result<()> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(csv);
     for row in rows {
         writer.write_record(&row)?;

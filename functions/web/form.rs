@@ -54,7 +54,8 @@ impl Wrong {
             let (text, what) = match found {
                 Some((field, rest)) => {
                     // People count from one.
-                    let nth = rest.strip_prefix('[').and_then(|rest| rest.split(']').next()?.parse::<u32>().ok());
+                    let nth =
+                        rest.strip_prefix('[').and_then(|rest| rest.split(']').next()?.parse::<u32>().ok());
                     let what = nth.map_or(what.clone(), |nth| format!("{}: {what}", nth + 1));
                     (wrong.fields.entry(field).or_default(), what)
                 }
@@ -69,6 +70,10 @@ impl Wrong {
             wrong.message = refusal.message;
         }
         Ok(wrong)
+    }
+
+    pub fn above(message: String) -> Self {
+        Self { message, fields: BTreeMap::new() }
     }
 
     pub fn field(name: &'static str, what: &str) -> Self {
@@ -120,7 +125,8 @@ impl Endpoints {
     pub async fn of(api: &Api, find: &str, chosen: &[i64]) -> Result<Self, Refusal> {
         let get = async |page: i64| {
             let q = encoded(find);
-            let path = format!("/endpoint-service/v1/endpoints?sort=name&q={q}&page={page}&per_page={PER_PAGE}");
+            let path =
+                format!("/endpoint-service/v1/endpoints?sort=name&q={q}&page={page}&per_page={PER_PAGE}");
             api.get::<List<Named>>(&path).await
         };
         let List { mut items, page } = get(1).await?;
@@ -169,10 +175,13 @@ impl Endpoints {
         };
         let by_id: BTreeMap<i64, &Named> = self.items.iter().map(|item| (item.id, item)).collect();
         let unknown = |id| Choice { id, name: format!("#{id}"), url: String::new(), chosen: true };
-        let first = chosen.iter().map(|id| by_id.get(id).map_or_else(|| unknown(*id), |item| choice(item, true)));
+        let first =
+            chosen.iter().map(|id| by_id.get(id).map_or_else(|| unknown(*id), |item| choice(item, true)));
         let chosen: HashSet<i64> = chosen.iter().copied().collect();
         first
-            .chain(self.items.iter().filter(|item| !chosen.contains(&item.id)).map(|item| choice(item, false)))
+            .chain(
+                self.items.iter().filter(|item| !chosen.contains(&item.id)).map(|item| choice(item, false)),
+            )
             .collect()
     }
 }

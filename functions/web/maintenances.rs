@@ -168,16 +168,14 @@ impl Sent {
 }
 
 pub fn moment_wanted(visitor: &Visitor) -> &str {
-    visitor.t("Give a date and a time, such as 2026-03-01T12:00.", "2026-03-01T12:00처럼 날짜와 시각을 적어 주세요.")
+    visitor.t(
+        "Give a date and a time, such as 2026-03-01T12:00.",
+        "2026-03-01T12:00처럼 날짜와 시각을 적어 주세요.",
+    )
 }
 
 impl Form {
-    async fn of(
-        visitor: &Visitor,
-        sent: Sent,
-        moments: [Moment; 2],
-        wrong: Wrong,
-    ) -> Result<Self, Refusal> {
+    async fn of(visitor: &Visitor, sent: Sent, moments: [Moment; 2], wrong: Wrong) -> Result<Self, Refusal> {
         let endpoints = Endpoints::of(&visitor.api, sent.find.trim(), &sent.endpoint_ids).await?;
         let [starts_at, ends_at] = moments;
         Ok(Self {

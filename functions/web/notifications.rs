@@ -95,13 +95,15 @@ fn is_down(delivery: &Delivery) -> bool {
 /// Where it goes, of a channel's config as it is shown.
 fn target(config: &Value) -> String {
     let text = |name: &str| config[name].as_str().map(str::to_owned);
-    let to = config["to"].as_array().map(|to| to.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "));
+    let to =
+        config["to"].as_array().map(|to| to.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "));
     to.or_else(|| text("channel")).or_else(|| text("webhook_url")).or_else(|| text("url")).unwrap_or_default()
 }
 
 pub async fn list(User(visitor): User, Query(shown): Query<Shown>) -> Response {
     let path = format!("{API}?per_page=100");
-    let (channels, log) = join!(visitor.api.get::<List<Notification>>(&path), Log::of(&visitor, &shown, None));
+    let (channels, log) =
+        join!(visitor.api.get::<List<Notification>>(&path), Log::of(&visitor, &shown, None));
     match channels.and_then(|channels| Ok((channels.items, log?))) {
         Ok((channels, mut log)) => {
             log.names = channels.iter().map(|channel| (channel.id, channel.name.clone())).collect();
@@ -360,13 +362,15 @@ async fn act(visitor: &Visitor, id: i64, sent: Sent) -> Result<Response, Refusal
             let what = if enabled {
                 visitor.t("The channel is on.", "채널을 켰습니다.")
             } else {
-                visitor.t("The channel is off: it is told nothing.", "채널을 껐습니다. 알림을 보내지 않습니다.")
+                visitor
+                    .t("The channel is off: it is told nothing.", "채널을 껐습니다. 알림을 보내지 않습니다.")
             };
             Ok(visitor.go_saying("/notifications", what))
         }
         Act::Delete => {
             visitor.api.delete(&path).await?;
-            Ok(visitor.go_saying("/notifications", visitor.t("The channel is deleted.", "채널을 삭제했습니다.")))
+            Ok(visitor
+                .go_saying("/notifications", visitor.t("The channel is deleted.", "채널을 삭제했습니다.")))
         }
         Act::Save | Act::Find => save(visitor, id, sent, &path, &own).await,
     }

@@ -141,7 +141,8 @@ async fn act(visitor: &Visitor, sent: Sent) -> Result<Response, Refusal> {
         Act::DeleteKey => {
             let Ok(id) = sent.key_id.parse::<i64>() else { return Ok(visitor.go("/profile")) };
             visitor.api.delete(&format!("{KEYS}/{id}")).await?;
-            Ok(visitor.t("The key is deleted: it no longer works.", "키를 삭제했습니다. 더 이상 쓸 수 없습니다."))
+            Ok(visitor
+                .t("The key is deleted: it no longer works.", "키를 삭제했습니다. 더 이상 쓸 수 없습니다."))
         }
         Act::Delete => return end(visitor, sent).await,
     };
@@ -154,7 +155,7 @@ async fn act(visitor: &Visitor, sent: Sent) -> Result<Response, Refusal> {
 /// The one 5xx that says more than that: the password is changed, and keys are left.
 fn refused(refusal: Refusal) -> Result<Wrong, Refusal> {
     if refusal.code == "KEYS_LEFT" {
-        return Ok(Wrong { message: refusal.message, ..Wrong::default() });
+        return Ok(Wrong::above(refusal.message));
     }
     Wrong::of(refusal, &FIELDS)
 }
@@ -184,6 +185,7 @@ async fn end(visitor: &Visitor, sent: Sent) -> Result<Response, Refusal> {
         return again(visitor, sent, Wrong::field("confirmation", what)).await;
     }
     visitor.api.delete(ME).await?;
-    let what = visitor.t("Your account and all that was in it are deleted.", "계정과 모든 데이터를 삭제했습니다.");
+    let what =
+        visitor.t("Your account and all that was in it are deleted.", "계정과 모든 데이터를 삭제했습니다.");
     Ok(visitor.log_out("/", what))
 }

@@ -26,9 +26,10 @@ pub struct Filter {
     pub from: String,
     pub to: String,
     pub status: String,
-    page: String,
-    outages: String,
-    endpoints: String,
+    /// Where one is in each of the lists.
+    pub page: String,
+    pub outages: String,
+    pub endpoints: String,
 }
 
 impl Filter {
@@ -85,7 +86,8 @@ impl Report {
 
     /// One after the other, in parts of a thousand of the longest on the page.
     fn phases(&self, longest: &u32) -> Vec<home::Phase> {
-        let part = |of: u32| (u64::from(of) * u64::from(self.timings_ms.total) / u64::from(*longest).max(1)) as u32;
+        let part =
+            |of: u32| (u64::from(of) * u64::from(self.timings_ms.total) / u64::from(*longest).max(1)) as u32;
         let mut phases = home::phases(&self.timings_ms);
         for phase in &mut phases {
             (phase.start, phase.length) = (part(phase.start), part(phase.length).max(2));
@@ -236,7 +238,8 @@ async fn fill(api: &Api, filter: &Filter, page: &mut Reports) -> Result<(), Refu
     let list = of("reports", &format!("{query}&page={}&per_page={PER_PAGE}", page_number(&filter.page)));
     let all = of("reports", &format!("{}&per_page=1", filter.with_status("").query()));
     let failed = of("reports", &format!("{}&per_page=1", filter.with_status("down").query()));
-    let outages = format!("{}&page={}&per_page=10", filter.with_status("").query(), page_number(&filter.outages));
+    let outages =
+        format!("{}&page={}&per_page=10", filter.with_status("").query(), page_number(&filter.outages));
     let outages = of("incidents", &outages);
     let (reports, all, failed, outages) = try_join!(
         api.get::<List<Report>>(&list),
@@ -338,7 +341,8 @@ fn whole_ms(value: &Option<i64>) -> String {
 fn length(page: &Page, from: &DateTime<Utc>, to: &DateTime<Utc>) -> String {
     let seconds = (*to - *from).num_seconds().max(0);
     let (d, h, m, s) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    let units = [(d, page.t("d", "일")), (h, page.t("h", "시간")), (m, page.t("min", "분")), (s, page.t("s", "초"))];
+    let units =
+        [(d, page.t("d", "일")), (h, page.t("h", "시간")), (m, page.t("min", "분")), (s, page.t("s", "초"))];
     let first = units.iter().position(|(n, _)| *n > 0).unwrap_or(3);
     let space = page.t(" ", "");
     let shown = units.iter().skip(first).take(2).filter(|(n, _)| *n > 0 || first == 3);
@@ -361,14 +365,16 @@ mod tests {
 
     #[test]
     fn points_make_days() {
-        let point = |at: &str, checks, up, avg_ms| Point { at: at.parse().expect("a time"), checks, up, avg_ms };
+        let point =
+            |at: &str, checks, up, avg_ms| Point { at: at.parse().expect("a time"), checks, up, avg_ms };
         let series = [
             point("2026-03-01T22:00:00Z", 60, 60, Some(100.0)),
             point("2026-03-01T23:00:00Z", 60, 30, Some(40.0)),
             point("2026-03-02T00:00:00Z", 60, 0, None),
         ];
         let days = days(&series);
-        let seen: Vec<_> = days.iter().map(|day| (day.name.as_str(), day.failed, day.uptime, day.avg)).collect();
+        let seen: Vec<_> =
+            days.iter().map(|day| (day.name.as_str(), day.failed, day.uptime, day.avg)).collect();
         assert_eq!(seen, [("2026-03-02", 60, Some(0.0), None), ("2026-03-01", 30, Some(75.0), Some(80.0))]);
         assert!(super::days(&series[..2]).is_empty(), "one day is what the numbers above say");
     }

@@ -1,8 +1,8 @@
 //! The pages that a user shows to everybody.
 
 use askama::Template;
-use futures::{future::OptionFuture, join};
-use http::{Method, StatusCode};
+use futures::join;
+use http::Method;
 use runtime::List;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Value, json};
@@ -151,7 +151,9 @@ impl Sent {
                 }
             }
             "raise" => {
-                if let Some(at) = usize::try_from(number).ok().filter(|at| (1..self.groups.len()).contains(at)) {
+                if let Some(at) =
+                    usize::try_from(number).ok().filter(|at| (1..self.groups.len()).contains(at))
+                {
                     self.groups.swap(at - 1, at);
                 }
             }
@@ -231,7 +233,8 @@ pub async fn create(User(visitor): User, Posted(fields): Posted<Fields>) -> Resp
     let sent = without_empty_groups(sent);
     match visitor.api.send::<_, StatusPage>(Method::POST, API, &sent.body(), Some(&sent.once)).await {
         Ok(made) => {
-            let what = visitor.t("The page is made. Have a look at it.", "페이지를 만들었습니다. 한번 확인해 보세요.");
+            let what = visitor
+                .t("The page is made. Have a look at it.", "페이지를 만들었습니다. 한번 확인해 보세요.");
             visitor.go_saying(&format!("/status-pages/{}", made.id), what)
         }
         Err(refusal) => match wrong_of(refusal) {
@@ -293,7 +296,11 @@ mod tests {
     use super::*;
 
     fn sent(fields: &[(&str, &str)]) -> Sent {
-        fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Fields>().into()
+        fields
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect::<Fields>()
+            .into()
     }
 
     const TWO: [(&str, &str); 7] = [
@@ -323,7 +330,10 @@ mod tests {
         let after = |act: &str| {
             let mut sent = sent(&TWO);
             sent.act = act.to_owned();
-            (sent.rearranged(), groups(&sent).iter().map(|(name, ids)| format!("{name}{ids:?}")).collect::<String>())
+            (
+                sent.rearranged(),
+                groups(&sent).iter().map(|(name, ids)| format!("{name}{ids:?}")).collect::<String>(),
+            )
         };
         assert_eq!(after("save"), (false, "Website[7, 8][]API[9]".into()));
         assert_eq!(after("up-8"), (true, "Website[8, 7][]API[9]".into()));
