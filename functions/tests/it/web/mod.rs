@@ -2,6 +2,7 @@
 
 mod badges;
 mod frame;
+mod pages;
 mod status;
 
 use std::sync::Mutex;
