@@ -93,7 +93,7 @@ async fn from_sign_up_to_recovery_in_a_browser() {
     scene.browser.sees("What shall we watch?").await;
     let url = scene.story.site.url.clone();
     let endpoint = scene.add("Shop", &url).await;
-    scene.until("/dashboard", "main .rows .status", "Up").await;
+    scene.until("/dashboard", "main .watched .status", "Up").await;
 
     scene.browser.open("/status-pages/new").await;
     scene.browser.fill("title", "All our shops").await;
@@ -105,7 +105,7 @@ async fn from_sign_up_to_recovery_in_a_browser() {
     assert!(!scene.browser.client.source().await.unwrap().contains(&url), "a public page tells no URL");
 
     scene.story.site.status.store(503, Ordering::SeqCst);
-    scene.until("/dashboard", "main .rows .status", "Down").await;
+    scene.until("/dashboard", "main .watched .status", "Down").await;
     scene.browser.sees("Expected status 200-399, got 503").await;
     scene.until("/status/shops", "main .watched .status", "Down").await;
     scene.browser.sees("Outage").await;
@@ -113,7 +113,7 @@ async fn from_sign_up_to_recovery_in_a_browser() {
     scene.browser.sees("still down").await;
 
     scene.story.site.status.store(200, Ordering::SeqCst);
-    scene.until("/dashboard", "main .rows .status", "Up").await;
+    scene.until("/dashboard", "main .watched .status", "Up").await;
     scene.until("/status/shops", "main .watched .status", "Up").await;
     scene.browser.open(&endpoint).await;
     scene.browser.press("Check now").await;
@@ -161,7 +161,7 @@ async fn a_form_that_is_sent_twice_has_its_effect_once() {
             "const done = arguments[arguments.length - 1];
              const form = document.querySelector('main form');
              const send = () => { const data = new FormData(form); data.append('action', 'save');
-                 return fetch(form.action, { method: 'POST', body: new URLSearchParams(data) }).then((a) => a.status); };
+                 return fetch(form.getAttribute('action'), { method: 'POST', body: new URLSearchParams(data) }).then((a) => a.status); };
              Promise.all([send(), send(), send()]).then(done, (error) => done(String(error)));",
             vec![],
         )
@@ -169,7 +169,7 @@ async fn a_form_that_is_sent_twice_has_its_effect_once() {
         .unwrap();
     assert_eq!(statuses, json!([200, 200, 200]));
     scene.browser.open("/dashboard").await;
-    let rows = scene.browser.client.find_all(Locator::Css("main .rows > li")).await.unwrap();
+    let rows = scene.browser.client.find_all(Locator::Css("main .watched > li:not(.titles)")).await.unwrap();
     assert_eq!(rows.len(), 1, "{}", scene.browser.text().await);
     scene.end().await;
 }
@@ -180,7 +180,7 @@ async fn script_in_a_name_is_text() {
     let name = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">";
     let url = scene.story.site.url.clone();
     let endpoint = scene.add(name, &url).await;
-    scene.until("/dashboard", "main .rows .status", "Up").await;
+    scene.until("/dashboard", "main .watched .status", "Up").await;
     for path in [
         "/dashboard",
         &endpoint,
@@ -190,7 +190,7 @@ async fn script_in_a_name_is_text() {
         "/status-pages/new",
     ] {
         scene.browser.open(path).await;
-        assert!(!scene.browser.client.title().await.unwrap().contains("taken"), "{path}");
+        assert_ne!(scene.browser.client.title().await.unwrap(), "taken", "{path}");
         assert!(!scene.browser.has("main img[src='x']").await, "{path}");
     }
     scene.browser.open(&endpoint).await;
@@ -231,7 +231,7 @@ async fn every_page_is_usable(visitor: Visitor) {
     let url = scene.story.site.url.clone();
     scene.add("A name that is as long as names of endpoints can be in the worst of cases, with_no_space_in_it_at_all", &url).await;
     scene.story.site.status.store(503, Ordering::SeqCst);
-    scene.until("/dashboard", "main .rows .status", "Down").await;
+    scene.until("/dashboard", "main .watched .status", "Down").await;
     for path in PAGES {
         scene.check(path, phone).await;
     }
@@ -285,7 +285,7 @@ async fn without_a_script() {
     let mut scene = Scene::signed_up(Visitor { script: false, ..Visitor::default() }).await;
     let url = scene.story.site.url.clone();
     scene.add("Shop", &url).await;
-    scene.until("/dashboard", "main .rows .status", "Up").await;
+    scene.until("/dashboard", "main .watched .status", "Up").await;
     scene.browser.press("Shop").await;
     scene.browser.press("Delete").await;
     scene.browser.sees("Shop").await;
