@@ -8,6 +8,8 @@
 //! | `home.rs` | what a visitor sees first; what is not there |
 //! | `account.rs` | sign up, log in and out, forgotten password; language and theme |
 //! | `dashboard.rs` | every endpoint at a glance |
+//! | `endpoint.rs` | one endpoint: figures, chart, outages, results, badges; check, pause, delete |
+//! | `endpoint_form.rs` | an endpoint is added, changed, and tried out before |
 //! | `status.rs`, `feeds.rs` | status pages, for everybody |
 //! | `badges.rs` | one endpoint's state, elsewhere |
 //!
@@ -18,18 +20,27 @@
 //! | `page.rs` | the frame of every page |
 //! | `public.rs` | what is the same for everybody |
 //! | `assets.rs` | stylesheet, script, icon |
+//! | `history.rs` | how endpoints did, slot by slot: bars and sparklines |
+//! | `chart.rs` | response times, drawn |
+//! | `parts.rs`, `words.rs` | where lists go on; figures as people read them |
 
 mod account;
 mod api;
 mod assets;
 mod badges;
+mod chart;
 mod dashboard;
+mod endpoint;
+mod endpoint_form;
 mod feeds;
+mod history;
 mod home;
 mod page;
+mod parts;
 mod public;
 mod status;
 mod visitor;
+mod words;
 
 use axum::{
     extract::Request,
@@ -54,6 +65,13 @@ pub const FUNCTION: Function = Function::new("web", "web", "pages for people; ev
             .route("/password/reset", get(account::reset_form).post(account::reset))
             .route("/preferences", get(account::preferences))
             .route("/dashboard", get(dashboard::show))
+            .route("/endpoints/new", get(endpoint_form::create_form).post(endpoint_form::create))
+            .route("/endpoints/{id}", get(endpoint::show))
+            .route("/endpoints/{id}/edit", get(endpoint_form::edit_form).post(endpoint_form::edit))
+            .route("/endpoints/{id}/check", get(endpoint::back).post(endpoint::check))
+            .route("/endpoints/{id}/pause", get(endpoint::back).post(endpoint::pause))
+            .route("/endpoints/{id}/badge", get(endpoint::back).post(endpoint::badge))
+            .route("/endpoints/{id}/delete", get(endpoint::delete_form).post(endpoint::delete))
             .route("/status/{slug}", get(status::show))
             .route("/status/{slug}/feed.xml", get(feeds::rss))
             .route("/status/{slug}/feed.json", get(feeds::json))
