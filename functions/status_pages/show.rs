@@ -151,6 +151,7 @@ pub struct ShownMaintenance {
     pub description: String,
     pub starts_at: DateTime<Utc>,
     pub ends_at: DateTime<Utc>,
+    pub announced_at: DateTime<Utc>,
     pub status: Progress,
     /// Those on this page; null: all.
     pub endpoint_names: Option<Vec<String>>,
@@ -333,12 +334,14 @@ fn shown_maintenances(
         } else {
             Progress::Ended
         };
-        let Maintenance { title, description, starts_at, ends_at, .. } = maintenance;
+        let Maintenance { title, description, starts_at, ends_at, created_at: announced_at, .. } =
+            maintenance;
         concerns.then_some(ShownMaintenance {
             title,
             description,
             starts_at,
             ends_at,
+            announced_at,
             status,
             endpoint_names,
         })

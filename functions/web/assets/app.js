@@ -95,3 +95,39 @@ document.addEventListener("pointerover", (event) => {
   const text = start.toLocaleString(language, { dateStyle: "medium", timeStyle: "short" }) + "–" + end.toLocaleTimeString(language, { timeStyle: "short" });
   title.textContent = text + title.textContent.slice(all.length);
 });
+
+// A list to choose from shows what is searched for; the search is then no part of the form.
+for (const input of $$("input[data-filter]")) {
+  input.removeAttribute("name");
+  input.parentElement.querySelector("button").hidden = true;
+  input.addEventListener("input", () => {
+    const wanted = input.value.trim().toLowerCase();
+    for (const item of $$(".choose li", input.form)) item.hidden = !item.textContent.toLowerCase().includes(wanted);
+  });
+  input.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") event.preventDefault();
+  });
+}
+
+// One place up in a list, without asking the server.
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-up]");
+  const item = button?.closest("li");
+  if (!item?.previousElementSibling) return;
+  event.preventDefault();
+  item.previousElementSibling.before(item);
+  button.focus();
+});
+
+// A moment is entered in the visitor's own zone, which goes along with it.
+for (const input of $$("input[data-moment]")) {
+  input.previousElementSibling.querySelector(".zone").textContent = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const at = new Date(`${input.value}Z`);
+  if (Number.isNaN(at.getTime())) continue;
+  input.value = new Date(at.getTime() - at.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
+}
+document.addEventListener("formdata", (event) => {
+  for (const input of $$("input[data-moment]", event.target)) {
+    if (input.value) event.formData.set(`${input.name}_offset`, -new Date(input.value).getTimezoneOffset());
+  }
+});

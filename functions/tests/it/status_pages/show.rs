@@ -98,7 +98,7 @@ on_both! {
         assert_eq!(titles(&page["maintenances"]), ["of all", "planned", "ended"]);
         assert_eq!(page["maintenances"][1], json!({
             "title": "planned", "description": "d", "starts_at": "2026-03-01T13:00:00Z", "ends_at": "2026-03-01T14:00:00Z",
-            "status": "scheduled", "endpoint_names": ["Shop"],
+            "announced_at": now, "status": "scheduled", "endpoint_names": ["Shop"],
         }));
         assert_eq!((&page["maintenances"][0]["endpoint_names"], &page["maintenances"][2]["status"]), (&Value::Null, &json!("ended")));
         // The address of what is watched is nobody's business, nor is what is not on the page.

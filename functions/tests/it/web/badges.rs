@@ -11,7 +11,7 @@ fn json(shown: &Shown) -> Value {
 
 async fn with_a_badge() -> (Site, String) {
     let site = Site::with_an_owner().await;
-    let id = site.endpoint("Shop").await;
+    let id = site.unchecked("Shop").await;
     site.past(id, &[false, true, true, true]).await;
     let made = site.make("/status-service/v1/badges", json!({"endpoint_id": id})).await;
     site.forget_cookies();
