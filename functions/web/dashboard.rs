@@ -171,8 +171,8 @@ impl Row {
         let last = item.last.as_ref();
         let percent = item.uptime_percent;
         let mut tags = endpoint.settings.tags.0;
-        let more_tags = tags.len().saturating_sub(3);
-        tags.truncate(3);
+        let more_tags = tags.len().saturating_sub(2);
+        tags.truncate(2);
         Self {
             id: endpoint.id,
             name: endpoint.settings.name,

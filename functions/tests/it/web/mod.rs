@@ -1,6 +1,7 @@
 //! Pages, asked for as a browser asks, of an engine in this process.
 
 mod badges;
+mod endpoints;
 mod frame;
 mod pages;
 mod status;
