@@ -123,7 +123,7 @@ async fn what_was_sent_is_listed_and_sent_again() {
     site.engine.idle().await.unwrap();
 
     let log = site.get("/notifications").await;
-    log.says("Expected").says("Failed").says("/deliveries/1/retry");
+    log.says("410").says("Failed").says("/deliveries/1/retry");
     assert!(!log.html.contains(SCRIPT), "{}", log.html);
     site.get("/notifications?status=delivered").await.says("None like this.");
     site.get("/notifications/1?status=failed").await.says("/deliveries/1/retry");
@@ -233,6 +233,7 @@ async fn a_status_page_is_made_arranged_announced_on_and_deleted() {
         site.endpoint("B", "http://127.0.0.1:9/b").await,
     );
     let (a, b) = (a.to_string(), b.to_string());
+    let raise = format!("up-{b}");
     let form = |slug, act| {
         vec![
             ("title", "Shop"),
@@ -251,7 +252,7 @@ async fn a_status_page_is_made_arranged_announced_on_and_deleted() {
     // A group more, and an order, before anything is saved.
     let more = site.post(new, "/status-pages", &form("shop", "add")).await;
     assert_eq!((more.status, more.html.matches("name=\"group\"").count()), (StatusCode::OK, 3));
-    let up = site.post(new, "/status-pages", &form("shop", &format!("up-{b}"))).await;
+    let up = site.post(new, "/status-pages", &form("shop", &raise)).await;
     let place = |id: &str| up.html.find(&format!("name=\"endpoint\" value=\"{id}\" checked")).unwrap();
     assert!(place(&b) < place(&a));
     leads(&site.post(new, "/status-pages", &form("shop", "save")).await, "/status-pages/1");
@@ -277,7 +278,7 @@ async fn a_status_page_is_made_arranged_announced_on_and_deleted() {
     shown.says("Warning");
     assert!(!shown.html.contains(SCRIPT), "{}", shown.html);
     let one = "/status-pages/1/announcements/1";
-    let longer = [("title", "Longer"), ("severity", "critical"), ("starts_at", "2026-03-01T12:00")];
+    let longer = [("title", "Longer"), ("severity", "critical"), ("starts_at", "2026-03-01T11:00")];
     leads(&site.post(one, one, &longer).await, "/status-pages/1");
     site.get(one).await.says("value=\"Longer\"").says("End now");
     leads(&site.post(one, one, &[("act", "end")]).await, "/status-pages/1");
