@@ -151,6 +151,7 @@ pub struct ShownMaintenance {
     pub description: String,
     pub starts_at: DateTime<Utc>,
     pub ends_at: DateTime<Utc>,
+    pub announced_at: DateTime<Utc>,
     pub status: Progress,
     /// Those on this page; null: all.
     pub endpoint_names: Option<Vec<String>>,
@@ -253,8 +254,10 @@ fn put_together(
             let overview = overviews.remove(&endpoint.id);
             let status = ShownStatus::of(endpoint, &maintenances, now);
             incidents.extend(overview.iter().flat_map(|o| &o.incidents).filter_map(|incident| {
-                // What is paused is not checked: nobody knows whether it is still down.
-                let is_known = incident.ended_at.is_some() || status != ShownStatus::Paused;
+                // What is paused is not checked, and what is maintained is expected to fail: nobody knows
+                // whether it would still be down.
+                let is_known = incident.ended_at.is_some()
+                    || !matches!(status, ShownStatus::Paused | ShownStatus::Maintenance);
                 is_known.then(|| ShownIncident {
                     endpoint_name: endpoint.name.clone(),
                     started_at: incident.started_at,
@@ -331,12 +334,14 @@ fn shown_maintenances(
         } else {
             Progress::Ended
         };
-        let Maintenance { title, description, starts_at, ends_at, .. } = maintenance;
+        let Maintenance { title, description, starts_at, ends_at, created_at: announced_at, .. } =
+            maintenance;
         concerns.then_some(ShownMaintenance {
             title,
             description,
             starts_at,
             ends_at,
+            announced_at,
             status,
             endpoint_names,
         })

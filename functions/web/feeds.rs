@@ -130,23 +130,34 @@ fn entries(shown: &Shown, language: Language) -> Vec<Entry> {
     for maintenance in &shown.maintenances {
         let (starts, ends) = (maintenance.starts_at, maintenance.ends_at);
         let time = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M UTC").to_string();
-        let what = pick(language, "Maintenance", "점검");
         let text = format!("{} – {}\n{}", time(starts), time(ends), maintenance.description);
         let name = &maintenance.title;
-        // One that is planned was announced before it starts: readers sort by time, and take what is to
-        // come for a mistake.
-        if maintenance.status != Progress::Scheduled {
-            let title = format!("{what}: {name}");
-            add("maintenance", "maintenance", name, starts, starts, title, text.trim().to_owned());
-        } else {
+        // Readers take what is to come for a mistake: a plan is as old as its announcement.
+        if maintenance.announced_at < starts {
             let title = format!("{}: {name}", pick(language, "Planned maintenance", "예정된 점검"));
-            let day = shown.generated_at.date_naive().and_time(chrono::NaiveTime::MIN).and_utc();
-            add("maintenance", "planned", name, starts, day, title, text.trim().to_owned());
+            add(
+                "maintenance",
+                "planned",
+                name,
+                starts,
+                maintenance.announced_at,
+                title,
+                text.trim().to_owned(),
+            );
+        }
+        if maintenance.status != Progress::Scheduled {
+            let title = format!("{}: {name}", pick(language, "Maintenance", "점검"));
+            add("maintenance", "maintenance", name, starts, starts, title, text.trim().to_owned());
         }
     }
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.at));
     entries.truncate(MOST);
     entries
+}
+
+/// What readers of RSS take a description for.
+fn as_html(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\n', "<br>")
 }
 
 impl Feed {
@@ -158,7 +169,7 @@ impl Feed {
         let item = |entry: &Entry| Item {
             title: Some(entry.title.clone()),
             link: Some(self.page.clone()),
-            description: Some(entry.text.clone()),
+            description: Some(as_html(&entry.text)),
             categories: vec![Category { name: entry.tag.to_owned(), domain: None }],
             guid: Some(Guid { value: entry.id.clone(), permalink: false }),
             pub_date: Some(entry.at.to_rfc2822()),

@@ -8,6 +8,8 @@
 //! | `home.rs` | what a visitor sees first; what is not there |
 //! | `account.rs` | sign up, log in and out, forgotten password; language and theme |
 //! | `dashboard.rs` | every endpoint at a glance |
+//! | `endpoint.rs` | one endpoint: figures, chart, outages, results, badges; check, pause, delete |
+//! | `endpoint_form.rs` | an endpoint is added, changed, and tried out before |
 //! | `notifications.rs` | channels, tests, the delivery log |
 //! | `reports.rs`, `export.rs` | results and outages by date; the same as CSV |
 //! | `maintenances.rs` | planned work |
@@ -25,27 +27,36 @@
 //! | `form.rs` | what was wrong, endpoints to choose from, moments, pages of lists |
 //! | `public.rs` | what is the same for everybody |
 //! | `assets.rs` | stylesheet, script, icon |
+//! | `history.rs` | how endpoints did, slot by slot: bars and sparklines |
+//! | `chart.rs` | response times, drawn |
+//! | `parts.rs`, `words.rs` | where lists go on; figures as people read them |
 
 mod account;
 mod announcements;
 mod api;
 mod assets;
 mod badges;
+mod chart;
 mod dashboard;
 mod docs;
+mod endpoint;
+mod endpoint_form;
 mod export;
 mod feeds;
 mod form;
+mod history;
 mod home;
 mod maintenances;
 mod notifications;
 mod page;
+mod parts;
 mod profile;
 mod public;
 mod reports;
 mod status;
 mod status_pages;
 mod visitor;
+mod words;
 
 use axum::{
     extract::Request,
@@ -70,6 +81,13 @@ pub const FUNCTION: Function = Function::new("web", "web", "pages for people; ev
             .route("/password/reset", get(account::reset_form).post(account::reset))
             .route("/preferences", get(account::preferences))
             .route("/dashboard", get(dashboard::show))
+            .route("/endpoints/new", get(endpoint_form::create_form).post(endpoint_form::create))
+            .route("/endpoints/{id}", get(endpoint::show))
+            .route("/endpoints/{id}/edit", get(endpoint_form::edit_form).post(endpoint_form::edit))
+            .route("/endpoints/{id}/check", get(endpoint::back).post(endpoint::check))
+            .route("/endpoints/{id}/pause", get(endpoint::back).post(endpoint::pause))
+            .route("/endpoints/{id}/badge", get(endpoint::back).post(endpoint::badge))
+            .route("/endpoints/{id}/delete", get(endpoint::delete_form).post(endpoint::delete))
             .route("/notifications", get(notifications::list).post(notifications::create))
             .route("/notifications/new", get(notifications::blank))
             .route("/notifications/{id}", get(notifications::show).post(notifications::change))

@@ -130,6 +130,10 @@ pub struct Sorry {
 }
 
 impl Sorry {
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     pub fn of(page: Page, refusal: &Refusal) -> Self {
         let (title, message) = match refusal.status {
             StatusCode::NOT_FOUND => (

@@ -66,7 +66,7 @@ struct Slot {
 
 /// What happened on a day, newest first.
 struct Day {
-    date: NaiveDate,
+    name: String,
     events: Vec<Event>,
 }
 
@@ -123,8 +123,12 @@ impl Status {
         self.shown.maintenances.iter().rev().filter(is).collect()
     }
 
-    fn outages(&self) -> impl Iterator<Item = &ShownIncident> {
-        self.shown.incidents.iter().filter(|incident| incident.ended_at.is_none())
+    fn outages(&self) -> Vec<&ShownIncident> {
+        self.shown.incidents.iter().filter(|incident| incident.ended_at.is_none()).collect()
+    }
+
+    fn date(&self, date: &NaiveDate) -> String {
+        date.format(self.page.t("%b %-d, %Y", "%Y년 %-m월 %-d일")).to_string()
     }
 
     fn cause(&self, incident: &ShownIncident) -> &'static str {
@@ -232,7 +236,7 @@ impl Status {
                 of_day.push(event);
             }
             if n < DAYS_SHOWN || !of_day.is_empty() {
-                days.push(Day { date, events: of_day });
+                days.push(Day { name: self.date(&date), events: of_day });
             }
         }
         let earlier = days.split_off(DAYS_SHOWN as usize);
@@ -285,9 +289,9 @@ fn class_of(day: &ShownDay) -> &'static str {
 
 pub fn sentence(language: Language, status: Overall) -> &'static str {
     match status {
-        Overall::Up => pick(language, "Everything works", "모두 정상입니다"),
-        Overall::Degraded => pick(language, "Something is down", "일부에 장애가 있습니다"),
-        Overall::Down => pick(language, "Everything is down", "모두 장애 상태입니다"),
+        Overall::Up => pick(language, "All services are up", "모든 서비스가 정상입니다"),
+        Overall::Degraded => pick(language, "Some services are down", "일부 서비스에 장애가 있습니다"),
+        Overall::Down => pick(language, "All services are down", "모든 서비스에 장애가 있습니다"),
         Overall::Maintenance => pick(language, "Maintenance is under way", "점검 중입니다"),
         Overall::Unknown => pick(language, "Nothing is known yet", "아직 확인된 것이 없습니다"),
     }

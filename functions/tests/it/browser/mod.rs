@@ -4,3 +4,4 @@ mod driver;
 mod history;
 mod people;
 mod pictures;
+mod strangers;

@@ -1,7 +1,9 @@
 //! Pages, asked for as a browser asks, of an engine in this process.
 
+mod badges;
 mod frame;
 mod pages;
+mod status;
 
 use std::sync::Mutex;
 
@@ -9,6 +11,7 @@ use http::{Method, StatusCode, header};
 use pongpong::{Engine, Settings};
 use reqwest::{Client, redirect};
 use runtime::{Clock, Env};
+use serde_json::{Value, json};
 
 /// An engine, and what a browser would keep of it.
 pub struct Site {
@@ -82,6 +85,24 @@ impl Site {
 
     pub fn cookie(&self, name: &str) -> Option<String> {
         self.cookies.lock().unwrap().iter().find(|(n, _)| n == name).map(|(_, value)| value.clone())
+    }
+
+    /// Asks the API with the key of whoever is logged in.
+    pub async fn api(&self, method: Method, path: &str, body: Value) -> Value {
+        let url = format!("http://{}{path}", self.engine.address);
+        let key = self.cookie("pongpong_key").unwrap();
+        let answer = self.client.request(method, url).header("apikey", key).json(&body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap());
+        answer.json().await.unwrap_or_default()
+    }
+
+    pub async fn make(&self, path: &str, body: Value) -> Value {
+        self.api(Method::POST, path, body).await
+    }
+
+    pub async fn endpoint(&self, name: &str, url: &str) -> i64 {
+        let body = json!({"name": name, "url": url, "retries": 0, "failure_threshold": 1});
+        self.make("/endpoint-service/v1/endpoints", body).await["id"].as_i64().unwrap()
     }
 
     pub async fn get(&self, path: &str) -> Shown {

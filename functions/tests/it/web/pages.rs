@@ -3,30 +3,13 @@
 use std::sync::atomic::Ordering;
 
 use http::{Method, StatusCode, header};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Shown, Site};
 use crate::{checks, listener::Listener};
 
 /// A name as somebody would choose it who wants to do harm.
 const SCRIPT: &str = "<script>alert(1)</script>";
-
-impl Site {
-    /// Asks the API with the key of whoever is logged in.
-    async fn api(&self, method: Method, path: &str, body: Value) -> Value {
-        let url = format!("http://{}{path}", self.engine.address);
-        let key = self.cookie("pongpong_key").unwrap();
-        let answer = self.client.request(method, url).header("apikey", key).json(&body).send().await.unwrap();
-        assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap());
-        answer.json().await.unwrap_or_default()
-    }
-
-    async fn endpoint(&self, name: &str, url: &str) -> i64 {
-        let body = json!({"name": name, "url": url, "retries": 0, "failure_threshold": 1});
-        let made = self.api(Method::POST, "/endpoint-service/v1/endpoints", body).await;
-        made["id"].as_i64().unwrap()
-    }
-}
 
 #[track_caller]
 fn leads(shown: &Shown, to: &str) {
