@@ -255,7 +255,7 @@ async fn history_is_shown() {
         .says("class=\"chart narrow\"")
         .says("Response times over 1h: 60 checks, 5 failed; half of them within 100 ms")
         .says("<th scope=\"row\">2026-03-01 11:40–11:41 UTC</th><td class=\"number\">0/1</td>")
-        .says("8 days")
+        .says("7 days")
         .says("1–20 / 60");
     assert!(!shown.html.contains("style="), "the policy forbids it");
     let failed = site.get(&format!("/endpoints/{id}?range=1h&only=down")).await;
