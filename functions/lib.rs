@@ -14,6 +14,7 @@ pub mod notifications;
 pub mod reports;
 pub mod roles;
 pub mod senders;
+pub mod status_pages;
 pub mod users;
 pub mod web;
 
@@ -78,6 +79,22 @@ pub static ALL: &[Function] = &[
     senders::email::FUNCTION,
     senders::slack::FUNCTION,
     senders::webhook::FUNCTION,
+    status_pages::create::FUNCTION,
+    status_pages::list::FUNCTION,
+    status_pages::get::FUNCTION,
+    status_pages::update::FUNCTION,
+    status_pages::delete::FUNCTION,
+    status_pages::show::FUNCTION,
+    status_pages::announcements::create::FUNCTION,
+    status_pages::announcements::list::FUNCTION,
+    status_pages::announcements::get::FUNCTION,
+    status_pages::announcements::update::FUNCTION,
+    status_pages::announcements::delete::FUNCTION,
+    status_pages::badges::create::FUNCTION,
+    status_pages::badges::list::FUNCTION,
+    status_pages::badges::delete::FUNCTION,
+    status_pages::badges::show::FUNCTION,
+    status_pages::forget::FUNCTION,
     dead_letter::FUNCTION,
     web::FUNCTION,
 ];

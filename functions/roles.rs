@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use runtime::{Env, Function};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
-use crate::{dead_letter, endpoints, notifications, reports, users};
+use crate::{dead_letter, endpoints, notifications, reports, status_pages, users};
 
 #[derive(Debug)]
 pub struct Role {
@@ -22,6 +22,7 @@ pub static ROLES: &[Role] = &[
     Role { name: "endpoints", service: endpoints::SERVICE, tables: &["endpoint%"] },
     Role { name: "reports", service: reports::SERVICE, tables: &["report%"] },
     Role { name: "notifications", service: notifications::SERVICE, tables: &["notification%", "deliveries"] },
+    Role { name: "status_pages", service: status_pages::SERVICE, tables: &["status%"] },
     Role { name: "dead_letters", service: dead_letter::SERVICE, tables: &["dead_letters"] },
 ];
 

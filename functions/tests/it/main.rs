@@ -20,5 +20,6 @@ mod process;
 mod reports;
 mod roles;
 mod senders;
+mod status_pages;
 mod telemetry;
 mod users;

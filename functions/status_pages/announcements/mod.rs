@@ -1,0 +1,135 @@
+//! What a user tells the visitors of a status page.
+
+pub mod create;
+pub mod delete;
+pub mod get;
+pub mod list;
+pub mod update;
+
+use chrono::{DateTime, Datelike, DurationRound, TimeDelta, Utc};
+use runtime::{Context, Db, Error, Fields, Result, on, text};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    #[default]
+    Info,
+    Warning,
+    Critical,
+}
+
+impl Severity {
+    fn as_str(self) -> &'static str {
+        serde_variant::to_variant_name(&self).unwrap_or_default()
+    }
+}
+
+impl TryFrom<String> for Severity {
+    type Error = String;
+
+    fn try_from(text: String) -> std::result::Result<Self, String> {
+        [Self::Info, Self::Warning, Self::Critical]
+            .into_iter()
+            .find(|severity| severity.as_str() == text)
+            .ok_or_else(|| format!("{text} is not a severity"))
+    }
+}
+
+/// What a person sets of an announcement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = AnnouncementSettings)]
+pub struct Settings {
+    /// One of the caller's own pages.
+    #[schema(example = 1)]
+    pub status_page_id: i64,
+    #[schema(example = "Slow deliveries", min_length = 1, max_length = 100)]
+    pub title: String,
+    /// Plain text; it may have several lines.
+    #[serde(default)]
+    #[schema(example = "Parcels may take a day longer.", max_length = 2000)]
+    pub text: String,
+    #[serde(default)]
+    #[schema(default = "info")]
+    pub severity: Severity,
+    /// Now, when absent. It is not shown before.
+    #[serde(default)]
+    pub starts_at: Option<DateTime<Utc>>,
+    /// Null: until it is deleted, or given an end.
+    #[serde(default)]
+    pub ends_at: Option<DateTime<Utc>>,
+}
+
+/// What is told on a status page.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema, sqlx::FromRow)]
+pub struct Announcement {
+    #[schema(example = 1)]
+    pub id: i64,
+    #[schema(example = 1)]
+    pub status_page_id: i64,
+    #[schema(example = "Slow deliveries")]
+    pub title: String,
+    #[schema(example = "Parcels may take a day longer.")]
+    pub text: String,
+    #[sqlx(try_from = "String")]
+    pub severity: Severity,
+    pub starts_at: DateTime<Utc>,
+    pub ends_at: Option<DateTime<Utc>>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// The columns of [`Announcement`], for a static SELECT.
+macro_rules! columns {
+    () => {
+        "id, status_page_id, title, text, severity, starts_at, ends_at, created_at, updated_at"
+    };
+}
+use columns;
+
+impl Settings {
+    /// Checks every field but whose the page is; with the time at which it starts.
+    fn checked(mut self, now: DateTime<Utc>) -> Result<(Self, DateTime<Utc>)> {
+        self.title = self.title.trim().to_owned();
+        self.text = super::lines(&self.text);
+        let whole = |time: DateTime<Utc>| time.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(time);
+        let starts_at = self.starts_at.map_or(now, whole);
+        self.ends_at = self.ends_at.map(whole);
+        let mut fields = Fields::default();
+        super::check_line(&mut fields, "title", &self.title, 1..=100);
+        super::check_lines(&mut fields, "text", &self.text, 0..=2000);
+        for (name, time) in [("starts_at", Some(starts_at)), ("ends_at", self.ends_at)] {
+            fields.check(time.is_none_or(|time| (2000..3000).contains(&time.year())), name, || {
+                text("must be in this millennium", "2000년에서 2999년 사이여야 합니다")
+            });
+        }
+        fields.check(self.ends_at.is_none_or(|end| end > starts_at), "ends_at", || {
+            text("must be after starts_at", "starts_at보다 뒤여야 합니다")
+        });
+        fields.finish()?;
+        Ok((self, starts_at))
+    }
+}
+
+/// A user's own: another user's does not exist.
+async fn own(db: &Db, user_id: i64, id: i64) -> Result<Announcement> {
+    static SELECT: &str =
+        concat!("SELECT ", columns!(), " FROM status_announcements WHERE id = $1 AND user_id = $2");
+    Ok(on!(db.read(), db => sqlx::query_as(SELECT).bind(id).bind(user_id).fetch_one(db).await)?)
+}
+
+/// The page that it is to be on must be the user's own.
+async fn check_page(context: &Context, user_id: i64, page_id: i64) -> Result<()> {
+    match super::own(context.db()?, user_id, page_id).await {
+        Err(error) if error.status() == http::StatusCode::NOT_FOUND => Err(no_page(page_id)),
+        found => found.map(drop),
+    }
+}
+
+fn no_page(id: i64) -> Error {
+    let what =
+        text(format!("there is no status page {id}"), format!("상태 페이지 {id}을(를) 찾을 수 없습니다"));
+    Error::field("status_page_id", what)
+}

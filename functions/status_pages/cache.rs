@@ -1,0 +1,240 @@
+//! Answers that many ask for at once: fetched once, kept for some seconds, and given a while longer
+//! when they cannot be fetched anew.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use anyhow::anyhow;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use runtime::{Clock, Error, Result, secret};
+use serde::Serialize;
+
+/// How long an answer is as good as new.
+const FRESH: TimeDelta = TimeDelta::seconds(15);
+/// How long the last one that could be fetched is better than none.
+const STALE: TimeDelta = TimeDelta::minutes(5);
+/// Before what failed is tried again.
+const PAUSE: TimeDelta = TimeDelta::seconds(3);
+/// A visitor does not wait longer than this.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// All answers together; a page of 200 endpoints has 1 MB.
+const MOST_BYTES: usize = 16 << 20;
+const MOST_SLOTS: usize = 10_000;
+
+#[derive(Default)]
+pub struct Cache(Mutex<HashMap<String, Slot>>);
+
+#[derive(Default)]
+struct Slot {
+    kept: Option<Kept>,
+    failed: Option<(DateTime<Utc>, Error)>,
+    /// Held by the one who fetches.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+#[derive(Clone)]
+struct Kept {
+    at: DateTime<Utc>,
+    body: Bytes,
+}
+
+impl Slot {
+    /// What is to be given without fetching, if anything.
+    fn answer(&self, now: DateTime<Utc>) -> Option<Result<Bytes>> {
+        if let Some(kept) = self.kept.as_ref().filter(|kept| now - kept.at < FRESH) {
+            return Some(Ok(kept.body.clone()));
+        }
+        let (_, error) = self.failed.as_ref().filter(|(at, _)| now - *at < PAUSE)?;
+        Some(self.stale(now).ok_or_else(|| error.clone()))
+    }
+
+    fn stale(&self, now: DateTime<Utc>) -> Option<Bytes> {
+        self.kept.as_ref().filter(|kept| now - kept.at < STALE).map(|kept| kept.body.clone())
+    }
+}
+
+impl Cache {
+    pub async fn get<T: Serialize>(
+        &self,
+        clock: &Clock,
+        key: &str,
+        fetch: impl Future<Output = Result<T>>,
+    ) -> Result<Bytes> {
+        let turn = {
+            let mut slots = self.slots();
+            let slot = slots.entry(key.to_owned()).or_default();
+            if let Some(answer) = slot.answer(clock.now()) {
+                return answer;
+            }
+            Arc::clone(&slot.turn)
+        };
+        let _turn = turn.lock().await;
+        // Whoever had the turn before may have fetched it.
+        if let Some(answer) = self.slots().get(key).and_then(|slot| slot.answer(clock.now())) {
+            return answer;
+        }
+        let fetched = match tokio::time::timeout(PATIENCE, fetch).await {
+            Ok(fetched) => {
+                fetched.and_then(|value| Ok(serde_json::to_vec(&value).map_err(anyhow::Error::from)?))
+            }
+            Err(_) => Err(Error::unavailable(anyhow!("not fetched in time"))),
+        };
+        self.keep(clock.now(), key, fetched.map(Bytes::from))
+    }
+
+    /// Returns what is to be answered.
+    fn keep(&self, now: DateTime<Utc>, key: &str, fetched: Result<Bytes>) -> Result<Bytes> {
+        let mut slots = self.slots();
+        match fetched {
+            Ok(body) => {
+                let slot = slots.entry(key.to_owned()).or_default();
+                slot.kept = Some(Kept { at: now, body: body.clone() });
+                slot.failed = None;
+                prune(&mut slots, now);
+                Ok(body)
+            }
+            Err(error) if error.status() == StatusCode::NOT_FOUND => {
+                slots.remove(key);
+                Err(error)
+            }
+            Err(error) => {
+                let slot = slots.entry(key.to_owned()).or_default();
+                slot.failed = Some((now, error.clone()));
+                let stale = slot.stale(now);
+                if stale.is_some() {
+                    tracing::warn!(%error, "an older copy is shown");
+                }
+                prune(&mut slots, now);
+                stale.ok_or(error)
+            }
+        }
+    }
+
+    fn slots(&self) -> MutexGuard<'_, HashMap<String, Slot>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Drops what is of no use any more, and the oldest while it is too much.
+fn prune(slots: &mut HashMap<String, Slot>, now: DateTime<Utc>) {
+    slots.retain(|_, slot| {
+        slot.stale(now).is_some()
+            || slot.failed.as_ref().is_some_and(|(at, _)| now - *at < PAUSE)
+            || Arc::strong_count(&slot.turn) > 1
+    });
+    let size = |slot: &Slot| slot.kept.as_ref().map_or(0, |kept| kept.body.len());
+    let mut bytes: usize = slots.values().map(size).sum();
+    while bytes > MOST_BYTES || slots.len() > MOST_SLOTS {
+        let age = |slot: &Slot| slot.kept.as_ref().map(|kept| kept.at);
+        let oldest = slots.iter().min_by_key(|(_, slot)| age(slot)).map(|(key, _)| key.clone());
+        let Some(gone) = oldest.and_then(|key| slots.remove(&key)) else { break };
+        bytes -= size(&gone);
+    }
+}
+
+/// JSON that anybody may keep for half a minute.
+pub fn respond(headers: &HeaderMap, body: Bytes) -> Response {
+    let etag = format!("\"{}\"", &secret::hash(&String::from_utf8_lossy(&body))[..22]);
+    let seen = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let is_seen = seen
+        .flat_map(|value| value.split(','))
+        .any(|tag| tag.trim() == "*" || tag.trim().trim_start_matches("W/") == etag);
+    let mut response = if is_seen {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=30"));
+    if let Ok(etag) = HeaderValue::try_from(etag) {
+        headers.insert(header::ETAG, etag);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    struct Source {
+        cache: Cache,
+        clock: Clock,
+        fetched: AtomicUsize,
+    }
+
+    impl Source {
+        fn new() -> Self {
+            Self {
+                cache: Cache::default(),
+                clock: Clock::manual(DateTime::UNIX_EPOCH),
+                fetched: AtomicUsize::new(0),
+            }
+        }
+
+        /// The number of the fetch, or 503.
+        async fn get(&self, is_there: bool) -> Result<Bytes> {
+            let fetch = async {
+                tokio::task::yield_now().await;
+                let n = self.fetched.fetch_add(1, Ordering::SeqCst);
+                if is_there { Ok(n) } else { Err(Error::unavailable(anyhow!("down"))) }
+            };
+            self.cache.get(&self.clock, "x", fetch).await
+        }
+
+        fn advance(&self, by: TimeDelta) {
+            self.clock.advance(by.to_std().unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn many_at_once_cause_one_fetch() {
+        let source = Source::new();
+        let all = futures::future::join_all((0..100).map(|_| source.get(true))).await;
+        assert!(all.iter().all(|answer| answer.as_ref().unwrap() == "0"));
+        source.advance(FRESH);
+        let all = futures::future::join_all((0..100).map(|_| source.get(true))).await;
+        assert!(all.iter().all(|answer| answer.as_ref().unwrap() == "1"));
+        assert_eq!(source.fetched.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn an_older_copy_is_given_for_a_while() {
+        let source = Source::new();
+        source.get(true).await.unwrap();
+        source.advance(FRESH);
+        let all = futures::future::join_all((0..100).map(|_| source.get(false))).await;
+        assert!(all.iter().all(|answer| answer.as_ref().unwrap() == "0"));
+        assert_eq!(source.fetched.load(Ordering::SeqCst), 2);
+        source.advance(STALE);
+        let all = futures::future::join_all((0..100).map(|_| source.get(false))).await;
+        assert!(all.iter().all(|answer| answer.as_ref().unwrap_err().status() == 503));
+        assert_eq!(source.fetched.load(Ordering::SeqCst), 3);
+        source.advance(PAUSE);
+        assert_eq!(source.get(true).await.unwrap(), "3");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_takes_no_room() {
+        let (cache, clock) = (Cache::default(), Clock::manual(DateTime::UNIX_EPOCH));
+        for n in 0..100 {
+            let missing = async { Err::<(), _>(Error::not_found()) };
+            cache.get(&clock, &n.to_string(), missing).await.unwrap_err();
+        }
+        assert_eq!(cache.slots().len(), 0);
+        let large = "x".repeat(MOST_BYTES / 4);
+        for n in 0..10 {
+            cache.get(&clock, &n.to_string(), async { Ok(&large) }).await.unwrap();
+            clock.advance(Duration::from_secs(1));
+        }
+        assert_eq!(cache.slots().len(), 3);
+        assert!(cache.slots().contains_key("9"));
+    }
+}

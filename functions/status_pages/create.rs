@@ -1,0 +1,70 @@
+//! `POST /public/v1/status_pages`: makes a status page.
+
+use axum::{Json, extract::State};
+use http::StatusCode;
+use runtime::{
+    Caller, Context, Error, Function, Input, Result,
+    db::JsonText,
+    error::{ErrorBody, OnConstraint},
+    on, text,
+};
+
+use super::{SERVICE, Settings, StatusPage, columns, slug_taken};
+
+pub const FUNCTION: Function =
+    Function::new("status-page-create", SERVICE, "makes a status page").http(runtime::http!(handle));
+
+#[utoipa::path(
+    post, path = "/public/v1/status_pages", tag = "status pages", security(("apikey" = [])),
+    request_body = Settings,
+    responses(
+        (status = 201, description = "Made", body = StatusPage),
+        (status = 400, description = "A field is not acceptable", body = ErrorBody, example = json!({
+            "message": "Some fields are not acceptable.", "code": "VALIDATION_FAILED",
+            "fields": {"groups[0].endpoint_ids": "there is no endpoint 9"},
+        })),
+        (status = 401, description = "Not logged in", body = ErrorBody),
+        (status = 409, description = "SLUG_TAKEN, or TOO_MANY_STATUS_PAGES", body = ErrorBody),
+    )
+)]
+async fn handle(
+    caller: Caller,
+    State(context): State<Context>,
+    Input(settings): Input<Settings>,
+) -> Result<(StatusCode, Json<StatusPage>)> {
+    let settings = settings.checked()?;
+    super::check_endpoints(&context, caller.user_id, &settings.groups, &[]).await?;
+    let page = insert(&context, caller.user_id, settings).await?;
+    Ok((StatusCode::CREATED, Json(page)))
+}
+
+const MOST: i64 = 100;
+
+async fn insert(context: &Context, user_id: i64, settings: Settings) -> Result<StatusPage> {
+    static INSERT: &str = concat!(
+        "INSERT INTO status_pages (user_id, slug, title, description, groups, published, created_at, updated_at) \
+         SELECT $1, $2, $3, $4, $5, $6, $7, $7 \
+         WHERE (SELECT COUNT(*) FROM status_pages WHERE user_id = $1) < $8 RETURNING ",
+        columns!()
+    );
+    let slug = settings.slug.unwrap_or_else(|| super::random_slug(context.random()));
+    let mut transaction = context.db()?.begin().await?;
+    super::lock_user(&mut transaction, user_id).await?;
+    super::refuse_the_gone(&mut transaction, user_id).await?;
+    let inserted = on!(transaction.connection(), db => {
+        let insert = sqlx::query_as(INSERT).bind(user_id).bind(slug).bind(settings.title);
+        let insert = insert.bind(settings.description).bind(JsonText(settings.groups)).bind(settings.published);
+        insert.bind(context.clock().now()).bind(MOST).fetch_optional(db).await
+    });
+    let page: Option<StatusPage> = inserted.on_unique(slug_taken)?;
+    transaction.commit().await?;
+    page.ok_or_else(|| {
+        Error::conflict(
+            "TOO_MANY_STATUS_PAGES",
+            text(
+                format!("You have {MOST} status pages already."),
+                format!("상태 페이지는 최대 {MOST}개까지 만들 수 있습니다."),
+            ),
+        )
+    })
+}

@@ -1,0 +1,29 @@
+//! `DELETE /public/v1/status_pages/{id}`: removes a status page, and what was announced on it.
+
+use axum::extract::State;
+use http::StatusCode;
+use runtime::{Caller, Context, Error, Function, Id, Result, error::ErrorBody, on};
+
+use super::SERVICE;
+
+pub const FUNCTION: Function =
+    Function::new("status-page-delete", SERVICE, "removes a status page, and what was announced on it")
+        .http(runtime::http!(handle));
+
+#[utoipa::path(
+    delete, path = "/public/v1/status_pages/{id}", tag = "status pages", security(("apikey" = [])),
+    params(("id" = i64, Path, minimum = 1)),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 400, description = "Not an id", body = ErrorBody),
+        (status = 401, description = "Not logged in", body = ErrorBody),
+        (status = 404, description = "No such status page of the caller's", body = ErrorBody),
+    )
+)]
+async fn handle(caller: Caller, State(context): State<Context>, Id(id): Id) -> Result<StatusCode> {
+    // Its announcements go with it.
+    static DELETE: &str = "DELETE FROM status_pages WHERE id = $1 AND user_id = $2";
+    let deleted = on!(context.db()?.write(), db =>
+        sqlx::query(DELETE).bind(id).bind(caller.user_id).execute(db).await.map(|d| d.rows_affected()))?;
+    if deleted == 0 { Err(Error::not_found()) } else { Ok(StatusCode::NO_CONTENT) }
+}

@@ -1,0 +1,82 @@
+//! Events `user.deleted` and `endpoint.deleted`: what is deleted is gone here too.
+
+use axum::{extract::State, routing::post};
+use runtime::{
+    Context, Db, Event, Function, Reply, Result, Subscription,
+    db::{JsonText, Transaction},
+    input, on,
+};
+use serde_json::value::RawValue;
+
+use super::{Group, SERVICE};
+use crate::contract::{EndpointDeleted, UserDeleted, kind};
+
+pub const FUNCTION: Function =
+    Function::new("status-forget", SERVICE, "removes what belonged to a deleted user or endpoint")
+        .on(&[Subscription::to(kind::USER_DELETED), Subscription::to(kind::ENDPOINT_DELETED)], || {
+            post(handle)
+        });
+
+async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> Result<Reply> {
+    let json = event.data.get().as_bytes();
+    match event.kind.as_str() {
+        kind::USER_DELETED => forget_user(context.db()?, input::parse(json)?).await?,
+        kind::ENDPOINT_DELETED => forget_endpoint(&context, input::parse(json)?).await?,
+        // Never taken for the other: that would delete too much.
+        _ => {
+            let what = runtime::text("This function takes no such event.", "처리할 수 없는 이벤트입니다.");
+            return Err(runtime::Error::bad_request("UNKNOWN_EVENT", what));
+        }
+    }
+    Ok(Reply::NONE)
+}
+
+async fn forget_user(db: &Db, gone: UserDeleted) -> Result<()> {
+    static REMEMBER: &str = "INSERT INTO status_gone_users (user_id) VALUES ($1) ON CONFLICT DO NOTHING";
+    // Announcements go with their page.
+    static PAGES: &str = "DELETE FROM status_pages WHERE user_id = $1";
+    static BADGES: &str = "DELETE FROM status_badges WHERE user_id = $1";
+    let mut transaction = db.begin().await?;
+    super::lock_user(&mut transaction, gone.user_id).await?;
+    on!(transaction.connection(), db => {
+        sqlx::query(REMEMBER).bind(gone.user_id).execute(&mut *db).await?;
+        sqlx::query(PAGES).bind(gone.user_id).execute(&mut *db).await?;
+        sqlx::query(BADGES).bind(gone.user_id).execute(db).await?;
+    });
+    transaction.commit().await
+}
+
+async fn forget_endpoint(context: &Context, gone: EndpointDeleted) -> Result<()> {
+    static BADGE: &str = "DELETE FROM status_badges WHERE endpoint_id = $1 AND user_id = $2";
+    let mut transaction = context.db()?.begin().await?;
+    on!(transaction.connection(), db => {
+        sqlx::query(BADGE).bind(gone.endpoint_id).bind(gone.user_id).execute(db).await.map(drop)
+    })?;
+    take_out(&mut transaction, context, &gone).await?;
+    transaction.commit().await
+}
+
+/// Takes an endpoint out of the user's pages.
+async fn take_out(transaction: &mut Transaction, context: &Context, gone: &EndpointDeleted) -> Result<()> {
+    let select = context.db()?.pick(
+        "SELECT id, groups FROM status_pages WHERE user_id = $1",
+        "SELECT id, groups FROM status_pages WHERE user_id = $1 ORDER BY id FOR UPDATE",
+    );
+    // The time tells those who are changing the page that it is another now.
+    const UPDATE: &str = "UPDATE status_pages SET groups = $2, updated_at = $3 WHERE id = $1";
+    let now = context.clock().now();
+    on!(transaction.connection(), db => {
+        let pages: Vec<(i64, JsonText<Vec<Group>>)> =
+            sqlx::query_as(select).bind(gone.user_id).fetch_all(&mut *db).await?;
+        for (id, mut groups) in pages {
+            let has = |group: &Group| group.endpoint_ids.contains(&gone.endpoint_id);
+            if groups.0.iter().any(has) {
+                for group in &mut groups.0 {
+                    group.endpoint_ids.retain(|id| *id != gone.endpoint_id);
+                }
+                sqlx::query(UPDATE).bind(id).bind(groups).bind(now).execute(&mut *db).await?;
+            }
+        }
+    });
+    Ok(())
+}

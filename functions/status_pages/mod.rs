@@ -1,0 +1,281 @@
+//! Status pages: what a user shows to everybody of chosen endpoints; announcements on them; badges.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `create.rs`, `list.rs`, `get.rs`, `update.rs`, `delete.rs` | a user's own pages |
+//! | `show.rs` | a page, for everybody |
+//! | `announcements/` | what a user tells on a page |
+//! | `badges/` | one endpoint's state, by a token |
+//! | `forget.rs` | what is deleted is gone here too |
+//! | `upstream.rs` | what is asked of other resources |
+//! | `cache.rs` | what many look at is fetched once |
+
+pub mod announcements;
+pub mod badges;
+mod cache;
+pub mod create;
+pub mod delete;
+pub mod forget;
+pub mod get;
+pub mod list;
+pub mod show;
+pub mod update;
+mod upstream;
+
+use std::{collections::HashSet, ops::RangeInclusive};
+
+use chrono::{DateTime, Utc};
+use runtime::{
+    Context, Db, Error, Fields, Result,
+    db::{JsonText, On, Transaction},
+    on,
+    secret::Random,
+    text,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+pub const SERVICE: &str = "status-service";
+
+/// What a person sets of a page.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = StatusPageSettings)]
+pub struct Settings {
+    /// Where the page is: `/status/{slug}`. Of 12 random letters, when absent.
+    #[serde(default)]
+    #[schema(example = "shop", min_length = 3, max_length = 63, pattern = "^[a-z0-9][a-z0-9-]*[a-z0-9]$")]
+    pub slug: Option<String>,
+    #[schema(example = "Shop", min_length = 1, max_length = 100)]
+    pub title: String,
+    /// Plain text; it may have several lines.
+    #[serde(default)]
+    #[schema(example = "All that customers see.", max_length = 2000)]
+    pub description: String,
+    #[serde(default)]
+    #[schema(max_items = 20)]
+    pub groups: Vec<Group>,
+    /// Whether anybody sees it.
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    pub published: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Some endpoints under a heading.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = StatusPageGroup)]
+pub struct Group {
+    /// The heading; none, when empty.
+    #[serde(default)]
+    #[schema(example = "Website", max_length = 100)]
+    pub name: String,
+    /// In the order in which they are shown. None is on a page twice.
+    #[schema(example = json!([7, 8]))]
+    pub endpoint_ids: Vec<i64>,
+}
+
+/// A status page, as its user sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema, sqlx::FromRow)]
+pub struct StatusPage {
+    #[schema(example = 1)]
+    pub id: i64,
+    #[schema(example = "shop")]
+    pub slug: String,
+    #[schema(example = "Shop")]
+    pub title: String,
+    #[schema(example = "All that customers see.")]
+    pub description: String,
+    #[schema(value_type = Vec<Group>)]
+    pub groups: JsonText<Vec<Group>>,
+    pub published: bool,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// The columns of [`StatusPage`], for a static SELECT.
+macro_rules! columns {
+    () => {
+        "id, slug, title, description, groups, published, created_at, updated_at"
+    };
+}
+pub(crate) use columns;
+
+const MOST_GROUPS: usize = 20;
+const MOST_ENDPOINTS: usize = 200;
+
+impl Settings {
+    /// Checks every field but whose the endpoints are.
+    fn checked(mut self) -> Result<Self> {
+        self.title = self.title.trim().to_owned();
+        self.description = lines(&self.description);
+        let mut fields = Fields::default();
+        if let Some(slug) = &self.slug {
+            fields.check(is_slug(slug), "slug", || {
+                text(
+                    "must have 3 to 63 of the characters a-z, 0-9 and -, and no - at either end",
+                    "영문 소문자, 숫자, - 로 3자 이상 63자 이하여야 하며 - 로 시작하거나 끝날 수 없습니다",
+                )
+            });
+        }
+        check_line(&mut fields, "title", &self.title, 1..=100);
+        check_lines(&mut fields, "description", &self.description, 0..=2000);
+        fields.check(self.groups.len() <= MOST_GROUPS, "groups", || {
+            text(format!("must be at most {MOST_GROUPS}"), format!("최대 {MOST_GROUPS}개까지 가능합니다"))
+        });
+        let count: usize = self.groups.iter().map(|group| group.endpoint_ids.len()).sum();
+        fields.check(count <= MOST_ENDPOINTS, "groups", || {
+            text(
+                format!("must have at most {MOST_ENDPOINTS} endpoints together"),
+                format!("엔드포인트는 모두 합해 최대 {MOST_ENDPOINTS}개까지 가능합니다"),
+            )
+        });
+        let mut seen = HashSet::new();
+        for (at, group) in self.groups.iter_mut().enumerate().take(MOST_GROUPS) {
+            group.name = group.name.trim().to_owned();
+            check_line(&mut fields, &format!("groups[{at}].name"), &group.name, 0..=100);
+            let twice = group.endpoint_ids.iter().find(|id| !seen.insert(**id));
+            if let Some(id) = twice {
+                fields.add(
+                    format!("groups[{at}].endpoint_ids"),
+                    text(
+                        format!("the endpoint {id} is on the page twice"),
+                        format!("엔드포인트 {id}이(가) 페이지에 두 번 있습니다"),
+                    ),
+                );
+            }
+        }
+        fields.finish()?;
+        Ok(self)
+    }
+}
+
+/// All endpoints that `groups` has and `known` has not must be the user's own.
+async fn check_endpoints(context: &Context, user_id: i64, groups: &[Group], known: &[Group]) -> Result<()> {
+    let known: HashSet<i64> = ids(known).collect();
+    let new: Vec<i64> = ids(groups).filter(|id| !known.contains(id)).collect();
+    let own = upstream::endpoints(context, user_id, &new).await?;
+    let own: HashSet<i64> = own.into_iter().map(|endpoint| endpoint.id).collect();
+    let mut fields = Fields::default();
+    for (at, group) in groups.iter().enumerate() {
+        let strange = group.endpoint_ids.iter().find(|id| !known.contains(id) && !own.contains(id));
+        if let Some(id) = strange {
+            fields.add(format!("groups[{at}].endpoint_ids"), no_endpoint(*id));
+        }
+    }
+    fields.finish()
+}
+
+fn no_endpoint(id: i64) -> runtime::Text {
+    text(format!("there is no endpoint {id}"), format!("엔드포인트 {id}을(를) 찾을 수 없습니다"))
+}
+
+fn ids(groups: &[Group]) -> impl Iterator<Item = i64> {
+    groups.iter().flat_map(|group| group.endpoint_ids.iter().copied())
+}
+
+fn is_slug(slug: &str) -> bool {
+    (3..=63).contains(&slug.len())
+        && slug.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !slug.starts_with('-')
+        && !slug.ends_with('-')
+}
+
+/// Nobody guesses it: a page may be meant for those who were told.
+fn random_slug(random: &Random) -> String {
+    random.bytes::<12>().map(|byte| char::from(b'a' + byte % 26)).iter().collect()
+}
+
+fn slug_taken() -> Error {
+    Error::conflict("SLUG_TAKEN", text("This address is taken.", "이미 사용 중인 주소입니다."))
+}
+
+/// As browsers send text of several lines, and as it is kept.
+fn lines(text: &str) -> String {
+    text.trim().replace("\r\n", "\n")
+}
+
+fn check_line(fields: &mut Fields, name: &str, line: &str, length: RangeInclusive<usize>) {
+    check_text(fields, name, line, length, char::is_control);
+}
+
+fn check_lines(fields: &mut Fields, name: &str, lines: &str, length: RangeInclusive<usize>) {
+    check_text(fields, name, lines, length, |c| c.is_control() && c != '\n');
+}
+
+fn check_text(
+    fields: &mut Fields,
+    name: &str,
+    value: &str,
+    length: RangeInclusive<usize>,
+    refused: impl Fn(char) -> bool,
+) {
+    fields.check(length.contains(&value.chars().count()) && !value.chars().any(refused), name, || {
+        let (least, most) = (length.start(), length.end());
+        text(
+            format!("must have {least} to {most} characters, none of them a control character"),
+            format!("제어 문자 없이 {least}자 이상 {most}자 이하여야 합니다"),
+        )
+    });
+}
+
+/// A user's own page: another user's does not exist.
+async fn own(db: &Db, user_id: i64, id: i64) -> Result<StatusPage> {
+    static SELECT: &str = concat!("SELECT ", columns!(), " FROM status_pages WHERE id = $1 AND user_id = $2");
+    Ok(on!(db.read(), db => sqlx::query_as(SELECT).bind(id).bind(user_id).fetch_one(db).await)?)
+}
+
+/// Until the transaction ends, nobody else makes or forgets what this user has here.
+async fn lock_user(transaction: &mut Transaction, user_id: i64) -> Result<()> {
+    const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('status_pages'), hashint8($1))";
+    // SQLite has one writer at a time.
+    if let On::Postgres(db) = transaction.connection() {
+        sqlx::query(LOCK).bind(user_id).execute(db).await?;
+    }
+    Ok(())
+}
+
+/// The gateway may believe in a key a moment longer than there is a user. Under [`lock_user`].
+async fn refuse_the_gone(transaction: &mut Transaction, user_id: i64) -> Result<()> {
+    const GONE: &str = "SELECT EXISTS (SELECT 1 FROM status_gone_users WHERE user_id = $1)";
+    let gone: bool = on!(transaction.connection(), db =>
+        sqlx::query_scalar(GONE).bind(user_id).fetch_one(db).await)?;
+    if gone { Err(Error::unauthorized()) } else { Ok(()) }
+}
+
+/// The settings with some fields replaced (RFC 7396): `null` is the default again.
+fn patched<T: Serialize + serde::de::DeserializeOwned>(
+    old: &T,
+    patch: serde_json::Map<String, serde_json::Value>,
+) -> Result<T> {
+    let Ok(serde_json::Value::Object(mut merged)) = serde_json::to_value(old) else {
+        return Err(Error::internal(anyhow::anyhow!("settings are an object")));
+    };
+    for (name, value) in patch {
+        if value.is_null() {
+            merged.remove(&name);
+        } else {
+            merged.insert(name, value);
+        }
+    }
+    runtime::input::parse(serde_json::Value::Object(merged).to_string().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slug_fits_an_address() {
+        for good in ["abc", "a-b", "shop-2", &"a".repeat(63), &random_slug(&Random::System)] {
+            assert!(is_slug(good), "{good}");
+        }
+        for bad in ["", "ab", "Abc", "a_b", "-ab", "ab-", "a b", "a/b", "äbc", &"a".repeat(64)] {
+            assert!(!is_slug(bad), "{bad}");
+        }
+    }
+}

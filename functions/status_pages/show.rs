@@ -1,0 +1,369 @@
+//! `GET /public/v1/status/{slug}`: everything that a public status page shows.
+
+use std::collections::{HashMap, HashSet};
+
+use axum::{
+    extract::{Path, State},
+    response::Response,
+};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use futures::try_join;
+use http::HeaderMap;
+use runtime::{Context, Error, Function, Result, db::JsonText, error::ErrorBody, on};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    Group, SERVICE,
+    announcements::Severity,
+    cache::{self, Cache},
+    ids, is_slug,
+    upstream::{self, Endpoint, Maintenance, Overview},
+};
+use crate::contract::Status;
+
+pub const FUNCTION: Function =
+    Function::new("status-page-show", SERVICE, "everything that a public status page shows")
+        .http(runtime::http!(handle));
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = PublicStatusPage)]
+struct Shown {
+    #[schema(example = "shop")]
+    slug: String,
+    #[schema(example = "Shop")]
+    title: String,
+    description: String,
+    status: Overall,
+    generated_at: DateTime<Utc>,
+    groups: Vec<ShownGroup>,
+    /// Of the last 90 days, newest first.
+    incidents: Vec<ShownIncident>,
+    /// Those that have begun, newest first.
+    announcements: Vec<ShownAnnouncement>,
+    /// Planned, active, and those of the last 30 days, newest first.
+    maintenances: Vec<ShownMaintenance>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Overall {
+    Up,
+    /// Some are down.
+    Degraded,
+    /// All are down.
+    Down,
+    /// Nothing is down, and something is being maintained.
+    Maintenance,
+    /// Nothing was checked yet.
+    Unknown,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = PublicStatusGroup)]
+struct ShownGroup {
+    #[schema(example = "Website")]
+    name: String,
+    endpoints: Vec<ShownEndpoint>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = PublicStatusEndpoint)]
+struct ShownEndpoint {
+    #[schema(example = "Checkout")]
+    name: String,
+    status: ShownStatus,
+    /// Of 90 days.
+    #[schema(example = 99.987)]
+    uptime_percent: Option<f64>,
+    #[schema(example = 120.5)]
+    avg_ms: Option<f64>,
+    /// Oldest first; days without checks are left out.
+    days: Vec<ShownDay>,
+}
+
+/// An endpoint's status, as the public sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = PublicStatus)]
+pub enum ShownStatus {
+    Pending,
+    Up,
+    Down,
+    Paused,
+    Maintenance,
+}
+
+impl ShownStatus {
+    /// What is being maintained is said to be, whatever its last check said.
+    pub fn of(endpoint: &Endpoint, maintenances: &[Maintenance], now: DateTime<Utc>) -> Self {
+        let is_maintained = maintenances.iter().any(|m| m.is_active(now) && m.covers(endpoint.id));
+        match endpoint.status {
+            Status::Paused => Self::Paused,
+            _ if is_maintained => Self::Maintenance,
+            Status::Pending => Self::Pending,
+            Status::Up => Self::Up,
+            Status::Down => Self::Down,
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = PublicStatusDay)]
+struct ShownDay {
+    date: NaiveDate,
+    #[schema(example = 1440)]
+    checks: i64,
+    #[schema(example = 1439)]
+    up: i64,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = PublicIncident)]
+struct ShownIncident {
+    #[schema(example = "Checkout")]
+    endpoint_name: String,
+    started_at: DateTime<Utc>,
+    /// Null: still open.
+    ended_at: Option<DateTime<Utc>>,
+    #[schema(example = "TIMEOUT")]
+    cause_code: Option<String>,
+}
+
+#[derive(Serialize, ToSchema, sqlx::FromRow)]
+#[schema(as = PublicAnnouncement)]
+struct ShownAnnouncement {
+    #[schema(example = "Slow deliveries")]
+    title: String,
+    text: String,
+    #[sqlx(try_from = "String")]
+    severity: Severity,
+    starts_at: DateTime<Utc>,
+    ends_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = PublicMaintenance)]
+struct ShownMaintenance {
+    #[schema(example = "A new database")]
+    title: String,
+    description: String,
+    starts_at: DateTime<Utc>,
+    ends_at: DateTime<Utc>,
+    status: Progress,
+    /// Those on this page; null: all.
+    endpoint_names: Option<Vec<String>>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = PublicMaintenanceStatus)]
+enum Progress {
+    Scheduled,
+    Active,
+    Ended,
+}
+
+/// Never holds URLs or ids of endpoints, or messages of causes. Up to 15 s old; up to five minutes, when
+/// something that it needs does not answer: `generated_at` tells.
+#[utoipa::path(
+    get, path = "/public/v1/status/{slug}", tag = "status pages",
+    params(("slug" = String, Path, example = "shop")),
+    responses(
+        (status = 200, description = "The page", body = Shown),
+        (status = 304, description = "The one that `If-None-Match` names"),
+        (status = 404, description = "No such page, or it is not published", body = ErrorBody),
+    )
+)]
+async fn handle(
+    State(context): State<Context>,
+    Path(slug): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    if !is_slug(&slug) {
+        return Err(Error::not_found());
+    }
+    let cache = context.shared(|_| Ok(Cache::default()))?;
+    let page = cache.get(context.clock(), &format!("page/{slug}"), fetch(&context, &slug)).await?;
+    Ok(cache::respond(&headers, page))
+}
+
+#[derive(sqlx::FromRow)]
+struct Page {
+    id: i64,
+    user_id: i64,
+    slug: String,
+    title: String,
+    description: String,
+    groups: JsonText<Vec<Group>>,
+}
+
+/// Maintenances and announcements are shown for so long after their end.
+const REMEMBERED: TimeDelta = TimeDelta::days(30);
+/// No maintenance is planned farther ahead than people look.
+const AHEAD: TimeDelta = TimeDelta::days(90);
+const MOST_INCIDENTS: usize = 200;
+
+async fn fetch(context: &Context, slug: &str) -> Result<Shown> {
+    static PAGE: &str = "SELECT id, user_id, slug, title, description, groups FROM status_pages WHERE slug = $1 AND published";
+    let db = context.db()?;
+    let found = on!(db.read(), db => sqlx::query_as(PAGE).bind(slug).fetch_optional(db).await)?;
+    let page: Page = found.ok_or_else(Error::not_found)?;
+    let now = context.clock().now();
+    let ids: Vec<i64> = ids(&page.groups.0).collect();
+    let (announcements, endpoints, overviews, maintenances) = try_join!(
+        announcements(context, page.id, now),
+        upstream::endpoints(context, page.user_id, &ids),
+        upstream::overviews(context, page.user_id, &ids, "90d"),
+        upstream::maintenances(context, page.user_id, now - REMEMBERED, now + AHEAD),
+    )?;
+    Ok(put_together(page, announcements, &endpoints, overviews, maintenances, now))
+}
+
+async fn announcements(
+    context: &Context,
+    page_id: i64,
+    now: DateTime<Utc>,
+) -> Result<Vec<ShownAnnouncement>> {
+    static SELECT: &str = "SELECT title, text, severity, starts_at, ends_at FROM status_announcements
+        WHERE status_page_id = $1 AND starts_at <= $2 AND (ends_at IS NULL OR ends_at > $3)
+        ORDER BY starts_at DESC, id DESC LIMIT 100";
+    Ok(on!(context.db()?.read(), db => {
+        sqlx::query_as(SELECT).bind(page_id).bind(now).bind(now - REMEMBERED).fetch_all(db).await
+    })?)
+}
+
+fn put_together(
+    page: Page,
+    announcements: Vec<ShownAnnouncement>,
+    endpoints: &[Endpoint],
+    overviews: Vec<Overview>,
+    maintenances: Vec<Maintenance>,
+    now: DateTime<Utc>,
+) -> Shown {
+    let endpoints: HashMap<i64, &Endpoint> = endpoints.iter().map(|e| (e.id, e)).collect();
+    let mut overviews: HashMap<i64, Overview> = overviews.into_iter().map(|o| (o.endpoint_id, o)).collect();
+    let mut incidents = Vec::new();
+    let mut groups = Vec::new();
+    for group in &page.groups.0 {
+        // One that was just deleted is not shown, though it may still be in a group.
+        let present = group.endpoint_ids.iter().filter_map(|id| endpoints.get(id));
+        let shown = present.map(|endpoint| {
+            let overview = overviews.remove(&endpoint.id);
+            let status = ShownStatus::of(endpoint, &maintenances, now);
+            incidents.extend(overview.iter().flat_map(|o| &o.incidents).filter_map(|incident| {
+                // What is paused is not checked: nobody knows whether it is still down.
+                let is_known = incident.ended_at.is_some() || status != ShownStatus::Paused;
+                is_known.then(|| ShownIncident {
+                    endpoint_name: endpoint.name.clone(),
+                    started_at: incident.started_at,
+                    ended_at: incident.ended_at,
+                    cause_code: incident.cause.as_ref().map(|cause| cause.code.clone()),
+                })
+            }));
+            ShownEndpoint {
+                name: endpoint.name.clone(),
+                status,
+                uptime_percent: overview.as_ref().and_then(|o| o.uptime_percent),
+                avg_ms: overview.as_ref().and_then(|o| o.avg_ms),
+                days: overview.map(|o| days(&o)).unwrap_or_default(),
+            }
+        });
+        groups.push(ShownGroup { name: group.name.clone(), endpoints: shown.collect() });
+    }
+    incidents.sort_by_key(|incident| std::cmp::Reverse(incident.started_at));
+    incidents.truncate(MOST_INCIDENTS);
+    Shown {
+        status: overall(groups.iter().flat_map(|group| &group.endpoints).map(|endpoint| endpoint.status)),
+        generated_at: now,
+        groups,
+        incidents,
+        announcements,
+        maintenances: shown_maintenances(maintenances, &page.groups.0, &endpoints, now),
+        slug: page.slug,
+        title: page.title,
+        description: page.description,
+    }
+}
+
+fn days(overview: &Overview) -> Vec<ShownDay> {
+    let day =
+        |slot: &upstream::Slot| ShownDay { date: slot.at.date_naive(), checks: slot.checks, up: slot.up };
+    overview.slots.iter().map(day).collect()
+}
+
+fn overall(statuses: impl Iterator<Item = ShownStatus>) -> Overall {
+    let statuses: Vec<ShownStatus> = statuses.filter(|status| *status != ShownStatus::Paused).collect();
+    let are = |wanted: ShownStatus| statuses.iter().filter(|status| **status == wanted).count();
+    if are(ShownStatus::Pending) == statuses.len() {
+        Overall::Unknown
+    } else if are(ShownStatus::Down) == statuses.len() {
+        Overall::Down
+    } else if are(ShownStatus::Down) > 0 {
+        Overall::Degraded
+    } else if are(ShownStatus::Maintenance) > 0 {
+        Overall::Maintenance
+    } else {
+        Overall::Up
+    }
+}
+
+/// Those that concern the page; of endpoints that are not on it, nothing is told.
+fn shown_maintenances(
+    mut maintenances: Vec<Maintenance>,
+    groups: &[Group],
+    endpoints: &HashMap<i64, &Endpoint>,
+    now: DateTime<Utc>,
+) -> Vec<ShownMaintenance> {
+    maintenances.sort_by_key(|maintenance| std::cmp::Reverse(maintenance.starts_at));
+    let shown = maintenances.into_iter().filter_map(|maintenance| {
+        let endpoint_names = maintenance.endpoint_ids.as_ref().map(|covered| {
+            let covered: HashSet<i64> = covered.iter().copied().collect();
+            let on_page = ids(groups).filter(|id| covered.contains(id));
+            on_page.filter_map(|id| endpoints.get(&id)).map(|e| e.name.clone()).collect::<Vec<_>>()
+        });
+        let concerns = endpoint_names.as_ref().map_or(!endpoints.is_empty(), |names| !names.is_empty());
+        let status = if maintenance.is_active(now) {
+            Progress::Active
+        } else if now < maintenance.starts_at {
+            Progress::Scheduled
+        } else {
+            Progress::Ended
+        };
+        let Maintenance { title, description, starts_at, ends_at, .. } = maintenance;
+        concerns.then_some(ShownMaintenance {
+            title,
+            description,
+            starts_at,
+            ends_at,
+            status,
+            endpoint_names,
+        })
+    });
+    shown.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_decides_but_what_is_paused_does_not() {
+        use ShownStatus::{Down, Maintenance, Paused, Pending, Up};
+        for (statuses, expected) in [
+            (&[][..], Overall::Unknown),
+            (&[Paused], Overall::Unknown),
+            (&[Pending, Pending, Paused], Overall::Unknown),
+            (&[Pending, Up], Overall::Up),
+            (&[Up, Paused], Overall::Up),
+            (&[Up, Maintenance], Overall::Maintenance),
+            (&[Maintenance], Overall::Maintenance),
+            (&[Down, Maintenance], Overall::Degraded),
+            (&[Down, Up], Overall::Degraded),
+            (&[Down, Pending], Overall::Degraded),
+            (&[Down, Down, Paused], Overall::Down),
+        ] {
+            assert_eq!(overall(statuses.iter().copied()), expected, "{statuses:?}");
+        }
+    }
+}

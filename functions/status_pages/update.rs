@@ -1,0 +1,77 @@
+//! `PATCH /public/v1/status_pages/{id}`: changes what is given, and keeps the rest.
+
+use axum::{Json, extract::State};
+use runtime::{
+    Caller, Context, Error, Function, Id, Input, Result,
+    db::JsonText,
+    error::{ErrorBody, OnConstraint},
+    on,
+};
+use serde_json::{Map, Value};
+
+use super::{SERVICE, Settings, StatusPage, columns, patched, slug_taken};
+
+pub const FUNCTION: Function =
+    Function::new("status-page-update", SERVICE, "changes what is given, and keeps the rest")
+        .http(runtime::http!(handle));
+
+#[utoipa::path(
+    patch, path = "/public/v1/status_pages/{id}", tag = "status pages", security(("apikey" = [])),
+    params(("id" = i64, Path, minimum = 1)),
+    request_body(
+        content = Settings,
+        description = "Any of the fields; the others stay as they are. `slug: null` gives it another random one",
+    ),
+    responses(
+        (status = 200, description = "Changed", body = StatusPage),
+        (status = 400, description = "A field is not acceptable", body = ErrorBody),
+        (status = 401, description = "Not logged in", body = ErrorBody),
+        (status = 404, description = "No such status page of the caller's", body = ErrorBody),
+        (status = 409, description = "SLUG_TAKEN, or CHANGED_MEANWHILE", body = ErrorBody),
+    )
+)]
+async fn handle(
+    caller: Caller,
+    State(context): State<Context>,
+    Id(id): Id,
+    Input(patch): Input<Map<String, Value>>,
+) -> Result<Json<StatusPage>> {
+    // The look-up of endpoints lies between reading and writing: no lock is held that long.
+    for _ in 0..3 {
+        if let Some(page) = change(&context, caller.user_id, id, patch.clone()).await? {
+            return Ok(Json(page));
+        }
+    }
+    let what = runtime::text(
+        "It was changed meanwhile. Please try again.",
+        "그 사이 변경되었습니다. 다시 시도해 주세요.",
+    );
+    Err(Error::conflict("CHANGED_MEANWHILE", what))
+}
+
+/// Nothing, if somebody else was quicker.
+async fn change(
+    context: &Context,
+    user_id: i64,
+    id: i64,
+    patch: Map<String, Value>,
+) -> Result<Option<StatusPage>> {
+    static UPDATE: &str = concat!(
+        "UPDATE status_pages SET slug = $3, title = $4, description = $5, groups = $6, published = $7, \
+         updated_at = $8 WHERE id = $1 AND user_id = $2 AND updated_at = $9 RETURNING ",
+        columns!()
+    );
+    let db = context.db()?;
+    let StatusPage { slug, title, description, groups, published, updated_at, .. } =
+        super::own(db, user_id, id).await?;
+    let old = Settings { slug: Some(slug), title, description, groups: groups.0, published };
+    let new = patched(&old, patch)?.checked()?;
+    super::check_endpoints(context, user_id, &new.groups, &old.groups).await?;
+    let slug = new.slug.unwrap_or_else(|| super::random_slug(context.random()));
+    let updated = on!(db.write(), db => {
+        let update = sqlx::query_as(UPDATE).bind(id).bind(user_id).bind(slug).bind(new.title);
+        let update = update.bind(new.description).bind(JsonText(new.groups)).bind(new.published);
+        update.bind(context.clock().now()).bind(updated_at).fetch_optional(db).await
+    });
+    updated.on_unique(slug_taken)
+}
