@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use backon::{ExponentialBuilder, Retryable};
+use indicatif::ProgressBar;
 use reqwest::{Method, StatusCode, header, redirect};
 use rustls::{
     ClientConfig, RootCertStore,
@@ -52,6 +53,7 @@ pub struct Api {
     key: Option<String>,
     /// Waits when it is told that there were too many calls, instead of giving up.
     is_patient: bool,
+    is_quiet: bool,
 }
 
 #[derive(Deserialize)]
@@ -101,12 +103,17 @@ impl Api {
             .timeout(TIMEOUT)
             .default_headers(headers)
             .build()?;
-        Ok(Self { client, base, key, is_patient: false })
+        Ok(Self { client, base, key, is_patient: false, is_quiet: false })
     }
 
     /// For long work: waits when it is asked to.
     pub fn patient(&self) -> Self {
         Self { is_patient: true, ..self.clone() }
+    }
+
+    /// Shows no progress: the screen is somebody else's.
+    pub fn quiet(&self) -> Self {
+        Self { is_quiet: true, ..self.clone() }
     }
 
     pub async fn get(&self, path: &str) -> Result<Value> {
@@ -143,12 +150,13 @@ impl Api {
         limit: Option<usize>,
     ) -> Result<Vec<Value>> {
         let mut items: Vec<Value> = Vec::new();
-        let bar = output::progress(0, "fetching");
+        let bar = if self.is_quiet { ProgressBar::hidden() } else { output::progress(0, "fetching") };
         for page in 1.. {
             let mut query = query.to_vec();
             query.push(("page", page.to_string()));
             query.push(("per_page", PER_PAGE.to_string()));
-            let listed: Listed = self.get_as(&with_query(path, &query)).await?;
+            let listed: Listed =
+                self.get_as(&with_query(path, &query)).await.map_err(|error| self.no_list(error))?;
             let wanted = limit.unwrap_or(usize::MAX).min(listed.page.total_count);
             // Not for what takes no time.
             if wanted > 2 * PER_PAGE {
@@ -279,6 +287,16 @@ impl Api {
         failure.hint("Is it running? Another one is named by --api-url URL, PONG_API_URL, or a context")
     }
 
+    /// There is always a list, be it empty, unless nobody knows of such things.
+    fn no_list(&self, error: anyhow::Error) -> anyhow::Error {
+        if Failure::of_ref(&error) == Some(Exit::NotFound) { self.unknown().into() } else { error }
+    }
+
+    fn unknown(&self) -> Failure {
+        Failure::new(Exit::Unsupported, format!("{} does not know this operation", self.base))
+            .hint("Either it is older than this pong, or it is no pongpong: check --api-url")
+    }
+
     fn no_pongpong(&self) -> Failure {
         Failure::error(format!("what answers at {} is no pongpong", self.base))
             .hint("Name another by --api-url URL or PONG_API_URL")
@@ -314,8 +332,7 @@ impl Api {
                 .hint("It may have expired. Log in again: pong login (or set PONG_API_KEY anew)"),
             403 => says(Exit::Error, "this is not allowed"),
             404 if is_json && code.is_some() => says(Exit::NotFound, "there is no such thing"),
-            404 => Failure::new(Exit::Unsupported, format!("{} does not know this operation", self.base))
-                .hint("Either it is older than this pong, or it is no pongpong: check --api-url"),
+            404 => self.unknown(),
             429 => {
                 let wait = after.map_or_else(|| "later".to_owned(), |seconds| format!("in {seconds} s"));
                 Failure::error("too many calls").hint(format!("Try again {wait}"))

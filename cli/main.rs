@@ -122,6 +122,7 @@ async fn main() {
             failure.exit
         }),
         _ = tokio::signal::ctrl_c() => {
+            watch::restore();
             output::note("interrupted");
             Exit::Interrupted
         }

@@ -99,7 +99,7 @@ impl Out {
                 for item in items {
                     table.add_row(columns.iter().map(|column| cell(at(item, column.path), column.show)));
                 }
-                print(&trimmed(&table))
+                print(&trimmed(&mut table))
             }
             Format::Csv => {
                 let mut csv = csv::Writer::from_writer(std::io::stdout().lock());
@@ -130,7 +130,7 @@ impl Out {
                     };
                     table.add_row([Cell::new(&name).add_attribute(Attribute::Bold), cell(value, show)]);
                 }
-                print(&trimmed(&table))
+                print(&trimmed(&mut table))
             }
             Format::Csv => {
                 let mut csv = csv::Writer::from_writer(std::io::stdout().lock());
@@ -211,10 +211,11 @@ fn table() -> Table {
     table
 }
 
-/// Without the padding at both ends of a line.
-fn trimmed(table: &Table) -> String {
-    let lines: Vec<_> =
-        table.lines().map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned()).collect();
+fn trimmed(table: &mut Table) -> String {
+    table.column_iter_mut().for_each(|column| {
+        column.set_padding((0, 2));
+    });
+    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     lines.join("\n")
 }
 
