@@ -13,6 +13,12 @@ impl FromEnv for PublicUrl {
     }
 }
 
+impl PublicUrl {
+    pub(crate) fn is_https(&self) -> bool {
+        self.0.starts_with("https:")
+    }
+}
+
 /// `path` begins with a slash.
 pub(crate) fn to(context: &Context, path: &str) -> Result<String> {
     Ok(format!("{}{path}", context.config::<PublicUrl>()?.0))

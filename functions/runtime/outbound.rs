@@ -27,6 +27,8 @@ pub enum To {
     Function(&'static str),
     /// The broker.
     Sink,
+    /// The gateway, as people reach it: for pages, which may do what whoever looks at them may.
+    Gateway,
 }
 
 /// Carries one request: over the network on a cluster, within the process on one machine.
@@ -65,10 +67,11 @@ impl Outbound {
     }
 
     /// By HTTP: functions at `FUNCTION_URL` (`{name}` stands for the function's name), the broker
-    /// at `K_SINK`, which Knative sets.
+    /// at `K_SINK`, which Knative sets, the gateway at `GATEWAY_URL`.
     pub fn http(env: &Env) -> Self {
         let function_url = env.get("FUNCTION_URL").unwrap_or("http://{name}").to_owned();
         let sink = env.get("K_SINK").map(str::to_owned);
+        let gateway = env.get("GATEWAY_URL").unwrap_or("http://kong-proxy").trim_end_matches('/').to_owned();
         let client = Arc::new(OnceLock::<reqwest::Client>::new());
         Self::new(Arc::new(move |to, request| {
             let path = request.uri().path_and_query().map_or("/", |p| p.as_str());
@@ -77,6 +80,7 @@ impl Outbound {
                     Ok(format!("{}{path}", function_url.replace("{name}", name).trim_end_matches('/')))
                 }
                 // As it is: a broker knows its path without a slash at the end.
+                To::Gateway => Ok(format!("{gateway}{path}")),
                 To::Sink => sink.clone().context("K_SINK is not set: there is no broker to send to"),
             };
             let client = Arc::clone(&client);

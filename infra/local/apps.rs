@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Weak},
+    sync::{Arc, OnceLock, Weak},
 };
 
 use anyhow::{Context as _, Result};
@@ -19,7 +19,7 @@ use runtime::{
 };
 use tower::ServiceExt;
 
-use crate::broker::Broker;
+use crate::{broker::Broker, gateway::Gateway};
 
 /// Most that a function may answer to another, or reply to the broker.
 const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
@@ -27,6 +27,8 @@ const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
 pub struct Apps {
     context: Context,
     routers: HashMap<&'static str, Router>,
+    /// Set when there is one: it is made of these.
+    pub gateway: OnceLock<Weak<Gateway>>,
 }
 
 impl Apps {
@@ -51,13 +53,21 @@ impl Apps {
                             let apps = apps.upgrade().context("the engine is gone")?;
                             apps.call(name, request.map(Body::from)).await
                         }
+                        To::Gateway => {
+                            let apps = apps.upgrade().context("the engine is gone")?;
+                            let gateway = apps.gateway.get().and_then(Weak::upgrade);
+                            let gateway = gateway.context("there is no gateway")?;
+                            whole(gateway.handle_from_within(request.map(Body::from)).await)
+                                .await
+                                .context("reading the answer of the gateway")
+                        }
                     }
                 }
                 .boxed()
             }));
             let context = Context::new(env, clock, random, outbound);
             let routers = functions.iter().map(|f| (f.name, serve::router(f, &context))).collect();
-            Self { context, routers }
+            Self { context, routers, gateway: OnceLock::new() }
         })
     }
 
@@ -74,10 +84,8 @@ impl Apps {
     /// Asks, and waits for the whole answer.
     pub async fn call(&self, function: &str, request: Request<Body>) -> Result<Response<Bytes>> {
         let response = self.ask(function, request).await;
-        let (parts, body) = response.with_context(|| format!("no function {function}"))?.into_parts();
-        let body = Limited::new(body, ANSWER_LIMIT).collect().await;
-        let body = body.map_err(|e| anyhow::anyhow!("reading the answer of {function}: {e}"))?;
-        Ok(Response::from_parts(parts, body.to_bytes()))
+        let response = response.with_context(|| format!("no function {function}"))?;
+        whole(response).await.with_context(|| format!("reading the answer of {function}"))
     }
 
     /// `POST /`: an event, or a tick of the schedule.
@@ -88,4 +96,10 @@ impl Apps {
         *request.headers_mut() = headers;
         self.call(function, request).await
     }
+}
+
+async fn whole(response: Response<Body>) -> Result<Response<Bytes>> {
+    let (parts, body) = response.into_parts();
+    let body = Limited::new(body, ANSWER_LIMIT).collect().await.map_err(|e| anyhow::anyhow!(e))?;
+    Ok(Response::from_parts(parts, body.to_bytes()))
 }

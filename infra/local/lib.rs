@@ -138,6 +138,8 @@ pub async fn start(settings: Settings) -> Result<Engine> {
     broker.run(&apps, middle);
     let schedule = Schedule::start(wiring.jobs, &apps, store.clone(), clock.clone(), front).await?;
     let gateway = Arc::new(Gateway::new(wiring.routes, Arc::clone(&apps), consumers, clock, random));
+    // Set once: there is one gateway.
+    let _ = apps.gateway.set(Arc::downgrade(&gateway));
     front.spawn(server::serve(listener, front.clone(), move |request, peer, local| {
         let gateway = Arc::clone(&gateway);
         async move { gateway.handle(request, peer, local).await }

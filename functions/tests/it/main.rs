@@ -9,6 +9,7 @@ mod smtp;
 mod story;
 mod world;
 
+mod browser;
 mod checks;
 mod dead_letter;
 mod endpoints;

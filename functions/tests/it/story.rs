@@ -51,7 +51,7 @@ impl Home {
         engine
     }
 
-    fn advance(&mut self, engine: &mut Engine, seconds: i64) {
+    pub fn advance(&mut self, engine: &mut Engine, seconds: i64) {
         self.now += TimeDelta::seconds(seconds);
         writeln!(engine.input, "advance {seconds}").unwrap();
         engine.hear("advanced");
@@ -71,7 +71,7 @@ pub struct Engine {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
-    url: String,
+    pub url: String,
 }
 
 impl Engine {

@@ -170,6 +170,7 @@ impl World {
                             events.lock().expect("events").push_back(Sent { headers: parts.headers, body });
                             Ok(Response::builder().status(202).body(Bytes::new())?)
                         }
+                        To::Gateway => anyhow::bail!("there is no gateway in this world"),
                         To::Function(name) => {
                             let stand_in = stand_ins.lock().expect("stand-ins").get(name).cloned();
                             if let Some(stand_in) = stand_in {

@@ -10,7 +10,11 @@ mod limits;
 mod path;
 mod table;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::body::Body;
 use http::{
@@ -72,6 +76,15 @@ impl Gateway {
         random: Random,
     ) -> Self {
         Self { table: Table::new(routes), apps, consumers, limits: Limits::default(), clock, random }
+    }
+
+    /// Answers a request of a function of this process, which says on whose behalf it asks: the last
+    /// address of `X-Forwarded-For` is the one that this gateway itself put there.
+    pub async fn handle_from_within(&self, mut request: Request<Body>) -> Response<Body> {
+        let list = request.headers_mut().remove("x-forwarded-for");
+        let last = list.as_ref().and_then(|list| list.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
+        let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        self.handle(request, last.map_or(nowhere, |ip: IpAddr| (ip, 0).into()), nowhere).await
     }
 
     /// Answers one request; `peer` and `local` are the ends of its connection.

@@ -1,0 +1,216 @@
+//! A real Chromium (Debian's `chromium` and `chromium-driver`), driven by WebDriver.
+
+use std::{path::Path, process::Stdio, time::Duration};
+
+use fantoccini::{Client, ClientBuilder, Locator, elements::Element};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+/// A browser with a profile of its own; it ends with this.
+pub struct Browser {
+    pub client: Client,
+    /// Where the pages are.
+    pub site: String,
+    _driver: Child,
+    _profile: tempfile::TempDir,
+}
+
+/// How a visitor's browser is.
+pub struct Visitor {
+    pub language: &'static str,
+    pub width: u32,
+    pub height: u32,
+    pub script: bool,
+    /// As the system has it.
+    pub dark: bool,
+}
+
+impl Default for Visitor {
+    fn default() -> Self {
+        Self { language: "en-US", width: 1280, height: 900, script: true, dark: false }
+    }
+}
+
+/// A browser is another process: what it does takes real time.
+const LOOK_AGAIN: Duration = Duration::from_millis(30);
+const PATIENCE: Duration = Duration::from_secs(20);
+
+impl Browser {
+    pub async fn start(site: &str, visitor: Visitor) -> Self {
+        let mut command = Command::new("chromedriver");
+        command.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        let mut driver = command.spawn().expect("chromium-driver is not installed: run make test-packages");
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let port = loop {
+            let line = lines.next_line().await.unwrap().expect("chromedriver starts");
+            if let Some((_, port)) = line.split_once("started successfully on port ") {
+                break port.trim_end_matches('.').to_owned();
+            }
+        };
+        // Read on, so that it is never blocked by what nobody reads.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let profile = tempfile::tempdir().unwrap();
+        let mut client = ClientBuilder::new(HttpConnector::new());
+        let Value::Object(capabilities) = capabilities(&visitor, profile.path()) else { unreachable!() };
+        let client = client.capabilities(capabilities).connect(&format!("http://127.0.0.1:{port}")).await;
+        let client = client.expect("Chromium starts");
+        client.set_window_size(visitor.width, visitor.height).await.unwrap();
+        Self { client, site: site.to_owned(), _driver: driver, _profile: profile }
+    }
+
+    pub async fn open(&self, path: &str) {
+        self.client.goto(&format!("{}{path}", self.site)).await.unwrap();
+    }
+
+    /// The path and query of the page that is shown.
+    pub async fn path(&self) -> String {
+        let url = self.client.current_url().await.unwrap();
+        url[url::Position::BeforePath..url::Position::AfterQuery].to_owned()
+    }
+
+    /// The first element that this CSS selector finds.
+    pub async fn find(&self, css: &str) -> Element {
+        match self.client.find(Locator::Css(css)).await {
+            Ok(element) => element,
+            Err(error) => panic!("{css}: {error}\non {}:\n{}", self.path().await, self.text().await),
+        }
+    }
+
+    pub async fn has(&self, css: &str) -> bool {
+        !self.client.find_all(Locator::Css(css)).await.unwrap().is_empty()
+    }
+
+    /// What can be read on the page.
+    pub async fn text(&self) -> String {
+        // The page may be replaced while it is looked at.
+        for _ in 0..10 {
+            if let Ok(body) = self.client.find(Locator::Css("body")).await
+                && let Ok(text) = body.text().await
+            {
+                return text;
+            }
+        }
+        panic!("there is no page at {}", self.path().await);
+    }
+
+    /// Waits for what a click leads to, or a script brings.
+    #[track_caller]
+    pub fn sees(&self, what: &str) -> impl Future<Output = ()> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let there = async {
+                while !self.text().await.contains(what) {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+            };
+            if tokio::time::timeout(PATIENCE, there).await.is_err() {
+                panic!("{caller}: {what:?} is not on {}:\n{}", self.path().await, self.text().await);
+            }
+        }
+    }
+
+    /// Waits until this page is shown.
+    #[track_caller]
+    pub fn is_at(&self, path: &str) -> impl Future<Output = ()> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let there = async {
+                while self.path().await != path {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+            };
+            if tokio::time::timeout(PATIENCE, there).await.is_err() {
+                panic!("{caller}: not {path}, but {}:\n{}", self.path().await, self.text().await);
+            }
+        }
+    }
+
+    pub async fn fill(&self, name: &str, value: &str) {
+        let field = self.find(&format!("main [name='{name}']")).await;
+        field.clear().await.unwrap();
+        field.send_keys(value).await.unwrap();
+    }
+
+    pub async fn choose(&self, name: &str, value: &str) {
+        self.find(&format!("main [name='{name}']")).await.select_by_value(value).await.unwrap();
+    }
+
+    /// Presses the button, or follows the link, that says this.
+    pub async fn press(&self, what: &str) {
+        let said = format!(
+            "//main//*[self::button or self::a or self::summary][normalize-space()=\"{what}\"] | //header//*[self::button or self::a][normalize-space()=\"{what}\"]"
+        );
+        let found = self.client.find_all(Locator::XPath(&said)).await.unwrap();
+        for element in found {
+            if element.is_displayed().await.unwrap() {
+                element.click().await.unwrap();
+                return;
+            }
+        }
+        panic!("nothing says {what:?} on {}:\n{}", self.path().await, self.text().await);
+    }
+
+    pub async fn run(&self, script: &str) -> Value {
+        self.client.execute(script, vec![]).await.unwrap()
+    }
+
+    /// What axe-core finds, of what matters: rule, and where.
+    pub async fn axe(&self) -> Vec<String> {
+        let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/test-tools/axe.min.js");
+        let axe = std::fs::read_to_string(tools).expect("axe-core is not there: run make test-packages");
+        self.client.execute(&axe, vec![]).await.unwrap();
+        let run = "const done = arguments[arguments.length - 1];
+            axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }).then((found) =>
+                done(found.violations.filter((v) => ['serious', 'critical', 'moderate'].includes(v.impact)).map((v) =>
+                    `${v.impact} ${v.id}: ` + v.nodes.map((n) => n.target.join(' ') + ' | ' + n.failureSummary).join('; '))));";
+        let found = self.client.execute_async(run, vec![]).await.unwrap();
+        serde_json::from_value(found).unwrap()
+    }
+
+    /// Whether the page is wider than the window: then a phone scrolls sideways.
+    pub async fn overflows(&self) -> bool {
+        self.run("return document.documentElement.scrollWidth > document.documentElement.clientWidth").await
+            == json!(true)
+    }
+
+    pub async fn close(self) {
+        self.client.close().await.unwrap();
+    }
+}
+
+fn capabilities(visitor: &Visitor, profile: &Path) -> Value {
+    let mut arguments = vec![
+        "--headless=new".to_owned(),
+        // Tests run as root in containers; the pages are our own.
+        "--no-sandbox".to_owned(),
+        "--disable-gpu".to_owned(),
+        "--disable-dev-shm-usage".to_owned(),
+        "--disable-background-networking".to_owned(),
+        "--disable-component-update".to_owned(),
+        "--disable-sync".to_owned(),
+        "--no-first-run".to_owned(),
+        "--hide-scrollbars".to_owned(),
+        "--force-color-profile=srgb".to_owned(),
+        format!("--user-data-dir={}", profile.display()),
+        format!("--lang={}", visitor.language),
+        format!("--window-size={},{}", visitor.width, visitor.height),
+    ];
+    if visitor.dark {
+        arguments.push("--blink-settings=preferredColorScheme=0".to_owned());
+    }
+    let mut preferences = json!({ "intl.accept_languages": visitor.language });
+    if !visitor.script {
+        preferences["profile.managed_default_content_settings.javascript"] = json!(2);
+    }
+    let mut options = json!({ "args": arguments, "prefs": preferences });
+    if visitor.width < 500 {
+        // A window is never narrower than that: a phone is emulated.
+        let metrics = json!({ "width": visitor.width, "height": visitor.height, "pixelRatio": 2.0 });
+        options["mobileEmulation"] = json!({ "deviceMetrics": metrics });
+    }
+    json!({ "browserName": "chrome", "pageLoadStrategy": "normal", "goog:chromeOptions": options })
+}

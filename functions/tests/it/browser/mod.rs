@@ -1,0 +1,4 @@
+//! What a person does with a browser: a real Chromium, a real engine, and a clock that is advanced.
+
+mod driver;
+mod people;

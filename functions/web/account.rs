@@ -1,0 +1,221 @@
+//! Sign up, log in and out, a forgotten password; and what a browser remembers: language and theme.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::extract::Query;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use runtime::error::Language;
+use serde::{Deserialize, Serialize, de::IgnoredAny};
+
+use super::{
+    api::Refusal,
+    page::{Page, Section},
+    visitor::{Posted, Response, Theme, User, Visitor},
+};
+
+#[derive(Template)]
+#[template(path = "account.html")]
+struct Form {
+    page: Page,
+    kind: Kind,
+    email: String,
+    /// Where to go after the login.
+    next: String,
+    /// The one-time token of a forgotten password.
+    token: String,
+    message: String,
+    fields: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Signup,
+    Login,
+    Forgot,
+    Reset,
+}
+
+impl Form {
+    fn new(visitor: &Visitor, kind: Kind) -> Self {
+        let title = match kind {
+            Kind::Signup => visitor.t("Sign up", "가입하기"),
+            Kind::Login => visitor.t("Log in", "로그인"),
+            Kind::Forgot => visitor.t("Forgot your password?", "비밀번호를 잊으셨나요?"),
+            Kind::Reset => visitor.t("Choose a new password", "새 비밀번호 정하기"),
+        };
+        Self {
+            page: visitor.page(Section::None, title),
+            kind,
+            email: String::new(),
+            next: String::new(),
+            token: String::new(),
+            message: String::new(),
+            fields: BTreeMap::new(),
+        }
+    }
+
+    fn is(&self, name: &str) -> bool {
+        let own = match self.kind {
+            Kind::Signup => "signup",
+            Kind::Login => "login",
+            Kind::Forgot => "forgot",
+            Kind::Reset => "reset",
+        };
+        own == name
+    }
+
+    fn error(&self, field: &str) -> &str {
+        self.fields.get(field).map_or("", String::as_str)
+    }
+
+    /// Again, with what was wrong beside it.
+    fn again(self, visitor: &Visitor, refusal: Refusal) -> Response {
+        match refusal.status {
+            StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::UNAUTHORIZED => {}
+            _ => return visitor.refused(&refusal),
+        }
+        let mut form = self;
+        // Beside the field is where it helps.
+        form.message = if refusal.fields.is_empty() { refusal.message } else { String::new() };
+        form.fields = refusal.fields;
+        visitor.show(refusal.status, &form)
+    }
+}
+
+/// What the forms send.
+#[derive(Default, Deserialize)]
+pub struct Sent {
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    next: String,
+    #[serde(default)]
+    token: String,
+}
+
+#[derive(Serialize)]
+struct Credentials<'a> {
+    email: &'a str,
+    password: &'a str,
+}
+
+#[derive(Deserialize)]
+struct Key {
+    key: String,
+}
+
+pub async fn signup_form(visitor: Visitor, Query(sent): Query<Sent>) -> Response {
+    let form = Form::new(&visitor, Kind::Signup);
+    visitor.ok(&Form { email: sent.email, ..form })
+}
+
+pub async fn signup(visitor: Visitor, Posted(sent): Posted<Sent>) -> Response {
+    let body = Credentials { email: &sent.email, password: &sent.password };
+    match visitor.api.post::<_, Key>("/user-service/v1/signup", &body).await {
+        Ok(Key { key }) => visitor.log_in(&key, "/dashboard"),
+        Err(refusal) => {
+            Form { email: sent.email, ..Form::new(&visitor, Kind::Signup) }.again(&visitor, refusal)
+        }
+    }
+}
+
+pub async fn login_form(visitor: Visitor, Query(sent): Query<Sent>) -> Response {
+    if visitor.logged_in() {
+        return visitor.go("/dashboard");
+    }
+    let form = Form::new(&visitor, Kind::Login);
+    visitor.ok(&Form { next: sent.next, ..form })
+}
+
+pub async fn login(visitor: Visitor, Posted(sent): Posted<Sent>) -> Response {
+    let body = Credentials { email: &sent.email, password: &sent.password };
+    match visitor.api.post::<_, Key>("/user-service/v1/login", &body).await {
+        Ok(Key { key }) => {
+            let next = if sent.next.is_empty() { "/dashboard" } else { &sent.next };
+            visitor.log_in(&key, next)
+        }
+        Err(refusal) => {
+            let form = Form { email: sent.email, next: sent.next, ..Form::new(&visitor, Kind::Login) };
+            form.again(&visitor, refusal)
+        }
+    }
+}
+
+/// The key ends with the session.
+pub async fn logout(User(visitor): User, Posted(IgnoredAny): Posted<IgnoredAny>) -> Response {
+    let ended: Result<IgnoredAny, _> = visitor.api.post("/user-service/v1/logout", &()).await;
+    match ended {
+        Err(refusal) if refusal.status != StatusCode::UNAUTHORIZED => visitor.refused(&refusal),
+        _ => visitor.log_out("/", visitor.t("You are logged out.", "로그아웃했습니다.")),
+    }
+}
+
+pub async fn forgot_form(visitor: Visitor) -> Response {
+    visitor.ok(&Form::new(&visitor, Kind::Forgot))
+}
+
+pub async fn forgot(visitor: Visitor, Posted(sent): Posted<Sent>) -> Response {
+    let body = BTreeMap::from([("email", &sent.email)]);
+    match visitor.api.post::<_, IgnoredAny>("/user-service/v1/password/forgot", &body).await {
+        Ok(_) => {
+            let what = visitor.t(
+                "If we know this address, a link is on its way to it. It works for 30 minutes.",
+                "등록된 주소라면 링크를 보내 드렸습니다. 링크는 30분 동안 쓸 수 있습니다.",
+            );
+            visitor.go_saying("/login", what)
+        }
+        Err(refusal) => {
+            Form { email: sent.email, ..Form::new(&visitor, Kind::Forgot) }.again(&visitor, refusal)
+        }
+    }
+}
+
+/// Where the link in the mail leads; its token is in the address, which therefore goes nowhere else.
+pub async fn reset_form(visitor: Visitor, Query(sent): Query<Sent>) -> Response {
+    let mut response = visitor.ok(&Form { token: sent.token, ..Form::new(&visitor, Kind::Reset) });
+    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
+pub async fn reset(visitor: Visitor, Posted(sent): Posted<Sent>) -> Response {
+    let body = BTreeMap::from([("token", &sent.token), ("password", &sent.password)]);
+    match visitor.api.post::<_, IgnoredAny>("/user-service/v1/password/reset", &body).await {
+        Ok(_) => {
+            let what = visitor
+                .t("Your password is changed. Log in with it.", "비밀번호를 바꿨습니다. 로그인해 주세요.");
+            visitor.go_saying("/login", what)
+        }
+        Err(refusal) => {
+            Form { token: sent.token, ..Form::new(&visitor, Kind::Reset) }.again(&visitor, refusal)
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub struct Preferences {
+    lang: Option<String>,
+    theme: Option<Theme>,
+    #[serde(default)]
+    next: String,
+}
+
+/// A link, not a form: it changes nothing but what this browser remembers.
+pub async fn preferences(
+    visitor: Visitor,
+    headers: HeaderMap,
+    Query(wanted): Query<Preferences>,
+) -> Response {
+    let language = match wanted.lang.as_deref() {
+        Some("ko") => Some(Language::Korean),
+        Some("en") => Some(Language::English),
+        _ => None,
+    };
+    // A link on another site does not change it.
+    if headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none") {
+        return visitor.go("/");
+    }
+    visitor.remember(language, wanted.theme, if wanted.next.is_empty() { "/" } else { &wanted.next })
+}

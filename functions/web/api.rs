@@ -1,0 +1,141 @@
+//! The public API, through the gateway: pages may do what whoever looks at them may, and no more.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use runtime::{
+    Env, FromEnv,
+    error::Language,
+    outbound::{Outbound, To},
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// `GATEWAY_URL` (default `http://kong-proxy`, as it is on a cluster): read by what carries requests.
+pub struct Gateway;
+
+impl FromEnv for Gateway {
+    const NAMES: &[&str] = &["GATEWAY_URL"];
+
+    fn from_env(env: &Env) -> anyhow::Result<Self> {
+        env.parse::<url::Url>("GATEWAY_URL").map(|_| Self)
+    }
+}
+
+/// On whose behalf, and in which language, the API is asked.
+#[derive(Clone)]
+pub struct Api {
+    pub outbound: Outbound,
+    pub key: Option<HeaderValue>,
+    pub language: Language,
+    /// `X-Forwarded-For`, so that limits by address are those of the visitor, not of this function.
+    pub forwarded: Option<HeaderValue>,
+}
+
+/// What the API answered instead of what was asked for.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Refusal {
+    #[serde(skip)]
+    pub status: StatusCode,
+    #[serde(default)]
+    pub message: String,
+    #[serde(default)]
+    pub code: String,
+    /// What is wrong with which field.
+    #[serde(default)]
+    pub fields: BTreeMap<String, String>,
+}
+
+/// A page that waits longer is of no use; but a check of a slow target takes its time.
+const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE_WITH_CHECKS: Duration = Duration::from_secs(150);
+
+/// Says which form a request came from: sent twice, it has its effect once.
+pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+impl Api {
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Refusal> {
+        self.call::<(), T>(Method::GET, path, None, None).await
+    }
+
+    /// POST, PATCH, PUT. `once`: see [`IDEMPOTENCY_KEY`].
+    pub async fn send<B: Serialize, T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &B,
+        once: Option<&str>,
+    ) -> Result<T, Refusal> {
+        self.call(method, path, Some(body), once).await
+    }
+
+    pub async fn post<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, Refusal> {
+        self.call(Method::POST, path, Some(body), None).await
+    }
+
+    pub async fn patch<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, Refusal> {
+        self.call(Method::PATCH, path, Some(body), None).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Result<(), Refusal> {
+        self.call::<(), serde::de::IgnoredAny>(Method::DELETE, path, None, None).await.map(drop)
+    }
+
+    async fn call<B: Serialize, T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&B>,
+        once: Option<&str>,
+    ) -> Result<T, Refusal> {
+        let is_check = method == Method::POST && path.starts_with("/endpoint-check/");
+        let request = self.request(method, path, body, once).map_err(|error| gone(&error))?;
+        let patience = if is_check { PATIENCE_WITH_CHECKS } else { PATIENCE };
+        let answer = tokio::time::timeout(patience, self.outbound.carry(To::Gateway, request)).await;
+        let response = answer.map_err(anyhow::Error::from).flatten().map_err(|error| gone(&error))?;
+        let (status, body) = (response.status(), response.body());
+        if !status.is_success() {
+            // Kong's own refusals have no code: what counts is the status.
+            let refusal: Refusal = serde_json::from_slice(body).unwrap_or_default();
+            return Err(Refusal { status, ..refusal });
+        }
+        let body: &[u8] = if body.is_empty() { b"null" } else { body };
+        serde_json::from_slice(body).map_err(|error| {
+            gone(&anyhow::Error::from(error).context(format!("reading the answer to {path}")))
+        })
+    }
+
+    fn request<B: Serialize>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&B>,
+        once: Option<&str>,
+    ) -> anyhow::Result<Request<Bytes>> {
+        let mut request = Request::builder().method(method).uri(path);
+        let language = if self.language == Language::Korean { "ko" } else { "en" };
+        request = request.header(header::ACCEPT_LANGUAGE, language);
+        if let Some(key) = &self.key {
+            request = request.header("apikey", key);
+        }
+        if let Some(forwarded) = &self.forwarded {
+            request = request.header("x-forwarded-for", forwarded);
+        }
+        if let Some(once) = once {
+            request = request.header(IDEMPOTENCY_KEY, once);
+        }
+        let body = match body {
+            Some(body) => {
+                request = request.header(header::CONTENT_TYPE, "application/json");
+                serde_json::to_vec(body)?
+            }
+            None => Vec::new(),
+        };
+        Ok(request.body(body.into())?)
+    }
+}
+
+fn gone(error: &anyhow::Error) -> Refusal {
+    tracing::error!(error = format!("{error:#}"), "the API did not answer");
+    Refusal { status: StatusCode::BAD_GATEWAY, ..Refusal::default() }
+}

@@ -1,0 +1,62 @@
+//! Stylesheet, script, icon, Swagger UI: packed by `build.rs`, kept by browsers for ever.
+
+use std::io::Read;
+
+use axum::extract::Path;
+use http::{HeaderMap, HeaderValue, header};
+use runtime::{Error, Result};
+
+use super::visitor::Response;
+
+struct Asset {
+    name: &'static str,
+    /// Holds its hash: what is behind a path never changes.
+    path: &'static str,
+    brotli: &'static [u8],
+}
+
+static ASSETS: &[Asset] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
+
+/// Where an asset is.
+pub fn path(name: &str) -> &'static str {
+    ASSETS.iter().find(|asset| asset.name == name).map_or("", |asset| asset.path)
+}
+
+pub async fn handle(Path(name): Path<String>, headers: HeaderMap) -> Result<Response> {
+    let asset = ASSETS.iter().find(|asset| asset.path.strip_prefix("/assets/") == Some(&name));
+    let asset = asset.ok_or_else(Error::not_found)?;
+    let kind = match asset.name.rsplit('.').next() {
+        Some("css") => "text/css; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        _ => "application/yaml",
+    };
+    let accepts = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+    let as_it_is = accepts.is_some_and(|list| list.split([',', ';']).any(|coding| coding.trim() == "br"));
+    let mut response = if as_it_is {
+        let mut response = Response::new(asset.brotli.into());
+        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("br"));
+        response
+    } else {
+        let mut content = Vec::new();
+        brotli::Decompressor::new(asset.brotli, 4096).read_to_end(&mut content).map_err(Error::internal)?;
+        Response::new(content.into())
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_asset_has_a_path_of_its_own() {
+        for name in ["style.css", "app.js", "favicon.svg", "openapi.yaml", "swagger-ui.css"] {
+            assert!(path(name).starts_with("/assets/"), "{name}");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What all pages share: the frame, the way that HTML is answered, and the page that says sorry.
+
+use askama::Template;
+use axum::body::Body;
+use http::{HeaderValue, StatusCode, header};
+use runtime::error::Language;
+use serde::Serialize;
+
+use super::{
+    api::Refusal,
+    assets,
+    visitor::{Response, Theme, encoded},
+};
+
+/// Which entry of the navigation a page belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Section {
+    None,
+    Dashboard,
+    Notifications,
+    Reports,
+    Maintenance,
+    StatusPages,
+    Profile,
+    Docs,
+}
+
+/// The frame around a page: what `layout.html` needs.
+#[derive(Clone)]
+pub struct Page {
+    pub language: Language,
+    pub theme: Theme,
+    pub title: String,
+    pub section: Section,
+    pub logged_in: bool,
+    /// Where the switches of language and theme lead back to.
+    pub path: String,
+    /// To be sent along with every form, as `csrf`.
+    pub csrf: String,
+    /// To be sent along with forms that make something, as `once`.
+    pub once: String,
+    /// What is said at the top, once.
+    pub flash: Option<String>,
+    /// How often the page shows what is new.
+    pub refresh_seconds: Option<u32>,
+}
+
+pub fn pick<'a>(language: Language, english: &'a str, korean: &'a str) -> &'a str {
+    match language {
+        Language::English => english,
+        Language::Korean => korean,
+    }
+}
+
+impl Page {
+    /// English or Korean.
+    pub fn t<'a>(&self, english: &'a str, korean: &'a str) -> &'a str {
+        pick(self.language, english, korean)
+    }
+
+    pub fn lang(&self) -> &'static str {
+        pick(self.language, "en", "ko")
+    }
+
+    pub fn other_lang(&self) -> &'static str {
+        pick(self.language, "ko", "en")
+    }
+
+    pub fn asset(&self, name: &str) -> &'static str {
+        assets::path(name)
+    }
+
+    pub fn here(&self) -> String {
+        encoded(&self.path)
+    }
+
+    pub fn next_theme(&self) -> &'static str {
+        match self.theme {
+            Theme::Auto => "dark",
+            Theme::Dark => "light",
+            Theme::Light => "auto",
+        }
+    }
+
+    /// For the entry of the navigation that is this one.
+    pub fn is(&self, section: &str) -> bool {
+        serde_variant::to_variant_name(&self.section) == Ok(section)
+    }
+
+    pub fn refreshing(self, seconds: u32) -> Self {
+        Self { refresh_seconds: Some(seconds), ..self }
+    }
+}
+
+/// Nothing from elsewhere, no script or style within the page, and no frame around it.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+                      connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+pub fn html(status: StatusCode, page: &impl Template) -> Response {
+    let (status, text) = match page.render() {
+        Ok(text) => (status, text),
+        Err(error) => {
+            tracing::error!(%error, "a page could not be written");
+            (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side.".to_owned())
+        }
+    };
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    for (name, value) in [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+        // What a user sees is for that user, and only for now.
+        (header::CACHE_CONTROL, "private, no-store"),
+        (header::VARY, "cookie, accept-language"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Says what happened, and what to do.
+#[derive(Template)]
+#[template(path = "sorry.html")]
+pub struct Sorry {
+    page: Page,
+    status: u16,
+    message: String,
+}
+
+impl Sorry {
+    pub fn of(page: Page, refusal: &Refusal) -> Self {
+        let (title, message) = match refusal.status {
+            StatusCode::NOT_FOUND => (
+                page.t("Not found", "찾을 수 없습니다"),
+                page.t(
+                    "There is no such page, or it is somebody else's.",
+                    "그런 페이지가 없거나 다른 사람의 것입니다.",
+                ),
+            ),
+            StatusCode::TOO_MANY_REQUESTS => (
+                page.t("Too many requests", "요청이 너무 많습니다"),
+                page.t("Please wait a minute, and try again.", "1분 뒤에 다시 시도해 주세요."),
+            ),
+            StatusCode::FORBIDDEN => (
+                page.t("Not allowed", "허용되지 않습니다"),
+                page.t("You may not do this.", "권한이 없습니다."),
+            ),
+            status if status.is_server_error() => (
+                page.t("Not available right now", "지금은 사용할 수 없습니다"),
+                page.t(
+                    "pongpong does not answer right now. Please try again in a moment.",
+                    "퐁퐁이 응답하지 않습니다. 잠시 뒤에 다시 시도해 주세요.",
+                ),
+            ),
+            _ => (
+                page.t("That did not work", "처리하지 못했습니다"),
+                page.t("The request was not accepted.", "요청을 처리할 수 없습니다."),
+            ),
+        };
+        // What the API says is of more use, unless it only says the status.
+        let own = !refusal.message.is_empty()
+            && !matches!(refusal.status, StatusCode::NOT_FOUND | StatusCode::TOO_MANY_REQUESTS)
+            && !refusal.status.is_server_error();
+        let message = if own { refusal.message.clone() } else { message.to_owned() };
+        let title = title.to_owned();
+        Self { page: Page { title, ..page }, status: refusal.status.as_u16(), message }
+    }
+}

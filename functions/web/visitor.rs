@@ -1,0 +1,303 @@
+//! Who looks at a page: their key, their language, and the proof that a form is ours.
+
+use axum::{
+    body::Body,
+    extract::{FromRequest, FromRequestParts, Request},
+    response::IntoResponse as _,
+};
+use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
+use runtime::{Context, error::Language};
+use serde::{Deserialize, de::DeserializeOwned};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+
+use super::{
+    api::{Api, Refusal},
+    page::{self, Page, Section},
+};
+use crate::links::PublicUrl;
+
+pub type Response = axum::response::Response;
+
+/// The user's key, while logged in.
+const KEY: &str = "pongpong_key";
+/// Before that, a random value that binds forms to the browser that asked for them.
+const VISIT: &str = "pongpong_visit";
+const LANGUAGE: &str = "pongpong_language";
+const THEME: &str = "pongpong_theme";
+/// What is said on the next page, once.
+const FLASH: &str = "pongpong_flash";
+
+/// A login from the browser ends with the key (30 days); the cookie does not outlive it.
+const DAYS: i64 = 30;
+
+/// Light, dark, or as the system has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Theme {
+    #[default]
+    Auto,
+    Light,
+    Dark,
+}
+
+impl Theme {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Light => "light",
+            Self::Dark => "dark",
+        }
+    }
+}
+
+/// Whoever looks at a page, logged in or not.
+#[derive(Clone)]
+pub struct Visitor {
+    pub api: Api,
+    pub language: Language,
+    pub theme: Theme,
+    /// The path and query that were asked for.
+    pub path: String,
+    jar: CookieJar,
+    secure: bool,
+    /// What is said on this page, from the one before.
+    flash: Option<String>,
+    csrf: String,
+    /// A form that is sent twice says this twice.
+    once: String,
+}
+
+impl Visitor {
+    fn of(parts: &Parts, context: &Context) -> Self {
+        let mut jar = CookieJar::from_headers(&parts.headers);
+        let language = match value(&jar, LANGUAGE).as_deref() {
+            Some("ko") => Language::Korean,
+            Some("en") => Language::English,
+            _ => Language::of(&parts.headers),
+        };
+        let theme = match value(&jar, THEME).as_deref() {
+            Some("light") => Theme::Light,
+            Some("dark") => Theme::Dark,
+            _ => Theme::Auto,
+        };
+        let secure = context.config::<PublicUrl>().is_ok_and(|url| url.is_https());
+        let key = value(&jar, KEY).and_then(|key| HeaderValue::from_str(&key).ok());
+        let bound_to = value(&jar, KEY).or_else(|| value(&jar, VISIT)).unwrap_or_else(|| {
+            let visit = context.random().token();
+            jar = jar.clone().add(cookie(VISIT, visit.clone(), secure, None));
+            visit
+        });
+        let flash = value(&jar, FLASH);
+        let api = Api {
+            outbound: context.outbound().clone(),
+            key,
+            language,
+            forwarded: parts.headers.get("x-forwarded-for").cloned(),
+        };
+        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        let (csrf, once) = (csrf_token(&bound_to), context.random().token());
+        Self { api, language, theme, path, jar, secure, flash, csrf, once }
+    }
+
+    pub fn logged_in(&self) -> bool {
+        self.api.key.is_some()
+    }
+
+    /// What every page needs besides its own.
+    pub fn page(&self, section: Section, title: impl Into<String>) -> Page {
+        Page {
+            language: self.language,
+            theme: self.theme,
+            title: title.into(),
+            section,
+            logged_in: self.logged_in(),
+            path: self.path.clone(),
+            csrf: self.csrf.clone(),
+            once: self.once.clone(),
+            flash: self.flash.clone(),
+            refresh_seconds: None,
+        }
+    }
+
+    /// English or Korean.
+    pub fn t<'a>(&self, english: &'a str, korean: &'a str) -> &'a str {
+        page::pick(self.language, english, korean)
+    }
+
+    /// Shows a page. What was said on it is not said again.
+    pub fn show(&self, status: StatusCode, page: &impl askama::Template) -> Response {
+        let mut response = page::html(status, page);
+        let mut jar = self.jar.clone();
+        if self.flash.is_some() {
+            jar = jar.remove(Cookie::build(FLASH).path("/"));
+        }
+        set_cookies(response.headers_mut(), jar);
+        response
+    }
+
+    pub fn ok(&self, page: &impl askama::Template) -> Response {
+        self.show(StatusCode::OK, page)
+    }
+
+    /// What a form leads to: a page that may be reloaded.
+    pub fn go(&self, to: &str) -> Response {
+        self.leave(self.jar.clone(), to)
+    }
+
+    /// The same, with something said there.
+    pub fn go_saying(&self, to: &str, what: &str) -> Response {
+        let flash = cookie(FLASH, what.to_owned(), self.secure, Some(60));
+        self.leave(self.jar.clone().add(flash), to)
+    }
+
+    /// Logged in from here on.
+    pub fn log_in(&self, key: &str, to: &str) -> Response {
+        let key = cookie(KEY, key.to_owned(), self.secure, Some(DAYS * 86_400));
+        self.leave(self.jar.clone().add(key), to)
+    }
+
+    pub fn log_out(&self, to: &str, what: &str) -> Response {
+        let flash = cookie(FLASH, what.to_owned(), self.secure, Some(60));
+        self.leave(self.jar.clone().remove(Cookie::build(KEY).path("/")).add(flash), to)
+    }
+
+    pub fn remember(&self, language: Option<Language>, theme: Option<Theme>, to: &str) -> Response {
+        const YEAR: i64 = 365 * 86_400;
+        let mut jar = self.jar.clone();
+        if let Some(language) = language {
+            let name = page::pick(language, "en", "ko").to_owned();
+            jar = jar.add(cookie(LANGUAGE, name, self.secure, Some(YEAR)));
+        }
+        if let Some(theme) = theme {
+            jar = jar.add(cookie(THEME, theme.name().to_owned(), self.secure, Some(YEAR)));
+        }
+        self.leave(jar, to)
+    }
+
+    fn leave(&self, jar: CookieJar, to: &str) -> Response {
+        // A path of ours: never where a stranger's link would lead.
+        let inside = to.starts_with('/') && !to.starts_with("//") && !to.contains(['\\', '\r', '\n']);
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::SEE_OTHER;
+        let to = HeaderValue::from_str(if inside { to } else { "/" });
+        response.headers_mut().insert(header::LOCATION, to.unwrap_or(HeaderValue::from_static("/")));
+        set_cookies(response.headers_mut(), jar);
+        response
+    }
+
+    /// What is shown instead of the page that was asked for.
+    pub fn refused(&self, refusal: &Refusal) -> Response {
+        if refusal.status == StatusCode::UNAUTHORIZED {
+            let to = format!("/login?next={}", encoded(&self.path));
+            let what = self.t("Please log in again.", "다시 로그인해 주세요.");
+            return if self.logged_in() { self.log_out(&to, what) } else { self.go(&to) };
+        }
+        let page = page::Sorry::of(self.page(Section::None, ""), refusal);
+        self.show(refusal.status, &page)
+    }
+}
+
+impl FromRequestParts<Context> for Visitor {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, context: &Context) -> Result<Self, Self::Rejection> {
+        Ok(Self::of(parts, context))
+    }
+}
+
+/// Somebody who is logged in; whoever is not is led to the login, and then back.
+pub struct User(pub Visitor);
+
+impl FromRequestParts<Context> for User {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, context: &Context) -> Result<Self, Response> {
+        let visitor = Visitor::of(parts, context);
+        if visitor.logged_in() {
+            Ok(Self(visitor))
+        } else {
+            let unauthorized = Refusal { status: StatusCode::UNAUTHORIZED, ..Refusal::default() };
+            Err(visitor.refused(&unauthorized))
+        }
+    }
+}
+
+/// A form that comes from a page of ours, for this browser.
+pub struct Posted<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<Context> for Posted<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, context: &Context) -> Result<Self, Response> {
+        #[derive(Deserialize)]
+        struct Token {
+            #[serde(default)]
+            csrf: String,
+        }
+        let (parts, body) = request.into_parts();
+        let visitor = Visitor::of(&parts, context);
+        let refuse = |status, message: &str| {
+            visitor.refused(&Refusal { status, message: message.to_owned(), ..Refusal::default() })
+        };
+        let elsewhere = parts.headers.get("sec-fetch-site").is_some_and(|site| {
+            // "same-site" is another host of the domain.
+            site != "same-origin" && site != "none"
+        });
+        let body = axum::body::to_bytes(body, FORM_LIMIT).await.map_err(|_| {
+            let what =
+                visitor.t("The form is too large, or broke off.", "양식이 너무 크거나 중간에 끊겼습니다.");
+            refuse(StatusCode::PAYLOAD_TOO_LARGE, what)
+        })?;
+        let token = serde_html_form::from_bytes::<Token>(&body).map(|form| form.csrf).unwrap_or_default();
+        if elsewhere || !bool::from(token.as_bytes().ct_eq(visitor.csrf.as_bytes())) {
+            let what = visitor.t(
+                "This form has expired. Go back, reload the page, and send it again.",
+                "양식이 만료되었습니다. 뒤로 가서 새로고침한 뒤 다시 보내 주세요.",
+            );
+            return Err(refuse(StatusCode::FORBIDDEN, what));
+        }
+        serde_html_form::from_bytes(&body).map(Self).map_err(|error| {
+            tracing::info!(%error, "a form could not be read");
+            refuse(
+                StatusCode::BAD_REQUEST,
+                visitor.t("The form could not be read.", "양식을 읽을 수 없습니다."),
+            )
+        })
+    }
+}
+
+const FORM_LIMIT: usize = 256 * 1024;
+
+/// Known only to pages that were made for this browser: nobody else can read its cookies.
+fn csrf_token(bound_to: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(bound_to.as_bytes()).expect("HMAC takes keys of any length");
+    mac.update(b"pongpong csrf");
+    URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
+}
+
+fn value(jar: &CookieJar, name: &str) -> Option<String> {
+    jar.get(name).map(|cookie| cookie.value().to_owned()).filter(|value| !value.is_empty())
+}
+
+/// For a part of a URL's query.
+pub fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+fn cookie(name: &'static str, value: String, secure: bool, seconds: Option<i64>) -> Cookie<'static> {
+    let mut cookie = Cookie::build((name, value)).path("/").http_only(true).same_site(SameSite::Lax).build();
+    // Over plain HTTP, as on one's own machine, a browser would not keep a secure one.
+    cookie.set_secure(secure);
+    cookie.set_max_age(seconds.map(time::Duration::seconds));
+    cookie
+}
+
+/// The jar's changes, into an answer.
+fn set_cookies(headers: &mut HeaderMap, jar: CookieJar) {
+    let (parts, _) = (jar, ()).into_response().into_parts();
+    headers.extend(parts.headers);
+}
