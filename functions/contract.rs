@@ -108,6 +108,9 @@ pub struct CheckRequest {
     pub failure_threshold: u16,
     pub success_threshold: u16,
     pub target: Target,
+    /// The slot lies in a maintenance: what comes of it counts for nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub maintenance: bool,
 }
 
 /// What came of it: `check.completed` carries an array of these.
@@ -121,6 +124,9 @@ pub struct CheckResult {
     pub failure_threshold: u16,
     pub success_threshold: u16,
     pub outcome: Outcome,
+    /// Made during a maintenance: kept and shown, but left out of every sum, and no news.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub maintenance: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -40,6 +40,7 @@ pub static ALL: &[Function] = &[
     users::private_get::FUNCTION,
     endpoints::create::FUNCTION,
     endpoints::list::FUNCTION,
+    endpoints::totals::FUNCTION,
     endpoints::get::FUNCTION,
     endpoints::update::FUNCTION,
     endpoints::delete::FUNCTION,
@@ -48,14 +49,23 @@ pub static ALL: &[Function] = &[
     endpoints::claim::FUNCTION,
     endpoints::observe::FUNCTION,
     endpoints::forget::FUNCTION,
+    endpoints::maintenances::create::FUNCTION,
+    endpoints::maintenances::list::FUNCTION,
+    endpoints::maintenances::get::FUNCTION,
+    endpoints::maintenances::update::FUNCTION,
+    endpoints::maintenances::delete::FUNCTION,
+    endpoints::maintenances::private_list::FUNCTION,
     checks::schedule::FUNCTION,
     checks::run::FUNCTION,
     checks::now::FUNCTION,
+    checks::demo::FUNCTION,
     reports::record::FUNCTION,
     reports::create::FUNCTION,
     reports::list::FUNCTION,
     reports::get::FUNCTION,
     reports::summary::FUNCTION,
+    reports::overview::FUNCTION,
+    reports::private_overview::FUNCTION,
     reports::incident_record::FUNCTION,
     reports::incident_list::FUNCTION,
     reports::forget::FUNCTION,
@@ -118,6 +128,7 @@ pub fn check_settings(env: &Env) -> anyhow::Result<()> {
 pub fn check_optional_settings(env: &Env) -> anyhow::Result<()> {
     check::<checks::RegionConfig>(env)?;
     check::<checks::ProbeSettings>(env)?;
+    check::<checks::demo::DemoSettings>(env)?;
     check::<endpoints::QuotaConfig>(env)?;
     check::<reports::purge::Retention>(env)?;
     check::<senders::email::Mailer>(env)?;

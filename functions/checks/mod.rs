@@ -1,5 +1,6 @@
 //! Probing endpoints: scheduled, and now.
 
+pub mod demo;
 pub mod now;
 pub mod probe;
 pub mod run;

@@ -138,6 +138,7 @@ mod tests {
             scheduled_at,
             failure_threshold: 1,
             success_threshold: 1,
+            maintenance: false,
             target,
         }
     }

@@ -6,11 +6,13 @@
 //! lease ends, and the next claim finds them again. After a pause only the latest slot that went by
 //! is still handed out; the ones before it are counted as missed.
 
+use std::collections::BTreeSet;
+
 use axum::{Json, extract::State};
 use chrono::{DateTime, TimeDelta, Utc};
 use http::StatusCode;
 use runtime::{
-    Context, Error, Fields, Function, Input, Result,
+    Context, Db, Error, Fields, Function, Input, Result,
     db::{JsonText, On},
     error::ErrorBody,
     on, text,
@@ -18,7 +20,7 @@ use runtime::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{SERVICE, Settings};
+use super::{SERVICE, Settings, maintenances::windows::Windows};
 use crate::contract::{CheckRequest, Target};
 
 pub const FUNCTION: Function =
@@ -62,6 +64,9 @@ pub struct Claimed {
     pub failure_threshold: u16,
     pub success_threshold: u16,
     pub target: Target,
+    /// Those of `slots` that lie in a maintenance.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub maintenance: Vec<i64>,
 }
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -88,6 +93,7 @@ impl Claimed {
             failure_threshold: self.failure_threshold,
             success_threshold: self.success_threshold,
             target: self.target.clone(),
+            maintenance: self.maintenance.contains(slot),
         })
     }
 
@@ -116,7 +122,24 @@ async fn handle(State(context): State<Context>, Input(claim): Input<Claim>) -> R
     fields.finish()?;
     let (until, now) = (claim.until.timestamp(), now.timestamp());
     let rows = lease(&context, until, claim.limit, now).await?;
-    Ok(Json(Claims { items: rows.into_iter().map(|row| row.claimed(until, now)).collect() }))
+    let mut items: Vec<_> = rows.into_iter().map(|row| row.claimed(until, now)).collect();
+    mark_maintenance(context.db()?, &mut items).await?;
+    Ok(Json(Claims { items }))
+}
+
+async fn mark_maintenance(db: &Db, items: &mut [Claimed]) -> Result<()> {
+    let slots = || items.iter().flat_map(|claimed| &claimed.slots).copied();
+    let (Some(first), Some(last)) = (slots().min(), slots().max()) else { return Ok(()) };
+    let users: BTreeSet<_> = items.iter().map(|claimed| claimed.user_id).collect();
+    let users: Vec<_> = users.into_iter().collect();
+    let windows = Windows::load(db, &users, first..last + 1).await?;
+    if windows.is_empty() {
+        return Ok(());
+    }
+    for Claimed { endpoint_id, user_id, slots, maintenance, .. } in items {
+        maintenance.extend(slots.iter().filter(|slot| windows.hold(*user_id, *endpoint_id, **slot)));
+    }
+    Ok(())
 }
 
 #[utoipa::path(
@@ -182,6 +205,7 @@ impl Row {
             failure_threshold: self.settings.failure_threshold.try_into().unwrap_or(1),
             success_threshold: self.settings.success_threshold.try_into().unwrap_or(1),
             target: self.settings.target(),
+            maintenance: Vec::new(),
         }
     }
 }

@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use http::StatusCode;
 use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, on, text};
 
-use super::{Endpoint, QuotaConfig, SERVICE, Settings, ask_for_check, columns, first_slot};
+use super::{Endpoint, QuotaConfig, SERVICE, Settings, ask_for_check, begin_adding, columns, first_slot};
 
 pub const FUNCTION: Function =
     Function::new("endpoint-create", SERVICE, "adds an endpoint, and asks for a first check at once")
@@ -41,9 +41,6 @@ async fn handle(
 }
 
 async fn insert(context: &Context, user_id: i64, s: Settings, next_slot: i64) -> Result<Endpoint> {
-    // Two at once must not slip past the quota together.
-    static LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('endpoint-create'), $1::int)";
-    static GONE: &str = "SELECT EXISTS (SELECT 1 FROM endpoint_gone_users WHERE user_id = $1)";
     static COUNT: &str = "SELECT COUNT(*) FROM endpoints WHERE user_id = $1";
     static INSERT: &str = concat!(
         "INSERT INTO endpoints (user_id, name, url, method, headers, body, interval_seconds, timeout_ms, \
@@ -55,15 +52,7 @@ async fn insert(context: &Context, user_id: i64, s: Settings, next_slot: i64) ->
     );
     let most = context.config::<QuotaConfig>()?.endpoints_per_user;
     let now = context.clock().now();
-    let mut tx = context.db()?.begin().await?;
-    if let runtime::db::On::Postgres(db) = tx.connection() {
-        // Another user with the same low bits only waits a moment.
-        sqlx::query(LOCK).bind((user_id & 0x7fff_ffff) as i32).execute(db).await?;
-    }
-    let gone: bool = on!(tx.connection(), db => sqlx::query_scalar(GONE).bind(user_id).fetch_one(db).await)?;
-    if gone {
-        return Err(Error::unauthorized());
-    }
+    let mut tx = begin_adding(context.db()?, user_id).await?;
     let count: i64 = on!(tx.connection(), db => sqlx::query_scalar(COUNT).bind(user_id).fetch_one(db).await)?;
     if count >= most {
         return Err(Error::conflict(

@@ -4,7 +4,7 @@ use axum::{extract::State, routing::post};
 use runtime::{Context, Event, Function, Reply, Result, Subscription, input, on};
 use serde_json::value::RawValue;
 
-use super::SERVICE;
+use super::{SERVICE, lock_user, maintenances};
 use crate::contract::{EndpointDeleted, UserDeleted, kind};
 
 pub const FUNCTION: Function =
@@ -25,17 +25,25 @@ async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> 
 
 async fn endpoint_gone(context: &Context, gone: EndpointDeleted) -> Result<()> {
     static DELETE: &str = "DELETE FROM endpoints WHERE id = $1 AND user_id = $2";
-    on!(context.db()?.write(), db => {
+    let mut tx = context.db()?.begin().await?;
+    lock_user(&mut tx, gone.user_id).await?;
+    on!(tx.connection(), db => {
         sqlx::query(DELETE).bind(gone.endpoint_id).bind(gone.user_id).execute(db).await.map(drop)
     })?;
-    Ok(())
+    maintenances::take_out(&mut tx, gone.user_id, gone.endpoint_id).await?;
+    tx.commit().await
 }
 
 async fn user_gone(context: &Context, gone: UserDeleted) -> Result<()> {
     static REMEMBER: &str = "INSERT INTO endpoint_gone_users (user_id) VALUES ($1) ON CONFLICT DO NOTHING";
+    static MAINTENANCES: &str = "DELETE FROM endpoint_maintenances WHERE user_id = $1";
     static DELETE: &str = "DELETE FROM endpoints WHERE user_id = $1";
     let mut tx = context.db()?.begin().await?;
-    on!(tx.connection(), db => sqlx::query(REMEMBER).bind(gone.user_id).execute(db).await.map(drop))?;
-    on!(tx.connection(), db => sqlx::query(DELETE).bind(gone.user_id).execute(db).await.map(drop))?;
+    lock_user(&mut tx, gone.user_id).await?;
+    on!(tx.connection(), db => {
+        for statement in [REMEMBER, MAINTENANCES, DELETE] {
+            sqlx::query(statement).bind(gone.user_id).execute(&mut *db).await?;
+        }
+    });
     tx.commit().await
 }

@@ -6,17 +6,19 @@ pub mod delete;
 pub mod forget;
 pub mod get;
 pub mod list;
+pub mod maintenances;
 pub mod observe;
 pub mod private_get;
 pub mod private_list;
+pub mod totals;
 pub mod update;
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
-    Context, Env, Error, Fields, FromEnv, Outgoing, Result,
-    db::{JsonText, UnixSeconds},
+    Context, Db, Env, Error, Fields, FromEnv, Outgoing, Result,
+    db::{JsonText, On, Transaction, UnixSeconds},
     on, text,
 };
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,7 @@ use crate::{
     checks::probe,
     contract::{Assertion, CheckRequest, Status, Target, kind},
 };
+use maintenances::windows::Windows;
 
 pub const SERVICE: &str = "endpoint-service";
 
@@ -241,6 +244,7 @@ impl Settings {
             failure_threshold: self.failure_threshold.try_into().unwrap_or(1),
             success_threshold: self.success_threshold.try_into().unwrap_or(1),
             target: self.target(),
+            maintenance: false,
         }
     }
 
@@ -303,10 +307,33 @@ fn first_slot(context: &Context, interval_seconds: i32) -> i64 {
 
 /// Asks for a check at once.
 async fn ask_for_check(context: &Context, function: &str, user_id: i64, endpoint: &Endpoint) -> Result<()> {
-    let now = context.clock().now();
-    let request = endpoint.settings.request(endpoint.id, user_id, now.timestamp());
-    let id = format!("endpoint-{}-{}", endpoint.id, now.timestamp_micros());
-    context.outbound().publish(Outgoing::new(function, kind::CHECK_REQUESTED, id, now, &[request])?).await
+    let (now, id) = (context.clock().now(), endpoint.id);
+    let slot = now.timestamp();
+    let mut request = endpoint.settings.request(id, user_id, slot);
+    request.maintenance =
+        Windows::load(context.db()?, &[user_id], slot..slot + 1).await?.hold(user_id, id, slot);
+    let event = format!("endpoint-{id}-{}", now.timestamp_micros());
+    context.outbound().publish(Outgoing::new(function, kind::CHECK_REQUESTED, event, now, &[request])?).await
+}
+
+/// Until the transaction ends, nobody else adds anything of this user's, or forgets the user.
+async fn lock_user(transaction: &mut Transaction, user_id: i64) -> Result<()> {
+    static LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('endpoints'), hashint8($1))";
+    // SQLite has one writer at a time.
+    if let On::Postgres(db) = transaction.connection() {
+        sqlx::query(LOCK).bind(user_id).execute(db).await?;
+    }
+    Ok(())
+}
+
+/// A transaction that adds something of a user's: two at once do not slip past a quota together, and
+/// a key that the gateway still believes for a moment brings nothing back of a user who is gone.
+async fn begin_adding(db: &Db, user_id: i64) -> Result<Transaction> {
+    static GONE: &str = "SELECT EXISTS (SELECT 1 FROM endpoint_gone_users WHERE user_id = $1)";
+    let mut tx = db.begin().await?;
+    lock_user(&mut tx, user_id).await?;
+    let gone: bool = on!(tx.connection(), db => sqlx::query_scalar(GONE).bind(user_id).fetch_one(db).await)?;
+    if gone { Err(Error::unauthorized()) } else { Ok(tx) }
 }
 
 /// One of the caller's own.

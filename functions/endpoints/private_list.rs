@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use runtime::{
-    Context, Fields, Function, List, Paging, Query, Result, db::JsonText, error::ErrorBody, on, text,
+    Context, Error, Function, List, Paging, Query, Result, db::JsonText, error::ErrorBody, input, on, text,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -74,12 +74,11 @@ async fn handle(
 }
 
 fn parse_ids(ids: &str) -> Result<Vec<i64>> {
-    let parsed: Option<Vec<i64>> =
-        ids.split(',').filter(|id| !id.is_empty()).take(1001).map(|id| id.trim().parse().ok()).collect();
-    let mut fields = Fields::default();
-    fields.check(parsed.as_ref().is_some_and(|ids| ids.len() <= 1000), "ids", || {
-        text("must be at most 1000 ids with commas between them", "쉼표로 구분한 1000개 이하의 id여야 합니다")
-    });
-    fields.finish()?;
-    Ok(parsed.unwrap_or_default())
+    input::ids(ids, 1000).ok_or_else(|| {
+        let what = text(
+            "must be at most 1000 ids with commas between them",
+            "쉼표로 구분한 1000개 이하의 id여야 합니다",
+        );
+        Error::field("ids", what)
+    })
 }

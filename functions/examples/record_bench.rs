@@ -102,6 +102,7 @@ fn result(endpoint: i64, start: DateTime<Utc>, minute: i64) -> CheckResult {
         region: "default".into(),
         failure_threshold: 2,
         success_threshold: 1,
+        maintenance: false,
         outcome: Outcome {
             status: UpDown::Up,
             status_code: Some(200),

@@ -34,9 +34,22 @@ impl State {
             return None;
         }
         self.last_slot = result.scheduled_at;
+        if result.maintenance {
+            self.interrupt();
+            return None;
+        }
         match result.outcome.status {
             UpDown::Up => self.succeed(result),
             UpDown::Down => self.fail(result),
+        }
+    }
+
+    /// Failures before and after a maintenance are not failures in a row; the status stays as it is.
+    /// That the slot was seen counts: what comes late from before it would be told in the midst of it.
+    fn interrupt(&mut self) {
+        self.run = 0;
+        if self.status != Status::Down {
+            (self.failing_since, self.cause) = (None, None);
         }
     }
 
@@ -116,6 +129,7 @@ mod tests {
                 certificate_expires_at: None,
                 response_bytes: 0,
             },
+            maintenance: false,
         }
     }
 
@@ -130,10 +144,12 @@ mod tests {
         results.into_iter().filter_map(|r| state.take(&r)).collect()
     }
 
-    /// `U` and `D` in the order of their slots.
+    /// `U` and `D` in the order of their slots; `u` and `d` are those of a maintenance.
     fn told(results: &str, failures: u16, successes: u16) -> Vec<(i64, Status)> {
-        let results =
-            results.chars().enumerate().map(|(at, c)| result(at as i64, c == 'U', failures, successes));
+        let results = results.chars().enumerate().map(|(at, c)| CheckResult {
+            maintenance: c.is_lowercase(),
+            ..result(at as i64, c.eq_ignore_ascii_case(&'U'), failures, successes)
+        });
         run(results).iter().map(|c| (c.changed_at.timestamp(), c.to)).collect()
     }
 
@@ -145,6 +161,28 @@ mod tests {
         assert_eq!(told("UDUDUD", 2, 2), [], "neither is sure yet");
         assert_eq!(told("DU", 1, 1), [(0, Down), (1, Up)]);
         assert_eq!(told("DU", 0, 0), [(0, Down), (1, Up)], "a threshold of 0 is one of 1");
+    }
+
+    #[test]
+    fn a_maintenance_is_no_news() {
+        use Status::{Down, Up};
+        assert_eq!(told("UddduU", 1, 1), [(0, Up)]);
+        assert_eq!(told("UdddDD", 2, 1), [(0, Up), (5, Down)], "still broken, it is told after it");
+        assert_eq!(told("UDdDU", 2, 1), [(0, Up)], "one failure before and one after are not two in a row");
+        assert_eq!(told("UDDuuuU", 2, 1), [(0, Up), (2, Down), (6, Up)], "the outage goes on");
+        assert_eq!(told("DUuUU", 1, 2), [(0, Down), (4, Up)]);
+        assert_eq!(told("uuddU", 1, 1), [(4, Up)], "pending until something counts");
+    }
+
+    #[test]
+    fn what_comes_late_in_a_maintenance_is_not_told() {
+        let marked = CheckResult { maintenance: true, ..result(3, false, 1, 1) };
+        let changes = run([result(0, true, 1, 1), marked.clone(), result(2, false, 1, 1), marked]);
+        assert_eq!(changes.len(), 1, "{changes:?}");
+        // And a marked one that comes late undoes nothing.
+        let marked = CheckResult { maintenance: true, ..result(1, true, 1, 1) };
+        let changes = run([result(0, true, 2, 1), result(2, false, 2, 1), marked, result(3, false, 2, 1)]);
+        assert_eq!(changes.last().map(|c| c.to), Some(Status::Down));
     }
 
     #[test]

@@ -35,6 +35,9 @@ pub struct Report {
     /// Bytes of the body as they came over the wire.
     #[schema(example = 5120)]
     response_bytes: i64,
+    /// Made during a maintenance: shown, and left out of every sum.
+    #[schema(example = false)]
+    maintenance: bool,
 }
 
 /// Shows one result of a check.
@@ -56,7 +59,7 @@ async fn handle(State(context): State<Context>, caller: Caller, Id(id): Id) -> R
     const GET: &str = "
         SELECT r.id, s.endpoint_id, s.region, r.checked_after_ms, r.up, r.status_code, r.dns_ms, r.connect_ms,
             r.tls_ms, r.first_byte_ms, r.transfer_ms, r.total_ms, r.ip, r.certificate_expires,
-            r.response_bytes, r.error_code, r.error_message
+            r.response_bytes, r.error_code, r.error_message, COALESCE(r.maintenance, FALSE) AS maintenance
         FROM report_results r JOIN report_series s ON s.id = r.series_id
         WHERE r.id = $1 AND s.user_id = $2 AND NOT s.forgotten";
     let stored: Option<Stored> = on!(context.db()?.read(), db =>
@@ -84,6 +87,7 @@ pub(super) struct Stored {
     response_bytes: i64,
     error_code: Option<String>,
     error_message: Option<String>,
+    maintenance: bool,
 }
 
 impl From<Stored> for Report {
@@ -109,6 +113,7 @@ impl From<Stored> for Report {
             ip: stored.ip.and_then(|ip| address(&ip)),
             certificate_expires_at: stored.certificate_expires.and_then(|at| DateTime::from_timestamp(at, 0)),
             response_bytes: stored.response_bytes,
+            maintenance: stored.maintenance,
         }
     }
 }

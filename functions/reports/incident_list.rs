@@ -24,11 +24,11 @@ struct Filter {
 
 /// A time during which an endpoint was down.
 #[derive(Serialize, ToSchema)]
-struct Incident {
+pub(super) struct Incident {
     #[schema(example = 3)]
     id: i64,
     #[schema(example = 7)]
-    endpoint_id: i64,
+    pub endpoint_id: i64,
     started_at: DateTime<Utc>,
     /// Null: still open.
     ended_at: Option<DateTime<Utc>>,
@@ -36,7 +36,7 @@ struct Incident {
 }
 
 #[derive(sqlx::FromRow)]
-struct Stored {
+pub(super) struct Stored {
     id: i64,
     endpoint_id: i64,
     started_at: DateTime<Utc>,

@@ -119,7 +119,9 @@ impl Wanted {
 
     async fn count_rollups(&self, db: &Db, span: i64, starts: &Range<i64>) -> Result<i64> {
         const COUNT: &str = "
-            SELECT CAST(COALESCE(SUM(CASE WHEN $6 IS NULL THEN h.checks WHEN $6 THEN h.up ELSE h.checks - h.up END), 0)
+            SELECT CAST(COALESCE(SUM(CASE
+                WHEN $6 IS NULL THEN h.checks + h.maintenance_checks WHEN $6 THEN h.up + h.maintenance_up
+                ELSE h.checks - h.up + h.maintenance_checks - h.maintenance_up END), 0)
                 AS BIGINT)
             FROM report_series s CROSS JOIN report_rollups h
             WHERE s.user_id = $1 AND ($2 IS NULL OR s.endpoint_id = $2) AND NOT s.forgotten
@@ -134,7 +136,7 @@ impl Wanted {
         const PAGE: &str = "
             SELECT r.id, s.endpoint_id, s.region, r.checked_after_ms, r.up, r.status_code, r.dns_ms, r.connect_ms,
                 r.tls_ms, r.first_byte_ms, r.transfer_ms, r.total_ms, r.ip, r.certificate_expires,
-                r.response_bytes, r.error_code, r.error_message
+                r.response_bytes, r.error_code, r.error_message, COALESCE(r.maintenance, FALSE) AS maintenance
             FROM report_series s CROSS JOIN report_results r
             WHERE s.user_id = $1 AND ($2 IS NULL OR s.endpoint_id = $2) AND NOT s.forgotten
                 AND r.series_id = s.id AND r.id >= $3 AND r.id < $4 AND ($5 IS NULL OR r.up = $5)

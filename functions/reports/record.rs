@@ -290,6 +290,8 @@ struct Row<'a> {
     response_bytes: i64,
     error_code: Option<&'static str>,
     error_message: Option<&'a str>,
+    /// Never false: see the table.
+    maintenance: Option<bool>,
 }
 
 impl<'a> Row<'a> {
@@ -321,6 +323,7 @@ impl<'a> Row<'a> {
             response_bytes: i64::try_from(outcome.response_bytes).unwrap_or(i64::MAX),
             error_code: outcome.error.as_ref().map(|error| error.code.as_str()),
             error_message: outcome.error.as_ref().map(|error| store::shortened(&error.message)),
+            maintenance: result.maintenance.then_some(true),
         }
     }
 }
@@ -333,7 +336,7 @@ async fn insert_sqlite(db: &mut SqliteConnection, rows: &[Row<'_>]) -> Result<()
     const INSERT: &str = "
         INSERT OR IGNORE INTO report_results (id, series_id, checked_after_ms, up, status_code, dns_ms, connect_ms,
             tls_ms, first_byte_ms, transfer_ms, total_ms, ip, certificate_expires, response_bytes, error_code,
-            error_message) ";
+            error_message, maintenance) ";
     for rows in rows.chunks(ROWS_AT_ONCE) {
         let mut insert = QueryBuilder::new(INSERT);
         insert.push_values(rows, |mut values, row| {
@@ -343,6 +346,7 @@ async fn insert_sqlite(db: &mut SqliteConnection, rows: &[Row<'_>]) -> Result<()
             values.push_bind(row.transfer_ms).push_bind(row.total_ms).push_bind(row.ip.clone());
             values.push_bind(row.certificate_expires).push_bind(row.response_bytes);
             values.push_bind(row.error_code).push_bind(row.error_message.map(str::to_owned));
+            values.push_bind(row.maintenance);
         });
         insert.build().persistent(rows.len() == ROWS_AT_ONCE).execute(&mut *db).await?;
     }
@@ -353,10 +357,10 @@ async fn insert_postgres(db: &mut PgConnection, rows: &[Row<'_>]) -> Result<()> 
     const INSERT: &str = "
         INSERT INTO report_results (id, series_id, checked_after_ms, up, status_code, dns_ms, connect_ms,
             tls_ms, first_byte_ms, transfer_ms, total_ms, ip, certificate_expires, response_bytes, error_code,
-            error_message)
+            error_message, maintenance)
         SELECT * FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::INT[], $4::BOOLEAN[], $5::INT[], $6::INT[], $7::INT[],
             $8::INT[], $9::INT[], $10::INT[], $11::INT[], $12::BYTEA[], $13::BIGINT[], $14::BIGINT[], $15::TEXT[],
-            $16::TEXT[])
+            $16::TEXT[], $17::BOOLEAN[])
         ON CONFLICT DO NOTHING";
     fn column<T>(rows: &[Row<'_>], of: impl Fn(&Row<'_>) -> T) -> Vec<T> {
         rows.iter().map(of).collect()
@@ -378,6 +382,7 @@ async fn insert_postgres(db: &mut PgConnection, rows: &[Row<'_>]) -> Result<()> 
         .bind(column(rows, |r| r.response_bytes))
         .bind(column(rows, |r| r.error_code))
         .bind(rows.iter().map(|r| r.error_message).collect::<Vec<_>>())
+        .bind(column(rows, |r| r.maintenance))
         .execute(db)
         .await?;
     Ok(())

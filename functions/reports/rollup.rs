@@ -14,7 +14,7 @@ use super::{
     SERVICE,
     moment::{self, DAY, HOUR, floor},
     record,
-    store::{self, DAYS_UNTIL, HOURS_UNTIL, Rollup},
+    store::{self, DAYS_UNTIL, HOURS_UNTIL, Raw, Rollup, raw_columns, rollup_columns},
     tally::Tally,
 };
 
@@ -88,17 +88,19 @@ async fn redo_late_hours(db: &Db) -> Result<()> {
 
 async fn roll_hour(db: &Db, hour: i64) -> Result<()> {
     // The plus keeps SQLite on the ids, which are in order, and off the index of series.
-    const RESULTS: &str = "
-        SELECT series_id, up, total_ms FROM report_results
-        WHERE id >= $1 AND id < $2 AND +series_id >= $3 AND +series_id < $4";
+    const RESULTS: &str = concat!(
+        "SELECT series_id, ",
+        raw_columns!(),
+        " FROM report_results WHERE id >= $1 AND id < $2 AND +series_id >= $3 AND +series_id < $4"
+    );
     let ids = moment::ids(&(hour..hour + HOUR));
     for first in series_pieces(db).await? {
         let mut tallies = BTreeMap::<i64, Tally>::new();
         on!(db.read(), db => {
-            let query = sqlx::query_as::<_, (i64, bool, i32)>(RESULTS).bind(ids.start).bind(ids.end);
+            let query = sqlx::query_as::<_, Raw>(RESULTS).bind(ids.start).bind(ids.end);
             let mut rows = query.bind(first).bind(first + SERIES_AT_ONCE).fetch(db);
-            while let Some((series, up, total_ms)) = rows.try_next().await? {
-                tallies.entry(series).or_default().add(up, total_ms);
+            while let Some(result) = rows.try_next().await? {
+                store::add(tallies.entry(result.0).or_default(), result);
             }
         });
         replace(db, HOUR, hour, &tallies).await?;
@@ -107,9 +109,12 @@ async fn roll_hour(db: &Db, hour: i64) -> Result<()> {
 }
 
 async fn roll_day(db: &Db, day: i64) -> Result<()> {
-    const HOURS: &str = "
-        SELECT series_id, start, checks, up, sum_ms, min_ms, max_ms, latency FROM report_rollups
-        WHERE span = $1 AND start >= $2 AND start < $3 AND +series_id >= $4 AND +series_id < $5";
+    const HOURS: &str = concat!(
+        "SELECT ",
+        rollup_columns!(),
+        " FROM report_rollups WHERE span = $1 AND start >= $2 AND start < $3 AND +series_id >= $4 \
+         AND +series_id < $5"
+    );
     for first in series_pieces(db).await? {
         let mut tallies = BTreeMap::<i64, Tally>::new();
         on!(db.read(), db => {
@@ -155,13 +160,18 @@ async fn replace_sqlite(
     rows: &[(i64, &Tally)],
 ) -> Result<()> {
     const REPLACE: &str = "
-        INSERT OR REPLACE INTO report_rollups (series_id, span, start, checks, up, sum_ms, min_ms, max_ms, latency) ";
+        INSERT OR REPLACE INTO report_rollups (series_id, span, start, checks, up, sum_ms, min_ms, max_ms, latency,
+            dns_ms, connect_ms, tls_ms, first_byte_ms, transfer_ms, maintenance_checks, maintenance_up) ";
     for rows in rows.chunks(64) {
         let mut replace = QueryBuilder::new(REPLACE);
         replace.push_values(rows, |mut values, (series, tally)| {
             values.push_bind(*series).push_bind(span).push_bind(start);
             values.push_bind(tally.checks).push_bind(tally.up).push_bind(tally.sum_ms);
             values.push_bind(tally.min_ms).push_bind(tally.max_ms).push_bind(tally.latency.to_bytes());
+            for ms in tally.phases_ms {
+                values.push_bind(ms);
+            }
+            values.push_bind(tally.maintenance_checks).push_bind(tally.maintenance_up);
         });
         replace.build().persistent(rows.len() == 64).execute(&mut *db).await?;
     }
@@ -175,16 +185,23 @@ async fn replace_postgres(
     rows: &[(i64, &Tally)],
 ) -> Result<()> {
     const REPLACE: &str = "
-        INSERT INTO report_rollups (series_id, span, start, checks, up, sum_ms, min_ms, max_ms, latency)
-        SELECT series_id, $1, $2, checks, up, sum_ms, min_ms, max_ms, latency
-        FROM UNNEST($3::BIGINT[], $4::BIGINT[], $5::BIGINT[], $6::BIGINT[], $7::BIGINT[], $8::BIGINT[], $9::BYTEA[])
-            AS t (series_id, checks, up, sum_ms, min_ms, max_ms, latency)
+        INSERT INTO report_rollups (series_id, span, start, checks, up, sum_ms, min_ms, max_ms, latency,
+            dns_ms, connect_ms, tls_ms, first_byte_ms, transfer_ms, maintenance_checks, maintenance_up)
+        SELECT series_id, $1, $2, checks, up, sum_ms, min_ms, max_ms, latency,
+            dns_ms, connect_ms, tls_ms, first_byte_ms, transfer_ms, maintenance_checks, maintenance_up
+        FROM UNNEST($3::BIGINT[], $4::BIGINT[], $5::BIGINT[], $6::BIGINT[], $7::BIGINT[], $8::BIGINT[], $9::BYTEA[],
+                $10::BIGINT[], $11::BIGINT[], $12::BIGINT[], $13::BIGINT[], $14::BIGINT[], $15::BIGINT[], $16::BIGINT[])
+            AS t (series_id, checks, up, sum_ms, min_ms, max_ms, latency,
+                dns_ms, connect_ms, tls_ms, first_byte_ms, transfer_ms, maintenance_checks, maintenance_up)
         ON CONFLICT (series_id, span, start) DO UPDATE SET checks = excluded.checks, up = excluded.up,
-            sum_ms = excluded.sum_ms, min_ms = excluded.min_ms, max_ms = excluded.max_ms, latency = excluded.latency";
+            sum_ms = excluded.sum_ms, min_ms = excluded.min_ms, max_ms = excluded.max_ms, latency = excluded.latency,
+            dns_ms = excluded.dns_ms, connect_ms = excluded.connect_ms, tls_ms = excluded.tls_ms,
+            first_byte_ms = excluded.first_byte_ms, transfer_ms = excluded.transfer_ms,
+            maintenance_checks = excluded.maintenance_checks, maintenance_up = excluded.maintenance_up";
     fn column<T>(rows: &[(i64, &Tally)], of: impl Fn(&Tally) -> T) -> Vec<T> {
         rows.iter().map(|(_, tally)| of(tally)).collect()
     }
-    sqlx::query(REPLACE)
+    let replace = sqlx::query(REPLACE)
         .bind(span)
         .bind(start)
         .bind(rows.iter().map(|(series, _)| *series).collect::<Vec<_>>())
@@ -193,7 +210,11 @@ async fn replace_postgres(
         .bind(column(rows, |t| t.sum_ms))
         .bind(column(rows, |t| t.min_ms))
         .bind(column(rows, |t| t.max_ms))
-        .bind(column(rows, |t| t.latency.to_bytes()))
+        .bind(column(rows, |t| t.latency.to_bytes()));
+    let replace = (0..5).fold(replace, |replace, phase| replace.bind(column(rows, |t| t.phases_ms[phase])));
+    replace
+        .bind(column(rows, |t| t.maintenance_checks))
+        .bind(column(rows, |t| t.maintenance_up))
         .execute(db)
         .await?;
     Ok(())

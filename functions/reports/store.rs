@@ -12,7 +12,7 @@ use serde::{
 use super::{
     moment::{self, DAY, HOUR, ceil, floor},
     sketch::Sketch,
-    tally::Tally,
+    tally::{Phases, Tally},
 };
 use crate::contract::{Failure, FailureCode};
 
@@ -140,33 +140,84 @@ pub struct Rollup {
     pub min_ms: i64,
     pub max_ms: i64,
     pub latency: Vec<u8>,
+    pub dns_ms: Option<i64>,
+    pub connect_ms: Option<i64>,
+    pub tls_ms: Option<i64>,
+    pub first_byte_ms: Option<i64>,
+    pub transfer_ms: Option<i64>,
+    pub maintenance_checks: i64,
+    pub maintenance_up: i64,
 }
+
+/// The columns of [`Rollup`], for a static SELECT.
+macro_rules! rollup_columns {
+    () => {
+        "series_id, start, checks, up, sum_ms, min_ms, max_ms, latency, dns_ms, connect_ms, tls_ms, \
+         first_byte_ms, transfer_ms, maintenance_checks, maintenance_up"
+    };
+}
+pub(super) use rollup_columns;
 
 impl Rollup {
     pub fn tally(&self) -> Result<Tally> {
-        let Self { checks, up, sum_ms, min_ms, max_ms, .. } = *self;
+        let Self { checks, up, sum_ms, min_ms, max_ms, maintenance_checks, maintenance_up, .. } = *self;
         let latency = Sketch::from_bytes(&self.latency).ok_or_else(|| {
             anyhow::anyhow!("the sketch of series {} at {} is broken", self.series_id, self.start)
         })?;
-        Ok(Tally { checks, up, sum_ms, min_ms, max_ms, latency })
+        let phases_ms = [self.dns_ms, self.connect_ms, self.tls_ms, self.first_byte_ms, self.transfer_ms];
+        Ok(Tally {
+            checks,
+            up,
+            sum_ms,
+            min_ms,
+            max_ms,
+            phases_ms,
+            latency,
+            maintenance_checks,
+            maintenance_up,
+        })
     }
 }
 
-/// Hands every raw result of a series in a range to `take`, as slot, up and total milliseconds.
+/// What is summed up of a raw result, and of what it is: its id or its series.
+pub type Raw =
+    (i64, bool, i32, Option<i32>, Option<i32>, Option<i32>, Option<i32>, Option<i32>, Option<bool>);
+
+/// The columns of [`Raw`] after the first.
+macro_rules! raw_columns {
+    () => {
+        "up, total_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, transfer_ms, maintenance"
+    };
+}
+pub(super) use raw_columns;
+
+pub fn add(tally: &mut Tally, result: Raw) {
+    let (_, up, total_ms, dns, connect, tls, first_byte, transfer, maintenance) = result;
+    let phases_ms: Phases<i32> = [dns, connect, tls, first_byte, transfer];
+    match maintenance {
+        Some(true) => tally.add_maintenance(up),
+        _ => tally.add(up, total_ms, phases_ms),
+    }
+}
+
+/// Hands every raw result of a series in a range to `take`, with its slot.
 pub async fn each_result(
     db: &Db,
     series_id: i64,
     slots: &Range<i64>,
-    mut take: impl FnMut(i64, bool, i32),
+    mut take: impl FnMut(i64, Raw),
 ) -> Result<()> {
-    const RESULTS: &str =
-        "SELECT id, up, total_ms FROM report_results WHERE series_id = $1 AND id >= $2 AND id < $3";
+    const RESULTS: &str = concat!(
+        "SELECT id, ",
+        raw_columns!(),
+        " FROM report_results WHERE series_id = $1 AND id >= $2 AND id < $3"
+    );
     let ids = moment::ids(slots);
     on!(db.read(), db => {
-        let query = sqlx::query_as::<_, (i64, bool, i32)>(RESULTS).bind(series_id).bind(ids.start).bind(ids.end);
+        let query = sqlx::query_as::<_, Raw>(RESULTS).bind(series_id).bind(ids.start).bind(ids.end);
         let mut rows = query.fetch(db);
-        while let Some((id, up, total_ms)) = rows.try_next().await? {
-            take(moment::slot_of(id), up, total_ms);
+        while let Some(result) = rows.try_next().await? {
+            take(moment::slot_of(result.0), result);
         }
     });
     Ok(())
@@ -174,9 +225,11 @@ pub async fn each_result(
 
 /// The rollups of a series whose start is in a range.
 pub async fn rollups(db: &Db, series_id: i64, span: i64, starts: &Range<i64>) -> Result<Vec<Rollup>> {
-    const ROLLUPS: &str = "
-        SELECT series_id, start, checks, up, sum_ms, min_ms, max_ms, latency
-        FROM report_rollups WHERE series_id = $1 AND span = $2 AND start >= $3 AND start < $4";
+    const ROLLUPS: &str = concat!(
+        "SELECT ",
+        rollup_columns!(),
+        " FROM report_rollups WHERE series_id = $1 AND span = $2 AND start >= $3 AND start < $4"
+    );
     Ok(on!(db.read(), db => {
         let query = sqlx::query_as(ROLLUPS).bind(series_id).bind(span);
         query.bind(starts.start).bind(starts.end).fetch_all(db).await

@@ -14,7 +14,7 @@ use super::{
     purge::Retention,
     record::AHEAD,
     store::{self, Cover},
-    tally::Tally,
+    tally::{Phases, Tally},
 };
 
 pub const FUNCTION: Function =
@@ -41,7 +41,7 @@ fn half_a_second() -> u32 {
     500
 }
 
-/// How an endpoint did.
+/// How an endpoint did; checks during a maintenance count for nothing.
 #[derive(Serialize, ToSchema)]
 struct Summary {
     #[schema(example = 7)]
@@ -88,7 +88,32 @@ struct Point {
     avg_ms: Option<f64>,
     min_ms: Option<i64>,
     max_ms: Option<i64>,
+    p50_ms: Option<i64>,
     p95_ms: Option<i64>,
+    p99_ms: Option<i64>,
+    phases_ms: PhaseAverages,
+}
+
+/// Of successful checks; null where none had the phase (a reused name, plain HTTP). They add up to
+/// `avg_ms`, but for what came between them, such as redirects.
+#[derive(Serialize, ToSchema)]
+struct PhaseAverages {
+    #[schema(example = 8.1)]
+    dns: Option<f64>,
+    #[schema(example = 20.4)]
+    connect: Option<f64>,
+    #[schema(example = 31.5)]
+    tls: Option<f64>,
+    #[schema(example = 60.2)]
+    first_byte: Option<f64>,
+    #[schema(example = 3.2)]
+    transfer: Option<f64>,
+}
+
+impl From<Phases<f64>> for PhaseAverages {
+    fn from([dns, connect, tls, first_byte, transfer]: Phases<f64>) -> Self {
+        Self { dns, connect, tls, first_byte, transfer }
+    }
 }
 
 /// Sums an endpoint up over a range of time.
@@ -214,8 +239,8 @@ impl Plan {
         let mut points = BTreeMap::<i64, Tally>::new();
         for series in series {
             for part in &self.cover.raw {
-                let take = |slot, up, total_ms| {
-                    points.entry(floor(slot, self.step)).or_default().add(up, total_ms);
+                let take = |slot, result| {
+                    store::add(points.entry(floor(slot, self.step)).or_default(), result);
                 };
                 store::each_result(db, *series, part, take).await?;
             }
@@ -227,6 +252,8 @@ impl Plan {
                 }
             }
         }
+        // Nothing but a maintenance.
+        points.retain(|_, tally| tally.checks > 0);
         Ok(points)
     }
 }
@@ -241,7 +268,10 @@ fn summary(endpoint_id: i64, plan: &Plan, apdex_ms: u32, points: &BTreeMap<i64, 
         avg_ms: tally.avg_ms(),
         min_ms: tally.min_ms(),
         max_ms: tally.max_ms(),
+        p50_ms: tally.quantile(0.5),
         p95_ms: tally.quantile(0.95),
+        p99_ms: tally.quantile(0.99),
+        phases_ms: tally.phases_avg_ms().into(),
     };
     Summary {
         endpoint_id,

@@ -10,19 +10,33 @@ pub struct Tally {
     pub sum_ms: i64,
     pub min_ms: i64,
     pub max_ms: i64,
+    /// What of `sum_ms` each phase took; none where no check had it.
+    pub phases_ms: Phases<i64>,
     pub latency: Sketch,
+    /// Checks during a maintenance, which nothing else counts.
+    pub maintenance_checks: i64,
+    pub maintenance_up: i64,
 }
 
+/// DNS, connect, TLS, first byte, transfer.
+pub type Phases<T> = [Option<T>; 5];
+
 impl Tally {
-    pub fn add(&mut self, up: bool, total_ms: i32) {
+    pub fn add(&mut self, up: bool, total_ms: i32, phases_ms: Phases<i32>) {
         self.checks += 1;
         if up {
+            self.add_phases(phases_ms.map(|ms| ms.map(i64::from)));
             let ms = i64::from(total_ms);
             self.span(ms, ms);
             self.up += 1;
             self.sum_ms += ms;
             self.latency.add(total_ms.unsigned_abs());
         }
+    }
+
+    pub fn add_maintenance(&mut self, up: bool) {
+        self.maintenance_checks += 1;
+        self.maintenance_up += i64::from(up);
     }
 
     pub fn merge(&mut self, other: &Self) {
@@ -33,6 +47,17 @@ impl Tally {
         self.up += other.up;
         self.sum_ms += other.sum_ms;
         self.latency.merge(&other.latency);
+        self.add_phases(other.phases_ms);
+        self.maintenance_checks += other.maintenance_checks;
+        self.maintenance_up += other.maintenance_up;
+    }
+
+    fn add_phases(&mut self, phases_ms: Phases<i64>) {
+        for (sum, ms) in self.phases_ms.iter_mut().zip(phases_ms) {
+            if let Some(ms) = ms {
+                *sum = Some(sum.unwrap_or_default() + ms);
+            }
+        }
     }
 
     fn span(&mut self, min_ms: i64, max_ms: i64) {
@@ -42,7 +67,13 @@ impl Tally {
 
     /// To a tenth of a millisecond.
     pub fn avg_ms(&self) -> Option<f64> {
-        (self.up > 0).then(|| (self.sum_ms as f64 / self.up as f64 * 10.0).round() / 10.0)
+        average(self.sum_ms, self.up)
+    }
+
+    /// Over all successful checks, those without the phase included: so they add up to the average of
+    /// the whole.
+    pub fn phases_avg_ms(&self) -> Phases<f64> {
+        self.phases_ms.map(|sum| average(sum?, self.up))
     }
 
     pub fn min_ms(&self) -> Option<i64> {
@@ -59,9 +90,8 @@ impl Tally {
         Some(estimate.max(self.min_ms).min(self.max_ms))
     }
 
-    /// Cut, not rounded: 100 means that no check failed.
     pub fn uptime_percent(&self) -> Option<f64> {
-        (self.checks > 0).then(|| (self.up as f64 / self.checks as f64 * 100_000.0).floor() / 1000.0)
+        uptime_percent(self.checks, self.up)
     }
 
     /// Satisfied up to `limit_ms`, tolerating (worth half) up to four times that; a failed check frustrates.
@@ -74,13 +104,26 @@ impl Tally {
     }
 }
 
+/// To a tenth.
+pub fn average(sum: i64, count: i64) -> Option<f64> {
+    (count > 0).then(|| (sum as f64 / count as f64 * 10.0).round() / 10.0)
+}
+
+/// Cut, not rounded: 100 means that no check failed.
+pub fn uptime_percent(checks: i64, up: i64) -> Option<f64> {
+    (checks > 0).then(|| (up as f64 / checks as f64 * 100_000.0).floor() / 1000.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn of(checks: &[(bool, i32)]) -> Tally {
         let mut tally = Tally::default();
-        checks.iter().for_each(|(up, ms)| tally.add(*up, *ms));
+        for (up, ms) in checks {
+            tally.add(*up, *ms, [Some(*ms / 2), None, None, None, (*ms < 100).then_some(1)]);
+            tally.add_maintenance(*up);
+        }
         tally
     }
 
@@ -104,6 +147,13 @@ mod tests {
         let nothing = of(&[(false, 1)]);
         assert_eq!((nothing.avg_ms(), nothing.quantile(0.5), nothing.apdex(500)), (None, None, Some(0.0)));
         assert_eq!(Tally::default().apdex(500), None);
+    }
+
+    #[test]
+    fn phases_are_spread_over_all_successful_checks() {
+        let tally = of(&[(true, 50), (true, 150), (false, 10)]);
+        assert_eq!(tally.phases_avg_ms(), [Some(50.0), None, None, None, Some(0.5)]);
+        assert_eq!((tally.checks, tally.maintenance_checks, tally.maintenance_up), (3, 3, 2));
     }
 
     #[test]

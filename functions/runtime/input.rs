@@ -155,6 +155,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
+/// Ids with commas between them, at most so many; `None` where it is something else.
+pub fn ids(list: &str, most: usize) -> Option<Vec<i64>> {
+    let parts = list.split(',').filter(|id| !id.is_empty()).take(most + 1);
+    let ids: Vec<i64> = parts.map(|id| id.trim().parse().ok()).collect::<Option<_>>()?;
+    (ids.len() <= most).then_some(ids)
+}
+
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;

@@ -206,7 +206,7 @@ components: [../{copy}/infra/istio/sidecars, ../{copy}/infra/gitops/waves]"
         })
         .map(|object| text(object, "metadata/name"))
         .collect();
-    assert_eq!(around, ["check-now", "check-run"]);
+    assert_eq!(around, ["check-demo", "check-now", "check-run"]);
 }
 
 /// ConfigMaps and Secrets with their keys.

@@ -35,6 +35,7 @@ fn request(world: &World, endpoint_id: i64, url: &str, in_seconds: i64) -> Check
         scheduled_at: world.clock().now() + chrono::TimeDelta::seconds(in_seconds),
         failure_threshold: 1,
         success_threshold: 1,
+        maintenance: false,
         target: Target {
             url: url.into(),
             method: "GET".into(),
@@ -181,10 +182,63 @@ on_both! {
         assert_eq!((&down["status"], &down["error"]["code"]), (&json!("down"), &json!("STATUS_MISMATCH")));
         assert_eq!(check(2, json!({"endpoint_id": id})).await.code(404), "NOT_FOUND");
 
+        // What may become an endpoint is tried with all that it would be saved with.
+        let draft = json!({
+            "name": "Draft", "url": site.url, "expected_status": "503", "interval_seconds": 300, "retries": 0,
+            "tags": ["a"], "assertions": [{"type": "body_contains", "value": "hello"}],
+        });
+        assert_eq!(check(1, draft.clone()).await.json(200)["status"], "up");
+        let mut failing = draft.clone();
+        failing["assertions"][0]["value"] = json!("goodbye");
+        assert_eq!(check(1, failing).await.json(200)["error"]["code"], "ASSERTION_FAILED");
+        for (field, wrong) in [("interval_seconds", json!(1)), ("colour", json!("red")), ("timeout_ms", json!("x"))] {
+            let mut body = draft.clone();
+            body[field] = wrong;
+            assert!(check(1, body).await.json(400)["fields"][field].is_string(), "{field}");
+        }
+
         check(1, json!({})).await.code(400);
+        assert!(check(1, json!({"name": "x"})).await.json(400)["fields"]["url"].is_string());
         check(1, json!({"url": "ftp://x"})).await.code(400);
         check(1, json!({"url": site.url, "endpoint_id": id})).await.code(400);
         check(1, json!({"endpoint_id": -1})).await.code(400);
         world.call(None, "POST", "/public/v1/checks", Some(json!({"url": site.url}))).await.code(401);
     }
+}
+
+async fn demo(world: &World, body: serde_json::Value) -> crate::world::Answer {
+    world.call(None, "POST", "/public/v1/demo_checks", Some(body)).await
+}
+
+#[tokio::test]
+async fn a_stranger_may_check_what_is_public_alone() {
+    // Whatever CHECK_PRIVATE_NETWORKS says: this world's is `allow`.
+    let world = World::new(Database::Sqlite).await;
+    let site = Site::start().await;
+    for url in [
+        site.url.as_str(),
+        "http://10.0.0.1/",
+        "http://[::1]/",
+        "http://169.254.169.254/latest",
+        "http://localhost/",
+    ] {
+        let answer = demo(&world, json!({"url": url})).await.json(200);
+        assert_eq!(
+            (&answer["status"], &answer["error"]["code"]),
+            (&json!("down"), &json!("BLOCKED_ADDRESS")),
+            "{answer}"
+        );
+        assert!(answer["timings_ms"]["total"].is_u64() && answer["ip"].is_null());
+        assert!(answer["url"].as_str().unwrap().starts_with(url));
+    }
+    assert!(demo(&world, json!({"url": "ftp://x"})).await.json(400)["fields"]["url"].is_string());
+    let more = demo(&world, json!({"url": "http://10.0.0.1/", "retries": 5})).await;
+    assert!(more.json(400)["fields"]["retries"].is_string());
+    demo(&world, json!({})).await.code(400);
+}
+
+#[tokio::test]
+async fn demo_checks_can_be_switched_off() {
+    let world = World::with(Database::Sqlite, [("DEMO_CHECKS", "off")]).await;
+    assert_eq!(demo(&world, json!({"url": "http://10.0.0.1/"})).await.code(404), "NOT_FOUND");
 }

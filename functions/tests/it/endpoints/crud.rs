@@ -156,6 +156,58 @@ on_both! {
         }
     }
 
+    async fn lists_are_sorted_both_ways(world: World) {
+        let mut ids = vec![];
+        for (name, enabled) in [("beta", true), ("Alpha", true), ("alpha", false), ("Gamma", true)] {
+            let made = create(&world, 1, json!({"url": "https://example.com", "name": name, "enabled": enabled})).await;
+            ids.push(made["id"].as_i64().unwrap());
+        }
+        let changes = [change(&world, ids[0], Status::Up, 50), change(&world, ids[3], Status::Down, 50)];
+        world.event("endpoint-observe", kind::STATUS_CHANGED, "c", &changes).await;
+        let checked = [(ids[3], -60), (ids[0], -30)].map(|(id, ago)| {
+            let mut result = crate::reports::up(id, world.clock().now() + chrono::TimeDelta::seconds(ago), 5);
+            result.user_id = 1;
+            result
+        });
+        world.event("endpoint-observe", kind::CHECK_COMPLETED, "r", &checked).await;
+        for (sort, order) in [
+            ("created_at", [0, 1, 2, 3]),
+            ("name", [1, 2, 0, 3]),
+            ("status", [3, 1, 0, 2]),
+            ("last_checked_at", [1, 2, 3, 0]),
+        ] {
+            let sorted = async |sort: String| {
+                let list = world.call(Some(1), "GET", &format!("/public/v1/endpoints?sort={sort}"), None).await.json(200);
+                list["items"].as_array().unwrap().iter().map(|e| e["id"].as_i64().unwrap()).collect::<Vec<_>>()
+            };
+            let mut expected = order.map(|at: usize| ids[at]);
+            assert_eq!(sorted(sort.into()).await, expected, "{sort}");
+            expected.reverse();
+            assert_eq!(sorted(format!("-{sort}")).await, expected, "-{sort}");
+        }
+        let second = world.call(Some(1), "GET", "/public/v1/endpoints?sort=name&per_page=1&page=2", None).await.json(200);
+        assert_eq!(second["items"][0]["id"], ids[2]);
+        world.call(Some(1), "GET", "/public/v1/endpoints?sort=colour", None).await.code(400);
+    }
+
+    async fn totals_by_status_and_tag(world: World) {
+        let totals = async |user| world.call(Some(user), "GET", "/public/v1/endpoint_totals", None).await.json(200);
+        assert_eq!(totals(1).await, json!({"total": 0, "up": 0, "down": 0, "pending": 0, "paused": 0, "tags": []}));
+        let mut ids = vec![];
+        for (tags, enabled) in [(json!(["shop", "eu", "eu"]), true), (json!(["shop"]), true), (json!([]), false), (json!(["가게"]), true)] {
+            let made = create(&world, 1, json!({"url": "https://example.com", "tags": tags, "enabled": enabled})).await;
+            ids.push(made["id"].as_i64().unwrap());
+        }
+        create(&world, 2, json!({"url": "https://example.com", "tags": ["other"]})).await;
+        let changes = [change(&world, ids[0], Status::Up, 50), change(&world, ids[1], Status::Down, 50), change(&world, ids[2], Status::Up, 50)];
+        world.event("endpoint-observe", kind::STATUS_CHANGED, "c", &changes).await;
+        assert_eq!(totals(1).await, json!({
+            "total": 4, "up": 1, "down": 1, "pending": 1, "paused": 1,
+            "tags": [{"tag": "shop", "count": 2}, {"tag": "eu", "count": 1}, {"tag": "가게", "count": 1}],
+        }));
+        world.call(None, "GET", "/public/v1/endpoint_totals", None).await.code(401);
+    }
+
     async fn two_users_never_see_each_others(world: World) {
         let made = create(&world, 1, json!({"url": "https://example.com"})).await;
         let path = format!("/public/v1/endpoints/{}", made["id"]);

@@ -14,6 +14,7 @@ use crate::world::{Answer, Database, World, on_both};
 
 mod forget;
 mod incidents;
+mod overviews;
 mod results;
 mod retention;
 mod summaries;
@@ -33,6 +34,7 @@ pub fn up(endpoint_id: i64, at: DateTime<Utc>, total: u32) -> CheckResult {
         region: "seoul".into(),
         failure_threshold: 2,
         success_threshold: 1,
+        maintenance: false,
         outcome: Outcome {
             status: UpDown::Up,
             status_code: Some(200),

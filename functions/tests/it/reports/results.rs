@@ -23,6 +23,7 @@ on_both! {
             "ip": "203.0.113.7",
             "certificate_expires_at": "2027-01-15T08:00:00Z",
             "response_bytes": 5120,
+            "maintenance": false,
         });
         assert_eq!(list["items"][1], expected);
         assert_eq!(world.get(ANN, &format!("/public/v1/reports/{id}")).await, expected);

@@ -39,7 +39,9 @@ on_both! {
         let series = summary["series"].as_array().unwrap();
         assert_eq!((summary["step_seconds"].as_i64(), series.len()), (Some(600), 100));
         assert_eq!(series[99], json!({
-            "at": "2026-03-01T11:50:00Z", "checks": 1, "up": 1, "avg_ms": 10.0, "min_ms": 10, "max_ms": 10, "p95_ms": 10,
+            "at": "2026-03-01T11:50:00Z", "checks": 1, "up": 1, "avg_ms": 10.0, "min_ms": 10, "max_ms": 10,
+            "p50_ms": 10, "p95_ms": 10, "p99_ms": 10,
+            "phases_ms": {"dns": 1.0, "connect": 2.0, "tls": null, "first_byte": 3.0, "transfer": 0.0},
         }));
         assert_eq!(series[0]["avg_ms"], Value::Null);
     }
@@ -66,6 +68,35 @@ on_both! {
             assert!(close(&after["latency_ms"][name], &json!(exact[rank]), 0.02), "{name} {after}");
         }
         assert!(after["series"].as_array().unwrap().len() <= 200);
+    }
+
+    async fn phases_are_the_same_before_and_after_rollups(world: World) {
+        let batch: Vec<_> = (0..3 * 24).map(|n| {
+            let mut result = up(ANNS, world.ago(n * 3600 + 1800), 100);
+            let timings = &mut result.outcome.timings_ms;
+            // Every third is plain HTTP, by address.
+            let tls = n % 3 > 0;
+            *timings = Timings { dns: tls.then_some(6), tls: tls.then_some(30), first_byte: Some(40 + n as u32), ..*timings };
+            if n % 8 == 7 { down(ANNS, world.ago(n * 3600 + 1800)) } else { result }
+        }).collect();
+        world.record(&batch).await;
+        let path = format!("/public/v1/summaries/{ANNS}?from=2026-02-26T12:00:00Z");
+        let before = world.get(ANN, &path).await;
+        assert_eq!(before["series"][71]["phases_ms"]["first_byte"], 40.0);
+        let day = format!("/public/v1/summaries/{ANNS}?from=2025-12-01&to=2026-02-28");
+        let days_before = world.get(ANN, &day).await;
+        assert_eq!(days_before["step_seconds"], 43_200);
+        world.tick("report-rollup").await;
+        assert_eq!((world.get(ANN, &path).await, world.get(ANN, &day).await), (before, days_before.clone()));
+        let point = days_before["series"][1].clone();
+        // From noon to midnight: 11 successful checks, 4 of them without DNS and TLS.
+        assert_eq!((&point["at"], &point["checks"], &point["up"]), (&json!("2026-02-27T00:00:00Z"), &json!(12), &json!(11)));
+        let phases = &point["phases_ms"];
+        assert_eq!((&phases["connect"], &phases["transfer"]), (&json!(2.0), &json!(0.0)));
+        assert_eq!((&phases["dns"], &phases["tls"]), (&json!(3.8), &json!(19.1)));
+        let year = world.get(ANN, &format!("/public/v1/summaries/{ANNS}?from=2025-03-10")).await;
+        assert_eq!(year["step_seconds"], 2 * 86_400);
+        assert!(year["series"].as_array().unwrap().iter().all(|point| point["phases_ms"]["connect"] == 2.0), "{year}");
     }
 
     async fn regions_are_summed_together(world: World) {

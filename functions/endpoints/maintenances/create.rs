@@ -1,0 +1,64 @@
+//! `POST /public/v1/maintenances`: plans a maintenance, or begins one now.
+
+use axum::{Json, extract::State};
+use http::StatusCode;
+use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, on, text};
+
+use super::{Maintenance, Plan, Row, check_own};
+use crate::endpoints::{SERVICE, begin_adding};
+
+pub const FUNCTION: Function =
+    Function::new("maintenance-create", SERVICE, "plans a maintenance, or begins one now")
+        .http(runtime::http!(handle));
+
+/// That are not over.
+const MOST: i64 = 100;
+
+/// While a maintenance lasts, its endpoints are checked as ever. But the results are marked: they are left out of
+/// uptime, latency and apdex, nobody is told of failures, and no outage begins or ends. With the first check after
+/// it everything counts again; what is broken then is told then.
+///
+/// Checks are asked for up to 65 seconds ahead. So a maintenance that begins at once, and any change of one, counts
+/// after 65 seconds at the latest; one that was planned earlier begins and ends on the second.
+#[utoipa::path(
+    post, path = "/public/v1/maintenances", tag = "maintenances", security(("apikey" = [])), request_body = Plan,
+    responses(
+        (status = 201, description = "Planned", body = Maintenance),
+        (status = 400, description = "A field is not acceptable", body = ErrorBody),
+        (status = 401, description = "Not logged in", body = ErrorBody),
+        (status = 409, description = "TOO_MANY_MAINTENANCES", body = ErrorBody),
+    )
+)]
+async fn handle(
+    caller: Caller,
+    State(context): State<Context>,
+    Input(plan): Input<Plan>,
+) -> Result<(StatusCode, Json<Maintenance>)> {
+    static INSERT: &str = "INSERT INTO endpoint_maintenances \
+         (user_id, title, description, starts_at, ends_at, endpoint_ids, created_at, updated_at) \
+         SELECT $1, $2, $3, $4, $5, $6, $7, $7 \
+         WHERE (SELECT COUNT(*) FROM endpoint_maintenances WHERE user_id = $1 AND ends_at > $8) < $9 RETURNING *";
+    let now = context.clock().now();
+    let plan = plan.checked(now)?;
+    if plan.ends_at.time() <= now {
+        return Err(Error::field("ends_at", text("must be in the future", "미래의 시각이어야 합니다")));
+    }
+    let mut tx = begin_adding(context.db()?, caller.user_id).await?;
+    if let Some(ids) = &plan.endpoint_ids {
+        check_own(&mut tx, caller.user_id, &ids.0).await?;
+    }
+    let row: Option<Row> = on!(tx.connection(), db => {
+        let insert = sqlx::query_as(INSERT).bind(caller.user_id).bind(plan.title).bind(plan.description);
+        let insert = insert.bind(plan.starts_at).bind(plan.ends_at).bind(plan.endpoint_ids);
+        insert.bind(now).bind(now.timestamp()).bind(MOST).fetch_optional(db).await
+    })?;
+    tx.commit().await?;
+    let row = row.ok_or_else(|| {
+        let what = text(
+            format!("You have {MOST} maintenances that are not over."),
+            format!("끝나지 않은 점검은 {MOST}개까지 만들 수 있습니다."),
+        );
+        Error::conflict("TOO_MANY_MAINTENANCES", what)
+    })?;
+    Ok((StatusCode::CREATED, Json(row.shown(now))))
+}

@@ -1,0 +1,60 @@
+//! `GET /public/v1/maintenances`: the caller's maintenances, the newest beginning first.
+
+use axum::{Json, extract::State};
+use runtime::{Caller, Context, Function, List, Paging, Query, Result, error::ErrorBody, on};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{Maintenance, MaintenanceStatus, Row};
+use crate::endpoints::SERVICE;
+
+pub const FUNCTION: Function =
+    Function::new("maintenance-list", SERVICE, "the caller's maintenances, the newest beginning first")
+        .http(runtime::http!(handle));
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Filter {
+    status: Option<MaintenanceStatus>,
+}
+
+#[utoipa::path(
+    get, path = "/public/v1/maintenances", tag = "maintenances", security(("apikey" = [])),
+    params(Filter, Paging),
+    responses(
+        (status = 200, description = "A page of maintenances", body = List<Maintenance>),
+        (status = 400, description = "A parameter is not acceptable", body = ErrorBody),
+        (status = 401, description = "Not logged in", body = ErrorBody),
+    )
+)]
+async fn handle(
+    caller: Caller,
+    State(context): State<Context>,
+    Query(filter): Query<Filter>,
+    paging: Paging,
+) -> Result<Json<List<Maintenance>>> {
+    macro_rules! matching {
+        () => {
+            "FROM endpoint_maintenances WHERE user_id = $1 AND ($2 IS NULL OR CASE WHEN ends_at <= $3 THEN 'ended' \
+             WHEN starts_at > $3 THEN 'scheduled' ELSE 'active' END = $2)"
+        };
+    }
+    static COUNT: &str = concat!("SELECT COUNT(*) ", matching!());
+    static SELECT: &str =
+        concat!("SELECT * ", matching!(), " ORDER BY starts_at DESC, id DESC LIMIT $4 OFFSET $5");
+    let (db, now) = (context.db()?, context.clock().now());
+    let status = filter.status.map(|status| match status {
+        MaintenanceStatus::Scheduled => "scheduled",
+        MaintenanceStatus::Active => "active",
+        MaintenanceStatus::Ended => "ended",
+    });
+    let count = on!(db.read(), db => {
+        let count = sqlx::query_scalar(COUNT).bind(caller.user_id).bind(status);
+        count.bind(now.timestamp()).fetch_one(db).await
+    })?;
+    let rows: Vec<Row> = on!(db.read(), db => {
+        let select = sqlx::query_as(SELECT).bind(caller.user_id).bind(status).bind(now.timestamp());
+        select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await
+    })?;
+    Ok(paging.list(rows.into_iter().map(|row| row.shown(now)).collect(), count))
+}

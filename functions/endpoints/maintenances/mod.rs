@@ -1,0 +1,224 @@
+//! Planned maintenances: while one lasts, its endpoints are checked as ever, but what comes of it
+//! counts for nothing, and is no news.
+
+pub mod create;
+pub mod delete;
+pub mod get;
+pub mod list;
+pub mod private_list;
+pub mod update;
+pub mod windows;
+
+use chrono::{DateTime, Utc};
+use runtime::{
+    Context, Error, Fields, Result,
+    db::{JsonText, On, Transaction, UnixSeconds},
+    on, text,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What a person sets of a maintenance.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewMaintenance)]
+pub struct Plan {
+    #[schema(example = "Database upgrade", min_length = 1, max_length = 100)]
+    pub title: String,
+    /// For status pages.
+    #[serde(default)]
+    #[schema(example = "Short interruptions are possible.", max_length = 2000)]
+    pub description: String,
+    /// Now, when absent. Whole seconds count.
+    #[schema(example = "2026-03-01T22:00:00Z")]
+    pub starts_at: Option<DateTime<Utc>>,
+    /// At most 90 days after the beginning.
+    #[schema(example = "2026-03-01T23:00:00Z")]
+    pub ends_at: DateTime<Utc>,
+    /// At most 1000 of one's own endpoints; null: all of them, those to come included.
+    #[schema(example = json!([7, 8]))]
+    pub endpoint_ids: Option<Vec<i64>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MaintenanceStatus {
+    Scheduled,
+    Active,
+    Ended,
+}
+
+/// A time during which failures are expected.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Maintenance {
+    #[schema(example = 1)]
+    id: i64,
+    #[schema(example = "Database upgrade")]
+    title: String,
+    #[schema(example = "Short interruptions are possible.")]
+    description: String,
+    #[schema(value_type = DateTime<Utc>, example = "2026-03-01T22:00:00Z")]
+    starts_at: UnixSeconds,
+    #[schema(value_type = DateTime<Utc>, example = "2026-03-01T23:00:00Z")]
+    ends_at: UnixSeconds,
+    /// Null: all of one's endpoints.
+    #[schema(example = json!([7, 8]))]
+    endpoint_ids: Option<Vec<i64>>,
+    status: MaintenanceStatus,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+/// A row of the table.
+#[derive(Debug, sqlx::FromRow)]
+struct Row {
+    id: i64,
+    user_id: i64,
+    title: String,
+    description: String,
+    starts_at: UnixSeconds,
+    ends_at: UnixSeconds,
+    endpoint_ids: Option<JsonText<Vec<i64>>>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl Row {
+    fn shown(self, now: DateTime<Utc>) -> Maintenance {
+        let status = if now >= self.ends_at.time() {
+            MaintenanceStatus::Ended
+        } else if now < self.starts_at.time() {
+            MaintenanceStatus::Scheduled
+        } else {
+            MaintenanceStatus::Active
+        };
+        Maintenance {
+            id: self.id,
+            title: self.title,
+            description: self.description,
+            starts_at: self.starts_at,
+            ends_at: self.ends_at,
+            endpoint_ids: self.endpoint_ids.map(|ids| ids.0),
+            status,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
+}
+
+/// A plan whose fields are acceptable, as the table holds it.
+struct Checked {
+    title: String,
+    description: String,
+    starts_at: UnixSeconds,
+    ends_at: UnixSeconds,
+    endpoint_ids: Option<JsonText<Vec<i64>>>,
+}
+
+const LONGEST_SECONDS: i64 = 90 * 86_400;
+const MOST_ENDPOINTS: usize = 1000;
+
+impl Plan {
+    fn checked(self, now: DateTime<Utc>) -> Result<Checked> {
+        let Self { title, description, starts_at, ends_at, endpoint_ids } = self;
+        let (starts_at, ends_at) = (starts_at.unwrap_or(now).timestamp(), ends_at.timestamp());
+        let title = title.trim().to_owned();
+        let mut fields = Fields::default();
+        let length = title.chars().count();
+        fields.check((1..=100).contains(&length) && !title.chars().any(char::is_control), "title", || {
+            text(
+                "must have 1 to 100 characters, none of them a control character",
+                "제어 문자 없이 1자 이상 100자 이하여야 합니다",
+            )
+        });
+        let is_odd = |c: char| c.is_control() && c != '\n' && c != '\r' && c != '\t';
+        fields.check(
+            description.chars().count() <= 2000 && !description.chars().any(is_odd),
+            "description",
+            || text("must have at most 2000 characters", "2000자 이하여야 합니다"),
+        );
+        fields.check(ends_at > starts_at, "ends_at", || {
+            text("must be after `starts_at`", "`starts_at`보다 뒤여야 합니다")
+        });
+        fields.check(ends_at - starts_at <= LONGEST_SECONDS, "ends_at", || {
+            text("must be at most 90 days after `starts_at`", "`starts_at`부터 90일 이내여야 합니다")
+        });
+        fields.check(
+            endpoint_ids.as_ref().is_none_or(|ids| ids.len() <= MOST_ENDPOINTS),
+            "endpoint_ids",
+            || {
+                text(
+                    format!("must hold at most {MOST_ENDPOINTS} ids"),
+                    format!("최대 {MOST_ENDPOINTS}개까지 가능합니다"),
+                )
+            },
+        );
+        fields.finish()?;
+        let endpoint_ids = endpoint_ids.map(|mut ids| {
+            ids.sort_unstable();
+            ids.dedup();
+            JsonText(ids)
+        });
+        Ok(Checked {
+            title,
+            description,
+            starts_at: UnixSeconds(starts_at),
+            ends_at: UnixSeconds(ends_at),
+            endpoint_ids,
+        })
+    }
+}
+
+/// Refuses endpoints of others.
+async fn check_own(transaction: &mut Transaction, user_id: i64, ids: &[i64]) -> Result<()> {
+    static SQLITE: &str =
+        "SELECT id FROM endpoints WHERE user_id = $1 AND id IN (SELECT value FROM json_each($2))";
+    static POSTGRES: &str = "SELECT id FROM endpoints WHERE user_id = $1 AND id = ANY($2)";
+    let own: std::collections::HashSet<i64> = match transaction.connection() {
+        On::Sqlite(db) => sqlx::query_scalar(SQLITE).bind(user_id).bind(JsonText(ids)).fetch_all(db).await?,
+        On::Postgres(db) => sqlx::query_scalar(POSTGRES).bind(user_id).bind(ids).fetch_all(db).await?,
+    }
+    .into_iter()
+    .collect();
+    match ids.iter().find(|id| !own.contains(id)) {
+        None => Ok(()),
+        Some(id) => Err(Error::field(
+            "endpoint_ids",
+            text(format!("there is no endpoint {id}"), format!("엔드포인트 {id}을(를) 찾을 수 없습니다")),
+        )),
+    }
+}
+
+/// One of the caller's own.
+async fn find_own(context: &Context, user_id: i64, id: i64) -> Result<Row> {
+    static SELECT: &str = "SELECT * FROM endpoint_maintenances WHERE id = $1 AND user_id = $2";
+    Ok(on!(context.db()?.read(), db => {
+        sqlx::query_as(SELECT).bind(id).bind(user_id).fetch_one(db).await
+    })?)
+}
+
+/// Takes an endpoint that is gone out of the user's lists. A list that gets empty stays one: it covers
+/// nothing, and never turns into "all".
+pub(super) async fn take_out(transaction: &mut Transaction, user_id: i64, endpoint_id: i64) -> Result<()> {
+    static SQLITE: &str = "SELECT id, endpoint_ids FROM endpoint_maintenances \
+         WHERE user_id = $1 AND endpoint_ids IS NOT NULL";
+    static POSTGRES: &str = "SELECT id, endpoint_ids FROM endpoint_maintenances \
+         WHERE user_id = $1 AND endpoint_ids IS NOT NULL ORDER BY id FOR UPDATE";
+    static UPDATE: &str = "UPDATE endpoint_maintenances SET endpoint_ids = $2 WHERE id = $1";
+    let select = match transaction {
+        On::Sqlite(_) => SQLITE,
+        On::Postgres(_) => POSTGRES,
+    };
+    on!(transaction.connection(), db => {
+        let lists: Vec<(i64, JsonText<Vec<i64>>)> =
+            sqlx::query_as(select).bind(user_id).fetch_all(&mut *db).await?;
+        for (id, mut list) in lists {
+            let before = list.0.len();
+            list.0.retain(|listed| *listed != endpoint_id);
+            if list.0.len() < before {
+                sqlx::query(UPDATE).bind(id).bind(list).execute(&mut *db).await?;
+            }
+        }
+    });
+    Ok(())
+}

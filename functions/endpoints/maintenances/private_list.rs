@@ -1,0 +1,71 @@
+//! `GET /private/v1/maintenances`: a user's maintenances during some time, for other functions.
+
+use axum::{Json, extract::State};
+use chrono::{DateTime, Utc};
+use runtime::{Context, Function, List, Paging, Query, Result, error::ErrorBody, on};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Maintenance, Row};
+use crate::endpoints::SERVICE;
+
+pub const FUNCTION: Function = Function::new(
+    "maintenance-private-list",
+    SERVICE,
+    "a user's maintenances during some time, for other functions",
+)
+.http(runtime::http!(handle));
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Filter {
+    #[param(example = 1, minimum = 1)]
+    user_id: i64,
+    /// Only those that end after this.
+    from: Option<DateTime<Utc>>,
+    /// Only those that begin before this.
+    to: Option<DateTime<Utc>>,
+}
+
+/// A maintenance with its owner.
+#[derive(Serialize, ToSchema)]
+struct OwnedMaintenance {
+    #[schema(example = 1)]
+    user_id: i64,
+    #[serde(flatten)]
+    maintenance: Maintenance,
+}
+
+#[utoipa::path(
+    get, path = "/private/v1/maintenances", tag = "maintenances", params(Filter, Paging),
+    responses(
+        (status = 200, description = "A page of maintenances, the newest beginning first", body = List<OwnedMaintenance>),
+        (status = 400, description = "A parameter is not acceptable", body = ErrorBody),
+    )
+)]
+async fn handle(
+    State(context): State<Context>,
+    Query(filter): Query<Filter>,
+    paging: Paging,
+) -> Result<Json<List<OwnedMaintenance>>> {
+    macro_rules! matching {
+        () => {
+            "FROM endpoint_maintenances WHERE user_id = $1 AND ($2 IS NULL OR ends_at > $2) \
+             AND ($3 IS NULL OR starts_at < $3)"
+        };
+    }
+    static COUNT: &str = concat!("SELECT COUNT(*) ", matching!());
+    static SELECT: &str =
+        concat!("SELECT * ", matching!(), " ORDER BY starts_at DESC, id DESC LIMIT $4 OFFSET $5");
+    let (db, now) = (context.db()?, context.clock().now());
+    let (from, to) = (filter.from.map(|at| at.timestamp()), filter.to.map(|at| at.timestamp()));
+    let count = on!(db.read(), db => {
+        sqlx::query_scalar(COUNT).bind(filter.user_id).bind(from).bind(to).fetch_one(db).await
+    })?;
+    let rows: Vec<Row> = on!(db.read(), db => {
+        let select = sqlx::query_as(SELECT).bind(filter.user_id).bind(from).bind(to);
+        select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await
+    })?;
+    let owned = |row: Row| OwnedMaintenance { user_id: row.user_id, maintenance: row.shown(now) };
+    Ok(paging.list(rows.into_iter().map(owned).collect(), count))
+}

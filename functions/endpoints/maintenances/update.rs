@@ -1,0 +1,74 @@
+//! `PATCH /public/v1/maintenances/{id}`: changes what is given, and keeps the rest.
+
+use axum::{Json, extract::State};
+use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, input, on};
+use serde_json::{Map, Value, json};
+
+use super::{Maintenance, Plan, Row, check_own};
+use crate::endpoints::SERVICE;
+
+pub const FUNCTION: Function =
+    Function::new("maintenance-update", SERVICE, "changes what is given, and keeps the rest")
+        .http(runtime::http!(handle));
+
+/// With `ends_at` of now it ends now, but for the checks that are asked for already (up to 65 seconds ahead).
+#[utoipa::path(
+    patch, path = "/public/v1/maintenances/{id}", tag = "maintenances", security(("apikey" = [])),
+    params(("id" = i64, Path, minimum = 1)),
+    request_body(content = Plan, description = "Any of the fields; the others stay as they are"),
+    responses(
+        (status = 200, description = "Changed", body = Maintenance),
+        (status = 400, description = "A field is not acceptable", body = ErrorBody),
+        (status = 401, description = "Not logged in", body = ErrorBody),
+        (status = 404, description = "No such maintenance of the caller's", body = ErrorBody),
+    )
+)]
+async fn handle(
+    caller: Caller,
+    State(context): State<Context>,
+    Id(id): Id,
+    Input(patch): Input<Map<String, Value>>,
+) -> Result<Json<Maintenance>> {
+    static SQLITE: &str = "SELECT * FROM endpoint_maintenances WHERE id = $1 AND user_id = $2";
+    static POSTGRES: &str = "SELECT * FROM endpoint_maintenances WHERE id = $1 AND user_id = $2 FOR UPDATE";
+    static UPDATE: &str = "UPDATE endpoint_maintenances SET title = $2, description = $3, starts_at = $4, \
+         ends_at = $5, endpoint_ids = $6, updated_at = $7 WHERE id = $1 RETURNING *";
+    let (db, now) = (context.db()?, context.clock().now());
+    let mut tx = db.begin().await?;
+    let select = db.pick(SQLITE, POSTGRES);
+    let found: Option<Row> = on!(tx.connection(), db => {
+        sqlx::query_as(select).bind(id).bind(caller.user_id).fetch_optional(db).await
+    })?;
+    let old = found.ok_or_else(Error::not_found)?;
+    let lists_endpoints = patch.contains_key("endpoint_ids");
+    let plan = patched(&old, patch)?.checked(now)?;
+    if let Some(ids) = plan.endpoint_ids.as_ref().filter(|_| lists_endpoints) {
+        check_own(&mut tx, caller.user_id, &ids.0).await?;
+    }
+    let row: Row = on!(tx.connection(), db => {
+        let update = sqlx::query_as(UPDATE).bind(id).bind(plan.title).bind(plan.description);
+        let update = update.bind(plan.starts_at).bind(plan.ends_at).bind(plan.endpoint_ids);
+        update.bind(now).fetch_one(db).await
+    })?;
+    tx.commit().await?;
+    Ok(Json(row.shown(now)))
+}
+
+/// The plan with some fields replaced (RFC 7396): `null` is the default again.
+fn patched(old: &Row, patch: Map<String, Value>) -> Result<Plan> {
+    let mut merged = Map::from_iter([
+        ("title".to_owned(), json!(old.title)),
+        ("description".to_owned(), json!(old.description)),
+        ("starts_at".to_owned(), json!(old.starts_at)),
+        ("ends_at".to_owned(), json!(old.ends_at)),
+        ("endpoint_ids".to_owned(), json!(old.endpoint_ids)),
+    ]);
+    for (name, value) in patch {
+        if value.is_null() {
+            merged.remove(&name);
+        } else {
+            merged.insert(name, value);
+        }
+    }
+    input::parse(Value::Object(merged).to_string().as_bytes())
+}

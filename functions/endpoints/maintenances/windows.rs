@@ -1,0 +1,69 @@
+//! Which slots lie in a maintenance.
+
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
+
+use runtime::{
+    Db, Result,
+    db::{JsonText, On},
+};
+
+/// The maintenances of some users during some time.
+#[derive(Debug, Default)]
+pub struct Windows(HashMap<i64, Vec<Window>>);
+
+#[derive(Debug)]
+struct Window {
+    slots: Range<i64>,
+    /// None: all of the user's.
+    endpoints: Option<HashSet<i64>>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    user_id: i64,
+    starts_at: i64,
+    ends_at: i64,
+    endpoint_ids: Option<JsonText<Vec<i64>>>,
+}
+
+impl Windows {
+    /// Those that hold any of these slots: usually none.
+    pub async fn load(db: &Db, users: &[i64], slots: Range<i64>) -> Result<Self> {
+        // The plus keeps SQLite on the index of what is not over.
+        static SQLITE: &str = "SELECT user_id, starts_at, ends_at, endpoint_ids FROM endpoint_maintenances \
+             WHERE ends_at > $1 AND starts_at < $2 AND +user_id IN (SELECT value FROM json_each($3))";
+        static POSTGRES: &str = "SELECT user_id, starts_at, ends_at, endpoint_ids FROM endpoint_maintenances \
+             WHERE ends_at > $1 AND starts_at < $2 AND user_id = ANY($3)";
+        let rows: Vec<Row> = match db.read() {
+            On::Sqlite(db) => {
+                let select = sqlx::query_as(SQLITE).bind(slots.start).bind(slots.end);
+                select.bind(JsonText(users)).fetch_all(db).await?
+            }
+            On::Postgres(db) => {
+                let select = sqlx::query_as(POSTGRES).bind(slots.start).bind(slots.end);
+                select.bind(users).fetch_all(db).await?
+            }
+        };
+        let mut windows = Self::default();
+        for Row { user_id, starts_at, ends_at, endpoint_ids } in rows {
+            let endpoints = endpoint_ids.map(|ids| ids.0.into_iter().collect());
+            windows.0.entry(user_id).or_default().push(Window { slots: starts_at..ends_at, endpoints });
+        }
+        Ok(windows)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn hold(&self, user_id: i64, endpoint_id: i64, slot: i64) -> bool {
+        let covers = |window: &Window| {
+            window.slots.contains(&slot)
+                && window.endpoints.as_ref().is_none_or(|endpoints| endpoints.contains(&endpoint_id))
+        };
+        self.0.get(&user_id).is_some_and(|windows| windows.iter().any(covers))
+    }
+}

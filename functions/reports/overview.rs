@@ -1,0 +1,486 @@
+//! `GET /public/v1/overviews`: how several endpoints did over a range, slot by slot.
+
+use std::{collections::HashMap, ops::Range};
+
+use axum::{Json, extract::State};
+use chrono::{DateTime, TimeDelta, Utc};
+use runtime::{
+    Caller, Context, Db, Error, Function, Query, Result,
+    db::{JsonText, On},
+    input, text,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    SERVICE,
+    incident_list::{self, Incident},
+    moment::{self, DAY, HOUR, floor},
+    store::{self, Cover},
+    tally,
+};
+use crate::contract::{Failure, UpDown};
+
+pub const FUNCTION: Function =
+    Function::new("report-overview", SERVICE, "shows how several endpoints did over a range, slot by slot")
+        .http(runtime::http!(handle));
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(super) enum OverviewRange {
+    /// Slots of 16 minutes.
+    #[default]
+    #[serde(rename = "24h")]
+    Day,
+    /// Slots of 2 hours.
+    #[serde(rename = "7d")]
+    Week,
+    /// Slots of 8 hours.
+    #[serde(rename = "30d")]
+    Month,
+    /// Slots of a day.
+    #[serde(rename = "90d")]
+    Quarter,
+}
+
+impl OverviewRange {
+    /// How long a slot is, and how many there are.
+    fn slots(self) -> (i64, i64) {
+        match self {
+            Self::Day => (960, 90),
+            Self::Week => (2 * HOUR, 84),
+            Self::Month => (8 * HOUR, 90),
+            Self::Quarter => (DAY, 90),
+        }
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Asked {
+    /// 1 to 100 ids with commas between them.
+    #[param(example = "1,2,3")]
+    endpoint_ids: String,
+    #[serde(default)]
+    #[param(inline, required = false)]
+    range: OverviewRange,
+}
+
+/// How endpoints did.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Overview {
+    #[schema(inline)]
+    range: OverviewRange,
+    /// The beginning of the first slot.
+    from: DateTime<Utc>,
+    /// The end of the last slot, which holds now.
+    to: DateTime<Utc>,
+    #[schema(example = 960)]
+    step_seconds: i64,
+    /// In the order asked for; endpoints that are not yours, or have no results yet, are left out.
+    items: Vec<OverviewItem>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct OverviewItem {
+    #[schema(example = 7)]
+    endpoint_id: i64,
+    #[schema(example = 90)]
+    checks: i64,
+    #[schema(example = 89)]
+    up: i64,
+    /// Cut to three decimals: 100 means that no check failed. Null without checks.
+    #[schema(example = 98.888)]
+    uptime_percent: Option<f64>,
+    /// Of successful checks.
+    #[schema(example = 120.5)]
+    avg_ms: Option<f64>,
+    /// The newest result, of a maintenance too; null if it is past its retention.
+    last: Option<LastCheck>,
+    /// In the order of time; slots without checks are left out.
+    slots: Vec<OverviewSlot>,
+    /// Outages that overlap the range, newest first, 20 at most.
+    incidents: Vec<Incident>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct LastCheck {
+    checked_at: DateTime<Utc>,
+    status: UpDown,
+    #[schema(example = 123)]
+    total_ms: i32,
+    error: Option<Failure>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct OverviewSlot {
+    at: DateTime<Utc>,
+    #[schema(example = 16)]
+    checks: i64,
+    #[schema(example = 16)]
+    up: i64,
+    #[schema(example = 118.2)]
+    avg_ms: Option<f64>,
+}
+
+/// Shows how several endpoints did over a range, slot by slot.
+///
+/// For lists of endpoints: one call instead of a summary for each.
+#[utoipa::path(
+    get,
+    path = "/public/v1/overviews",
+    tag = "reports",
+    params(Asked),
+    security(("apikey" = [])),
+    responses(
+        (status = 200, description = "The overview", body = Overview),
+        (status = 400, description = "A parameter is not acceptable", body = runtime::error::ErrorBody),
+        (status = 401, description = "Not logged in", body = runtime::error::ErrorBody),
+    )
+)]
+async fn handle(
+    State(context): State<Context>,
+    caller: Caller,
+    Query(asked): Query<Asked>,
+) -> Result<Json<Overview>> {
+    let endpoints = endpoints(&asked.endpoint_ids)?;
+    overview(&context, caller.user_id, &endpoints, asked.range).await.map(Json)
+}
+
+const MOST_ENDPOINTS: usize = 100;
+const MOST_INCIDENTS: i64 = 20;
+
+/// Each once, in the order asked for.
+pub(super) fn endpoints(list: &str) -> Result<Vec<i64>> {
+    let mut endpoints = input::ids(list, MOST_ENDPOINTS).unwrap_or_default();
+    if endpoints.is_empty() || endpoints.iter().any(|id| *id < 1) {
+        let what =
+            text("must be 1 to 100 ids with commas between them", "쉼표로 구분한 1~100개의 id여야 합니다");
+        return Err(Error::field("endpoint_ids", what));
+    }
+    let mut seen = std::collections::HashSet::new();
+    endpoints.retain(|id| seen.insert(*id));
+    Ok(endpoints)
+}
+
+pub(super) async fn overview(
+    context: &Context,
+    user_id: i64,
+    endpoints: &[i64],
+    range: OverviewRange,
+) -> Result<Overview> {
+    let db = context.db()?;
+    let (step, count) = range.slots();
+    let end = floor(context.clock().now().timestamp(), step) + step;
+    let slots = end - count * step..end;
+    let mut overview = Overview {
+        range,
+        from: moment::time_of(slots.start),
+        to: moment::time_of(slots.end),
+        step_seconds: step,
+        items: Vec::new(),
+    };
+    let owners = series_of(db, user_id, endpoints).await?;
+    if owners.is_empty() {
+        return Ok(overview);
+    }
+    let series: Vec<i64> = owners.keys().copied().collect();
+    let state = store::State::load(db).await?;
+    let mut sums = HashMap::<i64, Vec<Sum>>::new();
+    for row in gather(db, &series, &slots, step, &state).await? {
+        let (Some(endpoint), Ok(at)) = (owners.get(&row.series_id), usize::try_from(row.slot)) else {
+            continue;
+        };
+        let of_endpoint = sums.entry(*endpoint).or_insert_with(|| vec![Sum::default(); count as usize]);
+        if let Some(slot) = of_endpoint.get_mut(at) {
+            slot.add(row.sum);
+        }
+    }
+    let mut last = HashMap::<i64, Last>::new();
+    for row in last_of(db, &series, state.raw_from).await? {
+        let Some(endpoint) = owners.get(&row.series_id) else { continue };
+        match last.get(endpoint) {
+            Some(newer) if newer.id > row.id => {}
+            _ => drop(last.insert(*endpoint, row)),
+        }
+    }
+    let mut incidents = HashMap::<i64, Vec<Incident>>::new();
+    for incident in incidents_of(db, user_id, endpoints, &slots).await? {
+        incidents.entry(incident.endpoint_id).or_default().push(incident);
+    }
+    let known: std::collections::HashSet<_> = owners.into_values().collect();
+    let item = |endpoint: &i64| {
+        let sums = sums.remove(endpoint).unwrap_or_default();
+        let mut whole = Sum::default();
+        sums.iter().for_each(|sum| whole.add(*sum));
+        let slot = |(sum, at): (&Sum, i64)| OverviewSlot {
+            at: moment::time_of(at),
+            checks: sum.checks,
+            up: sum.up,
+            avg_ms: tally::average(sum.sum_ms, sum.up),
+        };
+        let starts = slots.clone().step_by(step as usize);
+        OverviewItem {
+            endpoint_id: *endpoint,
+            checks: whole.checks,
+            up: whole.up,
+            uptime_percent: tally::uptime_percent(whole.checks, whole.up),
+            avg_ms: tally::average(whole.sum_ms, whole.up),
+            last: last.remove(endpoint).map(LastCheck::from),
+            slots: sums.iter().zip(starts).filter(|(sum, _)| sum.checks > 0).map(slot).collect(),
+            incidents: incidents.remove(endpoint).unwrap_or_default(),
+        }
+    };
+    overview.items = endpoints.iter().filter(|id| known.contains(id)).map(item).collect();
+    Ok(overview)
+}
+
+/// Series, and whose they are.
+async fn series_of(db: &Db, user_id: i64, endpoints: &[i64]) -> Result<HashMap<i64, i64>> {
+    const IN_SQLITE: &str = "SELECT id, endpoint_id FROM report_series
+        WHERE user_id = $1 AND endpoint_id IN (SELECT value FROM json_each($2)) AND NOT forgotten";
+    const IN_POSTGRES: &str = "SELECT id, endpoint_id FROM report_series
+        WHERE user_id = $1 AND endpoint_id = ANY($2) AND NOT forgotten";
+    let rows: Vec<(i64, i64)> = match db.read() {
+        On::Sqlite(db) => {
+            sqlx::query_as(IN_SQLITE).bind(user_id).bind(JsonText(endpoints)).fetch_all(db).await?
+        }
+        On::Postgres(db) => sqlx::query_as(IN_POSTGRES).bind(user_id).bind(endpoints).fetch_all(db).await?,
+    };
+    Ok(rows.into_iter().collect())
+}
+
+#[derive(Clone, Copy, Debug, Default, sqlx::FromRow)]
+struct Sum {
+    checks: i64,
+    up: i64,
+    sum_ms: i64,
+}
+
+impl Sum {
+    fn add(&mut self, other: Self) {
+        self.checks += other.checks;
+        self.up += other.up;
+        self.sum_ms += other.sum_ms;
+    }
+}
+
+/// What a series comes to in the slot of that number.
+#[derive(sqlx::FromRow)]
+struct SlotSum {
+    series_id: i64,
+    slot: i64,
+    #[sqlx(flatten)]
+    sum: Sum,
+}
+
+/// Added up by the database, from the coarsest rows that fit the slots.
+async fn gather(
+    db: &Db,
+    series: &[i64],
+    slots: &Range<i64>,
+    step: i64,
+    state: &store::State,
+) -> Result<Vec<SlotSum>> {
+    let cover = cover(slots, step, state);
+    let mut sums = Vec::new();
+    for part in &cover.raw {
+        sums.extend(sum_results(db, series, part, slots.start, step).await?);
+    }
+    let hours = cover.hours.iter().map(|part| (HOUR, part));
+    for (span, part) in hours.chain(cover.days.iter().map(|part| (DAY, part))) {
+        sums.extend(sum_rollups(db, series, span, part, slots.start, step).await?);
+    }
+    Ok(sums)
+}
+
+fn cover(slots: &Range<i64>, step: i64, state: &store::State) -> Cover {
+    let until = |span: i64, until: i64| if step % span == 0 { until } else { 0 };
+    let mut cover = Cover::of(slots, until(HOUR, state.hours_until), until(DAY, state.days_until));
+    if let Some(hours) = cover.hours.first_mut()
+        && hours.start < state.hours_from
+    {
+        // Purged: a day in one slot is better than nothing.
+        cover.days.push(hours.start..hours.end.min(state.hours_from));
+        hours.start = hours.end.min(state.hours_from);
+    }
+    cover
+}
+
+async fn sum_results(
+    db: &Db,
+    series: &[i64],
+    part: &Range<i64>,
+    from: i64,
+    step: i64,
+) -> Result<Vec<SlotSum>> {
+    macro_rules! sum {
+        ($table:literal, $in:literal) => {
+            concat!(
+                "SELECT series_id, (id - $4) / $5 AS slot, COUNT(*) AS checks, SUM(CASE WHEN up THEN 1 ELSE 0 END) \
+                 AS up, SUM(CASE WHEN up THEN total_ms ELSE 0 END) AS sum_ms FROM ",
+                $table,
+                " WHERE series_id ",
+                $in,
+                " AND id >= $2 AND id < $3 AND maintenance IS NULL GROUP BY 1, 2"
+            )
+        };
+    }
+    const IN_SQLITE: &str =
+        sum!("report_results INDEXED BY report_results_by_series", "IN (SELECT value FROM json_each($1))");
+    const IN_POSTGRES: &str = sum!("report_results", "= ANY($1)");
+    let ids = moment::ids(part);
+    // A slot's ids are as many as its seconds, times the series of a second.
+    let (first, step) = (moment::first_id(from), moment::first_id(moment::FIRST_SLOT + step));
+    Ok(match db.read() {
+        On::Sqlite(db) => {
+            let sum = sqlx::query_as(IN_SQLITE).bind(JsonText(series)).bind(ids.start).bind(ids.end);
+            sum.bind(first).bind(step).fetch_all(db).await?
+        }
+        On::Postgres(db) => {
+            let sum = sqlx::query_as(IN_POSTGRES).bind(series).bind(ids.start).bind(ids.end);
+            sum.bind(first).bind(step).fetch_all(db).await?
+        }
+    })
+}
+
+async fn sum_rollups(
+    db: &Db,
+    series: &[i64],
+    span: i64,
+    part: &Range<i64>,
+    from: i64,
+    step: i64,
+) -> Result<Vec<SlotSum>> {
+    macro_rules! sum {
+        ($in:literal) => {
+            concat!(
+                "SELECT series_id, (start - $5) / $6 AS slot, CAST(SUM(checks) AS BIGINT) AS checks, \
+                 CAST(SUM(up) AS BIGINT) AS up, CAST(SUM(sum_ms) AS BIGINT) AS sum_ms FROM report_rollups \
+                 WHERE series_id ",
+                $in,
+                " AND span = $2 AND start >= $3 AND start < $4 GROUP BY 1, 2"
+            )
+        };
+    }
+    const IN_SQLITE: &str = sum!("IN (SELECT value FROM json_each($1))");
+    const IN_POSTGRES: &str = sum!("= ANY($1)");
+    Ok(match db.read() {
+        On::Sqlite(db) => {
+            let sum = sqlx::query_as(IN_SQLITE).bind(JsonText(series)).bind(span);
+            sum.bind(part.start).bind(part.end).bind(from).bind(step).fetch_all(db).await?
+        }
+        On::Postgres(db) => {
+            let sum = sqlx::query_as(IN_POSTGRES).bind(series).bind(span);
+            sum.bind(part.start).bind(part.end).bind(from).bind(step).fetch_all(db).await?
+        }
+    })
+}
+
+#[derive(sqlx::FromRow)]
+struct Last {
+    series_id: i64,
+    id: i64,
+    checked_after_ms: i32,
+    up: bool,
+    total_ms: i32,
+    error_code: Option<String>,
+    error_message: Option<String>,
+}
+
+impl From<Last> for LastCheck {
+    fn from(last: Last) -> Self {
+        let slot = moment::time_of(moment::slot_of(last.id));
+        Self {
+            checked_at: slot + TimeDelta::milliseconds(last.checked_after_ms.into()),
+            status: if last.up { UpDown::Up } else { UpDown::Down },
+            total_ms: last.total_ms,
+            error: store::failure(last.error_code, last.error_message),
+        }
+    }
+}
+
+async fn last_of(db: &Db, series: &[i64], raw_from: i64) -> Result<Vec<Last>> {
+    const IN_SQLITE: &str = "
+        SELECT r.series_id, r.id, r.checked_after_ms, r.up, r.total_ms, r.error_code, r.error_message
+        FROM json_each($1) AS s CROSS JOIN report_results r
+        WHERE r.id = (SELECT id FROM report_results WHERE series_id = s.value AND id >= $2 ORDER BY id DESC LIMIT 1)";
+    // Partition by partition, from the newest on.
+    const IN_POSTGRES: &str = "
+        SELECT r.* FROM UNNEST($1::BIGINT[]) AS s (id) CROSS JOIN LATERAL (
+            SELECT series_id, id, checked_after_ms, up, total_ms, error_code, error_message FROM report_results
+            WHERE series_id = s.id AND id >= $2 ORDER BY id DESC LIMIT 1) AS r";
+    let first = moment::first_id(raw_from);
+    Ok(match db.read() {
+        On::Sqlite(db) => sqlx::query_as(IN_SQLITE).bind(JsonText(series)).bind(first).fetch_all(db).await?,
+        On::Postgres(db) => sqlx::query_as(IN_POSTGRES).bind(series).bind(first).fetch_all(db).await?,
+    })
+}
+
+async fn incidents_of(db: &Db, user_id: i64, endpoints: &[i64], slots: &Range<i64>) -> Result<Vec<Incident>> {
+    macro_rules! overlapping {
+        ($in:literal) => {
+            concat!(
+                "SELECT id, endpoint_id, started_at, ended_at, cause_code, cause_message FROM (SELECT *, \
+                 ROW_NUMBER() OVER (PARTITION BY endpoint_id ORDER BY started_at DESC, id DESC) AS place \
+                 FROM report_incidents WHERE user_id = $1 AND endpoint_id ",
+                $in,
+                " AND started_at < $4 AND (ended_at IS NULL OR ended_at > $3)) AS placed WHERE place <= $5 \
+                 ORDER BY started_at DESC, id DESC"
+            )
+        };
+    }
+    const IN_SQLITE: &str = overlapping!("IN (SELECT value FROM json_each($2))");
+    const IN_POSTGRES: &str = overlapping!("= ANY($2)");
+    let (from, to) = (moment::time_of(slots.start), moment::time_of(slots.end));
+    let found: Vec<incident_list::Stored> = match db.read() {
+        On::Sqlite(db) => {
+            let select = sqlx::query_as(IN_SQLITE).bind(user_id).bind(JsonText(endpoints));
+            select.bind(from).bind(to).bind(MOST_INCIDENTS).fetch_all(db).await?
+        }
+        On::Postgres(db) => {
+            let select = sqlx::query_as(IN_POSTGRES).bind(user_id).bind(endpoints);
+            select.bind(from).bind(to).bind(MOST_INCIDENTS).fetch_all(db).await?
+        }
+    };
+    Ok(found.into_iter().map(Incident::from).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_772_366_400;
+
+    #[test]
+    fn each_range_is_read_from_the_coarsest_rows_that_fit() {
+        let state = store::State {
+            hours_until: NOW - HOUR,
+            days_until: floor(NOW, DAY),
+            raw_from: floor(NOW, DAY) - 30 * DAY,
+            hours_from: floor(NOW, DAY) - 20 * DAY,
+        };
+        let of = |range: OverviewRange, state| {
+            let (step, count) = range.slots();
+            cover(&(NOW + step - count * step..NOW + step), step, state)
+        };
+        let day = of(OverviewRange::Day, &state);
+        assert_eq!((day.raw.len(), day.hours.len(), day.days.len()), (1, 0, 0));
+        let week = of(OverviewRange::Week, &state);
+        assert_eq!((week.raw.first(), week.days.len()), (Some(&(NOW - HOUR..NOW + 2 * HOUR)), 0));
+        let month = of(OverviewRange::Month, &state);
+        let purged = NOW + 8 * HOUR - 30 * DAY..state.hours_from;
+        assert_eq!(month.days.first(), Some(&purged), "what is left of purged hours");
+        assert_eq!(month.hours.first(), Some(&(state.hours_from..NOW - HOUR)));
+        let quarter = of(OverviewRange::Quarter, &state);
+        assert_eq!(quarter.days.len(), 1);
+        assert!(quarter.hours.iter().all(|hours| hours.end - hours.start <= DAY));
+    }
+
+    #[test]
+    fn lists_of_endpoints() {
+        assert_eq!(endpoints("3,1,3").ok(), Some(vec![3, 1]));
+        for list in ["", ",", "0", "-1", "x", "1;2", &"1,".repeat(101)] {
+            endpoints(list).expect_err(list);
+        }
+    }
+}
