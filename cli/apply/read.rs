@@ -153,12 +153,19 @@ fn checked(section: Section, item: Value) -> Result<Mapping, Wrong> {
             Ok(brief(&notification))
         }
         Section::StatusPages => {
-            let page: StatusPage = parse(item)?;
+            let mut page: StatusPage = parse(item)?;
+            // As the server keeps them.
+            page.title = page.title.trim().to_owned();
+            page.description = page.description.trim().replace("\r\n", "\n");
+            for group in &mut page.groups {
+                group.name = group.name.trim().to_owned();
+            }
             required(&[("title", &page.title)])?;
             Ok(brief(&page))
         }
         Section::Maintenances => {
             let mut maintenance: Maintenance = parse(item)?;
+            maintenance.title = maintenance.title.trim().to_owned();
             required(&[("title", &maintenance.title), ("ends_at", &maintenance.ends_at)])?;
             let time = |field: &str, text: &str| {
                 normal_time(text).ok_or_else(|| {
@@ -180,7 +187,7 @@ fn checked(section: Section, item: Value) -> Result<Mapping, Wrong> {
 
 pub fn normal_time(text: &str) -> Option<String> {
     let at = DateTime::parse_from_rfc3339(text).ok()?;
-    Some(at.to_utc().to_rfc3339_opts(SecondsFormat::AutoSi, true))
+    Some(at.to_utc().to_rfc3339_opts(SecondsFormat::Secs, true))
 }
 
 fn parse<T: DeserializeOwned + Serialize>(item: Value) -> Result<T, Wrong> {
