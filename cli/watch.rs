@@ -650,7 +650,7 @@ mod tests {
     fn keys_search_sort_and_quit() {
         let (mut screen, moved) = (Screen::default(), Notify::new());
         let state = Arc::new(Mutex::new(state()));
-        let mut press = |screen: &mut Screen, code| screen.press(KeyEvent::from(code), &state, &moved);
+        let press = |screen: &mut Screen, code| screen.press(KeyEvent::from(code), &state, &moved);
         for key in ['/', 'S', 'h'] {
             assert!(!press(&mut screen, KeyCode::Char(key)));
         }

@@ -308,7 +308,7 @@ impl Change {
 fn diff(old: &Mapping, new: &Mapping) -> Result<Vec<String>> {
     let yaml = |fields: &Mapping| -> Result<String> {
         let hidden = secrets::hidden(fields);
-        if hidden.is_empty() { Ok(String::new()) } else { Ok(serde_norway::to_string(&ordered(hidden))?) }
+        if hidden.is_empty() { Ok(String::new()) } else { Ok(serde_norway::to_string(&ordered(&hidden))?) }
     };
     let (old, new) = (yaml(old)?, yaml(new)?);
     let diff = TextDiff::from_lines(&old, &new);
@@ -330,15 +330,22 @@ fn diff(old: &Mapping, new: &Mapping) -> Result<Vec<String>> {
 }
 
 /// What was filled in stands last: back to where it belongs.
-fn ordered(mut fields: Mapping) -> Mapping {
-    let mut ordered = Mapping::new();
-    for name in
-        ["name", "title", "url", "slug", "channel", "description", "config", "groups", "starts_at", "ends_at"]
-    {
-        if let Some((name, value)) = fields.remove_entry(name) {
-            ordered.insert(name, value);
-        }
-    }
-    ordered.extend(fields);
-    ordered
+fn ordered(fields: &Mapping) -> Mapping {
+    let first = [
+        "name",
+        "title",
+        "url",
+        "slug",
+        "channel",
+        "description",
+        "config",
+        "groups",
+        "starts_at",
+        "ends_at",
+    ];
+    let place =
+        |name: &Value| first.iter().position(|first| name.as_str() == Some(first)).unwrap_or(first.len());
+    let mut list: Vec<_> = fields.iter().collect();
+    list.sort_by_key(|(name, _)| place(name));
+    list.into_iter().map(|(name, value)| (name.clone(), value.clone())).collect()
 }
