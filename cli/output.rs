@@ -215,8 +215,13 @@ fn trimmed(table: &mut Table) -> String {
     table.column_iter_mut().for_each(|column| {
         column.set_padding((0, 2));
     });
-    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    lines.join("\n")
+    const RESET: &str = "\u{1b}[0m";
+    let trim = |line: String| match line.strip_suffix(RESET) {
+        // A heading is as wide as its column.
+        Some(styled) => format!("{}{RESET}", styled.trim_end()),
+        None => line.trim_end().to_owned(),
+    };
+    table.lines().map(trim).collect::<Vec<_>>().join("\n")
 }
 
 /// `cause.message`
@@ -230,11 +235,11 @@ fn cell(value: &Value, show: Show) -> Cell {
         Show::Status => {
             let status = plain(value);
             let color = match status_style(&status) {
-                GREEN => Color::Green,
-                RED => Color::Red,
-                CYAN => Color::Cyan,
+                GREEN => Color::DarkGreen,
+                RED => Color::DarkRed,
+                CYAN => Color::DarkCyan,
                 DIM => Color::DarkGrey,
-                _ => Color::Yellow,
+                _ => Color::DarkYellow,
             };
             Cell::new(visible(&status)).fg(color)
         }

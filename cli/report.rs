@@ -77,10 +77,9 @@ impl When {
     }
 }
 
-static COLUMNS: [Column; 17] = [
+static COLUMNS: [Column; 16] = [
     more("id"),
     time("WHEN", "checked_at"),
-    more("checked_at"),
     text("ENDPOINT", "endpoint_name"),
     more("endpoint_id"),
     status("STATUS", "status"),

@@ -43,7 +43,10 @@ impl Files {
 
     pub fn add(&mut self, file: &str, text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<()> {
         let unreadable = |error: serde_norway::Error| Failure::usage(format!("{file}: {error}"));
-        let mut document: Value = serde_norway::from_str(text).map_err(unreadable)?;
+        // JSON is YAML but for its tabs.
+        let json = if text.trim_start().starts_with('{') { serde_json::from_str(text).ok() } else { None };
+        let mut document: Value =
+            json.map_or_else(|| serde_norway::from_str(text), Ok).map_err(unreadable)?;
         document.apply_merge().map_err(unreadable)?;
         let mut mistakes = Mistakes::new();
         substitute(&mut document, "", variable, &mut mistakes);
