@@ -183,18 +183,22 @@ impl Api {
 
     /// The object of this id or name.
     pub async fn find(&self, kind: &Kind, wanted: &str) -> Result<Value> {
-        if let Ok(id) = wanted.parse::<i64>() {
+        let id = wanted.parse::<i64>().ok();
+        if let Some(id) = id {
             match self.get(&format!("{}/{id}", kind.path)).await {
-                Err(error) if Failure::of_ref(&error) == Some(Exit::NotFound) => {}
+                // Keys and badges are only listed.
+                Err(error) if matches!(Failure::of_ref(&error), Some(Exit::NotFound | Exit::Unsupported)) => {
+                }
                 found => return found,
             }
         }
         let query = if kind.name == ENDPOINT.name { vec![("q", wanted.to_owned())] } else { Vec::new() };
         let items = self.list(kind.path, &query, None).await?;
-        let mut found: Vec<Value> = items
-            .into_iter()
-            .filter(|item| kind.labels.iter().any(|label| item[*label].as_str() == Some(wanted)))
-            .collect();
+        let is_it = |item: &Value| {
+            (id.is_some() && id_of(item) == id)
+                || kind.labels.iter().any(|label| item[*label].as_str() == Some(wanted))
+        };
+        let mut found: Vec<Value> = items.into_iter().filter(is_it).collect();
         match found.len() {
             1 => Ok(found.remove(0)),
             0 => {

@@ -50,6 +50,10 @@ impl App {
         config.chosen(self.global.context.as_deref().filter(|name| !name.is_empty()))
     }
 
+    pub fn has_named_context(&self) -> bool {
+        self.global.context.as_ref().is_some_and(|name| !name.is_empty())
+    }
+
     fn api_url<'a>(&'a self, context: Option<&'a Context>) -> &'a str {
         let asked = self.global.api_url.as_deref().filter(|url| !url.is_empty());
         asked.or(context.map(|context| context.api_url.as_str())).unwrap_or(API_URL)

@@ -112,8 +112,10 @@ async fn main() {
     // There is one, and it is installed once.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cli = Cli::parse();
+    // Apart: a question waits for its answer, and an interrupt must not wait for both.
+    let running = tokio::spawn(run(cli));
     let exit = tokio::select! {
-        ended = run(cli) => ended.unwrap_or_else(|error| {
+        ended = running => ended.unwrap_or_else(|error| Err(error.into())).unwrap_or_else(|error| {
             if error::is_broken_pipe(&error) {
                 return Exit::Ok;
             }

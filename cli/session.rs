@@ -30,6 +30,15 @@ pub struct Login {
 impl Login {
     pub async fn run(self, app: &App, signup: bool) -> Result<Exit> {
         let api = app.anonymous()?;
+        let mut config = Config::load()?;
+        let (name, there) = app.context(&config)?;
+        if let Some(there) = there.filter(|there| there.key.is_some() && there.api_url != api.base) {
+            if !app.has_named_context() {
+                let message = format!("context {name} is logged in at {}", there.api_url);
+                let hint = format!("Give {} a context of its own: --context NAME", api.base);
+                return Err(Failure::usage(message).hint(hint).into());
+            }
+        }
         let (key, email) = if self.key_stdin {
             let key = secret("Key: ", true)?;
             let me =
@@ -49,8 +58,6 @@ impl Login {
             let key = answer["key"].as_str().context("the server gave no key")?;
             (key.to_owned(), email)
         };
-        let mut config = Config::load()?;
-        let (name, _) = app.context(&config)?;
         let context = Context { api_url: api.base.clone(), email: Some(email.clone()), key: Some(key) };
         config.contexts.insert(name.clone(), context);
         config.current = Some(name.clone());

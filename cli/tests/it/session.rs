@@ -64,6 +64,17 @@ async fn a_key_is_taken_from_the_environment_or_kept() {
     me.arg("whoami");
     assert!(run(me, "").await.does().contains("me@example.com"));
 
+    assert_eq!(world.does("key add other").await.lines().count(), 1);
+    let id = world
+        .json("key list")
+        .await
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|key| key["name"] == "other")
+        .unwrap()["id"]
+        .clone();
+    world.does(&format!("key rm {id} --yes")).await;
     world.says("key rm laptop").await.fails(2, &["--yes"]);
     world.does("key rm laptop --yes").await;
     let mut me = pong(&home);
@@ -95,6 +106,14 @@ async fn a_key_goes_nowhere_but_to_where_it_came_from() {
     let mut elsewhere = world.pong(["endpoint", "list"]);
     elsewhere.env("PONG_API_URL", &another.url);
     run(elsewhere, "").await.fails(4, &["you are logged in at", "pong login --api-url"]);
+    let signup = |more: &[&str]| {
+        let mut command = world.pong(["signup", "--email", "me@example.com", "--password-stdin"]);
+        command.env("PONG_API_URL", &another.url).args(more);
+        run(command, PASSWORD)
+    };
+    signup(&[]).await.fails(2, &["context default is logged in at", "--context NAME"]);
+    signup(&["--context", "another"]).await.does();
+    assert_eq!(world.json("whoami --context default").await["api_url"], world.url.as_str());
 }
 
 #[tokio::test(flavor = "multi_thread")]
