@@ -125,6 +125,7 @@ async fn main() {
         }),
         _ = tokio::signal::ctrl_c() => {
             watch::restore();
+            session::echo::restore();
             output::note("interrupted");
             Exit::Interrupted
         }

@@ -132,10 +132,41 @@ fn secret(question: &str, from_stdin: bool) -> Result<String> {
             let hint = "--password-stdin reads it from standard input";
             return Err(Failure::usage("there is nobody to ask for the password").hint(hint).into());
         }
+        echo::keep();
         return Ok(rpassword::prompt_password(question)?);
     }
     let mut text = String::new();
     std::io::stdin().take(10_000).read_to_string(&mut text)?;
     let secret = text.trim_end_matches(['\r', '\n']).to_owned();
     if secret.is_empty() { Err(Failure::usage("standard input is empty").into()) } else { Ok(secret) }
+}
+
+/// An interrupt in the middle of a password would leave the terminal without an echo.
+#[cfg(unix)]
+pub mod echo {
+    use std::sync::OnceLock;
+
+    use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+
+    static BEFORE: OnceLock<Termios> = OnceLock::new();
+
+    pub fn keep() {
+        if let Ok(termios) = tcgetattr(std::io::stdin()) {
+            let _ = BEFORE.set(termios);
+        }
+    }
+
+    pub fn restore() {
+        if let Some(termios) = BEFORE.get() {
+            // There is nobody left to tell.
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, termios);
+        }
+    }
+}
+
+#[cfg(not(unix))]
+pub mod echo {
+    pub fn keep() {}
+
+    pub fn restore() {}
 }
