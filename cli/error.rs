@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-/// The exit codes: [`HELP`] tells people of them.
+/// The exit codes: [`EXITS`] tells people of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     Ok = 0,
@@ -16,24 +16,33 @@ pub enum Exit {
     Interrupted = 130,
 }
 
-pub const HELP: &str = "\
-Exit codes:
-  0    done; what was checked is up; there is nothing to change
-  1    an error: the server, the network, a file
-  2    wrong usage: the command line, a file, or a value that the server refuses
-  3    what was checked is down
-  4    not logged in, or the key is not accepted
-  5    there are changes (pong apply --dry-run --exit-code)
-  6    there is no such thing
-  7    the server does not know this operation
-  130  interrupted
+pub const EXITS: [(&str, &str); 9] = [
+    ("0", "done; what was checked is up; there is nothing to change"),
+    ("1", "an error: the server, the network, a file"),
+    ("2", "wrong usage: the command line, a file, or a value that the server refuses"),
+    ("3", "what was checked is down"),
+    ("4", "not logged in, or the key is not accepted"),
+    ("5", "there are changes (pong apply --dry-run --exit-code)"),
+    ("6", "there is no such thing"),
+    ("7", "the server does not know this operation"),
+    ("130", "interrupted"),
+];
 
-Environment:
-  PONG_API_URL   where pongpong is (as --api-url)
-  PONG_API_KEY   the key to use, instead of the one that `pong login` keeps
-  PONG_CONTEXT   which context to use (as --context)
-  PONG_CA_CERT   a PEM file of further certificate authorities (as --ca-cert)
-  NO_COLOR       no colours, whatever the terminal can do";
+pub const ENVIRONMENT: [(&str, &str); 5] = [
+    ("PONG_API_URL", "where pongpong is (as --api-url)"),
+    ("PONG_API_KEY", "the key to use, instead of the one that `pong login` keeps"),
+    ("PONG_CONTEXT", "which context to use (as --context)"),
+    ("PONG_CA_CERT", "a PEM file of further certificate authorities (as --ca-cert)"),
+    ("NO_COLOR", "no colours, whatever the terminal can do"),
+];
+
+/// What stands below `pong --help`.
+pub fn help() -> String {
+    let lines = |list: &[(&str, &str)], width: usize| -> String {
+        list.iter().map(|(name, text)| format!("\n  {name:width$}  {text}")).collect()
+    };
+    format!("Exit codes:{}\n\nEnvironment:{}", lines(&EXITS, 3), lines(&ENVIRONMENT, 12))
+}
 
 #[derive(Clone, Debug)]
 pub struct Failure {

@@ -43,7 +43,7 @@ use crate::{
 
 /// Watches web services, from a terminal: the client of pongpong.
 #[derive(Parser)]
-#[command(name = "pong", version, after_help = error::HELP, max_term_width = 100)]
+#[command(name = "pong", version, after_help = error::help(), max_term_width = 100)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,
@@ -112,6 +112,8 @@ async fn main() {
     // There is one, and it is installed once.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cli = Cli::parse();
+    // From the beginning: none is missed.
+    let interrupted = interrupted();
     // Apart: a question waits for its answer, and an interrupt must not wait for both.
     let running = tokio::spawn(run(cli));
     let exit = tokio::select! {
@@ -123,7 +125,7 @@ async fn main() {
             output::fail(&failure);
             failure.exit
         }),
-        _ = tokio::signal::ctrl_c() => {
+        () = interrupted => {
             watch::restore();
             session::echo::restore();
             output::note("interrupted");
@@ -132,6 +134,27 @@ async fn main() {
     };
     // Whatever still waits for a key to be pressed is not waited for.
     std::process::exit(exit as i32);
+}
+
+#[cfg(unix)]
+fn interrupted() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async {
+        // Without them it ends all the same, only less tidily.
+        let (Ok(mut interrupt), Ok(mut terminate)) = signals else { return std::future::pending().await };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
 }
 
 async fn run(cli: Cli) -> anyhow::Result<Exit> {

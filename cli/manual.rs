@@ -6,7 +6,10 @@ use anyhow::{Context as _, Result};
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use crate::{Cli, error::Exit};
+use crate::{
+    Cli,
+    error::{ENVIRONMENT, EXITS, Exit},
+};
 
 #[derive(Args)]
 pub struct Completion {
@@ -39,11 +42,28 @@ impl Man {
                 clap_mangen::generate_to(Cli::command(), folder)?;
             }
             None => {
-                let mut page = Vec::new();
-                clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-                std::io::stdout().write_all(&page)?;
+                std::io::stdout().write_all(&page()?)?;
             }
         }
         Ok(Exit::Ok)
     }
+}
+
+fn page() -> Result<Vec<u8>> {
+    let man = clap_mangen::Man::new(Cli::command());
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_subcommands_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    for (heading, list) in [("EXIT STATUS", &EXITS[..]), ("ENVIRONMENT", &ENVIRONMENT)] {
+        writeln!(page, ".SH \"{heading}\"")?;
+        for (name, text) in list {
+            // A hyphen that is to be typed.
+            writeln!(page, ".TP\n\\fB{name}\\fR\n{}", text.replace('-', "\\-"))?;
+        }
+    }
+    Ok(page)
 }

@@ -32,12 +32,11 @@ impl Login {
         let api = app.anonymous()?;
         let mut config = Config::load()?;
         let (name, there) = app.context(&config)?;
-        if let Some(there) = there.filter(|there| there.key.is_some() && there.api_url != api.base) {
-            if !app.has_named_context() {
-                let message = format!("context {name} is logged in at {}", there.api_url);
-                let hint = format!("Give {} a context of its own: --context NAME", api.base);
-                return Err(Failure::usage(message).hint(hint).into());
-            }
+        let another = there.filter(|there| there.key.is_some() && there.api_url != api.base);
+        if let (Some(another), false) = (another, app.has_named_context()) {
+            let message = format!("context {name} is logged in at {}", another.api_url);
+            let hint = format!("Give {} a context of its own: --context NAME", api.base);
+            return Err(Failure::usage(message).hint(hint).into());
         }
         let (key, email) = if self.key_stdin {
             let key = secret("Key: ", true)?;

@@ -10,13 +10,13 @@ use super::{
     document::Section,
     read::escape,
     secrets,
-    server::{Names, ambiguous, fetch, tell_unsupported},
+    server::{Names, ambiguous, fetch},
 };
 use crate::{
     api::Value,
     app::App,
     error::Exit,
-    output::{Format, note, print},
+    output::{Format, note, print, warn},
 };
 
 #[derive(Args)]
@@ -34,7 +34,7 @@ impl Export {
         let (mut count, mut has_masks) = (0, false);
         for section in Section::ALL {
             let Some(there) = fetch(&api, section, &mut names).await? else {
-                tell_unsupported(section);
+                warn(&format!("the server does not know of {}: they are left out", section.key()));
                 continue;
             };
             // Names tell objects apart: without that a file could not be applied.

@@ -17,7 +17,7 @@ use similar::{ChangeTag, TextDiff};
 use self::{
     document::Section,
     read::{Files, Wanted},
-    server::{Existing, Names, ambiguous, body_of, fetch, tell_unsupported},
+    server::{Existing, Names, ambiguous, body_of, fetch},
 };
 use crate::{
     api::{Api, Value},
@@ -52,6 +52,12 @@ pub struct How {
     /// Sends secrets of notifications also where they look the same
     #[arg(long)]
     send_secrets: bool,
+}
+
+impl How {
+    pub fn is_given(&self) -> bool {
+        self.dry_run || self.prune || self.yes || self.send_secrets
+    }
 }
 
 impl Apply {
@@ -128,7 +134,10 @@ async fn plan(api: &Api, mut files: Files, how: &How, names: &mut Names) -> Resu
         }
         let Some(mut there) = fetch(api, section, names).await? else {
             if wanted.is_some_and(|wanted| !wanted.is_empty()) {
-                tell_unsupported(section);
+                let message = format!("the server does not know of {}", section.key());
+                return Err(Failure::new(Exit::Unsupported, message)
+                    .hint("Leave them out, or renew the server")
+                    .into());
             }
             continue;
         };

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     api::{Api, Value, id_of},
     error::{Exit, Failure},
-    output::{self, plain},
+    output::plain,
 };
 
 /// An object that the server has.
@@ -158,8 +158,4 @@ pub fn body_of(section: Section, fields: &Mapping, names: &Names) -> Result<Map<
     // What is left to the server to choose.
     body.retain(|name, value| !(value.is_null() && matches!(name.as_str(), "slug" | "starts_at")));
     Ok(body)
-}
-
-pub fn tell_unsupported(section: Section) {
-    output::warn(&format!("the server does not know of {}: they are left out", section.key()));
 }

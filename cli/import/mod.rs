@@ -69,6 +69,10 @@ pub struct Note {
 
 impl Import {
     pub async fn run(self, app: &App) -> Result<Exit> {
+        if !self.apply && self.how.is_given() {
+            let message = "--dry-run, --prune, --yes and --send-secrets are about applying it";
+            return Err(Failure::usage(message).hint("Together with --apply").into());
+        }
         let (file, text) = contents(&self.file)?;
         let wrong = |error: anyhow::Error| Failure::usage(format!("{file}: {error:#}"));
         let modules = match &self.modules {

@@ -198,6 +198,7 @@ async fn what_is_of_another_system_is_refused() {
         (format!("gatus {}", file("prometheus.yml")), "it has no endpoints"),
         (format!("blackbox {}", file("gatus.yaml")), "it has no scrape_configs"),
         (format!("gatus {} --modules {}", file("gatus.yaml"), file("blackbox.yml")), "--modules is only for"),
+        (format!("gatus {} --dry-run", file("gatus.yaml")), "Together with --apply"),
         ("nagios x".to_owned(), "invalid value 'nagios'"),
         ("gatus /nowhere".to_owned(), "cannot read /nowhere"),
     ] {

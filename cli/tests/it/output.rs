@@ -82,7 +82,12 @@ async fn help_completion_and_manual_tell_the_exit_codes() {
     let world = World::empty().await;
     assert!(world.does("--help").await.contains("3    what was checked is down"));
     let page = world.does("man").await;
-    assert!(page.contains(".TH pong 1") && page.contains("what was checked is down"), "{page}");
+    assert!(
+        page.contains(".TH pong 1")
+            && page.contains("EXIT STATUS")
+            && page.contains("what was checked is down"),
+        "{page}"
+    );
     let folder = world.path("man");
     world.does(&format!("man --dir {}", folder.display())).await;
     assert!(folder.join("pong-endpoint-add.1").exists());
