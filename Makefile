@@ -1,5 +1,5 @@
 # What a person does here, one line each. `make` alone lists it.
-.PHONY: help run test test-packages bench manifests image check secrets deploy scenario
+.PHONY: help run test test-packages bench manifests image check secrets deploy scenario screenshots
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/	/' | expand -t 16
@@ -25,6 +25,11 @@ bench: test-packages  ## the figures in README.md
 URL ?= http://localhost:8000
 scenario:  ## the whole story, told to a deployment: URL=... (ARGS=--help)
 	cargo run --locked -q -p scenario -- --url $(URL) $(ARGS)
+
+screenshots:  ## the pictures in docs/images, by a real Chromium
+	@infra/test-packages fonts-noto-cjk
+	cargo build --locked -p functions --examples
+	cargo test --locked -p functions --test it browser::pictures -- --ignored
 
 manifests:  ## what derives from the function table
 	cargo run --locked -p xtask -- manifests

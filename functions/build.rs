@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 /// Of our own, in `web/assets/`.
-const OWN: [&str; 3] = ["app.js", "favicon.svg", "style.css"];
+const OWN: [&str; 4] = ["app.js", "docs.js", "favicon.svg", "style.css"];
 /// Of Swagger UI.
 const SWAGGER_UI: [&str; 2] = ["swagger-ui-bundle.js", "swagger-ui.css"];
 
@@ -24,7 +24,10 @@ fn main() -> Result<()> {
     for name in OWN {
         assets.push((name, fs::read(Path::new("web/assets").join(name)).context(name)?));
     }
-    assets.push(("openapi.yaml", fs::read("../docs/public-spec.yaml").context("the specification")?));
+    // Requests go to where it came from, wherever that is.
+    let spec = fs::read_to_string("../docs/public-spec.yaml").context("the specification")?;
+    let spec = spec.replacen("url: http://localhost:8000\n", "url: /\n", 1);
+    assets.push(("openapi.yaml", spec.into_bytes()));
     let zip = Cursor::new(utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED);
     let mut zip = zip::ZipArchive::new(zip).context("Swagger UI's archive")?;
     for name in SWAGGER_UI {

@@ -2,7 +2,9 @@
 
 use axum::{Json, extract::State};
 use http::StatusCode;
-use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, on, text};
+use runtime::{
+    Caller, Context, Error, Function, Input, Result, error::ErrorBody, input::IdempotencyKey, on, text,
+};
 
 use super::{Endpoint, QuotaConfig, SERVICE, Settings, ask_for_check, begin_adding, columns, first_slot};
 
@@ -16,6 +18,8 @@ pub const FUNCTION: Function =
 
 #[utoipa::path(
     post, path = "/public/v1/endpoints", tag = "endpoints", security(("apikey" = [])), request_body = Settings,
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 200, description = "Visible \
+        ASCII. A second request with the same key is answered with the endpoint that the first one made.")),
     responses(
         (status = 201, description = "Added", body = Endpoint),
         (status = 400, description = "A field is not acceptable", body = ErrorBody),
@@ -26,12 +30,14 @@ pub const FUNCTION: Function =
 async fn handle(
     caller: Caller,
     State(context): State<Context>,
+    key: IdempotencyKey,
     Input(settings): Input<Settings>,
 ) -> Result<(StatusCode, Json<Endpoint>)> {
     let settings = settings.checked()?;
     let first = first_slot(&context, settings.interval_seconds);
-    let endpoint = insert(&context, caller.user_id, settings, first).await?;
-    if endpoint.settings.enabled
+    let (endpoint, is_new) = insert(&context, caller.user_id, settings, first, key.0).await?;
+    if is_new
+        && endpoint.settings.enabled
         && let Err(error) = ask_for_check(&context, "endpoint-create", caller.user_id, &endpoint).await
     {
         // It is added all the same, and its first slot is less than an interval away.
@@ -40,7 +46,22 @@ async fn handle(
     Ok((StatusCode::CREATED, Json(endpoint)))
 }
 
-async fn insert(context: &Context, user_id: i64, s: Settings, next_slot: i64) -> Result<Endpoint> {
+/// The endpoint, and whether it was made by this.
+async fn insert(
+    context: &Context,
+    user_id: i64,
+    s: Settings,
+    next_slot: i64,
+    key: Option<String>,
+) -> Result<(Endpoint, bool)> {
+    static MADE: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM endpoints WHERE id = (SELECT endpoint_id FROM endpoint_idempotency_keys \
+         WHERE user_id = $1 AND key = $2)"
+    );
+    static KEEP_KEY: &str =
+        "INSERT INTO endpoint_idempotency_keys (user_id, key, endpoint_id) VALUES ($1, $2, $3)";
     static COUNT: &str = "SELECT COUNT(*) FROM endpoints WHERE user_id = $1";
     static INSERT: &str = concat!(
         "INSERT INTO endpoints (user_id, name, url, method, headers, body, interval_seconds, timeout_ms, \
@@ -53,6 +74,13 @@ async fn insert(context: &Context, user_id: i64, s: Settings, next_slot: i64) ->
     let most = context.config::<QuotaConfig>()?.endpoints_per_user;
     let now = context.clock().now();
     let mut tx = begin_adding(context.db()?, user_id).await?;
+    if let Some(key) = &key {
+        let made = on!(tx.connection(), db =>
+            sqlx::query_as(MADE).bind(user_id).bind(key).fetch_optional(db).await)?;
+        if let Some(made) = made {
+            return Ok((made, false));
+        }
+    }
     let count: i64 = on!(tx.connection(), db => sqlx::query_scalar(COUNT).bind(user_id).fetch_one(db).await)?;
     if count >= most {
         return Err(Error::conflict(
@@ -63,13 +91,18 @@ async fn insert(context: &Context, user_id: i64, s: Settings, next_slot: i64) ->
             ),
         ));
     }
-    let endpoint = on!(tx.connection(), db => {
+    let endpoint: Endpoint = on!(tx.connection(), db => {
         let insert = sqlx::query_as(INSERT).bind(user_id).bind(s.name).bind(s.url).bind(s.method).bind(s.headers);
         let insert = insert.bind(s.body).bind(s.interval_seconds).bind(s.timeout_ms).bind(s.expected_status);
         let insert = insert.bind(s.assertions).bind(s.follow_redirects).bind(s.verify_tls).bind(s.retries);
         let insert = insert.bind(s.failure_threshold).bind(s.success_threshold).bind(s.enabled).bind(s.tags);
         insert.bind(next_slot).bind(now).fetch_one(db).await
     })?;
+    if let Some(key) = key {
+        on!(tx.connection(), db => {
+            sqlx::query(KEEP_KEY).bind(user_id).bind(key).bind(endpoint.id).execute(db).await.map(drop)
+        })?;
+    }
     tx.commit().await?;
-    Ok(endpoint)
+    Ok((endpoint, true))
 }

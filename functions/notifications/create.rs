@@ -1,8 +1,11 @@
 //! POST /public/v1/notifications: adds a channel to be told on.
 
 use axum::{Json, extract::State, http::StatusCode};
-use chrono::{DateTime, Utc};
-use runtime::{Caller, Context, Db, Error, Fields, Function, Input, Result, error::ErrorBody, on, text};
+use chrono::{DateTime, TimeDelta, Utc};
+use runtime::{
+    Caller, Context, Db, Error, Fields, Function, Input, Result, error::ErrorBody, input::IdempotencyKey, on,
+    text,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -43,6 +46,8 @@ fn yes() -> bool {
 #[utoipa::path(
     post, path = "/public/v1/notifications", tag = "notifications", security(("apikey" = [])),
     request_body = Body,
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 200, description = "Visible \
+        ASCII. A second request with the same key is answered with the notification that the first one made.")),
     responses(
         (status = 201, body = Notification),
         (status = 400, body = ErrorBody, example = json!({
@@ -57,6 +62,7 @@ fn yes() -> bool {
 async fn handle(
     State(context): State<Context>,
     caller: Caller,
+    key: IdempotencyKey,
     Input(body): Input<Body>,
 ) -> Result<(StatusCode, Json<Notification>)> {
     let mut fields = Fields::default();
@@ -76,14 +82,28 @@ async fn handle(
         created_at: context.clock().now(),
         updated_at: context.clock().now(),
     };
-    let row = insert(context.db()?, row).await?;
-    let shown = if shown_once { row.with_config(&config) } else { row.shown(&context) };
+    let row = insert(context.db()?, row, key.0).await?;
+    // Who asks again has not seen the first answer, nor the secret in it.
+    let is_fresh = context.clock().now() - row.created_at < SHOWN_AGAIN;
+    let shown = if shown_once && is_fresh {
+        let config = row.config(&context)?;
+        row.with_config(&config)
+    } else {
+        row.shown(&context)
+    };
     Ok((StatusCode::CREATED, Json(shown?)))
 }
 
 const MOST: i64 = 100;
+/// For so long a request that is sent again is shown a secret that was made for it.
+const SHOWN_AGAIN: TimeDelta = TimeDelta::minutes(10);
 
-async fn insert(db: &Db, new: Row) -> Result<Row> {
+/// The notification: of the first request with this key, if there was one.
+async fn insert(db: &Db, new: Row, key: Option<String>) -> Result<Row> {
+    const MADE: &str = "SELECT * FROM notifications WHERE id = (
+        SELECT notification_id FROM notification_idempotency_keys WHERE user_id = $1 AND key = $2)";
+    const KEEP_KEY: &str =
+        "INSERT INTO notification_idempotency_keys (user_id, key, notification_id) VALUES ($1, $2, $3)";
     const GONE: &str = "SELECT EXISTS (SELECT 1 FROM notification_forgotten_users WHERE user_id = $1)";
     const INSERT: &str = "INSERT INTO notifications
             (user_id, name, channel, sealed_config, endpoint_ids, enabled, created_at, updated_at)
@@ -100,11 +120,23 @@ async fn insert(db: &Db, new: Row) -> Result<Row> {
     if gone {
         return Err(Error::unauthorized());
     }
+    if let Some(key) = &key {
+        let made = on!(transaction.connection(), db =>
+            sqlx::query_as(MADE).bind(new.user_id).bind(key).fetch_optional(db).await)?;
+        if let Some(made) = made {
+            return Ok(made);
+        }
+    }
     let row: Option<Row> = on!(transaction.connection(), db => {
         let query = sqlx::query_as(INSERT).bind(new.user_id).bind(new.name).bind(new.channel);
         let query = query.bind(new.sealed_config).bind(new.endpoint_ids).bind(new.enabled);
         query.bind(created_at).bind(MOST).fetch_optional(db).await
     })?;
+    if let (Some(key), Some(row)) = (key, &row) {
+        on!(transaction.connection(), db => {
+            sqlx::query(KEEP_KEY).bind(row.user_id).bind(key).bind(row.id).execute(db).await.map(drop)
+        })?;
+    }
     transaction.commit().await?;
     row.ok_or_else(|| {
         Error::conflict(

@@ -37,7 +37,7 @@ use crate::contract::Channel;
 pub const SERVICE: &str = "notification-service";
 
 /// A channel that is told when an endpoint goes down, and when it is back.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({
     "id": 3, "name": "On call", "channel": "slack",
     "config": {"domain": "example", "channel": "#alerts", "token": "xoxb-…9876"},

@@ -93,6 +93,7 @@ async fn delete_series(db: &Db, series: i64) -> Result<()> {
     const FIRST: &str = "SELECT MIN(id) FROM report_results WHERE series_id = $1";
     const RESULTS: &str = "DELETE FROM report_results WHERE series_id = $1 AND id >= $2 AND id < $3";
     const ROLLUPS: &str = "DELETE FROM report_rollups WHERE series_id = $1";
+    const SLOTS: &str = "DELETE FROM report_slots WHERE series_id = $1";
     const SERIES: &str = "DELETE FROM report_series WHERE id = $1";
     loop {
         let first: Option<i64> =
@@ -104,6 +105,7 @@ async fn delete_series(db: &Db, series: i64) -> Result<()> {
         })?;
     }
     on!(db.write(), db => sqlx::query(ROLLUPS).bind(series).execute(db).await.map(drop))?;
+    on!(db.write(), db => sqlx::query(SLOTS).bind(series).execute(db).await.map(drop))?;
     on!(db.write(), db => sqlx::query(SERIES).bind(series).execute(db).await.map(drop))?;
     Ok(())
 }

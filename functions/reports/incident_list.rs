@@ -6,7 +6,7 @@ use runtime::{Caller, Context, Fields, Function, List, Paging, Query, Result, on
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{SERVICE, store};
+use super::{SERVICE, moment, store};
 use crate::contract::Failure;
 
 pub const FUNCTION: Function =
@@ -20,6 +20,12 @@ struct Filter {
     endpoint_id: Option<i64>,
     /// Only those that are still open, or only those that are over.
     open: Option<bool>,
+    /// Only those that lasted until after this time: a date or a date-time.
+    #[param(example = "2026-03-01")]
+    from: Option<String>,
+    /// Only those that began before this time; a date counts to its end.
+    #[param(example = "2026-03-01T12:00:00Z")]
+    to: Option<String>,
 }
 
 /// A time during which an endpoint was down.
@@ -74,19 +80,25 @@ async fn handle(
 ) -> Result<Json<List<Incident>>> {
     const COUNT: &str = "
         SELECT COUNT(*) FROM report_incidents
-        WHERE user_id = $1 AND ($2 IS NULL OR endpoint_id = $2) AND ($3 IS NULL OR (ended_at IS NULL) = $3)";
+        WHERE user_id = $1 AND ($2 IS NULL OR endpoint_id = $2) AND ($3 IS NULL OR (ended_at IS NULL) = $3)
+            AND (ended_at IS NULL OR ended_at > $4) AND started_at < $5";
     const LIST: &str = "
         SELECT id, endpoint_id, started_at, ended_at, cause_code, cause_message FROM report_incidents
         WHERE user_id = $1 AND ($2 IS NULL OR endpoint_id = $2) AND ($3 IS NULL OR (ended_at IS NULL) = $3)
-        ORDER BY started_at DESC, id DESC LIMIT $4 OFFSET $5";
+            AND (ended_at IS NULL OR ended_at > $4) AND started_at < $5
+        ORDER BY started_at DESC, id DESC LIMIT $6 OFFSET $7";
     let mut fields = Fields::default();
     fields.check_id(filter.endpoint_id, "endpoint_id");
+    let (from, to) = moment::range(&mut fields, filter.from.as_deref(), filter.to.as_deref());
     fields.finish()?;
+    let from = moment::time_of(from.unwrap_or(moment::FIRST_SLOT).max(moment::FIRST_SLOT));
+    let to = moment::time_of(to.unwrap_or(moment::LAST_SLOT).min(moment::LAST_SLOT));
     let (count, items) = on!(context.db()?.read(), db => {
         let count = sqlx::query_scalar::<_, i64>(COUNT).bind(caller.user_id).bind(filter.endpoint_id);
-        let count = count.bind(filter.open).fetch_one(db).await?;
+        let count = count.bind(filter.open).bind(from).bind(to).fetch_one(db).await?;
         let list = sqlx::query_as::<_, Stored>(LIST).bind(caller.user_id).bind(filter.endpoint_id);
-        let list = list.bind(filter.open).bind(paging.per_page).bind(paging.offset());
+        let list = list.bind(filter.open).bind(from).bind(to);
+        let list = list.bind(paging.per_page).bind(paging.offset());
         (count, list.fetch_all(db).await?)
     });
     Ok(paging.list(items.into_iter().map(Incident::from).collect(), count))

@@ -18,7 +18,7 @@ pub mod get;
 pub mod incident_list;
 pub mod incident_record;
 pub mod list;
-mod moment;
+pub(crate) mod moment;
 pub mod overview;
 pub mod private_overview;
 pub mod purge;

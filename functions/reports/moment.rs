@@ -11,6 +11,8 @@ use runtime::{Fields, text};
 
 pub const HOUR: i64 = 3600;
 pub const DAY: i64 = 86_400;
+/// A ninetieth of a day: a slot of an overview.
+pub const SLOT: i64 = 960;
 /// 2025-01-01T00:00:00Z. Slots count from here; so do partitions.
 pub const FIRST_SLOT: i64 = 1_735_689_600;
 pub const LAST_SLOT: i64 = FIRST_SLOT + (1 << 30) - 1;

@@ -15,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     SERVICE,
     incident_list::{self, Incident},
-    moment::{self, DAY, HOUR, floor},
+    moment::{self, DAY, HOUR, SLOT, floor},
     store::{self, Cover},
     tally,
 };
@@ -46,7 +46,7 @@ impl OverviewRange {
     /// How long a slot is, and how many there are.
     fn slots(self) -> (i64, i64) {
         match self {
-            Self::Day => (960, 90),
+            Self::Day => (SLOT, 90),
             Self::Week => (2 * HOUR, 84),
             Self::Month => (8 * HOUR, 90),
             Self::Quarter => (DAY, 90),
@@ -281,29 +281,37 @@ async fn gather(
     step: i64,
     state: &store::State,
 ) -> Result<Vec<SlotSum>> {
-    let cover = cover(slots, step, state);
+    let (raw, rollups) = cover(slots, step, state);
     let mut sums = Vec::new();
-    for part in &cover.raw {
+    for part in &raw {
         sums.extend(sum_results(db, series, part, slots.start, step).await?);
     }
-    let hours = cover.hours.iter().map(|part| (HOUR, part));
-    for (span, part) in hours.chain(cover.days.iter().map(|part| (DAY, part))) {
-        sums.extend(sum_rollups(db, series, span, part, slots.start, step).await?);
+    for (span, part) in &rollups {
+        sums.extend(sum_rollups(db, series, *span, part, slots.start, step).await?);
     }
     Ok(sums)
 }
 
-fn cover(slots: &Range<i64>, step: i64, state: &store::State) -> Cover {
-    let until = |span: i64, until: i64| if step % span == 0 { until } else { 0 };
-    let mut cover = Cover::of(slots, until(HOUR, state.hours_until), until(DAY, state.days_until));
-    if let Some(hours) = cover.hours.first_mut()
-        && hours.start < state.hours_from
-    {
-        // Purged: a day in one slot is better than nothing.
-        cover.days.push(hours.start..hours.end.min(state.hours_from));
-        hours.start = hours.end.min(state.hours_from);
+/// A span, and the part that is read from sums of it.
+type Rolled = (i64, Range<i64>);
+
+/// What is read as raw results, and what from which sums.
+fn cover(slots: &Range<i64>, step: i64, state: &store::State) -> (Vec<Range<i64>>, Vec<Rolled>) {
+    if step == SLOT {
+        let rolled = store::within(slots, SLOT, state.slots_until);
+        return (store::around(slots, &rolled), vec![(SLOT, rolled)]);
     }
-    cover
+    let days_until = if step % DAY == 0 { state.days_until } else { 0 };
+    let Cover { raw, hours, days } = Cover::of(slots, state.hours_until, days_until);
+    let mut rollups: Vec<_> = days.into_iter().map(|part| (DAY, part)).collect();
+    for part in hours {
+        // Of hours that are purged, a day in one slot is better than nothing.
+        let purged = part.end.min(state.hours_from);
+        rollups.push((DAY, part.start..purged));
+        rollups.push((HOUR, part.start.max(purged)..part.end));
+    }
+    rollups.retain(|(_, part)| !part.is_empty());
+    (raw, rollups)
 }
 
 async fn sum_results(
@@ -352,26 +360,35 @@ async fn sum_rollups(
     step: i64,
 ) -> Result<Vec<SlotSum>> {
     macro_rules! sum {
-        ($in:literal) => {
+        ($from:literal, $in:literal) => {
             concat!(
-                "SELECT series_id, (start - $5) / $6 AS slot, CAST(SUM(checks) AS BIGINT) AS checks, \
-                 CAST(SUM(up) AS BIGINT) AS up, CAST(SUM(sum_ms) AS BIGINT) AS sum_ms FROM report_rollups \
-                 WHERE series_id ",
+                "SELECT series_id, (start - $4) / $5 AS slot, CAST(SUM(checks) AS BIGINT) AS checks, \
+                 CAST(SUM(up) AS BIGINT) AS up, CAST(SUM(sum_ms) AS BIGINT) AS sum_ms FROM ",
+                $from,
+                " AND series_id ",
                 $in,
-                " AND span = $2 AND start >= $3 AND start < $4 GROUP BY 1, 2"
+                " AND start >= $2 AND start < $3 GROUP BY 1, 2"
             )
         };
     }
-    const IN_SQLITE: &str = sum!("IN (SELECT value FROM json_each($1))");
-    const IN_POSTGRES: &str = sum!("= ANY($1)");
+    macro_rules! of_span {
+        ($in:literal) => {
+            if span == SLOT {
+                sum!("report_slots WHERE $6 = $6", $in)
+            } else {
+                sum!("report_rollups WHERE span = $6", $in)
+            }
+        };
+    }
     Ok(match db.read() {
         On::Sqlite(db) => {
-            let sum = sqlx::query_as(IN_SQLITE).bind(JsonText(series)).bind(span);
-            sum.bind(part.start).bind(part.end).bind(from).bind(step).fetch_all(db).await?
+            let sum = sqlx::query_as(of_span!("IN (SELECT value FROM json_each($1))"));
+            let sum = sum.bind(JsonText(series)).bind(part.start).bind(part.end);
+            sum.bind(from).bind(step).bind(span).fetch_all(db).await?
         }
         On::Postgres(db) => {
-            let sum = sqlx::query_as(IN_POSTGRES).bind(series).bind(span);
-            sum.bind(part.start).bind(part.end).bind(from).bind(step).fetch_all(db).await?
+            let sum = sqlx::query_as(of_span!("= ANY($1)")).bind(series).bind(part.start).bind(part.end);
+            sum.bind(from).bind(step).bind(span).fetch_all(db).await?
         }
     })
 }
@@ -458,22 +475,28 @@ mod tests {
             days_until: floor(NOW, DAY),
             raw_from: floor(NOW, DAY) - 30 * DAY,
             hours_from: floor(NOW, DAY) - 20 * DAY,
+            slots_until: floor(NOW - HOUR, SLOT),
         };
         let of = |range: OverviewRange, state| {
             let (step, count) = range.slots();
-            cover(&(NOW + step - count * step..NOW + step), step, state)
+            let end = floor(NOW, step) + step;
+            cover(&(end - count * step..end), step, state)
         };
-        let day = of(OverviewRange::Day, &state);
-        assert_eq!((day.raw.len(), day.hours.len(), day.days.len()), (1, 0, 0));
-        let week = of(OverviewRange::Week, &state);
-        assert_eq!((week.raw.first(), week.days.len()), (Some(&(NOW - HOUR..NOW + 2 * HOUR)), 0));
-        let month = of(OverviewRange::Month, &state);
-        let purged = NOW + 8 * HOUR - 30 * DAY..state.hours_from;
-        assert_eq!(month.days.first(), Some(&purged), "what is left of purged hours");
-        assert_eq!(month.hours.first(), Some(&(state.hours_from..NOW - HOUR)));
-        let quarter = of(OverviewRange::Quarter, &state);
-        assert_eq!(quarter.days.len(), 1);
-        assert!(quarter.hours.iter().all(|hours| hours.end - hours.start <= DAY));
+        let slots_until = floor(state.hours_until, SLOT);
+        let (raw, rollups) = of(OverviewRange::Day, &state);
+        assert_eq!((raw.first(), rollups.len()), (Some(&(slots_until..NOW + SLOT)), 1));
+        let (raw, rollups) = of(OverviewRange::Week, &state);
+        assert_eq!((raw.first(), rollups.len()), (Some(&(NOW - HOUR..NOW + 2 * HOUR)), 1));
+        let (_, rollups) = of(OverviewRange::Month, &state);
+        let (purged, kept) =
+            ((DAY, NOW + 4 * HOUR - 30 * DAY..state.hours_from), (HOUR, state.hours_from..NOW - HOUR));
+        assert_eq!(rollups, [purged, kept], "what is left of purged hours");
+        let (_, rollups) = of(OverviewRange::Quarter, &state);
+        let longest =
+            |span| rollups.iter().filter(|(of, _)| *of == span).map(|(_, part)| part.end - part.start).max();
+        assert_eq!((longest(DAY), longest(HOUR)), (Some(89 * DAY), Some(11 * HOUR)));
+        // Before the first rollup all is raw.
+        assert_eq!(of(OverviewRange::Day, &store::State::default()).0.len(), 1);
     }
 
     #[test]

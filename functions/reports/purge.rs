@@ -8,6 +8,7 @@ use sqlx::{PgPool, SqlitePool};
 use super::{
     SERVICE,
     moment::{self, DAY, HOUR, floor},
+    rollup::SLOTS_KEPT,
     store::{self, HOURS_FROM, RAW_FROM},
 };
 
@@ -82,6 +83,7 @@ async fn handle(State(context): State<Context>) -> Result<Reply> {
     if hours_from > state.hours_from {
         store::State::raise(db, HOURS_FROM, hours_from).await?;
     }
+    purge_slots(db, now.timestamp() - SLOTS_KEPT).await?;
     purge_rollups(db, HOUR, hours_from).await?;
     purge_rollups(db, DAY, retention.days_from(now)).await?;
     purge_incidents(db, now - TimeDelta::days(retention.daily)).await?;
@@ -134,6 +136,12 @@ async fn purge_rollups(db: &Db, span: i64, before: i64) -> Result<()> {
         let until = (floor(earliest, DAY) + DAY).min(before);
         on!(db.write(), db => sqlx::query(PURGE).bind(span).bind(until).execute(db).await.map(drop))?;
     }
+}
+
+async fn purge_slots(db: &Db, before: i64) -> Result<()> {
+    const PURGE: &str = "DELETE FROM report_slots WHERE start < $1";
+    on!(db.write(), db => sqlx::query(PURGE).bind(before).execute(db).await.map(drop))?;
+    Ok(())
 }
 
 async fn purge_incidents(db: &Db, before: DateTime<Utc>) -> Result<()> {

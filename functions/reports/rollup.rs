@@ -1,4 +1,5 @@
-//! Hourly: rolls completed hours up from raw results, and completed days from hours.
+//! Hourly: rolls completed hours up from raw results, completed days from hours, and the slots of
+//! overviews.
 //!
 //! A rollup is made anew and replaced, never added to, so that running twice does no harm; an hour that
 //! got a late result is done again.
@@ -12,9 +13,9 @@ use sqlx::{PgConnection, QueryBuilder, SqliteConnection};
 
 use super::{
     SERVICE,
-    moment::{self, DAY, HOUR, floor},
+    moment::{self, DAY, HOUR, SLOT, floor},
     record,
-    store::{self, DAYS_UNTIL, HOURS_UNTIL, Raw, Rollup, raw_columns, rollup_columns},
+    store::{self, DAYS_UNTIL, HOURS_UNTIL, Raw, Rollup, SLOTS_UNTIL, raw_columns, rollup_columns},
     tally::Tally,
 };
 
@@ -35,7 +36,8 @@ async fn handle(State(context): State<Context>) -> Result<Reply> {
     }
     roll_hours(db, floor(now - SETTLED_AFTER, HOUR)).await?;
     roll_days(db).await?;
-    redo_late_hours(db).await?;
+    roll_slots(db, now).await?;
+    redo_late_hours(db, now).await?;
     Ok(Reply::NONE)
 }
 
@@ -67,7 +69,41 @@ async fn roll_days(db: &Db) -> Result<()> {
     }
 }
 
-async fn redo_late_hours(db: &Db) -> Result<()> {
+/// For how long the sums of an overview's slots are kept; twice what one shows.
+pub(super) const SLOTS_KEPT: i64 = 2 * DAY;
+
+/// Of the last day: an overview of many endpoints would read tens of thousands of results.
+async fn roll_slots(db: &Db, now: i64) -> Result<()> {
+    let state = store::State::load(db).await?;
+    let until = floor(state.hours_until, SLOT);
+    let from = state.slots_until.max(floor(now - DAY, SLOT));
+    for slot in (from..until).step_by(SLOT as usize) {
+        roll_slot(db, slot).await?;
+        store::State::raise(db, SLOTS_UNTIL, slot + SLOT).await?;
+    }
+    Ok(())
+}
+
+/// Counts alone, which the database adds up itself.
+async fn roll_slot(db: &Db, slot: i64) -> Result<()> {
+    const DELETE: &str = "DELETE FROM report_slots WHERE start = $1";
+    const ROLL: &str = "
+        INSERT INTO report_slots (series_id, start, checks, up, sum_ms)
+        SELECT series_id, $1, COUNT(*), SUM(CASE WHEN up THEN 1 ELSE 0 END),
+            SUM(CASE WHEN up THEN total_ms ELSE 0 END)
+        FROM report_results WHERE id >= $2 AND id < $3 AND maintenance IS NULL
+            AND +series_id IN (SELECT id FROM report_series WHERE NOT forgotten)
+        GROUP BY series_id";
+    let ids = moment::ids(&(slot..slot + SLOT));
+    let mut transaction = store::begin_writing(db).await?;
+    on!(transaction.connection(), db => {
+        sqlx::query(DELETE).bind(slot).execute(&mut *db).await?;
+        sqlx::query(ROLL).bind(slot).bind(ids.start).bind(ids.end).execute(db).await?;
+    });
+    transaction.commit().await
+}
+
+async fn redo_late_hours(db: &Db, now: i64) -> Result<()> {
     const LATE: &str = "SELECT start, marks FROM report_late_hours WHERE start < $1 ORDER BY start";
     const DONE: &str = "DELETE FROM report_late_hours WHERE start = $1 AND marks = $2";
     let state = store::State::load(db).await?;
@@ -79,6 +115,10 @@ async fn redo_late_hours(db: &Db) -> Result<()> {
             roll_hour(db, hour).await?;
             if hour < state.days_until {
                 roll_day(db, floor(hour, DAY)).await?;
+            }
+            let slots = floor(hour, SLOT)..(hour + HOUR).min(state.slots_until);
+            for slot in slots.step_by(SLOT as usize).filter(|slot| *slot >= now - SLOTS_KEPT) {
+                roll_slot(db, slot).await?;
             }
         }
         on!(db.write(), db => sqlx::query(DONE).bind(hour).bind(marks).execute(db).await.map(drop))?;

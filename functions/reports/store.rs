@@ -45,6 +45,8 @@ pub struct State {
     pub hours_until: i64,
     /// Before this, days are.
     pub days_until: i64,
+    /// Before this, slots of [`SLOT`] are, as long as they are kept.
+    pub slots_until: i64,
     /// Before this, raw results are purged, or being purged.
     pub raw_from: i64,
     /// Before this, hourly rollups are.
@@ -53,6 +55,7 @@ pub struct State {
 
 pub const HOURS_UNTIL: &str = "hours_until";
 pub const DAYS_UNTIL: &str = "days_until";
+pub const SLOTS_UNTIL: &str = "slots_until";
 pub const RAW_FROM: &str = "raw_from";
 pub const HOURS_FROM: &str = "hours_from";
 
@@ -65,6 +68,7 @@ impl State {
             match name.as_str() {
                 HOURS_UNTIL => state.hours_until = value,
                 DAYS_UNTIL => state.days_until = value,
+                SLOTS_UNTIL => state.slots_until = value,
                 RAW_FROM => state.raw_from = value,
                 HOURS_FROM => state.hours_from = value,
                 _ => {}
@@ -104,13 +108,13 @@ impl Cover {
 }
 
 /// The whole spans of a range, of those that are there.
-fn within(range: &Range<i64>, span: i64, until: i64) -> Range<i64> {
+pub fn within(range: &Range<i64>, span: i64, until: i64) -> Range<i64> {
     let start = ceil(range.start, span);
     start..floor(range.end.min(until), span).max(start)
 }
 
 /// What is left of a range before and after a part of it.
-fn around(range: &Range<i64>, part: &Range<i64>) -> Vec<Range<i64>> {
+pub fn around(range: &Range<i64>, part: &Range<i64>) -> Vec<Range<i64>> {
     let sides = if part.is_empty() {
         vec![range.clone()]
     } else {

@@ -307,6 +307,7 @@ mod tests {
             days_until: floor(NOW - HOUR, DAY),
             raw_from: floor(NOW, DAY) - 30 * DAY,
             hours_from: floor(NOW, DAY) - 365 * DAY,
+            slots_until: NOW - HOUR,
         }
     }
 

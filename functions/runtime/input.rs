@@ -139,6 +139,30 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
+/// The header `Idempotency-Key`: a request that comes again with it makes nothing more.
+#[derive(Clone, Debug)]
+pub struct IdempotencyKey(pub Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        const NAME: &str = "Idempotency-Key";
+        let Some(key) = parts.headers.get(NAME) else { return Ok(Self(None)) };
+        let key = key
+            .to_str()
+            .ok()
+            .filter(|key| (1..=200).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()));
+        let invalid = || {
+            Error::field(
+                NAME,
+                text("must be 1 to 200 visible ASCII characters", "1~200자의 ASCII 문자여야 합니다"),
+            )
+        };
+        key.map(|key| Self(Some(key.to_owned()))).ok_or_else(invalid)
+    }
+}
+
 /// The `{id}` of a path.
 #[derive(Clone, Copy, Debug)]
 pub struct Id(pub i64);

@@ -10,7 +10,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures::try_join;
 use http::HeaderMap;
 use runtime::{Context, Error, Function, Result, db::JsonText, error::ErrorBody, on};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
@@ -26,28 +26,29 @@ pub const FUNCTION: Function =
     Function::new("status-page-show", SERVICE, "everything that a public status page shows")
         .http(runtime::http!(handle));
 
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = PublicStatusPage)]
-struct Shown {
+pub struct Shown {
     #[schema(example = "shop")]
-    slug: String,
+    pub slug: String,
     #[schema(example = "Shop")]
-    title: String,
-    description: String,
-    status: Overall,
-    generated_at: DateTime<Utc>,
-    groups: Vec<ShownGroup>,
+    pub title: String,
+    pub description: String,
+    pub status: Overall,
+    pub generated_at: DateTime<Utc>,
+    pub groups: Vec<ShownGroup>,
     /// Of the last 90 days, newest first.
-    incidents: Vec<ShownIncident>,
+    pub incidents: Vec<ShownIncident>,
     /// Those that have begun, newest first.
-    announcements: Vec<ShownAnnouncement>,
+    pub announcements: Vec<ShownAnnouncement>,
     /// Planned, active, and those of the last 30 days, newest first.
-    maintenances: Vec<ShownMaintenance>,
+    pub maintenances: Vec<ShownMaintenance>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Overall {
+#[schema(as = PublicOverallStatus)]
+pub enum Overall {
     Up,
     /// Some are down.
     Degraded,
@@ -59,31 +60,31 @@ enum Overall {
     Unknown,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = PublicStatusGroup)]
-struct ShownGroup {
+pub struct ShownGroup {
     #[schema(example = "Website")]
-    name: String,
-    endpoints: Vec<ShownEndpoint>,
+    pub name: String,
+    pub endpoints: Vec<ShownEndpoint>,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = PublicStatusEndpoint)]
-struct ShownEndpoint {
+pub struct ShownEndpoint {
     #[schema(example = "Checkout")]
-    name: String,
-    status: ShownStatus,
+    pub name: String,
+    pub status: ShownStatus,
     /// Of 90 days.
     #[schema(example = 99.987)]
-    uptime_percent: Option<f64>,
+    pub uptime_percent: Option<f64>,
     #[schema(example = 120.5)]
-    avg_ms: Option<f64>,
+    pub avg_ms: Option<f64>,
     /// Oldest first; days without checks are left out.
-    days: Vec<ShownDay>,
+    pub days: Vec<ShownDay>,
 }
 
 /// An endpoint's status, as the public sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = PublicStatus)]
 pub enum ShownStatus {
@@ -108,57 +109,58 @@ impl ShownStatus {
     }
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = PublicStatusDay)]
-struct ShownDay {
-    date: NaiveDate,
+pub struct ShownDay {
+    pub date: NaiveDate,
     #[schema(example = 1440)]
-    checks: i64,
+    pub checks: i64,
     #[schema(example = 1439)]
-    up: i64,
+    pub up: i64,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = PublicIncident)]
-struct ShownIncident {
+pub struct ShownIncident {
     #[schema(example = "Checkout")]
-    endpoint_name: String,
-    started_at: DateTime<Utc>,
+    pub endpoint_name: String,
+    pub started_at: DateTime<Utc>,
     /// Null: still open.
-    ended_at: Option<DateTime<Utc>>,
+    pub ended_at: Option<DateTime<Utc>>,
     #[schema(example = "TIMEOUT")]
-    cause_code: Option<String>,
+    pub cause_code: Option<String>,
 }
 
-#[derive(Serialize, ToSchema, sqlx::FromRow)]
+#[derive(Clone, Serialize, Deserialize, ToSchema, sqlx::FromRow)]
 #[schema(as = PublicAnnouncement)]
-struct ShownAnnouncement {
+pub struct ShownAnnouncement {
     #[schema(example = "Slow deliveries")]
-    title: String,
-    text: String,
+    pub title: String,
+    pub text: String,
     #[sqlx(try_from = "String")]
-    severity: Severity,
-    starts_at: DateTime<Utc>,
-    ends_at: Option<DateTime<Utc>>,
+    pub severity: Severity,
+    pub starts_at: DateTime<Utc>,
+    pub ends_at: Option<DateTime<Utc>>,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[schema(as = PublicMaintenance)]
-struct ShownMaintenance {
+pub struct ShownMaintenance {
     #[schema(example = "A new database")]
-    title: String,
-    description: String,
-    starts_at: DateTime<Utc>,
-    ends_at: DateTime<Utc>,
-    status: Progress,
+    pub title: String,
+    pub description: String,
+    pub starts_at: DateTime<Utc>,
+    pub ends_at: DateTime<Utc>,
+    pub announced_at: DateTime<Utc>,
+    pub status: Progress,
     /// Those on this page; null: all.
-    endpoint_names: Option<Vec<String>>,
+    pub endpoint_names: Option<Vec<String>>,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = PublicMaintenanceStatus)]
-enum Progress {
+pub enum Progress {
     Scheduled,
     Active,
     Ended,
@@ -252,8 +254,10 @@ fn put_together(
             let overview = overviews.remove(&endpoint.id);
             let status = ShownStatus::of(endpoint, &maintenances, now);
             incidents.extend(overview.iter().flat_map(|o| &o.incidents).filter_map(|incident| {
-                // What is paused is not checked: nobody knows whether it is still down.
-                let is_known = incident.ended_at.is_some() || status != ShownStatus::Paused;
+                // What is paused is not checked, and what is maintained is expected to fail: nobody knows
+                // whether it would still be down.
+                let is_known = incident.ended_at.is_some()
+                    || !matches!(status, ShownStatus::Paused | ShownStatus::Maintenance);
                 is_known.then(|| ShownIncident {
                     endpoint_name: endpoint.name.clone(),
                     started_at: incident.started_at,
@@ -330,12 +334,14 @@ fn shown_maintenances(
         } else {
             Progress::Ended
         };
-        let Maintenance { title, description, starts_at, ends_at, .. } = maintenance;
+        let Maintenance { title, description, starts_at, ends_at, created_at: announced_at, .. } =
+            maintenance;
         concerns.then_some(ShownMaintenance {
             title,
             description,
             starts_at,
             ends_at,
+            announced_at,
             status,
             endpoint_names,
         })

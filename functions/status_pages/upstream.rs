@@ -64,6 +64,7 @@ pub struct Maintenance {
     pub ends_at: DateTime<Utc>,
     /// Null: all of the user's.
     pub endpoint_ids: Option<Vec<i64>>,
+    pub created_at: DateTime<Utc>,
 }
 
 impl Maintenance {

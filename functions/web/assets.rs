@@ -23,7 +23,11 @@ pub fn path(name: &str) -> &'static str {
 }
 
 pub async fn handle(Path(name): Path<String>, headers: HeaderMap) -> Result<Response> {
-    let asset = ASSETS.iter().find(|asset| asset.path.strip_prefix("/assets/") == Some(&name));
+    give(&format!("/assets/{name}"), &headers)
+}
+
+pub fn give(path: &str, headers: &HeaderMap) -> Result<Response> {
+    let asset = ASSETS.iter().find(|asset| asset.path == path);
     let asset = asset.ok_or_else(Error::not_found)?;
     let kind = match asset.name.rsplit('.').next() {
         Some("css") => "text/css; charset=utf-8",

@@ -1,28 +1,319 @@
-//! Every endpoint at a glance.
+//! Every endpoint at a glance: the worst first, searched, filtered and sorted, in pages.
 
 use askama::Template;
-use runtime::List;
+use axum::extract::{Query, State};
+use chrono::{DateTime, Utc};
+use runtime::{Context, List, error::Language};
+use serde::Deserialize;
 
 use super::{
+    api::Refusal,
+    history::{Bar, Item, Overview, RANGES, open_outage, sparkline},
     page::{Page, Section},
     visitor::{Response, User},
+    words,
 };
-use crate::endpoints::Endpoint;
+use crate::{contract::Status, endpoints::Endpoint};
+
+const PER_PAGE: i64 = 25;
+const STATUSES: [&str; 4] = ["down", "pending", "up", "paused"];
+const SORTS: [&str; 4] = ["status", "name", "-created_at", "last_checked_at"];
+
+/// As the address has it; what makes no sense is as if it were not there.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Asked {
+    q: String,
+    tag: String,
+    status: String,
+    sort: String,
+    range: String,
+    page: String,
+}
+
+impl Asked {
+    fn tidied(mut self) -> Self {
+        self.q = self.q.trim().chars().take(200).collect();
+        self.tag = self.tag.trim().chars().take(50).collect();
+        let known = |of: &[&str], value: &str| of.contains(&value);
+        if !known(&STATUSES, &self.status) {
+            self.status = String::new();
+        }
+        if !known(&SORTS, &self.sort) {
+            self.sort = SORTS[0].to_owned();
+        }
+        if !known(&RANGES, &self.range) {
+            self.range = RANGES[0].to_owned();
+        }
+        self.page = self.page.parse::<i64>().unwrap_or(1).clamp(1, 1_000_000).to_string();
+        self
+    }
+
+    /// This page with something else in its address; another filter begins at the first page.
+    fn with(&self, name: &str, value: &str) -> String {
+        let page = if name == "range" { &self.page } else { "1" };
+        let parts = [
+            ("q", self.q.as_str(), ""),
+            ("tag", &self.tag, ""),
+            ("status", &self.status, ""),
+            ("sort", &self.sort, SORTS[0]),
+            ("range", &self.range, RANGES[0]),
+            ("page", page, "1"),
+        ];
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        for (part, current, default) in parts {
+            let value = if part == name { value } else { current };
+            if value != default {
+                query.append_pair(part, value);
+            }
+        }
+        let query = query.finish();
+        if query.is_empty() { "/dashboard".to_owned() } else { format!("/dashboard?{query}") }
+    }
+
+    fn api_path(&self) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("page", &self.page).append_pair("per_page", &PER_PAGE.to_string());
+        query.append_pair("sort", &self.sort);
+        for (name, value) in [("q", &self.q), ("tag", &self.tag), ("status", &self.status)] {
+            if !value.is_empty() {
+                query.append_pair(name, value);
+            }
+        }
+        format!("/endpoint-service/v1/endpoints?{}", query.finish())
+    }
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct Totals {
+    total: i64,
+    up: i64,
+    down: i64,
+    pending: i64,
+    paused: i64,
+    tags: Vec<TagTotal>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct TagTotal {
+    tag: String,
+    count: i64,
+}
+
+impl Totals {
+    fn of(&self, status: &str) -> i64 {
+        match status {
+            "up" => self.up,
+            "down" => self.down,
+            "pending" => self.pending,
+            _ => self.paused,
+        }
+    }
+}
+
+/// A planned time during which failures count for nothing.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Maintenance {
+    pub title: String,
+    pub ends_at: DateTime<Utc>,
+    /// Null: all.
+    pub endpoint_ids: Option<Vec<i64>>,
+}
+
+impl Maintenance {
+    pub fn is_of(&self, endpoint_id: i64) -> bool {
+        self.endpoint_ids.as_ref().is_none_or(|ids| ids.contains(&endpoint_id))
+    }
+}
+
+pub const ACTIVE_MAINTENANCES: &str = "/endpoint-service/v1/maintenances?status=active&per_page=100";
+
+struct Row {
+    id: i64,
+    name: String,
+    url: String,
+    tags: Vec<String>,
+    more_tags: usize,
+    status: &'static str,
+    /// Under the name: what is wrong, or planned.
+    note: String,
+    last: String,
+    checked: String,
+    spark: Vec<String>,
+    bar: Bar,
+    uptime: String,
+    /// For the eye: below 99 percent, below 100.
+    quality: &'static str,
+}
+
+impl Row {
+    fn of(
+        language: Language,
+        endpoint: Endpoint,
+        overview: &Overview,
+        maintenances: &[Maintenance],
+        now: DateTime<Utc>,
+    ) -> Self {
+        let none = Item::default();
+        let item = overview.items.iter().find(|item| item.endpoint_id == endpoint.id);
+        let bar = Bar::of(language, overview, item);
+        let item = item.unwrap_or(&none);
+        let maintenance = maintenances
+            .iter()
+            .find(|maintenance| endpoint.settings.enabled && maintenance.is_of(endpoint.id));
+        let outage = open_outage(language, item, now).filter(|_| endpoint.status == Status::Down);
+        let note = match (maintenance, outage) {
+            (Some(maintenance), _) => maintenance.title.clone(),
+            (None, Some((since, ""))) => since,
+            (None, Some((since, cause))) => format!("{since} · {cause}"),
+            (None, None) => String::new(),
+        };
+        let last = item.last.as_ref();
+        let percent = item.uptime_percent;
+        let mut tags = endpoint.settings.tags.0;
+        let more_tags = tags.len().saturating_sub(2);
+        tags.truncate(2);
+        Self {
+            id: endpoint.id,
+            name: endpoint.settings.name,
+            url: endpoint.settings.url,
+            tags,
+            more_tags,
+            status: if maintenance.is_some() { "maintenance" } else { endpoint.status.as_str() },
+            note,
+            last: last.map(|last| words::ms(last.total_ms as f64)).unwrap_or_default(),
+            checked: last.map(|last| words::ago(language, now, last.checked_at)).unwrap_or_default(),
+            spark: sparkline(overview, item),
+            bar,
+            uptime: percent.map(words::percent).unwrap_or_default(),
+            quality: match percent {
+                Some(..99.0) => "bad",
+                Some(..100.0) => "fair",
+                _ => "",
+            },
+        }
+    }
+}
 
 #[derive(Template)]
 #[template(path = "dashboard.html")]
 struct Dashboard {
     page: Page,
-    endpoints: List<Endpoint>,
+    asked: Asked,
+    totals: Totals,
+    rows: Vec<Row>,
+    pages: super::parts::Pages,
+    /// Some of it did not answer.
+    partly: bool,
 }
 
-pub async fn show(User(visitor): User) -> Response {
-    match visitor.api.get("/endpoint-service/v1/endpoints").await {
-        Ok(endpoints) => {
-            let title = visitor.t("Dashboard", "대시보드");
-            let page = visitor.page(Section::Dashboard, title).refreshing(30);
-            visitor.ok(&Dashboard { page, endpoints })
+impl Dashboard {
+    fn headline(&self) -> String {
+        let Totals { total, up, down, pending, paused, .. } = self.totals;
+        let watched = total - paused;
+        match self.page.language {
+            Language::English if down > 0 => format!("{down} of {watched} down"),
+            Language::Korean if down > 0 => format!("{watched}개 중 {down}개 장애"),
+            Language::English if pending > 0 => format!("{up} of {watched} up, {pending} not known yet"),
+            Language::Korean if pending > 0 => format!("{watched}개 중 {up}개 정상, {pending}개 확인 중"),
+            Language::English if watched == 0 => "All are paused".to_owned(),
+            Language::Korean if watched == 0 => "모두 일시정지".to_owned(),
+            Language::English => format!("All {watched} are up"),
+            Language::Korean => format!("{watched}개 모두 정상"),
         }
-        Err(refusal) => visitor.refused(&refusal),
+    }
+
+    fn mood(&self) -> &'static str {
+        match self.totals {
+            Totals { down: 1.., .. } => "down",
+            Totals { pending: 1.., .. } => "pending",
+            Totals { up: 1.., .. } => "up",
+            _ => "paused",
+        }
+    }
+
+    fn sort_name(&self, sort: &str) -> &str {
+        match sort {
+            "status" => self.page.t("Problems first", "문제 먼저"),
+            "name" => self.page.t("Name", "이름순"),
+            "-created_at" => self.page.t("Newest first", "최근 추가순"),
+            _ => self.page.t("Longest unchecked", "오래 확인 안 된 순"),
+        }
+    }
+}
+
+pub async fn show(
+    State(context): State<Context>,
+    User(visitor): User,
+    Query(asked): Query<Asked>,
+) -> Response {
+    let (asked, api) = (asked.tidied(), &visitor.api);
+    let path = asked.api_path();
+    let (endpoints, totals, maintenances) = futures::join!(
+        api.get::<List<Endpoint>>(&path),
+        api.get::<Totals>("/endpoint-service/v1/endpoint_totals"),
+        api.get::<List<Maintenance>>(ACTIVE_MAINTENANCES),
+    );
+    let endpoints = match endpoints {
+        Ok(endpoints) => endpoints,
+        Err(refusal) => return visitor.refused(&refusal),
+    };
+    let found = endpoints.page.total_count;
+    let pages = super::parts::Pages::of(&endpoints.page, |page| {
+        let asked = Asked { page: page.to_string(), ..asked.clone() };
+        // Of all the links, only this one keeps its page.
+        asked.with("range", &asked.range)
+    });
+    if endpoints.items.is_empty() && found > 0 {
+        return visitor.go(&pages.last);
+    }
+    let overview = overview(api, endpoints.items.iter().map(|endpoint| endpoint.id), &asked.range).await;
+    let partly = totals.is_err() || maintenances.is_err() || (overview.is_err() && found > 0);
+    let now = context.clock().now();
+    let overview =
+        overview.unwrap_or_else(|_| Overview { from: now, to: now, step_seconds: 1, items: vec![] });
+    let maintenances = maintenances.map(|list| list.items).unwrap_or_default();
+    let row = |endpoint| Row::of(visitor.language, endpoint, &overview, &maintenances, now);
+    // Without the totals, what is found is the best guess.
+    let totals = totals.unwrap_or_else(|_| Totals { total: found.max(1), ..Totals::default() });
+    let page = visitor.page(Section::Dashboard, visitor.t("Endpoints", "엔드포인트")).refreshing(30);
+    let rows = endpoints.items.into_iter().map(row).collect();
+    visitor.ok(&Dashboard { page, asked, totals, rows, pages, partly })
+}
+
+/// Of up to 100 endpoints; of none there is nothing to ask.
+pub async fn overview(
+    api: &super::api::Api,
+    ids: impl Iterator<Item = i64>,
+    range: &str,
+) -> Result<Overview, Refusal> {
+    let ids: Vec<String> = ids.map(|id| id.to_string()).collect();
+    if ids.is_empty() {
+        return Err(Refusal::default());
+    }
+    api.get(&format!("/report-service/v1/overviews?endpoint_ids={}&range={range}", ids.join(","))).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(query: &str) -> Asked {
+        serde_html_form::from_str::<Asked>(query).unwrap().tidied()
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_not_there() {
+        let asked = asked("q=+shop+&status=burning&sort=;drop&range=1y&page=-3");
+        assert_eq!(asked.api_path(), "/endpoint-service/v1/endpoints?page=1&per_page=25&sort=status&q=shop");
+        assert_eq!(asked.with("status", "up"), "/dashboard?q=shop&status=up");
+    }
+
+    #[test]
+    fn a_link_changes_one_thing_and_begins_at_the_first_page() {
+        let asked = asked("q=a%26b&tag=eu&page=3&range=7d");
+        assert_eq!(asked.with("tag", ""), "/dashboard?q=a%26b&range=7d");
+        assert_eq!(asked.with("range", "24h"), "/dashboard?q=a%26b&tag=eu&page=3");
+        assert_eq!(self::asked("").with("q", ""), "/dashboard");
     }
 }

@@ -47,6 +47,10 @@ impl Checked {
         self.outcome.error.as_ref().map_or("", |error| &error.message)
     }
 
+    pub fn bytes(&self) -> String {
+        super::words::bytes(self.outcome.response_bytes.try_into().unwrap_or(i64::MAX))
+    }
+
     pub fn phases(&self) -> Vec<Phase> {
         phases(&self.outcome.timings_ms)
     }

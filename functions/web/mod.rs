@@ -8,21 +8,55 @@
 //! | `home.rs` | what a visitor sees first; what is not there |
 //! | `account.rs` | sign up, log in and out, forgotten password; language and theme |
 //! | `dashboard.rs` | every endpoint at a glance |
+//! | `endpoint.rs` | one endpoint: figures, chart, outages, results, badges; check, pause, delete |
+//! | `endpoint_form.rs` | an endpoint is added, changed, and tried out before |
+//! | `notifications.rs` | channels, tests, the delivery log |
+//! | `reports.rs`, `export.rs` | results and outages by date; the same as CSV |
+//! | `maintenances.rs` | planned work |
+//! | `status_pages.rs`, `announcements.rs` | the pages that a user shows to everybody, and what is told there |
+//! | `profile.rs` | email, password, keys, the end of an account |
+//! | `docs.rs` | the API, to read and to try |
+//! | `status.rs`, `feeds.rs` | status pages, for everybody |
+//! | `badges.rs` | one endpoint's state, elsewhere |
 //!
 //! | file | what they stand on |
 //! |---|---|
 //! | `visitor.rs` | who looks: key, language, forms |
 //! | `api.rs` | the public API |
 //! | `page.rs` | the frame of every page |
+//! | `form.rs` | what was wrong, endpoints to choose from, moments, pages of lists |
+//! | `public.rs` | what is the same for everybody |
 //! | `assets.rs` | stylesheet, script, icon |
+//! | `history.rs` | how endpoints did, slot by slot: bars and sparklines |
+//! | `chart.rs` | response times, drawn |
+//! | `parts.rs`, `words.rs` | where lists go on; figures as people read them |
 
 mod account;
+mod announcements;
 mod api;
 mod assets;
+mod badges;
+mod chart;
 mod dashboard;
+mod docs;
+mod endpoint;
+mod endpoint_form;
+mod export;
+mod feeds;
+mod form;
+mod history;
 mod home;
+mod maintenances;
+mod notifications;
 mod page;
+mod parts;
+mod profile;
+mod public;
+mod reports;
+mod status;
+mod status_pages;
 mod visitor;
+mod words;
 
 use axum::{
     extract::Request,
@@ -47,6 +81,41 @@ pub const FUNCTION: Function = Function::new("web", "web", "pages for people; ev
             .route("/password/reset", get(account::reset_form).post(account::reset))
             .route("/preferences", get(account::preferences))
             .route("/dashboard", get(dashboard::show))
+            .route("/endpoints/new", get(endpoint_form::create_form).post(endpoint_form::create))
+            .route("/endpoints/{id}", get(endpoint::show))
+            .route("/endpoints/{id}/edit", get(endpoint_form::edit_form).post(endpoint_form::edit))
+            .route("/endpoints/{id}/check", get(endpoint::back).post(endpoint::check))
+            .route("/endpoints/{id}/pause", get(endpoint::back).post(endpoint::pause))
+            .route("/endpoints/{id}/badge", get(endpoint::back).post(endpoint::badge))
+            .route("/endpoints/{id}/delete", get(endpoint::delete_form).post(endpoint::delete))
+            .route("/notifications", get(notifications::list).post(notifications::create))
+            .route("/notifications/new", get(notifications::blank))
+            .route("/notifications/{id}", get(notifications::show).post(notifications::change))
+            .route("/deliveries/{id}/retry", post(notifications::retry))
+            .route("/reports", get(reports::show))
+            .route("/reports.csv", get(export::download))
+            .route("/maintenance", get(maintenances::list).post(maintenances::create))
+            .route("/maintenance/new", get(maintenances::blank))
+            .route("/maintenance/{id}", get(maintenances::show).post(maintenances::change))
+            .route("/status-pages", get(status_pages::list).post(status_pages::create))
+            .route("/status-pages/new", get(status_pages::blank))
+            .route("/status-pages/{id}", get(status_pages::show).post(status_pages::change))
+            .route(
+                "/status-pages/{id}/announcements/new",
+                get(announcements::blank).post(announcements::create),
+            )
+            .route(
+                "/status-pages/{id}/announcements/{announcement}",
+                get(announcements::show).post(announcements::change),
+            )
+            .route("/profile", get(profile::show).post(profile::change))
+            .route("/docs", get(docs::show))
+            .route("/openapi.yaml", get(docs::specification))
+            .route("/status/{slug}", get(status::show))
+            .route("/status/{slug}/feed.xml", get(feeds::rss))
+            .route("/status/{slug}/feed.json", get(feeds::json))
+            .route("/badges/{token}/{file}", get(badges::status))
+            .route("/badges/{token}/{what}/{file}", get(badges::figure))
             .route("/assets/{name}", get(assets::handle))
             .route("/{*path}", any(home::nowhere))
             .layer(middleware::from_fn(guarded))

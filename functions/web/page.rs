@@ -93,7 +93,7 @@ impl Page {
 }
 
 /// Nothing from elsewhere, no script or style within the page, and no frame around it.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+pub const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                       connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 pub fn html(status: StatusCode, page: &impl Template) -> Response {
@@ -130,6 +130,10 @@ pub struct Sorry {
 }
 
 impl Sorry {
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     pub fn of(page: Page, refusal: &Refusal) -> Self {
         let (title, message) = match refusal.status {
             StatusCode::NOT_FOUND => (

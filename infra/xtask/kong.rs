@@ -24,7 +24,7 @@ plugins:
     config:
       origins: ["*"]
       methods: [GET, POST, PATCH, DELETE, OPTIONS]
-      headers: [apikey, Content-Type, Accept-Language]
+      headers: [apikey, Content-Type, Accept-Language, Idempotency-Key]
       exposed_headers: [X-Request-ID, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset]
       max_age: 3600
       credentials: false

@@ -46,6 +46,18 @@ ALTER TABLE report_rollups ADD COLUMN transfer_ms BIGINT;
 ALTER TABLE report_rollups ADD COLUMN maintenance_checks BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE report_rollups ADD COLUMN maintenance_up BIGINT NOT NULL DEFAULT 0;
 
+-- What a series comes to in the slots of an overview (16 minutes), of the last days: to add up single results
+-- of many endpoints would take too long.
+CREATE TABLE report_slots (
+    series_id BIGINT NOT NULL,
+    start BIGINT NOT NULL,
+    checks BIGINT NOT NULL,
+    up BIGINT NOT NULL,
+    sum_ms BIGINT NOT NULL,
+    PRIMARY KEY (series_id, start)
+);
+CREATE INDEX report_slots_by_start ON report_slots (start);
+
 -- The next rollup makes anew what was rolled up without phases, as long as the results are there.
 INSERT INTO report_late_hours (start, marks)
 SELECT DISTINCT start, 1 FROM report_rollups

@@ -37,7 +37,7 @@ impl DeliveryStatus {
 }
 
 /// One message to one channel about one change.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Delivery {
     #[schema(example = 12)]
     pub id: i64,

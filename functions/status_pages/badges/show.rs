@@ -32,7 +32,7 @@ struct Wanted {
 
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[schema(as = BadgeRange)]
-enum Range {
+pub enum Range {
     #[default]
     #[serde(rename = "24h")]
     Day,
@@ -45,23 +45,23 @@ enum Range {
 }
 
 impl Range {
-    fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         serde_variant::to_variant_name(&self).unwrap_or_default()
     }
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[schema(as = BadgeData)]
-struct Shown {
+pub struct Shown {
     #[schema(example = "Checkout")]
-    name: String,
-    status: ShownStatus,
-    range: Range,
+    pub name: String,
+    pub status: ShownStatus,
+    pub range: Range,
     /// Null: nothing was checked in that time.
     #[schema(example = 99.987)]
-    uptime_percent: Option<f64>,
+    pub uptime_percent: Option<f64>,
     #[schema(example = 120.5)]
-    avg_ms: Option<f64>,
+    pub avg_ms: Option<f64>,
 }
 
 #[utoipa::path(

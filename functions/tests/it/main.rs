@@ -24,3 +24,4 @@ mod senders;
 mod status_pages;
 mod telemetry;
 mod users;
+mod web;

@@ -45,10 +45,20 @@ impl Home {
         command.envs(self.database_url.iter().map(|url| ("DATABASE_URL", url)));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let input = child.stdin.take().unwrap();
-        let mut engine =
-            Engine { output: BufReader::new(child.stdout.take().unwrap()), input, child, url: String::new() };
+        let mut engine = Engine {
+            output: BufReader::new(child.stdout.take().unwrap()),
+            input,
+            child,
+            url: String::new(),
+            admin: String::new(),
+        };
+        engine.admin = format!("http://{}", engine.hear("admin "));
         engine.url = format!("http://{}", engine.hear("listening "));
         engine
+    }
+
+    pub fn now(&self) -> DateTime<Utc> {
+        self.now
     }
 
     pub fn advance(&mut self, engine: &mut Engine, seconds: i64) {
@@ -72,6 +82,8 @@ pub struct Engine {
     input: ChildStdin,
     output: BufReader<ChildStdout>,
     pub url: String,
+    /// The admin API.
+    pub admin: String,
 }
 
 impl Engine {

@@ -227,6 +227,18 @@ impl World {
         self.request(name, user, method, path, body).await
     }
 
+    /// A POST with the header `Idempotency-Key`.
+    pub async fn post_once(&self, user: i64, path: &str, key: &str, body: &Value) -> Answer {
+        let request = Request::post(path)
+            .header("x-gateway-token", GATEWAY_TOKEN)
+            .header("x-consumer-custom-id", user)
+            .header("x-credential-identifier", "a-credential")
+            .header("content-type", "application/json")
+            .header("idempotency-key", key);
+        let request = request.body(Body::from(body.to_string())).expect("a request");
+        ask(&self.contexts, self.function_for("POST", path), request).await
+    }
+
     pub async fn request(
         &self,
         function: &str,

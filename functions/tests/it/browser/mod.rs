@@ -1,4 +1,7 @@
 //! What a person does with a browser: a real Chromium, a real engine, and a clock that is advanced.
 
 mod driver;
+mod history;
 mod people;
+mod pictures;
+mod strangers;

@@ -55,11 +55,12 @@ fn request(world: &World, endpoint_id: i64, url: &str, in_seconds: i64) -> Check
 async fn a_batch_is_probed_and_replied() {
     let world = World::new(Database::Sqlite).await;
     let site = Site::start().await;
-    let batch = [
+    let mut batch = [
         request(&world, 1, &site.url, 0),
         request(&world, 2, "http://127.0.0.1:1/", 0),
         request(&world, 3, &format!("{}/slow", site.url), 0),
     ];
+    batch[1].maintenance = true;
     let answer = world.event("check-run", kind::CHECK_REQUESTED, "batch-1", &batch).await;
     let reply = answer.reply().expect("a reply");
     assert_eq!(reply.kind(), kind::CHECK_COMPLETED);
@@ -80,6 +81,7 @@ async fn a_batch_is_probed_and_replied() {
         ]
     );
     assert_eq!(results[0].outcome.status_code, Some(200));
+    assert_eq!(results.iter().map(|r| r.maintenance).collect::<Vec<_>>(), [false, true, false]);
     assert!(results.iter().all(|r| r.user_id == 1 && r.scheduled_at == world.clock().now()));
 }
 

@@ -156,6 +156,26 @@ on_both! {
         }
     }
 
+    async fn a_request_that_is_sent_again_makes_no_second_endpoint(world: World) {
+        let path = "/public/v1/endpoints";
+        let body = json!({"url": "https://example.com", "name": "first"});
+        let tries = (0..4).map(|_| world.post_once(1, path, "key-1", &body));
+        let answers = futures::future::join_all(tries).await;
+        let first = answers[0].json(201);
+        assert!(answers.iter().all(|answer| answer.json(201) == first), "{answers:?}");
+        assert_eq!(world.events.lock().unwrap().len(), 1, "one first check");
+        let other = json!({"url": "https://example.com", "name": "second"});
+        assert_eq!(world.post_once(1, path, "key-1", &other).await.json(201)["name"], "first");
+        assert_eq!(world.post_once(1, path, "key-2", &other).await.json(201)["name"], "second");
+        assert_eq!(world.post_once(2, path, "key-1", &other).await.json(201)["name"], "second", "another user's key");
+        world.call(Some(1), "DELETE", &format!("{path}/{}", first["id"]), None).await.json(204);
+        assert_eq!(world.post_once(1, path, "key-1", &body).await.json(201)["name"], "first", "made anew");
+        for key in ["", "a b", &"x".repeat(201), "\u{e9}"] {
+            let answer = world.post_once(1, path, key, &body).await.json(400);
+            assert!(answer["fields"]["Idempotency-Key"].is_string(), "{key}: {answer}");
+        }
+    }
+
     async fn lists_are_sorted_both_ways(world: World) {
         let mut ids = vec![];
         for (name, enabled) in [("beta", true), ("Alpha", true), ("alpha", false), ("Gamma", true)] {

@@ -2,3 +2,4 @@
 
 mod claim;
 mod crud;
+mod maintenances;

@@ -151,6 +151,23 @@ on_both! {
         assert_eq!(masked, format!("whsec_…{}", &secret[46..]));
     }
 
+    async fn a_request_that_is_sent_again_makes_no_second_notification(world: World) {
+        let body = json!({"name": "w", "channel": "webhook", "config": {"url": "https://x.test/"}});
+        let tries = (0..4).map(|_| world.post_once(1, PATH, "key-1", &body));
+        let answers = futures::future::join_all(tries).await;
+        let first = answers[0].json(201);
+        // Whichever answer gets through has the secret in it.
+        assert!(answers.iter().all(|answer| answer.json(201) == first), "{answers:?}");
+        assert_eq!(first["config"]["secret"].as_str().unwrap().len(), 50);
+        world.clock().advance(std::time::Duration::from_secs(600));
+        let later = world.post_once(1, PATH, "key-1", &body).await.json(201);
+        assert_eq!((&later["id"], later["config"]["secret"].as_str().unwrap().contains('…')), (&first["id"], true));
+        assert_ne!(world.post_once(2, PATH, "key-1", &body).await.json(201)["id"], first["id"]);
+        let list = world.call(Some(1), "GET", PATH, None).await.json(200);
+        assert_eq!(list["page"]["total_count"], 1);
+        world.post_once(1, PATH, "a b", &body).await.code(400);
+    }
+
     async fn there_is_room_for_a_hundred(world: World) {
         for at in 0..99 {
             world.notification(1, email(&format!("n{at}"))).await;

@@ -14,6 +14,7 @@ use crate::world::{Answer, Database, World, on_both};
 
 mod forget;
 mod incidents;
+mod maintenance;
 mod overviews;
 mod results;
 mod retention;

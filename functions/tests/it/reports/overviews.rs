@@ -68,6 +68,30 @@ on_both! {
         assert_eq!(from[1..], ["2026-02-22T14:00:00Z", "2026-01-30T16:00:00Z", "2025-12-02T00:00:00Z"]);
     }
 
+    async fn slots_are_made_anew_when_a_result_comes_late(world: World) {
+        let batch: Vec<_> = (0..1440).map(|n| up(ANNS, world.ago(n * 60), 100)).collect();
+        world.record(&batch).await;
+        let seen = async || overview(&world, ANN, &format!("endpoint_ids={ANNS}")).await;
+        let before = seen().await;
+        for _ in 0..2 {
+            world.tick("report-rollup").await;
+            assert_eq!(seen().await, before);
+        }
+        // It is 12:00, and the hour from 11:00 may still get results: slots to 10:56, of one day.
+        assert_eq!(world.number("SELECT COUNT(*) FROM report_slots").await, 86);
+        world.record(&[down(ANNS, world.ago(5 * 3600 + 1))]).await;
+        assert_eq!(seen().await, before, "not yet");
+        world.tick("report-rollup").await;
+        let after = seen().await;
+        assert_eq!(counts(&after["items"][0]), (1426, 1425, 1426));
+        world.hours_pass(3 * 24);
+        world.tick("report-rollup").await;
+        world.tick("report-purge").await;
+        assert_eq!(world.number("SELECT COUNT(*) FROM report_slots").await, 0);
+        let later = seen().await["items"][0].clone();
+        assert_eq!((counts(&later), &later["last"]["status"]), ((0, 0, 0), &json!("up")));
+    }
+
     async fn outages_that_overlap_the_range(world: World) {
         world.record(&[down(ANNS, world.ago(60)), up(11, world.ago(60), 5)]).await;
         let outage = |endpoint_id, started: i64, ended: Option<i64>| {

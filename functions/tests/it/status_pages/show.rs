@@ -98,7 +98,7 @@ on_both! {
         assert_eq!(titles(&page["maintenances"]), ["of all", "planned", "ended"]);
         assert_eq!(page["maintenances"][1], json!({
             "title": "planned", "description": "d", "starts_at": "2026-03-01T13:00:00Z", "ends_at": "2026-03-01T14:00:00Z",
-            "status": "scheduled", "endpoint_names": ["Shop"],
+            "announced_at": now, "status": "scheduled", "endpoint_names": ["Shop"],
         }));
         assert_eq!((&page["maintenances"][0]["endpoint_names"], &page["maintenances"][2]["status"]), (&Value::Null, &json!("ended")));
         // The address of what is watched is nobody's business, nor is what is not on the page.
@@ -124,7 +124,7 @@ on_both! {
         world.becomes(1, one, Status::Up).await;
         assert_eq!(look().await.0, "up");
         stand_ins(&world, vec![maintenance(now, "m", (-1, 9), json!([two]))]);
-        assert_eq!(look().await, (json!("maintenance"), vec![json!("up"), json!("maintenance")], 2));
+        assert_eq!(look().await, (json!("maintenance"), vec![json!("up"), json!("maintenance")], 1));
         stand_ins(&world, Vec::new());
         world.becomes(1, one, Status::Down).await;
         world.becomes(1, two, Status::Down).await;

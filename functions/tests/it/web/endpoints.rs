@@ -1,0 +1,325 @@
+//! The dashboard, the page of an endpoint, and its form.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::{Shown, Site};
+use crate::checks;
+
+const ADMIN_TOKEN: &str = "admins-token";
+
+/// Somebody who is logged in; what a browser cannot do is done with the admin token.
+async fn site() -> Site {
+    let site = Site::with([("KONG_ADMIN_TOKEN", ADMIN_TOKEN)]).await;
+    site.sign_up("me@example.com").await;
+    site
+}
+
+impl Site {
+    async fn add(&self, settings: Value) -> i64 {
+        let path = "/endpoint-service/v1/endpoints";
+        self.api(http::Method::POST, path, settings).await["id"].as_i64().unwrap()
+    }
+
+    /// Results of every minute before now, the newest first.
+    async fn history(&self, endpoint_id: i64, up: &[bool]) {
+        let me = self.api(http::Method::GET, "/user-service/v1/user", Value::Null).await;
+        let now = "2026-03-01T12:00:00Z".parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+        let result = |(minutes, up): (usize, &bool)| {
+            let at = now - chrono::TimeDelta::minutes(i64::try_from(minutes).unwrap());
+            let timings =
+                json!({"dns": 1, "connect": 2, "tls": 10, "first_byte": 80, "transfer": 7, "total": 100});
+            let outcome = if *up {
+                json!({"status": "up", "status_code": 200, "timings_ms": timings, "response_bytes": 5120,
+                    "ip": "203.0.113.7", "certificate_expires_at": "2026-03-09T12:00:00Z"})
+            } else {
+                let error = json!({"code": "STATUS_MISMATCH", "message": "got 503 <Unavailable>"});
+                json!({"status": "down", "status_code": 503, "timings_ms": timings, "response_bytes": 5,
+                    "error": error})
+            };
+            json!({"endpoint_id": endpoint_id, "user_id": me["id"], "scheduled_at": at, "checked_at": at,
+                "region": "default", "failure_threshold": 2, "success_threshold": 1, "outcome": outcome})
+        };
+        let items: Vec<Value> = up.iter().enumerate().map(result).collect();
+        let url = format!("http://{}/private/v1/reports", self.engine.admin_address);
+        let request = self.client.post(url).header("kong-admin-token", ADMIN_TOKEN);
+        let answer = request.json(&json!({"items": items})).send().await.unwrap();
+        assert_eq!(answer.status(), 201, "{}", answer.text().await.unwrap());
+    }
+
+    async fn fill_in(&self, page: &str, fields: &[(&str, &str)]) -> Shown {
+        let defaults = [
+            ("method", "GET"),
+            ("interval_seconds", "60"),
+            ("timeout_ms", "2000"),
+            ("expected_status", "200-299"),
+            ("retries", "0"),
+            ("failure_threshold", "2"),
+            ("success_threshold", "1"),
+            ("enabled", "true"),
+            ("follow_redirects", "true"),
+            ("verify_tls", "true"),
+        ];
+        let left = defaults.into_iter().filter(|(name, _)| fields.iter().all(|(given, _)| given != name));
+        let all: Vec<_> = fields.iter().copied().chain(left).collect();
+        self.post(page, page, &all).await
+    }
+}
+
+/// Without the rest of the page, it is easier to see what is missing.
+fn count(shown: &Shown, what: &str) -> usize {
+    shown.html.matches(what).count()
+}
+
+#[tokio::test]
+async fn a_url_is_enough_and_sent_twice_it_is_added_once() {
+    let site = site().await;
+    let empty = site.get("/dashboard").await;
+    empty.says("What shall we watch?");
+    let (csrf, once) = (empty.hidden("csrf"), empty.hidden("once"));
+    let form = [("csrf", csrf.as_str()), ("once", &once), ("url", "127.0.0.1:1/shop"), ("action", "quick")];
+    let added = site.send("/endpoints/new", &[], &form).await;
+    assert_eq!((added.status, added.location()), (StatusCode::SEE_OTHER, "/endpoints/1"), "{}", added.html);
+    let again = site.send("/endpoints/new", &[], &form).await;
+    assert_eq!(again.location(), "/endpoints/1");
+    let shown = site.get("/endpoints/1").await;
+    shown
+        .says("Added: the first check is on its way.")
+        .says("https://127.0.0.1:1/shop")
+        .says("GET every 1 min");
+    let board = site.get("/dashboard").await;
+    board.says("<a href=\"/endpoints/1\">127.0.0.1</a>").says("<b>1</b> all");
+    let korean = site.ask(http::Method::GET, "/preferences?lang=ko", &[], String::new()).await;
+    assert_eq!(korean.status, 303);
+    site.get("/dashboard").await.says("<b>1</b> 전체").says("문제 먼저");
+}
+
+#[tokio::test]
+async fn what_is_wrong_stands_beside_its_field_and_nothing_is_lost() {
+    let site = site().await;
+    let fields = [
+        ("url", "https://a.test/<x>"),
+        ("name", "Shop \"1\""),
+        ("tags", "shop, two words!"),
+        ("interval_seconds", "3"),
+        ("header_name", "X-One"),
+        ("header_value", "1"),
+        ("header_name", "Connection"),
+        ("header_value", "close"),
+        ("assertion_type", "json_path"),
+        ("assertion_what", "$.a"),
+        ("assertion_comparison", "less_than"),
+        ("assertion_value", "4"),
+        ("assertion_type", "body_matches"),
+        ("assertion_what", ""),
+        ("assertion_comparison", "equals"),
+        ("assertion_value", "(unclosed"),
+        ("body", "\n two\r\nlines"),
+        ("action", "save"),
+    ];
+    let again = site.fill_in("/endpoints/new", &fields).await;
+    assert_eq!(again.status, 400);
+    again
+        .says("id=\"interval_seconds-error\"")
+        .says("id=\"assertion-1-error\">pattern: ")
+        .says("id=\"header-1-error\"")
+        .says("id=\"tags-error\">words!: ");
+    for error in ["id=\"assertion-0-error\"", "id=\"header-0-error\"", "id=\"url-error\"", "assertions[1]"] {
+        assert_eq!(count(&again, error), 0, "{error}");
+    }
+    again
+        .says("value=\"https://a.test/&#60;x&#62;\"")
+        .says("value=\"Shop &#34;1&#34;\"")
+        .says("value=\"shop, two words!\"")
+        .says("value=\"X-One\"")
+        .says("value=\"(unclosed\"")
+        .says("<option value=\"less_than\" selected>")
+        .says("\n two\r\nlines</textarea>");
+    // What cannot even be said to the API.
+    let again = site.fill_in("/endpoints/new", &[("url", "https://a.test"), ("retries", "often")]).await;
+    assert_eq!(again.status, 400);
+    again.says("id=\"retries-error\">must be a whole number").says("value=\"often\"");
+    site.get("/dashboard").await.says("What shall we watch?");
+}
+
+#[tokio::test]
+async fn rows_are_added_and_removed_without_a_script() {
+    let site = site().await;
+    let fields = [
+        ("url", "https://a.test"),
+        ("header_name", "A"),
+        ("header_value", "1"),
+        ("header_name", "B"),
+        ("header_value", "2"),
+    ];
+    let add = [&fields[..], &[("action", "add_header")]].concat();
+    let more = site.fill_in("/endpoints/new", &add).await;
+    assert_eq!((more.status, count(&more, "name=\"header_name\"")), (StatusCode::OK, 3));
+    let remove = [&fields[..], &[("action", "remove_header 0")]].concat();
+    let fewer = site.fill_in("/endpoints/new", &remove).await;
+    fewer.says("value=\"B\"").says("value=\"https://a.test\"");
+    assert_eq!((count(&fewer, "name=\"header_name\""), count(&fewer, "value=\"A\"")), (2, 0));
+}
+
+#[tokio::test]
+async fn settings_are_tried_before_they_are_saved() {
+    let (site, target) = (site().await, checks::Site::start().await);
+    let wanted = |value: &'static str| {
+        [
+            ("url", target.url.as_str()),
+            ("assertion_type", "body_contains"),
+            ("assertion_what", ""),
+            ("assertion_comparison", "equals"),
+            ("assertion_value", value),
+            ("action", "test"),
+        ]
+    };
+    let fine = site.fill_in("/endpoints/new", &wanted("hello")).await;
+    assert_eq!(fine.status, 200);
+    fine.says("checked just now").says("class=\"waterfall\"").says("HTTP 200").says("value=\"hello\"");
+    let not = site.fill_in("/endpoints/new", &wanted("goodbye")).await;
+    not.says("<span class=\"status down\">Down</span>").says("value=\"goodbye\"");
+    let unreadable = site.fill_in("/endpoints/new", &[("url", "ftp://a.test"), ("action", "test")]).await;
+    assert_eq!(unreadable.status, 400);
+    unreadable.says("id=\"url-error\"");
+    site.get("/dashboard").await.says("What shall we watch?");
+}
+
+#[tokio::test]
+async fn an_endpoint_is_changed() {
+    let site = site().await;
+    let settings = json!({"url": "https://a.test", "name": "A", "headers": {"X-One": "1"}, "tags": ["shop"],
+        "assertions": [{"type": "json_path", "path": "$.s", "comparison": "equals", "value": "4"}]});
+    let id = site.add(settings).await;
+    let path = format!("/endpoints/{id}/edit");
+    let form = site.get(&path).await;
+    form.says("value=\"X-One\"").says("value=\"$.s\"").says("value=\"&#34;4&#34;\"").says("value=\"shop\"");
+    let saved = site
+        .fill_in(&path, &[("url", "https://b.test"), ("name", ""), ("method", "HEAD"), ("action", "save")])
+        .await;
+    assert_eq!((saved.status, saved.location()), (StatusCode::SEE_OTHER, &*format!("/endpoints/{id}")));
+    let api = format!("/endpoint-service/v1/endpoints/{id}");
+    let now = site.api(http::Method::GET, &api, Value::Null).await;
+    assert_eq!(
+        (&now["name"], &now["method"], &now["headers"]),
+        (&json!("b.test"), &json!("HEAD"), &json!({}))
+    );
+    assert_eq!((&now["tags"], &now["assertions"]), (&json!([]), &json!([])));
+}
+
+#[tokio::test]
+async fn endpoints_are_found_sorted_and_paged() {
+    let site = site().await;
+    for index in 0..27 {
+        let name = if index == 0 { "<script>x</script>".to_owned() } else { format!("Site {index:02}") };
+        let tags = if index % 2 == 0 { json!(["even"]) } else { json!([]) };
+        site.add(json!({"url": "http://127.0.0.1:1", "name": name, "tags": tags, "enabled": false})).await;
+    }
+    let first = site.get("/dashboard?sort=name").await;
+    assert_eq!(count(&first, "class=\"state\""), 25);
+    first.says("1–25 / 27").says("href=\"/dashboard?sort=name&#38;page=2\" rel=\"next\"");
+    first.says("&#60;script&#62;x").says("<option value=\"even\">even (14)</option>").says("All are paused");
+    let second = site.get("/dashboard?sort=name&page=2").await;
+    assert_eq!(count(&second, "class=\"state\""), 2);
+    second.says("Site 26").says("rel=\"prev\"");
+    assert_eq!(site.get("/dashboard?sort=name&page=9").await.location(), "/dashboard?sort=name&page=2");
+    let found = site.get("/dashboard?q=SITE+03").await;
+    assert_eq!(count(&found, "class=\"state\""), 1);
+    let even = site.get("/dashboard?tag=even&status=paused&range=90d").await;
+    assert_eq!(count(&even, "class=\"state\""), 14);
+    let none = site.get("/dashboard?q=nothing").await;
+    none.says("Nothing matches").says("href=\"/dashboard\"");
+}
+
+#[tokio::test]
+async fn history_is_shown() {
+    let site = site().await;
+    let settings = json!({"url": "https://a.test", "name": "A", "enabled": false});
+    let id = site.add(settings).await;
+    let mut up = vec![true; 60];
+    up[20..25].fill(false);
+    site.history(id, &up).await;
+    let board = site.get("/dashboard").await;
+    board
+        .says("91.66%")
+        .says("100 ms")
+        .says("2026-03-01 11:28–11:44 UTC\n11 of 16 checks up\naverage 100 ms</title>")
+        .says("aria-label=\"Uptime 91.66%:");
+    // Each of the 90 slots says something.
+    assert_eq!(count(&board, "</title></rect>"), 90);
+
+    let shown = site.get(&format!("/endpoints/{id}?range=1h")).await;
+    shown
+        .says("55 / 60 checks")
+        .says("class=\"chart wide\"")
+        .says("class=\"chart narrow\"")
+        .says("Response times over 1h: 60 checks, 5 failed; half of them within 100 ms")
+        .says("<th scope=\"row\">2026-03-01 11:40–11:41 UTC</th><td class=\"number\">0/1</td>")
+        .says("8 days")
+        .says("1–20 / 60");
+    assert!(!shown.html.contains("style="), "the policy forbids it");
+    let failed = site.get(&format!("/endpoints/{id}?range=1h&only=down")).await;
+    failed.says("<code>STATUS_MISMATCH</code> got 503 &#60;Unavailable&#62;");
+    assert_eq!(count(&failed, "<li class=\"down\">"), 5);
+    assert_eq!(count(&failed, "<li class=\"up\">"), 0);
+    for range in ["24h", "7d", "30d", "90d"] {
+        site.get(&format!("/endpoints/{id}?range={range}")).await.says("class=\"chart wide\"");
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_is_checked_paused_and_deleted() {
+    let (site, target) = (site().await, checks::Site::start().await);
+    let id = site.add(json!({"url": target.url, "name": "A"})).await;
+    let page = format!("/endpoints/{id}");
+    let checked = site.post(&page, &format!("{page}/check"), &[]).await;
+    checked.says("checked just now").says("HTTP 200").says("id=\"result\"");
+    assert_eq!(site.get(&format!("{page}/check")).await.location(), page, "a reload");
+    let paused = site.post(&page, &format!("{page}/pause"), &[("enabled", "false")]).await;
+    assert_eq!(paused.location(), page);
+    site.get(&page).await.says("Paused: no checks until").says("Resume");
+    site.get("/dashboard").await.says("class=\"paused\"").says("All are paused");
+    site.post(&page, &format!("{page}/pause"), &[("enabled", "true")]).await;
+    site.get(&page).await.says(">Pause<");
+
+    let path = format!("{page}/delete");
+    site.get(&path).await.says("Delete this endpoint?");
+    let stranger = site.cookie("pongpong_key").unwrap();
+    site.forget_cookies();
+    site.sign_up("you@example.com").await;
+    for path in [page.clone(), path.clone(), format!("{page}/edit")] {
+        assert_eq!(site.get(&path).await.status, 404, "{path}");
+    }
+    assert_eq!(site.post("/dashboard", &format!("{page}/check"), &[]).await.status, 404);
+    site.forget_cookies();
+    site.keep(&format!("pongpong_key={stranger}; Path=/"));
+    let gone = site.post(&path, &path, &[]).await;
+    assert_eq!(gone.location(), "/dashboard");
+    site.get("/dashboard").await.says("The endpoint is deleted.").says("What shall we watch?");
+    assert_eq!(site.get(&page).await.status, 404);
+}
+
+#[tokio::test]
+async fn badges_are_off_until_asked_for() {
+    let site = site().await;
+    let id = site.add(json!({"url": "https://a.test", "name": "A]\"<b>", "enabled": false})).await;
+    let page = format!("/endpoints/{id}");
+    site.get(&page).await.says("Make badges");
+    let on = site.post(&page, &format!("{page}/badge"), &[]).await;
+    assert_eq!(on.location(), format!("{page}#badges"));
+    let shown = site.get(&page).await;
+    shown.says("![Ab: status](http").says("/uptime/30d.svg").says("Turn badges off");
+    let badge = shown.hidden("badge_id");
+    site.post(&page, &format!("{page}/badge"), &[("badge_id", &badge)]).await;
+    site.get(&page).await.says("Make badges");
+}
+
+#[tokio::test]
+async fn a_maintenance_is_told() {
+    let site = site().await;
+    let id = site.add(json!({"url": "https://a.test", "name": "A"})).await;
+    let planned = json!({"title": "New disks", "ends_at": "2026-03-01T14:00:00Z", "endpoint_ids": [id]});
+    site.api(http::Method::POST, "/endpoint-service/v1/maintenances", planned).await;
+    site.get("/dashboard").await.says("status maintenance").says("New disks");
+    site.get(&format!("/endpoints/{id}")).await.says("notice maintenance").says("New disks");
+}

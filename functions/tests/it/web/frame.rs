@@ -1,0 +1,142 @@
+//! What all pages have in common.
+
+use http::{Method, StatusCode, header};
+
+use super::Site;
+
+#[tokio::test]
+async fn a_page_says_what_a_browser_may_do_with_it() {
+    let site = Site::start().await;
+    let home = site.get("/").await;
+    assert_eq!(home.status, 200);
+    let policy = home.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
+    assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    assert_eq!(home.headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+    assert_eq!(home.headers[header::CACHE_CONTROL], "private, no-store");
+    for forbidden in ["<style", " style=", " onclick=", "<script>", "http://", "//cdn"] {
+        assert!(!home.html.replace("placeholder=\"https://", "").contains(forbidden), "{forbidden}");
+    }
+    let missing = site.get("/nothing/here").await;
+    assert_eq!(missing.status, 404);
+    missing.says("Not found");
+    let program =
+        site.ask(Method::GET, "/nothing/here", &[("accept", "application/json")], String::new()).await;
+    assert_eq!(program.status, 404);
+}
+
+#[tokio::test]
+async fn the_first_page_is_small_and_its_parts_are_kept() {
+    let site = Site::start().await;
+    let packed = [("accept-encoding", "br")];
+    let home = site.ask(Method::GET, "/", &packed, String::new()).await;
+    assert_eq!(home.headers[header::CONTENT_ENCODING], "br");
+    let plain = site.get("/").await.html;
+    let length =
+        |shown: &super::Shown| shown.headers[header::CONTENT_LENGTH].to_str().unwrap().parse::<usize>();
+    let mut bytes = home.html.len();
+    for part in plain.split(['"', '\'']).filter(|part| part.starts_with("/assets/")) {
+        let asset = site.ask(Method::GET, part, &packed, String::new()).await;
+        assert_eq!(
+            (asset.status, &asset.headers[header::CONTENT_ENCODING]),
+            (StatusCode::OK, &"br".parse().unwrap())
+        );
+        assert_eq!(asset.headers[header::CACHE_CONTROL], "public, max-age=31536000, immutable");
+        bytes += length(&asset).unwrap();
+        let unpacked = site.ask(Method::GET, part, &[("accept-encoding", "identity")], String::new()).await;
+        assert!(unpacked.html.len() > length(&asset).unwrap(), "{part}");
+    }
+    assert!(bytes < 50_000, "{bytes} bytes over the wire");
+    assert_eq!(site.get("/assets/style.000000000000.css").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_form_counts_only_from_a_page_of_ours() {
+    let site = Site::start().await;
+    let form = [("email", "me@example.com"), ("password", "a good password")];
+    let bare = site.send("/signup", &[], &form).await;
+    assert_eq!(bare.status, 403);
+    let csrf = site.get("/signup").await.hidden("csrf");
+    let proved = [&form[..], &[("csrf", &csrf)]].concat();
+    for elsewhere in ["cross-site", "same-site"] {
+        assert_eq!(site.send("/signup", &[("sec-fetch-site", elsewhere)], &proved).await.status, 403);
+    }
+    let other = Site::start().await.get("/signup").await.hidden("csrf");
+    let foreign = [&form[..], &[("csrf", &other)]].concat();
+    assert_eq!(site.send("/signup", &[], &foreign).await.status, 403, "another browser's token");
+    assert_eq!(site.send("/signup", &[("sec-fetch-site", "same-origin")], &proved).await.status, 303);
+    // Bound to the login from here on: the token of before is worth nothing.
+    assert_eq!(site.send("/logout", &[], &[("csrf", &csrf)]).await.status, 403);
+    assert_eq!(site.post("/dashboard", "/logout", &[]).await.location(), "/");
+    assert!(site.cookie("pongpong_key").is_none());
+    assert_eq!(site.get("/dashboard").await.location(), "/login?next=%2Fdashboard");
+}
+
+#[tokio::test]
+async fn what_was_wrong_stands_beside_its_field() {
+    let site = Site::start().await;
+    let again = site.post("/signup", "/signup", &[("email", "\"><script>"), ("password", "short")]).await;
+    assert_eq!(again.status, 400);
+    again
+        .says("id=\"email-error\"")
+        .says("id=\"password-error\"")
+        .says("value=\"&#34;&#62;&#60;script&#62;\"");
+    site.sign_up("me@example.com").await;
+    site.forget_cookies();
+    let taken = site
+        .post("/signup", "/signup", &[("email", "me@example.com"), ("password", "a good password")])
+        .await;
+    assert_eq!(taken.status, 409);
+    let wrong =
+        site.post("/login", "/login", &[("email", "me@example.com"), ("password", "wrong password")]).await;
+    assert_eq!(wrong.status, 401);
+    wrong.says("role=\"alert\"").says("value=\"me@example.com\"");
+}
+
+#[tokio::test]
+async fn a_login_leads_on_but_nowhere_else() {
+    let site = Site::start().await;
+    site.sign_up("me@example.com").await;
+    for (next, to) in [
+        ("/reports?page=2", "/reports?page=2"),
+        ("", "/dashboard"),
+        ("//evil.test", "/"),
+        ("https://evil.test", "/"),
+        ("/\\evil.test", "/"),
+    ] {
+        site.forget_cookies();
+        let form = [("email", "me@example.com"), ("password", "a good password"), ("next", next)];
+        assert_eq!(site.post("/login", "/login", &form).await.location(), to, "{next}");
+    }
+    assert_eq!(site.get("/preferences?lang=ko&next=//evil.test").await.location(), "/");
+    site.get("/").await;
+    assert_eq!(site.cookie("pongpong_language").as_deref(), Some("ko"));
+}
+
+#[tokio::test]
+async fn the_cookie_of_the_key_is_for_this_site_alone() {
+    let site = Site::with([("PUBLIC_URL", "https://pongpong.test")]).await;
+    site.get("/signup").await;
+    let csrf = site.get("/signup").await.hidden("csrf");
+    let form = [("csrf", csrf.as_str()), ("email", "me@example.com"), ("password", "a good password")];
+    let answer = site.send("/signup", &[], &form).await;
+    let cookies = answer.headers.get_all(header::SET_COOKIE).iter().map(|c| c.to_str().unwrap());
+    let key = cookies.into_iter().find(|c| c.starts_with("pongpong_key=")).unwrap();
+    for attribute in ["HttpOnly", "SameSite=Lax", "Secure", "Path=/"] {
+        assert!(key.contains(attribute), "{attribute}: {key}");
+    }
+}
+
+#[tokio::test]
+async fn a_limit_by_address_is_the_visitors() {
+    let site = Site::start().await;
+    let form = [("email", "nobody@example.com"), ("password", "a wrong password")];
+    let mut last = StatusCode::OK;
+    for _ in 0..21 {
+        last = site.post("/login", "/login", &form).await.status;
+    }
+    assert_eq!(last, 429);
+    // As the gateway counts it: of this visitor, who is refused at the API as well.
+    let url = format!("http://{}/user-service/v1/login", site.engine.address);
+    let direct = site.client.post(url).json(&serde_json::json!({"email": "a@b.test", "password": "x"}));
+    assert_eq!(direct.send().await.unwrap().status(), 429);
+}

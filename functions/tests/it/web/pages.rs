@@ -1,0 +1,400 @@
+//! Notifications, reports, maintenance, status pages, the account, the API's docs.
+
+use std::sync::atomic::Ordering;
+
+use http::{Method, StatusCode, header};
+use serde_json::json;
+
+use super::{Shown, Site};
+use crate::{checks, listener::Listener};
+
+/// A name as somebody would choose it who wants to do harm.
+const SCRIPT: &str = "<script>alert(1)</script>";
+
+#[track_caller]
+fn leads(shown: &Shown, to: &str) {
+    assert_eq!((shown.status, shown.location()), (StatusCode::SEE_OTHER, to), "{}", shown.html);
+}
+
+#[track_caller]
+fn refused(shown: &Shown) -> &Shown {
+    assert_eq!(shown.status, StatusCode::BAD_REQUEST, "{}", shown.html);
+    shown
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_is_added_changed_tested_and_deleted() {
+    let site = Site::signed_up().await;
+    site.get("/notifications").await.says("Nobody is told yet");
+    site.get("/notifications/new").await.says("/notifications/new?channel=slack");
+    let id = site.endpoint(SCRIPT, "http://127.0.0.1:9/").await;
+    let new = "/notifications/new?channel=email";
+
+    // What is wrong stands beside its field, and what was entered is still there.
+    let email = [("channel", "email"), ("name", SCRIPT), ("to", "a@example.com\nnobody"), ("scope", "some")];
+    let chosen = id.to_string();
+    let shown = site.post(new, "/notifications", &[&email[..], &[("endpoint_ids", &chosen)]].concat()).await;
+    refused(&shown)
+        .says("id=\"to-error\">2: must be an email address")
+        .says("a@example.com\nnobody</textarea>");
+    shown.says(&format!("name=\"endpoint_ids\" value=\"{id}\" checked"));
+    assert!(!shown.html.contains(SCRIPT) && shown.html.contains("&#60;script&#62;"), "{}", shown.html);
+    let none = site.post(new, "/notifications", &email[..]).await;
+    refused(&none).says("id=\"endpoint_ids-error\">Choose at least one, or all.");
+    // A search saves nothing.
+    let searched = [&email[..], &[("find", "script"), ("found", "")]].concat();
+    let searched = site.post(new, "/notifications", &searched).await;
+    assert_eq!(searched.status, 200);
+    searched.says("name=\"found\" value=\"script\"");
+
+    let good = [("channel", "email"), ("name", SCRIPT), ("to", "a@example.com"), ("scope", "all")];
+    leads(&site.post(new, "/notifications", &good).await, "/notifications/1");
+    let shown = site.get("/notifications/1").await;
+    shown.says("Send a test").says("a@example.com</textarea>");
+    let list = site.get("/notifications").await;
+    list.says("a@example.com").says("All endpoints").says("Nothing was sent yet");
+    assert!(!list.html.contains(SCRIPT), "{}", list.html);
+
+    leads(&site.post("/notifications/1", "/notifications/1", &[("act", "disable")]).await, "/notifications");
+    site.get("/notifications").await.says("The channel is off").says("value=\"enable\"");
+    leads(&site.post("/notifications/1", "/notifications/1", &[("act", "enable")]).await, "/notifications");
+    leads(&site.post("/notifications/1", "/notifications/1", &[("act", "delete")]).await, "/notifications");
+    assert_eq!(site.get("/notifications/1").await.status, 404);
+    site.get("/notifications").await.says("Nobody is told yet");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_masked_secret_stays_and_a_test_says_what_the_channel_said() {
+    let site = Site::signed_up().await;
+    let slack = Listener::start(404, "no_service").await;
+    let form = [("channel", "slack"), ("name", "Ops"), ("way", "webhook"), ("scope", "all")];
+    let url = format!("{}/services/T/B/secret", slack.url);
+    let made = [&form[..], &[("webhook_url", url.as_str())]].concat();
+    leads(&site.post("/notifications/new?channel=slack", "/notifications", &made).await, "/notifications/1");
+
+    let masked = format!("{}/…", slack.url);
+    let shown = site.get("/notifications/1").await;
+    shown.says(&format!("value=\"{masked}\""));
+    assert!(!shown.html.contains("secret\""), "{}", shown.html);
+    let renamed = [("name", "Night"), ("way", "webhook"), ("webhook_url", &masked), ("scope", "all")];
+    leads(&site.post("/notifications/1", "/notifications/1", &renamed).await, "/notifications/1");
+    let tested = site.post("/notifications/1", "/notifications/1", &[("act", "test")]).await;
+    assert_eq!(tested.status, 200);
+    tested.says("Not sent").says("no_service").says("role=\"alert\"");
+    assert_eq!(slack.asked()[0].path, "/services/T/B/secret");
+    slack.answers(200, "ok");
+    site.post("/notifications", "/notifications/1", &[("act", "test")]).await.says("Look whether it arrived");
+
+    // A webhook's own secret is shown once.
+    let hook = [("channel", "webhook"), ("name", "Hook"), ("url", &slack.url), ("scope", "all")];
+    let made = site.post("/notifications/new?channel=webhook", "/notifications", &hook).await;
+    assert_eq!(made.status, 201);
+    made.says("<code id=\"secret\" class=\"break\">whsec_").says("value=\"whsec_…");
+    let later = site.get("/notifications/2").await;
+    assert!(!later.html.contains("id=\"secret\""), "{}", later.html);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_is_listed_and_sent_again() {
+    let site = Site::signed_up().await;
+    let hook = Listener::start(410, "gone").await;
+    let config = json!({"name": "Hook", "channel": "webhook", "config": {"url": hook.url}});
+    site.api(Method::POST, "/notification-service/v1/notifications", config).await;
+    let target = checks::Site::start().await;
+    target.status.store(503, Ordering::SeqCst);
+    site.endpoint(SCRIPT, &target.url).await;
+    site.engine.idle().await.unwrap();
+
+    let log = site.get("/notifications").await;
+    log.says("410").says("Failed").says("/deliveries/1/retry");
+    assert!(!log.html.contains(SCRIPT), "{}", log.html);
+    site.get("/notifications?status=delivered").await.says("None like this.");
+    site.get("/notifications/1?status=failed").await.says("/deliveries/1/retry");
+    hook.answers(200, "");
+    let next = "/notifications/1?status=failed";
+    leads(&site.post("/notifications", "/deliveries/1/retry", &[("next", next)]).await, next);
+    site.engine.idle().await.unwrap();
+    let log = site.get("/notifications?status=delivered").await;
+    log.says("attempt 2");
+    let again = site.post("/notifications", "/deliveries/1/retry", &[]).await;
+    leads(&again, "/notifications");
+    site.get("/notifications").await.says("Only a failed delivery can be sent again.");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_are_shown_by_date_and_downloaded() {
+    let site = Site::signed_up().await;
+    site.get("/reports").await.says("Nothing is watched yet");
+    let target = checks::Site::start().await;
+    let formula = site.endpoint("=HYPERLINK(\"http://x\")", &target.url).await;
+    let script = site.endpoint(SCRIPT, &format!("{}/x", target.url)).await;
+    site.engine.idle().await.unwrap();
+    target.status.store(503, Ordering::SeqCst);
+    site.endpoint("Down", &format!("{}/y", target.url)).await;
+    site.engine.idle().await.unwrap();
+
+    let all = site.get("/reports").await;
+    assert_eq!(all.status, 200);
+    all.says("By endpoint")
+        .says("Expected status 200-399, got 503")
+        .says("Still down")
+        .says("value=\"2026-03-01\"");
+    assert!(!all.html.contains(SCRIPT), "{}", all.html);
+    let one = site.get(&format!("/reports?endpoint_id={script}&from=2026-02-01&to=2026-03-01")).await;
+    one.says("<dd>100 %</dd>").says("p95").says("None in this time.");
+    let none = site.get("/reports?from=2026-02-01&to=2026-02-02").await;
+    none.says("No results for this choice").says("None in this time.");
+    let backward = site.get("/reports?from=2026-03-02&to=2026-03-01").await;
+    refused(&backward).says("id=\"from-error\"");
+    assert_eq!(site.get("/reports?endpoint_id=999").await.status, 404);
+
+    let file = site.get("/reports.csv?from=2026-03-01&to=2026-03-02").await;
+    assert_eq!(file.headers[header::CONTENT_TYPE], "text/csv; charset=utf-8; header=present");
+    let name = file.headers[header::CONTENT_DISPOSITION].to_str().unwrap();
+    assert!(name.starts_with("attachment; filename=\"pongpong-2026-03-01-2026-03-02.csv\""), "{name}");
+    let lines: Vec<&str> = file.html.split("\r\n").collect();
+    assert!(lines[0].starts_with("checked_at,endpoint_id,endpoint_name,url,status,"), "{}", file.html);
+    assert_eq!((lines.len(), lines[4]), (5, ""), "{}", file.html);
+    file.says(&format!(",{formula},\"'=HYPERLINK(\"\"http://x\"\")\",http://"));
+    file.says(&format!(",{script},{SCRIPT},")).says(",down,503,STATUS_MISMATCH,");
+    let down = site.get("/reports.csv?status=down").await;
+    assert_eq!(down.html.lines().count(), 2, "{}", down.html);
+    assert_eq!(site.get("/reports.csv?from=nonsense").await.status, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn maintenance_is_planned_changed_ended_and_deleted() {
+    let site = Site::signed_up().await;
+    site.get("/maintenance").await.says("No maintenance is planned");
+    let blank = site.get("/maintenance/new").await;
+    blank.says("value=\"2026-03-01T12:00\"").says("value=\"2026-03-01T13:00\"");
+
+    // In a zone nine hours ahead.
+    let plan = [
+        ("title", SCRIPT),
+        ("description", "Soon."),
+        ("starts_at", "2026-03-02T09:00"),
+        ("starts_at_offset", "540"),
+        ("scope", "all"),
+    ];
+    let end = |at| [&plan[..], &[("ends_at", at), ("ends_at_offset", "540")]].concat();
+    let wrong = site.post("/maintenance/new", "/maintenance", &end("whenever")).await;
+    refused(&wrong)
+        .says("id=\"ends_at-error\">Give a date")
+        .says("value=\"2026-03-02T00:00\"")
+        .says("Soon.</textarea>");
+    let backward = site.post("/maintenance/new", "/maintenance", &end("2026-03-02T08:00")).await;
+    refused(&backward).says("id=\"ends_at-error\"").says("value=\"2026-03-01T23:00\"");
+    leads(&site.post("/maintenance/new", "/maintenance", &end("2026-03-02T10:00")).await, "/maintenance");
+    let list = site.get("/maintenance").await;
+    list.says("Planned").says("datetime=\"2026-03-02T00:00:00Z\"").says("datetime=\"2026-03-02T01:00:00Z\"");
+    assert!(!list.html.contains(SCRIPT), "{}", list.html);
+
+    let id = site.endpoint("Shop", "http://127.0.0.1:9/").await.to_string();
+    let now = [
+        ("title", "Now"),
+        ("starts_at", "2026-03-01T11:00"),
+        ("ends_at", "2026-03-01T13:00"),
+        ("scope", "some"),
+        ("endpoint_ids", &id),
+    ];
+    leads(&site.post("/maintenance/1", "/maintenance/1", &now).await, "/maintenance");
+    let list = site.get("/maintenance").await;
+    list.says("Under way").says("1 endpoint").says("End now");
+    leads(&site.post("/maintenance", "/maintenance/1", &[("act", "end")]).await, "/maintenance");
+    site.get("/maintenance").await.says("Over");
+    leads(&site.post("/maintenance/1", "/maintenance/1", &[("act", "delete")]).await, "/maintenance");
+    site.get("/maintenance").await.says("No maintenance is planned");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_page_is_made_arranged_announced_on_and_deleted() {
+    let site = Site::signed_up().await;
+    site.get("/status-pages").await.says("Nothing is shared yet");
+    let (a, b) = (
+        site.endpoint(SCRIPT, "http://127.0.0.1:9/a").await,
+        site.endpoint("B", "http://127.0.0.1:9/b").await,
+    );
+    let (a, b) = (a.to_string(), b.to_string());
+    let raise = format!("up-{b}");
+    let form = |slug, act| {
+        vec![
+            ("title", "Shop"),
+            ("slug", slug),
+            ("published", "true"),
+            ("group", "Website"),
+            ("endpoint", &a),
+            ("endpoint", &b),
+            ("group", ""),
+            ("act", act),
+        ]
+    };
+    let new = "/status-pages/new";
+    let wrong = site.post(new, "/status-pages", &form("No Slug", "save")).await;
+    refused(&wrong).says("id=\"slug-error\"").says("value=\"No Slug\"").says("value=\"Website\"");
+    // A group more, and an order, before anything is saved.
+    let more = site.post(new, "/status-pages", &form("shop", "add")).await;
+    assert_eq!((more.status, more.html.matches("name=\"group\"").count()), (StatusCode::OK, 3));
+    let up = site.post(new, "/status-pages", &form("shop", &raise)).await;
+    let place = |id: &str| up.html.find(&format!("name=\"endpoint\" value=\"{id}\" checked")).unwrap();
+    assert!(place(&b) < place(&a));
+    leads(&site.post(new, "/status-pages", &form("shop", "save")).await, "/status-pages/1");
+    let saved = site.api(Method::GET, "/status-service/v1/status_pages/1", json!({})).await;
+    let ids = json!([a.parse::<i64>().unwrap(), b.parse::<i64>().unwrap()]);
+    assert_eq!(saved["groups"], json!([{"name": "Website", "endpoint_ids": ids}]));
+    let taken = site.post(new, "/status-pages", &form("shop", "save")).await;
+    refused(&taken).says("id=\"slug-error\">This address is taken.");
+    let list = site.get("/status-pages").await;
+    list.says("href=\"/status/shop\"").says("2 endpoints").says("Public");
+
+    let hidden = [("title", "Shop"), ("slug", "shop")];
+    leads(&site.post("/status-pages/1", "/status-pages/1", &hidden).await, "/status-pages/1");
+    site.get("/status-pages").await.says("Hidden").says("0 endpoints");
+
+    let announce = "/status-pages/1/announcements/new";
+    let text = [("title", SCRIPT), ("text", "We are on it."), ("severity", "warning")];
+    let when = [("starts_at", "2026-03-01T12:00"), ("ends_at", "2026-03-01T11:00")];
+    let wrong = site.post(announce, announce, &[&text[..], &when].concat()).await;
+    refused(&wrong).says("id=\"ends_at-error\"").says("We are on it.</textarea>");
+    leads(&site.post(announce, announce, &text).await, "/status-pages/1");
+    let shown = site.get("/status-pages/1").await;
+    shown.says("Warning");
+    assert!(!shown.html.contains(SCRIPT), "{}", shown.html);
+    let one = "/status-pages/1/announcements/1";
+    let longer = [("title", "Longer"), ("severity", "critical"), ("starts_at", "2026-03-01T11:00")];
+    leads(&site.post(one, one, &longer).await, "/status-pages/1");
+    site.get(one).await.says("value=\"Longer\"").says("End now");
+    leads(&site.post(one, one, &[("act", "end")]).await, "/status-pages/1");
+    assert_eq!(site.get("/status-pages/2/announcements/1").await.status, 404);
+    leads(&site.post(one, one, &[("act", "delete")]).await, "/status-pages/1");
+
+    leads(&site.post("/status-pages/1", "/status-pages/1", &[("act", "delete")]).await, "/status-pages");
+    site.get("/status-pages").await.says("Nothing is shared yet");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_is_changed_and_ended() {
+    let site = Site::signed_up().await;
+    let post = async |fields: &[(&str, &str)]| site.post("/profile", "/profile", fields).await;
+    site.get("/profile").await.says("me@example.com").says("You have no keys yet");
+
+    let wrong = post(&[("act", "key"), ("name", " ")]).await;
+    refused(&wrong).says("id=\"key-name-error\"");
+    let made = post(&[("act", "key"), ("name", SCRIPT), ("days", "30")]).await;
+    assert_eq!(made.status, 201);
+    made.says("<code id=\"key\" class=\"break\">pp_").says("2026-03-31");
+    assert!(!made.html.contains(SCRIPT), "{}", made.html);
+    assert!(!site.get("/profile").await.html.contains("pp_"));
+    leads(&post(&[("act", "delete_key"), ("key_id", "1")]).await, "/profile");
+    assert_eq!(post(&[("act", "delete_key"), ("key_id", "1")]).await.status, 404);
+
+    let email = |password| [("act", "email"), ("email", "new@example.com"), ("current_password", password)];
+    let wrong = post(&email("a bad password")).await;
+    refused(&wrong)
+        .says("id=\"email-password-error\">is not your password")
+        .says("value=\"new@example.com\"");
+    leads(&post(&email("a good password")).await, "/profile");
+    site.get("/profile").await.says("new@example.com").says("Your email address is changed.");
+    let short = [("act", "password"), ("password", "short"), ("current_password", "a good password")];
+    refused(&post(&short).await).says("id=\"password-error\"");
+    let better =
+        [("act", "password"), ("password", "a better password"), ("current_password", "a good password")];
+    leads(&post(&better).await, "/profile");
+
+    let other = post(&[("act", "delete"), ("confirmation", "me@example.com")]).await;
+    refused(&other).says("id=\"confirmation-error\"").says("id=\"delete\" open");
+    leads(&post(&[("act", "delete"), ("confirmation", "New@example.com")]).await, "/");
+    assert_eq!(site.cookie("pongpong_key"), None);
+    site.get("/").await.says("are deleted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_is_explained_under_a_strict_policy() {
+    let site = Site::start().await;
+    let docs = site.get("/docs").await;
+    assert_eq!(docs.status, 200);
+    docs.says("swagger-ui-bundle").says("href=\"/openapi.yaml\"").says("<noscript>");
+    let policy = docs.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
+    assert!(policy.contains("script-src 'self';") && !policy.contains("unsafe"), "{policy}");
+    for asset in docs.html.split('"').filter(|part| part.starts_with("/assets/")) {
+        assert_eq!(site.get(asset).await.status, 200, "{asset}");
+    }
+    let spec = site.get("/openapi.yaml").await;
+    assert_eq!(spec.headers[header::CONTENT_TYPE], "application/yaml");
+    spec.says("openapi: 3.1").says("- url: /\n");
+    site.sign_up("me@example.com").await;
+    let key = site.cookie("pongpong_key").unwrap();
+    let docs = site.get("/docs").await;
+    docs.says("make an API key");
+    assert!(!docs.html.contains(&key), "the key is not for scripts");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_somebody_elses_is_not_there() {
+    let site = Site::signed_up().await;
+    site.endpoint("Shop", "http://127.0.0.1:9/").await;
+    let email = json!({"name": "Mail", "channel": "email", "config": {"to": ["a@example.com"]}});
+    site.api(Method::POST, "/notification-service/v1/notifications", email).await;
+    let plan = json!({"title": "Work", "ends_at": "2026-03-02T00:00:00Z", "endpoint_ids": null});
+    site.api(Method::POST, "/endpoint-service/v1/maintenances", plan).await;
+    site.api(Method::POST, "/status-service/v1/status_pages", json!({"title": "Shop"})).await;
+    let told = json!({"status_page_id": 1, "title": "Hello"});
+    site.api(Method::POST, "/status-service/v1/announcements", told).await;
+
+    let paths = [
+        "/notifications/1",
+        "/maintenance/1",
+        "/status-pages/1",
+        "/status-pages/1/announcements/1",
+        "/reports?endpoint_id=1",
+    ];
+    for path in paths {
+        assert_eq!(site.get(path).await.status, 200, "{path}");
+        for nonsense in ["x", "1x", "-1", "99999999999999999999"] {
+            let path = path.strip_suffix('1').unwrap();
+            if !path.ends_with('=') {
+                assert_eq!(site.get(&format!("{path}{nonsense}")).await.status, 404, "{path}{nonsense}");
+            }
+        }
+    }
+    site.forget_cookies();
+    for path in paths {
+        let shown = site.get(path).await;
+        assert_eq!(shown.status, StatusCode::SEE_OTHER, "{path}");
+        assert!(shown.location().starts_with("/login?next="), "{path}");
+    }
+    site.sign_up("you@example.com").await;
+    for path in paths {
+        assert_eq!(site.get(path).await.status, 404, "{path}");
+    }
+    for path in &paths[..4] {
+        for act in ["save", "delete", "end", "test", "disable"] {
+            let fields = [("act", act), ("title", "x"), ("name", "x"), ("ends_at", "2026-03-03T00:00")];
+            let shown = site.post("/profile", path, &fields).await;
+            assert!(matches!(shown.status.as_u16(), 400 | 404), "{path} {act}: {}", shown.status);
+        }
+    }
+    assert_eq!(site.post("/profile", "/deliveries/1/retry", &[]).await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_form_counts_without_its_proof() {
+    let site = Site::signed_up().await;
+    for path in [
+        "/notifications",
+        "/notifications/1",
+        "/deliveries/1/retry",
+        "/maintenance",
+        "/maintenance/1",
+        "/status-pages",
+        "/status-pages/1",
+        "/status-pages/1/announcements/new",
+        "/status-pages/1/announcements/1",
+        "/profile",
+    ] {
+        assert_eq!(site.send(path, &[], &[("act", "delete")]).await.status, 403, "{path}");
+        let guessed = [("csrf", "guessed"), ("act", "delete")];
+        assert_eq!(site.send(path, &[], &guessed).await.status, 403, "{path}");
+    }
+    assert_eq!(site.get("/profile").await.status, 200);
+}

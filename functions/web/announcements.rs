@@ -1,0 +1,243 @@
+//! What is told on a status page.
+
+use askama::Template;
+use axum::extract::State;
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use http::Method;
+use runtime::{Context, List};
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::{Value, json};
+
+use super::{
+    api::{Api, Refusal},
+    form::{Id, Moment, Wrong},
+    maintenances::moment_wanted,
+    page::{Page, Section},
+    status_pages::{self, StatusPage},
+    visitor::{Posted, Response, User, Visitor},
+};
+
+const API: &str = "/status-service/v1/announcements";
+
+#[derive(Clone, Deserialize)]
+pub struct Announcement {
+    pub id: i64,
+    status_page_id: i64,
+    pub title: String,
+    pub text: String,
+    pub severity: String,
+    pub starts_at: DateTime<Utc>,
+    pub ends_at: Option<DateTime<Utc>>,
+}
+
+/// Of a page, the newest hundred.
+pub async fn of(api: &Api, status_page_id: i64) -> Result<Vec<Announcement>, Refusal> {
+    let path = format!("{API}?status_page_id={status_page_id}&per_page=100");
+    Ok(api.get::<List<Announcement>>(&path).await?.items)
+}
+
+#[derive(Template)]
+#[template(path = "announcement.html")]
+struct Form {
+    page: Page,
+    on: StatusPage,
+    saved: Option<Announcement>,
+    sent: Sent,
+    starts_at: Moment,
+    ends_at: Moment,
+    wrong: Wrong,
+    now: DateTime<Utc>,
+}
+
+const FIELDS: [&str; 5] = ["title", "text", "severity", "starts_at", "ends_at"];
+
+#[derive(Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Act {
+    #[default]
+    Save,
+    End,
+    Delete,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Sent {
+    act: Act,
+    once: String,
+    title: String,
+    text: String,
+    severity: String,
+    starts_at: String,
+    starts_at_offset: String,
+    ends_at: String,
+    ends_at_offset: String,
+}
+
+impl Sent {
+    fn moments(&self) -> [Moment; 2] {
+        [
+            Moment::sent(&self.starts_at, &self.starts_at_offset),
+            Moment::sent(&self.ends_at, &self.ends_at_offset),
+        ]
+    }
+
+    fn body(&self, visitor: &Visitor, saved: Option<&Announcement>) -> Result<Value, Wrong> {
+        let [starts_at, ends_at] = self.moments();
+        for (name, moment) in [("starts_at", &starts_at), ("ends_at", &ends_at)] {
+            if moment.is_wrong() {
+                return Err(Wrong::field(name, moment_wanted(visitor)));
+            }
+        }
+        let mut body = json!({
+            "title": self.title.trim(), "text": self.text.trim(), "severity": self.severity,
+            "ends_at": ends_at.instead_of(saved.and_then(|saved| saved.ends_at)),
+        });
+        // Now, or as it was.
+        if let Some(starts_at) = starts_at.instead_of(saved.map(|saved| saved.starts_at)) {
+            body["starts_at"] = json!(starts_at);
+        }
+        Ok(body)
+    }
+}
+
+impl Form {
+    /// `id`: of the page; `saved`: what is changed.
+    async fn of(
+        visitor: &Visitor,
+        id: i64,
+        now: DateTime<Utc>,
+        saved: Option<Announcement>,
+        sent: Option<(Sent, Wrong)>,
+    ) -> Result<Self, Refusal> {
+        let on = visitor.api.get(&format!("{}/{id}", status_pages::API)).await?;
+        let title = match &saved {
+            Some(saved) => saved.title.clone(),
+            None => visitor.t("Announce something", "공지하기").to_owned(),
+        };
+        let ((sent, wrong), [starts_at, ends_at]) = match (sent, &saved) {
+            (Some((sent, wrong)), _) => {
+                let moments = sent.moments();
+                ((sent, wrong), moments)
+            }
+            (None, Some(saved)) => {
+                let sent = Sent {
+                    title: saved.title.clone(),
+                    text: saved.text.clone(),
+                    severity: saved.severity.clone(),
+                    ..Sent::default()
+                };
+                let ends_at = saved.ends_at.map(Moment::of).unwrap_or_default();
+                ((sent, Wrong::default()), [Moment::of(saved.starts_at), ends_at])
+            }
+            (None, None) => {
+                let now = now.duration_trunc(TimeDelta::minutes(1)).unwrap_or(now);
+                let sent = Sent { severity: "info".to_owned(), ..Sent::default() };
+                ((sent, Wrong::default()), [Moment::of(now), Moment::default()])
+            }
+        };
+        let page = visitor.page(Section::StatusPages, title);
+        Ok(Self { page, on, saved, sent, starts_at, ends_at, wrong, now })
+    }
+
+    fn is_open(&self) -> bool {
+        self.saved.as_ref().is_some_and(|saved| {
+            saved.starts_at <= self.now && saved.ends_at.is_none_or(|ends_at| ends_at > self.now)
+        })
+    }
+
+    fn severity(&self, severity: &str) -> bool {
+        self.sent.severity == severity
+    }
+}
+
+fn shown(visitor: &Visitor, form: Result<Form, Refusal>) -> Response {
+    match form {
+        Ok(form) => visitor.show(form.wrong.status(), &form),
+        Err(refusal) => visitor.refused(&refusal),
+    }
+}
+
+pub async fn blank(User(visitor): User, Id([id]): Id, State(context): State<Context>) -> Response {
+    let form = Form::of(&visitor, id, context.clock().now(), None, None).await;
+    shown(&visitor, form)
+}
+
+pub async fn create(
+    User(visitor): User,
+    Id([id]): Id,
+    State(context): State<Context>,
+    Posted(sent): Posted<Sent>,
+) -> Response {
+    let wrong = match sent.body(&visitor, None) {
+        Err(wrong) => wrong,
+        Ok(mut body) => {
+            body["status_page_id"] = json!(id);
+            match visitor.api.send::<_, IgnoredAny>(Method::POST, API, &body, Some(&sent.once)).await {
+                Ok(_) => {
+                    let what = visitor.t("Announced.", "공지했습니다.");
+                    return visitor.go_saying(&format!("/status-pages/{id}"), what);
+                }
+                Err(refusal) => match Wrong::of(refusal, &FIELDS) {
+                    Ok(wrong) => wrong,
+                    Err(refusal) => return visitor.refused(&refusal),
+                },
+            }
+        }
+    };
+    let form = Form::of(&visitor, id, context.clock().now(), None, Some((sent, wrong))).await;
+    shown(&visitor, form)
+}
+
+async fn saved(visitor: &Visitor, [id, announcement]: [i64; 2]) -> Result<Announcement, Refusal> {
+    let saved: Announcement = visitor.api.get(&format!("{API}/{announcement}")).await?;
+    if saved.status_page_id == id {
+        Ok(saved)
+    } else {
+        Err(Refusal { status: http::StatusCode::NOT_FOUND, ..Refusal::default() })
+    }
+}
+
+pub async fn show(User(visitor): User, Id(ids): Id<2>, State(context): State<Context>) -> Response {
+    let form = async {
+        let saved = saved(&visitor, ids).await?;
+        Form::of(&visitor, ids[0], context.clock().now(), Some(saved), None).await
+    };
+    shown(&visitor, form.await)
+}
+
+pub async fn change(
+    User(visitor): User,
+    Id(ids): Id<2>,
+    State(context): State<Context>,
+    Posted(sent): Posted<Sent>,
+) -> Response {
+    match act(&visitor, ids, context.clock().now(), sent).await {
+        Ok(response) => response,
+        Err(refusal) => visitor.refused(&refusal),
+    }
+}
+
+async fn act(visitor: &Visitor, ids: [i64; 2], now: DateTime<Utc>, sent: Sent) -> Result<Response, Refusal> {
+    let saved = saved(visitor, ids).await?;
+    let (path, own) = (format!("{API}/{}", saved.id), format!("/status-pages/{}", ids[0]));
+    let wrong = match sent.act {
+        Act::Delete => {
+            visitor.api.delete(&path).await?;
+            return Ok(visitor.go_saying(&own, visitor.t("Deleted.", "삭제했습니다.")));
+        }
+        Act::End => {
+            visitor.api.patch::<_, IgnoredAny>(&path, &json!({"ends_at": now})).await?;
+            return Ok(visitor.go_saying(&own, visitor.t("Ended.", "끝냈습니다.")));
+        }
+        Act::Save => match sent.body(visitor, Some(&saved)) {
+            Err(wrong) => wrong,
+            Ok(body) => match visitor.api.patch::<_, IgnoredAny>(&path, &body).await {
+                Ok(_) => return Ok(visitor.go_saying(&own, visitor.t("Saved.", "저장했습니다."))),
+                Err(refusal) => Wrong::of(refusal, &FIELDS)?,
+            },
+        },
+    };
+    let form = Form::of(visitor, ids[0], now, Some(saved), Some((sent, wrong))).await?;
+    Ok(visitor.show(form.wrong.status(), &form))
+}

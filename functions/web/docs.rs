@@ -1,0 +1,29 @@
+//! The API, to read and to try: Swagger UI, and the specification that it shows.
+
+use askama::Template;
+use http::{HeaderMap, HeaderValue, header};
+use runtime::Result;
+
+use super::{
+    assets,
+    page::{Page, Section},
+    visitor::{Response, Visitor},
+};
+
+#[derive(Template)]
+#[template(path = "docs.html")]
+struct Docs {
+    page: Page,
+}
+
+pub async fn show(visitor: Visitor) -> Response {
+    visitor.ok(&Docs { page: visitor.page(Section::Docs, visitor.t("API docs", "API 문서")) })
+}
+
+/// At an address that stays, unlike that of the asset.
+pub async fn specification(headers: HeaderMap) -> Result<Response> {
+    let mut response = assets::give(assets::path("openapi.yaml"), &headers)?;
+    let minutes = HeaderValue::from_static("public, max-age=300");
+    response.headers_mut().insert(header::CACHE_CONTROL, minutes);
+    Ok(response)
+}

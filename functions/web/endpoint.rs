@@ -1,0 +1,497 @@
+//! One endpoint: how it does, what happened, and what can be done with it.
+
+use std::net::IpAddr;
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use chrono::{DateTime, TimeDelta, Utc};
+use http::StatusCode;
+use runtime::{Context, List, error::Language};
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::json;
+
+use super::{
+    chart::{self, Size, Summary},
+    dashboard::{ACTIVE_MAINTENANCES, Maintenance, overview},
+    history::{Bar, Incident, open_outage},
+    home::{Checked, Phase, phases},
+    page::{Page, Section},
+    parts::Pages,
+    visitor::{Posted, Response, User, Visitor},
+    words,
+};
+use crate::{
+    contract::{Failure, Status, Timings, UpDown},
+    endpoints::Endpoint,
+    links,
+};
+
+const RANGES: [&str; 5] = ["1h", "24h", "7d", "30d", "90d"];
+const PER_PAGE: i64 = 20;
+/// A certificate that ends sooner wants to be looked after.
+const CERTIFICATE_DAYS: i64 = 14;
+
+/// As the address has it.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Asked {
+    range: String,
+    results: String,
+    outages: String,
+    /// `down`: only the results that failed.
+    only: String,
+}
+
+impl Asked {
+    fn tidied(mut self) -> Self {
+        if !RANGES.contains(&self.range.as_str()) {
+            self.range = "24h".to_owned();
+        }
+        for page in [&mut self.results, &mut self.outages] {
+            *page = page.parse::<i64>().unwrap_or(1).clamp(1, 1_000_000).to_string();
+        }
+        if self.only != "down" {
+            self.only = String::new();
+        }
+        self
+    }
+
+    fn with(&self, id: i64, name: &str, value: &str, to: &str) -> String {
+        let parts = [
+            ("range", self.range.as_str(), "24h"),
+            ("only", &self.only, ""),
+            // Another choice begins at the first page.
+            ("results", if name == "only" { "1" } else { &self.results }, "1"),
+            ("outages", &self.outages, "1"),
+        ];
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        for (part, current, default) in parts {
+            let value = if part == name { value } else { current };
+            if value != default {
+                query.append_pair(part, value);
+            }
+        }
+        let query = query.finish();
+        let mark = if query.is_empty() { "" } else { "?" };
+        format!("/endpoints/{id}{mark}{query}{to}")
+    }
+
+    fn length(&self) -> TimeDelta {
+        match self.range.as_str() {
+            "1h" => TimeDelta::hours(1),
+            "7d" => TimeDelta::days(7),
+            "30d" => TimeDelta::days(30),
+            "90d" => TimeDelta::days(90),
+            _ => TimeDelta::days(1),
+        }
+    }
+}
+
+/// A result, as `report-list` answers.
+#[derive(Clone, Debug, Deserialize)]
+struct Report {
+    checked_at: DateTime<Utc>,
+    region: String,
+    status: UpDown,
+    status_code: Option<i32>,
+    error: Option<Failure>,
+    timings_ms: Timings,
+    ip: Option<IpAddr>,
+    certificate_expires_at: Option<DateTime<Utc>>,
+    response_bytes: i64,
+    #[serde(default)]
+    maintenance: bool,
+}
+
+impl Report {
+    fn class(&self) -> &'static str {
+        if self.maintenance { "maintenance" } else { self.status.as_str() }
+    }
+
+    fn message(&self) -> &str {
+        self.error.as_ref().map_or("", |error| &error.message)
+    }
+
+    fn total(&self) -> String {
+        words::ms(f64::from(self.timings_ms.total))
+    }
+
+    fn bytes(&self) -> String {
+        words::bytes(self.response_bytes)
+    }
+
+    fn phases(&self) -> Vec<Phase> {
+        phases(&self.timings_ms)
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Badge {
+    id: i64,
+    token: String,
+}
+
+/// What is copied to show a badge elsewhere.
+struct BadgeLinks {
+    id: &'static str,
+    kind: &'static str,
+    path: String,
+    url: String,
+    markdown: String,
+    html: String,
+}
+
+impl BadgeLinks {
+    fn copies(&self) -> Vec<(&'static str, &str)> {
+        vec![("Markdown", &self.markdown), ("HTML", &self.html), ("URL", &self.url)]
+    }
+}
+
+#[derive(Template)]
+#[template(path = "endpoint.html")]
+struct Show {
+    page: Page,
+    asked: Asked,
+    endpoint: Endpoint,
+    now: DateTime<Utc>,
+    maintenance: Option<Maintenance>,
+    outage: String,
+    bar: Option<Bar>,
+    summary: Option<Summary>,
+    charts: Vec<String>,
+    reports: Option<List<Report>>,
+    report_pages: Option<Pages>,
+    incidents: Option<List<Incident>>,
+    incident_pages: Option<Pages>,
+    /// `None`: not known. Empty: off.
+    badges: Option<Vec<BadgeLinks>>,
+    badge_id: Option<i64>,
+    certificate: Option<DateTime<Utc>>,
+    checked: Option<Checked>,
+}
+
+impl Show {
+    fn status(&self) -> &'static str {
+        if self.maintenance.is_some() { "maintenance" } else { self.endpoint.status.as_str() }
+    }
+
+    fn with(&self, name: &str, value: &str, to: &str) -> String {
+        self.asked.with(self.endpoint.id, name, value, to)
+    }
+
+    fn is_safe_link(&self) -> bool {
+        ["http://", "https://"].iter().any(|scheme| self.endpoint.settings.url.starts_with(scheme))
+    }
+
+    fn ms(&self, value: &Option<i64>) -> String {
+        value.map_or("–".to_owned(), |ms| words::ms(ms as f64))
+    }
+
+    fn average(&self, value: &Option<f64>) -> String {
+        value.map_or("–".to_owned(), words::ms)
+    }
+
+    fn days_left(&self, certificate: &DateTime<Utc>) -> i64 {
+        (*certificate - self.now).num_days()
+    }
+
+    fn certificate_class(&self, certificate: &DateTime<Utc>) -> &'static str {
+        match self.days_left(certificate) {
+            ..0 => "bad",
+            0..CERTIFICATE_DAYS => "fair",
+            _ => "",
+        }
+    }
+
+    fn ago(&self, at: DateTime<Utc>) -> String {
+        words::ago(self.page.language, self.now, at)
+    }
+
+    fn length(&self, incident: &Incident) -> String {
+        let until = incident.ended_at.unwrap_or(self.now);
+        words::length(self.page.language, until - incident.started_at)
+    }
+
+    /// What is checked, how often, and when it counts as down, in a line.
+    fn rules(&self) -> String {
+        let s = &self.endpoint.settings;
+        let every = words::length(self.page.language, TimeDelta::seconds(s.interval_seconds.into()));
+        let (method, expected, failures) = (&s.method, &s.expected_status, s.failure_threshold);
+        let assertions = s.assertions.0.len();
+        let mut rules = match self.page.language {
+            Language::English => {
+                format!("{method} every {every} · expects {expected} · down after {failures} failed in a row")
+            }
+            Language::Korean => {
+                format!("{method}, {every}마다 · 기대 상태 {expected} · 연속 {failures}회 실패하면 장애")
+            }
+        };
+        if assertions > 0 {
+            rules.push_str(&match self.page.language {
+                Language::English if assertions == 1 => " · 1 assertion".to_owned(),
+                Language::English => format!(" · {assertions} assertions"),
+                Language::Korean => format!(" · 검증 {assertions}개"),
+            });
+        }
+        rules
+    }
+
+    /// What the chart shows, in a sentence.
+    fn chart_text(&self) -> String {
+        let Some(summary) = &self.summary else { return String::new() };
+        let failed = summary.checks - summary.up;
+        let (checks, p50, p95) =
+            (summary.checks, self.ms(&summary.latency_ms.p50), self.ms(&summary.latency_ms.p95));
+        match self.page.language {
+            Language::English => format!(
+                "Response times over {}: {checks} checks, {failed} failed; half of them within {p50}, 95 percent \
+                 within {p95}.",
+                self.asked.range
+            ),
+            Language::Korean => format!(
+                "{} 동안의 응답 시간: 체크 {checks}회 중 {failed}회 실패, 절반은 {p50} 이내, 95%는 {p95} 이내.",
+                self.asked.range
+            ),
+        }
+    }
+
+    fn rows(&self) -> Vec<(String, &chart::Point)> {
+        self.summary.as_ref().map(|summary| chart::rows(summary).collect()).unwrap_or_default()
+    }
+}
+
+pub async fn show(
+    State(context): State<Context>,
+    User(visitor): User,
+    Path(id): Path<i64>,
+    Query(asked): Query<Asked>,
+) -> Response {
+    shown(&context, &visitor, id, asked.tidied(), None).await
+}
+
+/// All that the page shows, asked for at once: what does not answer is left out, but for the endpoint.
+async fn shown(
+    context: &Context,
+    visitor: &Visitor,
+    id: i64,
+    asked: Asked,
+    checked: Option<Checked>,
+) -> Response {
+    let (api, now) = (&visitor.api, context.clock().now());
+    let from = (now - asked.length()).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let endpoint = format!("/endpoint-service/v1/endpoints/{id}");
+    let summary = format!("/report-service/v1/summaries/{id}?from={from}");
+    let results = &asked.results;
+    let mut reports =
+        format!("/report-service/v1/reports?endpoint_id={id}&per_page={PER_PAGE}&page={results}");
+    if asked.only == "down" {
+        reports.push_str("&status=down");
+    }
+    let incidents =
+        format!("/report-service/v1/incidents?endpoint_id={id}&per_page=10&page={}", asked.outages);
+    let badges = format!("/status-service/v1/badges?endpoint_id={id}");
+    // An hour is shorter than a slot of the bar is worth.
+    let bar_range = if asked.range == "1h" { "24h" } else { asked.range.as_str() };
+    let (endpoint, summary, reports, incidents, badges, maintenances, overview) = futures::join!(
+        api.get::<Endpoint>(&endpoint),
+        api.get::<Summary>(&summary),
+        api.get::<List<Report>>(&reports),
+        api.get::<List<Incident>>(&incidents),
+        api.get::<List<Badge>>(&badges),
+        api.get::<List<Maintenance>>(ACTIVE_MAINTENANCES),
+        overview(api, std::iter::once(id), bar_range),
+    );
+    let endpoint = match endpoint {
+        Ok(endpoint) => endpoint,
+        Err(refusal) => return visitor.refused(&refusal),
+    };
+    let language = visitor.language;
+    let interval = endpoint.settings.interval_seconds.into();
+    let summary = summary.ok();
+    let charts = [Size::Wide, Size::Narrow]
+        .into_iter()
+        .filter_map(|size| chart::draw(language, summary.as_ref()?, interval, size))
+        .collect();
+    let maintenance = maintenances.ok().and_then(|list| {
+        let of_this = |maintenance: &Maintenance| endpoint.settings.enabled && maintenance.is_of(id);
+        list.items.into_iter().find(of_this)
+    });
+    let item = overview.as_ref().ok().and_then(|overview| overview.items.first());
+    let outage = item.filter(|_| endpoint.status == Status::Down);
+    let outage =
+        outage.and_then(|item| open_outage(language, item, now)).map_or(String::new(), |(since, cause)| {
+            if cause.is_empty() { since } else { format!("{since} · {cause}") }
+        });
+    let bar = overview.as_ref().ok().map(|overview| Bar::of(language, overview, item));
+    let reports = reports.ok();
+    let report_pages = reports
+        .as_ref()
+        .map(|list| Pages::of(&list.page, |page| asked.with(id, "results", &page.to_string(), "#results")));
+    let mut incidents = incidents.ok();
+    if let Some(incidents) = &mut incidents {
+        incidents.items.sort_by_key(|incident| incident.ended_at.is_some());
+    }
+    let incident_pages = incidents
+        .as_ref()
+        .map(|list| Pages::of(&list.page, |page| asked.with(id, "outages", &page.to_string(), "#outages")));
+    let newest = reports.iter().flat_map(|list| &list.items);
+    let certificate = newest.filter_map(|report| report.certificate_expires_at).next();
+    let badge = badges.map(|list| list.items.into_iter().next());
+    let badge_id = badge.as_ref().ok().and_then(|badge| badge.as_ref().map(|badge| badge.id));
+    let badges = badge.ok().map(|badge| {
+        let links = badge.map(|badge| badge_links(context, &badge.token, &endpoint.settings.name));
+        links.unwrap_or_default()
+    });
+    let page = visitor.page(Section::Dashboard, endpoint.settings.name.clone());
+    let page = if checked.is_some() { page } else { page.refreshing(60) };
+    visitor.ok(&Show {
+        page,
+        asked,
+        endpoint,
+        now,
+        maintenance,
+        outage,
+        bar,
+        summary,
+        charts,
+        reports,
+        report_pages,
+        incidents,
+        incident_pages,
+        badges,
+        badge_id,
+        certificate,
+        checked,
+    })
+}
+
+fn badge_links(context: &Context, token: &str, name: &str) -> Vec<BadgeLinks> {
+    // What stands in Markdown and HTML is not to be read as such.
+    let plain: String = name.chars().filter(|c| !"[]()<>\"'&\\`!".contains(*c)).collect();
+    let link = |(id, kind, file): (&'static str, &'static str, &str)| {
+        let path = format!("/badges/{token}/{file}.svg");
+        let url = links::to(context, &path).unwrap_or_else(|_| path.clone());
+        BadgeLinks {
+            id,
+            kind,
+            markdown: format!("![{plain}: {kind}]({url})"),
+            html: format!("<img src=\"{url}\" alt=\"{plain}: {kind}\">"),
+            path,
+            url,
+        }
+    };
+    [
+        ("status", "status", "status"),
+        ("uptime", "uptime", "uptime/30d"),
+        ("time", "response time", "response_time/24h"),
+    ]
+    .map(link)
+    .into()
+}
+
+/// Where a check led, when the page is reloaded.
+pub async fn back(User(visitor): User, Path(id): Path<i64>) -> Response {
+    visitor.go(&format!("/endpoints/{id}"))
+}
+
+pub async fn check(
+    State(context): State<Context>,
+    User(visitor): User,
+    Path(id): Path<i64>,
+    Posted(IgnoredAny): Posted<IgnoredAny>,
+) -> Response {
+    match visitor.api.post("/endpoint-check/v1/checks", &json!({"endpoint_id": id})).await {
+        Ok(checked) => shown(&context, &visitor, id, Asked::default().tidied(), Some(checked)).await,
+        Err(refusal) => visitor.refused(&refusal),
+    }
+}
+
+#[derive(Deserialize)]
+pub struct Enabled {
+    enabled: bool,
+}
+
+pub async fn pause(User(visitor): User, Path(id): Path<i64>, Posted(wanted): Posted<Enabled>) -> Response {
+    let path = format!("/endpoint-service/v1/endpoints/{id}");
+    let done: Result<IgnoredAny, _> = visitor.api.patch(&path, &json!({"enabled": wanted.enabled})).await;
+    let what = if wanted.enabled {
+        visitor.t("Checks go on.", "다시 체크합니다.")
+    } else {
+        visitor.t(
+            "Paused: no checks until you resume it.",
+            "일시정지했습니다. 다시 시작할 때까지 체크하지 않습니다.",
+        )
+    };
+    match done {
+        Ok(_) => visitor.go_saying(&format!("/endpoints/{id}"), what),
+        Err(refusal) => visitor.refused(&refusal),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "endpoint_delete.html")]
+struct Delete {
+    page: Page,
+    endpoint: Endpoint,
+}
+
+/// Asks first: a page of its own, so that it asks without a script, too.
+pub async fn delete_form(User(visitor): User, Path(id): Path<i64>) -> Response {
+    match visitor.api.get::<Endpoint>(&format!("/endpoint-service/v1/endpoints/{id}")).await {
+        Ok(endpoint) => {
+            let title = visitor.t("Delete this endpoint?", "이 엔드포인트를 삭제할까요?");
+            visitor.ok(&Delete { page: visitor.page(Section::Dashboard, title), endpoint })
+        }
+        Err(refusal) => visitor.refused(&refusal),
+    }
+}
+
+pub async fn delete(
+    User(visitor): User,
+    Path(id): Path<i64>,
+    Posted(IgnoredAny): Posted<IgnoredAny>,
+) -> Response {
+    match visitor.api.delete(&format!("/endpoint-service/v1/endpoints/{id}")).await {
+        // Sent twice, it is as gone.
+        Err(refusal) if refusal.status != StatusCode::NOT_FOUND => visitor.refused(&refusal),
+        _ => visitor
+            .go_saying("/dashboard", visitor.t("The endpoint is deleted.", "엔드포인트를 삭제했습니다.")),
+    }
+}
+
+#[derive(Deserialize)]
+pub struct BadgeOff {
+    badge_id: Option<i64>,
+}
+
+/// On, or with the badge's id off.
+pub async fn badge(User(visitor): User, Path(id): Path<i64>, Posted(off): Posted<BadgeOff>) -> Response {
+    const BADGES: &str = "/status-service/v1/badges";
+    let (done, what) = match off.badge_id {
+        Some(badge) => (
+            visitor.api.delete(&format!("{BADGES}/{badge}")).await,
+            visitor.t("The badges are off.", "배지를 껐습니다."),
+        ),
+        None => (
+            visitor.api.post::<_, IgnoredAny>(BADGES, &json!({"endpoint_id": id})).await.map(drop),
+            visitor.t("The badges are on.", "배지를 켰습니다."),
+        ),
+    };
+    match done {
+        Err(refusal) if refusal.status != StatusCode::NOT_FOUND => visitor.refused(&refusal),
+        _ => visitor.go_saying(&format!("/endpoints/{id}#badges"), what),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_keeps_what_was_chosen() {
+        let asked = Asked { range: "7d".into(), results: "3".into(), ..Asked::default() }.tidied();
+        assert_eq!(asked.with(7, "range", "1h", ""), "/endpoints/7?range=1h&results=3");
+        assert_eq!(asked.with(7, "only", "down", "#results"), "/endpoints/7?range=7d&only=down#results");
+        assert_eq!(Asked::default().tidied().with(7, "range", "24h", ""), "/endpoints/7");
+    }
+}

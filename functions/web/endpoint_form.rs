@@ -1,0 +1,610 @@
+//! An endpoint is added, or changed: every option, tried out before it is saved if wanted.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::extract::Path;
+use http::{Method, StatusCode};
+use runtime::error::Language;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    api::Refusal,
+    home::Checked,
+    page::{Page, Section, pick},
+    visitor::{Posted, Response, User, Visitor},
+};
+use crate::{
+    contract::{Assertion, Comparison},
+    endpoints::{Endpoint, Settings},
+};
+
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+const KINDS: [&str; 6] =
+    ["body_contains", "body_not_contains", "body_matches", "json_path", "header", "total_time"];
+const COMPARISONS: [&str; 7] =
+    ["equals", "not_equals", "contains", "less_than", "less_or_equal", "greater_than", "greater_or_equal"];
+/// What the API takes; more rows than that are of no use.
+const MOST_HEADERS: usize = 50;
+const MOST_ASSERTIONS: usize = 20;
+
+/// The form as it is filled in: text, whatever it may mean, so that nothing is lost.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Sent {
+    action: String,
+    once: String,
+    name: String,
+    url: String,
+    method: String,
+    header_name: Vec<String>,
+    header_value: Vec<String>,
+    body: String,
+    interval_seconds: String,
+    timeout_ms: String,
+    expected_status: String,
+    assertion_type: Vec<String>,
+    assertion_what: Vec<String>,
+    assertion_comparison: Vec<String>,
+    assertion_value: Vec<String>,
+    follow_redirects: bool,
+    verify_tls: bool,
+    retries: String,
+    failure_threshold: String,
+    success_threshold: String,
+    enabled: bool,
+    tags: String,
+}
+
+/// A row of the assertions.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Row {
+    kind: String,
+    /// The JSONPath, or the header's name.
+    what: String,
+    comparison: String,
+    value: String,
+}
+
+impl Row {
+    fn is_empty(&self) -> bool {
+        self.kind.is_empty() && self.what.trim().is_empty() && self.value.trim().is_empty()
+    }
+
+    fn of(assertion: &Assertion) -> Self {
+        let kind = serde_variant_of(assertion);
+        let named = |comparison: &Comparison| {
+            serde_variant::to_variant_name(comparison).unwrap_or_default().to_owned()
+        };
+        let (what, comparison, value) = match assertion {
+            Assertion::BodyContains { value } | Assertion::BodyNotContains { value } => {
+                (String::new(), String::new(), value.clone())
+            }
+            Assertion::BodyMatches { regex } => (String::new(), String::new(), regex.clone()),
+            Assertion::JsonPath { path, comparison, value } => {
+                (path.clone(), named(comparison), written(value))
+            }
+            Assertion::Header { name, comparison, value } => (name.clone(), named(comparison), value.clone()),
+            Assertion::TotalTime { below_ms } => (String::new(), String::new(), below_ms.to_string()),
+        };
+        Self { kind, what, comparison, value }
+    }
+
+    /// As the API takes it, or the field that is wrong.
+    fn json(&self) -> Result<Value, &'static str> {
+        let Self { kind, what, comparison, value } = self;
+        let what = what.trim();
+        Ok(match kind.as_str() {
+            "body_matches" => json!({"type": kind, "regex": value}),
+            "json_path" => {
+                json!({"type": kind, "path": what, "comparison": comparison, "value": read(value)})
+            }
+            "header" => json!({"type": kind, "name": what, "comparison": comparison, "value": value}),
+            "total_time" => {
+                let below: u32 = value.trim().parse().map_err(|_| "below_ms")?;
+                json!({"type": kind, "below_ms": below})
+            }
+            "body_contains" | "body_not_contains" => json!({"type": kind, "value": value}),
+            _ => return Err("type"),
+        })
+    }
+}
+
+fn serde_variant_of(assertion: &Assertion) -> String {
+    let value = serde_json::to_value(assertion).unwrap_or_default();
+    value["type"].as_str().unwrap_or_default().to_owned()
+}
+
+/// A value of JSON: text needs no quotes, unless it would mean something else without them.
+fn read(text: &str) -> Value {
+    serde_json::from_str(text.trim()).unwrap_or_else(|_| Value::String(text.to_owned()))
+}
+
+fn written(value: &Value) -> String {
+    match value {
+        Value::String(text) if serde_json::from_str::<Value>(text.trim()).is_err() => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// The form as it is shown.
+#[derive(Clone, Default)]
+struct Fields {
+    sent: Sent,
+    headers: Vec<(String, String)>,
+    assertions: Vec<Row>,
+    /// What is wrong, by the API's names of the fields.
+    errors: BTreeMap<String, String>,
+}
+
+impl Fields {
+    fn of(s: &Settings) -> Self {
+        let sent = Sent {
+            name: s.name.clone(),
+            url: s.url.clone(),
+            method: s.method.clone(),
+            body: s.body.clone().unwrap_or_default(),
+            interval_seconds: s.interval_seconds.to_string(),
+            timeout_ms: s.timeout_ms.to_string(),
+            expected_status: s.expected_status.clone(),
+            follow_redirects: s.follow_redirects,
+            verify_tls: s.verify_tls,
+            retries: s.retries.to_string(),
+            failure_threshold: s.failure_threshold.to_string(),
+            success_threshold: s.success_threshold.to_string(),
+            enabled: s.enabled,
+            tags: s.tags.0.join(", "),
+            ..Sent::default()
+        };
+        Self {
+            sent,
+            headers: s.headers.0.clone().into_iter().collect(),
+            assertions: s.assertions.0.iter().map(Row::of).collect(),
+            errors: BTreeMap::new(),
+        }
+    }
+
+    /// Rows that are empty are left out: the first of the rest is the API's `assertions[0]`.
+    fn read(mut sent: Sent) -> Self {
+        let take = |values: &mut Vec<String>| std::mem::take(values).into_iter();
+        let names = take(&mut sent.header_name);
+        let mut values = take(&mut sent.header_value);
+        let headers = names.map(|name| (name.trim().to_owned(), values.next().unwrap_or_default()));
+        let headers = headers.filter(|(name, value)| !(name.is_empty() && value.trim().is_empty()));
+        let headers = headers.take(MOST_HEADERS + 1).collect();
+        let mut whats = take(&mut sent.assertion_what);
+        let mut comparisons = take(&mut sent.assertion_comparison);
+        let mut values = take(&mut sent.assertion_value);
+        let rows = take(&mut sent.assertion_type).map(|kind| Row {
+            kind,
+            what: whats.next().unwrap_or_default(),
+            comparison: comparisons.next().unwrap_or_default(),
+            value: values.next().unwrap_or_default(),
+        });
+        let assertions = rows.filter(|row| !row.is_empty()).take(MOST_ASSERTIONS + 1).collect();
+        sent.url = sent.url.trim().to_owned();
+        if !sent.url.is_empty() && !sent.url.contains("://") {
+            sent.url = format!("https://{}", sent.url);
+        }
+        Self { sent, headers, assertions, errors: BTreeMap::new() }
+    }
+
+    /// As the API takes it. What cannot even be said to it is noted here.
+    fn json(&mut self, language: Language) -> Value {
+        let sent = &self.sent;
+        let mut errors = BTreeMap::new();
+        let mut settings = Map::new();
+        for (field, text) in [
+            ("interval_seconds", &sent.interval_seconds),
+            ("timeout_ms", &sent.timeout_ms),
+            ("retries", &sent.retries),
+            ("failure_threshold", &sent.failure_threshold),
+            ("success_threshold", &sent.success_threshold),
+        ] {
+            match text.trim().parse::<i32>() {
+                Ok(number) => drop(settings.insert(field.to_owned(), number.into())),
+                Err(_) => drop(errors.insert(field.to_owned(), whole_number(language))),
+            }
+        }
+        let mut headers = Map::new();
+        for (name, value) in &self.headers {
+            if name.is_empty() || headers.insert(name.clone(), value.clone().into()).is_some() {
+                let what = if name.is_empty() {
+                    pick(language, "a header needs a name", "헤더 이름이 필요합니다")
+                } else {
+                    pick(language, "is there twice", "두 번 입력했습니다")
+                };
+                errors.insert(format!("headers.{name}"), what.to_owned());
+            }
+        }
+        let mut assertions = Vec::new();
+        for (index, row) in self.assertions.iter().enumerate() {
+            match row.json() {
+                Ok(assertion) => assertions.push(assertion),
+                Err("type") => {
+                    let what = pick(language, "choose what to look at", "무엇을 검증할지 고르세요");
+                    errors.insert(format!("assertions[{index}].type"), what.to_owned());
+                }
+                Err(field) => {
+                    drop(errors.insert(format!("assertions[{index}].{field}"), whole_number(language)))
+                }
+            }
+        }
+        // Browsers write lines of a form with CRLF; nobody typed that.
+        let body = sent.body.replace("\r\n", "\n");
+        let tags: Vec<&str> =
+            sent.tags.split([',', ' ', '\n', '\t']).map(str::trim).filter(|tag| !tag.is_empty()).collect();
+        for (field, value) in [
+            ("name", Value::from(sent.name.trim())),
+            ("url", sent.url.as_str().into()),
+            ("method", sent.method.as_str().into()),
+            ("headers", headers.into()),
+            ("body", if body.is_empty() { Value::Null } else { body.into() }),
+            ("expected_status", sent.expected_status.trim().into()),
+            ("assertions", assertions.into()),
+            ("follow_redirects", sent.follow_redirects.into()),
+            ("verify_tls", sent.verify_tls.into()),
+            ("enabled", sent.enabled.into()),
+            ("tags", tags.into()),
+        ] {
+            settings.insert(field.to_owned(), value);
+        }
+        self.errors = errors;
+        settings.into()
+    }
+
+    /// `add_header`, `remove_assertion 2`: a row more or less.
+    fn rows_changed(&mut self, action: &str) -> bool {
+        let (what, index) = action.split_once(' ').unwrap_or((action, ""));
+        let index = index.parse::<usize>().unwrap_or(usize::MAX);
+        match what {
+            "add_header" => self.headers.push(Default::default()),
+            "add_assertion" => self.assertions.push(Row::default()),
+            "remove_header" if index < self.headers.len() => drop(self.headers.remove(index)),
+            "remove_assertion" if index < self.assertions.len() => drop(self.assertions.remove(index)),
+            "remove_header" | "remove_assertion" => {}
+            _ => return false,
+        }
+        true
+    }
+}
+
+fn whole_number(language: Language) -> String {
+    pick(language, "must be a whole number", "정수여야 합니다").to_owned()
+}
+
+#[derive(Template)]
+#[template(path = "endpoint_form.html")]
+struct Form {
+    page: Page,
+    /// Of the one that is changed; none of a new one.
+    id: Option<i64>,
+    fields: Fields,
+    /// What is wrong with no field in particular.
+    message: String,
+    checked: Option<Checked>,
+}
+
+impl Form {
+    fn new(visitor: &Visitor, id: Option<i64>, fields: Fields) -> Self {
+        let title = match id {
+            None => visitor.t("Add an endpoint", "엔드포인트 추가"),
+            Some(_) => visitor.t("Edit the endpoint", "엔드포인트 수정"),
+        };
+        let page = visitor.page(Section::Dashboard, title);
+        Self { page, id, fields, message: String::new(), checked: None }
+    }
+
+    fn path(&self) -> String {
+        self.id.map_or("/endpoints/new".to_owned(), |id| format!("/endpoints/{id}/edit"))
+    }
+
+    fn back(&self) -> String {
+        self.id.map_or("/dashboard".to_owned(), |id| format!("/endpoints/{id}"))
+    }
+
+    fn error(&self, field: &str) -> &str {
+        self.fields.errors.get(field).map_or("", String::as_str)
+    }
+
+    fn invalid(&self, field: &str) -> bool {
+        !self.error(field).is_empty()
+    }
+
+    /// A section that is folded opens where something is wrong in it, or set in it.
+    fn is_wrong(&self, fields: &[&str]) -> bool {
+        self.fields.errors.keys().any(|error| fields.iter().any(|field| error.starts_with(field)))
+    }
+
+    fn more_open(&self) -> bool {
+        let sent = &self.fields.sent;
+        !self.fields.headers.is_empty()
+            || !sent.body.is_empty()
+            || !matches!(sent.method.as_str(), "GET" | "HEAD")
+            || !(sent.follow_redirects && sent.verify_tls)
+            || self.is_wrong(&["headers", "body", "method", "timeout_ms", "follow_redirects", "verify_tls"])
+    }
+
+    /// The rows that are filled in, and one to fill in.
+    fn headers(&self) -> Vec<(String, String)> {
+        let mut headers = self.fields.headers.clone();
+        if headers.last().is_none_or(|(name, value)| !(name.is_empty() && value.is_empty())) {
+            headers.push(Default::default());
+        }
+        headers
+    }
+
+    fn header_error(&self, index: &usize, name: &str) -> &str {
+        if *index < self.fields.headers.len() { self.error(&format!("headers.{name}")) } else { "" }
+    }
+
+    fn assertions(&self) -> Vec<Row> {
+        let mut rows = self.fields.assertions.clone();
+        if rows.last().is_none_or(|row| !row.is_empty()) {
+            rows.push(Row::default());
+        }
+        rows
+    }
+
+    /// All that is wrong with a row, as one text.
+    fn assertion_error(&self, index: &usize) -> String {
+        let of_row = format!("assertions[{index}]");
+        let own = self.fields.errors.iter().filter_map(|(field, what)| {
+            let part = field.strip_prefix(&of_row)?;
+            let name = match part.trim_start_matches('.') {
+                "regex" => self.page.t("pattern", "정규식"),
+                "path" => "JSONPath",
+                "name" => self.page.t("header", "헤더"),
+                "value" => self.page.t("value", "값"),
+                "comparison" => self.page.t("comparison", "비교"),
+                "below_ms" => "ms",
+                _ => "",
+            };
+            Some(if name.is_empty() { what.clone() } else { format!("{name}: {what}") })
+        });
+        own.collect::<Vec<_>>().join("; ")
+    }
+
+    /// Tags are one field here, and many to the API.
+    fn tag_error(&self) -> String {
+        let sent: Vec<&str> =
+            self.fields.sent.tags.split([',', ' ', '\n', '\t']).filter(|tag| !tag.is_empty()).collect();
+        let own = self.fields.errors.iter().filter_map(|(field, what)| {
+            let index = field.strip_prefix("tags")?.trim_matches(['[', ']']).parse::<usize>();
+            let tag = index.ok().and_then(|index| sent.get(index));
+            Some(tag.map_or(what.clone(), |tag| format!("{tag}: {what}")))
+        });
+        own.collect::<Vec<_>>().join("; ")
+    }
+
+    /// What is wrong with what has no place of its own on the page.
+    fn other_errors(&self) -> Vec<String> {
+        const PLACED: [&str; 11] = [
+            "name",
+            "url",
+            "method",
+            "body",
+            "interval_seconds",
+            "timeout_ms",
+            "expected_status",
+            "retries",
+            "failure_threshold",
+            "success_threshold",
+            "headers",
+        ];
+        let placed = |field: &str| {
+            let named = self.fields.headers.iter().any(|(name, _)| field == format!("headers.{name}"));
+            let rows = self.fields.assertions.len();
+            let row = (0..rows).any(|index| field.starts_with(&format!("assertions[{index}]")));
+            PLACED.contains(&field) || field == "assertions" || field.starts_with("tags") || named || row
+        };
+        let others = self.fields.errors.iter().filter(|(field, _)| !placed(field));
+        others.map(|(field, what)| format!("{field}: {what}")).collect()
+    }
+
+    fn kind_name(&self, kind: &str) -> &str {
+        match kind {
+            "body_contains" => self.page.t("Body contains", "본문에 있음"),
+            "body_not_contains" => self.page.t("Body does not contain", "본문에 없음"),
+            "body_matches" => self.page.t("Body matches (regex)", "본문이 정규식과 일치"),
+            "json_path" => self.page.t("JSON value", "JSON 값"),
+            "header" => self.page.t("Header", "헤더"),
+            _ => self.page.t("Answers within (ms)", "응답 시간 (ms 미만)"),
+        }
+    }
+
+    fn comparison_name(&self, comparison: &str) -> &str {
+        match comparison {
+            "equals" => self.page.t("equals", "같음"),
+            "not_equals" => self.page.t("is not", "다름"),
+            "contains" => self.page.t("contains", "포함"),
+            "less_than" => "<",
+            "less_or_equal" => "≤",
+            "greater_than" => ">",
+            _ => "≥",
+        }
+    }
+
+    /// Again, with all that was sent, and what was wrong beside it.
+    fn again(mut self, visitor: &Visitor, refusal: Refusal) -> Response {
+        match refusal.status {
+            StatusCode::BAD_REQUEST | StatusCode::CONFLICT => {}
+            StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => return visitor.refused(&refusal),
+            // Too many tests, or nobody there: what was filled in is not lost by that.
+            status => {
+                let sorry = super::page::Sorry::of(self.page.clone(), &refusal);
+                self.message = sorry.message().to_owned();
+                return visitor.show(status, &self);
+            }
+        }
+        if refusal.fields.is_empty() {
+            self.message = refusal.message;
+        }
+        self.fields.errors = refusal.fields;
+        visitor.show(refusal.status, &self)
+    }
+}
+
+pub async fn create_form(User(visitor): User) -> Response {
+    match Settings::of_url("https://") {
+        Ok(defaults) => {
+            let defaults = Settings { url: String::new(), ..defaults };
+            visitor.ok(&Form::new(&visitor, None, Fields::of(&defaults)))
+        }
+        Err(_) => visitor.refused(&Refusal { status: StatusCode::BAD_GATEWAY, ..Refusal::default() }),
+    }
+}
+
+pub async fn create(User(visitor): User, Posted(sent): Posted<Sent>) -> Response {
+    let sent = if sent.action == "quick" { with_defaults(sent) } else { sent };
+    handle(&visitor, None, sent).await
+}
+
+/// From the form that has only a URL.
+fn with_defaults(sent: Sent) -> Sent {
+    let defaults = Settings::of_url(&sent.url).map(|defaults| Fields::of(&defaults).sent).unwrap_or_default();
+    Sent { url: sent.url, once: sent.once, ..defaults }
+}
+
+pub async fn edit_form(User(visitor): User, Path(id): Path<i64>) -> Response {
+    match visitor.api.get::<Endpoint>(&path_of(Some(id))).await {
+        Ok(endpoint) => visitor.ok(&Form::new(&visitor, Some(id), Fields::of(&endpoint.settings))),
+        Err(refusal) => visitor.refused(&refusal),
+    }
+}
+
+pub async fn edit(User(visitor): User, Path(id): Path<i64>, Posted(sent): Posted<Sent>) -> Response {
+    handle(&visitor, Some(id), sent).await
+}
+
+fn path_of(id: Option<i64>) -> String {
+    let one = id.map(|id| format!("/{id}")).unwrap_or_default();
+    format!("/endpoint-service/v1/endpoints{one}")
+}
+
+async fn handle(visitor: &Visitor, id: Option<i64>, sent: Sent) -> Response {
+    let (action, once) = (sent.action.clone(), sent.once.clone());
+    let mut fields = Fields::read(sent);
+    if fields.rows_changed(&action) {
+        return visitor.ok(&Form::new(visitor, id, fields));
+    }
+    let settings = fields.json(visitor.language);
+    let form = Form::new(visitor, id, fields);
+    if !form.fields.errors.is_empty() {
+        return visitor.show(StatusCode::BAD_REQUEST, &form);
+    }
+    if action == "test" {
+        return match visitor.api.post("/endpoint-check/v1/checks", &settings).await {
+            Ok(checked) => visitor.ok(&Form { checked: Some(checked), ..form }),
+            Err(refusal) => form.again(visitor, refusal),
+        };
+    }
+    let (method, once) = if id.is_some() { (Method::PATCH, None) } else { (Method::POST, Some(once)) };
+    let once = once.as_deref().filter(|once| !once.is_empty());
+    match visitor.api.send::<_, Endpoint>(method, &path_of(id), &settings, once).await {
+        Ok(endpoint) => {
+            let what = match id {
+                None => {
+                    visitor.t("Added: the first check is on its way.", "추가했습니다. 곧 첫 체크를 합니다.")
+                }
+                Some(_) => visitor.t("Saved.", "저장했습니다."),
+            };
+            visitor.go_saying(&format!("/endpoints/{}", endpoint.id), what)
+        }
+        Err(refusal) => form.again(visitor, refusal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(form: &str) -> Sent {
+        serde_html_form::from_str(form).unwrap()
+    }
+
+    fn valid() -> Sent {
+        Sent { url: "https://a.test".into(), ..with_defaults(sent("url=https%3A%2F%2Fa.test")) }
+    }
+
+    #[test]
+    fn a_url_is_enough() {
+        let mut fields = Fields::read(with_defaults(sent("url=a.test%2Fx&once=1&action=quick")));
+        let json = fields.json(Language::English);
+        assert!(fields.errors.is_empty(), "{:?}", fields.errors);
+        let settings: Settings = serde_json::from_value({
+            let mut json = json;
+            json.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+            json
+        })
+        .unwrap();
+        assert_eq!(settings, Settings::of_url("https://a.test/x").unwrap());
+    }
+
+    #[test]
+    fn settings_come_back_as_they_were() {
+        let mut settings = Settings::of_url("https://a.test").unwrap();
+        settings.name = "A".into();
+        settings.body = Some("x\ny".into());
+        settings.tags.0 = vec!["a".into(), "b".into()];
+        settings.headers.0 = [("X-One".to_owned(), "1".to_owned())].into();
+        settings.assertions.0 = vec![
+            Assertion::BodyContains { value: "ok".into() },
+            Assertion::BodyMatches { regex: "^a b$".into() },
+            Assertion::JsonPath { path: "$.n".into(), comparison: Comparison::LessThan, value: json!(4) },
+            Assertion::JsonPath { path: "$.s".into(), comparison: Comparison::Equals, value: json!("4") },
+            Assertion::JsonPath { path: "$.t".into(), comparison: Comparison::Equals, value: json!("fine") },
+            Assertion::Header { name: "Via".into(), comparison: Comparison::Contains, value: "x".into() },
+            Assertion::TotalTime { below_ms: 500 },
+        ];
+        let mut fields = Fields::of(&settings);
+        let json = fields.json(Language::English);
+        assert!(fields.errors.is_empty(), "{:?}", fields.errors);
+        assert_eq!(serde_json::from_value::<Settings>(json).unwrap(), settings);
+    }
+
+    #[test]
+    fn rows_keep_together_and_empty_ones_are_left_out() {
+        let fields = Fields::read(sent(
+            "header_name=&header_value=&header_name=A&header_value=1&\
+             assertion_type=&assertion_what=&assertion_comparison=equals&assertion_value=&\
+             assertion_type=json_path&assertion_what=%24.a&assertion_comparison=equals&assertion_value=true",
+        ));
+        assert_eq!(fields.headers, [("A".to_owned(), "1".to_owned())]);
+        assert_eq!(fields.assertions.len(), 1);
+        assert_eq!(fields.assertions[0].json().unwrap()["value"], true);
+    }
+
+    #[test]
+    fn what_is_no_number_is_told_beside_it() {
+        let mut fields = Fields::read(Sent {
+            interval_seconds: "often".into(),
+            header_name: vec!["A".into(), "A".into(), String::new()],
+            header_value: vec!["1".into(), "2".into(), "3".into()],
+            assertion_type: vec!["total_time".into(), String::new()],
+            assertion_value: vec!["quick".into(), "x".into()],
+            ..valid()
+        });
+        fields.json(Language::English);
+        let wrong: Vec<_> = fields.errors.keys().map(String::as_str).collect();
+        let expected =
+            ["assertions[0].below_ms", "assertions[1].type", "headers.", "headers.A", "interval_seconds"];
+        assert_eq!(wrong, expected);
+    }
+
+    #[test]
+    fn rows_come_and_go() {
+        let mut fields = Fields::read(Sent {
+            header_name: vec!["A".into(), "B".into()],
+            header_value: vec!["1".into(), "2".into()],
+            ..valid()
+        });
+        assert!(fields.rows_changed("add_header"));
+        assert_eq!(fields.headers.len(), 3);
+        assert!(fields.rows_changed("remove_header 0"));
+        assert_eq!(fields.headers[0].0, "B");
+        assert!(fields.rows_changed("remove_header 99"));
+        assert!(!fields.rows_changed("save"));
+    }
+}

@@ -1,0 +1,348 @@
+//! What forms and lists have in common: what was wrong, endpoints to choose from, moments, pages.
+
+use std::collections::{BTreeMap, HashSet};
+
+use axum::extract::{FromRequestParts, Path};
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use futures::future::{join_all, try_join_all};
+use http::{StatusCode, request::Parts};
+use runtime::{Context, List};
+use serde::Deserialize;
+
+use super::{
+    api::{Api, Refusal},
+    visitor::{Response, Visitor, encoded},
+};
+
+/// The ids in a path: where there is something else, there is no such page.
+pub struct Id<const N: usize = 1>(pub [i64; N]);
+
+impl<const N: usize> FromRequestParts<Context> for Id<N> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, context: &Context) -> Result<Self, Response> {
+        let ids = Path::<Vec<i64>>::from_request_parts(parts, context).await.map(|Path(ids)| ids);
+        let ids = ids.unwrap_or_default();
+        if let Ok(ids) = <[i64; N]>::try_from(ids)
+            && ids.iter().all(|id| *id > 0)
+        {
+            return Ok(Self(ids));
+        }
+        let Ok(visitor) = Visitor::from_request_parts(parts, context).await;
+        Err(visitor.refused(&Refusal { status: StatusCode::NOT_FOUND, ..Refusal::default() }))
+    }
+}
+
+/// What was wrong with a form that is shown again.
+#[derive(Debug, Default, PartialEq)]
+pub struct Wrong {
+    /// What is said above it.
+    pub message: String,
+    fields: BTreeMap<&'static str, String>,
+}
+
+impl Wrong {
+    /// For a form with these fields; what is wrong with others is said above it. An error is what the form
+    /// can do nothing about.
+    pub fn of(refusal: Refusal, shown: &[&'static str]) -> Result<Self, Refusal> {
+        if !matches!(refusal.status, StatusCode::BAD_REQUEST | StatusCode::CONFLICT) {
+            return Err(refusal);
+        }
+        let mut wrong = Self::default();
+        for (name, what) in refusal.fields {
+            let within = |field: &str| {
+                let rest = name.strip_prefix(field)?;
+                (rest.is_empty() || rest.starts_with(['[', '.'])).then_some(rest)
+            };
+            let found = shown.iter().find_map(|field| Some((*field, within(field)?)));
+            let (text, what) = match found {
+                Some((field, rest)) => {
+                    // People count from one.
+                    let nth =
+                        rest.strip_prefix('[').and_then(|rest| rest.split(']').next()?.parse::<u32>().ok());
+                    let what = nth.map_or(what.clone(), |nth| format!("{}: {what}", nth + 1));
+                    (wrong.fields.entry(field).or_default(), what)
+                }
+                None => (&mut wrong.message, format!("{name}: {what}")),
+            };
+            if !text.is_empty() {
+                text.push_str(" · ");
+            }
+            text.push_str(&what);
+        }
+        if wrong == Self::default() {
+            wrong.message = refusal.message;
+        }
+        Ok(wrong)
+    }
+
+    pub fn above(message: String) -> Self {
+        Self { message, fields: BTreeMap::new() }
+    }
+
+    pub fn field(name: &'static str, what: &str) -> Self {
+        Self { message: String::new(), fields: BTreeMap::from([(name, what.to_owned())]) }
+    }
+
+    pub fn at(&self, field: &str) -> &str {
+        self.fields.get(field).map_or("", String::as_str)
+    }
+
+    pub fn status(&self) -> StatusCode {
+        if *self == Self::default() { StatusCode::OK } else { StatusCode::BAD_REQUEST }
+    }
+}
+
+/// An endpoint, as far as it is named.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Named {
+    pub id: i64,
+    pub name: String,
+    pub url: String,
+}
+
+/// Endpoints to choose from: those that were looked for, and those that are chosen already.
+pub struct Endpoints {
+    items: Vec<Named>,
+    /// How many there are, though not all may be listed.
+    pub total: i64,
+    /// What was looked for.
+    pub find: String,
+}
+
+/// One to choose.
+#[derive(Debug, PartialEq)]
+pub struct Choice {
+    pub id: i64,
+    pub name: String,
+    pub url: String,
+    pub chosen: bool,
+}
+
+const PER_PAGE: i64 = 100;
+/// A longer list is none that anybody reads: there is the search.
+const MOST_PAGES: i64 = 10;
+/// Of chosen ones that are not listed, as many are named.
+const MOST_NAMED: usize = 100;
+
+impl Endpoints {
+    pub async fn of(api: &Api, find: &str, chosen: &[i64]) -> Result<Self, Refusal> {
+        let get = async |page: i64| {
+            let q = encoded(find);
+            let path =
+                format!("/endpoint-service/v1/endpoints?sort=name&q={q}&page={page}&per_page={PER_PAGE}");
+            api.get::<List<Named>>(&path).await
+        };
+        let List { mut items, page } = get(1).await?;
+        let pages = ((page.total_count + PER_PAGE - 1) / PER_PAGE).min(MOST_PAGES);
+        for more in try_join_all((2..=pages).map(get)).await? {
+            items.extend(more.items);
+        }
+        if !find.is_empty() || page.total_count > PER_PAGE * MOST_PAGES {
+            let listed: HashSet<i64> = items.iter().map(|item| item.id).collect();
+            let missing = chosen.iter().filter(|id| !listed.contains(id)).take(MOST_NAMED);
+            let named = join_all(missing.map(|id| one(api, *id))).await;
+            items.extend(named.into_iter().flatten());
+        }
+        Ok(Self { items, total: page.total_count, find: find.to_owned() })
+    }
+
+    /// Whether a script may search in what is there.
+    pub fn is_complete(&self) -> bool {
+        self.find.is_empty() && self.total <= PER_PAGE * MOST_PAGES
+    }
+
+    pub fn has_search(&self) -> bool {
+        self.total > 8 || !self.find.is_empty()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty() && self.find.is_empty()
+    }
+
+    pub fn items(&self) -> &[Named] {
+        &self.items
+    }
+
+    pub fn name(&self, id: i64) -> String {
+        let found = self.items.iter().find(|item| item.id == id);
+        found.map_or_else(|| format!("#{id}"), |item| item.name.clone())
+    }
+
+    /// The chosen ones in their order, then the others.
+    pub fn choices(&self, chosen: &[i64]) -> Vec<Choice> {
+        let choice = |item: &Named, chosen| Choice {
+            id: item.id,
+            name: item.name.clone(),
+            url: item.url.clone(),
+            chosen,
+        };
+        let by_id: BTreeMap<i64, &Named> = self.items.iter().map(|item| (item.id, item)).collect();
+        let unknown = |id| Choice { id, name: format!("#{id}"), url: String::new(), chosen: true };
+        let first =
+            chosen.iter().map(|id| by_id.get(id).map_or_else(|| unknown(*id), |item| choice(item, true)));
+        let chosen: HashSet<i64> = chosen.iter().copied().collect();
+        first
+            .chain(
+                self.items.iter().filter(|item| !chosen.contains(&item.id)).map(|item| choice(item, false)),
+            )
+            .collect()
+    }
+}
+
+pub async fn one(api: &Api, id: i64) -> Option<Named> {
+    api.get(&format!("/endpoint-service/v1/endpoints/{id}")).await.ok()
+}
+
+/// All endpoints or some: what the forms send that ask for it.
+#[derive(Clone, Copy)]
+pub struct Scope<'a> {
+    /// `all` or `some`
+    pub scope: &'a str,
+    pub endpoint_ids: &'a [i64],
+    pub find: &'a str,
+    /// What the list was searched for that was shown.
+    pub found: &'a str,
+}
+
+impl<'a> Scope<'a> {
+    pub fn is_some(self) -> bool {
+        self.scope == "some"
+    }
+
+    pub fn ids(self) -> Option<&'a [i64]> {
+        self.is_some().then_some(self.endpoint_ids)
+    }
+
+    /// Enter in the search sends the form: that was not meant to save it.
+    pub fn is_search(self) -> bool {
+        self.find.trim() != self.found
+    }
+
+    /// Of nothing is not what anybody means.
+    pub fn check(self, visitor: &Visitor) -> Result<(), Wrong> {
+        if self.is_some() && self.endpoint_ids.is_empty() {
+            let what = visitor.t("Choose at least one, or all.", "하나 이상 고르거나 모두를 선택해 주세요.");
+            return Err(Wrong::field("endpoint_ids", what));
+        }
+        Ok(())
+    }
+}
+
+/// A moment as a browser sends it, and how many minutes its zone is ahead of UTC (a script says).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Moment {
+    /// In UTC, unless it cannot be read.
+    pub text: String,
+    pub at: Option<DateTime<Utc>>,
+}
+
+impl Moment {
+    pub fn sent(text: &str, minutes_ahead: &str) -> Self {
+        let ahead = minutes_ahead.parse::<i64>().ok().filter(|minutes| minutes.abs() <= 24 * 60).unwrap_or(0);
+        let text = text.trim();
+        let read = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M")
+            .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S"));
+        match read.ok().and_then(|local| local.checked_sub_signed(TimeDelta::minutes(ahead))) {
+            Some(at) => Self::of(at.and_utc()),
+            None => Self { text: text.to_owned(), at: None },
+        }
+    }
+
+    pub fn of(at: DateTime<Utc>) -> Self {
+        Self { text: at.format("%Y-%m-%dT%H:%M").to_string(), at: Some(at) }
+    }
+
+    /// What is to be changed: a form has no seconds, and says nothing about those that are there.
+    pub fn instead_of(&self, before: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+        let same = before.is_some_and(|before| Self::of(before).text == self.text);
+        if same { before } else { self.at }
+    }
+
+    /// Text that is no moment.
+    pub fn is_wrong(&self) -> bool {
+        self.at.is_none() && !self.text.is_empty()
+    }
+}
+
+/// Where one is in a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pager {
+    pub current: i64,
+    pub last: i64,
+    pub total: i64,
+    link: String,
+}
+
+impl Pager {
+    /// The number of the page follows `link`.
+    pub fn of(page: runtime::page::Page, link: impl Into<String>) -> Self {
+        let last = ((page.total_count + page.per_page - 1) / page.per_page.max(1)).max(1);
+        Self { current: page.current_page, last, total: page.total_count, link: link.into() }
+    }
+
+    pub fn link(&self, page: i64) -> String {
+        format!("{}{page}", self.link)
+    }
+}
+
+/// The number of a page, as it stands in an address.
+pub fn page_number(text: &str) -> i64 {
+    text.parse().ok().filter(|page| (1..=100_000).contains(page)).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal<const N: usize>(status: u16, fields: [(&str, &str); N]) -> Refusal {
+        Refusal {
+            status: StatusCode::from_u16(status).expect("a status"),
+            message: "Not acceptable.".to_owned(),
+            fields: fields.map(|(name, what)| (name.to_owned(), what.to_owned())).into(),
+            ..Refusal::default()
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_stands_beside_its_field() {
+        let fields = [("config.to[0]", "a"), ("config.to[2]", "b"), ("name", "c"), ("names", "d")];
+        let wrong = Wrong::of(refusal(400, fields), &["name", "config.to"]).expect("a form");
+        assert_eq!((wrong.at("config.to"), wrong.at("name")), ("1: a · 3: b", "c"));
+        assert_eq!((wrong.at("x"), wrong.message.as_str()), ("", "names: d"));
+        let wrong = Wrong::of(refusal(409, []), &["name"]).expect("a form");
+        assert_eq!(wrong.message, "Not acceptable.");
+        assert_eq!(Wrong::of(refusal(404, []), &[]).expect_err("no form").status, 404);
+    }
+
+    #[test]
+    fn a_moment_is_of_the_zone_that_the_browser_says() {
+        let at = |text, ahead| Moment::sent(text, ahead).at.map(|at| at.to_rfc3339());
+        assert_eq!(at("2026-03-01T12:00", "").as_deref(), Some("2026-03-01T12:00:00+00:00"));
+        assert_eq!(at("2026-03-01T12:00", "540").as_deref(), Some("2026-03-01T03:00:00+00:00"));
+        assert_eq!(at("2026-03-01T00:30:15", "-90").as_deref(), Some("2026-03-01T02:00:15+00:00"));
+        assert_eq!(at("2026-03-01T12:00", "999999").as_deref(), Some("2026-03-01T12:00:00+00:00"));
+        assert!(Moment::sent("soon", "0").is_wrong() && !Moment::sent("", "0").is_wrong());
+        let before = "2026-03-01T12:00:37Z".parse().ok();
+        assert_eq!(Moment::sent("2026-03-01T21:00", "540").instead_of(before), before);
+        assert_ne!(Moment::sent("2026-03-01T21:01", "540").instead_of(before), before);
+    }
+
+    #[test]
+    fn those_that_are_chosen_come_first_in_their_order() {
+        let named = |id: i64| Named { id, name: format!("e{id}"), url: String::new() };
+        let endpoints = Endpoints { items: (1..=3).map(named).collect(), total: 3, find: String::new() };
+        let choices = endpoints.choices(&[3, 9, 1]);
+        let shown: Vec<_> = choices.iter().map(|choice| (choice.name.as_str(), choice.chosen)).collect();
+        assert_eq!(shown, [("e3", true), ("#9", true), ("e1", true), ("e2", false)]);
+    }
+
+    #[test]
+    fn a_list_has_at_least_one_page() {
+        let last = |total_count| {
+            Pager::of(runtime::page::Page { current_page: 1, total_count, per_page: 20 }, "/x?page=").last
+        };
+        assert_eq!([0, 1, 20, 21].map(last), [1, 1, 1, 2]);
+        assert_eq!(["", "0", "x", "7", "100001"].map(page_number), [1, 1, 1, 7, 1]);
+    }
+}

@@ -1,0 +1,249 @@
+//! How endpoints did, slot by slot: the bar of an endpoint, and its sparkline.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use runtime::error::Language;
+use serde::Deserialize;
+
+use super::{
+    page::pick,
+    words::{self, ms, percent, span},
+};
+use crate::contract::Failure;
+
+/// What pages can be asked to look back on.
+pub const RANGES: [&str; 4] = ["24h", "7d", "30d", "90d"];
+
+/// As `report-overview` answers.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Overview {
+    pub from: DateTime<Utc>,
+    pub to: DateTime<Utc>,
+    pub step_seconds: i64,
+    pub items: Vec<Item>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Item {
+    pub endpoint_id: i64,
+    pub uptime_percent: Option<f64>,
+    pub last: Option<Last>,
+    pub slots: Vec<Slot>,
+    #[serde(default)]
+    pub incidents: Vec<Incident>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Last {
+    pub checked_at: DateTime<Utc>,
+    pub total_ms: i64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Slot {
+    pub at: DateTime<Utc>,
+    pub checks: i64,
+    pub up: i64,
+    pub avg_ms: Option<f64>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Incident {
+    pub started_at: DateTime<Utc>,
+    /// Null: still open.
+    pub ended_at: Option<DateTime<Utc>>,
+    pub cause: Option<Failure>,
+}
+
+impl Incident {
+    fn overlaps(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> bool {
+        self.started_at < to && self.ended_at.is_none_or(|ended| ended > from)
+    }
+
+    pub fn message(&self) -> &str {
+        self.cause.as_ref().map_or("", |cause| &cause.message)
+    }
+}
+
+/// A slot as it is drawn.
+pub struct Rect {
+    pub class: &'static str,
+    pub title: String,
+}
+
+/// A bar of slots, the oldest first.
+pub struct Bar {
+    pub rects: Vec<Rect>,
+    /// The same in words.
+    pub text: String,
+}
+
+impl Bar {
+    pub fn of(language: Language, overview: &Overview, item: Option<&Item>) -> Self {
+        let empty = Item::default();
+        let item = item.unwrap_or(&empty);
+        let step = overview.step_seconds.max(1);
+        let count = ((overview.to - overview.from).num_seconds() / step).clamp(0, 200);
+        let mut found = item.slots.iter().peekable();
+        let mut rects = Vec::new();
+        let (mut failing, mut silent) = (0, 0);
+        for index in 0..count {
+            let at = overview.from + TimeDelta::seconds(index * step);
+            let end = at + TimeDelta::seconds(step);
+            while found.next_if(|slot| slot.at < at).is_some() {}
+            let slot = found.next_if(|slot| slot.at < end);
+            let class = match slot {
+                None => "",
+                Some(slot) if slot.up == slot.checks => "up",
+                Some(slot) if slot.up == 0 => "down",
+                Some(_) => "some",
+            };
+            silent += i64::from(slot.is_none());
+            failing += i64::from(slot.is_some_and(|slot| slot.up < slot.checks));
+            let mut title = span(at, step);
+            match slot {
+                None => title.push_str(pick(language, "\nno checks", "\n체크 없음")),
+                Some(slot) => say(language, &mut title, slot),
+            }
+            for incident in item.incidents.iter().filter(|incident| incident.overlaps(at, end)).take(3) {
+                let what = pick(language, "Outage", "장애");
+                let _ = write!(title, "\n{what}: {}", incident.message());
+            }
+            rects.push(Rect { class, title });
+        }
+        Self { rects, text: summary(language, item, failing, silent, count) }
+    }
+}
+
+fn say(language: Language, title: &mut String, slot: &Slot) {
+    let (up, checks) = (slot.up, slot.checks);
+    let _ = match language {
+        Language::English => write!(title, "\n{up} of {checks} checks up"),
+        Language::Korean => write!(title, "\n체크 {checks}회 중 {up}회 정상"),
+    };
+    if let Some(average) = slot.avg_ms {
+        let _ = write!(title, "\n{} {}", pick(language, "average", "평균"), ms(average));
+    }
+}
+
+fn summary(language: Language, item: &Item, failing: i64, silent: i64, count: i64) -> String {
+    let Some(uptime) = item.uptime_percent.map(percent) else {
+        return pick(language, "No checks yet", "아직 체크가 없습니다").to_owned();
+    };
+    let outages = item.incidents.len();
+    match language {
+        Language::English => format!(
+            "Uptime {uptime}: of {count} time slots {failing} with failures, {silent} without checks; \
+             outages: {outages}"
+        ),
+        Language::Korean => format!(
+            "가동률 {uptime}: 구간 {count}개 중 실패가 있는 구간 {failing}개, 체크가 없는 구간 {silent}개, \
+             장애 {outages}건"
+        ),
+    }
+}
+
+/// The averages of an item as lines through a box of 100 by 24; a pause breaks them.
+pub fn sparkline(overview: &Overview, item: &Item) -> Vec<String> {
+    const HEIGHT: f64 = 24.0;
+    let known: Vec<(i64, f64)> = item
+        .slots
+        .iter()
+        .filter_map(|slot| {
+            let index = (slot.at - overview.from).num_seconds() / overview.step_seconds.max(1);
+            Some((index, slot.avg_ms?))
+        })
+        .collect();
+    let most = known.iter().map(|(_, ms)| *ms).fold(1.0, f64::max);
+    let count = ((overview.to - overview.from).num_seconds() / overview.step_seconds.max(1)).max(2);
+    let point = |(index, ms): &(i64, f64)| {
+        let x = *index as f64 * 100.0 / (count - 1) as f64;
+        format!("{x:.1},{:.1}", HEIGHT - 1.0 - ms / most * (HEIGHT - 3.0))
+    };
+    known
+        .chunk_by(|(before, _), (after, _)| after - before <= 2)
+        .filter(|run| run.len() > 1)
+        .map(|run| run.iter().map(point).collect::<Vec<_>>().join(" "))
+        .collect()
+}
+
+/// `since` of an outage that is still open, with its cause.
+pub fn open_outage(language: Language, item: &Item, now: DateTime<Utc>) -> Option<(String, &str)> {
+    let incident = item.incidents.iter().find(|incident| incident.ended_at.is_none())?;
+    let length = words::length(language, now - incident.started_at);
+    let since = match language {
+        Language::English => format!("down for {length}"),
+        Language::Korean => format!("{length}째 장애"),
+    };
+    Some((since, incident.message()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::FailureCode;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_772_366_400 + seconds, 0).unwrap()
+    }
+
+    fn overview() -> Overview {
+        Overview { from: at(0), to: at(5 * 960), step_seconds: 960, items: vec![] }
+    }
+
+    fn item() -> Item {
+        let slot = |index: i64, checks, up, avg_ms| Slot { at: at(index * 960), checks, up, avg_ms };
+        let slots = vec![
+            slot(0, 16, 16, Some(100.0)),
+            slot(1, 16, 15, Some(200.0)),
+            slot(2, 16, 0, None),
+            slot(4, 4, 4, Some(50.0)),
+        ];
+        let cause = Failure { code: FailureCode::Timeout, message: "No answer in 10 s".into() };
+        let incident = Incident { started_at: at(2 * 960), ended_at: Some(at(3 * 960)), cause: Some(cause) };
+        Item {
+            endpoint_id: 1,
+            uptime_percent: Some(67.307),
+            slots,
+            incidents: vec![incident],
+            ..Item::default()
+        }
+    }
+
+    #[test]
+    fn a_bar_says_what_happened_in_each_slot() {
+        let bar = Bar::of(Language::English, &overview(), Some(&item()));
+        let classes: Vec<_> = bar.rects.iter().map(|rect| rect.class).collect();
+        assert_eq!(classes, ["up", "some", "down", "", "up"]);
+        let title = "2026-03-01 12:32–12:48 UTC\n0 of 16 checks up\nOutage: No answer in 10 s";
+        assert_eq!(bar.rects[2].title, title);
+        assert_eq!(bar.rects[3].title, "2026-03-01 12:48–13:04 UTC\nno checks");
+        assert_eq!(bar.text, "Uptime 67.30%: of 5 time slots 2 with failures, 1 without checks; outages: 1");
+    }
+
+    #[test]
+    fn a_bar_without_results_is_as_long() {
+        let bar = Bar::of(Language::Korean, &overview(), None);
+        assert_eq!(bar.rects.len(), 5);
+        assert_eq!(bar.text, "아직 체크가 없습니다");
+    }
+
+    #[test]
+    fn a_sparkline_is_broken_where_nothing_is_known() {
+        let mut item = item();
+        let lines = sparkline(&overview(), &item);
+        assert_eq!(lines, ["0.0,12.5 25.0,2.0"]);
+        item.slots.clear();
+        assert!(sparkline(&overview(), &item).is_empty());
+    }
+
+    #[test]
+    fn an_open_outage_is_told() {
+        let mut item = item();
+        assert!(open_outage(Language::English, &item, at(4000)).is_none());
+        item.incidents[0].ended_at = None;
+        let told = open_outage(Language::English, &item, at(2 * 960 + 90));
+        assert_eq!(told, Some(("down for 1 min 30 s".into(), "No answer in 10 s")));
+    }
+}

@@ -1,0 +1,55 @@
+//! What several pages of endpoints show.
+
+use runtime::page::Page;
+
+/// Where a list goes on.
+pub struct Pages {
+    pub first_shown: i64,
+    pub last_shown: i64,
+    pub total: i64,
+    pub previous: Option<String>,
+    pub next: Option<String>,
+    pub last: String,
+}
+
+impl Pages {
+    pub fn of(page: &Page, link: impl Fn(i64) -> String) -> Self {
+        let per_page = page.per_page.max(1);
+        let last = ((page.total_count + per_page - 1) / per_page).max(1);
+        let current = page.current_page;
+        Self {
+            first_shown: ((current - 1) * per_page + 1).min(page.total_count),
+            last_shown: (current * per_page).min(page.total_count),
+            total: page.total_count,
+            previous: (current > 1).then(|| link((current - 1).min(last))),
+            next: (current < last).then(|| link(current + 1)),
+            last: link(last),
+        }
+    }
+
+    pub fn is_one(&self) -> bool {
+        self.previous.is_none() && self.next.is_none()
+    }
+
+    pub fn shown(&self) -> String {
+        let grouped = super::words::grouped;
+        format!("{}–{} / {}", grouped(self.first_shown), grouped(self.last_shown), grouped(self.total))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_and_the_last_page_lead_one_way() {
+        let of = |current_page| {
+            let page = Page { current_page, total_count: 51, per_page: 25 };
+            Pages::of(&page, |page| format!("?page={page}"))
+        };
+        assert_eq!((of(1).previous, of(1).next.as_deref()), (None, Some("?page=2")));
+        assert_eq!((of(3).previous.as_deref(), of(3).next), (Some("?page=2"), None));
+        assert_eq!(of(3).shown(), "51–51 / 51");
+        assert_eq!(of(9).last, "?page=3");
+    }
+}

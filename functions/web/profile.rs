@@ -1,0 +1,191 @@
+//! What concerns the user: email, password, keys, the end of the account.
+
+use askama::Template;
+use chrono::{DateTime, Utc};
+use futures::try_join;
+use http::StatusCode;
+use runtime::List;
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::json;
+
+use super::{
+    api::Refusal,
+    form::Wrong,
+    page::{Page, Section},
+    visitor::{Posted, Response, User, Visitor},
+};
+
+const ME: &str = "/user-service/v1/user";
+const KEYS: &str = "/user-service/v1/keys";
+
+#[derive(Template)]
+#[template(path = "profile.html")]
+struct Profile {
+    page: Page,
+    me: crate::users::User,
+    keys: Vec<Key>,
+    /// What was sent by one of the forms, and what was wrong with it.
+    sent: Sent,
+    wrong: Wrong,
+    /// A key that was just made: shown once.
+    made: Option<Made>,
+}
+
+#[derive(Deserialize)]
+struct Key {
+    id: i64,
+    name: String,
+    created_at: DateTime<Utc>,
+    expires_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Deserialize)]
+struct Made {
+    name: String,
+    key: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Act {
+    #[default]
+    None,
+    Email,
+    Password,
+    Key,
+    DeleteKey,
+    Delete,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct Sent {
+    act: Act,
+    email: String,
+    password: String,
+    current_password: String,
+    name: String,
+    /// How long a key is good; for ever, when empty.
+    days: String,
+    key_id: String,
+    confirmation: String,
+}
+
+const FIELDS: [&str; 5] = ["email", "password", "current_password", "name", "ttl_seconds"];
+
+impl Profile {
+    async fn of(visitor: &Visitor) -> Result<Self, Refusal> {
+        let keys = format!("{KEYS}?per_page=100");
+        let (me, keys) = try_join!(visitor.api.get(ME), visitor.api.get::<List<Key>>(&keys))?;
+        Ok(Self {
+            page: visitor.page(Section::Profile, visitor.t("Account", "내 계정")),
+            me,
+            keys: keys.items,
+            sent: Sent::default(),
+            wrong: Wrong::default(),
+            made: None,
+        })
+    }
+
+    /// What is wrong with a field of the form that was sent.
+    fn wrong_email(&self, field: &str) -> &str {
+        self.wrong_in(Act::Email, field)
+    }
+
+    fn wrong_password(&self, field: &str) -> &str {
+        self.wrong_in(Act::Password, field)
+    }
+
+    fn wrong_key(&self, field: &str) -> &str {
+        self.wrong_in(Act::Key, field)
+    }
+
+    fn wrong_in(&self, act: Act, field: &str) -> &str {
+        if self.sent.act == act { self.wrong.at(field) } else { "" }
+    }
+}
+
+pub async fn show(User(visitor): User) -> Response {
+    match Profile::of(&visitor).await {
+        Ok(profile) => visitor.ok(&profile),
+        Err(refusal) => visitor.refused(&refusal),
+    }
+}
+
+pub async fn change(User(visitor): User, Posted(sent): Posted<Sent>) -> Response {
+    match act(&visitor, sent).await {
+        Ok(response) => response,
+        Err(refusal) => visitor.refused(&refusal),
+    }
+}
+
+async fn act(visitor: &Visitor, sent: Sent) -> Result<Response, Refusal> {
+    let done = match sent.act {
+        Act::None => return Ok(visitor.go("/profile")),
+        Act::Email => {
+            let body = json!({"email": sent.email.trim(), "current_password": sent.current_password});
+            let changed = visitor.api.patch::<_, IgnoredAny>(ME, &body).await;
+            changed.map(|_| visitor.t("Your email address is changed.", "이메일 주소를 바꿨습니다."))
+        }
+        Act::Password => {
+            let body = json!({"password": sent.password, "current_password": sent.current_password});
+            let changed = visitor.api.patch::<_, IgnoredAny>(ME, &body).await;
+            changed.map(|_| {
+                visitor.t(
+                    "Your password is changed. All other keys and logins have ended.",
+                    "비밀번호를 바꿨습니다. 다른 키와 로그인은 모두 끝났습니다.",
+                )
+            })
+        }
+        Act::Key => return make_key(visitor, sent).await,
+        Act::DeleteKey => {
+            let Ok(id) = sent.key_id.parse::<i64>() else { return Ok(visitor.go("/profile")) };
+            visitor.api.delete(&format!("{KEYS}/{id}")).await?;
+            Ok(visitor
+                .t("The key is deleted: it no longer works.", "키를 삭제했습니다. 더 이상 쓸 수 없습니다."))
+        }
+        Act::Delete => return end(visitor, sent).await,
+    };
+    match done {
+        Ok(what) => Ok(visitor.go_saying("/profile", what)),
+        Err(refusal) => again(visitor, sent, refused(refusal)?).await,
+    }
+}
+
+/// The one 5xx that says more than that: the password is changed, and keys are left.
+fn refused(refusal: Refusal) -> Result<Wrong, Refusal> {
+    if refusal.code == "KEYS_LEFT" {
+        return Ok(Wrong::above(refusal.message));
+    }
+    Wrong::of(refusal, &FIELDS)
+}
+
+async fn again(visitor: &Visitor, sent: Sent, wrong: Wrong) -> Result<Response, Refusal> {
+    let profile = Profile::of(visitor).await?;
+    Ok(visitor.show(wrong.status(), &Profile { sent, wrong, ..profile }))
+}
+
+async fn make_key(visitor: &Visitor, sent: Sent) -> Result<Response, Refusal> {
+    let seconds = sent.days.parse::<u32>().ok().map(|days| days.saturating_mul(86_400));
+    let body = json!({"name": sent.name.trim(), "ttl_seconds": seconds});
+    match visitor.api.post::<_, Made>(KEYS, &body).await {
+        Ok(made) => {
+            let profile = Profile::of(visitor).await?;
+            Ok(visitor.show(StatusCode::CREATED, &Profile { made: Some(made), ..profile }))
+        }
+        Err(refusal) => again(visitor, sent, refused(refusal)?).await,
+    }
+}
+
+/// Whoever types the address means it.
+async fn end(visitor: &Visitor, sent: Sent) -> Result<Response, Refusal> {
+    let me: crate::users::User = visitor.api.get(ME).await?;
+    if sent.confirmation.trim().to_lowercase() != me.email {
+        let what = visitor.t("This is not your email address.", "내 이메일 주소가 아닙니다.");
+        return again(visitor, sent, Wrong::field("confirmation", what)).await;
+    }
+    visitor.api.delete(ME).await?;
+    let what =
+        visitor.t("Your account and all that was in it are deleted.", "계정과 모든 데이터를 삭제했습니다.");
+    Ok(visitor.log_out("/", what))
+}

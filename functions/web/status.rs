@@ -1,0 +1,372 @@
+//! The public status page of a user: readable without an account, and without a script.
+
+use askama::Template;
+use axum::extract::Path;
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use http::{HeaderMap, StatusCode, header};
+use runtime::error::Language;
+
+use super::{
+    api::Refusal,
+    page::{POLICY, Page, Section, pick},
+    public,
+    visitor::{Response, Visitor, encoded},
+};
+use crate::status_pages::{
+    announcements::Severity,
+    show::{
+        Overall, Progress, Shown, ShownAnnouncement, ShownDay, ShownEndpoint, ShownIncident,
+        ShownMaintenance, ShownStatus,
+    },
+};
+
+#[derive(Template)]
+#[template(path = "status.html")]
+struct Status {
+    page: Page,
+    shown: Shown,
+}
+
+/// How often the page shows what is new.
+const REFRESH_SECONDS: u32 = 60;
+/// A day of history is shown though nothing happened, when it is one of these.
+const DAYS_SHOWN: i64 = 7;
+const DAYS: i64 = 90;
+
+pub async fn show(visitor: Visitor, Path(slug): Path<String>, headers: HeaderMap) -> Response {
+    let shown = match fetch(&visitor, &slug).await {
+        Ok(shown) => shown,
+        Err(refusal) => return visitor.refused(&refusal),
+    };
+    let page = visitor.page(Section::None, shown.title.clone()).refreshing(REFRESH_SECONDS);
+    match (Status { page, shown }).render() {
+        Ok(html) => {
+            let page = public::answer(&headers, StatusCode::OK, "text/html; charset=utf-8", 30, html);
+            let page = public::with(page, header::VARY, "cookie, accept-language");
+            let page = public::with(page, header::REFERRER_POLICY, "same-origin");
+            public::with(page, header::CONTENT_SECURITY_POLICY, POLICY)
+        }
+        Err(error) => {
+            tracing::error!(%error, "a page could not be written");
+            visitor.refused(&Refusal { status: StatusCode::INTERNAL_SERVER_ERROR, ..Refusal::default() })
+        }
+    }
+}
+
+pub async fn fetch(visitor: &Visitor, slug: &str) -> Result<Shown, Refusal> {
+    visitor.api.get(&format!("/status-service/v1/status/{}", encoded(slug))).await
+}
+
+/// A day of the bar.
+struct Slot {
+    x: i64,
+    class: &'static str,
+    title: String,
+}
+
+/// What happened on a day, newest first.
+struct Day {
+    name: String,
+    events: Vec<Event>,
+}
+
+struct Event {
+    at: DateTime<Utc>,
+    class: &'static str,
+    title: String,
+    text: String,
+    lasted: String,
+}
+
+impl Status {
+    fn now(&self) -> DateTime<Utc> {
+        self.shown.generated_at
+    }
+
+    fn feed(&self, kind: &str) -> String {
+        format!("/status/{}/feed.{kind}", self.shown.slug)
+    }
+
+    /// What the page says in one sentence.
+    fn sentence(&self) -> &'static str {
+        sentence(self.page.language, self.shown.status)
+    }
+
+    fn class(&self) -> &'static str {
+        match self.shown.status {
+            Overall::Up => "up",
+            Overall::Degraded => "degraded",
+            Overall::Down => "down",
+            Overall::Maintenance => "maintenance",
+            Overall::Unknown => "pending",
+        }
+    }
+
+    /// A path, 24 by 24: what the sentence says, for who looks but does not read.
+    fn sign(&self) -> &'static str {
+        match self.shown.status {
+            Overall::Up => "M5 12.5l4.5 4.5L19 7.5",
+            Overall::Degraded => "M12 6v7M12 17v.5",
+            Overall::Down => "M7 7l10 10M17 7L7 17",
+            Overall::Maintenance => "M12 7v5.5l3.5 2",
+            Overall::Unknown => "M7 12h.5M12 12h.5M17 12h.5",
+        }
+    }
+
+    fn announcements(&self) -> impl Iterator<Item = &ShownAnnouncement> {
+        self.shown.announcements.iter().filter(|a| a.ends_at.is_none_or(|end| end > self.now()))
+    }
+
+    fn maintenances(&self, progress: &str) -> Vec<&ShownMaintenance> {
+        let is = |m: &&ShownMaintenance| serde_variant::to_variant_name(&m.status) == Ok(progress);
+        // Those that come first, first.
+        self.shown.maintenances.iter().rev().filter(is).collect()
+    }
+
+    fn outages(&self) -> Vec<&ShownIncident> {
+        self.shown.incidents.iter().filter(|incident| incident.ended_at.is_none()).collect()
+    }
+
+    fn date(&self, date: &NaiveDate) -> String {
+        date.format(self.page.t("%b %-d, %Y", "%Y년 %-m월 %-d일")).to_string()
+    }
+
+    fn cause(&self, incident: &ShownIncident) -> &'static str {
+        cause(self.page.language, incident.cause_code.as_deref())
+    }
+
+    fn lasting(&self, from: &DateTime<Utc>, to: &DateTime<Utc>) -> String {
+        duration(self.page.language, *to - *from)
+    }
+
+    fn status(&self, status: &ShownStatus) -> &'static str {
+        serde_variant::to_variant_name(status).unwrap_or_default()
+    }
+
+    fn severity(&self, severity: &Severity) -> &'static str {
+        serde_variant::to_variant_name(severity).unwrap_or_default()
+    }
+
+    fn severity_name(&self, severity: &Severity) -> &str {
+        match severity {
+            Severity::Info => self.page.t("Information", "안내"),
+            Severity::Warning => self.page.t("Warning", "주의"),
+            Severity::Critical => self.page.t("Critical", "긴급"),
+        }
+    }
+
+    fn first_day(&self) -> NaiveDate {
+        self.now().date_naive() - TimeDelta::days(DAYS - 1)
+    }
+
+    fn bar(&self, endpoint: &ShownEndpoint) -> Vec<Slot> {
+        let mut known = endpoint.days.iter().peekable();
+        let first = self.first_day();
+        (0..DAYS)
+            .map(|n| {
+                let date = first + TimeDelta::days(n);
+                while known.next_if(|day| day.date < date).is_some() {}
+                let day = known.next_if(|day| day.date == date);
+                let said = match day {
+                    Some(day) => self.of_checks(day),
+                    None => self.page.t("no data", "데이터 없음").to_owned(),
+                };
+                Slot { x: n * 10, class: day.map_or("", class_of), title: format!("{date}: {said}") }
+            })
+            .collect()
+    }
+
+    fn of_checks(&self, day: &ShownDay) -> String {
+        let uptime = percent(day.up as f64 / day.checks.max(1) as f64 * 100.0);
+        match self.page.language {
+            Language::English => format!("{uptime} of {} checks", day.checks),
+            Language::Korean => format!("체크 {}회 중 {uptime}", day.checks),
+        }
+    }
+
+    /// The bar in words.
+    fn bar_in_words(&self, endpoint: &ShownEndpoint) -> String {
+        const MOST: usize = 10;
+        let bad = |day: &&ShownDay| day.up < day.checks;
+        let count = endpoint.days.iter().filter(bad).count();
+        let days = endpoint.days.iter().rev().filter(bad).take(MOST);
+        let days: Vec<String> = days.map(|day| format!("{}: {}", day.date, self.of_checks(day))).collect();
+        let uptime = self.uptime(endpoint);
+        let more = if count > MOST { "…" } else { "" };
+        let list = days.join("; ");
+        match (self.page.language, count) {
+            (_, _) if endpoint.days.is_empty() => {
+                self.page.t("No checks yet", "아직 체크 기록이 없습니다").to_owned()
+            }
+            (Language::English, 0) => format!("90 days: {uptime} up, no failed checks"),
+            (Language::Korean, 0) => format!("90일 가동률 {uptime}, 실패한 체크 없음"),
+            (Language::English, _) => {
+                format!("90 days: {uptime} up, days with failed checks: {count}. {list}{more}")
+            }
+            (Language::Korean, _) => format!("90일 가동률 {uptime}, 실패가 있던 날: {count}일. {list}{more}"),
+        }
+    }
+
+    fn uptime(&self, endpoint: &ShownEndpoint) -> String {
+        endpoint.uptime_percent.map_or("–".to_owned(), percent)
+    }
+
+    fn response_time(&self, endpoint: &ShownEndpoint) -> String {
+        endpoint.avg_ms.map_or(String::new(), |ms| format!("{ms:.0} ms"))
+    }
+
+    fn names(&self, maintenance: &ShownMaintenance) -> String {
+        match &maintenance.endpoint_names {
+            Some(names) => names.join(", "),
+            None => self.page.t("Everything on this page", "이 페이지의 모든 항목").to_owned(),
+        }
+    }
+
+    /// The last days, and before them those on which something happened.
+    fn history(&self) -> (Vec<Day>, Vec<Day>) {
+        let mut days = Vec::new();
+        let today = self.now().date_naive();
+        let mut events = self.events();
+        events.sort_by_key(|event| std::cmp::Reverse(event.at));
+        let mut events = events.into_iter().peekable();
+        for n in 0..DAYS {
+            let date = today - TimeDelta::days(n);
+            let mut of_day = Vec::new();
+            while let Some(event) = events.next_if(|event| event.at.date_naive() >= date) {
+                of_day.push(event);
+            }
+            if n < DAYS_SHOWN || !of_day.is_empty() {
+                days.push(Day { name: self.date(&date), events: of_day });
+            }
+        }
+        let earlier = days.split_off(DAYS_SHOWN as usize);
+        (days, earlier)
+    }
+
+    /// All that is over. What is not has its place above.
+    fn events(&self) -> Vec<Event> {
+        let lasted = |from: DateTime<Utc>, to: Option<DateTime<Utc>>| {
+            to.map_or(String::new(), |to| duration(self.page.language, to - from))
+        };
+        let outages = self.shown.incidents.iter().filter(|incident| incident.ended_at.is_some());
+        let outages = outages.map(|incident| Event {
+            at: incident.started_at,
+            class: "down",
+            title: incident.endpoint_name.clone(),
+            text: self.cause(incident).to_owned(),
+            lasted: lasted(incident.started_at, incident.ended_at),
+        });
+        let announced =
+            self.shown.announcements.iter().filter(|a| a.ends_at.is_some_and(|end| end <= self.now()));
+        let announced = announced.map(|announcement| Event {
+            at: announcement.starts_at,
+            class: "info",
+            title: announcement.title.clone(),
+            text: announcement.text.clone(),
+            lasted: lasted(announcement.starts_at, announcement.ends_at),
+        });
+        let maintained = self.shown.maintenances.iter().filter(|m| m.status == Progress::Ended);
+        let maintained = maintained.map(|maintenance| Event {
+            at: maintenance.starts_at,
+            class: "maintenance",
+            title: maintenance.title.clone(),
+            text: maintenance.description.clone(),
+            lasted: lasted(maintenance.starts_at, Some(maintenance.ends_at)),
+        });
+        outages.chain(announced).chain(maintained).collect()
+    }
+}
+
+/// A day of little trouble is not painted as one of much.
+fn class_of(day: &ShownDay) -> &'static str {
+    match day.up as f64 / day.checks.max(1) as f64 {
+        _ if day.checks == 0 => "",
+        0.999.. => "up",
+        0.9.. => "some",
+        _ => "down",
+    }
+}
+
+pub fn sentence(language: Language, status: Overall) -> &'static str {
+    match status {
+        Overall::Up => pick(language, "All services are up", "모든 서비스가 정상입니다"),
+        Overall::Degraded => pick(language, "Some services are down", "일부 서비스에 장애가 있습니다"),
+        Overall::Down => pick(language, "All services are down", "모든 서비스에 장애가 있습니다"),
+        Overall::Maintenance => pick(language, "Maintenance is under way", "점검 중입니다"),
+        Overall::Unknown => pick(language, "Nothing is known yet", "아직 확인된 것이 없습니다"),
+    }
+}
+
+/// What a cause is called before strangers: no names of hosts, no inner workings.
+pub fn cause(language: Language, code: Option<&str>) -> &'static str {
+    let (english, korean) = match code {
+        Some("TIMEOUT" | "CONNECT_TIMEOUT") => ("It did not answer in time", "제때 응답하지 않음"),
+        Some("DNS_FAILURE") => ("Its name could not be found", "이름을 찾을 수 없음"),
+        Some("CONNECT_REFUSED" | "CONNECT_FAILED") => ("It could not be reached", "연결할 수 없음"),
+        Some("TLS_INVALID") => ("Its connection was not secure", "보안 연결 오류"),
+        Some("STATUS_MISMATCH" | "TOO_MANY_REDIRECTS" | "INVALID_REDIRECT") => {
+            ("It answered with an error", "오류로 응답함")
+        }
+        Some("ASSERTION_FAILED") => ("Its answer was not right", "응답 내용이 올바르지 않음"),
+        _ => ("It did not work", "작동하지 않음"),
+    };
+    pick(language, english, korean)
+}
+
+/// Never more than it was: 99.999 is not 100.
+pub fn percent(percent: f64) -> String {
+    let floor = (percent * 100.0 + 1e-6).floor() / 100.0;
+    if floor >= 100.0 { "100%".to_owned() } else { format!("{floor:.2}%") }
+}
+
+/// In its two largest units.
+pub fn duration(language: Language, duration: TimeDelta) -> String {
+    let seconds = duration.num_seconds().max(0);
+    let units = [
+        (86_400, pick(language, "d", "일")),
+        (3600, pick(language, "h", "시간")),
+        (60, pick(language, "min", "분")),
+        (1, pick(language, "s", "초")),
+    ];
+    let first = units.iter().position(|(unit, _)| seconds >= *unit).unwrap_or(units.len() - 1);
+    let space = pick(language, " ", "");
+    let mut rest = seconds;
+    let mut parts = Vec::new();
+    for (unit, name) in &units[first..(first + 2).min(units.len())] {
+        if rest >= *unit || parts.is_empty() {
+            parts.push(format!("{}{space}{name}", rest / unit));
+        }
+        rest %= unit;
+    }
+    parts.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentage_is_never_flattered() {
+        for (value, shown) in
+            [(100.0, "100%"), (99.999, "99.99%"), (99.93, "99.93%"), (0.0, "0.00%"), (98.888, "98.88%")]
+        {
+            assert_eq!(percent(value), shown);
+        }
+    }
+
+    #[test]
+    fn a_duration_has_two_units() {
+        for (seconds, english, korean) in [
+            (0, "0 s", "0초"),
+            (59, "59 s", "59초"),
+            (60, "1 min", "1분"),
+            (754, "12 min 34 s", "12분 34초"),
+            (7203, "2 h", "2시간"),
+            (90_061, "1 d 1 h", "1일 1시간"),
+        ] {
+            let long = TimeDelta::seconds(seconds);
+            assert_eq!(duration(Language::English, long), english);
+            assert_eq!(duration(Language::Korean, long), korean);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Figures as people read them, in both languages.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use runtime::error::Language;
+
+use super::page::pick;
+
+/// `1,234 ms`; from ten seconds on, `12.3 s`.
+pub fn ms(ms: f64) -> String {
+    if ms >= 10_000.0 {
+        format!("{:.1} s", ms / 1000.0)
+    } else if ms < 10.0 && ms.fract() >= 0.05 {
+        format!("{ms:.1} ms")
+    } else {
+        format!("{} ms", grouped(ms.round() as i64))
+    }
+}
+
+/// Thousands with a comma between them.
+pub fn grouped(number: i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let mut text = String::from(if number < 0 { "-" } else { "" });
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// 100 only where nothing failed: what is between is cut, not rounded.
+pub fn percent(percent: f64) -> String {
+    if percent >= 100.0 {
+        "100%".to_owned()
+    } else if percent < 0.01 {
+        "0%".to_owned()
+    } else {
+        // The least above, because 99.95 may be a little less in binary.
+        format!("{:.2}%", (percent * 100.0 + 1e-6).floor() / 100.0)
+    }
+}
+
+pub fn bytes(bytes: i64) -> String {
+    match bytes {
+        ..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}
+
+/// The two largest units: `3 d 4 h`, `12 min`.
+pub fn length(language: Language, length: TimeDelta) -> String {
+    let seconds = length.num_seconds().max(0);
+    let units = [
+        (86_400, pick(language, " d", "일")),
+        (3600, pick(language, " h", "시간")),
+        (60, pick(language, " min", "분")),
+        (1, pick(language, " s", "초")),
+    ];
+    let mut left = seconds;
+    let mut parts = Vec::new();
+    for (unit, name) in units {
+        if left >= unit || (unit == 1 && parts.is_empty()) {
+            parts.push(format!("{}{name}", left / unit));
+            left %= unit;
+        } else if !parts.is_empty() {
+            break;
+        }
+        // Seconds beside minutes are of interest, minutes beside days are not.
+        if parts.len() == 2 {
+            break;
+        }
+    }
+    parts.join(" ")
+}
+
+pub fn ago(language: Language, now: DateTime<Utc>, then: DateTime<Utc>) -> String {
+    let length = length(language, (now - then).max(TimeDelta::zero()));
+    match language {
+        Language::English => format!("{length} ago"),
+        Language::Korean => format!("{length} 전"),
+    }
+}
+
+/// A span as a title says it; app.js finds these, and writes them in the visitor's own time.
+pub fn span(from: DateTime<Utc>, seconds: i64) -> String {
+    let to = from + TimeDelta::seconds(seconds);
+    if seconds >= 86_400 {
+        format!("{} UTC", from.format("%Y-%m-%d"))
+    } else {
+        format!("{}–{} UTC", from.format("%Y-%m-%d %H:%M"), to.format("%H:%M"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures() {
+        let of = |value| ms(value);
+        assert_eq!(
+            ["8.2 ms", "120 ms", "1,234 ms", "12.3 s"],
+            [of(8.2), of(119.8), of(1234.0), of(12_345.0)].map(|text| text).each_ref().map(String::as_str)
+        );
+        assert_eq!(grouped(-1_234_567), "-1,234,567");
+        assert_eq!(grouped(100), "100");
+        assert_eq!(percent(100.0), "100%");
+        assert_eq!(percent(99.999), "99.99%");
+        assert_eq!(percent(99.95), "99.95%");
+        assert_eq!(percent(0.0), "0%");
+        assert_eq!(bytes(5120), "5.0 KiB");
+    }
+
+    #[test]
+    fn lengths() {
+        let english = |seconds| length(Language::English, TimeDelta::seconds(seconds));
+        assert_eq!(english(0), "0 s");
+        assert_eq!(english(75), "1 min 15 s");
+        assert_eq!(english(3600), "1 h");
+        assert_eq!(english(3605), "1 h");
+        assert_eq!(english(2 * 86_400 + 3 * 3600 + 59), "2 d 3 h");
+        assert_eq!(length(Language::Korean, TimeDelta::seconds(90_000)), "1일 1시간");
+    }
+
+    #[test]
+    fn spans() {
+        let from = DateTime::from_timestamp(1_772_366_400, 0).unwrap();
+        assert_eq!(span(from, 960), "2026-03-01 12:00–12:16 UTC");
+        assert_eq!(span(from, 86_400), "2026-03-01 UTC");
+    }
+}
