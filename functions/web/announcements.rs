@@ -158,14 +158,14 @@ fn shown(visitor: &Visitor, form: Result<Form, Refusal>) -> Response {
     }
 }
 
-pub async fn blank(User(visitor): User, Id(id): Id, State(context): State<Context>) -> Response {
+pub async fn blank(User(visitor): User, Id([id]): Id, State(context): State<Context>) -> Response {
     let form = Form::of(&visitor, id, context.clock().now(), None, None).await;
     shown(&visitor, form)
 }
 
 pub async fn create(
     User(visitor): User,
-    Id(id): Id,
+    Id([id]): Id,
     State(context): State<Context>,
     Posted(sent): Posted<Sent>,
 ) -> Response {
@@ -189,7 +189,7 @@ pub async fn create(
     shown(&visitor, form)
 }
 
-async fn saved(visitor: &Visitor, (id, announcement): (i64, i64)) -> Result<Announcement, Refusal> {
+async fn saved(visitor: &Visitor, [id, announcement]: [i64; 2]) -> Result<Announcement, Refusal> {
     let saved: Announcement = visitor.api.get(&format!("{API}/{announcement}")).await?;
     if saved.status_page_id == id {
         Ok(saved)
@@ -198,17 +198,17 @@ async fn saved(visitor: &Visitor, (id, announcement): (i64, i64)) -> Result<Anno
     }
 }
 
-pub async fn show(User(visitor): User, Id(ids): Id<(i64, i64)>, State(context): State<Context>) -> Response {
+pub async fn show(User(visitor): User, Id(ids): Id<2>, State(context): State<Context>) -> Response {
     let form = async {
         let saved = saved(&visitor, ids).await?;
-        Form::of(&visitor, ids.0, context.clock().now(), Some(saved), None).await
+        Form::of(&visitor, ids[0], context.clock().now(), Some(saved), None).await
     };
     shown(&visitor, form.await)
 }
 
 pub async fn change(
     User(visitor): User,
-    Id(ids): Id<(i64, i64)>,
+    Id(ids): Id<2>,
     State(context): State<Context>,
     Posted(sent): Posted<Sent>,
 ) -> Response {
@@ -218,14 +218,9 @@ pub async fn change(
     }
 }
 
-async fn act(
-    visitor: &Visitor,
-    ids: (i64, i64),
-    now: DateTime<Utc>,
-    sent: Sent,
-) -> Result<Response, Refusal> {
+async fn act(visitor: &Visitor, ids: [i64; 2], now: DateTime<Utc>, sent: Sent) -> Result<Response, Refusal> {
     let saved = saved(visitor, ids).await?;
-    let (path, own) = (format!("{API}/{}", saved.id), format!("/status-pages/{}", ids.0));
+    let (path, own) = (format!("{API}/{}", saved.id), format!("/status-pages/{}", ids[0]));
     let wrong = match sent.act {
         Act::Delete => {
             visitor.api.delete(&path).await?;
@@ -243,6 +238,6 @@ async fn act(
             },
         },
     };
-    let form = Form::of(visitor, ids.0, now, Some(saved), Some((sent, wrong))).await?;
+    let form = Form::of(visitor, ids[0], now, Some(saved), Some((sent, wrong))).await?;
     Ok(visitor.show(form.wrong.status(), &form))
 }

@@ -7,22 +7,26 @@ use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use futures::future::{join_all, try_join_all};
 use http::{StatusCode, request::Parts};
 use runtime::{Context, List};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 
 use super::{
     api::{Api, Refusal},
     visitor::{Response, Visitor, encoded},
 };
 
-/// The numbers in a path: where there is something else, there is no such page.
-pub struct Id<T = i64>(pub T);
+/// The ids in a path: where there is something else, there is no such page.
+pub struct Id<const N: usize = 1>(pub [i64; N]);
 
-impl<T: DeserializeOwned + Send> FromRequestParts<Context> for Id<T> {
+impl<const N: usize> FromRequestParts<Context> for Id<N> {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, context: &Context) -> Result<Self, Response> {
-        if let Ok(Path(id)) = Path::<T>::from_request_parts(parts, context).await {
-            return Ok(Self(id));
+        let ids = Path::<Vec<i64>>::from_request_parts(parts, context).await.map(|Path(ids)| ids);
+        let ids = ids.unwrap_or_default();
+        if let Ok(ids) = <[i64; N]>::try_from(ids)
+            && ids.iter().all(|id| *id > 0)
+        {
+            return Ok(Self(ids));
         }
         let Ok(visitor) = Visitor::from_request_parts(parts, context).await;
         Err(visitor.refused(&Refusal { status: StatusCode::NOT_FOUND, ..Refusal::default() }))

@@ -239,7 +239,7 @@ pub async fn create(User(visitor): User, Posted(sent): Posted<Sent>) -> Response
     }
 }
 
-pub async fn show(User(visitor): User, Id(id): Id) -> Response {
+pub async fn show(User(visitor): User, Id([id]): Id) -> Response {
     match existing(&visitor, id).await {
         Ok(form) => visitor.ok(&form),
         Err(refusal) => visitor.refused(&refusal),
@@ -254,7 +254,7 @@ async fn existing(visitor: &Visitor, id: i64) -> Result<Form, Refusal> {
 
 pub async fn change(
     User(visitor): User,
-    Id(id): Id,
+    Id([id]): Id,
     State(context): State<Context>,
     Posted(sent): Posted<Sent>,
 ) -> Response {

@@ -323,7 +323,7 @@ async fn created(visitor: &Visitor, channel: Channel, made: Notification, sent: 
     }
 }
 
-pub async fn show(User(visitor): User, Id(id): Id, Query(asked): Query<Shown>) -> Response {
+pub async fn show(User(visitor): User, Id([id]): Id, Query(asked): Query<Shown>) -> Response {
     match existing(&visitor, id, &asked).await {
         Ok(form) => visitor.ok(&form),
         Err(refusal) => visitor.refused(&refusal),
@@ -340,7 +340,7 @@ async fn existing(visitor: &Visitor, id: i64, asked: &Shown) -> Result<Form, Ref
     Ok(Form { page, saved: Some(saved), log: Some(log?), ..form })
 }
 
-pub async fn change(User(visitor): User, Id(id): Id, Posted(sent): Posted<Sent>) -> Response {
+pub async fn change(User(visitor): User, Id([id]): Id, Posted(sent): Posted<Sent>) -> Response {
     match act(&visitor, id, sent).await {
         Ok(response) => response,
         Err(refusal) => visitor.refused(&refusal),
@@ -401,7 +401,7 @@ pub struct Next {
     next: String,
 }
 
-pub async fn retry(User(visitor): User, Id(id): Id, Posted(Next { next }): Posted<Next>) -> Response {
+pub async fn retry(User(visitor): User, Id([id]): Id, Posted(Next { next }): Posted<Next>) -> Response {
     let path = format!("/notification-service/v1/deliveries/{id}/retry");
     let next = if next.is_empty() { "/notifications" } else { &next };
     match visitor.api.post::<_, IgnoredAny>(&path, &json!({})).await {

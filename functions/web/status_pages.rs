@@ -244,7 +244,7 @@ pub async fn create(User(visitor): User, Posted(fields): Posted<Fields>) -> Resp
     }
 }
 
-pub async fn show(User(visitor): User, Id(id): Id) -> Response {
+pub async fn show(User(visitor): User, Id([id]): Id) -> Response {
     match existing(&visitor, id, None).await {
         Ok(form) => visitor.ok(&form),
         Err(refusal) => visitor.refused(&refusal),
@@ -261,7 +261,7 @@ async fn existing(visitor: &Visitor, id: i64, sent: Option<(Sent, Wrong)>) -> Re
     Ok(Form { page, saved: Some(saved), announcements: announcements?, ..form })
 }
 
-pub async fn change(User(visitor): User, Id(id): Id, Posted(fields): Posted<Fields>) -> Response {
+pub async fn change(User(visitor): User, Id([id]): Id, Posted(fields): Posted<Fields>) -> Response {
     match act(&visitor, id, Sent::from(fields)).await {
         Ok(response) => response,
         Err(refusal) => visitor.refused(&refusal),

@@ -142,7 +142,7 @@ impl Browser {
     /// Presses the button, or follows the link, that says this.
     pub async fn press(&self, what: &str) {
         let said = format!(
-            "//main//*[self::button or self::a or self::summary][normalize-space()=\"{what}\"] | //header//*[self::button or self::a][normalize-space()=\"{what}\"]"
+            "//main//*[self::button or self::a or self::summary][not(@aria-hidden)][normalize-space()=\"{what}\"] | //header//*[self::button or self::a][normalize-space()=\"{what}\"]"
         );
         let found = self.client.find_all(Locator::XPath(&said)).await.unwrap();
         for element in found {

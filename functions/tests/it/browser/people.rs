@@ -56,8 +56,9 @@ impl Scene {
 
     /// Lets time go by until a page says this.
     async fn until(&mut self, path: &str, css: &str, what: &str) {
-        for _ in 0..120 {
-            self.browser.open(path).await;
+        for n in 0..120 {
+            // Time goes by for the engine, not for the browser: it would show what it has kept.
+            self.browser.open(&format!("{path}?look={n}")).await;
             if self.browser.has(css).await
                 && self.browser.find(css).await.text().await.unwrap().contains(what)
             {
@@ -69,12 +70,17 @@ impl Scene {
         panic!("{path} never says {what:?} at {css}:\n{}", self.browser.text().await);
     }
 
-    /// No serious obstacle for anybody; nothing that is wider than a phone; no complaint in the console.
-    async fn check(&self, path: &str, phone: bool) {
-        self.browser.open(path).await;
-        let found = self.browser.axe().await;
-        assert!(found.is_empty(), "{path}: {found:#?}");
-        assert!(!phone || !self.browser.overflows().await, "{path} is wider than the window");
+    /// What is wrong with these pages: obstacles, and what is wider than a phone.
+    async fn look_at(&self, paths: &[&str], phone: bool) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for path in paths {
+            self.browser.open(path).await;
+            wrong.extend(self.browser.axe().await.into_iter().map(|found| format!("{path}: {found}")));
+            if phone && self.browser.overflows().await {
+                wrong.push(format!("{path} is wider than the window"));
+            }
+        }
+        wrong
     }
 
     async fn end(self) {
@@ -93,7 +99,7 @@ async fn from_sign_up_to_recovery_in_a_browser() {
     scene.browser.sees("What shall we watch?").await;
     let url = scene.story.site.url.clone();
     let endpoint = scene.add("Shop", &url).await;
-    scene.until("/dashboard", "main .rows .status", "Up").await;
+    scene.until("/dashboard", "main .watched .status", "Up").await;
 
     scene.browser.open("/status-pages/new").await;
     scene.browser.fill("title", "All our shops").await;
@@ -101,20 +107,20 @@ async fn from_sign_up_to_recovery_in_a_browser() {
     scene.browser.find("main [name='endpoint']").await.click().await.unwrap();
     scene.browser.press("Save").await;
     scene.browser.sees("Look at it").await;
-    scene.until("/status/shops", "main .watched .status", "Up").await;
+    scene.until("/status/shops", "main .watched-head .status", "Up").await;
     assert!(!scene.browser.client.source().await.unwrap().contains(&url), "a public page tells no URL");
 
     scene.story.site.status.store(503, Ordering::SeqCst);
-    scene.until("/dashboard", "main .rows .status", "Down").await;
+    scene.until("/dashboard", "main .watched .status", "Down").await;
     scene.browser.sees("Expected status 200-399, got 503").await;
-    scene.until("/status/shops", "main .watched .status", "Down").await;
+    scene.until("/status/shops", "main .watched-head .status", "Down").await;
     scene.browser.sees("Outage").await;
     scene.browser.open(&endpoint).await;
     scene.browser.sees("still down").await;
 
     scene.story.site.status.store(200, Ordering::SeqCst);
-    scene.until("/dashboard", "main .rows .status", "Up").await;
-    scene.until("/status/shops", "main .watched .status", "Up").await;
+    scene.until("/dashboard", "main .watched .status", "Up").await;
+    scene.until("/status/shops", "main .watched-head .status", "Up").await;
     scene.browser.open(&endpoint).await;
     scene.browser.press("Check now").await;
     scene.browser.sees("First byte").await;
@@ -161,7 +167,7 @@ async fn a_form_that_is_sent_twice_has_its_effect_once() {
             "const done = arguments[arguments.length - 1];
              const form = document.querySelector('main form');
              const send = () => { const data = new FormData(form); data.append('action', 'save');
-                 return fetch(form.action, { method: 'POST', body: new URLSearchParams(data) }).then((a) => a.status); };
+                 return fetch(form.getAttribute('action'), { method: 'POST', body: new URLSearchParams(data) }).then((a) => a.status); };
              Promise.all([send(), send(), send()]).then(done, (error) => done(String(error)));",
             vec![],
         )
@@ -169,7 +175,7 @@ async fn a_form_that_is_sent_twice_has_its_effect_once() {
         .unwrap();
     assert_eq!(statuses, json!([200, 200, 200]));
     scene.browser.open("/dashboard").await;
-    let rows = scene.browser.client.find_all(Locator::Css("main .rows > li")).await.unwrap();
+    let rows = scene.browser.client.find_all(Locator::Css("main .watched > li:not(.titles)")).await.unwrap();
     assert_eq!(rows.len(), 1, "{}", scene.browser.text().await);
     scene.end().await;
 }
@@ -180,7 +186,7 @@ async fn script_in_a_name_is_text() {
     let name = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">";
     let url = scene.story.site.url.clone();
     let endpoint = scene.add(name, &url).await;
-    scene.until("/dashboard", "main .rows .status", "Up").await;
+    scene.until("/dashboard", "main .watched .status", "Up").await;
     for path in [
         "/dashboard",
         &endpoint,
@@ -190,7 +196,7 @@ async fn script_in_a_name_is_text() {
         "/status-pages/new",
     ] {
         scene.browser.open(path).await;
-        assert!(!scene.browser.client.title().await.unwrap().contains("taken"), "{path}");
+        assert_ne!(scene.browser.client.title().await.unwrap(), "taken", "{path}");
         assert!(!scene.browser.has("main img[src='x']").await, "{path}");
     }
     scene.browser.open(&endpoint).await;
@@ -223,25 +229,23 @@ const PAGES: [&str; 18] = [
 async fn every_page_is_usable(visitor: Visitor) {
     let phone = visitor.width < 500;
     let mut scene = Scene::with(visitor).await;
-    for path in ["/", "/signup", "/login", "/password/forgot", "/password/reset?token=x"] {
-        scene.check(path, phone).await;
-    }
+    let outside = ["/", "/signup", "/login", "/password/forgot", "/password/reset?token=x"];
+    let mut wrong = scene.look_at(&outside, phone).await;
     scene.sign_up("me@example.com").await;
-    scene.check("/dashboard", phone).await;
+    wrong.extend(scene.look_at(&["/dashboard"], phone).await);
     let url = scene.story.site.url.clone();
     scene.add("A name that is as long as names of endpoints can be in the worst of cases, with_no_space_in_it_at_all", &url).await;
     scene.story.site.status.store(503, Ordering::SeqCst);
-    scene.until("/dashboard", "main .rows .status", "Down").await;
-    for path in PAGES {
-        scene.check(path, phone).await;
-    }
+    scene.until("/dashboard", "main .watched .status", "Down").await;
+    wrong.extend(scene.look_at(&PAGES, phone).await);
     scene.browser.open("/status-pages/new").await;
     scene.browser.fill("title", "All our shops").await;
     scene.browser.fill("slug", "shops").await;
     scene.browser.find("main [name='endpoint']").await.click().await.unwrap();
     scene.browser.press("Save").await;
     scene.browser.sees("Look at it").await;
-    scene.check("/status/shops", phone).await;
+    wrong.extend(scene.look_at(&["/status/shops"], phone).await);
+    assert!(wrong.is_empty(), "{wrong:#?}");
     scene.end().await;
 }
 
@@ -285,7 +289,7 @@ async fn without_a_script() {
     let mut scene = Scene::signed_up(Visitor { script: false, ..Visitor::default() }).await;
     let url = scene.story.site.url.clone();
     scene.add("Shop", &url).await;
-    scene.until("/dashboard", "main .rows .status", "Up").await;
+    scene.until("/dashboard", "main .watched .status", "Up").await;
     scene.browser.press("Shop").await;
     scene.browser.press("Delete").await;
     scene.browser.sees("Shop").await;

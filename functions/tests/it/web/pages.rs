@@ -106,7 +106,7 @@ async fn what_was_sent_is_listed_and_sent_again() {
     site.engine.idle().await.unwrap();
 
     let log = site.get("/notifications").await;
-    log.says("Expected").says("Failed").says("/deliveries/1/retry");
+    log.says("410").says("Failed").says("/deliveries/1/retry");
     assert!(!log.html.contains(SCRIPT), "{}", log.html);
     site.get("/notifications?status=delivered").await.says("None like this.");
     site.get("/notifications/1?status=failed").await.says("/deliveries/1/retry");
@@ -261,7 +261,7 @@ async fn a_status_page_is_made_arranged_announced_on_and_deleted() {
     shown.says("Warning");
     assert!(!shown.html.contains(SCRIPT), "{}", shown.html);
     let one = "/status-pages/1/announcements/1";
-    let longer = [("title", "Longer"), ("severity", "critical"), ("starts_at", "2026-03-01T12:00")];
+    let longer = [("title", "Longer"), ("severity", "critical"), ("starts_at", "2026-03-01T11:00")];
     leads(&site.post(one, one, &longer).await, "/status-pages/1");
     site.get(one).await.says("value=\"Longer\"").says("End now");
     leads(&site.post(one, one, &[("act", "end")]).await, "/status-pages/1");

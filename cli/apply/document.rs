@@ -1,0 +1,232 @@
+//! What a file may hold, in the words of the API; endpoints are called by their names.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_norway::Mapping;
+
+use crate::api::{self, Kind, Value};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Section {
+    Endpoints,
+    Notifications,
+    StatusPages,
+    Maintenances,
+}
+
+impl Section {
+    /// In the order in which they are made: what refers to others comes after them.
+    pub const ALL: [Self; 4] = [Self::Endpoints, Self::Notifications, Self::StatusPages, Self::Maintenances];
+
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Endpoints => "endpoints",
+            Self::Notifications => "notifications",
+            Self::StatusPages => "status_pages",
+            Self::Maintenances => "maintenances",
+        }
+    }
+
+    pub fn kind(self) -> &'static Kind {
+        match self {
+            Self::Endpoints => &api::ENDPOINT,
+            Self::Notifications => &api::NOTIFICATION,
+            Self::StatusPages => &api::STATUS_PAGE,
+            Self::Maintenances => &api::MAINTENANCE,
+        }
+    }
+
+    /// What one is called in a file.
+    pub fn name_of(self, object: &Mapping) -> &str {
+        let field = if matches!(self, Self::Endpoints | Self::Notifications) { "name" } else { "title" };
+        object.get(field).and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+/// Absent is the default: so the file says all that there is to say.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Endpoint {
+    pub name: String,
+    pub url: String,
+    pub method: String,
+    pub headers: BTreeMap<String, String>,
+    pub body: Option<String>,
+    pub interval_seconds: u32,
+    pub timeout_ms: u32,
+    pub expected_status: String,
+    pub assertions: Vec<Assertion>,
+    pub follow_redirects: bool,
+    pub verify_tls: bool,
+    pub retries: u32,
+    pub failure_threshold: u32,
+    pub success_threshold: u32,
+    pub enabled: bool,
+    pub tags: Vec<String>,
+}
+
+impl Default for Endpoint {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            url: String::new(),
+            method: "GET".to_owned(),
+            headers: BTreeMap::new(),
+            body: None,
+            interval_seconds: 60,
+            timeout_ms: 10_000,
+            expected_status: "200-399".to_owned(),
+            assertions: Vec::new(),
+            follow_redirects: true,
+            verify_tls: true,
+            retries: 1,
+            failure_threshold: 2,
+            success_threshold: 1,
+            enabled: true,
+            tags: Vec::new(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Assertion {
+    BodyContains { value: String },
+    BodyNotContains { value: String },
+    BodyMatches { regex: String },
+    JsonPath { path: String, comparison: Comparison, value: serde_json::Value },
+    Header { name: String, comparison: Comparison, value: String },
+    TotalTime { below_ms: u32 },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Comparison {
+    Equals,
+    NotEquals,
+    Contains,
+    LessThan,
+    LessOrEqual,
+    GreaterThan,
+    GreaterOrEqual,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Notification {
+    pub name: String,
+    pub channel: String,
+    pub config: Mapping,
+    /// None: all of them.
+    pub endpoints: Option<Vec<String>>,
+    pub enabled: bool,
+}
+
+impl Default for Notification {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            channel: String::new(),
+            config: Mapping::new(),
+            endpoints: None,
+            enabled: true,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StatusPage {
+    pub title: String,
+    /// None: whatever the server makes of it.
+    pub slug: Option<String>,
+    pub description: String,
+    pub groups: Vec<Group>,
+    pub published: bool,
+}
+
+impl Default for StatusPage {
+    fn default() -> Self {
+        Self {
+            title: String::new(),
+            slug: None,
+            description: String::new(),
+            groups: Vec::new(),
+            published: true,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Group {
+    pub name: String,
+    pub endpoints: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Maintenance {
+    pub title: String,
+    pub description: String,
+    /// None: as soon as it is made.
+    pub starts_at: Option<String>,
+    pub ends_at: String,
+    pub endpoints: Option<Vec<String>>,
+}
+
+/// All fields, those with a default, too.
+pub fn whole(object: &impl Serialize) -> Mapping {
+    match serde_norway::to_value(object) {
+        Ok(Value::Mapping(fields)) => fields,
+        // They are structs.
+        _ => Mapping::new(),
+    }
+}
+
+/// Without what is the default anyway.
+pub fn brief<T: Serialize + Default>(object: &T) -> Mapping {
+    let defaults = whole(&T::default());
+    whole(object).into_iter().filter(|(name, value)| defaults.get(name) != Some(value)).collect()
+}
+
+/// Only the fields that `T` has: the API tells more of an object than can be set.
+pub fn known<T: DeserializeOwned + Serialize + Default>(object: &Value) -> Result<T, serde_norway::Error> {
+    let names = whole(&T::default());
+    let fields = object.as_mapping().cloned().unwrap_or_default();
+    let fields: Mapping = fields.into_iter().filter(|(name, _)| names.contains_key(name)).collect();
+    serde_norway::from_value(Value::Mapping(fields))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    /// What is left out of a file is the API's default: the two must agree.
+    #[test]
+    fn the_defaults_are_those_of_the_api() {
+        let spec = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/public-spec.yaml"));
+        let spec: Value = serde_norway::from_str(&spec.unwrap()).unwrap();
+        let settings = spec["components"]["schemas"]["Settings"]["properties"].as_mapping().unwrap().clone();
+        let ours = whole(&Endpoint::default());
+        let names = |of: &Mapping| {
+            of.keys().map(|name| name.as_str().unwrap().to_owned()).collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(names(&ours), names(&settings));
+        for (name, schema) in &settings {
+            if let Some(default) = schema.get("default") {
+                assert_eq!(&ours[name], default, "{name:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_brief_object_reads_as_the_whole() {
+        let endpoint = Endpoint { name: "Shop".into(), retries: 0, ..Endpoint::default() };
+        let brief = brief(&endpoint);
+        assert_eq!(brief.len(), 2);
+        assert_eq!(serde_norway::from_value::<Endpoint>(Value::Mapping(brief)).unwrap(), endpoint);
+    }
+}

@@ -1,0 +1,139 @@
+//! `pong check`: is it up, how fast, and where the time goes.
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::{Map, Value as Json};
+
+use crate::{
+    api::{ENDPOINT, Value, id_of},
+    app::App,
+    chart::{milliseconds, waterfall},
+    endpoint::Request,
+    error::{Exit, Failure},
+    output::{BOLD, DIM, RED, moment, paint, plain, print, since, spinner, status_style, visible},
+    prober,
+};
+
+#[derive(Args)]
+pub struct Check {
+    /// What to check: a URL, or an endpoint's id
+    #[arg(value_name = "URL|ID", required_unless_present = "endpoint")]
+    target: Option<String>,
+    /// Checks one of your endpoints, with its own settings
+    #[arg(long, value_name = "ID|NAME", conflicts_with = "target")]
+    endpoint: Option<String>,
+    /// Checks from here, although there is an account
+    #[arg(long)]
+    local: bool,
+    #[command(flatten)]
+    request: Request,
+}
+
+impl Check {
+    pub async fn run(self, app: &App) -> Result<Exit> {
+        let api = if self.local { None } else { app.api_if_logged_in()? };
+        let wanted =
+            self.endpoint.or_else(|| self.target.clone().filter(|target| target.parse::<i64>().is_ok()));
+        let mut body = self.request.fields()?;
+        let (result, from) = match (api, wanted) {
+            (Some(api), wanted) => {
+                match wanted {
+                    Some(wanted) => {
+                        let id = id_of(&api.find(&ENDPOINT, &wanted).await?).unwrap_or_default();
+                        body.insert("endpoint_id".to_owned(), id.into());
+                    }
+                    None => {
+                        body.insert("url".to_owned(), url_of(self.target.as_deref()).into());
+                    }
+                }
+                let waiting = spinner("checking".to_owned());
+                let result = api.post("/endpoint-check/v1/checks", &body).await?;
+                waiting.finish_and_clear();
+                (result, "by pongpong")
+            }
+            (None, Some(wanted)) => {
+                let failure =
+                    Failure::new(Exit::NotLoggedIn, format!("`{wanted}` is an endpoint of an account"));
+                return Err(failure.hint("Log in (pong login) without --local, or give a URL").into());
+            }
+            (None, None) => {
+                let url = url_of(self.target.as_deref());
+                let waiting = spinner(format!("checking {url}"));
+                let result = prober::probe(&url, target(&body)?, app.ca_cert()).await?;
+                waiting.finish_and_clear();
+                (result, "from here")
+            }
+        };
+        if app.out.is_table() {
+            show(&result, from)?
+        } else {
+            app.out.object(&result)?
+        }
+        Ok(if result["status"].as_str() == Some("up") { Exit::Ok } else { Exit::Down })
+    }
+}
+
+/// `example.com` is what people type.
+fn url_of(target: Option<&str>) -> String {
+    let target = target.unwrap_or_default();
+    let is_here = ["localhost", "127.", "[::1]"].iter().any(|here| target.starts_with(here));
+    match (target.contains("://"), is_here) {
+        (true, _) => target.to_owned(),
+        (false, true) => format!("http://{target}"),
+        (false, false) => format!("https://{target}"),
+    }
+}
+
+fn target(body: &Map<String, Json>) -> Result<prober::Target> {
+    if body.contains_key("assertions") {
+        let failure =
+            Failure::new(Exit::NotLoggedIn, "what the answer must hold is judged by pongpong, not from here");
+        return Err(failure.hint("pong login, or leave these options out").into());
+    }
+    Ok(serde_json::from_value(Json::Object(body.clone()))?)
+}
+
+const PHASES: [&str; 5] = ["dns", "connect", "tls", "first_byte", "transfer"];
+
+fn show(result: &Value, from: &str) -> Result<()> {
+    let status = plain(&result["status"]);
+    let timings = &result["timings_ms"];
+    let total = timings["total"].as_f64().unwrap_or_default();
+    let code = plain(&result["status_code"]);
+    let mut head = vec![paint(status_style(&status).bold(), &status)];
+    head.extend((!code.is_empty()).then_some(code));
+    head.push(paint(BOLD, &milliseconds(total)));
+    print(&format!("{}  {}", head.join("  "), visible(&plain(&result["url"]))))?;
+    if let Some(message) = result["error"]["message"].as_str() {
+        let code = plain(&result["error"]["code"]);
+        print(&format!("{} {}", paint(RED, &visible(message)), paint(DIM, &visible(&code))))?;
+    }
+    let phases: Vec<_> = PHASES.iter().filter_map(|name| Some((*name, timings[*name].as_f64()?))).collect();
+    for row in waterfall(&phases, 40) {
+        print(&row)?;
+    }
+    let mut facts = vec![from.to_owned()];
+    let ip = plain(&result["ip"]);
+    facts.extend((!ip.is_empty()).then(|| format!("address {ip}")));
+    facts.push(format!("{} bytes", plain(&result["response_bytes"])));
+    facts.extend(
+        moment(&result["certificate_expires_at"]).map(|at| format!("certificate ends {}", since(at))),
+    );
+    print(&paint(DIM, &visible(&facts.join(", "))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scheme_may_be_left_out() {
+        for (typed, url) in [
+            ("example.com", "https://example.com"),
+            ("localhost:8080/a", "http://localhost:8080/a"),
+            ("http://example.com", "http://example.com"),
+        ] {
+            assert_eq!(url_of(Some(typed)), url);
+        }
+    }
+}

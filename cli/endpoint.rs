@@ -1,0 +1,324 @@
+//! `pong endpoint`: what is watched.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Map, Value as Json, json};
+
+use crate::{
+    api::{ENDPOINT, Value, id_of},
+    app::{App, label},
+    apply::document::{Assertion, Comparison},
+    error::{Exit, Failure},
+    output::{Column, ago, more, status, text},
+};
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Adds one; it is checked at once
+    Add {
+        url: String,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Shows all, or those that are searched for
+    List(List),
+    /// Shows one with all of its settings
+    Show {
+        #[arg(value_name = "ID|NAME")]
+        endpoint: String,
+    },
+    /// Changes what is given, and keeps the rest
+    Edit {
+        #[arg(value_name = "ID|NAME")]
+        endpoint: String,
+        /// Another URL
+        #[arg(long)]
+        url: Option<String>,
+        /// Sets fields back to their defaults: headers,body,assertions,tags,...
+        #[arg(long, value_delimiter = ',', value_name = "FIELDS")]
+        reset: Vec<String>,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Deletes some, and their history
+    Rm {
+        #[arg(value_name = "ID|NAME", required = true)]
+        endpoints: Vec<String>,
+        /// Does not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Stops checking some
+    Pause {
+        #[arg(value_name = "ID|NAME", required = true)]
+        endpoints: Vec<String>,
+    },
+    /// Checks some again
+    Resume {
+        #[arg(value_name = "ID|NAME", required = true)]
+        endpoints: Vec<String>,
+    },
+}
+
+#[derive(Args)]
+pub struct List {
+    /// Part of the name or the URL
+    #[arg(value_name = "SEARCH")]
+    search: Option<String>,
+    #[arg(long)]
+    tag: Option<String>,
+    #[arg(long)]
+    status: Option<Status>,
+    /// By what, `-` before it reverses: created_at, name, status, last_checked_at
+    #[arg(long, allow_hyphen_values = true)]
+    sort: Option<String>,
+    /// At most so many
+    #[arg(long)]
+    limit: Option<usize>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Status {
+    Pending,
+    Up,
+    Down,
+    Paused,
+}
+
+/// What is set of an endpoint, beside its URL.
+#[derive(Args)]
+pub struct Settings {
+    /// [default: the URL's host]
+    #[arg(long)]
+    name: Option<String>,
+    /// Seconds between checks [default: 60]
+    #[arg(long, value_name = "SECONDS")]
+    interval: Option<u32>,
+    /// So many failed checks in a row mean down [default: 2]
+    #[arg(long, value_name = "CHECKS")]
+    failure_threshold: Option<u32>,
+    /// So many good checks in a row mean up again [default: 1]
+    #[arg(long, value_name = "CHECKS")]
+    success_threshold: Option<u32>,
+    /// Several are divided by commas
+    #[arg(long, value_delimiter = ',')]
+    tags: Vec<String>,
+    /// Does not check it until it is resumed
+    #[arg(long)]
+    paused: bool,
+    #[command(flatten)]
+    request: Request,
+}
+
+/// How one check is made, and judged.
+#[derive(Args)]
+pub struct Request {
+    /// [default: GET]
+    #[arg(long)]
+    method: Option<String>,
+    /// A header to send, as 'Name: value'; may be repeated
+    #[arg(long = "header", value_name = "HEADER", value_parser = header)]
+    headers: Vec<(String, String)>,
+    /// What to send; @FILE takes it from a file
+    #[arg(long)]
+    body: Option<String>,
+    /// Milliseconds that a check may take [default: 10000]
+    #[arg(long, value_name = "MS")]
+    timeout: Option<u32>,
+    /// Which answers are fine, as 200-299,301 [default: 200-399]
+    #[arg(long, value_name = "CODES")]
+    expected_status: Option<String>,
+    /// [default: true]
+    #[arg(long, value_name = "BOOL")]
+    follow_redirects: Option<bool>,
+    /// [default: true]
+    #[arg(long, value_name = "BOOL")]
+    verify_tls: Option<bool>,
+    /// How often a failed check is tried again at once [default: 1]
+    #[arg(long)]
+    retries: Option<u32>,
+    /// What the body must hold; this and the following may be repeated
+    #[arg(long, value_name = "TEXT")]
+    contains: Vec<String>,
+    /// What the body must not hold
+    #[arg(long, value_name = "TEXT")]
+    lacks: Vec<String>,
+    /// What the body must match
+    #[arg(long, value_name = "REGEX")]
+    matches: Vec<String>,
+    /// What a JSONPath must come to, as '$.status == "ok"' (also != < <= > >= contains)
+    #[arg(long, value_name = "CONDITION", value_parser = json_condition)]
+    json: Vec<Assertion>,
+    /// What a header of the answer must be, as 'content-type contains json'
+    #[arg(long, value_name = "CONDITION", value_parser = header_condition)]
+    answer_header: Vec<Assertion>,
+    /// The whole check must take less than this
+    #[arg(long, value_name = "MS")]
+    below: Option<u32>,
+}
+
+impl Settings {
+    /// As the API wants them: only what was given.
+    fn fields(self) -> Result<Map<String, Json>> {
+        let mut fields = self.request.fields()?;
+        let mut set = |name: &str, value: Option<Json>| {
+            fields.extend(value.map(|value| (name.to_owned(), value)));
+        };
+        set("name", self.name.map(Json::from));
+        set("interval_seconds", self.interval.map(Json::from));
+        set("failure_threshold", self.failure_threshold.map(Json::from));
+        set("success_threshold", self.success_threshold.map(Json::from));
+        set("tags", (!self.tags.is_empty()).then(|| json!(self.tags)));
+        set("enabled", self.paused.then_some(Json::Bool(false)));
+        Ok(fields)
+    }
+}
+
+impl Request {
+    pub fn fields(self) -> Result<Map<String, Json>> {
+        let mut fields = Map::new();
+        let mut set = |name: &str, value: Option<Json>| {
+            fields.extend(value.map(|value| (name.to_owned(), value)));
+        };
+        let body = match self.body {
+            Some(body) => match body.strip_prefix('@') {
+                Some(file) => Some(
+                    std::fs::read_to_string(file)
+                        .map_err(|error| Failure::usage(format!("{file}: {error}")))?,
+                ),
+                None => Some(body),
+            },
+            None => None,
+        };
+        let headers: BTreeMap<_, _> = self.headers.into_iter().collect();
+        let mut assertions: Vec<Assertion> = Vec::new();
+        assertions.extend(self.contains.into_iter().map(|value| Assertion::BodyContains { value }));
+        assertions.extend(self.lacks.into_iter().map(|value| Assertion::BodyNotContains { value }));
+        assertions.extend(self.matches.into_iter().map(|regex| Assertion::BodyMatches { regex }));
+        assertions.extend(self.json.into_iter().chain(self.answer_header));
+        assertions.extend(self.below.map(|below_ms| Assertion::TotalTime { below_ms }));
+        set("method", self.method.map(|method| method.to_uppercase().into()));
+        set("headers", (!headers.is_empty()).then(|| json!(headers)));
+        set("body", body.map(Json::from));
+        set("timeout_ms", self.timeout.map(Json::from));
+        set("expected_status", self.expected_status.map(Json::from));
+        set("assertions", (!assertions.is_empty()).then(|| json!(assertions)));
+        set("follow_redirects", self.follow_redirects.map(Json::from));
+        set("verify_tls", self.verify_tls.map(Json::from));
+        set("retries", self.retries.map(Json::from));
+        Ok(fields)
+    }
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("a header is written as 'Name: value'")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn condition(text: &str) -> Result<(&str, Comparison, &str), String> {
+    // The longer ones first: `<=` begins with `<`.
+    let operators = [
+        ("==", Comparison::Equals),
+        ("!=", Comparison::NotEquals),
+        ("<=", Comparison::LessOrEqual),
+        (">=", Comparison::GreaterOrEqual),
+        ("<", Comparison::LessThan),
+        (">", Comparison::GreaterThan),
+        ("contains", Comparison::Contains),
+    ];
+    let found = operators.iter().find_map(|(sign, comparison)| {
+        let (left, right) = text.split_once(&format!(" {sign} "))?;
+        Some((left.trim(), *comparison, right.trim()))
+    });
+    found.ok_or_else(|| "a condition is written with blanks, as '$.status == \"ok\"'".to_owned())
+}
+
+fn json_condition(text: &str) -> Result<Assertion, String> {
+    let (path, comparison, value) = condition(text)?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+    Ok(Assertion::JsonPath { path: path.to_owned(), comparison, value })
+}
+
+fn header_condition(text: &str) -> Result<Assertion, String> {
+    let (name, comparison, value) = condition(text)?;
+    Ok(Assertion::Header { name: name.to_owned(), comparison, value: value.trim_matches('"').to_owned() })
+}
+
+static COLUMNS: [Column; 12] = [
+    text("ID", "id"),
+    text("NAME", "name"),
+    status("STATUS", "status"),
+    ago("LAST CHECK", "last_checked_at"),
+    text("EVERY (S)", "interval_seconds"),
+    text("METHOD", "method"),
+    text("URL", "url"),
+    text("TAGS", "tags"),
+    more("timeout_ms"),
+    more("expected_status"),
+    more("created_at"),
+    more("updated_at"),
+];
+
+impl Command {
+    pub async fn run(self, app: &App) -> Result<Exit> {
+        match self {
+            Self::Add { url, settings } => {
+                let mut fields = settings.fields()?;
+                fields.insert("url".to_owned(), url.into());
+                let made = app.api()?.create(&ENDPOINT, &fields).await?;
+                app.out.done(&made, &format!("Added endpoint {}", label(&ENDPOINT, &made)))?;
+            }
+            Self::List(list) => list.run(app).await?,
+            Self::Show { endpoint } => app.out.object(&app.api()?.find(&ENDPOINT, &endpoint).await?)?,
+            Self::Edit { endpoint, url, reset, settings } => {
+                let mut fields = settings.fields()?;
+                fields.extend(url.map(|url| ("url".to_owned(), url.into())));
+                fields.extend(reset.into_iter().map(|field| (field, Json::Null)));
+                if fields.is_empty() {
+                    let hint = "pong endpoint edit --help shows what can be changed";
+                    return Err(Failure::usage("nothing to change was given").hint(hint).into());
+                }
+                let api = app.api()?;
+                let id = api.find_id(&ENDPOINT, &endpoint).await?;
+                let changed = api.update(&ENDPOINT, id, &fields).await?;
+                app.out.done(&changed, &format!("Changed endpoint {}", label(&ENDPOINT, &changed)))?;
+            }
+            Self::Rm { endpoints, yes } => return app.remove(&ENDPOINT, &endpoints, yes).await,
+            Self::Pause { endpoints } => enable(app, &endpoints, false).await?,
+            Self::Resume { endpoints } => enable(app, &endpoints, true).await?,
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+impl List {
+    async fn run(self, app: &App) -> Result<()> {
+        let status = self.status.and_then(|status| Some(status.to_possible_value()?.get_name().to_owned()));
+        let given = [("q", self.search), ("tag", self.tag), ("status", status), ("sort", self.sort)];
+        let query: Vec<_> = given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        let empty = if query.is_empty() {
+            "Nothing is watched yet. Add the first: pong endpoint add https://example.com"
+        } else {
+            "No endpoint is like this"
+        };
+        let items = app.api()?.list(ENDPOINT.path, &query, self.limit).await?;
+        app.out.list(&items, &COLUMNS, empty)
+    }
+}
+
+async fn enable(app: &App, endpoints: &[String], enabled: bool) -> Result<()> {
+    let api = app.api()?;
+    let mut found: Vec<Value> = Vec::new();
+    for endpoint in endpoints {
+        found.push(api.find(&ENDPOINT, endpoint).await?);
+    }
+    for endpoint in found {
+        let changed =
+            api.update(&ENDPOINT, id_of(&endpoint).unwrap_or_default(), &json!({"enabled": enabled})).await?;
+        let what = if enabled { "Resumed" } else { "Paused" };
+        app.out.done(&changed, &format!("{what} endpoint {}", label(&ENDPOINT, &changed)))?;
+    }
+    Ok(())
+}

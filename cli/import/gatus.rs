@@ -1,0 +1,422 @@
+//! Gatus' configuration: `endpoints` with their conditions, and `alerting` as far as we know the channel.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Result, bail};
+use serde_norway::Mapping;
+
+use super::{Imported, body_matches, duration, is_on, milliseconds, parsed, status_ranges, whole_seconds};
+use crate::{
+    api::Value,
+    apply::document::{Assertion, Comparison, Endpoint, Notification},
+    output::plain,
+};
+
+pub fn read(text: &str) -> Result<Imported> {
+    let mut config = parsed(text)?;
+    variables(&mut config);
+    // They were called services once.
+    let list = config.get("endpoints").or_else(|| config.get("services"));
+    let Some(list) = list.and_then(Value::as_sequence) else { bail!("it has no endpoints") };
+    let mut imported = Imported { has_variables: true, ..Imported::default() };
+    let mut told_of: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut names = BTreeSet::new();
+    for item in list {
+        let Some(mut endpoint) = endpoint(item, &mut imported) else { continue };
+        // Names tell apart only within a group.
+        if !names.insert(endpoint.name.clone()) {
+            endpoint.name = format!("{}/{}", plain(&item["group"]), endpoint.name);
+            names.insert(endpoint.name.clone());
+        }
+        for alert in item["alerts"].as_sequence().into_iter().flatten() {
+            if alert.get("enabled").is_none_or(is_on) {
+                told_of.entry(plain(&alert["type"])).or_default().push(endpoint.name.clone());
+            }
+        }
+        imported.endpoints.push(endpoint);
+    }
+    for (section, why) in [
+        ("external-endpoints", "they are pushed to, which pongpong does not know"),
+        ("suites", "checks of several steps are not known"),
+        ("maintenance", "plan it by: pong maintenance add"),
+        ("announcements", "make them by: pong announcement add"),
+    ] {
+        let is_there = config.get(section).is_some_and(|value| !value.is_null());
+        if is_there {
+            imported.skip(section, why);
+        }
+    }
+    for (channel, endpoints) in told_of {
+        alerting(&channel, &config["alerting"][channel.as_str()], endpoints, &mut imported);
+    }
+    Ok(imported)
+}
+
+/// `$NAME` is a variable, `$$` a dollar sign; ours are `${NAME}`, and `$${`.
+fn variables(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = ours(text),
+        Value::Sequence(items) => items.iter_mut().for_each(variables),
+        Value::Mapping(fields) => fields.iter_mut().for_each(|(_, value)| variables(value)),
+        _ => {}
+    }
+}
+
+fn ours(text: &str) -> String {
+    let (mut result, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once('$') {
+        result += before;
+        if let Some(tail) = after.strip_prefix('$') {
+            result += if tail.starts_with('{') { "$$" } else { "$" };
+            rest = tail;
+            continue;
+        }
+        let length = after.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(after.len());
+        if length > 0 && !after.starts_with(|c: char| c.is_ascii_digit()) {
+            result += &format!("${{{}}}", &after[..length]);
+            rest = &after[length..];
+        } else {
+            result.push('$');
+            rest = after;
+        }
+    }
+    result + rest
+}
+
+fn endpoint(item: &Value, imported: &mut Imported) -> Option<Endpoint> {
+    let name = plain(&item["name"]);
+    let url = plain(&item["url"]);
+    let other = ["dns", "ssh"].iter().find(|kind| item.get(**kind).is_some());
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    if let Some(kind) = other.copied().or((!matches!(scheme, "http" | "https" | "")).then_some(scheme)) {
+        imported.skip(&name, format!("it is checked by {kind}: pongpong checks HTTP"));
+        return None;
+    }
+    let mut endpoint = Endpoint { name: name.clone(), url, ..Endpoint::default() };
+    if let Some(method) = item["method"].as_str() {
+        endpoint.method = method.to_uppercase();
+    }
+    if let Some(seconds) = item["interval"].as_str().and_then(duration) {
+        endpoint.interval_seconds = whole_seconds(seconds);
+    }
+    endpoint.enabled = item.get("enabled").is_none_or(is_on);
+    let headers = item["headers"].as_mapping().cloned().unwrap_or_default();
+    endpoint.headers = headers.iter().map(|(name, value)| (plain(name), plain(value))).collect();
+    endpoint.body = item["body"].as_str().filter(|body| !body.is_empty()).map(str::to_owned);
+    if is_on(&item["graphql"]) {
+        let query = endpoint.body.take().unwrap_or_default();
+        endpoint.body = Some(serde_json::json!({ "query": query }).to_string());
+        endpoint.headers.entry("Content-Type".to_owned()).or_insert_with(|| "application/json".to_owned());
+    }
+    if endpoint
+        .body
+        .as_ref()
+        .is_some_and(|body| body.contains("[ENDPOINT_") || body.contains("[RANDOM_STRING"))
+    {
+        imported.differs(&name, "placeholders in its body are sent as they stand");
+    }
+    client(&item["client"], &mut endpoint, imported);
+    endpoint.tags.extend(item["group"].as_str().map(str::to_owned));
+    let alerts = item["alerts"].as_sequence().cloned().unwrap_or_default();
+    let least = |field: &str, default: u64| {
+        alerts.iter().map(|alert| alert[field].as_u64().unwrap_or(default)).min().map(|number| number as u32)
+    };
+    if let Some(threshold) = least("failure-threshold", 3) {
+        endpoint.failure_threshold = threshold;
+    }
+    if let Some(threshold) = least("success-threshold", 2) {
+        endpoint.success_threshold = threshold;
+    }
+    if item.get("maintenance-windows").is_some() {
+        imported.differs(&name, "its maintenance windows are left out: pong maintenance add");
+    }
+    conditions(&item["conditions"], &mut endpoint, imported);
+    Some(endpoint)
+}
+
+fn client(client: &Value, endpoint: &mut Endpoint, imported: &mut Imported) {
+    for (field, value) in client.as_mapping().into_iter().flatten() {
+        match field.as_str().unwrap_or_default() {
+            "insecure" => endpoint.verify_tls = !is_on(value),
+            "ignore-redirect" => endpoint.follow_redirects = !is_on(value),
+            "timeout" => {
+                if let Some(seconds) = value.as_str().and_then(duration) {
+                    endpoint.timeout_ms = milliseconds(seconds);
+                }
+            }
+            other => imported.differs(&endpoint.name, format!("client.{other} is left out")),
+        }
+    }
+}
+
+fn conditions(list: &Value, endpoint: &mut Endpoint, imported: &mut Imported) {
+    let mut codes: BTreeSet<u16> = (100..=599).collect();
+    for condition in list.as_sequence().into_iter().flatten().map(plain) {
+        let read = parts(&condition).ok_or("it is not understood");
+        match read.and_then(|parts| self::condition(parts, &mut codes)) {
+            Ok(assertion) => endpoint.assertions.extend(assertion),
+            Err(why) => {
+                imported.differs(&endpoint.name, format!("the condition `{condition}` is left out: {why}"))
+            }
+        }
+    }
+    endpoint.expected_status = status_ranges(&codes);
+}
+
+type Parts<'a> = (&'a str, &'a str, &'a str);
+
+fn parts(condition: &str) -> Option<Parts<'_>> {
+    // The longer ones first: `<=` begins with `<`.
+    ["==", "!=", "<=", ">=", "<", ">"].iter().find_map(|sign| {
+        let (left, right) = condition.split_once(&format!(" {sign} "))?;
+        Some((left.trim(), *sign, right.trim()))
+    })
+}
+
+/// What it comes to: an assertion, or fewer codes, or nothing that needs to be said.
+fn condition(
+    (left, sign, right): Parts<'_>,
+    codes: &mut BTreeSet<u16>,
+) -> Result<Option<Assertion>, &'static str> {
+    match left {
+        "[STATUS]" => {
+            let numbers: Vec<u16> = any(right).iter().filter_map(|text| text.parse().ok()).collect();
+            let [first, ..] = numbers[..] else { return Err("it compares with no number") };
+            codes.retain(|code| match sign {
+                "==" => numbers.contains(code),
+                "!=" => !numbers.contains(code),
+                "<" => *code < first,
+                "<=" => *code <= first,
+                ">" => *code > first,
+                _ => *code >= first,
+            });
+            if codes.is_empty() { Err("no status is left that would be fine") } else { Ok(None) }
+        }
+        "[RESPONSE_TIME]" => {
+            let limit: u32 = right.parse().map_err(|_| "it compares with no number")?;
+            match sign {
+                "<" => Ok(Some(Assertion::TotalTime { below_ms: limit })),
+                "<=" => Ok(Some(Assertion::TotalTime { below_ms: limit.saturating_add(1) })),
+                _ => Err("only an upper limit of the response time is known"),
+            }
+        }
+        // Whatever is not connected to is down anyway.
+        "[CONNECTED]" if (sign, right) == ("==", "true") => Ok(None),
+        "[CERTIFICATE_EXPIRATION]" => Err("a certificate counts only once it has ended"),
+        "[BODY]" => body(sign, right).map(Some),
+        left => match left.strip_prefix("[BODY]") {
+            Some(path) => json(path, sign, right).map(Some),
+            None if left.starts_with("len(") || left.starts_with("has(") => {
+                Err("functions of the body are not known")
+            }
+            None => Err("there is nothing like it"),
+        },
+    }
+}
+
+/// `any(200, 429)`, or a value alone.
+fn any(text: &str) -> Vec<&str> {
+    match text.strip_prefix("any(").and_then(|text| text.strip_suffix(')')) {
+        Some(list) => list.split(',').map(str::trim).collect(),
+        None => vec![text],
+    }
+}
+
+fn pattern(text: &str) -> Option<&str> {
+    text.strip_prefix("pat(")?.strip_suffix(')')
+}
+
+/// Of `*text*` without further wildcards.
+fn within(pattern: &str) -> Option<&str> {
+    let text = pattern.strip_prefix('*')?.strip_suffix('*')?;
+    (!text.is_empty() && !text.contains(['*', '?', '[', '\\'])).then_some(text)
+}
+
+/// The whole text, in which `*` and `?` stand for others.
+fn regex_of(pattern: &str) -> String {
+    let mut regex = "(?s)^".to_owned();
+    for c in pattern.chars() {
+        match c {
+            '*' => regex += ".*",
+            '?' => regex.push('.'),
+            c if "\\.+*?()|[]{}^$".contains(c) => regex.extend(['\\', c]),
+            c => regex.push(c),
+        }
+    }
+    regex + "$"
+}
+
+fn body(sign: &str, right: &str) -> Result<Assertion, &'static str> {
+    match (sign, pattern(right)) {
+        ("==", Some(pattern)) => Ok(match within(pattern) {
+            Some(text) => Assertion::BodyContains { value: text.to_owned() },
+            None => body_matches(regex_of(pattern)),
+        }),
+        ("!=", Some(pattern)) => match within(pattern) {
+            Some(text) => Ok(Assertion::BodyNotContains { value: text.to_owned() }),
+            None => Err("only plain text can be excluded"),
+        },
+        ("==", None) if any(right) == [right] => {
+            // Their wildcards mean nothing here.
+            let literal: String = right
+                .chars()
+                .map(|c| if "\\.+*?()|[]{}^$".contains(c) { format!("\\{c}") } else { c.to_string() })
+                .collect();
+            Ok(body_matches(format!("(?s)^{literal}$")))
+        }
+        _ => Err("the body as a whole can only be matched"),
+    }
+}
+
+fn json(path: &str, sign: &str, right: &str) -> Result<Assertion, &'static str> {
+    let is_plain = path.chars().all(|c| c.is_ascii_alphanumeric() || "_.[]-".contains(c));
+    if !is_plain {
+        return Err("the path is not understood");
+    }
+    if any(right) != [right] {
+        return Err("one of several values is not known");
+    }
+    // A name with a hyphen has to stand in brackets.
+    let steps: Vec<_> = path
+        .trim_start_matches('.')
+        .split('.')
+        .filter(|step| !step.is_empty())
+        .map(|step| match step.split_once('[') {
+            _ if step.starts_with('[') => step.to_owned(),
+            Some((name, index)) if name.contains('-') => format!("['{name}'][{index}"),
+            None if step.contains('-') => format!("['{step}']"),
+            _ => format!(".{step}"),
+        })
+        .collect();
+    let path = format!("${}", steps.concat());
+    if let Some(pattern) = pattern(right) {
+        return match (sign, within(pattern)) {
+            ("==", Some(text)) => {
+                Ok(Assertion::JsonPath { path, comparison: Comparison::Contains, value: text.into() })
+            }
+            _ => Err("only plain text within a value is known"),
+        };
+    }
+    let comparison = match sign {
+        "==" => Comparison::Equals,
+        "!=" => Comparison::NotEquals,
+        "<" => Comparison::LessThan,
+        "<=" => Comparison::LessOrEqual,
+        ">" => Comparison::GreaterThan,
+        _ => Comparison::GreaterOrEqual,
+    };
+    let value = serde_json::from_str(right).unwrap_or_else(|_| right.into());
+    Ok(Assertion::JsonPath { path, comparison, value })
+}
+
+fn alerting(channel: &str, config: &Value, endpoints: Vec<String>, imported: &mut Imported) {
+    let mut ours = Mapping::new();
+    let kind = match channel {
+        "slack" if config.get("webhook-url").is_some() => {
+            ours.insert("webhook_url".into(), config["webhook-url"].clone());
+            "slack"
+        }
+        "email" if config.get("to").is_some() => {
+            let to: Vec<Value> = plain(&config["to"]).split(',').map(|to| to.trim().into()).collect();
+            ours.insert("to".into(), to.into());
+            "email"
+        }
+        other => {
+            imported.skip(format!("alerting.{other}"), "there are e-mail, Slack and webhooks");
+            return;
+        }
+    };
+    if config.get("overrides").is_some() {
+        imported.differs(format!("alerting.{channel}"), "its overrides of groups are left out");
+    }
+    imported.notifications.push(Notification {
+        name: channel.to_owned(),
+        channel: kind.to_owned(),
+        config: ours,
+        endpoints: Some(endpoints),
+        enabled: true,
+    });
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn turned(text: &str) -> Result<Option<serde_json::Value>, &'static str> {
+        let mut codes = (100..=599).collect();
+        condition(parts(text).unwrap(), &mut codes)
+            .map(|assertion| assertion.map(|assertion| json!(assertion)))
+    }
+
+    #[test]
+    fn conditions_become_assertions() {
+        for (text, ours) in [
+            ("[RESPONSE_TIME] < 300", json!({"type": "total_time", "below_ms": 300})),
+            ("[RESPONSE_TIME] <= 300", json!({"type": "total_time", "below_ms": 301})),
+            (
+                "[BODY].status == UP",
+                json!({"type": "json_path", "path": "$.status", "comparison": "equals", "value": "UP"}),
+            ),
+            (
+                "[BODY].data[0].id >= 3",
+                json!({"type": "json_path", "path": "$.data[0].id", "comparison": "greater_or_equal", "value": 3}),
+            ),
+            (
+                "[BODY][0].id == 1",
+                json!({"type": "json_path", "path": "$[0].id", "comparison": "equals", "value": 1}),
+            ),
+            (
+                "[BODY].a-b.c == true",
+                json!({"type": "json_path", "path": "$['a-b'].c", "comparison": "equals", "value": true}),
+            ),
+            (
+                "[BODY].name == pat(*jo*)",
+                json!({"type": "json_path", "path": "$.name", "comparison": "contains", "value": "jo"}),
+            ),
+            ("[BODY] == pat(*fine*)", json!({"type": "body_contains", "value": "fine"})),
+            ("[BODY] != pat(*error*)", json!({"type": "body_not_contains", "value": "error"})),
+            ("[BODY] == pat(v?.*)", json!({"type": "body_matches", "regex": "(?s)^v.\\..*$"})),
+            ("[BODY] == pong", json!({"type": "body_matches", "regex": "(?s)^pong$"})),
+        ] {
+            assert_eq!(turned(text), Ok(Some(ours)), "{text}");
+        }
+        assert_eq!(turned("[CONNECTED] == true"), Ok(None));
+        for text in [
+            "[CERTIFICATE_EXPIRATION] > 48h",
+            "len([BODY].a) > 0",
+            "[IP] == 1.1.1.1",
+            "[BODY].a == any(1, 2)",
+            "[RESPONSE_TIME] > 1",
+        ] {
+            assert!(turned(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn conditions_on_the_status_come_together() {
+        let mut endpoint = Endpoint::default();
+        let list: Value =
+            serde_norway::from_str("['[STATUS] >= 200', '[STATUS] < 300', '[STATUS] != 204']").unwrap();
+        conditions(&list, &mut endpoint, &mut Imported::default());
+        assert_eq!(endpoint.expected_status, "200-203,205-299");
+        let list: Value = serde_norway::from_str("['[STATUS] == any(200, 429)']").unwrap();
+        conditions(&list, &mut endpoint, &mut Imported::default());
+        assert_eq!(endpoint.expected_status, "200,429");
+    }
+
+    #[test]
+    fn variables_are_written_our_way() {
+        for (theirs, ours) in [
+            ("$HOST/a", "${HOST}/a"),
+            ("${HOST}/a", "${HOST}/a"),
+            ("5$$", "5$"),
+            ("$${X}", "$${X}"),
+            ("$1", "$1"),
+        ] {
+            assert_eq!(super::ours(theirs), ours);
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! The backup of Uptime Kuma 1.x (Settings, Backup, Export): `monitorList` and `notificationList`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Result, bail};
+use serde_norway::Mapping;
+
+use super::{Imported, basic_auth, is_on, milliseconds, whole_seconds};
+use crate::{
+    api::Value,
+    apply::document::{Assertion, Comparison, Endpoint, Notification},
+    output::plain,
+};
+
+pub fn read(text: &str) -> Result<Imported> {
+    let backup: Value = match serde_json::from_str(text) {
+        Ok(backup) => backup,
+        Err(error) => {
+            bail!("it is not JSON ({error}); Uptime Kuma 1.x makes it under Settings, Backup, Export")
+        }
+    };
+    let Some(monitors) = items(&backup["monitorList"]) else {
+        bail!("it has no monitorList; Uptime Kuma 1.x makes such a file under Settings, Backup, Export")
+    };
+    let mut imported = Imported::default();
+    let groups: BTreeMap<i64, String> = monitors
+        .iter()
+        .filter(|monitor| monitor["type"].as_str() == Some("group"))
+        .filter_map(|group| Some((group["id"].as_i64()?, plain(&group["name"]))))
+        .collect();
+    // By the ids that notifications have there.
+    let mut told_of: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for monitor in &monitors {
+        let name = plain(&monitor["name"]);
+        match plain(&monitor["type"]).as_str() {
+            "http" | "keyword" | "json-query" => {}
+            "group" => {
+                imported.differs(&name, "a group becomes a tag of what is in it");
+                continue;
+            }
+            other => {
+                imported.skip(&name, format!("it is of type {other}: pongpong checks HTTP"));
+                continue;
+            }
+        }
+        if let Some(endpoint) = endpoint(monitor, &groups, &mut imported) {
+            for id in notification_ids(&monitor["notificationIDList"]) {
+                told_of.entry(id).or_default().push(endpoint.name.clone());
+            }
+            imported.endpoints.push(endpoint);
+        }
+    }
+    for notification in items(&backup["notificationList"]).unwrap_or_default() {
+        if let Some(notification) = self::notification(&notification, &told_of, &mut imported) {
+            imported.notifications.push(notification);
+        }
+    }
+    Ok(imported)
+}
+
+/// A list, or an object that has them by id.
+fn items(value: &Value) -> Option<Vec<Value>> {
+    match value {
+        Value::Sequence(items) => Some(items.clone()),
+        Value::Mapping(items) => Some(items.values().cloned().collect()),
+        _ => None,
+    }
+}
+
+fn notification_ids(value: &Value) -> Vec<String> {
+    match value {
+        Value::Mapping(ids) => ids.iter().filter(|(_, on)| is_on(on)).map(|(id, _)| plain(id)).collect(),
+        Value::Sequence(ids) => ids.iter().map(plain).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn endpoint(monitor: &Value, groups: &BTreeMap<i64, String>, imported: &mut Imported) -> Option<Endpoint> {
+    let name = plain(&monitor["name"]);
+    if is_on(&monitor["upsideDown"]) {
+        imported.skip(&name, "it is upside down (up when there is no answer), which pongpong does not know");
+        return None;
+    }
+    let number = |field: &str| monitor[field].as_f64().filter(|number| *number > 0.0);
+    let interval = number("interval").unwrap_or(60.0);
+    let mut endpoint = Endpoint {
+        name: name.clone(),
+        url: plain(&monitor["url"]),
+        interval_seconds: whole_seconds(interval),
+        // As there: most of the interval, unless it is set.
+        timeout_ms: milliseconds(number("timeout").unwrap_or(interval * 0.8)),
+        verify_tls: !is_on(&monitor["ignoreTls"]),
+        follow_redirects: monitor["maxredirects"].as_i64() != Some(0),
+        enabled: monitor.get("active").is_none_or(is_on),
+        ..Endpoint::default()
+    };
+    if let Some(method) = monitor["method"].as_str() {
+        endpoint.method = method.to_uppercase();
+    }
+    let codes: Vec<_> =
+        items(&monitor["accepted_statuscodes"]).unwrap_or_default().iter().map(plain).collect();
+    endpoint.expected_status = if codes.is_empty() { "200-299".to_owned() } else { codes.join(",") };
+    let retries = number("maxretries").unwrap_or_default();
+    endpoint.failure_threshold = whole_seconds(retries + 1.0);
+    if retries > 0.0 && number("retryInterval").is_some_and(|seconds| (seconds - interval).abs() > 0.5) {
+        imported.differs(&name, "retries come at the interval, not at a retry interval of their own");
+    }
+    request(monitor, &mut endpoint, imported)?;
+    judgement(monitor, &mut endpoint, imported);
+    let tags = items(&monitor["tags"]).unwrap_or_default();
+    endpoint.tags = tags
+        .iter()
+        .map(|tag| match plain(&tag["value"]).as_str() {
+            "" => plain(&tag["name"]),
+            value => format!("{}:{value}", plain(&tag["name"])),
+        })
+        .chain(monitor["parent"].as_i64().and_then(|parent| groups.get(&parent).cloned()))
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    for (is_so, what) in [
+        (is_on(&monitor["expiryNotification"]), "nobody is told before a certificate ends"),
+        (number("resendInterval").is_some(), "an outage is told of once, and not again while it lasts"),
+        (!monitor["proxyId"].is_null(), "it is checked without the proxy"),
+    ] {
+        if is_so {
+            imported.differs(&name, what);
+        }
+    }
+    Some(endpoint)
+}
+
+fn request(monitor: &Value, endpoint: &mut Endpoint, imported: &mut Imported) -> Option<()> {
+    let name = endpoint.name.clone();
+    // Kept there as JSON within a text.
+    let headers = plain(&monitor["headers"]);
+    match serde_json::from_str::<BTreeMap<String, Value>>(&headers) {
+        Ok(headers) => {
+            endpoint.headers = headers.iter().map(|(name, value)| (name.clone(), plain(value))).collect()
+        }
+        Err(_) if headers.trim().is_empty() => {}
+        Err(_) => imported.differs(&name, "its headers are no JSON object, and left out"),
+    }
+    endpoint.body = monitor["body"].as_str().filter(|body| !body.is_empty()).map(str::to_owned);
+    if endpoint.body.is_some()
+        && !endpoint.headers.keys().any(|name| name.eq_ignore_ascii_case("content-type"))
+    {
+        let kind = match monitor["httpBodyEncoding"].as_str() {
+            Some("xml") => "text/xml; charset=utf-8",
+            Some("form") => {
+                imported.differs(&name, "its body is sent as it stands, not turned into a form");
+                "application/x-www-form-urlencoded"
+            }
+            _ => "application/json",
+        };
+        endpoint.headers.insert("Content-Type".to_owned(), kind.to_owned());
+    }
+    let (user, password) = (plain(&monitor["basic_auth_user"]), plain(&monitor["basic_auth_pass"]));
+    match monitor["authMethod"].as_str() {
+        Some("basic") | None if !user.is_empty() || !password.is_empty() => {
+            endpoint.headers.insert("Authorization".to_owned(), basic_auth(&user, &password));
+        }
+        Some(method @ ("ntlm" | "mtls" | "oauth2-cc")) => {
+            imported.skip(&name, format!("it logs in by {method}, which pongpong cannot"));
+            return None;
+        }
+        _ => {}
+    }
+    Some(())
+}
+
+fn judgement(monitor: &Value, endpoint: &mut Endpoint, imported: &mut Imported) {
+    let kind = plain(&monitor["type"]);
+    if kind == "keyword" {
+        let value = plain(&monitor["keyword"]);
+        let is_inverted = is_on(&monitor["invertKeyword"]);
+        endpoint.assertions.push(if is_inverted {
+            Assertion::BodyNotContains { value }
+        } else {
+            Assertion::BodyContains { value }
+        });
+    }
+    if kind == "json-query" {
+        let (query, expected) = (plain(&monitor["jsonPath"]), plain(&monitor["expectedValue"]));
+        let comparison = match monitor["jsonPathOperator"].as_str() {
+            None | Some("==") => Some(Comparison::Equals),
+            Some("!=") => Some(Comparison::NotEquals),
+            Some("<") => Some(Comparison::LessThan),
+            Some("<=") => Some(Comparison::LessOrEqual),
+            Some(">") => Some(Comparison::GreaterThan),
+            Some(">=") => Some(Comparison::GreaterOrEqual),
+            Some("contains") => Some(Comparison::Contains),
+            Some(_) => None,
+        };
+        match (path(&query), comparison) {
+            (Some(path), Some(comparison)) => {
+                let value = serde_json::from_str(&expected).unwrap_or_else(|_| expected.into());
+                endpoint.assertions.push(Assertion::JsonPath { path, comparison, value });
+            }
+            _ => imported.differs(
+                &endpoint.name,
+                format!("the JSON query `{query}` is left out: only plain paths can be turned"),
+            ),
+        }
+    }
+}
+
+/// JSONata's plain paths (`data.list[0].status`) are JSONPath after a `$.`.
+fn path(query: &str) -> Option<String> {
+    let query = query.trim();
+    let plain = query.strip_prefix("$.").or_else(|| query.strip_prefix('$')).unwrap_or(query);
+    let is_plain = plain.chars().all(|c| c.is_ascii_alphanumeric() || "_.[]".contains(c));
+    match plain {
+        "" => Some("$".to_owned()),
+        plain if !is_plain || plain.starts_with('.') => None,
+        plain if plain.starts_with('[') => Some(format!("${plain}")),
+        plain => Some(format!("$.{plain}")),
+    }
+}
+
+fn notification(
+    notification: &Value,
+    told_of: &BTreeMap<String, Vec<String>>,
+    imported: &mut Imported,
+) -> Option<Notification> {
+    let name = plain(&notification["name"]);
+    // Again JSON within a text.
+    let config: Value = notification["config"].as_str().and_then(|text| serde_json::from_str(text).ok())?;
+    let mut ours = Mapping::new();
+    let kind = plain(&config["type"]);
+    let channel = match kind.as_str() {
+        "slack" => {
+            ours.insert("webhook_url".into(), config["slackwebhookURL"].clone());
+            "slack"
+        }
+        "smtp" => {
+            let to: Vec<Value> = plain(&config["smtpTo"]).split(',').map(|to| to.trim().into()).collect();
+            ours.insert("to".into(), to.into());
+            "email"
+        }
+        "webhook" => {
+            imported.differs(&name, "a webhook gets our message (a CloudEvent), not that of Uptime Kuma");
+            ours.insert("url".into(), config["webhookURL"].clone());
+            "webhook"
+        }
+        other => {
+            imported.skip(
+                &name,
+                format!("notifications by {other} are not known: there are e-mail, Slack and webhooks"),
+            );
+            return None;
+        }
+    };
+    let endpoints = told_of.get(&plain(&notification["id"])).cloned().unwrap_or_default();
+    if endpoints.is_empty() {
+        imported.skip(&name, "none of the endpoints uses it");
+        return None;
+    }
+    Some(Notification {
+        name,
+        channel: channel.to_owned(),
+        config: ours,
+        endpoints: Some(endpoints),
+        enabled: notification.get("active").is_none_or(is_on),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_paths_are_turned() {
+        for (query, ours) in [
+            ("status", Some("$.status")),
+            ("$.data.list[0].up", Some("$.data.list[0].up")),
+            ("[0].name", Some("$[0].name")),
+            ("$", Some("$")),
+            ("$count(items)", None),
+            ("items[price > 3]", None),
+        ] {
+            assert_eq!(path(query).as_deref(), ours, "{query}");
+        }
+    }
+}

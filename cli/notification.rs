@@ -1,0 +1,318 @@
+//! `pong notification`: whom to tell, and what was told.
+
+use anyhow::Result;
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Map, Value as Json, json};
+
+use crate::{
+    api::{Api, ENDPOINT, NOTIFICATION, Value, id_of},
+    app::{App, label},
+    error::{Exit, Failure},
+    output::{self, Column, ids, more, plain, status, text, time},
+};
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Adds one, of one of the channels
+    #[command(subcommand)]
+    Add(Add),
+    /// Shows all
+    List,
+    /// Shows one; its secrets are masked
+    Show {
+        #[arg(value_name = "ID|NAME")]
+        notification: String,
+    },
+    /// Changes what is given, and keeps the rest
+    Edit {
+        #[arg(value_name = "ID|NAME")]
+        notification: String,
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        about: About,
+        /// Tells of all endpoints
+        #[arg(long, conflicts_with = "endpoints")]
+        all_endpoints: bool,
+        #[arg(long, value_name = "BOOL")]
+        enabled: Option<bool>,
+        /// E-mail: to whom, divided by commas
+        #[arg(long, value_delimiter = ',')]
+        to: Vec<String>,
+        /// Slack: the channel
+        #[arg(long)]
+        channel: Option<String>,
+        /// Slack: the bot's token
+        #[arg(long)]
+        token: Option<String>,
+        /// Slack: an incoming webhook
+        #[arg(long)]
+        webhook_url: Option<String>,
+        /// Webhook: where to
+        #[arg(long)]
+        url: Option<String>,
+        /// Webhook: what it is signed with
+        #[arg(long)]
+        secret: Option<String>,
+    },
+    /// Deletes some
+    Rm {
+        #[arg(value_name = "ID|NAME", required = true)]
+        notifications: Vec<String>,
+        /// Does not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Sends a test message now
+    Test {
+        #[arg(value_name = "ID|NAME")]
+        notification: String,
+    },
+    /// Shows what was sent, to whom, and what came of it
+    Deliveries {
+        /// Only by this notification
+        #[arg(long, value_name = "ID|NAME")]
+        notification: Option<String>,
+        /// Only about this endpoint
+        #[arg(long, value_name = "ID|NAME")]
+        endpoint: Option<String>,
+        #[arg(long)]
+        status: Option<DeliveryStatus>,
+        /// At most so many
+        #[arg(long)]
+        limit: Option<usize>,
+    },
+    /// Sends what failed once more
+    Retry {
+        #[arg(value_name = "DELIVERY")]
+        delivery: i64,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum DeliveryStatus {
+    Pending,
+    Delivered,
+    Failed,
+}
+
+#[derive(Args)]
+pub struct About {
+    /// Tells only of these endpoints, divided by commas [default: all, those to come included]
+    #[arg(long, value_delimiter = ',', value_name = "ID|NAME")]
+    endpoints: Vec<String>,
+}
+
+#[derive(Subcommand)]
+pub enum Add {
+    /// By e-mail
+    Email {
+        name: String,
+        /// One to ten addresses, divided by commas
+        #[arg(long, value_delimiter = ',', required = true)]
+        to: Vec<String>,
+        #[command(flatten)]
+        about: About,
+    },
+    /// In Slack: by a bot's token and a channel, or by an incoming webhook
+    Slack {
+        name: String,
+        #[arg(long, requires = "token")]
+        channel: Option<String>,
+        #[arg(long, env = "SLACK_TOKEN", hide_env_values = true)]
+        token: Option<String>,
+        /// The workspace, for people
+        #[arg(long)]
+        domain: Option<String>,
+        #[arg(long, conflicts_with_all = ["channel"], required_unless_present = "channel")]
+        webhook_url: Option<String>,
+        #[command(flatten)]
+        about: About,
+    },
+    /// By a signed CloudEvent that is posted to a URL
+    Webhook {
+        name: String,
+        #[arg(long)]
+        url: String,
+        /// What it is signed with, as whsec_... [default: made by the server, and shown once]
+        #[arg(long)]
+        secret: Option<String>,
+        #[command(flatten)]
+        about: About,
+    },
+}
+
+static COLUMNS: [Column; 6] = [
+    text("ID", "id"),
+    text("NAME", "name"),
+    text("CHANNEL", "channel"),
+    text("TO", "config"),
+    ids("ENDPOINTS", "endpoint_ids"),
+    text("ENABLED", "enabled"),
+];
+
+static DELIVERIES: [Column; 11] = [
+    text("ID", "id"),
+    time("WHEN", "created_at"),
+    status("STATUS", "status"),
+    text("CHANNEL", "channel"),
+    text("TO", "recipient"),
+    text("ENDPOINT", "alert.endpoint_name"),
+    text("ABOUT", "alert.what"),
+    text("TRIES", "attempts"),
+    text("ERROR", "error"),
+    more("notification_id"),
+    more("endpoint_id"),
+];
+
+impl Command {
+    pub async fn run(self, app: &App) -> Result<Exit> {
+        let api = app.api()?;
+        match self {
+            Self::Add(add) => {
+                let made = add.make(&api).await?;
+                app.out.done(&made, &format!("Added notification {}", label(&NOTIFICATION, &made)))?;
+                let secret = made["config"]["secret"].as_str().filter(|secret| !secret.contains('…'));
+                if let (Some(secret), true) = (secret, app.out.is_table()) {
+                    output::note("It is signed with this secret, which is not shown again:");
+                    output::print(secret)?;
+                }
+            }
+            Self::List => {
+                let items = api.list(NOTIFICATION.path, &[], None).await?;
+                let empty = "Nobody is told yet. As in: pong notification add email me --to me@example.com";
+                app.out.list(&items, &COLUMNS, empty)?;
+            }
+            Self::Show { notification } => app.out.object(&api.find(&NOTIFICATION, &notification).await?)?,
+            Self::Edit {
+                notification,
+                name,
+                about,
+                all_endpoints,
+                enabled,
+                to,
+                channel,
+                token,
+                webhook_url,
+                url,
+                secret,
+            } => {
+                let old = api.find(&NOTIFICATION, &notification).await?;
+                let mut fields = Map::new();
+                fields.extend(name.map(|name| ("name".to_owned(), name.into())));
+                fields.extend(enabled.map(|enabled| ("enabled".to_owned(), enabled.into())));
+                if let Some(ids) = about.ids(&api).await? {
+                    fields.insert("endpoint_ids".to_owned(), json!(ids));
+                }
+                if all_endpoints {
+                    fields.insert("endpoint_ids".to_owned(), Json::Null);
+                }
+                let given: Vec<_> = [
+                    ("to", (!to.is_empty()).then(|| json!(to))),
+                    ("channel", channel.map(Json::from)),
+                    ("token", token.map(Json::from)),
+                    ("webhook_url", webhook_url.map(Json::from)),
+                    ("url", url.map(Json::from)),
+                    ("secret", secret.map(Json::from)),
+                ]
+                .into_iter()
+                .filter_map(|(field, value)| Some((field.to_owned(), value?)))
+                .collect();
+                if !given.is_empty() {
+                    // The config is replaced as a whole; secrets that come back masked stay as they are.
+                    let mut config: Map<String, Json> = serde_norway::from_value(old["config"].clone())?;
+                    let is = |name: &str| given.iter().any(|(field, _)| field == name);
+                    if is("webhook_url") {
+                        config.retain(|field, _| !matches!(field.as_str(), "channel" | "token"));
+                    } else if is("channel") || is("token") {
+                        config.remove("webhook_url");
+                    }
+                    config.extend(given);
+                    fields.insert("config".to_owned(), config.into());
+                }
+                if fields.is_empty() {
+                    let hint = "pong notification edit --help shows what can be changed";
+                    return Err(Failure::usage("nothing to change was given").hint(hint).into());
+                }
+                let changed = api.update(&NOTIFICATION, id_of(&old).unwrap_or_default(), &fields).await?;
+                app.out
+                    .done(&changed, &format!("Changed notification {}", label(&NOTIFICATION, &changed)))?;
+            }
+            Self::Rm { notifications, yes } => return app.remove(&NOTIFICATION, &notifications, yes).await,
+            Self::Test { notification } => {
+                let found = api.find(&NOTIFICATION, &notification).await?;
+                let path = format!("{}/{}/test", NOTIFICATION.path, id_of(&found).unwrap_or_default());
+                let waiting = output::spinner("sending".to_owned());
+                let result = api.post(&path, &json!({})).await?;
+                waiting.finish_and_clear();
+                if result["status"].as_str() != Some("ok") {
+                    let message = format!("the test failed: {}", plain(&result["message"]));
+                    return Err(Failure::error(message).into());
+                }
+                app.out.done(&result, &format!("Sent a test by {}", label(&NOTIFICATION, &found)))?;
+            }
+            Self::Deliveries { notification, endpoint, status, limit } => {
+                let mut query = Vec::new();
+                if let Some(wanted) = notification {
+                    query.push(("notification_id", api.find_id(&NOTIFICATION, &wanted).await?.to_string()));
+                }
+                if let Some(wanted) = endpoint {
+                    query.push(("endpoint_id", api.find_id(&ENDPOINT, &wanted).await?.to_string()));
+                }
+                if let Some(status) = status.and_then(|status| status.to_possible_value()) {
+                    query.push(("status", status.get_name().to_owned()));
+                }
+                let items = api.list("/notification-service/v1/deliveries", &query, limit).await?;
+                app.out.list(&items, &DELIVERIES, "Nothing was sent yet")?;
+            }
+            Self::Retry { delivery } => {
+                let path = format!("/notification-service/v1/deliveries/{delivery}/retry");
+                let result = api.post(&path, &json!({})).await?;
+                app.out.done(&result, &format!("Delivery {delivery} is sent once more"))?;
+            }
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+impl Add {
+    async fn make(self, api: &Api) -> Result<Value> {
+        let (channel, name, config, about) = match self {
+            Self::Email { name, to, about } => ("email", name, json!({"to": to}), about),
+            Self::Slack { name, webhook_url: Some(url), domain, about, .. } => {
+                ("slack", name, without_nulls(json!({"webhook_url": url, "domain": domain})), about)
+            }
+            Self::Slack { name, channel, token, domain, about, .. } => {
+                let config = json!({"channel": channel, "token": token, "domain": domain});
+                ("slack", name, without_nulls(config), about)
+            }
+            Self::Webhook { name, url, secret, about } => {
+                ("webhook", name, without_nulls(json!({"url": url, "secret": secret})), about)
+            }
+        };
+        let ids = about.ids(api).await?;
+        let body = json!({"name": name, "channel": channel, "config": config, "endpoint_ids": ids});
+        api.create(&NOTIFICATION, &body).await
+    }
+}
+
+fn without_nulls(mut value: Json) -> Json {
+    if let Json::Object(fields) = &mut value {
+        fields.retain(|_, value| !value.is_null());
+    }
+    value
+}
+
+impl About {
+    async fn ids(&self, api: &Api) -> Result<Option<Vec<i64>>> {
+        if self.endpoints.is_empty() { Ok(None) } else { Ok(Some(endpoint_ids(api, &self.endpoints).await?)) }
+    }
+}
+
+pub async fn endpoint_ids(api: &Api, wanted: &[String]) -> Result<Vec<i64>> {
+    let mut ids = Vec::new();
+    for wanted in wanted {
+        ids.push(api.find_id(&ENDPOINT, wanted).await?);
+    }
+    Ok(ids)
+}

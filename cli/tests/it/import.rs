@@ -1,0 +1,207 @@
+//! `pong import`: files in the form that each system documents.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::world::{Ran, World};
+
+fn file(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files").join(name).display().to_string()
+}
+
+impl World {
+    async fn import(&self, line: &str, more: &[&str]) -> Ran {
+        let mut command = self.pong(["import", "--from"]);
+        command.args(line.split_whitespace()).args(more);
+        command.env("API_URL", "https://api.example.org").env("API_TOKEN", "t");
+        self.run(command, "").await
+    }
+
+    /// Twice is once; and what there is then.
+    async fn applied(&self, line: &str) -> Vec<Value> {
+        self.import(line, &["--apply"]).await.does();
+        assert!(self.import(line, &["--apply"]).await.does().starts_with("Nothing to change"));
+        self.json("endpoint list --sort name").await.as_array().unwrap().clone()
+    }
+}
+
+fn object(yaml: &str, section: &str, name: &str) -> Value {
+    let document: Value = serde_norway::from_str(yaml).unwrap();
+    document[section].as_array().unwrap().iter().find(|object| object["name"] == name).unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_uptime_kuma() {
+    let world = World::new().await;
+    let line = format!("uptime-kuma {}", file("uptime-kuma.json"));
+    let ran = world.import(&line, &[]).await;
+    assert_eq!(
+        object(&ran.out, "endpoints", "Shop"),
+        json!({
+            "name": "Shop", "url": "https://shop.example.com/",
+            "headers": {"X-Probe": "$${kuma}", "Authorization": "Basic cHJvYmU6c2VjcmV0"},
+            "interval_seconds": 120, "timeout_ms": 20000, "expected_status": "200-299,401",
+            "failure_threshold": 3, "tags": ["Shop-team", "env:prod"],
+        })
+    );
+    assert_eq!(
+        object(&ran.out, "endpoints", "Checkout"),
+        json!({
+            "name": "Checkout", "url": "https://shop.example.com/checkout", "method": "POST",
+            "headers": {"Content-Type": "application/json"}, "body": "{\"item\": 1}", "timeout_ms": 48000,
+            "expected_status": "200-299", "assertions": [{"type": "body_not_contains", "value": "sold out"}],
+            "follow_redirects": false, "verify_tls": false, "failure_threshold": 1, "enabled": false,
+            "tags": ["Shop-team", "paid"],
+        })
+    );
+    let queue = object(&ran.out, "endpoints", "Queue");
+    assert_eq!(
+        queue["assertions"],
+        json!([{"type": "json_path", "path": "$.data.waiting", "comparison": "equals", "value": 0}])
+    );
+    let mail = object(&ran.out, "notifications", "Night mail");
+    assert_eq!(
+        (&mail["config"]["to"][1], &mail["endpoints"]),
+        (&"boss@example.com".into(), &json!(["Shop"]))
+    );
+    assert_eq!(object(&ran.out, "notifications", "Team chat")["endpoints"], json!(["Shop", "Checkout"]));
+    for part in [
+        "skipped  Router: it is of type ping",
+        "skipped  Database: it is of type postgres",
+        "skipped  Backup: it is of type push",
+        "skipped  Must be away: it is upside down",
+        "skipped  Intranet: it logs in by ntlm",
+        "skipped  Phones: notifications by telegram",
+        "differs  Shop: retries come at the interval",
+        "differs  Shop: nobody is told before a certificate ends",
+        "differs  Checkout: an outage is told of once",
+        "differs  Sum: the JSON query `$sum(items.price)` is left out",
+        "differs  Shop team: a group becomes a tag",
+        "4 endpoints and 2 notifications; 6 skipped",
+    ] {
+        assert!(ran.err.contains(part), "{part} is missing: {}", ran.err);
+    }
+    let endpoints = world.applied(&line).await;
+    assert_eq!(endpoints.len(), 4);
+    assert_eq!(endpoints[2]["headers"]["X-Probe"], "${kuma}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_gatus() {
+    let world = World::new().await;
+    let line = format!("gatus {}", file("gatus.yaml"));
+    let ran = world.import(&line, &[]).await;
+    assert_eq!(
+        object(&ran.out, "endpoints", "website"),
+        json!({
+            "name": "website", "url": "https://example.org/health", "interval_seconds": 300, "expected_status": "200",
+            "assertions": [
+                {"type": "json_path", "path": "$.status", "comparison": "equals", "value": "UP"},
+                {"type": "total_time", "below_ms": 300},
+            ],
+            "failure_threshold": 3, "success_threshold": 2, "tags": ["core"],
+        })
+    );
+    let beta = object(&ran.out, "endpoints", "beta team/website");
+    assert_eq!((&beta["expected_status"], &beta["tags"]), (&"100-399".into(), &json!(["beta-team"])));
+    assert_eq!(beta["assertions"], json!([{"type": "body_contains", "value": "<h1>Welcome</h1>"}]));
+    let api = object(&ran.out, "endpoints", "api");
+    assert_eq!(
+        (&api["url"], &api["headers"]["Authorization"]),
+        (&"${API_URL}/graphql".into(), &"Bearer ${API_TOKEN}".into())
+    );
+    assert_eq!((&api["headers"]["X-Price"], &api["timeout_ms"]), (&"5$".into(), &3000.into()));
+    assert_eq!(
+        (&api["body"], &api["verify_tls"]),
+        (&json!({"query": "{ users { id } }\n"}).to_string().into(), &false.into())
+    );
+    assert_eq!((&api["expected_status"], &api["follow_redirects"]), (&"200,204".into(), &false.into()));
+    assert_eq!(object(&ran.out, "endpoints", "paused")["enabled"], false);
+    assert_eq!(object(&ran.out, "notifications", "slack")["endpoints"], json!(["website"]));
+    assert_eq!(
+        object(&ran.out, "notifications", "email")["config"]["to"],
+        json!(["oncall@example.com", "boss@example.com"])
+    );
+    for part in [
+        "differs  website: the condition `[CERTIFICATE_EXPIRATION] > 48h` is left out: a certificate counts",
+        "differs  api: the condition `len([BODY].data.users) > 0` is left out",
+        "differs  api: client.proxy-url is left out",
+        "differs  paused: interval_seconds 5 became 10",
+        "skipped  dns: it is checked by dns",
+        "skipped  gateway: it is checked by icmp",
+        "skipped  external-endpoints: ",
+        "skipped  alerting.pagerduty: ",
+    ] {
+        assert!(ran.err.contains(part), "{part} is missing: {}", ran.err);
+    }
+    let endpoints = world.applied(&line).await;
+    assert_eq!((endpoints.len(), &endpoints[0]["url"]), (4, &"https://api.example.org/graphql".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_prometheus_with_the_blackbox_exporter() {
+    let world = World::new().await;
+    let line = format!("blackbox {} --modules {}", file("prometheus.yml"), file("blackbox.yml"));
+    let out = world.path("out.yaml");
+    let ran = world.import(&line, &["-o", out.to_str().unwrap()]).await;
+    let text = std::fs::read_to_string(&out).unwrap();
+    assert_eq!(
+        object(&text, "endpoints", "example.org/health"),
+        json!({
+            "name": "example.org/health", "url": "http://example.org/health", "interval_seconds": 30,
+            "timeout_ms": 8000, "expected_status": "200-299", "tags": ["env:prod", "websites"],
+        })
+    );
+    assert_eq!(
+        object(&text, "endpoints", "login.example.com/session"),
+        json!({
+            "name": "login.example.com/session", "url": "https://login.example.com/session", "method": "POST",
+            "headers": {"Authorization": "Basic cHJvYmU6c2VjcmV0", "Content-Type": "application/json"},
+            "body": "{\"user\": \"probe\"}", "interval_seconds": 120, "timeout_ms": 5000,
+            "expected_status": "200-201,302",
+            "assertions": [
+                {"type": "body_not_contains", "value": "maintenance"},
+                {"type": "body_matches", "regex": "token[0-9]+"},
+                {"type": "header", "name": "Content-Type", "comparison": "contains", "value": "application/json"},
+            ],
+            "follow_redirects": false, "verify_tls": false, "tags": ["login"],
+        })
+    );
+    for part in [
+        "skipped  job node: it has no parameter `module`",
+        "skipped  job ports: its module tcp_connect is not of HTTP",
+        "skipped  job discovered: targets of file_sd_configs are not in the file",
+        "differs  module http_login: only plain text can be excluded from a body, not `err(or)?`",
+        "differs  module http_login: the header X-Version is not compared",
+        "differs  module http_login: tls_config.ca_file is left out",
+        "differs  module http_login: http.valid_http_versions is left out",
+        "3 endpoints and 0 notifications",
+        "pong apply -f ",
+    ] {
+        assert!(ran.err.contains(part), "{part} is missing: {}", ran.err);
+    }
+    assert_eq!(world.applied(&line).await.len(), 3);
+    let unknown = world.import(&format!("blackbox {}", file("prometheus.yml")), &[]).await;
+    assert!(
+        unknown.err.contains("skipped  job login: its module http_login is not of HTTP, or not known"),
+        "{}",
+        unknown.err
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_of_another_system_is_refused() {
+    let world = World::empty().await;
+    for (line, part) in [
+        (format!("uptime-kuma {}", file("gatus.yaml")), "it is not JSON"),
+        (format!("gatus {}", file("prometheus.yml")), "it has no endpoints"),
+        (format!("blackbox {}", file("gatus.yaml")), "it has no scrape_configs"),
+        (format!("gatus {} --modules {}", file("gatus.yaml"), file("blackbox.yml")), "--modules is only for"),
+        (format!("gatus {} --dry-run", file("gatus.yaml")), "Together with --apply"),
+        ("nagios x".to_owned(), "invalid value 'nagios'"),
+        ("gatus /nowhere".to_owned(), "cannot read /nowhere"),
+    ] {
+        world.import(&line, &[]).await.fails(2, &[part]);
+    }
+}
