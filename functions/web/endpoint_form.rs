@@ -134,6 +134,8 @@ struct Fields {
     sent: Sent,
     headers: Vec<(String, String)>,
     assertions: Vec<Row>,
+    /// How many rows were there of each, with the empty ones.
+    rows: [usize; 2],
     /// What is wrong, by the API's names of the fields.
     errors: BTreeMap<String, String>,
 }
@@ -161,12 +163,14 @@ impl Fields {
             sent,
             headers: s.headers.0.clone().into_iter().collect(),
             assertions: s.assertions.0.iter().map(Row::of).collect(),
+            rows: [0, 0],
             errors: BTreeMap::new(),
         }
     }
 
     /// Rows that are empty are left out: the first of the rest is the API's `assertions[0]`.
     fn read(mut sent: Sent) -> Self {
+        let rows = [sent.header_name.len(), sent.assertion_type.len()];
         let take = |values: &mut Vec<String>| std::mem::take(values).into_iter();
         let names = take(&mut sent.header_name);
         let mut values = take(&mut sent.header_value);
@@ -176,18 +180,18 @@ impl Fields {
         let mut whats = take(&mut sent.assertion_what);
         let mut comparisons = take(&mut sent.assertion_comparison);
         let mut values = take(&mut sent.assertion_value);
-        let rows = take(&mut sent.assertion_type).map(|kind| Row {
+        let all = take(&mut sent.assertion_type).map(|kind| Row {
             kind,
             what: whats.next().unwrap_or_default(),
             comparison: comparisons.next().unwrap_or_default(),
             value: values.next().unwrap_or_default(),
         });
-        let assertions = rows.filter(|row| !row.is_empty()).take(MOST_ASSERTIONS + 1).collect();
+        let assertions = all.filter(|row| !row.is_empty()).take(MOST_ASSERTIONS + 1).collect();
         sent.url = sent.url.trim().to_owned();
         if !sent.url.is_empty() && !sent.url.contains("://") {
             sent.url = format!("https://{}", sent.url);
         }
-        Self { sent, headers, assertions, errors: BTreeMap::new() }
+        Self { sent, headers, assertions, rows, errors: BTreeMap::new() }
     }
 
     /// As the API takes it. What cannot even be said to it is noted here.
@@ -259,8 +263,14 @@ impl Fields {
         let (what, index) = action.split_once(' ').unwrap_or((action, ""));
         let index = index.parse::<usize>().unwrap_or(usize::MAX);
         match what {
-            "add_header" => self.headers.push(Default::default()),
-            "add_assertion" => self.assertions.push(Row::default()),
+            "add_header" => {
+                let rows = (self.rows[0] + 1).clamp(self.headers.len(), MOST_HEADERS + 1);
+                self.headers.resize(rows, Default::default());
+            }
+            "add_assertion" => {
+                let rows = (self.rows[1] + 1).clamp(self.assertions.len(), MOST_ASSERTIONS + 1);
+                self.assertions.resize(rows, Row::default());
+            }
             "remove_header" if index < self.headers.len() => drop(self.headers.remove(index)),
             "remove_assertion" if index < self.assertions.len() => drop(self.assertions.remove(index)),
             "remove_header" | "remove_assertion" => {}
@@ -602,6 +612,9 @@ mod tests {
         });
         assert!(fields.rows_changed("add_header"));
         assert_eq!(fields.headers.len(), 3);
+        let mut empty = Fields::read(Sent { assertion_type: vec![String::new()], ..valid() });
+        assert!(empty.rows_changed("add_assertion"));
+        assert_eq!(empty.assertions.len(), 2, "one more than there were");
         assert!(fields.rows_changed("remove_header 0"));
         assert_eq!(fields.headers[0].0, "B");
         assert!(fields.rows_changed("remove_header 99"));
