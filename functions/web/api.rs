@@ -121,7 +121,7 @@ impl Api {
         if let Some(forwarded) = &self.forwarded {
             request = request.header("x-forwarded-for", forwarded);
         }
-        if let Some(once) = once {
+        if let Some(once) = once.filter(|once| !once.is_empty()) {
             request = request.header(IDEMPOTENCY_KEY, once);
         }
         let body = match body {

@@ -41,6 +41,26 @@ on_both! {
         assert_eq!(world.get(ANN, "/public/v1/incidents?open=false").await["page"]["total_count"], 2);
     }
 
+    async fn outages_are_found_by_date(world: World) {
+        // 11:40 to 11:50, and from 11:58 on.
+        tell(&world, &[change(&world, Status::Up, Status::Down, 1200, 1100)]).await;
+        tell(&world, &[change(&world, Status::Down, Status::Up, 1200, 600)]).await;
+        tell(&world, &[change(&world, Status::Up, Status::Down, 120, 60)]).await;
+        for (query, count) in [
+            ("from=2026-03-01&to=2026-03-01", 2),
+            ("from=2026-03-02", 1),
+            ("to=2026-02-28", 0),
+            ("from=2026-03-01T11:49:59Z&to=2026-03-01T11:58:00Z", 1),
+            ("from=2026-03-01T11:50:00Z&to=2026-03-01T11:58:00Z", 0),
+            ("from=2026-03-01T11:50:00Z&to=2026-03-01T11:58:01Z", 1),
+        ] {
+            let found = world.get(ANN, &format!("/public/v1/incidents?{query}")).await;
+            assert_eq!((&found["page"]["total_count"], found["items"].as_array().unwrap().len()), (&json!(count), count), "{query}");
+        }
+        let backward = world.refused(ANN, "/public/v1/incidents?from=2026-03-02&to=2026-03-01").await;
+        assert_eq!(backward.code(400), "VALIDATION_FAILED");
+    }
+
     async fn any_order_and_any_number_of_deliveries_end_the_same(world: World) {
         let first = [change(&world, Status::Up, Status::Down, 900, 800), change(&world, Status::Down, Status::Up, 900, 700)];
         let second = [change(&world, Status::Up, Status::Down, 500, 400), change(&world, Status::Down, Status::Up, 500, 300)];

@@ -48,9 +48,13 @@ async fn a_channel_is_added_changed_tested_and_deleted() {
     searched.says("name=\"found\" value=\"script\"");
 
     let good = [("channel", "email"), ("name", SCRIPT), ("to", "a@example.com"), ("scope", "all")];
-    leads(&site.post(new, "/notifications", &good).await, "/notifications/1");
+    // Sent twice, it adds one.
+    let twice = [&good[..], &[("once", "abc")]].concat();
+    leads(&site.post(new, "/notifications", &twice).await, "/notifications/1");
+    leads(&site.post(new, "/notifications", &twice).await, "/notifications/1");
     let shown = site.get("/notifications/1").await;
     shown.says("Send a test").says("a@example.com</textarea>");
+    assert_eq!(site.get("/notifications/2").await.status, 404);
     let list = site.get("/notifications").await;
     list.says("a@example.com").says("All endpoints").says("Nothing was sent yet");
     assert!(!list.html.contains(SCRIPT), "{}", list.html);
