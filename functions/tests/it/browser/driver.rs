@@ -135,10 +135,6 @@ impl Browser {
         field.send_keys(value).await.unwrap();
     }
 
-    pub async fn choose(&self, name: &str, value: &str) {
-        self.find(&format!("main [name='{name}']")).await.select_by_value(value).await.unwrap();
-    }
-
     /// Presses the button, or follows the link, that says this.
     pub async fn press(&self, what: &str) {
         let said = format!(

@@ -1,14 +1,27 @@
 //! `make screenshots`: the pictures of README and docs, of a real engine with three months of history.
 
-use std::{path::Path, sync::atomic::Ordering};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
+use axum::{Router, http::Uri};
+use http::StatusCode;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use super::{
     driver::{Browser, Visitor},
     history::{KINDS, results},
 };
-use crate::{story::Engine, story::Story, world::Database};
+use crate::{
+    story::{Engine, Story},
+    world::Database,
+};
 
 const TOKEN: &str = "pictures-admin-token";
 
@@ -53,14 +66,49 @@ impl Owner {
     }
 }
 
+fn path_of(name: &str) -> String {
+    name.to_lowercase().replace([' ', '·'], "-")
+}
+
+/// What is watched: each service takes its time, and one of them can be broken.
+struct Services {
+    url: String,
+    broken: Arc<AtomicBool>,
+}
+
+impl Services {
+    async fn start() -> Self {
+        let broken = Arc::<AtomicBool>::default();
+        let is_broken = Arc::clone(&broken);
+        let answer = async move |uri: Uri| {
+            let kind = KINDS.iter().find(|kind| uri.path().trim_start_matches('/') == path_of(kind.name));
+            tokio::time::sleep(Duration::from_millis(kind.map_or(1, |kind| kind.ms as u64))).await;
+            let checkout = kind.is_some_and(|kind| kind.name == "Checkout API");
+            if checkout && is_broken.load(Ordering::SeqCst) {
+                StatusCode::SERVICE_UNAVAILABLE
+            } else {
+                StatusCode::OK
+            }
+        };
+        // The same address in every picture, where it is free.
+        let socket = match TcpListener::bind("127.0.0.1:9191").await {
+            Ok(socket) => socket,
+            Err(_) => TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        };
+        let url = format!("http://{}", socket.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(socket, Router::new().fallback(answer)).await });
+        Self { url, broken }
+    }
+}
+
 /// Endpoints with a past, one of them down right now, and what else a user has.
 async fn furnish(story: &mut Story, engine: &mut Engine) -> Owner {
+    let services = Services::start().await;
     let owner = Owner::sign_up(engine).await;
     let mut ids = Vec::new();
     for kind in &KINDS {
-        let path = kind.name.to_lowercase().replace([' ', '·'], "-");
         let body = json!({
-            "name": kind.name, "url": format!("{}/{path}", story.site.url), "tags": kind.tags,
+            "name": kind.name, "url": format!("{}/{}", services.url, path_of(kind.name)), "tags": kind.tags,
             "interval_seconds": 60, "retries": 0, "failure_threshold": 1,
         });
         let endpoint = owner.post("/endpoint-service/v1/endpoints", body).await;
@@ -94,18 +142,18 @@ async fn furnish(story: &mut Story, engine: &mut Engine) -> Owner {
     owner.post("/notification-service/v1/notifications", mail).await;
     owner.post("/status-service/v1/badges", json!({"endpoint_id": ids[0]})).await;
     // An outage that is over, and rollups for long ranges.
-    story.site.status.store(503, Ordering::SeqCst);
-    pass(story, engine, 240).await;
-    story.site.status.store(200, Ordering::SeqCst);
-    pass(story, engine, 900).await;
+    services.broken.store(true, Ordering::SeqCst);
+    pass(story, engine, 4).await;
+    services.broken.store(false, Ordering::SeqCst);
+    pass(story, engine, 14).await;
     owner
 }
 
-async fn pass(story: &mut Story, engine: &mut Engine, seconds: i64) {
-    for _ in 0..seconds / 20 {
-        story.home.advance(engine, 20);
+async fn pass(story: &mut Story, engine: &mut Engine, minutes: usize) {
+    for _ in 0..minutes * 2 {
+        story.home.advance(engine, 30);
         // The engine is another process: its checks take real time.
-        tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
     }
 }
 
@@ -132,6 +180,8 @@ async fn visit(url: &str, visitor: Visitor) -> Browser {
 async fn screenshots() {
     let mut story = Story::new(Database::Sqlite).await;
     story.home.settings.push(("KONG_ADMIN_TOKEN", TOKEN.to_owned()));
+    // Three months of it are told at once.
+    story.home.settings.push(("RETENTION_RAW_DAYS", "100".to_owned()));
     let mut engine = story.home.start();
     furnish(&mut story, &mut engine).await;
 
