@@ -159,6 +159,7 @@ pub fn respond(headers: &HeaderMap, body: Bytes) -> Response {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -375,6 +375,7 @@ pub fn rows(summary: &Summary) -> impl Iterator<Item = (String, &Point)> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
     use super::*;
 

@@ -180,6 +180,7 @@ pub fn open_outage(language: Language, item: &Item, now: DateTime<Utc>) -> Optio
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
     use super::*;
     use crate::contract::FailureCode;

@@ -94,6 +94,7 @@ pub fn span(from: DateTime<Utc>, seconds: i64) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
     use super::*;
 
