@@ -334,7 +334,8 @@ impl Form {
             && matches!(sent.method.as_str(), "GET" | "HEAD")
             && sent.follow_redirects
             && sent.verify_tls;
-        !usual || self.is_wrong(&["headers", "body", "method", "timeout_ms", "follow_redirects", "verify_tls"])
+        !usual
+            || self.is_wrong(&["headers", "body", "method", "timeout_ms", "follow_redirects", "verify_tls"])
     }
 
     /// The rows that are filled in, and one to fill in.

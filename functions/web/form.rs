@@ -265,27 +265,6 @@ impl Moment {
     }
 }
 
-/// Where one is in a list.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Pager {
-    pub current: i64,
-    pub last: i64,
-    pub total: i64,
-    link: String,
-}
-
-impl Pager {
-    /// The number of the page follows `link`.
-    pub fn of(page: runtime::page::Page, link: impl Into<String>) -> Self {
-        let last = ((page.total_count + page.per_page - 1) / page.per_page.max(1)).max(1);
-        Self { current: page.current_page, last, total: page.total_count, link: link.into() }
-    }
-
-    pub fn link(&self, page: i64) -> String {
-        format!("{}{page}", self.link)
-    }
-}
-
 /// The number of a page, as it stands in an address.
 pub fn page_number(text: &str) -> i64 {
     text.parse().ok().filter(|page| (1..=100_000).contains(page)).unwrap_or(1)
@@ -338,11 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_has_at_least_one_page() {
-        let last = |total_count| {
-            Pager::of(runtime::page::Page { current_page: 1, total_count, per_page: 20 }, "/x?page=").last
-        };
-        assert_eq!([0, 1, 20, 21].map(last), [1, 1, 1, 2]);
+    fn the_number_of_a_page_is_one_that_there_may_be() {
         assert_eq!(["", "0", "x", "7", "100001"].map(page_number), [1, 1, 1, 7, 1]);
     }
 }

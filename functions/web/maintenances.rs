@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 
 use super::{
     api::{Api, Refusal},
-    form::{Choice, Endpoints, Id, Moment, Pager, Scope, Wrong, page_number},
+    form::{Choice, Endpoints, Id, Moment, Scope, Wrong, page_number},
     page::{Page, Section},
+    parts::Pages,
     visitor::{Posted, Response, User, Visitor},
 };
 
@@ -38,7 +39,7 @@ struct Overview {
     /// Active, scheduled.
     ahead: [Vec<Maintenance>; 2],
     ended: Vec<Maintenance>,
-    pager: Pager,
+    pager: Pages,
 }
 
 impl Overview {
@@ -78,7 +79,7 @@ pub async fn list(User(visitor): User, Query(shown): Query<Shown>) -> Response {
     match lists {
         Ok((active, scheduled, ended)) => {
             let page = visitor.page(Section::Maintenance, visitor.t("Maintenance", "점검"));
-            let pager = Pager::of(ended.page, "/maintenance?page=");
+            let pager = Pages::of(&ended.page, |n| format!("/maintenance?page={n}"));
             visitor.ok(&Overview { page, ahead: [active, scheduled], ended: ended.items, pager })
         }
         Err(refusal) => visitor.refused(&refusal),

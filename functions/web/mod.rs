@@ -24,7 +24,7 @@
 //! | `visitor.rs` | who looks: key, language, forms |
 //! | `api.rs` | the public API |
 //! | `page.rs` | the frame of every page |
-//! | `form.rs` | what was wrong, endpoints to choose from, moments, pages of lists |
+//! | `form.rs` | what was wrong, endpoints to choose from, moments |
 //! | `public.rs` | what is the same for everybody |
 //! | `assets.rs` | stylesheet, script, icon |
 //! | `history.rs` | how endpoints did, slot by slot: bars and sparklines |

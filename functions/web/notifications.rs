@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use super::{
     api::Refusal,
-    form::{Choice, Endpoints, Id, Pager, Scope, Wrong, page_number},
+    form::{Choice, Endpoints, Id, Scope, Wrong, page_number},
     page::{Page, Section},
+    parts::Pages,
     visitor::{Posted, Response, User, Visitor},
 };
 use crate::{
@@ -38,7 +39,7 @@ struct Log {
     deliveries: Vec<Delivery>,
     /// The names of the channels, where the log is of all of them.
     names: Vec<(i64, String)>,
-    pager: Pager,
+    pager: Pages,
     status: &'static str,
     /// The page that it is on.
     path: String,
@@ -66,7 +67,7 @@ impl Log {
         });
         let list: List<Delivery> =
             visitor.api.get(&format!("/notification-service/v1/deliveries?{query}")).await?;
-        let pager = Pager::of(list.page, format!("{path}?status={status}&page="));
+        let pager = Pages::of(&list.page, |n| format!("{path}?status={status}&page={n}"));
         Ok(Self { deliveries: list.items, names: Vec::new(), pager, status, path })
     }
 

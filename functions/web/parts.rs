@@ -1,4 +1,4 @@
-//! What several pages of endpoints show.
+//! What several pages show.
 
 use runtime::page::Page;
 

@@ -11,9 +11,10 @@ use serde::Deserialize;
 
 use super::{
     api::{Api, Refusal},
-    form::{Endpoints, Pager, Wrong, page_number},
+    form::{Endpoints, Wrong, page_number},
     home,
     page::{Page, Section},
+    parts::Pages,
     visitor::{Response, User, Visitor, encoded},
 };
 use crate::contract::{Failure, Timings, UpDown};
@@ -152,11 +153,11 @@ struct Reports {
     /// Of the one endpoint that was chosen.
     summary: Option<Summary>,
     lines: Vec<Line>,
-    lines_pager: Pager,
+    lines_pager: Pages,
     outages: List<Incident>,
-    outages_pager: Pager,
+    outages_pager: Pages,
     reports: List<Report>,
-    pager: Pager,
+    pager: Pages,
     /// Of all results that the filter lets through, whatever their status.
     counted: Counted,
     longest: u32,
@@ -215,11 +216,11 @@ async fn gather(
         wrong: Wrong::default(),
         summary: None,
         lines: Vec::new(),
-        lines_pager: Pager::of(empty::<()>(LINES).page, ""),
+        lines_pager: Pages::of(&empty::<()>(LINES).page, |_| String::new()),
         outages: empty(10),
-        outages_pager: Pager::of(empty::<()>(10).page, ""),
+        outages_pager: Pages::of(&empty::<()>(10).page, |_| String::new()),
         reports: empty(PER_PAGE),
-        pager: Pager::of(empty::<()>(PER_PAGE).page, ""),
+        pager: Pages::of(&empty::<()>(PER_PAGE).page, |_| String::new()),
         counted: Counted { checks: 0, failed: 0 },
         longest: 1,
         endpoints,
@@ -248,8 +249,8 @@ async fn fill(api: &Api, filter: &Filter, page: &mut Reports) -> Result<(), Refu
         api.get::<List<Incident>>(&outages),
     )?;
     let link = |what: &str| format!("/reports?{query}&{what}=");
-    page.pager = Pager::of(reports.page, link("page"));
-    page.outages_pager = Pager::of(outages.page, link("outages"));
+    page.pager = Pages::of(&reports.page, |n| format!("{}{n}", link("page")));
+    page.outages_pager = Pages::of(&outages.page, |n| format!("{}{n}", link("outages")));
     page.counted = Counted { checks: all.page.total_count, failed: failed.page.total_count };
     page.longest = reports.items.iter().map(|report| report.timings_ms.total).max().unwrap_or(1);
     (page.reports, page.outages) = (reports, outages);
@@ -267,7 +268,7 @@ async fn fill(api: &Api, filter: &Filter, page: &mut Reports) -> Result<(), Refu
                 total_count: items.len() as i64,
                 per_page: LINES,
             };
-            page.lines_pager = Pager::of(paging, link("endpoints"));
+            page.lines_pager = Pages::of(&paging, |n| format!("{}{n}", link("endpoints")));
             let shown = items.iter().skip(((number - 1) * LINES) as usize).take(LINES as usize);
             page.lines = join_all(shown.map(async |endpoint| {
                 let summary = summary(api, endpoint.id, filter).await?;
