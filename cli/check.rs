@@ -16,8 +16,8 @@ use crate::{
 
 #[derive(Args)]
 pub struct Check {
-    /// What to check: a URL, or an endpoint's id
-    #[arg(value_name = "URL|ID", required_unless_present = "endpoint")]
+    /// What to check: a URL, or an endpoint's id or name
+    #[arg(value_name = "URL|ID|NAME", required_unless_present = "endpoint")]
     target: Option<String>,
     /// Checks one of your endpoints, with its own settings
     #[arg(long, value_name = "ID|NAME", conflicts_with = "target")]
@@ -32,8 +32,12 @@ pub struct Check {
 impl Check {
     pub async fn run(self, app: &App) -> Result<Exit> {
         let api = if self.local { None } else { app.api_if_logged_in()? };
-        let wanted =
-            self.endpoint.or_else(|| self.target.clone().filter(|target| target.parse::<i64>().is_ok()));
+        let named = self.target.clone().filter(|target| {
+            // Whoever has an account means an endpoint by a bare word; a host without a dot is given as a URL.
+            let is_word = !target.contains(['.', ':', '/']) && target != "localhost";
+            target.parse::<i64>().is_ok() || api.is_some() && is_word
+        });
+        let wanted = self.endpoint.or(named);
         let mut body = self.request.fields()?;
         let (result, from) = match (api, wanted) {
             (Some(api), wanted) => {

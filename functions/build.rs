@@ -38,7 +38,7 @@ fn main() -> Result<()> {
         zip.by_name(path)?.read_to_end(&mut file)?;
         assets.push((name, file));
     }
-    let mut table = String::from("&[");
+    let mut table = format!("static ASSETS: [Asset; {}] = [", assets.len());
     for (name, content) in assets {
         let hash: String =
             Sha256::digest(&content).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
@@ -50,8 +50,8 @@ fn main() -> Result<()> {
         let file = Path::new(&out).join(format!("{name}.br"));
         fs::write(&file, packed)?;
         table += &format!(
-            "Asset {{ name: {name:?}, path: \"/assets/{stem}.{hash}.{extension}\", brotli: include_bytes!({file:?}) }},"
+            "Asset {{ name: {name:?}, path: \"/assets/{stem}.{hash}.{extension}\", brotli: include_bytes!({file:?}), unpacked: OnceLock::new() }},"
         );
     }
-    Ok(fs::write(Path::new(&out).join("assets.rs"), table + "]")?)
+    Ok(fs::write(Path::new(&out).join("assets.rs"), table + "];")?)
 }

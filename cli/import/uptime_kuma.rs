@@ -225,17 +225,27 @@ fn notification(
 ) -> Option<Notification> {
     let name = plain(&notification["name"]);
     // Again JSON within a text.
-    let config: Value = notification["config"].as_str().and_then(|text| serde_json::from_str(text).ok())?;
+    let config = notification["config"].as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let Some(config) = config else {
+        imported.skip(&name, "its config cannot be read");
+        return None;
+    };
     let mut ours = Mapping::new();
     let kind = plain(&config["type"]);
     let channel = match kind.as_str() {
         "slack" => {
             ours.insert("webhook_url".into(), config["slackwebhookURL"].clone());
+            if !plain(&config["slackchannel"]).is_empty() {
+                imported.differs(&name, "the channel is the one that the webhook was made for");
+            }
             "slack"
         }
         "smtp" => {
             let to: Vec<Value> = plain(&config["smtpTo"]).split(',').map(|to| to.trim().into()).collect();
             ours.insert("to".into(), to.into());
+            if !(plain(&config["smtpCC"]).is_empty() && plain(&config["smtpBCC"]).is_empty()) {
+                imported.differs(&name, "copies (CC, BCC) are not sent: add them to the addresses");
+            }
             "email"
         }
         "webhook" => {

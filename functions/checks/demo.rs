@@ -12,7 +12,10 @@ use super::{
     now::Checked,
     probe::{ProbeConfig, Prober},
 };
-use crate::{contract::FailureCode, endpoints::Settings};
+use crate::{
+    contract::{Failure, FailureCode, Timings},
+    endpoints::Settings,
+};
 
 pub const FUNCTION: Function =
     Function::new("check-demo", SERVICE, "checks any public URL once, for people who have no account yet")
@@ -71,10 +74,13 @@ async fn handle(State(context): State<Context>, Input(demo): Input<Demo>) -> Res
         Ok(DemoProber(Prober::new(ProbeConfig { concurrency: CONCURRENCY, ..config })?))
     })?;
     let mut outcome = prober.0.probe(&target).await;
-    if let Some(error) = outcome.error.as_mut().filter(|error| error.code == FailureCode::BlockedAddress) {
-        // What our resolver knows of private names is nothing for strangers.
-        error.message = "Its address is not on the public internet".to_owned();
-        outcome.ip = None;
+    let code = outcome.error.as_ref().map(|error| error.code);
+    if matches!(code, Some(FailureCode::BlockedAddress | FailureCode::DnsFailure)) {
+        // Which private names there are is nothing for strangers: one that is not, and one that may not be
+        // asked, look the same.
+        let message = "It has no address on the public internet".to_owned();
+        outcome.error = Some(Failure { code: FailureCode::DnsFailure, message });
+        (outcome.ip, outcome.timings_ms) = (None, Timings::default());
     }
     Ok(Json(Checked { url: target.url, outcome }))
 }

@@ -1,8 +1,9 @@
 //! Stylesheet, script, icon, Swagger UI: packed by `build.rs`, kept by browsers for ever.
 
-use std::io::Read;
+use std::{io::Read, sync::OnceLock};
 
 use axum::extract::Path;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use runtime::{Error, Result};
 
@@ -13,9 +14,22 @@ struct Asset {
     /// Holds its hash: what is behind a path never changes.
     path: &'static str,
     brotli: &'static [u8],
+    /// For who does not take it packed: unpacked once, not for each.
+    unpacked: OnceLock<Bytes>,
 }
 
-static ASSETS: &[Asset] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
+impl Asset {
+    fn unpacked(&self) -> std::io::Result<Bytes> {
+        if let Some(content) = self.unpacked.get() {
+            return Ok(content.clone());
+        }
+        let mut content = Vec::new();
+        brotli::Decompressor::new(self.brotli, 4096).read_to_end(&mut content)?;
+        Ok(self.unpacked.get_or_init(|| content.into()).clone())
+    }
+}
+
+include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
 /// Where an asset is.
 pub fn path(name: &str) -> &'static str {
@@ -42,9 +56,7 @@ pub fn give(path: &str, headers: &HeaderMap) -> Result<Response> {
         response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("br"));
         response
     } else {
-        let mut content = Vec::new();
-        brotli::Decompressor::new(asset.brotli, 4096).read_to_end(&mut content).map_err(Error::internal)?;
-        Response::new(content.into())
+        Response::new(asset.unpacked().map_err(Error::internal)?.into())
     };
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));

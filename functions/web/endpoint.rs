@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use chrono::{DateTime, TimeDelta, Utc};
 use http::StatusCode;
 use runtime::{Context, List, error::Language};
@@ -13,6 +13,7 @@ use serde_json::json;
 use super::{
     chart::{self, Size, Summary},
     dashboard::{ACTIVE_MAINTENANCES, Maintenance, overview},
+    form::Id,
     history::{Bar, Incident, open_outage},
     home::{Checked, Phase, phases},
     page::{Page, Section},
@@ -263,7 +264,7 @@ impl Show {
 pub async fn show(
     State(context): State<Context>,
     User(visitor): User,
-    Path(id): Path<i64>,
+    Id([id]): Id,
     Query(asked): Query<Asked>,
 ) -> Response {
     shown(&context, &visitor, id, asked.tidied(), None).await
@@ -390,14 +391,14 @@ fn badge_links(context: &Context, token: &str, name: &str) -> Vec<BadgeLinks> {
 }
 
 /// Where a check led, when the page is reloaded.
-pub async fn back(User(visitor): User, Path(id): Path<i64>) -> Response {
+pub async fn back(User(visitor): User, Id([id]): Id) -> Response {
     visitor.go(&format!("/endpoints/{id}"))
 }
 
 pub async fn check(
     State(context): State<Context>,
     User(visitor): User,
-    Path(id): Path<i64>,
+    Id([id]): Id,
     Posted(IgnoredAny): Posted<IgnoredAny>,
 ) -> Response {
     match visitor.api.post("/endpoint-check/v1/checks", &json!({"endpoint_id": id})).await {
@@ -411,7 +412,7 @@ pub struct Enabled {
     enabled: bool,
 }
 
-pub async fn pause(User(visitor): User, Path(id): Path<i64>, Posted(wanted): Posted<Enabled>) -> Response {
+pub async fn pause(User(visitor): User, Id([id]): Id, Posted(wanted): Posted<Enabled>) -> Response {
     let path = format!("/endpoint-service/v1/endpoints/{id}");
     let done: Result<IgnoredAny, _> = visitor.api.patch(&path, &json!({"enabled": wanted.enabled})).await;
     let what = if wanted.enabled {
@@ -436,7 +437,7 @@ struct Delete {
 }
 
 /// Asks first: a page of its own, so that it asks without a script, too.
-pub async fn delete_form(User(visitor): User, Path(id): Path<i64>) -> Response {
+pub async fn delete_form(User(visitor): User, Id([id]): Id) -> Response {
     match visitor.api.get::<Endpoint>(&format!("/endpoint-service/v1/endpoints/{id}")).await {
         Ok(endpoint) => {
             let title = visitor.t("Delete this endpoint?", "이 엔드포인트를 삭제할까요?");
@@ -446,11 +447,7 @@ pub async fn delete_form(User(visitor): User, Path(id): Path<i64>) -> Response {
     }
 }
 
-pub async fn delete(
-    User(visitor): User,
-    Path(id): Path<i64>,
-    Posted(IgnoredAny): Posted<IgnoredAny>,
-) -> Response {
+pub async fn delete(User(visitor): User, Id([id]): Id, Posted(IgnoredAny): Posted<IgnoredAny>) -> Response {
     match visitor.api.delete(&format!("/endpoint-service/v1/endpoints/{id}")).await {
         // Sent twice, it is as gone.
         Err(refusal) if refusal.status != StatusCode::NOT_FOUND => visitor.refused(&refusal),
@@ -465,7 +462,7 @@ pub struct BadgeOff {
 }
 
 /// On, or with the badge's id off.
-pub async fn badge(User(visitor): User, Path(id): Path<i64>, Posted(off): Posted<BadgeOff>) -> Response {
+pub async fn badge(User(visitor): User, Id([id]): Id, Posted(off): Posted<BadgeOff>) -> Response {
     const BADGES: &str = "/status-service/v1/badges";
     let (done, what) = match off.badge_id {
         Some(badge) => (

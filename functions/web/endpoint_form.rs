@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use axum::extract::Path;
 use http::{Method, StatusCode};
 use runtime::error::Language;
 use serde::Deserialize;
@@ -11,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     api::Refusal,
+    form::Id,
     home::Checked,
     page::{Page, Section, pick},
     visitor::{Posted, Response, User, Visitor},
@@ -479,14 +479,14 @@ fn with_defaults(sent: Sent) -> Sent {
     Sent { url: sent.url, once: sent.once, ..defaults }
 }
 
-pub async fn edit_form(User(visitor): User, Path(id): Path<i64>) -> Response {
+pub async fn edit_form(User(visitor): User, Id([id]): Id) -> Response {
     match visitor.api.get::<Endpoint>(&path_of(Some(id))).await {
         Ok(endpoint) => visitor.ok(&Form::new(&visitor, Some(id), Fields::of(&endpoint.settings))),
         Err(refusal) => visitor.refused(&refusal),
     }
 }
 
-pub async fn edit(User(visitor): User, Path(id): Path<i64>, Posted(sent): Posted<Sent>) -> Response {
+pub async fn edit(User(visitor): User, Id([id]): Id, Posted(sent): Posted<Sent>) -> Response {
     handle(&visitor, Some(id), sent).await
 }
 

@@ -3,7 +3,7 @@
 use axum::{extract::Path, extract::State, response::IntoResponse};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, SecondsFormat, Utc};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, header};
 use rss::{Category, Channel, Guid, Item};
 use runtime::{Context, Error, error::Language};
 use serde_json::json;
@@ -31,12 +31,16 @@ pub async fn rss(
     headers: HeaderMap,
 ) -> Response {
     match feed(&visitor, &context, &slug).await {
-        Ok(feed) => public::answer(
-            &headers,
-            StatusCode::OK,
-            "application/rss+xml; charset=utf-8",
-            SECONDS,
-            feed.rss(),
+        Ok(feed) => public::with(
+            public::answer(
+                &headers,
+                StatusCode::OK,
+                "application/rss+xml; charset=utf-8",
+                SECONDS,
+                feed.rss(),
+            ),
+            header::VARY,
+            "cookie, accept-language",
         ),
         Err(error) => error.into_response(),
     }
@@ -49,12 +53,16 @@ pub async fn json(
     headers: HeaderMap,
 ) -> Response {
     match feed(&visitor, &context, &slug).await {
-        Ok(feed) => public::answer(
-            &headers,
-            StatusCode::OK,
-            "application/feed+json; charset=utf-8",
-            SECONDS,
-            feed.json(),
+        Ok(feed) => public::with(
+            public::answer(
+                &headers,
+                StatusCode::OK,
+                "application/feed+json; charset=utf-8",
+                SECONDS,
+                feed.json(),
+            ),
+            header::VARY,
+            "cookie, accept-language",
         ),
         Err(error) => error.into_response(),
     }

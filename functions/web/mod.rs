@@ -62,9 +62,9 @@ use axum::{
     extract::Request,
     middleware::{self, Next},
     response::Response,
-    routing::{any, get, post},
+    routing::{any, get},
 };
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, header};
 use runtime::Function;
 use tower_http::compression::CompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
@@ -73,10 +73,10 @@ pub const FUNCTION: Function = Function::new("web", "web", "pages for people; ev
     .http(|| {
         OpenApiRouter::new()
             .route("/", get(home::show))
-            .route("/demo", post(home::demo))
+            .route("/demo", get(home::show).post(home::demo))
             .route("/signup", get(account::signup_form).post(account::signup))
             .route("/login", get(account::login_form).post(account::login))
-            .route("/logout", post(account::logout))
+            .route("/logout", get(home::show).post(account::logout))
             .route("/password/forgot", get(account::forgot_form).post(account::forgot))
             .route("/password/reset", get(account::reset_form).post(account::reset))
             .route("/preferences", get(account::preferences))
@@ -91,7 +91,7 @@ pub const FUNCTION: Function = Function::new("web", "web", "pages for people; ev
             .route("/notifications", get(notifications::list).post(notifications::create))
             .route("/notifications/new", get(notifications::blank))
             .route("/notifications/{id}", get(notifications::show).post(notifications::change))
-            .route("/deliveries/{id}/retry", post(notifications::retry))
+            .route("/deliveries/{id}/retry", get(notifications::list).post(notifications::retry))
             .route("/reports", get(reports::show))
             .route("/reports.csv", get(export::download))
             .route("/maintenance", get(maintenances::list).post(maintenances::create))
@@ -124,13 +124,15 @@ pub const FUNCTION: Function = Function::new("web", "web", "pages for people; ev
     .without_database()
     .reads(runtime::settings!(api::Gateway, crate::links::PublicUrl));
 
-/// Only over HTTPS, where a browser came by it.
+/// What says nothing else about itself: neither kept, nor taken for a page.
 async fn guarded(request: Request, next: Next) -> Response {
-    let https = request.headers().get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
     let mut response = next.run(request).await;
-    if https && response.status() != StatusCode::NOT_FOUND {
-        let always = HeaderValue::from_static("max-age=31536000");
-        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, always);
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (header::CACHE_CONTROL, "private, no-store"),
+    ] {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }

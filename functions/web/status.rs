@@ -38,7 +38,9 @@ pub async fn show(visitor: Visitor, Path(slug): Path<String>, headers: HeaderMap
         Ok(shown) => shown,
         Err(refusal) => return visitor.refused(&refusal),
     };
-    let page = visitor.page(Section::None, shown.title.clone()).refreshing(REFRESH_SECONDS);
+    // What is said to one visitor is not for all.
+    let page = Page { flash: None, ..visitor.page(Section::None, shown.title.clone()) };
+    let page = page.refreshing(REFRESH_SECONDS);
     match (Status { page, shown }).render() {
         Ok(html) => {
             let page = public::answer(&headers, StatusCode::OK, "text/html; charset=utf-8", 30, html);
@@ -245,11 +247,11 @@ impl Status {
 
     /// All that is over. What is not has its place above.
     fn events(&self) -> Vec<Event> {
-        let lasted = |from: DateTime<Utc>, to: Option<DateTime<Utc>>| {
-            to.map_or(String::new(), |to| duration(self.page.language, to - from))
+        let lasted = |from: DateTime<Utc>, to: Option<DateTime<Utc>>| match to {
+            Some(to) => duration(self.page.language, to - from),
+            None => self.page.t("still going on", "진행 중").to_owned(),
         };
-        let outages = self.shown.incidents.iter().filter(|incident| incident.ended_at.is_some());
-        let outages = outages.map(|incident| Event {
+        let outages = self.shown.incidents.iter().map(|incident| Event {
             at: incident.started_at,
             class: "down",
             title: incident.endpoint_name.clone(),

@@ -103,7 +103,10 @@ impl From<Fields> for Sent {
                 "published" => sent.published = true,
                 "find" => sent.find = value,
                 "found" => sent.found = value,
-                "group" => sent.groups.push(Group { name: value, endpoint_ids: Vec::new() }),
+                // One too many is refused when it is saved; a thousand would each list every endpoint.
+                "group" if sent.groups.len() <= MOST_GROUPS => {
+                    sent.groups.push(Group { name: value, endpoint_ids: Vec::new() });
+                }
                 "endpoint" => {
                     if let (Some(group), Ok(id)) = (sent.groups.last_mut(), value.parse()) {
                         group.endpoint_ids.push(id);

@@ -135,6 +135,10 @@ impl Visitor {
         if self.flash.is_some() {
             jar = jar.remove(Cookie::build(FLASH).path("/"));
         }
+        if self.secure {
+            let always = HeaderValue::from_static("max-age=31536000");
+            response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, always);
+        }
         set_cookies(response.headers_mut(), jar);
         response
     }
@@ -179,8 +183,9 @@ impl Visitor {
     }
 
     fn leave(&self, jar: CookieJar, to: &str) -> Response {
-        // A path of ours: never where a stranger's link would lead.
-        let inside = to.starts_with('/') && !to.starts_with("//") && !to.contains(['\\', '\r', '\n']);
+        // A path of ours: never where a stranger's link would lead. Browsers leave control characters out.
+        let odd = |c: char| c.is_control() || c == '\\';
+        let inside = to.starts_with('/') && !to.starts_with("//") && !to.contains(odd);
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::SEE_OTHER;
         let to = HeaderValue::from_str(if inside { to } else { "/" });

@@ -13,6 +13,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::life::Life;
@@ -21,6 +22,8 @@ const CONNECTIONS: usize = 4096;
 /// For the head of a request to arrive, and for a connection to stay without one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 const HEAD_LIMIT: usize = 64 * 1024;
+/// For a client to take some of its answer: one that does not read keeps it in memory.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Accepts connections until the engine stops, and lets those finish that are under way.
 pub async fn serve<H, F>(listener: TcpListener, life: Life, handle: H)
@@ -88,6 +91,8 @@ where
 {
     let local = stream.local_addr()?;
     stream.set_nodelay(true)?;
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_TIMEOUT));
     let asked = CancellationToken::new();
     let seen = asked.clone();
     let service = service_fn(move |request: Request<Incoming>| {
@@ -95,7 +100,7 @@ where
         let answer = handle(request.map(Body::new), peer, local);
         async move { Ok::<_, Infallible>(answer.await) }
     });
-    let served = watcher.watch(server.serve_connection(TokioIo::new(stream), service).into_owned());
+    let served = watcher.watch(server.serve_connection(TokioIo::new(Box::pin(stream)), service).into_owned());
     // While it is not known which version of HTTP a client speaks, no timeout of hyper's runs.
     let silent = async {
         tokio::select! {

@@ -1,7 +1,7 @@
 //! `PATCH /public/v1/maintenances/{id}`: changes what is given, and keeps the rest.
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, input, on};
+use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, input, on, text};
 use serde_json::{Map, Value, json};
 
 use super::{Maintenance, Plan, Row, check_own};
@@ -42,6 +42,11 @@ async fn handle(
     let old = found.ok_or_else(Error::not_found)?;
     let lists_endpoints = patch.contains_key("endpoint_ids");
     let plan = patched(&old, patch)?.checked(now)?;
+    if old.ends_at.time() <= now && plan.ends_at.time() > now {
+        // It counts against the number that a user may have when it is made, and then no more.
+        let what = text("it is over: plan another one", "이미 끝난 점검입니다. 새로 만들어 주세요");
+        return Err(Error::field("ends_at", what));
+    }
     if let Some(ids) = plan.endpoint_ids.as_ref().filter(|_| lists_endpoints) {
         check_own(&mut tx, caller.user_id, &ids.0).await?;
     }

@@ -72,11 +72,19 @@ impl Browser {
         url[url::Position::BeforePath..url::Position::AfterQuery].to_owned()
     }
 
-    /// The first element that this CSS selector finds.
+    /// The first element that this CSS selector finds, when it is there.
     pub async fn find(&self, css: &str) -> Element {
-        match self.client.find(Locator::Css(css)).await {
+        let there = async {
+            loop {
+                match self.client.find(Locator::Css(css)).await {
+                    Ok(element) => return element,
+                    Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
+                }
+            }
+        };
+        match tokio::time::timeout(PATIENCE, there).await {
             Ok(element) => element,
-            Err(error) => panic!("{css}: {error}\non {}:\n{}", self.path().await, self.text().await),
+            Err(_) => panic!("{css} is not on {}:\n{}", self.path().await, self.text().await),
         }
     }
 

@@ -244,7 +244,8 @@ async fn every_page_is_usable(visitor: Visitor) {
     scene.browser.find("main [name='endpoint']").await.click().await.unwrap();
     scene.browser.press("Save").await;
     scene.browser.sees("Look at it").await;
-    wrong.extend(scene.look_at(&["/status/shops"], phone).await);
+    let more = ["/status/shops", "/status-pages/1", "/status-pages/1/announcements/new", "/docs"];
+    wrong.extend(scene.look_at(&more, phone).await);
     assert!(wrong.is_empty(), "{wrong:#?}");
     scene.end().await;
 }

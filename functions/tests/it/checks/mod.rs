@@ -227,7 +227,7 @@ async fn a_stranger_may_check_what_is_public_alone() {
         let answer = demo(&world, json!({"url": url})).await.json(200);
         assert_eq!(
             (&answer["status"], &answer["error"]["code"]),
-            (&json!("down"), &json!("BLOCKED_ADDRESS")),
+            (&json!("down"), &json!("DNS_FAILURE")),
             "{answer}"
         );
         assert!(answer["timings_ms"]["total"].is_u64() && answer["ip"].is_null());

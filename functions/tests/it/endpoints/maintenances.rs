@@ -153,6 +153,9 @@ on_both! {
         assert_eq!(add().await.code(409), "TOO_MANY_MAINTENANCES");
         world.clock().advance(Duration::from_secs(600));
         plan(&world, 1, json!({"title": "those are over", "ends_at": after(&world, 600)})).await;
+        let again = json!({"ends_at": after(&world, 600)});
+        let revived = world.call(Some(1), "PATCH", &format!("{PATH}/1"), Some(again)).await;
+        assert!(revived.json(400)["fields"]["ends_at"].is_string(), "what is over stays so");
     }
 
     async fn slots_in_a_maintenance_are_marked_and_no_others(world: World) {

@@ -102,6 +102,7 @@ async fn a_login_leads_on_but_nowhere_else() {
         ("//evil.test", "/"),
         ("https://evil.test", "/"),
         ("/\\evil.test", "/"),
+        ("/\t/evil.test", "/"),
     ] {
         site.forget_cookies();
         let form = [("email", "me@example.com"), ("password", "a good password"), ("next", next)];
@@ -139,4 +140,39 @@ async fn a_limit_by_address_is_the_visitors() {
     let url = format!("http://{}/user-service/v1/login", site.engine.address);
     let direct = site.client.post(url).json(&serde_json::json!({"email": "a@b.test", "password": "x"}));
     assert_eq!(direct.send().await.unwrap().status(), 429);
+}
+
+#[tokio::test]
+async fn what_is_refused_says_nothing_back() {
+    let site = Site::signed_up().await;
+    for path in [
+        "/endpoints/%3Cscript%3E",
+        "/endpoints/%3Cscript%3E/edit",
+        "/preferences?theme=%3Cscript%3E",
+        "/login?next=a&next=b",
+    ] {
+        let refused = site.get(path).await;
+        assert!(refused.status.is_client_error(), "{path}");
+        assert_eq!(refused.headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
+        assert_eq!(refused.headers[header::CACHE_CONTROL], "private, no-store", "{path}");
+        assert!(
+            !refused.html.contains("<script>")
+                || !refused.headers[header::CONTENT_TYPE].to_str().unwrap().contains("html"),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_form_of_a_thousand_groups_is_no_page_of_a_thousand_lists() {
+    let site = Site::signed_up().await;
+    site.endpoint("Shop", "http://127.0.0.1:9/").await;
+    let mut form = vec![("title", "x"), ("act", "add")];
+    form.extend(std::iter::repeat_n(("group", ""), 1000));
+    let shown = site.post("/status-pages/new", "/status-pages", &form).await;
+    assert!(
+        shown.html.matches("name=\"group\"").count() <= 21 && shown.html.len() < 100_000,
+        "{}",
+        shown.html.len()
+    );
 }
