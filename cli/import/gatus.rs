@@ -22,7 +22,7 @@ pub fn read(text: &str) -> Result<Imported> {
     let mut told_of: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut names = BTreeSet::new();
     for item in list {
-        let Some(mut endpoint) = endpoint(item, &mut imported) else { continue };
+        let Some(mut endpoint) = endpoint(item, &config["alerting"], &mut imported) else { continue };
         // Names tell apart only within a group.
         if !names.insert(endpoint.name.clone()) {
             endpoint.name = format!("{}/{}", plain(&item["group"]), endpoint.name);
@@ -83,7 +83,7 @@ fn ours(text: &str) -> String {
     result + rest
 }
 
-fn endpoint(item: &Value, imported: &mut Imported) -> Option<Endpoint> {
+fn endpoint(item: &Value, alerting: &Value, imported: &mut Imported) -> Option<Endpoint> {
     let name = plain(&item["name"]);
     let url = plain(&item["url"]);
     let other = ["dns", "ssh"].iter().find(|kind| item.get(**kind).is_some());
@@ -119,7 +119,13 @@ fn endpoint(item: &Value, imported: &mut Imported) -> Option<Endpoint> {
     endpoint.tags.extend(item["group"].as_str().map(str::to_owned));
     let alerts = item["alerts"].as_sequence().cloned().unwrap_or_default();
     let least = |field: &str, default: u64| {
-        alerts.iter().map(|alert| alert[field].as_u64().unwrap_or(default)).min().map(|number| number as u32)
+        let thresholds = alerts.iter().filter_map(|alert| {
+            let usual = &alerting[plain(&alert["type"]).as_str()]["default-alert"];
+            let said = |field: &str| alert.get(field).or_else(|| usual.get(field));
+            let is_on = said("enabled").is_none_or(is_on);
+            is_on.then(|| said(field).and_then(Value::as_u64).unwrap_or(default))
+        });
+        thresholds.min().map(|number| number as u32)
     };
     if let Some(threshold) = least("failure-threshold", 3) {
         endpoint.failure_threshold = threshold;
@@ -418,5 +424,19 @@ mod tests {
         ] {
             assert_eq!(super::ours(theirs), ours);
         }
+    }
+
+    #[test]
+    fn a_threshold_is_the_alerts_own_or_its_kinds_and_not_of_what_is_off() {
+        let config = "
+alerting: {slack: {webhook-url: 'https://hooks.test/x', default-alert: {failure-threshold: 10}}}
+endpoints:
+  - {name: A, url: 'https://a.test', conditions: ['[STATUS] == 200'], alerts: [{type: slack}]}
+  - {name: B, url: 'https://b.test', conditions: ['[STATUS] == 200'],
+     alerts: [{type: email, failure-threshold: 7}, {type: slack, enabled: false, failure-threshold: 1}]}
+";
+        let imported = read(config).expect("a configuration");
+        let thresholds: Vec<_> = imported.endpoints.iter().map(|e| e.failure_threshold).collect();
+        assert_eq!(thresholds, [10, 7]);
     }
 }
