@@ -47,7 +47,7 @@ async fn handle(
         sqlx::query_as(select).bind(id).bind(caller.user_id).fetch_optional(db).await
     })?;
     let old = found.ok_or_else(Error::not_found)?.settings;
-    let s = patched(&old, patch)?.checked()?;
+    let s = input::patched::<Settings>(&old, patch)?.checked()?;
     // Another interval, or a new start: due anew, from now on.
     let anew = s.interval_seconds != old.interval_seconds || (s.enabled && !old.enabled);
     let next_slot = anew.then(|| first_slot(&context, s.interval_seconds));
@@ -67,19 +67,4 @@ async fn handle(
         tracing::warn!(%error, endpoint_id = id, "the first check could not be asked for");
     }
     Ok(Json(endpoint))
-}
-
-/// The settings with some fields replaced (RFC 7396): `null` is the default again.
-fn patched(old: &Settings, patch: Map<String, Value>) -> Result<Settings> {
-    let Ok(Value::Object(mut merged)) = serde_json::to_value(old) else {
-        return Err(Error::internal(anyhow::anyhow!("settings are an object")));
-    };
-    for (name, value) in patch {
-        if value.is_null() {
-            merged.remove(&name);
-        } else {
-            merged.insert(name, value);
-        }
-    }
-    input::parse(Value::Object(merged).to_string().as_bytes())
 }

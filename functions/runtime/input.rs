@@ -5,7 +5,8 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Request, rejection::BytesRejection},
 };
 use http::{StatusCode, header, request::Parts};
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
 
 use crate::{Error, text};
 
@@ -45,6 +46,21 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Input<T> {
         }
         parse(&body).map(Self)
     }
+}
+
+/// What is kept, with some fields replaced (RFC 7396): `null` is the default again.
+pub fn patched<T: DeserializeOwned>(old: &impl Serialize, patch: Map<String, Value>) -> Result<T, Error> {
+    let Ok(Value::Object(mut merged)) = serde_json::to_value(old) else {
+        return Err(Error::internal(anyhow::anyhow!("what is patched is an object")));
+    };
+    for (name, value) in patch {
+        if value.is_null() {
+            merged.remove(&name);
+        } else {
+            merged.insert(name, value);
+        }
+    }
+    parse(Value::Object(merged).to_string().as_bytes())
 }
 
 /// The bytes of a body, within the route's limit.

@@ -247,24 +247,6 @@ async fn refuse_the_gone(transaction: &mut Transaction, user_id: i64) -> Result<
     if gone { Err(Error::unauthorized()) } else { Ok(()) }
 }
 
-/// The settings with some fields replaced (RFC 7396): `null` is the default again.
-fn patched<T: Serialize + serde::de::DeserializeOwned>(
-    old: &T,
-    patch: serde_json::Map<String, serde_json::Value>,
-) -> Result<T> {
-    let Ok(serde_json::Value::Object(mut merged)) = serde_json::to_value(old) else {
-        return Err(Error::internal(anyhow::anyhow!("settings are an object")));
-    };
-    for (name, value) in patch {
-        if value.is_null() {
-            merged.remove(&name);
-        } else {
-            merged.insert(name, value);
-        }
-    }
-    runtime::input::parse(serde_json::Value::Object(merged).to_string().as_bytes())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,11 +5,11 @@ use runtime::{
     Caller, Context, Error, Function, Id, Input, Result,
     db::JsonText,
     error::{ErrorBody, OnConstraint},
-    on,
+    input, on,
 };
 use serde_json::{Map, Value};
 
-use super::{SERVICE, Settings, StatusPage, columns, patched, slug_taken};
+use super::{SERVICE, Settings, StatusPage, columns, slug_taken};
 
 pub const FUNCTION: Function =
     Function::new("status-page-update", SERVICE, "changes what is given, and keeps the rest")
@@ -65,7 +65,7 @@ async fn change(
     let StatusPage { slug, title, description, groups, published, updated_at, .. } =
         super::own(db, user_id, id).await?;
     let old = Settings { slug: Some(slug), title, description, groups: groups.0, published };
-    let new = patched(&old, patch)?.checked()?;
+    let new = input::patched::<Settings>(&old, patch)?.checked()?;
     super::check_endpoints(context, user_id, &new.groups, &old.groups).await?;
     let slug = new.slug.unwrap_or_else(|| super::random_slug(context.random()));
     let updated = on!(db.write(), db => {

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     api::Refusal,
-    public, status,
+    public,
     visitor::{Response, Visitor, encoded},
+    words,
 };
 use crate::status_pages::{badges::show::Shown, show::ShownStatus};
 
@@ -99,7 +100,7 @@ impl Badge {
                         90.0.. => "orange",
                         _ => "red",
                     };
-                    (status::percent(percent), color)
+                    (words::percent(percent), color)
                 });
                 Self::new(format!("uptime {range}"), message, color)
             }

@@ -14,6 +14,7 @@ use super::{
     page::pick,
     public, status,
     visitor::{Response, Visitor},
+    words,
 };
 use crate::{
     links,
@@ -122,7 +123,7 @@ fn entries(shown: &Shown, language: Language) -> Vec<Entry> {
         let title = format!("{name}: {}", pick(language, "down", "장애"));
         add("outage", "down", name, started, started, title, cause.to_owned());
         if let Some(ended) = incident.ended_at {
-            let long = status::duration(language, ended - started);
+            let long = words::length(language, ended - started);
             let title = format!("{name}: {}", pick(language, "up again", "복구"));
             let text = match language {
                 Language::English => format!("It was down for {long}. {cause}."),

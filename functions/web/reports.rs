@@ -16,6 +16,7 @@ use super::{
     page::{Page, Section},
     parts::Pages,
     visitor::{Response, User, Visitor, encoded},
+    words,
 };
 use crate::contract::{Failure, Timings, UpDown};
 
@@ -327,7 +328,7 @@ fn cut(up: i64, checks: i64) -> f64 {
 }
 
 fn percent(value: &Option<f64>) -> String {
-    value.map_or_else(|| "–".to_owned(), |value| format!("{value} %"))
+    value.map_or_else(|| "–".to_owned(), words::percent)
 }
 
 fn ms(value: &Option<f64>) -> String {
@@ -338,16 +339,8 @@ fn whole_ms(value: &Option<i64>) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{value} ms"))
 }
 
-/// How long an outage lasted, in its two largest units.
 fn length(page: &Page, from: &DateTime<Utc>, to: &DateTime<Utc>) -> String {
-    let seconds = (*to - *from).num_seconds().max(0);
-    let (d, h, m, s) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    let units =
-        [(d, page.t("d", "일")), (h, page.t("h", "시간")), (m, page.t("min", "분")), (s, page.t("s", "초"))];
-    let first = units.iter().position(|(n, _)| *n > 0).unwrap_or(3);
-    let space = page.t(" ", "");
-    let shown = units.iter().skip(first).take(2).filter(|(n, _)| *n > 0 || first == 3);
-    shown.map(|(n, unit)| format!("{n}{space}{unit}")).collect::<Vec<_>>().join(" ")
+    words::length(page.language, *to - *from)
 }
 
 #[cfg(test)]

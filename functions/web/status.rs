@@ -11,6 +11,7 @@ use super::{
     page::{POLICY, Page, Section, pick},
     public,
     visitor::{Response, Visitor, encoded},
+    words,
 };
 use crate::status_pages::{
     announcements::Severity,
@@ -138,7 +139,7 @@ impl Status {
     }
 
     fn lasting(&self, from: &DateTime<Utc>, to: &DateTime<Utc>) -> String {
-        duration(self.page.language, *to - *from)
+        words::length(self.page.language, *to - *from)
     }
 
     fn status(&self, status: &ShownStatus) -> &'static str {
@@ -179,7 +180,7 @@ impl Status {
     }
 
     fn of_checks(&self, day: &ShownDay) -> String {
-        let uptime = percent(day.up as f64 / day.checks.max(1) as f64 * 100.0);
+        let uptime = words::percent(day.up as f64 / day.checks.max(1) as f64 * 100.0);
         match self.page.language {
             Language::English => format!("{uptime} of {} checks", day.checks),
             Language::Korean => format!("체크 {}회 중 {uptime}", day.checks),
@@ -210,7 +211,7 @@ impl Status {
     }
 
     fn uptime(&self, endpoint: &ShownEndpoint) -> String {
-        endpoint.uptime_percent.map_or("–".to_owned(), percent)
+        endpoint.uptime_percent.map_or("–".to_owned(), words::percent)
     }
 
     fn response_time(&self, endpoint: &ShownEndpoint) -> String {
@@ -248,7 +249,7 @@ impl Status {
     /// All that is over. What is not has its place above.
     fn events(&self) -> Vec<Event> {
         let lasted = |from: DateTime<Utc>, to: Option<DateTime<Utc>>| match to {
-            Some(to) => duration(self.page.language, to - from),
+            Some(to) => words::length(self.page.language, to - from),
             None => self.page.t("still going on", "진행 중").to_owned(),
         };
         let outages = self.shown.incidents.iter().map(|incident| Event {
@@ -313,62 +314,4 @@ pub fn cause(language: Language, code: Option<&str>) -> &'static str {
         _ => ("It did not work", "작동하지 않음"),
     };
     pick(language, english, korean)
-}
-
-/// Never more than it was: 99.999 is not 100.
-pub fn percent(percent: f64) -> String {
-    let floor = (percent * 100.0 + 1e-6).floor() / 100.0;
-    if floor >= 100.0 { "100%".to_owned() } else { format!("{floor:.2}%") }
-}
-
-/// In its two largest units.
-pub fn duration(language: Language, duration: TimeDelta) -> String {
-    let seconds = duration.num_seconds().max(0);
-    let units = [
-        (86_400, pick(language, "d", "일")),
-        (3600, pick(language, "h", "시간")),
-        (60, pick(language, "min", "분")),
-        (1, pick(language, "s", "초")),
-    ];
-    let first = units.iter().position(|(unit, _)| seconds >= *unit).unwrap_or(units.len() - 1);
-    let space = pick(language, " ", "");
-    let mut rest = seconds;
-    let mut parts = Vec::new();
-    for (unit, name) in &units[first..(first + 2).min(units.len())] {
-        if rest >= *unit || parts.is_empty() {
-            parts.push(format!("{}{space}{name}", rest / unit));
-        }
-        rest %= unit;
-    }
-    parts.join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_percentage_is_never_flattered() {
-        for (value, shown) in
-            [(100.0, "100%"), (99.999, "99.99%"), (99.93, "99.93%"), (0.0, "0.00%"), (98.888, "98.88%")]
-        {
-            assert_eq!(percent(value), shown);
-        }
-    }
-
-    #[test]
-    fn a_duration_has_two_units() {
-        for (seconds, english, korean) in [
-            (0, "0 s", "0초"),
-            (59, "59 s", "59초"),
-            (60, "1 min", "1분"),
-            (754, "12 min 34 s", "12분 34초"),
-            (7203, "2 h", "2시간"),
-            (90_061, "1 d 1 h", "1일 1시간"),
-        ] {
-            let long = TimeDelta::seconds(seconds);
-            assert_eq!(duration(Language::English, long), english);
-            assert_eq!(duration(Language::Korean, long), korean);
-        }
-    }
 }

@@ -41,7 +41,14 @@ async fn handle(
     })?;
     let old = found.ok_or_else(Error::not_found)?;
     let lists_endpoints = patch.contains_key("endpoint_ids");
-    let plan = patched(&old, patch)?.checked(now)?;
+    let fields = json!({
+        "title": old.title,
+        "description": old.description,
+        "starts_at": old.starts_at,
+        "ends_at": old.ends_at,
+        "endpoint_ids": old.endpoint_ids,
+    });
+    let plan = input::patched::<Plan>(&fields, patch)?.checked(now)?;
     if old.ends_at.time() <= now && plan.ends_at.time() > now {
         // It counts against the number that a user may have when it is made, and then no more.
         let what = text("it is over: plan another one", "이미 끝난 점검입니다. 새로 만들어 주세요");
@@ -57,23 +64,4 @@ async fn handle(
     })?;
     tx.commit().await?;
     Ok(Json(row.shown(now)))
-}
-
-/// The plan with some fields replaced (RFC 7396): `null` is the default again.
-fn patched(old: &Row, patch: Map<String, Value>) -> Result<Plan> {
-    let mut merged = Map::from_iter([
-        ("title".to_owned(), json!(old.title)),
-        ("description".to_owned(), json!(old.description)),
-        ("starts_at".to_owned(), json!(old.starts_at)),
-        ("ends_at".to_owned(), json!(old.ends_at)),
-        ("endpoint_ids".to_owned(), json!(old.endpoint_ids)),
-    ]);
-    for (name, value) in patch {
-        if value.is_null() {
-            merged.remove(&name);
-        } else {
-            merged.insert(name, value);
-        }
-    }
-    input::parse(Value::Object(merged).to_string().as_bytes())
 }

@@ -1,7 +1,7 @@
 //! `PATCH /public/v1/announcements/{id}`: changes what is given, and keeps the rest.
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, on};
+use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, input, on};
 use serde_json::{Map, Value};
 
 use super::{super::SERVICE, Announcement, Settings, columns};
@@ -52,7 +52,7 @@ async fn handle(
         sqlx::query_as(select).bind(id).bind(caller.user_id).fetch_optional(db).await
     })?;
     let old = settings(found.ok_or_else(Error::not_found)?);
-    let (new, starts_at) = super::super::patched(&old, patch)?.checked(now)?;
+    let (new, starts_at) = input::patched::<Settings>(&old, patch)?.checked(now)?;
     let announcement = on!(transaction.connection(), db => {
         let update = sqlx::query_as(UPDATE).bind(id).bind(new.status_page_id).bind(new.title).bind(new.text);
         let update = update.bind(new.severity.as_str()).bind(starts_at).bind(new.ends_at);
