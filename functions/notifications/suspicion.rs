@@ -383,3 +383,41 @@ impl Place<'_> {
         Ok(Some(LocationChange { user_id, what, changed_at: part.newest, since, location }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_have_bounds() {
+        let settings = |name: &str, value: &str| {
+            Settings::from_env(&Env::from_iter([(name.to_owned(), value.to_owned())]))
+        };
+        let never = settings("SUSPECT_SHARE", "1").expect("may be switched off");
+        assert!(!never.is_most(1000, 1000));
+        for (name, value) in [
+            ("SUSPECT_MIN", "0"),
+            ("SUSPECT_SHARE", "0"),
+            ("SUSPECT_SHARE", "1.1"),
+            ("SUSPECT_SHARE", "NaN"),
+            ("SUSPECT_MINUTES", "0"),
+            ("SUSPECT_MINUTES", "1441"),
+        ] {
+            assert!(settings(name, value).is_err(), "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn a_suspicion_ends_when_it_is_over_or_too_old() {
+        let at = |minute| DateTime::UNIX_EPOCH + TimeDelta::minutes(minute);
+        let step = |open: Option<bool>, is_suspected, minute| {
+            let open = open.map(|given_up| Open { id: 1, since: at(0), given_up });
+            let part = Part { newest: at(minute), downs: vec![(7, at(0))] };
+            super::step(open.as_ref(), is_suspected, &part, TimeDelta::minutes(15))
+        };
+        assert_eq!((step(None, false, 1), step(None, true, 1)), (Step::Nothing, Step::Begin));
+        assert_eq!((step(Some(false), true, 15), step(Some(false), true, 16)), (Step::Hold, Step::GiveUp));
+        assert_eq!((step(Some(false), false, 1), step(Some(false), false, 2)), (Step::Hold, Step::End));
+        assert_eq!((step(Some(true), true, 20), step(Some(true), false, 20)), (Step::Nothing, Step::Forget));
+    }
+}

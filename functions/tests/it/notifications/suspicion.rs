@@ -151,6 +151,39 @@ on_both! {
         assert_eq!(suspicions(&world).await, 0);
     }
 
+    async fn a_batch_is_judged_as_a_whole_and_by_what_was_checked_since(world: World) {
+        with_users(&world);
+        let hook = Listener::start(200, "").await;
+        world.webhook(1, &hook.url).await;
+        let fails = |slot| -> Vec<_> {
+            batch(1, 12, slot, |_| true).into_iter().map(|r| CheckResult { failure_threshold: 1, ..r }).collect()
+        };
+        let works = |slot| batch(1, 30, slot, |_| false).split_off(12);
+        // In the minute before, the others worked: of now that says nothing.
+        check(&world, works(0)).await;
+        check(&world, fails(1)).await;
+        assert_eq!(told(&hook), all(SUSPECTED, [0]));
+        // They still do; but what wavers is not told each minute.
+        check(&world, works(1)).await;
+        check(&world, fails(2)).await;
+        assert_eq!(told(&hook), []);
+        check(&world, fails(3)).await;
+        assert_eq!(told(&hook), [all("down", 101..=112), all(WORKS, [0])].concat());
+        assert!(incidents(&world, 1).await.iter().all(|i| i["started_at"] == json!(at(1))));
+    }
+
+    async fn a_maintenance_says_nothing_of_its_location(world: World) {
+        with_users(&world);
+        let hook = Listener::start(200, "").await;
+        world.webhook(1, &hook.url).await;
+        for slot in 0..=2 {
+            let mut results = batch(1, 40, slot, |n| n <= 12 && slot > 0);
+            results.iter_mut().skip(12).for_each(|result| result.maintenance = true);
+            check(&world, results).await;
+        }
+        assert_eq!(told(&hook), all(SUSPECTED, [0]), "twelve of twelve");
+    }
+
     async fn it_fails_for_all_when_it_fails_for_most_users(world: World) {
         with_users(&world);
         let hook = Listener::start(200, "").await;
