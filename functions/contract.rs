@@ -14,15 +14,17 @@ pub mod kind {
     pub const CHECK_REQUESTED: &str = "io.pongpong.check.requested.v1";
     pub const CHECK_COMPLETED: &str = "io.pongpong.check.completed.v1";
     pub const STATUS_CHANGED: &str = "io.pongpong.status.changed.v1";
+    pub const LOCATION_CHANGED: &str = "io.pongpong.location.changed.v1";
     pub const NOTIFICATION_REQUESTED: &str = "io.pongpong.notification.requested.v1";
     pub const NOTIFICATION_DELIVERED: &str = "io.pongpong.notification.delivered.v1";
     pub const USER_DELETED: &str = "io.pongpong.user.deleted.v1";
     pub const ENDPOINT_DELETED: &str = "io.pongpong.endpoint.deleted.v1";
 
-    pub const ALL: [&str; 7] = [
+    pub const ALL: [&str; 8] = [
         CHECK_REQUESTED,
         CHECK_COMPLETED,
         STATUS_CHANGED,
+        LOCATION_CHANGED,
         NOTIFICATION_REQUESTED,
         NOTIFICATION_DELIVERED,
         USER_DELETED,
@@ -248,6 +250,34 @@ pub struct StatusChange {
     pub cause: Option<Failure>,
 }
 
+/// Most of what is checked from a location began to fail at once, or does no longer, as one user is to be
+/// told: `location.changed` carries an array of these.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LocationChange {
+    pub user_id: i64,
+    pub what: AlertKind,
+    /// The newest slot that was known when this was found.
+    pub changed_at: DateTime<Utc>,
+    /// When the first of the user's endpoints began to fail.
+    pub since: DateTime<Utc>,
+    pub location: Location,
+}
+
+/// A location that is, or was, suspected.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"id": 4, "region": "seoul", "failing": 15, "endpoints": 20, "held_minutes": 15}))]
+pub struct Location {
+    /// Of the suspicion: the same when it begins and when it ends.
+    pub id: i64,
+    pub region: String,
+    /// How many of the user's endpoints fail there that did not before.
+    pub failing: i64,
+    /// Out of how many that were checked there since, and did not fail before.
+    pub endpoints: i64,
+    /// How long after an endpoint's first failure its alert is held at most.
+    pub held_minutes: i64,
+}
+
 /// `user.deleted`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UserDeleted {
@@ -291,16 +321,19 @@ pub struct NotificationRequested {
 /// What a person needs to know, whatever the channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Alert {
+    /// 0 where it is not about one endpoint.
     pub endpoint_id: i64,
     pub endpoint_name: String,
     pub url: String,
-    /// `down`, `up`, or `test`.
     pub what: AlertKind,
     pub changed_at: DateTime<Utc>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outage_started_at: Option<DateTime<Utc>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Failure>,
+    /// Present when it is about a location instead of an endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<Location>,
     /// Where to look.
     pub link: String,
 }
@@ -311,6 +344,18 @@ pub enum AlertKind {
     Down,
     Up,
     Test,
+    /// Most endpoints of a location began to fail at once: their alerts are held.
+    LocationSuspected,
+    /// No longer; what still fails there is told endpoint by endpoint.
+    LocationWorks,
+    /// They have failed for too long to be held any longer: each is told.
+    LocationStillFails,
+}
+
+impl AlertKind {
+    pub fn as_str(self) -> &'static str {
+        name(&self)
+    }
 }
 
 /// What became of it: `notification.delivered`.

@@ -130,6 +130,7 @@ pub fn check_optional_settings(env: &Env) -> anyhow::Result<()> {
     check::<checks::ProbeSettings>(env)?;
     check::<checks::demo::DemoSettings>(env)?;
     check::<endpoints::QuotaConfig>(env)?;
+    check::<notifications::SuspicionSettings>(env)?;
     check::<reports::purge::Retention>(env)?;
     check::<senders::email::Mailer>(env)?;
     check::<users::LoginConfig>(env)?;

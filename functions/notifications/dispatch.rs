@@ -1,4 +1,5 @@
-//! Event `status.changed`: one `notification.requested` for each channel that is to be told.
+//! Events `status.changed` and `location.changed`: one `notification.requested` for each channel that is to
+//! be told.
 //!
 //! A delivery is logged before it is published, and once only; what the broker has is marked. So a
 //! redelivery publishes what is left, under the same ids.
@@ -8,38 +9,73 @@ use std::collections::{HashMap, HashSet};
 use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
-use runtime::{Context, Db, Error, Event, Function, Outgoing, Reply, Result, Subscription, db::On, on};
+use runtime::{
+    Context, Db, Error, Event, Function, Outgoing, Reply, Result, Subscription, db::On, input, on,
+};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{json, value::RawValue};
 
 use super::{Row, SERVICE};
 use crate::{
-    contract::{Alert, AlertKind, NotificationRequested, Status, StatusChange, kind},
+    contract::{Alert, AlertKind, LocationChange, NotificationRequested, Status, StatusChange, kind},
     links,
 };
 
 const NAME: &str = "notification-dispatch";
 
 pub const FUNCTION: Function = Function::new(NAME, SERVICE, "asks each channel to tell of a change")
-    .on(&[Subscription::to(kind::STATUS_CHANGED)], || axum::routing::post(handle))
+    .on(&[Subscription::to(kind::STATUS_CHANGED), Subscription::to(kind::LOCATION_CHANGED)], || {
+        axum::routing::post(handle)
+    })
     .reads(runtime::settings!(runtime::secret::Sealer, links::PublicUrl))
     .publishes();
 
 /// Calls at once to another function or the broker: a data centre that fails changes many endpoints.
 const AT_ONCE: usize = 16;
 
-async fn handle(State(context): State<Context>, event: Event<Vec<StatusChange>>) -> Result<Reply> {
+async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> Result<Reply> {
+    let json = event.data.get().as_bytes();
+    if event.kind == kind::LOCATION_CHANGED {
+        tell_of_locations(&context, input::parse(json)?).await?;
+    } else {
+        tell_of_endpoints(&context, input::parse(json)?).await?;
+    }
+    Ok(Reply::NONE)
+}
+
+async fn tell_of_endpoints(context: &Context, changes: Vec<StatusChange>) -> Result<()> {
     let changes: Vec<_> =
-        event.data.into_iter().filter_map(|c| what_to_tell(&c).map(|what| (c, what))).collect();
+        changes.into_iter().filter_map(|c| what_to_tell(&c).map(|what| (c, what))).collect();
     if changes.is_empty() {
-        return Ok(Reply::NONE);
+        return Ok(());
     }
     let users = changes.iter().map(|(change, _)| change.user_id).collect();
     let notifications = enabled(context.db()?, users).await?;
-    let alerts = alerts(&context, changes, &notifications).await?;
-    let left = log(&context, &alerts, &notifications).await?;
-    publish(&context, left).await?;
-    Ok(Reply::NONE)
+    let alerts = alerts(context, changes, &notifications).await?;
+    let left = log(context, &alerts, &notifications).await?;
+    publish(context, left).await
+}
+
+async fn tell_of_locations(context: &Context, changes: Vec<LocationChange>) -> Result<()> {
+    let link = links::to(context, "/reports?status=down")?;
+    let alert = |change: LocationChange| {
+        let alert = Alert {
+            endpoint_id: 0,
+            endpoint_name: format!("Location {}", change.location.region),
+            url: String::new(),
+            what: change.what,
+            changed_at: change.changed_at,
+            outage_started_at: Some(change.since),
+            cause: None,
+            location: Some(change.location),
+            link: link.clone(),
+        };
+        (change.user_id, alert)
+    };
+    let alerts: Vec<_> = changes.into_iter().map(alert).collect();
+    let notifications = enabled(context.db()?, alerts.iter().map(|(user_id, _)| *user_id).collect()).await?;
+    let left = log(context, &alerts, &notifications).await?;
+    publish(context, left).await
 }
 
 /// That something works as it should is no news, unless it did not before.
@@ -101,6 +137,7 @@ async fn alerts(
             changed_at: change.changed_at,
             outage_started_at: change.outage_started_at,
             cause: change.cause,
+            location: None,
             link: links::to(context, &format!("/endpoints/{}", change.endpoint_id))?,
         };
         Ok(Some((change.user_id, alert)))
@@ -139,14 +176,14 @@ async fn log(
     let mut left = Vec::new();
     let mut transaction = context.db()?.begin().await?;
     for (user_id, alert) in alerts {
-        let covering =
-            notifications.get(user_id).into_iter().flatten().filter(|n| n.covers(alert.endpoint_id));
-        for notification in covering {
+        // A suspicion has its own id, negative: so that its end overtakes its beginning, and no other's.
+        let about = alert.location.as_ref().map_or(alert.endpoint_id, |location| -location.id);
+        for notification in notifications.get(user_id).into_iter().flatten().filter(|n| n.is_told(alert)) {
             // One that cannot be opened fails at its sender, and keeps nobody else from being told.
             let recipient = notification.config(context).map_or_else(|_| "?".to_owned(), |c| c.recipient());
             let row: Option<(i64, i64, bool)> = on!(transaction.connection(), db => {
-                let query = sqlx::query_as(INSERT).bind(notification.id).bind(alert.endpoint_id);
-                let query = query.bind(alert.changed_at).bind(name_of(alert.what)).bind(recipient);
+                let query = sqlx::query_as(INSERT).bind(notification.id).bind(about);
+                let query = query.bind(alert.changed_at).bind(alert.what.as_str()).bind(recipient);
                 query.bind(json!(alert).to_string()).bind(now).fetch_optional(db).await
             })?;
             if let Some((delivery_id, attempt, false)) = row {
@@ -168,14 +205,6 @@ async fn log(
 
 /// How long the log goes back.
 const KEPT: TimeDelta = TimeDelta::days(90);
-
-fn name_of(what: AlertKind) -> &'static str {
-    match what {
-        AlertKind::Down => "down",
-        AlertKind::Up => "up",
-        AlertKind::Test => "test",
-    }
-}
 
 async fn publish(context: &Context, left: Vec<NotificationRequested>) -> Result<()> {
     let now = context.clock().now();

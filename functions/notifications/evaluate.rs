@@ -3,8 +3,14 @@
 //! A batch is read, computed and written back as a whole: three statements however many results.
 //! Evaluators of one endpoint queue at its row (PostgreSQL) or for the one writer (SQLite), so that
 //! no result is lost between them.
+//!
+//! Where something would go down, its location is judged first ([`suspicion`]): whoever stands where nothing
+//! works sees everything broken. What is held is then computed again, without going down.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::LazyLock,
+};
 
 use axum::extract::State as FromContext;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -16,70 +22,131 @@ use runtime::{
 };
 use serde_json::json;
 
-use super::{SERVICE, state::State};
-use crate::contract::{CheckResult, Status, StatusChange, kind};
+use super::{
+    SERVICE,
+    state::State,
+    suspicion::{self, Batch},
+};
+use crate::contract::{AlertKind, CheckResult, LocationChange, Status, StatusChange, kind};
 
 const NAME: &str = "notification-evaluate";
 
 pub const FUNCTION: Function = Function::new(NAME, SERVICE, "tells from check results what went down or up")
-    .on(&[Subscription::to(kind::CHECK_COMPLETED)], || axum::routing::post(handle));
+    .on(&[Subscription::to(kind::CHECK_COMPLETED)], || axum::routing::post(handle))
+    .reads(runtime::settings!(suspicion::Settings))
+    .publishes();
 
 static CHANGES: LazyLock<Counter<u64>> =
     LazyLock::new(|| counter("pongpong.status_changes", "{change}", "Endpoints that went up or down"));
+static SUSPICIONS: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    counter("pongpong.location.suspicions", "{suspicion}", "Users told that a location is suspected")
+});
+static HELD: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    counter("pongpong.alerts.held", "{alert}", "Endpoints not told down, for their location was suspected")
+});
 
 async fn handle(FromContext(context): FromContext<Context>, event: Event<Vec<CheckResult>>) -> Result<Reply> {
-    let now = context.clock().now();
-    let changes = evaluate(context.db()?, &event.id, event.data, now).await?;
+    let (changes, locations) = evaluate(&context, &event.id, event.data).await?;
+    let time = event.time.unwrap_or(context.clock().now());
+    // By what caused them: the same whenever it is handled again.
+    if !locations.is_empty() {
+        let id = format!("{}/location", event.id);
+        let told = Outgoing::new(NAME, kind::LOCATION_CHANGED, id, time, &locations)?;
+        context.outbound().publish(told).await?;
+    }
     if changes.is_empty() {
         return Ok(Reply::NONE);
     }
-    // By what caused it: the same whenever it is handled again.
-    let (id, time) = (format!("{}/status", event.id), event.time.unwrap_or(now));
+    let id = format!("{}/status", event.id);
     Ok(Outgoing::new(NAME, kind::STATUS_CHANGED, id, time, &changes)?.into())
 }
 
-/// The changes that an event caused, now or when it was first handled.
+/// The changes that an event caused, now or when it was first handled: of endpoints, and of locations.
 async fn evaluate(
-    db: &Db,
+    context: &Context,
     event_id: &str,
     mut results: Vec<CheckResult>,
-    now: DateTime<Utc>,
-) -> Result<Vec<StatusChange>> {
+) -> Result<(Vec<StatusChange>, Vec<LocationChange>)> {
+    let now = context.clock().now();
     // A batch may hold several slots of one endpoint.
     results.sort_by_key(|r| (r.endpoint_id, r.scheduled_at));
-    let (mut transaction, mut states) = locked(db, &results).await?;
-    let mut changes = Vec::new();
-    let mut seen_before = false;
-    for result in &results {
-        // No state: the endpoint is deleted.
-        let Some((state, touched)) = states.get_mut(&result.endpoint_id) else { continue };
-        if state.has_seen(result) {
-            seen_before = true;
-            continue;
+    let (mut transaction, Before { states, any_suspicion }) = locked(context.db()?, &results).await?;
+    let mut after = advance(&states, &results, &HashSet::new());
+    if !after.states.is_empty() {
+        save(&mut transaction, &after.states).await?;
+    }
+    let mut locations = Vec::new();
+    if any_suspicion || after.changes.iter().any(|change| change.to == Status::Down) {
+        // Judged by the table, which has this batch now.
+        let batch = Batch { results: &results, states: &after.states, changes: &after.changes };
+        let judged = suspicion::judge(context, &mut transaction, batch).await?;
+        locations = judged.told;
+        if !judged.held.is_empty() {
+            after = advance(&states, &results, &judged.held);
+            save(&mut transaction, &after.states).await?;
         }
-        *touched = true;
-        changes.extend(state.take(result));
     }
-    states.retain(|_, (_, touched)| *touched);
-    if !states.is_empty() {
-        save(&mut transaction, states).await?;
+    let Advanced { mut changes, held, seen_before, .. } = after;
+    if !changes.is_empty() || !locations.is_empty() {
+        record(&mut transaction, event_id, &changes, &locations, now).await?;
     }
-    if !changes.is_empty() {
-        record(&mut transaction, event_id, &changes, now).await?;
-        changes.iter().for_each(|c| CHANGES.add(1, &[KeyValue::new("status", c.to.as_str())]));
-    }
+    count(&changes, &locations, held);
     if seen_before {
-        changes = recorded(&mut transaction, event_id).await?;
+        (changes, locations) = recorded(&mut transaction, event_id).await?;
     }
     transaction.commit().await?;
-    Ok(changes)
+    Ok((changes, locations))
 }
 
-type States = HashMap<i64, (State, bool)>;
+fn count(changes: &[StatusChange], locations: &[LocationChange], held: u64) {
+    changes.iter().for_each(|c| CHANGES.add(1, &[KeyValue::new("status", c.to.as_str())]));
+    HELD.add(held, &[]);
+    for begun in locations.iter().filter(|c| c.what == AlertKind::LocationSuspected) {
+        SUSPICIONS.add(1, &[KeyValue::new("region", begun.location.region.clone())]);
+    }
+}
 
-/// The states of a batch, locked until the transaction ends. They are made beforehand where there
+pub(super) type States = HashMap<i64, State>;
+
+/// What a batch makes of the states.
+#[derive(Default)]
+struct Advanced {
+    /// Those that it has news of.
+    states: States,
+    changes: Vec<StatusChange>,
+    /// How many alerts came to be held.
+    held: u64,
+    seen_before: bool,
+}
+
+/// `on_hold`: endpoints that do not go down.
+fn advance(before: &States, results: &[CheckResult], on_hold: &HashSet<i64>) -> Advanced {
+    let mut after = Advanced::default();
+    for result in results {
+        let id = result.endpoint_id;
+        // No state: the endpoint is deleted.
+        let Some(known) = before.get(&id) else { continue };
+        if after.states.get(&id).unwrap_or(known).has_seen(result) {
+            after.seen_before = true;
+            continue;
+        }
+        let state = after.states.entry(id).or_insert_with(|| known.clone());
+        let on_hold = on_hold.contains(&id);
+        after.changes.extend(state.take(result, on_hold));
+        after.held += u64::from(on_hold && state.is_held_by(result));
+    }
+    after
+}
+
+/// The states of a batch, and whether any location is suspected at all.
+struct Before {
+    states: States,
+    any_suspicion: bool,
+}
+
+/// What is known before a batch, locked until the transaction ends. They are made beforehand where there
 /// are none, for only a row that exists can be locked.
-async fn locked(db: &Db, results: &[CheckResult]) -> Result<(runtime::db::Transaction, States)> {
+async fn locked(db: &Db, results: &[CheckResult]) -> Result<(runtime::db::Transaction, Before)> {
     let mut ids: Vec<i64> = results.iter().map(|r| r.endpoint_id).collect();
     ids.dedup();
     let mut transaction = db.begin().await?;
@@ -96,9 +163,9 @@ async fn locked(db: &Db, results: &[CheckResult]) -> Result<(runtime::db::Transa
         let forgotten = forgotten(&mut transaction, unknown.values().copied().collect()).await?;
         rows.retain(|row| !forgotten.contains(&row.user_id));
     }
-    let states =
-        rows.into_iter().filter(|row| !row.deleted).map(|row| (row.endpoint_id, (row.into(), false)));
-    Ok((transaction, states.collect()))
+    let any_suspicion = rows.iter().any(|row| row.any_suspicion);
+    let states = rows.into_iter().filter(|row| !row.deleted).map(|row| (row.endpoint_id, row.into()));
+    Ok((transaction, Before { states: states.collect(), any_suspicion }))
 }
 
 #[derive(sqlx::FromRow)]
@@ -111,6 +178,7 @@ struct Row {
     failing_since: Option<i64>,
     cause: Option<String>,
     deleted: bool,
+    any_suspicion: bool,
 }
 
 impl From<Row> for State {
@@ -125,6 +193,8 @@ impl From<Row> for State {
             last_slot: slot_of(row.last_slot),
             failing_since: row.failing_since.map(slot_of),
             cause: row.cause.and_then(|json| serde_json::from_str(&json).ok()),
+            // The next result brings it.
+            region: None,
         }
     }
 }
@@ -136,10 +206,10 @@ fn slot_of(micros: i64) -> DateTime<Utc> {
 async fn load(transaction: &mut runtime::db::Transaction, ids: &[i64]) -> Result<Vec<Row>> {
     // Locked in the order of their ids: two batches cannot wait for each other.
     const POSTGRES: &str = "SELECT endpoint_id, user_id, status, run, last_slot, failing_since, cause,
-            deleted_at IS NOT NULL AS deleted
+            deleted_at IS NOT NULL AS deleted, EXISTS (SELECT 1 FROM notification_suspicions) AS any_suspicion
         FROM notification_states WHERE endpoint_id = ANY($1) ORDER BY endpoint_id FOR UPDATE";
     const SQLITE: &str = "SELECT endpoint_id, user_id, status, run, last_slot, failing_since, cause,
-            deleted_at IS NOT NULL AS deleted
+            deleted_at IS NOT NULL AS deleted, EXISTS (SELECT 1 FROM notification_suspicions) AS any_suspicion
         FROM notification_states WHERE endpoint_id IN (SELECT value FROM json_each($1))";
     Ok(match transaction.connection() {
         On::Postgres(db) => sqlx::query_as(POSTGRES).bind(ids).fetch_all(db).await?,
@@ -180,33 +250,35 @@ async fn forgotten(transaction: &mut runtime::db::Transaction, users: Vec<i64>) 
     })
 }
 
-async fn save(transaction: &mut runtime::db::Transaction, states: States) -> Result<()> {
+async fn save(transaction: &mut runtime::db::Transaction, states: &States) -> Result<()> {
     const POSTGRES: &str = "UPDATE notification_states AS s SET status = new.status, run = new.run,
-            last_slot = new.last_slot, failing_since = new.failing_since, cause = new.cause
-        FROM UNNEST($1::BIGINT[], $2::TEXT[], $3::INTEGER[], $4::BIGINT[], $5::BIGINT[], $6::TEXT[])
-            AS new (endpoint_id, status, run, last_slot, failing_since, cause)
+            last_slot = new.last_slot, failing_since = new.failing_since, cause = new.cause,
+            region = new.region
+        FROM UNNEST($1::BIGINT[], $2::TEXT[], $3::INTEGER[], $4::BIGINT[], $5::BIGINT[], $6::TEXT[], $7::TEXT[])
+            AS new (endpoint_id, status, run, last_slot, failing_since, cause, region)
         WHERE s.endpoint_id = new.endpoint_id";
     const SQLITE: &str = "UPDATE notification_states AS s SET status = new.value ->> 1,
             run = new.value ->> 2, last_slot = new.value ->> 3, failing_since = new.value ->> 4,
-            cause = new.value ->> 5
+            cause = new.value ->> 5, region = new.value ->> 6
         FROM json_each($1) AS new WHERE s.endpoint_id = new.value ->> 0";
-    let rows = states.into_iter().map(|(id, (state, _))| {
+    let rows = states.iter().map(|(id, state)| {
         let status = match state.status {
             Status::Up => "up",
             Status::Down => "down",
             Status::Pending | Status::Paused => "pending",
         };
-        let cause = state.cause.map(|cause| json!(cause).to_string());
+        let cause = state.cause.as_ref().map(|cause| json!(cause).to_string());
         let failing_since = state.failing_since.map(|t| t.timestamp_micros());
-        (id, status, state.run, state.last_slot.timestamp_micros(), failing_since, cause)
+        let region = state.region.as_deref();
+        (*id, status, state.run, state.last_slot.timestamp_micros(), failing_since, cause, region)
     });
     match transaction.connection() {
         On::Postgres(db) => {
-            let mut columns: (Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>) = Default::default();
+            let mut columns: (Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>) = Default::default();
             columns.extend(rows);
-            let (ids, statuses, runs, slots, since, causes) = columns;
+            let (ids, statuses, runs, slots, since, causes, regions) = columns;
             let query = sqlx::query(POSTGRES).bind(ids).bind(statuses).bind(runs);
-            query.bind(slots).bind(since).bind(causes).execute(db).await?;
+            query.bind(slots).bind(since).bind(causes).bind(regions).execute(db).await?;
         }
         On::Sqlite(db) => {
             let rows = serde_json::to_string(&rows.collect::<Vec<_>>()).map_err(Error::internal)?;
@@ -219,32 +291,49 @@ async fn save(transaction: &mut runtime::db::Transaction, states: States) -> Res
 /// How long a redelivery is given the same reply; brokers give up much earlier.
 const KEPT: TimeDelta = TimeDelta::days(7);
 
+/// What is said of locations is kept beside: under the suspicion's id, negative, and a slot that says
+/// whether it began or ended.
 async fn record(
     transaction: &mut runtime::db::Transaction,
     event_id: &str,
     changes: &[StatusChange],
+    locations: &[LocationChange],
     now: DateTime<Utc>,
 ) -> Result<()> {
     const INSERT: &str = "INSERT INTO notification_changes
             (endpoint_id, slot, user_id, event_id, change, recorded_at)
         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
     const PURGE: &str = "DELETE FROM notification_changes WHERE recorded_at < $1";
+    let of_endpoints =
+        changes.iter().map(|c| (c.endpoint_id, c.changed_at.timestamp_micros(), c.user_id, json!(c)));
+    let of_locations = locations
+        .iter()
+        .map(|c| (-c.location.id, i64::from(c.what != AlertKind::LocationSuspected), c.user_id, json!(c)));
     on!(transaction.connection(), db => {
-        for change in changes {
-            let (slot, json) = (change.changed_at.timestamp_micros(), json!(change).to_string());
-            let query = sqlx::query(INSERT).bind(change.endpoint_id).bind(slot).bind(change.user_id);
-            query.bind(event_id).bind(json).bind(now).execute(&mut *db).await?;
+        for (id, slot, user_id, change) in of_endpoints.chain(of_locations) {
+            let query = sqlx::query(INSERT).bind(id).bind(slot).bind(user_id);
+            query.bind(event_id).bind(change.to_string()).bind(now).execute(&mut *db).await?;
         }
         sqlx::query(PURGE).bind(now - KEPT).execute(db).await?;
     });
     Ok(())
 }
 
-async fn recorded(transaction: &mut runtime::db::Transaction, event_id: &str) -> Result<Vec<StatusChange>> {
-    const SELECT: &str =
-        "SELECT change FROM notification_changes WHERE event_id = $1 ORDER BY endpoint_id, slot";
-    let changes: Vec<String> = on!(transaction.connection(), db =>
-        sqlx::query_scalar(SELECT).bind(event_id).fetch_all(db).await)?;
-    let changes = changes.iter().map(|json| serde_json::from_str(json).map_err(Error::internal));
-    changes.collect()
+async fn recorded(
+    transaction: &mut runtime::db::Transaction,
+    event_id: &str,
+) -> Result<(Vec<StatusChange>, Vec<LocationChange>)> {
+    const SELECT: &str = "SELECT endpoint_id > 0, change FROM notification_changes WHERE event_id = $1
+        ORDER BY endpoint_id, slot";
+    let rows: Vec<(bool, String)> = on!(transaction.connection(), db =>
+        sqlx::query_as(SELECT).bind(event_id).fetch_all(db).await)?;
+    let (mut changes, mut locations) = (Vec::new(), Vec::new());
+    for (of_endpoint, json) in rows {
+        if of_endpoint {
+            changes.push(serde_json::from_str(&json).map_err(Error::internal)?);
+        } else {
+            locations.push(serde_json::from_str(&json).map_err(Error::internal)?);
+        }
+    }
+    Ok((changes, locations))
 }

@@ -1,6 +1,6 @@
 //! Whom to tell, and how: channels, the up/down state machine, and the log of what was sent.
 //!
-//! `check.completed` -> [`evaluate`] -> `status.changed` -> [`dispatch`] -> `notification.requested`
+//! `check.completed` -> [`evaluate`] -> `status.changed`, `location.changed` -> [`dispatch`] -> `notification.requested`
 //! -> a sender (`functions/senders`) -> `notification.delivered` -> [`deliveries::record`].
 
 pub mod config;
@@ -16,6 +16,7 @@ pub mod private_call;
 pub mod private_get;
 pub mod private_list;
 pub mod state;
+mod suspicion;
 pub mod test;
 pub mod update;
 
@@ -32,7 +33,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::contract::Channel;
+use crate::contract::{Alert, Channel};
+
+pub(crate) use suspicion::Settings as SuspicionSettings;
 
 pub const SERVICE: &str = "notification-service";
 
@@ -83,6 +86,14 @@ impl Row {
 
     pub fn covers(&self, endpoint_id: i64) -> bool {
         self.endpoint_ids.as_deref().is_none_or(|list| ids_of(list).contains(&endpoint_id))
+    }
+
+    /// Of a location whoever is told of anything: which endpoints will be held there is not known yet.
+    pub fn is_told(&self, alert: &Alert) -> bool {
+        match &alert.location {
+            Some(_) => self.endpoint_ids.as_deref().is_none_or(|list| !ids_of(list).is_empty()),
+            None => self.covers(alert.endpoint_id),
+        }
     }
 
     /// As it is shown: with the secrets masked.

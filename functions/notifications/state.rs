@@ -20,6 +20,8 @@ pub struct State {
     pub failing_since: Option<DateTime<Utc>>,
     /// Why: of the last failure of the row; while down, of the one that decided.
     pub cause: Option<Failure>,
+    /// Where the newest result was made. None in a maintenance: that tells nothing of the location.
+    pub region: Option<String>,
 }
 
 impl State {
@@ -28,19 +30,28 @@ impl State {
         result.scheduled_at <= self.last_slot
     }
 
-    /// Takes the next result, and says what changed by it.
-    pub fn take(&mut self, result: &CheckResult) -> Option<StatusChange> {
+    /// Whether this is the result by which an alert came to be held.
+    pub fn is_held_by(&self, result: &CheckResult) -> bool {
+        self.status != Status::Down
+            && self.failing_since.is_some()
+            && self.run == threshold(result.failure_threshold)
+    }
+
+    /// Takes the next result, and says what changed by it. While its location is suspected (`on_hold`), an
+    /// endpoint does not go down: its failures are counted, and the next one tries again.
+    pub fn take(&mut self, result: &CheckResult, on_hold: bool) -> Option<StatusChange> {
         if self.has_seen(result) {
             return None;
         }
         self.last_slot = result.scheduled_at;
+        self.region = (!result.maintenance).then(|| result.region.clone());
         if result.maintenance {
             self.interrupt();
             return None;
         }
         match result.outcome.status {
             UpDown::Up => self.succeed(result),
-            UpDown::Down => self.fail(result),
+            UpDown::Down => self.fail(result, on_hold),
         }
     }
 
@@ -70,7 +81,7 @@ impl State {
         Some(change)
     }
 
-    fn fail(&mut self, result: &CheckResult) -> Option<StatusChange> {
+    fn fail(&mut self, result: &CheckResult, on_hold: bool) -> Option<StatusChange> {
         if self.status == Status::Down {
             self.run = 0;
             return None;
@@ -79,9 +90,10 @@ impl State {
             self.run = 0;
             self.failing_since = Some(result.scheduled_at);
         }
-        self.run += 1;
+        self.run = self.run.saturating_add(1);
         self.cause.clone_from(&result.outcome.error);
-        (self.run >= threshold(result.failure_threshold)).then(|| self.change(result, Status::Down))
+        let decided = self.run >= threshold(result.failure_threshold) && !on_hold;
+        decided.then(|| self.change(result, Status::Down))
     }
 
     fn change(&mut self, result: &CheckResult, to: Status) -> StatusChange {
@@ -134,14 +146,22 @@ mod tests {
     }
 
     fn run(results: impl IntoIterator<Item = CheckResult>) -> Vec<StatusChange> {
+        run_with(results, |_| false)
+    }
+
+    fn run_with(
+        results: impl IntoIterator<Item = CheckResult>,
+        on_hold: impl Fn(&CheckResult) -> bool,
+    ) -> Vec<StatusChange> {
         let mut state = State {
             status: Status::Pending,
             run: 0,
             last_slot: DateTime::<Utc>::MIN_UTC,
             failing_since: None,
             cause: None,
+            region: None,
         };
-        results.into_iter().filter_map(|r| state.take(&r)).collect()
+        results.into_iter().filter_map(|r| state.take(&r, on_hold(&r))).collect()
     }
 
     /// `U` and `D` in the order of their slots; `u` and `d` are those of a maintenance.
@@ -186,6 +206,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_held_is_told_later_with_its_true_beginning_or_never() {
+        let told = |results: &str, held: std::ops::Range<i64>| {
+            let results = results.chars().enumerate().map(|(at, c)| result(at as i64, c == 'U', 2, 1));
+            let changes = run_with(results, |r| held.contains(&r.scheduled_at.timestamp()));
+            let seconds =
+                |c: &StatusChange| (c.changed_at.timestamp(), c.outage_started_at.map(|t| t.timestamp()));
+            changes.iter().map(seconds).collect::<Vec<_>>()
+        };
+        assert_eq!(told("UDDDDDU", 0..5), [(0, None), (5, Some(1)), (6, Some(1))]);
+        assert_eq!(told("UDDDUDU", 0..9), [(0, None)]);
+        assert_eq!(told("UDDUDD", 3..9), [(0, None), (2, Some(1)), (3, Some(1))], "up is never held");
+    }
+
+    #[test]
     fn a_change_tells_since_when_and_why() {
         let changes = run("UDDDUU".chars().enumerate().map(|(at, c)| result(at as i64, c == 'U', 2, 2)));
         let seconds = |at: Option<DateTime<Utc>>| at.map(|t| t.timestamp());
@@ -222,6 +256,28 @@ mod tests {
             let changes: Vec<_> =
                 run(results).iter().map(|c| (c.changed_at.timestamp() as usize, c.to == Status::Up)).collect();
             prop_assert_eq!(changes, expected(&ups, failures.into(), successes.into()));
+        }
+
+        #[test]
+        fn a_hold_keeps_down_from_being_told_and_nothing_else(
+            results in prop::collection::vec((any::<bool>(), any::<bool>()), 0..60), failures in 1u16..4,
+        ) {
+            let list = results.iter().enumerate().map(|(at, (up, _))| result(at as i64, *up, failures, 1));
+            let on_hold = |r: &CheckResult| results[r.scheduled_at.timestamp() as usize].1;
+            let mut expected = Vec::new();
+            let (mut status, mut row) = (Status::Pending, 0);
+            for (at, (up, held)) in results.iter().enumerate() {
+                row = if *up { 0 } else { row + 1 };
+                let is_down = row >= failures && !held || !up && status == Status::Down;
+                let next = if *up { Status::Up } else if is_down { Status::Down } else { status };
+                if next != status {
+                    expected.push((at as i64, next));
+                    status = next;
+                }
+            }
+            let changes = run_with(list, on_hold);
+            let changes: Vec<_> = changes.iter().map(|c| (c.changed_at.timestamp(), c.to)).collect();
+            prop_assert_eq!(changes, expected);
         }
 
         #[test]

@@ -41,6 +41,7 @@ async fn handle(State(context): State<Context>, caller: Caller, Id(id): Id) -> R
         changed_at: context.clock().now(),
         outage_started_at: None,
         cause: None,
+        location: None,
         link: links::to(&context, &format!("/notifications/{id}"))?,
     };
     let message = Message::of(&alert);

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::contract::{Alert, AlertKind, Failure};
+use crate::contract::{Alert, AlertKind, Failure, Location};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -17,29 +17,69 @@ const LONGEST_SUBJECT: usize = 200;
 
 impl Message {
     pub fn of(alert: &Alert) -> Self {
-        let name = &alert.endpoint_name;
-        let why = alert.cause.as_ref().map_or("it does not work", |cause| cause.message.as_str());
         let lasted = alert.outage_started_at.map(|began| duration(alert.changed_at - began));
-        let subject = match alert.what {
-            AlertKind::Down => format!("[down] {name}: {why}"),
-            AlertKind::Up => match &lasted {
-                Some(lasted) => format!("[up] {name}: is back after {lasted}"),
-                None => format!("[up] {name}: is back"),
-            },
-            AlertKind::Test => format!("[test] {name}: this channel works"),
+        let (subject, lead) = match &alert.location {
+            Some(location) => of_location(alert, location),
+            None => of_endpoint(alert, lasted.as_deref()),
         };
         let rows = rows(alert, lasted);
-        let lead = match alert.what {
-            AlertKind::Down => format!("{name} is down."),
-            AlertKind::Up => format!("{name} is up again."),
-            AlertKind::Test => "This is a test message: you will be told here.".to_owned(),
-        };
         Self { subject: one_line(&subject), text: as_text(&lead, &rows), html: as_html(&lead, &rows) }
     }
 
     pub fn plain(subject: &str, text: &str) -> Self {
         let html = format!("<p style=\"white-space:pre-wrap\">{}</p>", escape(text));
         Self { subject: one_line(subject), text: text.to_owned(), html }
+    }
+}
+
+/// Subject, and first sentence.
+fn of_endpoint(alert: &Alert, lasted: Option<&str>) -> (String, String) {
+    let name = &alert.endpoint_name;
+    match alert.what {
+        AlertKind::Up => {
+            let after = lasted.map(|lasted| format!(" after {lasted}")).unwrap_or_default();
+            (format!("[up] {name}: is back{after}"), format!("{name} is up again."))
+        }
+        AlertKind::Test => (
+            format!("[test] {name}: this channel works"),
+            "This is a test message: you will be told here.".to_owned(),
+        ),
+        // The others are of locations.
+        _ => {
+            let why = alert.cause.as_ref().map_or("it does not work", |cause| cause.message.as_str());
+            (format!("[down] {name}: {why}"), format!("{name} is down."))
+        }
+    }
+}
+
+/// It says what is known, and who is suspected: a location looks the same to us whether its own network is
+/// broken or all that is watched from there.
+fn of_location(alert: &Alert, location: &Location) -> (String, String) {
+    let name = &alert.endpoint_name;
+    let Location { failing, endpoints, held_minutes, .. } = location;
+    let some = format!("{failing} of your {endpoints} endpoints there");
+    match alert.what {
+        AlertKind::LocationWorks => {
+            let rest = match failing {
+                0 => format!("None of your {endpoints} endpoints there fails any more."),
+                _ => format!("{some} still fail: each that goes on to fail is told by itself."),
+            };
+            (format!("[over] {name} works again"), format!("{name} works again. {rest}"))
+        }
+        AlertKind::LocationStillFails => (
+            format!("[over] {name}: {some} still fail"),
+            format!(
+                "{name}: {some} have failed for more than {held_minutes} minutes. Their alerts are held no \
+                 longer: each is told by itself."
+            ),
+        ),
+        _ => (
+            format!("[suspected] {name}: {some} began to fail at once"),
+            format!(
+                "{name}: {some} began to fail at once, so pongpong suspects its own location. Their alerts \
+                 are held, for {held_minutes} minutes at most. You are told when it is over."
+            ),
+        ),
     }
 }
 
@@ -147,6 +187,7 @@ mod tests {
                 code: FailureCode::StatusMismatch,
                 message: "Expected status 200-399, got 503".into(),
             }),
+            location: None,
             link: "https://pongpong.test/endpoints/7".into(),
         }
     }
@@ -167,6 +208,50 @@ mod tests {
         assert_eq!(up.subject, "[up] Shop: is back after 12 minutes 5 seconds");
         assert!(up.text.contains("Was down for: 12 minutes 5 seconds\n"), "{}", up.text);
         assert!(up.text.contains("Back at: 2026-03-01 12:12:05 UTC\n"), "{}", up.text);
+    }
+
+    #[test]
+    fn of_a_location_it_says_how_many_fail_and_what_becomes_of_their_alerts() {
+        let of = |what, failing| {
+            let location =
+                Location { id: 4, region: "seoul".into(), failing, endpoints: 20, held_minutes: 15 };
+            let alert = Alert {
+                endpoint_id: 0,
+                endpoint_name: "Location seoul".into(),
+                url: String::new(),
+                cause: None,
+                location: Some(location),
+                link: "https://pongpong.test/reports?status=down".into(),
+                ..alert(what)
+            };
+            Message::of(&alert)
+        };
+        let suspected = of(AlertKind::LocationSuspected, 15);
+        assert_eq!(
+            suspected.subject,
+            "[suspected] Location seoul: 15 of your 20 endpoints there began to fail at once"
+        );
+        assert_eq!(
+            suspected.text,
+            "Location seoul: 15 of your 20 endpoints there began to fail at once, so pongpong suspects its own \
+             location. Their alerts are held, for 15 minutes at most. You are told when it is over.\n\n\
+             Since: 2026-03-01 12:00:00 UTC\n\
+             Details: https://pongpong.test/reports?status=down\n"
+        );
+        let first = |message: Message| message.text.lines().next().unwrap_or_default().to_owned();
+        assert_eq!(
+            first(of(AlertKind::LocationWorks, 0)),
+            "Location seoul works again. None of your 20 endpoints there fails any more."
+        );
+        assert_eq!(
+            first(of(AlertKind::LocationWorks, 3)),
+            "Location seoul works again. 3 of your 20 endpoints there still fail: each that goes on to fail is \
+             told by itself."
+        );
+        assert_eq!(
+            of(AlertKind::LocationStillFails, 15).subject,
+            "[over] Location seoul: 15 of your 20 endpoints there still fail"
+        );
     }
 
     #[test]

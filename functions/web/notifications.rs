@@ -93,6 +93,16 @@ fn is_down(delivery: &Delivery) -> bool {
     delivery.alert.what == AlertKind::Down
 }
 
+/// What a message about a location says of it.
+fn location(page: &Page, delivery: &Delivery) -> Option<&'static str> {
+    match delivery.alert.what {
+        AlertKind::LocationSuspected => Some(page.t("Suspected", "의심됨")),
+        AlertKind::LocationWorks => Some(page.t("Works again", "복구됨")),
+        AlertKind::LocationStillFails => Some(page.t("Still fails", "계속 실패")),
+        AlertKind::Down | AlertKind::Up | AlertKind::Test => None,
+    }
+}
+
 /// Where it goes, of a channel's config as it is shown.
 fn target(config: &Value) -> String {
     let text = |name: &str| config[name].as_str().map(str::to_owned);

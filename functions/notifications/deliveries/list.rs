@@ -42,6 +42,7 @@ pub struct Delivery {
     #[schema(example = 12)]
     pub id: i64,
     pub notification_id: i64,
+    /// 0 where it is not about one endpoint.
     pub endpoint_id: i64,
     pub channel: Channel,
     /// Masked.
@@ -124,7 +125,8 @@ impl TryFrom<Row> for Delivery {
         Ok(Self {
             id: row.id,
             notification_id: row.notification_id,
-            endpoint_id: row.endpoint_id,
+            // What is about a location is logged under less than that.
+            endpoint_id: row.endpoint_id.max(0),
             channel: channel_of(&row.channel)?,
             recipient: row.recipient,
             alert: serde_json::from_str(&row.alert).map_err(Error::internal)?,

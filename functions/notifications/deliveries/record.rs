@@ -42,7 +42,7 @@ pub enum Standing {
     Done,
     /// The channel is switched off.
     Disabled,
-    /// The channel is told of a later change of the same endpoint.
+    /// The channel is told of a later change of the same endpoint, or location.
     Overtaken,
 }
 

@@ -5,6 +5,7 @@ mod dispatch;
 mod evaluate;
 mod forget;
 mod standing;
+mod suspicion;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use functions::contract::{

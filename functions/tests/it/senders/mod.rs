@@ -33,6 +33,7 @@ pub fn request(world: &World, channel: Channel, config: Value) -> NotificationRe
             changed_at: at(2),
             outage_started_at: Some(at(1)),
             cause: Some(failure()),
+            location: None,
             link: "https://pongpong.test/endpoints/1".into(),
         },
     }

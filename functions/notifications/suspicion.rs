@@ -1,0 +1,423 @@
+//! When most targets of a location fail at once, it is the location that is suspected: whoever stands where
+//! nothing works sees everything broken. Each user is told so once, instead of endpoint by endpoint.
+//!
+//! What is counted, of the endpoints that were checked there since: those that began to fail lately, and
+//! those that work. What has failed for long says nothing, and neither does what was not checked since.
+//! Suspected is a location of which more than `SUSPECT_SHARE` fails, and there
+//! - everybody, if there are `SUSPECT_MIN` users, and more than that share of them see more than it of
+//!   theirs fail. By users: one with a thousand broken endpoints must not silence the others.
+//! - a user who has `SUSPECT_MIN` endpoints, and sees more than that share of them fail.
+//!
+//! An alert is held for `SUSPECT_MINUTES` at most, counted from its endpoint's first failure.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Mutex,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use runtime::{
+    Context, Env, FromEnv, Result,
+    db::{On, Transaction},
+    on,
+};
+use serde_json::json;
+
+use super::evaluate::States;
+use crate::contract::{AlertKind, CheckResult, Location, LocationChange, Status, StatusChange};
+
+/// `SUSPECT_MIN` (default 10), `SUSPECT_SHARE` (default 0.5; 1: never) and `SUSPECT_MINUTES` (default 15).
+pub(crate) struct Settings {
+    least: i64,
+    share: f64,
+    limit: TimeDelta,
+}
+
+impl FromEnv for Settings {
+    const NAMES: &[&str] = &["SUSPECT_MIN", "SUSPECT_SHARE", "SUSPECT_MINUTES"];
+
+    fn from_env(env: &Env) -> anyhow::Result<Self> {
+        let (least, share) = (env.parse_or("SUSPECT_MIN", 10)?, env.parse_or("SUSPECT_SHARE", 0.5)?);
+        let minutes = env.parse_or("SUSPECT_MINUTES", 15)?;
+        anyhow::ensure!(least >= 1, "SUSPECT_MIN must be at least 1");
+        anyhow::ensure!(share > 0.0 && share <= 1.0, "SUSPECT_SHARE must be more than 0, and at most 1");
+        anyhow::ensure!((1..=1440).contains(&minutes), "SUSPECT_MINUTES must be 1 to 1440");
+        Ok(Self { least, share, limit: TimeDelta::minutes(minutes) })
+    }
+}
+
+impl Settings {
+    fn is_most(&self, failing: i64, checked: i64) -> bool {
+        failing as f64 > self.share * checked as f64
+    }
+}
+
+/// A batch as it would be without suspicions. Its states are saved already.
+pub(super) struct Batch<'a> {
+    pub results: &'a [CheckResult],
+    pub states: &'a States,
+    pub changes: &'a [StatusChange],
+}
+
+#[derive(Default)]
+pub(super) struct Judged {
+    /// The endpoints that do not go down now.
+    pub held: HashSet<i64>,
+    pub told: Vec<LocationChange>,
+}
+
+/// What a batch has of one user at one location.
+struct Part {
+    newest: DateTime<Utc>,
+    /// Would go down, and may be held: the endpoint, and its first failure.
+    downs: Vec<(i64, DateTime<Utc>)>,
+}
+
+type Parts<'a> = BTreeMap<&'a str, BTreeMap<i64, Part>>;
+
+/// Suspicions are judged one after the other: each sees what those before found, and told.
+pub(super) async fn judge(
+    context: &Context,
+    transaction: &mut Transaction,
+    batch: Batch<'_>,
+) -> Result<Judged> {
+    let settings = &*context.config::<Settings>()?;
+    let mut judged = Judged::default();
+    let parts = parts(&batch, settings.limit);
+    if parts.is_empty() {
+        return Ok(judged);
+    }
+    lock(transaction).await?;
+    for (region, users) in parts {
+        forget(transaction, region, &users, settings.limit).await?;
+        let open = open(transaction, region, users.keys().copied().collect()).await?;
+        let newest_failure = || users.values().flat_map(|part| &part.downs).map(|(_, first)| *first).max();
+        // What is suspected already is judged by all that was checked since then.
+        let Some(since) = open.values().map(|open| open.since).min().or_else(newest_failure) else {
+            continue;
+        };
+        let place = Place { region, since, settings };
+        let standing = place.standing(context, transaction).await?;
+        for (user_id, part) in users {
+            let open = open.get(&user_id);
+            if open.is_none() && part.downs.is_empty() {
+                continue;
+            }
+            let is_suspected = match standing {
+                Standing::Sound => false,
+                Standing::Failing => {
+                    let Tally { failing, checked } = place.tally(transaction, user_id).await?;
+                    checked >= settings.least && settings.is_most(failing, checked)
+                }
+                Standing::FailingForAll => true,
+            };
+            let step = step(open, is_suspected, &part, settings.limit);
+            let told = place.take(transaction, step, open, user_id, &part).await?;
+            judged.told.extend(told);
+            if matches!(step, Step::Begin | Step::Hold) {
+                judged.held.extend(part.downs.iter().map(|(id, _)| id));
+            }
+        }
+    }
+    Ok(judged)
+}
+
+fn parts<'a>(batch: &Batch<'a>, limit: TimeDelta) -> Parts<'a> {
+    let mut parts = Parts::new();
+    for result in batch.results {
+        // What nobody looked at, or was made in a maintenance, says nothing.
+        let Some(state) = batch.states.get(&result.endpoint_id) else { continue };
+        let Some(region) = state.region.as_deref() else { continue };
+        let of_user = parts.entry(region).or_default();
+        let part = of_user
+            .entry(result.user_id)
+            .or_insert_with(|| Part { newest: state.last_slot, downs: Vec::new() });
+        part.newest = part.newest.max(state.last_slot);
+    }
+    for change in batch.changes.iter().filter(|change| change.to == Status::Down) {
+        let Some(region) = batch.states.get(&change.endpoint_id).and_then(|s| s.region.as_deref()) else {
+            continue;
+        };
+        let part = parts.get_mut(region).and_then(|users| users.get_mut(&change.user_id));
+        if let (Some(part), Some(first)) = (part, change.outage_started_at)
+            && change.changed_at - first <= limit
+        {
+            part.downs.push((change.endpoint_id, first));
+        }
+    }
+    parts
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Step {
+    Nothing,
+    /// The user is told that the location is suspected, and alerts are held.
+    Begin,
+    Hold,
+    /// It works again, as the user is told.
+    End,
+    /// It has lasted for too long, as the user is told, and nothing is held any more.
+    GiveUp,
+    /// What was given up works again, as each endpoint tells.
+    Forget,
+}
+
+/// So long it lasts at least: one that wavers must not be told each minute.
+const AT_LEAST: TimeDelta = TimeDelta::minutes(2);
+fn step(open: Option<&Open>, is_suspected: bool, part: &Part, limit: TimeDelta) -> Step {
+    let Some(open) = open else {
+        return if is_suspected { Step::Begin } else { Step::Nothing };
+    };
+    let lasted = part.newest - open.since;
+    match (open.given_up, is_suspected) {
+        (true, true) => Step::Nothing,
+        (true, false) => Step::Forget,
+        (false, true) if lasted > limit => Step::GiveUp,
+        (false, true) => Step::Hold,
+        (false, false) if lasted < AT_LEAST => Step::Hold,
+        (false, false) => Step::End,
+    }
+}
+
+async fn lock(transaction: &mut Transaction) -> Result<()> {
+    const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('notification_suspicions'))";
+    // SQLite has one writer at a time.
+    if let On::Postgres(db) = transaction.connection() {
+        sqlx::query(LOCK).execute(db).await?;
+    }
+    Ok(())
+}
+
+/// What was given up is remembered until what failed with it counts no longer as new; and nothing for ever,
+/// for endpoints may be paused.
+async fn forget(
+    transaction: &mut Transaction,
+    region: &str,
+    users: &BTreeMap<i64, Part>,
+    limit: TimeDelta,
+) -> Result<()> {
+    const DELETE: &str = "DELETE FROM notification_suspicions
+        WHERE region = $1 AND since < $2 AND (given_up OR since < $3)";
+    let Some(newest) = users.values().map(|part| part.newest).max() else { return Ok(()) };
+    let before = |age: TimeDelta| (newest - age).timestamp_micros();
+    on!(transaction.connection(), db => {
+        let query = sqlx::query(DELETE).bind(region).bind(before(limit * 3));
+        query.bind(before(TimeDelta::days(7))).execute(db).await.map(drop)
+    })?;
+    Ok(())
+}
+
+struct Open {
+    id: i64,
+    since: DateTime<Utc>,
+    given_up: bool,
+}
+
+/// The suspicions of a location, by user.
+async fn open(transaction: &mut Transaction, region: &str, users: Vec<i64>) -> Result<HashMap<i64, Open>> {
+    const POSTGRES: &str = "SELECT user_id, id, since, given_up FROM notification_suspicions
+        WHERE region = $1 AND user_id = ANY($2)";
+    const SQLITE: &str = "SELECT user_id, id, since, given_up FROM notification_suspicions
+        WHERE region = $1 AND user_id IN (SELECT value FROM json_each($2))";
+    let rows: Vec<(i64, i64, i64, bool)> = match transaction.connection() {
+        On::Postgres(db) => sqlx::query_as(POSTGRES).bind(region).bind(users).fetch_all(db).await?,
+        On::Sqlite(db) => {
+            sqlx::query_as(SQLITE).bind(region).bind(json!(users).to_string()).fetch_all(db).await?
+        }
+    };
+    let open = |id, since, given_up| Open {
+        id,
+        since: DateTime::from_timestamp_micros(since).unwrap_or_default(),
+        given_up,
+    };
+    Ok(rows.into_iter().map(|(user, id, since, given_up)| (user, open(id, since, given_up))).collect())
+}
+
+/// A location, and from when on what was checked there counts.
+struct Place<'a> {
+    region: &'a str,
+    since: DateTime<Utc>,
+    settings: &'a Settings,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Standing {
+    Sound,
+    /// Most of what is checked there fails.
+    Failing,
+    /// And that for most users.
+    FailingForAll,
+}
+
+#[derive(sqlx::FromRow)]
+struct Tally {
+    failing: i64,
+    checked: i64,
+}
+
+/// Locations that fail for all, until when that is believed: while they do, every batch asks, and to count
+/// everything for each would keep the database from all else.
+#[derive(Default)]
+struct Believed(Mutex<HashMap<String, DateTime<Utc>>>);
+
+const BELIEVED: TimeDelta = TimeDelta::seconds(10);
+
+impl Place<'_> {
+    /// "Lately" is as long ago as an alert may be held.
+    fn lately(&self) -> i64 {
+        (self.since - self.settings.limit).timestamp_micros()
+    }
+
+    async fn standing(&self, context: &Context, transaction: &mut Transaction) -> Result<Standing> {
+        let believed = context.shared(|_| Ok(Believed::default()))?;
+        let lock = || believed.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let now = context.clock().now();
+        if lock().get(self.region).is_some_and(|until| now < *until) {
+            return Ok(Standing::FailingForAll);
+        }
+        if !self.mostly_fails(transaction).await? {
+            return Ok(Standing::Sound);
+        }
+        if !self.fails_most_users(transaction).await? {
+            return Ok(Standing::Failing);
+        }
+        lock().insert(self.region.to_owned(), now + BELIEVED);
+        Ok(Standing::FailingForAll)
+    }
+
+    /// Costs as much as fails, however many endpoints there are: what works is counted only so far that it
+    /// is enough.
+    async fn mostly_fails(&self, transaction: &mut Transaction) -> Result<bool> {
+        const FAILING: &str = "SELECT COUNT(*) FROM notification_states
+            WHERE region = $1 AND failing_since >= $2 AND last_slot >= $3 AND deleted_at IS NULL";
+        const WORKING: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM notification_states
+            WHERE region = $1 AND failing_since IS NULL AND last_slot >= $2 AND deleted_at IS NULL
+            LIMIT $3) AS enough";
+        let Settings { least, share, .. } = *self.settings;
+        let since = self.since.timestamp_micros();
+        let failing: i64 = on!(transaction.connection(), db => {
+            let query = sqlx::query_scalar(FAILING).bind(self.region).bind(self.lately());
+            query.bind(since).fetch_one(db).await
+        })?;
+        // Neither a user nor all of them can be suspected by so few.
+        if !self.settings.is_most(failing, least) {
+            return Ok(false);
+        }
+        let enough = failing as f64 * (1.0 - share) / share;
+        let working: i64 = on!(transaction.connection(), db => {
+            let query = sqlx::query_scalar(WORKING).bind(self.region).bind(since);
+            query.bind(enough.ceil() as i64).fetch_one(db).await
+        })?;
+        Ok((working as f64) < enough)
+    }
+
+    async fn fails_most_users(&self, transaction: &mut Transaction) -> Result<bool> {
+        const SELECT: &str = "SELECT COUNT(CASE WHEN failing > $4 * checked THEN 1 END) AS failing,
+                COUNT(*) AS checked
+            FROM (SELECT COUNT(failing_since) AS failing, COUNT(*) AS checked FROM notification_states
+                WHERE region = $1 AND last_slot >= $2 AND deleted_at IS NULL
+                    AND (failing_since IS NULL OR failing_since >= $3)
+                GROUP BY user_id) AS users";
+        let users: Tally = on!(transaction.connection(), db => {
+            let query = sqlx::query_as(SELECT).bind(self.region).bind(self.since.timestamp_micros());
+            query.bind(self.lately()).bind(self.settings.share).fetch_one(db).await
+        })?;
+        Ok(users.checked >= self.settings.least && self.settings.is_most(users.failing, users.checked))
+    }
+
+    async fn tally(&self, transaction: &mut Transaction, user_id: i64) -> Result<Tally> {
+        const SELECT: &str = "SELECT COUNT(failing_since) AS failing, COUNT(*) AS checked
+            FROM notification_states
+            WHERE user_id = $1 AND region = $2 AND last_slot >= $3 AND deleted_at IS NULL
+                AND (failing_since IS NULL OR failing_since >= $4)";
+        Ok(on!(transaction.connection(), db => {
+            let query = sqlx::query_as(SELECT).bind(user_id).bind(self.region);
+            let query = query.bind(self.since.timestamp_micros()).bind(self.lately());
+            query.fetch_one(db).await
+        })?)
+    }
+
+    /// Writes a step down, and says what the user is told of it.
+    async fn take(
+        &self,
+        transaction: &mut Transaction,
+        step: Step,
+        open: Option<&Open>,
+        user_id: i64,
+        part: &Part,
+    ) -> Result<Option<LocationChange>> {
+        const BEGIN: &str = "INSERT INTO notification_suspicions (region, user_id, since, given_up)
+            VALUES ($1, $2, $3, FALSE) RETURNING id";
+        const GIVE_UP: &str = "UPDATE notification_suspicions SET given_up = TRUE WHERE id = $1";
+        const END: &str = "DELETE FROM notification_suspicions WHERE id = $1";
+        let (what, id, since) = match (step, open) {
+            (Step::Begin, _) => {
+                let first = part.downs.iter().map(|(_, first)| *first).min().unwrap_or(self.since);
+                let id: i64 = on!(transaction.connection(), db => {
+                    let query = sqlx::query_scalar(BEGIN).bind(self.region).bind(user_id);
+                    query.bind(first.timestamp_micros()).fetch_one(db).await
+                })?;
+                (AlertKind::LocationSuspected, id, first)
+            }
+            (Step::End | Step::GiveUp | Step::Forget, Some(open)) => {
+                let sql = if step == Step::GiveUp { GIVE_UP } else { END };
+                on!(transaction.connection(), db => sqlx::query(sql).bind(open.id).execute(db).await.map(drop))?;
+                match step {
+                    Step::End => (AlertKind::LocationWorks, open.id, open.since),
+                    Step::GiveUp => (AlertKind::LocationStillFails, open.id, open.since),
+                    _ => return Ok(None),
+                }
+            }
+            _ => return Ok(None),
+        };
+        let Tally { failing, checked } = self.tally(transaction, user_id).await?;
+        // It may fail for others alone.
+        let what = if failing == 0 { AlertKind::LocationWorks } else { what };
+        let location = Location {
+            id,
+            region: self.region.to_owned(),
+            failing,
+            endpoints: checked,
+            held_minutes: self.settings.limit.num_minutes(),
+        };
+        Ok(Some(LocationChange { user_id, what, changed_at: part.newest, since, location }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_have_bounds() {
+        let settings = |name: &str, value: &str| {
+            Settings::from_env(&Env::from_iter([(name.to_owned(), value.to_owned())]))
+        };
+        let never = settings("SUSPECT_SHARE", "1").expect("may be switched off");
+        assert!(!never.is_most(1000, 1000));
+        for (name, value) in [
+            ("SUSPECT_MIN", "0"),
+            ("SUSPECT_SHARE", "0"),
+            ("SUSPECT_SHARE", "1.1"),
+            ("SUSPECT_SHARE", "NaN"),
+            ("SUSPECT_MINUTES", "0"),
+            ("SUSPECT_MINUTES", "1441"),
+        ] {
+            assert!(settings(name, value).is_err(), "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn a_suspicion_ends_when_it_is_over_or_too_old() {
+        let at = |minute| DateTime::UNIX_EPOCH + TimeDelta::minutes(minute);
+        let step = |open: Option<bool>, is_suspected, minute| {
+            let open = open.map(|given_up| Open { id: 1, since: at(0), given_up });
+            let part = Part { newest: at(minute), downs: vec![(7, at(0))] };
+            super::step(open.as_ref(), is_suspected, &part, TimeDelta::minutes(15))
+        };
+        assert_eq!((step(None, false, 1), step(None, true, 1)), (Step::Nothing, Step::Begin));
+        assert_eq!((step(Some(false), true, 15), step(Some(false), true, 16)), (Step::Hold, Step::GiveUp));
+        assert_eq!((step(Some(false), false, 1), step(Some(false), false, 2)), (Step::Hold, Step::End));
+        assert_eq!((step(Some(true), true, 20), step(Some(true), false, 20)), (Step::Nothing, Step::Forget));
+    }
+}

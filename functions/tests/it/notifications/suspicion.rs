@@ -1,0 +1,289 @@
+//! What is told when most of what is checked from a location begins to fail at once.
+
+use std::time::Duration;
+
+use functions::contract::{CheckResult, UserDeleted, kind};
+use runtime::on;
+use serde_json::{Value, json};
+
+use super::{at, result};
+use crate::{
+    listener::Listener,
+    world::{Database, World, on_both},
+};
+
+/// Endpoints 101, 102 and so on belong to user 1, 201 and so on to user 2.
+fn with_users(world: &World) {
+    world.stand_in("endpoint-private-get", |path| {
+        let id: i64 = path.rsplit('/').next().unwrap().parse().unwrap();
+        (200, json!({"user_id": id / 100, "name": format!("Shop {id}"), "url": "https://shop.test/"}))
+    });
+    world.stand_in("endpoint-private-list", |_| {
+        (200, json!({"items": [{"id": 101, "user_id": 1}], "page": {"current_page": 1, "total_count": 1, "per_page": 100}}))
+    });
+}
+
+/// Of a user's first endpoints, some of which fail.
+fn batch(user: i64, count: i64, slot: i64, fails: impl Fn(i64) -> bool) -> Vec<CheckResult> {
+    (1..=count).map(|n| result(user * 100 + n, user, slot, !fails(n))).collect()
+}
+
+/// Whatever comes of a batch, to the last message.
+async fn check(world: &World, results: Vec<CheckResult>) {
+    let slot = results.iter().map(|r| r.scheduled_at).max().unwrap();
+    while world.clock().now() < slot {
+        world.clock().advance(Duration::from_secs(60));
+    }
+    let first = &results[0];
+    let id = format!("{}/{}", first.endpoint_id, first.scheduled_at);
+    let answer = world.event("notification-evaluate", kind::CHECK_COMPLETED, &id, &results).await;
+    assert!(answer.status.is_success(), "{answer:?}");
+    world.events.lock().unwrap().extend(answer.reply());
+    world.settle().await;
+}
+
+/// What a channel was told since it was last asked, in the order of the words, and about which endpoint.
+fn told(hook: &Listener) -> Vec<(String, i64)> {
+    let of = |data: Value| (data["what"].as_str().unwrap().to_owned(), data["endpoint_id"].as_i64().unwrap());
+    let mut told: Vec<_> = hook.asked().iter().map(|asked| of(asked.json()["data"].clone())).collect();
+    told.sort();
+    told
+}
+
+fn all(what: &str, ids: impl IntoIterator<Item = i64>) -> Vec<(String, i64)> {
+    ids.into_iter().map(|id| (what.to_owned(), id)).collect()
+}
+
+const SUSPECTED: &str = "location_suspected";
+const WORKS: &str = "location_works";
+const STILL_FAILS: &str = "location_still_fails";
+
+async fn incidents(world: &World, user: i64) -> Vec<Value> {
+    let answer = world.call(Some(user), "GET", "/public/v1/incidents?per_page=100", None).await.json(200);
+    answer["items"].as_array().unwrap().clone()
+}
+
+async fn suspicions(world: &World) -> i64 {
+    on!(world.context.db().unwrap().read(), db =>
+        sqlx::query_scalar("SELECT COUNT(*) FROM notification_suspicions").fetch_one(db).await)
+    .unwrap()
+}
+
+on_both! {
+    async fn a_location_that_fails_is_told_once_and_all_else_is_held(world: World) {
+        with_users(&world);
+        let (hook, of_one, of_none) =
+            (Listener::start(200, "").await, Listener::start(200, "").await, Listener::start(200, "").await);
+        world.webhook(1, &hook.url).await;
+        for (hook, ids) in [(&of_one, json!([101])), (&of_none, json!([]))] {
+            world.notification(1, json!({"name": "some", "channel": "webhook", "config": {"url": hook.url},
+                "endpoint_ids": ids})).await;
+        }
+        check(&world, batch(1, 20, 0, |n| n == 20)).await;
+        check(&world, batch(1, 20, 1, |n| n == 20)).await;
+        assert_eq!(told(&hook), all("down", [120]));
+
+        check(&world, batch(1, 20, 2, |n| n <= 15 || n == 20)).await;
+        // What was down before, and is back now, is told as ever.
+        check(&world, batch(1, 20, 3, |n| n <= 15)).await;
+        let messages = hook.asked();
+        let of = |what: &str| messages.iter().map(|m| m.json()["data"].clone()).find(|d| d["what"] == what);
+        assert_eq!((messages.len(), of("up").unwrap()["endpoint_id"].clone()), (2, json!(120)));
+        let suspected = of(SUSPECTED).unwrap();
+        let id = suspected["location"]["id"].clone();
+        assert_eq!(suspected["location"], json!({
+            "id": id, "region": "default", "failing": 15, "endpoints": 20, "held_minutes": 15,
+        }));
+        assert_eq!((&suspected["outage_started_at"], &suspected["changed_at"]), (&json!(at(2)), &json!(at(3))));
+
+        check(&world, batch(1, 20, 4, |n| n <= 15)).await;
+        check(&world, batch(1, 20, 5, |_| false)).await;
+        let works = hook.asked();
+        assert_eq!(works.len(), 1);
+        assert_eq!(works[0].json()["data"]["what"], WORKS);
+        assert_eq!(works[0].json()["data"]["location"]["failing"], 0);
+        check(&world, batch(1, 20, 6, |_| false)).await;
+        assert_eq!((told(&hook), suspicions(&world).await), (vec![], 0));
+        assert_eq!(told(&of_one), [all(SUSPECTED, [0]), all(WORKS, [0])].concat());
+        assert_eq!(told(&of_none), []);
+
+        let outages: Vec<_> = incidents(&world, 1).await.iter().map(|i| i["endpoint_id"].clone()).collect();
+        assert_eq!(outages, [120], "what was held and is over was no outage");
+        let log = world.deliveries(1).await;
+        assert!(log.iter().all(|d| d["status"] == "delivered"));
+        assert_eq!((&log[0]["endpoint_id"], &log[0]["alert"]["what"]), (&json!(0), &json!(WORKS)));
+    }
+
+    async fn what_still_fails_when_the_location_works_is_told_with_its_true_beginning(world: World) {
+        with_users(&world);
+        let hook = Listener::start(200, "").await;
+        world.webhook(1, &hook.url).await;
+        for slot in 0..=2 {
+            check(&world, batch(1, 20, slot, |n| n <= 15 && slot > 0)).await;
+        }
+        assert_eq!(told(&hook), all(SUSPECTED, [0]));
+        check(&world, batch(1, 20, 3, |n| n <= 2)).await;
+        let messages = hook.asked();
+        let data: Vec<_> = messages.iter().map(|m| m.json()["data"].clone()).collect();
+        let works = data.iter().find(|d| d["what"] == WORKS).unwrap();
+        assert_eq!((data.len(), &works["location"]["failing"]), (3, &json!(2)));
+        let downs: Vec<_> = data.iter().filter(|d| d["what"] == "down").collect();
+        assert!(downs.iter().all(|d| d["outage_started_at"] == json!(at(1))), "{downs:?}");
+        let outages = incidents(&world, 1).await;
+        assert_eq!(outages.len(), 2);
+        assert!(outages.iter().all(|i| i["started_at"] == json!(at(1)) && i["ended_at"] == Value::Null));
+    }
+
+    async fn few_endpoints_and_half_of_many_are_told_as_ever(world: World) {
+        with_users(&world);
+        let hook = Listener::start(200, "").await;
+        world.webhook(1, &hook.url).await;
+        world.webhook(2, &hook.url).await;
+        for slot in 0..=2 {
+            check(&world, batch(1, 9, slot, |_| slot > 0)).await;
+        }
+        assert_eq!(told(&hook), all("down", 101..=109));
+        for slot in 0..=2 {
+            // Later by far: those do not count.
+            check(&world, batch(2, 20, slot + 60, |n| n <= 10 && slot > 0)).await;
+        }
+        assert_eq!(told(&hook), all("down", 201..=210));
+        assert_eq!(suspicions(&world).await, 0);
+    }
+
+    async fn a_batch_is_judged_as_a_whole_and_by_what_was_checked_since(world: World) {
+        with_users(&world);
+        let hook = Listener::start(200, "").await;
+        world.webhook(1, &hook.url).await;
+        let fails = |slot| -> Vec<_> {
+            batch(1, 12, slot, |_| true).into_iter().map(|r| CheckResult { failure_threshold: 1, ..r }).collect()
+        };
+        let works = |slot| batch(1, 30, slot, |_| false).split_off(12);
+        // In the minute before, the others worked: of now that says nothing.
+        check(&world, works(0)).await;
+        check(&world, fails(1)).await;
+        assert_eq!(told(&hook), all(SUSPECTED, [0]));
+        // They still do; but what wavers is not told each minute.
+        check(&world, works(1)).await;
+        check(&world, fails(2)).await;
+        assert_eq!(told(&hook), []);
+        check(&world, fails(3)).await;
+        assert_eq!(told(&hook), [all("down", 101..=112), all(WORKS, [0])].concat());
+        assert!(incidents(&world, 1).await.iter().all(|i| i["started_at"] == json!(at(1))));
+    }
+
+    async fn a_maintenance_says_nothing_of_its_location(world: World) {
+        with_users(&world);
+        let hook = Listener::start(200, "").await;
+        world.webhook(1, &hook.url).await;
+        for slot in 0..=2 {
+            let mut results = batch(1, 40, slot, |n| n <= 12 && slot > 0);
+            results.iter_mut().skip(12).for_each(|result| result.maintenance = true);
+            check(&world, results).await;
+        }
+        assert_eq!(told(&hook), all(SUSPECTED, [0]), "twelve of twelve");
+    }
+
+    async fn it_fails_for_all_when_it_fails_for_most_users(world: World) {
+        with_users(&world);
+        let hook = Listener::start(200, "").await;
+        for user in 1..=12 {
+            world.webhook(user, &hook.url).await;
+        }
+        let slot = |slot, fails: &dyn Fn(i64) -> bool| -> Vec<_> {
+            (1..=10).flat_map(|user| batch(user, 3, slot, |_| fails(user))).collect()
+        };
+        // Ten others that work were not checked since: they say nothing.
+        check(&world, (11..=20).flat_map(|user| batch(user, 3, 0, |_| false)).collect()).await;
+        check(&world, slot(0, &|_| false)).await;
+        check(&world, slot(1, &|user| user <= 9)).await;
+        check(&world, slot(2, &|user| user <= 9)).await;
+        assert_eq!(told(&hook), vec![(SUSPECTED.to_owned(), 0); 9]);
+        // The tenth is told in its turn.
+        check(&world, slot(3, &|_| true)).await;
+        check(&world, slot(4, &|_| true)).await;
+        assert_eq!(told(&hook), all(SUSPECTED, [0]));
+        world.event("notification-forget", kind::USER_DELETED, "x", &UserDeleted { user_id: 10 }).await.json(202);
+        assert_eq!(suspicions(&world).await, 9);
+        check(&world, slot(5, &|_| false)).await;
+        assert_eq!(told(&hook), vec![(WORKS.to_owned(), 0); 9]);
+        assert_eq!(incidents(&world, 1).await.len(), 0);
+    }
+
+    async fn one_with_many_broken_endpoints_silences_nobody_else(world: World) {
+        with_users(&world);
+        let (noisy, others) = (Listener::start(200, "").await, Listener::start(200, "").await);
+        world.webhook(1, &noisy.url).await;
+        for user in 2..=11 {
+            world.webhook(user, &others.url).await;
+        }
+        for slot in 0..=2 {
+            let mut results = batch(1, 90, slot, |_| slot > 0);
+            results.extend(batch(2, 20, slot, |n| n <= 8 && slot > 0));
+            results.extend((3..=11).flat_map(|user| batch(user, 3, slot, |n| n <= user - 8 && slot > 0)));
+            check(&world, results).await;
+        }
+        assert_eq!(told(&noisy), all(SUSPECTED, [0]));
+        assert_eq!(told(&others), all("down", (201..=208).chain([901, 1001, 1002, 1101, 1102, 1103])));
+    }
+
+    async fn it_is_told_once_whatever_the_broker_does(world: World) {
+        with_users(&world);
+        let hook = Listener::start(200, "").await;
+        world.webhook(1, &hook.url).await;
+        let halves = |slot: i64| -> [Vec<_>; 2] {
+            let mut all = batch(1, 20, slot, |_| slot > 0);
+            let rest = all.split_off(10);
+            [all, rest]
+        };
+        for half in (0..=1).flat_map(halves) {
+            check(&world, half).await;
+        }
+        world.clock().advance(Duration::from_secs(60));
+        let evaluate = async |id: &str, half: &[CheckResult]| {
+            world.event("notification-evaluate", kind::CHECK_COMPLETED, id, half).await
+        };
+        let [one, two] = halves(2);
+        *world.broker_takes.lock().unwrap() = Some(0);
+        assert_eq!(evaluate("one", &one).await.code(503), "UNAVAILABLE");
+        *world.broker_takes.lock().unwrap() = None;
+        for _ in 0..2 {
+            let answers = futures::future::join_all([
+                evaluate("one", &one), evaluate("two", &two), evaluate("one", &one), evaluate("two", &two),
+            ]).await;
+            assert!(answers.iter().all(|answer| answer.status == 202), "{answers:?}");
+        }
+        let events: Vec<_> = world.events.lock().unwrap().iter().cloned().collect();
+        assert!(events.iter().all(|e| e.kind() == kind::LOCATION_CHANGED && e.headers["ce-id"] == "one/location"));
+        assert!(events.windows(2).all(|pair| pair[0].body == pair[1].body), "{events:?}");
+        world.settle().await;
+        assert_eq!(told(&hook), all(SUSPECTED, [0]));
+        for half in halves(2) {
+            check(&world, half).await;
+        }
+        assert_eq!(told(&hook), []);
+    }
+
+    async fn what_lasts_is_told_after_all(world: World) {
+        with_users(&world);
+        let hook = Listener::start(200, "").await;
+        world.webhook(1, &hook.url).await;
+        for slot in 0..=16 {
+            check(&world, batch(1, 20, slot, |n| n <= 15 && slot > 0)).await;
+        }
+        assert_eq!(told(&hook), all(SUSPECTED, [0]), "for fifteen minutes");
+        check(&world, batch(1, 20, 17, |n| n <= 16)).await;
+        assert_eq!(told(&hook), [all("down", 101..=115), all(STILL_FAILS, [0])].concat());
+        assert!(incidents(&world, 1).await.iter().all(|i| i["started_at"] == json!(at(1))));
+        // Nothing is held any more.
+        check(&world, batch(1, 20, 18, |n| n <= 16)).await;
+        assert_eq!(told(&hook), all("down", [116]));
+        check(&world, batch(1, 20, 19, |_| false)).await;
+        assert_eq!(told(&hook), all("up", 101..=116));
+        // And when it happens again, it is suspected again.
+        for slot in 20..=21 {
+            check(&world, batch(1, 20, slot, |_| true)).await;
+        }
+        assert_eq!(told(&hook), all(SUSPECTED, [0]));
+    }
+}
