@@ -27,6 +27,14 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "tells from check re
 static CHANGES: LazyLock<Counter<u64>> =
     LazyLock::new(|| counter("pongpong.status_changes", "{change}", "Endpoints that went up or down"));
 
+pub(crate) fn count_from_zero() {
+    [Status::Up, Status::Down].into_iter().for_each(|status| count(status, 0));
+}
+
+fn count(to: Status, changes: u64) {
+    CHANGES.add(changes, &[KeyValue::new("status", to.as_str())]);
+}
+
 async fn handle(FromContext(context): FromContext<Context>, event: Event<Vec<CheckResult>>) -> Result<Reply> {
     let now = context.clock().now();
     let changes = evaluate(context.db()?, &event.id, event.data, now).await?;
@@ -66,7 +74,7 @@ async fn evaluate(
     }
     if !changes.is_empty() {
         record(&mut transaction, event_id, &changes, now).await?;
-        changes.iter().for_each(|c| CHANGES.add(1, &[KeyValue::new("status", c.to.as_str())]));
+        changes.iter().for_each(|change| count(change.to, 1));
     }
     if seen_before {
         changes = recorded(&mut transaction, event_id).await?;
