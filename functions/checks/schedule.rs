@@ -19,14 +19,11 @@ use crate::{
 
 pub const NAME: &str = "check-schedule";
 
-pub const FUNCTION: Function = Function::new(
-    NAME,
-    SERVICE,
-    "claims due endpoints, and asks for them to be checked, in batches",
-)
-.every("* * * * *", || post(handle))
-.without_database()
-.publishes();
+pub const FUNCTION: Function =
+    Function::new(NAME, SERVICE, "claims due endpoints, and asks for them to be checked, in batches")
+        .every("* * * * *", || post(handle))
+        .without_database()
+        .publishes();
 
 const PAGE: i64 = 1000;
 const WINDOW_SECONDS: i64 = 5;

@@ -97,7 +97,8 @@ async fn tell(
     let language = Language::of(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     // Of a level that no `LOG_LEVEL` hides: its fields are in every line of the request.
-    let span = tracing::error_span!("request", function = function.name, version = VERSION, trace_id = %trace.id());
+    let span =
+        tracing::error_span!("request", function = function.name, version = VERSION, trace_id = %trace.id());
     let started = std::time::Instant::now();
     trace
         .clone()

@@ -212,11 +212,11 @@ async fn prometheus_gets_an_answer_to_all_that_dashboards_and_rules_ask() {
     let person = story.begin(&mut engine).await;
     let steady = crate::checks::Site::start().await;
     let mut ids = Vec::new();
-    for (name, url, tags) in [
-        ("Steady", steady.url.as_str(), json!(["web", "eu"])),
-        ("Secure", "http://127.0.0.1:1/", json!([])),
-    ] {
-        let new = json!({"name": name, "url": url, "tags": tags, "interval_seconds": 60, "retries": 0});
+    for (name, url, tags) in
+        [("Steady", steady.url.as_str(), json!(["web", "eu"])), ("Secure", "http://127.0.0.1:1/", json!([]))]
+    {
+        // Secure fails until it is told otherwise, and that is no news.
+        let new = json!({"name": name, "url": url, "tags": tags, "retries": 0, "failure_threshold": 100});
         ids.push(person.post(&engine, "/endpoint-service/v1/endpoints", new).await["id"].clone());
     }
     prometheus.is(r#"probe_success{name="Secure"}"#, 0.0).await;
@@ -257,7 +257,10 @@ async fn prometheus_gets_an_answer_to_all_that_dashboards_and_rules_ask() {
         ("sum(pongpong_notification_delay_seconds_count)", 1.0),
         (r#"pongpong_status_changes_total{status="down"}"#, 1.0),
         ("sum(pongpong_dead_letters_total)", 0.0),
-        (r#"http_server_request_duration_seconds_count{faas_name="endpoint-create",http_route="/public/v1/endpoints",http_response_status_code="201"}"#, 3.0),
+        (
+            r#"http_server_request_duration_seconds_count{faas_name="endpoint-create",http_route="/public/v1/endpoints",http_response_status_code="201"}"#,
+            3.0,
+        ),
         (r#"pongpong_checks_requested_total{by="endpoint-create"}"#, 3.0),
         // Each check that was done is recorded, once; besides, what `secured` told.
         (r#"pongpong_checks_recorded_total{outcome="new"} - on () sum(pongpong_checks_total)"#, 1.0),

@@ -10,7 +10,10 @@ async fn add(world: &World, user: i64, name: &str, tags: Value) -> i64 {
 async fn metrics(world: &World, user: Option<i64>) -> String {
     let path = if user.is_some() { "/public/v1/metrics" } else { "/private/v1/metrics" };
     let answer = world.call(user, "GET", path, None).await;
-    assert_eq!((answer.status.as_u16(), &answer.headers["content-type"]), (200, &"text/plain; version=0.0.4".parse().unwrap()));
+    assert_eq!(
+        (answer.status.as_u16(), &answer.headers["content-type"]),
+        (200, &"text/plain; version=0.0.4".parse().unwrap())
+    );
     String::from_utf8(answer.body.to_vec()).unwrap()
 }
 
