@@ -37,6 +37,18 @@ const KEPT: TimeDelta = TimeDelta::days(30);
 static LETTERS: LazyLock<Counter<u64>> =
     LazyLock::new(|| counter("pongpong.dead_letters", "{event}", "Events that the broker gave up on"));
 
+pub(crate) fn count_from_zero() {
+    for function in crate::ALL {
+        for subscription in function.subscriptions {
+            LETTERS.add(0, &labels(subscription.kind, function.name));
+        }
+    }
+}
+
+fn labels(kind: &'static str, destination: &'static str) -> [KeyValue; 2] {
+    [KeyValue::new("cloudevents.event_type", kind), KeyValue::new("destination", destination)]
+}
+
 /// Refuses nothing: there is nobody left who would take it. What was replayed and comes back is the same
 /// letter, with what is wrong now, and no longer looks as if the replay had helped.
 async fn store(State(context): State<Context>, headers: HeaderMap, body: Bytes) -> Result<Reply> {
@@ -96,10 +108,7 @@ impl Letter {
         let host = self.destination.strip_prefix("http://").unwrap_or(&self.destination);
         let name = host.split(['.', '/', ':']).next().unwrap_or_default();
         let function = crate::find(name).map(|function| function.name);
-        [
-            KeyValue::new("cloudevents.event_type", kind.unwrap_or("other")),
-            KeyValue::new("destination", function.unwrap_or("other")),
-        ]
+        labels(kind.unwrap_or("other"), function.unwrap_or("other"))
     }
 
     fn read(headers: &HeaderMap, body: &[u8]) -> Self {

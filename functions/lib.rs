@@ -64,6 +64,7 @@ pub static ALL: &[Function] = &[
     reports::list::FUNCTION,
     reports::get::FUNCTION,
     reports::summary::FUNCTION,
+    reports::metrics::FUNCTION,
     reports::overview::FUNCTION,
     reports::private_overview::FUNCTION,
     reports::incident_record::FUNCTION,
@@ -139,6 +140,16 @@ pub fn check_optional_settings(env: &Env) -> anyhow::Result<()> {
 
 fn check<T: FromEnv>(env: &Env) -> anyhow::Result<()> {
     T::from_env(env).map(drop)
+}
+
+/// Tells Prometheus of counters of few values before they count: it sees no increase in the first value of a
+/// series. For a process that it asks; what is pushed carries the time of its beginning.
+pub fn count_from_zero() {
+    checks::count_from_zero();
+    reports::record::count_from_zero();
+    notifications::evaluate::count_from_zero();
+    senders::count_from_zero();
+    dead_letter::count_from_zero();
 }
 
 /// Brings the database's tables up to date, and the roles that have them; safe to run twice, and at once.

@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock};
 use runtime::{
     Context, Env, FromEnv, Result,
     address::PrivateNetworks,
-    telemetry::{Counter, counter},
+    telemetry::{Counter, KeyValue, counter},
     trust::ExtraRoots,
 };
 
@@ -19,8 +19,24 @@ use probe::{ProbeConfig, Prober};
 
 pub const SERVICE: &str = "endpoint-check";
 
+static REQUESTED: LazyLock<Counter<u64>> =
+    LazyLock::new(|| counter("pongpong.checks.requested", "{check}", "Checks that were asked for"));
 static MISSED: LazyLock<Counter<u64>> =
     LazyLock::new(|| counter("pongpong.checks.missed", "{check}", "Slots that nobody checked"));
+
+/// To be held against the results that are recorded.
+pub(crate) fn count_requested(by: &'static str, checks: usize) {
+    REQUESTED.add(checks as u64, &[KeyValue::new("by", by)]);
+}
+
+pub(crate) fn count_missed(reason: &'static str, checks: u64) {
+    MISSED.add(checks, &[KeyValue::new("reason", reason)]);
+}
+
+pub(crate) fn count_from_zero() {
+    count_requested(schedule::NAME, 0);
+    ["not_claimed", "too_late"].into_iter().for_each(|reason| count_missed(reason, 0));
+}
 
 /// `REGION` (default `default`): where this prober stands; part of a result's key.
 pub struct RegionConfig {

@@ -20,7 +20,7 @@ use runtime::{
 };
 use tokio::{task::JoinSet, time::Instant};
 
-use super::{MISSED, RegionConfig, SERVICE, prober};
+use super::{RegionConfig, SERVICE, count_missed, prober};
 use crate::{
     checks::probe::Prober,
     contract::{CheckRequest, CheckResult, kind},
@@ -106,7 +106,7 @@ fn still_wanted(mut requests: Vec<CheckRequest>, now: DateTime<Utc>) -> Vec<Chec
     }
     requests.retain(|r| now - r.scheduled_at < STALE || newest.get(&r.endpoint_id) == Some(&r.scheduled_at));
     if requests.len() < asked {
-        MISSED.add((asked - requests.len()) as u64, &[KeyValue::new("reason", "too_late")]);
+        count_missed("too_late", (asked - requests.len()) as u64);
         tracing::warn!(missed = asked - requests.len(), "checks were missed: they came too late");
     }
     requests

@@ -5,10 +5,10 @@
 
 use axum::{Json, extract::State, routing::post};
 use http::Method;
-use runtime::{Context, Function, Outgoing, Result, telemetry::KeyValue};
+use runtime::{Context, Function, Outgoing, Result};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{MISSED, SERVICE};
+use super::{SERVICE, count_missed, count_requested};
 use crate::{
     contract::{CheckRequest, kind},
     endpoints::{
@@ -17,14 +17,13 @@ use crate::{
     },
 };
 
-pub const FUNCTION: Function = Function::new(
-    "check-schedule",
-    SERVICE,
-    "claims due endpoints, and asks for them to be checked, in batches",
-)
-.every("* * * * *", || post(handle))
-.without_database()
-.publishes();
+pub const NAME: &str = "check-schedule";
+
+pub const FUNCTION: Function =
+    Function::new(NAME, SERVICE, "claims due endpoints, and asks for them to be checked, in batches")
+        .every("* * * * *", || post(handle))
+        .without_database()
+        .publishes();
 
 const PAGE: i64 = 1000;
 const WINDOW_SECONDS: i64 = 5;
@@ -49,7 +48,8 @@ async fn handle(State(context): State<Context>) -> Result<Json<Scheduled>> {
         }
         let mut requests: Vec<_> = claims.items.iter().flat_map(Claimed::requests).collect();
         requests.sort_by_key(|request| request.scheduled_at);
-        scheduled.checks += requests.len();
+        let asked = requests.len();
+        scheduled.checks += asked;
         scheduled.missed += claims.items.iter().map(|claimed| claimed.missed).sum::<i64>();
         for batch in batches(requests) {
             publish(&context, &batch).await?;
@@ -57,9 +57,10 @@ async fn handle(State(context): State<Context>) -> Result<Json<Scheduled>> {
         // Only now: what was not asked for is found again.
         let confirmation = Confirmation { items: claims.items.iter().map(Claimed::confirmed).collect() };
         call::<_, ()>(&context, "/private/v1/endpoints/claim/confirm", &confirmation).await?;
+        count_requested(NAME, asked);
     }
     if scheduled.missed > 0 {
-        MISSED.add(scheduled.missed.unsigned_abs(), &[KeyValue::new("reason", "not_claimed")]);
+        count_missed("not_claimed", scheduled.missed.unsigned_abs());
         tracing::warn!(missed = scheduled.missed, "checks were missed: the scheduler stood still");
     }
     Ok(Json(scheduled))
@@ -73,7 +74,7 @@ async fn publish(context: &Context, batch: &[CheckRequest]) -> Result<()> {
     let Some(first) = batch.first() else { return Ok(()) };
     // A slot is handed out once, so that its first one names a batch.
     let id = format!("{}-{}", first.endpoint_id, first.scheduled_at.timestamp());
-    let event = Outgoing::new("check-schedule", kind::CHECK_REQUESTED, id, context.clock().now(), batch)?;
+    let event = Outgoing::new(NAME, kind::CHECK_REQUESTED, id, context.clock().now(), batch)?;
     context.outbound().publish(event).await
 }
 

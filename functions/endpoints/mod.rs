@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    checks::probe,
+    checks::{self, probe},
     contract::{Assertion, CheckRequest, Status, Target, kind},
 };
 use maintenances::windows::Windows;
@@ -306,14 +306,24 @@ fn first_slot(context: &Context, interval_seconds: i32) -> i64 {
 }
 
 /// Asks for a check at once.
-async fn ask_for_check(context: &Context, function: &str, user_id: i64, endpoint: &Endpoint) -> Result<()> {
+async fn ask_for_check(
+    context: &Context,
+    function: &'static str,
+    user_id: i64,
+    endpoint: &Endpoint,
+) -> Result<()> {
     let (now, id) = (context.clock().now(), endpoint.id);
     let slot = now.timestamp();
     let mut request = endpoint.settings.request(id, user_id, slot);
     request.maintenance =
         Windows::load(context.db()?, &[user_id], slot..slot + 1).await?.hold(user_id, id, slot);
     let event = format!("endpoint-{id}-{}", now.timestamp_micros());
-    context.outbound().publish(Outgoing::new(function, kind::CHECK_REQUESTED, event, now, &[request])?).await
+    context
+        .outbound()
+        .publish(Outgoing::new(function, kind::CHECK_REQUESTED, event, now, &[request])?)
+        .await?;
+    checks::count_requested(function, 1);
+    Ok(())
 }
 
 /// Until the transaction ends, nobody else adds anything of this user's, or forgets the user.

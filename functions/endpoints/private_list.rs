@@ -1,17 +1,18 @@
 //! `GET /private/v1/endpoints`: endpoints with their owners, for other functions.
+//! `GET /private/v1/endpoint_labels`: what is watched now, briefly, and many at a time.
 
 use axum::{Json, extract::State};
 use runtime::{
     Context, Error, Function, List, Paging, Query, Result, db::JsonText, error::ErrorBody, input, on, text,
 };
-use serde::Deserialize;
-use utoipa::IntoParams;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{OwnedEndpoint, SERVICE, columns};
 
 pub const FUNCTION: Function =
     Function::new("endpoint-private-list", SERVICE, "endpoints with their owners, for other functions")
-        .http(runtime::http!(handle));
+        .http(runtime::http!(handle, labels));
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -71,6 +72,53 @@ async fn handle(
         select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await
     })?;
     Ok(paging.list(found, total))
+}
+
+/// What the metrics of an endpoint are known by.
+#[derive(Debug, Serialize, Deserialize, ToSchema, sqlx::FromRow)]
+pub struct EndpointLabels {
+    #[schema(example = 7)]
+    pub id: i64,
+    #[schema(example = 1)]
+    pub user_id: i64,
+    #[schema(example = "Shop")]
+    pub name: String,
+    #[schema(value_type = Vec<String>, example = json!(["shop"]))]
+    pub tags: JsonText<Vec<String>>,
+    #[schema(example = 60)]
+    pub interval_seconds: i32,
+}
+
+/// A list that goes on after the last id of it, until one is empty.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct LabelsOfMany {
+    pub items: Vec<EndpointLabels>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Which {
+    user_id: Option<i64>,
+    /// Those with greater ids.
+    #[serde(default)]
+    #[param(required = false)]
+    after: i64,
+}
+
+#[utoipa::path(
+    get, path = "/private/v1/endpoint_labels", tag = "endpoints", params(Which),
+    responses(
+        (status = 200, description = "At most 1000 that are not paused, by id", body = LabelsOfMany),
+        (status = 400, description = "A parameter is not acceptable", body = ErrorBody),
+    )
+)]
+async fn labels(State(context): State<Context>, Query(which): Query<Which>) -> Result<Json<LabelsOfMany>> {
+    static SELECT: &str = "SELECT id, user_id, name, tags, interval_seconds FROM endpoints \
+         WHERE id > $1 AND enabled AND ($2 IS NULL OR user_id = $2) ORDER BY id LIMIT 1000";
+    let items = on!(context.db()?.read(), db => {
+        sqlx::query_as(SELECT).bind(which.after).bind(which.user_id).fetch_all(db).await
+    })?;
+    Ok(Json(LabelsOfMany { items }))
 }
 
 fn parse_ids(ids: &str) -> Result<Vec<i64>> {

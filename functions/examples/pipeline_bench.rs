@@ -26,7 +26,7 @@ use cpu::{cpu_of, cpu_of_this};
 #[tokio::main]
 async fn main() {
     runtime::install_crypto();
-    telemetry::init(&Env::of_process(), "pongpong").unwrap();
+    telemetry::init_exposed(&Env::of_process(), "pongpong").unwrap();
     let mut arguments = std::env::args().skip(1).map(|number| number.parse::<i64>().unwrap());
     let (endpoints, minutes) = (arguments.next().unwrap_or(10_000), arguments.next().unwrap_or(5));
     let (mut target, url) = serve_target();

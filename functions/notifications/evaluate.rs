@@ -45,6 +45,14 @@ static HELD: LazyLock<Counter<u64>> = LazyLock::new(|| {
     counter("pongpong.alerts.held", "{alert}", "Endpoints not told down, for their location was suspected")
 });
 
+pub(crate) fn count_from_zero() {
+    [Status::Up, Status::Down].into_iter().for_each(|status| count(status, 0));
+}
+
+fn count(to: Status, changes: u64) {
+    CHANGES.add(changes, &[KeyValue::new("status", to.as_str())]);
+}
+
 async fn handle(FromContext(context): FromContext<Context>, event: Event<Vec<CheckResult>>) -> Result<Reply> {
     let (changes, locations) = evaluate(&context, &event.id, event.data).await?;
     let time = event.time.unwrap_or(context.clock().now());
@@ -90,20 +98,16 @@ async fn evaluate(
     if !changes.is_empty() || !locations.is_empty() {
         record(&mut transaction, event_id, &changes, &locations, now).await?;
     }
-    count(&changes, &locations, held);
+    changes.iter().for_each(|change| count(change.to, 1));
+    HELD.add(held, &[]);
+    for begun in locations.iter().filter(|c| c.what == AlertKind::LocationSuspected) {
+        SUSPICIONS.add(1, &[KeyValue::new("region", begun.location.region.clone())]);
+    }
     if seen_before {
         (changes, locations) = recorded(&mut transaction, event_id).await?;
     }
     transaction.commit().await?;
     Ok((changes, locations))
-}
-
-fn count(changes: &[StatusChange], locations: &[LocationChange], held: u64) {
-    changes.iter().for_each(|c| CHANGES.add(1, &[KeyValue::new("status", c.to.as_str())]));
-    HELD.add(held, &[]);
-    for begun in locations.iter().filter(|c| c.what == AlertKind::LocationSuspected) {
-        SUSPICIONS.add(1, &[KeyValue::new("region", begun.location.region.clone())]);
-    }
 }
 
 pub(super) type States = HashMap<i64, State>;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `record.rs`, `create.rs` | results come in, as an event and by HTTP |
 //! | `list.rs`, `get.rs`, `summary.rs` | results go out |
+//! | `metrics.rs` | the newest result of each, for Prometheus |
 //! | `overview.rs`, `private_overview.rs` | many endpoints at a glance |
 //! | `incident_record.rs`, `incident_list.rs` | outages |
 //! | `rollup.rs`, `purge.rs` | hourly and daily: what is kept for how long |
@@ -18,6 +19,7 @@ pub mod get;
 pub mod incident_list;
 pub mod incident_record;
 pub mod list;
+pub mod metrics;
 pub(crate) mod moment;
 pub mod overview;
 pub mod private_overview;

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     net::IpAddr,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{LazyLock, Mutex, MutexGuard, PoisonError},
 };
 
 use axum::{extract::State, routing::post};
@@ -11,7 +11,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
     Context, Db, Error, Event, Function, Reply, Result, Subscription, Text,
     db::{On, Transaction},
-    on, text,
+    on,
+    telemetry::{Counter, KeyValue, counter},
+    text,
 };
 use sqlx::{PgConnection, PgPool, QueryBuilder, SqliteConnection};
 
@@ -48,10 +50,12 @@ pub(super) async fn record(context: &Context, results: &[CheckResult], field: &s
     validate(results, now, field)?;
     // What is past its retention would be purged again at once.
     let oldest = context.config::<Retention>()?.raw_from(now);
+    let told = results.len();
     let mut results: Vec<_> = results.iter().filter(|r| r.scheduled_at.timestamp() >= oldest).collect();
     // One order for all recorders, so that none waits for another that waits for it.
     results.sort_by_key(|r| (r.scheduled_at.timestamp(), r.endpoint_id));
     if results.is_empty() {
+        count("unwanted", told as u64);
         return Ok(());
     }
     let db = context.db()?;
@@ -66,14 +70,28 @@ pub(super) async fn record(context: &Context, results: &[CheckResult], field: &s
         // Without a series: forgotten.
         .filter_map(|result| Some(Row::of(result, *series.get(&key(result))?)))
         .collect();
-    match transaction.connection() {
+    let new = match transaction.connection() {
         On::Sqlite(sqlite) => insert_sqlite(sqlite, &rows).await?,
         On::Postgres(postgres) => insert_postgres(postgres, &rows).await?,
-    }
+    };
     mark_late_hours(&mut transaction, &rows, now.timestamp()).await?;
     transaction.commit().await?;
     known.keep(&series, forgets);
+    count("new", new);
+    count("again", rows.len() as u64 - new);
+    count("unwanted", (told - rows.len()) as u64);
     Ok(())
+}
+
+static RECORDED: LazyLock<Counter<u64>> =
+    LazyLock::new(|| counter("pongpong.checks.recorded", "{check}", "Results that came to be stored"));
+
+fn count(outcome: &'static str, results: u64) {
+    RECORDED.add(results, &[KeyValue::new("outcome", outcome)]);
+}
+
+pub(crate) fn count_from_zero() {
+    ["new", "again", "unwanted"].into_iter().for_each(|outcome| count(outcome, 0));
 }
 
 fn validate(results: &[CheckResult], now: DateTime<Utc>, field: &str) -> Result<()> {
@@ -332,11 +350,13 @@ impl<'a> Row<'a> {
 /// parameter taken apart by `json_each`.
 const ROWS_AT_ONCE: usize = 64;
 
-async fn insert_sqlite(db: &mut SqliteConnection, rows: &[Row<'_>]) -> Result<()> {
+/// How many of them were not there before.
+async fn insert_sqlite(db: &mut SqliteConnection, rows: &[Row<'_>]) -> Result<u64> {
     const INSERT: &str = "
         INSERT OR IGNORE INTO report_results (id, series_id, checked_after_ms, up, status_code, dns_ms, connect_ms,
             tls_ms, first_byte_ms, transfer_ms, total_ms, ip, certificate_expires, response_bytes, error_code,
             error_message, maintenance) ";
+    let mut new = 0;
     for rows in rows.chunks(ROWS_AT_ONCE) {
         let mut insert = QueryBuilder::new(INSERT);
         insert.push_values(rows, |mut values, row| {
@@ -348,12 +368,13 @@ async fn insert_sqlite(db: &mut SqliteConnection, rows: &[Row<'_>]) -> Result<()
             values.push_bind(row.error_code).push_bind(row.error_message.map(str::to_owned));
             values.push_bind(row.maintenance);
         });
-        insert.build().persistent(rows.len() == ROWS_AT_ONCE).execute(&mut *db).await?;
+        let insert = insert.build().persistent(rows.len() == ROWS_AT_ONCE);
+        new += insert.execute(&mut *db).await?.rows_affected();
     }
-    Ok(())
+    Ok(new)
 }
 
-async fn insert_postgres(db: &mut PgConnection, rows: &[Row<'_>]) -> Result<()> {
+async fn insert_postgres(db: &mut PgConnection, rows: &[Row<'_>]) -> Result<u64> {
     const INSERT: &str = "
         INSERT INTO report_results (id, series_id, checked_after_ms, up, status_code, dns_ms, connect_ms,
             tls_ms, first_byte_ms, transfer_ms, total_ms, ip, certificate_expires, response_bytes, error_code,
@@ -365,7 +386,7 @@ async fn insert_postgres(db: &mut PgConnection, rows: &[Row<'_>]) -> Result<()> 
     fn column<T>(rows: &[Row<'_>], of: impl Fn(&Row<'_>) -> T) -> Vec<T> {
         rows.iter().map(of).collect()
     }
-    sqlx::query(INSERT)
+    let inserted = sqlx::query(INSERT)
         .bind(column(rows, |r| r.id))
         .bind(column(rows, |r| r.series_id))
         .bind(column(rows, |r| r.checked_after_ms))
@@ -385,7 +406,7 @@ async fn insert_postgres(db: &mut PgConnection, rows: &[Row<'_>]) -> Result<()> 
         .bind(column(rows, |r| r.maintenance))
         .execute(db)
         .await?;
-    Ok(())
+    Ok(inserted.rows_affected())
 }
 
 /// An hour that may be rolled up already is to be rolled up again.

@@ -12,6 +12,6 @@ pub async fn serve(app: Router) -> anyhow::Result<()> {
         telemetry::flush().await;
         response
     };
-    let app = if telemetry::is_on() { app.layer(middleware::from_fn(flushed)) } else { app };
+    let app = if telemetry::pushes() { app.layer(middleware::from_fn(flushed)) } else { app };
     lambda_http::run(app).await.map_err(|e| anyhow::anyhow!("the Lambda runtime failed: {e}"))
 }

@@ -56,7 +56,7 @@ fn told(function: &'static Function, context: &Context, routes: Router<Context>)
             )
         })
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn_with_state((function.name, context.clone()), tell))
+        .layer(middleware::from_fn_with_state((function, context.clone()), tell))
         .with_state(context.clone())
 }
 
@@ -85,20 +85,20 @@ async fn ready(context: Context, uses_database: bool) -> Response {
 
 /// Around every request: the trace, the caller's language, and the log line.
 async fn tell(
-    State((function, context)): State<(&'static str, Context)>,
+    State((function, context)): State<(&'static Function, Context)>,
     request: Request,
     next: Next,
 ) -> Response {
     let mut trace = Trace::of(request.headers(), context.random());
-    let incoming = telemetry::is_on().then(|| {
-        let (incoming, span) = Incoming::new(function, &request);
-        trace = trace.child(|| span);
-        incoming
-    });
+    let incoming = telemetry::counts().then(|| Incoming::new(function, &request));
+    if let Some(incoming) = &incoming {
+        trace = trace.child(|| incoming.span(function, &request));
+    }
     let language = Language::of(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     // Of a level that no `LOG_LEVEL` hides: its fields are in every line of the request.
-    let span = tracing::error_span!("request", function, version = VERSION, trace_id = %trace.id());
+    let span =
+        tracing::error_span!("request", function = function.name, version = VERSION, trace_id = %trace.id());
     let started = std::time::Instant::now();
     trace
         .clone()

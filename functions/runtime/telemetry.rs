@@ -1,11 +1,11 @@
-//! What a process tells the OpenTelemetry collector: spans (`trace.rs`), and what it counts.
+//! What a process tells of itself: spans (`trace.rs`), and what it counts; see docs/metrics.md.
 //!
+//! A function tells the OpenTelemetry collector: it scales to zero, and is gone before anybody scrapes it.
 //! Only with `OTEL_EXPORTER_OTLP_ENDPOINT`: without it there is no thread and no memory for this, and to
 //! count is a call that does nothing. The other variables (`OTEL_TRACES_SAMPLER`,
 //! `OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_RESOURCE_ATTRIBUTES`, ...) are read by the SDK.
 //!
-//! Metrics are pushed, for a function that scales to zero is gone before anybody scrapes it; see
-//! docs/metrics.md.
+//! The one-machine engine lives on: Prometheus asks it ([`exposition`]), collector or not.
 
 use std::{
     sync::{LazyLock, OnceLock},
@@ -30,17 +30,19 @@ use opentelemetry_sdk::{
     metrics::SdkMeterProvider,
     trace::{SdkTracer, SdkTracerProvider},
 };
+pub use prometheus::TEXT_FORMAT;
+use prometheus::{Registry, TextEncoder};
 
-use crate::{Env, log::VERSION, secret::Random};
+use crate::{Env, Function, log::VERSION, secret::Random};
 
 const SCOPE: &str = "pongpong";
 /// For the last of it to be sent when the process ends.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 struct Providers {
-    traces: SdkTracerProvider,
-    tracer: SdkTracer,
+    traces: Option<(SdkTracerProvider, SdkTracer)>,
     metrics: SdkMeterProvider,
+    registry: Option<Registry>,
 }
 
 static PROVIDERS: OnceLock<Providers> = OnceLock::new();
@@ -48,7 +50,17 @@ static PROVIDERS: OnceLock<Providers> = OnceLock::new();
 /// First thing in `main`, after the logs: what is counted before this is not counted. `service` is what
 /// this process is called where `OTEL_SERVICE_NAME` does not say.
 pub fn init(env: &Env, service: &str) -> anyhow::Result<()> {
-    if env.get("OTEL_EXPORTER_OTLP_ENDPOINT").is_none() {
+    start(env, service, None)
+}
+
+/// The same for a process that Prometheus can ask.
+pub fn init_exposed(env: &Env, service: &str) -> anyhow::Result<()> {
+    start(env, service, Some(Registry::new()))
+}
+
+fn start(env: &Env, service: &str, registry: Option<Registry>) -> anyhow::Result<()> {
+    let pushes = env.get("OTEL_EXPORTER_OTLP_ENDPOINT").is_some();
+    if !pushes && registry.is_none() {
         return Ok(());
     }
     let instance = u128::from_ne_bytes(Random::System.bytes());
@@ -62,24 +74,47 @@ pub fn init(env: &Env, service: &str) -> anyhow::Result<()> {
         resource = resource.with_service_name(service.to_owned());
     }
     let resource = resource.build();
-    let traces = SdkTracerProvider::builder()
-        .with_resource(resource.clone())
-        .with_batch_exporter(SpanExporter::builder().with_http().build()?)
-        .build();
-    let metrics = SdkMeterProvider::builder()
-        .with_resource(resource)
-        .with_periodic_exporter(MetricExporter::builder().with_http().build()?)
-        .build();
-    let providers = Providers { tracer: traces.tracer(SCOPE), traces, metrics };
+    let mut metrics = SdkMeterProvider::builder().with_resource(resource.clone());
+    if let Some(registry) = &registry {
+        // Without the labels that say the same for every series, as the collector's exporter.
+        let exporter = opentelemetry_prometheus::exporter().scope_info_enabled(false);
+        metrics = metrics.with_reader(exporter.with_registry(registry.clone()).build()?);
+    }
+    let mut traces = None;
+    if pushes {
+        metrics = metrics.with_periodic_exporter(MetricExporter::builder().with_http().build()?);
+        let provider = SdkTracerProvider::builder()
+            .with_resource(resource)
+            .with_batch_exporter(SpanExporter::builder().with_http().build()?)
+            .build();
+        let tracer = provider.tracer(SCOPE);
+        traces = Some((provider, tracer));
+    }
+    let providers = Providers { traces, metrics: metrics.build(), registry };
     PROVIDERS.set(providers).map_err(|_| anyhow::anyhow!("telemetry was set up before"))
 }
 
-pub fn is_on() -> bool {
+/// Whether anything is counted.
+pub(crate) fn counts() -> bool {
     PROVIDERS.get().is_some()
 }
 
+/// Whether there is a collector.
+pub fn pushes() -> bool {
+    tracer().is_some()
+}
+
 pub(crate) fn tracer() -> Option<&'static SdkTracer> {
-    PROVIDERS.get().map(|providers| &providers.tracer)
+    Some(&PROVIDERS.get()?.traces.as_ref()?.1)
+}
+
+/// All that this process has counted, as Prometheus reads it ([`TEXT_FORMAT`]); nothing where
+/// it is not to be asked ([`init_exposed`]).
+pub fn exposition() -> anyhow::Result<String> {
+    let Some(registry) = PROVIDERS.get().and_then(|providers| providers.registry.as_ref()) else {
+        return Ok(String::new());
+    };
+    Ok(TextEncoder::new().encode_to_string(&registry.gather())?)
 }
 
 /// Sends what has gathered: for a process that is not sure to run on, such as one on Lambda.
@@ -99,8 +134,8 @@ async fn send(
     let Some(providers) = PROVIDERS.get() else { return };
     // They block. Threads of their own, for the runtime would wait for its own when it ends, and the
     // collector may be away.
-    let sent =
-        [in_a_thread(move || traces(&providers.traces)), in_a_thread(move || metrics(&providers.metrics))];
+    let Some((traced, _)) = &providers.traces else { return };
+    let sent = [in_a_thread(move || traces(traced)), in_a_thread(move || metrics(&providers.metrics))];
     match tokio::time::timeout(PATIENCE, futures::future::try_join_all(sent)).await {
         Ok(Ok(results)) => {
             for error in results.into_iter().filter_map(Result::err) {
@@ -156,32 +191,50 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    pub(crate) fn new(function: &'static str, request: &Request) -> (Self, SpanBuilder) {
-        let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-        let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-        let mut labels = vec![KeyValue::new("faas.name", function)];
-        // Whoever calls the API may claim anything in a header, also a new event type with each request.
-        let Some(kind) = header("ce-type").filter(|_| route == "/") else {
-            let method = method_name(request.method());
-            labels.push(KeyValue::new("http.request.method", method));
-            labels.push(KeyValue::new("http.route", route.to_owned()));
-            let span = SpanBuilder::from_name(format!("{method} {route}")).with_kind(SpanKind::Server);
-            return (Self { duration: &REQUESTS, labels: labels.clone() }, span.with_attributes(labels));
+    pub(crate) fn new(function: &Function, request: &Request) -> Self {
+        let mut labels = Vec::with_capacity(4);
+        labels.push(KeyValue::new("faas.name", function.name));
+        if let Some(kind) = event_type(function, request) {
+            labels.push(KeyValue::new("cloudevents.event_type", kind.to_owned()));
+            return Self { duration: &EVENTS, labels };
+        }
+        labels.push(KeyValue::new("http.request.method", method_name(request.method())));
+        labels.push(KeyValue::new("http.route", route(request).to_owned()));
+        Self { duration: &REQUESTS, labels }
+    }
+
+    pub(crate) fn span(&self, function: &Function, request: &Request) -> SpanBuilder {
+        let mut attributes = self.labels.clone();
+        let Some(kind) = event_type(function, request) else {
+            let name = format!("{} {}", method_name(request.method()), route(request));
+            return SpanBuilder::from_name(name).with_kind(SpanKind::Server).with_attributes(attributes);
         };
-        labels.push(KeyValue::new("cloudevents.event_type", kind.to_owned()));
-        let mut attributes = labels.clone();
         attributes.push(KeyValue::new("messaging.operation.type", "process"));
         for (name, value) in [("cloudevents.event_id", "ce-id"), ("cloudevents.event_source", "ce-source")] {
-            attributes.extend(header(value).map(|value| KeyValue::new(name, value.to_owned())));
+            attributes.extend(header(request, value).map(|value| KeyValue::new(name, value.to_owned())));
         }
         let span = SpanBuilder::from_name(format!("process {kind}")).with_kind(SpanKind::Consumer);
-        (Self { duration: &EVENTS, labels }, span.with_attributes(attributes))
+        span.with_attributes(attributes)
     }
 
     pub(crate) fn answered(mut self, status: StatusCode, took: Duration) {
         self.labels.push(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
         self.duration.record(took.as_secs_f64(), &self.labels);
     }
+}
+
+fn route(request: &Request) -> &str {
+    request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str)
+}
+
+fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+    request.headers().get(name)?.to_str().ok()
+}
+
+/// Only of what the broker alone reaches: whoever else may claim anything in a header, also a new event
+/// type with each request.
+fn event_type<'a>(function: &Function, request: &'a Request) -> Option<&'a str> {
+    header(request, "ce-type").filter(|_| function.trigger.is_some() && route(request) == "/")
 }
 
 /// One of few: a client may send any word as a method.

@@ -19,7 +19,7 @@ use runtime::{
     address::{BlockedAddress, PrivateNetworks, guarded_client},
     error::Text,
     resolve::Resolver,
-    telemetry::{Counter, KeyValue, counter},
+    telemetry::{Counter, Histogram, KeyValue, counter, seconds},
     text,
     trust::ExtraRoots,
 };
@@ -129,8 +129,23 @@ static NOTIFICATIONS: LazyLock<Counter<u64>> =
     LazyLock::new(|| counter("pongpong.notifications", "{notification}", "What became of messages"));
 
 pub(crate) fn count(channel: Channel, outcome: &'static str) {
-    NOTIFICATIONS.add(1, &[KeyValue::new("channel", channel.as_str()), KeyValue::new("outcome", outcome)]);
+    add(1, channel, outcome);
 }
+
+fn add(messages: u64, channel: Channel, outcome: &'static str) {
+    let labels = [KeyValue::new("channel", channel.as_str()), KeyValue::new("outcome", outcome)];
+    NOTIFICATIONS.add(messages, &labels);
+}
+
+pub(crate) fn count_from_zero() {
+    for channel in [Channel::Email, Channel::Slack, Channel::Webhook] {
+        ["delivered", "failed", "given_up", "unwanted"].into_iter().for_each(|what| add(0, channel, what));
+    }
+}
+
+static DELAY: LazyLock<Histogram<f64>> = LazyLock::new(|| {
+    seconds("pongpong.notification.delay", "From a change to the message that tells of it", 300.0)
+});
 
 /// Tells the broker, and the delivery log, what became of an attempt.
 fn attempted(
@@ -145,7 +160,13 @@ fn attempted(
         Err(Failed::ForGood(why)) => (false, Some(why)),
         Err(Failed::ForNow(why)) => return Err(later(why)),
     };
-    count(event.data.channel, if delivered { "delivered" } else { "failed" });
+    let NotificationRequested { channel, attempt, alert, .. } = &event.data;
+    count(*channel, if delivered { "delivered" } else { "failed" });
+    // A person who sends it once more decides when.
+    if delivered && *attempt == 1 {
+        let delay = (context.clock().now() - alert.changed_at).as_seconds_f64();
+        DELAY.record(delay.max(0.0), &[KeyValue::new("channel", channel.as_str())]);
+    }
     told(context, function, event, delivered, error)
 }
 

@@ -14,7 +14,7 @@ async fn main() -> anyhow::Result<()> {
     runtime::install_crypto();
     let env = Env::of_process();
     log::init(&env, log::Format::Json)?;
-    telemetry::init(&env, "pongpong")?;
+    telemetry::init_exposed(&env, "pongpong")?;
     let mut settings = Settings::at(PathBuf::from(env.required("DATA_DIR")?));
     settings.database_url = env.get("DATABASE_URL").map(str::to_owned);
     let clock = Clock::manual(DateTime::parse_from_rfc3339(env.required("NOW")?)?.to_utc());

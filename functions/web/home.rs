@@ -118,6 +118,15 @@ fn home(
     visitor.show(status, &Home { page: visitor.page(Section::None, title), url, checked, error })
 }
 
+/// Prometheus asks here unless it is told otherwise; who configures it sees this.
+pub async fn no_metrics() -> impl IntoResponse {
+    const WHERE: &str = "What is watched is for its owner to know, so not everybody gets metrics here.\n\
+        Of one's own endpoints: /report-service/v1/metrics, with a key in the header `apikey`.\n\
+        Of everything, on one machine: /metrics where the admin API listens (ADMIN_LISTEN), with its token.\n\
+        docs/metrics.md has the configuration for Prometheus.\n";
+    (StatusCode::NOT_FOUND, WHERE)
+}
+
 /// A page for people; programs get the error that every function gives.
 pub async fn nowhere(visitor: Visitor, headers: HeaderMap) -> Response {
     let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();

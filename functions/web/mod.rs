@@ -117,6 +117,7 @@ pub const FUNCTION: Function = Function::new("web", "web", "pages for people; ev
             .route("/badges/{token}/{file}", get(badges::status))
             .route("/badges/{token}/{what}/{file}", get(badges::figure))
             .route("/assets/{name}", get(assets::handle))
+            .route("/metrics", any(home::no_metrics))
             .route("/{*path}", any(home::nowhere))
             .layer(middleware::from_fn(guarded))
             .layer(CompressionLayer::new())

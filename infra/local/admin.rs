@@ -3,7 +3,7 @@
 //!
 //! Being on this machine is no proof of anything: the prober is on it too, and requests whatever a
 //! user tells it to. So every request carries a token that only the engine and the functions know,
-//! in the header that Kong's own RBAC has for it. Besides, it listens on the loopback address unless
+//! in the header that Kong's own RBAC has for it, or, for Prometheus, as a bearer's. Besides, it listens on the loopback address unless
 //! told otherwise, takes JSON only (a foreign web page cannot send that without a preflight, which
 //! is refused), and answers only to a name that is an address or `localhost` while it is on the
 //! loopback (so that a foreign name that resolves here gets nothing).
@@ -124,6 +124,7 @@ pub fn private(functions: &'static [Function], apps: &Arc<Apps>) -> Router {
                 // What this router found in the path is not for the function's own, nor is the token.
                 request.extensions_mut().clear();
                 request.headers_mut().remove(TOKEN);
+                request.headers_mut().remove(header::AUTHORIZATION);
                 apps.ask(function.name, request).await.ok_or(Refusal::NotFound)
             };
             router = router.route(&operation.path, on(method, ask));
@@ -151,7 +152,9 @@ impl Guard {
         if self.loopback && name != "localhost" && address.is_err() {
             return Err(Refusal::Forbidden);
         }
-        if !bool::from(sent(TOKEN).ct_eq(self.token.as_bytes())) {
+        let bearer = sent("authorization").strip_prefix(b"Bearer ").unwrap_or_default();
+        let known = |token: &[u8]| token.ct_eq(self.token.as_bytes());
+        if !bool::from(known(sent(TOKEN)) | known(bearer)) {
             return Err(Refusal::Unauthorized);
         }
         Ok(())

@@ -56,7 +56,7 @@ impl Cli {
         };
         let env = Env::of_process();
         log::init(&env, log::Format::Text)?;
-        telemetry::init(&env, "pongpong")?;
+        telemetry::init_exposed(&env, "pongpong")?;
         raise_file_limit();
         let settings = Settings {
             listen: up.listen,

@@ -7,6 +7,7 @@
 //! | `admin.rs`, `consumers.rs` | Kong's Admin API, and what it keeps; the functions' private API |
 //! | `broker/` | Knative's Broker and Triggers, durable |
 //! | `cron.rs` | Kubernetes' CronJobs |
+//! | `metrics.rs` | the OpenTelemetry collector, as Prometheus sees it |
 //! | `apps.rs` | the functions, and the network between them |
 //! | `server.rs`, `life.rs` | HTTP with limits; how tasks end |
 //! | `data.rs`, `store.rs` | the data folder, its secrets, `engine.db` |
@@ -21,6 +22,7 @@ mod cron;
 mod data;
 mod gateway;
 mod life;
+mod metrics;
 mod server;
 mod store;
 pub mod wiring;
@@ -124,6 +126,7 @@ pub async fn start(settings: Settings) -> Result<Engine> {
     let admin_token = secrets.admin_token.clone();
     let env = environment(&settings.env, settings.database_url, &data, secrets, address, admin_address)?;
     functions::check_settings(&env)?;
+    functions::count_from_zero();
     let lives = [Life::default(), Life::default(), Life::default()];
     let [front, middle, back] = &lives;
     let broker = Broker::open(wiring.triggers, &store, clock.clone(), back).await?;
@@ -132,7 +135,7 @@ pub async fn start(settings: Settings) -> Result<Engine> {
 
     let consumers = Consumers::new(store.clone());
     let guard = admin::Guard { token: admin_token, loopback: admin_address.ip().is_loopback() };
-    let private = admin::private(functions, &apps);
+    let private = admin::private(functions, &apps).merge(metrics::router(&apps));
     let admin = admin::router(consumers.clone(), clock.clone(), random.clone(), private, guard);
     back.spawn(server::serve(admin_listener, back.clone(), move |request, _, _| ask(admin.clone(), request)));
     broker.run(&apps, middle);

@@ -18,6 +18,7 @@ mod kong;
 mod logs;
 mod notifications;
 mod process;
+mod prometheus;
 mod reports;
 mod roles;
 mod senders;

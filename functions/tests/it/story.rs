@@ -128,7 +128,7 @@ impl Person {
         Self { client, key }
     }
 
-    async fn post(&self, engine: &Engine, path: &str, body: Value) -> Value {
+    pub async fn post(&self, engine: &Engine, path: &str, body: Value) -> Value {
         let request =
             self.client.post(format!("{}{path}", engine.url)).header("apikey", &self.key).json(&body);
         let answer = request.send().await.unwrap();
@@ -136,7 +136,7 @@ impl Person {
         answer.json().await.unwrap()
     }
 
-    async fn get(&self, engine: &Engine, path: &str) -> Value {
+    pub async fn get(&self, engine: &Engine, path: &str) -> Value {
         let request = self.client.get(format!("{}{path}", engine.url)).header("apikey", &self.key);
         let answer = request.send().await.unwrap();
         assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap());
@@ -144,7 +144,7 @@ impl Person {
     }
 
     /// Lets time go by until what is asked for is there.
-    async fn wait(
+    pub async fn wait(
         &self,
         home: &mut Home,
         engine: &mut Engine,
@@ -178,7 +178,7 @@ impl Person {
 pub struct Story {
     pub site: Site,
     smtp: SmtpServer,
-    slack: Listener,
+    pub slack: Listener,
     pub home: Home,
 }
 

@@ -86,10 +86,16 @@ async fn one_trace_goes_from_the_tick_to_the_message() {
     assert_eq!(collector.counted("pongpong.check.duration", &[]), all);
     assert_eq!(collector.counted("pongpong.schedule.lag", &[("region", "local")]), all);
     assert_eq!(collector.counted("pongpong.checks.in_flight", &[]), 0.0);
+    // What is recorded was done, and had been asked for; the last ones may be with the broker still.
+    let recorded = collector.counted("pongpong.checks.recorded", &[("outcome", "new")]);
+    assert!(recorded >= 3.0 && recorded <= all, "{recorded} of {all}");
+    assert_eq!(collector.counted("pongpong.checks.requested", &[("by", "endpoint-create")]), 1.0);
+    assert!(collector.counted("pongpong.checks.requested", &[]) >= all);
     assert_eq!(collector.counted("pongpong.status_changes", &[("status", "down")]), 1.0);
     for channel in ["email", "slack"] {
         let delivered = [("channel", channel), ("outcome", "delivered")];
         assert_eq!(collector.counted("pongpong.notifications", &delivered), 1.0, "{channel}");
+        assert_eq!(collector.counted("pongpong.notification.delay", &[("channel", channel)]), 1.0);
     }
     let ran = [("faas.name", "check-run"), ("cloudevents.event_type", "io.pongpong.check.requested.v1")];
     assert!(collector.counted("messaging.process.duration", &ran) >= 1.0);

@@ -167,6 +167,8 @@ fn every_alert_says_how_bad_it_is_and_is_explained() {
 }
 
 const CHECKS: &str = r#"pongpong_checks_total{status="up",region="default",instance="a"}"#;
+const REQUESTED: &str = r#"pongpong_checks_requested_total{by="check-schedule",instance="b"}"#;
+const RECORDED: &str = r#"pongpong_checks_recorded_total{outcome="new",instance="c"}"#;
 const MISSED: &str = r#"pongpong_checks_missed_total{reason="too_late",instance="a"}"#;
 const LAG_10: &str = r#"pongpong_schedule_lag_seconds_bucket{region="default",le="10.0"}"#;
 const LAG_30: &str = r#"pongpong_schedule_lag_seconds_bucket{region="default",le="30.0"}"#;
@@ -202,6 +204,7 @@ const KONG_DATABASE: &str = r#"kong_datastore_reachable{pod="kong-1"}"#;
 const POSTGRES: &str =
     r#"kube_statefulset_status_replicas_ready{namespace="pongpong",statefulset="postgres"}"#;
 const COLLECTOR_UP: &str = r#"up{job="otel-collector",instance="otel-collector:8889"}"#;
+const ENGINE_UP: &str = r#"up{job="pongpong/pongpong",instance="localhost:8001"}"#;
 
 /// Series, and their values minute by minute, as promtool writes them.
 type Series = &'static [(&'static str, &'static str)];
@@ -209,6 +212,8 @@ type Series = &'static [(&'static str, &'static str)];
 /// An hour and a half in which all is well, a value a minute: a few errors are.
 const GOOD: Series = &[
     (CHECKS, "0+100x90"),
+    (REQUESTED, "0+100x90"),
+    (RECORDED, "0+100x90"),
     (MISSED, "0x90"),
     (LAG_10, "0+100x90"),
     (LAG_30, "0+100x90"),
@@ -243,6 +248,10 @@ const BAD: &[(Series, &[&str])] = &[
     (&[(CHECKS, "0+100x50 5000x40")], &["NoChecks"]),
     (&[(CHECKS, "_x90")], &["NoChecks"]),
     (&[(MISSED, "0x50 2x40")], &["ChecksMissed"]),
+    (&[(RECORDED, "0+80x90")], &["ChecksLost"]),
+    // Everything came, up to what was missed by then; or all was paused half an hour ago.
+    (&[(RECORDED, "0+80x90"), (MISSED, "0+20x90")], &["ChecksMissed"]),
+    (&[(REQUESTED, "0+100x29 2900x61"), (RECORDED, "0+100x30 3000x60")], &[]),
     (&[(LAG_10, "0+90x90")], &["ChecksLate"]),
     (&[(NEXT_RUN, "60+60x40 2460x50")], &["ScheduleNotRun"]),
     (&[(SUCCESS, "0+60x40 2400x50")], &["ScheduleNotRun"]),
@@ -258,6 +267,8 @@ const BAD: &[(Series, &[&str])] = &[
     (&[(KONG_UP, "_x90")], &["GatewayGone"]),
     (&[(KONG_UP, "0x90")], &["GatewayGone", "TargetDown"]),
     (&[(COLLECTOR_UP, "0x90")], &["TargetDown"]),
+    (&[(KONG_UP, "_x90"), (ENGINE_UP, "1x90")], &[]),
+    (&[(KONG_UP, "_x90"), (ENGINE_UP, "0x90")], &["TargetDown"]),
     (&[(KONG_DATABASE, "0x90")], &["DatabaseNotReady"]),
     (&[(KONG_DATABASE, "_x90"), (POSTGRES, "0x90")], &["DatabaseNotReady"]),
 ];

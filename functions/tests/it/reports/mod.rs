@@ -15,6 +15,7 @@ use crate::world::{Answer, Database, World, on_both};
 mod forget;
 mod incidents;
 mod maintenance;
+mod metrics;
 mod overviews;
 mod results;
 mod retention;

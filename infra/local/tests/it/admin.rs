@@ -141,6 +141,38 @@ async fn nobody_is_answered_without_the_token() {
     }
 }
 
+#[tokio::test]
+async fn prometheus_is_answered_by_the_token_as_a_bearer() {
+    runtime::install_crypto();
+    let data = tempfile::tempdir().unwrap();
+    let engine = pongpong::start(pongpong::Settings::at(data.path())).await.unwrap();
+    let token = engine.context().env().required("KONG_ADMIN_TOKEN").unwrap();
+    let ask = async |header: &str| send(engine.admin_address, &format!("GET /metrics\n{header}"), b"").await;
+    for wrong in [
+        "x: y".to_owned(),
+        "authorization: Bearer ".to_owned(),
+        "authorization: Bearer nonsense".to_owned(),
+        format!("authorization: Basic {token}"),
+        format!("authorization: {token}"),
+        format!("kong-admin-token: Bearer {token}"),
+        format!("Host: evil.example\nauthorization: Bearer {token}"),
+    ] {
+        assert!([401, 403].contains(&ask(&wrong).await.status), "{wrong}");
+    }
+    for right in [format!("authorization: Bearer {token}"), format!("kong-admin-token: {token}")] {
+        let answer = ask(&right).await;
+        assert_eq!((answer.status, answer.header("content-type")), (200, "text/plain; version=0.0.4"));
+    }
+    // It is open to everybody where people come in: what is there says where to go.
+    let elsewhere = send(engine.address, "GET /metrics", b"").await;
+    assert_eq!(elsewhere.status, 404);
+    assert!(elsewhere.body.contains("/report-service/v1/metrics"), "{}", elsewhere.body);
+    // Half of the metrics would look like endpoints that are gone.
+    engine.context().db().unwrap().close().await;
+    assert!(ask(&format!("authorization: Bearer {token}")).await.status >= 500);
+    engine.stop().await.unwrap();
+}
+
 /// The prober is on this machine, too, and may by default request what is on it: that must not make
 /// whoever enters an endpoint the administrator.
 #[tokio::test]

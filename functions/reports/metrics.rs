@@ -1,0 +1,256 @@
+//! `GET /public/v1/metrics`: the newest result of each of the caller's endpoints, for Prometheus.
+//! `GET /private/v1/metrics`: the same of everybody's, for whoever runs this.
+//!
+//! Names and meanings are blackbox_exporter's, so that what was made for that one works; docs/metrics.md
+//! tells of each. What has not been checked for three intervals is not told: an old result that is
+//! repeated would look like a new one.
+
+use std::{collections::HashMap, fmt::Write as _};
+
+use axum::{
+    body::Body,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use futures::stream;
+use http::header;
+use prometheus::{
+    TextEncoder,
+    proto::{Gauge, LabelPair, Metric, MetricFamily, MetricType},
+};
+use runtime::{
+    Caller, Context, Db, Function, Result,
+    db::{JsonText, On},
+    telemetry::TEXT_FORMAT,
+};
+
+use super::{
+    SERVICE,
+    moment::{self, DAY},
+};
+use crate::endpoints::private_list::{EndpointLabels, LabelsOfMany};
+
+pub const FUNCTION: Function =
+    Function::new("report-metrics", SERVICE, "shows the newest results to Prometheus")
+        .http(runtime::http!(handle, handle_private));
+
+/// For a check to be late, and a process to be started anew.
+const GRACE: i64 = 600;
+
+/// Shows the newest result of each of the caller's endpoints, for Prometheus.
+#[utoipa::path(
+    get, path = "/public/v1/metrics", tag = "reports", security(("apikey" = [])),
+    responses(
+        (status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain",
+            example = "probe_success{id=\"7\",name=\"Shop\",region=\"default\",tags=\"shop\",user=\"1\"} 1\n"),
+        (status = 401, description = "Not logged in", body = runtime::error::ErrorBody),
+    )
+)]
+async fn handle(State(context): State<Context>, caller: Caller) -> Result<Response> {
+    exposition(&context, Some(caller.user_id)).await
+}
+
+#[utoipa::path(
+    get, path = "/private/v1/metrics", tag = "reports",
+    responses((status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain"))
+)]
+async fn handle_private(State(context): State<Context>) -> Result<Response> {
+    exposition(&context, None).await
+}
+
+async fn exposition(context: &Context, user_id: Option<i64>) -> Result<Response> {
+    let probes = probes(context, user_id).await?;
+    // One after the other: together they are megabytes.
+    let families = FAMILIES.iter().map(move |family| family.encoded(&probes));
+    let body = Body::from_stream(stream::iter(families));
+    Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], body).into_response())
+}
+
+/// A series of each of an endpoint's regions.
+struct Probe {
+    labels: Vec<LabelPair>,
+    newest: Newest,
+}
+
+async fn probes(context: &Context, user_id: Option<i64>) -> Result<Vec<Probe>> {
+    let (db, now) = (context.db()?, context.clock().now().timestamp());
+    let mut probes = Vec::new();
+    let mut after = 0;
+    loop {
+        let mut path = format!("/private/v1/endpoint_labels?after={after}");
+        if let Some(user_id) = user_id {
+            let _ = write!(path, "&user_id={user_id}");
+        }
+        let page: LabelsOfMany = context.outbound().get("endpoint-private-list", &path).await?;
+        let Some(last) = page.items.last() else { return Ok(probes) };
+        after = last.id;
+        let endpoints: HashMap<i64, EndpointLabels> = page.items.into_iter().map(|e| (e.id, e)).collect();
+        let newest = newest_of(db, endpoints.keys().copied().collect(), now - 3 * DAY - GRACE).await?;
+        probes.extend(newest.into_iter().filter_map(|newest| {
+            let endpoint = endpoints.get(&newest.endpoint_id)?;
+            let oldest = now - 3 * i64::from(endpoint.interval_seconds) - GRACE;
+            let is_told = moment::slot_of(newest.id) >= oldest && newest.user_id == endpoint.user_id;
+            is_told.then(|| Probe { labels: labels(endpoint, &newest.region), newest })
+        }));
+    }
+}
+
+fn labels(endpoint: &EndpointLabels, region: &str) -> Vec<LabelPair> {
+    let mut tags: Vec<_> = endpoint.tags.0.iter().map(String::as_str).collect();
+    tags.sort_unstable();
+    tags.dedup();
+    vec![
+        label("id", &endpoint.id.to_string()),
+        label("name", &endpoint.name),
+        label("region", region),
+        label("tags", &tags.join(",")),
+        label("user", &endpoint.user_id.to_string()),
+    ]
+}
+
+fn label(name: &str, value: &str) -> LabelPair {
+    let mut pair = LabelPair::default();
+    pair.set_name(name.to_owned());
+    pair.set_value(value.to_owned());
+    pair
+}
+
+#[derive(sqlx::FromRow)]
+struct Newest {
+    endpoint_id: i64,
+    user_id: i64,
+    region: String,
+    id: i64,
+    up: bool,
+    status_code: Option<i32>,
+    dns_ms: Option<i32>,
+    connect_ms: Option<i32>,
+    tls_ms: Option<i32>,
+    first_byte_ms: Option<i32>,
+    transfer_ms: Option<i32>,
+    total_ms: i32,
+    ip: Option<Vec<u8>>,
+    certificate_expires: Option<i64>,
+}
+
+async fn newest_of(db: &Db, endpoints: Vec<i64>, from: i64) -> Result<Vec<Newest>> {
+    macro_rules! select {
+        ($from:literal) => {
+            concat!(
+                "SELECT s.endpoint_id, s.user_id, s.region, r.id, r.up, r.status_code, r.dns_ms, r.connect_ms, \
+                 r.tls_ms, r.first_byte_ms, r.transfer_ms, r.total_ms, r.ip, r.certificate_expires FROM ",
+                $from
+            )
+        };
+    }
+    const IN_SQLITE: &str = select!(
+        "report_series s CROSS JOIN report_results r
+        WHERE s.endpoint_id IN (SELECT value FROM json_each($1)) AND NOT s.forgotten AND r.id =
+            (SELECT id FROM report_results WHERE series_id = s.id AND id >= $2 ORDER BY id DESC LIMIT 1)
+        ORDER BY s.endpoint_id, s.region"
+    );
+    // Partition by partition, from the newest on.
+    const IN_POSTGRES: &str = select!(
+        "report_series s CROSS JOIN LATERAL (SELECT * FROM report_results
+            WHERE series_id = s.id AND id >= $2 ORDER BY id DESC LIMIT 1) AS r
+        WHERE s.endpoint_id = ANY($1) AND NOT s.forgotten ORDER BY s.endpoint_id, s.region"
+    );
+    let first = moment::first_id(from);
+    Ok(match db.read() {
+        On::Sqlite(db) => {
+            sqlx::query_as(IN_SQLITE).bind(JsonText(endpoints)).bind(first).fetch_all(db).await?
+        }
+        On::Postgres(db) => sqlx::query_as(IN_POSTGRES).bind(endpoints).bind(first).fetch_all(db).await?,
+    })
+}
+
+/// The label `phase`, where there is one, and the value; none: not told.
+type Series = (Option<&'static str>, fn(&Newest) -> Option<f64>);
+
+struct Family {
+    name: &'static str,
+    help: &'static str,
+    series: &'static [Series],
+}
+
+static FAMILIES: [Family; 8] = [
+    Family {
+        name: "probe_success",
+        help: "Whether the check succeeded",
+        series: &[(None, |newest| Some(f64::from(newest.up)))],
+    },
+    Family {
+        name: "probe_duration_seconds",
+        help: "How long the check took",
+        series: &[(None, |newest| spent(Some(newest.total_ms)))],
+    },
+    Family {
+        name: "probe_dns_lookup_time_seconds",
+        help: "How long it took to resolve names",
+        series: &[(None, |newest| spent(newest.dns_ms))],
+    },
+    Family {
+        name: "probe_http_duration_seconds",
+        help: "How long each phase took, summed over redirects",
+        series: &[
+            (Some("resolve"), |newest| spent(newest.dns_ms)),
+            (Some("connect"), |newest| spent(newest.connect_ms)),
+            (Some("tls"), |newest| spent(newest.tls_ms)),
+            (Some("processing"), |newest| spent(newest.first_byte_ms)),
+            (Some("transfer"), |newest| spent(newest.transfer_ms)),
+        ],
+    },
+    Family {
+        name: "probe_http_status_code",
+        help: "Status of the response, 0 if there was none",
+        series: &[(None, |newest| Some(newest.status_code.unwrap_or(0).into()))],
+    },
+    Family {
+        name: "probe_http_ssl",
+        help: "Whether the response came by TLS",
+        series: &[(None, |newest| Some((newest.tls_ms.is_some() && newest.status_code.is_some()).into()))],
+    },
+    Family {
+        name: "probe_ssl_earliest_cert_expiry",
+        help: "When the server's certificate expires, in Unix time",
+        series: &[(None, |newest| newest.certificate_expires.map(|at| at as f64))],
+    },
+    Family {
+        name: "probe_ip_protocol",
+        help: "4 or 6: which kind of address answered; 0 if none did",
+        series: &[(None, |newest| {
+            Some(newest.ip.as_ref().map_or(0.0, |ip| if ip.len() == 4 { 4.0 } else { 6.0 }))
+        })],
+    },
+];
+
+/// A phase that was not reached took no time.
+fn spent(ms: Option<i32>) -> Option<f64> {
+    Some(f64::from(ms.unwrap_or_default()) / 1000.0)
+}
+
+impl Family {
+    fn encoded(&self, probes: &[Probe]) -> prometheus::Result<Bytes> {
+        let series = probes.iter().flat_map(|probe| self.series.iter().map(move |series| (probe, series)));
+        let metrics = series.filter_map(|(probe, (phase, value))| {
+            let mut gauge = Gauge::default();
+            gauge.set_value(value(&probe.newest)?);
+            let mut metric = Metric::from_gauge(gauge);
+            let phase = phase.map(|phase| label("phase", phase));
+            metric.set_label(probe.labels.iter().cloned().chain(phase).collect());
+            Some(metric)
+        });
+        let metrics: Vec<_> = metrics.collect();
+        // The library has no words for a metric of which there is nothing.
+        if metrics.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let mut family = MetricFamily::default();
+        family.set_name(self.name.to_owned());
+        family.set_help(self.help.to_owned());
+        family.set_field_type(MetricType::GAUGE);
+        family.set_metric(metrics);
+        TextEncoder::new().encode_to_string(&[family]).map(Bytes::from)
+    }
+}

@@ -1,0 +1,333 @@
+//! Debian's Prometheus asks a running engine, as docs/metrics.md says it should, and is then asked all that
+//! the dashboards and rules ask, and what dashboards made for blackbox_exporter ask.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use crate::{
+    story::{Engine, Story},
+    world::Database,
+};
+
+const TOKEN: &str = "the-admin-token";
+
+/// What only a cluster has; the rest of the pattern names who would tell.
+const OF_A_CLUSTER: [(&str, &str); 3] = [
+    ("kube_", "kube-state-metrics: pods, CronJobs, requested resources"),
+    ("kn_", "Knative: scaling, its broker"),
+    ("kong_", "Kong: the engine is the gateway itself"),
+];
+/// What has an answer only while something is wrong that is no part of the story.
+const OF_TROUBLE: [(&str, &str); 2] = [
+    (r#"http_response_status_code=~"5..""#, "a function answers a person with 5xx"),
+    (r#"ALERTS{alertstate="firing",alertname!="Watchdog"}"#, "an alert fires"),
+];
+
+struct Prometheus {
+    process: Child,
+    url: String,
+    client: reqwest::Client,
+    _data: tempfile::TempDir,
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+impl Prometheus {
+    fn start(engine: &Engine) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let token = data.path().join("token");
+        std::fs::write(&token, TOKEN).unwrap();
+        let docs = std::fs::read_to_string(root().join("docs/metrics.md")).unwrap();
+        let (_, rest) = docs.split_once("<!-- scrape -->\n```yaml\n").unwrap();
+        let written = rest.split_once("```").unwrap().0;
+        let told = written
+            .replace("/etc/prometheus/pongpong.token", token.to_str().unwrap())
+            .replace("localhost:8001", engine.admin.trim_start_matches("http://"));
+        assert!(!told.contains("/etc/") && !told.contains(":8001"), "{told}");
+        let mut config: Value = serde_norway::from_str(&told).unwrap();
+        config["global"] =
+            json!({"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"});
+        config["rule_files"] = json!([root().join("infra/monitoring/config/rules.yml")]);
+        // JSON is YAML.
+        std::fs::write(data.path().join("prometheus.yml"), config.to_string()).unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let process = Command::new("prometheus")
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .args(["--config.file=prometheus.yml", "--storage.tsdb.path=data", "--log.level=error"])
+            .current_dir(data.path())
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("Debian's package prometheus (make test-packages)");
+        let url = format!("http://127.0.0.1:{port}");
+        Self { process, url, client: reqwest::Client::new(), _data: data }
+    }
+
+    async fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Option<Value> {
+        let query = serde_html_form::to_string(parameters).unwrap();
+        let answer = self.client.get(format!("{}{path}?{query}", self.url)).send().await.ok()?;
+        let (status, text) = (answer.status(), answer.text().await.ok()?);
+        // While it starts it says 503.
+        if status.as_u16() == 503 {
+            return None;
+        }
+        assert!(status.is_success(), "{parameters:?}: {text}");
+        Some(serde_json::from_str::<Value>(&text).unwrap()["data"].clone())
+    }
+
+    /// The series of an answer: their labels, and their values now.
+    async fn ask(&self, query: &str) -> Vec<(Value, f64)> {
+        let Some(answer) = self.get("/api/v1/query", &[("query", query)]).await else { return Vec::new() };
+        let number = |value: &Value| value[1].as_str().unwrap().parse().unwrap();
+        match answer["resultType"].as_str() {
+            Some("scalar") => vec![(Value::Null, number(&answer["result"]))],
+            Some("vector") => {
+                let series = answer["result"].as_array().unwrap();
+                series.iter().map(|s| (s["metric"].clone(), number(&s["value"]))).collect()
+            }
+            other => panic!("{query}: {other:?}"),
+        }
+    }
+
+    /// Waits for an answer to be like this.
+    async fn becomes(&self, query: &str, what: &str, is: impl Fn(&[(Value, f64)]) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let seen = self.ask(query).await;
+            if is(&seen) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{query} is not {what}: {seen:?}");
+            // It is another process, whose time is real.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// One series, with this value.
+    async fn is(&self, query: &str, value: f64) {
+        let near = |seen: &[(Value, f64)]| matches!(seen, [(_, it)] if (it - value).abs() < 1e-9);
+        self.becomes(query, &value.to_string(), near).await;
+    }
+}
+
+/// As Grafana asks, with its variables put in: where, and what.
+fn dashboard_queries() -> Vec<(String, String)> {
+    let mut queries = Vec::new();
+    for entry in std::fs::read_dir(root().join("infra/monitoring/dashboards")).unwrap() {
+        let path = entry.unwrap().path();
+        let dashboard: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        for panel in dashboard["panels"].as_array().unwrap() {
+            for target in panel["targets"].as_array().into_iter().flatten() {
+                let query = target["expr"].as_str().unwrap();
+                let query = query.replace("$__rate_interval", "5m").replace("$function", ".*");
+                queries.push((format!("{}: {}", dashboard["title"], panel["title"]), query));
+            }
+        }
+    }
+    assert!(queries.len() > 40);
+    queries
+}
+
+/// As Grafana's 7587 (Prometheus Blackbox Exporter) and 13659 (Blackbox Exporter, HTTP prober) ask, all
+/// endpoints being chosen, and how many series they get: three endpoints, one of them by TLS.
+const OF_BLACKBOX: [(&str, usize); 17] = [
+    (r#"probe_duration_seconds{instance=~"$target"}"#, 3),
+    (r#"probe_http_duration_seconds{instance=~"$target"}"#, 15),
+    (r#"probe_success{instance=~"$target"}"#, 3),
+    (r#"probe_http_status_code{instance=~"$target"}"#, 3),
+    (r#"probe_http_version{instance=~"$target"}"#, 0),
+    (r#"probe_http_ssl{instance=~"$target"}"#, 3),
+    (r#"probe_ssl_earliest_cert_expiry{instance=~"$target"} - time()"#, 1),
+    (r#"avg(probe_duration_seconds{instance=~"$target"})"#, 1),
+    (r#"avg(probe_dns_lookup_time_seconds{instance=~"$target"})"#, 1),
+    (r#"probe_http_ssl{job=~"$job", instance=~"$instance"} > 0"#, 1),
+    (r#"(probe_ssl_earliest_cert_expiry{job=~"$job", instance=~"$instance"} - time()) / 3600 / 24"#, 1),
+    (r#"probe_http_status_code{job=~"$job", instance=~"$instance"} > 0"#, 3),
+    (r#"avg_over_time(probe_duration_seconds{job=~"$job", instance=~"$instance"}[1m])"#, 3),
+    (r#"probe_tls_version_info{job=~"$job", instance=~"$instance"}"#, 0),
+    (r#"avg_over_time(probe_dns_lookup_time_seconds{job=~"$job", instance=~"$instance"}[1m])"#, 3),
+    (r#"avg by (phase) (probe_http_duration_seconds{job=~"$job", instance=~"$instance"})"#, 5),
+    (r#"count_values("value", probe_http_status_code{job=~"$job", instance=~"$instance"})"#, 2),
+];
+
+/// A result of a check by TLS, which takes no certificate that is trusted.
+async fn secured(engine: &Engine, id: &Value, at: chrono::DateTime<chrono::Utc>) {
+    let result = json!({
+        "endpoint_id": id, "user_id": 1, "scheduled_at": at, "checked_at": at, "region": "local",
+        "failure_threshold": 1, "success_threshold": 1,
+        "outcome": {
+            "status": "up", "status_code": 200, "response_bytes": 2, "ip": "2001:db8::1",
+            "timings_ms": {"dns": 1, "connect": 2, "tls": 30, "first_byte": 4, "transfer": 0, "total": 37},
+            "certificate_expires_at": "2030-01-01T00:00:00Z",
+        },
+    });
+    let request = reqwest::Client::new().post(format!("{}/private/v1/reports", engine.admin));
+    let answer = request.header("kong-admin-token", TOKEN).json(&json!({"items": [result]})).send().await;
+    assert_eq!(answer.unwrap().status(), 201);
+}
+
+/// Promtool reads what the engine says as others do.
+async fn is_well_formed(engine: &Engine) {
+    let request = reqwest::Client::new().get(format!("{}/metrics", engine.admin)).bearer_auth(TOKEN);
+    let text = request.send().await.unwrap().text().await.unwrap();
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut promtool.stdin.take().unwrap(), text.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prometheus_gets_an_answer_to_all_that_dashboards_and_rules_ask() {
+    let mut story = Story::new(Database::Sqlite).await;
+    story.home.settings.push(("KONG_ADMIN_TOKEN", TOKEN.to_owned()));
+    let mut engine = story.home.start();
+    let prometheus = Prometheus::start(&engine);
+    prometheus.is(r#"up{job="pongpong/pongpong"}"#, 1.0).await;
+    // Counters begin at 0, so that the first of what they count is seen.
+    prometheus.is(r#"pongpong_notifications_total{channel="email",outcome="delivered"}"#, 0.0).await;
+
+    // Shop and Steady are up, Secure is as it says; then Shop goes down: a mail comes, Slack refuses.
+    let person = story.begin(&mut engine).await;
+    let steady = crate::checks::Site::start().await;
+    let mut ids = Vec::new();
+    for (name, url, tags) in
+        [("Steady", steady.url.as_str(), json!(["web", "eu"])), ("Secure", "http://127.0.0.1:1/", json!([]))]
+    {
+        // Secure fails until it is told otherwise, and that is no news.
+        let new = json!({"name": name, "url": url, "tags": tags, "retries": 0, "failure_threshold": 100});
+        ids.push(person.post(&engine, "/endpoint-service/v1/endpoints", new).await["id"].clone());
+    }
+    prometheus.is(r#"probe_success{name="Secure"}"#, 0.0).await;
+    secured(&engine, &ids[1], story.home.now() + TimeDelta::minutes(30)).await;
+    prometheus.is(r#"probe_success{name="Secure"}"#, 1.0).await;
+    prometheus.is(r#"probe_success{name="Shop"}"#, 1.0).await;
+    story.slack.answers(503, "not now");
+    story.site.status.store(503, Ordering::SeqCst);
+    person.wait_for_status(&mut story.home, &mut engine, "down").await;
+    person.wait_for_delivered(&mut story.home, &mut engine, 1).await;
+    let refused = r#"messaging_process_duration_seconds_count{faas_name="slack-send",http_response_status_code="503"} > 0"#;
+    prometheus.becomes(refused, "there", |seen| seen.len() == 1).await;
+    story.slack.answers(404, "no such channel");
+    let failed = "/notification-service/v1/deliveries?status=failed";
+    person
+        .wait(&mut story.home, &mut engine, failed, "refused", |list| list["page"]["total_count"] == 1)
+        .await;
+
+    // How it stands.
+    for (query, value) in [
+        (r#"probe_success{name="Shop",id="1",tags="",region="local",user="1",instance="Shop"}"#, 0.0),
+        (r#"probe_http_status_code{name="Shop"}"#, 503.0),
+        (r#"probe_success{name="Steady",tags="eu,web"}"#, 1.0),
+        (r#"probe_http_status_code{name="Steady"}"#, 200.0),
+        (r#"probe_ip_protocol{name="Steady"}"#, 4.0),
+        (r#"probe_http_ssl{name="Steady"}"#, 0.0),
+        (r#"probe_http_ssl{name="Secure"}"#, 1.0),
+        (r#"probe_ip_protocol{name="Secure"}"#, 6.0),
+        (r#"probe_duration_seconds{name="Secure"}"#, 0.037),
+        (r#"probe_dns_lookup_time_seconds{name="Secure"}"#, 0.001),
+        (r#"probe_http_duration_seconds{name="Secure",phase="tls"}"#, 0.03),
+        (r#"sum(probe_http_duration_seconds{name="Secure"})"#, 0.037),
+        (r#"probe_ssl_earliest_cert_expiry{name="Secure"}"#, 1_893_456_000.0),
+        (r#"pongpong_notifications_total{channel="email",outcome="delivered"}"#, 1.0),
+        (r#"pongpong_notifications_total{channel="slack",outcome="failed"}"#, 1.0),
+        ("sum(pongpong_notifications_total)", 2.0),
+        (r#"pongpong_notification_delay_seconds_count{channel="email"}"#, 1.0),
+        ("sum(pongpong_notification_delay_seconds_count)", 1.0),
+        (r#"pongpong_status_changes_total{status="down"}"#, 1.0),
+        ("sum(pongpong_dead_letters_total)", 0.0),
+        (
+            r#"http_server_request_duration_seconds_count{faas_name="endpoint-create",http_route="/public/v1/endpoints",http_response_status_code="201"}"#,
+            3.0,
+        ),
+        (r#"pongpong_checks_requested_total{by="endpoint-create"}"#, 3.0),
+        // Each check that was done is recorded, once; besides, what `secured` told.
+        (r#"pongpong_checks_recorded_total{outcome="new"} - on () sum(pongpong_checks_total)"#, 1.0),
+        (r#"sum(pongpong_checks_recorded_total{outcome!="new"})"#, 0.0),
+        // What was asked for is done, or is to come within a minute.
+        ("clamp_min(sum(pongpong_checks_total) - sum(pongpong_checks_requested_total), 0)", 0.0),
+    ] {
+        prometheus.is(query, value).await;
+    }
+    is_well_formed(&engine).await;
+
+    // The dashboards.
+    for (place, query) in dashboard_queries() {
+        let seen = prometheus.ask(&query).await;
+        if OF_A_CLUSTER.iter().any(|(metrics, _)| query.contains(metrics)) {
+            let at_least_zero = query.ends_with("or vector(0)");
+            assert_eq!(seen.len(), usize::from(at_least_zero), "{place}: {query}: {seen:?}");
+        } else if !OF_TROUBLE.iter().any(|(what, _)| query.contains(what)) {
+            // A rate takes two scrapes.
+            prometheus.becomes(&query, &place, |seen| !seen.is_empty()).await;
+        }
+    }
+    let rounded = |query: &str| format!("round({query})");
+    for (query, value) in [
+        (r#"sum(increase(pongpong_notifications_total{outcome="delivered"}[24h])) or vector(0)"#, 1.0),
+        (r#"sum(increase(pongpong_notifications_total{outcome=~"failed|given_up"}[24h])) or vector(0)"#, 1.0),
+        ("sum(increase(pongpong_dead_letters_total[24h])) or vector(0)", 0.0),
+    ] {
+        prometheus.is(&rounded(query), value).await;
+    }
+
+    // The rules.
+    let rules = prometheus.get("/api/v1/rules", &[]).await.unwrap();
+    let rules = rules["groups"].as_array().unwrap().iter().flat_map(|g| g["rules"].as_array().unwrap());
+    let mut count = 0;
+    for rule in rules {
+        count += 1;
+        assert_eq!(rule["health"], "ok", "{rule}");
+        prometheus.ask(rule["query"].as_str().unwrap()).await;
+        // There is no Kong, and no alarm for that.
+        match rule["name"].as_str().unwrap() {
+            "Watchdog" => assert_eq!(rule["state"], "firing"),
+            "GatewayGone" | "TargetDown" | "DeadLetters" => assert_eq!(rule["state"], "inactive", "{rule}"),
+            _ => {}
+        }
+    }
+    assert!(count > 15);
+
+    // Dashboards made for blackbox_exporter.
+    for (query, series) in OF_BLACKBOX {
+        let query = ["$target", "$job", "$instance"].iter().fold(query.to_owned(), |q, v| q.replace(v, ".+"));
+        let seen = prometheus.ask(&query).await;
+        assert_eq!(seen.len(), series, "{query}: {seen:?}");
+    }
+    let targets = prometheus.get("/api/v1/label/instance/values", &[("match[]", "probe_success")]).await;
+    assert_eq!(targets.unwrap(), json!(["Secure", "Shop", "Steady"]));
+
+    // The newest results outlive the engine; what it counted begins anew.
+    drop(engine);
+    let engine = story.home.start();
+    let request = reqwest::Client::new().get(format!("{}/metrics", engine.admin)).bearer_auth(TOKEN);
+    let text = request.send().await.unwrap().text().await.unwrap();
+    for line in [
+        r#"probe_success{id="1",name="Shop",region="local",tags="",user="1"} 0"#,
+        r#"pongpong_notifications_total{channel="email",outcome="delivered"} 0"#,
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    engine.stop();
+}
