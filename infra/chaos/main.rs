@@ -104,7 +104,7 @@ async fn run(cli: &Cli, seed: u64) -> Result<()> {
         let log = Log::at(&cli.logs.join(format!("world-{n}.log")))?;
         let path = log.path.clone();
         let told = || format!("{}; what was said is in {}", kind.name(), path.display());
-        let world_seed = seed.wrapping_add(n as u64 * 0x9e37_79b9_7f4a_7c15);
+        let world_seed = seed.wrapping_add((n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut world = World::make(*kind, world_seed, &postgres, log, disks).await.with_context(told)?;
         for _ in 0..cli.together {
             if done == cli.rounds || began.elapsed() > Duration::from_secs(cli.seconds) {
