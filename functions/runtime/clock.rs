@@ -53,8 +53,16 @@ impl Clock {
     /// # Panics
     /// On the system's clock, which nobody moves.
     pub fn advance(&self, by: Duration) {
-        let Self::Manual(time) = self else { panic!("the system's clock cannot be advanced") };
-        time.send_modify(|now| *now += by);
+        self.set(self.now() + by);
+    }
+
+    /// Sets a manual clock, also back.
+    ///
+    /// # Panics
+    /// On the system's clock, which nobody sets.
+    pub fn set(&self, to: DateTime<Utc>) {
+        let Self::Manual(time) = self else { panic!("the system's clock cannot be set") };
+        time.send_replace(to);
     }
 }
 

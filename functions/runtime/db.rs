@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sqlx::{
-    Database, Decode, Encode, PgConnection, PgPool, SqliteConnection, SqlitePool, Type,
+    Connection, Database, Decode, Encode, PgConnection, PgPool, SqliteConnection, SqlitePool, Type,
     encode::IsNull,
     error::BoxDynError,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -68,8 +68,7 @@ impl Db {
                 .foreign_keys(true)
                 .busy_timeout(ACQUIRE_TIMEOUT)
                 .statement_cache_capacity(256);
-            let pool =
-                || SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(false);
+            let pool = || sqlite_pool(ACQUIRE_TIMEOUT);
             Ok(Self::Sqlite {
                 read: pool().max_connections(4).connect_lazy_with(options.clone()),
                 write: pool().max_connections(1).connect_lazy_with(options),
@@ -135,6 +134,19 @@ impl Db {
             Self::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+/// A pool whose connections are well. What fails for want of disk SQLite itself rolls back, which sqlx
+/// does not hear of: it takes the connection to be in that transaction for ever, and begins no other.
+pub fn sqlite_pool(acquire_timeout: Duration) -> SqlitePoolOptions {
+    let pool = SqlitePoolOptions::new().acquire_timeout(acquire_timeout).test_before_acquire(false);
+    pool.after_release(|connection, _| {
+        Box::pin(async move {
+            // The transaction's own end is under way until this is answered.
+            connection.ping().await?;
+            Ok(!connection.is_in_transaction())
+        })
+    })
 }
 
 impl Transaction {
@@ -207,5 +219,27 @@ impl Serialize for UnixSeconds {
 impl<'de> Deserialize<'de> for UnixSeconds {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         DateTime::<Utc>::deserialize(deserializer).map(|time| Self(time.timestamp()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_disk_is_forgotten_when_there_is_room_again() {
+        let db = Db::at("sqlite::memory:", 1).expect("a database");
+        let Db::Sqlite { write, .. } = &db else { panic!("SQLite") };
+        // Of this connection alone: the next one has room.
+        sqlx::query("PRAGMA max_page_count = 2").execute(write).await.expect("is full");
+        let insert = async || {
+            let mut transaction = db.begin().await?;
+            let On::Sqlite(connection) = transaction.connection() else { panic!("SQLite") };
+            sqlx::query("CREATE TABLE t AS SELECT ZEROBLOB(100000)").execute(connection).await?;
+            transaction.commit().await
+        };
+        let error = insert().await.expect_err("there is no room");
+        assert!(error.to_string().contains("disk is full"), "{error}");
+        insert().await.expect("there is room");
     }
 }

@@ -1,39 +1,64 @@
 //! The one-machine engine in a process of its own, for tests that kill it, with a clock that moves
-//! when standard input says so: `advance SECONDS`, `stop`.
+//! when standard input says so: `advance SECONDS` (back, when they are negative), `stop`. With names of
+//! functions as arguments it serves those on `PORT` instead, as `function` does.
 
-use std::{path::PathBuf, time::Duration};
+use std::{io::stdin, path::PathBuf};
 
 use anyhow::Context as _;
-use chrono::DateTime;
+use chrono::{DateTime, TimeDelta};
 use pongpong::Settings;
-use runtime::{Clock, Env, log, telemetry};
-use tokio::io::{AsyncBufReadExt, BufReader, stdin};
+use runtime::{Clock, Context, Env, log, outbound::Outbound, secret::Random, serve, telemetry};
+use tokio::sync::mpsc;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     runtime::install_crypto();
     let env = Env::of_process();
     log::init(&env, log::Format::Json)?;
-    telemetry::init_exposed(&env, "pongpong")?;
+    let names: Vec<String> = std::env::args().skip(1).collect();
+    let clock = Clock::manual(DateTime::parse_from_rfc3339(env.required("NOW")?)?.to_utc());
+    if names.is_empty() {
+        telemetry::init_exposed(&env, "pongpong")?;
+        run_engine(env, clock).await?;
+    } else {
+        telemetry::init(&env, &names[0])?;
+        let found = names.iter().map(|name| functions::find(name).with_context(|| name.clone()));
+        let found = found.collect::<anyhow::Result<Vec<_>>>()?;
+        let outbound = Outbound::http(&env);
+        let context = Context::new(env, clock.clone(), Random::System, outbound);
+        tokio::select! {
+            served = serve::serve(&found, context) => served?,
+            told = follow(&clock) => told?,
+        }
+    }
+    telemetry::shutdown().await;
+    Ok(())
+}
+
+async fn run_engine(env: Env, clock: Clock) -> anyhow::Result<()> {
     let mut settings = Settings::at(PathBuf::from(env.required("DATA_DIR")?));
     settings.database_url = env.get("DATABASE_URL").map(str::to_owned);
-    let clock = Clock::manual(DateTime::parse_from_rfc3339(env.required("NOW")?)?.to_utc());
     settings.clock = clock.clone();
     settings.env = env;
     let engine = pongpong::start(settings).await?;
     println!("admin {}", engine.admin_address);
     println!("listening {}", engine.address);
-    let mut lines = BufReader::new(stdin()).lines();
-    while let Some(line) = lines.next_line().await? {
-        match line.split_once(' ') {
-            Some(("advance", seconds)) => {
-                clock.advance(Duration::from_secs(seconds.parse().with_context(|| line.clone())?));
-                println!("advanced");
-            }
-            _ => break,
-        }
+    tokio::select! {
+        told = follow(&clock) => told?,
+        () = serve::terminated() => {}
     }
-    engine.stop().await?;
-    telemetry::shutdown().await;
+    engine.stop().await
+}
+
+/// Until it is told to stop, or nobody is there to tell.
+async fn follow(clock: &Clock) -> anyhow::Result<()> {
+    let (said, mut lines) = mpsc::unbounded_channel();
+    // A thread of its own: the runtime would wait for its own, which reads on, when it ends.
+    std::thread::spawn(move || stdin().lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
+    while let Some(line) = lines.recv().await {
+        let Some(("advance", seconds)) = line.split_once(' ') else { break };
+        clock.set(clock.now() + TimeDelta::seconds(seconds.parse().with_context(|| line.clone())?));
+        println!("advanced");
+    }
     Ok(())
 }

@@ -3,9 +3,10 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
+use runtime::db::sqlite_pool;
 use sqlx::{
     SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
 #[derive(Clone, Debug)]
@@ -26,11 +27,7 @@ impl Store {
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(5));
         let pool = |most| {
-            SqlitePoolOptions::new()
-                .max_connections(most)
-                .acquire_timeout(Duration::from_secs(30))
-                .test_before_acquire(false)
-                .connect_lazy_with(options.clone())
+            sqlite_pool(Duration::from_secs(30)).max_connections(most).connect_lazy_with(options.clone())
         };
         let store = Self { read: pool(2), write: pool(1) };
         let migrated = sqlx::migrate!("./migrations").run(&store.write).await;

@@ -1,0 +1,107 @@
+//! Who is told: a real mail server, and stand-ins for Slack and a webhook, each behind a proxy that can
+//! be told to misbehave.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+
+use crate::{
+    listener::Listener,
+    proxy::{Mode, Proxy},
+    smtp::SmtpServer,
+};
+
+pub const NAMES: [&str; 3] = ["email", "slack", "webhook"];
+
+pub struct Channels {
+    smtp: SmtpServer,
+    slack: Listener,
+    webhook: Listener,
+    proxies: [Proxy; 3],
+    heard: Heard,
+}
+
+/// By channel, `down` or `up`, and the endpoint's name: the messages, each once however often it came.
+pub type Heard = BTreeMap<(&'static str, &'static str, String), BTreeSet<String>>;
+
+impl Channels {
+    pub async fn start(host: &str) -> Result<Self> {
+        let smtp = SmtpServer::start().await;
+        let slack = Listener::start(200, r#"{"ok":true}"#).await;
+        let webhook = Listener::start(200, "").await;
+        let to = |url: &str| -> Result<std::net::SocketAddr> {
+            Ok(url.split_once("://").context("a URL")?.1.parse()?)
+        };
+        let proxies = [
+            Proxy::start(host, to(&smtp.url)?).await?,
+            Proxy::start(host, to(&slack.url)?).await?,
+            Proxy::start(host, to(&webhook.url)?).await?,
+        ];
+        Ok(Self { smtp, slack, webhook, proxies, heard: Heard::new() })
+    }
+
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("SMTP_URL", format!("smtp://{}", self.proxies[0].address)),
+            ("SLACK_API_URL", format!("http://{}", self.proxies[1].address)),
+        ]
+    }
+
+    /// What a person enters for each of them.
+    pub fn bodies(&self) -> [Value; 3] {
+        let webhook = format!("http://{}/hook", self.proxies[2].address);
+        [
+            json!({"name": "mail", "channel": "email", "config": {"to": ["me@example.com"]}}),
+            json!({"name": "slack", "channel": "slack",
+                "config": {"domain": "team", "channel": "#ops", "token": "xoxb-secret"}}),
+            json!({"name": "hook", "channel": "webhook", "config": {"url": webhook}}),
+        ]
+    }
+
+    pub fn set(&self, which: usize, mode: Mode) {
+        self.proxies[which].set(mode);
+    }
+
+    /// Slack and the webhook answer this, or what they answer when they are well.
+    pub fn answer(&self, which: usize, status: Option<u16>) {
+        let (listener, well) = if which == 1 { (&self.slack, r#"{"ok":true}"#) } else { (&self.webhook, "") };
+        match status {
+            Some(status) => listener.answers(status, "<html>not now</html>"),
+            None => listener.answers(200, well),
+        }
+    }
+
+    /// Everything that anybody was told, ever.
+    pub fn heard(&mut self) -> &Heard {
+        for mail in self.smtp.messages() {
+            let line = |name: &str| mail.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+            self.keep("email", line("Subject: "), line("Message-ID: "));
+        }
+        // What Slack and the webhook took while they answered something else was not delivered; it
+        // comes again, and is the same message.
+        for asked in self.slack.asked() {
+            let text = asked.json()["text"].as_str().unwrap_or_default().to_owned();
+            self.keep("slack", &text, &text);
+        }
+        for asked in self.webhook.asked() {
+            let event = asked.json();
+            let data = &event["data"];
+            let name = data["endpoint_name"].as_str().unwrap_or_default();
+            let subject = format!("[{}] {name}:", data["what"].as_str().unwrap_or_default());
+            self.keep("webhook", &subject, asked.header("webhook-id"));
+        }
+        &self.heard
+    }
+
+    /// What is no news of an endpoint is kept under no name, so that it is seen to be one too many.
+    fn keep(&mut self, channel: &'static str, subject: &str, id: &str) {
+        let (what, rest) = match subject.split_once("] ") {
+            Some(("[down", rest)) => ("down", rest),
+            Some(("[up", rest)) => ("up", rest),
+            _ => ("other", subject),
+        };
+        let name = rest.split(':').next().unwrap_or_default().to_owned();
+        self.heard.entry((channel, what, name)).or_default().insert(id.to_owned());
+    }
+}

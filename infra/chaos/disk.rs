@@ -1,0 +1,47 @@
+//! A small disk, in memory, that can be full.
+
+use std::{fs::File, io::Write, path::PathBuf, process::Command};
+
+use anyhow::Result;
+
+use crate::postgres::{is_root, run};
+
+pub struct Disk {
+    pub path: PathBuf,
+}
+
+impl Disk {
+    /// Why there can be none.
+    pub fn obstacle() -> Option<String> {
+        if !is_root() {
+            return Some("a small disk needs root".to_owned());
+        }
+        let place = tempfile::tempdir().ok()?;
+        Self::mount(place.path().to_owned()).err().map(|error| format!("{error:#}"))
+    }
+
+    pub fn mount(path: PathBuf) -> Result<Self> {
+        run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=64m,mode=0700", "chaos"]).arg(&path))?;
+        Ok(Self { path })
+    }
+
+    /// To the last byte.
+    pub fn fill(&self) -> Result<()> {
+        let mut filler = File::create(self.path.join("filler"))?;
+        for piece in [vec![0; 1 << 20], vec![0; 1 << 12], vec![0; 1]] {
+            while filler.write_all(&piece).is_ok() {}
+        }
+        Ok(())
+    }
+
+    pub fn clear(&self) -> Result<()> {
+        Ok(std::fs::remove_file(self.path.join("filler"))?)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: somebody may be about to end who has a file open there.
+        let _ = run(Command::new("umount").arg("-l").arg(&self.path));
+    }
+}

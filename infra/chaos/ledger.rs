@@ -1,0 +1,122 @@
+//! What pongpong has written down, read straight from its database: who checks the accounts does not ask
+//! the one who kept them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
+
+use anyhow::Result;
+use runtime::{Db, on};
+use serde_json::Value;
+
+/// Where it is. Opened for each look, and closed: who holds a connection would change what happens to
+/// the others when an engine is killed.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    pub url: String,
+    /// The engine's own broker.
+    pub journal: Option<PathBuf>,
+}
+
+#[derive(Debug, Default)]
+pub struct Page {
+    /// By endpoint.
+    pub endpoints: BTreeMap<i64, Endpoint>,
+    /// Slots (Unix seconds) and whether they were up, by endpoint.
+    pub results: BTreeMap<i64, BTreeMap<i64, bool>>,
+    /// How many outages, and how many of them are open, by endpoint.
+    pub incidents: BTreeMap<i64, (usize, usize)>,
+    pub deliveries: Vec<Delivery>,
+    /// Endpoint, beginning and number of checks of hours that are rolled up, and not to be again.
+    pub hours: Vec<(i64, i64, i64)>,
+    /// Slots in events that were given up, by endpoint.
+    pub given_up: BTreeMap<i64, BTreeSet<i64>>,
+    /// Events of other kinds that were given up.
+    pub letters: Vec<String>,
+    /// Deliveries that the engine's broker still has to make, but for batches of checks.
+    pub waiting: Vec<(String, i64)>,
+}
+
+#[derive(Debug, sqlx::FromRow)]
+pub struct Endpoint {
+    pub id: i64,
+    pub next_slot: i64,
+    pub missed_slots: i64,
+    pub status: String,
+}
+
+#[derive(Debug, sqlx::FromRow)]
+#[expect(dead_code, reason = "shown when one is not as it should be")]
+pub struct Delivery {
+    pub endpoint_id: i64,
+    pub channel: String,
+    pub what: String,
+    pub status: String,
+    pub error: Option<String>,
+}
+
+const FIRST_SLOT: i64 = 1_735_689_600;
+const SERIES_BITS: u32 = 23;
+pub const HOUR: i64 = 3600;
+
+impl Ledger {
+    pub async fn read(&self) -> Result<Page> {
+        let db = Db::at(&self.url, 1)?;
+        let page = self.read_from(&db).await;
+        db.close().await;
+        page
+    }
+
+    async fn read_from(&self, db: &Db) -> Result<Page> {
+        const ENDPOINTS: &str = "SELECT id, next_slot, missed_slots, status FROM endpoints";
+        const RESULTS: &str = "SELECT s.endpoint_id, r.id, r.up FROM report_results r
+            JOIN report_series s ON s.id = r.series_id";
+        const INCIDENTS: &str = "SELECT endpoint_id, ended_at IS NULL FROM report_incidents";
+        const DELIVERIES: &str = "SELECT endpoint_id, channel, what, status, error FROM deliveries";
+        const HOURS: &str = "SELECT s.endpoint_id, r.start, r.checks FROM report_rollups r
+            JOIN report_series s ON s.id = r.series_id
+            WHERE r.span = 3600 AND r.start NOT IN (SELECT start FROM report_late_hours)";
+        const LETTERS: &str = "SELECT kind, body, COALESCE(error, '') FROM dead_letters";
+        let mut page = Page::default();
+        let endpoints: Vec<Endpoint> = on!(db.read(), db => sqlx::query_as(ENDPOINTS).fetch_all(db).await)?;
+        page.endpoints = endpoints.into_iter().map(|endpoint| (endpoint.id, endpoint)).collect();
+        let results: Vec<(i64, i64, bool)> =
+            on!(db.read(), db => sqlx::query_as(RESULTS).fetch_all(db).await)?;
+        for (endpoint, id, up) in results {
+            page.results.entry(endpoint).or_default().insert((id >> SERIES_BITS) + FIRST_SLOT, up);
+        }
+        let incidents: Vec<(i64, bool)> =
+            on!(db.read(), db => sqlx::query_as(INCIDENTS).fetch_all(db).await)?;
+        for (endpoint, open) in incidents {
+            let counts = page.incidents.entry(endpoint).or_default();
+            *counts = (counts.0 + 1, counts.1 + usize::from(open));
+        }
+        page.deliveries = on!(db.read(), db => sqlx::query_as(DELIVERIES).fetch_all(db).await)?;
+        page.hours = on!(db.read(), db => sqlx::query_as(HOURS).fetch_all(db).await)?;
+        let letters: Vec<(String, Vec<u8>, String)> =
+            on!(db.read(), db => sqlx::query_as(LETTERS).fetch_all(db).await)?;
+        for (kind, body, error) in letters {
+            match serde_json::from_slice(&body) {
+                Ok(Value::Array(items)) if kind.contains(".check.") => {
+                    for item in items {
+                        let at = item["scheduled_at"].as_str().and_then(|at| at.parse().ok());
+                        let at = at.map(|at: chrono::DateTime<chrono::Utc>| at.timestamp());
+                        let endpoint = item["endpoint_id"].as_i64();
+                        page.given_up.entry(endpoint.unwrap_or_default()).or_default().extend(at);
+                    }
+                }
+                _ => page.letters.push(format!("{kind}: {error}")),
+            }
+        }
+        if let Some(journal) = &self.journal {
+            let db = Db::at(&format!("sqlite:{}", journal.display()), 1)?;
+            const WAITING: &str = "SELECT queue, COUNT(*) FROM delivery
+                WHERE queue <> 'check-run-check-requested' GROUP BY queue";
+            let waiting = on!(db.read(), db => sqlx::query_as(WAITING).fetch_all(db).await);
+            db.close().await;
+            page.waiting = waiting?;
+        }
+        Ok(page)
+    }
+}

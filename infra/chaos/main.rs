@@ -1,0 +1,158 @@
+//! Breaks pongpong, and looks whether anything was lost: see docs/chaos.md.
+//!
+//! | file | what is there |
+//! |---|---|
+//! | `plan.rs` | what a round does, drawn from the seed |
+//! | `world.rs` | an installation, what breaks it, and what must hold of it |
+//! | `ledger.rs` | what it has written down |
+//! | `broker.rs`, `process.rs` | functions and engine as processes, Knative's part between them |
+//! | `proxy.rs`, `postgres.rs`, `disk.rs`, `network.rs` | what can be broken under them |
+//! | `sites.rs`, `channels.rs` | what is watched, and who is told |
+
+mod broker;
+mod channels;
+mod disk;
+mod ledger;
+mod network;
+mod plan;
+mod postgres;
+mod process;
+mod proxy;
+mod sites;
+mod world;
+
+#[expect(dead_code, clippy::unwrap_used, reason = "the tests' own")]
+#[path = "../../functions/tests/it/listener.rs"]
+mod listener;
+#[expect(clippy::unwrap_used, reason = "the tests' own")]
+#[path = "../../functions/tests/it/smtp.rs"]
+mod smtp;
+
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+use plan::{Kind, Round, Subject};
+use postgres::Postgres;
+use process::Log;
+use world::World;
+
+/// Breaks pongpong in rounds, and looks after each whether anything was lost.
+#[derive(Parser)]
+struct Cli {
+    /// The same one makes the same faults.
+    #[arg(long)]
+    seed: Option<u64>,
+    #[arg(long, default_value_t = 300)]
+    rounds: u64,
+    /// No round begins after so many seconds.
+    #[arg(long, default_value_t = 3600)]
+    seconds: u64,
+    /// What is broken; all of it, when absent.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Subject>,
+    /// Rounds that one installation goes through before it gives way to the next kind.
+    #[arg(long, default_value_t = 8)]
+    together: u64,
+    /// Where the logs are put.
+    #[arg(long, default_value = "target/chaos")]
+    logs: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    runtime::install_crypto();
+    let cli = Cli::parse();
+    let seed = cli.seed.unwrap_or_else(|| rand::rng().random_range(0..1_000_000_000));
+    println!("chaos: seed {seed}");
+    let ended = tokio::select! {
+        ended = run(&cli, seed) => ended,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chaos: FAILED with seed {seed}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: &Cli, seed: u64) -> Result<()> {
+    let asked = |kind: Kind| {
+        let subjects = kind.subjects().iter().copied();
+        subjects.filter(|subject| cli.only.is_empty() || cli.only.contains(subject)).collect::<Vec<_>>()
+    };
+    let mut kinds: Vec<(Kind, Vec<Subject>)> = Kind::ALL.map(|kind| (kind, asked(kind))).into();
+    let disks = skip_if(&mut kinds, Subject::Disk, disk::Disk::obstacle());
+    skip_if(&mut kinds, Subject::Network, network::Namespace::obstacle());
+    kinds.retain(|(_, subjects)| !subjects.is_empty());
+    anyhow::ensure!(!kinds.is_empty(), "there is nothing to break");
+    std::fs::create_dir_all(&cli.logs)?;
+    let postgres = Postgres::start().await?;
+    let (began, mut done) = (Instant::now(), 0);
+    for (n, (kind, subjects)) in kinds.iter().cycle().enumerate() {
+        if done == cli.rounds || began.elapsed() > Duration::from_secs(cli.seconds) {
+            break;
+        }
+        let log = Log::at(&cli.logs.join(format!("world-{n}.log")))?;
+        let path = log.path.clone();
+        let told = || format!("{}; what was said is in {}", kind.name(), path.display());
+        let world_seed = seed.wrapping_add((n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut world = World::make(*kind, world_seed, &postgres, log, disks).await.with_context(told)?;
+        for _ in 0..cli.together {
+            if done == cli.rounds || began.elapsed() > Duration::from_secs(cli.seconds) {
+                break;
+            }
+            done += 1;
+            round(&mut world, subjects, seed, done).await.with_context(told)?;
+        }
+        world.end().await;
+    }
+    println!("chaos: {done} rounds in {:.0} s, nothing lost; seed {seed}", began.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Says loudly what cannot be broken here.
+fn skip_if(kinds: &mut [(Kind, Vec<Subject>)], subject: Subject, obstacle: Option<String>) -> bool {
+    let Some(why) = obstacle else { return true };
+    if kinds.iter().any(|(_, subjects)| subjects.contains(&subject)) {
+        println!("chaos: SKIPPED {subject:?}: {why}");
+    }
+    kinds.iter_mut().for_each(|(_, subjects)| subjects.retain(|other| *other != subject));
+    false
+}
+
+async fn round(world: &mut World<'_>, subjects: &[Subject], seed: u64, number: u64) -> Result<()> {
+    let mut rng = StdRng::seed_from_u64(seed ^ number.wrapping_mul(0x2545_f491_4f6c_dd1d));
+    let Round { down, phases: [first, second] } =
+        Round::draw(&mut rng, world.kind, subjects, world.endpoints());
+    let faults = |phase: &plan::Phase| {
+        let faults = phase.faults.iter().map(|planned| format!("{:?}", planned.fault));
+        faults.collect::<Vec<_>>().join(", ")
+    };
+    let plan =
+        format!("{} of {} down: {}; up: {}", down.len(), world.endpoints(), faults(&first), faults(&second));
+    let began = Instant::now();
+    world.log.say(&format!("chaos: round {number}: {plan}; {down:?}"));
+    world.take_down(&down);
+    world.go_through(&first).await.with_context(|| format!("round {number}, going down: {plan}"))?;
+    world.bring_back();
+    let tally =
+        world.go_through(&second).await.with_context(|| format!("round {number}, coming back: {plan}"))?;
+    println!(
+        "round {number:3} {}: {plan}. {:.1} s; {} results, {} missed, {} messages",
+        world.kind.name(),
+        began.elapsed().as_secs_f64(),
+        tally.results,
+        tally.missed,
+        tally.messages
+    );
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! A PostgreSQL server of chaos' own, which is stopped without warning; and ways to have a database.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use rand::RngExt;
+use sqlx::Connection;
+
+pub struct Postgres {
+    bin: PathBuf,
+    dir: tempfile::TempDir,
+    pub port: u16,
+}
+
+/// Few, so that they can be used up.
+const MAX_CONNECTIONS: u32 = 60;
+
+impl Postgres {
+    pub async fn start() -> Result<Self> {
+        let versions = std::fs::read_dir("/usr/lib/postgresql").context("PostgreSQL: make test-packages")?;
+        let newest = versions.flatten().map(|entry| entry.path().join("bin")).filter(|bin| bin.exists());
+        let bin = newest.max().context("PostgreSQL is not installed: make test-packages")?;
+        let dir = tempfile::tempdir()?;
+        if is_root() {
+            run(Command::new("chown").arg("postgres").arg(dir.path()))?;
+        }
+        let port = free_port()?;
+        let server = Self { bin, dir, port };
+        let data = server.data();
+        run(server.tool("initdb").arg("-D").arg(&data).args([
+            "-U",
+            "postgres",
+            "--auth=trust",
+            "--no-sync",
+        ]))?;
+        server.up()?;
+        Ok(server)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// The server refuses to run as root.
+    fn tool(&self, name: &str) -> Command {
+        let program = self.bin.join(name);
+        if !is_root() {
+            return Command::new(program);
+        }
+        let mut command = Command::new("runuser");
+        command.args(["-u", "postgres", "--"]).arg(program);
+        command
+    }
+
+    /// What is committed must survive a server that is killed, but not a power cut.
+    pub fn up(&self) -> Result<()> {
+        let options = format!(
+            "-h 127.0.0.1 -p {} -k {} -c fsync=off -c full_page_writes=off -c max_connections={MAX_CONNECTIONS}",
+            self.port,
+            self.dir.path().display()
+        );
+        let (data, log) = (self.data(), self.dir.path().join("log"));
+        run(self.tool("pg_ctl").arg("-D").arg(data).arg("-l").arg(log).args(["-w", "-o", &options, "start"]))
+    }
+
+    /// As a crash: no goodbye, no checkpoint.
+    pub fn down(&self) -> Result<()> {
+        run(self.tool("pg_ctl").arg("-D").arg(self.data()).args(["-m", "immediate", "-w", "stop"]))
+    }
+
+    pub fn url(&self, port: u16, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{port}/{database}")
+    }
+
+    /// A database that nobody else uses.
+    pub async fn database(&self) -> Result<String> {
+        let name = format!("chaos_{:016x}", rand::rng().random::<u64>());
+        let mut admin = sqlx::PgConnection::connect(&self.url(self.port, "postgres")).await?;
+        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        sqlx::raw_sql(create).execute(&mut admin).await?;
+        Ok(name)
+    }
+
+    /// Takes all connections there are; they are given back when these are dropped.
+    pub async fn occupy(&self, database: &str) -> Vec<sqlx::PgConnection> {
+        let mut taken = Vec::new();
+        let url = self.url(self.port, database);
+        while let Ok(connection) = sqlx::PgConnection::connect(&url).await {
+            taken.push(connection);
+        }
+        taken
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // It may be down already.
+        let _ = self.down();
+    }
+}
+
+pub fn is_root() -> bool {
+    // The owner of what this process has in /proc is who it runs as.
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}
+
+pub fn run(command: &mut Command) -> Result<()> {
+    // To a file and not to a pipe: a server that is started would keep the pipe open.
+    let said = tempfile::NamedTempFile::new()?;
+    command.stdin(Stdio::null()).stdout(said.reopen()?).stderr(said.reopen()?);
+    let status = command.status().with_context(|| format!("{command:?}"))?;
+    ensure!(status.success(), "{command:?}: {}", read(said.path()));
+    Ok(())
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+pub fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}

@@ -1,0 +1,52 @@
+//! What is watched: a site for each endpoint, which chaos takes down and brings back.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
+};
+
+use anyhow::Result;
+use axum::Router;
+
+use crate::{
+    plan::Outage,
+    proxy::{Mode, Proxy},
+};
+
+pub struct Site {
+    proxy: Proxy,
+    status: Arc<AtomicU16>,
+}
+
+impl Site {
+    pub async fn start(host: &str) -> Result<Self> {
+        let status = Arc::new(AtomicU16::new(200));
+        let answer = Arc::clone(&status);
+        let app = Router::new().fallback(async move || {
+            (http::StatusCode::from_u16(answer.load(Ordering::SeqCst)).unwrap_or_default(), "hello")
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let proxy = Proxy::start(host, listener.local_addr()?).await?;
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Ok(Self { proxy, status })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.proxy.address
+    }
+
+    pub fn down(&self, how: Outage) {
+        match how {
+            Outage::Status(status) => self.status.store(status, Ordering::SeqCst),
+            Outage::Connection(mode) => self.proxy.set(mode),
+        }
+    }
+
+    pub fn up(&self) {
+        self.status.store(200, Ordering::SeqCst);
+        self.proxy.set(Mode::Pass);
+    }
+}

@@ -1,0 +1,698 @@
+//! An installation of pongpong that is watched, broken and mended; and what must hold of it afterwards.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use http::{HeaderMap, HeaderValue, Method};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use runtime::Clock;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::{
+    broker::{Cluster, Mischief},
+    channels::{self, Channels},
+    disk::Disk,
+    ledger::{HOUR, Ledger, Page},
+    network::Namespace,
+    plan::{Fault, Kind, Outage, Phase},
+    postgres::Postgres,
+    process::{Log, Process, program},
+    proxy::{Mode, Proxy},
+    sites::Site,
+};
+
+/// How long everything that broke may take to be well again, in real time.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// An endpoint, and what chaos knows of it.
+struct Watched {
+    id: i64,
+    name: String,
+    interval: i64,
+    thresholds: (usize, usize),
+    first_slot: i64,
+    site: Site,
+    down: bool,
+    outages: usize,
+}
+
+enum System {
+    Engine { program: PathBuf, settings: Vec<(String, String)>, process: Option<Process>, halted: bool },
+    Cluster(Arc<Cluster>),
+}
+
+pub struct World<'a> {
+    pub kind: Kind,
+    postgres: &'a Postgres,
+    pub log: Arc<Log>,
+    clock: Clock,
+    system: System,
+    database: Option<(String, Proxy)>,
+    /// Connections that leave none to others.
+    occupied: Vec<sqlx::PgConnection>,
+    ledger: Ledger,
+    channels: Channels,
+    endpoints: Vec<Watched>,
+    /// The gateway's key, or what it would tell functions.
+    identity: HeaderMap,
+    client: reqwest::Client,
+    began: DateTime<Utc>,
+    /// While something is broken that a start may fail for.
+    excused: usize,
+    disk: Option<Disk>,
+    namespace: Option<Namespace>,
+    _folder: tempfile::TempDir,
+}
+
+/// What a look at it says.
+enum Finding {
+    Fine,
+    /// It may become so.
+    NotYet(String),
+    Never(String),
+}
+
+/// What a phase came to.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub results: usize,
+    pub missed: i64,
+    pub messages: usize,
+}
+
+impl<'a> World<'a> {
+    pub async fn make(
+        kind: Kind,
+        seed: u64,
+        postgres: &'a Postgres,
+        log: Arc<Log>,
+        disks: bool,
+    ) -> Result<Self> {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let folder = tempfile::tempdir()?;
+        let namespace = if kind == Kind::Namespace { Some(Namespace::make()?) } else { None };
+        let host = namespace.as_ref().map_or("127.0.0.1".to_owned(), |namespace| namespace.host.to_string());
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data)?;
+        let disk = if kind == Kind::Sqlite && disks { Some(Disk::mount(data.clone())?) } else { None };
+        let channels = Channels::start(&host).await?;
+        let minutes = rng.random_range(0..60 * 24 * 28);
+        let began =
+            DateTime::parse_from_rfc3339("2026-03-01T00:00:30Z")?.to_utc() + TimeDelta::minutes(minutes);
+        let clock = Clock::manual(began);
+        let mut settings: Vec<(String, String)> =
+            channels.settings().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let mut set = |name: &str, value: &str| settings.push((name.to_owned(), value.to_owned()));
+        set("LOG_LEVEL", "warn");
+        let (mut database, mut ledger) =
+            (None, Ledger { url: format!("sqlite:{}/pongpong.db", data.display()), journal: None });
+        if matches!(kind, Kind::Postgres | Kind::Functions) {
+            let name = postgres.database().await?;
+            let proxy = Proxy::start("127.0.0.1", ([127, 0, 0, 1], postgres.port).into()).await?;
+            set("DATABASE_URL", &postgres.url(proxy.address.port(), &name));
+            ledger.url = postgres.url(postgres.port, &name);
+            database = Some((name, proxy));
+        }
+        let program_ = program("examples/engine_with_clock")?;
+        let system = if kind == Kind::Functions {
+            for (name, value) in [
+                ("GATEWAY_TOKEN", "a-token-that-only-chaos-knows"),
+                ("ENCRYPTION_KEY", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc"),
+                ("CHECK_PRIVATE_NETWORKS", "allow"),
+                ("PUBLIC_URL", "http://localhost"),
+                ("REGION", "here"),
+            ] {
+                set(name, value);
+            }
+            migrate(&settings).await?;
+            System::Cluster(Cluster::start(program_, settings, clock.clone(), Arc::clone(&log), seed).await?)
+        } else {
+            set("DATA_DIR", data.to_str().context("a path that is text")?);
+            ledger.journal = Some(data.join("engine.db"));
+            System::Engine { program: program_, settings, process: None, halted: false }
+        };
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build()?;
+        let mut world = Self {
+            kind,
+            postgres,
+            log,
+            clock,
+            system,
+            database,
+            occupied: Vec::new(),
+            ledger,
+            channels,
+            endpoints: Vec::new(),
+            identity: HeaderMap::new(),
+            client,
+            began,
+            excused: 0,
+            disk,
+            namespace: None,
+            _folder: folder,
+        };
+        world.set_up(&mut rng, &host).await.context("before anything was broken")?;
+        if namespace.is_some() {
+            // What is entered is entered from outside of it.
+            world.stop_engine(true).await?;
+            world.namespace = namespace;
+            world.start_engine().await?;
+        }
+        Ok(world)
+    }
+
+    async fn set_up(&mut self, rng: &mut StdRng, host: &str) -> Result<()> {
+        if let System::Engine { .. } = self.system {
+            self.start_engine().await?;
+            self.engine_url().await?;
+            let person = json!({"email": "me@example.com", "password": "a good password"});
+            let person = self.call("user-signup", Method::POST, "/public/v1/signup", Some(person)).await?;
+            let key = person["key"].as_str().context("a key")?;
+            self.identity.insert("apikey", key.parse()?);
+        } else {
+            for (name, value) in [
+                ("x-gateway-token", "a-token-that-only-chaos-knows"),
+                ("x-consumer-custom-id", "1"),
+                ("x-credential-identifier", "a-credential"),
+            ] {
+                self.identity.insert(name, HeaderValue::from_static(value));
+            }
+        }
+        for body in self.channels.bodies() {
+            self.call("notification-create", Method::POST, "/public/v1/notifications", Some(body)).await?;
+        }
+        // Few, so that none of it looks like an outage of pongpong's own network.
+        for n in 1..=4 {
+            let site = Site::start(host).await?;
+            let (interval, name) = (rng.random_range(10..25), format!("shop{n}"));
+            let thresholds = (rng.random_range(1..4), rng.random_range(1..3));
+            let body = json!({
+                "name": name, "url": format!("http://{}/", site.address()), "interval_seconds": interval,
+                "failure_threshold": thresholds.0, "success_threshold": thresholds.1, "retries": 0,
+                "timeout_ms": if self.kind == Kind::Namespace { 1500 } else { 5000 },
+            });
+            let made = self.call("endpoint-create", Method::POST, "/public/v1/endpoints", Some(body)).await?;
+            let id = made["id"].as_i64().context("an id")?;
+            let page = self.ledger.read().await?;
+            let first_slot = page.endpoints.get(&id).context("the endpoint")?.next_slot;
+            let watched =
+                Watched { id, name, interval, thresholds, first_slot, site, down: false, outages: 0 };
+            self.endpoints.push(watched);
+        }
+        self.settle().await.map(drop)
+    }
+
+    pub fn endpoints(&self) -> usize {
+        self.endpoints.len()
+    }
+
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// Ends all of it, as it is.
+    pub async fn end(mut self) {
+        match &mut self.system {
+            System::Engine { process, .. } => *process = None,
+            System::Cluster(cluster) => cluster.stop().await,
+        }
+    }
+
+    // The engine as a process.
+
+    async fn start_engine(&mut self) -> Result<()> {
+        let System::Engine { program, settings, process, halted } = &mut self.system else { return Ok(()) };
+        let mut command = match &self.namespace {
+            Some(namespace) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", &namespace.name]).arg(&*program);
+                command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+                command
+            }
+            None => {
+                let mut command = Command::new(&*program);
+                command.env_clear();
+                command
+            }
+        };
+        command.envs(settings.iter().map(|(name, value)| (name, value)));
+        command.env("NOW", self.clock.now().to_rfc3339());
+        *process = Some(Process::spawn(command, "engine", &self.log)?);
+        *halted = false;
+        Ok(())
+    }
+
+    /// As whoever runs it does: what has ended is started again.
+    async fn keep_running(&mut self) -> Result<()> {
+        let System::Engine { process, halted, .. } = &mut self.system else { return Ok(()) };
+        if *halted {
+            return Ok(());
+        }
+        match process.as_mut().map(Process::ended) {
+            Some(None) => return Ok(()),
+            Some(Some(status)) if self.excused == 0 => {
+                self.log.fault(&format!("the engine ended by itself: {status}"));
+            }
+            _ => {}
+        }
+        self.start_engine().await
+    }
+
+    /// Where its gateway is, when it is up.
+    async fn engine_url(&mut self) -> Result<String> {
+        let System::Engine { process: Some(process), .. } = &mut self.system else { bail!("no engine") };
+        let mut listening = process.listening.clone();
+        let url = tokio::time::timeout(Duration::from_secs(30), listening.wait_for(Option::is_some)).await;
+        let url = url.context("the engine does not listen")?.context("the engine ended")?;
+        url.clone().context("an address")
+    }
+
+    async fn kill_engine(&mut self) {
+        let System::Engine { process, halted, .. } = &mut self.system else { return };
+        if let Some(process) = process {
+            process.kill().await;
+        }
+        (*process, *halted) = (None, true);
+    }
+
+    /// SIGTERM; it must end well, and in time. Not what is starting while something is broken.
+    async fn stop_engine(&mut self, strict: bool) -> Result<()> {
+        let excused = self.excused > 0 || !strict;
+        let System::Engine { process, halted, .. } = &mut self.system else { return Ok(()) };
+        *halted = true;
+        let Some(mut process) = process.take() else { return Ok(()) };
+        let was_up = process.listening.borrow().is_some();
+        if process.ended().is_some() || process.terminate().is_err() {
+            return Ok(());
+        }
+        let ended = process.wait(Duration::from_secs(30)).await?;
+        if was_up && !excused && !ended.success() {
+            self.log.fault(&format!("the engine at SIGTERM: {ended}"));
+        }
+        Ok(())
+    }
+
+    /// Moves everybody's clock.
+    async fn advance(&mut self, seconds: i64) {
+        self.clock.set(self.clock.now() + TimeDelta::seconds(seconds));
+        match &mut self.system {
+            System::Engine { process: Some(process), .. } => process.advance(seconds).await,
+            System::Engine { .. } => {}
+            System::Cluster(cluster) => cluster.advance(seconds).await,
+        }
+    }
+
+    /// As a person asks, through the gateway where there is one.
+    async fn call(
+        &mut self,
+        function: &'static str,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Value> {
+        let mut headers = self.identity.clone();
+        headers.insert("content-type", HeaderValue::from_static("application/json"));
+        let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        let answer = if let System::Cluster(cluster) = &self.system {
+            cluster.call(function, method, path, headers, body).await?
+        } else {
+            let service = functions::find(function).context("a function")?.service;
+            let path = path.strip_prefix("/public").context("a public path")?;
+            let url = format!("{}/{service}{path}", self.engine_url().await?);
+            let answer = self.client.request(method, url).headers(headers).body(body).send().await?;
+            let (status, body) = (answer.status(), answer.bytes().await?);
+            anyhow::ensure!(status.is_success(), "{path}: {status} {}", String::from_utf8_lossy(&body));
+            body
+        };
+        Ok(serde_json::from_slice(&answer)?)
+    }
+
+    // What a round does.
+
+    /// Takes endpoints down.
+    pub fn take_down(&mut self, which: &[(usize, Outage)]) {
+        for (endpoint, how) in which {
+            let watched = &mut self.endpoints[*endpoint];
+            watched.site.down(*how);
+            (watched.down, watched.outages) = (true, watched.outages + 1);
+        }
+    }
+
+    pub fn bring_back(&mut self) {
+        for watched in &mut self.endpoints {
+            watched.site.up();
+            watched.down = false;
+        }
+    }
+
+    /// Lets time go by while things break, mends them all, and waits until all is as it must be.
+    pub async fn go_through(&mut self, phase: &Phase) -> Result<Tally> {
+        for (n, (seconds, pause)) in phase.steps.iter().enumerate() {
+            self.keep_running().await?;
+            self.advance(*seconds).await;
+            for planned in phase.faults.iter().filter(|planned| planned.from == n) {
+                self.log.say(&format!("chaos: {} {:?} begins", self.now(), planned.fault));
+                self.begin(&planned.fault).await?;
+            }
+            tokio::time::sleep(Duration::from_millis(*pause)).await;
+            for planned in phase.faults.iter().filter(|planned| planned.until == n) {
+                self.log.say(&format!("chaos: {} {:?} is over", self.now(), planned.fault));
+                self.finish(&planned.fault).await?;
+            }
+        }
+        self.settle().await
+    }
+
+    async fn begin(&mut self, fault: &Fault) -> Result<()> {
+        let pause = |ms: u64| tokio::time::sleep(Duration::from_millis(ms));
+        match fault {
+            Fault::KillEngine(after) => {
+                pause(*after).await;
+                self.kill_engine().await;
+            }
+            Fault::StopEngine(after) => {
+                pause(*after).await;
+                self.stop_engine(true).await?;
+            }
+            Fault::KillFunction(name, after) => {
+                pause(*after).await;
+                let killed = self.cluster()?.kill(name).await;
+                self.log.say(&format!("chaos: {name} {}", if killed { "killed" } else { "did not run" }));
+            }
+            Fault::StopFunction(name, after) => {
+                pause(*after).await;
+                self.cluster()?.terminate(name).await?;
+            }
+            Fault::Away(name) => {
+                self.cluster()?.set_away(name, true);
+                self.cluster()?.kill(name).await;
+            }
+            Fault::Unknown(name) => self.cluster()?.set_unknown(name, true),
+            Fault::DatabaseDown => {
+                self.excused += 1;
+                tokio::task::block_in_place(|| self.postgres.down())?;
+            }
+            Fault::DatabaseFull => {
+                self.excused += 1;
+                let name = &self.database.as_ref().context("a database")?.0;
+                self.occupied.extend(self.postgres.occupy(name).await);
+            }
+            Fault::Database(mode) => {
+                self.excused += 1;
+                self.database.as_ref().context("a database")?.1.set(*mode);
+            }
+            Fault::DiskFull => {
+                self.excused += 1;
+                self.disk.as_ref().context("a small disk")?.fill()?;
+            }
+            Fault::Channel(which, mode) => self.channels.set(*which, *mode),
+            Fault::Answer(which, status) => self.channels.answer(*which, Some(*status)),
+            Fault::Broker(mischief) => self.cluster()?.set_mischief(*mischief),
+            Fault::Clock(seconds) => self.advance(*seconds).await,
+            Fault::Loss(percent) => {
+                let namespace = self.namespace.as_ref().context("a namespace")?;
+                for watched in &self.endpoints {
+                    namespace.lose(watched.site.address().port(), *percent)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish(&mut self, fault: &Fault) -> Result<()> {
+        match fault {
+            Fault::KillEngine(_) | Fault::StopEngine(_) => {
+                if let System::Engine { halted, .. } = &mut self.system {
+                    *halted = false;
+                }
+                self.keep_running().await?;
+            }
+            Fault::KillFunction(..) | Fault::StopFunction(..) => {}
+            Fault::Away(name) => self.cluster()?.set_away(name, false),
+            Fault::Unknown(name) => self.cluster()?.set_unknown(name, false),
+            Fault::DatabaseDown => {
+                tokio::task::block_in_place(|| self.postgres.up())?;
+                self.excuse_no_longer();
+            }
+            Fault::DatabaseFull => {
+                self.occupied.clear();
+                self.excuse_no_longer();
+            }
+            Fault::Database(_) => {
+                self.database.as_ref().context("a database")?.1.set(Mode::Pass);
+                self.excuse_no_longer();
+            }
+            Fault::DiskFull => {
+                self.disk.as_ref().context("a small disk")?.clear()?;
+                self.excuse_no_longer();
+            }
+            Fault::Channel(which, _) => self.channels.set(*which, Mode::Pass),
+            Fault::Answer(which, _) => self.channels.answer(*which, None),
+            Fault::Broker(_) => self.cluster()?.set_mischief(Mischief::default()),
+            Fault::Clock(seconds) if *seconds < 0 => self.advance(-seconds).await,
+            Fault::Clock(_) => {}
+            Fault::Loss(_) => self.namespace.as_ref().context("a namespace")?.deliver()?,
+        }
+        Ok(())
+    }
+
+    /// A start that failed while something was broken is no fault of the engine's; the next one is.
+    fn excuse_no_longer(&mut self) {
+        self.excused = self.excused.saturating_sub(1);
+        if let System::Engine { process, .. } = &mut self.system
+            && process.as_mut().is_some_and(|process| process.ended().is_some())
+        {
+            *process = None;
+        }
+    }
+
+    fn cluster(&self) -> Result<&Arc<Cluster>> {
+        match &self.system {
+            System::Cluster(cluster) => Ok(cluster),
+            System::Engine { .. } => bail!("there are no single functions"),
+        }
+    }
+
+    // What must hold.
+
+    /// Lets time go by until all is as it must be; or says what is not.
+    async fn settle(&mut self) -> Result<Tally> {
+        let until = Instant::now() + PATIENCE;
+        let mut seconds = 2;
+        loop {
+            let mut finding = Finding::Fine;
+            for _ in 0..8 {
+                self.keep_running().await?;
+                let (found, page) = self.look().await;
+                finding = found;
+                match &finding {
+                    Finding::Fine => match self.ask_the_summary(&page).await? {
+                        Finding::Fine => return Ok(self.tally(&page)),
+                        other => finding = other,
+                    },
+                    Finding::Never(why) => bail!("{why}"),
+                    Finding::NotYet(_) => {}
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            if let Finding::NotYet(why) = &finding {
+                self.log.say(&format!("chaos: {} not yet: {why}", self.now()));
+                if Instant::now() > until {
+                    bail!("it does not become well again: {why}");
+                }
+            }
+            self.advance(seconds).await;
+            seconds = (seconds + 1).min(12);
+        }
+    }
+
+    async fn look(&mut self) -> (Finding, Page) {
+        let page = match self.ledger.read().await {
+            Ok(page) => page,
+            Err(error) => return (Finding::NotYet(format!("the database: {error:#}")), Page::default()),
+        };
+        (self.judge(&page), page)
+    }
+
+    fn judge(&mut self, page: &Page) -> Finding {
+        let faults = self.log.faults();
+        if let Some(fault) = faults.first() {
+            return Finding::Never(fault.clone());
+        }
+        let expected: Vec<_> = self.endpoints.iter().map(|watched| self.expected(watched, page)).collect();
+        let mut not_yet = None;
+        let mut later = |why: String| {
+            not_yet.get_or_insert(why);
+        };
+        if let System::Cluster(cluster) = &self.system {
+            if let Some(waiting) = cluster.waiting().first() {
+                later(format!("a delivery waits: {waiting:?}"));
+            }
+            if cluster.is_ticking() {
+                later("the schedule's run is not over".to_owned());
+            }
+        }
+        if let Some((queue, count)) = page.waiting.first() {
+            later(format!("{count} deliveries wait for {queue}"));
+        }
+        if let Some(letter) = page.letters.first() {
+            return Finding::Never(format!("an event was given up: {letter}"));
+        }
+        let mut too_late = self.log.too_late.load(Ordering::SeqCst);
+        for (watched, (outages, open)) in self.endpoints.iter().zip(&expected) {
+            let Watched { id, name, .. } = watched;
+            let Some(row) = page.endpoints.get(id) else { return Finding::Never(format!("{name} is gone")) };
+            if row.next_slot <= self.clock.now().timestamp() {
+                later(format!("{name}: nobody asks for its slot {}", row.next_slot));
+            }
+            let wanted = if *open { "down" } else { "up" };
+            if row.status != wanted {
+                later(format!("{name} is {wanted}, and shown as {}", row.status));
+            }
+            // Each slot has a result, or was counted as missed, or is in a dead letter.
+            let unseen = self.unseen(watched, page);
+            let uncounted = unseen - row.missed_slots;
+            if uncounted > 0 {
+                too_late -= uncounted;
+                if too_late < 0 {
+                    let missed = row.missed_slots;
+                    later(format!("{name}: {unseen} slots without a result, {missed} counted as missed"));
+                }
+            }
+            let (incidents, open_ones) = page.incidents.get(id).copied().unwrap_or_default();
+            let seen = format!("{name}: {incidents} incidents ({open_ones} open) of {outages} outages");
+            if incidents > *outages {
+                return Finding::Never(seen);
+            }
+            if (incidents, open_ones) != (*outages, usize::from(*open)) {
+                later(seen);
+            }
+        }
+        for delivery in &page.deliveries {
+            match delivery.status.as_str() {
+                "delivered" => {}
+                "failed" => return Finding::Never(format!("a message was not sent: {delivery:?}")),
+                _ => later(format!("a message is not sent yet: {delivery:?}")),
+            }
+        }
+        for (endpoint, start, checks) in &page.hours {
+            let results = page.results.get(endpoint);
+            let count = results.map_or(0, |results| results.range(*start..start + HOUR).count());
+            if count as i64 != *checks {
+                later(format!("the hour {start} of {endpoint} has {count} results, and sums up {checks}"));
+            }
+        }
+        let mut told = BTreeMap::new();
+        for (watched, (outages, open)) in self.endpoints.iter().zip(&expected) {
+            for channel in channels::NAMES {
+                told.insert((channel, "down", watched.name.clone()), *outages);
+                told.insert((channel, "up", watched.name.clone()), outages - usize::from(*open));
+            }
+        }
+        let heard = self.channels.heard();
+        for (message, ids) in heard {
+            let expected = told.get(message).copied().unwrap_or_default();
+            if ids.len() > expected {
+                return Finding::Never(format!(
+                    "told {message:?} {} times of {expected}: {ids:?}",
+                    ids.len()
+                ));
+            }
+        }
+        for (message, expected) in &told {
+            let count = heard.get(message).map_or(0, |ids| ids.len());
+            if count < *expected {
+                later(format!("told {message:?} {count} times of {expected}"));
+            }
+        }
+        not_yet.map_or(Finding::Fine, Finding::NotYet)
+    }
+
+    /// How many slots went by without a result, those in dead letters left out.
+    fn unseen(&self, watched: &Watched, page: &Page) -> i64 {
+        let (results, given_up) = (page.results.get(&watched.id), page.given_up.get(&watched.id));
+        let now = self.clock.now().timestamp();
+        let next = page.endpoints.get(&watched.id).map_or(now, |row| row.next_slot.min(now));
+        let slots = (watched.first_slot..next).step_by(watched.interval as usize);
+        let seen = |slot: &i64| {
+            results.is_some_and(|results| results.contains_key(slot))
+                || given_up.is_some_and(|given_up| given_up.contains(slot))
+        };
+        slots.filter(|slot| !seen(slot)).count() as i64
+    }
+
+    /// How many outages there were, and whether one goes on: by what chaos did; or, where the network
+    /// decides on what is seen, by the results, as a person would read them.
+    fn expected(&self, watched: &Watched, page: &Page) -> (usize, bool) {
+        if self.kind != Kind::Namespace {
+            return (watched.outages, watched.down);
+        }
+        let (mut down, mut outages, mut row, mut last) = (None, 0, 0, None);
+        for up in page.results.get(&watched.id).into_iter().flat_map(BTreeMap::values) {
+            row = if last == Some(*up) { row + 1 } else { 1 };
+            last = Some(*up);
+            let enough = if *up { watched.thresholds.1 } else { watched.thresholds.0 };
+            if row >= enough && down != Some(!up) {
+                down = Some(!up);
+                outages += usize::from(!up);
+            }
+        }
+        (outages, down == Some(true))
+    }
+
+    /// What people are shown must be what is stored.
+    async fn ask_the_summary(&mut self, page: &Page) -> Result<Finding> {
+        if self.kind == Kind::Namespace {
+            return Ok(Finding::Fine);
+        }
+        let text = |time: DateTime<Utc>| time.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let range = format!(
+            "from={}&to={}",
+            text(self.began - TimeDelta::hours(1)),
+            text(self.now() + TimeDelta::seconds(1))
+        );
+        for at in 0..self.endpoints.len() {
+            let id = self.endpoints[at].id;
+            let path = format!("/public/v1/summaries/{id}?{range}");
+            let Ok(summary) = self.call("report-summary", Method::GET, &path, None).await else {
+                return Ok(Finding::NotYet("the summary cannot be asked for".to_owned()));
+            };
+            let results = page.results.get(&id).cloned().unwrap_or_default();
+            let up = results.values().filter(|up| **up).count();
+            if (summary["checks"].as_u64(), summary["up"].as_u64())
+                != (Some(results.len() as u64), Some(up as u64))
+            {
+                let shown = format!("{} checks, {} up", summary["checks"], summary["up"]);
+                return Ok(Finding::NotYet(format!(
+                    "the summary of endpoint {id} says {shown}; stored are {}, {up} up",
+                    results.len()
+                )));
+            }
+        }
+        Ok(Finding::Fine)
+    }
+
+    fn tally(&mut self, page: &Page) -> Tally {
+        Tally {
+            results: page.results.values().map(BTreeMap::len).sum(),
+            missed: page.endpoints.values().map(|endpoint| endpoint.missed_slots).sum(),
+            messages: self.channels.heard().values().map(|ids| ids.len()).sum(),
+        }
+    }
+}
+
+async fn migrate(settings: &[(String, String)]) -> Result<()> {
+    let mut command = Command::new(program("function")?);
+    command.arg("migrate").env_clear().envs(settings.iter().map(|(name, value)| (name, value)));
+    let output = command.output().await?;
+    anyhow::ensure!(output.status.success(), "migrate: {}", String::from_utf8_lossy(&output.stdout));
+    Ok(())
+}
