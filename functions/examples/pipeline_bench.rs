@@ -87,7 +87,23 @@ async fn measure(name: &str, database_url: Option<String>, endpoints: i64, minut
         print!(" ({:.0} of pongpong's own)", checks / own);
     }
     println!(", {:.0} for each second; resident {memory}", checks / began.elapsed().as_secs_f64());
+    scrape(&engine, name).await;
     engine.stop().await.unwrap();
+}
+
+/// What Prometheus costs, asking for the metrics of all.
+async fn scrape(engine: &Engine, name: &str) {
+    let token = engine.context().env().required("KONG_ADMIN_TOKEN").unwrap();
+    let request = reqwest::Client::new().get(format!("http://{}/metrics", engine.admin_address));
+    let request = request.bearer_auth(token);
+    for _ in 0..3 {
+        let (own, began) = (cpu_of_this(), Instant::now());
+        let answer = request.try_clone().unwrap().send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let bytes = answer.bytes().await.unwrap().len();
+        let (cpu, time) = (cpu_of_this() - own, began.elapsed().as_secs_f64());
+        println!("{name}: a scrape: {bytes} bytes, {cpu:.2} s of CPU (and the database's), {time:.2} s");
+    }
 }
 
 /// Not through the gateway, which lets nobody add so many in a minute.

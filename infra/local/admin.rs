@@ -3,10 +3,11 @@
 //!
 //! Being on this machine is no proof of anything: the prober is on it too, and requests whatever a
 //! user tells it to. So every request carries a token that only the engine and the functions know,
-//! in the header that Kong's own RBAC has for it, or, for Prometheus, as a bearer's. Besides, it listens on the loopback address unless
-//! told otherwise, takes JSON only (a foreign web page cannot send that without a preflight, which
-//! is refused), and answers only to a name that is an address or `localhost` while it is on the
-//! loopback (so that a foreign name that resolves here gets nothing).
+//! in the header that Kong's own RBAC has for it, or as a bearer's, which is all that Prometheus can
+//! send. Besides, it listens on the loopback address unless told otherwise, takes JSON only (a foreign
+//! web page cannot send that without a preflight, which is refused), and answers only to a name that is
+//! an address or `localhost` while it is on the loopback (so that a foreign name that resolves here gets
+//! nothing).
 
 use std::{net::IpAddr, sync::Arc};
 

@@ -235,6 +235,10 @@ async fn prometheus_gets_an_answer_to_all_that_dashboards_and_rules_ask() {
         .wait(&mut story.home, &mut engine, failed, "refused", |list| list["page"]["total_count"] == 1)
         .await;
 
+    // Whoever comes may claim to bring an event: no label is made of that.
+    let visit = reqwest::Client::new().get(&engine.url).header("ce-type", "made.up");
+    assert_eq!(visit.send().await.unwrap().status(), 200);
+
     // How it stands.
     for (query, value) in [
         (r#"probe_success{name="Shop",id="1",tags="",region="local",user="1",instance="Shop"}"#, 0.0),
@@ -261,6 +265,8 @@ async fn prometheus_gets_an_answer_to_all_that_dashboards_and_rules_ask() {
             r#"http_server_request_duration_seconds_count{faas_name="endpoint-create",http_route="/public/v1/endpoints",http_response_status_code="201"}"#,
             3.0,
         ),
+        (r#"http_server_request_duration_seconds_count{faas_name="web",http_route="/"}"#, 1.0),
+        (r#"absent(messaging_process_duration_seconds_count{faas_name="web"})"#, 1.0),
         (r#"pongpong_checks_requested_total{by="endpoint-create"}"#, 3.0),
         // Each check that was done is recorded, once; besides, what `secured` told.
         (r#"pongpong_checks_recorded_total{outcome="new"} - on () sum(pongpong_checks_total)"#, 1.0),
@@ -271,6 +277,11 @@ async fn prometheus_gets_an_answer_to_all_that_dashboards_and_rules_ask() {
         prometheus.is(query, value).await;
     }
     is_well_formed(&engine).await;
+    // With a key there is what Prometheus is told of that user's endpoints, by the gateway.
+    let own = person.text(&engine, "/report-service/v1/metrics").await;
+    assert!(own.contains("\nprobe_success{id=\"1\",name=\"Shop\"") && !own.contains("pongpong_"), "{own}");
+    let anybody = reqwest::get(format!("{}/report-service/v1/metrics", engine.url)).await.unwrap();
+    assert_eq!(anybody.status(), 401);
 
     // The dashboards.
     for (place, query) in dashboard_queries() {

@@ -137,10 +137,14 @@ impl Person {
     }
 
     pub async fn get(&self, engine: &Engine, path: &str) -> Value {
+        serde_json::from_str(&self.text(engine, path).await).unwrap()
+    }
+
+    pub async fn text(&self, engine: &Engine, path: &str) -> String {
         let request = self.client.get(format!("{}{path}", engine.url)).header("apikey", &self.key);
         let answer = request.send().await.unwrap();
         assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap());
-        answer.json().await.unwrap()
+        answer.text().await.unwrap()
     }
 
     /// Lets time go by until what is asked for is there.
