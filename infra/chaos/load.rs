@@ -68,6 +68,7 @@ pub async fn run(load: &Load, log: &Arc<Log>) -> Result<()> {
     let starts = multiply(&db, first, endpoints - 1).await?;
     println!("chaos load: {endpoints} endpoints every {INTERVAL} s, {} checks a minute", 6 * endpoints);
 
+    tokio::time::sleep(Duration::from_secs((starts - Utc::now().timestamp()).max(0).unsigned_abs())).await;
     let (began, mut memory) = (Instant::now(), Vec::new());
     while began.elapsed().as_secs_f64() < load.minutes * 60.0 {
         tokio::time::sleep(WINDOW).await;
@@ -121,12 +122,12 @@ async fn multiply(db: &Db, endpoint: i64, times: i64) -> Result<i64> {
         WITH RECURSIVE numbers (n) AS (SELECT 1 WHERE $2 > 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < $2)
         SELECT user_id, name, url, method, headers, body, interval_seconds, timeout_ms, expected_status,
             assertions, follow_redirects, verify_tls, retries, failure_threshold, success_threshold, enabled,
-            tags, status, next_slot + 60 + n % interval_seconds, created_at, updated_at
+            tags, status, $3 + n % interval_seconds, created_at, updated_at
         FROM endpoints, numbers WHERE id = $1";
     static FIRST: &str = "SELECT next_slot FROM endpoints WHERE id = $1";
     let first: i64 = on!(db.read(), db => sqlx::query_scalar(FIRST).bind(endpoint).fetch_one(db).await)?;
-    on!(db.write(), db => sqlx::query(COPY).bind(endpoint).bind(times).execute(db).await.map(drop))?;
-    Ok(first + 60)
+    on!(db.write(), db => sqlx::query(COPY).bind(endpoint).bind(times).bind(first).execute(db).await.map(drop))?;
+    Ok(first)
 }
 
 /// Of the copies, whose first slots are known: slots that were handed out and went by, less results and
