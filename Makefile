@@ -1,5 +1,6 @@
 # What a person does here, one line each. `make` alone lists it.
-.PHONY: help run test test-packages bench manifests image check secrets deploy scenario screenshots
+.PHONY: help run test test-packages bench manifests image check secrets deploy scenario screenshots \
+	chaos chaos-short chaos-load
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/	/' | expand -t 16
@@ -14,6 +15,21 @@ test: test-packages  ## all tests, on SQLite and on a PostgreSQL of their own
 
 test-packages:  ## Debian packages that the tests need (skips what is there)
 	@infra/test-packages
+
+chaos: chaos-built  ## breaks everything, in rounds: ARGS='--seed N --rounds N --only broker,disk'
+	target/debug/chaos $(ARGS)
+
+chaos-short: chaos-built  ## some of it, of one seed: a minute
+	target/debug/chaos --seed 1 --together 3 --rounds 24 --seconds 55 $(ARGS)
+
+chaos-load:  ## twice the rated load: ARGS='--minutes 10 --rate 10000'
+	cargo build --release --locked -p functions -p chaos --bin chaos --example engine_with_clock
+	target/release/chaos load $(ARGS)
+
+.PHONY: chaos-built
+chaos-built:
+	@infra/test-packages iproute2 iptables
+	cargo build --locked --workspace --bins --examples
 
 bench: test-packages  ## the figures in README.md
 	cargo build --release --locked -p functions --bins --examples

@@ -122,7 +122,9 @@ impl Outbound {
                 let parsed = serde_json::from_slice(if body.is_empty() { b"null" } else { body });
                 parsed.with_context(|| format!("what {function} answered")).map_err(Error::internal)
             }
-            StatusCode::NOT_FOUND => Err(Error::not_found()),
+            StatusCode::NOT_FOUND if is_said_by_a_function(response.body()) => Err(Error::not_found()),
+            // By somebody on the way who does not know the function, or not yet: it tells nothing.
+            StatusCode::NOT_FOUND => Err(Error::unavailable(anyhow!("{function} is not found"))),
             status => Err(Error::internal(anyhow!("{function} answered {status} to {path}"))),
         }
     }
@@ -205,6 +207,10 @@ impl Outbound {
     }
 }
 
+fn is_said_by_a_function(body: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Value>(body).is_ok_and(|error| error["code"] == "NOT_FOUND")
+}
+
 async fn over_http(
     client: &OnceLock<reqwest::Client>,
     url: &str,
@@ -228,11 +234,17 @@ mod tests {
     use super::*;
 
     fn answering(status: u16) -> (Outbound, Arc<AtomicUsize>) {
+        saying(status, "7")
+    }
+
+    fn saying(status: u16, body: &'static str) -> (Outbound, Arc<AtomicUsize>) {
         let calls = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&calls);
         let outbound = Outbound::new(Arc::new(move |_, _| {
             counter.fetch_add(1, Ordering::SeqCst);
-            Box::pin(async move { Ok(Response::builder().status(status).body(Bytes::from_static(b"7"))?) })
+            Box::pin(async move {
+                Ok(Response::builder().status(status).body(Bytes::from_static(body.as_bytes()))?)
+            })
         }));
         (outbound, calls)
     }
@@ -245,6 +257,16 @@ mod tests {
         let post = outbound.call::<u8, u8>("endpoint-private-claim", Method::POST, "/x", Some(&1)).await;
         assert_eq!(post.expect_err("down").status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(calls.load(Ordering::SeqCst), 1);
+    }
+
+    /// What is gone is not told of: so who says that it is gone must know.
+    #[tokio::test(start_paused = true)]
+    async fn a_function_that_is_not_found_does_not_say_that_something_is_gone() {
+        for (body, status) in [("", 503), ("404 page not found", 503), (r#"{"code":"NOT_FOUND"}"#, 404)] {
+            let (outbound, _) = saying(404, body);
+            let error = outbound.get::<u8>("endpoint-private-get", "/x").await.expect_err("404");
+            assert_eq!(error.status(), status, "{body}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! The one-machine engine in a process of its own, for tests that kill it, with a clock that moves
 //! when standard input says so: `advance SECONDS` (back, when they are negative), `stop`. With names of
-//! functions as arguments it serves those on `PORT` instead, as `function` does.
+//! functions as arguments it serves those on `PORT` instead, as `function` does. It begins at `NOW`; without
+//! that its clock is the system's, which nobody moves.
 
 use std::{io::stdin, path::PathBuf};
 
@@ -16,7 +17,10 @@ async fn main() -> anyhow::Result<()> {
     let env = Env::of_process();
     log::init(&env, log::Format::Json)?;
     let names: Vec<String> = std::env::args().skip(1).collect();
-    let clock = Clock::manual(DateTime::parse_from_rfc3339(env.required("NOW")?)?.to_utc());
+    let clock = match env.get("NOW") {
+        Some(now) => Clock::manual(DateTime::parse_from_rfc3339(now)?.to_utc()),
+        None => Clock::System,
+    };
     if names.is_empty() {
         telemetry::init_exposed(&env, "pongpong")?;
         run_engine(env, clock).await?;

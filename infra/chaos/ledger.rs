@@ -49,6 +49,7 @@ pub struct Endpoint {
 #[derive(Debug, sqlx::FromRow)]
 #[expect(dead_code, reason = "shown when one is not as it should be")]
 pub struct Delivery {
+    pub id: i64,
     pub endpoint_id: i64,
     pub channel: String,
     pub what: String,
@@ -73,7 +74,7 @@ impl Ledger {
         const RESULTS: &str = "SELECT s.endpoint_id, r.id, r.up FROM report_results r
             JOIN report_series s ON s.id = r.series_id";
         const INCIDENTS: &str = "SELECT endpoint_id, ended_at IS NULL FROM report_incidents";
-        const DELIVERIES: &str = "SELECT endpoint_id, channel, what, status, error FROM deliveries";
+        const DELIVERIES: &str = "SELECT id, endpoint_id, channel, what, status, error FROM deliveries";
         const HOURS: &str = "SELECT s.endpoint_id, r.start, r.checks FROM report_rollups r
             JOIN report_series s ON s.id = r.series_id
             WHERE r.span = 3600 AND r.start NOT IN (SELECT start FROM report_late_hours)";

@@ -7,12 +7,14 @@
 //! | `ledger.rs` | what it has written down |
 //! | `broker.rs`, `process.rs` | functions and engine as processes, Knative's part between them |
 //! | `proxy.rs`, `postgres.rs`, `disk.rs`, `network.rs` | what can be broken under them |
+//! | `load.rs` | ten minutes of twice the load |
 //! | `sites.rs`, `channels.rs` | what is watched, and who is told |
 
 mod broker;
 mod channels;
 mod disk;
 mod ledger;
+mod load;
 mod network;
 mod plan;
 mod postgres;
@@ -45,7 +47,10 @@ use world::World;
 
 /// Breaks pongpong in rounds, and looks after each whether anything was lost.
 #[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Cli {
+    #[command(subcommand)]
+    load: Option<Instead>,
     /// The same one makes the same faults.
     #[arg(long)]
     seed: Option<u64>,
@@ -65,14 +70,29 @@ struct Cli {
     logs: PathBuf,
 }
 
+#[derive(clap::Subcommand)]
+enum Instead {
+    /// Nothing breaks, but there is twice as much to do as there should be.
+    Load(load::Load),
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     runtime::install_crypto();
     let cli = Cli::parse();
     let seed = cli.seed.unwrap_or_else(|| rand::rng().random_range(0..1_000_000_000));
-    println!("chaos: seed {seed}");
+    if cli.load.is_none() {
+        println!("chaos: seed {seed}");
+    }
+    let broken = async {
+        std::fs::create_dir_all(&cli.logs)?;
+        match &cli.load {
+            None => run(&cli, seed).await,
+            Some(Instead::Load(load)) => load::run(load, &Log::at(&cli.logs.join("load.log"))?).await,
+        }
+    };
     let ended = tokio::select! {
-        ended = run(&cli, seed) => ended,
+        ended = broken => ended,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
     };
     match ended {
@@ -94,7 +114,6 @@ async fn run(cli: &Cli, seed: u64) -> Result<()> {
     skip_if(&mut kinds, Subject::Network, network::Namespace::obstacle());
     kinds.retain(|(_, subjects)| !subjects.is_empty());
     anyhow::ensure!(!kinds.is_empty(), "there is nothing to break");
-    std::fs::create_dir_all(&cli.logs)?;
     let postgres = Postgres::start().await?;
     let (began, mut done) = (Instant::now(), 0);
     for (n, (kind, subjects)) in kinds.iter().cycle().enumerate() {

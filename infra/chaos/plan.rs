@@ -77,6 +77,8 @@ pub enum Fault {
     /// By its place among the channels.
     Channel(usize, Mode),
     Answer(usize, u16),
+    /// Refuses for longer than the broker tries.
+    Exhaust(usize),
     Broker(Mischief),
     /// Seconds; back, when they are negative: then the clock is right again at the end.
     Clock(i64),
@@ -191,7 +193,8 @@ fn fault(rng: &mut StdRng, kind: Kind, subject: Subject) -> Fault {
         Subject::Disk => Fault::DiskFull,
         Subject::Channels => {
             let which = rng.random_range(0..channels::NAMES.len());
-            match rng.random_range(0..7) {
+            match rng.random_range(0..8) {
+                6 => Fault::Exhaust(which),
                 0 => Fault::Channel(which, Mode::Hang),
                 1 => Fault::Channel(which, Mode::Slow(Duration::from_millis(rng.random_range(2..60)))),
                 2 => Fault::Channel(which, Mode::HalfClosed),

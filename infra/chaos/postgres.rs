@@ -55,8 +55,16 @@ impl Postgres {
         command
     }
 
+    /// Of two faults that overlap the first that is over starts it again.
+    fn is_up(&self) -> bool {
+        run(self.tool("pg_ctl").arg("-D").arg(self.data()).arg("status")).is_ok()
+    }
+
     /// What is committed must survive a server that is killed, but not a power cut.
     pub fn up(&self) -> Result<()> {
+        if self.is_up() {
+            return Ok(());
+        }
         let options = format!(
             "-h 127.0.0.1 -p {} -k {} -c fsync=off -c full_page_writes=off -c max_connections={MAX_CONNECTIONS}",
             self.port,
@@ -68,6 +76,9 @@ impl Postgres {
 
     /// As a crash: no goodbye, no checkpoint.
     pub fn down(&self) -> Result<()> {
+        if !self.is_up() {
+            return Ok(());
+        }
         run(self.tool("pg_ctl").arg("-D").arg(self.data()).args(["-m", "immediate", "-w", "stop"]))
     }
 

@@ -67,6 +67,8 @@ pub struct World<'a> {
     began: DateTime<Utc>,
     /// While something is broken that a start may fail for.
     excused: usize,
+    /// A channel was away for longer than the broker tries: what it was not told is asked for again.
+    gave_up: bool,
     disk: Option<Disk>,
     namespace: Option<Namespace>,
     _folder: tempfile::TempDir,
@@ -155,6 +157,7 @@ impl<'a> World<'a> {
             client,
             began,
             excused: 0,
+            gave_up: false,
             disk,
             namespace: None,
             _folder: folder,
@@ -414,6 +417,10 @@ impl<'a> World<'a> {
                 self.disk.as_ref().context("a small disk")?.fill()?;
             }
             Fault::Channel(which, mode) => self.channels.set(*which, *mode),
+            Fault::Exhaust(which) => {
+                self.gave_up = true;
+                self.channels.set(*which, Mode::Refuse);
+            }
             Fault::Answer(which, status) => self.channels.answer(*which, Some(*status)),
             Fault::Broker(mischief) => self.cluster()?.set_mischief(*mischief),
             Fault::Clock(seconds) => self.advance(*seconds).await,
@@ -455,6 +462,14 @@ impl<'a> World<'a> {
                 self.excuse_no_longer();
             }
             Fault::Channel(which, _) => self.channels.set(*which, Mode::Pass),
+            Fault::Exhaust(which) => {
+                // Each try in its turn: they are 1, 2, 4, ... 512 seconds apart.
+                for try_ in 0..14 {
+                    self.advance((1 << try_).min(600)).await;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                self.channels.set(*which, Mode::Pass);
+            }
             Fault::Answer(which, _) => self.channels.answer(*which, None),
             Fault::Broker(_) => self.cluster()?.set_mischief(Mischief::default()),
             Fault::Clock(seconds) if *seconds < 0 => self.advance(-seconds).await,
@@ -509,8 +524,21 @@ impl<'a> World<'a> {
                     bail!("it does not become well again: {why}");
                 }
             }
+            if self.gave_up {
+                self.press_again().await;
+            }
             self.advance(seconds).await;
             seconds = (seconds + 1).min(12);
+        }
+    }
+
+    /// As a person does who sees that a message failed.
+    async fn press_again(&mut self) {
+        let Ok(page) = self.ledger.read().await else { return };
+        for delivery in page.deliveries.iter().filter(|delivery| delivery.status == "failed") {
+            let path = format!("/public/v1/deliveries/{}/retry", delivery.id);
+            // One that cannot be asked for now is asked for again.
+            let _ = self.call("delivery-retry", Method::POST, &path, None).await;
         }
     }
 
@@ -543,7 +571,8 @@ impl<'a> World<'a> {
         if let Some((queue, count)) = page.waiting.first() {
             later(format!("{count} deliveries wait for {queue}"));
         }
-        if let Some(letter) = page.letters.first() {
+        let expects = |letter: &&String| self.gave_up && letter.contains("notification.requested");
+        if let Some(letter) = page.letters.iter().find(|letter| !expects(letter)) {
             return Finding::Never(format!("an event was given up: {letter}"));
         }
         let mut too_late = self.log.too_late.load(Ordering::SeqCst);
@@ -579,6 +608,7 @@ impl<'a> World<'a> {
         for delivery in &page.deliveries {
             match delivery.status.as_str() {
                 "delivered" => {}
+                "failed" if self.gave_up => later(format!("a message is given up: {delivery:?}")),
                 "failed" => return Finding::Never(format!("a message was not sent: {delivery:?}")),
                 _ => later(format!("a message is not sent yet: {delivery:?}")),
             }

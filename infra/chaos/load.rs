@@ -1,0 +1,150 @@
+//! Ten minutes of twice as many checks as one machine is said to make, and what is left of it afterwards:
+//! memory that does not grow, no backlog, no slot that was lost.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use chrono::Utc;
+use runtime::{Db, on};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::{
+    process::{Log, Process, program},
+    sites::Site,
+};
+
+#[derive(clap::Args)]
+pub struct Load {
+    #[arg(long, default_value_t = 10.0)]
+    minutes: f64,
+    /// Checks a minute that one machine is rated for (docs/operate.md); twice as many are asked for.
+    #[arg(long, default_value_t = 10_000)]
+    rate: i64,
+}
+
+/// The shortest that there is: few endpoints make many checks.
+const INTERVAL: i64 = 10;
+const WINDOW: Duration = Duration::from_secs(10);
+/// For what is left when the load is over.
+const RECOVERY: Duration = Duration::from_secs(180);
+
+/// What is asked of the database, for it is what was written that counts.
+#[derive(Debug, Default)]
+struct Account {
+    results: i64,
+    missed: i64,
+    /// Slots that went by and have neither a result nor were counted.
+    behind: i64,
+}
+
+pub async fn run(load: &Load, log: &Arc<Log>) -> Result<()> {
+    let endpoints = (2 * load.rate * INTERVAL / 60).max(1);
+    let folder = tempfile::tempdir()?;
+    let site = Site::start("127.0.0.1").await?;
+    let mut command = Command::new(program("examples/engine_with_clock")?);
+    // No NOW: its clock is the system's.
+    command.env_clear().env("DATA_DIR", folder.path()).env("LOG_LEVEL", "warn");
+    let mut engine = Process::spawn(command, "engine", log)?;
+    let mut listening = engine.listening.clone();
+    let url = tokio::time::timeout(Duration::from_secs(30), listening.wait_for(Option::is_some)).await??;
+    let url = url.clone().context("an address")?;
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let post = async |path: &str, key: &str, body: Value| -> Result<Value> {
+        let request = client.post(format!("{url}{path}")).header("apikey", key).json(&body);
+        Ok(request.send().await?.error_for_status()?.json().await?)
+    };
+    let person = json!({"email": "me@example.com", "password": "a good password"});
+    let person = post("/user-service/v1/signup", "", person).await?;
+    let key = person["key"].as_str().context("a key")?;
+    let body =
+        json!({"name": "load", "url": format!("http://{}/", site.address()), "interval_seconds": INTERVAL});
+    let first = post("/endpoint-service/v1/endpoints", key, body).await?;
+    let first = first["id"].as_i64().context("an id")?;
+    let db = Db::at(&format!("sqlite:{}/pongpong.db", folder.path().display()), 1)?;
+    let starts = multiply(&db, first, endpoints - 1).await?;
+    println!("chaos load: {endpoints} endpoints every {INTERVAL} s, {} checks a minute", 6 * endpoints);
+
+    tokio::time::sleep(Duration::from_secs((starts - Utc::now().timestamp()).max(0).unsigned_abs())).await;
+    let (began, mut memory) = (Instant::now(), Vec::new());
+    while began.elapsed().as_secs_f64() < load.minutes * 60.0 {
+        tokio::time::sleep(WINDOW).await;
+        ensure!(engine.ended().is_none(), "the engine ended by itself");
+        memory.push(engine.memory().context("the engine's memory")?);
+        let account = account(&db, starts).await?;
+        println!(
+            "{:4.0} s: resident {:.1} MB, {} results, {} missed, {} behind",
+            began.elapsed().as_secs_f64(),
+            memory.last().map_or(0.0, |bytes| *bytes as f64 / 1e6),
+            account.results,
+            account.missed,
+            account.behind
+        );
+    }
+    // The load is over: what was handed out is still checked.
+    static STOP: &str = "UPDATE endpoints SET enabled = FALSE";
+    on!(db.write(), db => sqlx::query(STOP).execute(db).await.map(drop))?;
+    let stopped = Instant::now();
+    let left = loop {
+        let left = account(&db, starts).await?;
+        let now = Utc::now().timestamp();
+        static LAST: &str = "SELECT MAX(next_slot) FROM endpoints";
+        let last: i64 = on!(db.read(), db => sqlx::query_scalar(LAST).fetch_one(db).await)?;
+        if last < now && left.behind == 0 {
+            break left;
+        }
+        ensure!(stopped.elapsed() < RECOVERY, "the backlog is not done in {RECOVERY:?}: {left:?}");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    };
+    println!("recovered {:.0} s after the load: {left:?}", stopped.elapsed().as_secs_f64());
+    let quarter = (memory.len() / 4).max(1);
+    let mean = |windows: &[u64]| windows.iter().sum::<u64>() as f64 / windows.len().max(1) as f64 / 1e6;
+    let (early, late) =
+        (mean(&memory[quarter..(2 * quarter).min(memory.len())]), mean(&memory[memory.len() - quarter..]));
+    println!("resident, second quarter {early:.1} MB, last quarter {late:.1} MB");
+    ensure!(late < early * 1.15 + 4.0, "memory grows");
+    ensure!(log.faults().is_empty(), "{:?}", log.faults());
+    engine.terminate()?;
+    ensure!(engine.wait(Duration::from_secs(30)).await?.success(), "it does not end well");
+    println!("chaos load: nothing lost");
+    Ok(())
+}
+
+/// As many more of an endpoint, their slots spread over the interval; returns when the first is due.
+/// Not through the gateway, which lets nobody add so many in a minute.
+async fn multiply(db: &Db, endpoint: i64, times: i64) -> Result<i64> {
+    static COPY: &str = "INSERT INTO endpoints (user_id, name, url, method, headers, body, interval_seconds,
+            timeout_ms, expected_status, assertions, follow_redirects, verify_tls, retries, failure_threshold,
+            success_threshold, enabled, tags, status, next_slot, created_at, updated_at)
+        WITH RECURSIVE numbers (n) AS (SELECT 1 WHERE $2 > 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < $2)
+        SELECT user_id, name, url, method, headers, body, interval_seconds, timeout_ms, expected_status,
+            assertions, follow_redirects, verify_tls, retries, failure_threshold, success_threshold, enabled,
+            tags, status, $3 + n % interval_seconds, created_at, updated_at
+        FROM endpoints, numbers WHERE id = $1";
+    static FIRST: &str = "SELECT next_slot FROM endpoints WHERE id = $1";
+    let first: i64 = on!(db.read(), db => sqlx::query_scalar(FIRST).bind(endpoint).fetch_one(db).await)?;
+    on!(db.write(), db => sqlx::query(COPY).bind(endpoint).bind(times).bind(first).execute(db).await.map(drop))?;
+    Ok(first)
+}
+
+/// Of the copies, whose first slots are known: slots that were handed out and went by, less results and
+/// missed ones.
+async fn account(db: &Db, starts: i64) -> Result<Account> {
+    static ACCOUNT: &str = "SELECT (SELECT COUNT(*) FROM report_results),
+        (SELECT COALESCE(SUM(missed_slots), 0) FROM endpoints),
+        (SELECT COALESCE(SUM((CASE WHEN next_slot < $2 THEN next_slot ELSE $2 END
+                - $1 - (rank % interval_seconds) + interval_seconds - 1) / interval_seconds
+                - missed_slots), 0)
+            FROM (SELECT e.*, ROW_NUMBER() OVER (ORDER BY id) - 1 AS rank FROM endpoints e) AS ranked
+            WHERE rank > 0 AND next_slot > $1 AND $2 > $1 + 10)
+        - (SELECT COUNT(*) FROM report_results r JOIN report_series s ON s.id = r.series_id
+            WHERE s.endpoint_id > (SELECT MIN(id) FROM endpoints)
+                AND r.id < (($2 - 1735689600) << 23))";
+    let now = Utc::now().timestamp();
+    let (results, missed, behind): (i64, i64, i64) = on!(db.read(), db =>
+        sqlx::query_as(ACCOUNT).bind(starts).bind(now).fetch_one(db).await)?;
+    Ok(Account { results, missed, behind })
+}
