@@ -96,7 +96,7 @@ pub async fn add_endpoints(db: &Db, endpoints: &Endpoints<'_>) -> Result<()> {
             assertions, follow_redirects, verify_tls, retries, failure_threshold, success_threshold, enabled, tags,
             status, next_slot, last_checked_at, created_at, updated_at)
         SELECT COALESCE($2, 1 + n / 1000), 'Endpoint ' || n, REPLACE($3, '{n}', CAST(n AS TEXT)), 'GET', '{}', 60, 10000,
-            '200-399', '[]', TRUE, TRUE, 0, 2, 1, TRUE, '[\"team-' || n % 20 || '\",\"prod\"]',
+            '200-399', '[]', TRUE, TRUE, 0, 2, 1, TRUE, '[\"team-' || (n % 20) || '\",\"prod\"]',
             CASE WHEN NOT $5 THEN 'pending' WHEN n % 50 = 0 THEN 'down' WHEN n % 97 = 0 THEN 'pending' ELSE 'up' END,
             $4 + n % 60, CASE WHEN $5 THEN $4 - 60 + n % 60 END, $6, $6
         FROM numbers";

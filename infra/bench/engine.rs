@@ -52,7 +52,7 @@ pub struct Work {
     server: Option<u32>,
     /// Counts requests of functions; that takes CPU time of its own.
     #[arg(long)]
-    requests: bool,
+    pub requests: bool,
 }
 
 /// What the process tells.
@@ -205,7 +205,9 @@ impl Runs<'_> {
         if !output.status.success() {
             bail!("the engine's process ended: {}", output.status);
         }
-        Ok(serde_json::from_slice(&output.stdout)?)
+        // What comes before is what functions complained of.
+        let last = output.stdout.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+        serde_json::from_slice(last).with_context(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     fn databases(&self) -> impl Iterator<Item = (On, &'static str)> {

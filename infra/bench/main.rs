@@ -36,6 +36,7 @@ use std::{path::Path, time::Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use runtime::log;
 
 use self::record::{Measured, Ratio, Record};
 
@@ -145,6 +146,12 @@ impl Subject {
 fn main() -> Result<()> {
     runtime::install_crypto();
     let Cli { command, options } = Cli::parse();
+    // Functions that run in this process tell why they fail, and nothing else: that would cost time.
+    let level = std::env::var("LOG_LEVEL").unwrap_or_else(|_| "error".to_owned());
+    let counts = matches!(&command, Some(Command::Engine(work)) if work.requests);
+    if !counts {
+        log::init(&[("LOG_LEVEL".to_owned(), level)].into_iter().collect(), log::Format::Text)?;
+    }
     match command {
         None => measure(&options),
         Some(Command::Check { subjects }) => check(&subjects),

@@ -138,6 +138,10 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     );
     let _ = stream.write_all(response.as_bytes()).await;
     let _ = stream.flush().await;
-    // The client closes first: this side keeps no port waiting.
+    if request.starts_with(b"GET /closing") {
+        // For who reads until the other side closes.
+        let _ = stream.shutdown().await;
+    }
+    // Otherwise the client closes first: this side keeps no port waiting.
     let _ = stream.read(&mut request).await;
 }
