@@ -286,7 +286,7 @@ pub fn pipeline(options: &Options) -> Result<Measured> {
         });
     }
 
-    let (watched, for_minutes) = (2_000, if options.quick { 10 } else { 60 });
+    let (watched, for_minutes) = (2_000, if options.quick { 5 } else { 30 });
     let mut held = Table::new(
         "Memory of one machine",
         &format!("{watched} endpoints, checked once a minute for {for_minutes} minutes; in MB."),
@@ -355,10 +355,10 @@ pub fn growth(options: &Options) -> Result<Measured> {
         let (mut cpus, mut kilobytes) = (Vec::new(), Vec::new());
         for endpoints in &options.endpoints {
             let endpoints = *endpoints;
-            let minutes = (100_000 / endpoints).clamp(3, 60);
+            let minutes = (100_000 / endpoints).clamp(3, 10);
             eprintln!("  {endpoints} endpoints, {minutes} minutes, {name}");
             let mut done = Vec::new();
-            for _ in 0..options.rounds.div_ceil(2) {
+            for _ in 0..options.rounds.div_ceil(3) {
                 done.push(runs.run(on, endpoints, minutes, false)?);
             }
             let spread = |of: &dyn Fn(&Done) -> f64| Spread::of(done.iter().map(of));

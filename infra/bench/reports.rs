@@ -146,7 +146,7 @@ async fn fill(db: &Db, pool: &PgPool, endpoints: i64, now: DateTime<Utc>) -> Res
     let began = Instant::now();
     let mut results = 0;
     let days: Vec<_> = (today - DAYS + 1..=today).collect();
-    for pair in days.chunks(2) {
+    for (n, pair) in days.chunks(2).enumerate() {
         let one = async |day: i64| fill_day(db, pool, day * DAY..((day + 1) * DAY).min(end)).await;
         let (first, second) = match *pair {
             [first, second] => tokio::join!(one(first), one(second)),
@@ -154,7 +154,9 @@ async fn fill(db: &Db, pool: &PgPool, endpoints: i64, now: DateTime<Utc>) -> Res
             _ => break,
         };
         results += first? + second?;
-        eprintln!("  {results} results, {:.0} s", began.elapsed().as_secs_f64());
+        if n % 9 == 8 {
+            eprintln!("  {results} results, {:.0} s", began.elapsed().as_secs_f64());
+        }
     }
     Ok(results)
 }
@@ -204,7 +206,7 @@ async fn fill_rollups(pool: &PgPool, now: DateTime<Utc>) -> Result<()> {
             made.connect_ms, made.tls_ms, made.first_byte_ms, made.transfer_ms
         FROM report_series s CROSS JOIN GENERATE_SERIES($2, $3 - $1, $1) AS start
             JOIN (SELECT *, ROW_NUMBER() OVER (ORDER BY series_id, start) - 1 AS n FROM (
-                SELECT * FROM report_rollups WHERE span = $1 ORDER BY start, series_id LIMIT 64) AS some) AS made
+                SELECT * FROM report_rollups WHERE span = $1 ORDER BY start, series_id LIMIT 64) AS few) AS made
             ON made.n = (s.id + start / $1) % (SELECT LEAST(64, COUNT(*)) FROM report_rollups WHERE span = $1)
         ON CONFLICT DO NOTHING";
     let until = hours_until(now);
