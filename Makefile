@@ -1,6 +1,6 @@
 # What a person does here, one line each. `make` alone lists it.
-.PHONY: help run test test-packages bench manifests image check secrets deploy scenario screenshots \
-	chaos chaos-short chaos-load
+.PHONY: help run test test-packages bench bench-check chaos chaos-short chaos-load manifests image check secrets \
+	deploy scenario screenshots
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/	/' | expand -t 16
@@ -31,12 +31,15 @@ chaos-built:
 	@infra/test-packages iproute2 iptables
 	cargo build --locked --workspace --bins --examples
 
-bench: test-packages  ## the figures in README.md
-	cargo build --release --locked -p functions --bins --examples
-	target/release/examples/start_bench
-	target/release/examples/probe_bench
-	functions/tests/with-services target/release/examples/record_bench
-	functions/tests/with-services target/release/examples/pipeline_bench
+bench:  ## how fast it is, into docs/benchmarks.md (ARGS=--help; ARGS="prober --rounds 3")
+	infra/bench/packages
+	cargo build --release --locked --workspace --bins
+	functions/tests/with-services target/release/bench $(ARGS)
+
+bench-check:  ## fails when a ratio is more than 20 percent worse than in infra/bench/ratios.json
+	infra/bench/packages
+	cargo build --release --locked --workspace --bins
+	functions/tests/with-services target/release/bench check $(ARGS)
 
 URL ?= http://localhost:8000
 scenario:  ## the whole story, told to a deployment: URL=... (ARGS=--help)

@@ -49,20 +49,28 @@ enum Sort {
 }
 
 impl Sort {
-    fn select(self) -> &'static str {
+    fn select(self, filtered: bool) -> &'static str {
         // The id last: pages need an order without ties.
         match self {
-            Self::CreatedAt => select!("id"),
-            Self::CreatedAtReversed => select!("id DESC"),
-            Self::Name => select!("LOWER(name), id"),
-            Self::NameReversed => select!("LOWER(name) DESC, id DESC"),
-            Self::Status => select!(rank!(), ", id"),
-            Self::StatusReversed => select!(rank!(), " DESC, id DESC"),
-            Self::LastCheckedAt => select!("COALESCE(last_checked_at, 0), id"),
-            Self::LastCheckedAtReversed => select!("COALESCE(last_checked_at, 0) DESC, id DESC"),
+            Self::CreatedAt => select!(filtered, "id"),
+            Self::CreatedAtReversed => select!(filtered, "id DESC"),
+            Self::Name => select!(filtered, "LOWER(name), id"),
+            Self::NameReversed => select!(filtered, "LOWER(name) DESC, id DESC"),
+            Self::Status => select!(filtered, rank!(), ", id"),
+            Self::StatusReversed => select!(filtered, rank!(), " DESC, id DESC"),
+            Self::LastCheckedAt => select!(filtered, "COALESCE(last_checked_at, 0), id"),
+            Self::LastCheckedAtReversed => select!(filtered, "COALESCE(last_checked_at, 0) DESC, id DESC"),
         }
     }
 }
+
+/// Without a filter an index alone counts them, and finds a page of them by id.
+macro_rules! all {
+    () => {
+        "FROM endpoints WHERE user_id = $1"
+    };
+}
+use all;
 
 macro_rules! matching {
     () => {
@@ -74,9 +82,24 @@ macro_rules! matching {
 }
 use matching;
 
+/// Whole rows only of the page: what is sorted and skipped is ids.
+macro_rules! page {
+    ($from:expr, $limit:literal, $($order:expr),+) => {
+        concat!(
+            "SELECT ", columns!(), " FROM endpoints WHERE id IN (SELECT id ", $from, " ORDER BY ", $($order,)+ $limit,
+            ") ORDER BY ", $($order),+
+        )
+    };
+}
+use page;
+
 macro_rules! select {
-    ($($order:expr),+) => {
-        concat!("SELECT ", columns!(), " ", matching!(), " ORDER BY ", $($order,)+ " LIMIT $5 OFFSET $6")
+    ($filtered:ident, $($order:expr),+) => {
+        if $filtered {
+            page!(matching!(), " LIMIT $5 OFFSET $6", $($order),+)
+        } else {
+            page!(all!(), " LIMIT $2 OFFSET $3", $($order),+)
+        }
     };
 }
 use select;
@@ -102,7 +125,8 @@ async fn handle(
     Query(search): Query<Search>,
     paging: Paging,
 ) -> Result<Json<List<Endpoint>>> {
-    static COUNT: &str = concat!("SELECT COUNT(*) ", matching!());
+    static COUNT: &str = concat!("SELECT COUNT(*) ", all!());
+    static COUNT_MATCHING: &str = concat!("SELECT COUNT(*) ", matching!());
     let mut fields = Fields::default();
     let fits = |text: &Option<String>, most: usize| text.as_ref().is_none_or(|t| t.chars().count() <= most);
     fields.check(fits(&search.q, 200), "q", || {
@@ -117,12 +141,15 @@ async fn handle(
     // Tags stand in JSON text, between quotes that no tag can hold.
     let tag = search.tag.map(|tag| format!("%\"{}\"%", escaped(&tag)));
     let status = search.status.map(Status::as_str);
+    let filtered = q.is_some() || tag.is_some() || status.is_some();
     let count = on!(db.read(), db => {
-        let count = sqlx::query_scalar(COUNT).bind(caller.user_id).bind(&q).bind(&tag).bind(status);
+        let count = sqlx::query_scalar(if filtered { COUNT_MATCHING } else { COUNT }).bind(caller.user_id);
+        let count = if filtered { count.bind(&q).bind(&tag).bind(status) } else { count };
         count.fetch_one(db).await
     })?;
     let endpoints = on!(db.read(), db => {
-        let select = sqlx::query_as(search.sort.select()).bind(caller.user_id).bind(&q).bind(&tag).bind(status);
+        let select = sqlx::query_as(search.sort.select(filtered)).bind(caller.user_id);
+        let select = if filtered { select.bind(&q).bind(&tag).bind(status) } else { select };
         select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await
     })?;
     Ok(paging.list(endpoints, count))

@@ -26,9 +26,9 @@ pub mod private_overview;
 pub mod purge;
 pub mod record;
 pub mod rollup;
-mod sketch;
+pub mod sketch;
 mod store;
 pub mod summary;
-mod tally;
+pub mod tally;
 
 pub const SERVICE: &str = "report-service";

@@ -69,6 +69,13 @@ impl ProbeConfig {
     }
 }
 
+/// Judges answers as a check of this target does, without one: for benchmarks. `None`: the target is not
+/// acceptable.
+pub fn judge_of(target: &Target) -> Option<impl Fn(&HeaderMap, &[u8]) -> Result<(), String> + use<>> {
+    let plan = Plan::read(target).ok()?;
+    Some(move |headers: &HeaderMap, body: &[u8]| assertions::judge(&plan.checks, headers, body, 0))
+}
+
 /// Built once per process and shared.
 pub struct Prober {
     private_networks: Arc<PrivateNetworks>,

@@ -1,0 +1,290 @@
+//! `make bench`: how fast pongpong is, beside what one would otherwise use.
+//!
+//! | file | what it measures |
+//! |---|---|
+//! | `prober.rs` | checks, beside blackbox_exporter, check_http and a bare client |
+//! | `engine.rs` | from schedule to stored and evaluated; memory; how both grow |
+//! | `store.rs` | results, stored |
+//! | `claim.rs` | due endpoints, handed out |
+//! | `reports.rs` | questions about a hundred million results |
+//! | `pages.rs` | lists and pages under load, and what the gateway adds |
+//! | `alone.rs` | start and memory of every function, size of the image |
+//!
+//! | file | what they stand on |
+//! |---|---|
+//! | `measure.rs` | CPU time and memory of processes; rounds |
+//! | `record.rs`, `chart.rs` | what is kept and what people read |
+//! | `targets.rs` | what is checked |
+//! | `data.rs` | rows by the million |
+//! | `outside.rs` | Debian's programs, PostgreSQL, plain HTTP |
+
+mod alone;
+mod chart;
+mod claim;
+mod data;
+mod engine;
+mod measure;
+mod outside;
+mod pages;
+mod prober;
+mod record;
+mod reports;
+mod store;
+mod targets;
+
+use std::{path::Path, time::Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use runtime::log;
+
+use self::record::{Measured, Ratio, Record};
+
+/// Measures how fast pongpong is, and writes docs/benchmarks.md.
+#[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measures the ratios again; fails when one is more than 20 percent worse than it is recorded.
+    Check { subjects: Vec<Subject> },
+    #[command(hide = true)]
+    Targets,
+    #[command(hide = true)]
+    Engine(engine::Work),
+}
+
+#[derive(Args)]
+pub struct Options {
+    /// All, unless some are named.
+    subjects: Vec<Subject>,
+    /// How often each side is measured.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Less in each round.
+    #[arg(long)]
+    quick: bool,
+    /// How many results `reports` asks about: 10 GB of disk for every 60 million.
+    #[arg(long, default_value_t = 100_000_000)]
+    results: i64,
+    /// How many endpoints `claim` hands out.
+    #[arg(long, default_value_t = 1_000_000)]
+    due: i64,
+    /// The sizes of `growth`.
+    #[arg(long, value_delimiter = ',', default_value = "100,1000,10000,100000")]
+    endpoints: Vec<i64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Subject {
+    /// Checks, beside others' probers.
+    Prober,
+    /// From schedule to stored and evaluated.
+    Pipeline,
+    /// The same, of more and more endpoints.
+    Growth,
+    /// Results, stored.
+    Store,
+    /// Due endpoints, handed out.
+    Claim,
+    /// Questions about many results.
+    Reports,
+    /// Lists and pages under load.
+    Pages,
+    /// Start and memory of every function.
+    Functions,
+}
+
+const TITLES: [(&str, &str); 8] = [
+    ("prober", "The prober"),
+    ("pipeline", "The whole pipeline"),
+    ("growth", "Growth"),
+    ("store", "Storing"),
+    ("claim", "Claiming"),
+    ("reports", "Reports"),
+    ("pages", "Lists, pages and the gateway"),
+    ("functions", "Functions and their image"),
+];
+/// Those that have ratios, and take no long time.
+const CHECKED: [Subject; 4] = [Subject::Prober, Subject::Pipeline, Subject::Pages, Subject::Functions];
+const RECORD: &str = "infra/bench/ratios.json";
+/// How much worse a ratio may be.
+const SLACK: f64 = 1.2;
+
+impl Subject {
+    fn name(self) -> &'static str {
+        TITLES[self as usize].0
+    }
+
+    fn measure(self, options: &Options) -> Result<Measured> {
+        let began = Instant::now();
+        eprintln!("{}", self.name());
+        let measured = match self {
+            Self::Prober => prober::measure(options),
+            Self::Pipeline => engine::pipeline(options),
+            Self::Growth => engine::growth(options),
+            Self::Store => store::measure(options),
+            Self::Claim => claim::measure(options),
+            Self::Reports => reports::measure(options),
+            Self::Pages => pages::measure(options),
+            Self::Functions => alone::measure(options),
+        };
+        let mut measured = measured.with_context(|| format!("measuring {}", self.name()))?;
+        measured.machine = machine();
+        measured.command = format!("make bench ARGS={}", self.name());
+        eprintln!("{}: {:.0} s", self.name(), began.elapsed().as_secs_f64());
+        Ok(measured)
+    }
+}
+
+fn main() -> Result<()> {
+    runtime::install_crypto();
+    let Cli { command, options } = Cli::parse();
+    // Functions that run in this process tell why they fail, and nothing else: that would cost time.
+    let level = std::env::var("LOG_LEVEL").unwrap_or_else(|_| "error".to_owned());
+    let counts = matches!(&command, Some(Command::Engine(work)) if work.requests);
+    if !counts {
+        log::init(&[("LOG_LEVEL".to_owned(), level)].into_iter().collect(), log::Format::Text)?;
+    }
+    match command {
+        None => measure(&options),
+        Some(Command::Check { subjects }) => check(&subjects),
+        Some(Command::Targets) => {
+            tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(targets::serve())
+        }
+        // As the engine's own main has it.
+        Some(Command::Engine(work)) => tokio::runtime::Runtime::new()?.block_on(engine::work(work)),
+    }
+}
+
+fn measure(options: &Options) -> Result<()> {
+    let file = Path::new(RECORD);
+    ensure!(file.parent().is_some_and(Path::exists), "this runs in the root of the repository: make bench");
+    ensure!(options.rounds > 0, "there is at least one round");
+    let all = Subject::value_variants();
+    let subjects = if options.subjects.is_empty() { all } else { &options.subjects };
+    let mut failed = Vec::new();
+    for subject in subjects {
+        // What was measured stays measured, whatever comes of the next.
+        match subject.measure(options) {
+            Ok(measured) => {
+                let mut record = Record::read(file)?;
+                record.put(subject.name(), measured);
+                record.write(file)?;
+                record.write_docs(Path::new("docs"), &TITLES)?;
+                record.write_figures(Path::new("README.md"), &TITLES)?;
+            }
+            Err(error) => {
+                eprintln!("{error:#}");
+                failed.push(subject.name());
+            }
+        }
+    }
+    ensure!(failed.is_empty(), "not measured: {}", failed.join(", "));
+    eprintln!("docs/benchmarks.md is written");
+    Ok(())
+}
+
+fn check(subjects: &[Subject]) -> Result<()> {
+    let record = Record::read(Path::new(RECORD))?;
+    let options = Options { subjects: vec![], rounds: 3, quick: true, results: 0, due: 0, endpoints: vec![] };
+    let mut worse = Vec::new();
+    for subject in if subjects.is_empty() { &CHECKED } else { subjects } {
+        let recorded = record.ratios(subject.name());
+        ensure!(!recorded.is_empty(), "there are no ratios of {} in {RECORD}", subject.name());
+        let mut found = regressions(recorded, &subject.measure(&options)?.ratios, &[])?;
+        if !found.is_empty() {
+            // Something else on the machine may have been in the way: once more, and the better counts.
+            eprintln!("{} ratios are worse; once more", found.len());
+            found = regressions(recorded, &subject.measure(&options)?.ratios, &found)?;
+        }
+        worse.extend(found);
+    }
+    for Regression { name, what, was, is } in &worse {
+        println!("worse: {name} was {was:.3}, is {is:.3} ({what})");
+    }
+    ensure!(worse.is_empty(), "{} ratios are more than 20 percent worse than in {RECORD}", worse.len());
+    println!("no ratio is more than 20 percent worse than in {RECORD}");
+    Ok(())
+}
+
+#[derive(Debug)]
+struct Regression {
+    name: String,
+    what: String,
+    was: f64,
+    is: f64,
+}
+
+/// What is worse than it was; of what was so `before` already, if it is so again.
+fn regressions(recorded: &[Ratio], measured: &[Ratio], before: &[Regression]) -> Result<Vec<Regression>> {
+    let mut found = Vec::new();
+    for ratio in recorded {
+        let Some(now) = measured.iter().find(|now| now.name == ratio.name) else {
+            bail!("{} was recorded, and is not measured any more", ratio.name);
+        };
+        let earlier = before.iter().find(|regression| regression.name == ratio.name);
+        if !before.is_empty() && earlier.is_none() {
+            continue;
+        }
+        let is = earlier.map_or(now.value.median, |earlier| earlier.is.min(now.value.median));
+        let was = ratio.value.median;
+        // What is not a number is no better.
+        if !(is <= was * SLACK) {
+            found.push(Regression { name: ratio.name.clone(), what: ratio.what.clone(), was, is });
+        }
+    }
+    Ok(found)
+}
+
+fn machine() -> String {
+    let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
+    let field = |text: &str, name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.split_once(':')).map(|(_, value)| value.trim().to_owned())
+    };
+    let model =
+        field(&read("/proc/cpuinfo"), "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned());
+    let kilobytes = field(&read("/proc/meminfo"), "MemTotal").unwrap_or_default();
+    let gigabytes =
+        kilobytes.trim_end_matches(" kB").parse::<f64>().map_or(f64::NAN, |kb| kb / 1024.0 / 1024.0);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let today = chrono::Utc::now().date_naive();
+    format!("{cores} cores ({model}), {gigabytes:.0} GiB, Linux, {today}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::Spread;
+
+    fn ratios(values: &[(&str, f64)]) -> Vec<Ratio> {
+        values.iter().map(|(name, value)| Ratio::new(name, "", Spread::one(*value))).collect()
+    }
+
+    #[test]
+    fn a_ratio_that_is_worse_twice_is_a_regression() {
+        let recorded = ratios(&[("a", 1.0), ("b", 2.0), ("c", 3.0)]);
+        let first =
+            regressions(&recorded, &ratios(&[("a", 1.19), ("b", 2.5), ("c", 9.0)]), &[]).expect("compared");
+        assert_eq!(first.iter().map(|r| r.name.as_str()).collect::<Vec<_>>(), ["b", "c"]);
+        let again = ratios(&[("a", 7.0), ("b", 2.3), ("c", 4.0)]);
+        let second = regressions(&recorded, &again, &first).expect("compared");
+        assert_eq!(second.iter().map(|r| (r.name.as_str(), r.is)).collect::<Vec<_>>(), [("c", 4.0)]);
+        regressions(&recorded, &ratios(&[("a", 1.0)]), &[]).expect_err("b is gone");
+        assert_eq!(regressions(&recorded[..1], &ratios(&[("a", f64::NAN)]), &[]).expect("compared").len(), 1);
+    }
+
+    #[test]
+    fn every_subject_has_its_title() {
+        let names = Subject::value_variants().iter().map(|subject| subject.name());
+        let clap = Subject::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+        assert!(names.zip(clap).all(|(name, value)| value.get_name() == name));
+    }
+}
