@@ -20,6 +20,7 @@ mod notifications;
 mod process;
 mod reports;
 mod roles;
+mod security;
 mod senders;
 mod status_pages;
 mod telemetry;

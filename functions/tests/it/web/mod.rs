@@ -19,7 +19,7 @@ pub struct Site {
     pub engine: Engine,
     pub client: Client,
     cookies: Mutex<Vec<(String, String)>>,
-    _data: tempfile::TempDir,
+    pub data: tempfile::TempDir,
 }
 
 /// What came back.
@@ -63,7 +63,7 @@ impl Site {
         let clock = Clock::manual("2026-03-01T12:00:30Z".parse().unwrap());
         let engine = pongpong::start(Settings { env, clock, ..Settings::at(data.path()) }).await.unwrap();
         let client = Client::builder().redirect(redirect::Policy::none()).build().unwrap();
-        Self { engine, client, cookies: Mutex::default(), _data: data }
+        Self { engine, client, cookies: Mutex::default(), data }
     }
 
     /// Somebody who is logged in.

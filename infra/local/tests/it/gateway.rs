@@ -39,6 +39,10 @@ async fn every_spelling_of_a_path_takes_its_one_route() {
     ] {
         assert_eq!(reaches(&world, method, path).await, uri, "{method} {path}");
     }
+    for method in ["TRACE", "QUERY", "X"] {
+        let refused = world.ask(&format!("{method} /test/v1/open")).await;
+        assert_eq!((refused.status, refused.header("allow")), (405, "GET, POST"), "{method}");
+    }
     let absolute = world.ask("GET http://evil.example/test/v1/open").await.json(200);
     assert_eq!(absolute["headers"]["host"], "echo.pongpong.svc.cluster.local");
     assert_eq!(absolute["headers"]["x-forwarded-host"], "evil.example");
