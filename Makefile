@@ -1,5 +1,5 @@
 # What a person does here, one line each. `make` alone lists it.
-.PHONY: help run test test-packages bench manifests image check secrets deploy scenario screenshots
+.PHONY: help run test test-packages security bench manifests image check secrets deploy scenario screenshots
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/	/' | expand -t 16
@@ -21,6 +21,14 @@ bench: test-packages  ## the figures in README.md
 	target/release/examples/probe_bench
 	functions/tests/with-services target/release/examples/record_bench
 	functions/tests/with-services target/release/examples/pipeline_bench
+
+SECONDS ?= 90
+security: test-packages  ## attacks: APIs, parsers, dependencies; SECONDS=90 of APIs, a ninth of it for each parser
+	infra/security/tools
+	infra/security/dependencies
+	cargo build --locked --workspace --examples
+	infra/security/api $(SECONDS)
+	infra/security/fuzz/run $$(( $(SECONDS) / 9 ))
 
 URL ?= http://localhost:8000
 scenario:  ## the whole story, told to a deployment: URL=... (ARGS=--help)

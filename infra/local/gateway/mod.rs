@@ -24,6 +24,7 @@ use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use runtime::{Clock, secret::Random};
 
+pub use self::limits::network;
 use self::{
     answer::refuse,
     limits::{Limits, Standing, Who},

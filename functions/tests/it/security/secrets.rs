@@ -4,11 +4,14 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, Write},
     os::unix::fs::PermissionsExt,
     path::Path,
-    process::{Child, ChildStdout, Command, Stdio},
-    sync::{Arc, Mutex},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, channel},
+    },
     time::{Duration, Instant},
 };
 
@@ -56,7 +59,8 @@ async fn kept() -> (String, Arc<Mutex<Vec<u8>>>) {
 
 struct Process {
     child: Child,
-    output: BufReader<ChildStdout>,
+    /// Line by line: a process that says much must not wait until somebody listens.
+    lines: Receiver<String>,
     /// All that it said on standard output.
     said: String,
     url: String,
@@ -85,10 +89,10 @@ impl Process {
 
     fn hear(&mut self, start: &str) -> String {
         loop {
-            let mut line = String::new();
-            assert_ne!(self.output.read_line(&mut line).unwrap(), 0, "it ended");
+            let line = self.lines.recv_timeout(Duration::from_secs(30)).expect("it says something");
             self.said.push_str(&line);
-            if let Some(rest) = line.trim_end().strip_prefix(start) {
+            self.said.push('\n');
+            if let Some(rest) = line.strip_prefix(start) {
                 return rest.to_owned();
             }
         }
@@ -101,10 +105,9 @@ impl Process {
 
     fn stop(mut self) -> String {
         writeln!(self.child.stdin.as_mut().unwrap(), "stop").unwrap();
-        let mut rest = String::new();
-        self.output.read_to_string(&mut rest).unwrap();
         assert!(self.child.wait().unwrap().success());
-        std::mem::take(&mut self.said) + &rest
+        self.said.extend(self.lines.iter());
+        std::mem::take(&mut self.said)
     }
 }
 

@@ -85,7 +85,9 @@ impl Site {
     }
 
     pub fn cookie(&self, name: &str) -> Option<String> {
-        self.cookies.lock().unwrap().iter().find(|(n, _)| n == name).map(|(_, value)| value.clone())
+        let cookies = self.cookies.lock().unwrap();
+        let found = cookies.iter().find(|(n, _)| n.strip_prefix("__Host-").unwrap_or(n) == name);
+        found.map(|(_, value)| value.clone())
     }
 
     /// Asks the API with the key of whoever is logged in.
