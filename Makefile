@@ -1,6 +1,6 @@
 # What a person does here, one line each. `make` alone lists it.
-.PHONY: help run test test-packages bench bench-check chaos chaos-short chaos-load manifests image check secrets \
-	deploy scenario screenshots
+.PHONY: help run test test-packages bench bench-check chaos chaos-short chaos-load security manifests image check \
+	secrets deploy scenario screenshots
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/	/' | expand -t 16
@@ -40,6 +40,14 @@ bench-check:  ## fails when a ratio is more than 20 percent worse than in infra/
 	infra/bench/packages
 	cargo build --release --locked --workspace --bins
 	functions/tests/with-services target/release/bench check $(ARGS)
+
+SECONDS ?= 90
+security: test-packages  ## attacks: APIs, parsers, dependencies; SECONDS=90 of APIs, a ninth of it for each parser
+	infra/security/tools
+	infra/security/dependencies
+	cargo build --locked --workspace --examples
+	infra/security/api $(SECONDS)
+	infra/security/fuzz/run $$(( $(SECONDS) / 9 ))
 
 URL ?= http://localhost:8000
 scenario:  ## the whole story, told to a deployment: URL=... (ARGS=--help)

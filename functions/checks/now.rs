@@ -59,8 +59,8 @@ async fn handle(
     State(context): State<Context>,
     Input(mut wanted): Input<Map<String, Value>>,
 ) -> Result<(StatusCode, Json<Checked>)> {
-    wanted.retain(|_, value| !value.is_null());
-    let target = match (wanted.remove("endpoint_id"), wanted.is_empty()) {
+    let id = wanted.remove("endpoint_id").filter(|id| !id.is_null());
+    let target = match (id, wanted.values().all(Value::is_null)) {
         (Some(id), true) => {
             let invalid =
                 || Error::field("endpoint_id", text("must be a positive integer", "양의 정수여야 합니다"));

@@ -18,7 +18,7 @@ pub const FUNCTION: Function =
 
 #[utoipa::path(
     post, path = "/public/v1/endpoints", tag = "endpoints", security(("apikey" = [])), request_body = Settings,
-    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 200, description = "Visible \
+    params(("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,200}$", description = "Visible \
         ASCII. A second request with the same key is answered with the endpoint that the first one made.")),
     responses(
         (status = 201, description = "Added", body = Endpoint),

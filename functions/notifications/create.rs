@@ -46,7 +46,7 @@ fn yes() -> bool {
 #[utoipa::path(
     post, path = "/public/v1/notifications", tag = "notifications", security(("apikey" = [])),
     request_body = Body,
-    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 200, description = "Visible \
+    params(("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,200}$", description = "Visible \
         ASCII. A second request with the same key is answered with the notification that the first one made.")),
     responses(
         (status = 201, body = Notification),

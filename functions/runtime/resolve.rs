@@ -4,7 +4,7 @@
 
 use std::{
     fmt,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     path::Path,
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
@@ -13,8 +13,8 @@ use std::{
 
 use futures::future::{Either, select};
 use hickory_resolver::{
-    Hosts, TokioResolver,
-    config::{ResolveHosts, ResolverConfig},
+    Hosts, ResolverBuilder, TokioResolver,
+    config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig},
     lookup::Lookup,
     net::{DnsError, NetError, runtime::TokioRuntimeProvider},
     proto::{
@@ -65,6 +65,21 @@ impl Resolver {
         Self(Source::Fixed(Arc::new(names)))
     }
 
+    /// For tests: asks this name server and no other.
+    pub fn asking(server: SocketAddr) -> anyhow::Result<Self> {
+        let mut udp = ConnectionConfig::udp();
+        udp.port = server.port();
+        let servers = vec![NameServerConfig::new(server.ip(), true, vec![udp])];
+        let config = ResolverConfig::from_parts(None, Vec::new(), servers);
+        let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        Ok(Self(Source::System(Arc::new(Mutex::new(System {
+            dns: Arc::new(Dns::with(builder)?),
+            // As they are now: they are not read again.
+            written: written(),
+            looked_at: Instant::now(),
+        })))))
+    }
+
     /// The addresses of a name, in the order in which to try them; never an empty list.
     pub async fn lookup(&self, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
         let found = match &self.0 {
@@ -113,12 +128,16 @@ fn written() -> [Option<SystemTime>; 2] {
 
 impl Dns {
     fn read() -> Result<Self, NetError> {
-        let mut builder = TokioResolver::builder_tokio().unwrap_or_else(|error| {
+        let builder = TokioResolver::builder_tokio().unwrap_or_else(|error| {
             // Literal addresses and /etc/hosts work without any name server.
             tracing::warn!("/etc/resolv.conf is not usable, no name can be resolved: {error}");
             let nothing = ResolverConfig::from_parts(None, Vec::new(), Vec::new());
             TokioResolver::builder_with_config(nothing, TokioRuntimeProvider::default())
         });
+        Self::with(builder)
+    }
+
+    fn with(mut builder: ResolverBuilder<TokioRuntimeProvider>) -> Result<Self, NetError> {
         let options = builder.options_mut();
         options.cache_size = 0;
         // Asked here, since hickory would ask DNS for an AAAA record beside a hosts file's A.

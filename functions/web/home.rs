@@ -1,9 +1,11 @@
 //! What a visitor sees first, with a live check to try; and what there is where nothing is.
 
+use std::sync::LazyLock;
+
 use askama::Template;
 use axum::response::IntoResponse;
-use http::{HeaderMap, StatusCode, header};
-use runtime::Error;
+use http::{HeaderMap, StatusCode, Uri, header};
+use runtime::{Error, Function, text};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -127,12 +129,56 @@ pub async fn no_metrics() -> impl IntoResponse {
     (StatusCode::NOT_FOUND, WHERE)
 }
 
-/// A page for people; programs get the error that every function gives.
-pub async fn nowhere(visitor: Visitor, headers: HeaderMap) -> Response {
+/// A page for people; programs get the error that every function gives. What an operation's path has no method for
+/// comes here, too: the gateway knows methods one by one.
+pub async fn nowhere(visitor: Visitor, headers: HeaderMap, uri: Uri) -> Response {
+    let methods = methods(uri.path());
+    if !methods.is_empty() {
+        let what = text("This path does not have that method.", "이 경로에서 지원하지 않는 메서드입니다.");
+        let error = Error::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", what);
+        return ([(header::ALLOW, methods.join(", "))], error).into_response();
+    }
     let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accepts.contains("text/html") {
         visitor.refused(&Refusal { status: StatusCode::NOT_FOUND, ..Refusal::default() })
     } else {
         Error::not_found().into_response()
+    }
+}
+
+/// The methods that the public operations have at a path of the gateway.
+fn methods(path: &str) -> Vec<&'static str> {
+    static PUBLIC: LazyLock<Vec<(String, &'static str)>> = LazyLock::new(|| {
+        let of = |function: &'static Function| {
+            function.operations().into_iter().map(move |o| (function.service, o))
+        };
+        let public = crate::ALL.iter().flat_map(of);
+        public
+            .filter_map(|(service, o)| {
+                Some((format!("/{service}{}", o.path.strip_prefix("/public")?), o.method))
+            })
+            .collect()
+    });
+    let fits = |pattern: &str| {
+        pattern.split('/').count() == path.split('/').count()
+            && pattern
+                .split('/')
+                .zip(path.split('/'))
+                .all(|(is, asked)| is == asked || (is.starts_with('{') && !asked.is_empty()))
+    };
+    PUBLIC.iter().filter(|(pattern, _)| fits(pattern)).map(|(_, method)| *method).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_of_an_operation_has_its_methods() {
+        assert_eq!(methods("/user-service/v1/user"), ["GET", "PATCH", "DELETE"]);
+        assert_eq!(methods("/user-service/v1/users/7"), ["GET"]);
+        for none in ["/", "/user-service/v1/users/", "/user-service/v1/users/7/8", "/private/v1/users"] {
+            assert!(methods(none).is_empty(), "{none}");
+        }
     }
 }

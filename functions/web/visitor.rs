@@ -22,14 +22,24 @@ use crate::links::PublicUrl;
 
 pub type Response = axum::response::Response;
 
+/// What a cookie is called, over HTTP and over HTTPS. One with such a prefix a browser takes over HTTPS alone,
+/// and from this very host: no other host of the domain can set it.
+struct Name([&'static str; 2]);
+
 /// The user's key, while logged in.
-const KEY: &str = "pongpong_key";
+const KEY: Name = Name(["pongpong_key", "__Host-pongpong_key"]);
 /// Before that, a random value that binds forms to the browser that asked for them.
-const VISIT: &str = "pongpong_visit";
-const LANGUAGE: &str = "pongpong_language";
-const THEME: &str = "pongpong_theme";
+const VISIT: Name = Name(["pongpong_visit", "__Host-pongpong_visit"]);
+const LANGUAGE: Name = Name(["pongpong_language", "__Host-pongpong_language"]);
+const THEME: Name = Name(["pongpong_theme", "__Host-pongpong_theme"]);
 /// What is said on the next page, once.
-const FLASH: &str = "pongpong_flash";
+const FLASH: Name = Name(["pongpong_flash", "__Host-pongpong_flash"]);
+
+impl Name {
+    fn of(&self, secure: bool) -> &'static str {
+        self.0[usize::from(secure)]
+    }
+}
 
 /// A login from the browser ends with the key (30 days); the cookie does not outlive it.
 const DAYS: i64 = 30;
@@ -74,6 +84,8 @@ pub struct Visitor {
 impl Visitor {
     fn of(parts: &Parts, context: &Context) -> Self {
         let mut jar = CookieJar::from_headers(&parts.headers);
+        let secure = context.config::<PublicUrl>().is_ok_and(|url| url.is_https());
+        let value = |jar: &CookieJar, name: Name| value(jar, name.of(secure));
         let language = match value(&jar, LANGUAGE).as_deref() {
             Some("ko") => Language::Korean,
             Some("en") => Language::English,
@@ -84,7 +96,6 @@ impl Visitor {
             Some("dark") => Theme::Dark,
             _ => Theme::Auto,
         };
-        let secure = context.config::<PublicUrl>().is_ok_and(|url| url.is_https());
         let key = value(&jar, KEY).and_then(|key| HeaderValue::from_str(&key).ok());
         let bound_to = value(&jar, KEY).or_else(|| value(&jar, VISIT)).unwrap_or_else(|| {
             let visit = context.random().token();
@@ -133,7 +144,7 @@ impl Visitor {
         let mut response = page::html(status, page);
         let mut jar = self.jar.clone();
         if self.flash.is_some() {
-            jar = jar.remove(Cookie::build(FLASH).path("/"));
+            jar = jar.remove(cookie(FLASH, String::new(), self.secure, None));
         }
         if self.secure {
             let always = HeaderValue::from_static("max-age=31536000");
@@ -166,7 +177,7 @@ impl Visitor {
 
     pub fn log_out(&self, to: &str, what: &str) -> Response {
         let flash = cookie(FLASH, what.to_owned(), self.secure, Some(60));
-        self.leave(self.jar.clone().remove(Cookie::build(KEY).path("/")).add(flash), to)
+        self.leave(self.jar.clone().remove(cookie(KEY, String::new(), self.secure, None)).add(flash), to)
     }
 
     pub fn remember(&self, language: Option<Language>, theme: Option<Theme>, to: &str) -> Response {
@@ -293,8 +304,9 @@ pub fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
-fn cookie(name: &'static str, value: String, secure: bool, seconds: Option<i64>) -> Cookie<'static> {
-    let mut cookie = Cookie::build((name, value)).path("/").http_only(true).same_site(SameSite::Lax).build();
+fn cookie(name: Name, value: String, secure: bool, seconds: Option<i64>) -> Cookie<'static> {
+    let mut cookie =
+        Cookie::build((name.of(secure), value)).path("/").http_only(true).same_site(SameSite::Lax).build();
     // Over plain HTTP, as on one's own machine, a browser would not keep a secure one.
     cookie.set_secure(secure);
     cookie.set_max_age(seconds.map(time::Duration::seconds));

@@ -4,7 +4,7 @@ use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use pongpong::{GRACE, Settings};
+use pongpong::{GRACE, Limits, Settings};
 use runtime::{
     Clock, Env,
     log::{self, VERSION},
@@ -68,6 +68,10 @@ impl Cli {
             random: Random::System,
             functions: functions::ALL,
             files: Default::default(),
+            limits: Limits {
+                per_address: env.parse_or("MAX_CONNECTIONS_PER_ADDRESS", Limits::default().per_address)?,
+                ..Limits::default()
+            },
             env,
         };
         let engine = pongpong::start(settings).await?;

@@ -41,7 +41,6 @@ use runtime::{Clock, Context, Env, Function, secret::Random};
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 
-pub use self::broker::{Broker, Event};
 use self::{
     apps::Apps,
     consumers::Consumers,
@@ -51,6 +50,10 @@ use self::{
     life::Life,
     store::Store,
     wiring::{Files, Wiring},
+};
+pub use self::{
+    broker::{Broker, Event},
+    server::Limits,
 };
 
 /// Docker kills after ten seconds. What is cut off is not lost: the broker has it.
@@ -72,6 +75,8 @@ pub struct Settings {
     pub random: Random,
     pub functions: &'static [Function],
     pub files: Files,
+    /// What one client may take of the gateway.
+    pub limits: Limits,
     /// How long what runs may take to finish when the engine stops.
     pub grace: Duration,
 }
@@ -90,6 +95,7 @@ impl Settings {
             random: Random::System,
             functions: functions::ALL,
             files: Files::default(),
+            limits: Limits::default(),
             grace: GRACE,
         }
     }
@@ -111,7 +117,7 @@ pub struct Engine {
 }
 
 pub async fn start(settings: Settings) -> Result<Engine> {
-    let Settings { clock, random, functions, grace, .. } = settings;
+    let Settings { clock, random, functions, limits, grace, .. } = settings;
     let data = Data::open(&settings.data)?;
     let secrets = data.secrets(&random)?.or_given(&settings.env)?;
     let wiring = Wiring::read(&settings.files, functions, &secrets.gateway_token)?;
@@ -137,13 +143,17 @@ pub async fn start(settings: Settings) -> Result<Engine> {
     let guard = admin::Guard { token: admin_token, loopback: admin_address.ip().is_loopback() };
     let private = admin::private(functions, &apps).merge(metrics::router(&apps));
     let admin = admin::router(consumers.clone(), clock.clone(), random.clone(), private, guard);
-    back.spawn(server::serve(admin_listener, back.clone(), move |request, _, _| ask(admin.clone(), request)));
+    // Functions of this process ask it, too: from one address, and as many as there are.
+    let unlimited = Limits { per_address: 0, ..limits };
+    back.spawn(server::serve(admin_listener, back.clone(), unlimited, move |request, _, _| {
+        ask(admin.clone(), request)
+    }));
     broker.run(&apps, middle);
     let schedule = Schedule::start(wiring.jobs, &apps, store.clone(), clock.clone(), front).await?;
     let gateway = Arc::new(Gateway::new(wiring.routes, Arc::clone(&apps), consumers, clock, random));
     // Set once: there is one gateway.
     let _ = apps.gateway.set(Arc::downgrade(&gateway));
-    front.spawn(server::serve(listener, front.clone(), move |request, peer, local| {
+    front.spawn(server::serve(listener, front.clone(), limits, move |request, peer, local| {
         let gateway = Arc::clone(&gateway);
         async move { gateway.handle(request, peer, local).await }
     }));

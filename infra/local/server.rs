@@ -1,6 +1,12 @@
 //! An HTTP server with limits: for the gateway, which faces clients, and for the admin API.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::body::Body;
 use http::{Request, Response};
@@ -16,23 +22,72 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::life::Life;
+use crate::{gateway::network, life::Life};
 
 const CONNECTIONS: usize = 4096;
 /// For the head of a request to arrive, and for a connection to stay without one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 const HEAD_LIMIT: usize = 64 * 1024;
-/// For a client to take some of its answer: one that does not read keeps it in memory.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What one client may take of a server.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Open connections of one address (of IPv6: of one /64); 0 is without a limit. One that is over it is closed.
+    pub per_address: usize,
+    /// For a client to take some of its answer: one that does not read keeps it in memory.
+    pub write_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { per_address: 256, write_timeout: Duration::from_secs(30) }
+    }
+}
+
+/// How many connections each address has.
+#[derive(Clone, Default)]
+struct Places(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+/// One of them; given back when it is dropped.
+struct Place {
+    places: Places,
+    of: IpAddr,
+}
+
+impl Places {
+    fn take(&self, address: IpAddr, most: usize) -> Option<Place> {
+        let of = network(address);
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = taken.entry(of).or_default();
+        if most != 0 && *count >= most {
+            return None;
+        }
+        *count += 1;
+        Some(Place { places: self.clone(), of })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = taken.get_mut(&self.of) {
+            *count -= 1;
+            if *count == 0 {
+                taken.remove(&self.of);
+            }
+        }
+    }
+}
 
 /// Accepts connections until the engine stops, and lets those finish that are under way.
-pub async fn serve<H, F>(listener: TcpListener, life: Life, handle: H)
+pub async fn serve<H, F>(listener: TcpListener, life: Life, limits: Limits, handle: H)
 where
     H: Fn(Request<Body>, SocketAddr, SocketAddr) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let server = Arc::new(builder());
     let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places::default();
     let graceful = GracefulShutdown::new();
     loop {
         // Clients beyond the limit wait in the listener's queue.
@@ -53,10 +108,14 @@ where
                 continue;
             }
         };
+        let Some(place) = places.take(peer.ip(), limits.per_address) else {
+            tracing::debug!(%peer, "this address has too many connections");
+            continue;
+        };
         let (server, watcher, handle) = (Arc::clone(&server), graceful.watcher(), handle.clone());
         life.spawn(async move {
-            let _permit = permit;
-            if let Err(error) = connection(&server, stream, peer, watcher, handle).await {
+            let _held = (permit, place);
+            if let Err(error) = connection(&server, stream, peer, limits, watcher, handle).await {
                 tracing::debug!(%error, %peer, "a connection broke");
             }
         });
@@ -82,6 +141,7 @@ async fn connection<H, F>(
     server: &auto::Builder<TokioExecutor>,
     stream: TcpStream,
     peer: SocketAddr,
+    limits: Limits,
     watcher: hyper_util::server::graceful::Watcher,
     handle: H,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
@@ -92,7 +152,7 @@ where
     let local = stream.local_addr()?;
     stream.set_nodelay(true)?;
     let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(WRITE_TIMEOUT));
+    stream.set_write_timeout(Some(limits.write_timeout));
     let asked = CancellationToken::new();
     let seen = asked.clone();
     let service = service_fn(move |request: Request<Incoming>| {

@@ -55,6 +55,13 @@ fn add_error(status: &str, response: &mut Value) {
         _ => (None, described.as_str()),
     };
     let mut example = Mapping::new();
+    let by_gateway = response["content"]["application/json"]["schema"]["$ref"]
+        .as_str()
+        .is_some_and(|path| path.ends_with("/GatewayRefusal"));
+    let (code, message) = match status {
+        "401" if by_gateway => (None, "No API key found in request"),
+        _ => (code, message),
+    };
     example.insert("message".into(), message.into());
     if let Some(code) = own.or(code) {
         example.insert("code".into(), code.into());

@@ -5,14 +5,19 @@ use runtime::{Function, error::ErrorBody};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        Components, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, RefOr, Response,
-        ResponseBuilder, Schema, Server,
-        path::Operation,
+        Components, ContentBuilder, InfoBuilder, ObjectBuilder, OpenApi, OpenApiBuilder, PathItem, Ref,
+        RefOr, Response, ResponseBuilder, Schema, Server, Type,
+        path::{Operation, Parameter},
         security::{ApiKey, ApiKeyValue, SecurityScheme},
     },
 };
 
+use serde_norway::Value;
+
 use crate::{examples, kong::gateway_path};
+
+/// What the gateway itself refuses with.
+const REFUSAL: &str = "GatewayRefusal";
 
 pub fn public(table: &[Function]) -> Result<String> {
     let about =
@@ -20,7 +25,12 @@ pub fn public(table: &[Function]) -> Result<String> {
     let mut spec = merged(table, "pongpong", about, "/public/", gateway_path)?;
     spec.servers = Some(vec![Server::new("http://localhost:8000")]);
     let scheme = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("apikey")));
-    spec.components.get_or_insert_with(Components::new).add_security_scheme("apikey", scheme);
+    let components = spec.components.get_or_insert_with(Components::new);
+    components.add_security_scheme("apikey", scheme);
+    components.schemas.insert(REFUSAL.to_owned(), refusal().into());
+    for operation in spec.paths.paths.values_mut().flat_map(operations) {
+        refused_by_the_gateway(operation);
+    }
     yaml(&spec)
 }
 
@@ -31,6 +41,8 @@ pub fn private(table: &[Function]) -> Result<String> {
 
 fn yaml(spec: &OpenApi) -> Result<String> {
     let mut spec = serde_norway::to_value(spec)?;
+    changes(&mut spec);
+    bounds(&mut spec);
     examples::add(&mut spec);
     Ok(serde_norway::to_string(&spec)?)
 }
@@ -94,6 +106,75 @@ fn part_of_another(schema: &RefOr<Schema>) -> Vec<String> {
     all_of.items.iter().filter_map(name).collect()
 }
 
+/// Where the gateway answers in the function's stead, or may.
+fn refused_by_the_gateway(operation: &mut Operation) {
+    let needs_key = operation.security.as_ref().is_some_and(|needed| !needed.is_empty());
+    for status in ["401", "413", "429"].into_iter().filter(|status| *status != "401" || needs_key) {
+        if let Some(RefOr::T(response)) = operation.responses.responses.get_mut(status) {
+            let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(REFUSAL))).build();
+            response.content.insert("application/json".to_owned(), content.into());
+        }
+    }
+}
+
+fn refusal() -> Schema {
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    let what = "From the gateway, which names the request; or from the function behind it, with a code.";
+    let object = ObjectBuilder::new().description(Some(what)).property("message", text()).required("message");
+    object.property("code", text()).property("request_id", text()).build().into()
+}
+
+/// What a PATCH takes is what a POST makes things of, but none of it is required.
+fn changes(spec: &mut Value) {
+    fn reference(operation: &Value) -> Option<&str> {
+        operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str()
+    }
+    let items = |spec: &Value| -> Vec<Value> {
+        spec["paths"].as_mapping().into_iter().flat_map(|paths| paths.values().cloned()).collect()
+    };
+    let made: Vec<String> =
+        items(spec).iter().filter_map(|i| reference(&i["post"]).map(str::to_owned)).collect();
+    let paths = spec["paths"].as_mapping_mut().into_iter().flat_map(|paths| paths.iter_mut());
+    let mut changed = Vec::new();
+    for (_, item) in paths {
+        let Some(whole) = reference(&item["patch"]).filter(|whole| made.iter().any(|m| m == whole)) else {
+            continue;
+        };
+        let whole = whole.to_owned();
+        item["patch"]["requestBody"]["content"]["application/json"]["schema"]["$ref"] =
+            format!("{whole}Changes").into();
+        changed.push(whole);
+    }
+    for whole in changed {
+        let Some(name) = whole.rsplit('/').next() else { continue };
+        let mut part = spec["components"]["schemas"][name].clone();
+        if let Some(part) = part.as_mapping_mut() {
+            part.remove("required");
+            part.insert("description".into(), "What is given is changed, the rest stays.".into());
+        }
+        spec["components"]["schemas"][format!("{name}Changes").as_str()] = part;
+    }
+}
+
+/// What every id keeps to, so that none has to say it.
+fn bounds(spec: &mut Value) {
+    let paths = spec["paths"].as_mapping_mut().into_iter().flat_map(|paths| paths.iter_mut());
+    for (_, item) in paths {
+        for (_, operation) in item.as_mapping_mut().into_iter().flatten() {
+            // Between functions an id that nothing has is an id, too.
+            let is_public = operation.get("security").is_some();
+            let parameters = operation.get_mut("parameters").and_then(Value::as_sequence_mut);
+            for parameter in parameters.into_iter().flatten() {
+                let is_integer = parameter["schema"]["type"] == "integer";
+                let names_one = parameter["name"].as_str().is_some_and(|name| name.ends_with("_id"));
+                if is_integer && (parameter["in"] == "path" || (is_public && names_one)) {
+                    parameter["schema"]["minimum"] = 1.into();
+                }
+            }
+        }
+    }
+}
+
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten()
 }
@@ -104,6 +185,13 @@ fn complete(function: &Function, n: usize, operation: &mut Operation) {
     operation.operation_id = Some(if n == 0 { name.to_owned() } else { format!("{name}-{n}") });
     operation.summary = Some(function.does.to_owned());
     let responses = &mut operation.responses.responses;
+    let is_id = |parameter: &RefOr<Parameter>| match parameter {
+        RefOr::T(parameter) => parameter.name == "id" || parameter.name.ends_with("_id"),
+        RefOr::Ref(_) => false,
+    };
+    if operation.parameters.iter().flatten().any(is_id) {
+        responses.entry("400".into()).or_insert_with(|| error("The id is none").into());
+    }
     if operation.request_body.is_some() {
         responses.entry("413".into()).or_insert_with(|| error("The body is too large").into());
         responses.entry("415".into()).or_insert_with(|| error("The body is not JSON").into());

@@ -19,7 +19,7 @@ pub const FUNCTION: Function = Function::new(
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Filter {
-    #[param(example = 1, minimum = 1)]
+    #[param(example = 1)]
     user_id: i64,
     /// Only those that end after this.
     from: Option<DateTime<Utc>>,

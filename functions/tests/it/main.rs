@@ -21,6 +21,7 @@ mod process;
 mod prometheus;
 mod reports;
 mod roles;
+mod security;
 mod senders;
 mod status_pages;
 mod telemetry;

@@ -32,12 +32,16 @@ pub enum Who {
 }
 
 impl Who {
-    /// One client has a whole /64 of IPv6: each of its addresses would have a limit of its own.
     pub fn at(address: IpAddr) -> Self {
-        Self::Ip(match address.to_canonical() {
-            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-            address => address,
-        })
+        Self::Ip(network(address))
+    }
+}
+
+/// One client has a whole /64 of IPv6: each of its addresses would have a limit of its own.
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address => address,
     }
 }
 

@@ -24,6 +24,7 @@ use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use runtime::{Clock, secret::Random};
 
+pub use self::limits::network;
 use self::{
     answer::refuse,
     limits::{Limits, Standing, Who},
@@ -37,6 +38,10 @@ use crate::{
 
 /// How long a client may take to send a body, of at most a megabyte.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Those that a route can have.
+const METHODS: [Method; 7] =
+    [Method::GET, Method::HEAD, Method::PUT, Method::PATCH, Method::POST, Method::DELETE, Method::OPTIONS];
 
 pub struct Gateway {
     table: Table,
@@ -99,6 +104,12 @@ impl Gateway {
         let Some(path) = path::normalise(parts.uri.path()) else {
             return refuse(StatusCode::BAD_REQUEST, "Bad request", &request_id);
         };
+        // As nginx, of which Kong is made, does with TRACE and CONNECT: whatever routes there are.
+        if !METHODS.contains(&parts.method) {
+            let mut refusal = refuse(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", &request_id);
+            self.allow(refusal.headers_mut(), &path);
+            return refusal;
+        }
         let Some(found) = self.table.find(&parts.method, &path) else {
             return refuse(StatusCode::NOT_FOUND, "no Route matched with those values", &request_id);
         };
@@ -118,7 +129,18 @@ impl Gateway {
             Ok(response) | Err(response) => response,
         };
         passage.finish(response.headers_mut(), origin);
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+            self.allow(response.headers_mut(), &path);
+        }
         response
+    }
+
+    /// What there is at a path: the function that refuses a method knows none but its own.
+    fn allow(&self, headers: &mut HeaderMap, path: &str) {
+        let methods = self.table.methods(path).join(", ");
+        if let Some(methods) = HeaderValue::from_str(&methods).ok().filter(|_| !methods.is_empty()) {
+            headers.insert(header::ALLOW, methods);
+        }
     }
 }
 

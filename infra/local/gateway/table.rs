@@ -44,6 +44,19 @@ impl Table {
         Self(entries)
     }
 
+    /// The methods that routes name which fit a path, but for those of preflights.
+    pub fn methods(&self, path: &str) -> Vec<&str> {
+        let fits = |entry: &&Entry| match &entry.pattern {
+            PathPattern::Prefix(prefix) => path.starts_with(prefix.as_str()),
+            PathPattern::Regex(regex) => regex.is_match(path),
+        };
+        let named = self.0.iter().filter(fits).flat_map(|entry| &entry.route.methods);
+        let mut methods: Vec<&str> = named.filter(|m| **m != Method::OPTIONS).map(Method::as_str).collect();
+        methods.sort_unstable();
+        methods.dedup();
+        methods
+    }
+
     /// The route for a path that is normalised already.
     pub fn find(&self, method: &Method, path: &str) -> Option<Match<'_>> {
         self.0.iter().find_map(|Entry { pattern, route }| {

@@ -121,7 +121,7 @@ async fn the_cookie_of_the_key_is_for_this_site_alone() {
     let form = [("csrf", csrf.as_str()), ("email", "me@example.com"), ("password", "a good password")];
     let answer = site.send("/signup", &[], &form).await;
     let cookies = answer.headers.get_all(header::SET_COOKIE).iter().map(|c| c.to_str().unwrap());
-    let key = cookies.into_iter().find(|c| c.starts_with("pongpong_key=")).unwrap();
+    let key = cookies.into_iter().find(|c| c.starts_with("__Host-pongpong_key=")).unwrap();
     for attribute in ["HttpOnly", "SameSite=Lax", "Secure", "Path=/"] {
         assert!(key.contains(attribute), "{attribute}: {key}");
     }

@@ -19,7 +19,7 @@ pub struct Site {
     pub engine: Engine,
     pub client: Client,
     cookies: Mutex<Vec<(String, String)>>,
-    _data: tempfile::TempDir,
+    pub data: tempfile::TempDir,
 }
 
 /// What came back.
@@ -63,7 +63,7 @@ impl Site {
         let clock = Clock::manual("2026-03-01T12:00:30Z".parse().unwrap());
         let engine = pongpong::start(Settings { env, clock, ..Settings::at(data.path()) }).await.unwrap();
         let client = Client::builder().redirect(redirect::Policy::none()).build().unwrap();
-        Self { engine, client, cookies: Mutex::default(), _data: data }
+        Self { engine, client, cookies: Mutex::default(), data }
     }
 
     /// Somebody who is logged in.
@@ -85,7 +85,9 @@ impl Site {
     }
 
     pub fn cookie(&self, name: &str) -> Option<String> {
-        self.cookies.lock().unwrap().iter().find(|(n, _)| n == name).map(|(_, value)| value.clone())
+        let cookies = self.cookies.lock().unwrap();
+        let found = cookies.iter().find(|(n, _)| n.strip_prefix("__Host-").unwrap_or(n) == name);
+        found.map(|(_, value)| value.clone())
     }
 
     /// Asks the API with the key of whoever is logged in.

@@ -1,5 +1,7 @@
 //! What gets through the gateway, and as what.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -38,6 +40,10 @@ async fn every_spelling_of_a_path_takes_its_one_route() {
         ("GET", "/%zz", "400"),
     ] {
         assert_eq!(reaches(&world, method, path).await, uri, "{method} {path}");
+    }
+    for method in ["TRACE", "QUERY", "X"] {
+        let refused = world.ask(&format!("{method} /test/v1/open")).await;
+        assert_eq!((refused.status, refused.header("allow")), (405, "GET, POST"), "{method}");
     }
     let absolute = world.ask("GET http://evil.example/test/v1/open").await.json(200);
     assert_eq!(absolute["headers"]["host"], "echo.pongpong.svc.cluster.local");
@@ -269,4 +275,51 @@ async fn the_gateway_vouches_with_the_token_that_it_is_given() {
     let reached = send(engine.address, "GET /test/v1/open", b"").await.json(200);
     assert_eq!(reached["headers"]["x-gateway-token"], "given");
     assert_eq!(engine.context().env().get("GATEWAY_TOKEN"), Some("given"));
+}
+
+#[tokio::test]
+async fn one_address_has_so_many_connections_and_a_slow_reader_none() {
+    runtime::install_crypto();
+    let data = tempfile::tempdir().unwrap();
+    let mut settings = crate::world::settings(&data, crate::world::files(), Default::default());
+    settings.limits = pongpong::Limits { per_address: 3, write_timeout: Duration::from_millis(200) };
+    let engine = pongpong::start(settings).await.unwrap();
+    let connect = async || {
+        let mut stream = TcpStream::connect(engine.address).await.unwrap();
+        let _ = stream.write_all(b"GET /test/v1/open HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        let mut start = [0; 12];
+        let answered = stream.read_exact(&mut start).await.is_ok();
+        (stream, answered)
+    };
+    let mut open = Vec::new();
+    for n in 0..5 {
+        let (stream, answered) = connect().await;
+        assert_eq!(answered, n < 3, "connection {n}");
+        if answered {
+            open.push(stream);
+        }
+    }
+    // One that ends makes room, as soon as the server has seen it.
+    open.pop();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while !connect().await.1 {
+        assert!(tokio::time::Instant::now() < deadline, "no room is made");
+    }
+
+    // Asks for more and more, and reads nothing.
+    open.clear();
+    let large = "x".repeat(30_000);
+    let request = format!("GET /test/v1/anything HTTP/1.1\r\nHost: x\r\nX-Large: {large}\r\n\r\n");
+    let mut stream = loop {
+        let mut stream = TcpStream::connect(engine.address).await.unwrap();
+        if stream.write_all(request.as_bytes()).await.is_ok() && stream.readable().await.is_ok() {
+            let mut start = [0; 12];
+            if stream.peek(&mut start).await.is_ok_and(|read| read > 0) {
+                break stream;
+            }
+        }
+        assert!(tokio::time::Instant::now() < deadline, "no room is made");
+    };
+    let asking = async { while stream.write_all(request.as_bytes()).await.is_ok() {} };
+    tokio::time::timeout(Duration::from_secs(20), asking).await.expect("the server has cut it off");
 }

@@ -1,0 +1,424 @@
+//! No URL of a user's leads inside: in no spelling of an address, by no redirect, and by no name server that
+//! changes its mind; for checks, demo checks, webhooks and Slack.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use functions::{
+    checks::probe::{ProbeConfig, Prober},
+    contract::{FailureCode, Target},
+};
+use hickory_resolver::proto::{
+    op::{Message, MessageType},
+    rr::{RData, Record, RecordType, rdata::A},
+};
+use runtime::{
+    address::{BlockedAddress, PrivateNetworks, guarded_client},
+    resolve::Resolver,
+    trust::ExtraRoots,
+};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, UdpSocket},
+};
+
+use crate::world::{Database, World};
+
+/// Counts who connects, on all addresses of this machine.
+struct Inside {
+    port: u16,
+    connected: Arc<AtomicUsize>,
+}
+
+impl Inside {
+    async fn start() -> Self {
+        let connected = Arc::new(AtomicUsize::new(0));
+        // Both families, where there are both.
+        let listener = match TcpListener::bind("[::]:0").await {
+            Ok(listener) => listener,
+            Err(_) => TcpListener::bind("0.0.0.0:0").await.unwrap(),
+        };
+        let port = listener.local_addr().unwrap().port();
+        let counted = Arc::clone(&connected);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::SeqCst);
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\ninside").await;
+            }
+        });
+        Self { port, connected }
+    }
+
+    fn assert_untouched(&self, by: &str) {
+        assert_eq!(self.connected.load(Ordering::SeqCst), 0, "{by} got inside");
+    }
+}
+
+/// Every way that we know to write an IPv4 address into a URL.
+fn spellings(ip: Ipv4Addr) -> Vec<String> {
+    let [a, b, c, d] = ip.octets();
+    let number = u32::from(ip);
+    let (high, low) = (number >> 16, number & 0xffff);
+    let wide = |text: &str| -> String {
+        let wider = |c: char| if c.is_ascii_digit() { char::from_u32(c as u32 + 0xfee0).unwrap() } else { c };
+        text.chars().map(wider).collect()
+    };
+    let dotted = ip.to_string();
+    let dots = |dot: &str| dotted.replace('.', dot);
+    let encoded: String = dotted.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    vec![
+        dotted.clone(),
+        // Decimal, octal, hexadecimal, mixed; in fewer parts; with zeros before them.
+        number.to_string(),
+        format!("0{number:o}"),
+        format!("0x{number:x}"),
+        format!("0X{number:X}"),
+        format!("0x{number:08x}"),
+        format!("0{a:o}.0{b:o}.0{c:o}.0{d:o}"),
+        format!("0x{a:x}.0x{b:x}.0x{c:x}.0x{d:x}"),
+        format!("0x{a:x}.{b}.0{c:o}.{d}"),
+        format!("{a}.{}", number & 0x00ff_ffff),
+        format!("{a}.{b}.{low}"),
+        format!("0x{a:x}.{:#x}", number & 0x00ff_ffff),
+        format!("00{a:o}.00{b:o}.00{c:o}.00{d:o}"),
+        // Dots behind, dots that look like others, digits that do; percent signs.
+        format!("{dotted}."),
+        dots("。"),
+        dots("．"),
+        dots("｡"),
+        dots("%2e"),
+        wide(&dotted),
+        wide(&number.to_string()),
+        encoded,
+        "①②⑦.⓪.⓪.①".replace("①②⑦.⓪.⓪.①", &wide(&dotted)),
+        format!("{}\u{ad}.{b}.{c}.{d}", a),
+        format!("{}\u{200b}.{b}.{c}.{d}", a),
+        // IPv6 that holds it: mapped, compatible, translated, NAT64, 6to4, Teredo, ISATAP.
+        format!("[::ffff:{dotted}]"),
+        format!("[::ffff:{high:x}:{low:x}]"),
+        format!("[0:0:0:0:0:ffff:{dotted}]"),
+        format!("[::{dotted}]"),
+        format!("[::ffff:0:{dotted}]"),
+        format!("[64:ff9b::{dotted}]"),
+        format!("[64:ff9b:1::{dotted}]"),
+        format!("[2002:{high:x}:{low:x}::1]"),
+        format!("[2001:0:{high:x}:{low:x}::1]"),
+        format!("[2001:0:808:808::{:x}:{:x}]", !high & 0xffff, !low & 0xffff),
+        format!("[fe80::5efe:{dotted}]"),
+        // Somebody else in front.
+        format!("example.com@{dotted}"),
+        format!("example.com:80@{dotted}"),
+        format!("example.com%00@{dotted}"),
+        format!("8.8.8.8%2f@{dotted}"),
+        format!("user:pass@{dotted}"),
+    ]
+}
+
+/// Whole hosts that are inside, whatever they lead to.
+const INSIDE: &[&str] = &[
+    "localhost",
+    "LOCALHOST",
+    "localhost.",
+    "sub.localhost",
+    "ｌｏｃａｌｈｏｓｔ",
+    "loc%61lhost",
+    "[::1]",
+    "[0:0:0:0:0:0:0:1]",
+    "[::]",
+    "[::1%25lo]",
+    "[fe80::1%25eth0]",
+    "[fe80::1]",
+    "[fc00::1]",
+    "[fd12:3456::1]",
+    "[fec0::1]",
+    "[ff02::1]",
+    "[fd00:ec2::254]",
+    "[fd00:ec2::23]",
+    "[fd20:ce::254]",
+    "[fe80::a9fe:a9fe]",
+    "0",
+    "0.0.0.0",
+    "127.1",
+    "127.0.1",
+    "127.255.255.254",
+    "10.0.0.1",
+    "172.16.0.1",
+    "172.31.255.254",
+    "192.168.1.1",
+    "100.64.0.1",
+    "100.100.100.200",
+    "192.0.0.192",
+    "198.18.0.1",
+    "224.0.0.1",
+    "240.0.0.1",
+    "255.255.255.255",
+    "168.63.129.16",
+    "169.254.0.23",
+    "169.254.170.2",
+    "metadata.google.internal",
+    "metadata.google.internal.",
+    "metadata",
+    "instance-data",
+    "kubernetes.default.svc",
+];
+
+const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+
+fn corpus(port: u16) -> Vec<String> {
+    let mut hosts: Vec<String> = INSIDE.iter().map(|host| (*host).to_owned()).collect();
+    for ip in [Ipv4Addr::LOCALHOST, METADATA, Ipv4Addr::new(10, 0, 0, 1)] {
+        hosts.extend(spellings(ip));
+    }
+    let mut urls: Vec<String> = hosts.iter().map(|host| format!("http://{host}:{port}/")).collect();
+    for odd in
+        ["http:\\\\{}\\", "http:/{}/", "http:{}/", "hTTp://{}/?@example.com", "http://{}#@example.com/"]
+    {
+        urls.push(odd.replace("{}", &format!("127.0.0.1:{port}")));
+    }
+    urls.push(format!(" http://127.0.0.1:{port}/ "));
+    urls.push(format!("http://127.0.0.1:{port}\t/"));
+    urls.push(format!("http://127.\n0.0.1:{port}/"));
+    for scheme in ["file", "gopher", "ftp", "ws", "unix", "data", "jar", "javascript"] {
+        urls.push(format!("{scheme}://127.0.0.1:{port}/etc/passwd"));
+    }
+    urls
+}
+
+#[tokio::test]
+async fn no_spelling_of_an_address_leads_inside() {
+    let inside = Inside::start().await;
+    let world = World::with(Database::Sqlite, [("CHECK_PRIVATE_NETWORKS", "deny")]).await;
+    let refused = |answer: &Value| {
+        let code = answer["error"]["code"].as_str().unwrap_or_default();
+        answer["status"] == "down" && matches!(code, "BLOCKED_ADDRESS" | "DNS_FAILURE")
+    };
+    for url in corpus(inside.port) {
+        let settings = json!({"url": url, "timeout_ms": 1000, "retries": 0});
+        let check = world.call(Some(1), "POST", "/public/v1/checks", Some(settings)).await;
+        let demo = world.call(None, "POST", "/public/v1/demo_checks", Some(json!({"url": url}))).await;
+        for answer in [check, demo] {
+            let fine = match answer.status.as_u16() {
+                400 => true,
+                200 => refused(&answer.json(200)),
+                _ => false,
+            };
+            assert!(fine, "{url}: {} {}", answer.status, String::from_utf8_lossy(&answer.body));
+        }
+        inside.assert_untouched(&url);
+        for (path, body) in [
+            ("/private/v1/webhooks", json!({"url": url, "content": "x"})),
+            ("/private/v1/slack_messages", json!({"webhook_url": url, "content": "x"})),
+        ] {
+            let sent = world.call(None, "POST", path, Some(body)).await;
+            let fine = match sent.status.as_u16() {
+                400 => true,
+                200 => sent.json(200)["status"] == "fail",
+                _ => false,
+            };
+            assert!(fine, "{path} {url}: {} {}", sent.status, String::from_utf8_lossy(&sent.body));
+        }
+        inside.assert_untouched(&url);
+    }
+}
+
+fn target(url: &str) -> Target {
+    Target {
+        url: url.to_owned(),
+        method: "GET".to_owned(),
+        headers: BTreeMap::new(),
+        body: None,
+        timeout_ms: 3000,
+        expected_status: "200-399".to_owned(),
+        assertions: Vec::new(),
+        follow_redirects: true,
+        verify_tls: true,
+        retries: 0,
+    }
+}
+
+/// For whom 127.0.0.1 is the internet, and the rest of this machine is not.
+fn prober(resolver: Resolver) -> Prober {
+    let mut config = ProbeConfig::new("127.0.0.1".parse().unwrap()).unwrap();
+    config.resolver = resolver;
+    Prober::new(config).unwrap()
+}
+
+/// Answers each connection with a redirect to what is asked for behind `/to/`, or else with what it is.
+async fn redirector() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = vec![0; 8192];
+            let read = stream.read(&mut head).await.unwrap_or(0);
+            let head = String::from_utf8_lossy(&head[..read]).into_owned();
+            let path = head.split(' ').nth(1).unwrap_or("/");
+            let to = path.split_once("?to=").map(|(_, to)| percent_decoded(to));
+            let answer = match to {
+                Some(to) => format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n"),
+                None => "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_owned(),
+            };
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    address
+}
+
+fn percent_decoded(text: &str) -> String {
+    let bytes: Vec<u8> =
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect();
+    String::from_utf8(bytes).unwrap()
+}
+
+fn leading_to(redirector: SocketAddr, to: &str) -> String {
+    let hex: String = to.bytes().map(|byte| format!("{byte:02x}")).collect();
+    format!("http://{redirector}/?to={hex}")
+}
+
+#[tokio::test]
+async fn no_redirect_leads_inside() {
+    let inside = Inside::start().await;
+    let redirector = redirector().await;
+    let prober = prober(Resolver::system().unwrap());
+    let up = prober.probe(&target(&leading_to(redirector, "/"))).await;
+    assert!(up.error.is_none(), "a redirect that may be followed is: {up:?}");
+    let mut to: Vec<String> = Vec::new();
+    for ip in [Ipv4Addr::new(127, 0, 0, 2), METADATA, Ipv4Addr::new(10, 0, 0, 1)] {
+        to.extend(spellings(ip).iter().map(|host| format!("http://{host}:{}/", inside.port)));
+    }
+    let hosts = INSIDE.iter().filter(|host| {
+        !host.to_lowercase().contains("localhost")
+            && !host.contains("127.")
+            && !host.contains("ｌ")
+            && !host.contains("%61")
+    });
+    to.extend(hosts.map(|host| format!("http://{host}:{}/", inside.port)));
+    to.extend([format!("//127.0.0.2:{}/", inside.port), format!("\\\\127.0.0.2:{}/", inside.port)]);
+    to.extend([
+        "file:///etc/passwd".to_owned(),
+        "gopher://127.0.0.2/".to_owned(),
+        "javascript:alert(1)".to_owned(),
+    ]);
+    for to in to {
+        // Twice on the way, so that it is not the first hop alone that is looked at.
+        let url = leading_to(redirector, &leading_to(redirector, &to));
+        let outcome = prober.probe(&target(&url)).await;
+        let code = outcome.error.as_ref().map(|error| error.code);
+        let refused = matches!(
+            code,
+            Some(FailureCode::BlockedAddress | FailureCode::DnsFailure | FailureCode::InvalidRedirect)
+        );
+        assert!(refused, "{to}: {outcome:?}");
+        inside.assert_untouched(&to);
+    }
+}
+
+/// A name server whose answers for every name are these, one after another, and then the last of them.
+struct Fickle {
+    address: SocketAddr,
+    asked: Arc<AtomicUsize>,
+    answers: Arc<Mutex<Vec<Vec<Ipv4Addr>>>>,
+}
+
+impl Fickle {
+    async fn start() -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let (asked, answers) = (Arc::new(AtomicUsize::new(0)), Arc::<Mutex<Vec<Vec<Ipv4Addr>>>>::default());
+        let fickle = Self { address, asked: Arc::clone(&asked), answers: Arc::clone(&answers) };
+        tokio::spawn(async move {
+            let mut buffer = [0; 2048];
+            while let Ok((size, from)) = socket.recv_from(&mut buffer).await {
+                let mut message = Message::from_vec(&buffer[..size]).unwrap();
+                message.metadata.message_type = MessageType::Response;
+                let query = message.queries[0].clone();
+                if query.query_type() == RecordType::A {
+                    asked.fetch_add(1, Ordering::SeqCst);
+                    let ips = {
+                        let mut answers = answers.lock().unwrap();
+                        if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() }
+                    };
+                    for ip in ips {
+                        message.answers.push(Record::from_rdata(query.name().clone(), 0, RData::A(A(ip))));
+                    }
+                }
+                socket.send_to(&message.to_vec().unwrap(), from).await.unwrap();
+            }
+        });
+        fickle
+    }
+
+    fn says(&self, answers: &[&[&str]]) {
+        let parsed = answers.iter().map(|ips| ips.iter().map(|ip| ip.parse().unwrap()).collect());
+        *self.answers.lock().unwrap() = parsed.collect();
+        self.asked.store(0, Ordering::SeqCst);
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+const OUTSIDE: &str = "127.0.0.1";
+
+#[tokio::test]
+async fn a_name_server_that_changes_its_answer_gains_nothing() {
+    let (inside, redirector, names) = (Inside::start().await, redirector().await, Fickle::start().await);
+    let resolver = || Resolver::asking(names.address).unwrap();
+    let prober = prober(resolver());
+    let outside = format!("http://rebinding.test:{}/", redirector.port());
+
+    // Between vetting and connecting: one question, whose answer is the address that is connected to.
+    names.says(&[&[OUTSIDE], &["127.0.0.2"]]);
+    assert!(prober.probe(&target(&outside)).await.error.is_none());
+    assert_eq!(names.asked(), 1);
+    let changed = prober.probe(&target(&outside)).await;
+    assert_eq!(changed.error.unwrap().code, FailureCode::BlockedAddress, "nothing is kept from before");
+
+    // Between redirects, by the same name.
+    names.says(&[&[OUTSIDE], &["169.254.169.254"]]);
+    let again = format!("http://rebinding.test:{}/", inside.port);
+    let hex: String = again.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let moved = prober.probe(&target(&format!("{outside}?to={hex}"))).await;
+    assert_eq!(moved.error.unwrap().code, FailureCode::BlockedAddress);
+    assert_eq!(names.asked(), 2);
+
+    // Among several: only those that may be connected to are.
+    names.says(&[&["127.0.0.2", "10.0.0.1", OUTSIDE]]);
+    assert!(prober.probe(&target(&outside)).await.error.is_none());
+    names.says(&[&["127.0.0.2", "169.254.169.254", "10.0.0.1"]]);
+    let none = prober.probe(&target(&format!("http://rebinding.test:{}/", inside.port))).await;
+    assert_eq!(none.error.unwrap().code, FailureCode::BlockedAddress);
+
+    // A retry asks again, and is judged again.
+    names.says(&[&[OUTSIDE], &["127.0.0.2"]]);
+    let mut retried = target(&format!("http://rebinding.test:{}/", nobody().await));
+    retried.retries = 1;
+    assert_eq!(prober.probe(&retried).await.error.unwrap().code, FailureCode::BlockedAddress);
+
+    // The same for the client of webhooks and Slack.
+    let policy: PrivateNetworks = OUTSIDE.parse().unwrap();
+    let client =
+        guarded_client(Arc::new(policy), resolver(), &ExtraRoots::default(), Duration::from_secs(3)).unwrap();
+    names.says(&[&[OUTSIDE], &["127.0.0.2"]]);
+    assert_eq!(client.post(&outside).send().await.unwrap().status(), 200);
+    // Redirects are for its caller to see: none is followed.
+    names.says(&[&[OUTSIDE], &["127.0.0.2"]]);
+    assert_eq!(client.post(format!("{outside}?to={hex}")).send().await.unwrap().status(), 302);
+    let error = client.post(format!("http://rebinding.test:{}/", inside.port)).send().await.unwrap_err();
+    let blocked = BlockedAddress::in_error(&error).unwrap();
+    assert_eq!(blocked.ip, IpAddr::from([127, 0, 0, 2]));
+    inside.assert_untouched("a name");
+}
+
+async fn nobody() -> u16 {
+    crate::listener::nobody().await.rsplit(':').next().unwrap().parse().unwrap()
+}

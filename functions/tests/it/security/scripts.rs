@@ -1,0 +1,222 @@
+//! Script in every field that is shown anywhere, and in every part of an address: on pages, status pages, feeds,
+//! badges, in CSV and in e-mails it stays text.
+
+use http::{Method, header};
+use serde_json::{Value, json};
+
+use super::forms;
+use crate::web::{Shown, Site};
+
+const EVIL: &str = "'\"--></title></script></textarea><script>alert(1)</script><svg/onload=alert(2)>";
+/// What a spreadsheet would work out.
+const FORMULA: &str = "=HYPERLINK(\"http://evil.test\")";
+/// What must not be in a page: there it would be a tag, or would end an attribute.
+const LIVE: [&str; 4] = ["<script>alert", "<svg/onload", "'\"-->", "</textarea><"];
+/// All names that a page or an API asks of an address.
+const PARAMETERS: [&str; 27] = [
+    "q",
+    "tag",
+    "status",
+    "sort",
+    "page",
+    "per_page",
+    "from",
+    "to",
+    "range",
+    "next",
+    "email",
+    "token",
+    "name",
+    "url",
+    "channel",
+    "endpoint_id",
+    "endpoint_ids",
+    "find",
+    "found",
+    "label",
+    "lang",
+    "language",
+    "theme",
+    "open",
+    "error",
+    "scope",
+    "x",
+];
+
+fn assert_text(where_from: &str, text: &str) {
+    for live in LIVE {
+        assert!(!text.contains(live), "{live} is live in {where_from}:\n{}", around(text, live));
+    }
+}
+
+fn around<'a>(text: &'a str, what: &str) -> &'a str {
+    let at = text.find(what).unwrap_or_default();
+    let from = (0..=at.saturating_sub(200)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let to = (at + 200..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+    &text[from..to]
+}
+
+/// Whether a browser shows it as a page, and so runs what is in it.
+fn is_page(shown: &Shown) -> bool {
+    let kind = shown.headers.get(header::CONTENT_TYPE).map_or("", |kind| kind.to_str().unwrap());
+    match kind.split(';').next().unwrap() {
+        "text/html" | "application/rss+xml" | "application/xml" | "text/xml" | "image/svg+xml" => true,
+        "application/json"
+        | "application/feed+json"
+        | "text/csv"
+        | "application/yaml"
+        | "text/yaml"
+        | "text/css"
+        | "text/javascript"
+        | "text/plain"
+        | "" => false,
+        other => panic!("is {other} a page to a browser?"),
+    }
+}
+
+struct Stage {
+    site: Site,
+    slug: String,
+    badge: String,
+}
+
+impl Stage {
+    /// Everything that has a name is called the same.
+    async fn set(name: &str) -> Self {
+        let site = Site::signed_up().await;
+        let nobody = crate::listener::nobody().await;
+        let mail = json!({"name": name, "channel": "email", "config": {"to": ["a@example.com"]}});
+        site.make("/notification-service/v1/notifications", mail).await;
+        let hook =
+            json!({"name": name, "channel": "webhook", "config": {"url": format!("{nobody}/?{name}")}});
+        site.make("/notification-service/v1/notifications", hook).await;
+        let endpoint = site.make("/endpoint-service/v1/endpoints", json!({
+            "name": name, "url": format!("{nobody}/{name}?{name}#{name}"), "tags": ["shop"], "body": name,
+            "headers": {"X-Evil": name}, "retries": 0, "failure_threshold": 1, "method": "POST",
+            "assertions": [{"type": "body_contains", "value": name}, {"type": "header", "name": "x", "comparison": "equals", "value": name}],
+        })).await["id"].clone();
+        site.engine.idle().await.unwrap();
+        let plan = json!({"title": name, "description": name, "ends_at": "2026-03-02T00:00:00Z", "endpoint_ids": [endpoint]});
+        site.make("/endpoint-service/v1/maintenances", plan).await;
+        let groups = json!([{"name": name, "endpoint_ids": [endpoint]}]);
+        let page = json!({"title": name, "description": name, "groups": groups});
+        let page = site.make("/status-service/v1/status_pages", page).await;
+        let news = json!({"status_page_id": page["id"], "title": name, "text": name});
+        site.make("/status-service/v1/announcements", news).await;
+        let badge = site.make("/status-service/v1/badges", json!({"endpoint_id": endpoint})).await;
+        site.make("/user-service/v1/keys", json!({"name": name})).await;
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        Self { slug: text(&page["slug"]), badge: text(&badge["token"]), site }
+    }
+
+    /// All that can be looked at.
+    fn paths(&self) -> Vec<String> {
+        let of_routes = forms::routes("get").into_iter();
+        let filled = |path: String| {
+            path.replace("{id}", "1")
+                .replace("{announcement}", "1")
+                .replace("{slug}", &self.slug)
+                .replace("{token}", &self.badge)
+                .replace("{name}", "x")
+                .replace("{*path}", "nothing")
+        };
+        let mut paths = Vec::new();
+        for path in of_routes.map(filled) {
+            if !path.contains("{file}") {
+                paths.push(path);
+            } else {
+                for what in ["uptime", "response", "latency"] {
+                    for file in ["badge.svg", "status.svg", "24h.svg", "7d.svg", "status.json", "24h.json"] {
+                        paths.push(path.replace("{what}", what).replace("{file}", file));
+                    }
+                }
+            }
+        }
+        paths
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_stored_is_shown_as_text() {
+    let stage = Stage::set(EVIL).await;
+    let (mut shown, mut badges) = (0, 0);
+    for path in stage.paths() {
+        let page = stage.site.get(&path).await;
+        let sniffed = page.headers.get(header::X_CONTENT_TYPE_OPTIONS).map(|v| v.as_bytes());
+        assert_eq!(sniffed, Some(&b"nosniff"[..]), "{path}");
+        if is_page(&page) {
+            let policy =
+                page.headers.get(header::CONTENT_SECURITY_POLICY).map_or("", |v| v.to_str().unwrap());
+            let unsafe_script =
+                policy.split(';').any(|of| of.contains("script-src") && of.contains("unsafe"));
+            assert!(policy.starts_with("default-src 'none'") && !unsafe_script, "{path}: {policy}");
+            assert_text(&path, &page.html);
+            badges += usize::from(path.contains(".svg") && page.status == 200);
+        }
+        shown += usize::from(page.status == 200 && page.html.contains("alert(1)"));
+    }
+    assert!(shown > 10 && badges > 0, "it was shown on {shown} pages, and {badges} badges were looked at");
+    // E-mails, as they were put into files.
+    let mut mails = 0;
+    for file in std::fs::read_dir(stage.site.data.path().join("outbox")).unwrap() {
+        let mail = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let (head, _) = mail.split_once("\r\n\r\n").unwrap();
+        assert_eq!(head.matches("Subject:").count(), 1, "{head}");
+        assert_eq!(head.matches("To:").count(), 1, "{head}");
+        let html = mail.split("text/html").nth(1).unwrap_or_default().replace("=\r\n", "");
+        assert_text("a mail", &html);
+        mails += 1;
+    }
+    assert!(mails > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_address_says_is_shown_as_text() {
+    let stage = Stage::set("shop").await;
+    let evil = percent_encoding::utf8_percent_encode(EVIL, percent_encoding::NON_ALPHANUMERIC).to_string();
+    let all: Vec<_> = PARAMETERS.iter().map(|name| format!("{name}={evil}")).collect();
+    let mut queries = vec![all.join("&"), format!("{evil}={evil}")];
+    // Those that refuse say so of the first: each has its turn on pages that ask for much.
+    queries.extend(all);
+    for path in stage.paths() {
+        let few = if path.contains("badges/") { 2 } else { queries.len() };
+        for query in &queries[..few] {
+            let path = format!("{path}?{query}");
+            let page = stage.site.get(&path).await;
+            assert!(page.status.as_u16() < 500, "{path}: {}", page.status);
+            if is_page(&page) {
+                assert_text(&path, &page.html);
+            }
+            for value in page.headers.values() {
+                assert!(!value.as_bytes().windows(7).any(|part| part == b"<script"), "{path}: {value:?}");
+            }
+        }
+        let behind = format!("{path}/{evil}");
+        let missing = stage.site.get(&behind).await;
+        assert!(missing.status.as_u16() < 500, "{behind}");
+        if is_page(&missing) {
+            assert_text(&behind, &missing.html);
+        }
+    }
+    let json = [("accept", "application/json")];
+    let missing = stage.site.ask(Method::GET, &format!("/{evil}"), &json, String::new()).await;
+    assert!(missing.headers[header::CONTENT_TYPE].to_str().unwrap().starts_with("application/json"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_cell_of_a_spreadsheet_is_worked_out() {
+    for formula in [FORMULA, "+1+1", "-1+1", "@SUM(1)", "\t=1+1", "＝1+1"] {
+        let site = Site::signed_up().await;
+        let body = json!({"name": formula.trim(), "url": crate::listener::nobody().await, "retries": 0});
+        site.make("/endpoint-service/v1/endpoints", body).await;
+        site.engine.idle().await.unwrap();
+        let file = site.get("/reports.csv?from=2026-03-01&to=2026-03-02").await.html;
+        let mut reader = csv::Reader::from_reader(file.trim_start_matches('\u{feff}').as_bytes());
+        let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
+        assert!(!rows.is_empty(), "{file}");
+        for cell in rows.iter().flatten() {
+            let first = cell.chars().next().unwrap_or(' ');
+            assert!(!matches!(first, '=' | '+' | '-' | '@' | '\t' | '\r' | '＝'), "{cell}");
+        }
+    }
+}
