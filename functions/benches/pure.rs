@@ -129,9 +129,10 @@ fn results(c: &mut Criterion) {
         last_slot: DateTime::UNIX_EPOCH,
         failing_since: None,
         cause: None,
+        region: None,
     };
     c.bench_function("state machine: 60 results", |b| {
-        let changes = |mut state: State| row.iter().filter_map(|result| state.take(result)).count();
+        let changes = |mut state: State| row.iter().filter_map(|result| state.take(result, false)).count();
         b.iter_batched(|| state.clone(), changes, BatchSize::SmallInput);
     });
 
