@@ -6,7 +6,7 @@ use runtime::{
     Context, Error, Event, Function, Reply, Result, Subscription, Text, db::Transaction, on, text,
 };
 
-use super::{SERVICE, moment, record::AHEAD, store};
+use super::{SERVICE, moment, record::check_not_ahead, store};
 use crate::contract::{Status, StatusChange, kind};
 
 pub const FUNCTION: Function = Function::new("incident-record", SERVICE, "opens and closes outages")
@@ -15,9 +15,9 @@ pub const FUNCTION: Function = Function::new("incident-record", SERVICE, "opens 
 /// An outage is known by its endpoint and its beginning, and each change says only what it knows of
 /// it. So the changes may come in any order, and again.
 async fn handle(State(context): State<Context>, event: Event<Vec<StatusChange>>) -> Result<Reply> {
-    let now = context.clock().now();
+    check_not_ahead(context.clock().now(), event.data.iter().map(|change| change.changed_at))?;
     for (at, change) in event.data.iter().enumerate() {
-        if let Some((name, what)) = problem(change, now) {
+        if let Some((name, what)) = problem(change) {
             return Err(Error::field(format!("data[{at}].{name}"), what));
         }
     }
@@ -37,10 +37,11 @@ async fn handle(State(context): State<Context>, event: Event<Vec<StatusChange>>)
     Ok(Reply::NONE)
 }
 
-fn problem(change: &StatusChange, now: DateTime<Utc>) -> Option<(&'static str, Text)> {
+fn problem(change: &StatusChange) -> Option<(&'static str, Text)> {
     let of_an_outage = change.from == Status::Down || change.to == Status::Down;
     // Farther, and one of the databases cannot hold it.
-    let possible = |time: &DateTime<Utc>| *time <= now + AHEAD && time.timestamp() >= moment::FIRST_SLOT;
+    let possible =
+        |time: &DateTime<Utc>| (moment::FIRST_SLOT..=moment::LAST_SLOT).contains(&time.timestamp());
     if change.endpoint_id < 1 {
         return Some(("endpoint_id", text("must be a positive integer", "양의 정수여야 합니다")));
     }

@@ -34,6 +34,7 @@ pub const FUNCTION: Function = Function::new(
 .reads(runtime::settings!(super::purge::Retention));
 
 async fn handle(State(context): State<Context>, event: Event<Vec<CheckResult>>) -> Result<Reply> {
+    check_not_ahead(context.clock().now(), event.data.iter().map(|result| result.scheduled_at))?;
     record(&context, &event.data, "data").await?;
     Ok(Reply::NONE)
 }
@@ -43,6 +44,18 @@ pub(super) const AHEAD: TimeDelta = TimeDelta::hours(1);
 /// An hour that ended this long ago may be rolled up already ([`super::rollup`] waits a little longer).
 const LATE_AFTER: i64 = 3 * 60;
 const LONGEST_REGION: usize = 64;
+
+/// What an event tells of the future: one of two clocks is wrong, and may be set right before the broker
+/// gives up. Times that are no times are refused elsewhere.
+pub(super) fn check_not_ahead(
+    now: DateTime<Utc>,
+    mut times: impl Iterator<Item = DateTime<Utc>>,
+) -> Result<()> {
+    match times.find(|time| *time > now + AHEAD && time.timestamp() <= moment::LAST_SLOT) {
+        Some(time) => Err(Error::unavailable(anyhow::anyhow!("{time} is ahead of this clock"))),
+        None => Ok(()),
+    }
+}
 
 /// Stores results; `field` is what an error calls the list.
 pub(super) async fn record(context: &Context, results: &[CheckResult], field: &str) -> Result<()> {

@@ -45,7 +45,7 @@ struct Watched {
 }
 
 enum System {
-    Engine { program: PathBuf, settings: Vec<(String, String)>, process: Option<Process>, halted: bool },
+    Engine { program: PathBuf, settings: Vec<(String, String)>, process: Option<Box<Process>>, halted: bool },
     Cluster(Arc<Cluster>),
 }
 
@@ -248,7 +248,7 @@ impl<'a> World<'a> {
         };
         command.envs(settings.iter().map(|(name, value)| (name, value)));
         command.env("NOW", self.clock.now().to_rfc3339());
-        *process = Some(Process::spawn(command, "engine", &self.log)?);
+        *process = Some(Box::new(Process::spawn(command, "engine", &self.log)?));
         *halted = false;
         Ok(())
     }
@@ -259,7 +259,7 @@ impl<'a> World<'a> {
         if *halted {
             return Ok(());
         }
-        match process.as_mut().map(Process::ended) {
+        match process.as_mut().map(|process| process.ended()) {
             Some(None) => return Ok(()),
             Some(Some(status)) if self.excused == 0 => {
                 self.log.fault(&format!("the engine ended by itself: {status}"));

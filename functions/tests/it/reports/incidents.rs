@@ -112,4 +112,13 @@ on_both! {
         }
         assert_eq!(world.get(ANN, "/public/v1/incidents").await["items"], json!([]));
     }
+
+    async fn what_a_clock_that_was_set_back_has_not_come_to_is_tried_again(world: World) {
+        let ahead = change(&world, Status::Up, Status::Down, -3 * 3600, -3 * 3600);
+        let answer = world.event("incident-record", kind::STATUS_CHANGED, "c/1", &[&ahead]).await;
+        assert_eq!(answer.status, 503);
+        world.clock().advance(std::time::Duration::from_secs(2 * 3600));
+        tell(&world, &[ahead]).await;
+        assert_eq!(world.get(ANN, "/public/v1/incidents").await["page"]["total_count"], 1);
+    }
 }

@@ -109,6 +109,15 @@ on_both! {
         assert_eq!(world.results().await, 0);
     }
 
+    async fn what_a_clock_that_was_set_back_has_not_come_to_is_tried_again(world: World) {
+        let ahead = up(ANNS, world.ago(-3 * 3600), 5);
+        let answer = world.event("report-record", kind::CHECK_COMPLETED, "r/1", &[&ahead]).await;
+        assert_eq!(answer.status, 503);
+        world.clock().advance(std::time::Duration::from_secs(2 * 3600));
+        world.record(&[ahead]).await;
+        assert_eq!(world.results().await, 1);
+    }
+
     async fn extremes_are_stored(world: World) {
         let mut result = down(ANNS, world.ago(0));
         let timings = &mut result.outcome.timings_ms;
