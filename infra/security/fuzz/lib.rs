@@ -214,11 +214,11 @@ pub fn kong(data: &[u8]) {
 /// A URL, and whether it may be connected to.
 pub fn url(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let problems = probe::validate(&target(text));
-    let Ok(url) = Url::parse(text) else {
-        assert!(!problems.is_empty(), "{text:?} is no URL");
+    // Of other schemes hosts are just text; nothing connects to those.
+    if !probe::validate(&target(text)).is_empty() {
         return;
-    };
+    }
+    let url = Url::parse(text).unwrap();
     let ip = match url.host() {
         Some(Host::Ipv4(ip)) => IpAddr::V4(ip),
         Some(Host::Ipv6(ip)) => ip.to_canonical(),
@@ -257,7 +257,8 @@ mod tests {
     /// The seeds, and what was found once.
     #[test]
     fn nothing_in_the_corpus_breaks_anything() {
-        let targets: [(&str, fn(&[u8])); 7] = [
+        type Target = fn(&[u8]);
+        let targets: [(&str, Target); 7] = [
             ("cloudevent", cloudevent),
             ("endpoint_create", endpoint_create),
             ("kong", kong),

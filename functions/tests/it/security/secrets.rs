@@ -80,8 +80,10 @@ impl Process {
         command.envs(settings.iter().copied()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
         let mut child = command.spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
+        let (told, lines) = channel();
+        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| told.send(line)));
         let mut process =
-            Self { child, output, said: String::new(), url: String::new(), admin: String::new() };
+            Self { child, lines, said: String::new(), url: String::new(), admin: String::new() };
         process.admin = format!("http://{}", process.hear("admin "));
         process.url = format!("http://{}", process.hear("listening "));
         process
@@ -106,8 +108,8 @@ impl Process {
     fn stop(mut self) -> String {
         writeln!(self.child.stdin.as_mut().unwrap(), "stop").unwrap();
         assert!(self.child.wait().unwrap().success());
-        self.said.extend(self.lines.iter());
-        std::mem::take(&mut self.said)
+        let rest: String = self.lines.iter().collect();
+        std::mem::take(&mut self.said) + &rest
     }
 }
 
