@@ -25,7 +25,8 @@ pub fn measure(options: &Options) -> Result<Measured> {
         "Due endpoints, claimed",
         &format!(
             "{} endpoints that are all due, claimed and confirmed in pages of {PAGE}, as the schedule does it; a \
-             database server's time is included. The last page is the last tenth of all, beside the first tenth.",
+             database server's time is included. The range is of ten tenths; the last of them beside the first tells \
+             whether a page costs more the more were handed out before.",
             number(options.due as f64)
         ),
         &[

@@ -137,7 +137,7 @@ impl Subject {
         };
         let mut measured = measured.with_context(|| format!("measuring {}", self.name()))?;
         measured.machine = machine();
-        measured.command = format!("make bench ARGS={}", self.name());
+        measured.command = command();
         eprintln!("{}: {:.0} s", self.name(), began.elapsed().as_secs_f64());
         Ok(measured)
     }
@@ -241,6 +241,13 @@ fn regressions(recorded: &[Ratio], measured: &[Ratio], before: &[Regression]) ->
         }
     }
     Ok(found)
+}
+
+/// As it was asked for: with fewer rounds or less in them, it says so.
+fn command() -> String {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let arguments = arguments.join(" ");
+    if arguments.is_empty() { "make bench".to_owned() } else { format!("make bench ARGS=\"{arguments}\"") }
 }
 
 fn machine() -> String {

@@ -28,9 +28,16 @@ pub fn cpu_of(pid: u32) -> Duration {
 /// CPU time of another process and its children, those that ended too.
 pub fn cpu_of_family(pid: u32) -> Duration {
     let parent = process(pid);
-    let children = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
-    let children = children.filter(|path| stat(path, 1) == Some(u64::from(pid)));
-    running(&parent) + ended_children(&parent) + children.map(|path| running(&path)).sum::<Duration>()
+    loop {
+        let ended = ended_children(&parent);
+        let children = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
+        let children = children.filter(|path| stat(path, 1) == Some(u64::from(pid)));
+        let total = running(&parent) + ended + children.map(|path| running(&path)).sum::<Duration>();
+        // One that ended meanwhile would be counted twice, or not at all.
+        if ended_children(&parent) == ended {
+            return total;
+        }
+    }
 }
 
 /// The parent of a process.

@@ -136,14 +136,14 @@ impl Record {
     fn goals(&self, order: &[(&str, &str)]) -> Result<String> {
         let mut text = String::from("| what | figure | goal | reached | beside |\n|---|---|---|---|---|\n");
         for goal in order.iter().filter_map(|(name, _)| self.subjects.get(*name)).flat_map(|m| &m.goals) {
-            let unit = &goal.unit;
+            let with_unit = |figure: String| format!("{figure} {}", goal.unit).trim_end().to_owned();
             let most = if goal.better == Better::Lower { "at most" } else { "at least" };
             writeln!(
                 text,
-                "| {} | {} {unit} | {most} {} {unit} | {} | {} |",
+                "| {} | {} | {most} {} | {} | {} |",
                 goal.what,
-                goal.figure.text(),
-                number(goal.goal),
+                with_unit(goal.figure.text()),
+                with_unit(number(goal.goal)),
                 if goal.reached() { "yes" } else { "**no**" },
                 goal.beside
             )?;
