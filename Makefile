@@ -20,7 +20,7 @@ chaos: chaos-built  ## breaks everything, in rounds: ARGS='--seed N --rounds N -
 	target/debug/chaos $(ARGS)
 
 chaos-short: chaos-built  ## some of it, of one seed: a minute
-	target/debug/chaos --seed 1 --together 3 --rounds 24 --seconds 55 $(ARGS)
+	target/debug/chaos --seed 1 --together 2 --rounds 16 --seconds 50 $(ARGS)
 
 chaos-load:  ## twice the rated load: ARGS='--minutes 10 --rate 10000'
 	cargo build --release --locked -p functions -p chaos --bin chaos --example engine_with_clock

@@ -102,6 +102,10 @@ impl Channels {
             _ => ("other", subject),
         };
         let name = rest.split(':').next().unwrap_or_default().to_owned();
+        // `delivery-12-2` is what a person asked for again who saw `delivery-12-1` fail, which may arrive
+        // after all, for it may have been asked for twice: one message, told again.
+        let delivery = id.trim_start_matches('<').strip_prefix("delivery-");
+        let id = delivery.and_then(|delivery| delivery.split('-').next()).unwrap_or(id);
         self.heard.entry((channel, what, name)).or_default().insert(id.to_owned());
     }
 }

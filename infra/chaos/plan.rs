@@ -144,7 +144,7 @@ impl Round {
             let steps = rng.random_range(4..10);
             // With packets lost time is real: they are sent again after a second.
             let pause = |rng: &mut StdRng| match kind {
-                Kind::Namespace => rng.random_range(100..400),
+                Kind::Namespace => rng.random_range(20..200),
                 _ => rng.random_range(3..45),
             };
             let faults = (0..rng.random_range(1..4)).filter_map(|_| {
@@ -154,7 +154,9 @@ impl Round {
                 Some(Planned { fault: fault(rng, kind, subject), from, until })
             });
             let faults = faults.collect();
-            Phase { steps: (0..steps).map(|_| (rng.random_range(1..12), pause(rng))).collect(), faults }
+            // There each slot in its turn: no interval is as short as that.
+            let longest = if kind == Kind::Namespace { 10 } else { 12 };
+            Phase { steps: (0..steps).map(|_| (rng.random_range(1..longest), pause(rng))).collect(), faults }
         };
         Self { down, phases: [phase(rng), phase(rng)] }
     }
