@@ -236,7 +236,7 @@ fn regressions(recorded: &[Ratio], measured: &[Ratio], before: &[Regression]) ->
         let is = earlier.map_or(now.value.median, |earlier| earlier.is.min(now.value.median));
         let was = ratio.value.median;
         // What is not a number is no better.
-        if !(is <= was * SLACK) {
+        if is.is_nan() || is > was * SLACK {
             found.push(Regression { name: ratio.name.clone(), what: ratio.what.clone(), was, is });
         }
     }

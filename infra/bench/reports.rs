@@ -202,12 +202,12 @@ async fn fill_rollups(pool: &PgPool, now: DateTime<Utc>) -> Result<()> {
     const ROLLUPS: &str = "
         INSERT INTO report_rollups (series_id, span, start, checks, up, sum_ms, min_ms, max_ms, latency, dns_ms,
             connect_ms, tls_ms, first_byte_ms, transfer_ms)
-        SELECT s.id, $1, start, made.checks, made.up, made.sum_ms, made.min_ms, made.max_ms, made.latency, made.dns_ms,
+        SELECT s.id, $1, begins, made.checks, made.up, made.sum_ms, made.min_ms, made.max_ms, made.latency, made.dns_ms,
             made.connect_ms, made.tls_ms, made.first_byte_ms, made.transfer_ms
-        FROM report_series s CROSS JOIN GENERATE_SERIES($2, $3 - $1, $1) AS start
+        FROM report_series s CROSS JOIN GENERATE_SERIES($2, $3 - $1, $1) AS begins
             JOIN (SELECT *, ROW_NUMBER() OVER (ORDER BY series_id, start) - 1 AS n FROM (
                 SELECT * FROM report_rollups WHERE span = $1 ORDER BY start, series_id LIMIT 64) AS few) AS made
-            ON made.n = (s.id + start / $1) % (SELECT LEAST(64, COUNT(*)) FROM report_rollups WHERE span = $1)
+            ON made.n = (s.id + begins / $1) % (SELECT LEAST(64, COUNT(*)) FROM report_rollups WHERE span = $1)
         ON CONFLICT DO NOTHING";
     let until = hours_until(now);
     let year_ago = now.timestamp() / DAY * DAY - 365 * DAY;
