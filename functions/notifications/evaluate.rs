@@ -47,6 +47,7 @@ static HELD: LazyLock<Counter<u64>> = LazyLock::new(|| {
 
 pub(crate) fn count_from_zero() {
     [Status::Up, Status::Down].into_iter().for_each(|status| count(status, 0));
+    HELD.add(0, &[]);
 }
 
 fn count(to: Status, changes: u64) {

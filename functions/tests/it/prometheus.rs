@@ -25,7 +25,8 @@ const OF_A_CLUSTER: [(&str, &str); 3] = [
     ("kong_", "Kong: the engine is the gateway itself"),
 ];
 /// What has an answer only while something is wrong that is no part of the story.
-const OF_TROUBLE: [(&str, &str); 2] = [
+const OF_TROUBLE: [(&str, &str); 3] = [
+    ("pongpong_location_suspicions_total", "a location is suspected"),
     (r#"http_response_status_code=~"5..""#, "a function answers a person with 5xx"),
     (r#"ALERTS{alertstate="firing",alertname!="Watchdog"}"#, "an alert fires"),
 ];

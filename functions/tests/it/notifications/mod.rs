@@ -68,7 +68,7 @@ impl World {
         }
         self.stand_in("endpoint-private-get", |path| {
             let id: i64 = path.rsplit('/').next().unwrap().parse().unwrap();
-            if id % 10 == 0 { (404, json!({})) } else { (200, endpoint(id)) }
+            if id % 10 == 0 { (404, json!({"code": "NOT_FOUND"})) } else { (200, endpoint(id)) }
         });
         self.stand_in("endpoint-private-list", |path| {
             let query = path.split_once('?').unwrap().1;

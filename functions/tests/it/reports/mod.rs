@@ -104,13 +104,13 @@ impl World {
         self.another_process_with(|_| None)
     }
 
-    /// One whose calls to other functions are answered by `answer`; 404 where it gives nothing.
+    /// One whose calls to other functions are answered by `answer`; that it is not found where it gives nothing.
     pub fn another_process_with(&self, answer: fn(&str) -> Option<Value>) -> runtime::Context {
         let outbound = Outbound::new(Arc::new(move |_, request| {
             let answer = answer(request.uri().path());
             Box::pin(async move {
                 let status = if answer.is_some() { 200 } else { 404 };
-                let body = answer.map(|json| json.to_string()).unwrap_or_default();
+                let body = answer.unwrap_or_else(|| json!({"code": "NOT_FOUND"})).to_string();
                 Ok(http::Response::builder().status(status).body(body.into())?)
             })
         }));

@@ -145,7 +145,7 @@ async fn results_are_shown_by_date_and_downloaded() {
         .says("value=\"2026-03-01\"");
     assert!(!all.html.contains(SCRIPT), "{}", all.html);
     let one = site.get(&format!("/reports?endpoint_id={script}&from=2026-02-01&to=2026-03-01")).await;
-    one.says("<dd>100 %</dd>").says("p95").says("None in this time.");
+    one.says("<dd>100%</dd>").says("p95").says("None in this time.");
     let none = site.get("/reports?from=2026-02-01&to=2026-02-02").await;
     none.says("No results for this choice").says("None in this time.");
     let backward = site.get("/reports?from=2026-03-02&to=2026-03-01").await;
