@@ -110,6 +110,9 @@ pub struct CheckRequest {
     pub failure_threshold: u16,
     pub success_threshold: u16,
     pub target: Target,
+    /// When the next one is due; 0 where nobody knows.
+    #[serde(default)]
+    pub interval_seconds: u32,
     /// The slot lies in a maintenance: what comes of it counts for nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub maintenance: bool,
@@ -126,6 +129,9 @@ pub struct CheckResult {
     pub failure_threshold: u16,
     pub success_threshold: u16,
     pub outcome: Outcome,
+    /// When the next one is due; 0 where nobody knows.
+    #[serde(default)]
+    pub interval_seconds: u32,
     /// Made during a maintenance: kept and shown, but left out of every sum, and no news.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub maintenance: bool,

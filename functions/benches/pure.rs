@@ -115,6 +115,7 @@ fn result(n: i64, status: UpDown) -> CheckResult {
             certificate_expires_at: Some(scheduled_at + TimeDelta::days(60)),
             response_bytes: 1234,
         },
+        interval_seconds: 60,
         maintenance: false,
     }
 }

@@ -139,6 +139,7 @@ async fn check(
         region,
         failure_threshold: request.failure_threshold,
         success_threshold: request.success_threshold,
+        interval_seconds: request.interval_seconds,
         maintenance: request.maintenance,
         outcome,
     }

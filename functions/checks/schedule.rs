@@ -139,6 +139,7 @@ mod tests {
             scheduled_at,
             failure_threshold: 1,
             success_threshold: 1,
+            interval_seconds: 60,
             maintenance: false,
             target,
         }

@@ -64,6 +64,8 @@ pub struct Claimed {
     pub failure_threshold: u16,
     pub success_threshold: u16,
     pub target: Target,
+    #[serde(default)]
+    pub interval_seconds: u32,
     /// Those of `slots` that lie in a maintenance.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub maintenance: Vec<i64>,
@@ -93,6 +95,7 @@ impl Claimed {
             failure_threshold: self.failure_threshold,
             success_threshold: self.success_threshold,
             target: self.target.clone(),
+            interval_seconds: self.interval_seconds,
             maintenance: self.maintenance.contains(slot),
         })
     }
@@ -205,6 +208,7 @@ impl Row {
             failure_threshold: self.settings.failure_threshold.try_into().unwrap_or(1),
             success_threshold: self.settings.success_threshold.try_into().unwrap_or(1),
             target: self.settings.target(),
+            interval_seconds: self.settings.interval_seconds.try_into().unwrap_or_default(),
             maintenance: Vec::new(),
         }
     }

@@ -244,6 +244,7 @@ impl Settings {
             failure_threshold: self.failure_threshold.try_into().unwrap_or(1),
             success_threshold: self.success_threshold.try_into().unwrap_or(1),
             target: self.target(),
+            interval_seconds: self.interval_seconds.try_into().unwrap_or_default(),
             maintenance: false,
         }
     }

@@ -143,7 +143,7 @@ fn advance(before: &States, results: &[CheckResult], on_hold: &HashSet<i64>) -> 
     after
 }
 
-/// The states of a batch, and whether any location is suspected at all.
+/// The states of a batch, and whether any of its users was told that a location is suspected.
 struct Before {
     states: States,
     any_suspicion: bool,
@@ -211,10 +211,12 @@ fn slot_of(micros: i64) -> DateTime<Utc> {
 async fn load(transaction: &mut runtime::db::Transaction, ids: &[i64]) -> Result<Vec<Row>> {
     // Locked in the order of their ids: two batches cannot wait for each other.
     const POSTGRES: &str = "SELECT endpoint_id, user_id, status, run, last_slot, failing_since, cause,
-            deleted_at IS NOT NULL AS deleted, EXISTS (SELECT 1 FROM notification_suspicions) AS any_suspicion
+            deleted_at IS NOT NULL AS deleted, EXISTS (SELECT 1 FROM notification_suspicions q
+                WHERE q.user_id = notification_states.user_id) AS any_suspicion
         FROM notification_states WHERE endpoint_id = ANY($1) ORDER BY endpoint_id FOR UPDATE";
     const SQLITE: &str = "SELECT endpoint_id, user_id, status, run, last_slot, failing_since, cause,
-            deleted_at IS NOT NULL AS deleted, EXISTS (SELECT 1 FROM notification_suspicions) AS any_suspicion
+            deleted_at IS NOT NULL AS deleted, EXISTS (SELECT 1 FROM notification_suspicions q
+                WHERE q.user_id = notification_states.user_id) AS any_suspicion
         FROM notification_states WHERE endpoint_id IN (SELECT value FROM json_each($1))";
     Ok(match transaction.connection() {
         On::Postgres(db) => sqlx::query_as(POSTGRES).bind(ids).fetch_all(db).await?,

@@ -141,6 +141,7 @@ mod tests {
                 certificate_expires_at: None,
                 response_bytes: 0,
             },
+            interval_seconds: 60,
             maintenance: false,
         }
     }

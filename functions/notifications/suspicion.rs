@@ -8,7 +8,8 @@
 //!   theirs fail. By users: one with a thousand broken endpoints must not silence the others.
 //! - a user who has `SUSPECT_MIN` endpoints, and sees more than that share of them fail.
 //!
-//! An alert is held for `SUSPECT_MINUTES` at most, counted from its endpoint's first failure.
+//! An alert is held for `SUSPECT_MINUTES` at most, counted from its endpoint's first failure. What is held is
+//! looked at again when it is checked again: so what will not be until then, or soon after, is not held.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -106,7 +107,7 @@ pub(super) async fn judge(
             let is_suspected = match standing {
                 Standing::Sound => false,
                 Standing::Failing => {
-                    let Tally { failing, checked } = place.tally(transaction, user_id).await?;
+                    let Tally { failing, checked } = place.tally(transaction, user_id, since).await?;
                     checked >= settings.least && settings.is_most(failing, checked)
                 }
                 Standing::FailingForAll => true,
@@ -134,6 +135,9 @@ fn parts<'a>(batch: &Batch<'a>, limit: TimeDelta) -> Parts<'a> {
             .or_insert_with(|| Part { newest: state.last_slot, downs: Vec::new() });
         part.newest = part.newest.max(state.last_slot);
     }
+    let intervals: HashMap<i64, u32> =
+        batch.results.iter().map(|result| (result.endpoint_id, result.interval_seconds)).collect();
+    let interval = |id| TimeDelta::seconds(intervals.get(&id).copied().unwrap_or_default().into());
     for change in batch.changes.iter().filter(|change| change.to == Status::Down) {
         let Some(region) = batch.states.get(&change.endpoint_id).and_then(|s| s.region.as_deref()) else {
             continue;
@@ -141,6 +145,7 @@ fn parts<'a>(batch: &Batch<'a>, limit: TimeDelta) -> Parts<'a> {
         let part = parts.get_mut(region).and_then(|users| users.get_mut(&change.user_id));
         if let (Some(part), Some(first)) = (part, change.outage_started_at)
             && change.changed_at - first <= limit
+            && change.changed_at + interval(change.endpoint_id) - first <= limit + AT_LEAST
         {
             part.downs.push((change.endpoint_id, first));
         }
@@ -264,8 +269,8 @@ const BELIEVED: TimeDelta = TimeDelta::seconds(10);
 
 impl Place<'_> {
     /// "Lately" is as long ago as an alert may be held.
-    fn lately(&self) -> i64 {
-        (self.since - self.settings.limit).timestamp_micros()
+    fn lately(&self, since: DateTime<Utc>) -> i64 {
+        (since - self.settings.limit).timestamp_micros()
     }
 
     async fn standing(&self, context: &Context, transaction: &mut Transaction) -> Result<Standing> {
@@ -296,7 +301,7 @@ impl Place<'_> {
         let Settings { least, share, .. } = *self.settings;
         let since = self.since.timestamp_micros();
         let failing: i64 = on!(transaction.connection(), db => {
-            let query = sqlx::query_scalar(FAILING).bind(self.region).bind(self.lately());
+            let query = sqlx::query_scalar(FAILING).bind(self.region).bind(self.lately(self.since));
             query.bind(since).fetch_one(db).await
         })?;
         // Neither a user nor all of them can be suspected by so few.
@@ -320,19 +325,24 @@ impl Place<'_> {
                 GROUP BY user_id) AS users";
         let users: Tally = on!(transaction.connection(), db => {
             let query = sqlx::query_as(SELECT).bind(self.region).bind(self.since.timestamp_micros());
-            query.bind(self.lately()).bind(self.settings.share).fetch_one(db).await
+            query.bind(self.lately(self.since)).bind(self.settings.share).fetch_one(db).await
         })?;
         Ok(users.checked >= self.settings.least && self.settings.is_most(users.failing, users.checked))
     }
 
-    async fn tally(&self, transaction: &mut Transaction, user_id: i64) -> Result<Tally> {
+    async fn tally(
+        &self,
+        transaction: &mut Transaction,
+        user_id: i64,
+        since: DateTime<Utc>,
+    ) -> Result<Tally> {
         const SELECT: &str = "SELECT COUNT(failing_since) AS failing, COUNT(*) AS checked
             FROM notification_states
             WHERE user_id = $1 AND region = $2 AND last_slot >= $3 AND deleted_at IS NULL
                 AND (failing_since IS NULL OR failing_since >= $4)";
         Ok(on!(transaction.connection(), db => {
             let query = sqlx::query_as(SELECT).bind(user_id).bind(self.region);
-            let query = query.bind(self.since.timestamp_micros()).bind(self.lately());
+            let query = query.bind(since.timestamp_micros()).bind(self.lately(since));
             query.fetch_one(db).await
         })?)
     }
@@ -370,9 +380,10 @@ impl Place<'_> {
             }
             _ => return Ok(None),
         };
-        let Tally { failing, checked } = self.tally(transaction, user_id).await?;
+        // What of others failed first, or last, is nothing to this user.
+        let Tally { failing, checked } = self.tally(transaction, user_id, since.min(self.since)).await?;
         // It may fail for others alone.
-        let what = if failing == 0 { AlertKind::LocationWorks } else { what };
+        let what = if failing == 0 && step == Step::GiveUp { AlertKind::LocationWorks } else { what };
         let location = Location {
             id,
             region: self.region.to_owned(),

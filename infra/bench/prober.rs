@@ -312,6 +312,7 @@ fn check_requests(target: &Target) -> Result<(String, Vec<u8>)> {
             failure_threshold: 2,
             success_threshold: 1,
             target: target.clone(),
+            interval_seconds: 60,
             maintenance: false,
         })
         .collect();

@@ -126,6 +126,7 @@ fn result(endpoint: i64, start: DateTime<Utc>, minute: i64) -> CheckResult {
         region: "default".into(),
         failure_threshold: 2,
         success_threshold: 1,
+        interval_seconds: 60,
         maintenance: false,
         outcome: Outcome {
             status: UpDown::Up,

@@ -203,6 +203,7 @@ fn check(endpoint_id: i64, url: String) -> CheckRequest {
         scheduled_at: chrono::Utc::now(),
         failure_threshold: 1,
         success_threshold: 1,
+        interval_seconds: 60,
         maintenance: false,
         target: Target {
             url,

@@ -258,6 +258,7 @@ const BAD: &[(Series, &[&str])] = &[
     (&[(DEAD, "3x50 4x40")], &["DeadLetters"]),
     (&[(DELIVERED, "0x90")], &["NotificationsFailing"]),
     (&[(SUSPICIONS, "2x50 3x40")], &["LocationSuspected"]),
+    (&[(SUSPICIONS, "_x50 28x40")], &["LocationSuspected"]),
     (&[(ERRORS, "0+10x90")], &["FunctionErrors"]),
     (&[(REFUSED, "0+10x90")], &["DeliveriesFailing"]),
     (&[(SENT_AGAIN, "0+10x90")], &["BrokerRetries"]),

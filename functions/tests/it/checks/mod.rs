@@ -35,6 +35,7 @@ fn request(world: &World, endpoint_id: i64, url: &str, in_seconds: i64) -> Check
         scheduled_at: world.clock().now() + chrono::TimeDelta::seconds(in_seconds),
         failure_threshold: 1,
         success_threshold: 1,
+        interval_seconds: 60,
         maintenance: false,
         target: Target {
             url: url.into(),

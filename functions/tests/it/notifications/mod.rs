@@ -34,6 +34,7 @@ pub fn result(endpoint_id: i64, user_id: i64, slot: i64, up: bool) -> CheckResul
         region: "default".into(),
         failure_threshold: 2,
         success_threshold: 1,
+        interval_seconds: 60,
         maintenance: false,
         outcome: Outcome {
             status: if up { UpDown::Up } else { UpDown::Down },

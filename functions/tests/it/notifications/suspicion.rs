@@ -134,6 +134,53 @@ on_both! {
         assert!(outages.iter().all(|i| i["started_at"] == json!(at(1)) && i["ended_at"] == Value::Null));
     }
 
+    async fn what_is_not_checked_again_in_time_is_not_held(world: World) {
+        with_users(&world);
+        let hook = Listener::start(200, "").await;
+        world.webhook(1, &hook.url).await;
+        let every = |slot: i64, minutes: u32| -> Vec<_> {
+            let at_once = |r| CheckResult { failure_threshold: 1, interval_seconds: minutes * 60, ..r };
+            let mut all: Vec<_> = batch(1, 20, slot, |_| slot > 0).into_iter().map(at_once).collect();
+            all.iter_mut().skip(2).for_each(|result| result.interval_seconds = 60);
+            all
+        };
+        for slot in 0..=1 {
+            check(&world, every(slot, 20)).await;
+        }
+        assert_eq!(told(&hook), [all("down", 101..=102), all(SUSPECTED, [0])].concat());
+        // Every ten minutes: held once, and told the next time, however long the suspicion lasts.
+        for slot in 61..=62 {
+            check(&world, batch(1, 20, slot, |_| false)).await;
+        }
+        told(&hook);
+        check(&world, every(63, 10)).await;
+        assert_eq!(told(&hook), all(SUSPECTED, [0]));
+        let again = every(73, 10);
+        check(&world, again).await;
+        assert_eq!(told(&hook), all("down", 101..=102));
+    }
+
+    async fn who_has_few_is_told_of_what_fails_by_others(world: World) {
+        with_users(&world);
+        let hook = Listener::start(200, "").await;
+        for user in 1..=12 {
+            world.webhook(user, &hook.url).await;
+        }
+        // One of them was checked before the others: the own failures count, also for what is told.
+        let slot = |slot: i64, up: bool| -> Vec<_> {
+            (1..=12).flat_map(|user| batch(user, 1, slot - i64::from(user == 1), |_| !up)).collect::<Vec<_>>()
+        };
+        check(&world, slot(0, true)).await;
+        let fails = slot(10, false).into_iter().map(|r| CheckResult { failure_threshold: 1, ..r }).collect();
+        check(&world, fails).await;
+        let messages = hook.asked();
+        assert_eq!(messages.len(), 12);
+        for message in messages {
+            let data = &message.json()["data"];
+            assert_eq!((&data["what"], &data["location"]["failing"]), (&json!(SUSPECTED), &json!(1)), "{data}");
+        }
+    }
+
     async fn few_endpoints_and_half_of_many_are_told_as_ever(world: World) {
         with_users(&world);
         let hook = Listener::start(200, "").await;

@@ -36,6 +36,7 @@ pub fn up(endpoint_id: i64, at: DateTime<Utc>, total: u32) -> CheckResult {
         region: "seoul".into(),
         failure_threshold: 2,
         success_threshold: 1,
+        interval_seconds: 60,
         maintenance: false,
         outcome: Outcome {
             status: UpDown::Up,
