@@ -42,11 +42,12 @@ bench-check:  ## fails when a ratio is more than 20 percent worse than in infra/
 	functions/tests/with-services target/release/bench check $(ARGS)
 
 SECONDS ?= 90
-security: test-packages  ## attacks: APIs, parsers, dependencies; SECONDS=90 of APIs, a ninth of it for each parser
+SEED ?= 1
+security: test-packages  ## attacks: APIs, parsers, dependencies; SECONDS=90 of APIs, a ninth of it for each parser; SEED=1
 	infra/security/tools
 	infra/security/dependencies
 	cargo build --locked --workspace --examples
-	infra/security/api $(SECONDS)
+	infra/security/api $(SECONDS) $(SEED)
 	infra/security/fuzz/run $$(( $(SECONDS) / 9 ))
 
 URL ?= http://localhost:8000
