@@ -149,10 +149,33 @@ fn changes(spec: &mut Value) {
         let Some(name) = whole.rsplit('/').next() else { continue };
         let mut part = spec["components"]["schemas"][name].clone();
         if let Some(part) = part.as_mapping_mut() {
-            part.remove("required");
-            part.insert("description".into(), "What is given is changed, the rest stays.".into());
+            let required = part.remove("required").unwrap_or_default();
+            let is_required =
+                |name: &Value| required.as_sequence().is_some_and(|required| required.contains(name));
+            let properties = part.get_mut("properties").and_then(Value::as_mapping_mut);
+            for (_, property) in properties.into_iter().flatten().filter(|(name, _)| !is_required(name)) {
+                or_null(property);
+            }
+            part.insert(
+                "description".into(),
+                "What is given is changed, the rest stays; null is the default.".into(),
+            );
         }
         spec["components"]["schemas"][format!("{name}Changes").as_str()] = part;
+    }
+}
+
+fn or_null(property: &mut Value) {
+    let null = Value::from("null");
+    match property.get("type").cloned() {
+        Some(Value::Sequence(kinds)) if kinds.contains(&null) => {}
+        Some(Value::Sequence(kinds)) => property["type"] = [kinds, vec![null]].concat().into(),
+        Some(kind) => property["type"] = vec![kind, null].into(),
+        None => {
+            let null = Value::Mapping([("type".into(), null)].into_iter().collect());
+            let either = vec![null, std::mem::take(property)];
+            *property = Value::Mapping([("oneOf".into(), either.into())].into_iter().collect());
+        }
     }
 }
 
