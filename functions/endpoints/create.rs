@@ -6,7 +6,9 @@ use runtime::{
     Caller, Context, Error, Function, Input, Result, error::ErrorBody, input::IdempotencyKey, on, text,
 };
 
-use super::{Endpoint, QuotaConfig, SERVICE, Settings, ask_for_check, begin_adding, columns, first_slot};
+use super::{
+    COUNT, Endpoint, QuotaConfig, SERVICE, Settings, ask_for_check, begin_adding, columns, first_slot,
+};
 
 pub const FUNCTION: Function =
     Function::new("endpoint-create", SERVICE, "adds an endpoint, and asks for a first check at once")
@@ -62,7 +64,6 @@ async fn insert(
     );
     static KEEP_KEY: &str =
         "INSERT INTO endpoint_idempotency_keys (user_id, key, endpoint_id) VALUES ($1, $2, $3)";
-    static COUNT: &str = "SELECT COUNT(*) FROM endpoints WHERE user_id = $1";
     static INSERT: &str = concat!(
         "INSERT INTO endpoints (user_id, name, url, method, headers, body, interval_seconds, timeout_ms, \
          expected_status, assertions, follow_redirects, verify_tls, retries, failure_threshold, \

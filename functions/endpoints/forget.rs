@@ -38,10 +38,11 @@ async fn user_gone(context: &Context, gone: UserDeleted) -> Result<()> {
     static REMEMBER: &str = "INSERT INTO endpoint_gone_users (user_id) VALUES ($1) ON CONFLICT DO NOTHING";
     static MAINTENANCES: &str = "DELETE FROM endpoint_maintenances WHERE user_id = $1";
     static DELETE: &str = "DELETE FROM endpoints WHERE user_id = $1";
+    static COUNT: &str = "DELETE FROM endpoint_counts WHERE user_id = $1";
     let mut tx = context.db()?.begin().await?;
     lock_user(&mut tx, gone.user_id).await?;
     on!(tx.connection(), db => {
-        for statement in [REMEMBER, MAINTENANCES, DELETE] {
+        for statement in [REMEMBER, MAINTENANCES, DELETE, COUNT] {
             sqlx::query(statement).bind(gone.user_id).execute(&mut *db).await?;
         }
     });

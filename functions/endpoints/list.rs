@@ -5,7 +5,7 @@ use runtime::{Caller, Context, Fields, Function, List, Paging, Query, Result, er
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Endpoint, SERVICE, columns};
+use super::{COUNT, Endpoint, SERVICE, columns};
 use crate::contract::Status;
 
 pub const FUNCTION: Function = Function::new(
@@ -64,7 +64,7 @@ impl Sort {
     }
 }
 
-/// Without a filter an index alone counts them, and finds a page of them by id.
+/// Without a filter an index alone finds a page of them by id.
 macro_rules! all {
     () => {
         "FROM endpoints WHERE user_id = $1"
@@ -125,7 +125,6 @@ async fn handle(
     Query(search): Query<Search>,
     paging: Paging,
 ) -> Result<Json<List<Endpoint>>> {
-    static COUNT: &str = concat!("SELECT COUNT(*) ", all!());
     static COUNT_MATCHING: &str = concat!("SELECT COUNT(*) ", matching!());
     let mut fields = Fields::default();
     let fits = |text: &Option<String>, most: usize| text.as_ref().is_none_or(|t| t.chars().count() <= most);

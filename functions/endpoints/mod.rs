@@ -327,6 +327,9 @@ async fn ask_for_check(
     Ok(())
 }
 
+/// How many a user has, as triggers keep it.
+const COUNT: &str = "SELECT COALESCE((SELECT endpoints FROM endpoint_counts WHERE user_id = $1), 0)";
+
 /// Until the transaction ends, nobody else adds anything of this user's, or forgets the user.
 async fn lock_user(transaction: &mut Transaction, user_id: i64) -> Result<()> {
     static LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('endpoints'), hashint8($1))";

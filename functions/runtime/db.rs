@@ -46,6 +46,9 @@ pub type Transaction =
     On<sqlx::Transaction<'static, sqlx::Sqlite>, sqlx::Transaction<'static, sqlx::Postgres>>;
 
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection that was used a moment ago is taken to be well: to ask it each time costs as much as a
+/// small question.
+const TRUSTED: Duration = Duration::from_secs(1);
 
 impl Db {
     pub const SETTINGS: &[&str] = &["DATABASE_URL", "DATABASE_MAX_CONNECTIONS"];
@@ -82,7 +85,16 @@ impl Db {
                 .max_connections(max_connections)
                 .min_connections(0)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
-                .idle_timeout(Duration::from_secs(15));
+                .idle_timeout(Duration::from_secs(15))
+                .test_before_acquire(false)
+                .before_acquire(|connection, used| {
+                    Box::pin(async move {
+                        if used.idle_for > TRUSTED {
+                            connection.ping().await?;
+                        }
+                        Ok(true)
+                    })
+                });
             Ok(Self::Postgres(pool.connect_lazy_with(options)))
         } else {
             anyhow::bail!("DATABASE_URL must start with sqlite: or postgres://")

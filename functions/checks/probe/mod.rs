@@ -117,7 +117,8 @@ impl Prober {
                 // Not held while pausing. The semaphore is never closed; without a permit the check
                 // would still be right.
                 let _permit = self.permits.acquire().await;
-                self.try_once(&plan).await
+                // On the heap only while it runs: it is 10 kB, and thousands wait for their slot.
+                Box::pin(self.try_once(&plan)).await
             };
             // What the guard refused it would refuse again.
             let is_final = outcome.error.as_ref().is_none_or(|error| {

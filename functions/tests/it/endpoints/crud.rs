@@ -269,6 +269,30 @@ on_both! {
         assert_eq!(world.call(Some(1), "GET", &format!("/public/v1/endpoints/{id}"), None).await.code(404), "NOT_FOUND");
     }
 
+    async fn a_list_counts_right_whoever_adds_and_removes_at_once(world: World) {
+        let world = &world;
+        let add = |user| create(world, user, json!({"url": "https://example.com"}));
+        let made = futures::future::join_all((0..10).map(|n| add(1 + n / 8))).await;
+        let id = |n: usize| made[n]["id"].as_i64().unwrap();
+        let count = async |user| {
+            let list = world.call(Some(user), "GET", "/public/v1/endpoints?per_page=1", None).await.json(200);
+            list["page"]["total_count"].as_i64().unwrap()
+        };
+        assert_eq!((count(1).await, count(2).await, count(3).await), (8, 2, 0));
+        let remove = async |n: usize| {
+            let gone = EndpointDeleted { endpoint_id: id(n), user_id: 1 };
+            let path = format!("/public/v1/endpoints/{}", id(n));
+            let deleted = world.call(Some(1), "DELETE", &path, None);
+            let forgotten = world.event("endpoint-forget", kind::ENDPOINT_DELETED, "e", &gone);
+            let (_, forgotten, _) = futures::join!(deleted, forgotten, add(1));
+            forgotten.json(202);
+        };
+        futures::future::join_all([0, 1, 2].map(remove)).await;
+        assert_eq!((count(1).await, count(2).await), (8, 2));
+        world.event("endpoint-forget", kind::USER_DELETED, "u", &UserDeleted { user_id: 1 }).await;
+        assert_eq!((count(1).await, count(2).await), (0, 2));
+    }
+
     async fn ids_that_are_none_are_refused(world: World) {
         for id in ["0", "-1", "+1", "01", "x", "99999999999999999999", "1.5"] {
             let answer = world.call(Some(1), "GET", &format!("/public/v1/endpoints/{id}"), None).await;
