@@ -45,6 +45,15 @@ impl Site {
         }
     }
 
+    /// So that a check is under way for a while. What is down stays so.
+    pub fn slow(&self, slow: bool) {
+        const SLOW: Mode = Mode::Slow(std::time::Duration::from_millis(150));
+        let (from, to) = if slow { (Mode::Pass, SLOW) } else { (SLOW, Mode::Pass) };
+        if self.proxy.mode() == from {
+            self.proxy.set(to);
+        }
+    }
+
     pub fn up(&self) {
         self.status.store(200, Ordering::SeqCst);
         self.proxy.set(Mode::Pass);
