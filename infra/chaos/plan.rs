@@ -178,8 +178,10 @@ pub struct Round {
     pub phases: [Phase; 2],
 }
 
-/// Seconds of a step, and how many of them, until a blackout is known to be one.
-const QUIET: (i64, usize) = (8, 18);
+/// Seconds of the first steps of a blackout, and how many there are until it is told.
+const FIRST: (i64, usize) = (8, 18);
+/// Steps until each endpoint is known to fail: from then on things break.
+const QUIET: usize = 8;
 
 /// Whom a check and its news pass on their way.
 const ON_THE_WAY: [&str; 14] = [
@@ -230,11 +232,11 @@ impl Round {
         let phases = if is_long { 2 } else { 4 };
         let (how, working) = (outage(rng), rng.random_range(0..3));
         let down = (working..endpoints).map(|endpoint| (endpoint, how)).collect();
-        let mut steps = vec![(QUIET.0, 20); QUIET.1];
+        let mut steps = vec![(FIRST.0, 20); FIRST.1];
         let (more, longest) = if is_long { (33, 31) } else { (rng.random_range(6..12), 30) };
         let shortest = if is_long { 28 } else { 10 };
         steps.extend((0..more).map(|_| (rng.random_range(shortest..longest), pause(rng, deck.kind))));
-        let held = Phase { faults: planned(rng, deck, QUIET.1..steps.len(), phases), steps };
+        let held = Phase { faults: planned(rng, deck, QUIET..steps.len(), phases), steps };
         let steps = rng.random_range(4..10);
         let over = Phase {
             faults: planned(rng, deck, 0..steps, phases - 1),

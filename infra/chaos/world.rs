@@ -635,9 +635,9 @@ impl<'a> World<'a> {
             }
             Fault::Channel(which, _) => self.channels.set(*which, Mode::Pass),
             Fault::Exhaust(which) => {
-                // Each try in its turn: they are 1, 2, 4, ... 512 seconds apart.
-                for try_ in 0..14 {
-                    self.advance((1 << try_).min(600)).await;
+                // Until there is something to tell; then each try in its turn, 1, 2, 4, ... 512 seconds apart.
+                for seconds in [10; 12].into_iter().chain((0..14).map(|try_| (1 << try_).min(600))) {
+                    self.advance(seconds).await;
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
                 self.channels.set(*which, Mode::Pass);
