@@ -189,7 +189,7 @@ async fn go_through(world: &mut World<'_>, round: Round, number: u64) -> Result<
     world.log.say(&format!("chaos: round {number}: {plan}; {down:?}"));
     world.take_down(&down, blackout);
     world.go_through(&first).await.with_context(|| format!("round {number}, going down: {plan}"))?;
-    world.bring_back()?;
+    world.bring_back().await?;
     let tally =
         world.go_through(&second).await.with_context(|| format!("round {number}, coming back: {plan}"))?;
     println!(

@@ -77,7 +77,7 @@ impl Postgres {
             return Ok(());
         }
         let options = format!(
-            "-h 127.0.0.1 -p {} -k {} -c fsync=off -c full_page_writes=off -c max_wal_size=48MB \
+            "-h 127.0.0.1 -p {} -k {} -c fsync=off -c full_page_writes=off -c min_wal_size=32MB -c max_wal_size=48MB \
              -c max_connections={MAX_CONNECTIONS}",
             self.port,
             self.dir.path().display()
@@ -96,7 +96,7 @@ impl Postgres {
         loop {
             let started = self.up();
             let ready = run(Command::new(self.bin.join("pg_isready"))
-                .args(["-h", "127.0.0.1", "-p"])
+                .args(["-U", "postgres", "-h", "127.0.0.1", "-p"])
                 .arg(self.port.to_string()));
             match started.and(ready) {
                 Err(error) if Instant::now() > until => return Err(error),
@@ -125,6 +125,22 @@ impl Postgres {
         let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
         sqlx::raw_sql(create).execute(&mut admin).await?;
         Ok(name)
+    }
+
+    /// Its disk to the last byte, and what it has set aside for its log: it must write, and cannot.
+    pub async fn fill_disk(&self) -> Result<()> {
+        const NEXT: &str = "SELECT pg_logical_emit_message(TRUE, 'chaos', 'full'); SELECT pg_switch_wal()";
+        self.disk.as_ref().context("a small disk")?.fill()?;
+        let Ok(mut admin) = sqlx::PgConnection::connect(&self.url(self.port, "postgres")).await else {
+            return Ok(());
+        };
+        // One file each, of 16 MB: at the end it breaks down.
+        for _ in 0..MEGABYTES / 16 {
+            if sqlx::raw_sql(NEXT).execute(&mut admin).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Its room is for others.

@@ -481,9 +481,9 @@ impl<'a> World<'a> {
         }
     }
 
-    pub fn bring_back(&mut self) -> Result<()> {
+    pub async fn bring_back(&mut self) -> Result<()> {
         for watched in &mut self.endpoints {
-            watched.site.up();
+            watched.site.up().await?;
             watched.down = false;
         }
         if let Some(since) = self.suspicions.held_since.take() {
@@ -589,7 +589,10 @@ impl<'a> World<'a> {
             }
             Fault::DiskFull => {
                 self.excused += 1;
-                self.small_disk()?.fill()?;
+                match &self.disk {
+                    Some(disk) => disk.fill()?,
+                    None => self.postgres.fill_disk().await?,
+                }
             }
             Fault::Channel(which, mode) => self.channels.set(*which, *mode),
             Fault::Exhaust(which) => self.channels.set(*which, Mode::Refuse),
@@ -627,9 +630,9 @@ impl<'a> World<'a> {
                 self.excuse_no_longer();
             }
             Fault::DiskFull => {
-                self.small_disk()?.clear()?;
-                if self.kind.has_postgres() {
-                    tokio::task::block_in_place(|| self.postgres.mend())?;
+                match &self.disk {
+                    Some(disk) => disk.clear()?,
+                    None => tokio::task::block_in_place(|| self.postgres.mend())?,
                 }
                 self.excuse_no_longer();
             }
@@ -660,10 +663,6 @@ impl<'a> World<'a> {
         {
             *process = None;
         }
-    }
-
-    fn small_disk(&self) -> Result<&Disk> {
-        self.disk.as_ref().or(self.postgres.disk.as_ref()).context("a small disk")
     }
 
     fn cluster(&self) -> Result<&Arc<Cluster>> {
