@@ -142,6 +142,12 @@ enum Finding {
     Never(String),
 }
 
+struct Unseen {
+    count: i64,
+    /// The newest slot, if it is among them.
+    newest: Option<i64>,
+}
+
 /// What a phase came to.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -528,7 +534,7 @@ impl<'a> World<'a> {
             let counted = |watched: &Watched| {
                 page.endpoints
                     .get(&watched.id)
-                    .is_some_and(|row| self.unseen(watched, &page) <= row.missed_slots)
+                    .is_some_and(|row| self.unseen(watched, &page).count <= row.missed_slots)
             };
             if self.endpoints.iter().all(counted) {
                 break;
@@ -771,7 +777,13 @@ impl<'a> World<'a> {
                 later(format!("{name} is {wanted}, and shown as {}", row.status));
             }
             // Each slot has a result, or was counted as missed, or is in a dead letter.
-            let unseen = self.unseen(watched, page);
+            let Unseen { count: unseen, newest } = self.unseen(watched, page);
+            if let Some(slot) = newest
+                && self.kind.is_crowd()
+            {
+                // Seen as it was, but after the others are up again, it would be an outage of its own.
+                later(format!("{name}: its slot {slot} is under way"));
+            }
             let uncounted = unseen - row.missed_slots;
             if uncounted > 0 {
                 too_late -= uncounted;
@@ -853,17 +865,17 @@ impl<'a> World<'a> {
         !letter.is_refused() && self.outlasted.iter().any(is_excuse)
     }
 
-    /// How many slots went by without a result, those in dead letters left out.
-    fn unseen(&self, watched: &Watched, page: &Page) -> i64 {
+    /// Slots that went by without a result, those in dead letters left out. What is due now is under way.
+    fn unseen(&self, watched: &Watched, page: &Page) -> Unseen {
         let (results, given_up) = (page.results.get(&watched.id), page.given_up.get(&watched.id));
-        let now = self.clock.now().timestamp();
-        let next = page.endpoints.get(&watched.id).map_or(now, |row| row.next_slot.min(now));
-        let slots = (watched.first_slot..next).step_by(watched.interval as usize);
-        let seen = |slot: &i64| {
-            results.is_some_and(|results| results.contains_key(slot))
-                || given_up.is_some_and(|given_up| given_up.contains(slot))
+        let until = self.clock.now().timestamp() + 1;
+        let next = page.endpoints.get(&watched.id).map_or(until, |row| row.next_slot.min(until));
+        let is_unseen = |slot: &i64| {
+            !results.is_some_and(|results| results.contains_key(slot))
+                && !given_up.is_some_and(|given_up| given_up.contains(slot))
         };
-        slots.filter(|slot| !seen(slot)).count() as i64
+        let slots = || (watched.first_slot..next).step_by(watched.interval as usize);
+        Unseen { count: slots().filter(is_unseen).count() as i64, newest: slots().last().filter(is_unseen) }
     }
 
     /// How many outages there were, and whether one goes on: by what chaos did; or, where the network
