@@ -141,8 +141,8 @@ async fn run(cli: &Cli, seed: u64) -> Result<()> {
         let kinds = decks.len() as u64;
         let deck = &mut decks[(n % kinds) as usize];
         let log = Log::at(&cli.logs.join(format!("world-{n}.log")))?;
-        let path = log.path.clone();
-        let told = || format!("{}; what was said is in {}", deck.kind.name(), path.display());
+        let place = format!("{}; what was said is in {}", deck.kind.name(), log.path.display());
+        let told = || place.clone();
         let world_seed = seed.wrapping_add(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut world = World::make(deck.kind, world_seed, &postgres, log, disks).await.with_context(told)?;
         let mut of_world = 0;
@@ -150,9 +150,7 @@ async fn run(cli: &Cli, seed: u64) -> Result<()> {
             (done, of_world) = (done + 1, of_world + 1);
             let rng = StdRng::seed_from_u64(seed ^ done.wrapping_mul(0x2545_f491_4f6c_dd1d));
             let round = Round::draw(rng, deck, world.endpoints(), of_world);
-            go_through(&mut world, round, done)
-                .await
-                .with_context(|| format!("{}; what was said is in {}", world.kind.name(), path.display()))?;
+            go_through(&mut world, round, done).await.with_context(told)?;
         }
         world.end().await?;
         n += 1;
