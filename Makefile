@@ -19,8 +19,8 @@ test-packages:  ## Debian packages that the tests need (skips what is there)
 chaos: chaos-built  ## breaks everything, in rounds: ARGS='--seed N --rounds N --only broker,disk'
 	target/debug/chaos $(ARGS)
 
-chaos-short: chaos-built  ## some of it, of one seed: a minute
-	target/debug/chaos --seed 1 --together 2 --rounds 16 --seconds 50 $(ARGS)
+chaos-short: chaos-built  ## each kind of fault once, of one seed: two minutes
+	target/debug/chaos --seed 1 --once $(ARGS)
 
 chaos-load:  ## twice the rated load: ARGS='--minutes 10 --rate 10000'
 	cargo build --release --locked -p functions -p chaos --bin chaos --example engine_with_clock

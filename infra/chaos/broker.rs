@@ -38,6 +38,8 @@ pub struct Mischief {
 
 /// As the Triggers say: ten tries more, after 1, 2, 4, ... seconds.
 const RETRIES: u32 = 10;
+/// Functions give what runs 25 s to finish, and end then.
+const GRACE: Duration = Duration::from_secs(27);
 /// For an answer; a batch waits for its slots as long as the clock stands.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -154,21 +156,11 @@ impl Cluster {
     }
 
     pub fn set_away(&self, function: &'static str, away: bool) {
-        let mut state = self.state();
-        if away {
-            state.away.insert(function)
-        } else {
-            state.away.remove(function)
-        };
+        put(&mut self.state().away, function, away);
     }
 
     pub fn set_unknown(&self, function: &'static str, unknown: bool) {
-        let mut state = self.state();
-        if unknown {
-            state.unknown.insert(function)
-        } else {
-            state.unknown.remove(function)
-        };
+        put(&mut self.state().unknown, function, unknown);
     }
 
     /// Deliveries that are not done, but for batches of checks: those wait for their slots.
@@ -192,15 +184,17 @@ impl Cluster {
         }
     }
 
-    /// SIGTERM: what is asked of it from now on goes to a new one.
+    /// SIGTERM: what is asked of it from now on goes to a new one. Not what is starting: that has nothing yet.
     pub async fn terminate(self: &Arc<Self>, function: &'static str) -> Result<()> {
-        let Some(Running { mut process, .. }) = self.running.lock().await.remove(function) else {
+        let mut all = self.running.lock().await;
+        if all.get(function).is_none_or(|running| !running.listens.initialized()) {
             return Ok(());
-        };
+        }
+        let Some(Running { mut process, .. }) = all.remove(function) else { return Ok(()) };
         process.terminate()?;
         let log = Arc::clone(&self.log);
         self.spawn(async move {
-            match process.wait(Duration::from_secs(60)).await {
+            match process.wait(GRACE).await {
                 Ok(status) if status.success() => {}
                 ended => log.fault(&format!("{function} at SIGTERM: {ended:?}")),
             }
@@ -237,7 +231,7 @@ impl Cluster {
     }
 
     /// Where a function listens; started, if it does not run.
-    async fn wake(&self, function: &'static str) -> Result<u16> {
+    pub async fn wake(&self, function: &'static str) -> Result<u16> {
         let (port, listens) = self.running_or_started(function).await?;
         let connect = async || {
             let connects = async {
@@ -416,9 +410,13 @@ impl Cluster {
                 }
                 if !dead && (!again || attempts > RETRIES) {
                     let mut letter = headers;
-                    for (name, value) in
-                        [("ce-knativeerrordest", subscriber), ("ce-knativeerrordata", said.trim())]
-                    {
+                    let code = answer.ok().filter(|answer| !answer.status.is_success());
+                    let code = code.map_or("-1".to_owned(), |answer| answer.status.as_u16().to_string());
+                    for (name, value) in [
+                        ("ce-knativeerrordest", subscriber),
+                        ("ce-knativeerrorcode", &code),
+                        ("ce-knativeerrordata", said.trim()),
+                    ] {
                         let value = value.replace(|c: char| !c.is_ascii_graphic(), " ");
                         letter.extend(
                             HeaderValue::from_str(&value)
@@ -433,6 +431,14 @@ impl Cluster {
             }
             self.state().waiting.remove(&delivery);
         })
+    }
+}
+
+fn put(set: &mut BTreeSet<&'static str>, function: &'static str, is_in: bool) {
+    if is_in {
+        set.insert(function);
+    } else {
+        set.remove(function);
     }
 }
 

@@ -14,6 +14,8 @@ use crate::{
 
 pub const NAMES: [&str; 3] = ["email", "slack", "webhook"];
 
+const WORKS: &str = " works again";
+
 pub struct Channels {
     smtp: SmtpServer,
     slack: Listener,
@@ -22,7 +24,7 @@ pub struct Channels {
     heard: Heard,
 }
 
-/// By channel, `down` or `up`, and the endpoint's name: the messages, each once however often it came.
+/// By channel, `down` or `up` (or what became of a location), and the endpoint's name: the messages, each once however often it came.
 pub type Heard = BTreeMap<(&'static str, &'static str, String), BTreeSet<String>>;
 
 impl Channels {
@@ -99,9 +101,13 @@ impl Channels {
         let (what, rest) = match subject.split_once("] ") {
             Some(("[down", rest)) => ("down", rest),
             Some(("[up", rest)) => ("up", rest),
+            Some(("[suspected" | "[location_suspected", rest)) => ("suspected", rest),
+            Some(("[location_works", rest)) => ("works", rest),
+            Some(("[over", rest)) if rest.contains(WORKS) => ("works", rest),
+            Some(("[location_still_fails" | "[over", rest)) => ("still fails", rest),
             _ => ("other", subject),
         };
-        let name = rest.split(':').next().unwrap_or_default().to_owned();
+        let name = rest.split([':', '\n']).next().unwrap_or_default().trim_end_matches(WORKS).to_owned();
         // `delivery-12-2` is what a person asked for again who saw `delivery-12-1` fail, which may arrive
         // after all, for it may have been asked for twice: one message, told again.
         let delivery = id.trim_start_matches('<').strip_prefix("delivery-");

@@ -17,11 +17,12 @@ impl Disk {
             return Some("a small disk needs root".to_owned());
         }
         let place = tempfile::tempdir().ok()?;
-        Self::mount(place.path().to_owned()).err().map(|error| format!("{error:#}"))
+        Self::mount(place.path().to_owned(), 1).err().map(|error| format!("{error:#}"))
     }
 
-    pub fn mount(path: PathBuf) -> Result<Self> {
-        run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=64m,mode=0700", "chaos"]).arg(&path))?;
+    pub fn mount(path: PathBuf, megabytes: u32) -> Result<Self> {
+        let options = format!("size={megabytes}m,mode=0700");
+        run(Command::new("mount").args(["-t", "tmpfs", "-o", &options, "chaos"]).arg(&path))?;
         Ok(Self { path })
     }
 

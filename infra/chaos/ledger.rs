@@ -6,7 +6,8 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use chrono::{DateTime, Utc};
 use runtime::{Db, on};
 use serde_json::Value;
 
@@ -30,10 +31,10 @@ pub struct Page {
     pub deliveries: Vec<Delivery>,
     /// Endpoint, beginning and number of checks of hours that are rolled up, and not to be again.
     pub hours: Vec<(i64, i64, i64)>,
-    /// Slots in events that were given up, by endpoint.
+    /// Slots in events that were given up before they had a result, by endpoint.
     pub given_up: BTreeMap<i64, BTreeSet<i64>>,
-    /// Events of other kinds that were given up.
-    pub letters: Vec<String>,
+    /// Events that were given up.
+    pub letters: Vec<Letter>,
     /// Deliveries that the engine's broker still has to make, but for batches of checks.
     pub waiting: Vec<(String, i64)>,
 }
@@ -44,6 +45,44 @@ pub struct Endpoint {
     pub next_slot: i64,
     pub missed_slots: i64,
     pub status: String,
+    pub tags: String,
+}
+
+#[derive(Debug, sqlx::FromRow)]
+pub struct Letter {
+    pub id: i64,
+    pub kind: String,
+    pub destination: String,
+    pub error_code: Option<String>,
+    pub error: Option<String>,
+    body: Vec<u8>,
+}
+
+impl Letter {
+    /// Who did not take it, however its address is spelt.
+    pub fn function(&self) -> &str {
+        let host = self.destination.strip_prefix("http://").unwrap_or(&self.destination);
+        host.split(['.', '/', ':']).next().unwrap_or_default()
+    }
+
+    /// It was taken for wrong, which no fault makes of an event.
+    pub fn is_refused(&self) -> bool {
+        let code = self.error_code.as_deref().and_then(|code| code.parse::<u16>().ok());
+        code.is_some_and(|code| code < 500 && !matches!(code, 404 | 408 | 409 | 429))
+    }
+
+    /// Slots that have no result for that it was given up: endpoint and Unix seconds.
+    fn slots(&self) -> Result<Vec<(i64, i64)>> {
+        if !matches!(self.function(), "check-run" | "report-record") || !self.kind.contains(".check.") {
+            return Ok(Vec::new());
+        }
+        let checks: Vec<Value> = serde_json::from_slice(&self.body).context("a dead letter of checks")?;
+        let slot = |check: &Value| {
+            let at: DateTime<Utc> = check["scheduled_at"].as_str()?.parse().ok()?;
+            Some((check["endpoint_id"].as_i64()?, at.timestamp()))
+        };
+        checks.iter().map(|check| slot(check).with_context(|| format!("a slot: {check}"))).collect()
+    }
 }
 
 #[derive(Debug, sqlx::FromRow)]
@@ -70,7 +109,7 @@ impl Ledger {
     }
 
     async fn read_from(&self, db: &Db) -> Result<Page> {
-        const ENDPOINTS: &str = "SELECT id, next_slot, missed_slots, status FROM endpoints";
+        const ENDPOINTS: &str = "SELECT id, next_slot, missed_slots, status, tags FROM endpoints";
         const RESULTS: &str = "SELECT s.endpoint_id, r.id, r.up FROM report_results r
             JOIN report_series s ON s.id = r.series_id";
         const INCIDENTS: &str = "SELECT endpoint_id, ended_at IS NULL FROM report_incidents";
@@ -78,7 +117,7 @@ impl Ledger {
         const HOURS: &str = "SELECT s.endpoint_id, r.start, r.checks FROM report_rollups r
             JOIN report_series s ON s.id = r.series_id
             WHERE r.span = 3600 AND r.start NOT IN (SELECT start FROM report_late_hours)";
-        const LETTERS: &str = "SELECT kind, body, COALESCE(error, '') FROM dead_letters";
+        const LETTERS: &str = "SELECT id, kind, destination, error_code, error, body FROM dead_letters";
         let mut page = Page::default();
         let endpoints: Vec<Endpoint> = on!(db.read(), db => sqlx::query_as(ENDPOINTS).fetch_all(db).await)?;
         page.endpoints = endpoints.into_iter().map(|endpoint| (endpoint.id, endpoint)).collect();
@@ -95,19 +134,10 @@ impl Ledger {
         }
         page.deliveries = on!(db.read(), db => sqlx::query_as(DELIVERIES).fetch_all(db).await)?;
         page.hours = on!(db.read(), db => sqlx::query_as(HOURS).fetch_all(db).await)?;
-        let letters: Vec<(String, Vec<u8>, String)> =
-            on!(db.read(), db => sqlx::query_as(LETTERS).fetch_all(db).await)?;
-        for (kind, body, error) in letters {
-            match serde_json::from_slice(&body) {
-                Ok(Value::Array(items)) if kind.contains(".check.") => {
-                    for item in items {
-                        let at = item["scheduled_at"].as_str().and_then(|at| at.parse().ok());
-                        let at = at.map(|at: chrono::DateTime<chrono::Utc>| at.timestamp());
-                        let endpoint = item["endpoint_id"].as_i64();
-                        page.given_up.entry(endpoint.unwrap_or_default()).or_default().extend(at);
-                    }
-                }
-                _ => page.letters.push(format!("{kind}: {error}")),
+        page.letters = on!(db.read(), db => sqlx::query_as(LETTERS).fetch_all(db).await)?;
+        for letter in &page.letters {
+            for (endpoint, slot) in letter.slots()? {
+                page.given_up.entry(endpoint).or_default().insert(slot);
             }
         }
         if let Some(journal) = &self.journal {

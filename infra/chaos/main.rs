@@ -7,9 +7,11 @@
 //! | `ledger.rs` | what it has written down |
 //! | `broker.rs`, `process.rs` | functions and engine as processes, Knative's part between them |
 //! | `proxy.rs`, `postgres.rs`, `disk.rs`, `network.rs` | what can be broken under them |
+//! | `afterwards.rs` | what is tidied up, though chaos be killed |
 //! | `load.rs` | ten minutes of twice the load |
 //! | `sites.rs`, `channels.rs` | what is watched, and who is told |
 
+mod afterwards;
 mod broker;
 mod channels;
 mod disk;
@@ -38,9 +40,10 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
-use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rand::{RngExt as _, SeedableRng, rngs::StdRng};
 
-use plan::{Kind, Round, Subject};
+use afterwards::Afterwards;
+use plan::{Deck, Kind, Round, Subject};
 use postgres::Postgres;
 use process::Log;
 use world::World;
@@ -62,6 +65,10 @@ struct Cli {
     /// What is broken; all of it, when absent.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Subject>,
+    /// As many rounds as it takes to meet each kind of fault once, in each installation; channels and clock in one
+    /// of them.
+    #[arg(long, conflicts_with_all = ["rounds", "seconds", "together"])]
+    once: bool,
     /// Rounds that one installation goes through before it gives way to the next kind.
     #[arg(long, default_value_t = 8)]
     together: u64,
@@ -86,6 +93,7 @@ async fn main() -> ExitCode {
     }
     let broken = async {
         std::fs::create_dir_all(&cli.logs)?;
+        let _afterwards = Afterwards::prepare(&network::Namespace::own_name())?;
         match &cli.load {
             None => run(&cli, seed).await,
             Some(Instead::Load(load)) => load::run(load, &Log::at(&cli.logs.join("load.log"))?).await,
@@ -112,27 +120,40 @@ async fn run(cli: &Cli, seed: u64) -> Result<()> {
     let mut kinds: Vec<(Kind, Vec<Subject>)> = Kind::ALL.map(|kind| (kind, asked(kind))).into();
     let disks = skip_if(&mut kinds, Subject::Disk, disk::Disk::obstacle());
     skip_if(&mut kinds, Subject::Network, network::Namespace::obstacle());
+    if cli.once {
+        let mut met = Vec::new();
+        for (_, subjects) in &mut kinds {
+            subjects.retain(|subject| !met.contains(subject));
+            met.extend(subjects.iter().filter(|s| matches!(s, Subject::Channels | Subject::Clock)));
+        }
+    }
     kinds.retain(|(_, subjects)| !subjects.is_empty());
     anyhow::ensure!(!kinds.is_empty(), "there is nothing to break");
-    let postgres = Postgres::start().await?;
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut decks: Vec<_> =
+        kinds.into_iter().map(|(kind, subjects)| Deck::new(&mut rng, kind, subjects, cli.once)).collect();
+    let postgres = Postgres::start(disks)?;
     let (began, mut done) = (Instant::now(), 0);
-    for (n, (kind, subjects)) in kinds.iter().cycle().enumerate() {
-        if done == cli.rounds || began.elapsed() > Duration::from_secs(cli.seconds) {
-            break;
-        }
+    let is_over =
+        |done| !cli.once && (done == cli.rounds || began.elapsed() > Duration::from_secs(cli.seconds));
+    let mut n: u64 = 0;
+    while !is_over(done) && (!cli.once || n < decks.len() as u64) {
+        let kinds = decks.len() as u64;
+        let deck = &mut decks[(n % kinds) as usize];
         let log = Log::at(&cli.logs.join(format!("world-{n}.log")))?;
-        let path = log.path.clone();
-        let told = || format!("{}; what was said is in {}", kind.name(), path.display());
-        let world_seed = seed.wrapping_add((n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let mut world = World::make(*kind, world_seed, &postgres, log, disks).await.with_context(told)?;
-        for _ in 0..cli.together {
-            if done == cli.rounds || began.elapsed() > Duration::from_secs(cli.seconds) {
-                break;
-            }
-            done += 1;
-            round(&mut world, subjects, seed, done).await.with_context(told)?;
+        let place = format!("{}; what was said is in {}", deck.kind.name(), log.path.display());
+        let told = || place.clone();
+        let world_seed = seed.wrapping_add(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut world = World::make(deck.kind, world_seed, &postgres, log, disks).await.with_context(told)?;
+        let mut of_world = 0;
+        while !is_over(done) && if cli.once { !deck.is_done(of_world) } else { of_world < cli.together } {
+            (done, of_world) = (done + 1, of_world + 1);
+            let rng = StdRng::seed_from_u64(seed ^ done.wrapping_mul(0x2545_f491_4f6c_dd1d));
+            let round = Round::draw(rng, deck, world.endpoints(), of_world);
+            go_through(&mut world, round, done).await.with_context(told)?;
         }
-        world.end().await;
+        world.end().await?;
+        n += 1;
     }
     println!("chaos: {done} rounds in {:.0} s, nothing lost; seed {seed}", began.elapsed().as_secs_f64());
     Ok(())
@@ -148,21 +169,25 @@ fn skip_if(kinds: &mut [(Kind, Vec<Subject>)], subject: Subject, obstacle: Optio
     false
 }
 
-async fn round(world: &mut World<'_>, subjects: &[Subject], seed: u64, number: u64) -> Result<()> {
-    let mut rng = StdRng::seed_from_u64(seed ^ number.wrapping_mul(0x2545_f491_4f6c_dd1d));
-    let Round { down, phases: [first, second] } =
-        Round::draw(&mut rng, world.kind, subjects, world.endpoints());
+async fn go_through(world: &mut World<'_>, round: Round, number: u64) -> Result<()> {
+    let Round { down, blackout, phases: [first, second] } = round;
     let faults = |phase: &plan::Phase| {
         let faults = phase.faults.iter().map(|planned| format!("{:?}", planned.fault));
         faults.collect::<Vec<_>>().join(", ")
     };
-    let plan =
-        format!("{} of {} down: {}; up: {}", down.len(), world.endpoints(), faults(&first), faults(&second));
+    let until = blackout.map_or("", |is_long| if is_long { " until it is given up" } else { " for minutes" });
+    let plan = format!(
+        "{} of {} down{until}: {}; up: {}",
+        down.len(),
+        world.endpoints(),
+        faults(&first),
+        faults(&second)
+    );
     let began = Instant::now();
     world.log.say(&format!("chaos: round {number}: {plan}; {down:?}"));
-    world.take_down(&down);
+    world.take_down(&down, blackout);
     world.go_through(&first).await.with_context(|| format!("round {number}, going down: {plan}"))?;
-    world.bring_back();
+    world.bring_back().await?;
     let tally =
         world.go_through(&second).await.with_context(|| format!("round {number}, coming back: {plan}"))?;
     println!(

@@ -24,12 +24,17 @@ impl Namespace {
         }
     }
 
+    /// Of this process.
+    pub fn own_name() -> String {
+        format!("chaos{}", std::process::id())
+    }
+
     pub fn make() -> Result<Self> {
         let id = std::process::id();
         // Of those that nobody routes, and hardly anybody uses.
         let host = Ipv4Addr::new(198, 19, (id >> 6) as u8, ((id & 63) << 2) as u8 | 1);
         let inner = Ipv4Addr::from_bits(host.to_bits() + 1);
-        let made = Self { name: format!("chaos{id}"), host };
+        let made = Self { name: Self::own_name(), host };
         let (name, near, far) = (&made.name, format!("ch{id}a"), format!("ch{id}b"));
         ip(&["netns", "add", name])?;
         ip(&["link", "add", &near, "type", "veth", "peer", "name", &far, "netns", name])?;

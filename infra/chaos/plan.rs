@@ -1,9 +1,13 @@
 //! What a round does, drawn from the seed before it begins: who goes down in which way, and what breaks
 //! meanwhile, when, and for how long.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
-use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
+use rand::{
+    RngExt,
+    rngs::StdRng,
+    seq::{IndexedRandom, SliceRandom},
+};
 
 use crate::{broker::Mischief, channels, proxy::Mode};
 
@@ -18,10 +22,15 @@ pub enum Kind {
     Functions,
     /// The engine on SQLite, in a network namespace of its own.
     Namespace,
+    /// The engine on SQLite, with so many endpoints that its location can be suspected.
+    Crowd,
+    /// As many, of functions on PostgreSQL.
+    FunctionsCrowd,
 }
 
 impl Kind {
-    pub const ALL: [Self; 4] = [Self::Sqlite, Self::Functions, Self::Postgres, Self::Namespace];
+    pub const ALL: [Self; 6] =
+        [Self::Sqlite, Self::Functions, Self::Postgres, Self::Crowd, Self::Namespace, Self::FunctionsCrowd];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -29,17 +38,34 @@ impl Kind {
             Self::Postgres => "engine on PostgreSQL",
             Self::Functions => "functions on PostgreSQL",
             Self::Namespace => "engine behind a bad network",
+            Self::Crowd => "engine with many endpoints",
+            Self::FunctionsCrowd => "functions with many endpoints",
         }
+    }
+
+    pub fn is_crowd(self) -> bool {
+        matches!(self, Self::Crowd | Self::FunctionsCrowd)
+    }
+
+    pub fn has_functions(self) -> bool {
+        matches!(self, Self::Functions | Self::FunctionsCrowd)
+    }
+
+    pub fn has_postgres(self) -> bool {
+        self == Self::Postgres || self.has_functions()
     }
 
     /// What can be broken of it.
     pub fn subjects(self) -> &'static [Subject] {
-        use Subject::{Broker, Channels, Clock, Database, Disk, Engine, Functions, Network, Sigterm};
+        use Subject::{
+            Broker, Channels, Clock, Database, Disk, Engine, Functions, Network, Sigterm, Suspicion,
+        };
         match self {
             Self::Sqlite => &[Engine, Sigterm, Disk, Channels, Clock],
-            Self::Postgres => &[Engine, Sigterm, Database, Channels, Clock],
-            Self::Functions => &[Functions, Functions, Sigterm, Database, Channels, Broker, Clock],
+            Self::Postgres => &[Engine, Sigterm, Database, Disk, Channels, Clock],
+            Self::Functions => &[Functions, Sigterm, Database, Disk, Channels, Broker, Clock],
             Self::Namespace => &[Network],
+            Self::Crowd | Self::FunctionsCrowd => &[Suspicion],
         }
     }
 }
@@ -55,13 +81,14 @@ pub enum Subject {
     Broker,
     Clock,
     Network,
+    Suspicion,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
     /// `kill -9` of the engine, so many milliseconds after the clock moved; started again at the end.
     KillEngine(u64),
-    /// SIGTERM, under whatever load there is.
+    /// SIGTERM, with checks, events and requests under way.
     StopEngine(u64),
     KillFunction(&'static str, u64),
     StopFunction(&'static str, u64),
@@ -94,6 +121,40 @@ pub struct Planned {
     pub until: usize,
 }
 
+/// The kinds of faults of an installation: each comes once before any comes again.
+pub struct Deck {
+    pub kind: Kind,
+    subjects: Vec<Subject>,
+    left: Vec<Fault>,
+    once: bool,
+}
+
+impl Deck {
+    /// `once`: when all have come it is empty.
+    pub fn new(rng: &mut StdRng, kind: Kind, subjects: Vec<Subject>, once: bool) -> Self {
+        let mut deck = Self { kind, subjects, left: Vec::new(), once };
+        deck.refill(rng);
+        deck
+    }
+
+    fn refill(&mut self, rng: &mut StdRng) {
+        self.left = self.subjects.iter().flat_map(|subject| faults(rng, self.kind, *subject)).collect();
+        self.left.shuffle(rng);
+    }
+
+    /// Of the installation, after so many rounds: a location is suspected for a while, and given up.
+    pub fn is_done(&self, rounds: u64) -> bool {
+        self.left.is_empty() && rounds >= if self.kind.is_crowd() { 2 } else { 1 }
+    }
+
+    fn draw(&mut self, rng: &mut StdRng) -> Option<Fault> {
+        if self.left.is_empty() && !self.once {
+            self.refill(rng);
+        }
+        self.left.pop()
+    }
+}
+
 /// How a target is down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outage {
@@ -112,8 +173,15 @@ pub struct Phase {
 #[derive(Clone, Debug)]
 pub struct Round {
     pub down: Vec<(usize, Outage)>,
+    /// They are so many that the location is suspected: whether it lasts until that is given up.
+    pub blackout: Option<bool>,
     pub phases: [Phase; 2],
 }
+
+/// Seconds of the first steps of a blackout, and how many there are until it is told.
+const FIRST: (i64, usize) = (8, 18);
+/// Steps until each endpoint is known to fail: from then on things break.
+const QUIET: usize = 8;
 
 /// Whom a check and its news pass on their way.
 const ON_THE_WAY: [&str; 14] = [
@@ -134,32 +202,68 @@ const ON_THE_WAY: [&str; 14] = [
 ];
 
 impl Round {
-    pub fn draw(rng: &mut StdRng, kind: Kind, subjects: &[Subject], endpoints: usize) -> Self {
+    /// `number`: of the installation's rounds.
+    pub fn draw(mut rng: StdRng, deck: &mut Deck, endpoints: usize, number: u64) -> Self {
+        let rng = &mut rng;
+        if deck.kind.is_crowd() {
+            return Self::blackout(rng, deck, endpoints, number);
+        }
         let mut down: Vec<_> = (0..endpoints).filter(|_| rng.random_bool(0.4)).collect();
         if down.is_empty() {
             down.push(rng.random_range(0..endpoints));
         }
         let down = down.into_iter().map(|endpoint| (endpoint, outage(rng))).collect();
-        let phase = |rng: &mut StdRng| {
+        let mut phase = || {
             let steps = rng.random_range(4..10);
-            // With packets lost time is real: they are sent again after a second.
-            let pause = |rng: &mut StdRng| match kind {
-                Kind::Namespace => rng.random_range(20..200),
-                _ => rng.random_range(3..45),
-            };
-            let faults = (0..rng.random_range(1..4)).filter_map(|_| {
-                let from = rng.random_range(0..steps);
-                let until = (from + rng.random_range(0..4)).min(steps - 1);
-                let subject = *subjects.choose(rng)?;
-                Some(Planned { fault: fault(rng, kind, subject), from, until })
-            });
-            let faults = faults.collect();
             // There each slot in its turn: no interval is as short as that.
-            let longest = if kind == Kind::Namespace { 10 } else { 12 };
-            Phase { steps: (0..steps).map(|_| (rng.random_range(1..longest), pause(rng))).collect(), faults }
+            let longest = if deck.kind == Kind::Namespace { 10 } else { 12 };
+            Phase {
+                faults: planned(rng, deck, 0..steps, 1),
+                steps: (0..steps).map(|_| (rng.random_range(1..longest), pause(rng, deck.kind))).collect(),
+            }
         };
-        Self { down, phases: [phase(rng), phase(rng)] }
+        Self { down, blackout: None, phases: [phase(), phase()] }
     }
+
+    /// Nearly all fail at once, in the same way; what breaks then breaks while their alerts are held.
+    fn blackout(rng: &mut StdRng, deck: &mut Deck, endpoints: usize, number: u64) -> Self {
+        let is_long = number.is_multiple_of(2);
+        // Each deck lasts for one of either.
+        let phases = if is_long { 2 } else { 4 };
+        let (how, working) = (outage(rng), rng.random_range(0..3));
+        let down = (working..endpoints).map(|endpoint| (endpoint, how)).collect();
+        let mut steps = vec![(FIRST.0, 20); FIRST.1];
+        let (more, longest) = if is_long { (33, 31) } else { (rng.random_range(6..12), 30) };
+        let shortest = if is_long { 28 } else { 10 };
+        steps.extend((0..more).map(|_| (rng.random_range(shortest..longest), pause(rng, deck.kind))));
+        let held = Phase { faults: planned(rng, deck, QUIET..steps.len(), phases), steps };
+        let steps = rng.random_range(4..10);
+        let over = Phase {
+            faults: planned(rng, deck, 0..steps, phases - 1),
+            steps: (0..steps).map(|_| (rng.random_range(1..20), pause(rng, deck.kind))).collect(),
+        };
+        Self { down, blackout: Some(is_long), phases: [held, over] }
+    }
+}
+
+fn pause(rng: &mut StdRng, kind: Kind) -> u64 {
+    match kind {
+        // With packets lost time is real: they are sent again after a second.
+        Kind::Namespace => rng.random_range(20..200),
+        _ => rng.random_range(3..45),
+    }
+}
+
+/// One fault to three, at some of these steps; all that are left, when they are to come once in so many phases.
+fn planned(rng: &mut StdRng, deck: &mut Deck, steps: Range<usize>, phases: usize) -> Vec<Planned> {
+    let share = deck.left.len().div_ceil(phases).min(3);
+    let count = if deck.once { share } else { rng.random_range(1..4) };
+    let faults: Vec<_> = (0..count).filter_map(|_| deck.draw(rng)).collect();
+    let planned = faults.into_iter().map(|fault| {
+        let from = rng.random_range(steps.clone());
+        Planned { fault, from, until: (from + rng.random_range(0..4)).min(steps.end - 1) }
+    });
+    planned.collect()
 }
 
 fn outage(rng: &mut StdRng) -> Outage {
@@ -173,51 +277,86 @@ fn outage(rng: &mut StdRng) -> Outage {
     }
 }
 
-fn fault(rng: &mut StdRng, kind: Kind, subject: Subject) -> Fault {
-    let after = rng.random_range(0..40);
+/// Each kind that there is of a subject; and what everything else depends on more than once.
+fn faults(rng: &mut StdRng, kind: Kind, subject: Subject) -> Vec<Fault> {
+    let mut after = || rng.random_range(0..40);
     match subject {
-        Subject::Engine => Fault::KillEngine(after),
-        Subject::Sigterm if kind == Kind::Functions => Fault::StopFunction(on_the_way(rng), after),
-        Subject::Sigterm => Fault::StopEngine(after),
-        Subject::Functions => match rng.random_range(0..6) {
-            0 => Fault::Away(on_the_way(rng)),
-            1 => Fault::Unknown(on_the_way(rng)),
-            _ => Fault::KillFunction(on_the_way(rng), after),
-        },
-        Subject::Database => match rng.random_range(0..6) {
-            0 => Fault::DatabaseDown,
-            1 => Fault::DatabaseFull,
-            2 => Fault::Database(Mode::Refuse),
-            3 => Fault::Database(Mode::Hang),
-            4 => Fault::Database(Mode::Slow(Duration::from_millis(rng.random_range(2..40)))),
-            _ => Fault::Database(Mode::BreakOff(rng.random_range(0..2000))),
-        },
-        Subject::Disk => Fault::DiskFull,
+        Subject::Engine => {
+            vec![Fault::KillEngine(after()), Fault::KillEngine(after()), Fault::KillEngine(after())]
+        }
+        Subject::Sigterm if kind.has_functions() => {
+            let after = [after(), after()];
+            vec![
+                Fault::StopFunction("endpoint-update", after[0]),
+                Fault::StopFunction(on_the_way(rng), after[1]),
+            ]
+        }
+        Subject::Sigterm => vec![Fault::StopEngine(after()), Fault::StopEngine(after())],
+        Subject::Functions => {
+            let after = [after(), after(), after(), after()];
+            let killed = after.map(|after| Fault::KillFunction(on_the_way(rng), after));
+            [killed.into(), vec![Fault::Away(on_the_way(rng)), Fault::Unknown(on_the_way(rng))]].concat()
+        }
+        Subject::Database => vec![
+            Fault::DatabaseDown,
+            Fault::DatabaseFull,
+            Fault::Database(Mode::Refuse),
+            Fault::Database(Mode::Hang),
+            Fault::Database(Mode::Slow(Duration::from_millis(rng.random_range(2..40)))),
+            Fault::Database(Mode::BreakOff(rng.random_range(0..2000))),
+        ],
+        Subject::Disk => vec![Fault::DiskFull],
         Subject::Channels => {
-            let which = rng.random_range(0..channels::NAMES.len());
-            match rng.random_range(0..8) {
-                6 => Fault::Exhaust(which),
-                0 => Fault::Channel(which, Mode::Hang),
-                1 => Fault::Channel(which, Mode::Slow(Duration::from_millis(rng.random_range(2..60)))),
-                2 => Fault::Channel(which, Mode::HalfClosed),
-                3 => Fault::Channel(which, Mode::Garbage),
-                4 => Fault::Channel(which, Mode::BreakOff(rng.random_range(0..200))),
-                5 if which > 0 => Fault::Answer(which, *[429, 500, 503].choose(rng).unwrap_or(&503)),
-                _ => Fault::Channel(which, Mode::Refuse),
-            }
+            let slow = Mode::Slow(Duration::from_millis(rng.random_range(2..60)));
+            let modes = [
+                Mode::Refuse,
+                Mode::Hang,
+                slow,
+                Mode::HalfClosed,
+                Mode::Garbage,
+                Mode::BreakOff(rng.random_range(0..200)),
+            ];
+            let mut any = || rng.random_range(0..channels::NAMES.len());
+            let mut faults: Vec<_> = modes.into_iter().map(|mode| Fault::Channel(any(), mode)).collect();
+            faults.push(Fault::Exhaust(any()));
+            faults.extend(
+                [429, 500, 503]
+                    .map(|status| Fault::Answer(rng.random_range(1..channels::NAMES.len()), status)),
+            );
+            faults
         }
         Subject::Broker => {
-            let mut often = || if rng.random_bool(0.5) { rng.random_range(10..60) } else { 0 };
-            let (duplicate, reorder, redeliver, deaf) = (often(), often(), often(), often());
-            Fault::Broker(Mischief { duplicate, reorder, redeliver, deaf })
+            let mut often = || rng.random_range(10..60);
+            let (none, all) = (Mischief::default(), [often(), often(), often(), often()]);
+            vec![
+                Fault::Broker(Mischief { duplicate: often(), ..none }),
+                Fault::Broker(Mischief { reorder: often(), ..none }),
+                Fault::Broker(Mischief { redeliver: often(), ..none }),
+                Fault::Broker(Mischief { deaf: often(), ..none }),
+                Fault::Broker(Mischief {
+                    duplicate: all[0],
+                    reorder: all[1],
+                    redeliver: all[2],
+                    deaf: all[3],
+                }),
+            ]
         }
-        Subject::Clock => match rng.random_range(0..4) {
-            0 => Fault::Clock(-rng.random_range(1..90)),
-            1 => Fault::Clock(-rng.random_range(600..4 * 3600)),
-            2 => Fault::Clock(rng.random_range(30..600)),
-            _ => Fault::Clock(rng.random_range(1..9) * 3600),
-        },
-        Subject::Network => Fault::Loss(*[20, 50, 100, 100].choose(rng).unwrap_or(&100)),
+        Subject::Clock => vec![
+            Fault::Clock(-rng.random_range(1..90)),
+            Fault::Clock(-rng.random_range(600..4 * 3600)),
+            Fault::Clock(rng.random_range(30..600)),
+            Fault::Clock(rng.random_range(1..9) * 3600),
+        ],
+        Subject::Network => [20, 50, 100].map(Fault::Loss).into(),
+        Subject::Suspicion if kind.has_functions() => {
+            let killed = ["notification-evaluate", "notification-dispatch", on_the_way(rng)];
+            let killed = killed.map(|name| Fault::KillFunction(name, rng.random_range(0..40)));
+            let broker = faults(rng, kind, Subject::Broker);
+            [killed.into(), faults(rng, kind, Subject::Sigterm), broker].concat()
+        }
+        Subject::Suspicion => {
+            [faults(rng, kind, Subject::Engine), faults(rng, kind, Subject::Sigterm)].concat()
+        }
     }
 }
 

@@ -1,35 +1,46 @@
-//! A PostgreSQL server of chaos' own, which is stopped without warning; and ways to have a database.
+//! A PostgreSQL server of chaos' own, which is stopped without warning, or whose disk is full; and ways to have
+//! a database.
 
 use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
 use rand::RngExt;
 use sqlx::Connection;
 
+use crate::disk::Disk;
+
 pub struct Postgres {
     bin: PathBuf,
     dir: tempfile::TempDir,
+    /// Where its data is.
+    pub disk: Option<Disk>,
     pub port: u16,
 }
 
+/// What a server has that is empty, twice, and a few databases.
+const MEGABYTES: u32 = 256;
 /// Few, so that they can be used up.
 const MAX_CONNECTIONS: u32 = 60;
 
 impl Postgres {
-    pub async fn start() -> Result<Self> {
+    /// `small`: its data on a disk that can be full.
+    pub fn start(small: bool) -> Result<Self> {
         let versions = std::fs::read_dir("/usr/lib/postgresql").context("PostgreSQL: make test-packages")?;
         let newest = versions.flatten().map(|entry| entry.path().join("bin")).filter(|bin| bin.exists());
         let bin = newest.max().context("PostgreSQL is not installed: make test-packages")?;
         let dir = tempfile::tempdir()?;
+        let data = dir.path().join("data");
+        std::fs::create_dir(&data)?;
+        let disk = small.then(|| Disk::mount(data.clone(), MEGABYTES)).transpose()?;
         if is_root() {
-            run(Command::new("chown").arg("postgres").arg(dir.path()))?;
+            run(Command::new("chown").arg("postgres").arg(dir.path()).arg(&data))?;
         }
         let port = free_port()?;
-        let server = Self { bin, dir, port };
-        let data = server.data();
+        let server = Self { bin, dir, disk, port };
         run(server.tool("initdb").arg("-D").arg(&data).args([
             "-U",
             "postgres",
@@ -66,12 +77,33 @@ impl Postgres {
             return Ok(());
         }
         let options = format!(
-            "-h 127.0.0.1 -p {} -k {} -c fsync=off -c full_page_writes=off -c max_connections={MAX_CONNECTIONS}",
+            "-h 127.0.0.1 -p {} -k {} -c fsync=off -c full_page_writes=off -c min_wal_size=32MB -c max_wal_size=48MB \
+             -c max_connections={MAX_CONNECTIONS}",
             self.port,
             self.dir.path().display()
         );
         let (data, log) = (self.data(), self.dir.path().join("log"));
         run(self.tool("pg_ctl").arg("-D").arg(data).arg("-l").arg(log).args(["-w", "-o", &options, "start"]))
+    }
+
+    /// Until it answers again, whatever became of it: with a disk that was full it may have ended, and may
+    /// have tried in vain to begin again.
+    pub fn mend(&self) -> Result<()> {
+        if let Some(disk) = &self.disk {
+            disk.clear()?;
+        }
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            let started = self.up();
+            let ready = run(Command::new(self.bin.join("pg_isready"))
+                .args(["-U", "postgres", "-h", "127.0.0.1", "-p"])
+                .arg(self.port.to_string()));
+            match started.and(ready) {
+                Err(error) if Instant::now() > until => return Err(error),
+                Err(_) => std::thread::sleep(Duration::from_millis(50)),
+                Ok(()) => return Ok(()),
+            }
+        }
     }
 
     /// As a crash: no goodbye, no checkpoint.
@@ -93,6 +125,30 @@ impl Postgres {
         let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
         sqlx::raw_sql(create).execute(&mut admin).await?;
         Ok(name)
+    }
+
+    /// Its disk to the last byte, and what it has set aside for its log: it must write, and cannot.
+    pub async fn fill_disk(&self) -> Result<()> {
+        const NEXT: &str = "SELECT pg_logical_emit_message(TRUE, 'chaos', 'full'); SELECT pg_switch_wal()";
+        self.disk.as_ref().context("a small disk")?.fill()?;
+        let Ok(mut admin) = sqlx::PgConnection::connect(&self.url(self.port, "postgres")).await else {
+            return Ok(());
+        };
+        // One file each, of 16 MB: at the end it breaks down.
+        for _ in 0..MEGABYTES / 16 {
+            if sqlx::raw_sql(NEXT).execute(&mut admin).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Its room is for others.
+    pub async fn drop_database(&self, name: &str) -> Result<()> {
+        let mut admin = sqlx::PgConnection::connect(&self.url(self.port, "postgres")).await?;
+        let drop = sqlx::AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
+        sqlx::raw_sql(drop).execute(&mut admin).await?;
+        Ok(())
     }
 
     /// Takes all connections there are; they are given back when these are dropped.
@@ -132,6 +188,9 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }
 
+/// For who binds it later: of those that the kernel gives nobody who asks for any.
 pub fn free_port() -> Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    let mut ports = (0..100).map(|_| rand::rng().random_range(10_000..32_000));
+    let free = ports.find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.context("a free port")
 }

@@ -44,6 +44,10 @@ impl Proxy {
         Ok(Self { address, mode })
     }
 
+    pub fn mode(&self) -> Mode {
+        *self.mode.borrow()
+    }
+
     pub fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
     }

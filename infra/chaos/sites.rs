@@ -6,9 +6,10 @@ use std::{
         Arc,
         atomic::{AtomicU16, Ordering},
     },
+    time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use axum::Router;
 
 use crate::{
@@ -45,8 +46,24 @@ impl Site {
         }
     }
 
-    pub fn up(&self) {
+    /// So that a check is under way for a while. What is down stays so.
+    pub fn slow(&self, slow: bool) {
+        const SLOW: Mode = Mode::Slow(Duration::from_millis(150));
+        let (from, to) = if slow { (Mode::Pass, SLOW) } else { (SLOW, Mode::Pass) };
+        if self.proxy.mode() == from {
+            self.proxy.set(to);
+        }
+    }
+
+    /// Returns when it answers: what is checked from now on is up.
+    pub async fn up(&self) -> Result<()> {
         self.status.store(200, Ordering::SeqCst);
         self.proxy.set(Mode::Pass);
+        let listens = async {
+            while tokio::net::TcpStream::connect(self.address()).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), listens).await.context("a target that was down")
     }
 }

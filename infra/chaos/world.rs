@@ -1,7 +1,7 @@
 //! An installation of pongpong that is watched, broken and mended; and what must hold of it afterwards.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
@@ -14,13 +14,13 @@ use http::{HeaderMap, HeaderValue, Method};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use runtime::Clock;
 use serde_json::{Value, json};
-use tokio::process::Command;
+use tokio::{process::Command, task::JoinSet};
 
 use crate::{
     broker::{Cluster, Mischief},
     channels::{self, Channels},
     disk::Disk,
-    ledger::{HOUR, Ledger, Page},
+    ledger::{HOUR, Ledger, Letter, Page},
     network::Namespace,
     plan::{Fault, Kind, Outage, Phase},
     postgres::Postgres,
@@ -32,6 +32,14 @@ use crate::{
 /// How long everything that broke may take to be well again, in real time.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+const REGION: &str = "here";
+/// An engine gives what runs 8 s to finish; a moment more for what that needed.
+const GRACE: Duration = Duration::from_secs(10);
+/// No endpoint's interval is longer, but for those of a crowd.
+const LONGEST_INTERVAL: i64 = 25;
+/// A location is suspected for 15 minutes; so long only, a blackout is surely over before.
+const SHORT: TimeDelta = TimeDelta::minutes(13);
+
 /// An endpoint, and what chaos knows of it.
 struct Watched {
     id: i64,
@@ -42,6 +50,52 @@ struct Watched {
     site: Site,
     down: bool,
     outages: usize,
+    /// What its tags may be: more than one, when a change was asked for and not answered.
+    tags: Vec<String>,
+}
+
+/// What is told of the location.
+#[derive(Default)]
+struct Suspicions {
+    suspected: usize,
+    works: usize,
+    still_fails: usize,
+    /// Since when it fails, while alerts are to be held.
+    held_since: Option<DateTime<Utc>>,
+}
+
+/// Whoever asks as a person does, through the gateway where there is one.
+#[derive(Clone)]
+enum Person {
+    OfEngine { client: reqwest::Client, url: String, headers: HeaderMap },
+    OfFunctions { cluster: Arc<Cluster>, headers: HeaderMap },
+}
+
+impl Person {
+    async fn call(
+        &self,
+        function: &'static str,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Value> {
+        let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        let answer = match self {
+            Self::OfFunctions { cluster, headers } => {
+                cluster.call(function, method, path, headers.clone(), body).await?
+            }
+            Self::OfEngine { client, url, headers } => {
+                let service = functions::find(function).context("a function")?.service;
+                let path = path.strip_prefix("/public").context("a public path")?;
+                let url = format!("{url}/{service}{path}");
+                let answer = client.request(method, url).headers(headers.clone()).body(body).send().await?;
+                let (status, body) = (answer.status(), answer.bytes().await?);
+                anyhow::ensure!(status.is_success(), "{path}: {status} {}", String::from_utf8_lossy(&body));
+                body
+            }
+        };
+        Ok(serde_json::from_slice(&answer)?)
+    }
 }
 
 enum System {
@@ -67,8 +121,14 @@ pub struct World<'a> {
     began: DateTime<Utc>,
     /// While something is broken that a start may fail for.
     excused: usize,
-    /// A channel was away for longer than the broker tries: what it was not told is asked for again.
-    gave_up: bool,
+    suspicions: Suspicions,
+    /// What is broken now.
+    active: Vec<Fault>,
+    /// What was broken, in this phase, for longer than the broker tries: what a channel was not told for it
+    /// is asked for again.
+    outlasted: Vec<Fault>,
+    /// Dead letters of earlier phases.
+    known_letters: BTreeSet<i64>,
     disk: Option<Disk>,
     namespace: Option<Namespace>,
     _folder: tempfile::TempDir,
@@ -80,6 +140,12 @@ enum Finding {
     /// It may become so.
     NotYet(String),
     Never(String),
+}
+
+struct Unseen {
+    count: i64,
+    /// The newest slot, if it is among them.
+    newest: Option<i64>,
 }
 
 /// What a phase came to.
@@ -104,7 +170,7 @@ impl<'a> World<'a> {
         let host = namespace.as_ref().map_or("127.0.0.1".to_owned(), |namespace| namespace.host.to_string());
         let data = folder.path().join("data");
         std::fs::create_dir(&data)?;
-        let disk = if kind == Kind::Sqlite && disks { Some(Disk::mount(data.clone())?) } else { None };
+        let disk = if kind == Kind::Sqlite && disks { Some(Disk::mount(data.clone(), 64)?) } else { None };
         let channels = Channels::start(&host).await?;
         let minutes = rng.random_range(0..60 * 24 * 28);
         let began =
@@ -114,11 +180,12 @@ impl<'a> World<'a> {
             channels.settings().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let mut set = |name: &str, value: &str| settings.push((name.to_owned(), value.to_owned()));
         set("LOG_LEVEL", "warn");
+        set("REGION", REGION);
         // The same whatever port is free: a message that is sent again is the same, letter by letter.
         set("PUBLIC_URL", "http://localhost");
         let (mut database, mut ledger) =
             (None, Ledger { url: format!("sqlite:{}/pongpong.db", data.display()), journal: None });
-        if matches!(kind, Kind::Postgres | Kind::Functions) {
+        if kind.has_postgres() {
             let name = postgres.database().await?;
             let proxy = Proxy::start("127.0.0.1", ([127, 0, 0, 1], postgres.port).into()).await?;
             set("DATABASE_URL", &postgres.url(proxy.address.port(), &name));
@@ -126,12 +193,11 @@ impl<'a> World<'a> {
             database = Some((name, proxy));
         }
         let program_ = program("examples/engine_with_clock")?;
-        let system = if kind == Kind::Functions {
+        let system = if kind.has_functions() {
             for (name, value) in [
                 ("GATEWAY_TOKEN", "a-token-that-only-chaos-knows"),
                 ("ENCRYPTION_KEY", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc"),
                 ("CHECK_PRIVATE_NETWORKS", "allow"),
-                ("REGION", "here"),
             ] {
                 set(name, value);
             }
@@ -158,7 +224,10 @@ impl<'a> World<'a> {
             client,
             began,
             excused: 0,
-            gave_up: false,
+            suspicions: Suspicions::default(),
+            active: Vec::new(),
+            outlasted: Vec::new(),
+            known_letters: BTreeSet::new(),
             disk,
             namespace: None,
             _folder: folder,
@@ -193,11 +262,18 @@ impl<'a> World<'a> {
         for body in self.channels.bodies() {
             self.call("notification-create", Method::POST, "/public/v1/notifications", Some(body)).await?;
         }
-        // Few, so that none of it looks like an outage of pongpong's own network.
-        for n in 1..=4 {
+        // Few, so that none of it looks like an outage of pongpong's own network; or enough for that.
+        let is_crowd = self.kind.is_crowd();
+        for n in 1..=if is_crowd { 16 } else { 4 } {
             let site = Site::start(host).await?;
-            let (interval, name) = (rng.random_range(10..25), format!("shop{n}"));
-            let thresholds = (rng.random_range(1..4), rng.random_range(1..3));
+            let name = format!("shop{n}");
+            let mut interval = rng.random_range(10..=LONGEST_INTERVAL);
+            let mut thresholds = (rng.random_range(1..4), rng.random_range(1..3));
+            if is_crowd {
+                // Down after a minute and a half at least: by then all were checked, and are known to fail.
+                interval = rng.random_range(15..40);
+                thresholds.0 = usize::try_from(90 / interval)? + 2;
+            }
             let body = json!({
                 "name": name, "url": format!("http://{}/", site.address()), "interval_seconds": interval,
                 "failure_threshold": thresholds.0, "success_threshold": thresholds.1, "retries": 0,
@@ -207,8 +283,9 @@ impl<'a> World<'a> {
             let id = made["id"].as_i64().context("an id")?;
             let page = self.ledger.read().await?;
             let first_slot = page.endpoints.get(&id).context("the endpoint")?.next_slot;
+            let tags = vec!["[]".to_owned()];
             let watched =
-                Watched { id, name, interval, thresholds, first_slot, site, down: false, outages: 0 };
+                Watched { id, name, interval, thresholds, first_slot, site, down: false, outages: 0, tags };
             self.endpoints.push(watched);
         }
         self.settle().await.map(drop)
@@ -223,10 +300,14 @@ impl<'a> World<'a> {
     }
 
     /// Ends all of it, as it is.
-    pub async fn end(mut self) {
+    pub async fn end(mut self) -> Result<()> {
         match &mut self.system {
             System::Engine { process, .. } => *process = None,
             System::Cluster(cluster) => cluster.stop().await,
+        }
+        match &self.database {
+            Some((name, _)) => self.postgres.drop_database(name).await,
+            None => Ok(()),
         }
     }
 
@@ -270,6 +351,13 @@ impl<'a> World<'a> {
         self.start_engine().await
     }
 
+    async fn unhalt(&mut self) -> Result<()> {
+        if let System::Engine { halted, .. } = &mut self.system {
+            *halted = false;
+        }
+        self.keep_running().await
+    }
+
     /// Where its gateway is, when it is up.
     async fn engine_url(&mut self) -> Result<String> {
         let System::Engine { process: Some(process), .. } = &mut self.system else { bail!("no engine") };
@@ -297,7 +385,7 @@ impl<'a> World<'a> {
         if process.ended().is_some() || process.terminate().is_err() {
             return Ok(());
         }
-        let ended = process.wait(Duration::from_secs(30)).await?;
+        let ended = process.wait(GRACE).await.context("the engine at SIGTERM")?;
         if was_up && !excused && !ended.success() {
             self.log.fault(&format!("the engine at SIGTERM: {ended}"));
         }
@@ -314,7 +402,15 @@ impl<'a> World<'a> {
         }
     }
 
-    /// As a person asks, through the gateway where there is one.
+    async fn person(&mut self) -> Result<Person> {
+        let mut headers = self.identity.clone();
+        headers.insert("content-type", HeaderValue::from_static("application/json"));
+        if let System::Cluster(cluster) = &self.system {
+            return Ok(Person::OfFunctions { cluster: Arc::clone(cluster), headers });
+        }
+        Ok(Person::OfEngine { client: self.client.clone(), url: self.engine_url().await?, headers })
+    }
+
     async fn call(
         &mut self,
         function: &'static str,
@@ -322,48 +418,97 @@ impl<'a> World<'a> {
         path: &str,
         body: Option<Value>,
     ) -> Result<Value> {
-        let mut headers = self.identity.clone();
-        headers.insert("content-type", HeaderValue::from_static("application/json"));
-        let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
-        let answer = if let System::Cluster(cluster) = &self.system {
-            cluster.call(function, method, path, headers, body).await?
-        } else {
-            let service = functions::find(function).context("a function")?.service;
-            let path = path.strip_prefix("/public").context("a public path")?;
-            let url = format!("{}/{service}{path}", self.engine_url().await?);
-            let answer = self.client.request(method, url).headers(headers).body(body).send().await?;
-            let (status, body) = (answer.status(), answer.bytes().await?);
-            anyhow::ensure!(status.is_success(), "{path}: {status} {}", String::from_utf8_lossy(&body));
-            body
-        };
-        Ok(serde_json::from_slice(&answer)?)
+        self.person().await?.call(function, method, path, body).await
+    }
+
+    /// Everything at once: endpoints are due, their targets take their time, and people read and write.
+    /// Returns what they ask for: the endpoint's place, its new tags, and whether it was answered.
+    async fn make_busy(&mut self) -> Result<JoinSet<(usize, String, Result<Value>)>> {
+        let mut asked = JoinSet::new();
+        if let System::Engine { process, .. } = &self.system
+            && process.as_ref().is_none_or(|process| process.listening.borrow().is_none())
+        {
+            return Ok(asked);
+        }
+        self.endpoints.iter().for_each(|watched| watched.site.slow(true));
+        self.advance(LONGEST_INTERVAL).await;
+        let (person, stamp) = (self.person().await?, format!("t{}", self.now().timestamp()));
+        for (at, watched) in self.endpoints.iter().enumerate() {
+            let path = format!("/public/v1/endpoints/{}", watched.id);
+            let (person, stamp) = (person.clone(), stamp.clone());
+            asked.spawn(async move {
+                let body = json!({"tags": [&stamp]});
+                let answer = person.call("endpoint-update", Method::PATCH, &path, Some(body)).await;
+                // Who reads what was written keeps it busy for longer.
+                let _ = person.call("endpoint-get", Method::GET, &path, None).await;
+                (at, json!([stamp]).to_string(), answer)
+            });
+        }
+        Ok(asked)
+    }
+
+    /// What was answered must be there; what was not may be.
+    async fn see_answers(&mut self, mut asked: JoinSet<(usize, String, Result<Value>)>) -> Result<()> {
+        let (mut answered, mut refused) = (0, 0);
+        while let Some(asked) = asked.join_next().await {
+            let (at, tags, answer) = asked?;
+            let of_endpoint = &mut self.endpoints[at].tags;
+            if answer.is_ok() {
+                *of_endpoint = vec![tags];
+                answered += 1;
+            } else {
+                of_endpoint.push(tags);
+                refused += 1;
+            }
+        }
+        self.endpoints.iter().for_each(|watched| watched.site.slow(false));
+        self.log
+            .say(&format!("chaos: SIGTERM amid {answered} changes that were made, {refused} that were not"));
+        Ok(())
     }
 
     // What a round does.
 
-    /// Takes endpoints down.
-    pub fn take_down(&mut self, which: &[(usize, Outage)]) {
+    /// Takes endpoints down; with a blackout, which of them is told only when it is given up.
+    pub fn take_down(&mut self, which: &[(usize, Outage)], blackout: Option<bool>) {
         for (endpoint, how) in which {
             let watched = &mut self.endpoints[*endpoint];
             watched.site.down(*how);
-            (watched.down, watched.outages) = (true, watched.outages + 1);
+            if blackout != Some(false) {
+                (watched.down, watched.outages) = (true, watched.outages + 1);
+            }
+        }
+        let Some(is_long) = blackout else { return };
+        self.suspicions.suspected += 1;
+        if is_long {
+            self.suspicions.still_fails += 1;
+        } else {
+            self.suspicions.held_since = Some(self.clock.now());
         }
     }
 
-    pub fn bring_back(&mut self) {
+    pub async fn bring_back(&mut self) -> Result<()> {
         for watched in &mut self.endpoints {
-            watched.site.up();
+            watched.site.up().await?;
             watched.down = false;
         }
+        if let Some(since) = self.suspicions.held_since.take() {
+            let held = self.clock.now() - since;
+            anyhow::ensure!(held < SHORT, "chaos itself let a blackout of minutes last for {held}");
+            self.suspicions.works += 1;
+        }
+        Ok(())
     }
 
     /// Lets time go by while things break, mends them all, and waits until all is as it must be.
     pub async fn go_through(&mut self, phase: &Phase) -> Result<Tally> {
+        self.outlasted.clear();
         for (n, (seconds, pause)) in phase.steps.iter().enumerate() {
             self.keep_running().await?;
             self.advance(*seconds).await;
             for planned in phase.faults.iter().filter(|planned| planned.from == n) {
                 self.log.say(&format!("chaos: {} {:?} begins", self.now(), planned.fault));
+                self.active.push(planned.fault.clone());
                 self.begin(&planned.fault).await?;
             }
             tokio::time::sleep(Duration::from_millis(*pause)).await;
@@ -371,6 +516,7 @@ impl<'a> World<'a> {
             for planned in phase.faults.iter().filter(|planned| planned.until == n) {
                 self.log.say(&format!("chaos: {} {:?} is over", self.now(), planned.fault));
                 self.finish(&planned.fault).await?;
+                self.active.retain(|fault| *fault != planned.fault);
             }
         }
         self.settle().await
@@ -378,15 +524,17 @@ impl<'a> World<'a> {
 
     /// A check that waits for a lost packet takes real time, in which the clock must not come to the next
     /// slot: of results that come in another order than their slots the late ones say nothing, and what
-    /// is an outage could not be read from them.
+    /// is an outage could not be read from them. And in a crowd the ten that are known to fail must not be
+    /// ten results of one endpoint, while nothing is broken.
     async fn keep_order(&mut self) -> Result<()> {
         let until = Instant::now() + Duration::from_secs(5);
-        while self.kind == Kind::Namespace && Instant::now() < until {
+        let is_wanted = self.kind == Kind::Namespace || self.kind.is_crowd() && self.active.is_empty();
+        while is_wanted && Instant::now() < until {
             let page = self.ledger.read().await?;
             let counted = |watched: &Watched| {
                 page.endpoints
                     .get(&watched.id)
-                    .is_some_and(|row| self.unseen(watched, &page) <= row.missed_slots)
+                    .is_some_and(|row| self.unseen(watched, &page).count <= row.missed_slots)
             };
             if self.endpoints.iter().all(counted) {
                 break;
@@ -404,8 +552,15 @@ impl<'a> World<'a> {
                 self.kill_engine().await;
             }
             Fault::StopEngine(after) => {
+                if self.excused == 0 {
+                    // Another fault may have ended it: then it is not for that.
+                    self.unhalt().await?;
+                    self.engine_url().await?;
+                }
+                let asked = self.make_busy().await?;
                 pause(*after).await;
                 self.stop_engine(true).await?;
+                self.see_answers(asked).await?;
             }
             Fault::KillFunction(name, after) => {
                 pause(*after).await;
@@ -413,8 +568,12 @@ impl<'a> World<'a> {
                 self.log.say(&format!("chaos: {name} {}", if killed { "killed" } else { "did not run" }));
             }
             Fault::StopFunction(name, after) => {
+                // One that does not run has nothing to end; it may be kept from starting now.
+                let _ = self.cluster()?.wake(name).await;
+                let asked = self.make_busy().await?;
                 pause(*after).await;
                 self.cluster()?.terminate(name).await?;
+                self.see_answers(asked).await?;
             }
             Fault::Away(name) => {
                 self.cluster()?.set_away(name, true);
@@ -436,13 +595,13 @@ impl<'a> World<'a> {
             }
             Fault::DiskFull => {
                 self.excused += 1;
-                self.disk.as_ref().context("a small disk")?.fill()?;
+                match &self.disk {
+                    Some(disk) => disk.fill()?,
+                    None => self.postgres.fill_disk().await?,
+                }
             }
             Fault::Channel(which, mode) => self.channels.set(*which, *mode),
-            Fault::Exhaust(which) => {
-                self.gave_up = true;
-                self.channels.set(*which, Mode::Refuse);
-            }
+            Fault::Exhaust(which) => self.channels.set(*which, Mode::Refuse),
             Fault::Answer(which, status) => self.channels.answer(*which, Some(*status)),
             Fault::Broker(mischief) => self.cluster()?.set_mischief(*mischief),
             Fault::Clock(seconds) => self.advance(*seconds).await,
@@ -459,16 +618,13 @@ impl<'a> World<'a> {
     async fn finish(&mut self, fault: &Fault) -> Result<()> {
         match fault {
             Fault::KillEngine(_) | Fault::StopEngine(_) => {
-                if let System::Engine { halted, .. } = &mut self.system {
-                    *halted = false;
-                }
-                self.keep_running().await?;
+                self.unhalt().await?;
             }
             Fault::KillFunction(..) | Fault::StopFunction(..) => {}
             Fault::Away(name) => self.cluster()?.set_away(name, false),
             Fault::Unknown(name) => self.cluster()?.set_unknown(name, false),
             Fault::DatabaseDown => {
-                tokio::task::block_in_place(|| self.postgres.up())?;
+                tokio::task::block_in_place(|| self.postgres.mend())?;
                 self.excuse_no_longer();
             }
             Fault::DatabaseFull => {
@@ -480,17 +636,21 @@ impl<'a> World<'a> {
                 self.excuse_no_longer();
             }
             Fault::DiskFull => {
-                self.disk.as_ref().context("a small disk")?.clear()?;
+                match &self.disk {
+                    Some(disk) => disk.clear()?,
+                    None => tokio::task::block_in_place(|| self.postgres.mend())?,
+                }
                 self.excuse_no_longer();
             }
             Fault::Channel(which, _) => self.channels.set(*which, Mode::Pass),
             Fault::Exhaust(which) => {
-                // Each try in its turn: they are 1, 2, 4, ... 512 seconds apart.
-                for try_ in 0..14 {
-                    self.advance((1 << try_).min(600)).await;
+                // Until there is something to tell; then each try in its turn, 1, 2, 4, ... 512 seconds apart.
+                for seconds in [10; 12].into_iter().chain((0..14).map(|try_| (1 << try_).min(600))) {
+                    self.advance(seconds).await;
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
                 self.channels.set(*which, Mode::Pass);
+                self.outlasted.extend(self.active.iter().cloned());
             }
             Fault::Answer(which, _) => self.channels.answer(*which, None),
             Fault::Broker(_) => self.cluster()?.set_mischief(Mischief::default()),
@@ -532,7 +692,10 @@ impl<'a> World<'a> {
                 finding = found;
                 match &finding {
                     Finding::Fine => match self.ask_the_summary(&page).await? {
-                        Finding::Fine => return Ok(self.tally(&page)),
+                        Finding::Fine => {
+                            self.known_letters.extend(page.letters.iter().map(|letter| letter.id));
+                            return Ok(self.tally(&page));
+                        }
                         other => finding = other,
                     },
                     Finding::Never(why) => bail!("{why}"),
@@ -546,7 +709,7 @@ impl<'a> World<'a> {
                     bail!("it does not become well again: {why}");
                 }
             }
-            if self.gave_up {
+            if !self.outlasted.is_empty() {
                 self.press_again().await;
             }
             self.advance(seconds).await;
@@ -594,9 +757,10 @@ impl<'a> World<'a> {
         if let Some((queue, count)) = page.waiting.first() {
             later(format!("{count} deliveries wait for {queue}"));
         }
-        let expects = |letter: &&String| self.gave_up && letter.contains("notification.requested");
-        if let Some(letter) = page.letters.iter().find(|letter| !expects(letter)) {
-            return Finding::Never(format!("an event was given up: {letter}"));
+        let mut letters = page.letters.iter().filter(|letter| !self.known_letters.contains(&letter.id));
+        if let Some(letter) = letters.find(|letter| !self.explains(letter)) {
+            let Letter { kind, error, .. } = letter;
+            return Finding::Never(format!("{kind} was given up by {}: {error:?}", letter.function()));
         }
         let mut too_late = self.log.too_late.load(Ordering::SeqCst);
         for (watched, (outages, open)) in self.endpoints.iter().zip(&expected) {
@@ -605,12 +769,21 @@ impl<'a> World<'a> {
             if row.next_slot <= self.clock.now().timestamp() {
                 later(format!("{name}: nobody asks for its slot {}", row.next_slot));
             }
+            if !watched.tags.contains(&row.tags) {
+                return Finding::Never(format!("{name} has the tags {}, not {:?}", row.tags, watched.tags));
+            }
             let wanted = if *open { "down" } else { "up" };
             if row.status != wanted {
                 later(format!("{name} is {wanted}, and shown as {}", row.status));
             }
             // Each slot has a result, or was counted as missed, or is in a dead letter.
-            let unseen = self.unseen(watched, page);
+            let Unseen { count: unseen, newest } = self.unseen(watched, page);
+            if let Some(slot) = newest
+                && self.kind.is_crowd()
+            {
+                // Seen as it was, but after the others are up again, it would be an outage of its own.
+                later(format!("{name}: its slot {slot} is under way"));
+            }
             let uncounted = unseen - row.missed_slots;
             if uncounted > 0 {
                 too_late -= uncounted;
@@ -631,7 +804,9 @@ impl<'a> World<'a> {
         for delivery in &page.deliveries {
             match delivery.status.as_str() {
                 "delivered" => {}
-                "failed" if self.gave_up => later(format!("a message is given up: {delivery:?}")),
+                "failed" if self.outlasted.iter().any(|fault| is_of_channel(fault, &delivery.channel)) => {
+                    later(format!("a message is given up: {delivery:?}"))
+                }
                 "failed" => return Finding::Never(format!("a message was not sent: {delivery:?}")),
                 _ => later(format!("a message is not sent yet: {delivery:?}")),
             }
@@ -649,6 +824,12 @@ impl<'a> World<'a> {
                 told.insert((channel, "down", watched.name.clone()), *outages);
                 told.insert((channel, "up", watched.name.clone()), outages - usize::from(*open));
             }
+        }
+        let Suspicions { suspected, works, still_fails, .. } = self.suspicions;
+        for (what, count) in [("suspected", suspected), ("works", works), ("still fails", still_fails)] {
+            told.extend(
+                channels::NAMES.map(|channel| ((channel, what, format!("Location {REGION}")), count)),
+            );
         }
         let heard = self.channels.heard();
         for (message, ids) in heard {
@@ -669,17 +850,32 @@ impl<'a> World<'a> {
         not_yet.map_or(Finding::Fine, Finding::NotYet)
     }
 
-    /// How many slots went by without a result, those in dead letters left out.
-    fn unseen(&self, watched: &Watched, page: &Page) -> i64 {
-        let (results, given_up) = (page.results.get(&watched.id), page.given_up.get(&watched.id));
-        let now = self.clock.now().timestamp();
-        let next = page.endpoints.get(&watched.id).map_or(now, |row| row.next_slot.min(now));
-        let slots = (watched.first_slot..next).step_by(watched.interval as usize);
-        let seen = |slot: &i64| {
-            results.is_some_and(|results| results.contains_key(slot))
-                || given_up.is_some_and(|given_up| given_up.contains(slot))
+    /// Only what was broken for longer than the broker tries is an excuse, and nothing is for an event that was
+    /// refused.
+    fn explains(&self, letter: &Letter) -> bool {
+        let of_all = |name: &str| functions::find(name).is_some_and(|f| f.subscriptions.is_empty());
+        let is_excuse = |fault: &Fault| match fault {
+            Fault::Away(name) | Fault::Unknown(name) => letter.function() == *name || of_all(name),
+            Fault::DatabaseDown | Fault::DatabaseFull | Fault::Database(_) | Fault::DiskFull => true,
+            Fault::Broker(mischief) => mischief.deaf > 0,
+            channel => {
+                letter.function().strip_suffix("-send").is_some_and(|name| is_of_channel(channel, name))
+            }
         };
-        slots.filter(|slot| !seen(slot)).count() as i64
+        !letter.is_refused() && self.outlasted.iter().any(is_excuse)
+    }
+
+    /// Slots that went by without a result, those in dead letters left out. What is due now is under way.
+    fn unseen(&self, watched: &Watched, page: &Page) -> Unseen {
+        let (results, given_up) = (page.results.get(&watched.id), page.given_up.get(&watched.id));
+        let until = self.clock.now().timestamp() + 1;
+        let next = page.endpoints.get(&watched.id).map_or(until, |row| row.next_slot.min(until));
+        let is_unseen = |slot: &i64| {
+            !results.is_some_and(|results| results.contains_key(slot))
+                && !given_up.is_some_and(|given_up| given_up.contains(slot))
+        };
+        let slots = || (watched.first_slot..next).step_by(watched.interval as usize);
+        Unseen { count: slots().filter(is_unseen).count() as i64, newest: slots().last().filter(is_unseen) }
     }
 
     /// How many outages there were, and whether one goes on: by what chaos did; or, where the network
@@ -740,6 +936,11 @@ impl<'a> World<'a> {
             messages: self.channels.heard().values().map(|ids| ids.len()).sum(),
         }
     }
+}
+
+fn is_of_channel(fault: &Fault, channel: &str) -> bool {
+    matches!(fault, Fault::Exhaust(which) | Fault::Channel(which, _) | Fault::Answer(which, _)
+        if channels::NAMES[*which] == channel)
 }
 
 async fn migrate(settings: &[(String, String)]) -> Result<()> {

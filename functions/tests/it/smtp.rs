@@ -15,8 +15,12 @@ pub struct SmtpServer {
     _process: Child,
 }
 
+/// It ends with whoever started it, though that be killed: then its standard input ends.
 const HANDLER: &str = "
+import os, sys, threading
 from aiosmtpd.handlers import Mailbox
+
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
 
 class Picky(Mailbox):
     async def handle_RCPT(self, server, session, envelope, address, options):
@@ -38,7 +42,7 @@ impl SmtpServer {
             .args(["-m", "aiosmtpd", "-n", "-l", &address, "-c", "picky.Picky", "mail"])
             .env("PYTHONPATH", data.path())
             .current_dir(data.path())
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
