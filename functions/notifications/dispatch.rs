@@ -52,13 +52,22 @@ async fn tell_of_endpoints(context: &Context, changes: Vec<StatusChange>) -> Res
     let users = changes.iter().map(|(change, _)| change.user_id).collect();
     let notifications = enabled(context.db()?, users).await?;
     let alerts = alerts(context, changes, &notifications).await?;
-    let left = log(context, &alerts, &notifications).await?;
+    let covering = |(user_id, alert): (i64, Alert)| {
+        let own = notifications.get(&user_id).into_iter().flatten();
+        let told: Vec<&Row> = own.filter(|n| n.covers(alert.endpoint_id)).collect();
+        (alert, told)
+    };
+    let alerts: Vec<_> = alerts.into_iter().map(covering).collect();
+    let left = log(context, &alerts).await?;
     publish(context, left).await
 }
 
 async fn tell_of_locations(context: &Context, changes: Vec<LocationChange>) -> Result<()> {
     let link = links::to(context, "/reports?status=down")?;
-    let alert = |change: LocationChange| {
+    let notifications = enabled(context.db()?, changes.iter().map(|change| change.user_id).collect()).await?;
+    let mut alerts = Vec::new();
+    for change in changes {
+        let told = told_of(context.db()?, &change, notifications.get(&change.user_id)).await?;
         let alert = Alert {
             endpoint_id: 0,
             endpoint_name: format!("Location {}", change.location.region),
@@ -70,12 +79,31 @@ async fn tell_of_locations(context: &Context, changes: Vec<LocationChange>) -> R
             location: Some(change.location),
             link: link.clone(),
         };
-        (change.user_id, alert)
-    };
-    let alerts: Vec<_> = changes.into_iter().map(alert).collect();
-    let notifications = enabled(context.db()?, alerts.iter().map(|(user_id, _)| *user_id).collect()).await?;
-    let left = log(context, &alerts, &notifications).await?;
+        alerts.push((alert, told));
+    }
+    let left = log(context, &alerts).await?;
     publish(context, left).await
+}
+
+/// Whoever has an endpoint at the location, or was told when it was suspected: that endpoint may be elsewhere,
+/// or in a maintenance, by now.
+async fn told_of<'a>(
+    db: &Db,
+    change: &LocationChange,
+    notifications: Option<&'a Vec<Row>>,
+) -> Result<Vec<&'a Row>> {
+    const THERE: &str = "SELECT endpoint_id FROM notification_states
+        WHERE user_id = $1 AND region = $2 AND deleted_at IS NULL";
+    const BEFORE: &str = "SELECT notification_id FROM deliveries WHERE endpoint_id = $1";
+    let Some(notifications) = notifications else { return Ok(Vec::new()) };
+    let there: Vec<i64> = on!(db.read(), db => {
+        let query = sqlx::query_scalar(THERE).bind(change.user_id).bind(&change.location.region);
+        query.fetch_all(db).await
+    })?;
+    let before: Vec<i64> = on!(db.read(), db =>
+        sqlx::query_scalar(BEFORE).bind(-change.location.id).fetch_all(db).await)?;
+    let there = there.into_iter().collect();
+    Ok(notifications.iter().filter(|n| n.covers_any(&there) || before.contains(&n.id)).collect())
 }
 
 /// That something works as it should is no news, unless it did not before.
@@ -156,11 +184,7 @@ fn shown(url: &str) -> String {
 }
 
 /// Logs the deliveries, and returns those that the broker does not have yet.
-async fn log(
-    context: &Context,
-    alerts: &[(i64, Alert)],
-    notifications: &HashMap<i64, Vec<Row>>,
-) -> Result<Vec<NotificationRequested>> {
+async fn log(context: &Context, alerts: &[(Alert, Vec<&Row>)]) -> Result<Vec<NotificationRequested>> {
     // The update changes nothing: it lets the row that is there already be returned. What was
     // deleted meanwhile is not brought back.
     const INSERT: &str = "INSERT INTO deliveries (user_id, notification_id, endpoint_id, changed_at,
@@ -175,10 +199,10 @@ async fn log(
     let now = context.clock().now();
     let mut left = Vec::new();
     let mut transaction = context.db()?.begin().await?;
-    for (user_id, alert) in alerts {
+    for (alert, told) in alerts {
         // A suspicion has its own id, negative: so that its end overtakes its beginning, and no other's.
         let about = alert.location.as_ref().map_or(alert.endpoint_id, |location| -location.id);
-        for notification in notifications.get(user_id).into_iter().flatten().filter(|n| n.is_told(alert)) {
+        for notification in told {
             // One that cannot be opened fails at its sender, and keeps nobody else from being told.
             let recipient = notification.config(context).map_or_else(|_| "?".to_owned(), |c| c.recipient());
             let row: Option<(i64, i64, bool)> = on!(transaction.connection(), db => {

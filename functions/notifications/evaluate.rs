@@ -84,12 +84,12 @@ async fn evaluate(
     if !after.states.is_empty() {
         save(&mut transaction, &after.states).await?;
     }
-    let mut locations = Vec::new();
+    let (mut locations, mut begun) = (Vec::new(), Vec::new());
     if any_suspicion || after.changes.iter().any(|change| change.to == Status::Down) {
         // Judged by the table, which has this batch now.
         let batch = Batch { results: &results, states: &after.states, changes: &after.changes };
         let judged = suspicion::judge(context, &mut transaction, batch).await?;
-        locations = judged.told;
+        (locations, begun) = (judged.told, judged.begun);
         if !judged.held.is_empty() {
             after = advance(&states, &results, &judged.held);
             save(&mut transaction, &after.states).await?;
@@ -101,8 +101,9 @@ async fn evaluate(
     }
     changes.iter().for_each(|change| count(change.to, 1));
     HELD.add(held, &[]);
-    for begun in locations.iter().filter(|c| c.what == AlertKind::LocationSuspected) {
-        SUSPICIONS.add(1, &[KeyValue::new("region", begun.location.region.clone())]);
+    for (region, by_most) in begun {
+        let scope = if by_most { "location" } else { "user" };
+        SUSPICIONS.add(1, &[KeyValue::new("region", region), KeyValue::new("scope", scope)]);
     }
     if seen_before {
         (changes, locations) = recorded(&mut transaction, event_id).await?;

@@ -20,6 +20,8 @@ mod suspicion;
 pub mod test;
 pub mod update;
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use config::Config;
 use runtime::{
@@ -33,7 +35,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::contract::{Alert, Channel};
+use crate::contract::Channel;
 
 pub(crate) use suspicion::Settings as SuspicionSettings;
 
@@ -85,15 +87,11 @@ impl Row {
     }
 
     pub fn covers(&self, endpoint_id: i64) -> bool {
-        self.endpoint_ids.as_deref().is_none_or(|list| ids_of(list).contains(&endpoint_id))
+        self.covers_any(&HashSet::from([endpoint_id]))
     }
 
-    /// Of a location whoever is told of anything: which endpoints will be held there is not known yet.
-    pub fn is_told(&self, alert: &Alert) -> bool {
-        match &alert.location {
-            Some(_) => self.endpoint_ids.as_deref().is_none_or(|list| !ids_of(list).is_empty()),
-            None => self.covers(alert.endpoint_id),
-        }
+    pub fn covers_any(&self, endpoints: &HashSet<i64>) -> bool {
+        self.endpoint_ids.as_deref().is_none_or(|list| ids_of(list).iter().any(|id| endpoints.contains(id)))
     }
 
     /// As it is shown: with the secrets masked.

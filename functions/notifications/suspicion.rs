@@ -65,6 +65,8 @@ pub(super) struct Judged {
     /// The endpoints that do not go down now.
     pub held: HashSet<i64>,
     pub told: Vec<LocationChange>,
+    /// The region of each suspicion that began, and whether most users see the same.
+    pub begun: Vec<(String, bool)>,
 }
 
 /// What a batch has of one user at one location.
@@ -106,7 +108,7 @@ pub(super) async fn judge(
             }
             let is_suspected = match standing {
                 Standing::Sound => false,
-                Standing::Failing => {
+                Standing::Failing | Standing::FailingForMost => {
                     let Tally { failing, checked } = place.tally(transaction, user_id, since).await?;
                     checked >= settings.least && settings.is_most(failing, checked)
                 }
@@ -115,6 +117,9 @@ pub(super) async fn judge(
             let step = step(open, is_suspected, &part, settings.limit);
             let told = place.take(transaction, step, open, user_id, &part).await?;
             judged.told.extend(told);
+            if step == Step::Begin {
+                judged.begun.push((region.to_owned(), standing != Standing::Failing));
+            }
             if matches!(step, Step::Begin | Step::Hold) {
                 judged.held.extend(part.downs.iter().map(|(id, _)| id));
             }
@@ -250,6 +255,8 @@ enum Standing {
     Sound,
     /// Most of what is checked there fails.
     Failing,
+    /// And that for most users, who are too few to judge for all.
+    FailingForMost,
     /// And that for most users.
     FailingForAll,
 }
@@ -283,8 +290,13 @@ impl Place<'_> {
         if !self.mostly_fails(transaction).await? {
             return Ok(Standing::Sound);
         }
-        if !self.fails_most_users(transaction).await? {
+        let users = self.users(transaction).await?;
+        // One user alone tells nothing of the location.
+        if users.checked < 2 || !self.settings.is_most(users.failing, users.checked) {
             return Ok(Standing::Failing);
+        }
+        if users.checked < self.settings.least {
+            return Ok(Standing::FailingForMost);
         }
         lock().insert(self.region.to_owned(), now + BELIEVED);
         Ok(Standing::FailingForAll)
@@ -316,18 +328,18 @@ impl Place<'_> {
         Ok((working as f64) < enough)
     }
 
-    async fn fails_most_users(&self, transaction: &mut Transaction) -> Result<bool> {
+    /// Of how many users most fails, out of how many.
+    async fn users(&self, transaction: &mut Transaction) -> Result<Tally> {
         const SELECT: &str = "SELECT COUNT(CASE WHEN failing > $4 * checked THEN 1 END) AS failing,
                 COUNT(*) AS checked
             FROM (SELECT COUNT(failing_since) AS failing, COUNT(*) AS checked FROM notification_states
                 WHERE region = $1 AND last_slot >= $2 AND deleted_at IS NULL
                     AND (failing_since IS NULL OR failing_since >= $3)
                 GROUP BY user_id) AS users";
-        let users: Tally = on!(transaction.connection(), db => {
+        Ok(on!(transaction.connection(), db => {
             let query = sqlx::query_as(SELECT).bind(self.region).bind(self.since.timestamp_micros());
             query.bind(self.lately(self.since)).bind(self.settings.share).fetch_one(db).await
-        })?;
-        Ok(users.checked >= self.settings.least && self.settings.is_most(users.failing, users.checked))
+        })?)
     }
 
     async fn tally(

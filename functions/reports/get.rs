@@ -40,6 +40,19 @@ pub struct Report {
     maintenance: bool,
 }
 
+/// Selects [`Stored`] of `report_results r` and `report_series s`.
+macro_rules! stored {
+    ($from:literal) => {
+        concat!(
+            "SELECT r.id, s.endpoint_id, s.region, r.checked_after_ms, r.up, r.status_code, r.dns_ms, \
+             r.connect_ms, r.tls_ms, r.first_byte_ms, r.transfer_ms, r.total_ms, r.ip, r.certificate_expires, \
+             r.response_bytes, r.error_code, r.error_message, COALESCE(r.maintenance, FALSE) AS maintenance ",
+            $from
+        )
+    };
+}
+pub(super) use stored;
+
 /// Shows one result of a check.
 #[utoipa::path(
     get,
@@ -56,12 +69,10 @@ pub struct Report {
     )
 )]
 async fn handle(State(context): State<Context>, caller: Caller, Id(id): Id) -> Result<Json<Report>> {
-    const GET: &str = "
-        SELECT r.id, s.endpoint_id, s.region, r.checked_after_ms, r.up, r.status_code, r.dns_ms, r.connect_ms,
-            r.tls_ms, r.first_byte_ms, r.transfer_ms, r.total_ms, r.ip, r.certificate_expires,
-            r.response_bytes, r.error_code, r.error_message, COALESCE(r.maintenance, FALSE) AS maintenance
-        FROM report_results r JOIN report_series s ON s.id = r.series_id
-        WHERE r.id = $1 AND s.user_id = $2 AND NOT s.forgotten";
+    const GET: &str = stored!(
+        "FROM report_results r JOIN report_series s ON s.id = r.series_id
+        WHERE r.id = $1 AND s.user_id = $2 AND NOT s.forgotten"
+    );
     let stored: Option<Stored> = on!(context.db()?.read(), db =>
         sqlx::query_as(GET).bind(id).bind(caller.user_id).fetch_optional(db).await)?;
     stored.map(|stored| Json(stored.into())).ok_or_else(Error::not_found)

@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 
 use super::{
     SERVICE,
-    get::{Report, Stored},
+    get::{Report, Stored, stored},
     moment::{self, DAY, HOUR},
     record::AHEAD,
     store::{self, Cover},
@@ -133,14 +133,12 @@ impl Wanted {
     }
 
     async fn page(&self, db: &Db, total: i64, paging: Paging) -> Result<Vec<Stored>> {
-        const PAGE: &str = "
-            SELECT r.id, s.endpoint_id, s.region, r.checked_after_ms, r.up, r.status_code, r.dns_ms, r.connect_ms,
-                r.tls_ms, r.first_byte_ms, r.transfer_ms, r.total_ms, r.ip, r.certificate_expires,
-                r.response_bytes, r.error_code, r.error_message, COALESCE(r.maintenance, FALSE) AS maintenance
-            FROM report_series s CROSS JOIN report_results r
+        const PAGE: &str = stored!(
+            "FROM report_series s CROSS JOIN report_results r
             WHERE s.user_id = $1 AND ($2 IS NULL OR s.endpoint_id = $2) AND NOT s.forgotten
                 AND r.series_id = s.id AND r.id >= $3 AND r.id < $4 AND ($5 IS NULL OR r.up = $5)
-            ORDER BY r.id DESC LIMIT $6 OFFSET $7";
+            ORDER BY r.id DESC LIMIT $6 OFFSET $7"
+        );
         if total <= paging.offset() {
             return Ok(Vec::new());
         }

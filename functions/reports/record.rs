@@ -363,15 +363,24 @@ impl<'a> Row<'a> {
 /// parameter taken apart by `json_each`.
 const ROWS_AT_ONCE: usize = 64;
 
+/// The columns are in the order in which rows are bound.
+macro_rules! insert {
+    ($insert:literal, $rows:literal) => {
+        concat!(
+            $insert,
+            " INTO report_results (id, series_id, checked_after_ms, up, status_code, dns_ms, connect_ms, tls_ms, \
+             first_byte_ms, transfer_ms, total_ms, ip, certificate_expires, response_bytes, error_code, \
+             error_message, maintenance) ",
+            $rows
+        )
+    };
+}
+
 /// How many of them were not there before.
 async fn insert_sqlite(db: &mut SqliteConnection, rows: &[Row<'_>]) -> Result<u64> {
-    const INSERT: &str = "
-        INSERT OR IGNORE INTO report_results (id, series_id, checked_after_ms, up, status_code, dns_ms, connect_ms,
-            tls_ms, first_byte_ms, transfer_ms, total_ms, ip, certificate_expires, response_bytes, error_code,
-            error_message, maintenance) ";
     let mut new = 0;
     for rows in rows.chunks(ROWS_AT_ONCE) {
-        let mut insert = QueryBuilder::new(INSERT);
+        let mut insert = QueryBuilder::new(insert!("INSERT OR IGNORE", ""));
         insert.push_values(rows, |mut values, row| {
             values.push_bind(row.id).push_bind(row.series_id).push_bind(row.checked_after_ms);
             values.push_bind(row.up).push_bind(row.status_code).push_bind(row.dns_ms);
@@ -388,14 +397,13 @@ async fn insert_sqlite(db: &mut SqliteConnection, rows: &[Row<'_>]) -> Result<u6
 }
 
 async fn insert_postgres(db: &mut PgConnection, rows: &[Row<'_>]) -> Result<u64> {
-    const INSERT: &str = "
-        INSERT INTO report_results (id, series_id, checked_after_ms, up, status_code, dns_ms, connect_ms,
-            tls_ms, first_byte_ms, transfer_ms, total_ms, ip, certificate_expires, response_bytes, error_code,
-            error_message, maintenance)
-        SELECT * FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::INT[], $4::BOOLEAN[], $5::INT[], $6::INT[], $7::INT[],
+    const INSERT: &str = insert!(
+        "INSERT",
+        "SELECT * FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::INT[], $4::BOOLEAN[], $5::INT[], $6::INT[], $7::INT[],
             $8::INT[], $9::INT[], $10::INT[], $11::INT[], $12::BYTEA[], $13::BIGINT[], $14::BIGINT[], $15::TEXT[],
             $16::TEXT[], $17::BOOLEAN[])
-        ON CONFLICT DO NOTHING";
+        ON CONFLICT DO NOTHING"
+    );
     fn column<T>(rows: &[Row<'_>], of: impl Fn(&Row<'_>) -> T) -> Vec<T> {
         rows.iter().map(of).collect()
     }

@@ -7,8 +7,8 @@ use std::{io::stdin, path::PathBuf};
 
 use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta};
-use pongpong::Settings;
-use runtime::{Clock, Context, Env, log, outbound::Outbound, secret::Random, serve, telemetry};
+use pongpong::{Limits, Settings};
+use runtime::{Clock, Context, Env, FromEnv, log, outbound::Outbound, secret::Random, serve, telemetry};
 use tokio::sync::mpsc;
 
 #[tokio::main]
@@ -43,6 +43,7 @@ async fn run_engine(env: Env, clock: Clock) -> anyhow::Result<()> {
     let mut settings = Settings::at(PathBuf::from(env.required("DATA_DIR")?));
     settings.database_url = env.get("DATABASE_URL").map(str::to_owned);
     settings.clock = clock.clone();
+    settings.limits = Limits::from_env(&env)?;
     settings.env = env;
     let engine = pongpong::start(settings).await?;
     println!("admin {}", engine.admin_address);

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use pongpong::{GRACE, Limits, Settings};
 use runtime::{
-    Clock, Env,
+    Clock, Env, FromEnv,
     log::{self, VERSION},
     secret::Random,
     serve::terminated,
@@ -68,10 +68,7 @@ impl Cli {
             random: Random::System,
             functions: functions::ALL,
             files: Default::default(),
-            limits: Limits {
-                per_address: env.parse_or("MAX_CONNECTIONS_PER_ADDRESS", Limits::default().per_address)?,
-                ..Limits::default()
-            },
+            limits: Limits::from_env(&env)?,
             env,
         };
         let engine = pongpong::start(settings).await?;

@@ -133,6 +133,7 @@ pub async fn start(settings: Settings) -> Result<Engine> {
     let env = environment(&settings.env, settings.database_url, &data, secrets, address, admin_address)?;
     functions::check_settings(&env)?;
     functions::count_from_zero();
+    server::count_from_zero();
     let lives = [Life::default(), Life::default(), Life::default()];
     let [front, middle, back] = &lives;
     let broker = Broker::open(wiring.triggers, &store, clock.clone(), back).await?;

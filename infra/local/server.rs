@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -15,9 +15,14 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
 };
+use runtime::{
+    Env, FromEnv,
+    telemetry::{Counter, counter},
+};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
+    time::Instant,
 };
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +46,15 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { per_address: 256, write_timeout: Duration::from_secs(30) }
+    }
+}
+
+impl FromEnv for Limits {
+    const NAMES: &[&str] = &["MAX_CONNECTIONS_PER_ADDRESS"];
+
+    fn from_env(env: &Env) -> anyhow::Result<Self> {
+        let default = Self::default();
+        Ok(Self { per_address: env.parse_or(Self::NAMES[0], default.per_address)?, ..default })
     }
 }
 
@@ -79,6 +93,34 @@ impl Drop for Place {
     }
 }
 
+static REFUSED: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    let what = "Connections that were closed at once, for their address had too many";
+    counter("pongpong.connections.refused", "{connection}", what)
+});
+
+pub fn count_from_zero() {
+    REFUSED.add(0, &[]);
+}
+
+/// What may happen thousands of times a second, and is told when it begins, and once a minute from then on.
+#[derive(Default)]
+struct Seldom {
+    told: Option<Instant>,
+    since: u64,
+}
+
+impl Seldom {
+    /// How often it happened since it was told, if it is to be told now.
+    fn happened(&mut self, now: Instant) -> Option<u64> {
+        self.since += 1;
+        if self.told.is_some_and(|told| now - told < Duration::from_secs(60)) {
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.since))
+    }
+}
+
 /// Accepts connections until the engine stops, and lets those finish that are under way.
 pub async fn serve<H, F>(listener: TcpListener, life: Life, limits: Limits, handle: H)
 where
@@ -89,8 +131,12 @@ where
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let places = Places::default();
     let graceful = GracefulShutdown::new();
+    let (mut full, mut refused) = (Seldom::default(), Seldom::default());
     loop {
         // Clients beyond the limit wait in the listener's queue.
+        if room.available_permits() == 0 && full.happened(Instant::now()).is_some() {
+            tracing::warn!(most = CONNECTIONS, "there are as many connections as there may be: others wait");
+        }
         let accepted = async {
             let permit = Arc::clone(&room).acquire_owned().await;
             (permit, listener.accept().await)
@@ -109,7 +155,14 @@ where
             }
         };
         let Some(place) = places.take(peer.ip(), limits.per_address) else {
-            tracing::debug!(%peer, "this address has too many connections");
+            REFUSED.add(1, &[]);
+            if let Some(times) = refused.happened(Instant::now()) {
+                let most = limits.per_address;
+                tracing::warn!(
+                    %peer, times, most,
+                    "refused: this address has MAX_CONNECTIONS_PER_ADDRESS; before a proxy set it to 0"
+                );
+            }
             continue;
         };
         let (server, watcher, handle) = (Arc::clone(&server), graceful.watcher(), handle.clone());
@@ -171,5 +224,19 @@ where
     tokio::select! {
         served = served => served,
         () = silent => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happens_often_is_told_at_once_and_then_once_a_minute() {
+        let (begin, mut seldom) = (Instant::now(), Seldom::default());
+        let told: Vec<_> =
+            (0..=240).map(|n| seldom.happened(begin + Duration::from_millis(n * 500))).collect();
+        let told: Vec<_> = told.iter().enumerate().filter_map(|(n, times)| Some((n, (*times)?))).collect();
+        assert_eq!(told, [(0, 1), (120, 120), (240, 120)]);
     }
 }

@@ -25,7 +25,7 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 use runtime::{address::PrivateNetworks, resolve::Resolver, trust::ExtraRoots};
 use tokio::sync::Semaphore;
-use url::Position;
+use url::{Position, Url};
 
 use self::{
     assertions::{Check, MAX_BODY_SEEN, cut},
@@ -74,6 +74,13 @@ impl ProbeConfig {
 pub fn judge_of(target: &Target) -> Option<impl Fn(&HeaderMap, &[u8]) -> Result<(), String> + use<>> {
     let plan = Plan::read(target).ok()?;
     Some(move |headers: &HeaderMap, body: &[u8]| assertions::judge(&plan.checks, headers, body, 0))
+}
+
+/// Where an answer to a check of this target leads, and with which headers of it: for fuzzing. `None`: nowhere.
+pub fn redirected(target: &Target, status: StatusCode, location: &HeaderValue) -> Option<(Url, HeaderMap)> {
+    let answered = HeaderMap::from_iter([(header::LOCATION, location.clone())]);
+    let hop = Hop::of(&Plan::read(target).ok()?).redirected(status, &answered).ok()?;
+    Some((hop.url, hop.headers))
 }
 
 /// Built once per process and shared.
@@ -165,12 +172,7 @@ impl Prober {
             bytes: if plan.checks.iter().any(Check::needs_body) { MAX_BODY_SEEN } else { 0 },
             skip_redirects: plan.follow_redirects,
         };
-        let mut hop = Hop {
-            url: plan.url.clone(),
-            method: plan.method.clone(),
-            headers: plan.headers.clone(),
-            body: plan.body.clone(),
-        };
+        let mut hop = Hop::of(plan);
         let mut redirects = 0;
         loop {
             let answer = self.visit(&hop, plan.verify_tls, keep, seen).await?;

@@ -4,7 +4,11 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use url::Url;
 
-use super::{assertions::cut, failure, plan};
+use super::{
+    assertions::cut,
+    failure,
+    plan::{self, Plan},
+};
 use crate::contract::{Failure, FailureCode};
 
 pub(super) const MAX_REDIRECTS: usize = 10;
@@ -18,6 +22,15 @@ pub(super) struct Hop {
 }
 
 impl Hop {
+    pub(super) fn of(plan: &Plan) -> Self {
+        Self {
+            url: plan.url.clone(),
+            method: plan.method.clone(),
+            headers: plan.headers.clone(),
+            body: plan.body.clone(),
+        }
+    }
+
     pub(super) fn redirected(mut self, status: StatusCode, answered: &HeaderMap) -> Result<Self, Failure> {
         let mut url = location(&self.url, answered)?;
         // As browsers do (RFC 9110, 15.4).

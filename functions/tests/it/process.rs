@@ -19,7 +19,7 @@ use crate::collector::{Collector, Span};
 
 const FUNCTION: &str = env!("CARGO_BIN_EXE_function");
 
-fn function(arguments: &[&str], settings: &[(&str, &str)]) -> Command {
+pub fn function(arguments: &[&str], settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(FUNCTION);
     command
         .args(arguments)

@@ -10,6 +10,10 @@ use std::{
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::{
     story::{Engine, Story},
@@ -124,6 +128,32 @@ impl Prometheus {
         let near = |seen: &[(Value, f64)]| matches!(seen, [(_, it)] if (it - value).abs() < 1e-9);
         self.becomes(query, &value.to_string(), near).await;
     }
+}
+
+/// Whoever has as many connections as one may is seen there, and in the log.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_are_refused_are_counted_and_told() {
+    let mut story = Story::new(Database::Sqlite).await;
+    story.home.settings.push(("KONG_ADMIN_TOKEN", TOKEN.to_owned()));
+    story.home.settings.push(("MAX_CONNECTIONS_PER_ADDRESS", "2".to_owned()));
+    let mut engine = story.home.start();
+    let refused = async |engine: &Engine| {
+        let request = reqwest::Client::new().get(format!("{}/metrics", engine.admin)).bearer_auth(TOKEN);
+        let text = request.send().await.unwrap().text().await.unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("pongpong_connections_refused_total "));
+        line.unwrap_or_else(|| panic!("{text}")).to_owned()
+    };
+    assert_eq!(refused(&engine).await, "0");
+    let mut open = Vec::new();
+    for n in 0..5 {
+        let mut stream = TcpStream::connect(engine.url.trim_start_matches("http://")).await.unwrap();
+        let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        assert_eq!(stream.read_exact(&mut [0; 12]).await.is_ok(), n < 2, "connection {n}");
+        open.push(stream);
+    }
+    assert_eq!(refused(&engine).await, "3");
+    let told = engine.hears("MAX_CONNECTIONS_PER_ADDRESS");
+    assert!(told.contains(r#""level":"WARN""#) && told.contains(r#""peer":"127.0.0.1:"#), "{told}");
 }
 
 /// As Grafana asks, with its variables put in: where, and what.

@@ -89,11 +89,20 @@ pub struct Engine {
 impl Engine {
     /// Waits for a line with this start; what comes before it is the log.
     fn hear(&mut self, start: &str) -> String {
+        self.hears_what(|line| line.strip_prefix(start))
+    }
+
+    /// Waits for a line that holds this.
+    pub fn hears(&mut self, what: &str) -> String {
+        self.hears_what(|line| line.contains(what).then_some(line))
+    }
+
+    fn hears_what(&mut self, part: impl Fn(&str) -> Option<&str>) -> String {
         loop {
             let mut line = String::new();
             assert_ne!(self.output.read_line(&mut line).unwrap(), 0, "the engine ended");
-            if let Some(rest) = line.trim_end().strip_prefix(start) {
-                return rest.to_owned();
+            if let Some(part) = part(line.trim_end()) {
+                return part.to_owned();
             }
         }
     }

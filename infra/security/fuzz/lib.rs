@@ -9,20 +9,24 @@ use std::{
     collections::BTreeMap,
     io::{Read, Write},
     net::{IpAddr, TcpListener},
-    sync::{Arc, LazyLock, Mutex, PoisonError},
+    sync::{
+        Arc, LazyLock, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use axum::body::Body;
+use axum::{Router, body::Body};
 use bytes::Bytes;
 use functions::{
     checks::probe::{self, ProbeConfig, Prober, StatusRanges},
     contract::{Assertion, CheckResult, Comparison, Target},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use pongpong::wiring::{File, Files, Wiring};
 use runtime::{
     Clock, Context, Env, Event, Function, Outgoing,
     address::PrivateNetworks,
+    function::Operation,
     outbound::{Outbound, To},
     resolve::Resolver,
     secret::Random,
@@ -87,22 +91,35 @@ pub fn cloudevent(data: &[u8]) {
     }
 }
 
-/// A database of its own, and nobody to ask.
+/// A database of its own. Functions reach each other, and pages the API; events go nowhere.
 static CONTEXT: LazyLock<(Context, tempfile::TempDir)> = LazyLock::new(|| {
     runtime::install_crypto();
     let data = tempfile::tempdir().unwrap();
+    let kong = RUNTIME.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     let env: Env = [
         ("DATABASE_URL", format!("sqlite:{}/fuzz.db", data.path().display())),
         ("GATEWAY_TOKEN", "token".to_owned()),
         ("ENCRYPTION_KEY", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc".to_owned()),
+        ("KONG_ADMIN_URL", format!("http://{}", kong.local_addr().unwrap())),
         ("MAX_ENDPOINTS_PER_USER", "10".to_owned()),
+        ("OUTBOX_DIR", data.path().join("outbox").display().to_string()),
+        ("PUBLIC_URL", "http://pongpong.test".to_owned()),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
     .collect();
-    let outbound = Outbound::new(Arc::new(|to, _| {
-        let status = if to == To::Sink { 202 } else { 404 };
-        Box::pin(async move { Ok(Response::builder().status(status).body(Bytes::new())?) })
+    RUNTIME.spawn(async { axum::serve(kong, Router::new().fallback(agrees)).await });
+    let outbound = Outbound::new(Arc::new(|to, request| {
+        let request = request.map(Body::from);
+        Box::pin(async move {
+            let answer = match to {
+                To::Sink => Response::builder().status(202).body(Body::empty())?,
+                To::Function(name) => ask(functions::find(name).unwrap(), request).await,
+                To::Gateway => gateway(request).await,
+            };
+            let (parts, body) = answer.into_parts();
+            Ok(Response::from_parts(parts, axum::body::to_bytes(body, usize::MAX).await?))
+        })
     }));
     let clock = Clock::manual("2026-03-01T12:00:00Z".parse().unwrap());
     let context = Context::new(env, clock, Random::System, outbound);
@@ -110,26 +127,157 @@ static CONTEXT: LazyLock<(Context, tempfile::TempDir)> = LazyLock::new(|| {
     (context, data)
 });
 
-/// A body, as somebody with a key sends it.
-fn posted(function: &'static Function, path: &str, data: &[u8]) {
-    let request = Request::post(path)
-        .header("x-gateway-token", "token")
-        .header("x-consumer-custom-id", "1")
-        .header("x-credential-identifier", "fuzz")
-        .header("content-type", "application/json");
-    let request = request.body(Body::from(data.to_vec())).unwrap();
-    let answer = RUNTIME.block_on(runtime::serve::router(function, &CONTEXT.0).oneshot(request)).unwrap();
+/// Kong's Admin API; each key has an id of its own.
+async fn agrees(method: Method) -> (StatusCode, String) {
+    static KEYS: AtomicU64 = AtomicU64::new(0);
+    let status = match method {
+        Method::DELETE => StatusCode::NO_CONTENT,
+        Method::GET => StatusCode::OK,
+        _ => StatusCode::CREATED,
+    };
+    let id = KEYS.fetch_add(1, Ordering::Relaxed).to_string();
+    (status, serde_json::json!({"id": id, "data": [], "next": null}).to_string())
+}
+
+async fn ask(function: &'static Function, request: Request<Body>) -> Response<Body> {
+    runtime::serve::router(function, &CONTEXT.0).oneshot(request).await.unwrap()
+}
+
+static PUBLIC: LazyLock<Vec<(&'static Function, Operation)>> = LazyLock::new(|| {
+    let of = |f: &'static Function| f.operations().into_iter().map(move |operation| (f, operation));
+    functions::ALL.iter().flat_map(of).filter(|(_, o)| o.path.starts_with("/public/")).collect()
+});
+
+fn operation(method: &Method, path: &str) -> Option<&'static (&'static Function, Operation)> {
+    let fits = |(function, operation): &&(&Function, Operation)| {
+        let rest = path.strip_prefix('/').and_then(|path| path.strip_prefix(function.service));
+        let pattern = operation.path.strip_prefix("/public").unwrap_or_default();
+        let same = |(part, of): (&str, &str)| part == of || of.starts_with('{');
+        operation.method == method.as_str()
+            && rest.is_some_and(|rest| {
+                rest.split('/').count() == pattern.split('/').count()
+                    && rest.split('/').zip(pattern.split('/')).all(same)
+            })
+    };
+    PUBLIC.iter().find(fits)
+}
+
+/// A key is somebody's, whatever it is.
+async fn gateway(request: Request<Body>) -> Response<Body> {
+    let (mut parts, body) = request.into_parts();
+    let refused = |status| Response::builder().status(status).body(Body::empty()).unwrap();
+    let Some((function, operation)) = operation(&parts.method, parts.uri.path()) else { return refused(404) };
+    if operation.needs_key {
+        if parts.headers.remove("apikey").is_none() {
+            return refused(401);
+        }
+        for (name, value) in
+            [("x-gateway-token", "token"), ("x-consumer-custom-id", "1"), ("x-credential-identifier", "fuzz")]
+        {
+            parts.headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
+    let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
+    parts.uri = path.replacen(&format!("/{}", function.service), "/public", 1).parse().unwrap();
+    ask(function, Request::from_parts(parts, body)).await
+}
+
+/// User 1, and the first of what a user may have.
+static BELONGINGS: LazyLock<()> = LazyLock::new(|| {
+    for (path, body) in [
+        ("/user-service/v1/signup", r#"{"email":"me@example.com","password":"a good password"}"#),
+        ("/endpoint-service/v1/endpoints", r#"{"name":"Shop","url":"https://example.com/"}"#),
+        (
+            "/endpoint-service/v1/maintenances",
+            r#"{"title":"Later","starts_at":"2026-04-01T00:00:00Z","ends_at":"2026-04-01T01:00:00Z"}"#,
+        ),
+        (
+            "/notification-service/v1/notifications",
+            r#"{"name":"mail","channel":"email","config":{"to":["a@example.com"]}}"#,
+        ),
+        (
+            "/status-service/v1/status_pages",
+            r#"{"title":"Shop","groups":[{"name":"all","endpoint_ids":[1]}]}"#,
+        ),
+        ("/status-service/v1/announcements", r#"{"status_page_id":1,"title":"Slow"}"#),
+    ] {
+        let request = Request::post(path).header("apikey", "key").header("content-type", "application/json");
+        let answer = RUNTIME.block_on(gateway(request.body(Body::from(body)).unwrap()));
+        assert_eq!(answer.status(), 201, "{path}");
+    }
+});
+
+/// A request as it is sent, and what is answered; none: it is no request.
+fn answered<F>(data: &[u8], to: impl FnOnce(Request<Body>) -> F) -> Option<Response<Body>>
+where
+    F: Future<Output = Response<Body>>,
+{
+    LazyLock::force(&CONTEXT);
+    LazyLock::force(&BELONGINGS);
+    let end = data.iter().position(|byte| *byte == b'\n')?;
+    let (method, path) = std::str::from_utf8(&data[..end]).ok()?.split_once(' ')?;
+    let (headers, body) = head_and_body(&data[end..]);
+    let mut request = Request::new(Body::from(body));
+    *request.method_mut() = Method::from_bytes(method.as_bytes()).ok()?;
+    *request.uri_mut() = Uri::try_from(path).ok().filter(|uri| uri.path().starts_with('/'))?;
+    *request.headers_mut() = headers;
+    let answer = RUNTIME.block_on(to(request));
     assert!(answer.status().as_u16() < 500, "{}", answer.status());
+    Some(answer)
+}
+
+/// A call of the public API, with a key.
+pub fn call(data: &[u8]) {
+    answered(data, |mut request| {
+        request.headers_mut().insert("apikey", HeaderValue::from_static("key"));
+        let json = HeaderValue::from_static("application/json");
+        request.headers_mut().entry(header::CONTENT_TYPE).or_insert(json);
+        gateway(request)
+    });
+}
+
+/// A body, as somebody with a key sends it.
+fn posted(path: &str, data: &[u8]) {
+    call(&[b"POST ", path.as_bytes(), b"\n\n", data].concat());
 }
 
 /// The settings of an endpoint: its URL, headers, status ranges and assertions among them.
 pub fn endpoint_create(data: &[u8]) {
-    posted(&functions::endpoints::create::FUNCTION, "/public/v1/endpoints", data);
+    posted("/endpoint-service/v1/endpoints", data);
 }
 
 /// A channel.
 pub fn notification_create(data: &[u8]) {
-    posted(&functions::notifications::create::FUNCTION, "/public/v1/notifications", data);
+    posted("/notification-service/v1/notifications", data);
+}
+
+/// A page, or a form that comes from one of ours: path and query, cookies, fields.
+pub fn page(data: &[u8]) {
+    let web = functions::find("web").unwrap();
+    let answer = answered(data, |request| async move {
+        let (parts, body) = request.into_parts();
+        let mut proof = Request::get("/password/forgot").body(Body::empty()).unwrap();
+        *proof.headers_mut() = parts.headers.clone();
+        let shown = axum::body::to_bytes(ask(web, proof).await.into_body(), usize::MAX).await.unwrap();
+        let shown = String::from_utf8_lossy(&shown);
+        let csrf = shown.split_once(r#"name="csrf" value=""#).and_then(|(_, rest)| rest.split('"').next());
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        let form = [b"csrf=", csrf.unwrap_or_default().as_bytes(), b"&", &body].concat();
+        ask(web, Request::from_parts(parts, Body::from(form))).await
+    });
+    let Some(answer) = answer else { return };
+    if let Some(to) = answer.headers().get(header::LOCATION) {
+        let to = to.to_str().unwrap();
+        assert!(to.starts_with('/') && !to.starts_with("//") && !to.contains('\\'), "{to} leads elsewhere");
+    }
+    for cookie in answer.headers().get_all(header::SET_COOKIE) {
+        let cookie = cookie.to_str().unwrap();
+        let (_, attributes) = cookie.split_once("; ").unwrap();
+        let ours = ["HttpOnly", "SameSite=Lax", "Path=/"];
+        let known = |a: &str| ours.contains(&a) || a.starts_with("Max-Age=") || a.starts_with("Expires=");
+        assert!(attributes.split("; ").all(known), "{cookie}");
+        assert!(ours.iter().all(|a| attributes.contains(a)), "{cookie}");
+    }
 }
 
 /// `200-299,301`
@@ -215,10 +363,13 @@ pub fn kong(data: &[u8]) {
 pub fn url(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     // Of other schemes hosts are just text; nothing connects to those.
-    if !probe::validate(&target(text)).is_empty() {
-        return;
+    if probe::validate(&target(text)).is_empty() {
+        leads_outside(&Url::parse(text).unwrap(), text);
     }
-    let url = Url::parse(text).unwrap();
+}
+
+/// What the guard lets pass is no address of ours.
+fn leads_outside(url: &Url, text: &str) {
     let ip = match url.host() {
         Some(Host::Ipv4(ip)) => IpAddr::V4(ip),
         Some(Host::Ipv6(ip)) => ip.to_canonical(),
@@ -229,7 +380,7 @@ pub fn url(data: &[u8]) {
         }
         None => return,
     };
-    if PrivateNetworks::Deny.check_url(&url).is_ok() {
+    if PrivateNetworks::Deny.check_url(url).is_ok() {
         let inside = match ip {
             IpAddr::V4(ip) => {
                 ip.is_private()
@@ -250,6 +401,25 @@ pub fn url(data: &[u8]) {
     }
 }
 
+/// A line with a URL, and the `Location` that it is answered with.
+pub fn redirect(data: &[u8]) {
+    let Some(end) = data.iter().position(|byte| *byte == b'\n') else { return };
+    let Ok(from) = std::str::from_utf8(&data[..end]) else { return };
+    let Ok(location) = HeaderValue::from_bytes(&data[end + 1..]) else { return };
+    let headers = BTreeMap::from([("x-api-key".to_owned(), "secret".to_owned())]);
+    let target = Target { headers, method: "POST".to_owned(), ..target(from) };
+    let Some((to, headers)) = probe::redirected(&target, StatusCode::FOUND, &location) else { return };
+    let text = String::from_utf8_lossy(location.as_bytes());
+    assert!(matches!(to.scheme(), "http" | "https"), "{text:?} leads to {to}");
+    assert!(to.username().is_empty() && to.password().is_none(), "{text:?} leads to {to}");
+    leads_outside(&to, &text);
+    let from = Url::parse(from).unwrap();
+    assert!(
+        !headers.contains_key("x-api-key") || to.host() == from.host(),
+        "{text:?} of {from} takes a secret to {to}"
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,11 +428,14 @@ mod tests {
     #[test]
     fn nothing_in_the_corpus_breaks_anything() {
         type Target = fn(&[u8]);
-        let targets: [(&str, Target); 7] = [
+        let targets: [(&str, Target); 10] = [
+            ("call", call),
             ("cloudevent", cloudevent),
             ("endpoint_create", endpoint_create),
             ("kong", kong),
             ("notification_create", notification_create),
+            ("page", page),
+            ("redirect", redirect),
             ("response", response),
             ("status_ranges", status_ranges),
             ("url", url),
@@ -274,6 +447,38 @@ mod tests {
             assert!(!seeds.is_empty(), "{folder}");
             for seed in seeds {
                 target(&std::fs::read(seed).unwrap());
+            }
+        }
+    }
+
+    /// What a person may send to a path, by the pattern that routes it.
+    fn first_lines(target: &str) -> Vec<String> {
+        let folder = format!("{}/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
+        let seeds = std::fs::read_dir(folder).unwrap().map(|seed| seed.unwrap().path());
+        seeds.map(|seed| std::fs::read_to_string(seed).unwrap().lines().next().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn every_body_that_the_public_api_takes_has_a_seed() {
+        let seeds = first_lines("call");
+        let seeded: Vec<_> = seeds
+            .iter()
+            .filter_map(|line| {
+                let (method, path) = line.split_once(' ')?;
+                operation(&method.parse().unwrap(), path.split('?').next()?)
+            })
+            .map(|(function, operation)| (function.name, operation.method))
+            .collect();
+        for (function, item) in functions::ALL.iter().filter_map(|f| Some((f, f.http?().into_openapi()))) {
+            for (path, item) in item.paths.paths.iter().filter(|(path, _)| path.starts_with("/public/")) {
+                for (method, operation) in [("POST", &item.post), ("PUT", &item.put), ("PATCH", &item.patch)]
+                {
+                    let takes = operation.as_ref().is_some_and(|o| o.request_body.is_some());
+                    assert!(
+                        !takes || seeded.contains(&(function.name, method)),
+                        "corpus/call: {method} {path}"
+                    );
+                }
             }
         }
     }

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use functions::contract::{CheckResult, UserDeleted, kind};
-use runtime::on;
+use runtime::{Outgoing, on};
 use serde_json::{Value, json};
 
 use super::{at, result};
 use crate::{
+    collector::Collector,
     listener::Listener,
+    process::{Running, function},
     world::{Database, World, on_both},
 };
 
@@ -19,7 +21,8 @@ fn with_users(world: &World) {
         (200, json!({"user_id": id / 100, "name": format!("Shop {id}"), "url": "https://shop.test/"}))
     });
     world.stand_in("endpoint-private-list", |_| {
-        (200, json!({"items": [{"id": 101, "user_id": 1}], "page": {"current_page": 1, "total_count": 1, "per_page": 100}}))
+        let items = [101, 121, 122].map(|id| json!({"id": id, "user_id": 1}));
+        (200, json!({"items": items, "page": {"current_page": 1, "total_count": 3, "per_page": 100}}))
     });
 }
 
@@ -72,14 +75,16 @@ async fn suspicions(world: &World) -> i64 {
 on_both! {
     async fn a_location_that_fails_is_told_once_and_all_else_is_held(world: World) {
         with_users(&world);
-        let (hook, of_one, of_none) =
-            (Listener::start(200, "").await, Listener::start(200, "").await, Listener::start(200, "").await);
+        let (hook, of_one) = (Listener::start(200, "").await, Listener::start(200, "").await);
+        let (of_others, of_none) = (Listener::start(200, "").await, Listener::start(200, "").await);
         world.webhook(1, &hook.url).await;
-        for (hook, ids) in [(&of_one, json!([101])), (&of_none, json!([]))] {
+        // One there, one elsewhere, one that was never checked.
+        for (hook, ids) in [(&of_one, json!([101, 121])), (&of_others, json!([121, 122])), (&of_none, json!([]))] {
             world.notification(1, json!({"name": "some", "channel": "webhook", "config": {"url": hook.url},
                 "endpoint_ids": ids})).await;
         }
         check(&world, batch(1, 20, 0, |n| n == 20)).await;
+        check(&world, vec![CheckResult { region: "elsewhere".into(), ..result(121, 1, 0, true) }]).await;
         check(&world, batch(1, 20, 1, |n| n == 20)).await;
         assert_eq!(told(&hook), all("down", [120]));
 
@@ -97,7 +102,10 @@ on_both! {
         assert_eq!((&suspected["outage_started_at"], &suspected["changed_at"]), (&json!(at(2)), &json!(at(3))));
 
         check(&world, batch(1, 20, 4, |n| n <= 15)).await;
-        check(&world, batch(1, 20, 5, |_| false)).await;
+        // Whoever was told of its beginning is told of its end, wherever the endpoint is by now.
+        let mut over = batch(1, 20, 5, |_| false);
+        over[0].region = "elsewhere".into();
+        check(&world, over).await;
         let works = hook.asked();
         assert_eq!(works.len(), 1);
         assert_eq!(works[0].json()["data"]["what"], WORKS);
@@ -105,7 +113,7 @@ on_both! {
         check(&world, batch(1, 20, 6, |_| false)).await;
         assert_eq!((told(&hook), suspicions(&world).await), (vec![], 0));
         assert_eq!(told(&of_one), [all(SUSPECTED, [0]), all(WORKS, [0])].concat());
-        assert_eq!(told(&of_none), []);
+        assert_eq!((told(&of_others), told(&of_none)), (vec![], vec![]));
 
         let outages: Vec<_> = incidents(&world, 1).await.iter().map(|i| i["endpoint_id"].clone()).collect();
         assert_eq!(outages, [120], "what was held and is over was no outage");
@@ -332,5 +340,51 @@ on_both! {
             check(&world, batch(1, 20, slot, |_| true)).await;
         }
         assert_eq!(told(&hook), all(SUSPECTED, [0]));
+    }
+}
+
+/// By the binary, for what is counted is the process's. The collector answers while this waits for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspicion_is_counted_by_whether_most_users_see_it() {
+    let (collector, broker) = (Collector::start().await, Listener::start(202, "").await);
+    runtime::install_crypto();
+    let data = tempfile::tempdir().unwrap();
+    let database = format!("sqlite:{}/p.db", data.path().display());
+    assert!(function(&["migrate"], &[("DATABASE_URL", &database)]).output().unwrap().status.success());
+    let settings = [
+        ("DATABASE_URL", database.as_str()),
+        ("K_SINK", &broker.url),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url),
+    ];
+    let running = Running::start(&["notification-evaluate"], &settings).await;
+    let client = reqwest::Client::new();
+    // A region each, of which some users see all of theirs fail.
+    for (region, first, users, failing) in
+        [("alone", 1, 1, 1), ("one of many", 10, 3, 1), ("most of few", 20, 3, 2), ("most", 30, 12, 7)]
+    {
+        let of = |user| batch(user, if user == first { 30 } else { 10 }, 0, |_| user < first + failing);
+        let results: Vec<_> = (first..first + users)
+            .flat_map(of)
+            .map(|r| CheckResult { region: region.into(), failure_threshold: 1, ..r })
+            .collect();
+        let event =
+            Outgoing::new("test", kind::CHECK_COMPLETED, region.replace(' ', "-"), at(0), &results).unwrap();
+        let (parts, body) = event.into_request().unwrap().into_parts();
+        let sent = client.post(&running.url).headers(parts.headers).body(body).send().await.unwrap();
+        assert!(sent.status().is_success(), "{region}");
+    }
+    running.terminate();
+    assert!(running.ended().await.status.success());
+    let counted = |region, scope| {
+        collector.counted("pongpong.location.suspicions", &[("region", region), ("scope", scope)])
+    };
+    for (region, by_users, by_location) in
+        [("alone", 1.0, 0.0), ("one of many", 1.0, 0.0), ("most of few", 0.0, 2.0), ("most", 0.0, 7.0)]
+    {
+        assert_eq!(
+            (counted(region, "user"), counted(region, "location")),
+            (by_users, by_location),
+            "{region}"
+        );
     }
 }

@@ -1,0 +1,11 @@
+//! Links the targets with libFuzzer, of Debian's package libfuzzer-19-dev (or `LIBFUZZER`), and what it is written in.
+
+fn main() {
+    println!("cargo:rerun-if-env-changed=LIBFUZZER");
+    if std::env::var_os("CARGO_FEATURE_RUN").is_some() {
+        let library = std::env::var("LIBFUZZER");
+        let library = library.unwrap_or_else(|_| "/usr/lib/llvm-19/lib/libFuzzer.a".to_owned());
+        println!("cargo:rustc-link-arg={library}");
+        println!("cargo:rustc-link-arg=-lstdc++");
+    }
+}
