@@ -31,15 +31,17 @@ chaos-built:
 	@infra/test-packages iproute2 iptables
 	cargo build --locked --workspace --bins --examples
 
-bench:  ## how fast it is, into docs/benchmarks.md (ARGS=--help; ARGS="prober --rounds 3")
-	infra/bench/packages
-	cargo build --release --locked --workspace --bins
-	functions/tests/with-services target/release/bench $(ARGS)
+bench: bench-built  ## how fast it is, into docs/benchmarks.md (ARGS=--help; ARGS="prober --rounds 3")
+	DURABLE=yes functions/tests/with-services target/release/bench $(ARGS)
 
-bench-check:  ## fails when a ratio is more than 20 percent worse than in infra/bench/ratios.json
+bench-check: bench-built  ## fails when a ratio is more than 20 percent worse than in infra/bench/ratios.json
+	DURABLE=yes functions/tests/with-services target/release/bench check $(ARGS)
+
+.PHONY: bench-built
+bench-built:
 	infra/bench/packages
 	cargo build --release --locked --workspace --bins
-	functions/tests/with-services target/release/bench check $(ARGS)
+	infra/image/root dist
 
 SECONDS ?= 90
 SEED ?= 1

@@ -286,7 +286,7 @@ pub fn pipeline(options: &Options) -> Result<Measured> {
         });
     }
 
-    let (watched, for_minutes) = (2_000, if options.quick { 5 } else { 30 });
+    let (watched, for_minutes) = (2_000, 30);
     let mut held = Table::new(
         "Memory of one machine",
         &format!("{watched} endpoints, checked once a minute for {for_minutes} minutes; in MB."),
@@ -296,6 +296,11 @@ pub fn pipeline(options: &Options) -> Result<Measured> {
         eprintln!("  memory of {watched} endpoints, {name}");
         let done = runs.run(on, watched, for_minutes, false)?;
         held.row([name.to_owned(), number(megabytes(done.resident)), number(megabytes(done.most))]);
+        ratios.push(Ratio::new(
+            &format!("memory on {name}"),
+            &format!("resident memory of {watched} endpoints on {name}, MB"),
+            Spread::one(megabytes(done.resident)),
+        ));
         if on == On::Sqlite {
             goals.push(Goal {
                 what: "resident memory, 2,000 endpoints on one machine".to_owned(),

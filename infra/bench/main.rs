@@ -112,7 +112,8 @@ const TITLES: [(&str, &str); 8] = [
     ("functions", "Functions and their image"),
 ];
 /// Those that have ratios, and take no long time.
-const CHECKED: [Subject; 4] = [Subject::Prober, Subject::Pipeline, Subject::Pages, Subject::Functions];
+const CHECKED: [Subject; 5] =
+    [Subject::Prober, Subject::Pipeline, Subject::Store, Subject::Pages, Subject::Functions];
 const RECORD: &str = "infra/bench/ratios.json";
 /// How much worse a ratio may be.
 const SLACK: f64 = 1.2;
@@ -225,6 +226,9 @@ struct Regression {
 /// What is worse than it was; of what was so `before` already, if it is so again.
 fn regressions(recorded: &[Ratio], measured: &[Ratio], before: &[Regression]) -> Result<Vec<Regression>> {
     let mut found = Vec::new();
+    if let Some(new) = measured.iter().find(|now| recorded.iter().all(|ratio| ratio.name != now.name)) {
+        bail!("{} is measured, and was not recorded: make bench", new.name);
+    }
     for ratio in recorded {
         let Some(now) = measured.iter().find(|now| now.name == ratio.name) else {
             bail!("{} was recorded, and is not measured any more", ratio.name);
@@ -285,6 +289,7 @@ mod tests {
         let second = regressions(&recorded, &again, &first).expect("compared");
         assert_eq!(second.iter().map(|r| (r.name.as_str(), r.is)).collect::<Vec<_>>(), [("c", 4.0)]);
         regressions(&recorded, &ratios(&[("a", 1.0)]), &[]).expect_err("b is gone");
+        regressions(&recorded[..1], &ratios(&[("a", 1.0), ("b", 1.0)]), &[]).expect_err("b is new");
         assert_eq!(regressions(&recorded[..1], &ratios(&[("a", f64::NAN)]), &[]).expect("compared").len(), 1);
     }
 

@@ -13,7 +13,9 @@ use crate::{
     data::{Call, Endpoints, add_endpoints, add_history, analyze},
     measure::{Rounds, Side, Spread, interleaved, megabytes, resident, sample},
     outside::{Load, Postgres, Served, ask, beside, free_port, wrk},
+    prober,
     record::{Better, Goal, Measured, Ratio, Table},
+    targets::Targets,
 };
 
 const ENDPOINTS: i64 = 10_000;
@@ -23,6 +25,8 @@ const LIST: &str = "endpoint-list, a page of 20";
 const GET: &str = "endpoint-get, through the gateway";
 const DIRECT: &str = "endpoint-get, the function itself";
 const DASHBOARD: &str = "the page /dashboard";
+/// What the machine can do just now.
+const BARE: &str = "wrk, HTTP";
 
 pub fn measure(options: &Options) -> Result<Measured> {
     let runtime = tokio::runtime::Runtime::new()?;
@@ -93,7 +97,10 @@ fn on_one(
             })
         })
     });
-    let rounds = interleaved(options.rounds.min(3), sides.collect())?;
+    let targets = Targets::start()?;
+    let bare = format!("http://127.0.0.1:{}/health", targets.http);
+    let bare = Side::new(BARE, || prober::bare(&bare, &["Connection: close".to_owned()]));
+    let rounds = interleaved(options.rounds.min(3), [bare].into_iter().chain(sides).collect())?;
     let memory = megabytes(resident(engine.pid())?.now);
     drop((engine, direct));
     if let Some(postgres) = postgres {
@@ -119,7 +126,7 @@ fn report(
     );
     let of = |what: &str| rounds.iter().find(|side| side.name == what).context(what.to_owned());
     let spread = |what: &str, of: fn(&Load) -> f64| Spread::of(loads.get(what).into_iter().flatten().map(of));
-    for side in rounds {
+    for side in rounds.iter().filter(|side| side.name != BARE) {
         table.row([
             side.name.to_owned(),
             side.cpu_micros().map(|micros| micros / 1e3).text(),
@@ -133,6 +140,7 @@ fn report(
         let what = format!("CPU time, {name}: {this} / {other}");
         Ok(Ratio::new(&format!("{short}, {name}"), &what, of(this)?.cost_beside(of(other)?)))
     };
+    measured.ratios.push(ratio(DIRECT, BARE, "direct/wrk")?);
     measured.ratios.push(ratio(GET, DIRECT, "gateway/direct")?);
     measured.ratios.push(ratio(LIST, GET, "list/get")?);
     measured.ratios.push(ratio(DASHBOARD, GET, "dashboard/get")?);
@@ -144,7 +152,8 @@ fn report(
         better: Better::Lower,
         beside: String::new(),
     });
-    let bars = rounds.iter().map(|side| (side.name.to_owned(), spread(side.name, |load| load.p99_ms).median));
+    let shown = rounds.iter().filter(|side| side.name != BARE);
+    let bars = shown.map(|side| (side.name.to_owned(), spread(side.name, |load| load.p99_ms).median));
     measured.charts.push(Chart {
         file: format!("bench-pages-{}", name.to_lowercase()),
         title: format!("99th percentile under load, 10,000 endpoints, {name}"),

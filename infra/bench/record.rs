@@ -195,10 +195,12 @@ process that takes part, a database server included; targets and whoever asks ar
 and are not counted, unless it is said. Charts are drawn from the same run.
 
 The peers come from Debian's packages: `prometheus-blackbox-exporter`, `monitoring-plugins-basic`
-(`check_http`) and `wrk`, which is a bare client: it judges nothing, so it is the limit and not a rival.
+(`check_http`) and `wrk`, which is a bare client: it judges nothing, so over HTTP it is the limit and not a
+rival. Over HTTPS it is none: a handshake costs it more in OpenSSL than a check costs with rustls and ring.
+PostgreSQL is Debian's with its own settings, `fsync` included.
 
-`make bench-check` measures the ratios again, in fewer rounds, and fails when one is more than 20 percent
-worse than what is committed in `infra/bench/ratios.json`. What is measured within one function by
+`make bench-check` measures the ratios again (and the sizes, which need no other side), in fewer rounds, and
+fails when one is more than 20 percent worse than what is committed in `infra/bench/ratios.json`. What is measured within one function by
 `criterion`: `cargo bench -p functions`.
 ";
 

@@ -13,7 +13,7 @@ use crate::{
     data::{Called, context},
     measure::{Sample, Side, Spread, cpu_of_this, interleaved, number},
     outside::Postgres,
-    record::{Better, Goal, Measured, Table},
+    record::{Better, Goal, Measured, Ratio, Table},
 };
 
 const BATCH: usize = 1000;
@@ -39,11 +39,13 @@ pub fn measure(options: &Options) -> Result<Measured> {
         ),
         &["database", "results per CPU-second", "bytes of each"],
     );
-    let mut goals = Vec::new();
+    let (mut goals, mut ratios) = (Vec::new(), Vec::new());
     for side in &rounds {
         let bytes =
             runtime.block_on(bytes_of_a_result(postgres.as_ref().filter(|_| side.name != "SQLite")))?;
         table.row([side.name.to_owned(), side.per_cpu_second().text(), number(bytes)]);
+        let what = format!("bytes of a stored result on {}", side.name);
+        ratios.push(Ratio::new(&format!("bytes on {}", side.name), &what, Spread::one(bytes)));
         if side.name == "SQLite" {
             goals.push(Goal {
                 what: "bytes stored for a check, SQLite, indexes included".to_owned(),
@@ -55,7 +57,7 @@ pub fn measure(options: &Options) -> Result<Measured> {
             });
         }
     }
-    Ok(Measured { tables: vec![table], goals, ..Measured::default() })
+    Ok(Measured { tables: vec![table], goals, ratios, ..Measured::default() })
 }
 
 /// Indexes included.

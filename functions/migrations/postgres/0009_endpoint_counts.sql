@@ -5,7 +5,10 @@ CREATE TABLE endpoint_counts (
     endpoints BIGINT NOT NULL
 );
 
-CREATE FUNCTION endpoint_count() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+-- By its owner's rights: functions that run while this is migrated have none to the table until their role is
+-- given it.
+CREATE FUNCTION endpoint_count() RETURNS TRIGGER
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
     INSERT INTO endpoint_counts AS kept (user_id, endpoints)
     SELECT user_id, CASE TG_OP WHEN 'INSERT' THEN 1 ELSE -1 END * COUNT(*)

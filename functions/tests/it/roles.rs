@@ -78,6 +78,22 @@ async fn migrating_again_and_at_once_changes_nothing_but_passwords() {
     assert_ne!(hash().await, before);
 }
 
+/// As it is between a migration and its grants, with yesterday's functions still there.
+#[tokio::test]
+async fn endpoints_come_and_go_without_a_right_to_their_count() {
+    let world = with_an_endpoint().await;
+    let role = ROLES.iter().find(|role| role.name == "endpoints").unwrap();
+    let mut db = login(&world, role).await;
+    let name: String = sqlx::query_scalar("SELECT CURRENT_USER::TEXT").fetch_one(&mut db).await.unwrap();
+    let revoke = sqlx::AssertSqlSafe(format!("REVOKE ALL ON endpoint_counts FROM \"{name}\""));
+    sqlx::query(revoke).execute(pool(&world)).await.unwrap();
+    const COUNT: &str = "SELECT endpoints FROM endpoint_counts WHERE user_id = 1";
+    sqlx::query_scalar::<_, i64>(COUNT).fetch_one(&mut db).await.unwrap_err();
+    sqlx::query("DELETE FROM endpoints").execute(&mut db).await.unwrap();
+    let left: i64 = sqlx::query_scalar(COUNT).fetch_one(pool(&world)).await.unwrap();
+    assert_eq!(left, 0);
+}
+
 #[tokio::test]
 async fn a_url_that_is_none_is_named_without_its_password() {
     let world = World::new(Database::Postgres).await;
