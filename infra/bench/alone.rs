@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::{
     Options,
-    measure::{Spread, cpu_of_children, megabytes, number, resident},
+    measure::{ANONYMOUS, Spread, cpu_of_children, megabytes, number, resident},
     outside::{Served, beside, free_port},
     record::{Better, Goal, Measured, Ratio, Table},
 };
@@ -18,6 +18,7 @@ const IMAGE: &str = "target/image/dist";
 struct Start {
     milliseconds: f64,
     megabytes: f64,
+    anonymous: f64,
 }
 
 pub fn measure(options: &Options) -> Result<Measured> {
@@ -55,16 +56,17 @@ pub fn measure(options: &Options) -> Result<Measured> {
         "Start, and memory when idle",
         &format!(
             "From exec to the first 200 of `/health`, median of {times} starts, with their range, in milliseconds on the \
-             wall; resident memory after it, in MB. The program is {which}."
+             wall; resident memory after it, in MB. The program is {which}. {ANONYMOUS}"
         ),
-        &["", "exec to first 200, ms", "resident, MB"],
+        &["", "exec to first 200, ms", "resident, MB", "anonymous, MB"],
     );
     let spread = |starts: &[Start], of: fn(&Start) -> f64| Spread::of(starts.iter().map(of));
     let (mut slowest, mut largest, mut typical) = (0.0_f64, 0.0_f64, Vec::new());
     rows.push(("blackbox_exporter", blackbox));
     for (name, starts) in &rows {
         let (time, memory) = (spread(starts, |s| s.milliseconds), spread(starts, |s| s.megabytes));
-        table.row([(*name).to_owned(), time.text(), memory.text()]);
+        let anonymous = spread(starts, |s| s.anonymous);
+        table.row([(*name).to_owned(), time.text(), memory.text(), anonymous.text()]);
         if *name != "blackbox_exporter" {
             slowest = slowest.max(time.median);
             largest = largest.max(memory.median);
@@ -108,7 +110,8 @@ pub fn measure(options: &Options) -> Result<Measured> {
     if built {
         let bytes = megabytes(size_of(Path::new(IMAGE))?);
         size.row(["all files of the image".to_owned(), number(bytes)]);
-        goals.push(goal("image with every function", "MB", bytes, 15.0, String::new()));
+        let why = "the rest, and why: `infra/image/README.md`".to_owned();
+        goals.push(goal("image with every function", "MB", bytes, 15.0, why));
         ratios.push(Ratio::new("image", "all files of the image, MB", Spread::one(bytes)));
     } else {
         size.row(["all files of the image".to_owned(), "not built: make image".to_owned()]);
@@ -122,8 +125,12 @@ fn starts(times: usize, command: impl Fn(u16) -> (Command, &'static str)) -> Res
         let port = free_port()?;
         let (command, path) = command(port);
         let served = Served::start(command, port, path)?;
-        let memory = resident(served.pid())?.now;
-        starts.push(Start { milliseconds: served.took.as_secs_f64() * 1e3, megabytes: megabytes(memory) });
+        let memory = resident(served.pid())?;
+        starts.push(Start {
+            milliseconds: served.took.as_secs_f64() * 1e3,
+            megabytes: megabytes(memory.now),
+            anonymous: megabytes(memory.anonymous),
+        });
     }
     Ok(starts)
 }

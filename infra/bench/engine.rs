@@ -26,7 +26,8 @@ use crate::{
     chart::{Chart, Line, Shape},
     data::{Endpoints, add_endpoints},
     measure::{
-        Rounds, Sample, Side, Spread, cpu_of_family, cpu_of_this, interleaved, megabytes, number, resident,
+        ANONYMOUS, Rounds, Sample, Side, Spread, cpu_of_family, cpu_of_this, interleaved, megabytes, number,
+        resident,
     },
     outside::Postgres,
     prober,
@@ -64,6 +65,7 @@ struct Done {
     wall: Duration,
     resident: u64,
     most: u64,
+    anonymous: u64,
     requests: u64,
 }
 
@@ -118,6 +120,7 @@ pub async fn work(work: Work) -> Result<()> {
         wall: began.elapsed(),
         resident: resident.now,
         most: resident.most,
+        anonymous: resident.anonymous,
         requests: requests.load(Ordering::Relaxed) - requests_before,
     };
     ensure!(clock.now() == start + TimeDelta::minutes(work.minutes + 2), "the clock went another way");
@@ -289,8 +292,8 @@ pub fn pipeline(options: &Options) -> Result<Measured> {
     let (watched, for_minutes) = (2_000, 30);
     let mut held = Table::new(
         "Memory of one machine",
-        &format!("{watched} endpoints, checked once a minute for {for_minutes} minutes; in MB."),
-        &["database", "resident", "at most"],
+        &format!("{watched} endpoints, checked once a minute for {for_minutes} minutes; in MB. {ANONYMOUS}"),
+        &["database", "resident", "at most", "anonymous"],
     );
     for (on, name) in runs.databases() {
         eprintln!("  memory of {watched} endpoints, {name}");
@@ -300,7 +303,8 @@ pub fn pipeline(options: &Options) -> Result<Measured> {
         }
         let resident = Spread::of(done.iter().map(|done| megabytes(done.resident)));
         let most = Spread::of(done.iter().map(|done| megabytes(done.most)));
-        held.row([name.to_owned(), resident.text(), most.text()]);
+        let anonymous = Spread::of(done.iter().map(|done| megabytes(done.anonymous)));
+        held.row([name.to_owned(), resident.text(), most.text(), anonymous.text()]);
         ratios.push(Ratio::new(
             &format!("memory on {name}"),
             &format!("resident memory of {watched} endpoints on {name}, MB"),

@@ -45,7 +45,7 @@ pub fn parent_of(pid: u32) -> Option<u32> {
     stat(&process(pid), 1)?.try_into().ok()
 }
 
-/// Bytes that are resident, in the most that ever were and now.
+/// Bytes that are resident: now, at most ever, and now but of no file.
 pub fn resident(pid: u32) -> Result<Resident> {
     let status = fs::read_to_string(process(pid).join("status"))?;
     let field = |name: &str| -> Result<u64> {
@@ -53,13 +53,18 @@ pub fn resident(pid: u32) -> Result<Resident> {
             status.lines().find_map(|line| line.strip_prefix(name)).with_context(|| name.to_owned())?;
         Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
     };
-    Ok(Resident { now: field("VmRSS:")?, most: field("VmHWM:")? })
+    Ok(Resident { now: field("VmRSS:")?, most: field("VmHWM:")?, anonymous: field("RssAnon:")? })
 }
+
+/// For tables of it.
+pub const ANONYMOUS: &str = "What is not anonymous are pages of the program's file, which all processes of it share; \
+     how many of them the kernel maps is its own affair.";
 
 #[derive(Clone, Copy, Debug)]
 pub struct Resident {
     pub now: u64,
     pub most: u64,
+    pub anonymous: u64,
 }
 
 fn process(pid: u32) -> PathBuf {
