@@ -51,6 +51,8 @@ pub struct Cluster {
     client: reqwest::Client,
     running: tokio::sync::Mutex<HashMap<&'static str, Running>>,
     tasks: Mutex<JoinSet<()>>,
+    /// Who was told to end.
+    ending: Mutex<JoinSet<()>>,
     state: Mutex<State>,
 }
 
@@ -120,6 +122,7 @@ impl Cluster {
             client: reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?,
             running: tokio::sync::Mutex::default(),
             tasks: Mutex::default(),
+            ending: Mutex::default(),
             state: Mutex::new(state),
         });
         let serving = Arc::downgrade(&cluster);
@@ -143,12 +146,24 @@ impl Cluster {
         tasks.spawn(task);
     }
 
-    /// Ends everything at once.
+    /// Ends everything at once, but for who was told to end: that is waited for.
     pub async fn stop(&self) {
+        let ending = std::mem::take(&mut *self.ending.lock().unwrap_or_else(PoisonError::into_inner));
+        ending.join_all().await;
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
-        for mut running in std::mem::take(&mut *self.running.lock().await).into_values() {
+        for (function, mut running) in std::mem::take(&mut *self.running.lock().await) {
+            self.has_ended(function, &mut running);
             running.process.kill().await;
         }
+    }
+
+    /// By itself, which is a fault.
+    fn has_ended(&self, function: &str, running: &mut Running) -> bool {
+        let ended = running.process.ended();
+        if let Some(status) = ended {
+            self.log.fault(&format!("{function} ended by itself: {status}"));
+        }
+        ended.is_some()
     }
 
     pub fn set_mischief(&self, mischief: Mischief) {
@@ -175,13 +190,10 @@ impl Cluster {
 
     /// `kill -9`. False: it does not run.
     pub async fn kill(&self, function: &'static str) -> bool {
-        match self.running.lock().await.remove(function) {
-            Some(mut running) => {
-                running.process.kill().await;
-                true
-            }
-            None => false,
-        }
+        let Some(mut running) = self.running.lock().await.remove(function) else { return false };
+        let is_hit = !self.has_ended(function, &mut running);
+        running.process.kill().await;
+        is_hit
     }
 
     /// SIGTERM: what is asked of it from now on goes to a new one. Not what is starting: that has nothing yet.
@@ -190,10 +202,13 @@ impl Cluster {
         if all.get(function).is_none_or(|running| !running.listens.initialized()) {
             return Ok(());
         }
-        let Some(Running { mut process, .. }) = all.remove(function) else { return Ok(()) };
+        let Some(mut running) = all.remove(function) else { return Ok(()) };
+        if self.has_ended(function, &mut running) {
+            return Ok(());
+        }
+        let (mut process, log) = (running.process, Arc::clone(&self.log));
         process.terminate()?;
-        let log = Arc::clone(&self.log);
-        self.spawn(async move {
+        self.ending.lock().unwrap_or_else(PoisonError::into_inner).spawn(async move {
             match process.wait(GRACE).await {
                 Ok(status) if status.success() => {}
                 ended => log.fault(&format!("{function} at SIGTERM: {ended:?}")),
@@ -248,10 +263,9 @@ impl Cluster {
     async fn running_or_started(&self, function: &'static str) -> Result<(u16, Arc<OnceCell<()>>)> {
         let mut all = self.running.lock().await;
         if let Some(running) = all.get_mut(function) {
-            let Some(status) = running.process.ended() else {
+            if !self.has_ended(function, running) {
                 return Ok((running.port, Arc::clone(&running.listens)));
-            };
-            self.log.fault(&format!("{function} ended by itself: {status}"));
+            }
             all.remove(function);
         }
         anyhow::ensure!(!self.state().away.contains(function), "{function} is kept away");

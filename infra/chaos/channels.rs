@@ -24,8 +24,17 @@ pub struct Channels {
     heard: Heard,
 }
 
-/// By channel, `down` or `up` (or what became of a location), and the endpoint's name: the messages, each once however often it came.
-pub type Heard = BTreeMap<(&'static str, &'static str, String), BTreeSet<String>>;
+/// By channel, `down` or `up` (or what became of a location), and the endpoint's name.
+pub type Heard = BTreeMap<(&'static str, &'static str, String), Messages>;
+
+/// Each once, however often it came.
+#[derive(Default)]
+pub struct Messages {
+    /// All, whatever they were answered.
+    pub sent: BTreeSet<String>,
+    /// Those that were answered 2xx.
+    pub taken: BTreeSet<String>,
+}
 
 impl Channels {
     pub async fn start(host: &str) -> Result<Self> {
@@ -65,8 +74,11 @@ impl Channels {
         self.proxies[which].set(mode);
     }
 
-    /// Slack and the webhook answer this, or what they answer when they are well.
+    /// They answer this, or what they answer when they are well.
     pub fn answer(&self, which: usize, status: Option<u16>) {
+        if which == 0 {
+            return self.smtp.answers(status);
+        }
         let (listener, well) = if which == 1 { (&self.slack, r#"{"ok":true}"#) } else { (&self.webhook, "") };
         match status {
             Some(status) => listener.answers(status, "<html>not now</html>"),
@@ -78,26 +90,24 @@ impl Channels {
     pub fn heard(&mut self) -> &Heard {
         for mail in self.smtp.messages() {
             let line = |name: &str| mail.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-            self.keep("email", line("Subject: "), line("Message-ID: "));
+            self.keep("email", line("Subject: "), line("Message-ID: "), true);
         }
-        // What Slack and the webhook took while they answered something else was not delivered; it
-        // comes again, and is the same message.
         for asked in self.slack.asked() {
             let text = asked.json()["text"].as_str().unwrap_or_default().to_owned();
-            self.keep("slack", &text, &text);
+            self.keep("slack", &text, &text, is_well(asked.answered));
         }
         for asked in self.webhook.asked() {
             let event = asked.json();
             let data = &event["data"];
             let name = data["endpoint_name"].as_str().unwrap_or_default();
             let subject = format!("[{}] {name}:", data["what"].as_str().unwrap_or_default());
-            self.keep("webhook", &subject, asked.header("webhook-id"));
+            self.keep("webhook", &subject, asked.header("webhook-id"), is_well(asked.answered));
         }
         &self.heard
     }
 
     /// What is no news of an endpoint is kept under no name, so that it is seen to be one too many.
-    fn keep(&mut self, channel: &'static str, subject: &str, id: &str) {
+    fn keep(&mut self, channel: &'static str, subject: &str, id: &str, is_taken: bool) {
         let (what, rest) = match subject.split_once("] ") {
             Some(("[down", rest)) => ("down", rest),
             Some(("[up", rest)) => ("up", rest),
@@ -112,6 +122,14 @@ impl Channels {
         // after all, for it may have been asked for twice: one message, told again.
         let delivery = id.trim_start_matches('<').strip_prefix("delivery-");
         let id = delivery.and_then(|delivery| delivery.split('-').next()).unwrap_or(id);
-        self.heard.entry((channel, what, name)).or_default().insert(id.to_owned());
+        let messages = self.heard.entry((channel, what, name)).or_default();
+        messages.sent.insert(id.to_owned());
+        if is_taken {
+            messages.taken.insert(id.to_owned());
+        }
     }
+}
+
+fn is_well(status: u16) -> bool {
+    (200..300).contains(&status)
 }

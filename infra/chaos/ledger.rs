@@ -26,6 +26,12 @@ pub struct Page {
     pub endpoints: BTreeMap<i64, Endpoint>,
     /// Slots (Unix seconds) and whether they were up, by endpoint.
     pub results: BTreeMap<i64, BTreeMap<i64, bool>>,
+    /// Endpoint and slot of what has more than one result.
+    pub twice: Vec<(i64, i64)>,
+    /// The newest slot that decided on whether it is up, by endpoint.
+    pub judged: BTreeMap<i64, i64>,
+    /// Users whose endpoints are not as many as is kept of them: the user, how many are kept, how many there are.
+    pub miscounted: Vec<(i64, i64, i64)>,
     /// How many outages, and how many of them are open, by endpoint.
     pub incidents: BTreeMap<i64, (usize, usize)>,
     pub deliveries: Vec<Delivery>,
@@ -112,6 +118,11 @@ impl Ledger {
         const ENDPOINTS: &str = "SELECT id, next_slot, missed_slots, status, tags FROM endpoints";
         const RESULTS: &str = "SELECT s.endpoint_id, r.id, r.up FROM report_results r
             JOIN report_series s ON s.id = r.series_id";
+        const JUDGED: &str = "SELECT endpoint_id, last_slot / 1000000 FROM notification_states";
+        const MISCOUNTED: &str = "SELECT user_id, COALESCE(kept.endpoints, 0), COALESCE(e.endpoints, 0)
+            FROM endpoint_counts kept
+            FULL JOIN (SELECT user_id, COUNT(*) AS endpoints FROM endpoints GROUP BY user_id) e USING (user_id)
+            WHERE COALESCE(kept.endpoints, 0) <> COALESCE(e.endpoints, 0)";
         const INCIDENTS: &str = "SELECT endpoint_id, ended_at IS NULL FROM report_incidents";
         const DELIVERIES: &str = "SELECT id, endpoint_id, channel, what, status, error FROM deliveries";
         const HOURS: &str = "SELECT s.endpoint_id, r.start, r.checks FROM report_rollups r
@@ -124,8 +135,14 @@ impl Ledger {
         let results: Vec<(i64, i64, bool)> =
             on!(db.read(), db => sqlx::query_as(RESULTS).fetch_all(db).await)?;
         for (endpoint, id, up) in results {
-            page.results.entry(endpoint).or_default().insert((id >> SERIES_BITS) + FIRST_SLOT, up);
+            let slot = (id >> SERIES_BITS) + FIRST_SLOT;
+            if page.results.entry(endpoint).or_default().insert(slot, up).is_some() {
+                page.twice.push((endpoint, slot));
+            }
         }
+        let judged: Vec<(i64, i64)> = on!(db.read(), db => sqlx::query_as(JUDGED).fetch_all(db).await)?;
+        page.judged = judged.into_iter().collect();
+        page.miscounted = on!(db.read(), db => sqlx::query_as(MISCOUNTED).fetch_all(db).await)?;
         let incidents: Vec<(i64, bool)> =
             on!(db.read(), db => sqlx::query_as(INCIDENTS).fetch_all(db).await)?;
         for (endpoint, open) in incidents {

@@ -2,6 +2,7 @@
 //! memory that does not grow, no backlog, no slot that was lost.
 
 use std::{
+    path::Path,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -32,6 +33,9 @@ const WINDOW: Duration = Duration::from_secs(10);
 /// For what is left when the load is over.
 const RECOVERY: Duration = Duration::from_secs(180);
 
+/// By so much the median of resident memory may grow from the second third of an engine's life to the last.
+const GROWTH: f64 = 1.1;
+
 /// Of the slots of a whole run so many may be missed, and counted as such: one in a thousand.
 const MISSED: f64 = 0.001;
 
@@ -57,13 +61,7 @@ pub async fn run(load: &Load, log: &Arc<Log>) -> Result<()> {
     let endpoints = (2 * load.rate * INTERVAL / 60).max(1);
     let folder = tempfile::tempdir()?;
     let site = Site::start("127.0.0.1").await?;
-    let mut command = Command::new(program("examples/engine_with_clock")?);
-    // No NOW: its clock is the system's.
-    command.env_clear().env("DATA_DIR", folder.path()).env("LOG_LEVEL", "warn");
-    let mut engine = Process::spawn(command, "engine", log)?;
-    let mut listening = engine.listening.clone();
-    let url = tokio::time::timeout(Duration::from_secs(30), listening.wait_for(Option::is_some)).await??;
-    let url = url.clone().context("an address")?;
+    let (mut engine, url) = start(folder.path(), log).await?;
     let client = reqwest::Client::builder().no_proxy().build()?;
     let post = async |path: &str, key: &str, body: Value| -> Result<Value> {
         let request = client.post(format!("{url}{path}")).header("apikey", key).json(&body);
@@ -81,16 +79,24 @@ pub async fn run(load: &Load, log: &Arc<Log>) -> Result<()> {
     println!("chaos load: {endpoints} endpoints every {INTERVAL} s, {} checks a minute", 6 * endpoints);
 
     tokio::time::sleep(Duration::from_secs((starts - Utc::now().timestamp()).max(0).unsigned_abs())).await;
-    let (began, mut memory) = (Instant::now(), Vec::new());
+    // Of each of the two that there are, one after the other.
+    let (began, mut memories) = (Instant::now(), vec![Vec::new()]);
     while began.elapsed().as_secs_f64() < load.minutes * 60.0 {
+        if memories.len() == 1 && began.elapsed().as_secs_f64() >= load.minutes * 30.0 {
+            stop(&mut engine).await?;
+            (engine, _) = start(folder.path(), log).await?;
+            memories.push(Vec::new());
+            println!("{:4.0} s: stopped by SIGTERM, and started again", began.elapsed().as_secs_f64());
+        }
         tokio::time::sleep(WINDOW).await;
         ensure!(engine.ended().is_none(), "the engine ended by itself");
-        memory.push(engine.memory().context("the engine's memory")?);
+        let memory = engine.memory().context("the engine's memory")?;
+        memories.last_mut().context("an engine")?.push(memory);
         let account = account(&db, starts, log).await?;
         println!(
             "{:4.0} s: resident {:.1} MB, {} slots, {} results, {} missed, {} behind",
             began.elapsed().as_secs_f64(),
-            memory.last().map_or(0.0, |bytes| *bytes as f64 / 1e6),
+            memory as f64 / 1e6,
             account.slots,
             account.results,
             account.missed,
@@ -117,15 +123,15 @@ pub async fn run(load: &Load, log: &Arc<Log>) -> Result<()> {
         tokio::time::sleep(Duration::from_secs(1)).await;
     };
     println!("recovered {:.0} s after the load", stopped.elapsed().as_secs_f64());
-    let quarter = (memory.len() / 4).max(1);
-    let mean = |windows: &[u64]| windows.iter().sum::<u64>() as f64 / windows.len().max(1) as f64 / 1e6;
-    let (early, late) =
-        (mean(&memory[quarter..(2 * quarter).min(memory.len())]), mean(&memory[memory.len() - quarter..]));
-    println!("resident, second quarter {early:.1} MB, last quarter {late:.1} MB");
-    ensure!(late < early * 1.15 + 4.0, "memory grows");
+    for memory in &memories {
+        let third = memory.len() / 3;
+        let (early, late) =
+            (median(&memory[third..memory.len() - third])?, median(&memory[memory.len() - third.max(1)..])?);
+        println!("resident, second third {early:.1} MB, last third {late:.1} MB");
+        ensure!(late < early * GROWTH, "memory grows");
+    }
+    stop(&mut engine).await?;
     ensure!(log.faults().is_empty(), "{:?}", log.faults());
-    engine.terminate()?;
-    ensure!(engine.wait(Duration::from_secs(30)).await?.success(), "it does not end well");
     let share = left.missed as f64 / left.slots.max(1) as f64;
     println!(
         "chaos load: {} slots: {} results, {} missed and counted ({:.3} %), {} unexplained",
@@ -138,6 +144,33 @@ pub async fn run(load: &Load, log: &Arc<Log>) -> Result<()> {
     ensure!(left.results > 0, "nothing was checked");
     ensure!(share <= MISSED, "more than {} % were missed", 100.0 * MISSED);
     Ok(())
+}
+
+/// An engine, and its URL.
+async fn start(data: &Path, log: &Arc<Log>) -> Result<(Process, String)> {
+    let mut command = Command::new(program("examples/engine_with_clock")?);
+    // No NOW: its clock is the system's.
+    command.env_clear().env("DATA_DIR", data).env("LOG_LEVEL", "warn");
+    let engine = Process::spawn(command, "engine", log)?;
+    let mut listening = engine.listening.clone();
+    let url = tokio::time::timeout(Duration::from_secs(30), listening.wait_for(Option::is_some)).await??;
+    let url = url.clone().context("an address")?;
+    Ok((engine, url))
+}
+
+/// SIGTERM, with what it has under way.
+async fn stop(engine: &mut Process) -> Result<()> {
+    ensure!(engine.ended().is_none(), "the engine ended by itself");
+    engine.terminate()?;
+    ensure!(engine.wait(Duration::from_secs(30)).await?.success(), "it does not end well at SIGTERM");
+    Ok(())
+}
+
+/// In MB.
+fn median(memory: &[u64]) -> Result<f64> {
+    let mut memory = memory.to_vec();
+    memory.sort_unstable();
+    Ok(*memory.get(memory.len() / 2).context("too short to look at memory")? as f64 / 1e6)
 }
 
 /// As many more of an endpoint, their slots spread over the interval; returns when the first is due.

@@ -113,12 +113,39 @@ pub enum Fault {
     Loss(u32),
 }
 
+impl Fault {
+    /// What was done may be done again for it.
+    pub fn repeats(&self) -> bool {
+        match self {
+            Self::KillEngine(_)
+            | Self::KillFunction(..)
+            | Self::Away(_)
+            | Self::Unknown(_)
+            | Self::DatabaseDown
+            | Self::DatabaseFull
+            | Self::Database(_)
+            | Self::DiskFull
+            | Self::Broker(_) => true,
+            // They move the clock, or nobody handles anything again for them.
+            Self::StopEngine(_)
+            | Self::StopFunction(..)
+            | Self::Channel(..)
+            | Self::Answer(..)
+            | Self::Exhaust(_)
+            | Self::Clock(_)
+            | Self::Loss(_) => false,
+        }
+    }
+}
+
 /// At which step a fault begins, and at which it is over.
 #[derive(Clone, Debug)]
 pub struct Planned {
     pub fault: Fault,
     pub from: usize,
     pub until: usize,
+    /// As it begins: which endpoint fails for one slot only, of those that are not down for that, and how.
+    pub blip: (usize, Outage),
 }
 
 /// The kinds of faults of an installation: each comes once before any comes again.
@@ -182,6 +209,9 @@ pub struct Round {
 const FIRST: (i64, usize) = (8, 18);
 /// Steps until each endpoint is known to fail: from then on things break.
 const QUIET: usize = 8;
+
+/// How many an installation has: few, so that none of it looks like an outage of pongpong's own network.
+pub const ENDPOINTS: usize = 4;
 
 /// Whom a check and its news pass on their way.
 const ON_THE_WAY: [&str; 14] = [
@@ -261,7 +291,8 @@ fn planned(rng: &mut StdRng, deck: &mut Deck, steps: Range<usize>, phases: usize
     let faults: Vec<_> = (0..count).filter_map(|_| deck.draw(rng)).collect();
     let planned = faults.into_iter().map(|fault| {
         let from = rng.random_range(steps.clone());
-        Planned { fault, from, until: (from + rng.random_range(0..4)).min(steps.end - 1) }
+        let until = (from + rng.random_range(0..4)).min(steps.end - 1);
+        Planned { fault, from, until, blip: (rng.random_range(0..ENDPOINTS), outage(rng)) }
     });
     planned.collect()
 }
@@ -323,6 +354,8 @@ fn faults(rng: &mut StdRng, kind: Kind, subject: Subject) -> Vec<Fault> {
                 [429, 500, 503]
                     .map(|status| Fault::Answer(rng.random_range(1..channels::NAMES.len()), status)),
             );
+            // In the words of SMTP.
+            faults.extend([421, 451, 452].choose(rng).map(|status| Fault::Answer(0, *status)));
             faults
         }
         Subject::Broker => {

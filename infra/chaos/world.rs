@@ -14,18 +14,19 @@ use http::{HeaderMap, HeaderValue, Method};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use runtime::Clock;
 use serde_json::{Value, json};
-use tokio::{process::Command, task::JoinSet};
+use tokio::{process::Command, sync::oneshot, task::JoinSet};
 
 use crate::{
     broker::{Cluster, Mischief},
-    channels::{self, Channels},
+    channels::{self, Channels, Messages},
     disk::Disk,
     ledger::{HOUR, Ledger, Letter, Page},
     network::Namespace,
-    plan::{Fault, Kind, Outage, Phase},
+    plan::{ENDPOINTS, Fault, Kind, Outage, Phase},
     postgres::Postgres,
     process::{Log, Process, program},
     proxy::{Mode, Proxy},
+    request::{Request, Sent},
     sites::Site,
 };
 
@@ -52,6 +53,11 @@ struct Watched {
     outages: usize,
     /// What its tags may be: more than one, when a change was asked for and not answered.
     tags: Vec<String>,
+    /// The last slot for which it failed alone.
+    blip: i64,
+    /// When all was last as it must be: slots that had no result, and how many were counted as missed.
+    unseen: BTreeSet<i64>,
+    missed: i64,
 }
 
 /// What is told of the location.
@@ -84,10 +90,8 @@ impl Person {
             Self::OfFunctions { cluster, headers } => {
                 cluster.call(function, method, path, headers.clone(), body).await?
             }
-            Self::OfEngine { client, url, headers } => {
-                let service = functions::find(function).context("a function")?.service;
-                let path = path.strip_prefix("/public").context("a public path")?;
-                let url = format!("{url}/{service}{path}");
+            Self::OfEngine { client, headers, .. } => {
+                let url = self.url(function, path).await?;
                 let answer = client.request(method, url).headers(headers.clone()).body(body).send().await?;
                 let (status, body) = (answer.status(), answer.bytes().await?);
                 anyhow::ensure!(status.is_success(), "{path}: {status} {}", String::from_utf8_lossy(&body));
@@ -96,7 +100,29 @@ impl Person {
         };
         Ok(serde_json::from_slice(&answer)?)
     }
+
+    /// Where a function is now.
+    async fn url(&self, function: &'static str, path: &str) -> Result<String> {
+        match self {
+            Self::OfFunctions { cluster, .. } => {
+                Ok(format!("http://127.0.0.1:{}{path}", cluster.wake(function).await?))
+            }
+            Self::OfEngine { url, .. } => {
+                let service = functions::find(function).context("a function")?.service;
+                Ok(format!("{url}/{service}{}", path.strip_prefix("/public").context("a public path")?))
+            }
+        }
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        match self {
+            Self::OfFunctions { headers, .. } | Self::OfEngine { headers, .. } => headers,
+        }
+    }
 }
+
+/// A change of an endpoint that was asked for: which one's, its new tags, and what became of it.
+type Asked = (usize, String, Sent);
 
 enum System {
     Engine { program: PathBuf, settings: Vec<(String, String)>, process: Option<Box<Process>>, halted: bool },
@@ -122,6 +148,10 @@ pub struct World<'a> {
     /// While something is broken that a start may fail for.
     excused: usize,
     suspicions: Suspicions,
+    /// Endpoints and slots that failed alone.
+    blips: Vec<(i64, i64)>,
+    /// Checks that came too late, when all was last as it must be.
+    too_late: i64,
     /// What is broken now.
     active: Vec<Fault>,
     /// What was broken, in this phase, for longer than the broker tries: what a channel was not told for it
@@ -142,18 +172,15 @@ enum Finding {
     Never(String),
 }
 
-struct Unseen {
-    count: i64,
-    /// The newest slot, if it is among them.
-    newest: Option<i64>,
-}
-
-/// What a phase came to.
+/// What an installation came to.
 #[derive(Debug, Default)]
 pub struct Tally {
     pub results: usize,
     pub missed: i64,
     pub messages: usize,
+    /// How often an endpoint was to fail for one slot, and how often it was seen to.
+    pub blips: usize,
+    pub blips_seen: usize,
 }
 
 impl<'a> World<'a> {
@@ -225,6 +252,8 @@ impl<'a> World<'a> {
             began,
             excused: 0,
             suspicions: Suspicions::default(),
+            blips: Vec::new(),
+            too_late: 0,
             active: Vec::new(),
             outlasted: Vec::new(),
             known_letters: BTreeSet::new(),
@@ -235,7 +264,7 @@ impl<'a> World<'a> {
         world.set_up(&mut rng, &host).await.context("before anything was broken")?;
         if namespace.is_some() {
             // What is entered is entered from outside of it.
-            world.stop_engine(true).await?;
+            world.stop_engine().await?;
             world.namespace = namespace;
             world.start_engine().await?;
         }
@@ -262,13 +291,14 @@ impl<'a> World<'a> {
         for body in self.channels.bodies() {
             self.call("notification-create", Method::POST, "/public/v1/notifications", Some(body)).await?;
         }
-        // Few, so that none of it looks like an outage of pongpong's own network; or enough for that.
         let is_crowd = self.kind.is_crowd();
-        for n in 1..=if is_crowd { 16 } else { 4 } {
+        for n in 1..=if is_crowd { 16 } else { ENDPOINTS } {
             let site = Site::start(host).await?;
             let name = format!("shop{n}");
             let mut interval = rng.random_range(10..=LONGEST_INTERVAL);
-            let mut thresholds = (rng.random_range(1..4), rng.random_range(1..3));
+            // Of every second one a single failure that is counted twice would be told.
+            let failures = if n % 2 == 0 { 2 } else { rng.random_range(1..4) };
+            let mut thresholds = (failures, rng.random_range(1..3));
             if is_crowd {
                 // Down after a minute and a half at least: by then all were checked, and are known to fail.
                 interval = rng.random_range(15..40);
@@ -284,9 +314,22 @@ impl<'a> World<'a> {
             let page = self.ledger.read().await?;
             let first_slot = page.endpoints.get(&id).context("the endpoint")?.next_slot;
             let tags = vec!["[]".to_owned()];
-            let watched =
-                Watched { id, name, interval, thresholds, first_slot, site, down: false, outages: 0, tags };
-            self.endpoints.push(watched);
+            let (unseen, missed, blip) = (BTreeSet::new(), 0, 0);
+            let (down, outages) = (false, 0);
+            self.endpoints.push(Watched {
+                id,
+                name,
+                interval,
+                thresholds,
+                first_slot,
+                site,
+                down,
+                outages,
+                tags,
+                blip,
+                unseen,
+                missed,
+            });
         }
         self.settle().await.map(drop)
     }
@@ -299,11 +342,14 @@ impl<'a> World<'a> {
         self.clock.now()
     }
 
-    /// Ends all of it, as it is.
+    /// Ends all of it, as it is; fails for what went wrong since it was last looked at.
     pub async fn end(mut self) -> Result<()> {
-        match &mut self.system {
-            System::Engine { process, .. } => *process = None,
-            System::Cluster(cluster) => cluster.stop().await,
+        if let System::Cluster(cluster) = &self.system {
+            cluster.stop().await;
+        }
+        self.kill_engine().await;
+        if let Some(fault) = self.log.faults().first() {
+            bail!("{fault}");
         }
         match &self.database {
             Some((name, _)) => self.postgres.drop_database(name).await,
@@ -337,18 +383,23 @@ impl<'a> World<'a> {
 
     /// As whoever runs it does: what has ended is started again.
     async fn keep_running(&mut self) -> Result<()> {
-        let System::Engine { process, halted, .. } = &mut self.system else { return Ok(()) };
-        if *halted {
+        let System::Engine { halted, .. } = &self.system else { return Ok(()) };
+        if *halted || self.is_running() {
             return Ok(());
         }
-        match process.as_mut().map(|process| process.ended()) {
-            Some(None) => return Ok(()),
-            Some(Some(status)) if self.excused == 0 => {
-                self.log.fault(&format!("the engine ended by itself: {status}"));
-            }
-            _ => {}
-        }
         self.start_engine().await
+    }
+
+    /// Of the engine. That it ended by itself is a fault, unless something is broken that it may end for.
+    fn is_running(&mut self) -> bool {
+        let System::Engine { process: Some(process), .. } = &mut self.system else { return false };
+        let ended = process.ended();
+        if let Some(status) = ended
+            && self.excused == 0
+        {
+            self.log.fault(&format!("the engine ended by itself: {status}"));
+        }
+        ended.is_none()
     }
 
     async fn unhalt(&mut self) -> Result<()> {
@@ -368,6 +419,7 @@ impl<'a> World<'a> {
     }
 
     async fn kill_engine(&mut self) {
+        self.is_running();
         let System::Engine { process, halted, .. } = &mut self.system else { return };
         if let Some(process) = process {
             process.kill().await;
@@ -376,15 +428,16 @@ impl<'a> World<'a> {
     }
 
     /// SIGTERM; it must end well, and in time. Not what is starting while something is broken.
-    async fn stop_engine(&mut self, strict: bool) -> Result<()> {
-        let excused = self.excused > 0 || !strict;
+    async fn stop_engine(&mut self) -> Result<()> {
+        let (is_running, excused) = (self.is_running(), self.excused > 0);
         let System::Engine { process, halted, .. } = &mut self.system else { return Ok(()) };
         *halted = true;
         let Some(mut process) = process.take() else { return Ok(()) };
         let was_up = process.listening.borrow().is_some();
-        if process.ended().is_some() || process.terminate().is_err() {
+        if !is_running {
             return Ok(());
         }
+        process.terminate()?;
         let ended = process.wait(GRACE).await.context("the engine at SIGTERM")?;
         if was_up && !excused && !ended.success() {
             self.log.fault(&format!("the engine at SIGTERM: {ended}"));
@@ -422,8 +475,8 @@ impl<'a> World<'a> {
     }
 
     /// Everything at once: endpoints are due, their targets take their time, and people read and write.
-    /// Returns what they ask for: the endpoint's place, its new tags, and whether it was answered.
-    async fn make_busy(&mut self) -> Result<JoinSet<(usize, String, Result<Value>)>> {
+    /// Returns what they ask for, when one of it at least is under way.
+    async fn make_busy(&mut self) -> Result<JoinSet<Option<Asked>>> {
         let mut asked = JoinSet::new();
         if let System::Engine { process, .. } = &self.system
             && process.as_ref().is_none_or(|process| process.listening.borrow().is_none())
@@ -433,37 +486,77 @@ impl<'a> World<'a> {
         self.endpoints.iter().for_each(|watched| watched.site.slow(true));
         self.advance(LONGEST_INTERVAL).await;
         let (person, stamp) = (self.person().await?, format!("t{}", self.now().timestamp()));
+        let (held, is_taken) = oneshot::channel();
+        let mut held = Some(held);
         for (at, watched) in self.endpoints.iter().enumerate() {
             let path = format!("/public/v1/endpoints/{}", watched.id);
-            let (person, stamp) = (person.clone(), stamp.clone());
+            let request = Request {
+                method: Method::PATCH,
+                url: person.url("endpoint-update", &path).await?,
+                headers: person.headers().clone(),
+                body: json!({"tags": [&stamp]}).to_string(),
+            };
+            let (person, tags, held) = (person.clone(), json!([&stamp]).to_string(), held.take());
             asked.spawn(async move {
-                let body = json!({"tags": [&stamp]});
-                let answer = person.call("endpoint-update", Method::PATCH, &path, Some(body)).await;
+                let sent = request.send(held).await;
                 // Who reads what was written keeps it busy for longer.
                 let _ = person.call("endpoint-get", Method::GET, &path, None).await;
-                (at, json!([stamp]).to_string(), answer)
+                Some((at, tags, sent))
             });
         }
+        let log = Arc::clone(&self.log);
+        asked.spawn(async move {
+            // One that is never checked; whatever becomes of it, it is counted as long as it is there.
+            let body = json!({"name": "for a moment", "url": "http://localhost/", "enabled": false});
+            let made = person.call("endpoint-create", Method::POST, "/public/v1/endpoints", Some(body)).await;
+            log.say(&format!("chaos: one more endpoint: {:?}", made.as_ref().map(|made| &made["id"])));
+            if let Ok(made) = made {
+                let path = format!("/public/v1/endpoints/{}", made["id"]);
+                let _ = person.call("endpoint-delete", Method::DELETE, &path, None).await;
+            }
+            None
+        });
+        let is_taken = is_taken.await.is_ok();
+        anyhow::ensure!(
+            is_taken || !self.is_all_else_well(),
+            "a request is not taken, though nothing is broken"
+        );
         Ok(asked)
     }
 
-    /// What was answered must be there; what was not may be.
-    async fn see_answers(&mut self, mut asked: JoinSet<(usize, String, Result<Value>)>) -> Result<()> {
-        let (mut answered, mut refused) = (0, 0);
+    /// Only what begins now is broken.
+    fn is_all_else_well(&self) -> bool {
+        self.active.len() == 1
+    }
+
+    /// What was answered must be there; what was not may be, but for what was not even taken.
+    async fn see_answers(&mut self, mut asked: JoinSet<Option<Asked>>) -> Result<()> {
+        let (mut made, mut refused, mut others) = (0, 0, Vec::new());
         while let Some(asked) = asked.join_next().await {
-            let (at, tags, answer) = asked?;
+            let Some((at, tags, sent)) = asked? else { continue };
             let of_endpoint = &mut self.endpoints[at].tags;
-            if answer.is_ok() {
-                *of_endpoint = vec![tags];
-                answered += 1;
-            } else {
-                of_endpoint.push(tags);
-                refused += 1;
+            match sent {
+                Sent::Answered(200) => {
+                    *of_endpoint = vec![tags];
+                    made += 1;
+                }
+                Sent::NotTaken => refused += 1,
+                Sent::Answered(status) => {
+                    of_endpoint.push(tags);
+                    others.push(format!("answered {status}"));
+                }
+                Sent::BrokenOff(why) => {
+                    of_endpoint.push(tags);
+                    others.push(format!("broken off: {why}"));
+                }
             }
         }
         self.endpoints.iter().for_each(|watched| watched.site.slow(false));
-        self.log
-            .say(&format!("chaos: SIGTERM amid {answered} changes that were made, {refused} that were not"));
+        let became = format!("{made} changes made, {refused} refused, {others:?}");
+        self.log.say(&format!("chaos: SIGTERM amid requests: {became}"));
+        if !others.is_empty() && self.is_all_else_well() {
+            self.log.fault(&format!("SIGTERM dropped requests that were taken: {became}"));
+        }
         Ok(())
     }
 
@@ -509,7 +602,11 @@ impl<'a> World<'a> {
             for planned in phase.faults.iter().filter(|planned| planned.from == n) {
                 self.log.say(&format!("chaos: {} {:?} begins", self.now(), planned.fault));
                 self.active.push(planned.fault.clone());
+                let blip = if planned.fault.repeats() { self.begin_blip(planned.blip).await? } else { None };
                 self.begin(&planned.fault).await?;
+                if let Some((at, slot)) = blip {
+                    self.end_blip(at, slot).await?;
+                }
             }
             tokio::time::sleep(Duration::from_millis(*pause)).await;
             self.keep_order().await?;
@@ -522,6 +619,71 @@ impl<'a> World<'a> {
         self.settle().await
     }
 
+    /// Of those whom one failure does not make down one fails for the slot that is due next, and now. None: what
+    /// came before it is not known to have worked, so that it might not be the only one.
+    async fn begin_blip(&mut self, (which, how): (usize, Outage)) -> Result<Option<(usize, i64)>> {
+        if self.kind.is_crowd() || self.kind == Kind::Namespace {
+            return Ok(None);
+        }
+        let may = |watched: &Watched| !watched.down && watched.thresholds.0 > 1;
+        let all: Vec<_> = (0..self.endpoints.len()).filter(|at| may(&self.endpoints[*at])).collect();
+        let Some(at) = all.get(which % all.len().max(1)).copied() else { return Ok(None) };
+        let Watched { id, interval, first_slot, blip, .. } = self.endpoints[at];
+        let now = self.now().timestamp();
+        if now < blip {
+            // The clock is set back: nothing is checked.
+            return Ok(None);
+        }
+        // The one before is not to be one that failed, too.
+        let after = now.max(blip + interval);
+        let slot = first_slot + ((after - first_slot).div_euclid(interval) + 1) * interval;
+        loop {
+            let left = slot - 1 - self.now().timestamp();
+            if left <= 0 {
+                break;
+            }
+            self.advance(left.min(5)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let is_well = |page: &Page| page.judged.get(&id) == Some(&(slot - interval));
+        if !self.comes_to_be(Duration::from_millis(500), is_well).await {
+            self.log.say(&format!("chaos: {} nobody fails for one slot: others are not judged", self.now()));
+            return Ok(None);
+        }
+        let watched = &mut self.endpoints[at];
+        watched.site.down(how);
+        watched.blip = slot;
+        self.log.say(&format!("chaos: {} {} fails for one slot: {how:?}", self.clock.now(), watched.name));
+        self.blips.push((id, slot));
+        self.advance(1).await;
+        Ok(Some((at, slot)))
+    }
+
+    /// When it was seen, or after a few seconds, and before the next slot.
+    async fn end_blip(&mut self, at: usize, slot: i64) -> Result<()> {
+        let id = self.endpoints[at].id;
+        let is_seen = |page: &Page| page.results.get(&id).is_some_and(|results| results.contains_key(&slot));
+        for _ in 0..4 {
+            let is_gone = matches!(self.system, System::Engine { process: None, .. });
+            if is_gone || self.comes_to_be(Duration::from_millis(100), is_seen).await {
+                break;
+            }
+            // Who tries again does so after a second, and after two more.
+            self.advance(1).await;
+        }
+        self.endpoints[at].site.up().await
+    }
+
+    /// Within so much real time, in which the clock stands.
+    async fn comes_to_be(&self, patience: Duration, is_so: impl Fn(&Page) -> bool) -> bool {
+        let looked = async {
+            while !self.ledger.read().await.is_ok_and(|page| is_so(&page)) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(patience, looked).await.is_ok()
+    }
+
     /// A check that waits for a lost packet takes real time, in which the clock must not come to the next
     /// slot: of results that come in another order than their slots the late ones say nothing, and what
     /// is an outage could not be read from them. And in a crowd the ten that are known to fail must not be
@@ -531,11 +693,7 @@ impl<'a> World<'a> {
         let is_wanted = self.kind == Kind::Namespace || self.kind.is_crowd() && self.active.is_empty();
         while is_wanted && Instant::now() < until {
             let page = self.ledger.read().await?;
-            let counted = |watched: &Watched| {
-                page.endpoints
-                    .get(&watched.id)
-                    .is_some_and(|row| self.unseen(watched, &page).count <= row.missed_slots)
-            };
+            let counted = |watched: &Watched| self.uncounted(watched, &page) <= 0;
             if self.endpoints.iter().all(counted) {
                 break;
             }
@@ -548,6 +706,8 @@ impl<'a> World<'a> {
         let pause = |ms: u64| tokio::time::sleep(Duration::from_millis(ms));
         match fault {
             Fault::KillEngine(after) => {
+                // Another fault may have ended it: then it is not for that.
+                self.unhalt().await?;
                 pause(*after).await;
                 self.kill_engine().await;
             }
@@ -559,17 +719,17 @@ impl<'a> World<'a> {
                 }
                 let asked = self.make_busy().await?;
                 pause(*after).await;
-                self.stop_engine(true).await?;
+                self.stop_engine().await?;
                 self.see_answers(asked).await?;
             }
             Fault::KillFunction(name, after) => {
+                self.wake(name).await?;
                 pause(*after).await;
                 let killed = self.cluster()?.kill(name).await;
                 self.log.say(&format!("chaos: {name} {}", if killed { "killed" } else { "did not run" }));
             }
             Fault::StopFunction(name, after) => {
-                // One that does not run has nothing to end; it may be kept from starting now.
-                let _ = self.cluster()?.wake(name).await;
+                self.wake(name).await?;
                 let asked = self.make_busy().await?;
                 pause(*after).await;
                 self.cluster()?.terminate(name).await?;
@@ -671,6 +831,12 @@ impl<'a> World<'a> {
         }
     }
 
+    /// One that does not run has nothing to end; another fault may keep it from starting.
+    async fn wake(&self, function: &'static str) -> Result<()> {
+        let woken = self.cluster()?.wake(function).await;
+        if self.active.contains(&Fault::Away(function)) { Ok(()) } else { woken.map(drop) }
+    }
+
     fn cluster(&self) -> Result<&Arc<Cluster>> {
         match &self.system {
             System::Cluster(cluster) => Ok(cluster),
@@ -693,7 +859,7 @@ impl<'a> World<'a> {
                 match &finding {
                     Finding::Fine => match self.ask_the_summary(&page).await? {
                         Finding::Fine => {
-                            self.known_letters.extend(page.letters.iter().map(|letter| letter.id));
+                            self.keep_account(&page);
                             return Ok(self.tally(&page));
                         }
                         other => finding = other,
@@ -715,6 +881,17 @@ impl<'a> World<'a> {
             self.advance(seconds).await;
             self.keep_order().await?;
             seconds = (seconds + 1).min(if self.kind == Kind::Namespace { 9 } else { 12 });
+        }
+    }
+
+    /// What was lost and counted is not to pay for what is lost later.
+    fn keep_account(&mut self, page: &Page) {
+        self.known_letters.extend(page.letters.iter().map(|letter| letter.id));
+        self.too_late = self.log.too_late.load(Ordering::SeqCst);
+        let unseen: Vec<_> = self.endpoints.iter().map(|watched| self.unseen(watched, page)).collect();
+        for (watched, unseen) in self.endpoints.iter_mut().zip(unseen) {
+            watched.unseen = unseen;
+            watched.missed = page.endpoints.get(&watched.id).map_or(0, |row| row.missed_slots);
         }
     }
 
@@ -762,7 +939,15 @@ impl<'a> World<'a> {
             let Letter { kind, error, .. } = letter;
             return Finding::Never(format!("{kind} was given up by {}: {error:?}", letter.function()));
         }
-        let mut too_late = self.log.too_late.load(Ordering::SeqCst);
+        if let Some(slot) = page.twice.first() {
+            return Finding::Never(format!("there are two results of one endpoint and slot: {slot:?}"));
+        }
+        if let Some((user, kept, count)) = page.miscounted.first() {
+            return Finding::Never(format!(
+                "user {user} has {count} endpoints, and {kept} as is kept of them"
+            ));
+        }
+        let mut too_late = self.log.too_late.load(Ordering::SeqCst) - self.too_late;
         for (watched, (outages, open)) in self.endpoints.iter().zip(&expected) {
             let Watched { id, name, .. } = watched;
             let Some(row) = page.endpoints.get(id) else { return Finding::Never(format!("{name} is gone")) };
@@ -777,19 +962,16 @@ impl<'a> World<'a> {
                 later(format!("{name} is {wanted}, and shown as {}", row.status));
             }
             // Each slot has a result, or was counted as missed, or is in a dead letter.
-            let Unseen { count: unseen, newest } = self.unseen(watched, page);
-            if let Some(slot) = newest
-                && self.kind.is_crowd()
-            {
-                // Seen as it was, but after the others are up again, it would be an outage of its own.
+            let newest = self.went_by(watched, page).last();
+            if let Some(slot) = newest.filter(|slot| self.unseen(watched, page).contains(slot)) {
+                // In a crowd it would be an outage of its own, if it were seen as it was after the others are up.
                 later(format!("{name}: its slot {slot} is under way"));
             }
-            let uncounted = unseen - row.missed_slots;
+            let uncounted = self.uncounted(watched, page);
             if uncounted > 0 {
                 too_late -= uncounted;
                 if too_late < 0 {
-                    let missed = row.missed_slots;
-                    later(format!("{name}: {unseen} slots without a result, {missed} counted as missed"));
+                    later(format!("{name}: {uncounted} slots have no result, and are not counted as missed"));
                 }
             }
             let (incidents, open_ones) = page.incidents.get(id).copied().unwrap_or_default();
@@ -832,17 +1014,15 @@ impl<'a> World<'a> {
             );
         }
         let heard = self.channels.heard();
-        for (message, ids) in heard {
+        for (message, Messages { sent, .. }) in heard {
             let expected = told.get(message).copied().unwrap_or_default();
-            if ids.len() > expected {
-                return Finding::Never(format!(
-                    "told {message:?} {} times of {expected}: {ids:?}",
-                    ids.len()
-                ));
+            if sent.len() > expected {
+                let count = sent.len();
+                return Finding::Never(format!("told {message:?} {count} times of {expected}: {sent:?}"));
             }
         }
         for (message, expected) in &told {
-            let count = heard.get(message).map_or(0, |ids| ids.len());
+            let count = heard.get(message).map_or(0, |messages| messages.taken.len());
             if count < *expected {
                 later(format!("told {message:?} {count} times of {expected}"));
             }
@@ -865,17 +1045,28 @@ impl<'a> World<'a> {
         !letter.is_refused() && self.outlasted.iter().any(is_excuse)
     }
 
-    /// Slots that went by without a result, those in dead letters left out. What is due now is under way.
-    fn unseen(&self, watched: &Watched, page: &Page) -> Unseen {
-        let (results, given_up) = (page.results.get(&watched.id), page.given_up.get(&watched.id));
+    /// Slots that went by, and were handed out. What is due now is under way.
+    fn went_by(&self, watched: &Watched, page: &Page) -> impl Iterator<Item = i64> + use<> {
         let until = self.clock.now().timestamp() + 1;
         let next = page.endpoints.get(&watched.id).map_or(until, |row| row.next_slot.min(until));
+        (watched.first_slot..next).step_by(watched.interval as usize)
+    }
+
+    /// Those without a result, and in no dead letter.
+    fn unseen(&self, watched: &Watched, page: &Page) -> BTreeSet<i64> {
+        let (results, given_up) = (page.results.get(&watched.id), page.given_up.get(&watched.id));
         let is_unseen = |slot: &i64| {
             !results.is_some_and(|results| results.contains_key(slot))
                 && !given_up.is_some_and(|given_up| given_up.contains(slot))
         };
-        let slots = || (watched.first_slot..next).step_by(watched.interval as usize);
-        Unseen { count: slots().filter(is_unseen).count() as i64, newest: slots().last().filter(is_unseen) }
+        self.went_by(watched, page).filter(is_unseen).collect()
+    }
+
+    /// How many of those are new since all was last as it must be, and were not counted as missed since.
+    fn uncounted(&self, watched: &Watched, page: &Page) -> i64 {
+        let lost = self.unseen(watched, page).difference(&watched.unseen).count() as i64;
+        let missed = page.endpoints.get(&watched.id).map_or(0, |row| row.missed_slots);
+        lost - (missed - watched.missed)
     }
 
     /// How many outages there were, and whether one goes on: by what chaos did; or, where the network
@@ -930,10 +1121,15 @@ impl<'a> World<'a> {
     }
 
     fn tally(&mut self, page: &Page) -> Tally {
+        let was_seen = |(endpoint, slot): &&(i64, i64)| {
+            page.results.get(endpoint).is_some_and(|results| results.get(slot) == Some(&false))
+        };
         Tally {
             results: page.results.values().map(BTreeMap::len).sum(),
             missed: page.endpoints.values().map(|endpoint| endpoint.missed_slots).sum(),
-            messages: self.channels.heard().values().map(|ids| ids.len()).sum(),
+            messages: self.channels.heard().values().map(|messages| messages.sent.len()).sum(),
+            blips: self.blips.len(),
+            blips_seen: self.blips.iter().filter(was_seen).count(),
         }
     }
 }

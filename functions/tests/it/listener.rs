@@ -13,6 +13,8 @@ pub struct Asked {
     pub path: String,
     pub headers: HeaderMap,
     pub body: String,
+    /// With which status it was answered.
+    pub answered: u16,
 }
 
 impl Asked {
@@ -40,13 +42,14 @@ impl Listener {
             async move |request: Request| {
                 let (parts, body) = request.into_parts();
                 let body = body.collect().await.unwrap().to_bytes();
+                let (answered, said) = answer.lock().unwrap().clone();
                 asked.lock().unwrap().push(Asked {
                     path: parts.uri.path().to_owned(),
                     headers: parts.headers,
                     body: String::from_utf8(body.to_vec()).unwrap(),
+                    answered,
                 });
-                let (status, body) = answer.lock().unwrap().clone();
-                (StatusCode::from_u16(status).unwrap(), [("location", "/elsewhere")], body)
+                (StatusCode::from_u16(answered).unwrap(), [("location", "/elsewhere")], said)
             }
         };
         let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -8,7 +8,7 @@ use tokio::{
 };
 
 /// Stopped when it is dropped. Addresses that begin with `gone` are refused for good (550), those
-/// with `busy` for now (450).
+/// with `busy` for now (450); all are, with what [`SmtpServer::answers`] says.
 pub struct SmtpServer {
     pub url: String,
     data: tempfile::TempDir,
@@ -24,6 +24,10 @@ threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).st
 
 class Picky(Mailbox):
     async def handle_RCPT(self, server, session, envelope, address, options):
+        try:
+            return open('answer').read() + ' not now'
+        except FileNotFoundError:
+            pass
         if address.startswith('gone'):
             return '550 no such user'
         if address.startswith('busy'):
@@ -54,6 +58,17 @@ impl SmtpServer {
         };
         tokio::time::timeout(Duration::from_secs(20), listens).await.expect("the SMTP server listens");
         Self { url: format!("smtp://{address}"), data, _process: process }
+    }
+
+    /// Everybody is refused with this, or as it is without it.
+    pub fn answers(&self, status: Option<u16>) {
+        let (answer, new) = (self.data.path().join("answer"), self.data.path().join("answer.new"));
+        if let Some(status) = status {
+            std::fs::write(&new, status.to_string()).unwrap();
+            std::fs::rename(new, answer).unwrap();
+        } else if answer.exists() {
+            std::fs::remove_file(answer).unwrap();
+        }
     }
 
     /// What it was sent, as it was sent, in no order.

@@ -68,6 +68,22 @@ async fn one_address_that_is_gone_does_not_keep_the_others_from_being_told() {
 }
 
 #[tokio::test]
+async fn a_server_that_takes_nothing_now_is_tried_again_later() {
+    let smtp = SmtpServer::start().await;
+    let world = world(&smtp).await;
+    let request = request(&world, Channel::Email, json!({"to": ["a@example.com", "b@example.com"]}));
+    for status in [421, 451, 452] {
+        smtp.answers(Some(status));
+        let why = later(&send(&world, &request).await);
+        let expected = format!("The mail server does not take the message now: {status}");
+        assert!(why.starts_with(&expected), "{why}");
+    }
+    smtp.answers(None);
+    assert_eq!(reported(&send(&world, &request).await), Ok(()));
+    assert_eq!(smtp.messages().len(), 1);
+}
+
+#[tokio::test]
 async fn a_server_that_is_away_is_tried_again_later() {
     let smtp = SmtpServer::start().await;
     let world = world(&smtp).await;
