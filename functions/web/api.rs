@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 use runtime::{
     Env, FromEnv,
     error::Language,
@@ -122,7 +123,8 @@ impl Api {
             request = request.header("x-forwarded-for", forwarded);
         }
         if let Some(once) = once.filter(|once| !once.is_empty()) {
-            request = request.header(IDEMPOTENCY_KEY, once);
+            // A form may be anybody's: what no header can hold is for the API to refuse, or to take, too.
+            request = request.header(IDEMPOTENCY_KEY, utf8_percent_encode(once, CONTROLS).to_string());
         }
         let body = match body {
             Some(body) => {

@@ -1,4 +1,5 @@
-"""Two operations end the key, or the user, that calls them: those get one of their own each time."""
+"""Two operations end the key, or the user, that calls them: those get one of their own each time. No answer to a user
+holds what another has."""
 
 import json, os, time, urllib.error, urllib.request
 
@@ -29,3 +30,10 @@ def before_call(context, case, kwargs):
     # Only in the place of the key that is known to be good: what tries others is to fail.
     if ends and case.headers and case.headers.get("apikey") == os.environ["APIKEY"]:
         case.headers["apikey"] = sign_up()
+
+
+@schemathesis.check
+def tells_nothing_of_others(context, response, case):
+    # The private API tells everything of everybody.
+    if "OTHERS" in os.environ and os.environ["OTHERS"] in response.text:
+        raise AssertionError("the answer holds what another user has")

@@ -17,7 +17,10 @@ use functions::{
 };
 use hickory_resolver::proto::{
     op::{Message, MessageType},
-    rr::{RData, Record, RecordType, rdata::A},
+    rr::{
+        RData, Record, RecordType,
+        rdata::{A, AAAA},
+    },
 };
 use runtime::{
     address::{BlockedAddress, PrivateNetworks, guarded_client},
@@ -163,6 +166,10 @@ const INSIDE: &[&str] = &[
     "168.63.129.16",
     "169.254.0.23",
     "169.254.170.2",
+];
+
+/// Names that lead inside where there is somebody who knows them.
+const NAMES: &[&str] = &[
     "metadata.google.internal",
     "metadata.google.internal.",
     "metadata",
@@ -173,7 +180,7 @@ const INSIDE: &[&str] = &[
 const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 
 fn corpus(port: u16) -> Vec<String> {
-    let mut hosts: Vec<String> = INSIDE.iter().map(|host| (*host).to_owned()).collect();
+    let mut hosts: Vec<String> = INSIDE.iter().chain(NAMES).map(|host| (*host).to_owned()).collect();
     for ip in [Ipv4Addr::LOCALHOST, METADATA, Ipv4Addr::new(10, 0, 0, 1)] {
         hosts.extend(spellings(ip));
     }
@@ -196,18 +203,22 @@ fn corpus(port: u16) -> Vec<String> {
 async fn no_spelling_of_an_address_leads_inside() {
     let inside = Inside::start().await;
     let world = World::with(Database::Sqlite, [("CHECK_PRIVATE_NETWORKS", "deny")]).await;
-    let refused = |answer: &Value| {
-        let code = answer["error"]["code"].as_str().unwrap_or_default();
-        answer["status"] == "down" && matches!(code, "BLOCKED_ADDRESS" | "DNS_FAILURE")
-    };
     for url in corpus(inside.port) {
+        // A name that nobody knows here leads nowhere: below is a name server that knows them all.
+        let is_name = url::Url::parse(&url).is_ok_and(|url| url.domain().is_some());
+        let codes: &[&str] = if is_name { &["BLOCKED_ADDRESS", "DNS_FAILURE"] } else { &["BLOCKED_ADDRESS"] };
         let settings = json!({"url": url, "timeout_ms": 1000, "retries": 0});
         let check = world.call(Some(1), "POST", "/public/v1/checks", Some(settings)).await;
         let demo = world.call(None, "POST", "/public/v1/demo_checks", Some(json!({"url": url}))).await;
-        for answer in [check, demo] {
+        // A stranger is not told which names there are.
+        for (answer, codes) in [(check, codes), (demo, &["DNS_FAILURE"][..])] {
+            let refused = |answer: Value| {
+                let code = answer["error"]["code"].as_str().unwrap_or_default();
+                answer["status"] == "down" && codes.contains(&code)
+            };
             let fine = match answer.status.as_u16() {
                 400 => true,
-                200 => refused(&answer.json(200)),
+                200 => refused(answer.json(200)),
                 _ => false,
             };
             assert!(fine, "{url}: {} {}", answer.status, String::from_utf8_lossy(&answer.body));
@@ -286,8 +297,9 @@ fn leading_to(redirector: SocketAddr, to: &str) -> String {
 #[tokio::test]
 async fn no_redirect_leads_inside() {
     let inside = Inside::start().await;
-    let redirector = redirector().await;
-    let prober = prober(Resolver::system().unwrap());
+    let (redirector, names) = (redirector().await, Fickle::start().await);
+    names.says(&[&["169.254.169.254"]]);
+    let prober = prober(Resolver::asking(names.address).unwrap());
     let up = prober.probe(&target(&leading_to(redirector, "/"))).await;
     assert!(up.error.is_none(), "a redirect that may be followed is: {up:?}");
     let mut to: Vec<String> = Vec::new();
@@ -300,7 +312,7 @@ async fn no_redirect_leads_inside() {
             && !host.contains("ｌ")
             && !host.contains("%61")
     });
-    to.extend(hosts.map(|host| format!("http://{host}:{}/", inside.port)));
+    to.extend(hosts.chain(NAMES).map(|host| format!("http://{host}:{}/", inside.port)));
     to.extend([format!("//127.0.0.2:{}/", inside.port), format!("\\\\127.0.0.2:{}/", inside.port)]);
     to.extend([
         "file:///etc/passwd".to_owned(),
@@ -312,10 +324,7 @@ async fn no_redirect_leads_inside() {
         let url = leading_to(redirector, &leading_to(redirector, &to));
         let outcome = prober.probe(&target(&url)).await;
         let code = outcome.error.as_ref().map(|error| error.code);
-        let refused = matches!(
-            code,
-            Some(FailureCode::BlockedAddress | FailureCode::DnsFailure | FailureCode::InvalidRedirect)
-        );
+        let refused = matches!(code, Some(FailureCode::BlockedAddress | FailureCode::InvalidRedirect));
         assert!(refused, "{to}: {outcome:?}");
         inside.assert_untouched(&to);
     }
@@ -325,14 +334,14 @@ async fn no_redirect_leads_inside() {
 struct Fickle {
     address: SocketAddr,
     asked: Arc<AtomicUsize>,
-    answers: Arc<Mutex<Vec<Vec<Ipv4Addr>>>>,
+    answers: Arc<Mutex<Vec<Vec<IpAddr>>>>,
 }
 
 impl Fickle {
     async fn start() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
-        let (asked, answers) = (Arc::new(AtomicUsize::new(0)), Arc::<Mutex<Vec<Vec<Ipv4Addr>>>>::default());
+        let (asked, answers) = (Arc::new(AtomicUsize::new(0)), Arc::<Mutex<Vec<Vec<IpAddr>>>>::default());
         let fickle = Self { address, asked: Arc::clone(&asked), answers: Arc::clone(&answers) };
         tokio::spawn(async move {
             let mut buffer = [0; 2048];
@@ -340,15 +349,19 @@ impl Fickle {
                 let mut message = Message::from_vec(&buffer[..size]).unwrap();
                 message.metadata.message_type = MessageType::Response;
                 let query = message.queries[0].clone();
-                if query.query_type() == RecordType::A {
-                    asked.fetch_add(1, Ordering::SeqCst);
-                    let ips = {
-                        let mut answers = answers.lock().unwrap();
-                        if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() }
+                let ips = {
+                    let mut answers = answers.lock().unwrap();
+                    let is_next = query.query_type() == RecordType::A;
+                    asked.fetch_add(usize::from(is_next), Ordering::SeqCst);
+                    if is_next && answers.len() > 1 { answers.remove(0) } else { answers[0].clone() }
+                };
+                for ip in ips {
+                    let data = match (ip, query.query_type()) {
+                        (IpAddr::V4(ip), RecordType::A) => RData::A(A(ip)),
+                        (IpAddr::V6(ip), RecordType::AAAA) => RData::AAAA(AAAA(ip)),
+                        _ => continue,
                     };
-                    for ip in ips {
-                        message.answers.push(Record::from_rdata(query.name().clone(), 0, RData::A(A(ip))));
-                    }
+                    message.answers.push(Record::from_rdata(query.name().clone(), 0, data));
                 }
                 socket.send_to(&message.to_vec().unwrap(), from).await.unwrap();
             }
@@ -368,6 +381,32 @@ impl Fickle {
 }
 
 const OUTSIDE: &str = "127.0.0.1";
+
+#[tokio::test]
+async fn no_name_leads_inside() {
+    let (inside, names) = (Inside::start().await, Fickle::start().await);
+    let resolver = || Resolver::asking(names.address).unwrap();
+    let prober = prober(resolver());
+    let policy: PrivateNetworks = OUTSIDE.parse().unwrap();
+    let client =
+        guarded_client(Arc::new(policy), resolver(), &ExtraRoots::default(), Duration::from_secs(3)).unwrap();
+    for name in NAMES {
+        for ip in
+            ["169.254.169.254", "10.96.0.1", "127.0.0.2", "fd20:ce::254", "::1", "::ffff:169.254.169.254"]
+        {
+            names.says(&[&[ip]]);
+            let url = format!("http://{name}:{}/", inside.port);
+            let outcome = prober.probe(&target(&url)).await;
+            let code = outcome.error.as_ref().map(|error| error.code);
+            assert_eq!(code, Some(FailureCode::BlockedAddress), "{name} as {ip}: {outcome:?}");
+            let error = client.post(&url).send().await.unwrap_err();
+            let blocked =
+                BlockedAddress::in_error(&error).unwrap_or_else(|| panic!("{name} as {ip}: {error:?}"));
+            assert_eq!(blocked.ip, ip.parse::<IpAddr>().unwrap());
+        }
+    }
+    inside.assert_untouched("a name");
+}
 
 #[tokio::test]
 async fn a_name_server_that_changes_its_answer_gains_nothing() {

@@ -1,13 +1,19 @@
-//! Script in every field that is shown anywhere, and in every part of an address: on pages, status pages, feeds,
-//! badges, in CSV and in e-mails it stays text.
+//! Script in every field that is shown anywhere, in every part of an address, and in all that a target says: on
+//! pages, status pages, feeds, badges, in CSV and in e-mails it stays text.
 
 use http::header;
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 use super::forms;
 use crate::web::{Shown, Site};
 
 const EVIL: &str = "'\"--></title></script></textarea><script>alert(1)</script><svg/onload=alert(2)>";
+/// What a target says, and a webhook's receiver.
+const SAID: &str = "'\"--></title></script></textarea><script>alert(3)</script><svg/onload=alert(4)>";
 /// What a spreadsheet would work out.
 const FORMULA: &str = "=HYPERLINK(\"http://evil.test\")";
 /// What must not be in a page: there it would be a tag, or would end an attribute.
@@ -74,6 +80,36 @@ fn is_page(shown: &Shown) -> bool {
     }
 }
 
+/// A target, and a webhook's receiver: it says the same in the status line, in headers and in JSON, and in what the
+/// path asks for as well.
+async fn talker() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut asked = vec![0; 1 << 16];
+                let read = stream.read(&mut asked).await.unwrap_or(0);
+                let asked = String::from_utf8_lossy(&asked[..read]).into_owned();
+                let (status, header) = match asked.split('/').nth(1).unwrap_or_default() {
+                    "moved" => (302, format!("Location: javascript:{SAID}\r\n")),
+                    "packed" => (200, format!("Content-Encoding: {SAID}\r\n")),
+                    "refused" => (400, String::new()),
+                    _ => (200, String::new()),
+                };
+                let body = json!({"said": SAID, "error": SAID}).to_string();
+                let head = format!("HTTP/1.1 {status} {SAID}\r\nX: {SAID}\r\n{header}Connection: close\r\n");
+                let answer = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+                let _ = stream.write_all(answer.as_bytes()).await;
+                let _ = stream.shutdown().await;
+                // What is not read yet would end the connection before the answer is.
+                while let Ok(1..) = stream.read(&mut [0; 4096]).await {}
+            });
+        }
+    });
+    url
+}
+
 struct Stage {
     site: Site,
     slug: String,
@@ -84,17 +120,28 @@ impl Stage {
     /// Everything that has a name is called the same.
     async fn set(name: &str) -> Self {
         let site = Site::signed_up().await;
-        let nobody = crate::listener::nobody().await;
+        let talker = talker().await;
         let mail = json!({"name": name, "channel": "email", "config": {"to": ["a@example.com"]}});
         site.make("/notification-service/v1/notifications", mail).await;
-        let hook =
-            json!({"name": name, "channel": "webhook", "config": {"url": format!("{nobody}/?{name}")}});
-        site.make("/notification-service/v1/notifications", hook).await;
-        let endpoint = site.make("/endpoint-service/v1/endpoints", json!({
-            "name": name, "url": format!("{nobody}/{name}?{name}#{name}"), "tags": ["shop"], "body": name,
-            "headers": {"X-Evil": name}, "retries": 0, "failure_threshold": 1, "method": "POST",
-            "assertions": [{"type": "body_contains", "value": name}, {"type": "header", "name": "x", "comparison": "equals", "value": name}],
-        })).await["id"].clone();
+        for (channel, field) in [("webhook", "url"), ("slack", "webhook_url")] {
+            let config = json!({field: format!("{talker}/refused/?{name}")});
+            let hook = json!({"name": name, "channel": channel, "config": config});
+            site.make("/notification-service/v1/notifications", hook).await;
+        }
+        let mut endpoint = Value::Null;
+        for (path, assertion) in [
+            ("json", json!({"type": "json_path", "path": "$.said", "comparison": "equals", "value": name})),
+            ("header", json!({"type": "header", "name": "x", "comparison": "equals", "value": name})),
+            ("text", json!({"type": "body_contains", "value": format!("{name} is not there")})),
+            ("packed", json!({"type": "body_contains", "value": name})),
+            ("moved", json!({"type": "body_contains", "value": name})),
+        ] {
+            endpoint = site.make("/endpoint-service/v1/endpoints", json!({
+                "name": name, "url": format!("{talker}/{path}/{name}?{name}#{name}"), "tags": ["shop"], "body": name,
+                "headers": {"X-Evil": name}, "retries": 0, "failure_threshold": 1, "method": "POST",
+                "assertions": [assertion],
+            })).await["id"].clone();
+        }
         site.engine.idle().await.unwrap();
         let plan = json!({"title": name, "description": name, "ends_at": "2026-03-02T00:00:00Z", "endpoint_ids": [endpoint]});
         site.make("/endpoint-service/v1/maintenances", plan).await;
@@ -139,7 +186,7 @@ impl Stage {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_stored_is_shown_as_text() {
     let stage = Stage::set(EVIL).await;
-    let (mut shown, mut badges) = (0, 0);
+    let (mut shown, mut badges, mut said) = (0, 0, Vec::new());
     for path in stage.paths() {
         let page = stage.site.get(&path).await;
         let sniffed = page.headers.get(header::X_CONTENT_TYPE_OPTIONS).map(|v| v.as_bytes());
@@ -154,10 +201,38 @@ async fn what_is_stored_is_shown_as_text() {
             badges += usize::from(path.contains(".svg") && page.status == 200);
         }
         shown += usize::from(page.status == 200 && page.html.contains("alert(1)"));
+        if page.html.contains("alert(3)") {
+            // Strangers are not told what a target says.
+            assert!(!path.starts_with("/status/") && !path.starts_with("/badges/"), "{path}: {}", page.html);
+            said.push(path);
+        }
     }
     assert!(shown > 10 && badges > 0, "it was shown on {shown} pages, and {badges} badges were looked at");
+    for path in ["/endpoints/1", "/reports", "/reports.csv"] {
+        assert!(
+            said.iter().any(|shown| shown == path),
+            "what the target said is not on {path}, but on {said:?}"
+        );
+    }
+    let all = stage.site.get("/reports").await.html;
+    for why in [
+        "Assertion 1 failed ($.said",
+        "Assertion 1 failed (header x",
+        "the body begins with",
+        "is encoded as",
+        "redirects to",
+    ] {
+        assert!(all.contains(why), "{why} is not in\n{all}");
+    }
+    stage.site.get("/notifications").await.says("The webhook answered 400 Bad Request.");
+    for id in 1..=5 {
+        let page = format!("/endpoints/{id}");
+        let checked = stage.site.post(&page, &format!("{page}/check"), &[]).await;
+        checked.says("alert(3)");
+        assert_text(&page, &checked.html);
+    }
     // E-mails, as they were put into files.
-    let mut mails = 0;
+    let (mut mails, mut telling) = (0, 0);
     for file in std::fs::read_dir(stage.site.data.path().join("outbox")).unwrap() {
         let mail = std::fs::read_to_string(file.unwrap().path()).unwrap();
         let (head, _) = mail.split_once("\r\n\r\n").unwrap();
@@ -166,8 +241,9 @@ async fn what_is_stored_is_shown_as_text() {
         let html = mail.split("text/html").nth(1).unwrap_or_default().replace("=\r\n", "");
         assert_text("a mail", &html);
         mails += 1;
+        telling += usize::from(html.contains("alert(3)"));
     }
-    assert!(mails > 0);
+    assert!(telling >= 5, "{telling} of {mails} mails hold what a target said");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! A whole story with secrets that are easy to recognise, and then a search for them: in the log at its most
-//! talkative, in what is answered, in the databases and the broker's journal, in dead letters, in telemetry,
-//! among the arguments of the process, and in the modes of files.
+//! talkative, in what is answered, in the databases and the broker's journal, in dead letters, in telemetry, in the
+//! specs, among the arguments of the process, and in the modes of files; as they are, and as they would be written
+//! in base64, in an address, and in JSON.
 
 use std::{
     fs::File,
@@ -15,20 +16,28 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD},
+};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
 
 use crate::listener::Listener;
 
-const PASSWORD: &str = "Recognise-password-1";
-const WRONG_PASSWORD: &str = "Recognise-wrong-2";
+/// With characters that JSON, addresses, and the two kinds of base64 write each in its own way.
+const PASSWORD: &str = "Recognise \"password\" \\ 1%+&/?>>";
+const WRONG_PASSWORD: &str = "Recognise \"wrong\" \\ 2%+&/?>>";
 const SLACK_TOKEN: &str = "xoxb-recognise-slack-3";
 const WEBHOOK_SECRET: &str = "whsec_UmVjb2duaXNlLXdlYmhvb2stc2VjcmV0LTQ=";
-const SMTP_PASSWORD: &str = "recognise-smtp-5";
+/// What it is in bytes.
+const WEBHOOK_KEY: &str = "Recognise-webhook-secret-4";
+const SMTP_PASSWORD: &str = "recognise \"smtp\" 5%+&/?>>";
 const ENCRYPTION_KEY: &str = "UmVjb2duaXNlLWVuY3J5cHRpb24ta2V5LTYtLS0tLS0";
 const GATEWAY_TOKEN: &str = "recognise-gateway-token-7";
 /// In the path of a Slack webhook, and in the header of an endpoint.
@@ -55,6 +64,102 @@ async fn kept() -> (String, Arc<Mutex<Vec<u8>>>) {
         }
     });
     (url, all)
+}
+
+/// A mail server that takes the password, but no mail for now; and what it was told.
+async fn mail_server() -> (String, Arc<Mutex<Vec<u8>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let all = Arc::<Mutex<Vec<u8>>>::default();
+    let keep = Arc::clone(&all);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let keep = Arc::clone(&keep);
+            tokio::spawn(async move {
+                let (read, mut write) = stream.into_split();
+                let mut lines = tokio::io::BufReader::new(read).lines();
+                let mut answer = "220 here";
+                // A client that has left does not mind.
+                while write.write_all(format!("{answer}\r\n").as_bytes()).await.is_ok()
+                    && let Ok(Some(line)) = lines.next_line().await
+                {
+                    keep.lock().unwrap().extend_from_slice(line.as_bytes());
+                    answer = match line.split(' ').next().unwrap_or_default() {
+                        "EHLO" => "250-here\r\n250 AUTH PLAIN LOGIN",
+                        "AUTH" => "235 it is you",
+                        "MAIL" => "451 come back later",
+                        _ => "250 so be it",
+                    };
+                }
+            });
+        }
+    });
+    (address, all)
+}
+
+/// What is searched for: a secret as it is, in JSON, in JSON within JSON, and in base64, whatever stands before it.
+fn written(secret: &str) -> Vec<String> {
+    let in_json = |text: &str| json!(text).to_string().trim_matches('"').to_owned();
+    let json = in_json(secret);
+    let mut all = vec![in_json(&json), json, secret.to_owned()];
+    for before in 0..3 {
+        let bytes = [vec![0; before].as_slice(), secret.as_bytes()].concat();
+        // Characters that have bits of what stands before it, or after it, can be any.
+        let known = (before * 8).div_ceil(6)..bytes.len() * 8 / 6;
+        all.push(STANDARD_NO_PAD.encode(&bytes)[known.clone()].to_owned());
+        all.push(URL_SAFE_NO_PAD.encode(&bytes)[known].to_owned());
+    }
+    all
+}
+
+/// Where it is searched for: in what is there, and in that with `%` and `+` undone.
+fn read(place: &[u8]) -> [Vec<u8>; 3] {
+    let spaces: Vec<u8> = place.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    [percent_decode(place).collect(), percent_decode(&spaces).collect(), place.to_vec()]
+}
+
+fn holds(place: &[Vec<u8>], secret: &str) -> bool {
+    let forms = written(secret);
+    place.iter().any(|bytes| forms.iter().any(|form| memchr::memmem::find(bytes, form.as_bytes()).is_some()))
+}
+
+#[test]
+fn a_secret_is_found_however_it_is_written() {
+    let json = json!(PASSWORD).to_string();
+    let mut texts = vec![
+        format!("{PASSWORD:?}"),
+        json!(json).to_string(),
+        json,
+        utf8_percent_encode(PASSWORD, NON_ALPHANUMERIC).to_string(),
+        url::form_urlencoded::byte_serialize(PASSWORD.as_bytes()).collect(),
+        PASSWORD.to_owned(),
+    ];
+    for user in ["me:", "you:", "\0me\0", "them:"] {
+        let text = format!("{user}{PASSWORD}");
+        texts.extend([STANDARD.encode(&text), URL_SAFE.encode(&text), STANDARD.encode(format!("{text}\n"))]);
+        texts.push(utf8_percent_encode(&STANDARD.encode(&text), NON_ALPHANUMERIC).to_string());
+    }
+    for text in texts {
+        assert!(holds(&read(text.as_bytes()), PASSWORD), "{text}");
+        assert!(!holds(&read(text.as_bytes()), WRONG_PASSWORD), "{text}");
+    }
+}
+
+const SPECS: [(&str, &str); 2] = [
+    ("public-spec.yaml", include_str!("../../../../docs/public-spec.yaml")),
+    ("private-spec.yaml", include_str!("../../../../docs/private-spec.yaml")),
+];
+
+/// What an example shows is made up, and looks it.
+#[test]
+fn no_spec_has_what_looks_like_a_secret() {
+    let real =
+        r"pp_[\w-]{43}|whsec_[\w+/]{32}|xox[a-z]-\d{6}|/services/T\w{8}|PRIVATE KEY|://[^\s/:@]+:[^\s/:@]+@";
+    let real = regex::Regex::new(real).unwrap();
+    for (name, spec) in SPECS {
+        assert!(spec.contains("openapi: 3"), "{name}");
+        assert_eq!(real.find(spec).map(|found| found.as_str()), None, "{name}");
+    }
 }
 
 struct Process {
@@ -159,7 +264,9 @@ async fn no_secret_is_where_it_should_not_be() {
     let (telemetry, told) = kept().await;
     let slack = Listener::start(500, "it broke").await;
     let nobody = crate::listener::nobody().await;
-    let smtp = format!("smtp://user:{SMTP_PASSWORD}@{}", nobody.trim_start_matches("http://"));
+    let (mail_server, mailed) = mail_server().await;
+    let smtp = utf8_percent_encode(SMTP_PASSWORD, NON_ALPHANUMERIC);
+    let smtp = format!("smtp://user:{smtp}@{mail_server}");
     let mut process = Process::start(
         &data,
         errors,
@@ -278,6 +385,8 @@ async fn no_secret_is_where_it_should_not_be() {
     ] {
         story.ask("GET", to(path), &mine, Value::Null).await;
     }
+    story.ask("GET", to("/openapi.yaml"), &[], Value::Null).await;
+    assert!(story.answers.iter().any(|(_, answer)| answer.contains("openapi: 3")), "the spec is served");
     for path in ["users", "notifications", "endpoints"] {
         let url = format!("{}/private/v1/{path}", process.admin);
         story.ask("GET", url, &[("kong-admin-token", &admin_token)], Value::Null).await;
@@ -307,11 +416,17 @@ async fn no_secret_is_where_it_should_not_be() {
         places.iter().any(|(name, _)| name == "engine.db")
             && places.iter().any(|(name, _)| name == "pongpong.db")
     );
+    places.extend(SPECS.map(|(name, spec)| (name.to_owned(), spec.into())));
+    assert!(
+        holds(&read(&mailed.lock().unwrap()), SMTP_PASSWORD),
+        "the mail server was not told the password"
+    );
     let secrets = [
         PASSWORD,
         WRONG_PASSWORD,
         SLACK_TOKEN,
         WEBHOOK_SECRET,
+        WEBHOOK_KEY,
         SMTP_PASSWORD,
         ENCRYPTION_KEY,
         GATEWAY_TOKEN,
@@ -322,8 +437,9 @@ async fn no_secret_is_where_it_should_not_be() {
     ];
     let mut found = Vec::new();
     for (place, bytes) in &places {
+        let bytes = read(bytes);
         for secret in secrets {
-            if memchr::memmem::find(bytes, secret.as_bytes()).is_some() {
+            if holds(&bytes, secret) {
                 found.push(format!("{secret} in {place}"));
             }
         }
