@@ -50,7 +50,7 @@ security: test-packages  ## attacks: APIs, parsers, dependencies; SECONDS=90 of 
 	infra/security/dependencies
 	cargo build --locked --workspace --examples
 	infra/security/api $(SECONDS) $(SEED)
-	infra/security/fuzz/run $$(( $(SECONDS) / 9 ))
+	SEED=$(SEED) infra/security/fuzz/run $$(( $(SECONDS) / 9 ))
 
 URL ?= http://localhost:8000
 scenario:  ## the whole story, told to a deployment: URL=... (ARGS=--help)
