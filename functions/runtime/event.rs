@@ -105,10 +105,20 @@ impl Outgoing {
         self
     }
 
-    /// As a request in binary mode.
+    /// As a request in binary mode; in structured mode if an attribute (of an event that is not ours) is nothing
+    /// for a header. Such text would have to be percent-encoded, which many brokers do not know of.
     pub fn into_request(self) -> Result<http::Request<Bytes>> {
         let event =
             self.event.data("application/json", Data::Binary(self.data)).build().map_err(Error::internal)?;
+        let a_name = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let plain = |byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'%');
+        let text = |value: &str| value.bytes().all(plain) && value.trim() == value;
+        if !event.iter().all(|(name, value)| a_name(name) && text(&value.to_string())) {
+            let body = serde_json::to_vec(&event).map_err(Error::internal)?;
+            let request =
+                http::Request::post("/").header(header::CONTENT_TYPE, "application/cloudevents+json");
+            return request.body(body.into()).map_err(Error::internal);
+        }
         let request = http::Request::<Option<Vec<u8>>>::try_from(event).map_err(Error::internal)?;
         let (mut parts, body) = request.into_parts();
         parts.method = http::Method::POST;
@@ -207,5 +217,17 @@ mod tests {
             (read.id.as_str(), read.source.as_str(), read.data),
             ("r/1", "/pongpong/check-run", vec![1, 2])
         );
+    }
+
+    #[test]
+    fn what_no_header_holds_is_sent_in_a_body() {
+        for id in ["\u{c11c}\u{c6b8}", "a\nb", "100%", " a", "\"a\""] {
+            let json = serde_json::json!({"specversion": "1.0", "id": id, "source": "/x", "type": "t", "region": id, "Its name": id, "data": [3]});
+            let structured = headers(&[("content-type", "application/cloudevents+json")]);
+            let again = Outgoing::again(&structured, json.to_string().into_bytes()).expect("an event");
+            let request = again.into_request().expect("a request");
+            let read = Event::<Vec<u8>>::read(request.headers(), request.body()).expect("an event");
+            assert_eq!((read.id.as_str(), read.region.as_deref(), read.data), (id, Some(id), vec![3]));
+        }
     }
 }
