@@ -12,9 +12,13 @@ use runtime::{Context, Env, Function, log, telemetry, trace::Trace};
 /// How long a tick may take: a night's purge is not done in seconds. The CronJob gives up a little later.
 const TICK: Duration = Duration::from_secs(290);
 
-#[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
+fn main() -> anyhow::Result<ExitCode> {
+    runtime::memory::limit_arenas();
     runtime::install_crypto();
+    tokio::runtime::Runtime::new()?.block_on(start())
+}
+
+async fn start() -> anyhow::Result<ExitCode> {
     let env = Env::of_process();
     let mut names: Vec<String> = std::env::args().skip(1).collect();
     if names.is_empty() {

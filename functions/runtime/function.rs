@@ -1,8 +1,8 @@
 //! A row of the function table.
 
-use axum::routing::MethodRouter;
-use utoipa::openapi::HttpMethod;
-use utoipa_axum::router::OpenApiRouter;
+use axum::{Router, handler::Handler, routing::MethodRouter};
+use utoipa::openapi::{HttpMethod, OpenApi};
+use utoipa_axum::PathItemExt as _;
 
 use crate::{Context, Db, FromEnv, caller::GatewayConfig};
 
@@ -15,7 +15,7 @@ pub struct Function {
     pub service: &'static str,
     /// One sentence for the map.
     pub does: &'static str,
-    pub http: Option<fn() -> OpenApiRouter<Context>>,
+    pub http: Option<Routes>,
     /// How often one client may call it in a minute, at the gateway.
     pub per_minute: Option<u32>,
     pub subscriptions: &'static [Subscription],
@@ -28,6 +28,34 @@ pub struct Function {
     pub reads: &'static [&'static [&'static str]],
     /// Whether it sends events of its own accord, besides the one that it may reply.
     pub publishes: bool,
+}
+
+/// What a function answers over HTTP: [`http!`](crate::http).
+#[derive(Clone, Copy)]
+pub struct Routes {
+    pub router: fn() -> Router<Context>,
+    /// Apart, for a function that serves needs no schemas: they were a sixth of its start, and of its memory.
+    pub openapi: fn() -> OpenApi,
+}
+
+impl Routes {
+    /// Pages, which no specification describes.
+    pub const fn undescribed(router: fn() -> Router<Context>) -> Self {
+        Self { router, openapi: OpenApi::default }
+    }
+}
+
+/// A handler, where its `#[utoipa::path]` says.
+pub fn route<P, H, T>(router: Router<Context>, handler: H) -> Router<Context>
+where
+    P: utoipa::Path,
+    H: Handler<T, Context>,
+    T: 'static,
+{
+    let methods = P::methods();
+    let on =
+        |all: MethodRouter<Context>, method: &HttpMethod| all.on(method.to_method_filter(), handler.clone());
+    router.route(&P::path(), methods.iter().fold(MethodRouter::new(), on))
 }
 
 /// Which events a function gets.
@@ -74,7 +102,7 @@ impl Function {
         }
     }
 
-    pub const fn http(mut self, routes: fn() -> OpenApiRouter<Context>) -> Self {
+    pub const fn http(mut self, routes: Routes) -> Self {
         self.http = Some(routes);
         self
     }
@@ -128,11 +156,14 @@ impl Function {
         names
     }
 
+    pub fn openapi(&self) -> OpenApi {
+        self.http.map(|routes| (routes.openapi)()).unwrap_or_default()
+    }
+
     /// The HTTP operations, as its routes declare them.
     pub fn operations(&self) -> Vec<Operation> {
-        let Some(routes) = self.http else { return Vec::new() };
         let mut found = Vec::new();
-        for (path, item) in routes().into_openapi().paths.paths {
+        for (path, item) in self.openapi().paths.paths {
             let methods = [
                 (HttpMethod::Get, "GET", item.get),
                 (HttpMethod::Post, "POST", item.post),
@@ -154,8 +185,21 @@ impl Function {
 /// `http!(handle)`: the routes of a function, from handlers that carry `#[utoipa::path]`.
 #[macro_export]
 macro_rules! http {
-    ($($handler:path),+) => {
-        || utoipa_axum::router::OpenApiRouter::new()$(.routes(utoipa_axum::routes!($handler)))+
+    ($($handler:ident),+) => {
+        $crate::Routes {
+            router: || {
+                let router = axum::Router::new();
+                $(let router = utoipa_axum::paste! {
+                    $crate::function::route::<[<__path_ $handler>], _, _>(router, $handler)
+                };)+
+                router
+            },
+            openapi: || {
+                utoipa_axum::router::OpenApiRouter::<$crate::Context>::new()
+                    $(.routes(utoipa_axum::routes!($handler)))+
+                    .into_openapi()
+            },
+        }
     };
 }
 

@@ -19,6 +19,7 @@
 //! | `address.rs` | which addresses may be connected to |
 //! | `resolve.rs` | names to addresses |
 //! | `trust.rs` | which certificate authorities are trusted |
+//! | `memory.rs` | how much memory the allocator keeps |
 //! | `log.rs` | JSON logs |
 //! | `trace.rs` | the trace that a request belongs to, and the span that this process adds |
 //! | `telemetry.rs` | where spans go, and what is counted |
@@ -35,6 +36,7 @@ pub mod function;
 pub mod input;
 pub mod lambda;
 pub mod log;
+pub mod memory;
 pub mod outbound;
 pub mod page;
 pub mod resolve;
@@ -51,7 +53,7 @@ pub use db::Db;
 pub use env::{Env, FromEnv};
 pub use error::{Error, Fields, Result, Text, text};
 pub use event::{Event, Outgoing, Reply};
-pub use function::{Function, Subscription};
+pub use function::{Function, Routes, Subscription};
 pub use input::{Id, Input, Query};
 pub use page::{List, Paging};
 

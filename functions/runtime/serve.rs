@@ -36,7 +36,7 @@ pub fn router(function: &'static Function, context: &Context) -> Router {
 }
 
 fn operations(function: &'static Function, context: &Context) -> Router {
-    let routes = function.http.map_or_else(Router::new, |routes| Router::from(routes()));
+    let routes = function.http.map_or_else(Router::new, |routes| (routes.router)());
     told(function, context, routes.layer(DefaultBodyLimit::max(BODY_LIMIT)))
 }
 

@@ -59,19 +59,19 @@ mod visitor;
 mod words;
 
 use axum::{
+    Router,
     extract::Request,
     middleware::{self, Next},
     response::Response,
     routing::{any, get},
 };
 use http::{HeaderValue, header};
-use runtime::Function;
+use runtime::{Function, Routes};
 use tower_http::compression::CompressionLayer;
-use utoipa_axum::router::OpenApiRouter;
 
 pub const FUNCTION: Function = Function::new("web", "web", "pages for people; everything that is no API")
-    .http(|| {
-        OpenApiRouter::new()
+    .http(Routes::undescribed(|| {
+        Router::new()
             .route("/", get(home::show))
             .route("/demo", get(home::show).post(home::demo))
             .route("/signup", get(account::signup_form).post(account::signup))
@@ -121,7 +121,7 @@ pub const FUNCTION: Function = Function::new("web", "web", "pages for people; ev
             .route("/{*path}", any(home::nowhere))
             .layer(middleware::from_fn(guarded))
             .layer(CompressionLayer::new())
-    })
+    }))
     .without_database()
     .reads(runtime::settings!(api::Gateway, crate::links::PublicUrl));
 

@@ -160,7 +160,10 @@ fn main() -> Result<()> {
             tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(targets::serve())
         }
         // As the engine's own main has it.
-        Some(Command::Engine(work)) => tokio::runtime::Runtime::new()?.block_on(engine::work(work)),
+        Some(Command::Engine(work)) => {
+            runtime::memory::limit_arenas();
+            tokio::runtime::Runtime::new()?.block_on(engine::work(work))
+        }
     }
 }
 

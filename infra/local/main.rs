@@ -6,10 +6,13 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
+    runtime::memory::limit_arenas();
     runtime::install_crypto();
-    match cli::Cli::parse().run().await {
+    let cli = cli::Cli::parse();
+    let ended =
+        tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|r| r.block_on(cli.run()));
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("pongpong: {error:#}");

@@ -59,8 +59,7 @@ fn merged(
     let schemas = &mut all.components.insert(Components::new()).schemas;
     schemas.insert(ErrorBody::name().into_owned(), ErrorBody::schema());
     for function in table {
-        let Some(routes) = function.http else { continue };
-        let own = routes().into_openapi();
+        let own = function.openapi();
         let mut has_one = false;
         for (n, (path, mut item)) in
             own.paths.paths.into_iter().filter(|(path, _)| path.starts_with(start)).enumerate()

@@ -6,8 +6,8 @@ use fantoccini::{Client, ClientBuilder, Locator, elements::Element};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::{Child, Command},
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
 };
 
 /// A browser with a profile of its own; it ends with this.
@@ -39,18 +39,25 @@ impl Default for Visitor {
 const LOOK_AGAIN: Duration = Duration::from_millis(30);
 const PATIENCE: Duration = Duration::from_secs(20);
 
-impl Browser {
-    pub async fn start(site: &str, visitor: Visitor) -> Self {
+/// It takes a free port of IPv4, and ends if another process has that of IPv6: then once more.
+async fn chromedriver() -> (Child, Lines<BufReader<ChildStdout>>, String) {
+    for _ in 0..5 {
         let mut command = Command::new("chromedriver");
         command.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
         let mut driver = command.spawn().expect("chromium-driver is not installed: run make test-packages");
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = loop {
-            let line = lines.next_line().await.unwrap().expect("chromedriver starts");
+        while let Some(line) = lines.next_line().await.unwrap() {
             if let Some((_, port)) = line.split_once("started successfully on port ") {
-                break port.trim_end_matches('.').to_owned();
+                return (driver, lines, port.trim_end_matches('.').to_owned());
             }
-        };
+        }
+    }
+    panic!("chromedriver does not start");
+}
+
+impl Browser {
+    pub async fn start(site: &str, visitor: Visitor) -> Self {
+        let (driver, mut lines, port) = chromedriver().await;
         // Read on, so that it is never blocked by what nobody reads.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let profile = tempfile::tempdir().unwrap();
