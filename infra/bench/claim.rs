@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use chrono::{DateTime, TimeDelta};
 use functions::endpoints::claim::{Claim, Claimed, Claims, Confirmation};
 use runtime::Clock;
@@ -11,12 +11,16 @@ use crate::{
     Options,
     chart::{Chart, Line, Shape},
     data::{Call, Called, Endpoints, add_endpoints, context},
-    measure::{Spread, cpu_of_this, number},
+    measure::{Rounds, Sample, Side, Spread, cpu_of_this, interleaved, number},
     outside::Postgres,
-    record::{Measured, Table},
+    prober,
+    record::{Measured, Ratio, Table},
+    targets::Targets,
 };
 
 const PAGE: i64 = 1000;
+/// Of which the ratios are: few enough for `bench-check`.
+const FEW: i64 = 50_000;
 
 pub fn measure(options: &Options) -> Result<Measured> {
     let runtime = tokio::runtime::Runtime::new()?;
@@ -38,9 +42,9 @@ pub fn measure(options: &Options) -> Result<Measured> {
         ],
     );
     let mut lines = Vec::new();
-    for (name, postgres) in
-        [("SQLite", None)].into_iter().chain(postgres.as_ref().map(|p| ("PostgreSQL", Some(p))))
-    {
+    let databases =
+        || [("SQLite", None)].into_iter().chain(postgres.as_ref().map(|p| ("PostgreSQL", Some(p))));
+    for (name, postgres) in databases().filter(|_| !options.quick) {
         eprintln!("  {} due endpoints, {name}", options.due);
         let began = Instant::now();
         let tenths = runtime.block_on(claim(postgres, options.due))?;
@@ -70,7 +74,23 @@ pub fn measure(options: &Options) -> Result<Measured> {
         y: "µs".to_owned(),
         shape: Shape::Growth(lines),
     };
-    Ok(Measured { tables: vec![table], charts: vec![chart], ..Measured::default() })
+    let targets = Targets::start()?;
+    let few = |postgres| {
+        let tenths = runtime.block_on(claim(postgres, FEW))?;
+        let (cpu, wall) =
+            (tenths.iter().map(|(_, cpu, _)| cpu).sum(), tenths.iter().map(|(.., wall)| wall).sum());
+        Ok(Sample { count: FEW.unsigned_abs(), cpu, wall })
+    };
+    let sides = databases().map(|(name, postgres)| Side::new(name, move || few(postgres)));
+    let rounds =
+        interleaved(options.rounds.min(3), [prober::bare_http(&targets)].into_iter().chain(sides).collect())?;
+    let (bare, rounds) = rounds.split_first().context("no rounds")?;
+    let ratio = |side: &Rounds| {
+        let what = format!("CPU time of one of {FEW} endpoints claimed on {} / of a wrk request", side.name);
+        Ratio::new(&format!("claim on {}/wrk", side.name), &what, side.cost_beside(bare))
+    };
+    let ratios = rounds.iter().map(ratio).collect();
+    Ok(Measured { tables: vec![table], charts: vec![chart], ratios, ..Measured::default() })
 }
 
 /// What each tenth took: endpoints, CPU time, time.

@@ -227,14 +227,12 @@ impl Done {
 
 /// 10,000 endpoints, on both databases; memory of 2,000; what a million checks cost.
 pub fn pipeline(options: &Options) -> Result<Measured> {
-    const BARE: &str = "wrk, HTTP";
     let (targets, runtime) = (Targets::start()?, tokio::runtime::Runtime::new()?);
-    let bare = format!("http://127.0.0.1:{}/health", targets.http);
     let postgres = runtime.block_on(Postgres::find())?;
-    let runs = Runs { runtime: &runtime, postgres, url: bare.clone() };
+    let runs = Runs { runtime: &runtime, postgres, url: format!("http://127.0.0.1:{}/health", targets.http) };
     let (endpoints, minutes) = (10_000, if options.quick { 2 } else { 5 });
     let own = RefCell::new(BTreeMap::<&str, Vec<Sample>>::new());
-    let mut sides = vec![Side::new(BARE, || prober::bare(&bare, &["Connection: close".to_owned()]))];
+    let mut sides = vec![prober::bare_http(&targets)];
     for (on, name) in runs.databases() {
         let (runs, own) = (&runs, &own);
         sides.push(Side::new(name, move || {

@@ -111,9 +111,16 @@ const TITLES: [(&str, &str); 8] = [
     ("pages", "Lists, pages and the gateway"),
     ("functions", "Functions and their image"),
 ];
-/// Those that have ratios, and take no long time.
-const CHECKED: [Subject; 5] =
-    [Subject::Prober, Subject::Pipeline, Subject::Store, Subject::Pages, Subject::Functions];
+/// Those that have ratios.
+const CHECKED: [Subject; 7] = [
+    Subject::Prober,
+    Subject::Pipeline,
+    Subject::Store,
+    Subject::Claim,
+    Subject::Reports,
+    Subject::Pages,
+    Subject::Functions,
+];
 const RECORD: &str = "infra/bench/ratios.json";
 /// How much worse a ratio may be.
 const SLACK: f64 = 1.2;

@@ -13,7 +13,7 @@ use crate::{
     data::{Call, Endpoints, add_endpoints, add_history, analyze},
     measure::{Rounds, Side, Spread, interleaved, megabytes, resident, sample},
     outside::{Load, Postgres, Served, ask, beside, free_port, wrk},
-    prober,
+    prober::{self, BARE},
     record::{Better, Goal, Measured, Ratio, Table},
     targets::Targets,
 };
@@ -25,9 +25,6 @@ const LIST: &str = "endpoint-list, a page of 20";
 const GET: &str = "endpoint-get, through the gateway";
 const DIRECT: &str = "endpoint-get, the function itself";
 const DASHBOARD: &str = "the page /dashboard";
-/// What the machine can do just now.
-const BARE: &str = "wrk, HTTP";
-
 pub fn measure(options: &Options) -> Result<Measured> {
     let runtime = tokio::runtime::Runtime::new()?;
     let postgres = runtime.block_on(Postgres::find())?;
@@ -98,8 +95,7 @@ fn on_one(
         })
     });
     let targets = Targets::start()?;
-    let bare = format!("http://127.0.0.1:{}/health", targets.http);
-    let bare = Side::new(BARE, || prober::bare(&bare, &["Connection: close".to_owned()]));
+    let bare = prober::bare_http(&targets);
     let rounds = interleaved(options.rounds.min(3), [bare].into_iter().chain(sides).collect())?;
     let memory = megabytes(resident(engine.pid())?.now);
     drop((engine, direct));

@@ -43,7 +43,7 @@ const BLACKBOX: &str = "blackbox_exporter, HTTP";
 const BLACKBOX_TLS: &str = "blackbox_exporter, HTTPS";
 const CHECK: &str = "check_http, HTTP";
 const CHECK_TLS: &str = "check_http, HTTPS";
-const BARE: &str = "wrk, HTTP";
+pub const BARE: &str = "wrk, HTTP";
 const BARE_TLS: &str = "wrk, HTTPS";
 
 pub fn target(url: String) -> Target {
@@ -124,7 +124,7 @@ pub fn measure(options: &Options) -> Result<Measured> {
     let rounds = interleaved(
         options.rounds,
         vec![
-            Side::new(BARE, || bare(&format!("http://127.0.0.1:{http}/health"), &close)),
+            bare_http(&targets),
             Side::new(HTTP, ours(vec![plain.clone()], n * 10_000, 0)),
             Side::new(ASSERTING, ours(vec![asserting], n * 10_000, 0)),
             Side::new(MIXED, ours(mixed, n * 10_000, 6)),
@@ -271,7 +271,13 @@ async fn probe(prober: &Arc<Prober>, targets: &[Target], count: usize) -> Result
     Ok(failed)
 }
 
-pub fn bare(url: &str, headers: &[String]) -> Result<Sample> {
+/// What all costs are held beside: wrk's requests, each by a connection of its own.
+pub fn bare_http(targets: &Targets) -> Side<'static> {
+    let url = format!("http://127.0.0.1:{}/health", targets.http);
+    Side::new(BARE, move || bare(&url, &["Connection: close".to_owned()]))
+}
+
+fn bare(url: &str, headers: &[String]) -> Result<Sample> {
     sample(cpu_of_children, || Ok(wrk(url, 100, SECONDS, headers)?.requests))
 }
 

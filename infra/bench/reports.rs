@@ -4,16 +4,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
-use runtime::{Clock, Db};
+use runtime::{Clock, Context, Db};
 use sqlx::PgPool;
 
 use crate::{
     Options,
     chart::{Chart, Shape},
     data::{Call, Called, add_partition, context},
-    measure::{Spread, cpu_of_this, number},
+    measure::{Sample, Side, Spread, cpu_of_this, interleaved, number},
     outside::Postgres,
-    record::{Measured, Table},
+    prober,
+    record::{Measured, Ratio, Table},
+    targets::Targets,
 };
 
 const NAME: &str = "bench_reports";
@@ -25,107 +27,165 @@ const RESULTS_EACH: i64 = DAYS * 1440;
 /// Endpoints of one user.
 const EACH: i64 = 100;
 
+/// Of which the ratio is: few enough for `bench-check`.
+const FEW: i64 = 10 * RESULTS_EACH;
+
 pub fn measure(options: &Options) -> Result<Measured> {
     let runtime = tokio::runtime::Runtime::new()?;
-    runtime.block_on(async {
-        let postgres = Postgres::find().await?;
-        let postgres =
-            postgres.context("there is no PostgreSQL: run it under functions/tests/with-services")?;
-        let measured = ask(&postgres, options).await;
-        postgres.drop(NAME).await?;
-        measured
-    })
+    let postgres = runtime.block_on(Postgres::find())?;
+    let postgres = postgres.context("there is no PostgreSQL: run it under functions/tests/with-services")?;
+    let mut measured = Measured::default();
+    if !options.quick {
+        measured = runtime.block_on(async {
+            let history = History::make(&postgres, options.results).await?;
+            let measured = history.measure(8 * options.rounds as i64).await;
+            history.drop().await?;
+            measured
+        })?;
+    }
+    let (targets, few) = (Targets::start()?, runtime.block_on(History::make(&postgres, FEW))?);
+    let all = || {
+        runtime.block_on(async {
+            let mut taken = Sample { count: 0, cpu: Duration::ZERO, wall: Duration::ZERO };
+            for question in &few.questions() {
+                for n in 0..20 {
+                    let (cpu, wall) = few.ask(question, n).await?;
+                    (taken.count, taken.cpu, taken.wall) =
+                        (taken.count + 1, taken.cpu + cpu, taken.wall + wall);
+                }
+            }
+            Ok(taken)
+        })
+    };
+    let sides = vec![prober::bare_http(&targets), Side::new("questions", all)];
+    let rounds = interleaved(options.rounds.min(3), sides)?;
+    let what = format!("CPU time of a question about {FEW} results, each kind as often / of a wrk request");
+    measured.ratios.push(Ratio::new("reports/wrk", &what, rounds[1].cost_beside(&rounds[0])));
+    runtime.block_on(few.drop())?;
+    Ok(measured)
 }
 
-async fn ask(postgres: &Postgres, options: &Options) -> Result<Measured> {
-    let now = DateTime::parse_from_rfc3339("2026-03-01T12:30:00Z")?.to_utc();
-    let endpoints = (options.results / RESULTS_EACH).max(1);
-    let began = Instant::now();
-    let context = context(&postgres.create(NAME).await?, Clock::manual(now)).await?;
-    let db = context.db()?;
-    let Db::Postgres(pool) = db else { anyhow::bail!("not PostgreSQL") };
-    let results = fill(db, pool, endpoints, now).await?;
-    state(pool, now).await?;
-    let rollup = Called::of(&context, "report-rollup")?;
-    rollup.call(1, Call::post("/", String::new())).await.context("report-rollup")?;
-    fill_rollups(pool, now).await?;
-    eprintln!("  sums of a year are there, {:.0} s; vacuuming", began.elapsed().as_secs_f64());
-    sqlx::raw_sql("VACUUM (ANALYZE)").execute(pool).await?;
-    let size: i64 = sqlx::query_scalar("SELECT pg_database_size(current_database())").fetch_one(pool).await?;
-    eprintln!("  {} results in {:.1} GB, {:.0} s", results, size as f64 / 1e9, began.elapsed().as_secs_f64());
+/// A database full of results.
+struct History<'a> {
+    postgres: &'a Postgres,
+    context: Context,
+    endpoints: i64,
+    results: i64,
+    bytes: i64,
+    took: Duration,
+}
 
-    let since = |days: i64| (now - TimeDelta::days(days)).format("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let summary = |days: i64| {
-        let from = since(days);
-        move |endpoint: i64| format!("/public/v1/summaries/{endpoint}?from={from}")
-    };
-    let overview = |range: &'static str| {
-        move |endpoint: i64| {
-            let first = (endpoint - 1) / EACH * EACH + 1;
-            let ids: Vec<_> = (first..(first + 25).min(endpoints + 1)).map(|id| id.to_string()).collect();
-            format!("/public/v1/overviews?endpoint_ids={}&range={range}", ids.join(","))
-        }
-    };
-    type Path<'a> = Box<dyn Fn(i64) -> String + 'a>;
-    let questions: [(&str, &str, Path<'_>); 12] = [
-        ("summary of 24 hours", "report-summary", Box::new(summary(1))),
-        ("summary of 7 days", "report-summary", Box::new(summary(7))),
-        ("summary of 90 days", "report-summary", Box::new(summary(90))),
-        ("summary of a year", "report-summary", Box::new(summary(364))),
-        ("list, first page", "report-list", Box::new(|_| "/public/v1/reports".to_owned())),
-        ("list, page 100", "report-list", Box::new(|_| "/public/v1/reports?page=100".to_owned())),
-        ("list of an endpoint", "report-list", Box::new(|id| format!("/public/v1/reports?endpoint_id={id}"))),
-        (
-            "list of an endpoint's failures",
-            "report-list",
-            Box::new(|id| format!("/public/v1/reports?endpoint_id={id}&status=down")),
-        ),
-        ("overview, 25 endpoints, 24 hours", "report-overview", Box::new(overview("24h"))),
-        ("overview, 25 endpoints, 7 days", "report-overview", Box::new(overview("7d"))),
-        ("overview, 25 endpoints, 30 days", "report-overview", Box::new(overview("30d"))),
-        ("overview, 25 endpoints, 90 days", "report-overview", Box::new(overview("90d"))),
-    ];
-    let mut table = Table::new(
-        "Questions about many results",
-        &format!(
-            "{} results of {endpoints} endpoints, checked once a minute for {DAYS} days, and sums of a year, of users with \
-             {EACH} endpoints each: {:.1} GB in PostgreSQL, made in {:.0} s. One question at a time, each about another \
-             endpoint. The server's time is included. The results' tables are not logged: they are dropped soon.",
-            number(results as f64),
-            size as f64 / 1e9,
-            began.elapsed().as_secs_f64()
-        ),
-        &["", "CPU time, ms", "wall time, ms"],
-    );
-    let mut bars = Vec::new();
-    for (name, function, path) in &questions {
-        let function = Called::of(&context, function)?;
-        let times = 8 * options.rounds as i64;
-        let (mut cpu, mut wall) = (Vec::new(), Vec::new());
-        for n in 0..times {
-            let endpoint = n * 7919 % endpoints + 1;
-            let path = path(endpoint);
-            let cpu_before = cpu_of_this() + postgres.cpu();
-            let began = Instant::now();
-            let answer = function.call(owner(endpoint), Call::get(&path)).await?;
-            wall.push(milliseconds(began.elapsed()));
-            cpu.push(milliseconds(cpu_of_this() + postgres.cpu() - cpu_before));
-            ensure!(answer.len() > 200, "{path}: {}", String::from_utf8_lossy(&answer));
-        }
-        let (cpu, wall) = (Spread::of(cpu), Spread::of(wall));
-        eprintln!("  {name:36} {} ms of CPU, {} ms", cpu.text(), wall.text());
-        bars.push(((*name).to_owned(), wall.median));
-        table.row([(*name).to_owned(), cpu.text(), wall.text()]);
+/// Its name, the function that answers, and what is asked of an endpoint.
+type Question = (&'static str, &'static str, Box<dyn Fn(i64) -> String>);
+
+impl<'a> History<'a> {
+    async fn make(postgres: &'a Postgres, results: i64) -> Result<Self> {
+        let now = DateTime::parse_from_rfc3339("2026-03-01T12:30:00Z")?.to_utc();
+        let endpoints = (results / RESULTS_EACH).max(1);
+        let began = Instant::now();
+        let context = context(&postgres.create(NAME).await?, Clock::manual(now)).await?;
+        let db = context.db()?;
+        let Db::Postgres(pool) = db else { anyhow::bail!("not PostgreSQL") };
+        let results = fill(db, pool, endpoints, now).await?;
+        state(pool, now).await?;
+        let rollup = Called::of(&context, "report-rollup")?;
+        rollup.call(1, Call::post("/", String::new())).await.context("report-rollup")?;
+        fill_rollups(pool, now).await?;
+        eprintln!("  sums of a year are there, {:.0} s; vacuuming", began.elapsed().as_secs_f64());
+        sqlx::raw_sql("VACUUM (ANALYZE)").execute(pool).await?;
+        let bytes = "SELECT pg_database_size(current_database())";
+        let bytes: i64 = sqlx::query_scalar(bytes).fetch_one(pool).await?;
+        let took = began.elapsed();
+        eprintln!("  {results} results in {:.1} GB, {:.0} s", bytes as f64 / 1e9, took.as_secs_f64());
+        Ok(Self { postgres, context, endpoints, results, bytes, took })
     }
-    context.db()?.close().await;
-    let chart = Chart {
-        file: "bench-reports".to_owned(),
-        title: format!("Questions about {} results", number(results as f64)),
-        x: "ms, median".to_owned(),
-        y: String::new(),
-        shape: Shape::Bars(bars),
-    };
-    Ok(Measured { tables: vec![table], charts: vec![chart], ..Measured::default() })
+
+    async fn drop(self) -> Result<()> {
+        self.context.db()?.close().await;
+        self.postgres.drop(NAME).await
+    }
+
+    fn questions(&self) -> [Question; 12] {
+        let (now, endpoints) = (self.context.clock().now(), self.endpoints);
+        let summary = |days: i64| {
+            let from = (now - TimeDelta::days(days)).format("%Y-%m-%dT%H:%M:%SZ");
+            Box::new(move |endpoint: i64| format!("/public/v1/summaries/{endpoint}?from={from}"))
+        };
+        let overview = |range: &'static str| {
+            Box::new(move |endpoint: i64| {
+                let first = (endpoint - 1) / EACH * EACH + 1;
+                let ids: Vec<_> = (first..(first + 25).min(endpoints + 1)).map(|id| id.to_string()).collect();
+                format!("/public/v1/overviews?endpoint_ids={}&range={range}", ids.join(","))
+            })
+        };
+        let list = |more: &'static str| {
+            Box::new(move |id: i64| format!("/public/v1/reports{}", more.replace("ID", &id.to_string())))
+        };
+        [
+            ("summary of 24 hours", "report-summary", summary(1)),
+            ("summary of 7 days", "report-summary", summary(7)),
+            ("summary of 90 days", "report-summary", summary(90)),
+            ("summary of a year", "report-summary", summary(364)),
+            ("list, first page", "report-list", list("")),
+            ("list, page 100", "report-list", list("?page=100")),
+            ("list of an endpoint", "report-list", list("?endpoint_id=ID")),
+            ("list of an endpoint's failures", "report-list", list("?endpoint_id=ID&status=down")),
+            ("overview, 25 endpoints, 24 hours", "report-overview", overview("24h")),
+            ("overview, 25 endpoints, 7 days", "report-overview", overview("7d")),
+            ("overview, 25 endpoints, 30 days", "report-overview", overview("30d")),
+            ("overview, 25 endpoints, 90 days", "report-overview", overview("90d")),
+        ]
+    }
+
+    /// About the `n`th endpoint of a mix of them: CPU time and time.
+    async fn ask(&self, (_, function, path): &Question, n: i64) -> Result<(Duration, Duration)> {
+        let function = Called::of(&self.context, function)?;
+        let endpoint = n * 7919 % self.endpoints + 1;
+        let path = path(endpoint);
+        let (cpu, began) = (cpu_of_this() + self.postgres.cpu(), Instant::now());
+        let answer = function.call(owner(endpoint), Call::get(&path)).await?;
+        let taken = (cpu_of_this() + self.postgres.cpu() - cpu, began.elapsed());
+        ensure!(answer.len() > 200, "{path}: {}", String::from_utf8_lossy(&answer));
+        Ok(taken)
+    }
+
+    async fn measure(&self, times: i64) -> Result<Measured> {
+        let mut table = Table::new(
+            "Questions about many results",
+            &format!(
+                "{} results of {} endpoints, checked once a minute for {DAYS} days, and sums of a year, of users with \
+                 {EACH} endpoints each: {:.1} GB in PostgreSQL, made in {:.0} s. One question at a time, each about \
+                 another endpoint. The server's time is included. The results' tables are not logged: they are dropped \
+                 soon.",
+                number(self.results as f64),
+                self.endpoints,
+                self.bytes as f64 / 1e9,
+                self.took.as_secs_f64()
+            ),
+            &["", "CPU time, ms", "wall time, ms"],
+        );
+        let mut bars = Vec::new();
+        for question in &self.questions() {
+            let (mut cpu, mut wall) = (Vec::new(), Vec::new());
+            for n in 0..times {
+                let taken = self.ask(question, n).await?;
+                cpu.push(milliseconds(taken.0));
+                wall.push(milliseconds(taken.1));
+            }
+            let (name, cpu, wall) = (question.0.to_owned(), Spread::of(cpu), Spread::of(wall));
+            eprintln!("  {name:36} {} ms of CPU, {} ms", cpu.text(), wall.text());
+            table.row([name.clone(), cpu.text(), wall.text()]);
+            bars.push((name, wall.median));
+        }
+        let chart = Chart {
+            file: "bench-reports".to_owned(),
+            title: format!("Questions about {} results", number(self.results as f64)),
+            x: "ms, median".to_owned(),
+            y: String::new(),
+            shape: Shape::Bars(bars),
+        };
+        Ok(Measured { tables: vec![table], charts: vec![chart], ..Measured::default() })
+    }
 }
 
 fn owner(endpoint: i64) -> i64 {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use axum::body::Body;
 use chrono::{DateTime, TimeDelta, Utc};
 use functions::contract::{CheckResult, Outcome, Timings, UpDown, kind};
@@ -13,7 +13,9 @@ use crate::{
     data::{Called, context},
     measure::{Sample, Side, Spread, cpu_of_this, interleaved, number},
     outside::Postgres,
+    prober,
     record::{Better, Goal, Measured, Ratio, Table},
+    targets::Targets,
 };
 
 const BATCH: usize = 1000;
@@ -25,11 +27,13 @@ pub fn measure(options: &Options) -> Result<Measured> {
     let run = |postgres: Option<&Postgres>| {
         runtime.block_on(record(postgres, endpoints, minutes)).map(|(sample, _)| sample)
     };
-    let mut sides = vec![Side::new("SQLite", || run(None))];
+    let targets = Targets::start()?;
+    let mut sides = vec![prober::bare_http(&targets), Side::new("SQLite", || run(None))];
     if let Some(postgres) = &postgres {
         sides.push(Side::new("PostgreSQL", || run(Some(postgres))));
     }
     let rounds = interleaved(options.rounds.min(3), sides)?;
+    let (bare, rounds) = rounds.split_first().context("no rounds")?;
     let mut table = Table::new(
         "Results, stored",
         &format!(
@@ -40,12 +44,17 @@ pub fn measure(options: &Options) -> Result<Measured> {
         &["database", "results per CPU-second", "bytes of each"],
     );
     let (mut goals, mut ratios) = (Vec::new(), Vec::new());
-    for side in &rounds {
+    for side in rounds {
         let bytes =
             runtime.block_on(bytes_of_a_result(postgres.as_ref().filter(|_| side.name != "SQLite")))?;
         table.row([side.name.to_owned(), side.per_cpu_second().text(), number(bytes)]);
         let what = format!("bytes of a stored result on {}", side.name);
         ratios.push(Ratio::new(&format!("bytes on {}", side.name), &what, Spread::one(bytes)));
+        ratios.push(Ratio::new(
+            &format!("store on {}/wrk", side.name),
+            &format!("CPU time of a result stored on {} / of a wrk request", side.name),
+            side.cost_beside(bare),
+        ));
         if side.name == "SQLite" {
             goals.push(Goal {
                 what: "bytes stored for a check, SQLite, indexes included".to_owned(),
