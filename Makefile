@@ -1,5 +1,5 @@
 # What a person does here, one line each. `make` alone lists it.
-.PHONY: help run test test-packages bench bench-check chaos chaos-short chaos-load security manifests image check \
+.PHONY: help run test test-packages bench bench-check bench-parts chaos chaos-short chaos-load security manifests image check \
 	secrets deploy scenario screenshots
 
 help:  ## this list
@@ -36,6 +36,9 @@ bench: bench-built  ## how fast it is, into docs/benchmarks.md (ARGS=--help; ARG
 
 bench-check: bench-built  ## fails when a ratio is more than 20 percent worse than in infra/bench/ratios.json
 	DURABLE=yes functions/tests/with-services target/release/bench check $(ARGS)
+
+bench-parts:  ## what is measured within one function, by Criterion, beside its last run
+	cargo bench -p functions $(ARGS)
 
 .PHONY: bench-built
 bench-built:

@@ -93,7 +93,7 @@ pub fn measure(options: &Options) -> Result<Measured> {
     let mut goals = vec![
         goal("exec to first 200, the slowest function", "ms", slowest, 15.0, beside(peer_time, "ms")),
         goal(
-            "resident memory when idle, the largest function",
+            "resident memory when idle, the largest function, read from the disk",
             "MB",
             largest,
             10.0,

@@ -178,7 +178,11 @@ fn report(rounds: &[Rounds], memory: &[(&str, u64); 4]) -> Result<Measured> {
         let name = side.name.to_owned();
         checks.row([name, side.per_cpu_second().text(), side.cpu_micros().text(), beside]);
     }
-    let mut held = Table::new("Memory of a prober", "Resident, in MB.", &["", "MB"]);
+    let mut held = Table::new(
+        "Memory of a prober",
+        "Resident, in MB. The function is the release build's; the image's is smaller: see below.",
+        &["", "MB"],
+    );
     for (name, bytes) in memory {
         held.row([(*name).to_owned(), Spread::one(megabytes(*bytes)).text()]);
     }

@@ -197,11 +197,12 @@ and are not counted, unless it is said. Charts are drawn from the same run.
 The peers come from Debian's packages: `prometheus-blackbox-exporter`, `monitoring-plugins-basic`
 (`check_http`) and `wrk`, which is a bare client: it judges nothing, so over HTTP it is the limit and not a
 rival. Over HTTPS it is none: a handshake costs it more in OpenSSL than a check costs with rustls and ring.
-PostgreSQL is Debian's with its own settings, `fsync` included.
+It opens and closes 100 connections at once on one thread; a prober that spreads them over time can cost less than
+that, as ours does. PostgreSQL is Debian's with its own settings, `fsync` included.
 
 `make bench-check` measures the ratios again (and the sizes, which need no other side), in fewer rounds, and
 fails when one is more than 20 percent worse than what is committed in `infra/bench/ratios.json`. What is measured within one function by
-`criterion`: `cargo bench -p functions`.
+`criterion`: `make bench-parts`.
 ";
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub fn measure(options: &Options) -> Result<Measured> {
     let postgres = runtime.block_on(Postgres::find())?;
     let postgres = postgres.context("there is no PostgreSQL: run it under functions/tests/with-services")?;
     let mut measured = Measured::default();
-    if !options.quick {
+    if options.results > 0 {
         measured = runtime.block_on(async {
             let history = History::make(&postgres, options.results).await?;
             let measured = history.measure(8 * options.rounds as i64).await;

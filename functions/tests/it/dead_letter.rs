@@ -97,16 +97,20 @@ on_both! {
             (HeaderMap::new(), Bytes::from_static(nonsense)),
             (HeaderMap::new(), Bytes::from_static(nonsense)),
             (HeaderMap::new(), Bytes::new()),
+            (structured.clone(), Bytes::from(body.to_string().replace("\"s\"", "\"가\""))),
         ] {
             world.deliver("dead-letter", &Sent { headers, body }).await.json(202);
         }
         let list = world.call(None, "GET", &format!("{PATH}?per_page=10"), None).await.json(200);
-        assert_eq!(list["page"]["total_count"], 4);
-        let first = list["items"].as_array().unwrap().iter().find(|l| l["event_id"] == "s").unwrap();
+        assert_eq!(list["page"]["total_count"], 5);
+        let of = |id: &str| list["items"].as_array().unwrap().iter().find(|l| l["event_id"] == id).unwrap();
+        let (first, korean) = (of("s"), of("가"));
         assert_eq!((&first["source"], &first["error_code"]), (&json!("/x"), &json!("500")));
         world.call(None, "POST", &format!("{PATH}/{}/replay", first["id"]), None).await.json(200);
         let sent = world.events.lock().unwrap().pop_front().unwrap();
         assert_eq!((sent.kind(), sent.data::<serde_json::Value>()), ("t", json!({"a": "가"})));
+        let refused = world.call(None, "POST", &format!("{PATH}/{}/replay", korean["id"]), None).await.json(400);
+        assert!(refused["message"].as_str().unwrap().contains("\"id\""), "{refused}");
         let broken = list["items"].as_array().unwrap().iter().find(|l| l["body_bytes"] == 0).unwrap();
         let replay = world.call(None, "POST", &format!("{PATH}/{}/replay", broken["id"]), None).await;
         assert_eq!(replay.code(400), "NOT_A_CLOUDEVENT");

@@ -123,8 +123,12 @@ impl Stage {
         let talker = talker().await;
         let mail = json!({"name": name, "channel": "email", "config": {"to": ["a@example.com"]}});
         site.make("/notification-service/v1/notifications", mail).await;
-        for (channel, field) in [("webhook", "url"), ("slack", "webhook_url")] {
-            let config = json!({field: format!("{talker}/refused/?{name}")});
+        let refused = format!("{talker}/refused/?{name}");
+        for (channel, config) in [
+            ("webhook", json!({"url": refused})),
+            ("slack", json!({"webhook_url": refused})),
+            ("slack", json!({"domain": "shop", "channel": name, "token": "xoxb-1234567890-abcd"})),
+        ] {
             let hook = json!({"name": name, "channel": channel, "config": config});
             site.make("/notification-service/v1/notifications", hook).await;
         }
@@ -160,15 +164,19 @@ impl Stage {
     fn paths(&self) -> Vec<String> {
         let of_routes = forms::routes("get").into_iter();
         let filled = |path: String| {
-            path.replace("{id}", "1")
-                .replace("{announcement}", "1")
+            path.replace("{announcement}", "1")
                 .replace("{slug}", &self.slug)
                 .replace("{token}", &self.badge)
                 .replace("{name}", "x")
                 .replace("{*path}", "nothing")
         };
         let mut paths = Vec::new();
-        for path in of_routes.map(filled) {
+        // Of channels there are four kinds, of endpoints as many assertions.
+        let ids = |path: String| -> Vec<_> {
+            let last = if path.contains("{id}") { 5 } else { 1 };
+            (1..=last).map(|id| path.replace("{id}", &id.to_string())).collect()
+        };
+        for path in of_routes.flat_map(ids).map(filled) {
             if !path.contains("{file}") {
                 paths.push(path);
             } else {

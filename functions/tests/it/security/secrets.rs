@@ -66,7 +66,7 @@ async fn kept() -> (String, Arc<Mutex<Vec<u8>>>) {
     (url, all)
 }
 
-/// A mail server that takes the password, but no mail for now; and what it was told.
+/// A mail server that takes the password, but mail for me@example.com only; and what it was told.
 async fn mail_server() -> (String, Arc<Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -78,17 +78,23 @@ async fn mail_server() -> (String, Arc<Mutex<Vec<u8>>>) {
             tokio::spawn(async move {
                 let (read, mut write) = stream.into_split();
                 let mut lines = tokio::io::BufReader::new(read).lines();
-                let mut answer = "220 here";
+                let mut answer = "220 here\r\n";
                 // A client that has left does not mind.
-                while write.write_all(format!("{answer}\r\n").as_bytes()).await.is_ok()
+                while write.write_all(answer.as_bytes()).await.is_ok()
                     && let Ok(Some(line)) = lines.next_line().await
                 {
-                    keep.lock().unwrap().extend_from_slice(line.as_bytes());
+                    // Lines that were too long are whole again.
+                    keep.lock().unwrap().extend_from_slice(line.trim_end_matches('=').as_bytes());
                     answer = match line.split(' ').next().unwrap_or_default() {
-                        "EHLO" => "250-here\r\n250 AUTH PLAIN LOGIN",
-                        "AUTH" => "235 it is you",
-                        "MAIL" => "451 come back later",
-                        _ => "250 so be it",
+                        "EHLO" => "250-here\r\n250 AUTH PLAIN LOGIN\r\n",
+                        "AUTH" => "235 it is you\r\n",
+                        "RCPT" if !line.contains("<me@example.com>") => "451 come back later\r\n",
+                        "DATA" => "354 say it\r\n",
+                        _ if answer.starts_with("354") || answer.is_empty() => match line.as_str() {
+                            "." => "250 so be it\r\n",
+                            _ => "",
+                        },
+                        _ => "250 so be it\r\n",
                     };
                 }
             });
@@ -316,14 +322,27 @@ async fn no_secret_is_where_it_should_not_be() {
         )
         .await;
     story.ask("POST", to("/user-service/v1/password/forgot"), &[], json!({"email": "me@example.com"})).await;
-    story
-        .ask(
-            "POST",
-            to("/user-service/v1/password/reset"),
-            &[],
-            json!({"token": GUESSED_KEY, "password": WRONG_PASSWORD}),
-        )
-        .await;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let reset_token = loop {
+        let mail = String::from_utf8_lossy(&mailed.lock().unwrap()).replace("=3D", "=");
+        if let Some((_, link)) = mail.split_once("/password/reset?token=")
+            && let Some(token) = link.get(..43)
+        {
+            break token.to_owned();
+        }
+        assert!(Instant::now() < deadline, "no mail came: {mail}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    for token in [GUESSED_KEY, &reset_token] {
+        let reset = json!({"token": token, "password": "short"});
+        story.ask("POST", to("/user-service/v1/password/reset"), &[], reset).await;
+    }
+    let (status, made) =
+        story.ask("POST", to("/user-service/v1/keys"), &mine, json!({"name": "another"})).await;
+    assert_eq!(status, 201, "{made}");
+    // Said once, too.
+    story.answers.pop();
+    let second_key = made["key"].as_str().unwrap().to_owned();
     story.ask("GET", to("/user-service/v1/user"), &[("apikey", GUESSED_KEY)], Value::Null).await;
     story.ask("GET", to("/user-service/v1/user"), &[("x-gateway-token", "guess")], Value::Null).await;
     story
@@ -433,6 +452,8 @@ async fn no_secret_is_where_it_should_not_be() {
         SLACK_PATH,
         GUESSED_KEY,
         &key,
+        &second_key,
+        &reset_token,
         &admin_token,
     ];
     let mut found = Vec::new();
