@@ -23,7 +23,7 @@ const BATCH: usize = 1000;
 pub fn measure(options: &Options) -> Result<Measured> {
     let runtime = tokio::runtime::Runtime::new()?;
     let postgres = runtime.block_on(Postgres::find())?;
-    let (endpoints, minutes) = (2_000, if options.quick { 20 } else { 150 });
+    let (endpoints, minutes) = (2_000, 150);
     let run = |postgres: Option<&Postgres>| {
         runtime.block_on(record(postgres, endpoints, minutes)).map(|(sample, _)| sample)
     };
