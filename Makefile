@@ -38,7 +38,7 @@ bench-check: bench-built  ## fails when a ratio is more than 20 percent worse th
 	DURABLE=yes functions/tests/with-services target/release/bench check $(ARGS)
 
 bench-parts:  ## what is measured within one function, by Criterion, beside its last run
-	cargo bench -p functions $(ARGS)
+	cargo bench --locked -p functions $(ARGS)
 
 .PHONY: bench-built
 bench-built:

@@ -50,7 +50,7 @@ impl Users {
 }
 
 /// The token of the link in a mail.
-fn token(mail: &str) -> String {
+pub fn token(mail: &str) -> String {
     // Quoted-printable breaks long lines, and spells out the equals sign.
     let mail = mail.replace("=\r\n", "").replace("=\n", "").replace("=3D", "=");
     let (_, token) = mail.split_once("/password/reset?token=").expect("a link");
