@@ -113,6 +113,9 @@ pub struct CheckRequest {
     /// When the next one is due; 0 where nobody knows.
     #[serde(default)]
     pub interval_seconds: u32,
+    /// The revision of the settings that the check is made with, copied to its result.
+    #[serde(default)]
+    pub revision: i64,
     /// The slot lies in a maintenance: what comes of it counts for nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub maintenance: bool,
@@ -132,6 +135,10 @@ pub struct CheckResult {
     /// When the next one is due; 0 where nobody knows.
     #[serde(default)]
     pub interval_seconds: u32,
+    /// The revision of the settings that the check was made with. A result of another revision than the
+    /// endpoint's current one is stored, and changes no status.
+    #[serde(default)]
+    pub revision: i64,
     /// Made during a maintenance: kept and shown, but left out of every sum, and no news.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub maintenance: bool,
@@ -139,12 +146,15 @@ pub struct CheckResult {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum UpDown {
+pub enum CheckStatus {
     Up,
     Down,
+    /// The check was not made, or failed by a defect of pongpong: it says nothing about the endpoint. Counted as
+    /// missed; never stored as a result, never an outage.
+    Unknown,
 }
 
-impl UpDown {
+impl CheckStatus {
     pub fn as_str(self) -> &'static str {
         name(&self)
     }
@@ -152,7 +162,7 @@ impl UpDown {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Outcome {
-    pub status: UpDown,
+    pub status: CheckStatus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = 200)]
     pub status_code: Option<u16>,
@@ -199,6 +209,12 @@ pub enum FailureCode {
     ProtocolError,
     /// The request could not be built (should have been refused when it was saved).
     InvalidRequest,
+    /// With status unknown: a defect of pongpong ended the check; its log says more.
+    ProberDefect,
+    /// With status unknown: the check could not start before the next one was due.
+    NotStarted,
+    /// With status unknown: the request reached the prober after the next check was due.
+    RequestedTooLate,
 }
 
 impl FailureCode {

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use functions::{
     checks::probe::{StatusRanges, judge_of, validate},
-    contract::{Assertion, CheckResult, Comparison, Outcome, Status, Target, Timings, UpDown},
+    contract::{Assertion, CheckResult, CheckStatus, Comparison, Outcome, Status, Target, Timings},
     notifications::state::State,
     reports::{sketch::Sketch, tally::Tally},
 };
@@ -89,7 +89,7 @@ fn checks(c: &mut Criterion) {
     });
 }
 
-fn result(n: i64, status: UpDown) -> CheckResult {
+fn result(n: i64, status: CheckStatus) -> CheckResult {
     let scheduled_at = DateTime::<Utc>::UNIX_EPOCH + TimeDelta::minutes(30_000_000 + n);
     CheckResult {
         endpoint_id: 7,
@@ -116,6 +116,7 @@ fn result(n: i64, status: UpDown) -> CheckResult {
             response_bytes: 1234,
         },
         interval_seconds: 60,
+        revision: 0,
         maintenance: false,
     }
 }
@@ -123,7 +124,7 @@ fn result(n: i64, status: UpDown) -> CheckResult {
 fn results(c: &mut Criterion) {
     // Every tenth fails, so that states change.
     let row: Vec<_> =
-        (0..60).map(|n| result(n, if n % 10 < 2 { UpDown::Down } else { UpDown::Up })).collect();
+        (0..60).map(|n| result(n, if n % 10 < 2 { CheckStatus::Down } else { CheckStatus::Up })).collect();
     let state = State {
         status: Status::Up,
         run: 0,

@@ -140,6 +140,7 @@ async fn check(
         failure_threshold: request.failure_threshold,
         success_threshold: request.success_threshold,
         interval_seconds: request.interval_seconds,
+        revision: request.revision,
         maintenance: request.maintenance,
         outcome,
     }

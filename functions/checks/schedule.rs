@@ -140,6 +140,7 @@ mod tests {
             failure_threshold: 1,
             success_threshold: 1,
             interval_seconds: 60,
+            revision: 0,
             maintenance: false,
             target,
         }

@@ -66,6 +66,8 @@ pub struct Claimed {
     pub target: Target,
     #[serde(default)]
     pub interval_seconds: u32,
+    #[serde(default)]
+    pub revision: i64,
     /// Those of `slots` that lie in a maintenance.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub maintenance: Vec<i64>,
@@ -96,6 +98,7 @@ impl Claimed {
             success_threshold: self.success_threshold,
             target: self.target.clone(),
             interval_seconds: self.interval_seconds,
+            revision: self.revision,
             maintenance: self.maintenance.contains(slot),
         })
     }
@@ -187,6 +190,7 @@ struct Row {
     id: i64,
     user_id: i64,
     next_slot: i64,
+    revision: i64,
     #[sqlx(flatten)]
     settings: Settings,
 }
@@ -209,6 +213,7 @@ impl Row {
             success_threshold: self.settings.success_threshold.try_into().unwrap_or(1),
             target: self.settings.target(),
             interval_seconds: self.settings.interval_seconds.try_into().unwrap_or_default(),
+            revision: self.revision,
             maintenance: Vec::new(),
         }
     }
@@ -224,7 +229,7 @@ async fn lease(context: &Context, until: i64, limit: i64, now: i64) -> Result<Ve
                  + COALESCE(LENGTH(body), 0) AS size FROM endpoints WHERE enabled AND next_slot < $1 \
                  AND (leased_until IS NULL OR leased_until <= $3) ORDER BY next_slot LIMIT $2",
                 $lock,
-                ") AS due) AS bounded WHERE before < $4) RETURNING id, user_id, next_slot, name, url, method, \
+                ") AS due) AS bounded WHERE before < $4) RETURNING id, user_id, next_slot, revision, name, url, method, \
                  headers, body, interval_seconds, timeout_ms, expected_status, assertions, follow_redirects, \
                  verify_tls, retries, failure_threshold, success_threshold, enabled, tags"
             )

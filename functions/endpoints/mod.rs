@@ -132,6 +132,9 @@ pub struct Endpoint {
     /// Scheduled checks that never ran, because the scheduler stood still.
     #[schema(example = 0)]
     pub missed_slots: i64,
+    /// Grows with each change of what a check does or means; a result of another revision changes no status.
+    #[schema(example = 1)]
+    pub revision: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
@@ -142,6 +145,7 @@ macro_rules! columns {
         "id, name, url, method, headers, body, interval_seconds, timeout_ms, expected_status, assertions, \
          follow_redirects, verify_tls, retries, failure_threshold, success_threshold, enabled, tags, \
          CASE WHEN enabled THEN status ELSE 'paused' END AS status, last_checked_at, missed_slots, \
+         revision, \
          created_at, updated_at"
     };
 }
@@ -236,7 +240,7 @@ impl Settings {
     }
 
     /// The check of one slot.
-    pub fn request(&self, endpoint_id: i64, user_id: i64, slot: i64) -> CheckRequest {
+    pub fn request(&self, endpoint_id: i64, user_id: i64, slot: i64, revision: i64) -> CheckRequest {
         CheckRequest {
             endpoint_id,
             user_id,
@@ -245,6 +249,7 @@ impl Settings {
             success_threshold: self.success_threshold.try_into().unwrap_or(1),
             target: self.target(),
             interval_seconds: self.interval_seconds.try_into().unwrap_or_default(),
+            revision,
             maintenance: false,
         }
     }
@@ -315,7 +320,7 @@ async fn ask_for_check(
 ) -> Result<()> {
     let (now, id) = (context.clock().now(), endpoint.id);
     let slot = now.timestamp();
-    let mut request = endpoint.settings.request(id, user_id, slot);
+    let mut request = endpoint.settings.request(id, user_id, slot, endpoint.revision);
     request.maintenance =
         Windows::load(context.db()?, &[user_id], slot..slot + 1).await?.hold(user_id, id, slot);
     let event = format!("endpoint-{id}-{}", now.timestamp_micros());

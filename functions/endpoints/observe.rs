@@ -7,7 +7,7 @@ use runtime::{Context, Event, Function, Reply, Result, Subscription, db::JsonTex
 use serde_json::value::RawValue;
 
 use super::SERVICE;
-use crate::contract::{CheckResult, StatusChange, kind};
+use crate::contract::{CheckResult, CheckStatus, StatusChange, kind};
 
 pub const FUNCTION: Function =
     Function::new("endpoint-observe", SERVICE, "keeps an endpoint's `status` and `last_checked_at`")
@@ -51,7 +51,7 @@ async fn checked(context: &Context, results: Vec<CheckResult>) -> Result<()> {
          JOIN endpoints e ON e.id = u.id ORDER BY e.id FOR UPDATE OF e) AS news \
          WHERE endpoints.id = news.id AND (last_checked_at IS NULL OR last_checked_at < news.at)";
     let mut latest = HashMap::<i64, i64>::new();
-    for result in &results {
+    for result in results.iter().filter(|result| result.outcome.status != CheckStatus::Unknown) {
         let at = latest.entry(result.endpoint_id).or_default();
         *at = (*at).max(result.checked_at.timestamp());
     }

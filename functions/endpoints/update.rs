@@ -37,7 +37,7 @@ async fn handle(
          timeout_ms = $8, expected_status = $9, assertions = $10, follow_redirects = $11, verify_tls = $12, \
          retries = $13, failure_threshold = $14, success_threshold = $15, enabled = $16, tags = $17, \
          next_slot = COALESCE($18, next_slot), \
-         leased_until = CASE WHEN $18 IS NULL THEN leased_until END, updated_at = $19 WHERE id = $1 RETURNING ",
+         leased_until = CASE WHEN $18 IS NULL THEN leased_until END, updated_at = $19, revision = revision + $20 WHERE id = $1 RETURNING ",
         columns!()
     );
     let db = context.db()?;
@@ -51,13 +51,15 @@ async fn handle(
     // Another interval, or a new start: due anew, from now on.
     let anew = s.interval_seconds != old.interval_seconds || (s.enabled && !old.enabled);
     let next_slot = anew.then(|| first_slot(&context, s.interval_seconds));
+    // A new name or tag means nothing to a check.
+    let changed = Settings { name: old.name.clone(), tags: old.tags.clone(), ..s.clone() } != old;
     let now = context.clock().now();
     let endpoint: Endpoint = on!(tx.connection(), db => {
         let update = sqlx::query_as(UPDATE).bind(id).bind(s.name).bind(s.url).bind(s.method).bind(s.headers);
         let update = update.bind(s.body).bind(s.interval_seconds).bind(s.timeout_ms).bind(s.expected_status);
         let update = update.bind(s.assertions).bind(s.follow_redirects).bind(s.verify_tls).bind(s.retries);
         let update = update.bind(s.failure_threshold).bind(s.success_threshold).bind(s.enabled).bind(s.tags);
-        update.bind(next_slot).bind(now).fetch_one(db).await
+        update.bind(next_slot).bind(now).bind(i64::from(changed)).fetch_one(db).await
     })?;
     tx.commit().await?;
     if next_slot.is_some()

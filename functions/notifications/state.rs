@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::contract::{CheckResult, Failure, Status, StatusChange, UpDown};
+use crate::contract::{CheckResult, CheckStatus, Failure, Status, StatusChange};
 
 /// What is known of an endpoint between two results.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +40,7 @@ impl State {
     /// Takes the next result, and says what changed by it. While its location is suspected (`on_hold`), an
     /// endpoint does not go down: its failures are counted, and the next one tries again.
     pub fn take(&mut self, result: &CheckResult, on_hold: bool) -> Option<StatusChange> {
-        if self.has_seen(result) {
+        if self.has_seen(result) || result.outcome.status == CheckStatus::Unknown {
             return None;
         }
         self.last_slot = result.scheduled_at;
@@ -50,8 +50,9 @@ impl State {
             return None;
         }
         match result.outcome.status {
-            UpDown::Up => self.succeed(result),
-            UpDown::Down => self.fail(result, on_hold),
+            CheckStatus::Up => self.succeed(result),
+            CheckStatus::Down => self.fail(result, on_hold),
+            CheckStatus::Unknown => None,
         }
     }
 
@@ -133,7 +134,7 @@ mod tests {
             failure_threshold: failures,
             success_threshold: successes,
             outcome: Outcome {
-                status: if up { UpDown::Up } else { UpDown::Down },
+                status: if up { CheckStatus::Up } else { CheckStatus::Down },
                 status_code: None,
                 error: (!up).then(|| Failure { code: FailureCode::Timeout, message: format!("slot {slot}") }),
                 timings_ms: Timings::default(),
@@ -142,6 +143,7 @@ mod tests {
                 response_bytes: 0,
             },
             interval_seconds: 60,
+            revision: 0,
             maintenance: false,
         }
     }

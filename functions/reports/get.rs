@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{SERVICE, moment, store};
-use crate::contract::{Failure, Timings, UpDown};
+use crate::contract::{CheckStatus, Failure, Timings};
 
 pub const FUNCTION: Function =
     Function::new("report-get", SERVICE, "shows one result of a check").http(runtime::http!(handle));
@@ -24,7 +24,7 @@ pub struct Report {
     checked_at: DateTime<Utc>,
     #[schema(example = "seoul")]
     region: String,
-    status: UpDown,
+    status: CheckStatus,
     #[schema(example = 200)]
     status_code: Option<i32>,
     error: Option<Failure>,
@@ -110,7 +110,7 @@ impl From<Stored> for Report {
             endpoint_id: stored.endpoint_id,
             checked_at: slot + TimeDelta::milliseconds(stored.checked_after_ms.into()),
             region: stored.region,
-            status: if stored.up { UpDown::Up } else { UpDown::Down },
+            status: if stored.up { CheckStatus::Up } else { CheckStatus::Down },
             status_code: stored.status_code,
             error: store::failure(stored.error_code, stored.error_message),
             timings_ms: Timings {

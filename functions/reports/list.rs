@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Db, Fields, Function, List, Paging, Query, Result, on};
+use runtime::{Caller, Context, Db, Fields, Function, List, Paging, Query, Result, on, text};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -14,7 +14,7 @@ use super::{
     record::AHEAD,
     store::{self, Cover},
 };
-use crate::contract::UpDown;
+use crate::contract::CheckStatus;
 
 pub const FUNCTION: Function = Function::new("report-list", SERVICE, "lists results of checks, newest first")
     .http(runtime::http!(handle));
@@ -31,7 +31,7 @@ struct Filter {
     /// Only checks that were due before this time; a date counts to its end.
     #[param(example = "2026-03-01T12:00:00Z")]
     to: Option<String>,
-    status: Option<UpDown>,
+    status: Option<CheckStatus>,
 }
 
 /// Lists the results of your checks, newest first.
@@ -56,6 +56,9 @@ async fn handle(
 ) -> Result<Json<List<Report>>> {
     let mut fields = Fields::default();
     fields.check_id(filter.endpoint_id, "endpoint_id");
+    fields.check(filter.status != Some(CheckStatus::Unknown), "status", || {
+        text("must be up or down", "up 또는 down이어야 합니다")
+    });
     let (from, to) = moment::range(&mut fields, filter.from.as_deref(), filter.to.as_deref());
     fields.finish()?;
     let db = context.db()?;
@@ -65,7 +68,7 @@ async fn handle(
     let wanted = Wanted {
         user_id: caller.user_id,
         endpoint_id: filter.endpoint_id,
-        up: filter.status.map(|status| status == UpDown::Up),
+        up: filter.status.map(|status| status == CheckStatus::Up),
         slots: from.unwrap_or(0).max(state.raw_from)..to.unwrap_or(end).min(end),
     };
     let total = wanted.total(db, &state).await?;

@@ -19,7 +19,7 @@ use super::{
     store::{self, Cover},
     tally,
 };
-use crate::contract::{Failure, UpDown};
+use crate::contract::{CheckStatus, Failure};
 
 pub const FUNCTION: Function =
     Function::new("report-overview", SERVICE, "shows how several endpoints did over a range, slot by slot")
@@ -105,7 +105,7 @@ struct OverviewItem {
 #[derive(Serialize, ToSchema)]
 struct LastCheck {
     checked_at: DateTime<Utc>,
-    status: UpDown,
+    status: CheckStatus,
     #[schema(example = 123)]
     total_ms: i32,
     error: Option<Failure>,
@@ -409,7 +409,7 @@ impl From<Last> for LastCheck {
         let slot = moment::time_of(moment::slot_of(last.id));
         Self {
             checked_at: slot + TimeDelta::milliseconds(last.checked_after_ms.into()),
-            status: if last.up { UpDown::Up } else { UpDown::Down },
+            status: if last.up { CheckStatus::Up } else { CheckStatus::Down },
             total_ms: last.total_ms,
             error: store::failure(last.error_code, last.error_message),
         }

@@ -23,7 +23,7 @@ use super::{
     purge::Retention,
     store,
 };
-use crate::contract::{CheckResult, UpDown, kind};
+use crate::contract::{CheckResult, CheckStatus, kind};
 
 pub const FUNCTION: Function = Function::new(
     "report-record",
@@ -64,7 +64,10 @@ pub(super) async fn record(context: &Context, results: &[CheckResult], field: &s
     // What is past its retention would be purged again at once.
     let oldest = context.config::<Retention>()?.raw_from(now);
     let told = results.len();
-    let mut results: Vec<_> = results.iter().filter(|r| r.scheduled_at.timestamp() >= oldest).collect();
+    let mut results: Vec<_> = results
+        .iter()
+        .filter(|r| r.outcome.status != CheckStatus::Unknown && r.scheduled_at.timestamp() >= oldest)
+        .collect();
     // One order for all recorders, so that none waits for another that waits for it.
     results.sort_by_key(|r| (r.scheduled_at.timestamp(), r.endpoint_id));
     if results.is_empty() {
@@ -338,7 +341,7 @@ impl<'a> Row<'a> {
             id: moment::id_of(slot, series_id),
             series_id,
             checked_after_ms: i32::try_from(after).unwrap_or(i32::MAX),
-            up: outcome.status == UpDown::Up,
+            up: outcome.status == CheckStatus::Up,
             status_code: outcome.status_code.map(i32::from),
             dns_ms: timings.dns.map(ms),
             connect_ms: timings.connect.map(ms),

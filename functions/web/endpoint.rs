@@ -22,7 +22,7 @@ use super::{
     words,
 };
 use crate::{
-    contract::{Failure, Status, Timings, UpDown},
+    contract::{CheckStatus, Failure, Status, Timings},
     endpoints::Endpoint,
     links,
 };
@@ -93,7 +93,7 @@ impl Asked {
 struct Report {
     checked_at: DateTime<Utc>,
     region: String,
-    status: UpDown,
+    status: CheckStatus,
     status_code: Option<i32>,
     error: Option<Failure>,
     timings_ms: Timings,

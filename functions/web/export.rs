@@ -17,7 +17,7 @@ use super::{
     reports::{Filter, MOST_ROWS, Report},
     visitor::{Response, User, encoded},
 };
-use crate::{contract::UpDown, reports::moment};
+use crate::{contract::CheckStatus, reports::moment};
 
 const COLUMNS: [&str; 19] = [
     "checked_at",
@@ -214,7 +214,7 @@ fn line(report: &Report, (name, url): &(String, String)) -> [String; 19] {
         report.endpoint_id.to_string(),
         defused(name),
         defused(url),
-        if report.status == UpDown::Up { "up" } else { "down" }.to_owned(),
+        if report.status == CheckStatus::Up { "up" } else { "down" }.to_owned(),
         text(report.status_code),
         report.error.as_ref().map(|error| error.code.as_str().to_owned()).unwrap_or_default(),
         report.error.as_ref().map(|error| defused(&error.message)).unwrap_or_default(),

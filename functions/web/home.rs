@@ -13,7 +13,7 @@ use super::{
     page::{Page, Section},
     visitor::{Posted, Response, Visitor},
 };
-use crate::contract::{Outcome, Timings, UpDown};
+use crate::contract::{CheckStatus, Outcome, Timings};
 
 #[derive(Template)]
 #[template(path = "home.html")]
@@ -42,7 +42,7 @@ pub struct Phase {
 
 impl Checked {
     pub fn is_up(&self) -> bool {
-        self.outcome.status == UpDown::Up
+        self.outcome.status == CheckStatus::Up
     }
 
     pub fn message(&self) -> &str {

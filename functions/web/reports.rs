@@ -18,7 +18,7 @@ use super::{
     visitor::{Response, User, Visitor, encoded},
     words,
 };
-use crate::contract::{Failure, Timings, UpDown};
+use crate::contract::{CheckStatus, Failure, Timings};
 
 /// What is asked for, as it stands in the address.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -70,7 +70,7 @@ pub struct Report {
     pub endpoint_id: i64,
     pub checked_at: DateTime<Utc>,
     pub region: String,
-    pub status: UpDown,
+    pub status: CheckStatus,
     pub status_code: Option<u16>,
     pub error: Option<Failure>,
     pub timings_ms: Timings,
@@ -83,7 +83,7 @@ pub struct Report {
 
 impl Report {
     fn is_up(&self) -> bool {
-        self.status == UpDown::Up
+        self.status == CheckStatus::Up
     }
 
     /// One after the other, in parts of a thousand of the longest on the page.

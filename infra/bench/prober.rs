@@ -323,6 +323,7 @@ fn check_requests(target: &Target) -> Result<(String, Vec<u8>)> {
             success_threshold: 1,
             target: target.clone(),
             interval_seconds: 60,
+            revision: 0,
             maintenance: false,
         })
         .collect();

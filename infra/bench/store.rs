@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use axum::body::Body;
 use chrono::{DateTime, TimeDelta, Utc};
-use functions::contract::{CheckResult, Outcome, Timings, UpDown, kind};
+use functions::contract::{CheckResult, CheckStatus, Outcome, Timings, kind};
 use runtime::{Clock, Db, Outgoing, on};
 
 use crate::{
@@ -138,9 +138,10 @@ fn result(endpoint: i64, start: DateTime<Utc>, minute: i64) -> CheckResult {
         failure_threshold: 2,
         success_threshold: 1,
         interval_seconds: 60,
+        revision: 0,
         maintenance: false,
         outcome: Outcome {
-            status: UpDown::Up,
+            status: CheckStatus::Up,
             status_code: Some(200),
             error: None,
             timings_ms: Timings {

@@ -36,7 +36,7 @@ use self::{
     tls::Tls,
 };
 pub use self::{plan::validate, status_ranges::StatusRanges};
-use crate::contract::{Failure, FailureCode, Outcome, Target, Timings, UpDown};
+use crate::contract::{CheckStatus, Failure, FailureCode, Outcome, Target, Timings};
 
 /// Judging more than so much of a body leaves the task: a pattern or a decoder may take
 /// milliseconds, in which other checks want their timings right.
@@ -296,7 +296,7 @@ fn down(seen: Seen, failure: Failure) -> Outcome {
 
 fn outcome(mut seen: Seen, error: Option<Failure>) -> Outcome {
     Outcome {
-        status: if error.is_some() { UpDown::Down } else { UpDown::Up },
+        status: if error.is_some() { CheckStatus::Down } else { CheckStatus::Up },
         status_code: seen.status.map(|status| status.as_u16()),
         error,
         timings_ms: seen.timings(),
@@ -308,11 +308,11 @@ fn outcome(mut seen: Seen, error: Option<Failure>) -> Outcome {
 
 fn defect() -> Outcome {
     Outcome {
-        status: UpDown::Down,
+        status: CheckStatus::Unknown,
         status_code: None,
         error: Some(failure(
-            FailureCode::ProtocolError,
-            "The check failed by a defect of pongpong; its log says more",
+            FailureCode::ProberDefect,
+            "The check was ended by a defect of pongpong; its log says more",
         )),
         timings_ms: Timings::default(),
         ip: None,

@@ -86,13 +86,13 @@ fn failed(outcome: &Outcome, code: FailureCode, message: &str) {
     let error = outcome.error.as_ref().unwrap();
     assert_eq!(error.code, code, "{}", error.message);
     assert!(error.message.contains(message), "`{}` in `{}`", message, error.message);
-    assert_eq!(outcome.status, UpDown::Down);
+    assert_eq!(outcome.status, CheckStatus::Down);
 }
 
 #[track_caller]
 fn up(outcome: &Outcome) {
     assert_eq!(outcome.error, None);
-    assert_eq!(outcome.status, UpDown::Up);
+    assert_eq!(outcome.status, CheckStatus::Up);
 }
 
 /// Accepts until the test ends.
@@ -1032,8 +1032,8 @@ async fn a_slow_target_delays_no_other() {
         order.push(done.unwrap());
     }
     assert_eq!(order.len(), 300);
-    assert!(order[..270].iter().all(|(key, status, _)| key % 10 != 0 && *status == UpDown::Up));
-    assert!(order[270..].iter().all(|(key, status, _)| key % 10 == 0 && *status == UpDown::Down));
+    assert!(order[..270].iter().all(|(key, status, _)| key % 10 != 0 && *status == CheckStatus::Up));
+    assert!(order[270..].iter().all(|(key, status, _)| key % 10 == 0 && *status == CheckStatus::Down));
     assert!(order[269].2 < Duration::from_secs(3), "the fast ones did not wait");
 }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use axum::{Router, routing::post};
-use functions::contract::{CheckRequest, CheckResult, Target, UpDown, kind};
+use functions::contract::{CheckRequest, CheckResult, CheckStatus, Target, kind};
 use hickory_resolver::proto::{
     op::{Message, MessageType, ResponseCode},
     rr::{RData, Record, RecordType, rdata::A},
@@ -204,6 +204,7 @@ fn check(endpoint_id: i64, url: String) -> CheckRequest {
         failure_threshold: 1,
         success_threshold: 1,
         interval_seconds: 60,
+        revision: 0,
         maintenance: false,
         target: Target {
             url,
@@ -252,11 +253,11 @@ async fn it_checks_by_tls_and_by_name() {
     let results = checked(&trusting, &batch).await;
     for result in &results[..2] {
         let outcome = &result.outcome;
-        assert_eq!((outcome.status, &outcome.error), (UpDown::Up, &None));
+        assert_eq!((outcome.status, &outcome.error), (CheckStatus::Up, &None));
         assert_eq!((outcome.status_code, outcome.ip), (Some(200), Some(address.ip())));
         assert!(outcome.certificate_expires_at.is_some_and(|at| at > chrono::Utc::now()));
     }
-    assert_eq!(results[2].outcome.status, UpDown::Down);
+    assert_eq!(results[2].outcome.status, CheckStatus::Down);
 
     let distrusting = image.serve("check-run", &[allow]).await;
     let refused = checked(&distrusting, &batch[..1]).await.remove(0).outcome.error.unwrap();
@@ -265,7 +266,7 @@ async fn it_checks_by_tls_and_by_name() {
     // The authority in a file.
     std::fs::write(image.path().join("ca.pem"), &authority).unwrap();
     let trusting = image.serve("check-run", &[allow, ("EXTRA_CA_CERTS", "/ca.pem")]).await;
-    assert_eq!(checked(&trusting, &batch[..1]).await[0].outcome.status, UpDown::Up);
+    assert_eq!(checked(&trusting, &batch[..1]).await[0].outcome.status, CheckStatus::Up);
 }
 
 /// By the C library, unlike checks: functions and Kong (by name and search domain), mail, PostgreSQL.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, sync::atomic::AtomicU16, sync::atomic::Ordering, time::Duration};
 
 use axum::{Router, routing::get};
-use functions::contract::{CheckRequest, CheckResult, FailureCode, Target, UpDown, kind};
+use functions::contract::{CheckRequest, CheckResult, CheckStatus, FailureCode, Target, kind};
 use serde_json::json;
 
 use crate::world::{Database, World, on_both};
@@ -36,6 +36,7 @@ fn request(world: &World, endpoint_id: i64, url: &str, in_seconds: i64) -> Check
         failure_threshold: 1,
         success_threshold: 1,
         interval_seconds: 60,
+        revision: 0,
         maintenance: false,
         target: Target {
             url: url.into(),
@@ -76,9 +77,9 @@ async fn a_batch_is_probed_and_replied() {
     assert_eq!(
         told,
         [
-            (UpDown::Up, None),
-            (UpDown::Down, Some(FailureCode::ConnectRefused)),
-            (UpDown::Down, Some(FailureCode::Timeout)),
+            (CheckStatus::Up, None),
+            (CheckStatus::Down, Some(FailureCode::ConnectRefused)),
+            (CheckStatus::Down, Some(FailureCode::Timeout)),
         ]
     );
     assert_eq!(results[0].outcome.status_code, Some(200));

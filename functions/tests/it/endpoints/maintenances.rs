@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use functions::{
-    contract::{CheckRequest, EndpointDeleted, Status, StatusChange, UpDown, UserDeleted, kind},
+    contract::{CheckRequest, CheckStatus, EndpointDeleted, Status, StatusChange, UserDeleted, kind},
     endpoints::claim::{Claimed, Claims},
 };
 use serde_json::{Value, json};
@@ -222,7 +222,7 @@ on_both! {
             (result.scheduled_at, result.checked_at) = (world.clock().now(), world.clock().now());
             result.maintenance = maintenance;
             if down {
-                result.outcome.status = UpDown::Down;
+                result.outcome.status = CheckStatus::Down;
             }
             let event = runtime::Outgoing::new("check-run", kind::CHECK_COMPLETED, format!("e{number}"), world.clock().now(), &[result]);
             let (parts, body) = event.unwrap().into_request().unwrap().into_parts();

@@ -9,7 +9,7 @@ mod suspicion;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use functions::contract::{
-    CheckResult, Failure, FailureCode, Outcome, Status, StatusChange, Timings, UpDown,
+    CheckResult, CheckStatus, Failure, FailureCode, Outcome, Status, StatusChange, Timings,
 };
 use serde_json::{Value, json};
 
@@ -35,9 +35,10 @@ pub fn result(endpoint_id: i64, user_id: i64, slot: i64, up: bool) -> CheckResul
         failure_threshold: 2,
         success_threshold: 1,
         interval_seconds: 60,
+        revision: 0,
         maintenance: false,
         outcome: Outcome {
-            status: if up { UpDown::Up } else { UpDown::Down },
+            status: if up { CheckStatus::Up } else { CheckStatus::Down },
             status_code: Some(if up { 200 } else { 503 }),
             error: (!up).then(failure),
             timings_ms: Timings { total: 42, ..Timings::default() },

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use functions::contract::{
-    CheckResult, EndpointDeleted, Failure, FailureCode, Outcome, Status, StatusChange, Timings, UpDown,
+    CheckResult, CheckStatus, EndpointDeleted, Failure, FailureCode, Outcome, Status, StatusChange, Timings,
     UserDeleted, kind,
 };
 use runtime::{outbound::Outbound, secret::Random};
@@ -37,9 +37,10 @@ pub fn up(endpoint_id: i64, at: DateTime<Utc>, total: u32) -> CheckResult {
         failure_threshold: 2,
         success_threshold: 1,
         interval_seconds: 60,
+        revision: 0,
         maintenance: false,
         outcome: Outcome {
-            status: UpDown::Up,
+            status: CheckStatus::Up,
             status_code: Some(200),
             error: None,
             timings_ms: Timings {
@@ -61,7 +62,7 @@ pub fn down(endpoint_id: i64, at: DateTime<Utc>) -> CheckResult {
     let mut result = up(endpoint_id, at, 10_000);
     let message = "No answer within 10 seconds.".to_owned();
     result.outcome = Outcome {
-        status: UpDown::Down,
+        status: CheckStatus::Down,
         status_code: None,
         error: Some(Failure { code: FailureCode::Timeout, message }),
         timings_ms: Timings { total: 10_000, ..Timings::default() },

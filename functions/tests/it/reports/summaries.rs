@@ -61,7 +61,7 @@ on_both! {
         assert_eq!((&year["checks"], &year["latency_ms"]["min"]), (&json!(3600), &before["latency_ms"]["min"]));
         assert_eq!((&year["latency_ms"]["p95"], &year["apdex"]), (&after["latency_ms"]["p95"], &after["apdex"]));
         // And close to the exact numbers.
-        let mut exact: Vec<_> = history(&world).iter().filter(|r| r.outcome.status == UpDown::Up).map(|r| r.outcome.timings_ms.total).collect();
+        let mut exact: Vec<_> = history(&world).iter().filter(|r| r.outcome.status == CheckStatus::Up).map(|r| r.outcome.timings_ms.total).collect();
         exact.sort_unstable();
         for (name, part) in [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99)] {
             let rank = (exact.len() as f64 * part).ceil() as usize - 1;
