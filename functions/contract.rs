@@ -39,7 +39,6 @@ fn name(of: &impl Serialize) -> &'static str {
 
 /// How to check: everything that the prober needs to know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Target {
     pub url: String,
     pub method: String,
@@ -215,6 +214,9 @@ pub enum FailureCode {
     NotStarted,
     /// With status unknown: the request reached the prober after the next check was due.
     RequestedTooLate,
+    /// A code that this version does not know.
+    #[serde(other)]
+    Other,
 }
 
 impl FailureCode {

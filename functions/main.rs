@@ -13,7 +13,7 @@ use runtime::{Context, Env, Function, log, telemetry, trace::Trace};
 const TICK: Duration = Duration::from_secs(290);
 
 fn main() -> anyhow::Result<ExitCode> {
-    runtime::memory::limit_arenas();
+    runtime::process::prepare();
     runtime::install_crypto();
     tokio::runtime::Runtime::new()?.block_on(start())
 }

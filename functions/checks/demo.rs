@@ -68,12 +68,12 @@ async fn handle(State(context): State<Context>, Input(demo): Input<Demo>) -> Res
         return Err(Error::not_found());
     }
     let settings = Settings { timeout_ms: TIMEOUT_MS, retries: 0, ..Settings::of_url(&demo.url)? };
-    let target = settings.checked()?.target();
+    let target = settings.checked().await?.target();
     let prober = context.shared(|_| {
         let config = ProbeConfig::new(PrivateNetworks::Deny)?;
         Ok(DemoProber(Prober::new(ProbeConfig { concurrency: CONCURRENCY, ..config })?))
     })?;
-    let mut outcome = prober.0.probe(&target).await;
+    let mut outcome = prober.0.probe(0, &target, None).await;
     let code = outcome.error.as_ref().map(|error| error.code);
     if matches!(code, Some(FailureCode::BlockedAddress | FailureCode::DnsFailure)) {
         // Which private names there are is nothing for strangers: one that is not, and one that may not be

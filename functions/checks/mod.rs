@@ -11,6 +11,7 @@ use std::sync::{Arc, LazyLock};
 use runtime::{
     Context, Env, FromEnv, Result,
     address::PrivateNetworks,
+    process,
     telemetry::{Counter, KeyValue, counter},
     trust::ExtraRoots,
 };
@@ -18,6 +19,8 @@ use runtime::{
 use probe::{ProbeConfig, Prober};
 
 pub const SERVICE: &str = "endpoint-check";
+
+const RESERVED_FILES: usize = 1024;
 
 static REQUESTED: LazyLock<Counter<u64>> =
     LazyLock::new(|| counter("pongpong.checks.requested", "{check}", "Checks that were asked for"));
@@ -35,7 +38,9 @@ pub(crate) fn count_missed(reason: &'static str, checks: u64) {
 
 pub(crate) fn count_from_zero() {
     count_requested(schedule::NAME, 0);
-    ["not_claimed", "too_late"].into_iter().for_each(|reason| count_missed(reason, 0));
+    ["not_claimed", "too_late", "not_started", "defect"]
+        .into_iter()
+        .for_each(|reason| count_missed(reason, 0));
 }
 
 /// `REGION` (default `default`): where this prober stands; part of a result's key.
@@ -56,7 +61,7 @@ impl FromEnv for RegionConfig {
     }
 }
 
-/// `CHECK_PRIVATE_NETWORKS` (default `deny`) and `CHECK_CONCURRENCY` (default 500).
+/// `CHECK_PRIVATE_NETWORKS` (default `deny`) and `CHECK_CONCURRENCY` (default 20480: half of it for one owner).
 pub(crate) struct ProbeSettings {
     private_networks: PrivateNetworks,
     concurrency: usize,
@@ -66,7 +71,7 @@ impl FromEnv for ProbeSettings {
     const NAMES: &[&str] = &["CHECK_CONCURRENCY", "CHECK_PRIVATE_NETWORKS"];
 
     fn from_env(env: &Env) -> anyhow::Result<Self> {
-        let concurrency = env.parse_or("CHECK_CONCURRENCY", 500)?;
+        let concurrency = env.parse_or("CHECK_CONCURRENCY", probe::DEFAULT_CONCURRENCY)?;
         anyhow::ensure!(concurrency >= 1, "CHECK_CONCURRENCY must be at least 1");
         let private_networks = env.parse_or("CHECK_PRIVATE_NETWORKS", PrivateNetworks::Deny)?;
         Ok(Self { private_networks, concurrency })
@@ -77,6 +82,18 @@ impl FromEnv for ProbeSettings {
 pub fn prober(context: &Context) -> Result<Arc<Prober>> {
     context.shared(|context| {
         let ProbeSettings { private_networks, concurrency } = ProbeSettings::from_env(context.env())?;
+        // The rest is for the database, other functions and names.
+        let files = process::max_open_files();
+        let possible = files.saturating_sub(RESERVED_FILES).max(files / 2).max(1);
+        if possible < concurrency {
+            tracing::warn!(
+                concurrency,
+                possible,
+                files,
+                "fewer checks can run at once than CHECK_CONCURRENCY says"
+            );
+        }
+        let concurrency = concurrency.min(possible);
         let extra_roots = ExtraRoots::from_env(context.env())?;
         Ok(Prober::new(ProbeConfig { concurrency, extra_roots, ..ProbeConfig::new(private_networks)? })?)
     })

@@ -69,14 +69,14 @@ async fn handle(
         }
         (None, false) => {
             let settings: Settings = input::parse(Value::Object(wanted).to_string().as_bytes())?;
-            settings.checked()?.target()
+            settings.checked().await?.target()
         }
         _ => {
             let what = text("give either endpoint_id or url", "endpoint_id와 url 중 하나를 지정하세요");
             return Err(Error::field("endpoint_id", what));
         }
     };
-    let outcome = prober(&context)?.probe(&target).await;
+    let outcome = prober(&context)?.probe(caller.user_id, &target, None).await;
     Ok((StatusCode::OK, Json(Checked { url: target.url, outcome })))
 }
 

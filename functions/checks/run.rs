@@ -4,7 +4,6 @@
 //! target must not hold back the news of the others.
 
 use std::{
-    collections::HashMap,
     slice,
     sync::{Arc, LazyLock},
     time::Duration,
@@ -13,7 +12,7 @@ use std::{
 use axum::{extract::State, routing::post};
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
-    Clock, Context, Error, Event, Function, Outgoing, Reply, Result, Subscription,
+    Clock, Context, Error, Event, Function, Items, Outgoing, Reply, Result, Subscription,
     telemetry::{Counter, Histogram, KeyValue, UpDownCounter, counter, level, seconds},
     text,
     trust::ExtraRoots,
@@ -22,8 +21,8 @@ use tokio::{task::JoinSet, time::Instant};
 
 use super::{RegionConfig, SERVICE, count_missed, prober};
 use crate::{
-    checks::probe::Prober,
-    contract::{CheckRequest, CheckResult, kind},
+    checks::probe::{Prober, unknown},
+    contract::{CheckRequest, CheckResult, FailureCode, Outcome, kind},
 };
 
 pub const FUNCTION: Function =
@@ -43,11 +42,12 @@ static IN_FLIGHT: LazyLock<UpDownCounter<i64>> =
     LazyLock::new(|| level("pongpong.checks.in_flight", "{check}", "Checks that are under way"));
 
 const MOST: usize = 10_000;
-const STALE: TimeDelta = TimeDelta::minutes(2);
+/// Where the interval is not known.
+const STALE_AFTER: TimeDelta = TimeDelta::minutes(2);
 /// How long results wait for the rest of their batch.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-async fn handle(State(context): State<Context>, event: Event<Vec<CheckRequest>>) -> Result<Reply> {
+async fn handle(State(context): State<Context>, event: Event<Items<CheckRequest>>) -> Result<Reply> {
     if event.data.len() > MOST {
         return Err(Error::field(
             "data",
@@ -58,11 +58,20 @@ async fn handle(State(context): State<Context>, event: Event<Vec<CheckRequest>>)
     let region = context.config::<RegionConfig>()?.region.clone();
     let label = KeyValue::new("region", Arc::<str>::from(region.as_str()));
     let mut running = JoinSet::new();
-    for request in still_wanted(event.data, context.clock().now()) {
+    let mut done = Vec::with_capacity(event.data.len());
+    let now = context.clock().now();
+    for request in event.data {
+        if is_stale(&request, now) {
+            done.push(too_late(request, now, &region));
+            continue;
+        }
         let (prober, clock) = (Arc::clone(&prober), context.clock().clone());
         running.spawn(check(prober, clock, region.clone(), label.clone(), request));
     }
-    let mut done = Vec::with_capacity(running.len());
+    if !done.is_empty() {
+        count_missed("too_late", done.len() as u64);
+        tracing::warn!(missed = done.len(), "checks were missed: they were requested too late");
+    }
     let mut told = 0;
     let mut tell_at = Instant::now() + PATIENCE;
     while !running.is_empty() {
@@ -95,21 +104,33 @@ async fn handle(State(context): State<Context>, event: Event<Vec<CheckRequest>>)
     }
 }
 
-/// After a pause of the broker or of this, what was due long ago is not made up for: a burst of checks
-/// of one moment, dated apart, would look like an outage. Of each endpoint the newest is enough.
-fn still_wanted(mut requests: Vec<CheckRequest>, now: DateTime<Utc>) -> Vec<CheckRequest> {
-    let asked = requests.len();
-    let mut newest = HashMap::<i64, DateTime<Utc>>::new();
-    for request in &requests {
-        let at = newest.entry(request.endpoint_id).or_insert(request.scheduled_at);
-        *at = request.scheduled_at.max(*at);
+/// Whether the next check is due already. After a pause of the broker or of this, what was due long ago is
+/// not made up for: a burst of checks of one moment, dated apart, would look like an outage.
+fn is_stale(request: &CheckRequest, now: DateTime<Utc>) -> bool {
+    let interval = TimeDelta::seconds(request.interval_seconds.into());
+    now - request.scheduled_at >= if interval.is_zero() { STALE_AFTER } else { interval }
+}
+
+fn too_late(request: CheckRequest, now: DateTime<Utc>, region: &str) -> CheckResult {
+    let outcome =
+        unknown(FailureCode::RequestedTooLate, "The request for the check came after the next one was due");
+    result(request, now, region.to_owned(), outcome)
+}
+
+fn result(request: CheckRequest, checked_at: DateTime<Utc>, region: String, outcome: Outcome) -> CheckResult {
+    CheckResult {
+        endpoint_id: request.endpoint_id,
+        user_id: request.user_id,
+        scheduled_at: request.scheduled_at,
+        checked_at,
+        region,
+        failure_threshold: request.failure_threshold,
+        success_threshold: request.success_threshold,
+        interval_seconds: request.interval_seconds,
+        revision: request.revision,
+        maintenance: request.maintenance,
+        outcome,
     }
-    requests.retain(|r| now - r.scheduled_at < STALE || newest.get(&r.endpoint_id) == Some(&r.scheduled_at));
-    if requests.len() < asked {
-        count_missed("too_late", (asked - requests.len()) as u64);
-        tracing::warn!(missed = asked - requests.len(), "checks were missed: they came too late");
-    }
-    requests
 }
 
 async fn check(
@@ -125,25 +146,23 @@ async fn check(
     let began = Instant::now();
     let outcome = {
         let _in_flight = InFlight::begin(&label);
-        prober.probe(&request.target).await
+        let interval = Duration::from_secs(request.interval_seconds.into());
+        let start_by = (!interval.is_zero()).then(|| began + interval);
+        prober.probe(request.user_id, &request.target, start_by).await
     };
     let status = KeyValue::new("status", outcome.status.as_str());
-    let error = outcome.error.as_ref().map_or("none", |failure| failure.code.as_str());
-    DURATION.record(began.elapsed().as_secs_f64(), &[status.clone(), label.clone()]);
-    CHECKS.add(1, &[status, KeyValue::new("error", error), label]);
-    CheckResult {
-        endpoint_id: request.endpoint_id,
-        user_id: request.user_id,
-        scheduled_at: request.scheduled_at,
-        checked_at,
-        region,
-        failure_threshold: request.failure_threshold,
-        success_threshold: request.success_threshold,
-        interval_seconds: request.interval_seconds,
-        revision: request.revision,
-        maintenance: request.maintenance,
-        outcome,
+    let code = outcome.error.as_ref().map(|failure| failure.code);
+    match code {
+        Some(FailureCode::NotStarted) => count_missed("not_started", 1),
+        Some(FailureCode::ProberDefect) => {
+            count_missed("defect", 1);
+            tracing::error!(request.endpoint_id, "a check was ended by a defect");
+        }
+        _ => DURATION.record(began.elapsed().as_secs_f64(), &[status.clone(), label.clone()]),
     }
+    let error = code.map_or("none", FailureCode::as_str);
+    CHECKS.add(1, &[status, KeyValue::new("error", error), label]);
+    result(request, checked_at, region, outcome)
 }
 
 /// Counts down when the check is over, or given up.

@@ -12,8 +12,8 @@ use axum::{Json, extract::State};
 use chrono::{DateTime, TimeDelta, Utc};
 use http::StatusCode;
 use runtime::{
-    Context, Db, Error, Fields, Function, Input, Result,
-    db::{JsonText, On},
+    Context, Db, Error, Fields, Function, Input, Items, Result,
+    db::{JsonText, On, readable},
     error::ErrorBody,
     on, text,
 };
@@ -46,7 +46,8 @@ pub struct Claim {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Claims {
     /// None: nothing more is due.
-    pub items: Vec<Claimed>,
+    #[schema(value_type = Vec<Claimed>)]
+    pub items: Items<Claimed>,
 }
 
 /// What is due of one endpoint.
@@ -130,7 +131,7 @@ async fn handle(State(context): State<Context>, Input(claim): Input<Claim>) -> R
     let rows = lease(&context, until, claim.limit, now).await?;
     let mut items: Vec<_> = rows.into_iter().map(|row| row.claimed(until, now)).collect();
     mark_maintenance(context.db()?, &mut items).await?;
-    Ok(Json(Claims { items }))
+    Ok(Json(Claims { items: Items(items) }))
 }
 
 async fn mark_maintenance(db: &Db, items: &mut [Claimed]) -> Result<()> {
@@ -240,8 +241,8 @@ async fn lease(context: &Context, until: i64, limit: i64, now: i64) -> Result<Ve
     let db = context.db()?;
     let lease = db.pick(SQLITE, POSTGRES);
     Ok(on!(db.write(), db => {
-        let lease = sqlx::query_as(lease).bind(until).bind(limit).bind(now).bind(MOST_TEXT);
-        lease.bind(now + LEASE_SECONDS).fetch_all(db).await
+        let lease = sqlx::query(lease).bind(until).bind(limit).bind(now).bind(MOST_TEXT);
+        lease.bind(now + LEASE_SECONDS).fetch_all(db).await.map(readable)
     })?)
 }
 

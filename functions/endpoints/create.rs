@@ -35,7 +35,7 @@ async fn handle(
     key: IdempotencyKey,
     Input(settings): Input<Settings>,
 ) -> Result<(StatusCode, Json<Endpoint>)> {
-    let settings = settings.checked()?;
+    let settings = settings.checked().await?;
     let first = first_slot(&context, settings.interval_seconds);
     let (endpoint, is_new) = insert(&context, caller.user_id, settings, first, key.0).await?;
     if is_new

@@ -1,7 +1,9 @@
 //! `GET /public/v1/endpoints`: the caller's endpoints, searched by `q`, `tag` and `status`, sorted.
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Fields, Function, List, Paging, Query, Result, error::ErrorBody, on, text};
+use runtime::{
+    Caller, Context, Fields, Function, List, Paging, Query, Result, db::readable, error::ErrorBody, on, text,
+};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -147,9 +149,9 @@ async fn handle(
         count.fetch_one(db).await
     })?;
     let endpoints = on!(db.read(), db => {
-        let select = sqlx::query_as(search.sort.select(filtered)).bind(caller.user_id);
+        let select = sqlx::query(search.sort.select(filtered)).bind(caller.user_id);
         let select = if filtered { select.bind(&q).bind(&tag).bind(status) } else { select };
-        select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await
+        select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(readable)
     })?;
     Ok(paging.list(endpoints, count))
 }

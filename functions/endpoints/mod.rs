@@ -182,7 +182,7 @@ impl Settings {
     }
 
     /// Checks every field; a name that is missing becomes the URL's host.
-    pub fn checked(mut self) -> Result<Self> {
+    pub async fn checked(mut self) -> Result<Self> {
         self.name = self.name.trim().to_owned();
         if self.name.is_empty() {
             let host = url::Url::parse(&self.url).ok().and_then(|url| url.host_str().map(str::to_owned));
@@ -229,7 +229,7 @@ impl Settings {
                 "모든 시도를 합해 120초를 넘을 수 없습니다",
             )
         });
-        for (field, what) in probe::validate(&self.target()) {
+        for (field, what) in probe::validate_off_workers(&self.target()).await {
             // Those have been looked at already, with the same bounds.
             if field != "retries" && field != "timeout_ms" {
                 fields.add(field, what);

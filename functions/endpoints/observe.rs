@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use axum::{extract::State, routing::post};
-use runtime::{Context, Event, Function, Reply, Result, Subscription, db::JsonText, db::On, input, on};
+use runtime::{
+    Context, Event, Function, Items, Reply, Result, Subscription, db::JsonText, db::On, input, on,
+};
 use serde_json::value::RawValue;
 
 use super::SERVICE;
@@ -18,9 +20,9 @@ pub const FUNCTION: Function =
 async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> Result<Reply> {
     let json = event.data.get().as_bytes();
     if event.kind == kind::STATUS_CHANGED {
-        changed(&context, input::parse(json)?).await?;
+        changed(&context, input::parse::<Items<_>>(json)?.0).await?;
     } else {
-        checked(&context, input::parse(json)?).await?;
+        checked(&context, input::parse::<Items<_>>(json)?.0).await?;
     }
     Ok(Reply::NONE)
 }

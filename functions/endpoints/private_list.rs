@@ -3,7 +3,8 @@
 
 use axum::{Json, extract::State};
 use runtime::{
-    Context, Error, Function, List, Paging, Query, Result, db::JsonText, error::ErrorBody, input, on, text,
+    Context, Error, Function, List, Paging, Query, Result, db::JsonText, db::readable, error::ErrorBody,
+    input, on, text,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -68,8 +69,8 @@ async fn handle(
         sqlx::query_scalar(count).bind(filter.user_id).bind(&ids).fetch_one(db).await
     })?;
     let found = on!(db.read(), db => {
-        let select = sqlx::query_as(select).bind(filter.user_id).bind(&ids);
-        select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await
+        let select = sqlx::query(select).bind(filter.user_id).bind(&ids);
+        select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(readable)
     })?;
     Ok(paging.list(found, total))
 }
@@ -127,10 +128,10 @@ async fn labels(State(context): State<Context>, Query(which): Query<Which>) -> R
     // would walk everybody's for one who has fewer than most, so it plans for each user anew.
     let items = on!(context.db()?.read(), db => match which.user_id {
         Some(user_id) => {
-            let query = sqlx::query_as(select!(" AND user_id = $2")).persistent(false);
-            query.bind(which.after).bind(user_id).fetch_all(db).await
+            let query = sqlx::query(select!(" AND user_id = $2")).persistent(false);
+            query.bind(which.after).bind(user_id).fetch_all(db).await.map(readable)
         }
-        None => sqlx::query_as(select!("")).bind(which.after).fetch_all(db).await,
+        None => sqlx::query(select!("")).bind(which.after).fetch_all(db).await.map(readable),
     })?;
     Ok(Json(LabelsOfMany { items }))
 }

@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, input, on};
 use serde_json::{Map, Value};
 
-use super::{Endpoint, SERVICE, Settings, ask_for_check, columns, first_slot};
+use super::{Endpoint, SERVICE, Settings, ask_for_check, columns, find_own, first_slot};
 
 pub const FUNCTION: Function =
     Function::new("endpoint-update", SERVICE, "changes what is given, and keeps the rest")
@@ -41,13 +41,21 @@ async fn handle(
         columns!()
     );
     let db = context.db()?;
-    let mut tx = db.begin().await?;
     let select = db.pick(SQLITE, POSTGRES);
-    let found: Option<Endpoint> = on!(tx.connection(), db => {
-        sqlx::query_as(select).bind(id).bind(caller.user_id).fetch_optional(db).await
-    })?;
-    let old = found.ok_or_else(Error::not_found)?.settings;
-    let s = input::patched::<Settings>(&old, patch)?.checked()?;
+    let mut seen = find_own(&context, caller.user_id, id).await?.settings;
+    let (mut tx, old, s) = loop {
+        // Checked before the row is held: what is costly to check must not keep others waiting for it.
+        let settings = input::patched::<Settings>(&seen, patch.clone())?.checked().await?;
+        let mut tx = db.begin().await?;
+        let found: Option<Endpoint> = on!(tx.connection(), db => {
+            sqlx::query_as(select).bind(id).bind(caller.user_id).fetch_optional(db).await
+        })?;
+        let old = found.ok_or_else(Error::not_found)?.settings;
+        if old == seen {
+            break (tx, old, settings);
+        }
+        seen = old;
+    };
     // Another interval, or a new start: due anew, from now on.
     let anew = s.interval_seconds != old.interval_seconds || (s.enabled && !old.enabled);
     let next_slot = anew.then(|| first_slot(&context, s.interval_seconds));

@@ -10,7 +10,9 @@ use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use runtime::{
-    Context, Db, Error, Event, Function, Outgoing, Reply, Result, Subscription, db::On, input, on,
+    Context, Db, Error, Event, Function, Items, Outgoing, Reply, Result, Subscription,
+    db::{On, readable},
+    input, on,
 };
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
@@ -36,9 +38,9 @@ const AT_ONCE: usize = 16;
 async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> Result<Reply> {
     let json = event.data.get().as_bytes();
     if event.kind == kind::LOCATION_CHANGED {
-        tell_of_locations(&context, input::parse(json)?).await?;
+        tell_of_locations(&context, input::parse::<Items<_>>(json)?.0).await?;
     } else {
-        tell_of_endpoints(&context, input::parse(json)?).await?;
+        tell_of_endpoints(&context, input::parse::<Items<_>>(json)?.0).await?;
     }
     Ok(Reply::NONE)
 }
@@ -122,8 +124,10 @@ async fn enabled(db: &Db, users: HashSet<i64>) -> Result<HashMap<i64, Vec<Row>>>
         WHERE enabled AND user_id IN (SELECT value FROM json_each($1)) ORDER BY user_id, id";
     let users: Vec<i64> = users.into_iter().collect();
     let rows: Vec<Row> = match db.read() {
-        On::Postgres(db) => sqlx::query_as(POSTGRES).bind(users).fetch_all(db).await?,
-        On::Sqlite(db) => sqlx::query_as(SQLITE).bind(json!(users).to_string()).fetch_all(db).await?,
+        On::Postgres(db) => sqlx::query(POSTGRES).bind(users).fetch_all(db).await.map(readable)?,
+        On::Sqlite(db) => {
+            sqlx::query(SQLITE).bind(json!(users).to_string()).fetch_all(db).await.map(readable)?
+        }
     };
     let mut of_user: HashMap<i64, Vec<Row>> = HashMap::new();
     for row in rows {

@@ -15,9 +15,9 @@ use std::{
 use axum::extract::State as FromContext;
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
-    Context, Db, Error, Event, Function, Outgoing, Reply, Result, Subscription,
+    Context, Db, Error, Event, Function, Items, Outgoing, Reply, Result, Subscription,
     db::On,
-    on,
+    input, on,
     telemetry::{Counter, KeyValue, counter},
 };
 use serde_json::json;
@@ -54,8 +54,11 @@ fn count(to: Status, changes: u64) {
     CHANGES.add(changes, &[KeyValue::new("status", to.as_str())]);
 }
 
-async fn handle(FromContext(context): FromContext<Context>, event: Event<Vec<CheckResult>>) -> Result<Reply> {
-    let (changes, locations) = evaluate(&context, &event.id, event.data).await?;
+async fn handle(
+    FromContext(context): FromContext<Context>,
+    event: Event<Items<CheckResult>>,
+) -> Result<Reply> {
+    let (changes, locations) = evaluate(&context, &event.id, event.data.0).await?;
     let time = event.time.unwrap_or(context.clock().now());
     // By what caused them: the same whenever it is handled again.
     if !locations.is_empty() {
@@ -337,10 +340,11 @@ async fn recorded(
         sqlx::query_as(SELECT).bind(event_id).fetch_all(db).await)?;
     let (mut changes, mut locations) = (Vec::new(), Vec::new());
     for (of_endpoint, json) in rows {
+        let json = format!("[{json}]");
         if of_endpoint {
-            changes.push(serde_json::from_str(&json).map_err(Error::internal)?);
+            changes.extend(input::parse::<Items<_>>(json.as_bytes())?);
         } else {
-            locations.push(serde_json::from_str(&json).map_err(Error::internal)?);
+            locations.extend(input::parse::<Items<_>>(json.as_bytes())?);
         }
     }
     Ok((changes, locations))

@@ -1,7 +1,7 @@
 //! GET /public/v1/notifications: one's own channels, in the order in which they were added.
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Function, List, Paging, Result, error::ErrorBody, on};
+use runtime::{Caller, Context, Function, List, Paging, Result, db::readable, error::ErrorBody, on};
 
 use super::{Notification, Row, SERVICE};
 
@@ -29,8 +29,8 @@ async fn handle(
     const COUNT: &str = "SELECT COUNT(*) FROM notifications WHERE user_id = $1";
     let db = context.db()?;
     let rows: Vec<Row> = on!(db.read(), db => {
-        let query = sqlx::query_as(SELECT).bind(caller.user_id);
-        query.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await
+        let query = sqlx::query(SELECT).bind(caller.user_id);
+        query.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(readable)
     })?;
     let total: i64 =
         on!(db.read(), db => sqlx::query_scalar(COUNT).bind(caller.user_id).fetch_one(db).await)?;

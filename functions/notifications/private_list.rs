@@ -1,7 +1,7 @@
 //! GET /private/v1/notifications: everybody's channels, or one user's.
 
 use axum::{Json, extract::State};
-use runtime::{Context, Function, List, Paging, Query, Result, error::ErrorBody, on};
+use runtime::{Context, Function, List, Paging, Query, Result, db::readable, error::ErrorBody, on};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -43,8 +43,8 @@ async fn handle(
     const COUNT: &str = "SELECT COUNT(*) FROM notifications WHERE $1 IS NULL OR user_id = $1";
     let db = context.db()?;
     let rows: Vec<Row> = on!(db.read(), db => {
-        let query = sqlx::query_as(SELECT).bind(filter.user_id);
-        query.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await
+        let query = sqlx::query(SELECT).bind(filter.user_id);
+        query.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(readable)
     })?;
     let total: i64 =
         on!(db.read(), db => sqlx::query_scalar(COUNT).bind(filter.user_id).fetch_one(db).await)?;

@@ -3,7 +3,7 @@
 use axum::{extract::State, routing::post};
 use chrono::{DateTime, Utc};
 use runtime::{
-    Context, Error, Event, Function, Reply, Result, Subscription, Text, db::Transaction, on, text,
+    Context, Event, Function, Items, Reply, Result, Subscription, Text, db::Transaction, on, text,
 };
 
 use super::{SERVICE, moment, record::check_not_ahead, store};
@@ -14,14 +14,9 @@ pub const FUNCTION: Function = Function::new("incident-record", SERVICE, "opens 
 
 /// An outage is known by its endpoint and its beginning, and each change says only what it knows of
 /// it. So the changes may come in any order, and again.
-async fn handle(State(context): State<Context>, event: Event<Vec<StatusChange>>) -> Result<Reply> {
+async fn handle(State(context): State<Context>, event: Event<Items<StatusChange>>) -> Result<Reply> {
     check_not_ahead(context.clock().now(), event.data.iter().map(|change| change.changed_at))?;
-    for (at, change) in event.data.iter().enumerate() {
-        if let Some((name, what)) = problem(change) {
-            return Err(Error::field(format!("data[{at}].{name}"), what));
-        }
-    }
-    let mut changes: Vec<_> = event.data.iter().collect();
+    let mut changes: Vec<_> = event.data.iter().filter(|change| is_possible(change)).collect();
     // One order for all, so that none waits for another that waits for it.
     changes.sort_by_key(|change| (change.endpoint_id, change.outage_started_at));
     let mut transaction = store::begin_writing(context.db()?).await?;
@@ -35,6 +30,20 @@ async fn handle(State(context): State<Context>, event: Event<Vec<StatusChange>>)
     }
     transaction.commit().await?;
     Ok(Reply::NONE)
+}
+
+/// One that is not is set aside: it keeps no other from being recorded.
+fn is_possible(change: &StatusChange) -> bool {
+    let problem = problem(change);
+    if let Some((field, what)) = &problem {
+        tracing::error!(
+            change.endpoint_id,
+            field,
+            what = %what.en,
+            "a status change cannot be recorded: set aside"
+        );
+    }
+    problem.is_none()
 }
 
 fn problem(change: &StatusChange) -> Option<(&'static str, Text)> {

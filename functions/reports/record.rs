@@ -9,7 +9,7 @@ use std::{
 use axum::{extract::State, routing::post};
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
-    Context, Db, Error, Event, Function, Reply, Result, Subscription, Text,
+    Context, Db, Error, Event, Function, Items, Reply, Result, Subscription, Text,
     db::{On, Transaction},
     on,
     telemetry::{Counter, KeyValue, counter},
@@ -33,9 +33,25 @@ pub const FUNCTION: Function = Function::new(
 .on(&[Subscription::to(kind::CHECK_COMPLETED)], || post(handle))
 .reads(runtime::settings!(super::purge::Retention));
 
-async fn handle(State(context): State<Context>, event: Event<Vec<CheckResult>>) -> Result<Reply> {
+async fn handle(State(context): State<Context>, event: Event<Items<CheckResult>>) -> Result<Reply> {
     check_not_ahead(context.clock().now(), event.data.iter().map(|result| result.scheduled_at))?;
-    record(&context, &event.data, "data").await?;
+    let now = context.clock().now();
+    // One that cannot be recorded keeps no other from it.
+    let mut results = event.data.0;
+    results.retain(|result| match problem(result, now) {
+        None => true,
+        Some((field, what)) => {
+            tracing::error!(
+                result.endpoint_id,
+                field,
+                what = %what.en,
+                "a result cannot be recorded: set aside"
+            );
+            count("invalid", 1);
+            false
+        }
+    });
+    record(&context, &results, "data").await?;
     Ok(Reply::NONE)
 }
 
@@ -107,7 +123,7 @@ fn count(outcome: &'static str, results: u64) {
 }
 
 pub(crate) fn count_from_zero() {
-    ["new", "again", "unwanted"].into_iter().for_each(|outcome| count(outcome, 0));
+    ["new", "again", "unwanted", "invalid"].into_iter().for_each(|outcome| count(outcome, 0));
 }
 
 fn validate(results: &[CheckResult], now: DateTime<Utc>, field: &str) -> Result<()> {

@@ -9,14 +9,15 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sqlx::{
-    Connection, Database, Decode, Encode, PgConnection, PgPool, SqliteConnection, SqlitePool, Type,
+    ColumnIndex, Connection, Database, Decode, Encode, FromRow, PgConnection, PgPool, Row, SqliteConnection,
+    SqlitePool, Type,
     encode::IsNull,
     error::BoxDynError,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use crate::{Env, Result};
+use crate::{Env, Result, items::set_aside};
 
 #[derive(Clone, Debug)]
 pub enum Db {
@@ -173,6 +174,24 @@ impl Transaction {
         on!(self, transaction => transaction.commit().await)?;
         Ok(())
     }
+}
+
+/// The rows that can be read: one that cannot is logged and counted, and keeps nobody from the others.
+pub fn readable<T, R>(rows: Vec<R>) -> Vec<T>
+where
+    R: Row,
+    T: for<'r> FromRow<'r, R>,
+    &'static str: ColumnIndex<R>,
+    i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+{
+    let read = |row: &R| {
+        T::from_row(row).inspect_err(|error| {
+            let id = row.try_get::<i64, _>("id").ok();
+            set_aside(std::any::type_name::<T>());
+            tracing::error!(%error, id, row = std::any::type_name::<T>(), "a row cannot be read: set aside");
+        })
+    };
+    rows.iter().filter_map(|row| read(row).ok()).collect()
 }
 
 /// A value kept as JSON in a text column, the same in both databases.

@@ -44,6 +44,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Input<T> {
         {
             return Err(Error::field("body", text("must be a JSON object", "JSON 객체여야 합니다")));
         }
+        check_depth(&body)?;
         parse(&body).map(Self)
     }
 }
@@ -73,6 +74,47 @@ pub(crate) async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<
         ),
         _ => Error::bad_request("BODY_BROKE_OFF", text("The body broke off.", "본문이 중간에 끊겼습니다.")),
     })
+}
+
+/// Arrays and objects within each other, the body itself included. What is kept is nested a few levels deeper
+/// in what functions tell each other, which must stay readable (serde_json reads 128).
+const MAX_DEPTH: usize = 16;
+
+/// Refuses JSON that is nested too deeply; the error names the member of the body.
+fn check_depth(json: &[u8]) -> Result<(), Error> {
+    let mut depth = 0_usize;
+    let (mut in_text, mut is_escaped) = (false, false);
+    // The last text of the body itself: the name of the member that is being looked at.
+    let (mut name, mut start) = (0..0, 0);
+    for (at, byte) in json.iter().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if in_text => is_escaped = true,
+            b'"' => {
+                in_text = !in_text;
+                if in_text {
+                    start = at + 1;
+                } else if depth == 1 {
+                    name = start..at;
+                }
+            }
+            _ if in_text => {}
+            b'[' | b'{' => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    let name = String::from_utf8_lossy(&json[name]).into_owned();
+                    let what = text(
+                        format!("must not be nested more than {MAX_DEPTH} levels deep"),
+                        format!("중첩은 {MAX_DEPTH}단계까지 가능합니다"),
+                    );
+                    return Err(Error::field(name, what));
+                }
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Reads JSON; the error names the field. Text with NUL is refused: PostgreSQL does not store it.
@@ -242,6 +284,17 @@ mod tests {
         assert!(unknown.contains("; inner[0].to: unknown field"), "{unknown}");
         assert!(refused("{\"url\":\"a\",").starts_with("MALFORMED_JSON"));
         assert!(refused(r#"{"url":""}x"#).starts_with("MALFORMED_JSON"));
+    }
+
+    #[test]
+    fn depth_is_bounded_and_the_error_names_the_member() {
+        let nested = |depth: usize| {
+            let (open, close) = ("[".repeat(depth - 1), "]".repeat(depth - 1));
+            [r#"{"a":"\"[[[{","b":"#, &open, "1", &close, "}"].concat().into_bytes()
+        };
+        assert!(check_depth(&nested(MAX_DEPTH)).is_ok());
+        let refused = check_depth(&nested(MAX_DEPTH + 1)).expect_err("too deep").to_string();
+        assert!(refused.contains("; b: must not be nested"), "{refused}");
     }
 
     #[test]

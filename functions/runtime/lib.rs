@@ -8,6 +8,7 @@
 //! | `context.rs` | [`Context`]: database, clock, randomness, settings, each built when first asked for |
 //! | `env.rs` | typed settings from the environment |
 //! | `input.rs` | extractors: JSON body, query, id, each with a clear refusal |
+//! | `items.rs` | [`Items`]: lists whose unreadable items are set aside |
 //! | `caller.rs` | [`Caller`]: who asks, as the gateway vouches |
 //! | `page.rs` | paging of lists |
 //! | `error.rs` | the one error, in English and Korean |
@@ -19,7 +20,7 @@
 //! | `address.rs` | which addresses may be connected to |
 //! | `resolve.rs` | names to addresses |
 //! | `trust.rs` | which certificate authorities are trusted |
-//! | `memory.rs` | how much memory the allocator keeps |
+//! | `process.rs` | memory and open files of the process |
 //! | `log.rs` | JSON logs |
 //! | `trace.rs` | the trace that a request belongs to, and the span that this process adds |
 //! | `telemetry.rs` | where spans go, and what is counted |
@@ -34,11 +35,12 @@ pub mod error;
 pub mod event;
 pub mod function;
 pub mod input;
+pub mod items;
 pub mod lambda;
 pub mod log;
-pub mod memory;
 pub mod outbound;
 pub mod page;
+pub mod process;
 pub mod resolve;
 pub mod secret;
 pub mod serve;
@@ -55,6 +57,7 @@ pub use error::{Error, Fields, Result, Text, text};
 pub use event::{Event, Outgoing, Reply};
 pub use function::{Function, Routes, Subscription};
 pub use input::{Id, Input, Query};
+pub use items::Items;
 pub use page::{List, Paging};
 
 /// Chooses the cryptography for all of TLS. First thing in `main`, and in a test that uses TLS.

@@ -265,7 +265,7 @@ async fn probe(prober: &Arc<Prober>, targets: &[Target], count: usize) -> Result
     let mut running = JoinSet::new();
     for (n, target) in targets.iter().cycle().take(count).enumerate() {
         let (prober, target) = (Arc::clone(prober), target.clone());
-        running.spawn(async move { prober.probe(&target).await });
+        running.spawn(async move { prober.probe(0, &target, None).await });
         if running.len() == BATCH || n + 1 == count {
             while let Some(outcome) = running.join_next().await {
                 failed += usize::from(outcome?.error.is_some());

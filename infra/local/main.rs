@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    runtime::memory::limit_arenas();
+    runtime::process::prepare();
     runtime::install_crypto();
     let cli = cli::Cli::parse();
     let ended =

@@ -4,7 +4,7 @@
 //! on its length, on the size of what it compiles to, and on how often it can multiply the nodes
 //! that it visits.
 
-use std::{borrow::Cow, fmt, io::Read};
+use std::{borrow::Cow, fmt, io::Read, sync::Arc};
 
 use http::{HeaderMap, HeaderName, header};
 use memchr::memmem;
@@ -27,7 +27,7 @@ const MAX_SHOWN_CHARS: usize = 200;
 #[derive(Debug)]
 pub(super) enum Check {
     Contains { value: String, wanted: bool },
-    Matches(Pattern),
+    Matches(Arc<Pattern>),
     JsonPath { text: String, path: JsonPath, comparison: Comparison, value: Value },
     Header { name: HeaderName, comparison: Comparison, value: String },
     TotalTime { below_ms: u32 },
@@ -75,6 +75,14 @@ impl Check {
         }
     }
 
+    /// Memory of what was compiled, as a measure of what compiling it costs [bytes].
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Matches(pattern) => pattern.size(),
+            _ => 0,
+        }
+    }
+
     pub(super) fn needs_body(&self) -> bool {
         matches!(self, Self::Contains { .. } | Self::Matches(_) | Self::JsonPath { .. })
     }
@@ -108,30 +116,35 @@ fn check_pattern_length(text: &str) -> Result<(), Text> {
     Ok(())
 }
 
-fn read_regex(text: &str) -> Result<Pattern, Text> {
+fn read_regex(text: &str) -> Result<Arc<Pattern>, Text> {
     check_pattern_length(text)?;
-    Pattern::read(text)
+    Pattern::cached(text)
 }
 
 fn read_path(text: &str) -> Result<JsonPath, Text> {
     check_pattern_length(text)?;
-    let path = JsonPath::parse(text).map_err(|error| {
-        runtime::text(format!("is not a JSONPath: {error}"), format!("올바른 JSONPath가 아닙니다: {error}"))
-    })?;
-    if multiplies(text) {
+    // Before the parser sees it: each filter within a filter doubles the parser's time, and nested
+    // parentheses use up its stack.
+    if is_too_complex(text) {
         return Err(runtime::text(
-            "is too complex: at most one `..`, two filters and three commas, and neither `..` nor \
-             `$` within a filter",
-            "너무 복잡합니다. `..`은 1개, 필터는 2개, 쉼표는 3개까지이며 필터 안에는 `..`과 `$`를 쓸 수 없습니다",
+            "is too complex: at most one `..`, two filters, three commas and 16 nested brackets, and neither \
+             `..` nor `$` within a filter",
+            "너무 복잡합니다. `..`은 1개, 필터는 2개, 쉼표는 3개, 괄호 중첩은 16단계까지이며 필터 안에는 `..`과 \
+             `$`를 쓸 수 없습니다",
         ));
     }
-    Ok(path)
+    JsonPath::parse(text).map_err(|error| {
+        runtime::text(format!("is not a JSONPath: {error}"), format!("올바른 JSONPath가 아닙니다: {error}"))
+    })
 }
 
-/// Whether a path could visit vastly more nodes than the document has: each `..` and each list of
-/// selectors multiplies them, and a filter that starts over does so for every node.
-fn multiplies(path: &str) -> bool {
-    let (mut descents, mut filters, mut commas) = (0, 0, 0);
+const MAX_NESTED_BRACKETS: usize = 16;
+
+/// Whether parsing a path could take long, or the path could visit vastly more nodes than the document
+/// has: each `..` and each list of selectors multiplies them, and a filter that starts at the root does
+/// so for every node.
+fn is_too_complex(path: &str) -> bool {
+    let (mut descents, mut filters, mut commas, mut depth) = (0, 0, 0, 0_usize);
     let mut quote = None;
     let mut chars = path.chars().peekable();
     while let Some(char) = chars.next() {
@@ -152,6 +165,13 @@ fn multiplies(path: &str) -> bool {
             (None, '$') if filters > 0 => return true,
             (None, '?') => filters += 1,
             (None, ',') => commas += 1,
+            (None, '[' | '(') => {
+                depth += 1;
+                if depth > MAX_NESTED_BRACKETS {
+                    return true;
+                }
+            }
+            (None, ']' | ')') => depth = depth.saturating_sub(1),
             (None, _) => {}
         }
     }

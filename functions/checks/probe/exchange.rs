@@ -30,6 +30,7 @@ use tokio_rustls::client::TlsStream;
 use super::{
     assertions::cut,
     failure,
+    fair_share::{FairShare, Place},
     seen::{Phase, Seen},
 };
 use crate::contract::{Failure, FailureCode};
@@ -38,19 +39,27 @@ use crate::contract::{Failure, FailureCode};
 const MAX_HEAD: usize = 64 * 1024;
 /// After so many bytes, reading ends and the check goes on: it is a probe, not a download.
 const MAX_BODY_READ: u64 = 10 * 1024 * 1024;
+/// Kept bodies of all checks together: 256 MiB, shared out per owner; the first bytes of each are free.
+pub(super) const MEMORY_UNITS: usize = 4096;
+const MEMORY_UNIT: usize = 64 * 1024;
+const FREE_BYTES: usize = 8 * 1024;
 
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     /// The beginning of the body, if it is wanted.
     pub(super) body: Vec<u8>,
+    pub(super) _memory: Vec<Place>,
 }
 
 /// What to do with the body.
 #[derive(Clone, Copy)]
-pub(super) struct Keep {
+pub(super) struct Keep<'a> {
     /// Keep so many bytes; the rest is counted and dropped.
     pub(super) bytes: usize,
+    /// Where the memory for them is taken from, and for whom.
+    pub(super) memory: &'a Arc<FairShare>,
+    pub(super) owner: i64,
     /// Do not read the body of a response that leads elsewhere.
     pub(super) skip_redirects: bool,
 }
@@ -58,7 +67,7 @@ pub(super) struct Keep {
 pub(super) async fn exchange(
     stream: Stream,
     request: Request<Full<Bytes>>,
-    keep: Keep,
+    keep: Keep<'_>,
     seen: &mut Seen,
 ) -> Result<Answer, Failure> {
     seen.enter(Phase::FirstByte);
@@ -92,7 +101,7 @@ pub(super) async fn exchange(
 async fn converse(
     connection: impl Future<Output = hyper::Result<()>>,
     response: impl Future<Output = hyper::Result<Response<Incoming>>>,
-    keep: Keep,
+    keep: Keep<'_>,
     seen: &mut Seen,
 ) -> hyper::Result<Answer> {
     let mut connection = Driven { connection: pin!(connection), running: true };
@@ -100,6 +109,7 @@ async fn converse(
     seen.enter(Phase::Transfer);
     seen.status = Some(head.status);
     let mut kept = Vec::new();
+    let mut memory = Vec::new();
     if !(keep.skip_redirects && leads_elsewhere(head.status, &head.headers)) {
         while let Some(frame) = connection.until(body.frame()).await {
             // Trailers are no part of the body.
@@ -109,13 +119,16 @@ async fn converse(
             seen.bytes += data.len() as u64;
             let room = keep.bytes - kept.len();
             kept.extend_from_slice(&data[..data.len().min(room)]);
+            while kept.len() > FREE_BYTES + memory.len() * MEMORY_UNIT {
+                memory.push(keep.memory.take(keep.owner).await);
+            }
             if seen.bytes >= MAX_BODY_READ {
                 break;
             }
         }
     }
     seen.enter(Phase::Between);
-    Ok(Answer { status: head.status, headers: head.headers, body: kept })
+    Ok(Answer { status: head.status, headers: head.headers, body: kept, _memory: memory })
 }
 
 pub(super) fn leads_elsewhere(status: StatusCode, headers: &HeaderMap) -> bool {

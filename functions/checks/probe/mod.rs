@@ -7,6 +7,7 @@
 mod assertions;
 mod connect;
 mod exchange;
+mod fair_share;
 mod pattern;
 mod plan;
 mod redirect;
@@ -24,29 +25,41 @@ use futures::FutureExt;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 use runtime::{address::PrivateNetworks, resolve::Resolver, trust::ExtraRoots};
-use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use url::{Position, Url};
 
 use self::{
     assertions::{Check, MAX_BODY_SEEN, cut},
-    exchange::{Answer, Keep, Stream, exchange, leads_elsewhere},
+    exchange::{Answer, Keep, MEMORY_UNITS, Stream, exchange, leads_elsewhere},
+    fair_share::{FairShare, Place},
     plan::Plan,
     redirect::{Hop, MAX_REDIRECTS},
     seen::{Phase, Seen},
     tls::Tls,
 };
-pub use self::{plan::validate, status_ranges::StatusRanges};
+pub use self::{
+    plan::{validate, validate_off_workers},
+    status_ranges::StatusRanges,
+};
 use crate::contract::{CheckStatus, Failure, FailureCode, Outcome, Target, Timings};
 
 /// Judging more than so much of a body leaves the task: a pattern or a decoder may take
 /// milliseconds, in which other checks want their timings right.
 const MAX_JUDGED_IN_PLACE: usize = 4 * 1024;
+/// Twice the 10,000 that one owner can have hanging, for one owner gets half.
+pub const DEFAULT_CONCURRENCY: usize = 20_480;
+/// Checks that begin at once: handshakes of thousands at the same time would measure this machine instead of the
+/// targets.
+const MAX_STARTING: usize = 500;
+/// A check that has not ended by then mostly waits: the next one begins beside it.
+const STARTING_TIMEOUT: Duration = Duration::from_millis(250);
 
 pub struct ProbeConfig {
     /// `CHECK_PRIVATE_NETWORKS`
     pub private_networks: Arc<PrivateNetworks>,
-    /// `CHECK_CONCURRENCY`: so many checks run at once, over all batches of the process. One that
-    /// has assertions on the body holds up to 1 MiB of it, any other a few tens of KiB.
+    /// `CHECK_CONCURRENCY`: checks that run at once in the process, shared out per owner. One that waits
+    /// for its target costs a socket and some kB; one that reads a long body takes up to 1 MiB more,
+    /// out of a bound of its own.
     pub concurrency: usize,
     /// Certificate authorities that are trusted beside the public ones.
     pub extra_roots: ExtraRoots,
@@ -60,7 +73,7 @@ impl ProbeConfig {
     pub fn new(private_networks: PrivateNetworks) -> anyhow::Result<Self> {
         Ok(Self {
             private_networks: Arc::new(private_networks),
-            concurrency: 500,
+            concurrency: DEFAULT_CONCURRENCY,
             extra_roots: ExtraRoots::default(),
             user_agent: concat!("pongpong/", env!("CARGO_PKG_VERSION")).to_owned(),
             retry_pause: Duration::from_millis(500),
@@ -86,7 +99,9 @@ pub fn redirected(target: &Target, status: StatusCode, location: &HeaderValue) -
 /// Built once per process and shared.
 pub struct Prober {
     private_networks: Arc<PrivateNetworks>,
-    permits: Arc<Semaphore>,
+    running: Arc<FairShare>,
+    starting: Arc<FairShare>,
+    memory: Arc<FairShare>,
     tls: Tls,
     user_agent: HeaderValue,
     retry_pause: Duration,
@@ -97,7 +112,9 @@ impl Prober {
     pub fn new(config: ProbeConfig) -> anyhow::Result<Self> {
         Ok(Self {
             private_networks: config.private_networks,
-            permits: Arc::new(Semaphore::new(config.concurrency.clamp(1, Semaphore::MAX_PERMITS))),
+            running: FairShare::of(config.concurrency),
+            starting: FairShare::of(config.concurrency.min(MAX_STARTING)),
+            memory: FairShare::of(MEMORY_UNITS),
             tls: Tls::new(&config.extra_roots)?,
             user_agent: HeaderValue::try_from(config.user_agent)?,
             retry_pause: config.retry_pause,
@@ -105,27 +122,41 @@ impl Prober {
         })
     }
 
-    /// Checks one target, as often as its `retries` say, once there is room for it: targets wait in
-    /// the order in which they come. Dropping the future ends the check.
-    pub async fn probe(&self, target: &Target) -> Outcome {
+    /// Checks one target, as often as its `retries` say, once there is room for it: owners take turns.
+    /// Unknown, when it could not start by `start_by`. Dropping the future ends the check.
+    pub async fn probe(&self, owner: i64, target: &Target, start_by: Option<Instant>) -> Outcome {
         // A defect that one target brings to light must not lose the others of its batch.
-        let outcome = AssertUnwindSafe(self.check(target)).catch_unwind().await;
+        let outcome = AssertUnwindSafe(self.check(owner, target, start_by)).catch_unwind().await;
         outcome.unwrap_or_else(|_| defect())
     }
 
-    async fn check(&self, target: &Target) -> Outcome {
-        let plan = match Plan::read(target) {
+    async fn check(&self, owner: i64, target: &Target, start_by: Option<Instant>) -> Outcome {
+        let plan = match Plan::prepare(target).await {
             Ok(plan) => plan,
             Err(problems) => return down(Seen::new(), plan::invalid(&problems)),
         };
         let mut tries_left = plan.retries;
+        let mut start_by = start_by;
         loop {
             let outcome = {
-                // Not held while pausing. The semaphore is never closed; without a permit the check
-                // would still be right.
-                let _permit = self.permits.acquire().await;
+                // Not held while pausing.
+                let places = self.places(owner);
+                let (_running, starting) = match start_by.take() {
+                    None => places.await,
+                    Some(start_by) => match tokio::time::timeout_at(start_by, places).await {
+                        Ok(places) => places,
+                        Err(_) => return not_started(),
+                    },
+                };
                 // On the heap only while it runs: it is 10 kB, and thousands wait for their slot.
-                Box::pin(self.try_once(&plan)).await
+                let mut trying = Box::pin(self.try_once(owner, &plan));
+                match tokio::time::timeout(STARTING_TIMEOUT, &mut trying).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => {
+                        drop(starting);
+                        trying.await
+                    }
+                }
             };
             // What the guard refused it would refuse again.
             let is_final = outcome.error.as_ref().is_none_or(|error| {
@@ -139,9 +170,14 @@ impl Prober {
         }
     }
 
-    async fn try_once(&self, plan: &Plan) -> Outcome {
+    async fn places(&self, owner: i64) -> (Place, Place) {
+        let running = self.running.take(owner).await;
+        (running, self.starting.take(owner).await)
+    }
+
+    async fn try_once(&self, owner: i64, plan: &Plan) -> Outcome {
         let mut seen = Seen::new();
-        match tokio::time::timeout(plan.timeout, self.run(plan, &mut seen)).await {
+        match tokio::time::timeout(plan.timeout, self.run(owner, plan, &mut seen)).await {
             Ok(Ok(())) => outcome(seen, None),
             Ok(Err(failure)) => down(seen, failure),
             Err(_) => {
@@ -151,8 +187,8 @@ impl Prober {
         }
     }
 
-    async fn run(&self, plan: &Plan, seen: &mut Seen) -> Result<(), Failure> {
-        let answer = self.fetch(plan, seen).await?;
+    async fn run(&self, owner: i64, plan: &Plan, seen: &mut Seen) -> Result<(), Failure> {
+        let answer = self.fetch(owner, plan, seen).await?;
         let status = answer.status;
         if !plan.expected.contains(status.as_u16()) {
             let text = format!("Expected status {}, got {}", plan.expected, described(status));
@@ -167,9 +203,11 @@ impl Prober {
     }
 
     /// Follows redirects to the final answer.
-    async fn fetch(&self, plan: &Plan, seen: &mut Seen) -> Result<Answer, Failure> {
+    async fn fetch(&self, owner: i64, plan: &Plan, seen: &mut Seen) -> Result<Answer, Failure> {
         let keep = Keep {
             bytes: if plan.checks.iter().any(Check::needs_body) { MAX_BODY_SEEN } else { 0 },
+            memory: &self.memory,
+            owner,
             skip_redirects: plan.follow_redirects,
         };
         let mut hop = Hop::of(plan);
@@ -193,7 +231,7 @@ impl Prober {
         &self,
         hop: &Hop,
         verify_tls: bool,
-        keep: Keep,
+        keep: Keep<'_>,
         seen: &mut Seen,
     ) -> Result<Answer, Failure> {
         // What the hop before said is no part of what this one comes to.
@@ -252,13 +290,15 @@ impl Prober {
 }
 
 async fn judge(checks: Arc<[Check]>, answer: Answer, total_ms: u32) -> Result<(), String> {
-    let Answer { headers, body, .. } = answer;
+    let Answer { headers, body, _memory, .. } = answer;
     if body.len() <= MAX_JUDGED_IN_PLACE && !headers.contains_key(header::CONTENT_ENCODING) {
         return assertions::judge(&checks, &headers, &body, total_ms);
     }
-    tokio::task::spawn_blocking(move || assertions::judge(&checks, &headers, &body, total_ms))
-        .await
-        .unwrap_or_else(|_| Err("The assertions could not be evaluated".to_owned()))
+    let judge = move || {
+        let _memory = _memory;
+        assertions::judge(&checks, &headers, &body, total_ms)
+    };
+    plan::off_workers(judge).await
 }
 
 fn out_of_time(plan: &Plan, seen: &Seen) -> Failure {
@@ -306,17 +346,26 @@ fn outcome(mut seen: Seen, error: Option<Failure>) -> Outcome {
     }
 }
 
-fn defect() -> Outcome {
+/// A check that was not made, and why: it says nothing about its target.
+pub fn unknown(code: FailureCode, message: impl Into<String>) -> Outcome {
     Outcome {
         status: CheckStatus::Unknown,
         status_code: None,
-        error: Some(failure(
-            FailureCode::ProberDefect,
-            "The check was ended by a defect of pongpong; its log says more",
-        )),
+        error: Some(failure(code, message)),
         timings_ms: Timings::default(),
         ip: None,
         certificate_expires_at: None,
         response_bytes: 0,
     }
+}
+
+fn defect() -> Outcome {
+    unknown(FailureCode::ProberDefect, "The check was ended by a defect of pongpong; its log says more")
+}
+
+fn not_started() -> Outcome {
+    unknown(
+        FailureCode::NotStarted,
+        "The check could not start before the next one was due: too many were running",
+    )
 }

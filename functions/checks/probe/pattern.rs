@@ -4,6 +4,9 @@
 //! size limit can take a minute for 1 MiB. So the search runs on the automaton that it would use
 //! first, and gives up where it would change over to the slow one.
 
+use std::sync::{Arc, LazyLock};
+
+use moka::sync::Cache;
 use regex::bytes::{Regex, RegexBuilder};
 use regex_automata::{
     Input, MatchErrorKind,
@@ -23,37 +26,56 @@ const CACHE_FILLINGS: usize = 8;
 /// What the slow search may look at.
 const SLOW_BYTES: usize = 64 * 1024;
 
+/// Compiled patterns that the process keeps [bytes].
+const MAX_CACHED_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Compiled once, and used by every check with the same pattern.
+static COMPILED: LazyLock<Cache<String, Arc<Pattern>>> = LazyLock::new(|| {
+    let weigh = |text: &String, pattern: &Arc<Pattern>| {
+        u32::try_from(text.len() + pattern.size()).unwrap_or(u32::MAX)
+    };
+    Cache::builder().max_capacity(MAX_CACHED_BYTES).weigher(weigh).build()
+});
+
 #[derive(Debug)]
-pub(super) struct Pattern(Regex);
+pub(super) struct Pattern {
+    regex: Regex,
+    automaton: Option<DFA>,
+}
 
 impl Pattern {
-    pub(super) fn read(text: &str) -> Result<Self, Text> {
-        RegexBuilder::new(text).size_limit(SIZE_LIMIT).dfa_size_limit(SIZE_LIMIT).build().map(Self).map_err(
-            |error| match error {
-                regex::Error::CompiledTooBig(_) => runtime::text(
-                    "is too complex: use fewer or smaller repetitions",
-                    "너무 복잡합니다. 반복을 줄여 주세요",
-                ),
-                // The last line says what is wrong; those above draw an arrow below the pattern.
-                error => {
-                    let text = error.to_string();
-                    let reason = text.lines().last().unwrap_or_default();
-                    let reason = reason.strip_prefix("error: ").unwrap_or(reason);
-                    runtime::text(
-                        format!("is not a regular expression: {reason}"),
-                        format!("올바른 정규식이 아닙니다: {reason}"),
-                    )
-                }
-            },
-        )
+    /// Whether [`Self::cached`] has it: otherwise it may compile for tens of milliseconds.
+    pub(super) fn is_cached(text: &str) -> bool {
+        COMPILED.contains_key(text)
     }
 
-    pub(super) fn as_str(&self) -> &str {
-        self.0.as_str()
+    pub(super) fn cached(text: &str) -> Result<Arc<Self>, Text> {
+        if let Some(pattern) = COMPILED.get(text) {
+            return Ok(pattern);
+        }
+        let pattern = Arc::new(Self::read(text)?);
+        COMPILED.insert(text.to_owned(), Arc::clone(&pattern));
+        Ok(pattern)
     }
 
-    /// `None` where it would take too long to tell.
-    pub(super) fn is_match(&self, body: &[u8]) -> Option<bool> {
+    fn read(text: &str) -> Result<Self, Text> {
+        let regex = RegexBuilder::new(text).size_limit(SIZE_LIMIT).dfa_size_limit(SIZE_LIMIT).build();
+        let regex = regex.map_err(|error| match error {
+            regex::Error::CompiledTooBig(_) => runtime::text(
+                "is too complex: use fewer or smaller repetitions",
+                "너무 복잡합니다. 반복을 줄여 주세요",
+            ),
+            // The last line says what is wrong; those above draw an arrow below the pattern.
+            error => {
+                let text = error.to_string();
+                let reason = text.lines().last().unwrap_or_default();
+                let reason = reason.strip_prefix("error: ").unwrap_or(reason);
+                runtime::text(
+                    format!("is not a regular expression: {reason}"),
+                    format!("올바른 정규식이 아닙니다: {reason}"),
+                )
+            }
+        })?;
         let automaton = DFA::builder()
             .configure(
                 Config::new()
@@ -64,8 +86,24 @@ impl Pattern {
             )
             .syntax(syntax::Config::new().utf8(false))
             .thompson(thompson::Config::new().utf8(false).nfa_size_limit(Some(SIZE_LIMIT)))
-            .build(self.as_str());
-        let Ok(automaton) = automaton else {
+            .build(text)
+            .ok();
+        Ok(Self { regex, automaton })
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        self.regex.as_str()
+    }
+
+    /// Memory that it takes, roughly [bytes]: the regex has an automaton like ours.
+    pub(super) fn size(&self) -> usize {
+        let automaton = self.automaton.as_ref().map_or(SIZE_LIMIT, |dfa| dfa.get_nfa().memory_usage());
+        2 * automaton + 1024
+    }
+
+    /// `None` where it would take too long to tell.
+    pub(super) fn is_match(&self, body: &[u8]) -> Option<bool> {
+        let Some(automaton) = &self.automaton else {
             return self.is_match_slowly(body);
         };
         let mut cache = automaton.create_cache();
@@ -79,7 +117,7 @@ impl Pattern {
 
     fn is_match_slowly(&self, body: &[u8]) -> Option<bool> {
         let beginning = &body[..body.len().min(SLOW_BYTES)];
-        match self.0.is_match(beginning) {
+        match self.regex.is_match(beginning) {
             false if beginning.len() < body.len() => None,
             found => Some(found),
         }

@@ -2,18 +2,23 @@
 //!
 //! Saving an endpoint and probing it read it the same way, so what was accepted can be probed.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use tokio::{sync::Semaphore, task::JoinError};
 use url::Url;
 
 use super::{
     assertions::{self, Check},
+    pattern::Pattern,
     status_ranges::StatusRanges,
 };
-use crate::contract::{Failure, FailureCode, Target};
+use crate::contract::{Assertion, Failure, FailureCode, Target};
 use runtime::Text;
 
 const MAX_URL_CHARS: usize = 2_048;
@@ -21,6 +26,8 @@ const MAX_HEADERS: usize = 50;
 const MAX_HEADER_BYTES: usize = 8 * 1024;
 const MAX_BODY_BYTES: usize = 64 * 1024;
 const MAX_ASSERTIONS: usize = 20;
+/// Of the compiled patterns of one target together [bytes]: about 50 ms to compile.
+const MAX_PATTERNS_SIZE: usize = 2 * 1024 * 1024;
 const MAX_RETRIES: u8 = 5;
 
 /// Everything that is wrong with a target, by field path (such as `assertions[2].regex`).
@@ -29,6 +36,34 @@ pub fn validate(target: &Target) -> Problems {
 }
 
 pub type Problems = Vec<(String, Text)>;
+
+/// Compilers and searches that run at once: the other processors go on with what is quick.
+static COSTLY: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2))));
+
+/// Runs what strangers can make slow outside the async workers, a bounded number at once. A panic goes on here.
+pub(super) async fn off_workers<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let permit = COSTLY.acquire().await;
+    let working = tokio::task::spawn_blocking(move || {
+        // Held until the work ends, also when nobody waits for it any more.
+        let _permit = permit;
+        work()
+    });
+    match working.await.map_err(JoinError::try_into_panic) {
+        Ok(done) => done,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        // The runtime is stopping.
+        Err(Err(_)) => std::future::pending().await,
+    }
+}
+
+/// [`validate`] where patterns are compiled outside the async workers.
+pub async fn validate_off_workers(target: &Target) -> Problems {
+    match Plan::prepare(target).await {
+        Ok(_) => Problems::new(),
+        Err(problems) => problems,
+    }
+}
 
 /// How to probe, with nothing left to parse.
 #[derive(Debug)]
@@ -46,6 +81,18 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// Reads a target. What takes long is compiled outside the async workers, once.
+    pub(super) async fn prepare(target: &Target) -> Result<Self, Problems> {
+        let must_compile = target.assertions.iter().take(MAX_ASSERTIONS).any(
+            |assertion| matches!(assertion, Assertion::BodyMatches { regex } if !Pattern::is_cached(regex)),
+        );
+        if !must_compile {
+            return Self::read(target);
+        }
+        let own = target.clone();
+        off_workers(move || Self::read(&own)).await
+    }
+
     pub(super) fn read(target: &Target) -> Result<Self, Problems> {
         let mut problems = Problems::new();
         let mut note = |field: &str, message| problems.push((field.to_owned(), message));
@@ -77,6 +124,7 @@ impl Plan {
                 }
             }
         }
+        let mut patterns_size = 0;
         let mut checks = Vec::with_capacity(target.assertions.len().min(MAX_ASSERTIONS));
         if target.assertions.len() > MAX_ASSERTIONS {
             note(
@@ -86,7 +134,19 @@ impl Plan {
         } else {
             for (index, assertion) in target.assertions.iter().enumerate() {
                 match Check::read(assertion) {
-                    Ok(check) => checks.push(check),
+                    Ok(check) => {
+                        patterns_size += check.size();
+                        if patterns_size > MAX_PATTERNS_SIZE {
+                            let message = runtime::text(
+                                "is too complex together with the patterns before it",
+                                "앞의 정규식과 합쳐 너무 복잡합니다",
+                            );
+                            note(&format!("assertions[{index}].regex"), message);
+                            // The rest is not compiled.
+                            break;
+                        }
+                        checks.push(check);
+                    }
                     Err((field, message)) => note(&format!("assertions[{index}].{field}"), message),
                 }
             }

@@ -78,7 +78,7 @@ fn prober() -> Arc<Prober> {
 }
 
 async fn probe(target: Target) -> Outcome {
-    prober().probe(&target).await
+    prober().probe(0, &target, None).await
 }
 
 #[track_caller]
@@ -213,7 +213,7 @@ async fn a_name_is_resolved() {
     }
     // And with the machine's own resolver.
     let prober = prober_with(Vec::new(), Resolver::system().unwrap());
-    up(&prober.probe(&target(url.replace("127.0.0.1", "localhost"))).await);
+    up(&prober.probe(0, &target(url.replace("127.0.0.1", "localhost")), None).await);
 }
 
 #[tokio::test]
@@ -324,7 +324,7 @@ async fn an_unknown_name_is_a_dns_failure() {
     failed(&outcome, FailureCode::DnsFailure, "nowhere.test has no address");
     assert_eq!(outcome.timings_ms.connect, None);
     let prober = prober_with(Vec::new(), Resolver::system().unwrap());
-    let outcome = prober.probe(&target("http://name.invalid/")).await;
+    let outcome = prober.probe(0, &target("http://name.invalid/"), None).await;
     failed(&outcome, FailureCode::DnsFailure, "name.invalid does not exist (NXDOMAIN)");
 }
 
@@ -396,9 +396,9 @@ async fn a_rebinding_name_gains_nothing() {
         _ => vec!["127.0.0.3".parse().unwrap()],
     });
     let prober = prober_with(Vec::new(), resolver);
-    up(&prober.probe(&target(&url)).await);
+    up(&prober.probe(0, &target(&url), None).await);
     assert_eq!(lookups.load(Ordering::SeqCst), 1, "one lookup, whose answer was used");
-    failed(&prober.probe(&target(&url)).await, FailureCode::BlockedAddress, "127.0.0.3");
+    failed(&prober.probe(0, &target(&url), None).await, FailureCode::BlockedAddress, "127.0.0.3");
 }
 
 // ---- redirects -------------------------------------------------------------------------------
@@ -574,7 +574,7 @@ async fn nothing_stays_open_after_a_timeout() {
         .await;
         let mut silent = target(format!("https://secure.test:{}/", address.port()));
         silent.timeout_ms = 150;
-        failed(&prober.probe(&silent).await, FailureCode::Timeout, "No response came");
+        failed(&prober.probe(0, &silent, None).await, FailureCode::Timeout, "No response came");
         let closed = tokio::time::timeout(Duration::from_secs(2), is_closed.recv()).await;
         assert_eq!(closed, Ok(Some(())), "{protocol}");
     }
@@ -701,20 +701,20 @@ async fn https_in_both_versions() {
         let mut secure = target(url);
         secure.assertions = contains(version);
         secure.headers.insert("X-Foo".to_owned(), "bar".to_owned());
-        let outcome = prober.probe(&secure).await;
+        let outcome = prober.probe(0, &secure, None).await;
         up(&outcome);
         assert!(outcome.timings_ms.tls.is_some());
         let expires = outcome.certificate_expires_at.unwrap();
         assert_eq!(expires.to_rfc3339(), "2099-01-01T00:00:00+00:00");
         secure.headers.insert("Host".to_owned(), "virtual.example".to_owned());
         secure.assertions = contains("to virtual.example");
-        up(&prober.probe(&secure).await);
+        up(&prober.probe(0, &secure, None).await);
     }
     // A name with the root's dot, and an address in the certificate.
     let url = serve_tls(authority.acceptor("secure.test", 2099, &[]), "secure.test.").await;
-    up(&prober.probe(&target(url)).await);
+    up(&prober.probe(0, &target(url), None).await);
     let url = serve_tls(authority.acceptor("127.0.0.1", 2099, &[]), "127.0.0.1").await;
-    up(&prober.probe(&target(url)).await);
+    up(&prober.probe(0, &target(url), None).await);
 }
 
 #[tokio::test]
@@ -725,7 +725,7 @@ async fn a_bad_certificate_is_refused_and_its_expiry_shown() {
         let mut target = target(url);
         target.verify_tls = verify;
         let prober = prober.clone();
-        async move { prober.probe(&target).await }
+        async move { prober.probe(0, &target, None).await }
     };
     let key = KeyPair::generate().unwrap();
     let own = CertificateParams::new(vec!["secure.test".to_owned()]).unwrap();
@@ -801,11 +801,11 @@ async fn http2_that_goes_wrong() {
             format!("https://secure.test:{}/", address.port())
         }
     };
-    let outcome = prober.probe(&target(misbehave(b"this is not HTTP/2 at all").await)).await;
+    let outcome = prober.probe(0, &target(misbehave(b"this is not HTTP/2 at all").await), None).await;
     failed(&outcome, FailureCode::ProtocolError, "");
     let mut silent = target(misbehave(b"").await);
     silent.timeout_ms = 150;
-    failed(&prober.probe(&silent).await, FailureCode::Timeout, "No response came");
+    failed(&prober.probe(0, &silent, None).await, FailureCode::Timeout, "No response came");
 }
 
 // ---- assertions ------------------------------------------------------------------------------
@@ -1025,7 +1025,7 @@ async fn a_slow_target_delays_no_other() {
     let mut running = JoinSet::new();
     for (key, target) in requests {
         let prober = prober.clone();
-        running.spawn(async move { (key, prober.probe(&target).await.status, started.elapsed()) });
+        running.spawn(async move { (key, prober.probe(0, &target, None).await.status, started.elapsed()) });
     }
     let mut order = Vec::new();
     while let Some(done) = running.join_next().await {
@@ -1055,7 +1055,7 @@ async fn no_more_checks_run_at_once_than_asked() {
     let mut config = ProbeConfig::new(PrivateNetworks::Allow).unwrap();
     config.concurrency = 3;
     let prober = Arc::new(Prober::new(config).unwrap());
-    let checks = (0..40).map(|_| async { up(&prober.probe(&target(&url)).await) });
+    let checks = (0..40).map(|_| async { up(&prober.probe(0, &target(&url), None).await) });
     futures::future::join_all(checks).await;
     assert!((2..=3).contains(&most.load(Ordering::SeqCst)));
 }
@@ -1168,6 +1168,18 @@ fn every_field_is_validated() {
         ("assertions[1].path", path("$..a..b")),
         ("assertions[1].path", path("$[*,*][*,*][*,*][*,*]")),
         ("assertions[1].path", path("$[?@..a]")),
+        // Each level doubles the parser's time.
+        ("assertions[1].path", path(&format!("${}{}", "[?@".repeat(60), "]".repeat(60)))),
+        ("assertions[1].path", path(&format!("$[?{}@.a", "value(@[?".repeat(60)))),
+        // Each level takes of the parser's stack.
+        ("assertions[1].path", path(&format!("$[?{}@.a", "(".repeat(1000)))),
+        (
+            "assertions[5].regex",
+            with(|target| {
+                target.assertions =
+                    (0..20).map(|n| Assertion::BodyMatches { regex: format!(r"\w{{{}}}", 8 + n) }).collect();
+            }),
+        ),
         ("assertions[1].path", path("$[?$.a]")),
         ("assertions[1].path", path("$[?match(@.a, 'x')]")),
         ("assertions[1].value", assertion(json_path("$.a", Comparison::LessThan, json!("1")))),

@@ -1,7 +1,7 @@
 //! `GET /public/v1/maintenances`: the caller's maintenances, the newest beginning first.
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Function, List, Paging, Query, Result, error::ErrorBody, on};
+use runtime::{Caller, Context, Function, List, Paging, Query, Result, db::readable, error::ErrorBody, on};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -53,8 +53,8 @@ async fn handle(
         count.bind(now.timestamp()).fetch_one(db).await
     })?;
     let rows: Vec<Row> = on!(db.read(), db => {
-        let select = sqlx::query_as(SELECT).bind(caller.user_id).bind(status).bind(now.timestamp());
-        select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await
+        let select = sqlx::query(SELECT).bind(caller.user_id).bind(status).bind(now.timestamp());
+        select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(readable)
     })?;
     Ok(paging.list(rows.into_iter().map(|row| row.shown(now)).collect(), count))
 }

@@ -7,7 +7,7 @@ use std::{
 
 use runtime::{
     Db, Result,
-    db::{JsonText, On},
+    db::{JsonText, On, readable},
 };
 
 /// The maintenances of some users during some time.
@@ -39,12 +39,12 @@ impl Windows {
              WHERE ends_at > $1 AND starts_at < $2 AND user_id = ANY($3)";
         let rows: Vec<Row> = match db.read() {
             On::Sqlite(db) => {
-                let select = sqlx::query_as(SQLITE).bind(slots.start).bind(slots.end);
-                select.bind(JsonText(users)).fetch_all(db).await?
+                let select = sqlx::query(SQLITE).bind(slots.start).bind(slots.end);
+                select.bind(JsonText(users)).fetch_all(db).await.map(readable)?
             }
             On::Postgres(db) => {
-                let select = sqlx::query_as(POSTGRES).bind(slots.start).bind(slots.end);
-                select.bind(users).fetch_all(db).await?
+                let select = sqlx::query(POSTGRES).bind(slots.start).bind(slots.end);
+                select.bind(users).fetch_all(db).await.map(readable)?
             }
         };
         let mut windows = Self::default();

@@ -2,7 +2,9 @@
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
-use runtime::{Caller, Context, Error, Fields, Function, List, Paging, Query, Result, error::ErrorBody, on};
+use runtime::{
+    Caller, Context, Error, Fields, Function, List, Paging, Query, Result, db::readable, error::ErrorBody, on,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -106,9 +108,9 @@ async fn handle(
         DeliveryStatus::ALL.into_iter().find(|(s, _)| Some(*s) == filter.status).map(|(_, name)| name);
     let db = context.db()?;
     let rows: Vec<Row> = on!(db.read(), db => {
-        let query = sqlx::query_as(SELECT).bind(caller.user_id).bind(filter.notification_id);
+        let query = sqlx::query(SELECT).bind(caller.user_id).bind(filter.notification_id);
         let query = query.bind(filter.endpoint_id).bind(status);
-        query.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await
+        query.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(readable)
     })?;
     let total: i64 = on!(db.read(), db => {
         let query = sqlx::query_scalar(COUNT).bind(caller.user_id).bind(filter.notification_id);

@@ -1,7 +1,9 @@
 //! `GET /public/v1/announcements`: the caller's announcements, newest first.
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Fields, Function, List, Paging, Query, Result, error::ErrorBody, on};
+use runtime::{
+    Caller, Context, Fields, Function, List, Paging, Query, Result, db::readable, error::ErrorBody, on,
+};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -50,8 +52,8 @@ async fn handle(
         sqlx::query_scalar(COUNT).bind(caller.user_id).bind(filter.status_page_id).fetch_one(db).await
     })?;
     let found = on!(db.read(), db => {
-        let select = sqlx::query_as(SELECT).bind(caller.user_id).bind(filter.status_page_id);
-        select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await
+        let select = sqlx::query(SELECT).bind(caller.user_id).bind(filter.status_page_id);
+        select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(readable)
     })?;
     Ok(paging.list(found, total))
 }

@@ -1,7 +1,9 @@
 //! `GET /public/v1/badges`: the caller's badges, in the order in which they were made.
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Fields, Function, List, Paging, Query, Result, error::ErrorBody, on};
+use runtime::{
+    Caller, Context, Fields, Function, List, Paging, Query, Result, db::readable, error::ErrorBody, on,
+};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -48,8 +50,8 @@ async fn handle(
         sqlx::query_scalar(COUNT).bind(caller.user_id).bind(filter.endpoint_id).fetch_one(db).await
     })?;
     let badges = on!(db.read(), db => {
-        let select = sqlx::query_as(SELECT).bind(caller.user_id).bind(filter.endpoint_id);
-        select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await
+        let select = sqlx::query(SELECT).bind(caller.user_id).bind(filter.endpoint_id);
+        select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(readable)
     })?;
     Ok(paging.list(badges, total))
 }

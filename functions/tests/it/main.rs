@@ -17,6 +17,7 @@ mod gateway;
 mod kong;
 mod logs;
 mod notifications;
+mod open_events;
 mod process;
 mod prometheus;
 mod reports;

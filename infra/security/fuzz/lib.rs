@@ -342,7 +342,8 @@ pub fn response(data: &[u8]) {
     ];
     // One by one: the first that fails would hide the others.
     for assertion in assertions {
-        let outcome = RUNTIME.block_on(PROBER.probe(&Target { assertions: vec![assertion], ..target(url) }));
+        let outcome =
+            RUNTIME.block_on(PROBER.probe(0, &Target { assertions: vec![assertion], ..target(url) }, None));
         if let Some(error) = outcome.error {
             assert!(!error.message.contains("defect"), "{}", error.message);
             assert!(error.message.chars().count() < 1000, "{}", error.message);

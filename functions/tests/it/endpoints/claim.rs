@@ -55,6 +55,21 @@ fn keys(items: &[CheckRequest]) -> HashSet<(i64, i64)> {
 }
 
 on_both! {
+    async fn a_row_that_cannot_be_read_is_set_aside(world: World) {
+        add(&world, 3, 60).await;
+        let poison = "UPDATE endpoints SET assertions = '[{\"type\":\"of the future\"}]' WHERE id = 2";
+        runtime::on!(world.context.db().unwrap().write(), db => sqlx::query(poison).execute(db).await.map(drop)).unwrap();
+        let claimed = claim(&world, 65, 1000).await;
+        let ids: HashSet<_> = claimed.items.iter().map(|request| request.endpoint_id).collect();
+        assert_eq!(ids, [1, 3].into());
+        for (caller, path) in [(Some(1), "/public/v1/endpoints"), (None, "/private/v1/endpoints?user_id=1")] {
+            let list = world.call(caller, "GET", path, None).await.json(200);
+            let ids: Vec<_> = list["items"].as_array().unwrap().iter().map(|item| item["id"].clone()).collect();
+            assert_eq!(ids.len(), 2, "{list}");
+            assert!(!ids.contains(&json!(2)), "{list}");
+        }
+    }
+
     async fn many_claimers_hand_out_each_slot_once(world: World) {
         add(&world, 60, 20).await;
         let mut seen = HashSet::new();

@@ -115,8 +115,8 @@ on_both! {
         assert_eq!(told(&down), [(3, 2, Status::Down)], "another user's goes on");
     }
 
-    async fn poison_is_refused_for_good(world: World) {
-        let answer = world.event("notification-evaluate", kind::CHECK_COMPLETED, "a", &serde_json::json!([{"x": 1}])).await;
+    async fn what_is_no_list_is_refused_for_good(world: World) {
+        let answer = world.event("notification-evaluate", kind::CHECK_COMPLETED, "a", &serde_json::json!({"x": 1})).await;
         assert_eq!(answer.status, 400);
     }
 }

@@ -95,22 +95,17 @@ on_both! {
         }
     }
 
-    async fn poison_is_refused(world: World) {
+    async fn poison_is_set_aside(world: World) {
         let good = change(&world, Status::Up, Status::Down, 300, 240);
         let beginning = StatusChange { outage_started_at: None, ..good.clone() };
         let ancient = StatusChange { outage_started_at: Some(DateTime::<Utc>::MIN_UTC), ..good.clone() };
         let future = StatusChange { changed_at: DateTime::<Utc>::MAX_UTC, ..good.clone() };
         let nobody = StatusChange { endpoint_id: 0, ..good.clone() };
-        for (poison, field) in [
-            (beginning, "outage_started_at"),
-            (ancient, "outage_started_at"),
-            (future, "changed_at"),
-            (nobody, "endpoint_id"),
-        ] {
-            let answer = world.event("incident-record", kind::STATUS_CHANGED, "c", &[&good, &poison]).await;
-            assert!(answer.json(400)["fields"][format!("data[1].{field}")].is_string(), "{answer:?}");
+        for poison in [beginning, ancient, future, nobody] {
+            let answer = world.event("incident-record", kind::STATUS_CHANGED, "c", &[&poison, &good]).await;
+            assert!(answer.status.is_success(), "{answer:?}");
         }
-        assert_eq!(world.get(ANN, "/public/v1/incidents").await["items"], json!([]));
+        assert_eq!(world.get(ANN, "/public/v1/incidents").await["page"]["total_count"], 1, "the good one");
     }
 
     async fn what_a_clock_that_was_set_back_has_not_come_to_is_tried_again(world: World) {

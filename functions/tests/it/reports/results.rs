@@ -91,22 +91,31 @@ on_both! {
             result
         };
         let year_9999 = DateTime::parse_from_rfc3339("9999-12-31T23:59:59Z").unwrap().to_utc();
+        let mut poison = Vec::new();
         for (field, result) in [
-            ("data[1].endpoint_id", with(&|r| r.endpoint_id = -1)),
-            ("data[1].user_id", with(&|r| r.user_id = 0)),
-            ("data[1].scheduled_at", with(&|r| r.scheduled_at = year_9999)),
-            ("data[1].checked_at", with(&|r| r.checked_at = year_9999)),
-            ("data[1].checked_at", with(&|r| r.checked_at = DateTime::<Utc>::MIN_UTC)),
-            ("data[1].region", with(&|r| r.region = String::new())),
-            ("data[1].region", with(&|r| r.region = "x".repeat(65))),
+            ("endpoint_id", with(&|r| r.endpoint_id = -1)),
+            ("user_id", with(&|r| r.user_id = 0)),
+            ("scheduled_at", with(&|r| r.scheduled_at = year_9999)),
+            ("checked_at", with(&|r| r.checked_at = year_9999)),
+            ("checked_at", with(&|r| r.checked_at = DateTime::<Utc>::MIN_UTC)),
+            ("region", with(&|r| r.region = String::new())),
+            ("region", with(&|r| r.region = "x".repeat(65))),
         ] {
-            let answer = world.event("report-record", kind::CHECK_COMPLETED, "r/1", &[&good, &result]).await;
-            assert!(answer.json(400)["fields"][field].is_string(), "{field}: {answer:?}");
+            let items = json!({"items": [good, result]});
+            let answer = world.call(None, "POST", "/private/v1/reports", Some(items)).await;
+            assert!(answer.json(400)["fields"][format!("items[1].{field}")].is_string(), "{field}: {answer:?}");
+            assert_eq!(world.results().await, 0);
+            poison.push(result);
         }
-        for data in [json!(null), json!({}), json!([1]), json!([{}]), json!([{"endpoint_id": "a\u{0}"}])] {
+        for data in [json!(null), json!({}), json!([{"endpoint_id": "a\u{0}"}])] {
             world.event("report-record", kind::CHECK_COMPLETED, "r/1", &data).await.code(400);
         }
         assert_eq!(world.results().await, 0);
+        // Of an event, it keeps no other from being stored.
+        poison.push(good);
+        let answer = world.event("report-record", kind::CHECK_COMPLETED, "r/1", &poison).await;
+        assert!(answer.status.is_success(), "{answer:?}");
+        assert_eq!(world.results().await, 1);
     }
 
     async fn what_a_clock_that_was_set_back_has_not_come_to_is_tried_again(world: World) {

@@ -300,7 +300,7 @@ async fn no_redirect_leads_inside() {
     let (redirector, names) = (redirector().await, Fickle::start().await);
     names.says(&[&["169.254.169.254"]]);
     let prober = prober(Resolver::asking(names.address).unwrap());
-    let up = prober.probe(&target(&leading_to(redirector, "/"))).await;
+    let up = prober.probe(0, &target(&leading_to(redirector, "/")), None).await;
     assert!(up.error.is_none(), "a redirect that may be followed is: {up:?}");
     let mut to: Vec<String> = Vec::new();
     for ip in [Ipv4Addr::new(127, 0, 0, 2), METADATA, Ipv4Addr::new(10, 0, 0, 1)] {
@@ -322,7 +322,7 @@ async fn no_redirect_leads_inside() {
     for to in to {
         // Twice on the way, so that it is not the first hop alone that is looked at.
         let url = leading_to(redirector, &leading_to(redirector, &to));
-        let outcome = prober.probe(&target(&url)).await;
+        let outcome = prober.probe(0, &target(&url), None).await;
         let code = outcome.error.as_ref().map(|error| error.code);
         let refused = matches!(code, Some(FailureCode::BlockedAddress | FailureCode::InvalidRedirect));
         assert!(refused, "{to}: {outcome:?}");
@@ -396,7 +396,7 @@ async fn no_name_leads_inside() {
         {
             names.says(&[&[ip]]);
             let url = format!("http://{name}:{}/", inside.port);
-            let outcome = prober.probe(&target(&url)).await;
+            let outcome = prober.probe(0, &target(&url), None).await;
             let code = outcome.error.as_ref().map(|error| error.code);
             assert_eq!(code, Some(FailureCode::BlockedAddress), "{name} as {ip}: {outcome:?}");
             let error = client.post(&url).send().await.unwrap_err();
@@ -417,31 +417,31 @@ async fn a_name_server_that_changes_its_answer_gains_nothing() {
 
     // Between vetting and connecting: one question, whose answer is the address that is connected to.
     names.says(&[&[OUTSIDE], &["127.0.0.2"]]);
-    assert!(prober.probe(&target(&outside)).await.error.is_none());
+    assert!(prober.probe(0, &target(&outside), None).await.error.is_none());
     assert_eq!(names.asked(), 1);
-    let changed = prober.probe(&target(&outside)).await;
+    let changed = prober.probe(0, &target(&outside), None).await;
     assert_eq!(changed.error.unwrap().code, FailureCode::BlockedAddress, "nothing is kept from before");
 
     // Between redirects, by the same name.
     names.says(&[&[OUTSIDE], &["169.254.169.254"]]);
     let again = format!("http://rebinding.test:{}/", inside.port);
     let hex: String = again.bytes().map(|byte| format!("{byte:02x}")).collect();
-    let moved = prober.probe(&target(&format!("{outside}?to={hex}"))).await;
+    let moved = prober.probe(0, &target(&format!("{outside}?to={hex}")), None).await;
     assert_eq!(moved.error.unwrap().code, FailureCode::BlockedAddress);
     assert_eq!(names.asked(), 2);
 
     // Among several: only those that may be connected to are.
     names.says(&[&["127.0.0.2", "10.0.0.1", OUTSIDE]]);
-    assert!(prober.probe(&target(&outside)).await.error.is_none());
+    assert!(prober.probe(0, &target(&outside), None).await.error.is_none());
     names.says(&[&["127.0.0.2", "169.254.169.254", "10.0.0.1"]]);
-    let none = prober.probe(&target(&format!("http://rebinding.test:{}/", inside.port))).await;
+    let none = prober.probe(0, &target(&format!("http://rebinding.test:{}/", inside.port)), None).await;
     assert_eq!(none.error.unwrap().code, FailureCode::BlockedAddress);
 
     // A retry asks again, and is judged again.
     names.says(&[&[OUTSIDE], &["127.0.0.2"]]);
     let mut retried = target(&format!("http://rebinding.test:{}/", nobody().await));
     retried.retries = 1;
-    assert_eq!(prober.probe(&retried).await.error.unwrap().code, FailureCode::BlockedAddress);
+    assert_eq!(prober.probe(0, &retried, None).await.error.unwrap().code, FailureCode::BlockedAddress);
 
     // The same for the client of webhooks and Slack.
     let policy: PrivateNetworks = OUTSIDE.parse().unwrap();

@@ -1,0 +1,179 @@
+//! Places that owners share: whoever takes many leaves room for the others.
+//!
+//! An owner may hold as many places as are free (the dynamic threshold of shared-memory switches, Choudhury and
+//! Hahne 1998): one alone gets half of them, two a third each, and some are always free for a newcomer. Those
+//! that wait are served round robin over their owners.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::oneshot;
+
+#[derive(Debug)]
+pub struct FairShare(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    free: usize,
+    held: HashMap<i64, usize>,
+    waiting: HashMap<i64, VecDeque<oneshot::Sender<Place>>>,
+    /// Owners that have somebody waiting, in the order of their turns.
+    turns: VecDeque<i64>,
+}
+
+/// Free again when it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    owner: i64,
+    share: Option<Arc<FairShare>>,
+}
+
+impl FairShare {
+    pub fn of(places: usize) -> Arc<Self> {
+        let (held, waiting, turns) = Default::default();
+        Arc::new(Self(Mutex::new(State { free: places.max(1), held, waiting, turns })))
+    }
+
+    /// Waits for a place. Dropping the future gives the turn to the next one.
+    pub async fn take(self: &Arc<Self>, owner: i64) -> Place {
+        let coming = {
+            let mut state = self.state();
+            if !state.waiting.contains_key(&owner) && state.may_take(owner) {
+                return state.give(self, owner);
+            }
+            let (sender, coming) = oneshot::channel();
+            if !state.waiting.contains_key(&owner) {
+                state.turns.push_back(owner);
+            }
+            state.waiting.entry(owner).or_default().push_back(sender);
+            coming
+        };
+        match coming.await {
+            Ok(place) => place,
+            // The sender is dropped only with the whole share, which this future holds.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn release(self: Arc<Self>, owner: i64) {
+        let mut state = self.state();
+        state.take_back(owner);
+        state.serve(&self);
+    }
+}
+
+impl State {
+    fn may_take(&self, owner: i64) -> bool {
+        self.held.get(&owner).copied().unwrap_or(0) < self.free
+    }
+
+    fn give(&mut self, share: &Arc<FairShare>, owner: i64) -> Place {
+        self.free -= 1;
+        *self.held.entry(owner).or_default() += 1;
+        Place { owner, share: Some(Arc::clone(share)) }
+    }
+
+    fn take_back(&mut self, owner: i64) {
+        self.free += 1;
+        if let Some(held) = self.held.get_mut(&owner) {
+            *held -= 1;
+            if *held == 0 {
+                self.held.remove(&owner);
+            }
+        }
+    }
+
+    /// Gives out what may be given out now: one turn after the other, until a whole round gets nothing.
+    fn serve(&mut self, share: &Arc<FairShare>) {
+        let mut passed = 0;
+        while self.free > 0 && passed < self.turns.len() {
+            let Some(owner) = self.turns.pop_front() else { break };
+            if !self.may_take(owner) {
+                self.turns.push_back(owner);
+                passed += 1;
+                continue;
+            }
+            if let Some(next) = self.waiting.get_mut(&owner).and_then(VecDeque::pop_front) {
+                let place = self.give(share, owner);
+                if let Err(mut place) = next.send(place) {
+                    // It waits no longer. Not by its drop, which would wait for the lock that is held here.
+                    place.share = None;
+                    self.take_back(owner);
+                } else {
+                    passed = 0;
+                }
+            }
+            if self.waiting.get(&owner).is_some_and(|waiting| !waiting.is_empty()) {
+                self.turns.push_back(owner);
+            } else {
+                self.waiting.remove(&owner);
+            }
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(share) = self.share.take() {
+            share.release(self.owner);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    fn now(share: &Arc<FairShare>, owner: i64) -> Option<Place> {
+        share.take(owner).now_or_never()
+    }
+
+    #[tokio::test]
+    async fn an_owner_leaves_room_for_others() {
+        let share = FairShare::of(100);
+        let taken = |owner| std::iter::from_fn(|| now(&share, owner)).collect::<Vec<_>>();
+        let (first, second, third) = (taken(1), taken(2), taken(3));
+        assert_eq!([first.len(), second.len(), third.len()], [50, 25, 13]);
+        drop((first, second, third));
+        assert_eq!(taken(4).len(), 50, "all are free again");
+    }
+
+    #[tokio::test]
+    async fn waiting_owners_take_turns() {
+        let share = FairShare::of(1);
+        let held = share.take(9).await;
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut waiting = tokio::task::JoinSet::new();
+        for owner in [1, 1, 1, 2, 3] {
+            let (share, order) = (Arc::clone(&share), Arc::clone(&order));
+            waiting.spawn(async move {
+                let _place = share.take(owner).await;
+                order.lock().expect("whole").push(owner);
+            });
+            tokio::task::yield_now().await;
+        }
+        drop(held);
+        waiting.join_all().await;
+        assert_eq!(*order.lock().expect("whole"), [1, 2, 3, 1, 1]);
+    }
+
+    #[tokio::test]
+    async fn one_that_stopped_waiting_costs_no_place() {
+        let share = FairShare::of(1);
+        let held = share.take(1).await;
+        let mut gone = Box::pin(share.take(2));
+        let mut next = Box::pin(share.take(3));
+        assert!((&mut gone).now_or_never().is_none() && (&mut next).now_or_never().is_none());
+        drop(gone);
+        drop(held);
+        assert!(next.now_or_never().is_some());
+    }
+}

@@ -1,0 +1,145 @@
+//! Events are open: what a subscriber does not know it ignores, and one item that it cannot read keeps it from no
+//! other.
+
+use functions::contract::{
+    AlertKind, CheckStatus, EndpointDeleted, Failure, FailureCode, Location, LocationChange,
+    NotificationDelivered, Outcome, Status, StatusChange, UserDeleted, kind,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    notifications::result,
+    world::{Database, World, on_both},
+};
+
+/// Valid data of an event of a kind: of endpoint 1 of user 1.
+fn sample(world: &World, kind: &str) -> Value {
+    let now = world.clock().now();
+    let change = StatusChange {
+        endpoint_id: 1,
+        user_id: 1,
+        from: Status::Up,
+        to: Status::Down,
+        changed_at: now,
+        outage_started_at: Some(now),
+        cause: Some(Failure { code: FailureCode::Timeout, message: "slow".into() }),
+    };
+    let location = Location { id: 1, region: "here".into(), failing: 3, endpoints: 3, held_minutes: 15 };
+    let of = |value: Result<Value, serde_json::Error>| value.unwrap();
+    match kind {
+        kind::CHECK_REQUESTED => json!([{
+            "endpoint_id": 1, "user_id": 1, "scheduled_at": now, "failure_threshold": 1, "success_threshold": 1,
+            "target": {
+                "url": "http://127.0.0.1:1/", "method": "GET", "timeout_ms": 300, "expected_status": "200",
+                "follow_redirects": true, "verify_tls": true, "retries": 0,
+            },
+        }]),
+        kind::CHECK_COMPLETED => json!([result(1, 1, 0, true)]),
+        kind::STATUS_CHANGED => json!([change]),
+        kind::LOCATION_CHANGED => json!([LocationChange {
+            user_id: 1,
+            what: AlertKind::LocationSuspected,
+            changed_at: now,
+            since: now,
+            location,
+        }]),
+        kind::NOTIFICATION_REQUESTED => json!({
+            "delivery_id": 1, "attempt": 1, "notification_id": 1, "channel": "webhook", "sealed_config": "",
+            "alert": {
+                "endpoint_id": 1, "endpoint_name": "Shop", "url": "http://shop.test/", "what": "down",
+                "changed_at": now, "link": "http://pong.test/",
+            },
+        }),
+        kind::NOTIFICATION_DELIVERED => of(serde_json::to_value(NotificationDelivered {
+            delivery_id: 1,
+            attempt: 1,
+            delivered: true,
+            error: None,
+            at: now,
+        })),
+        kind::USER_DELETED => of(serde_json::to_value(UserDeleted { user_id: 7 })),
+        kind::ENDPOINT_DELETED => of(serde_json::to_value(EndpointDeleted { endpoint_id: 7, user_id: 7 })),
+        other => panic!("{other} has no sample: add one"),
+    }
+}
+
+/// With a field that nobody knows, everywhere.
+fn extended(value: Value) -> Value {
+    match value {
+        Value::Array(items) => items.into_iter().map(extended).collect(),
+        Value::Object(members) => {
+            let is_map = members.keys().all(|name| name.contains('-'));
+            let members = members.into_iter().map(|(name, value)| (name, extended(value)));
+            let unknown = (!is_map).then(|| ("of_the_future".to_owned(), json!({"a": [1]})));
+            Value::Object(members.chain(unknown).collect())
+        }
+        other => other,
+    }
+}
+
+on_both! {
+    async fn an_unknown_field_is_ignored_by_every_subscriber(world: World) {
+        for function in functions::ALL {
+            for subscription in function.subscriptions {
+                let data = extended(sample(&world, subscription.kind));
+                let answer = world.event(function.name, subscription.kind, "extended", &data).await;
+                // There is no Kong here that it could ask to forget the user.
+                let is_read = function.name == "user-delete" && answer.status == 500;
+                assert!(is_read || answer.status.is_success(), "{} {}: {answer:?}", function.name, subscription.kind);
+            }
+        }
+    }
+
+    async fn an_unreadable_item_keeps_no_other_from_being_handled(world: World) {
+        for function in functions::ALL {
+            for subscription in function.subscriptions {
+                let Value::Array(mut items) = sample(&world, subscription.kind) else { continue };
+                items.insert(0, json!({"of": "the future"}));
+                let mut deep = json!(1);
+                for _ in 0..110 {
+                    deep = json!([deep]);
+                }
+                items.insert(1, deep);
+                let mut unknown = items[2].clone();
+                for name in ["to", "what"] {
+                    if unknown.get(name).is_some() {
+                        unknown[name] = json!("of the future");
+                    }
+                }
+                if unknown.get("outcome").is_some() {
+                    unknown["outcome"]["status"] = json!("of the future");
+                }
+                items.push(unknown);
+                let answer = world.event(function.name, subscription.kind, "mixed", &items).await;
+                assert!(answer.status.is_success(), "{} {}: {answer:?}", function.name, subscription.kind);
+            }
+        }
+    }
+
+    async fn the_others_of_a_batch_are_recorded_and_evaluated(world: World) {
+        let mut down = result(1, 1, 0, false);
+        down.failure_threshold = 1;
+        let impossible = json!({"endpoint_id": 0, "user_id": 1});
+        let mut no_such_id = json!(down);
+        no_such_id["endpoint_id"] = json!(-4);
+        let batch = json!([impossible, no_such_id, down]);
+        let recorded = world.event("report-record", kind::CHECK_COMPLETED, "b", &batch).await;
+        assert_eq!(recorded.status, 202, "{recorded:?}");
+        let stored = world.call(Some(1), "GET", "/public/v1/reports", None).await.json(200);
+        assert_eq!(stored["page"]["total_count"], 1, "{stored}");
+        let evaluated = world.event("notification-evaluate", kind::CHECK_COMPLETED, "b", &batch).await;
+        let changes: Vec<StatusChange> = evaluated.reply().expect("a change").data();
+        assert!(changes.iter().any(|change| change.endpoint_id == 1 && change.to == Status::Down));
+    }
+}
+
+#[test]
+fn an_unknown_code_of_a_failure_is_carried() {
+    let json = json!({
+        "status": "down", "error": {"code": "OF_THE_FUTURE", "message": "?"}, "timings_ms": {"total": 1},
+        "response_bytes": 0,
+    });
+    let outcome: Outcome = serde_json::from_value(json).unwrap();
+    assert_eq!((outcome.status, outcome.timings_ms.total), (CheckStatus::Down, 1));
+    assert_eq!(outcome.error.unwrap().code, FailureCode::Other);
+}
