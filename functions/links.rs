@@ -23,3 +23,46 @@ impl PublicUrl {
 pub(crate) fn to(context: &Context, path: &str) -> Result<String> {
     Ok(format!("{}{path}", context.config::<PublicUrl>()?.0))
 }
+
+/// A URL as messages show it: without user, query and fragment, which may hold secrets.
+pub(crate) fn without_secrets(url: &url::Url) -> String {
+    let mut url = url.clone();
+    // Fails only for URLs that hold no login anyway.
+    let _ = url.set_username("").and_then(|()| url.set_password(None));
+    url.set_query(None);
+    url.set_fragment(None);
+    url.into()
+}
+
+/// The same of a text that may be no URL.
+pub(crate) fn text_without_secrets(text: &str) -> String {
+    let text = text.split(['?', '#']).next().unwrap_or_default();
+    match text.split_once("//") {
+        None => text.to_owned(),
+        Some((scheme, rest)) => {
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let host = authority.rsplit('@').next().unwrap_or_default();
+            format!("{scheme}//{host}{path}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_its_secrets() {
+        for (url, wanted) in [
+            ("https://me:secret@shop.test:8443/a?token=s#f", "https://shop.test:8443/a"),
+            ("https://shop.test", "https://shop.test/"),
+            ("//me@secret@shop.test/@?token", "//shop.test/@"),
+            ("http://me:secret@sh op/", "http://sh op/"),
+            ("/login?token=secret", "/login"),
+        ] {
+            let shown =
+                url::Url::parse(url).map_or_else(|_| text_without_secrets(url), |url| without_secrets(&url));
+            assert_eq!(shown, wanted);
+        }
+    }
+}

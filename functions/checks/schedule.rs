@@ -5,14 +5,15 @@
 
 use axum::{Json, extract::State, routing::post};
 use http::Method;
-use runtime::{Context, Function, Outgoing, Result};
+use runtime::{Context, Error, Function, Outgoing, Result};
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 
 use super::{SERVICE, count_missed, count_requested};
 use crate::{
     contract::{CheckRequest, kind},
     endpoints::{
-        AHEAD,
+        AHEAD, MAX_REQUEST_BYTES,
         claim::{Claim, Claimed, Claims, Confirmation},
     },
 };
@@ -28,8 +29,8 @@ pub const FUNCTION: Function =
 const PAGE: i64 = 1000;
 const WINDOW_SECONDS: i64 = 5;
 const BATCH: usize = 500;
-/// Kafka refuses messages over 1 MB.
-const BATCH_BYTES: usize = 512 * 1024;
+/// As measured; brokers refuse messages over 1 MB (Kafka's `max.message.bytes` is 1,048,588).
+const BATCH_BYTES: usize = MAX_REQUEST_BYTES;
 
 #[derive(Serialize)]
 struct Scheduled {
@@ -49,6 +50,7 @@ async fn handle(State(context): State<Context>) -> Result<Json<Scheduled>> {
         let mut requests: Vec<_> = claims.items.iter().flat_map(Claimed::requests).collect();
         requests.sort_by_key(|request| request.scheduled_at);
         let asked = requests.len();
+        let requests = requests.iter().map(Measured::of).collect::<Result<Vec<_>>>()?;
         scheduled.checks += asked;
         scheduled.missed += claims.items.iter().map(|claimed| claimed.missed).sum::<i64>();
         for batch in batches(requests) {
@@ -70,22 +72,41 @@ async fn call<B: Serialize, T: DeserializeOwned>(context: &Context, path: &str, 
     context.outbound().call("endpoint-private-claim", Method::POST, path, Some(body)).await
 }
 
-async fn publish(context: &Context, batch: &[CheckRequest]) -> Result<()> {
+/// A request as JSON, and what batches are cut by.
+struct Measured {
+    endpoint_id: i64,
+    slot: i64,
+    json: Box<RawValue>,
+}
+
+impl Measured {
+    fn of(request: &CheckRequest) -> Result<Self> {
+        let (endpoint_id, slot) = (request.endpoint_id, request.scheduled_at.timestamp());
+        Ok(Self {
+            endpoint_id,
+            slot,
+            json: serde_json::value::to_raw_value(request).map_err(Error::internal)?,
+        })
+    }
+}
+
+async fn publish(context: &Context, batch: &[Measured]) -> Result<()> {
     let Some(first) = batch.first() else { return Ok(()) };
     // A slot is handed out once, so that its first one names a batch.
-    let id = format!("{}-{}", first.endpoint_id, first.scheduled_at.timestamp());
-    let event = Outgoing::new(NAME, kind::CHECK_REQUESTED, id, context.clock().now(), batch)?;
+    let id = format!("{}-{}", first.endpoint_id, first.slot);
+    let data: Vec<_> = batch.iter().map(|request| &request.json).collect();
+    let event = Outgoing::new(NAME, kind::CHECK_REQUESTED, id, context.clock().now(), &data)?;
     context.outbound().publish(event).await
 }
 
 /// Cuts requests, in the order of their slots, into batches of one window, bounded in number and size.
-fn batches(requests: Vec<CheckRequest>) -> Vec<Vec<CheckRequest>> {
-    let mut batches: Vec<Vec<CheckRequest>> = Vec::new();
+fn batches(requests: Vec<Measured>) -> Vec<Vec<Measured>> {
+    let mut batches: Vec<Vec<Measured>> = Vec::new();
     let mut window = i64::MIN;
     let mut bytes = 0;
     for request in requests {
-        let size = size(&request);
-        let own_window = request.scheduled_at.timestamp().div_euclid(WINDOW_SECONDS);
+        let size = request.json.get().len() + 1;
+        let own_window = request.slot.div_euclid(WINDOW_SECONDS);
         match batches.last_mut() {
             Some(batch) if own_window == window && batch.len() < BATCH && bytes + size <= BATCH_BYTES => {
                 bytes += size;
@@ -98,18 +119,6 @@ fn batches(requests: Vec<CheckRequest>) -> Vec<Vec<CheckRequest>> {
         }
     }
     batches
-}
-
-/// Roughly, as JSON.
-fn size(request: &CheckRequest) -> usize {
-    let target = &request.target;
-    let headers: usize = target.headers.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
-    let assertions = if target.assertions.is_empty() {
-        0
-    } else {
-        serde_json::to_vec(&target.assertions).map_or(0, |v| v.len())
-    };
-    320 + target.url.len() + headers + target.body.as_ref().map_or(0, |body| body.len() * 2) + assertions
 }
 
 #[cfg(test)]
@@ -148,11 +157,15 @@ mod tests {
 
     #[test]
     fn a_batch_is_bounded_in_time_number_and_size() {
-        let lengths =
-            |requests: Vec<CheckRequest>| batches(requests).iter().map(Vec::len).collect::<Vec<_>>();
+        let lengths = |requests: Vec<CheckRequest>| {
+            batches(requests.iter().map(|r| Measured::of(r).expect("JSON")).collect())
+                .iter()
+                .map(Vec::len)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(lengths(vec![]), [0; 0]);
         assert_eq!(lengths((0..10).map(|n| request(n, 100 + n, 0)).collect()), [5, 5]);
         assert_eq!(lengths((0..1200).map(|n| request(n, 100, 0)).collect()), [500, 500, 200]);
-        assert_eq!(lengths((0..10).map(|n| request(n, 100, 64 * 1024)).collect()), [3, 3, 3, 1]);
+        assert_eq!(lengths((0..10).map(|n| request(n, 100, 128 * 1024)).collect()), [5, 5]);
     }
 }

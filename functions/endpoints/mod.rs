@@ -32,6 +32,11 @@ use maintenances::windows::Windows;
 
 pub const SERVICE: &str = "endpoint-service";
 
+/// A request for a check as JSON: it must fit into an event of a broker that takes 1 MB.
+pub const MAX_REQUEST_BYTES: usize = 768 * 1024;
+/// The URL, and what is left of a request.
+const MAX_URL_BYTES: usize = 16 * 1024;
+
 /// What a person sets of an endpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, sqlx::FromRow)]
 #[serde(deny_unknown_fields)]
@@ -235,6 +240,21 @@ impl Settings {
                 fields.add(field, what);
             }
         }
+        // Control characters take six bytes each.
+        let target = self.target();
+        let parts = [
+            ("body", json_bytes(&target.body)),
+            ("headers", json_bytes(&target.headers)),
+            ("assertions", json_bytes(&target.assertions)),
+        ];
+        if parts.iter().map(|(_, bytes)| bytes).sum::<usize>() + MAX_URL_BYTES > MAX_REQUEST_BYTES
+            && let Some((largest, bytes)) = parts.into_iter().max_by_key(|(_, bytes)| *bytes)
+        {
+            fields.add(largest, text(
+                format!("takes {bytes} bytes as JSON; with the other settings at most {MAX_REQUEST_BYTES} are possible"),
+                format!("JSON으로 {bytes}바이트입니다. 다른 설정과 합쳐 {MAX_REQUEST_BYTES}바이트까지 가능합니다"),
+            ));
+        }
         fields.finish()?;
         Ok(self)
     }
@@ -254,6 +274,12 @@ impl Settings {
         }
     }
 
+    /// Headers, body and assertions as JSON, times the checks in a minute.
+    fn bytes_per_minute(&self) -> i64 {
+        let bytes = json_bytes(&self.headers) + json_bytes(&self.body) + json_bytes(&self.assertions);
+        i64::try_from(bytes).unwrap_or(i64::MAX / 60) * 60 / i64::from(self.interval_seconds).max(1)
+    }
+
     pub fn target(&self) -> Target {
         Target {
             url: self.url.clone(),
@@ -270,23 +296,31 @@ impl Settings {
     }
 }
 
+fn json_bytes(part: &impl Serialize) -> usize {
+    serde_json::to_vec(part).map_or(0, |json| json.len())
+}
+
 /// A tag stands in JSON text as it is, so that SQL can look for it.
 fn is_tag(tag: &str) -> bool {
     (1..=50).contains(&tag.chars().count()) && tag.chars().all(|c| c.is_alphanumeric() || "-_.:/".contains(c))
 }
 
-/// `MAX_ENDPOINTS_PER_USER` (default 10000).
+/// `MAX_ENDPOINTS_PER_USER` (default 10000) and `MAX_CHECK_BYTES_PER_MINUTE` (default 16 MiB): headers, bodies and
+/// assertions of a user's checks, as they travel to the prober each minute.
 pub struct QuotaConfig {
     pub endpoints_per_user: i64,
+    pub bytes_per_minute: i64,
 }
 
 impl FromEnv for QuotaConfig {
-    const NAMES: &[&str] = &["MAX_ENDPOINTS_PER_USER"];
+    const NAMES: &[&str] = &["MAX_CHECK_BYTES_PER_MINUTE", "MAX_ENDPOINTS_PER_USER"];
 
     fn from_env(env: &Env) -> anyhow::Result<Self> {
         let endpoints_per_user = env.parse_or("MAX_ENDPOINTS_PER_USER", 10_000)?;
         anyhow::ensure!(endpoints_per_user >= 1, "MAX_ENDPOINTS_PER_USER must be at least 1");
-        Ok(Self { endpoints_per_user })
+        let bytes_per_minute = env.parse_or("MAX_CHECK_BYTES_PER_MINUTE", 16 * 1024 * 1024)?;
+        anyhow::ensure!(bytes_per_minute >= 1024, "MAX_CHECK_BYTES_PER_MINUTE must be at least 1024");
+        Ok(Self { endpoints_per_user, bytes_per_minute })
     }
 }
 
@@ -330,6 +364,28 @@ async fn ask_for_check(
         .await?;
     checks::count_requested(function, 1);
     Ok(())
+}
+
+/// Within the transaction that has just added or changed an endpoint.
+async fn check_bytes_quota(context: &Context, transaction: &mut Transaction, user_id: i64) -> Result<()> {
+    static BYTES: &str =
+        "SELECT COALESCE((SELECT bytes_per_minute FROM endpoint_counts WHERE user_id = $1), 0)";
+    let max = context.config::<QuotaConfig>()?.bytes_per_minute;
+    let bytes: i64 = on!(transaction.connection(), db =>
+        sqlx::query_scalar(BYTES).bind(user_id).fetch_one(db).await)?;
+    if bytes <= max {
+        return Ok(());
+    }
+    Err(Error::conflict(
+        "TOO_MANY_CHECK_BYTES",
+        text(
+            format!(
+                "Headers, bodies and assertions of your checks come to {bytes} bytes a minute; {max} are allowed. \
+                 Shorten them, or check less often."
+            ),
+            format!("검사의 헤더, 본문, 검증 조건이 분당 {bytes}바이트입니다. {max}바이트까지 가능합니다."),
+        ),
+    ))
 }
 
 /// How many a user has, as triggers keep it.

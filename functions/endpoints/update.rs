@@ -4,11 +4,12 @@ use axum::{Json, extract::State};
 use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, input, on};
 use serde_json::{Map, Value};
 
-use super::{Endpoint, SERVICE, Settings, ask_for_check, columns, find_own, first_slot};
+use super::{Endpoint, SERVICE, Settings, ask_for_check, check_bytes_quota, columns, find_own, first_slot};
 
 pub const FUNCTION: Function =
     Function::new("endpoint-update", SERVICE, "changes what is given, and keeps the rest")
         .http(runtime::http!(handle))
+        .reads(runtime::settings!(super::QuotaConfig))
         .publishes();
 
 #[utoipa::path(
@@ -20,6 +21,7 @@ pub const FUNCTION: Function =
         (status = 400, description = "A field is not acceptable", body = ErrorBody),
         (status = 401, description = "Not logged in", body = ErrorBody),
         (status = 404, description = "No such endpoint of the caller's", body = ErrorBody),
+        (status = 409, description = "TOO_MANY_CHECK_BYTES", body = ErrorBody),
     )
 )]
 async fn handle(
@@ -37,7 +39,8 @@ async fn handle(
          timeout_ms = $8, expected_status = $9, assertions = $10, follow_redirects = $11, verify_tls = $12, \
          retries = $13, failure_threshold = $14, success_threshold = $15, enabled = $16, tags = $17, \
          next_slot = COALESCE($18, next_slot), \
-         leased_until = CASE WHEN $18 IS NULL THEN leased_until END, updated_at = $19, revision = revision + $20 WHERE id = $1 RETURNING ",
+         leased_until = CASE WHEN $18 IS NULL THEN leased_until END, updated_at = $19, revision = revision + $20, \
+         bytes_per_minute = $21 WHERE id = $1 RETURNING ",
         columns!()
     );
     let db = context.db()?;
@@ -61,14 +64,16 @@ async fn handle(
     let next_slot = anew.then(|| first_slot(&context, s.interval_seconds));
     // A new name or tag means nothing to a check.
     let changed = Settings { name: old.name.clone(), tags: old.tags.clone(), ..s.clone() } != old;
+    let bytes_per_minute = s.bytes_per_minute();
     let now = context.clock().now();
     let endpoint: Endpoint = on!(tx.connection(), db => {
         let update = sqlx::query_as(UPDATE).bind(id).bind(s.name).bind(s.url).bind(s.method).bind(s.headers);
         let update = update.bind(s.body).bind(s.interval_seconds).bind(s.timeout_ms).bind(s.expected_status);
         let update = update.bind(s.assertions).bind(s.follow_redirects).bind(s.verify_tls).bind(s.retries);
         let update = update.bind(s.failure_threshold).bind(s.success_threshold).bind(s.enabled).bind(s.tags);
-        update.bind(next_slot).bind(now).bind(i64::from(changed)).fetch_one(db).await
+        update.bind(next_slot).bind(now).bind(i64::from(changed)).bind(bytes_per_minute).fetch_one(db).await
     })?;
+    check_bytes_quota(&context, &mut tx, caller.user_id).await?;
     tx.commit().await?;
     if next_slot.is_some()
         && endpoint.settings.enabled

@@ -164,7 +164,7 @@ async fn alerts(
         let alert = Alert {
             endpoint_id: change.endpoint_id,
             endpoint_name: endpoint.name,
-            url: shown(&endpoint.url),
+            url: links::text_without_secrets(&endpoint.url),
             what,
             changed_at: change.changed_at,
             outage_started_at: change.outage_started_at,
@@ -175,16 +175,6 @@ async fn alerts(
         Ok(Some((change.user_id, alert)))
     });
     alerts.buffered(AT_ONCE).try_filter_map(async |alert| Ok(alert)).try_collect().await
-}
-
-/// A URL as it may be told to everybody who reads a channel: without login and query, where secrets are.
-fn shown(url: &str) -> String {
-    let Ok(mut url) = url::Url::parse(url) else { return String::new() };
-    // Fails only for URLs that hold no login anyway.
-    let _ = url.set_username("").and_then(|()| url.set_password(None));
-    url.set_query(None);
-    url.set_fragment(None);
-    url.into()
 }
 
 /// Logs the deliveries, and returns those that the broker does not have yet.
@@ -271,15 +261,4 @@ async fn mark(db: &Db, accepted: Vec<i64>, now: DateTime<Utc>) -> Result<()> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::shown;
-
-    #[test]
-    fn a_url_is_told_without_its_secrets() {
-        assert_eq!(shown("https://me:secret@shop.test:8443/a?token=s#f"), "https://shop.test:8443/a");
-        assert_eq!(shown("https://shop.test"), "https://shop.test/");
-    }
 }

@@ -22,7 +22,6 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     task::JoinSet,
 };
 use tokio_rustls::client::TlsStream;
@@ -31,6 +30,7 @@ use super::{
     assertions::cut,
     failure,
     fair_share::{FairShare, Place},
+    metered::{Flooded, Meter, Metered},
     seen::{Phase, Seen},
 };
 use crate::contract::{Failure, FailureCode};
@@ -71,6 +71,7 @@ pub(super) async fn exchange(
     seen: &mut Seen,
 ) -> Result<Answer, Failure> {
     seen.enter(Phase::FirstByte);
+    let meter = stream.meter();
     let outcome = if stream.speaks_http2() {
         let tasks = Tasks::default();
         // Windows small enough that a flood waits in the network, not in our memory.
@@ -83,7 +84,7 @@ pub(super) async fn exchange(
         match handshake {
             Err(error) => Err(error),
             Ok((mut sender, connection)) => {
-                converse(connection, sender.send_request(request), keep, seen).await
+                converse(connection, sender.send_request(request), keep, &meter, seen).await
             }
         }
     } else {
@@ -91,7 +92,7 @@ pub(super) async fn exchange(
         match handshake {
             Err(error) => Err(error),
             Ok((mut sender, connection)) => {
-                converse(connection, sender.send_request(request), keep, seen).await
+                converse(connection, sender.send_request(request), keep, &meter, seen).await
             }
         }
     };
@@ -102,6 +103,7 @@ async fn converse(
     connection: impl Future<Output = hyper::Result<()>>,
     response: impl Future<Output = hyper::Result<Response<Incoming>>>,
     keep: Keep<'_>,
+    meter: &Meter,
     seen: &mut Seen,
 ) -> hyper::Result<Answer> {
     let mut connection = Driven { connection: pin!(connection), running: true };
@@ -117,6 +119,7 @@ async fn converse(
                 continue;
             };
             seen.bytes += data.len() as u64;
+            meter.count_body(data.len() as u64);
             let room = keep.bytes - kept.len();
             kept.extend_from_slice(&data[..data.len().min(room)]);
             while kept.len() > FREE_BYTES + memory.len() * MEMORY_UNIT {
@@ -182,11 +185,19 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Spawn {
 
 /// A connection, encrypted or not.
 pub(super) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Metered),
+    Tls(Box<TlsStream<Metered>>),
 }
 
 impl Stream {
+    fn meter(&self) -> Arc<Meter> {
+        let Metered { meter, .. } = match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        Arc::clone(meter)
+    }
+
     pub(super) fn speaks_http2(&self) -> bool {
         match self {
             Self::Plain(_) => false,
@@ -243,7 +254,10 @@ impl AsyncWrite for Stream {
 fn protocol_failure(error: &hyper::Error, seen: &Seen) -> Failure {
     let cause = std::iter::successors(error.source(), |&cause| cause.source());
     let io = cause.clone().find_map(|cause| cause.downcast_ref::<io::Error>());
-    let text = if error.is_parse_too_large() {
+    let flooded = io.and_then(|error| error.get_ref()?.downcast_ref::<Flooded>());
+    let text = if let Some(flooded) = flooded {
+        flooded.to_string()
+    } else if error.is_parse_too_large() {
         "The head of the response is too large (more than 64 KiB or 100 headers)".to_owned()
     } else if error.is_parse_version_h2() {
         "The server answered with HTTP/2 where HTTP/1.1 was agreed on".to_owned()

@@ -8,6 +8,7 @@ mod assertions;
 mod connect;
 mod exchange;
 mod fair_share;
+mod metered;
 mod pattern;
 mod plan;
 mod redirect;
@@ -32,6 +33,7 @@ use self::{
     assertions::{Check, MAX_BODY_SEEN, cut},
     exchange::{Answer, Keep, MEMORY_UNITS, Stream, exchange, leads_elsewhere},
     fair_share::{FairShare, Place},
+    metered::Metered,
     plan::Plan,
     redirect::{Hop, MAX_REDIRECTS},
     seen::{Phase, Seen},
@@ -41,7 +43,10 @@ pub use self::{
     plan::{validate, validate_off_workers},
     status_ranges::StatusRanges,
 };
-use crate::contract::{CheckStatus, Failure, FailureCode, Outcome, Target, Timings};
+use crate::{
+    contract::{CheckStatus, Failure, FailureCode, Outcome, Target, Timings},
+    links,
+};
 
 /// Judging more than so much of a body leaves the task: a pattern or a decoder may take
 /// milliseconds, in which other checks want their timings right.
@@ -221,7 +226,7 @@ impl Prober {
             redirects += 1;
             if redirects > MAX_REDIRECTS {
                 let text =
-                    format!("More than {MAX_REDIRECTS} redirects, the last one to {}", cut(hop.url.as_str()));
+                    format!("More than {MAX_REDIRECTS} redirects, the last one to {}", shown(&hop.url));
                 return Err(failure(FailureCode::TooManyRedirects, text));
             }
         }
@@ -237,6 +242,7 @@ impl Prober {
         // What the hop before said is no part of what this one comes to.
         (seen.ip, seen.status) = (None, None);
         let stream = connect::connect(&hop.url, &self.resolver, &self.private_networks, seen).await?;
+        let stream = Metered::new(stream);
         let stream = if hop.url.scheme() == "https" {
             seen.enter(Phase::Tls);
             let expires = &mut seen.certificate_expires_at;
@@ -246,7 +252,7 @@ impl Prober {
             Stream::Plain(stream)
         };
         let request = self.request(hop, stream.speaks_http2()).ok_or_else(|| {
-            let text = format!("{} cannot be requested", cut(hop.url.as_str()));
+            let text = format!("{} cannot be requested", shown(&hop.url));
             failure(FailureCode::InvalidRequest, text)
         })?;
         exchange(stream, request, keep, seen).await
@@ -317,6 +323,11 @@ fn out_of_time(plan: &Plan, seen: &Seen) -> Failure {
         Phase::Between => (FailureCode::Timeout, format!("The check was not finished within {ms} ms")),
     };
     failure(code, text)
+}
+
+/// A URL in a message: what is behind its path may be secret, also of what a redirect leads to.
+fn shown(url: &Url) -> String {
+    cut(&links::without_secrets(url))
 }
 
 fn described(status: StatusCode) -> String {

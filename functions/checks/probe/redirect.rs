@@ -9,7 +9,10 @@ use super::{
     failure,
     plan::{self, Plan},
 };
-use crate::contract::{Failure, FailureCode};
+use crate::{
+    contract::{Failure, FailureCode},
+    links,
+};
 
 pub(super) const MAX_REDIRECTS: usize = 10;
 
@@ -86,7 +89,8 @@ const HARMLESS_HEADERS: [HeaderName; 9] = [
 fn location(from: &Url, answered: &HeaderMap) -> Result<Url, Failure> {
     let raw = answered.get(header::LOCATION).map(|value| value.as_bytes()).unwrap_or_default();
     let invalid = |why: &str| {
-        let (from, shown) = (cut(from.as_str()), cut(&String::from_utf8_lossy(raw)));
+        let shown = cut(&links::text_without_secrets(&String::from_utf8_lossy(raw)));
+        let from = super::shown(from);
         failure(FailureCode::InvalidRedirect, format!("{from} redirects to \"{shown}\", which {why}"))
     };
     let text = std::str::from_utf8(raw).map_err(|_| invalid("is not a URL"))?;

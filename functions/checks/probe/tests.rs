@@ -549,8 +549,21 @@ async fn an_endless_flood_ends_at_the_limit() {
 }
 
 #[tokio::test]
-async fn endless_interim_answers_are_a_timeout() {
-    let url = endless("", b"HTTP/1.1 102 Processing\r\n\r\n", Duration::ZERO).await;
+async fn a_flood_ends_the_check_long_before_its_timeout() {
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let chunks: &[u8] = b"1\r\na\r\n".repeat(1000).leak();
+    for (start, more) in [("", &b"HTTP/1.1 102 Processing\r\n\r\n"[..]), (chunked, chunks)] {
+        let mut flooded = target(endless(start, more, Duration::ZERO).await);
+        flooded.timeout_ms = 60_000;
+        let outcome = probe(flooded).await;
+        failed(&outcome, FailureCode::ProtocolError, "far more than its response");
+        assert!(outcome.timings_ms.total < 30_000);
+    }
+}
+
+#[tokio::test]
+async fn a_slow_flow_of_interim_answers_is_a_timeout() {
+    let url = endless("", b"HTTP/1.1 102 Processing\r\n\r\n", Duration::from_millis(10)).await;
     let mut slow = target(url);
     slow.timeout_ms = 150;
     failed(&probe(slow).await, FailureCode::Timeout, "No response came");

@@ -17,12 +17,11 @@ use rustls::{
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
-use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use url::{Host, Url};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{assertions::cut, failure};
+use super::{assertions::cut, failure, metered::Metered};
 use crate::contract::{Failure, FailureCode};
 
 /// Shared by all checks of a process.
@@ -46,11 +45,11 @@ impl Tls {
     /// `expires` is set as soon as there is a certificate, whatever is wrong with it.
     pub(super) async fn handshake(
         &self,
-        stream: TcpStream,
+        stream: Metered,
         url: &Url,
         verify: bool,
         expires: &mut Option<DateTime<Utc>>,
-    ) -> Result<TlsStream<TcpStream>, Failure> {
+    ) -> Result<TlsStream<Metered>, Failure> {
         let name = server_name(url)?;
         let connector = if verify { &self.strict } else { &self.lenient };
         let stream = connector

@@ -96,6 +96,13 @@ on_both! {
             ("expected_status", json!({"url": url, "expected_status": ""})),
             ("assertions", json!({"url": url, "assertions": [{"type": "body_matches", "regex": "("}]})),
             ("assertions", json!({"url": url, "assertions": [{"type": "nonsense"}]})),
+            ("assertions", json!({"url": url, "assertions": [{
+                "type": "json_path", "path": "$", "comparison": "equals",
+                "value": (0..20).fold(json!(1), |value, _| json!([value])),
+            }]})),
+            ("assertions", json!({"url": url, "assertions": vec![
+                json!({"type": "body_contains", "value": "\u{1}".repeat(8000)}); 17
+            ]})),
             ("tags", json!({"url": url, "tags": ["a\"b"]})),
             ("failure_threshold", json!({"url": url, "failure_threshold": 0})),
             ("retries", json!({"url": url, "retries": 99})),
@@ -350,6 +357,36 @@ on_both! {
         assert_eq!(one["user_id"], 2);
         world.call(None, "GET", "/private/v1/endpoints/999", None).await.code(404);
     }
+}
+
+async fn the_quota_of_bytes_holds(database: Database) {
+    let world = World::with(database, [("MAX_CHECK_BYTES_PER_MINUTE", "40000")]).await;
+    let path = "/public/v1/endpoints";
+    let body = |bytes: usize, interval: i64| json!({"url": "https://example.com", "method": "POST", "body": "x".repeat(bytes), "interval_seconds": interval});
+    let made = create(&world, 1, body(30_000, 60)).await;
+    let refused = world.call(Some(1), "POST", path, Some(body(3_000, 10))).await;
+    assert_eq!(refused.code(409), "TOO_MANY_CHECK_BYTES");
+    create(&world, 1, body(3_000, 60)).await;
+    create(&world, 2, body(30_000, 60)).await;
+    let own = format!("{path}/{}", made["id"]);
+    let refused = world.call(Some(1), "PATCH", &own, Some(json!({"interval_seconds": 30}))).await;
+    assert_eq!(refused.code(409), "TOO_MANY_CHECK_BYTES");
+    assert_eq!(world.call(Some(1), "GET", &own, None).await.json(200)["interval_seconds"], 60);
+    world.call(Some(1), "PATCH", &own, Some(json!({"body": "short"}))).await.json(200);
+    create(&world, 1, body(30_000, 60)).await;
+    world.call(Some(1), "DELETE", &own, None).await;
+    let refused = world.call(Some(1), "POST", path, Some(body(30_000, 60))).await;
+    assert_eq!(refused.code(409), "TOO_MANY_CHECK_BYTES");
+}
+
+#[tokio::test]
+async fn the_quota_of_bytes_holds_on_sqlite() {
+    the_quota_of_bytes_holds(Database::Sqlite).await;
+}
+
+#[tokio::test]
+async fn the_quota_of_bytes_holds_on_postgres() {
+    the_quota_of_bytes_holds(Database::Postgres).await;
 }
 
 async fn the_quota_holds(database: Database) {

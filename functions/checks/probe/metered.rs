@@ -1,0 +1,102 @@
+//! A connection that ends when its peer sends far more than the response that it sends: floods of interim
+//! responses, of tiny chunks or of HTTP/2 frames would cost a processor until the time-out.
+
+use std::{
+    fmt, io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+/// What a response may take on the wire beside twice its body [bytes]: handshake, heads, framing.
+const MAX_OVERHEAD: u64 = 1024 * 1024;
+/// Reads beside one for each 256 bytes: a slow response comes in small pieces.
+const MAX_SMALL_READS: u64 = 10_000;
+
+/// Of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    wire_bytes: AtomicU64,
+    body_bytes: AtomicU64,
+    reads: AtomicU64,
+}
+
+impl Meter {
+    pub(super) fn count_body(&self, bytes: u64) {
+        self.body_bytes.fetch_add(bytes, Relaxed);
+    }
+
+    fn count_read(&self, bytes: u64) -> Result<(), Flooded> {
+        let wire = self.wire_bytes.fetch_add(bytes, Relaxed) + bytes;
+        let reads = self.reads.fetch_add(1, Relaxed) + 1;
+        let is_flooded =
+            wire > MAX_OVERHEAD + 2 * self.body_bytes.load(Relaxed) || reads > MAX_SMALL_READS + wire / 256;
+        if is_flooded { Err(Flooded { wire, reads }) } else { Ok(()) }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Flooded {
+    wire: u64,
+    reads: u64,
+}
+
+impl fmt::Display for Flooded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { wire, reads } = self;
+        write!(f, "The server sends far more than its response: stopped after {wire} bytes in {reads} pieces")
+    }
+}
+
+impl std::error::Error for Flooded {}
+
+#[derive(Debug)]
+pub(super) struct Metered {
+    stream: TcpStream,
+    pub(super) meter: Arc<Meter>,
+}
+
+impl Metered {
+    pub(super) fn new(stream: TcpStream) -> Self {
+        Self { stream, meter: Arc::default() }
+    }
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Self { stream, meter } = self.get_mut();
+        let before = buffer.filled().len();
+        let read = Pin::new(stream).poll_read(cx, buffer);
+        if let Poll::Ready(Ok(())) = read {
+            let bytes = (buffer.filled().len() - before) as u64;
+            meter.count_read(bytes).map_err(io::Error::other)?;
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
