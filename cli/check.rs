@@ -73,7 +73,12 @@ impl Check {
         } else {
             app.out.object(&result)?
         }
-        Ok(if result["status"].as_str() == Some("up") { Exit::Ok } else { Exit::Down })
+        Ok(match result["status"].as_str() {
+            Some("up") => Exit::Ok,
+            // It says nothing about what was to be checked.
+            Some("unknown") => Exit::Error,
+            _ => Exit::Down,
+        })
     }
 }
 
@@ -104,7 +109,8 @@ fn show(result: &Value, from: &str) -> Result<()> {
     let timings = &result["timings_ms"];
     let total = timings["total"].as_f64().unwrap_or_default();
     let code = plain(&result["status_code"]);
-    let mut head = vec![paint(status_style(&status).bold(), &status)];
+    let shown = if status == "unknown" { "could not be checked" } else { &status };
+    let mut head = vec![paint(status_style(&status).bold(), shown)];
     head.extend((!code.is_empty()).then_some(code));
     head.push(paint(BOLD, &milliseconds(total)));
     print(&format!("{}  {}", head.join("  "), visible(&plain(&result["url"]))))?;

@@ -59,7 +59,7 @@ pub struct Target {
 
 /// What must hold of a response, beside its status.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum Assertion {
     BodyContains {
         value: String,
@@ -374,6 +374,9 @@ pub enum AlertKind {
     LocationWorks,
     /// They have failed for too long to be held any longer: each is told.
     LocationStillFails,
+    /// A kind of alert that this version does not know.
+    #[serde(other)]
+    Other,
 }
 
 impl AlertKind {

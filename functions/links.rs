@@ -37,14 +37,19 @@ pub(crate) fn without_secrets(url: &url::Url) -> String {
 /// The same of a text that may be no URL.
 pub(crate) fn text_without_secrets(text: &str) -> String {
     let text = text.split(['?', '#']).next().unwrap_or_default();
-    match text.split_once("//") {
-        None => text.to_owned(),
-        Some((scheme, rest)) => {
-            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            let host = authority.rsplit('@').next().unwrap_or_default();
-            format!("{scheme}//{host}{path}")
-        }
+    let is_slash = |char: char| matches!(char, '/' | '\\');
+    // As browsers read it: `https:/\\me@host` has an authority, too.
+    let is_scheme =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    let scheme = text.find(':').filter(|end| is_scheme(&text[..*end])).map_or(0, |end| end + 1);
+    let path = text[scheme..].trim_start_matches(is_slash);
+    let slashes = text.len() - scheme - path.len();
+    if scheme == 0 && slashes < 2 {
+        return text.to_owned();
     }
+    let (authority, path) = path.split_at(path.find(is_slash).unwrap_or(path.len()));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{}{host}{path}", &text[..scheme + slashes])
 }
 
 #[cfg(test)]
@@ -58,6 +63,9 @@ mod tests {
             ("https://shop.test", "https://shop.test/"),
             ("//me@secret@shop.test/@?token", "//shop.test/@"),
             ("http://me:secret@sh op/", "http://sh op/"),
+            (r"https:\\me:secret@sh op\a", r"https:\\sh op\a"),
+            ("https:me:secret@sh op/a", "https:sh op/a"),
+            ("a/b@c:d", "a/b@c:d"),
             ("/login?token=secret", "/login"),
         ] {
             let shown =

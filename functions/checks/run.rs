@@ -17,6 +17,7 @@ use runtime::{
     text,
     trust::ExtraRoots,
 };
+use serde_json::value::{RawValue, to_raw_value};
 use tokio::{task::JoinSet, time::Instant};
 
 use super::{RegionConfig, SERVICE, count_missed, prober};
@@ -42,6 +43,8 @@ static IN_FLIGHT: LazyLock<UpDownCounter<i64>> =
     LazyLock::new(|| level("pongpong.checks.in_flight", "{check}", "Checks that are under way"));
 
 const MOST: usize = 10_000;
+/// Of results in one event: what follows from it, such as `status.changed`, fits into one event, too.
+const MAX_EVENT_BYTES: usize = 512 * 1024;
 /// Where the interval is not known.
 const STALE_AFTER: TimeDelta = TimeDelta::minutes(2);
 /// How long results wait for the rest of their batch.
@@ -84,24 +87,26 @@ async fn handle(State(context): State<Context>, event: Event<Items<CheckRequest>
                 done.push(result.map_err(Error::internal)?);
             }
             () = tokio::time::sleep_until(tell_at), if !done.is_empty() => {
-                context.outbound().publish(completed(&context, &event.id, told, &done, &region)?).await?;
+                for part in completed(&context, &event.id, &mut told, &done, &region)? {
+                    context.outbound().publish(part).await?;
+                }
                 done.clear();
-                told += 1;
             }
             () = context.stopping() => {
-                if !done.is_empty() {
-                    context.outbound().publish(completed(&context, &event.id, told, &done, &region)?).await?;
+                for part in completed(&context, &event.id, &mut told, &done, &region)? {
+                    context.outbound().publish(part).await?;
                 }
                 // The broker sends the batch again, to who is there then; what is told twice counts once.
                 return Err(Error::unavailable(anyhow::anyhow!("stopping, before all slots of the batch had come")));
             }
         }
     }
-    if done.is_empty() {
-        Ok(Reply::NONE)
-    } else {
-        Ok(completed(&context, &event.id, told, &done, &region)?.into())
+    let mut parts = completed(&context, &event.id, &mut told, &done, &region)?;
+    let last = parts.pop();
+    for part in parts {
+        context.outbound().publish(part).await?;
     }
+    Ok(last.map_or(Reply::NONE, Reply::from))
 }
 
 /// Whether the next check is due already. After a pause of the broker or of this, what was due long ago is
@@ -181,16 +186,57 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// Results are known by their slot, whatever event tells of them: that a batch which is sent again
-/// may be told in other pieces does no harm.
+/// Events of results, each small enough for a broker: `told` counts them. Results are known by their slot,
+/// whatever event tells of them: that a batch which is sent again may be told in other pieces does no harm.
 fn completed(
     context: &Context,
     cause: &str,
-    part: usize,
+    told: &mut usize,
     results: &[CheckResult],
     region: &str,
-) -> Result<Outgoing> {
-    let id = format!("{cause}/{part}");
-    let event = Outgoing::new("check-run", kind::CHECK_COMPLETED, id, context.clock().now(), results)?;
-    Ok(event.with_extension("region", region))
+) -> Result<Vec<Outgoing>> {
+    let results = results.iter().map(|result| to_raw_value(result).map_err(Error::internal));
+    let event = |part: Vec<Box<RawValue>>| {
+        let id = format!("{cause}/{told}");
+        *told += 1;
+        let event = Outgoing::new("check-run", kind::CHECK_COMPLETED, id, context.clock().now(), &part)?;
+        Ok(event.with_extension("region", region))
+    };
+    cut(results.collect::<Result<_>>()?, MAX_EVENT_BYTES).into_iter().map(event).collect()
+}
+
+/// Cuts JSON values into lists of at most so many bytes; one that is larger is alone.
+fn cut(values: Vec<Box<RawValue>>, max_bytes: usize) -> Vec<Vec<Box<RawValue>>> {
+    let mut parts: Vec<Vec<Box<RawValue>>> = Vec::new();
+    let mut bytes = 0;
+    for value in values {
+        let size = value.get().len() + 1;
+        match parts.last_mut() {
+            Some(part) if bytes + size <= max_bytes => {
+                bytes += size;
+                part.push(value);
+            }
+            _ => {
+                bytes = size;
+                parts.push(vec![value]);
+            }
+        }
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_cut_by_their_size() {
+        let value = |bytes: usize| to_raw_value(&"x".repeat(bytes - 3)).expect("JSON");
+        let lengths = |sizes: &[usize]| {
+            cut(sizes.iter().map(|size| value(*size)).collect(), 100).iter().map(Vec::len).collect::<Vec<_>>()
+        };
+        assert_eq!(lengths(&[]), [0; 0]);
+        assert_eq!(lengths(&[50, 50, 10]), [2, 1]);
+        assert_eq!(lengths(&[10, 1000, 10]), [1, 1, 1]);
+    }
 }

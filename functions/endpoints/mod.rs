@@ -21,7 +21,8 @@ use runtime::{
     db::{JsonText, On, Transaction, UnixSeconds},
     on, text,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{
@@ -66,6 +67,7 @@ pub struct Settings {
     #[schema(example = "200-299,301", default = "200-399")]
     pub expected_status: String,
     #[serde(default)]
+    #[serde(deserialize_with = "without_unknown_fields")]
     #[schema(value_type = Vec<Assertion>, required = false)]
     pub assertions: JsonText<Vec<Assertion>>,
     #[serde(default = "yes")]
@@ -92,6 +94,23 @@ pub struct Settings {
     #[serde(default)]
     #[schema(value_type = Vec<String>, example = json!(["shop"]), required = false)]
     pub tags: JsonText<Vec<String>>,
+}
+
+/// Events ignore the fields of an assertion that they do not know; what a person sets does not.
+fn without_unknown_fields<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<JsonText<Vec<Assertion>>, D::Error> {
+    let given = Vec::<Value>::deserialize(deserializer)?;
+    let read = |given: Value| {
+        let assertion = Assertion::deserialize(&given).map_err(D::Error::custom)?;
+        let known = serde_json::to_value(&assertion).map_err(D::Error::custom)?;
+        let mut names = given.as_object().into_iter().flat_map(Map::keys);
+        match names.find(|name| known.get(name.as_str()).is_none()) {
+            Some(name) => Err(D::Error::custom(format!("unknown field `{name}`"))),
+            None => Ok(assertion),
+        }
+    };
+    given.into_iter().map(read).collect::<std::result::Result<_, _>>().map(JsonText)
 }
 
 fn get() -> String {

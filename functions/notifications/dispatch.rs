@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use runtime::{
     Context, Db, Error, Event, Function, Items, Outgoing, Reply, Result, Subscription,
     db::{On, readable},
@@ -53,7 +53,7 @@ async fn tell_of_endpoints(context: &Context, changes: Vec<StatusChange>) -> Res
     }
     let users = changes.iter().map(|(change, _)| change.user_id).collect();
     let notifications = enabled(context.db()?, users).await?;
-    let alerts = alerts(context, changes, &notifications).await?;
+    let (alerts, failed) = alerts(context, changes, &notifications).await;
     let covering = |(user_id, alert): (i64, Alert)| {
         let own = notifications.get(&user_id).into_iter().flatten();
         let told: Vec<&Row> = own.filter(|n| n.covers(alert.endpoint_id)).collect();
@@ -61,7 +61,9 @@ async fn tell_of_endpoints(context: &Context, changes: Vec<StatusChange>) -> Res
     };
     let alerts: Vec<_> = alerts.into_iter().map(covering).collect();
     let left = log(context, &alerts).await?;
-    publish(context, left).await
+    publish(context, left).await?;
+    // The broker brings the event again, for those that could not be read.
+    failed.map_or(Ok(()), Err)
 }
 
 async fn tell_of_locations(context: &Context, changes: Vec<LocationChange>) -> Result<()> {
@@ -136,12 +138,13 @@ async fn enabled(db: &Db, users: HashSet<i64>) -> Result<HashMap<i64, Vec<Row>>>
     Ok(of_user)
 }
 
-/// What is told of each change that anybody wants to hear about.
+/// What is told of each change that anybody wants to hear about. An endpoint that cannot be read keeps no other's
+/// from being told: the last such error is beside them.
 async fn alerts(
     context: &Context,
     changes: Vec<(StatusChange, AlertKind)>,
     notifications: &HashMap<i64, Vec<Row>>,
-) -> Result<Vec<(i64, Alert)>> {
+) -> (Vec<(i64, Alert)>, Option<Error>) {
     #[derive(Deserialize)]
     struct Endpoint {
         user_id: i64,
@@ -159,7 +162,11 @@ async fn alerts(
             // Deleted meanwhile: there is nothing to tell.
             Ok(_) => return Ok(None),
             Err(error) if error.status() == http::StatusCode::NOT_FOUND => return Ok(None),
-            Err(error) => return Err(error),
+            Err(error) => {
+                let id = change.endpoint_id;
+                tracing::error!(id, %error, "an endpoint cannot be read: its alert waits");
+                return Err(error);
+            }
         };
         let alert = Alert {
             endpoint_id: change.endpoint_id,
@@ -174,7 +181,15 @@ async fn alerts(
         };
         Ok(Some((change.user_id, alert)))
     });
-    alerts.buffered(AT_ONCE).try_filter_map(async |alert| Ok(alert)).try_collect().await
+    let alerts: Vec<Result<Option<(i64, Alert)>>> = alerts.buffered(AT_ONCE).collect().await;
+    let (mut found, mut failed) = (Vec::new(), None);
+    for alert in alerts {
+        match alert {
+            Ok(alert) => found.extend(alert),
+            Err(error) => failed = Some(error),
+        }
+    }
+    (found, failed)
 }
 
 /// Logs the deliveries, and returns those that the broker does not have yet.
@@ -197,6 +212,10 @@ async fn log(context: &Context, alerts: &[(Alert, Vec<&Row>)]) -> Result<Vec<Not
         // A suspicion has its own id, negative: so that its end overtakes its beginning, and no other's.
         let about = alert.location.as_ref().map_or(alert.endpoint_id, |location| -location.id);
         for notification in told {
+            let Ok(channel) = notification.channel() else {
+                tracing::error!(notification.id, "the channel of a notification is unknown: set aside");
+                continue;
+            };
             // One that cannot be opened fails at its sender, and keeps nobody else from being told.
             let recipient = notification.config(context).map_or_else(|_| "?".to_owned(), |c| c.recipient());
             let row: Option<(i64, i64, bool)> = on!(transaction.connection(), db => {
@@ -209,7 +228,7 @@ async fn log(context: &Context, alerts: &[(Alert, Vec<&Row>)]) -> Result<Vec<Not
                     delivery_id,
                     attempt,
                     notification_id: notification.id,
-                    channel: notification.channel()?,
+                    channel,
                     sealed_config: notification.sealed_config.clone(),
                     alert: alert.clone(),
                 });

@@ -1,7 +1,9 @@
 //! GET /public/v1/notifications: one's own channels, in the order in which they were added.
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Function, List, Paging, Result, db::readable, error::ErrorBody, on};
+use runtime::{
+    Caller, Context, Function, List, Paging, Result, db::readable, error::ErrorBody, items::keep_readable, on,
+};
 
 use super::{Notification, Row, SERVICE};
 
@@ -34,6 +36,6 @@ async fn handle(
     })?;
     let total: i64 =
         on!(db.read(), db => sqlx::query_scalar(COUNT).bind(caller.user_id).fetch_one(db).await)?;
-    let items = rows.into_iter().map(|row| row.shown(&context)).collect::<Result<_>>()?;
-    Ok(paging.list(items, total))
+    let items = rows.into_iter().map(|row| (row.id, row.shown(&context)));
+    Ok(paging.list(keep_readable(items), total))
 }

@@ -1,7 +1,9 @@
 //! GET /private/v1/notifications: everybody's channels, or one user's.
 
 use axum::{Json, extract::State};
-use runtime::{Context, Function, List, Paging, Query, Result, db::readable, error::ErrorBody, on};
+use runtime::{
+    Context, Function, List, Paging, Query, Result, db::readable, error::ErrorBody, items::keep_readable, on,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -49,8 +51,8 @@ async fn handle(
     let total: i64 =
         on!(db.read(), db => sqlx::query_scalar(COUNT).bind(filter.user_id).fetch_one(db).await)?;
     let shown = |row: Row| {
-        let user_id = row.user_id;
-        row.shown(&context).map(|notification| PrivateNotification { user_id, notification })
+        let (id, user_id) = (row.id, row.user_id);
+        (id, row.shown(&context).map(|notification| PrivateNotification { user_id, notification }))
     };
-    Ok(paging.list(rows.into_iter().map(shown).collect::<Result<_>>()?, total))
+    Ok(paging.list(keep_readable(rows.into_iter().map(shown)), total))
 }

@@ -264,3 +264,8 @@ impl<T> OnConstraint<T> for std::result::Result<T, sqlx::Error> {
         })
     }
 }
+/// What a panic said.
+pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    let literal = panic.downcast_ref::<&str>().copied();
+    literal.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or_default()
+}

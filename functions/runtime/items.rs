@@ -1,6 +1,6 @@
 //! Lists whose items are read one by one: an item that cannot be read is set aside, and the others go on.
 
-use std::{ops::Deref, sync::LazyLock};
+use std::{fmt::Display, ops::Deref, sync::LazyLock};
 
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
@@ -56,6 +56,18 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Items<T> {
         };
         Ok(Self(items.into_iter().enumerate().filter_map(read).collect()))
     }
+}
+
+/// Of rows that were made into items, by their ids: those that could be.
+pub fn keep_readable<T, E: Display>(items: impl IntoIterator<Item = (i64, Result<T, E>)>) -> Vec<T> {
+    let what = std::any::type_name::<T>();
+    let read = |(id, item): (i64, Result<T, E>)| {
+        item.inspect_err(|error| {
+            set_aside(what);
+            tracing::error!(%error, id, what, "a row cannot be read: set aside");
+        })
+    };
+    items.into_iter().filter_map(|item| read(item).ok()).collect()
 }
 
 /// Enough to see which one it is; ids come first.

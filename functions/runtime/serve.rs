@@ -16,8 +16,14 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 
 use crate::{
-    Context, Env, Error, FromEnv, Function, error::Language, lambda, log::VERSION, telemetry,
-    telemetry::Incoming, text, trace::Trace,
+    Context, Env, Error, FromEnv, Function,
+    error::{Language, panic_message},
+    lambda,
+    log::VERSION,
+    telemetry,
+    telemetry::Incoming,
+    text,
+    trace::Trace,
 };
 
 /// What a person may send; check bodies (64 KiB) fit with room.
@@ -43,9 +49,7 @@ fn operations(function: &'static Function, context: &Context) -> Router {
 fn told(function: &'static Function, context: &Context, routes: Router<Context>) -> Router {
     // A panic is answered inside of what tells: it is logged as every 5xx is.
     let panicked = |cause: Box<dyn std::any::Any + Send>| {
-        let said = cause.downcast_ref::<&str>().map(|s| (*s).to_owned());
-        let said = said.or_else(|| cause.downcast_ref::<String>().cloned()).unwrap_or_default();
-        Error::internal(anyhow::anyhow!("panicked: {said}")).into_response()
+        Error::internal(anyhow::anyhow!("panicked: {}", panic_message(&*cause))).into_response()
     };
     routes
         .method_not_allowed_fallback(async || {

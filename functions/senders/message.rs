@@ -44,12 +44,21 @@ fn of_endpoint(alert: &Alert, lasted: Option<&str>) -> (String, String) {
             format!("[test] {name}: this channel works"),
             "This is a test message: you will be told here.".to_owned(),
         ),
+        AlertKind::Other => unknown(name),
         // The others are of locations.
         _ => {
             let why = alert.cause.as_ref().map_or("it does not work", |cause| cause.message.as_str());
             (format!("[down] {name}: {why}"), format!("{name} is down."))
         }
     }
+}
+
+/// Of a kind of alert that a newer version made.
+fn unknown(name: &str) -> (String, String) {
+    (
+        format!("[news] {name}"),
+        format!("There is news of {name} that this version of pongpong cannot describe."),
+    )
 }
 
 /// It says what is known, and who is suspected: a location looks the same to us whether its own network is
@@ -66,6 +75,7 @@ fn of_location(alert: &Alert, location: &Location) -> (String, String) {
             };
             (format!("[over] {name} works again"), format!("{name} works again. {rest}"))
         }
+        AlertKind::Other => unknown(name),
         AlertKind::LocationStillFails => (
             format!("[over] {name}: {some} still fail"),
             format!(

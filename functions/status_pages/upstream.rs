@@ -5,7 +5,7 @@ use anyhow::anyhow;
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures::future::try_join_all;
 use http::StatusCode;
-use runtime::{Context, Error, Result};
+use runtime::{Context, Error, Items, Result, page::Page};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::contract::Status;
@@ -14,8 +14,10 @@ use crate::contract::Status;
 const CHUNK: usize = 100;
 
 #[derive(Deserialize)]
-struct Items<T> {
-    items: Vec<T>,
+#[serde(bound = "T: DeserializeOwned")]
+struct Answer<T> {
+    items: Items<T>,
+    page: Option<Page>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -115,10 +117,10 @@ pub async fn maintenances(
             time(from),
             time(to)
         );
-        let found: Vec<Maintenance> = items(context, "maintenance-private-list", &path).await?;
-        let is_last = found.len() < CHUNK;
-        all.extend(found);
-        if is_last {
+        let found = answer(context, "maintenance-private-list", &path).await?;
+        all.extend(found.items);
+        // Not by how many came: what cannot be read is missing in the list.
+        if found.page.is_none_or(|page| page.current_page * page.per_page >= page.total_count) {
             break;
         }
     }
@@ -126,8 +128,16 @@ pub async fn maintenances(
 }
 
 async fn items<T: DeserializeOwned>(context: &Context, function: &'static str, path: &str) -> Result<Vec<T>> {
-    let answer: Result<Items<T>> = context.outbound().get(function, path).await;
-    answer.map(|list| list.items).map_err(|error| match error.status() {
+    Ok(answer(context, function, path).await?.items.0)
+}
+
+async fn answer<T: DeserializeOwned>(
+    context: &Context,
+    function: &'static str,
+    path: &str,
+) -> Result<Answer<T>> {
+    let answer: Result<Answer<T>> = context.outbound().get(function, path).await;
+    answer.map_err(|error| match error.status() {
         StatusCode::SERVICE_UNAVAILABLE => error,
         // A list is never 404, and what is wrong between functions is not the visitor's mistake.
         _ => Error::unavailable(anyhow!("{function}: {error}")),

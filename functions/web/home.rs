@@ -13,7 +13,7 @@ use super::{
     page::{Page, Section},
     visitor::{Posted, Response, Visitor},
 };
-use crate::contract::{CheckStatus, Outcome, Timings};
+use crate::contract::{Outcome, Timings};
 
 #[derive(Template)]
 #[template(path = "home.html")]
@@ -41,8 +41,8 @@ pub struct Phase {
 }
 
 impl Checked {
-    pub fn is_up(&self) -> bool {
-        self.outcome.status == CheckStatus::Up
+    pub fn status(&self) -> &'static str {
+        self.outcome.status.as_str()
     }
 
     pub fn message(&self) -> &str {

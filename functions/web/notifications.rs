@@ -99,7 +99,7 @@ fn location(page: &Page, delivery: &Delivery) -> Option<&'static str> {
         AlertKind::LocationSuspected => Some(page.t("Suspected", "의심됨")),
         AlertKind::LocationWorks => Some(page.t("Works again", "복구됨")),
         AlertKind::LocationStillFails => Some(page.t("Still fails", "계속 실패")),
-        AlertKind::Down | AlertKind::Up | AlertKind::Test => None,
+        AlertKind::Down | AlertKind::Up | AlertKind::Test | AlertKind::Other => None,
     }
 }
 

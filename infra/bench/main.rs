@@ -168,7 +168,7 @@ fn main() -> Result<()> {
         }
         // As the engine's own main has it.
         Some(Command::Engine(work)) => {
-            runtime::memory::limit_arenas();
+            runtime::process::prepare();
             tokio::runtime::Runtime::new()?.block_on(engine::work(work))
         }
     }

@@ -22,7 +22,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
 };
 use tokio_rustls::client::TlsStream;
 
@@ -84,7 +84,9 @@ pub(super) async fn exchange(
         match handshake {
             Err(error) => Err(error),
             Ok((mut sender, connection)) => {
-                converse(connection, sender.send_request(request), keep, &meter, seen).await
+                let outcome = converse(connection, sender.send_request(request), keep, &meter, seen).await;
+                tasks.resume_panics();
+                outcome
             }
         }
     } else {
@@ -165,6 +167,17 @@ struct Tasks(Arc<Mutex<JoinSet<()>>>);
 impl Tasks {
     fn executor(&self) -> Spawn {
         Spawn(self.0.clone())
+    }
+
+    /// A defect in one of them must not look like a connection that the peer closed.
+    fn resume_panics(&self) {
+        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(ended) = tasks.try_join_next() {
+            if let Err(Ok(panic)) = ended.map_err(JoinError::try_into_panic) {
+                drop(tasks);
+                std::panic::resume_unwind(panic);
+            }
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The prober: is it up, how fast, and if not, why.
 //!
 //! Every check opens its own connection, as a newcomer would: nothing is pooled, cached or resumed.
-//! Whatever a target does costs bounded time (`timeout_ms` covers the whole check, redirects and
-//! assertions included) and bounded memory.
+//! Whatever a target does costs bounded time (`timeout_ms` covers the whole exchange, redirects
+//! included; assertions have bounds of their own) and bounded memory.
 
 mod assertions;
 mod connect;
@@ -132,11 +132,15 @@ impl Prober {
     pub async fn probe(&self, owner: i64, target: &Target, start_by: Option<Instant>) -> Outcome {
         // A defect that one target brings to light must not lose the others of its batch.
         let outcome = AssertUnwindSafe(self.check(owner, target, start_by)).catch_unwind().await;
-        outcome.unwrap_or_else(|_| defect())
+        outcome.unwrap_or_else(|panic| {
+            let panic = runtime::error::panic_message(&*panic);
+            tracing::error!(owner, url = url_of(target), panic, "a check panicked: a defect of pongpong");
+            defect()
+        })
     }
 
     async fn check(&self, owner: i64, target: &Target, start_by: Option<Instant>) -> Outcome {
-        let plan = match Plan::prepare(target).await {
+        let plan = match Plan::prepare(owner, target).await {
             Ok(plan) => plan,
             Err(problems) => return down(Seen::new(), plan::invalid(&problems)),
         };
@@ -182,18 +186,21 @@ impl Prober {
 
     async fn try_once(&self, owner: i64, plan: &Plan) -> Outcome {
         let mut seen = Seen::new();
-        match tokio::time::timeout(plan.timeout, self.run(owner, plan, &mut seen)).await {
-            Ok(Ok(())) => outcome(seen, None),
-            Ok(Err(failure)) => down(seen, failure),
+        let answer = match tokio::time::timeout(plan.timeout, self.fetch(owner, plan, &mut seen)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(failure)) => return down(seen, failure),
             Err(_) => {
                 let failure = out_of_time(plan, &seen);
-                down(seen, failure)
+                return down(seen, failure);
             }
-        }
+        };
+        // Whether a processor is free to judge says nothing about the target: it takes no time of the check's.
+        let timings_ms = seen.timings();
+        let judged = self.evaluate(owner, plan, answer, timings_ms.total).await;
+        Outcome { timings_ms, ..outcome(seen, judged.err()) }
     }
 
-    async fn run(&self, owner: i64, plan: &Plan, seen: &mut Seen) -> Result<(), Failure> {
-        let answer = self.fetch(owner, plan, seen).await?;
+    async fn evaluate(&self, owner: i64, plan: &Plan, answer: Answer, total_ms: u32) -> Result<(), Failure> {
         let status = answer.status;
         if !plan.expected.contains(status.as_u16()) {
             let text = format!("Expected status {}, got {}", plan.expected, described(status));
@@ -202,7 +209,7 @@ impl Prober {
         if plan.checks.is_empty() {
             return Ok(());
         }
-        judge(plan.checks.clone(), answer, seen.timings().total)
+        judge(owner, plan.checks.clone(), answer, total_ms)
             .await
             .map_err(|text| failure(FailureCode::AssertionFailed, text))
     }
@@ -295,7 +302,7 @@ impl Prober {
     }
 }
 
-async fn judge(checks: Arc<[Check]>, answer: Answer, total_ms: u32) -> Result<(), String> {
+async fn judge(owner: i64, checks: Arc<[Check]>, answer: Answer, total_ms: u32) -> Result<(), String> {
     let Answer { headers, body, _memory, .. } = answer;
     if body.len() <= MAX_JUDGED_IN_PLACE && !headers.contains_key(header::CONTENT_ENCODING) {
         return assertions::judge(&checks, &headers, &body, total_ms);
@@ -304,7 +311,7 @@ async fn judge(checks: Arc<[Check]>, answer: Answer, total_ms: u32) -> Result<()
         let _memory = _memory;
         assertions::judge(&checks, &headers, &body, total_ms)
     };
-    plan::off_workers(judge).await
+    plan::off_workers(owner, judge).await
 }
 
 fn out_of_time(plan: &Plan, seen: &Seen) -> Failure {
@@ -323,6 +330,10 @@ fn out_of_time(plan: &Plan, seen: &Seen) -> Failure {
         Phase::Between => (FailureCode::Timeout, format!("The check was not finished within {ms} ms")),
     };
     failure(code, text)
+}
+
+fn url_of(target: &Target) -> String {
+    cut(&links::text_without_secrets(&target.url))
 }
 
 /// A URL in a message: what is behind its path may be secret, also of what a redirect leads to.

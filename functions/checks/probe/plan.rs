@@ -10,11 +10,12 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use tokio::{sync::Semaphore, task::JoinError};
+use tokio::task::JoinError;
 use url::Url;
 
 use super::{
     assertions::{self, Check},
+    fair_share::FairShare,
     pattern::Pattern,
     status_ranges::StatusRanges,
 };
@@ -38,15 +39,21 @@ pub fn validate(target: &Target) -> Problems {
 pub type Problems = Vec<(String, Text)>;
 
 /// Compilers and searches that run at once: the other processors go on with what is quick.
-static COSTLY: LazyLock<Semaphore> =
-    LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2))));
+static COSTLY: LazyLock<Arc<FairShare>> =
+    LazyLock::new(|| FairShare::of(std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2))));
+/// Whoever saves settings: they take turns with the owners whose answers are judged.
+const SAVING: i64 = 0;
 
-/// Runs what strangers can make slow outside the async workers, a bounded number at once. A panic goes on here.
-pub(super) async fn off_workers<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let permit = COSTLY.acquire().await;
+/// Runs what strangers can make slow outside the async workers, a bounded number at once; owners take turns.
+/// A panic goes on here.
+pub(super) async fn off_workers<T: Send + 'static>(
+    owner: i64,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    let place = COSTLY.take(owner).await;
     let working = tokio::task::spawn_blocking(move || {
         // Held until the work ends, also when nobody waits for it any more.
-        let _permit = permit;
+        let _place = place;
         work()
     });
     match working.await.map_err(JoinError::try_into_panic) {
@@ -59,7 +66,7 @@ pub(super) async fn off_workers<T: Send + 'static>(work: impl FnOnce() -> T + Se
 
 /// [`validate`] where patterns are compiled outside the async workers.
 pub async fn validate_off_workers(target: &Target) -> Problems {
-    match Plan::prepare(target).await {
+    match Plan::prepare(SAVING, target).await {
         Ok(_) => Problems::new(),
         Err(problems) => problems,
     }
@@ -82,7 +89,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Reads a target. What takes long is compiled outside the async workers, once.
-    pub(super) async fn prepare(target: &Target) -> Result<Self, Problems> {
+    pub(super) async fn prepare(owner: i64, target: &Target) -> Result<Self, Problems> {
         let must_compile = target.assertions.iter().take(MAX_ASSERTIONS).any(
             |assertion| matches!(assertion, Assertion::BodyMatches { regex } if !Pattern::is_cached(regex)),
         );
@@ -90,7 +97,7 @@ impl Plan {
             return Self::read(target);
         }
         let own = target.clone();
-        off_workers(move || Self::read(&own)).await
+        off_workers(owner, move || Self::read(&own)).await
     }
 
     pub(super) fn read(target: &Target) -> Result<Self, Problems> {

@@ -60,6 +60,7 @@ fn names(host: &str) -> Vec<IpAddr> {
         "half-blocked.test" => vec!["10.0.0.1".parse().unwrap(), "127.0.0.1".parse().unwrap()],
         "second-works.test" => vec!["127.0.0.2".parse().unwrap(), "127.0.0.1".parse().unwrap()],
         "nowhere.test" => Vec::new(),
+        "defect.test" => panic!("a defect"),
         _ => vec!["127.0.0.1".parse().unwrap()],
     }
 }
@@ -821,6 +822,62 @@ async fn http2_that_goes_wrong() {
     failed(&prober.probe(0, &silent, None).await, FailureCode::Timeout, "No response came");
 }
 
+#[tokio::test]
+async fn a_flood_of_http2_frames_ends_the_check_long_before_its_timeout() {
+    // Their headers: length (3 bytes), type, flags, stream (4 bytes).
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const PING: &[u8] = &[0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+    const PONG: &[u8] = &[0, 0, 8, 6, 1, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+    const WINDOW_UPDATE: &[u8] = &[0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    const PRIORITY: &[u8] = &[0, 0, 5, 2, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1];
+    const UNKNOWN: &[u8] = &[0, 0, 0, 0xbb, 0, 0, 0, 0, 0];
+    // A head with `:status: 200`, and then pieces of a body: of a byte, and empty.
+    const HEAD: &[u8] = &[0, 0, 1, 1, 4, 0, 0, 0, 1, 0x88];
+    const DATA: &[u8] = &[0, 0, 1, 0, 0, 0, 0, 0, 1, b'x'];
+    const NO_DATA: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 0, 1];
+    let authority = Authority::new();
+    let prober = prober_with(vec![authority.root.clone()], Resolver::fixed(names));
+    let acceptor = authority.acceptor("secure.test", 2099, &["h2"]);
+    for (start, more) in [
+        (&[][..], PING),
+        (&[], PONG),
+        (&[], SETTINGS),
+        (&[], WINDOW_UPDATE),
+        (&[], PRIORITY),
+        (&[], UNKNOWN),
+        (HEAD, DATA),
+        (HEAD, NO_DATA),
+    ] {
+        let acceptor = acceptor.clone();
+        let address = listen(move |stream| {
+            let acceptor = acceptor.clone();
+            async move {
+                let (mut from, mut to) = tokio::io::split(acceptor.accept(stream).await.unwrap());
+                // The request, so that there is a stream to answer on.
+                let mut rest = [0; 4096];
+                let pause = Duration::from_millis(200);
+                while tokio::time::timeout(pause, from.read(&mut rest))
+                    .await
+                    .is_ok_and(|read| read.is_ok_and(|n| n > 0))
+                {}
+                // What is not read would make the flood wait.
+                tokio::spawn(
+                    async move { while from.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0) {} },
+                );
+                let _ = to.write_all(&[SETTINGS, start].concat()).await;
+                let flood = more.repeat(1000);
+                while to.write_all(&flood).await.is_ok() {}
+            }
+        })
+        .await;
+        let mut flooded = target(format!("https://secure.test:{}/", address.port()));
+        flooded.timeout_ms = 60_000;
+        let outcome = prober.probe(0, &flooded, None).await;
+        failed(&outcome, FailureCode::ProtocolError, "");
+        assert!(outcome.timings_ms.total < 30_000, "{more:?}: {outcome:?}");
+    }
+}
+
 // ---- assertions ------------------------------------------------------------------------------
 
 async fn assert_on(url: &str, assertion: Assertion) -> Outcome {
@@ -1074,6 +1131,39 @@ async fn no_more_checks_run_at_once_than_asked() {
 }
 
 // ---- what cannot be probed -------------------------------------------------------------------
+
+#[tokio::test]
+async fn a_panic_is_no_outage_of_the_target() {
+    let outcome = probe(Target { retries: 2, ..target("http://defect.test/?token=secret") }).await;
+    let error = outcome.error.unwrap();
+    assert_eq!((outcome.status, error.code), (CheckStatus::Unknown, FailureCode::ProberDefect));
+    assert!(!error.message.contains("secret"), "{}", error.message);
+}
+
+#[tokio::test]
+async fn a_wait_for_a_free_processor_is_no_timeout_of_the_target() {
+    let (mut releases, mut busy) = (Vec::new(), JoinSet::new());
+    for owner in 100..100 + std::thread::available_parallelism().map_or(1, |n| n.get()) as i64 {
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        releases.push(release);
+        busy.spawn(plan::off_workers(owner, move || {
+            let _ = released.recv();
+        }));
+    }
+    // So that all of them hold, or wait for, a place before the check does.
+    tokio::task::yield_now().await;
+    let url = canned(page("x".repeat(MAX_JUDGED_IN_PLACE + 1))).await;
+    let mut judged = target(url);
+    judged.timeout_ms = 200;
+    judged.assertions = contains("x");
+    let check = tokio::spawn(async move { prober().probe(1, &judged, None).await });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!check.is_finished(), "it waits for its turn");
+    drop(releases);
+    let outcome = check.await.unwrap();
+    up(&outcome);
+    assert!(outcome.timings_ms.total < 200, "{:?}", outcome.timings_ms);
+}
 
 #[tokio::test]
 async fn an_invalid_target_is_an_outcome_too() {

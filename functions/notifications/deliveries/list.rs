@@ -3,7 +3,8 @@
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
 use runtime::{
-    Caller, Context, Error, Fields, Function, List, Paging, Query, Result, db::readable, error::ErrorBody, on,
+    Caller, Context, Error, Fields, Function, List, Paging, Query, Result, db::readable, error::ErrorBody,
+    items::keep_readable, on,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -116,7 +117,8 @@ async fn handle(
         let query = sqlx::query_scalar(COUNT).bind(caller.user_id).bind(filter.notification_id);
         query.bind(filter.endpoint_id).bind(status).fetch_one(db).await
     })?;
-    Ok(paging.list(rows.into_iter().map(Delivery::try_from).collect::<Result<_>>()?, total))
+    let items = rows.into_iter().map(|row| (row.id, Delivery::try_from(row)));
+    Ok(paging.list(keep_readable(items), total))
 }
 
 impl TryFrom<Row> for Delivery {

@@ -32,6 +32,7 @@ fn sample(world: &World, kind: &str) -> Value {
             "target": {
                 "url": "http://127.0.0.1:1/", "method": "GET", "timeout_ms": 300, "expected_status": "200",
                 "follow_redirects": true, "verify_tls": true, "retries": 0,
+                "assertions": [{"type": "body_contains", "value": "ok"}],
             },
         }]),
         kind::CHECK_COMPLETED => json!([result(1, 1, 0, true)]),
@@ -86,6 +87,26 @@ on_both! {
                 // There is no Kong here that it could ask to forget the user.
                 let is_read = function.name == "user-delete" && answer.status == 500;
                 assert!(is_read || answer.status.is_success(), "{} {}: {answer:?}", function.name, subscription.kind);
+            }
+        }
+    }
+
+    async fn an_assertion_with_an_unknown_field_is_checked(world: World) {
+        let data = extended(sample(&world, kind::CHECK_REQUESTED));
+        let answer = world.event("check-run", kind::CHECK_REQUESTED, "extended", &data).await;
+        let results: Vec<Value> = answer.reply().expect("a result").data();
+        assert_eq!(results.len(), 1);
+    }
+
+    async fn an_unknown_kind_of_alert_is_carried(world: World) {
+        for function in functions::ALL {
+            for subscription in function.subscriptions {
+                if subscription.kind != kind::NOTIFICATION_REQUESTED { continue }
+                let mut data = sample(&world, subscription.kind);
+                data["alert"]["what"] = json!("of the future");
+                data["alert"]["cause"] = json!({"code": "OF_THE_FUTURE", "message": "?"});
+                let answer = world.event(function.name, subscription.kind, "unknown", &data).await;
+                assert!(answer.status.is_success(), "{}: {answer:?}", function.name);
             }
         }
     }

@@ -13,6 +13,7 @@ use std::{
         Arc, LazyLock, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use axum::{Router, body::Body};
@@ -351,6 +352,27 @@ pub fn response(data: &[u8]) {
     }
 }
 
+/// What a path and a pattern of an assertion may take, in a debug build: a person waits for it, and others' checks.
+const MAX_ASSERTION_TIME: Duration = Duration::from_secs(5);
+
+/// A JSONPath or a regular expression of a stranger: read, and held against a response, in bounded time.
+pub fn assertion(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let nested = format!("{}1{}", "[".repeat(100), "]".repeat(100));
+    let many = "{\"a\":[{\"b\":1},{\"b\":[2,\"three\"]}],\"c\":{\"a\":null}},".repeat(500);
+    let document = format!("[{many}{nested}]");
+    let path =
+        Assertion::JsonPath { path: text.to_owned(), comparison: Comparison::Contains, value: 1.into() };
+    for assertion in [path, Assertion::BodyMatches { regex: text.to_owned() }] {
+        let began = Instant::now();
+        let target = Target { assertions: vec![assertion], ..target("http://example.com/") };
+        if let Some(judge) = probe::judge_of(&target) {
+            let _ = judge(&HeaderMap::new(), document.as_bytes());
+        }
+        assert!(began.elapsed() < MAX_ASSERTION_TIME, "{text:?} takes {:?}", began.elapsed());
+    }
+}
+
 /// The gateway's file.
 pub fn kong(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -427,7 +449,8 @@ mod tests {
     #[test]
     fn nothing_in_the_corpus_breaks_anything() {
         type Target = fn(&[u8]);
-        let targets: [(&str, Target); 10] = [
+        let targets: [(&str, Target); 11] = [
+            ("assertion", assertion),
             ("call", call),
             ("cloudevent", cloudevent),
             ("endpoint_create", endpoint_create),

@@ -29,6 +29,41 @@ fn down(endpoint: i64, user: i64) -> StatusChange {
 }
 
 on_both! {
+    async fn what_cannot_be_read_keeps_nobody_else_from_being_told(world: World) {
+        world.stand_in("endpoint-private-get", |path| match path.rsplit('/').next().unwrap() {
+            "2" => (500, json!({"code": "INTERNAL"})),
+            id => (200, json!({"id": 1, "user_id": 1, "name": format!("Shop {id}"), "url": "https://shop.test/"})),
+        });
+        let first = world.webhook(1, "https://x.test/first").await;
+        let poisoned = world.webhook(1, "https://x.test/poisoned").await;
+        let last = world.webhook(1, "https://x.test/last").await;
+        let poison = "UPDATE notifications SET channel = 'of the future' WHERE id = $1";
+        runtime::on!(world.context.db().unwrap().write(), db =>
+            sqlx::query(poison).bind(poisoned).execute(db).await.map(drop)).unwrap();
+
+        let answer = dispatch(&world, &[down(1, 1), down(2, 1), down(3, 1)]).await;
+        assert!(answer.status.is_server_error(), "brought again, for endpoint 2: {answer:?}");
+        let mut told: Vec<_> =
+            requested(&world).iter().map(|(_, r)| (r.alert.endpoint_name.clone(), r.notification_id)).collect();
+        told.sort();
+        let wanted = ["Shop 1", "Shop 3"].map(|name| [(name.to_owned(), first), (name.to_owned(), last)]).concat();
+        assert_eq!(told, wanted);
+        dispatch(&world, &[down(1, 1), down(2, 1), down(3, 1)]).await;
+        assert_eq!(requested(&world).len(), 0, "nobody is told twice");
+
+        let poison = "UPDATE deliveries SET alert = '{' WHERE notification_id = $1";
+        runtime::on!(world.context.db().unwrap().write(), db =>
+            sqlx::query(poison).bind(first).execute(db).await.map(drop)).unwrap();
+        for (caller, path) in [
+            (Some(1), "/public/v1/notifications"),
+            (None, "/private/v1/notifications"),
+            (Some(1), "/public/v1/deliveries"),
+        ] {
+            let list = world.call(caller, "GET", path, None).await.json(200);
+            assert_eq!(list["items"].as_array().unwrap().len(), 2, "{path}: {list}");
+        }
+    }
+
     async fn each_channel_that_covers_it_is_told_once(world: World) {
         world.with_endpoints();
         let all = world.webhook(1, "https://x.test/all").await;

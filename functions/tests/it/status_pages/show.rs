@@ -138,6 +138,20 @@ on_both! {
         assert_eq!(look().await, (json!("unknown"), vec![json!("paused")], 0));
     }
 
+    async fn what_cannot_be_read_takes_no_page_away(world: World) {
+        let now = world.clock().now();
+        let (one, two) = (world.watched(1, "Shop").await, world.watched(1, "Search").await);
+        let groups = json!([{"endpoint_ids": [one, two]}]);
+        world.status_page(1, json!({"slug": "shop", "title": "Shop", "groups": groups})).await;
+        let unreadable = json!({"id": 7, "title": 7});
+        stand_ins(&world, vec![unreadable, maintenance(now, "m", (-1, 9), json!([one]))]);
+        let poison = "UPDATE endpoints SET assertions = '[{\"type\":\"of the future\"}]' WHERE id = $1";
+        runtime::on!(world.context.db().unwrap().write(), db =>
+            sqlx::query(poison).bind(two).execute(db).await.map(drop)).unwrap();
+        let page = shown(&world).await.json(200);
+        assert_eq!(page["groups"][0]["endpoints"][0]["status"], "maintenance", "{page}");
+    }
+
     async fn only_what_is_published_is_shown(world: World) {
         stand_ins(&world, Vec::new());
         let page = world.status_page(1, json!({"slug": "shop", "title": "Shop", "published": false})).await;
