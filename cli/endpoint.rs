@@ -246,7 +246,7 @@ fn header_condition(text: &str) -> Result<Assertion, String> {
     Ok(Assertion::Header { name: name.to_owned(), comparison, value: value.trim_matches('"').to_owned() })
 }
 
-static COLUMNS: [Column; 12] = [
+static COLUMNS: [Column; 13] = [
     text("ID", "id"),
     text("NAME", "name"),
     status("STATUS", "status"),
@@ -255,6 +255,7 @@ static COLUMNS: [Column; 12] = [
     text("METHOD", "method"),
     text("URL", "url"),
     text("TAGS", "tags"),
+    text("REASON", "status_reason"),
     more("timeout_ms"),
     more("expected_status"),
     more("created_at"),

@@ -32,7 +32,7 @@ pub enum Command {
     },
 }
 
-static COLUMNS: [Column; 8] = [
+static COLUMNS: [Column; 9] = [
     text("ID", "id"),
     text("ENDPOINT", "endpoint_name"),
     time("SINCE", "started_at"),
@@ -40,6 +40,7 @@ static COLUMNS: [Column; 8] = [
     text("LASTED", "lasted"),
     text("CAUSE", "cause.message"),
     more("cause.code"),
+    more("end_reason"),
     more("endpoint_id"),
 ];
 

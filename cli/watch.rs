@@ -67,6 +67,7 @@ struct Endpoint {
     url: String,
     tags: String,
     status: String,
+    reason: String,
     checked_at: Option<DateTime<Utc>>,
 }
 
@@ -95,7 +96,6 @@ struct Overview {
 struct Last {
     status: String,
     total_ms: Option<f64>,
-    error: Option<Value>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -209,6 +209,7 @@ fn endpoint(item: &Value) -> Endpoint {
         url: visible(&plain(&item["url"])).into_owned(),
         tags: tags.join(" "),
         status: plain(&item["status"]),
+        reason: visible(&plain(&item["status_reason"])).into_owned(),
         checked_at: moment(&item["last_checked_at"]),
     }
 }
@@ -562,9 +563,8 @@ fn about((endpoint, overview): (&Endpoint, Option<&Overview>), width: u16) -> Pa
             Span::styled(endpoint.tags.clone(), DIM),
         ]),
     ];
-    let last = overview.and_then(|overview| overview.last.as_ref());
-    if let Some(error) = last.and_then(|last| last.error.as_ref()).filter(|error| !error.is_null()) {
-        lines.push(Line::styled(format!(" {}", visible(&plain(&error["message"]))), RED));
+    if !endpoint.reason.is_empty() {
+        lines.push(Line::styled(format!(" {}", endpoint.reason), style_of(&endpoint.status)));
     }
     if let Some(incident) = overview.and_then(|overview| overview.incidents.first()) {
         let cause = incident.cause.as_ref().map(|cause| plain(&cause["message"])).unwrap_or_default();

@@ -19,8 +19,9 @@ pub mod kind {
     pub const NOTIFICATION_DELIVERED: &str = "io.pongpong.notification.delivered.v1";
     pub const USER_DELETED: &str = "io.pongpong.user.deleted.v1";
     pub const ENDPOINT_DELETED: &str = "io.pongpong.endpoint.deleted.v1";
+    pub const ENDPOINT_CHANGED: &str = "io.pongpong.endpoint.changed.v1";
 
-    pub const ALL: [&str; 8] = [
+    pub const ALL: [&str; 9] = [
         CHECK_REQUESTED,
         CHECK_COMPLETED,
         STATUS_CHANGED,
@@ -29,6 +30,7 @@ pub mod kind {
         NOTIFICATION_DELIVERED,
         USER_DELETED,
         ENDPOINT_DELETED,
+        ENDPOINT_CHANGED,
     ];
 }
 
@@ -223,6 +225,19 @@ impl FailureCode {
     pub fn as_str(self) -> &'static str {
         name(&self)
     }
+
+    /// Whether the endpoint did not answer: what does may fail for its own reasons, but not for its region's.
+    pub fn is_unreachable(self) -> bool {
+        matches!(
+            self,
+            Self::DnsFailure
+                | Self::ConnectRefused
+                | Self::ConnectTimeout
+                | Self::ConnectFailed
+                | Self::TlsInvalid
+                | Self::Timeout
+        )
+    }
 }
 
 /// Whole milliseconds; a phase that was not reached, or not needed, is absent.
@@ -263,9 +278,13 @@ pub struct StatusChange {
     pub endpoint_id: i64,
     pub user_id: i64,
     pub from: Status,
+    /// Paused: checks ended, and with them the outage.
     pub to: Status,
     /// The slot whose result decided.
     pub changed_at: DateTime<Utc>,
+    /// The revision of the settings that it was decided with; 0 where nobody knows.
+    #[serde(default)]
+    pub revision: i64,
     /// When the outage began: the first failed check of the row. Present when `from` or `to` is down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outage_started_at: Option<DateTime<Utc>>,
@@ -313,6 +332,18 @@ pub struct UserDeleted {
 pub struct EndpointDeleted {
     pub endpoint_id: i64,
     pub user_id: i64,
+}
+
+/// The settings of an endpoint, or its maintenances, changed: `endpoint.changed` carries an array of these. Checks
+/// of older revisions change no status from then on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EndpointChanged {
+    pub endpoint_id: i64,
+    pub user_id: i64,
+    pub revision: i64,
+    /// False: it is paused.
+    pub enabled: bool,
+    pub changed_at: DateTime<Utc>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -49,6 +49,7 @@ pub static ALL: &[Function] = &[
     endpoints::claim::FUNCTION,
     endpoints::observe::FUNCTION,
     endpoints::forget::FUNCTION,
+    endpoints::announce::FUNCTION,
     endpoints::maintenances::create::FUNCTION,
     endpoints::maintenances::list::FUNCTION,
     endpoints::maintenances::get::FUNCTION,

@@ -1,5 +1,6 @@
 //! What is watched: endpoints, and when each is due.
 
+pub mod announce;
 pub mod claim;
 pub mod create;
 pub mod delete;
@@ -10,6 +11,7 @@ pub mod maintenances;
 pub mod observe;
 pub mod private_get;
 pub mod private_list;
+pub mod reason;
 pub mod totals;
 pub mod update;
 
@@ -151,9 +153,13 @@ pub struct Endpoint {
     pub settings: Settings,
     #[sqlx(try_from = "String")]
     pub status: Status,
+    /// Why it has this status, or none yet, in words: English, or Korean by `Accept-Language`.
+    #[serde(default)]
+    #[sqlx(flatten)]
+    pub status_reason: reason::StatusReason,
     #[schema(value_type = Option<DateTime<Utc>>)]
     pub last_checked_at: Option<UnixSeconds>,
-    /// Scheduled checks that never ran, because the scheduler stood still.
+    /// Scheduled checks that were not made, or not completed: `status_reason` says why the last one was not.
     #[schema(example = 0)]
     pub missed_slots: i64,
     /// Grows with each change of what a check does or means; a result of another revision changes no status.
@@ -169,7 +175,7 @@ macro_rules! columns {
         "id, name, url, method, headers, body, interval_seconds, timeout_ms, expected_status, assertions, \
          follow_redirects, verify_tls, retries, failure_threshold, success_threshold, enabled, tags, \
          CASE WHEN enabled THEN status ELSE 'paused' END AS status, last_checked_at, missed_slots, \
-         revision, \
+         revision, failures, result_revision, result_slot, result_note, down_since, \
          created_at, updated_at"
     };
 }

@@ -1,21 +1,24 @@
-//! `status.changed`, `check.completed`: keeps an endpoint's `status` and `last_checked_at`.
+//! `status.changed`, `check.completed`: keeps an endpoint's status, why it has it, and when it was checked.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use axum::{extract::State, routing::post};
+use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
     Context, Event, Function, Items, Reply, Result, Subscription, db::JsonText, db::On, input, on,
 };
+use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::SERVICE;
-use crate::contract::{CheckResult, CheckStatus, StatusChange, kind};
+use super::{SERVICE, reason::Note};
+use crate::contract::{CheckResult, CheckStatus, Status, StatusChange, kind};
 
-pub const FUNCTION: Function =
-    Function::new("endpoint-observe", SERVICE, "keeps an endpoint's `status` and `last_checked_at`")
-        .on(&[Subscription::to(kind::STATUS_CHANGED), Subscription::to(kind::CHECK_COMPLETED)], || {
-            post(handle)
-        });
+pub const FUNCTION: Function = Function::new(
+    "endpoint-observe",
+    SERVICE,
+    "keeps an endpoint's `status`, `status_reason` and `last_checked_at`",
+)
+.on(&[Subscription::to(kind::STATUS_CHANGED), Subscription::to(kind::CHECK_COMPLETED)], || post(handle));
 
 async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> Result<Reply> {
     let json = event.data.get().as_bytes();
@@ -27,44 +30,139 @@ async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> 
     Ok(Reply::NONE)
 }
 
+/// How far ahead of this clock a time can be, since clocks of other machines differ. One that is farther is from a
+/// clock that was set back since: it counts as now, and any newer one replaces it.
+const MAX_AHEAD: TimeDelta = TimeDelta::minutes(2);
+
+fn seconds(time: DateTime<Utc>, now: DateTime<Utc>) -> i64 {
+    if time > now + MAX_AHEAD { now.timestamp() } else { time.timestamp() }
+}
+
 /// A change that comes late does not undo a later one.
 async fn changed(context: &Context, changes: Vec<StatusChange>) -> Result<()> {
-    static UPDATE: &str = "UPDATE endpoints SET status = $2, status_changed_at = $3 \
-         WHERE id = $1 AND (status_changed_at IS NULL OR status_changed_at < $3)";
+    static UPDATE: &str = "UPDATE endpoints SET status = $2, status_changed_at = $3, down_since = $5, \
+         status_revision = CASE WHEN $4 > status_revision THEN $4 ELSE status_revision END \
+         WHERE id = $1 AND (status_revision < $4 OR ($4 = 0 OR status_revision = $4) \
+         AND (status_changed_at IS NULL OR status_changed_at < $3 OR status_changed_at > $6))";
+    let now = context.clock().now();
     let mut tx = context.db()?.begin().await?;
     // In the order of their ids, as everywhere: two of these at once then never wait for each other.
     let mut changes = changes;
-    changes.sort_by_key(|change| (change.endpoint_id, change.changed_at));
+    changes.sort_by_key(|change| (change.endpoint_id, change.revision, change.changed_at));
     for change in changes {
+        let down_since = change.outage_started_at.filter(|_| change.to == Status::Down);
+        // Shown as paused while it is; afterwards nothing is known of it.
+        let status = if change.to == Status::Paused { Status::Pending } else { change.to };
         on!(tx.connection(), db => {
-            let update = sqlx::query(UPDATE).bind(change.endpoint_id).bind(change.to.as_str());
-            update.bind(change.changed_at.timestamp()).execute(db).await.map(drop)
+            let update = sqlx::query(UPDATE).bind(change.endpoint_id).bind(status.as_str());
+            let update = update.bind(seconds(change.changed_at, now)).bind(change.revision);
+            let update = update.bind(down_since.map(|at| at.timestamp()));
+            update.bind((now + MAX_AHEAD).timestamp()).execute(db).await.map(drop)
         })?;
     }
     tx.commit().await
 }
 
-async fn checked(context: &Context, results: Vec<CheckResult>) -> Result<()> {
-    static SQLITE: &str = "UPDATE endpoints SET last_checked_at = news.at \
-         FROM (SELECT value ->> 0 AS id, value ->> 1 AS at FROM json_each($1)) AS news \
-         WHERE endpoints.id = news.id AND (last_checked_at IS NULL OR last_checked_at < news.at)";
-    static POSTGRES: &str = "UPDATE endpoints SET last_checked_at = news.at FROM \
-         (SELECT e.id, u.at FROM UNNEST($1::bigint[], $2::bigint[]) AS u (id, at) \
-         JOIN endpoints e ON e.id = u.id ORDER BY e.id FOR UPDATE OF e) AS news \
-         WHERE endpoints.id = news.id AND (last_checked_at IS NULL OR last_checked_at < news.at)";
-    let mut latest = HashMap::<i64, i64>::new();
-    for result in results.iter().filter(|result| result.outcome.status != CheckStatus::Unknown) {
-        let at = latest.entry(result.endpoint_id).or_default();
-        *at = (*at).max(result.checked_at.timestamp());
+/// What a batch says of one endpoint.
+#[derive(Default, Serialize)]
+struct News {
+    /// None: no check was made.
+    checked_at: Option<i64>,
+    /// Of the newest result.
+    revision: i64,
+    slot: i64,
+    note: Option<String>,
+    /// Failed checks in a row, to the newest; and whether those before the batch count no more.
+    failures: i64,
+    is_new_row: bool,
+    missed: i64,
+}
+
+impl News {
+    fn add(&mut self, result: &CheckResult, now: DateTime<Utc>) -> Result<()> {
+        if result.revision > self.revision {
+            (self.failures, self.is_new_row) = (0, true);
+        }
+        (self.revision, self.slot) = (result.revision, seconds(result.scheduled_at, now));
+        self.note = Note::of(result)
+            .map(|note| serde_json::to_string(&note))
+            .transpose()
+            .map_err(runtime::Error::internal)?;
+        match result.outcome.status {
+            CheckStatus::Unknown => self.missed += 1,
+            CheckStatus::Down if !result.maintenance => self.failures += 1,
+            _ => (self.failures, self.is_new_row) = (0, true),
+        }
+        if result.outcome.status != CheckStatus::Unknown {
+            self.checked_at = self.checked_at.max(Some(seconds(result.checked_at, now)));
+        }
+        Ok(())
     }
+}
+
+async fn checked(context: &Context, mut results: Vec<CheckResult>) -> Result<()> {
+    // A result that is late, or of settings that changed, says only when it was checked.
+    macro_rules! update {
+        ($from:literal, $lock:literal) => {
+            concat!(
+                "UPDATE endpoints SET \
+                 last_checked_at = CASE WHEN last_checked_at IS NULL OR last_checked_at < news.checked_at \
+                 OR last_checked_at > $1 AND news.checked_at IS NOT NULL \
+                 THEN news.checked_at ELSE last_checked_at END, \
+                 result_revision = CASE WHEN news.is_newest THEN news.revision ELSE result_revision END, \
+                 result_slot = CASE WHEN news.is_newest THEN news.slot ELSE result_slot END, \
+                 result_note = CASE WHEN news.is_newest THEN news.note ELSE result_note END, \
+                 failures = CASE WHEN NOT news.is_newest THEN endpoints.failures \
+                 WHEN news.is_new_row OR news.revision > result_revision THEN news.failures \
+                 ELSE endpoints.failures + news.failures END, \
+                 missed_slots = missed_slots + CASE WHEN news.is_newest THEN news.missed ELSE 0 END \
+                 FROM (SELECT e.id, n.checked_at, COALESCE(NULLIF(n.revision, 0), e.revision) AS revision, n.slot, \
+                 n.note, n.failures, n.is_new_row, n.missed, \
+                 e.revision <= COALESCE(NULLIF(n.revision, 0), e.revision) AND (e.result_slot IS NULL \
+                 OR e.result_revision < COALESCE(NULLIF(n.revision, 0), e.revision) \
+                 OR e.result_slot < n.slot OR e.result_slot > $1) AS is_newest FROM ",
+                $from,
+                " AS n JOIN endpoints e ON e.id = n.id",
+                $lock,
+                ") AS news WHERE endpoints.id = news.id"
+            )
+        };
+    }
+    static SQLITE: &str = update!(
+        "(SELECT value ->> 0 AS id, value ->> '$[1].checked_at' AS checked_at, \
+         value ->> '$[1].revision' AS revision, value ->> '$[1].slot' AS slot, value ->> '$[1].note' AS note, \
+         value ->> '$[1].failures' AS failures, value ->> '$[1].is_new_row' AS is_new_row, \
+         value ->> '$[1].missed' AS missed FROM json_each($2))",
+        ""
+    );
+    static POSTGRES: &str = update!(
+        "(SELECT * FROM UNNEST($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], \
+         $7::bigint[], $8::boolean[], $9::bigint[]) \
+         AS u (id, checked_at, revision, slot, note, failures, is_new_row, missed))",
+        " ORDER BY e.id FOR UPDATE OF e"
+    );
+    let now = context.clock().now();
+    results.sort_by_key(|result| (result.endpoint_id, result.revision, result.scheduled_at));
+    let mut news = BTreeMap::<i64, News>::new();
+    for result in &results {
+        news.entry(result.endpoint_id).or_default().add(result, now)?;
+    }
+    let ahead = (now + MAX_AHEAD).timestamp();
     match context.db()?.write() {
         On::Sqlite(db) => {
-            let news: Vec<_> = latest.into_iter().collect();
-            sqlx::query(SQLITE).bind(JsonText(news)).execute(db).await?;
+            let news: Vec<_> = news.into_iter().collect();
+            sqlx::query(SQLITE).bind(ahead).bind(JsonText(news)).execute(db).await?;
         }
         On::Postgres(db) => {
-            let (ids, at): (Vec<_>, Vec<_>) = latest.into_iter().unzip();
-            sqlx::query(POSTGRES).bind(ids).bind(at).execute(db).await?;
+            fn column<T>(news: &BTreeMap<i64, News>, of: fn(&News) -> T) -> Vec<T> {
+                news.values().map(of).collect()
+            }
+            let ids: Vec<i64> = news.keys().copied().collect();
+            let update = sqlx::query(POSTGRES).bind(ahead).bind(ids).bind(column(&news, |n| n.checked_at));
+            let update = update.bind(column(&news, |n| n.revision)).bind(column(&news, |n| n.slot));
+            let update = update.bind(column(&news, |n| n.note.clone())).bind(column(&news, |n| n.failures));
+            let update = update.bind(column(&news, |n| n.is_new_row)).bind(column(&news, |n| n.missed));
+            update.execute(db).await?;
         }
     }
     Ok(())

@@ -4,7 +4,9 @@ use axum::{Json, extract::State};
 use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, input, on};
 use serde_json::{Map, Value};
 
-use super::{Endpoint, SERVICE, Settings, ask_for_check, check_bytes_quota, columns, find_own, first_slot};
+use super::{
+    Endpoint, SERVICE, Settings, announce, ask_for_check, check_bytes_quota, columns, find_own, first_slot,
+};
 
 pub const FUNCTION: Function =
     Function::new("endpoint-update", SERVICE, "changes what is given, and keeps the rest")
@@ -75,6 +77,12 @@ async fn handle(
     })?;
     check_bytes_quota(&context, &mut tx, caller.user_id).await?;
     tx.commit().await?;
+    if changed {
+        let Endpoint { id, revision, updated_at, .. } = endpoint;
+        let enabled = endpoint.settings.enabled;
+        let row = announce::Row { id, user_id: caller.user_id, revision, enabled, updated_at };
+        announce::try_announce(&context, "endpoint-update", vec![row]).await;
+    }
     if next_slot.is_some()
         && endpoint.settings.enabled
         && let Err(error) = ask_for_check(&context, "endpoint-update", caller.user_id, &endpoint).await

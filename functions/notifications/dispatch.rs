@@ -150,6 +150,13 @@ async fn alerts(
         user_id: i64,
         name: String,
         url: String,
+        #[serde(default)]
+        revision: i64,
+        #[serde(default = "enabled_unless_told")]
+        enabled: bool,
+    }
+    fn enabled_unless_told() -> bool {
+        true
     }
     let wanted = changes.into_iter().filter(|(change, _)| {
         let own = notifications.get(&change.user_id);
@@ -168,13 +175,20 @@ async fn alerts(
                 return Err(error);
             }
         };
+        if what == AlertKind::Down && !endpoint.enabled {
+            // Paused meanwhile: the evaluator ends the outage, if it does not know yet.
+            return Ok(None);
+        }
+        // Another URL may have been set since; the one that was checked is not known any more.
+        let is_current = change.revision == 0 || change.revision == endpoint.revision;
         let alert = Alert {
             endpoint_id: change.endpoint_id,
             endpoint_name: endpoint.name,
-            url: links::text_without_secrets(&endpoint.url),
+            url: if is_current { links::text_without_secrets(&endpoint.url) } else { String::new() },
             what,
             changed_at: change.changed_at,
-            outage_started_at: change.outage_started_at,
+            // A clock may have been set back since.
+            outage_started_at: change.outage_started_at.map(|began| began.min(change.changed_at)),
             cause: change.cause,
             location: None,
             link: links::to(context, &format!("/endpoints/{}", change.endpoint_id))?,

@@ -1,4 +1,7 @@
-//! Event `check.completed`: the up/down state machine; replies `status.changed`.
+//! Events `check.completed` and `endpoint.changed`: the up/down state machine; replies `status.changed`.
+//!
+//! Results of settings that have changed are ignored. A change is known by its own event, or by the first result of
+//! the new revision, whichever comes first.
 //!
 //! A batch is read, computed and written back as a whole: three statements however many results.
 //! Evaluators of one endpoint queue at its row (PostgreSQL) or for the one writer (SQLite), so that
@@ -8,7 +11,7 @@
 //! works sees everything broken. What is held is then computed again, without going down.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::LazyLock,
 };
 
@@ -20,19 +23,21 @@ use runtime::{
     input, on,
     telemetry::{Counter, KeyValue, counter},
 };
-use serde_json::json;
+use serde_json::{json, value::RawValue};
 
 use super::{
     SERVICE,
     state::State,
     suspicion::{self, Batch},
 };
-use crate::contract::{AlertKind, CheckResult, LocationChange, Status, StatusChange, kind};
+use crate::contract::{AlertKind, CheckResult, EndpointChanged, LocationChange, Status, StatusChange, kind};
 
 const NAME: &str = "notification-evaluate";
 
 pub const FUNCTION: Function = Function::new(NAME, SERVICE, "tells from check results what went down or up")
-    .on(&[Subscription::to(kind::CHECK_COMPLETED)], || axum::routing::post(handle))
+    .on(&[Subscription::to(kind::CHECK_COMPLETED), Subscription::to(kind::ENDPOINT_CHANGED)], || {
+        axum::routing::post(handle)
+    })
     .reads(runtime::settings!(suspicion::Settings))
     .publishes();
 
@@ -54,11 +59,13 @@ fn count(to: Status, changes: u64) {
     CHANGES.add(changes, &[KeyValue::new("status", to.as_str())]);
 }
 
-async fn handle(
-    FromContext(context): FromContext<Context>,
-    event: Event<Items<CheckResult>>,
-) -> Result<Reply> {
-    let (changes, locations) = evaluate(&context, &event.id, event.data.0).await?;
+async fn handle(FromContext(context): FromContext<Context>, event: Event<Box<RawValue>>) -> Result<Reply> {
+    let json = event.data.get().as_bytes();
+    let (changes, locations) = if event.kind == kind::ENDPOINT_CHANGED {
+        (change_settings(&context, &event.id, input::parse::<Items<_>>(json)?.0).await?, Vec::new())
+    } else {
+        evaluate(&context, &event.id, input::parse::<Items<_>>(json)?.0).await?
+    };
     let time = event.time.unwrap_or(context.clock().now());
     // By what caused them: the same whenever it is handled again.
     if !locations.is_empty() {
@@ -82,7 +89,8 @@ async fn evaluate(
     let now = context.clock().now();
     // A batch may hold several slots of one endpoint.
     results.sort_by_key(|r| (r.endpoint_id, r.scheduled_at));
-    let (mut transaction, Before { states, any_suspicion }) = locked(context.db()?, &results).await?;
+    let owners = results.iter().map(|result| (result.endpoint_id, result.user_id)).collect();
+    let (mut transaction, Before { states, any_suspicion }) = locked(context.db()?, owners, now).await?;
     let mut after = advance(&states, &results, &HashSet::new());
     if !after.states.is_empty() {
         save(&mut transaction, &after.states).await?;
@@ -113,6 +121,41 @@ async fn evaluate(
     }
     transaction.commit().await?;
     Ok((changes, locations))
+}
+
+/// The changes of status that changes of settings caused, now or when the event was first handled.
+async fn change_settings(
+    context: &Context,
+    event_id: &str,
+    mut changed: Vec<EndpointChanged>,
+) -> Result<Vec<StatusChange>> {
+    let now = context.clock().now();
+    changed.sort_by_key(|change| (change.endpoint_id, change.revision));
+    let owners = changed.iter().map(|change| (change.endpoint_id, change.user_id)).collect();
+    let (mut transaction, Before { mut states, .. }) = locked(context.db()?, owners, now).await?;
+    let mut after = States::new();
+    let (mut changes, mut seen_before) = (Vec::new(), false);
+    for change in &changed {
+        // No state: the endpoint is deleted.
+        let Some(state) = states.get_mut(&change.endpoint_id) else { continue };
+        if change.revision <= state.revision {
+            seen_before = true;
+            continue;
+        }
+        changes.extend(state.change_settings(change));
+        after.insert(change.endpoint_id, state.clone());
+    }
+    if !after.is_empty() {
+        save(&mut transaction, &after).await?;
+    }
+    if !changes.is_empty() {
+        record(&mut transaction, event_id, &changes, &[], now).await?;
+    }
+    if seen_before {
+        (changes, _) = recorded(&mut transaction, event_id).await?;
+    }
+    transaction.commit().await?;
+    Ok(changes)
 }
 
 pub(super) type States = HashMap<i64, State>;
@@ -155,16 +198,18 @@ struct Before {
 
 /// What is known before a batch, locked until the transaction ends. They are made beforehand where there
 /// are none, for only a row that exists can be locked.
-async fn locked(db: &Db, results: &[CheckResult]) -> Result<(runtime::db::Transaction, Before)> {
-    let mut ids: Vec<i64> = results.iter().map(|r| r.endpoint_id).collect();
-    ids.dedup();
+async fn locked(
+    db: &Db,
+    owners: BTreeMap<i64, i64>,
+    now: DateTime<Utc>,
+) -> Result<(runtime::db::Transaction, Before)> {
+    let ids: Vec<i64> = owners.keys().copied().collect();
     let mut transaction = db.begin().await?;
     let mut rows = load(&mut transaction, &ids).await?;
     if rows.len() < ids.len() {
         drop(transaction);
-        let known: HashMap<i64, ()> = rows.iter().map(|row| (row.endpoint_id, ())).collect();
-        let unknown = results.iter().filter(|r| !known.contains_key(&r.endpoint_id));
-        let unknown: HashMap<i64, i64> = unknown.map(|r| (r.endpoint_id, r.user_id)).collect();
+        let known: HashSet<i64> = rows.iter().map(|row| row.endpoint_id).collect();
+        let unknown: HashMap<i64, i64> = owners.into_iter().filter(|(id, _)| !known.contains(id)).collect();
         insert(db, &unknown).await?;
         transaction = db.begin().await?;
         rows = load(&mut transaction, &ids).await?;
@@ -173,7 +218,7 @@ async fn locked(db: &Db, results: &[CheckResult]) -> Result<(runtime::db::Transa
         rows.retain(|row| !forgotten.contains(&row.user_id));
     }
     let any_suspicion = rows.iter().any(|row| row.any_suspicion);
-    let states = rows.into_iter().filter(|row| !row.deleted).map(|row| (row.endpoint_id, row.into()));
+    let states = rows.into_iter().filter(|row| !row.deleted).map(|row| (row.endpoint_id, row.state(now)));
     Ok((transaction, Before { states: states.collect(), any_suspicion }))
 }
 
@@ -182,31 +227,40 @@ struct Row {
     endpoint_id: i64,
     user_id: i64,
     status: String,
+    revision: i64,
     run: i32,
     last_slot: i64,
     failing_since: Option<i64>,
     cause: Option<String>,
+    unreachable_since: Option<i64>,
     deleted: bool,
     any_suspicion: bool,
 }
 
-impl From<Row> for State {
-    fn from(row: Row) -> Self {
-        Self {
-            status: match row.status.as_str() {
+impl Row {
+    fn state(self, now: DateTime<Utc>) -> State {
+        let last_slot = slot_of(self.last_slot);
+        State {
+            status: match self.status.as_str() {
                 "up" => Status::Up,
                 "down" => Status::Down,
                 _ => Status::Pending,
             },
-            run: row.run,
-            last_slot: slot_of(row.last_slot),
-            failing_since: row.failing_since.map(slot_of),
-            cause: row.cause.and_then(|json| serde_json::from_str(&json).ok()),
+            revision: self.revision,
+            run: self.run,
+            // From a clock that was set back since: everything that comes now is newer.
+            last_slot: if last_slot > now + MAX_AHEAD { DateTime::<Utc>::MIN_UTC } else { last_slot },
+            failing_since: self.failing_since.map(slot_of),
+            cause: self.cause.and_then(|json| serde_json::from_str(&json).ok()),
+            unreachable_since: self.unreachable_since.map(slot_of),
             // The next result brings it.
             region: None,
         }
     }
 }
+
+/// How far ahead of this clock the newest slot can be, since clocks of other machines differ.
+pub(super) const MAX_AHEAD: TimeDelta = TimeDelta::minutes(2);
 
 fn slot_of(micros: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::<Utc>::MIN_UTC)
@@ -214,11 +268,13 @@ fn slot_of(micros: i64) -> DateTime<Utc> {
 
 async fn load(transaction: &mut runtime::db::Transaction, ids: &[i64]) -> Result<Vec<Row>> {
     // Locked in the order of their ids: two batches cannot wait for each other.
-    const POSTGRES: &str = "SELECT endpoint_id, user_id, status, run, last_slot, failing_since, cause,
+    const POSTGRES: &str = "SELECT endpoint_id, user_id, status, revision, run, last_slot, failing_since,
+            cause, unreachable_since,
             deleted_at IS NOT NULL AS deleted, EXISTS (SELECT 1 FROM notification_suspicions q
                 WHERE q.user_id = notification_states.user_id) AS any_suspicion
         FROM notification_states WHERE endpoint_id = ANY($1) ORDER BY endpoint_id FOR UPDATE";
-    const SQLITE: &str = "SELECT endpoint_id, user_id, status, run, last_slot, failing_since, cause,
+    const SQLITE: &str = "SELECT endpoint_id, user_id, status, revision, run, last_slot, failing_since,
+            cause, unreachable_since,
             deleted_at IS NOT NULL AS deleted, EXISTS (SELECT 1 FROM notification_suspicions q
                 WHERE q.user_id = notification_states.user_id) AS any_suspicion
         FROM notification_states WHERE endpoint_id IN (SELECT value FROM json_each($1))";
@@ -264,13 +320,15 @@ async fn forgotten(transaction: &mut runtime::db::Transaction, users: Vec<i64>) 
 async fn save(transaction: &mut runtime::db::Transaction, states: &States) -> Result<()> {
     const POSTGRES: &str = "UPDATE notification_states AS s SET status = new.status, run = new.run,
             last_slot = new.last_slot, failing_since = new.failing_since, cause = new.cause,
-            region = new.region
-        FROM UNNEST($1::BIGINT[], $2::TEXT[], $3::INTEGER[], $4::BIGINT[], $5::BIGINT[], $6::TEXT[], $7::TEXT[])
-            AS new (endpoint_id, status, run, last_slot, failing_since, cause, region)
+            region = new.region, revision = new.revision, unreachable_since = new.unreachable_since
+        FROM UNNEST($1::BIGINT[], $2::TEXT[], $3::INTEGER[], $4::BIGINT[], $5::BIGINT[], $6::TEXT[], $7::TEXT[],
+                $8::BIGINT[], $9::BIGINT[])
+            AS new (endpoint_id, status, run, last_slot, failing_since, cause, region, revision, unreachable_since)
         WHERE s.endpoint_id = new.endpoint_id";
     const SQLITE: &str = "UPDATE notification_states AS s SET status = new.value ->> 1,
             run = new.value ->> 2, last_slot = new.value ->> 3, failing_since = new.value ->> 4,
-            cause = new.value ->> 5, region = new.value ->> 6
+            cause = new.value ->> 5, region = new.value ->> 6, revision = new.value ->> 7,
+            unreachable_since = new.value ->> 8
         FROM json_each($1) AS new WHERE s.endpoint_id = new.value ->> 0";
     let rows = states.iter().map(|(id, state)| {
         let status = match state.status {
@@ -281,15 +339,19 @@ async fn save(transaction: &mut runtime::db::Transaction, states: &States) -> Re
         let cause = state.cause.as_ref().map(|cause| json!(cause).to_string());
         let failing_since = state.failing_since.map(|t| t.timestamp_micros());
         let region = state.region.as_deref();
-        (*id, status, state.run, state.last_slot.timestamp_micros(), failing_since, cause, region)
+        let unreachable_since = state.unreachable_since.map(|t| t.timestamp_micros());
+        let slot = state.last_slot.timestamp_micros();
+        (*id, status, state.run, slot, failing_since, cause, region, state.revision, unreachable_since)
     });
     match transaction.connection() {
         On::Postgres(db) => {
-            let mut columns: (Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>) = Default::default();
+            let mut columns: (Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>) =
+                Default::default();
             columns.extend(rows);
-            let (ids, statuses, runs, slots, since, causes, regions) = columns;
-            let query = sqlx::query(POSTGRES).bind(ids).bind(statuses).bind(runs);
-            query.bind(slots).bind(since).bind(causes).bind(regions).execute(db).await?;
+            let (ids, statuses, runs, slots, since, causes, regions, revisions, unreachable) = columns;
+            let query = sqlx::query(POSTGRES).bind(ids).bind(statuses).bind(runs).bind(slots).bind(since);
+            let query = query.bind(causes).bind(regions).bind(revisions).bind(unreachable);
+            query.execute(db).await?;
         }
         On::Sqlite(db) => {
             let rows = serde_json::to_string(&rows.collect::<Vec<_>>()).map_err(Error::internal)?;
@@ -313,7 +375,8 @@ async fn record(
 ) -> Result<()> {
     const INSERT: &str = "INSERT INTO notification_changes
             (endpoint_id, slot, user_id, event_id, change, recorded_at)
-        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+        VALUES ($1, $2, $3, $4, $5, $6)
+        ON CONFLICT (endpoint_id, slot) DO UPDATE SET event_id = excluded.event_id, change = excluded.change";
     const PURGE: &str = "DELETE FROM notification_changes WHERE recorded_at < $1";
     let of_endpoints =
         changes.iter().map(|c| (c.endpoint_id, c.changed_at.timestamp_micros(), c.user_id, json!(c)));

@@ -5,29 +5,84 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::contract::{CheckResult, CheckStatus, Failure, Status, StatusChange};
+use crate::contract::{CheckResult, CheckStatus, EndpointChanged, Failure, Status, StatusChange};
 
 /// What is known of an endpoint between two results.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
     /// Pending, up or down.
     pub status: Status,
+    /// The newest revision of the endpoint's settings: results of older ones are ignored.
+    pub revision: i64,
     /// How many results in a row spoke for another status.
     pub run: i32,
-    /// The newest slot that was looked at.
+    /// The newest slot of the revision that was looked at.
     pub last_slot: DateTime<Utc>,
     /// The first failed slot of the row of failures, or of the outage.
     pub failing_since: Option<DateTime<Utc>>,
     /// Why: of the last failure of the row; while down, of the one that decided.
     pub cause: Option<Failure>,
+    /// The first slot of the row in which the endpoint did not answer at all.
+    pub unreachable_since: Option<DateTime<Utc>>,
     /// Where the newest result was made. None in a maintenance: that tells nothing of the location.
     pub region: Option<String>,
 }
 
 impl State {
-    /// Whether a result is late or a duplicate: it says nothing new.
+    /// Of an endpoint that nothing is known of.
+    pub fn new() -> Self {
+        Self {
+            status: Status::Pending,
+            revision: 0,
+            run: 0,
+            last_slot: DateTime::<Utc>::MIN_UTC,
+            failing_since: None,
+            cause: None,
+            unreachable_since: None,
+            region: None,
+        }
+    }
+
+    /// Whether a result is late, a duplicate, or of settings that have changed: it says nothing new.
     pub fn has_seen(&self, result: &CheckResult) -> bool {
-        result.scheduled_at <= self.last_slot
+        match result.revision {
+            newer if newer > self.revision => false,
+            // Of an unknown revision.
+            0 => result.scheduled_at <= self.last_slot,
+            older if older < self.revision => true,
+            _ => result.scheduled_at <= self.last_slot,
+        }
+    }
+
+    /// Settings that changed begin a new row of results. What is down stays down, with its outage, until a check
+    /// with the new settings says otherwise.
+    fn begin_revision(&mut self, revision: i64) {
+        self.revision = revision;
+        self.last_slot = DateTime::<Utc>::MIN_UTC;
+        (self.unreachable_since, self.region) = (None, None);
+        self.interrupt();
+    }
+
+    /// Takes a change of the settings, and says what changed by it: pausing ends an outage, and all that is
+    /// known. A change that is not newer than what is known says nothing.
+    pub fn change_settings(&mut self, changed: &EndpointChanged) -> Option<StatusChange> {
+        if changed.revision <= self.revision {
+            return None;
+        }
+        self.begin_revision(changed.revision);
+        if changed.enabled || self.status == Status::Pending {
+            return None;
+        }
+        Some(StatusChange {
+            endpoint_id: changed.endpoint_id,
+            user_id: changed.user_id,
+            from: std::mem::replace(&mut self.status, Status::Pending),
+            to: Status::Paused,
+            changed_at: changed.changed_at,
+            revision: changed.revision,
+            outage_started_at: self.failing_since.take(),
+            cause: self.cause.take(),
+        })
     }
 
     /// Whether this is the result by which an alert came to be held.
@@ -42,6 +97,9 @@ impl State {
     pub fn take(&mut self, result: &CheckResult, on_hold: bool) -> Option<StatusChange> {
         if self.has_seen(result) || result.outcome.status == CheckStatus::Unknown {
             return None;
+        }
+        if result.revision > self.revision {
+            self.begin_revision(result.revision);
         }
         self.last_slot = result.scheduled_at;
         self.region = (!result.maintenance).then(|| result.region.clone());
@@ -61,11 +119,12 @@ impl State {
     fn interrupt(&mut self) {
         self.run = 0;
         if self.status != Status::Down {
-            (self.failing_since, self.cause) = (None, None);
+            (self.failing_since, self.cause, self.unreachable_since) = (None, None, None);
         }
     }
 
     fn succeed(&mut self, result: &CheckResult) -> Option<StatusChange> {
+        self.unreachable_since = None;
         if self.status != Status::Down && self.failing_since.take().is_some() {
             // The row of failures was too short to count.
             (self.run, self.cause) = (0, None);
@@ -83,6 +142,9 @@ impl State {
     }
 
     fn fail(&mut self, result: &CheckResult, on_hold: bool) -> Option<StatusChange> {
+        let is_unreachable = result.outcome.error.as_ref().is_some_and(|error| error.code.is_unreachable());
+        self.unreachable_since =
+            is_unreachable.then(|| self.unreachable_since.unwrap_or(result.scheduled_at));
         if self.status == Status::Down {
             self.run = 0;
             return None;
@@ -105,6 +167,7 @@ impl State {
             from: std::mem::replace(&mut self.status, to),
             to,
             changed_at: result.scheduled_at,
+            revision: self.revision,
             outage_started_at: self.failing_since,
             cause: self.cause.clone(),
         }
@@ -156,14 +219,7 @@ mod tests {
         results: impl IntoIterator<Item = CheckResult>,
         on_hold: impl Fn(&CheckResult) -> bool,
     ) -> Vec<StatusChange> {
-        let mut state = State {
-            status: Status::Pending,
-            run: 0,
-            last_slot: DateTime::<Utc>::MIN_UTC,
-            failing_since: None,
-            cause: None,
-            region: None,
-        };
+        let mut state = State::new();
         results.into_iter().filter_map(|r| state.take(&r, on_hold(&r))).collect()
     }
 
@@ -321,6 +377,58 @@ mod tests {
                 fresh
             });
             prop_assert_eq!(changes, run(in_order));
+        }
+
+        #[test]
+        fn revisions_pauses_and_unknown_results_keep_their_order(
+            steps in prop::collection::vec((0i64..4, 0i64..12, 0u8..5), 0..120),
+        ) {
+            let (mut state, mut changes) = (State::new(), Vec::<StatusChange>::new());
+            for (revision, slot, what) in steps {
+                let before = state.clone();
+                let check = CheckResult { revision: revision + 1, ..result(slot, what == 0, 1, 1) };
+                // What is paused is not checked.
+                let is_paused = revision % 2 == 1;
+                let what = if is_paused { 3 } else { what };
+                let told = match what {
+                    0 | 1 => state.take(&check, false),
+                    2 => {
+                        let mut unknown = check.clone();
+                        unknown.outcome.status = CheckStatus::Unknown;
+                        let told = state.take(&unknown, false);
+                        prop_assert_eq!((&told, &state), (&None, &before), "an unknown result says nothing");
+                        told
+                    }
+                    _ => state.change_settings(&EndpointChanged {
+                        endpoint_id: 1,
+                        user_id: 2,
+                        revision: revision + 1,
+                        enabled: !is_paused,
+                        changed_at: DateTime::UNIX_EPOCH + TimeDelta::seconds(slot),
+                    }),
+                };
+                prop_assert!(state.revision >= before.revision);
+                if revision + 1 < before.revision {
+                    prop_assert_eq!(&state, &before, "of settings that changed");
+                }
+                if let Some(told) = told {
+                    prop_assert_eq!(told.revision, state.revision);
+                    let last = changes.last().map_or(Status::Pending, |c| match c.to {
+                        Status::Paused => Status::Pending,
+                        to => to,
+                    });
+                    prop_assert_eq!(told.from, last);
+                    let order = |c: &StatusChange| (c.revision, c.changed_at);
+                    prop_assert!(changes.last().is_none_or(|last| order(last) < order(&told)));
+                    let of_outage = told.from == Status::Down || told.to == Status::Down;
+                    prop_assert_eq!(told.outage_started_at.is_some(), of_outage);
+                    changes.push(told);
+                }
+                // Repeated, it says nothing new.
+                let once = state.clone();
+                prop_assert_eq!(state.take(&check, false).filter(|_| what < 2), None);
+                state = once;
+            }
         }
 
         #[test]

@@ -1,8 +1,10 @@
 //! When most targets of a location fail at once, it is the location that is suspected: whoever stands where
 //! nothing works sees everything broken. Each user is told so once, instead of endpoint by endpoint.
 //!
-//! What is counted, of the endpoints that were checked there since: those that began to fail lately, and
-//! those that work. What has failed for long says nothing, and neither does what was not checked since.
+//! Counted are the endpoints that were checked there since: those that lately became unreachable (DNS, connection,
+//! TLS, time-out) against those that answer, whatever they answer: an answer is no sign of a region's trouble. An
+//! endpoint that has been unreachable for long, or was not checked since, does not count. The alert of an endpoint
+//! that answers is never held.
 //! Suspected is a location of which more than `SUSPECT_SHARE` fails, and there
 //! - everybody, if there are `SUSPECT_MIN` users, and more than that share of them see more than it of
 //!   theirs fail. By users: one with a thousand broken endpoints must not silence the others.
@@ -24,7 +26,7 @@ use runtime::{
 };
 use serde_json::json;
 
-use super::evaluate::States;
+use super::evaluate::{MAX_AHEAD, States};
 use crate::contract::{AlertKind, CheckResult, Location, LocationChange, Status, StatusChange};
 
 /// `SUSPECT_MIN` (default 10), `SUSPECT_SHARE` (default 0.5; 1: never) and `SUSPECT_MINUTES` (default 15).
@@ -93,7 +95,14 @@ pub(super) async fn judge(
     lock(transaction).await?;
     for (region, users) in parts {
         forget(transaction, region, &users, settings.limit).await?;
-        let open = open(transaction, region, users.keys().copied().collect()).await?;
+        let mut open = open(transaction, region, users.keys().copied().collect()).await?;
+        for (user_id, open) in &mut open {
+            // From a clock that was set back since: it may end now.
+            let newest = users.get(user_id).map_or(open.since, |part| part.newest);
+            if open.since > newest + MAX_AHEAD {
+                open.since = newest - AT_LEAST;
+            }
+        }
         let newest_failure = || users.values().flat_map(|part| &part.downs).map(|(_, first)| *first).max();
         // What is suspected already is judged by all that was checked since then.
         let Some(since) = open.values().map(|open| open.since).min().or_else(newest_failure) else {
@@ -148,7 +157,9 @@ fn parts<'a>(batch: &Batch<'a>, limit: TimeDelta) -> Parts<'a> {
             continue;
         };
         let part = parts.get_mut(region).and_then(|users| users.get_mut(&change.user_id));
+        let is_unreachable = change.cause.as_ref().is_some_and(|cause| cause.code.is_unreachable());
         if let (Some(part), Some(first)) = (part, change.outage_started_at)
+            && is_unreachable
             && change.changed_at - first <= limit
             && change.changed_at + interval(change.endpoint_id) - first <= limit + AT_LEAST
         {
@@ -306,9 +317,9 @@ impl Place<'_> {
     /// is enough.
     async fn mostly_fails(&self, transaction: &mut Transaction) -> Result<bool> {
         const FAILING: &str = "SELECT COUNT(*) FROM notification_states
-            WHERE region = $1 AND failing_since >= $2 AND last_slot >= $3 AND deleted_at IS NULL";
+            WHERE region = $1 AND unreachable_since >= $2 AND last_slot >= $3 AND deleted_at IS NULL";
         const WORKING: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM notification_states
-            WHERE region = $1 AND failing_since IS NULL AND last_slot >= $2 AND deleted_at IS NULL
+            WHERE region = $1 AND unreachable_since IS NULL AND last_slot >= $2 AND deleted_at IS NULL
             LIMIT $3) AS enough";
         let Settings { least, share, .. } = *self.settings;
         let since = self.since.timestamp_micros();
@@ -332,9 +343,9 @@ impl Place<'_> {
     async fn users(&self, transaction: &mut Transaction) -> Result<Tally> {
         const SELECT: &str = "SELECT COUNT(CASE WHEN failing > $4 * checked THEN 1 END) AS failing,
                 COUNT(*) AS checked
-            FROM (SELECT COUNT(failing_since) AS failing, COUNT(*) AS checked FROM notification_states
+            FROM (SELECT COUNT(unreachable_since) AS failing, COUNT(*) AS checked FROM notification_states
                 WHERE region = $1 AND last_slot >= $2 AND deleted_at IS NULL
-                    AND (failing_since IS NULL OR failing_since >= $3)
+                    AND (unreachable_since IS NULL OR unreachable_since >= $3)
                 GROUP BY user_id) AS users";
         Ok(on!(transaction.connection(), db => {
             let query = sqlx::query_as(SELECT).bind(self.region).bind(self.since.timestamp_micros());
@@ -348,10 +359,10 @@ impl Place<'_> {
         user_id: i64,
         since: DateTime<Utc>,
     ) -> Result<Tally> {
-        const SELECT: &str = "SELECT COUNT(failing_since) AS failing, COUNT(*) AS checked
+        const SELECT: &str = "SELECT COUNT(unreachable_since) AS failing, COUNT(*) AS checked
             FROM notification_states
             WHERE user_id = $1 AND region = $2 AND last_slot >= $3 AND deleted_at IS NULL
-                AND (failing_since IS NULL OR failing_since >= $4)";
+                AND (unreachable_since IS NULL OR unreachable_since >= $4)";
         Ok(on!(transaction.connection(), db => {
             let query = sqlx::query_as(SELECT).bind(user_id).bind(self.region);
             let query = query.bind(since.timestamp_micros()).bind(self.lately(since));

@@ -38,7 +38,27 @@ pub(super) struct Incident {
     started_at: DateTime<Utc>,
     /// Null: still open.
     ended_at: Option<DateTime<Utc>>,
+    /// Null: still open.
+    end_reason: Option<EndReason>,
     cause: Option<Failure>,
+}
+
+/// Why an incident ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    Recovered,
+    /// The endpoint was paused: whether it recovered is not known.
+    Paused,
+}
+
+impl EndReason {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Recovered => "recovered",
+            Self::Paused => "paused",
+        }
+    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -47,14 +67,20 @@ pub(super) struct Stored {
     endpoint_id: i64,
     started_at: DateTime<Utc>,
     ended_at: Option<DateTime<Utc>>,
+    end_reason: Option<String>,
     cause_code: Option<String>,
     cause_message: Option<String>,
 }
 
 impl From<Stored> for Incident {
     fn from(stored: Stored) -> Self {
-        let Stored { id, endpoint_id, started_at, ended_at, cause_code, cause_message } = stored;
-        Self { id, endpoint_id, started_at, ended_at, cause: store::failure(cause_code, cause_message) }
+        let Stored { id, endpoint_id, started_at, ended_at, end_reason, cause_code, cause_message } = stored;
+        let end_reason = end_reason.map(|reason| match reason.as_str() {
+            "paused" => EndReason::Paused,
+            _ => EndReason::Recovered,
+        });
+        let cause = store::failure(cause_code, cause_message);
+        Self { id, endpoint_id, started_at, ended_at, end_reason, cause }
     }
 }
 
@@ -83,7 +109,7 @@ async fn handle(
         WHERE user_id = $1 AND ($2 IS NULL OR endpoint_id = $2) AND ($3 IS NULL OR (ended_at IS NULL) = $3)
             AND (ended_at IS NULL OR ended_at > $4) AND started_at < $5";
     const LIST: &str = "
-        SELECT id, endpoint_id, started_at, ended_at, cause_code, cause_message FROM report_incidents
+        SELECT id, endpoint_id, started_at, ended_at, end_reason, cause_code, cause_message FROM report_incidents
         WHERE user_id = $1 AND ($2 IS NULL OR endpoint_id = $2) AND ($3 IS NULL OR (ended_at IS NULL) = $3)
             AND (ended_at IS NULL OR ended_at > $4) AND started_at < $5
         ORDER BY started_at DESC, id DESC LIMIT $6 OFFSET $7";

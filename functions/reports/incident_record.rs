@@ -6,7 +6,7 @@ use runtime::{
     Context, Event, Function, Items, Reply, Result, Subscription, Text, db::Transaction, on, text,
 };
 
-use super::{SERVICE, moment, record::check_not_ahead, store};
+use super::{SERVICE, incident_list::EndReason, moment, record::check_not_ahead, store};
 use crate::contract::{Status, StatusChange, kind};
 
 pub const FUNCTION: Function = Function::new("incident-record", SERVICE, "opens and closes outages")
@@ -25,7 +25,8 @@ async fn handle(State(context): State<Context>, event: Event<Items<StatusChange>
         if change.to == Status::Down {
             record(&mut transaction, change, started_at, None).await?;
         } else if change.from == Status::Down {
-            record(&mut transaction, change, started_at, Some(change.changed_at)).await?;
+            // A clock that was set back must not end it before it began.
+            record(&mut transaction, change, started_at, Some(change.changed_at.max(started_at))).await?;
         }
     }
     transaction.commit().await?;
@@ -73,21 +74,28 @@ async fn record(
     ended_at: Option<DateTime<Utc>>,
 ) -> Result<()> {
     const RECORD: &str = "
-        INSERT INTO report_incidents (user_id, endpoint_id, started_at, ended_at, cause_code, cause_message)
-        SELECT $1, $2, $3, $4, $5, $6
+        INSERT INTO report_incidents (user_id, endpoint_id, started_at, ended_at, cause_code, cause_message,
+            end_reason)
+        SELECT $1, $2, $3, $4, $5, $6, $7
         WHERE NOT EXISTS (
             SELECT 1 FROM report_forgotten WHERE (what = 'user' AND id = $1) OR (what = 'endpoint' AND id = $2))
         ON CONFLICT (endpoint_id, started_at) DO UPDATE SET
+            end_reason = CASE
+                WHEN report_incidents.ended_at <= excluded.ended_at THEN report_incidents.end_reason
+                ELSE COALESCE(excluded.end_reason, report_incidents.end_reason) END,
             ended_at = CASE
                 WHEN report_incidents.ended_at <= excluded.ended_at THEN report_incidents.ended_at
                 ELSE COALESCE(excluded.ended_at, report_incidents.ended_at) END,
             cause_code = COALESCE(report_incidents.cause_code, excluded.cause_code),
             cause_message = COALESCE(report_incidents.cause_message, excluded.cause_message)";
+    let end_reason =
+        ended_at.map(|_| if change.to == Status::Paused { EndReason::Paused } else { EndReason::Recovered });
     let code = change.cause.as_ref().map(|cause| cause.code.as_str());
     let message = change.cause.as_ref().map(|cause| store::shortened(&cause.message));
     on!(transaction.connection(), db => {
         let query = sqlx::query(RECORD).bind(change.user_id).bind(change.endpoint_id);
         let query = query.bind(started_at).bind(ended_at).bind(code).bind(message);
+        let query = query.bind(end_reason.map(EndReason::as_str));
         query.execute(db).await.map(drop)
     })?;
     Ok(())

@@ -437,7 +437,7 @@ async fn incidents_of(db: &Db, user_id: i64, endpoints: &[i64], slots: &Range<i6
     macro_rules! overlapping {
         ($in:literal) => {
             concat!(
-                "SELECT id, endpoint_id, started_at, ended_at, cause_code, cause_message FROM (SELECT *, \
+                "SELECT id, endpoint_id, started_at, ended_at, end_reason, cause_code, cause_message FROM (SELECT *, \
                  ROW_NUMBER() OVER (PARTITION BY endpoint_id ORDER BY started_at DESC, id DESC) AS place \
                  FROM report_incidents WHERE user_id = $1 AND endpoint_id ",
                 $in,

@@ -29,7 +29,20 @@ pub enum Language {
     Korean,
 }
 
+tokio::task_local! {
+    static LANGUAGE: Language;
+}
+
 impl Language {
+    /// Of the request that is being answered; English outside of one.
+    pub fn current() -> Self {
+        LANGUAGE.try_with(|language| *language).unwrap_or(Self::English)
+    }
+
+    pub(crate) async fn scope<F: Future>(self, future: F) -> F::Output {
+        LANGUAGE.scope(self, future).await
+    }
+
     /// The first of our two languages in `Accept-Language`.
     pub fn of(headers: &HeaderMap) -> Self {
         let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|v| v.to_str().ok()).unwrap_or("");

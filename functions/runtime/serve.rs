@@ -108,7 +108,7 @@ async fn tell(
         .clone()
         .scope(
             async {
-                let response = next.run(request).await;
+                let response = language.scope(next.run(request)).await;
                 trace.answered(response.status());
                 if let Some(incoming) = incoming {
                     incoming.answered(response.status(), started.elapsed());

@@ -13,7 +13,10 @@ use super::{
     visitor::{Response, User},
     words,
 };
-use crate::{contract::Status, endpoints::Endpoint};
+use crate::{
+    contract::{CheckStatus, Status},
+    endpoints::Endpoint,
+};
 
 const PER_PAGE: i64 = 25;
 const STATUSES: [&str; 4] = ["down", "pending", "up", "paused"];
@@ -137,6 +140,8 @@ struct Row {
     status: &'static str,
     /// Under the name: what is wrong, or planned.
     note: String,
+    /// Why it has its status.
+    reason: String,
     last: String,
     checked: String,
     spark: Vec<String>,
@@ -166,7 +171,16 @@ impl Row {
             (Some(maintenance), _) => maintenance.title.clone(),
             (None, Some((since, ""))) => since,
             (None, Some((since, cause))) => format!("{since} · {cause}"),
-            (None, None) => String::new(),
+            // What needs an explanation beyond the status.
+            (None, None) => {
+                let fails = item.last.as_ref().is_some_and(|last| last.status == CheckStatus::Down);
+                let is_plain = match endpoint.status {
+                    Status::Pending => false,
+                    Status::Up => !fails,
+                    Status::Down | Status::Paused => true,
+                };
+                if is_plain { String::new() } else { endpoint.status_reason.0.clone() }
+            }
         };
         let last = item.last.as_ref();
         let percent = item.uptime_percent;
@@ -181,6 +195,7 @@ impl Row {
             more_tags,
             status: if maintenance.is_some() { "maintenance" } else { endpoint.status.as_str() },
             note,
+            reason: endpoint.status_reason.0,
             last: last.map(|last| words::ms(last.total_ms as f64)).unwrap_or_default(),
             checked: last.map(|last| words::ago(language, now, last.checked_at)).unwrap_or_default(),
             spark: sparkline(overview, item),

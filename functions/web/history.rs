@@ -10,7 +10,10 @@ use super::{
     page::pick,
     words::{self, ms, percent, span},
 };
-use crate::contract::Failure;
+use crate::{
+    contract::{CheckStatus, Failure},
+    reports::incident_list::EndReason,
+};
 
 /// What pages can be asked to look back on.
 pub const RANGES: [&str; 4] = ["24h", "7d", "30d", "90d"];
@@ -37,6 +40,7 @@ pub struct Item {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Last {
     pub checked_at: DateTime<Utc>,
+    pub status: CheckStatus,
     pub total_ms: i64,
 }
 
@@ -53,10 +57,16 @@ pub struct Incident {
     pub started_at: DateTime<Utc>,
     /// Null: still open.
     pub ended_at: Option<DateTime<Utc>>,
+    #[serde(default)]
+    pub end_reason: Option<EndReason>,
     pub cause: Option<Failure>,
 }
 
 impl Incident {
+    pub fn is_paused(&self) -> bool {
+        self.end_reason == Some(EndReason::Paused)
+    }
+
     fn overlaps(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> bool {
         self.started_at < to && self.ended_at.is_none_or(|ended| ended > from)
     }
@@ -202,7 +212,12 @@ mod tests {
             slot(4, 4, 4, Some(50.0)),
         ];
         let cause = Failure { code: FailureCode::Timeout, message: "No answer in 10 s".into() };
-        let incident = Incident { started_at: at(2 * 960), ended_at: Some(at(3 * 960)), cause: Some(cause) };
+        let incident = Incident {
+            started_at: at(2 * 960),
+            ended_at: Some(at(3 * 960)),
+            end_reason: None,
+            cause: Some(cause),
+        };
         Item {
             endpoint_id: 1,
             uptime_percent: Some(67.307),

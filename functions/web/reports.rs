@@ -18,7 +18,10 @@ use super::{
     visitor::{Response, User, Visitor, encoded},
     words,
 };
-use crate::contract::{CheckStatus, Failure, Timings};
+use crate::{
+    contract::{CheckStatus, Failure, Timings},
+    reports::incident_list::EndReason,
+};
 
 /// What is asked for, as it stands in the address.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -103,7 +106,15 @@ struct Incident {
     endpoint_id: i64,
     started_at: DateTime<Utc>,
     ended_at: Option<DateTime<Utc>>,
+    #[serde(default)]
+    end_reason: Option<EndReason>,
     cause: Option<Failure>,
+}
+
+impl Incident {
+    fn is_paused(&self) -> bool {
+        self.end_reason == Some(EndReason::Paused)
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -5,11 +5,12 @@ use http::StatusCode;
 use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, on, text};
 
 use super::{Maintenance, Plan, Row, check_own};
-use crate::endpoints::{SERVICE, begin_adding};
+use crate::endpoints::{SERVICE, announce, begin_adding};
 
 pub const FUNCTION: Function =
     Function::new("maintenance-create", SERVICE, "plans a maintenance, or begins one now")
-        .http(runtime::http!(handle));
+        .http(runtime::http!(handle))
+        .publishes();
 
 /// That are not over.
 const MOST: i64 = 100;
@@ -18,8 +19,9 @@ const MOST: i64 = 100;
 /// uptime, latency and apdex, nobody is told of failures, and no outage begins or ends. With the first check after
 /// it everything counts again; what is broken then is told then.
 ///
-/// Checks are asked for up to 65 seconds ahead. So a maintenance that begins at once, and any change of one, counts
-/// after 65 seconds at the latest; one that was planned earlier begins and ends on the second.
+/// Checks are asked for up to 65 seconds ahead. Where a maintenance begins within that time, or is changed so, the
+/// checks that are asked for already change no status any more; their results are in the sums, unmarked. A maintenance
+/// that is ended early counts for 65 seconds more at most. One that was planned earlier begins and ends on the second.
 #[utoipa::path(
     post, path = "/public/v1/maintenances", tag = "maintenances", security(("apikey" = [])), request_body = Plan,
     responses(
@@ -52,7 +54,12 @@ async fn handle(
         let insert = insert.bind(plan.starts_at).bind(plan.ends_at).bind(plan.endpoint_ids);
         insert.bind(now).bind(now.timestamp()).bind(MOST).fetch_optional(db).await
     })?;
+    let revised = match &row {
+        Some(row) => row.revise_endpoints(&mut tx, now).await?,
+        None => Vec::new(),
+    };
     tx.commit().await?;
+    announce::try_announce(&context, "maintenance-create", revised).await;
     let row = row.ok_or_else(|| {
         let what = text(
             format!("You have {MOST} maintenances that are not over."),

@@ -18,6 +18,8 @@ use runtime::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::announce;
+
 /// What a person sets of a maintenance.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -84,6 +86,18 @@ struct Row {
 }
 
 impl Row {
+    /// Where this holds for checks that may have been asked for already, unmarked: they change no status any more.
+    async fn revise_endpoints(
+        &self,
+        transaction: &mut Transaction,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<announce::Row>> {
+        if self.starts_at.time() > now + super::AHEAD || self.ends_at.time() <= now {
+            return Ok(Vec::new());
+        }
+        announce::revise(transaction, self.user_id, self.endpoint_ids.as_ref().map(|ids| &ids.0)).await
+    }
+
     fn shown(self, now: DateTime<Utc>) -> Maintenance {
         let status = if now >= self.ends_at.time() {
             MaintenanceStatus::Ended

@@ -5,11 +5,12 @@ use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorB
 use serde_json::{Map, Value, json};
 
 use super::{Maintenance, Plan, Row, check_own};
-use crate::endpoints::SERVICE;
+use crate::endpoints::{SERVICE, announce};
 
 pub const FUNCTION: Function =
     Function::new("maintenance-update", SERVICE, "changes what is given, and keeps the rest")
-        .http(runtime::http!(handle));
+        .http(runtime::http!(handle))
+        .publishes();
 
 /// With `ends_at` of now it ends now, but for the checks that are asked for already (up to 65 seconds ahead).
 #[utoipa::path(
@@ -62,6 +63,8 @@ async fn handle(
         let update = update.bind(plan.starts_at).bind(plan.ends_at).bind(plan.endpoint_ids);
         update.bind(now).fetch_one(db).await
     })?;
+    let revised = row.revise_endpoints(&mut tx, now).await?;
     tx.commit().await?;
+    announce::try_announce(&context, "maintenance-update", revised).await;
     Ok(Json(row.shown(now)))
 }

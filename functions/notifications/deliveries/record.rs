@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     contract::{NotificationDelivered, kind},
-    notifications::SERVICE,
+    notifications::{SERVICE, evaluate::MAX_AHEAD},
 };
 
 pub const NAME: &str = "delivery-record";
@@ -80,12 +80,18 @@ async fn standing(
     Id(id): Id,
     Query(which): Query<Which>,
 ) -> Result<Json<DeliveryStanding>> {
+    // A change of a time that has not come is one of a clock that was set back. What was down, and is pending, was
+    // paused.
     const SELECT: &str = "SELECT d.attempt, d.status, n.enabled, EXISTS (
             SELECT 1 FROM deliveries later WHERE later.notification_id = d.notification_id
-                AND later.endpoint_id = d.endpoint_id AND later.changed_at > d.changed_at) AS overtaken
+                AND later.endpoint_id = d.endpoint_id AND later.changed_at > d.changed_at
+                AND later.changed_at <= $2)
+            OR d.what = 'down' AND EXISTS (
+                SELECT 1 FROM notification_states s WHERE s.endpoint_id = d.endpoint_id AND s.status = 'pending')
+            AS overtaken
         FROM deliveries d JOIN notifications n ON n.id = d.notification_id WHERE d.id = $1";
-    let row: Option<Row> =
-        on!(context.db()?.read(), db => sqlx::query_as(SELECT).bind(id).fetch_optional(db).await)?;
+    let now = context.clock().now();
+    let row: Option<Row> = on!(context.db()?.read(), db => sqlx::query_as(SELECT).bind(id).bind(now + MAX_AHEAD).fetch_optional(db).await)?;
     let standing = match row {
         None => Standing::Gone,
         // One that failed may come once more, out of the dead letters.

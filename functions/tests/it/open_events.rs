@@ -2,7 +2,7 @@
 //! other.
 
 use functions::contract::{
-    AlertKind, CheckStatus, EndpointDeleted, Failure, FailureCode, Location, LocationChange,
+    AlertKind, CheckStatus, EndpointChanged, EndpointDeleted, Failure, FailureCode, Location, LocationChange,
     NotificationDelivered, Outcome, Status, StatusChange, UserDeleted, kind,
 };
 use serde_json::{Value, json};
@@ -21,6 +21,7 @@ fn sample(world: &World, kind: &str) -> Value {
         from: Status::Up,
         to: Status::Down,
         changed_at: now,
+        revision: 0,
         outage_started_at: Some(now),
         cause: Some(Failure { code: FailureCode::Timeout, message: "slow".into() }),
     };
@@ -60,6 +61,13 @@ fn sample(world: &World, kind: &str) -> Value {
         })),
         kind::USER_DELETED => of(serde_json::to_value(UserDeleted { user_id: 7 })),
         kind::ENDPOINT_DELETED => of(serde_json::to_value(EndpointDeleted { endpoint_id: 7, user_id: 7 })),
+        kind::ENDPOINT_CHANGED => json!([EndpointChanged {
+            endpoint_id: 1,
+            user_id: 1,
+            revision: 2,
+            enabled: false,
+            changed_at: now,
+        }]),
         other => panic!("{other} has no sample: add one"),
     }
 }

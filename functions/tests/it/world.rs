@@ -302,6 +302,11 @@ impl World {
         }
     }
 
+    /// A request without a body, to one function.
+    pub async fn ask(&self, function: &str, request: http::request::Builder) -> Answer {
+        ask(&self.contexts, function, request.body(Body::empty()).expect("a request")).await
+    }
+
     fn function_for(&self, method: &str, path: &str) -> &'static str {
         let path = path.split('?').next().unwrap_or(path);
         let fits = |pattern: &str| {

@@ -18,6 +18,7 @@ fn change(world: &World, endpoint_id: i64, to: Status, seconds_ago: i64) -> Stat
         from: Status::Pending,
         to,
         changed_at: world.clock().now() - chrono::TimeDelta::seconds(seconds_ago),
+        revision: 0,
         outage_started_at: None,
         cause: Some(Failure { code: FailureCode::Timeout, message: "No answer".into() }),
     }

@@ -4,6 +4,8 @@ use super::{at, failure, result};
 use crate::world::{Answer, Database, World, on_both};
 
 async fn evaluate(world: &World, id: &str, results: &[CheckResult]) -> Answer {
+    let newest = results.iter().map(|result| result.scheduled_at).max();
+    world.clock().set(newest.unwrap_or_default().max(world.clock().now()));
     let answer = world.event("notification-evaluate", kind::CHECK_COMPLETED, id, results).await;
     assert!(answer.status.is_success(), "{answer:?}");
     answer
@@ -28,7 +30,7 @@ on_both! {
         let reply = down.reply().unwrap();
         assert_eq!((reply.kind(), reply.headers["ce-id"].to_str().unwrap()), (kind::STATUS_CHANGED, "c/status"));
         assert_eq!(changes(&down), [StatusChange {
-            endpoint_id: 1, user_id: 7, from: Status::Up, to: Status::Down, changed_at: at(2),
+            endpoint_id: 1, user_id: 7, from: Status::Up, to: Status::Down, changed_at: at(2), revision: 0,
             outage_started_at: Some(at(1)), cause: Some(failure()),
         }]);
         assert_eq!(told(&evaluate(&world, "d", &[result(1, 7, 3, false)]).await), []);

@@ -4,6 +4,7 @@ mod crud;
 mod dispatch;
 mod evaluate;
 mod forget;
+mod revisions;
 mod standing;
 mod suspicion;
 
@@ -57,6 +58,7 @@ pub fn change(endpoint_id: i64, user_id: i64, slot: i64, from: Status, to: Statu
         from,
         to,
         changed_at: at(slot),
+        revision: 0,
         outage_started_at: about_outage.then(|| at(0)),
         cause: about_outage.then(failure),
     }

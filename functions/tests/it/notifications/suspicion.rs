@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use functions::contract::{CheckResult, UserDeleted, kind};
+use functions::contract::{CheckResult, Failure, FailureCode, UserDeleted, kind};
 use runtime::{Outgoing, on};
 use serde_json::{Value, json};
 
@@ -28,7 +28,13 @@ fn with_users(world: &World) {
 
 /// Of a user's first endpoints, some of which fail.
 fn batch(user: i64, count: i64, slot: i64, fails: impl Fn(i64) -> bool) -> Vec<CheckResult> {
-    (1..=count).map(|n| result(user * 100 + n, user, slot, !fails(n))).collect()
+    let failure = || Failure { code: FailureCode::ConnectTimeout, message: "No answer in time".into() };
+    let of = |n: i64| {
+        let mut result = result(user * 100 + n, user, slot, !fails(n));
+        result.outcome.error = fails(n).then(failure);
+        result
+    };
+    (1..=count).map(of).collect()
 }
 
 /// Whatever comes of a batch, to the last message.

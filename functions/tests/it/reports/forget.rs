@@ -76,6 +76,7 @@ async fn outage(world: &World, endpoint_id: i64, user_id: i64) {
         from: Status::Up,
         to: Status::Down,
         changed_at: at,
+        revision: 0,
         outage_started_at: Some(at),
         cause: None,
     };

@@ -98,7 +98,7 @@ on_both! {
             let (from, to) = if ended.is_some() { (Status::Down, Status::Up) } else { (Status::Up, Status::Down) };
             let cause = Failure { code: FailureCode::Timeout, message: "No answer".into() };
             StatusChange {
-                endpoint_id, user_id: ANN, from, to, changed_at: world.ago(ended.unwrap_or(started)),
+                endpoint_id, user_id: ANN, from, to, revision: 0, changed_at: world.ago(ended.unwrap_or(started)),
                 outage_started_at: Some(world.ago(started)), cause: Some(cause),
             }
         };

@@ -31,6 +31,7 @@ impl World {
             from: Status::Pending,
             to,
             changed_at: now,
+            revision: 0,
             outage_started_at: (to == Status::Down).then_some(now),
             cause: (to == Status::Down).then_some(cause),
         };

@@ -1,0 +1,125 @@
+//! `* * * * *`: publishes the changes of endpoints that were not published when they were made.
+//!
+//! A change is published right after its commit. Where that fails, or the process dies between the two, the row's
+//! `announced_revision` stays behind its `revision`, and it is published here.
+
+use axum::{extract::State, routing::post};
+use chrono::{DateTime, Utc};
+use http::StatusCode;
+use runtime::{
+    Context, Function, Outgoing, Result,
+    db::{JsonText, On, Transaction},
+    on,
+};
+
+use super::SERVICE;
+use crate::contract::{EndpointChanged, kind};
+
+const NAME: &str = "endpoint-announce";
+
+pub const FUNCTION: Function = Function::new(
+    NAME,
+    SERVICE,
+    "publishes changes of endpoints that could not be published when they were made",
+)
+.every("* * * * *", || post(handle))
+.publishes();
+
+/// In one event.
+const MAX_EVENT_LEN: usize = 500;
+
+async fn handle(State(context): State<Context>) -> Result<StatusCode> {
+    static SELECT: &str = "SELECT id, user_id, revision, enabled, updated_at FROM endpoints \
+         WHERE announced_revision < revision ORDER BY id LIMIT $1";
+    loop {
+        let rows: Vec<Row> = on!(context.db()?.read(), db =>
+            sqlx::query_as(SELECT).bind(MAX_EVENT_LEN as i64).fetch_all(db).await)?;
+        if rows.is_empty() {
+            return Ok(StatusCode::NO_CONTENT);
+        }
+        announce(&context, NAME, rows).await?;
+    }
+}
+
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct Row {
+    pub id: i64,
+    pub user_id: i64,
+    pub revision: i64,
+    pub enabled: bool,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// Publishes committed changes, and marks them as published.
+pub(super) async fn announce(context: &Context, function: &str, rows: Vec<Row>) -> Result<()> {
+    static SQLITE: &str = "UPDATE endpoints SET announced_revision = done.revision \
+         FROM (SELECT value ->> 0 AS id, value ->> 1 AS revision FROM json_each($1)) AS done \
+         WHERE endpoints.id = done.id AND announced_revision < done.revision";
+    static POSTGRES: &str = "UPDATE endpoints SET announced_revision = done.revision \
+         FROM (SELECT u.* FROM UNNEST($1::bigint[], $2::bigint[]) AS u (id, revision) \
+         JOIN endpoints e ON e.id = u.id ORDER BY e.id FOR UPDATE OF e) AS done \
+         WHERE endpoints.id = done.id AND announced_revision < done.revision";
+    for rows in rows.chunks(MAX_EVENT_LEN) {
+        let Some(first) = rows.first() else { continue };
+        let changed = |row: &Row| EndpointChanged {
+            endpoint_id: row.id,
+            user_id: row.user_id,
+            revision: row.revision,
+            enabled: row.enabled,
+            changed_at: row.updated_at,
+        };
+        let changes: Vec<_> = rows.iter().map(changed).collect();
+        let id = format!("endpoint-{}-revision-{}-{}", first.id, first.revision, rows.len());
+        let event = Outgoing::new(function, kind::ENDPOINT_CHANGED, id, first.updated_at, &changes)?;
+        context.outbound().publish(event).await?;
+        let done = rows.iter().map(|row| (row.id, row.revision));
+        match context.db()?.write() {
+            On::Sqlite(db) => {
+                sqlx::query(SQLITE).bind(JsonText(done.collect::<Vec<_>>())).execute(db).await?;
+            }
+            On::Postgres(db) => {
+                let (ids, revisions): (Vec<_>, Vec<_>) = done.unzip();
+                sqlx::query(POSTGRES).bind(ids).bind(revisions).execute(db).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The same, for a request that is done already: what fails is published by the schedule.
+pub(super) async fn try_announce(context: &Context, function: &str, rows: Vec<Row>) {
+    if let Err(error) = announce(context, function, rows).await {
+        tracing::warn!(%error, function, "changes of endpoints could not be published: tried again within a minute");
+    }
+}
+
+/// Begins a new revision of a user's endpoints (`None`: all of them): for what changes the meaning of checks that
+/// are under way, besides the endpoints' own settings.
+pub(super) async fn revise(
+    transaction: &mut Transaction,
+    user_id: i64,
+    endpoint_ids: Option<&Vec<i64>>,
+) -> Result<Vec<Row>> {
+    macro_rules! update {
+        ($ids:literal, $lock:literal) => {
+            concat!(
+                "UPDATE endpoints SET revision = revision + 1 WHERE id IN (SELECT id FROM endpoints \
+                 WHERE user_id = $1 AND enabled AND ($2 IS NULL OR id IN (",
+                $ids,
+                "))",
+                $lock,
+                ") RETURNING id, user_id, revision, enabled, updated_at"
+            )
+        };
+    }
+    static SQLITE: &str = update!("SELECT value FROM json_each($2)", "");
+    static POSTGRES: &str =
+        update!("SELECT value::bigint FROM json_array_elements_text($2::json)", " ORDER BY id FOR UPDATE");
+    let sql = match transaction {
+        On::Sqlite(_) => SQLITE,
+        On::Postgres(_) => POSTGRES,
+    };
+    Ok(on!(transaction.connection(), db => {
+        sqlx::query_as(sql).bind(user_id).bind(endpoint_ids.map(JsonText)).fetch_all(db).await
+    })?)
+}
