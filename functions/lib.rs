@@ -38,6 +38,7 @@ pub static ALL: &[Function] = &[
     users::key_delete::FUNCTION,
     users::private_list::FUNCTION,
     users::private_get::FUNCTION,
+    users::purge::FUNCTION,
     endpoints::create::FUNCTION,
     endpoints::list::FUNCTION,
     endpoints::totals::FUNCTION,

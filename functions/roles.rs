@@ -18,7 +18,7 @@ pub struct Role {
 }
 
 pub static ROLES: &[Role] = &[
-    Role { name: "users", service: users::SERVICE, tables: &["users", "user_keys", "password_resets"] },
+    Role { name: "users", service: users::SERVICE, tables: &["user%", "password_resets"] },
     Role { name: "endpoints", service: endpoints::SERVICE, tables: &["endpoint%"] },
     Role { name: "reports", service: reports::SERVICE, tables: &["report%"] },
     Role { name: "notifications", service: notifications::SERVICE, tables: &["notification%", "deliveries"] },

@@ -3,7 +3,7 @@
 //! Messages are kept in both languages until the request's `Accept-Language` is known
 //! ([`crate::serve`] renders them). A 5xx hides its cause from the caller and logs it.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
@@ -79,6 +79,8 @@ struct Inner {
     message: Text,
     fields: Vec<(String, Text)>,
     cause: Option<anyhow::Error>,
+    /// When it is worth trying again, as `Retry-After` tells the client.
+    retry_after: Option<Duration>,
 }
 
 /// How an error looks from outside.
@@ -97,7 +99,7 @@ pub struct ErrorBody<'a> {
 
 impl Error {
     pub fn new(status: StatusCode, code: &'static str, message: Text) -> Self {
-        Self(Arc::new(Inner { status, code, message, fields: Vec::new(), cause: None }))
+        Self(Arc::new(Inner { status, code, message, fields: Vec::new(), cause: None, retry_after: None }))
     }
 
     pub fn bad_request(code: &'static str, message: Text) -> Self {
@@ -132,6 +134,7 @@ impl Error {
             message: text("Some fields are not acceptable.", "입력값이 올바르지 않습니다."),
             fields,
             cause: None,
+            retry_after: None,
         }))
     }
 
@@ -167,7 +170,15 @@ impl Error {
         message: Text,
         cause: impl Into<anyhow::Error>,
     ) -> Self {
-        Self(Arc::new(Inner { status, code, message, fields: Vec::new(), cause: Some(cause.into()) }))
+        let cause = Some(cause.into());
+        Self(Arc::new(Inner { status, code, message, fields: Vec::new(), cause, retry_after: None }))
+    }
+
+    /// 429, with `Retry-After`.
+    pub fn too_many_requests(code: &'static str, message: Text, retry_after: Duration) -> Self {
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        let retry_after = Some(retry_after);
+        Self(Arc::new(Inner { status, code, message, fields: Vec::new(), cause: None, retry_after }))
     }
 
     pub fn status(&self) -> StatusCode {
@@ -187,13 +198,17 @@ impl Error {
     }
 
     pub fn render(&self, language: Language) -> Response {
-        let Inner { status, code, message, fields, .. } = &*self.0;
+        let Inner { status, code, message, fields, retry_after, .. } = &*self.0;
         let body = ErrorBody {
             message: message.say(language),
             code,
             fields: fields.iter().map(|(name, what)| (name.as_str(), what.say(language))).collect(),
         };
-        (*status, axum::Json(body)).into_response()
+        let mut response = (*status, axum::Json(body)).into_response();
+        if let Some(after) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, after.as_secs().max(1).into());
+        }
+        response
     }
 }
 

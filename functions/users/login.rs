@@ -6,7 +6,14 @@ use runtime::{Context, Error, Function, Input, Result, error::ErrorBody, on, tex
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{LoginConfig, SERVICE, kong::Kong, normalized, password};
+use super::{
+    LoginConfig, SERVICE,
+    client::Client,
+    kong::Kong,
+    normalized,
+    password::{self, Asker},
+    tries::Try,
+};
 
 pub const FUNCTION: Function = Function::new("user-login", SERVICE, "gives a key that expires")
     .http(runtime::http!(handle))
@@ -36,17 +43,36 @@ pub struct LoggedIn {
         (status = 200, description = "Logged in", body = LoggedIn),
         (status = 400, description = "A field is not acceptable", body = ErrorBody),
         (status = 401, description = "INVALID_LOGIN: unknown e-mail address or wrong password", body = ErrorBody),
+        (status = 429, description = "Too many calls, or TOO_MANY_TRIES: too many wrong passwords for this account \
+            from networks that it is not known from; TOO_MANY_AT_ONCE", body = ErrorBody),
     )
 )]
-async fn handle(State(context): State<Context>, Input(login): Input<Login>) -> Result<Json<LoggedIn>> {
+async fn handle(
+    State(context): State<Context>,
+    client: Client,
+    Input(login): Input<Login>,
+) -> Result<Json<LoggedIn>> {
     static FIND: &str = "SELECT id, password_hash FROM users WHERE email = $1 AND activated_at IS NOT NULL";
-    let found: Option<(i64, String)> = on!(context.db()?.read(), db => {
-        sqlx::query_as(FIND).bind(normalized(&login.email)).fetch_optional(db).await
-    })?;
+    let email = normalized(&login.email);
+    let this_try = Try::begin(&context, &email, &client).await?;
+    let found: Option<(i64, String)> =
+        on!(context.db()?.read(), db => sqlx::query_as(FIND).bind(&email).fetch_optional(db).await)?;
     let (id, hash) = found.unzip();
     // Longer than any password is: no reason to hash it.
-    let fits = login.password.len() <= 1024 && password::fits(login.password, hash.clone()).await?;
+    let fits = if login.password.len() > 1024 {
+        false
+    } else {
+        let asker = Asker { client: &client, account: &email };
+        match password::fits(asker, login.password, hash.clone()).await {
+            Ok(fits) => fits,
+            Err(error) => {
+                this_try.take_back(&context).await?;
+                return Err(error);
+            }
+        }
+    };
     let Some(id) = id.filter(|_| fits) else { return Err(invalid_login()) };
+    this_try.succeed(&context, id, &client).await?;
     let (key, credential_id) = new_key(&context, id).await?;
     // A password that was changed meanwhile has ended every key but this one.
     static STILL: &str = "SELECT password_hash FROM users WHERE id = $1";

@@ -1,5 +1,6 @@
 //! People and their keys. The gateway (Kong) is where keys live; here is who they belong to.
 
+pub mod client;
 pub mod delete;
 pub mod forgot;
 pub mod get;
@@ -9,12 +10,15 @@ pub mod key_list;
 pub mod kong;
 pub mod login;
 pub mod logout;
+mod mail;
 pub mod me;
 pub mod password;
 pub mod private_get;
 pub mod private_list;
+pub mod purge;
 pub mod reset;
 pub mod signup;
+mod tries;
 pub mod update;
 
 use chrono::{DateTime, Utc};

@@ -1,16 +1,22 @@
 //! Passwords: argon2id, off the threads that serve requests.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use anyhow::{Context as _, anyhow};
 use argon2::{
     Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version, password_hash::phc::PasswordHash,
 };
-use runtime::{Error, Result};
+use runtime::{Error, Result, text};
 use tokio::sync::Semaphore;
 
-/// Each hash takes 46 MiB and a core for some milliseconds: a crowd at the door waits in line
-/// instead of taking the machine's memory.
+use super::client::Client;
+
+/// Each hash takes 46 MiB and a core for some 40 milliseconds: many at once wait in line instead of taking the
+/// machine's memory.
 static AT_ONCE: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(2)));
 
 /// 46 MiB in one pass, the first of OWASP's recommendations. The others, with less memory and more
@@ -27,8 +33,14 @@ static NOBODY: LazyLock<String> = LazyLock::new(|| {
     hash.map(|hash| hash.to_string()).unwrap_or_default()
 });
 
-pub async fn hash(password: String) -> Result<String> {
-    slowly(move || {
+/// Whose password is hashed: each client and each account has a share of the line of hashes.
+pub struct Asker<'a> {
+    pub client: &'a Client,
+    pub account: &'a str,
+}
+
+pub async fn hash(asker: Asker<'_>, password: String) -> Result<String> {
+    slowly(asker, move || {
         let hash = ARGON2.hash_password(password.as_bytes());
         hash.map(|hash| hash.to_string()).map_err(|e| anyhow!("hashing failed: {e}"))
     })
@@ -36,8 +48,8 @@ pub async fn hash(password: String) -> Result<String> {
 }
 
 /// Whether the password fits; `None` (nobody) never does, and takes as long.
-pub async fn fits(password: String, hash: Option<String>) -> Result<bool> {
-    slowly(move || {
+pub async fn fits(asker: Asker<'_>, password: String, hash: Option<String>) -> Result<bool> {
+    slowly(asker, move || {
         let somebody = hash.is_some();
         let hash = hash.unwrap_or_else(|| NOBODY.clone());
         let hash = PasswordHash::new(&hash).map_err(|e| anyhow!("a stored hash cannot be read: {e}"))?;
@@ -46,11 +58,130 @@ pub async fn fits(password: String, hash: Option<String>) -> Result<bool> {
     .await
 }
 
-async fn slowly<T: Send + 'static>(work: impl FnOnce() -> anyhow::Result<T> + Send + 'static) -> Result<T> {
+async fn slowly<T: Send + 'static>(
+    asker: Asker<'_>,
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> Result<T> {
+    let place = Place::take(&asker)?;
     let permit = Arc::clone(&AT_ONCE).acquire_owned().await.map_err(Error::internal)?;
     let done = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
+        let _held = (permit, place);
         work()
     });
     Ok(done.await.context("hashing was interrupted")??)
+}
+
+/// Places in the line of one process, running hashes included. A hash takes some 40 ms of one of two permits, so
+/// a full share of one client delays others by a third of a second, and a full line by a second and a half.
+const MAX_LINE: usize = 64;
+const MAX_LINE_OF_CLIENT: usize = 16;
+const MAX_LINE_OF_ACCOUNT: usize = 8;
+
+static LINE: LazyLock<Mutex<HashMap<Share, usize>>> = LazyLock::new(Mutex::default);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Share {
+    All,
+    Client(String),
+    Account(String),
+}
+
+impl Share {
+    const fn max(&self) -> usize {
+        match self {
+            Self::All => MAX_LINE,
+            Self::Client(_) => MAX_LINE_OF_CLIENT,
+            Self::Account(_) => MAX_LINE_OF_ACCOUNT,
+        }
+    }
+}
+
+fn line() -> MutexGuard<'static, HashMap<Share, usize>> {
+    LINE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A place in the line; free again when dropped.
+struct Place(Vec<Share>);
+
+impl Place {
+    fn take(asker: &Asker<'_>) -> Result<Self> {
+        let mut shares = vec![Share::Account(asker.account.to_owned()), Share::All];
+        // A client that nobody knows cannot have a share: it would be everybody's.
+        if !asker.client.network.is_empty() {
+            shares.push(Share::Client(asker.client.network.clone()));
+        }
+        let mut line = line();
+        if let Some(full) = shares.iter().find(|share| line.get(share).is_some_and(|n| *n >= share.max())) {
+            return Err(match full {
+                Share::All => Error::unavailable(anyhow!("{MAX_LINE} passwords wait to be hashed")),
+                _ => too_many_at_once(),
+            });
+        }
+        for share in &shares {
+            *line.entry(share.clone()).or_default() += 1;
+        }
+        Ok(Self(shares))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut line = line();
+        for share in &self.0 {
+            if let Some(count) = line.get_mut(share) {
+                *count -= 1;
+                if *count == 0 {
+                    line.remove(share);
+                }
+            }
+        }
+    }
+}
+
+fn too_many_at_once() -> Error {
+    Error::too_many_requests(
+        "TOO_MANY_AT_ONCE",
+        text(
+            "Too many passwords are being checked for you at once. Try again in a second.",
+            "동시에 확인 중인 비밀번호가 너무 많습니다. 잠시 후 다시 시도하세요.",
+        ),
+        Duration::from_secs(1),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::future::join_all;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn line_of_hashes_is_shared_out_by_client_and_account() {
+        let guesser = Client { network: "192.0.2.1".to_owned() };
+        let guess = |n: usize| {
+            let guesser = guesser.clone();
+            async move {
+                let account = format!("a{n}");
+                hash(Asker { client: &guesser, account: &account }, "a guess".to_owned()).await
+            }
+        };
+        let guesses = join_all((0..100).map(guess));
+        let owner = async {
+            tokio::task::yield_now().await;
+            let client = Client { network: "192.0.2.2".to_owned() };
+            fits(Asker { client: &client, account: "owner" }, "right".to_owned(), None).await
+        };
+        let (guesses, owner) = tokio::join!(guesses, owner);
+        assert!(!owner.expect("the line has room for others"));
+        let refused: Vec<_> = guesses.into_iter().filter_map(Result::err).collect();
+        assert_eq!(refused.len(), 100 - MAX_LINE_OF_CLIENT);
+        assert!(refused.iter().all(|error| error.code() == "TOO_MANY_AT_ONCE"));
+        // Of one account, from many networks.
+        let same = join_all((0..10).map(async |n| {
+            let client = Client { network: format!("198.51.100.{n}") };
+            hash(Asker { client: &client, account: "victim" }, "a guess".to_owned()).await
+        }));
+        assert_eq!(same.await.iter().filter(|hashed| hashed.is_ok()).count(), MAX_LINE_OF_ACCOUNT);
+        assert!(line().is_empty(), "every place is given back");
+    }
 }

@@ -1,12 +1,31 @@
 //! `POST /public/v1/password/reset`: sets a password by the token that was mailed; ends every key.
+//!
+//! | token | good for | what else it does | what ends it |
+//! |---|---|---|---|
+//! | of a forgotten password | 30 minutes | | its use, another's use, any change of address or password |
+//! | of a changed address, mailed to the old one | 48 hours | restores the old address | its use, the use of one for an earlier address |
+//!
+//! So who has taken an account over and changed its address, even twice, cannot keep its owner out.
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
-use runtime::{Context, Error, Fields, Function, Input, Result, error::ErrorBody, on, secret, text};
+use runtime::{
+    Context, Error, Fields, Function, Input, Result,
+    db::Transaction,
+    error::{ErrorBody, OnConstraint},
+    on, secret, text,
+};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{DONE, Done, SERVICE, check_password, key_delete, kong::Kong, password};
+use super::{
+    DONE, Done, SERVICE, check_password,
+    client::Client,
+    email_taken, key_delete,
+    kong::Kong,
+    password::{self, Asker},
+    tries,
+};
 
 pub const FUNCTION: Function =
     Function::new("password-reset", SERVICE, "sets a password by the token that was mailed; ends every key")
@@ -27,40 +46,116 @@ pub struct Reset {
     responses(
         (status = 200, description = "Set; log in again", body = Done),
         (status = 400, description = "The token is unknown, used or expired, or the password is not acceptable", body = ErrorBody),
+        (status = 409, description = "EMAIL_TAKEN: the address that the link restores is another user's now", body = ErrorBody),
+        (status = 429, description = "Too many calls, or TOO_MANY_AT_ONCE", body = ErrorBody),
     )
 )]
-async fn handle(State(context): State<Context>, Input(reset): Input<Reset>) -> Result<Json<Done>> {
-    static USE: &str = "DELETE FROM password_resets WHERE token_hash = $1 AND expires_at >= $2 \
-         RETURNING user_id, expires_at";
-    static AGAIN: &str = "INSERT INTO password_resets (token_hash, user_id, expires_at) VALUES ($1, $2, $3)";
-    static SET: &str = "UPDATE users SET password_hash = $2, updated_at = $3 WHERE id = $1";
+async fn handle(
+    State(context): State<Context>,
+    client: Client,
+    Input(reset): Input<Reset>,
+) -> Result<Json<Done>> {
+    static FIND: &str = "SELECT user_id FROM password_resets WHERE token_hash = $1 AND expires_at >= $2";
+    let (db, now) = (context.db()?, context.clock().now());
     let mut fields = Fields::default();
     check_password(&mut fields, "password", &reset.password);
     fields.finish()?;
-    // Hashed before anything is known: an unknown token costs the same, and no lock is held meanwhile.
-    let hash = password::hash(reset.password).await?;
-    let now = context.clock().now();
-    let mut tx = context.db()?.begin().await?;
-    let used: Option<(i64, DateTime<Utc>)> = on!(tx.connection(), db => {
-        sqlx::query_as(USE).bind(secret::hash(&reset.token)).bind(now).fetch_optional(db).await
+    let token_hash = secret::hash(&reset.token);
+    // Found before anything is hashed: guesses at tokens cost nothing.
+    let found: Option<i64> = on!(db.read(), db => {
+        sqlx::query_scalar(FIND).bind(&token_hash).bind(now).fetch_optional(db).await
     })?;
-    let (user_id, expires_at) = used.ok_or_else(|| {
-        Error::field(
-            "token",
-            text("is unknown, used, or expired", "알 수 없거나 사용되었거나 만료된 토큰입니다"),
-        )
-    })?;
-    on!(tx.connection(), db => sqlx::query(SET).bind(user_id).bind(hash).bind(now).execute(db).await.map(drop))?;
-    tx.commit().await?;
+    let user_id = found.ok_or_else(bad_token)?;
+    // Hashed before the transaction, which then holds no lock meanwhile.
+    let account = format!("user {user_id}");
+    let hash = password::hash(Asker { client: &client, account: &account }, reset.password).await?;
+    let link = use_link(&context, &token_hash, &hash).await?;
     // After the change, so that nobody gets a key by the old password any more.
     if let Err(error) = end_keys(&context, user_id).await {
         // Good for another try.
-        on!(context.db()?.write(), db => {
-            sqlx::query(AGAIN).bind(secret::hash(&reset.token)).bind(user_id).bind(expires_at).execute(db).await.map(drop)
-        })?;
+        link.put_back(&context, &token_hash).await?;
         return Err(error);
     }
+    tries::remember_only(&context, user_id, &client).await?;
     Ok(DONE)
+}
+
+fn bad_token() -> Error {
+    Error::field("token", text("is unknown, used, or expired", "알 수 없거나 사용되었거나 만료된 토큰입니다"))
+}
+
+/// A link that was mailed.
+#[derive(sqlx::FromRow)]
+struct Link {
+    user_id: i64,
+    restores_email: Option<String>,
+    expires_at: DateTime<Utc>,
+}
+
+impl Link {
+    async fn put_back(&self, context: &Context, token_hash: &str) -> Result<()> {
+        static INSERT: &str = "INSERT INTO password_resets (token_hash, user_id, restores_email, expires_at) \
+             VALUES ($1, $2, $3, $4)";
+        on!(context.db()?.write(), db => {
+            let insert = sqlx::query(INSERT).bind(token_hash).bind(self.user_id);
+            insert.bind(&self.restores_email).bind(self.expires_at).execute(db).await.map(drop)
+        })?;
+        Ok(())
+    }
+}
+
+/// Uses a link up: sets the password and, where it says so, the address, and ends the other links.
+async fn use_link(context: &Context, token_hash: &str, password_hash: &str) -> Result<Link> {
+    static USE: &str = "DELETE FROM password_resets WHERE token_hash = $1 AND expires_at >= $2 \
+         RETURNING user_id, restores_email, expires_at";
+    static SET: &str = "UPDATE users SET password_hash = $2, email = COALESCE($3, email), updated_at = $4 \
+         WHERE id = $1";
+    // Later links of this kind were mailed to addresses that came after the one that is restored.
+    static END_LATER: &str = "DELETE FROM password_resets \
+         WHERE user_id = $1 AND restores_email IS NOT NULL AND expires_at >= $2";
+    let now = context.clock().now();
+    let mut tx = context.db()?.begin().await?;
+    let used: Option<Link> = on!(tx.connection(), db => {
+        sqlx::query_as(USE).bind(token_hash).bind(now).fetch_optional(db).await
+    })?;
+    let link = used.ok_or_else(bad_token)?;
+    let set = on!(tx.connection(), db => {
+        let set = sqlx::query(SET).bind(link.user_id).bind(password_hash).bind(&link.restores_email);
+        set.bind(now).execute(db).await.map(drop)
+    });
+    set.on_unique(email_taken)?;
+    end_links(&mut tx, link.user_id).await?;
+    if link.restores_email.is_some() {
+        on!(tx.connection(), db => {
+            sqlx::query(END_LATER).bind(link.user_id).bind(link.expires_at).execute(db).await.map(drop)
+        })?;
+    }
+    tx.commit().await?;
+    Ok(link)
+}
+
+/// Ends the links of a forgotten password. Those that restore an address stay: see the table above.
+pub(super) async fn end_links(tx: &mut Transaction, user_id: i64) -> Result<()> {
+    static END: &str = "DELETE FROM password_resets WHERE user_id = $1 AND restores_email IS NULL";
+    on!(tx.connection(), db => sqlx::query(END).bind(user_id).execute(db).await.map(drop))?;
+    Ok(())
+}
+
+/// An address that its owner may still restore is taken by nobody else meanwhile. Asked after the address was
+/// written, which waits for a transaction that is giving it up.
+pub(super) async fn check_not_reserved(
+    tx: &mut Transaction,
+    email: &str,
+    user_id: i64,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    static RESERVED: &str = "SELECT EXISTS (SELECT 1 FROM password_resets \
+         WHERE restores_email = $1 AND user_id <> $2 AND expires_at > $3)";
+    let reserved: bool = on!(tx.connection(), db => {
+        let query = sqlx::query_scalar(RESERVED).bind(email).bind(user_id);
+        query.bind(now).fetch_one(db).await
+    })?;
+    if reserved { Err(email_taken()) } else { Ok(()) }
 }
 
 async fn end_keys(context: &Context, user_id: i64) -> Result<()> {

@@ -8,7 +8,15 @@ use runtime::{Context, Error, Fields, Function, Input, Result, error::ErrorBody,
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{SERVICE, check_email, check_password, email_taken, kong::Kong, normalized, password};
+use super::{
+    SERVICE, check_email, check_password,
+    client::Client,
+    email_taken,
+    kong::Kong,
+    normalized,
+    password::{self, Asker},
+    reset, tries,
+};
 
 pub const FUNCTION: Function = Function::new("user-signup", SERVICE, "makes a user, and the first key")
     .http(runtime::http!(handle))
@@ -41,10 +49,12 @@ pub struct SignedUp {
         (status = 201, description = "Signed up", body = SignedUp),
         (status = 400, description = "A field is not acceptable", body = ErrorBody),
         (status = 409, description = "EMAIL_TAKEN", body = ErrorBody),
+        (status = 429, description = "Too many calls, or TOO_MANY_AT_ONCE", body = ErrorBody),
     )
 )]
 async fn handle(
     State(context): State<Context>,
+    client: Client,
     Input(signup): Input<Signup>,
 ) -> Result<(StatusCode, Json<SignedUp>)> {
     let email = normalized(&signup.email);
@@ -54,7 +64,7 @@ async fn handle(
     fields.finish()?;
 
     let now = context.clock().now();
-    let hash = password::hash(signup.password).await?;
+    let hash = password::hash(Asker { client: &client, account: &email }, signup.password).await?;
     let id = reserve(&context, &email, &hash, now).await?;
     let key = match complete(&context, id).await {
         Ok(key) => key,
@@ -63,6 +73,7 @@ async fn handle(
             return Err(error);
         }
     };
+    tries::remember(&context, id, &client).await?;
     let message = "Welcome to pongpong.".to_owned();
     Ok((StatusCode::CREATED, Json(SignedUp { message, key, id, email, created_at: now })))
 }
@@ -82,6 +93,8 @@ async fn reserve(context: &Context, email: &str, hash: &str, now: DateTime<Utc>)
         sqlx::query_scalar(INSERT).bind(email).bind(hash).bind(now).fetch_one(db).await
     });
     let id = inserted.on_unique(email_taken)?;
+    // Last: the insert has waited for whoever was giving this address up.
+    reset::check_not_reserved(&mut tx, email, id, now).await?;
     tx.commit().await?;
     Ok(id)
 }

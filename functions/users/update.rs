@@ -1,16 +1,27 @@
 //! `PATCH /public/v1/user`: changes e-mail address or password; a new password ends all other keys.
+//!
+//! The old address is mailed a link that restores it: see [`super::reset`].
 
 use axum::{Json, extract::State};
+use chrono::TimeDelta;
 use http::StatusCode;
 use runtime::{
-    Caller, Context, Error, Fields, Function, Input, Result, error::ErrorBody, error::OnConstraint, on, text,
+    Caller, Context, Error, Fields, Function, Input, Result, error::ErrorBody, error::OnConstraint, on,
+    secret, text,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{
-    SERVICE, User, check_email, check_password, email_taken, find, key_delete, kong::Kong, normalized,
-    password, wrong_password,
+    SERVICE, User, check_email, check_password,
+    client::Client,
+    email_taken, find, key_delete,
+    kong::Kong,
+    mail, normalized,
+    password::{self, Asker},
+    reset,
+    tries::{self, Try},
+    wrong_password,
 };
 
 pub const FUNCTION: Function = Function::new(
@@ -19,7 +30,7 @@ pub const FUNCTION: Function = Function::new(
     "changes e-mail address or password; a new password ends all other keys",
 )
 .http(runtime::http!(handle))
-.reads(runtime::settings!(super::kong::Kong));
+.reads(runtime::settings!(super::kong::Kong, crate::links::PublicUrl));
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -40,16 +51,18 @@ pub struct Change {
         (status = 400, description = "A field is not acceptable", body = ErrorBody),
         (status = 401, description = "Not logged in", body = ErrorBody),
         (status = 409, description = "EMAIL_TAKEN", body = ErrorBody),
+        (status = 429, description = "TOO_MANY_TRIES: too many wrong passwords; TOO_MANY_CHANGES of the address; \
+            TOO_MANY_AT_ONCE", body = ErrorBody),
     )
 )]
 async fn handle(
     caller: Caller,
+    client: Client,
     State(context): State<Context>,
     Input(change): Input<Change>,
 ) -> Result<Json<User>> {
-    static HASH: &str = "SELECT password_hash FROM users WHERE id = $1 AND activated_at IS NOT NULL";
-    static UPDATE: &str = "UPDATE users SET email = COALESCE($2, email), \
-         password_hash = COALESCE($3, password_hash), updated_at = $4 WHERE id = $1";
+    static ACCOUNT: &str =
+        "SELECT email, password_hash FROM users WHERE id = $1 AND activated_at IS NOT NULL";
     let mut fields = Fields::default();
     let email = change.email.as_deref().map(normalized);
     if let Some(email) = &email {
@@ -59,31 +72,51 @@ async fn handle(
         check_password(&mut fields, "password", password);
     }
     fields.finish()?;
-    let hash: Option<String> = on!(context.db()?.read(), db => {
-        sqlx::query_scalar(HASH).bind(caller.user_id).fetch_optional(db).await
+    let account: Option<(String, String)> = on!(context.db()?.read(), db => {
+        sqlx::query_as(ACCOUNT).bind(caller.user_id).fetch_optional(db).await
     })?;
-    if hash.is_none() {
-        return Err(Error::not_found());
-    }
-    if change.current_password.len() > 1024 || !password::fits(change.current_password, hash).await? {
+    let (old_email, old_hash) = account.ok_or_else(Error::not_found)?;
+    // A key that leaked is no way to guess the password: its tries count as those of a login do.
+    let this_try = Try::begin(&context, &old_email, &client).await?;
+    let asker = || Asker { client: &client, account: &old_email };
+    let fits = if change.current_password.len() > 1024 {
+        false
+    } else {
+        match password::fits(asker(), change.current_password, Some(old_hash.clone())).await {
+            Ok(fits) => fits,
+            Err(error) => {
+                this_try.take_back(&context).await?;
+                return Err(error);
+            }
+        }
+    };
+    if !fits {
         return Err(Error::field("current_password", wrong_password()));
     }
+    this_try.succeed(&context, caller.user_id, &client).await?;
     if change.email.is_none() && change.password.is_none() {
         return Err(Error::field("body", text("nothing to change", "변경할 내용이 없습니다")));
     }
     let ends_keys = change.password.is_some();
     let hash = match change.password {
-        Some(password) => Some(password::hash(password).await?),
+        Some(password) => Some(password::hash(asker(), password).await?),
         None => None,
     };
-    let now = context.clock().now();
-    let updated = on!(context.db()?.write(), db => {
-        sqlx::query(UPDATE).bind(caller.user_id).bind(email).bind(hash).bind(now).execute(db).await.map(drop)
-    });
-    updated.on_unique(email_taken)?;
+    let email = email.filter(|email| *email != old_email);
+    let before = Before { email: &old_email, hash: &old_hash };
+    let way_back = save(&context, caller.user_id, &before, email.as_deref(), hash.as_deref()).await?;
+    if let Some(token) = way_back {
+        let context_of_mail = context.clone();
+        context.background(async move {
+            if let Err(error) = mail_way_back(&context_of_mail, &old_email, &token).await {
+                tracing::error!(%error, user_id = caller.user_id, "the old address could not be told of its change");
+            }
+        });
+    }
     if ends_keys {
+        tries::remember_only(&context, caller.user_id, &client).await?;
         // After the change, so that nobody gets a key by the old password any more.
-        end_keys(&context, &caller).await.map_err(|error| {
+        end_keys(&context, caller.user_id, &caller.credential_id).await.map_err(|error| {
             tracing::error!(%error, "the keys could not be ended");
             Error::new(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -98,8 +131,90 @@ async fn handle(
     find(&context, caller.user_id).await.map(Json)
 }
 
-async fn end_keys(context: &Context, caller: &Caller) -> Result<()> {
-    let kept = Some(caller.credential_id.as_str());
-    Kong::of(context)?.delete_keys_but(caller.user_id, kept).await?;
-    key_delete::forget_but(context, caller.user_id, kept).await
+/// What the caller's password was checked against.
+struct Before<'a> {
+    email: &'a str,
+    hash: &'a str,
+}
+
+/// How long the old address may be restored.
+const WAY_BACK_LIFE: TimeDelta = TimeDelta::hours(48);
+/// Changes of address in that time.
+const MAX_WAYS_BACK: i64 = 5;
+
+/// Saves the change and ends the links of a forgotten password. Of a new address: the token that restores the old
+/// one.
+async fn save(
+    context: &Context,
+    user_id: i64,
+    before: &Before<'_>,
+    email: Option<&str>,
+    hash: Option<&str>,
+) -> Result<Option<String>> {
+    // Not if either was changed meanwhile, by a link for example: that one knew better.
+    static UPDATE: &str = "UPDATE users SET email = COALESCE($4, email), \
+         password_hash = COALESCE($5, password_hash), updated_at = $6 \
+         WHERE id = $1 AND email = $2 AND password_hash = $3";
+    static WAYS_BACK: &str = "SELECT COUNT(*) FROM password_resets \
+         WHERE user_id = $1 AND restores_email IS NOT NULL AND expires_at > $2";
+    static WAY_BACK: &str = "INSERT INTO password_resets (token_hash, user_id, restores_email, expires_at) \
+         VALUES ($1, $2, $3, $4)";
+    let now = context.clock().now();
+    let mut tx = context.db()?.begin().await?;
+    let updated = on!(tx.connection(), db => {
+        let update = sqlx::query(UPDATE).bind(user_id).bind(before.email).bind(before.hash);
+        update.bind(email).bind(hash).bind(now).execute(db).await.map(|done| done.rows_affected())
+    });
+    if updated.on_unique(email_taken)? == 0 {
+        return Err(Error::field("current_password", wrong_password()));
+    }
+    reset::end_links(&mut tx, user_id).await?;
+    let mut way_back = None;
+    if let Some(email) = email {
+        reset::check_not_reserved(&mut tx, email, user_id, now).await?;
+        let ways: i64 = on!(tx.connection(), db => {
+            sqlx::query_scalar(WAYS_BACK).bind(user_id).bind(now).fetch_one(db).await
+        })?;
+        if ways >= MAX_WAYS_BACK {
+            return Err(too_many_changes());
+        }
+        let token = context.random().token();
+        on!(tx.connection(), db => {
+            let insert = sqlx::query(WAY_BACK).bind(secret::hash(&token)).bind(user_id).bind(before.email);
+            insert.bind(now + WAY_BACK_LIFE).execute(db).await.map(drop)
+        })?;
+        way_back = Some(token);
+    }
+    tx.commit().await?;
+    Ok(way_back)
+}
+
+fn too_many_changes() -> Error {
+    Error::too_many_requests(
+        "TOO_MANY_CHANGES",
+        text(
+            format!("The e-mail address can be changed {MAX_WAYS_BACK} times in 48 hours."),
+            format!("이메일 주소는 48시간 동안 {MAX_WAYS_BACK}번까지 변경할 수 있습니다."),
+        ),
+        WAY_BACK_LIFE.to_std().unwrap_or_default(),
+    )
+}
+
+async fn mail_way_back(context: &Context, old_email: &str, token: &str) -> Result<()> {
+    let link = crate::links::to(context, &format!("/password/reset?token={token}"))?;
+    let subject = "Your pongpong address was changed / 퐁퐁 이메일 주소 변경";
+    let content = format!(
+        "The e-mail address of your pongpong account was changed. This was its address before.\n\n\
+         If it was you, you need do nothing.\n\n\
+         If it was not you, open this within 48 hours. It restores this address, ends all keys and sets a new \
+         password:\n{link}\n\n\
+         퐁퐁 계정의 이메일 주소가 변경되었습니다. 직접 변경했다면 무시하셔도 됩니다. 직접 변경하지 않았다면 48시간 안에 \
+         위 링크를 여세요. 이 주소로 되돌리고, 모든 키를 끝내고, 새 비밀번호를 설정합니다.\n"
+    );
+    mail::send(context, old_email, subject, &content).await
+}
+
+async fn end_keys(context: &Context, user_id: i64, kept: &str) -> Result<()> {
+    Kong::of(context)?.delete_keys_but(user_id, Some(kept)).await?;
+    key_delete::forget_but(context, user_id, Some(kept)).await
 }

@@ -73,6 +73,8 @@ impl Form {
     fn again(self, visitor: &Visitor, refusal: Refusal) -> Response {
         match refusal.status {
             StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::UNAUTHORIZED => {}
+            // Says what to do; the gateway's own refusal has no code.
+            StatusCode::TOO_MANY_REQUESTS if !refusal.code.is_empty() => {}
             _ => return visitor.refused(&refusal),
         }
         let mut form = self;

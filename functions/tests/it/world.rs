@@ -239,6 +239,11 @@ impl World {
         ask(&self.contexts, self.function_for("POST", path), request).await
     }
 
+    /// Any request, to one function.
+    pub async fn send(&self, function: &str, request: Request<Body>) -> Answer {
+        ask(&self.contexts, function, request).await
+    }
+
     pub async fn request(
         &self,
         function: &str,
@@ -307,7 +312,7 @@ impl World {
         ask(&self.contexts, function, request.body(Body::empty()).expect("a request")).await
     }
 
-    fn function_for(&self, method: &str, path: &str) -> &'static str {
+    pub fn function_for(&self, method: &str, path: &str) -> &'static str {
         let path = path.split('?').next().unwrap_or(path);
         let fits = |pattern: &str| {
             let (mut a, mut b) = (pattern.split('/'), path.split('/'));

@@ -43,7 +43,11 @@ async fn what_can_be_guessed_is_limited_by_the_minute() {
     assert!(until_limited(&house, "/user-service/v1/password/forgot", &forgot, "x").await <= 5);
     let signup = json!({"email": "me@example.com", "password": "a good password"});
     assert!(until_limited(&house, "/user-service/v1/signup", &signup, "x").await <= 20);
+    // By minute at the gateway; wrong passwords of one account, by the quarter of an hour.
     house.next_minute();
+    let refused = house.ask("POST", login, &[], Some(&right)).await;
+    assert!(refused.text.contains("TOO_MANY_TRIES"), "{}", refused.text);
+    house.clock.advance(Duration::from_secs(15 * 60));
     assert_eq!(house.ask("POST", login, &[], Some(&right)).await.status, 200);
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use functions::contract::kind;
 use serde_json::{Value, json};
 
@@ -43,6 +44,50 @@ impl Users {
         files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect()
     }
 
+    /// As [`World::call`], from an address of the client.
+    async fn from(&self, address: &str, user: Option<i64>, method: &str, path: &str, body: Value) -> Answer {
+        let mut request = http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("content-type", "application/json")
+            .header("x-real-ip", address);
+        if let Some(user) = user {
+            request = request
+                .header("x-gateway-token", crate::world::GATEWAY_TOKEN)
+                .header("x-consumer-custom-id", user)
+                .header("x-credential-identifier", "a-credential");
+        }
+        let request = request.body(axum::body::Body::from(body.to_string())).unwrap();
+        self.world.send(self.world.function_for(method, path), request).await
+    }
+
+    async fn login_from(&self, address: &str, password: &str) -> Answer {
+        let body = json!({"email": "me@example.com", "password": password});
+        self.from(address, None, "POST", "/public/v1/login", body).await
+    }
+
+    async fn forgot(&self, email: &str) {
+        self.post("/public/v1/password/forgot", json!({"email": email})).await.json(200);
+        self.world.context.finish().await;
+    }
+
+    async fn reset(&self, token: &str, password: &str) -> Answer {
+        self.post("/public/v1/password/reset", json!({"token": token, "password": password})).await
+    }
+
+    async fn change_address(&self, user: i64, email: &str) -> Answer {
+        let body = json!({"email": email, "current_password": PASSWORD});
+        let answer = self.as_user(user, "PATCH", "/public/v1/user", Some(body)).await;
+        self.world.context.finish().await;
+        answer
+    }
+
+    /// The tokens in mails to an address, in any order.
+    fn tokens_to(&self, email: &str) -> Vec<String> {
+        let to = format!("To: {email}");
+        self.mails().iter().filter(|mail| mail.contains(&to)).map(|mail| token(mail)).collect()
+    }
+
     /// As [`World::call`], with a credential that the gateway would name.
     async fn as_user(&self, user: i64, method: &str, path: &str, body: Option<Value>) -> Answer {
         self.world.call(Some(user), method, path, body).await
@@ -51,8 +96,11 @@ impl Users {
 
 /// The token of the link in a mail.
 pub fn token(mail: &str) -> String {
-    // Quoted-printable breaks long lines, and spells out the equals sign.
-    let mail = mail.replace("=\r\n", "").replace("=\n", "").replace("=3D", "=");
+    // Quoted-printable breaks long lines, and spells out the equals sign; mails with much Korean are in base64.
+    let blocks = mail.split("\r\n\r\n").flat_map(|block| block.split("\r\n--"));
+    let decoded = blocks.filter_map(|block| STANDARD.decode(block.replace("\r\n", "")).ok());
+    let decoded: String = decoded.map(|text| String::from_utf8_lossy(&text).into_owned()).collect();
+    let mail = mail.replace("=\r\n", "").replace("=\n", "").replace("=3D", "=") + &decoded;
     let (_, token) = mail.split_once("/password/reset?token=").expect("a link");
     token.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect()
 }
@@ -276,10 +324,12 @@ on_both! {
         assert_eq!(mails.len(), 1);
         assert!(mails[0].contains("To: me@example.com"), "{}", mails[0]);
 
-        // A second mail replaces the first one's token.
-        forgot("me@example.com").await;
-        let (old, new) = (token(&mails[0]), users.mails().iter().map(|mail| token(mail)).find(|t| *t != token(&mails[0])).unwrap());
-        assert!(reset(&old, "another horse").await.json(400)["fields"]["token"].is_string());
+        // A stranger who asks for more links ends none, and fills no mailbox.
+        for _ in 0..10 {
+            forgot("me@example.com").await;
+        }
+        assert_eq!(users.mails().len(), 5);
+        let (new, other) = (token(&mails[0]), users.mails().iter().map(|mail| token(mail)).find(|t| *t != token(&mails[0])).unwrap());
         assert!(reset(&new, "short").await.json(400)["fields"]["password"].is_string());
         users.kong.fail(Some(("DELETE", "key-auth")));
         assert_eq!(reset(&new, "another horse").await.code(503), "UNAVAILABLE");
@@ -289,6 +339,7 @@ on_both! {
         users.login("me@example.com", PASSWORD).await.code(401);
         users.login("me@example.com", "another horse").await.json(200);
         assert!(reset(&new, "a third horse").await.json(400)["fields"]["token"].is_string(), "once");
+        assert!(reset(&other, "a third horse").await.json(400)["fields"]["token"].is_string(), "the others have ended");
     }
 
     async fn a_reset_token_is_good_for_half_an_hour(users: Users) {
@@ -301,6 +352,131 @@ on_both! {
         for body in [json!({}), json!({"token": 1, "password": "another horse"}), json!({"token": "", "password": "another horse"})] {
             users.post("/public/v1/password/reset", body).await.code(400);
         }
+    }
+
+    async fn reset_link_ends_with_a_change_of_address_or_password(users: Users) {
+        let id = users.signup("me@example.com").await;
+        users.forgot("me@example.com").await;
+        let link = users.tokens_to("me@example.com").remove(0);
+        users.change_address(id, "new@example.com").await.json(200);
+        assert!(users.reset(&link, "another horse").await.json(400)["fields"]["token"].is_string());
+        users.forgot("new@example.com").await;
+        let link = users.tokens_to("new@example.com").remove(0);
+        let change = json!({"password": "a better horse", "current_password": PASSWORD});
+        users.as_user(id, "PATCH", "/public/v1/user", Some(change)).await.json(200);
+        assert!(users.reset(&link, "another horse").await.json(400)["fields"]["token"].is_string());
+        users.login("new@example.com", "a better horse").await.json(200);
+    }
+
+    async fn old_address_gets_a_way_back(users: Users) {
+        let id = users.signup("me@example.com").await;
+        // Who has taken the account over changes its address twice, and asks for links.
+        users.change_address(id, "thief@example.com").await.json(200);
+        let way_back = users.tokens_to("me@example.com").remove(0);
+        users.change_address(id, "thief2@example.com").await.json(200);
+        users.forgot("thief2@example.com").await;
+        let thiefs_link = users.tokens_to("thief2@example.com").remove(0);
+        users.reset(&thiefs_link, "the thief's horse").await.json(200);
+        // Nobody takes the old address meanwhile.
+        let body = json!({"email": "me@example.com", "password": PASSWORD});
+        assert_eq!(users.post("/public/v1/signup", body).await.code(409), "EMAIL_TAKEN");
+        let other = users.signup("other@example.com").await;
+        assert_eq!(users.change_address(other, "me@example.com").await.code(409), "EMAIL_TAKEN");
+        users.world.clock().advance(Duration::from_secs(47 * 3600));
+        users.login("thief2@example.com", "the thief's horse").await.json(200);
+        users.world.tick("user-purge").await;
+        users.reset(&way_back, "the owner's horse").await.json(200);
+        assert_eq!(users.kong.keys_of(id), Some(0), "every key has ended");
+        users.login("me@example.com", "the owner's horse").await.json(200);
+        users.login("thief2@example.com", "the thief's horse").await.code(401);
+        // What was mailed to the thief's addresses has ended.
+        for thiefs in users.tokens_to("thief@example.com").into_iter().chain(users.tokens_to("thief2@example.com")) {
+            assert!(users.reset(&thiefs, "the thief's horse").await.json(400)["fields"]["token"].is_string());
+        }
+    }
+
+    async fn way_back_ends_after_two_days(users: Users) {
+        let id = users.signup("me@example.com").await;
+        users.change_address(id, "new@example.com").await.json(200);
+        users.world.clock().advance(Duration::from_secs(48 * 3600 + 1));
+        users.world.tick("user-purge").await;
+        let way_back = users.tokens_to("me@example.com").remove(0);
+        assert!(users.reset(&way_back, "another horse").await.json(400)["fields"]["token"].is_string());
+        users.signup("me@example.com").await;
+    }
+
+    async fn address_changes_are_limited(users: Users) {
+        let id = users.signup("me@example.com").await;
+        for n in 0..5 {
+            users.change_address(id, &format!("{n}@example.com")).await.json(200);
+        }
+        assert_eq!(users.change_address(id, "6@example.com").await.code(429), "TOO_MANY_CHANGES");
+        users.login("4@example.com", PASSWORD).await.json(200);
+        let way_back = users.tokens_to("me@example.com").remove(0);
+        users.reset(&way_back, "another horse").await.json(200);
+        users.login("me@example.com", "another horse").await.json(200);
+    }
+
+    async fn guesses_are_limited_by_account_over_all_addresses(users: Users) {
+        let id = users.signup("me@example.com").await;
+        // The owner's network is known from here on.
+        users.login_from("192.0.2.1", PASSWORD).await.json(200);
+        let mut denied = 0;
+        for n in 0..30 {
+            let answer = users.login_from(&format!("2001:db8:{n}::1"), "a guess").await;
+            denied += u32::from(answer.status == 429);
+        }
+        assert_eq!(denied, 20);
+        // Nobody's address is limited alike: it tells nothing.
+        let unknown = async |n: u32| {
+            let body = json!({"email": "nobody@example.com", "password": "a guess"});
+            users.from(&format!("2001:db8:{n}::1"), None, "POST", "/public/v1/login", body).await
+        };
+        for n in 0..10 {
+            assert_eq!(unknown(n).await.code(401), "INVALID_LOGIN");
+        }
+        let refused = unknown(11).await;
+        assert_eq!(refused.code(429), "TOO_MANY_TRIES");
+        assert!(refused.headers.contains_key("retry-after"));
+        // The right password from elsewhere is not told from a wrong one; the owner's network is not stopped.
+        assert_eq!(users.login_from("198.51.100.1", PASSWORD).await.code(429), "TOO_MANY_TRIES");
+        users.login_from("192.0.2.1", PASSWORD).await.json(200);
+        // A leaked key is no way around.
+        let change = json!({"password": "another horse", "current_password": "a guess"});
+        let with_key = users.from("203.0.113.9", Some(id), "PATCH", "/public/v1/user", change).await;
+        assert_eq!(with_key.code(429), "TOO_MANY_TRIES");
+        // A mailed link makes the owner's new network known.
+        users.forgot("me@example.com").await;
+        let link = json!({"token": users.tokens_to("me@example.com")[0], "password": "another horse"});
+        users.from("198.51.100.1", None, "POST", "/public/v1/password/reset", link).await.json(200);
+        users.login_from("198.51.100.1", "another horse").await.json(200);
+        // The networks that the old password was used from are forgotten.
+        assert_eq!(users.login_from("192.0.2.1", "another horse").await.code(429), "TOO_MANY_TRIES");
+        users.world.clock().advance(Duration::from_secs(15 * 60));
+        users.login_from("192.0.2.1", "another horse").await.json(200);
+        users.world.clock().advance(Duration::from_secs(3600));
+        users.world.tick("user-purge").await;
+        assert_eq!(users.world.number("SELECT COUNT(*) FROM user_tries").await, 0);
+    }
+
+    async fn guesses_with_a_leaked_key_are_limited(users: Users) {
+        let id = users.signup("me@example.com").await;
+        let guess = json!({"password": "another horse", "current_password": "a guess"});
+        for n in 0..10 {
+            let answer = users.from(&format!("203.0.113.{n}"), Some(id), "PATCH", "/public/v1/user", guess.clone()).await;
+            assert_eq!(answer.code(400), "VALIDATION_FAILED");
+        }
+        let refused = users.from("203.0.113.77", Some(id), "PATCH", "/public/v1/user", guess).await;
+        assert_eq!(refused.code(429), "TOO_MANY_TRIES");
+    }
+
+    async fn guesses_at_once_are_counted_each(users: Users) {
+        users.signup("me@example.com").await;
+        let guesses = (0..24).map(async |n| users.login_from(&format!("2001:db8:{}::1", n % 12), "a guess").await);
+        let answers = futures::future::join_all(guesses).await;
+        assert!(answers.iter().filter(|answer| answer.status == 401).count() <= 10);
+        let right = users.login_from("198.51.100.1", PASSWORD).await;
+        assert!(right.status == 200 || right.code(429) == "TOO_MANY_TRIES");
     }
 
     async fn a_deletion_of_oneself_that_was_cut_off_is_finished(users: Users) {

@@ -1,0 +1,40 @@
+//! Mails to a user about the account.
+
+use http::Method;
+use runtime::{Context, Error, Result};
+use serde_json::json;
+
+use crate::senders;
+
+pub async fn send(context: &Context, to: &str, subject: &str, content: &str) -> Result<()> {
+    let mail = json!({"to": to, "subject": subject, "content": content});
+    let sent: senders::Done = context
+        .outbound()
+        .call(senders::email::NAME, Method::POST, "/private/v1/emails", Some(&mail))
+        .await?;
+    accepted(&sent)
+}
+
+/// A mail that the server refused is answered 200, too. The server's own words, after the colon, may hold the
+/// address and are not logged.
+fn accepted(sent: &senders::Done) -> Result<()> {
+    if sent.status == "ok" {
+        return Ok(());
+    }
+    let why = sent.message.as_deref().and_then(|message| message.split(':').next()).unwrap_or("no reason");
+    Err(Error::internal(anyhow::anyhow!("the mail was not sent: {why}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mail_that_was_not_taken_is_an_error_without_the_address() {
+        accepted(&senders::Done::ok()).expect("taken");
+        let refusal = "The mail server refused the message: 550 <me@example.com> no such user";
+        let error = accepted(&senders::Done::fail(refusal)).expect_err("not taken").to_string();
+        assert!(error.contains("The mail server refused the message"), "{error}");
+        assert!(!error.contains("example.com"), "{error}");
+    }
+}

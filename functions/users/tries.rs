@@ -1,0 +1,123 @@
+//! Limits on guessing passwords, by account, kept in the database: they hold over all processes and addresses.
+//!
+//! OWASP's "device cookies" with networks in place of cookies. Each network from which an account's password was
+//! entered correctly (or a mailed link was used) has failed tries of its own; all other networks share one
+//! count. So guessing from a million addresses is limited as guessing from one is, and a guesser does not lock the
+//! owner out: the owner's networks are counted apart, and a mailed link makes a new network known.
+
+use chrono::TimeDelta;
+use runtime::{Context, Error, Result, on, secret, text};
+
+use super::client::Client;
+
+/// Failed tries in one [`WINDOW`].
+const MAX_FAILED: i64 = 10;
+const WINDOW: TimeDelta = TimeDelta::minutes(15);
+/// How long a network stays known after its last use.
+pub const NETWORK_RETENTION: TimeDelta = TimeDelta::days(90);
+const MAX_NETWORKS: i64 = 20;
+
+/// One try of a password, counted as failed until it [succeeds](Try::succeed).
+pub struct Try {
+    account: String,
+    network: String,
+}
+
+impl Try {
+    /// Counts a try before the password is looked at. Fails with 429 at the limit, and does so alike for addresses
+    /// that nobody has.
+    pub async fn begin(context: &Context, email: &str, client: &Client) -> Result<Self> {
+        static IS_KNOWN: &str = "SELECT EXISTS (SELECT 1 FROM users u JOIN user_networks n ON n.user_id = u.id \
+             WHERE u.email = $1 AND n.network = $2 AND n.seen_at > $3)";
+        // A window that ends later than any that begins now was begun by a clock that was ahead.
+        static COUNT: &str = "INSERT INTO user_tries (account, network, failed, window_ends) \
+             VALUES ($1, $2, 1, $4) ON CONFLICT (account, network) DO UPDATE SET \
+             failed = CASE WHEN user_tries.window_ends > $3 AND user_tries.window_ends <= $4 \
+                 THEN user_tries.failed + 1 ELSE 1 END, \
+             window_ends = CASE WHEN user_tries.window_ends > $3 AND user_tries.window_ends <= $4 \
+                 THEN user_tries.window_ends ELSE $4 END \
+             WHERE user_tries.failed < $5 OR user_tries.window_ends <= $3 OR user_tries.window_ends > $4 \
+             RETURNING failed";
+        let (db, now) = (context.db()?, context.clock().now());
+        let is_known: bool = on!(db.read(), db => {
+            let query = sqlx::query_scalar(IS_KNOWN).bind(email).bind(&client.network);
+            query.bind((now - NETWORK_RETENTION).timestamp()).fetch_one(db).await
+        })?;
+        let network = if is_known { client.network.clone() } else { String::new() };
+        let this = Self { account: secret::hash(email), network };
+        let counted: Option<i64> = on!(db.write(), db => {
+            let query = sqlx::query_scalar(COUNT).bind(&this.account).bind(&this.network).bind(now.timestamp());
+            query.bind((now + WINDOW).timestamp()).bind(MAX_FAILED).fetch_optional(db).await
+        })?;
+        if counted.is_some() { Ok(this) } else { Err(too_many()) }
+    }
+
+    /// Uncounts a try whose password was not looked at.
+    pub async fn take_back(&self, context: &Context) -> Result<()> {
+        static UNCOUNT: &str =
+            "UPDATE user_tries SET failed = failed - 1 WHERE account = $1 AND network = $2 AND failed > 0";
+        on!(context.db()?.write(), db => {
+            sqlx::query(UNCOUNT).bind(&self.account).bind(&self.network).execute(db).await.map(drop)
+        })?;
+        Ok(())
+    }
+
+    /// The password was right: the network is known from now on.
+    pub async fn succeed(&self, context: &Context, user_id: i64, client: &Client) -> Result<()> {
+        static CLEAR: &str = "DELETE FROM user_tries WHERE account = $1 AND network = $2";
+        if self.network.is_empty() {
+            // The failed tries of others stay counted.
+            self.take_back(context).await?;
+        } else {
+            on!(context.db()?.write(), db => {
+                sqlx::query(CLEAR).bind(&self.account).bind(&self.network).execute(db).await.map(drop)
+            })?;
+        }
+        remember(context, user_id, client).await
+    }
+}
+
+/// Makes a network known to an account; of too many, the one that was used longest ago is forgotten.
+pub async fn remember(context: &Context, user_id: i64, client: &Client) -> Result<()> {
+    static REMEMBER: &str = "INSERT INTO user_networks (user_id, network, seen_at) VALUES ($1, $2, $3) \
+         ON CONFLICT (user_id, network) DO UPDATE SET seen_at = excluded.seen_at";
+    static TRIM: &str = "DELETE FROM user_networks WHERE user_id = $1 AND network NOT IN \
+         (SELECT network FROM user_networks WHERE user_id = $1 ORDER BY seen_at DESC, network LIMIT $2)";
+    if client.network.is_empty() {
+        return Ok(());
+    }
+    let now = context.clock().now().timestamp();
+    on!(context.db()?.write(), db => {
+        sqlx::query(REMEMBER).bind(user_id).bind(&client.network).bind(now).execute(db).await?;
+        sqlx::query(TRIM).bind(user_id).bind(MAX_NETWORKS).execute(db).await.map(drop)
+    })?;
+    Ok(())
+}
+
+/// Forgets all networks of an account but the client's: for a password that was changed because somebody
+/// else knew it.
+pub async fn remember_only(context: &Context, user_id: i64, client: &Client) -> Result<()> {
+    static FORGET: &str = "DELETE FROM user_networks WHERE user_id = $1 AND network <> $2";
+    on!(context.db()?.write(), db => {
+        sqlx::query(FORGET).bind(user_id).bind(&client.network).execute(db).await.map(drop)
+    })?;
+    remember(context, user_id, client).await
+}
+
+fn too_many() -> Error {
+    let minutes = WINDOW.num_minutes();
+    Error::too_many_requests(
+        "TOO_MANY_TRIES",
+        text(
+            format!(
+                "Too many wrong passwords for this account. Try again in {minutes} minutes, log in from where you \
+                 logged in before, or set a new password with a link by mail."
+            ),
+            format!(
+                "이 계정의 비밀번호가 너무 많이 틀렸습니다. {minutes}분 후에 다시 시도하거나, 이전에 로그인했던 곳에서 \
+                 로그인하거나, 메일로 받은 링크로 비밀번호를 다시 설정하세요."
+            ),
+        ),
+        WINDOW.to_std().unwrap_or_default(),
+    )
+}
