@@ -30,6 +30,7 @@ pub static ALL: &[Function] = &[
     users::me::FUNCTION,
     users::update::FUNCTION,
     users::delete::FUNCTION,
+    users::forget::FUNCTION,
     users::get::FUNCTION,
     users::forgot::FUNCTION,
     users::reset::FUNCTION,
@@ -161,7 +162,12 @@ pub async fn migrate(db: &Db, env: &Env) -> anyhow::Result<()> {
             sqlx::migrate!("migrations/sqlite").run(write).await.context("migrating the database")
         }
         Db::Postgres(pool) => {
-            sqlx::migrate!("migrations/postgres").run(pool).await.context("migrating the database")?;
+            // A connection of its own: a migration of large tables takes longer than a statement may.
+            let mut connection = pool.acquire().await?.detach();
+            sqlx::raw_sql("SET statement_timeout = 0; SET lock_timeout = 0").execute(&mut connection).await?;
+            let migrated = sqlx::migrate!("migrations/postgres").run(&mut connection).await;
+            migrated.context("migrating the database")?;
+            sqlx::Connection::close(connection).await?;
             roles::grant(pool, env).await.context("giving the roles their tables")
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod delete;
+pub mod forget;
 pub mod forgot;
 pub mod get;
 pub mod key_create;

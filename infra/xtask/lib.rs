@@ -107,4 +107,26 @@ mod tests {
             assert!(function.http.is_some() || function.trigger.is_some(), "{}", function.name);
         }
     }
+
+    /// A public function's URL is open to everybody: it must have no route for events.
+    #[test]
+    fn public_function_takes_no_event() {
+        for function in functions::ALL {
+            let is_public = function.name == "web"
+                || function.operations().iter().any(|o| o.path.starts_with("/public/"));
+            assert!(!is_public || function.trigger.is_none(), "{} answers POST /", function.name);
+            assert!(function.subscriptions.is_empty() || function.trigger.is_some(), "{}", function.name);
+        }
+    }
+
+    #[test]
+    fn service_that_is_not_public_is_cluster_local() {
+        for function in functions::ALL {
+            let service = crate::services::service(function);
+            let is_local = service.contains("networking.knative.dev/visibility: cluster-local");
+            let is_public = function.name == "web"
+                || function.operations().iter().any(|o| o.path.starts_with("/public/"));
+            assert_eq!(is_local, !is_public, "{}", function.name);
+        }
+    }
 }

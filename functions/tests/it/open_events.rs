@@ -93,7 +93,7 @@ on_both! {
                 let data = extended(sample(&world, subscription.kind));
                 let answer = world.event(function.name, subscription.kind, "extended", &data).await;
                 // There is no Kong here that it could ask to forget the user.
-                let is_read = function.name == "user-delete" && answer.status == 500;
+                let is_read = function.name == "user-forget" && answer.status == 500;
                 assert!(is_read || answer.status.is_success(), "{} {}: {answer:?}", function.name, subscription.kind);
             }
         }

@@ -325,6 +325,49 @@ on_both! {
         assert!(tried > 500);
     }
 
+    async fn public_function_takes_no_event_by_any_url(house: House) {
+        let me = house.sign_up("me@example.com").await;
+        let mine = Belongings::of(&house, &me).await;
+        let before = mine.seen(&house, &me).await;
+        let mut kinds: Vec<_> =
+            functions::ALL.iter().flat_map(|f| f.subscriptions).map(|subscription| subscription.kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        assert!(kinds.len() > 5, "{kinds:?}");
+        let body = json!({"user_id": me.id, "endpoint_id": mine.number("endpoints")});
+        let is_public = |f: &&runtime::Function| {
+            f.name == "web" || f.operations().iter().any(|o| o.path.starts_with("/public/"))
+        };
+        // As whoever reaches the function's own URL, which no gateway is in front of.
+        for function in functions::ALL.iter().filter(is_public) {
+            let paths = function.operations().into_iter().map(|o| {
+                mine.path(&o.path.replace("{slug}", "none").replace("{token}", "none"))
+            });
+            for path in paths.chain(["/".to_owned(), "/events".to_owned(), format!("/{}", function.name)]) {
+                for kind in &kinds {
+                    let structured =
+                        json!({"specversion": "1.0", "id": "1", "source": "/x", "type": kind, "data": body});
+                    for (content, body) in
+                        [("application/json", &body), ("application/cloudevents+json", &structured)]
+                    {
+                        let request = http::Request::post(&path)
+                            .header("content-type", content)
+                            .header("ce-specversion", "1.0")
+                            .header("ce-id", "1")
+                            .header("ce-source", "/x")
+                            .header("ce-type", *kind)
+                            .body(axum::body::Body::from(body.to_string()))
+                            .unwrap();
+                        let router = runtime::serve::router(function, house.engine.context());
+                        let status = tower::ServiceExt::oneshot(router, request).await.unwrap().status();
+                        assert!(status.is_client_error(), "{} {path} {kind}: {status}", function.name);
+                    }
+                }
+            }
+        }
+        assert_eq!(mine.seen(&house, &me).await, before);
+    }
+
     async fn nobody_outside_sends_events(house: House) {
         let me = house.sign_up("me@example.com").await;
         let mine = Belongings::of(&house, &me).await;

@@ -483,7 +483,7 @@ on_both! {
         let id = users.signup("me@example.com").await;
         let gone = functions::contract::UserDeleted { user_id: id };
         for _ in 0..2 {
-            users.world.event("user-delete", kind::USER_DELETED, "u", &gone).await.json(202);
+            users.world.event("user-forget", kind::USER_DELETED, "u", &gone).await.json(202);
         }
         assert_eq!(users.kong.keys_of(id), None);
         users.login("me@example.com", PASSWORD).await.code(401);
