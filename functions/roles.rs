@@ -43,6 +43,8 @@ impl Role {
 pub async fn grant(pool: &PgPool, env: &Env) -> anyhow::Result<()> {
     const LOCK: i64 = 0x706f_6e67_726f_6c65;
     let mut db = pool.begin().await?;
+    // Another migration may hold the locks for long.
+    sqlx::raw_sql("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0").execute(&mut *db).await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *db).await?;
     for role in ROLES {
         let setting = role.setting();
@@ -72,9 +74,13 @@ async fn grant_one(db: &mut PgConnection, role: &Role, login: &str, password: &s
             AND (relkind = 'p' OR relispartition AND relkind = 'r')
         UNION ALL SELECT DISTINCT format('GRANT CREATE ON SCHEMA public TO %I', $1)
         FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname LIKE ANY ($2) AND relkind = 'p'";
+    // Behind PgBouncer a session's own settings do not stay with it: there the role's hold.
+    const TIMEOUTS: &str = "SELECT format('ALTER ROLE %I SET %s', $1, setting)
+        FROM unnest(ARRAY['statement_timeout = ''60s''', 'lock_timeout = ''5s''']) setting";
     let mut statements: Vec<String> =
         sqlx::query_scalar(LOGIN).bind(login).bind(password).fetch_all(&mut *db).await?;
     statements.extend(sqlx::query_scalar::<_, String>(MEMBER).bind(login).fetch_all(&mut *db).await?);
+    statements.extend(sqlx::query_scalar::<_, String>(TIMEOUTS).bind(login).fetch_all(&mut *db).await?);
     // CREATE first: who is to own a partition must be allowed to make one.
     for what in [ROWS, PARTITIONED] {
         let found: Vec<String> =

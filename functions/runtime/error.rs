@@ -231,7 +231,15 @@ impl From<sqlx::Error> for Error {
     fn from(cause: sqlx::Error) -> Self {
         match cause {
             sqlx::Error::RowNotFound => Self::not_found(),
-            sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) => Self::unavailable(cause),
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => {
+                Self::unavailable(cause)
+            }
+            // PostgreSQL's time-outs: of a wait for a lock, of a statement, of an idle transaction.
+            sqlx::Error::Database(ref error)
+                if matches!(error.code().as_deref(), Some("55P03" | "57014" | "25P03")) =>
+            {
+                Self::unavailable(cause)
+            }
             cause => Self::internal(cause),
         }
     }

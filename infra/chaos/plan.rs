@@ -333,6 +333,7 @@ fn faults(rng: &mut StdRng, kind: Kind, subject: Subject) -> Vec<Fault> {
             Fault::DatabaseFull,
             Fault::Database(Mode::Refuse),
             Fault::Database(Mode::Hang),
+            Fault::Database(Mode::Freeze),
             Fault::Database(Mode::Slow(Duration::from_millis(rng.random_range(2..40)))),
             Fault::Database(Mode::BreakOff(rng.random_range(0..2000))),
         ],

@@ -17,6 +17,8 @@ pub enum Mode {
     Refuse,
     /// What is sent arrives when this is over.
     Hang,
+    /// As a failover: connections that are open say nothing more, and are reset when this is over; new ones work.
+    Freeze,
     /// Every piece takes this long.
     Slow(Duration),
     /// Takes what is sent, but says nothing, and says so.
@@ -84,6 +86,7 @@ async fn serve(first: TcpListener, address: SocketAddr, to: SocketAddr, mut mode
 
 /// One connection, to its end; whatever goes wrong is what was wanted.
 async fn carry(mut client: TcpStream, to: SocketAddr, mut mode: watch::Receiver<Mode>) {
+    let is_new = *mode.borrow() == Mode::Freeze;
     let Ok(mut server) = TcpStream::connect(to).await else { return reset(client) };
     let _ = client.set_nodelay(true);
     let _ = server.set_nodelay(true);
@@ -98,6 +101,10 @@ async fn carry(mut client: TcpStream, to: SocketAddr, mut mode: watch::Receiver<
                     return;
                 }
                 continue;
+            }
+            Mode::Freeze if !is_new => {
+                let _ = mode.changed().await;
+                return reset(client);
             }
             Mode::Garbage => {
                 let _ = client.write_all(GARBAGE).await;

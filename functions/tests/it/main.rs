@@ -14,6 +14,7 @@ mod checks;
 mod dead_letter;
 mod endpoints;
 mod gateway;
+mod half_open;
 mod kong;
 mod logs;
 mod notifications;

@@ -1,0 +1,113 @@
+//! Connections to PostgreSQL whose peer is gone without a word, and locks that nobody gives back.
+
+use std::{net::SocketAddr, time::Duration};
+
+use runtime::{Db, on};
+use sqlx::{Connection, PgConnection};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+};
+
+use crate::world::new_postgres_database;
+
+/// A proxy that freezes the connections that are open when it is told to; new ones work.
+struct Freezer {
+    url: String,
+    generation: watch::Sender<u64>,
+}
+
+impl Freezer {
+    async fn new(url: &str) -> Self {
+        let mut url = url::Url::parse(url).unwrap();
+        let to = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432));
+        let to: SocketAddr = tokio::net::lookup_host(to).await.unwrap().next().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        url.set_host(Some("127.0.0.1")).unwrap();
+        url.set_port(Some(listener.local_addr().unwrap().port())).unwrap();
+        let generation = watch::Sender::new(0);
+        let frozen = generation.subscribe();
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let mut frozen = frozen.clone();
+                frozen.mark_unchanged();
+                tokio::spawn(async move {
+                    let mut server = TcpStream::connect(to).await.unwrap();
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut client, &mut server) => {}
+                        // Both ends stay open, and nothing passes.
+                        _ = frozen.changed() => std::future::pending().await,
+                    }
+                });
+            }
+        });
+        Self { url: url.into(), generation }
+    }
+
+    fn freeze(&self) {
+        self.generation.send_modify(|generation| *generation += 1);
+    }
+}
+
+async fn ask(db: &Db) -> bool {
+    let asked = on!(db.read(), db => sqlx::query("SELECT 1").execute(db).await.map(drop));
+    asked.is_ok()
+}
+
+#[tokio::test]
+async fn frozen_connections_are_replaced_under_load() {
+    let freezer = Freezer::new(&new_postgres_database().await).await;
+    let db = Db::at(&freezer.url, 2).unwrap();
+    let mut load = JoinSet::new();
+    for _ in 0..8 {
+        let db = db.clone();
+        load.spawn(async move {
+            loop {
+                // As a client that gives up.
+                let _ = tokio::time::timeout(Duration::from_secs(1), ask(&db)).await;
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(ask(&db).await);
+    freezer.freeze();
+    let again =
+        async { while !tokio::time::timeout(Duration::from_secs(1), ask(&db)).await.unwrap_or(false) {} };
+    tokio::time::timeout(Duration::from_secs(20), again).await.expect("new connections are made");
+    load.shutdown().await;
+    tokio::time::timeout(Duration::from_secs(5), db.close()).await.expect("closes in time");
+}
+
+#[tokio::test]
+async fn frozen_idle_connections_cost_one_ping() {
+    let freezer = Freezer::new(&new_postgres_database().await).await;
+    let db = Db::at(&freezer.url, 1).unwrap();
+    assert!(ask(&db).await);
+    // Longer than a connection is trusted without a ping.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    freezer.freeze();
+    let answered = tokio::time::timeout(Duration::from_secs(4), ask(&db)).await;
+    assert_eq!(answered, Ok(true));
+}
+
+#[tokio::test]
+async fn locked_row_is_waited_for_a_while_only() {
+    let url = new_postgres_database().await;
+    let mut other = PgConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql("CREATE TABLE t (id INT); INSERT INTO t VALUES (1)").execute(&mut other).await.unwrap();
+    let mut holds = other.begin().await.unwrap();
+    sqlx::raw_sql("SELECT * FROM t FOR UPDATE").execute(&mut *holds).await.unwrap();
+    let db = Db::at(&url, 1).unwrap();
+    let update =
+        async { on!(db.write(), db => sqlx::query("UPDATE t SET id = 2").execute(db).await.map(drop)) };
+    let refused = tokio::time::timeout(Duration::from_secs(10), update).await.expect("in time").unwrap_err();
+    assert_eq!(runtime::Error::from(refused).status(), 503);
+    let timeout: String = match &db {
+        Db::Postgres(pool) => sqlx::query_scalar("SHOW statement_timeout").fetch_one(&**pool).await.unwrap(),
+        Db::Sqlite { .. } => unreachable!(),
+    };
+    assert_eq!(timeout, "1min");
+}
