@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
@@ -126,10 +126,16 @@ async fn tell(
                     _ if path == "/" => tracing::debug!(status, duration_ms, "handled"),
                     _ => tracing::info!(%method, path, status, duration_ms, "answered"),
                 }
-                match error {
+                let mut response = match error {
                     Some(error) if language != Language::English => error.render(language),
                     _ => response,
-                }
+                };
+                // What nobody says may be kept is of one user.
+                response
+                    .headers_mut()
+                    .entry(header::CACHE_CONTROL)
+                    .or_insert(HeaderValue::from_static("no-store"));
+                response
             }
             .instrument(span),
         )

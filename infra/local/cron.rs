@@ -9,12 +9,19 @@ use http::{HeaderMap, HeaderValue, header};
 use runtime::{Clock, trace::Trace};
 use tokio::sync::watch;
 
-use crate::{apps::Apps, life::Life, store::Store, wiring::cron::Job};
+use crate::{
+    apps::Apps,
+    life::Life,
+    readiness::{Part, Readiness},
+    store::Store,
+    wiring::cron::Job,
+};
 
 #[derive(Clone, Debug)]
 pub struct Schedule {
     clock: Clock,
     store: Store,
+    readiness: Readiness,
     /// By job: what it waits for.
     states: watch::Sender<Vec<State>>,
 }
@@ -51,6 +58,7 @@ impl Schedule {
         apps: &Arc<Apps>,
         store: Store,
         clock: Clock,
+        readiness: Readiness,
         life: &Life,
     ) -> Result<Self> {
         let now = clock.now();
@@ -60,7 +68,7 @@ impl Schedule {
             planned.push((next(&job, since), job));
         }
         let states = planned.iter().map(|(next, _)| State { next: *next, run: Run::None }).collect();
-        let schedule = Self { clock, store, states: watch::Sender::new(states) };
+        let schedule = Self { clock, store, readiness, states: watch::Sender::new(states) };
         for (n, (_, job)) in planned.into_iter().enumerate() {
             life.spawn(schedule.clone().follow(n, job, Arc::clone(apps), life.clone()));
         }
@@ -95,6 +103,7 @@ impl Schedule {
                 let stopping = life.clone();
                 life.spawn(async move { schedule.run(n, &job, tick, &apps, &stopping).await });
             } else if busy {
+                self.readiness.failed(Part::Job(job.name.clone()), now);
                 tracing::warn!(job = job.name, %tick, "skipped: the run before it is not over");
             } else {
                 tracing::warn!(job = job.name, %tick, late_seconds = late.num_seconds(), "skipped: too late");
@@ -118,13 +127,18 @@ impl Schedule {
     async fn attempts(&self, n: usize, job: &Job, apps: &Apps, life: &Life) -> bool {
         for attempt in 0..=job.retries {
             match tokio::time::timeout(job.deadline, trigger(job, apps)).await {
-                Ok(Ok(())) => return true,
+                Ok(Ok(())) => {
+                    self.readiness.works(&Part::Job(job.name.clone()));
+                    return true;
+                }
                 Ok(Err(error)) => {
                     let error = format!("{error:#}");
+                    self.readiness.failed(Part::Job(job.name.clone()), self.clock.now());
                     tracing::error!(job = job.name, attempt, error, "the run failed");
                 }
                 // As activeDeadlineSeconds ends a Job for good.
                 Err(_) => {
+                    self.readiness.failed(Part::Job(job.name.clone()), self.clock.now());
                     tracing::error!(job = job.name, attempt, "the run took too long");
                     return true;
                 }

@@ -9,7 +9,8 @@
 //! | `cron.rs` | Kubernetes' CronJobs |
 //! | `metrics.rs` | the OpenTelemetry collector, as Prometheus sees it |
 //! | `apps.rs` | the functions, and the network between them |
-//! | `server.rs`, `life.rs` | HTTP with limits; how tasks end |
+//! | `server.rs`, `framing.rs`, `life.rs` | HTTP with limits; how tasks end |
+//! | `readiness.rs` | the readiness probe |
 //! | `data.rs`, `store.rs` | the data folder, its secrets, `engine.db` |
 //!
 //! [`start`] puts them together; it is what `main` and the tests call.
@@ -20,9 +21,11 @@ mod broker;
 mod consumers;
 mod cron;
 mod data;
+mod framing;
 mod gateway;
 mod life;
 mod metrics;
+mod readiness;
 mod server;
 mod store;
 pub mod wiring;
@@ -36,6 +39,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use axum::{Router, body::Body, extract::Request};
+use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use runtime::{Clock, Context, Env, Function, secret::Random};
 use tokio::net::TcpListener;
@@ -48,6 +52,7 @@ use self::{
     data::Data,
     gateway::Gateway,
     life::Life,
+    readiness::Readiness,
     store::Store,
     wiring::{Files, Wiring},
 };
@@ -136,7 +141,8 @@ pub async fn start(settings: Settings) -> Result<Engine> {
     server::count_from_zero();
     let lives = [Life::default(), Life::default(), Life::default()];
     let [front, middle, back] = &lives;
-    let broker = Broker::open(wiring.triggers, &store, clock.clone(), back).await?;
+    let readiness = Readiness::default();
+    let broker = Broker::open(wiring.triggers, &store, clock.clone(), readiness.clone(), back).await?;
     let apps = Apps::new(functions, env, clock.clone(), random.clone(), broker.clone());
     functions::migrate(apps.context().db()?, apps.context().env()).await?;
 
@@ -145,18 +151,26 @@ pub async fn start(settings: Settings) -> Result<Engine> {
     let private = admin::private(functions, &apps).merge(metrics::router(&apps));
     let admin = admin::router(consumers.clone(), clock.clone(), random.clone(), private, guard);
     // Functions of this process ask it, too: from one address, and as many as there are.
-    let unlimited = Limits { per_address: 0, ..limits };
+    let unlimited = Limits { per_address: 0, ..limits.clone() };
     back.spawn(server::serve(admin_listener, back.clone(), unlimited, move |request, _, _| {
         ask(admin.clone(), request)
     }));
     broker.run(&apps, middle);
-    let schedule = Schedule::start(wiring.jobs, &apps, store.clone(), clock.clone(), front).await?;
-    let gateway = Arc::new(Gateway::new(wiring.routes, Arc::clone(&apps), consumers, clock, random));
+    let schedule =
+        Schedule::start(wiring.jobs, &apps, store.clone(), clock.clone(), readiness.clone(), front).await?;
+    let gateway =
+        Arc::new(Gateway::new(wiring.routes, Arc::clone(&apps), consumers, limits.clone(), clock, random));
     // Set once: there is one gateway.
     let _ = apps.gateway.set(Arc::downgrade(&gateway));
+    let context = apps.context().clone();
     front.spawn(server::serve(listener, front.clone(), limits, move |request, peer, local| {
-        let gateway = Arc::clone(&gateway);
-        async move { gateway.handle(request, peer, local).await }
+        let (gateway, readiness, context) = (Arc::clone(&gateway), readiness.clone(), context.clone());
+        async move {
+            if request.method() == Method::GET && request.uri().path() == "/ready" {
+                return readiness.answer(&context).await;
+            }
+            gateway.handle(request, peer, local).await
+        }
     }));
     Ok(Engine { address, admin_address, apps, broker, schedule, store, lives, grace, _data: data })
 }

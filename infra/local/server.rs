@@ -8,13 +8,15 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context as _;
 use axum::body::Body;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
 };
+use ipnet::IpNet;
 use runtime::{
     Env, FromEnv,
     telemetry::{Counter, counter},
@@ -27,35 +29,68 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::{gateway::network, life::Life};
+use crate::{
+    framing::{Heads, Recording},
+    gateway::network,
+    life::Life,
+};
 
 const CONNECTIONS: usize = 4096;
 /// For the head of a request to arrive, and for a connection to stay without one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 const HEAD_LIMIT: usize = 64 * 1024;
+/// Requests at once on one HTTP/2 connection, and what it may send of bodies that nobody has read yet.
+const MAX_STREAMS: u32 = 32;
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 128 * 1024;
 
 /// What one client may take of a server.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// Open connections of one address (of IPv6: of one /64); 0 is without a limit. One that is over it is closed.
     pub per_address: usize,
     /// For a client to take some of its answer: one that does not read keeps it in memory.
     pub write_timeout: Duration,
+    /// Proxies in front, whose `X-Forwarded-For` is believed; they have no limit of connections.
+    pub trusted_proxies: Arc<[IpNet]>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { per_address: 256, write_timeout: Duration::from_secs(30) }
+        Self { per_address: 256, write_timeout: Duration::from_secs(30), trusted_proxies: [].into() }
     }
 }
 
 impl FromEnv for Limits {
-    const NAMES: &[&str] = &["MAX_CONNECTIONS_PER_ADDRESS"];
+    const NAMES: &[&str] = &["MAX_CONNECTIONS_PER_ADDRESS", "TRUSTED_PROXIES"];
 
     fn from_env(env: &Env) -> anyhow::Result<Self> {
         let default = Self::default();
-        Ok(Self { per_address: env.parse_or(Self::NAMES[0], default.per_address)?, ..default })
+        Ok(Self {
+            per_address: env.parse_or("MAX_CONNECTIONS_PER_ADDRESS", default.per_address)?,
+            trusted_proxies: trusted_proxies(env.get("TRUSTED_PROXIES").unwrap_or_default())?,
+            ..default
+        })
     }
+}
+
+impl Limits {
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.trusted_proxies.iter().any(|network| network.contains(&address))
+    }
+}
+
+fn trusted_proxies(list: &str) -> anyhow::Result<Arc<[IpNet]>> {
+    let parse = |text: &str| {
+        let address = text.parse::<IpAddr>().map(IpNet::from);
+        text.parse::<IpNet>().or(address).with_context(|| {
+            format!(
+                "TRUSTED_PROXIES must be addresses and networks such as 10.0.0.0/8, by comma: not {text:?}"
+            )
+        })
+    };
+    list.split(',').map(str::trim).filter(|text| !text.is_empty()).map(parse).collect()
 }
 
 /// How many connections each address has.
@@ -154,21 +189,22 @@ where
                 continue;
             }
         };
-        let Some(place) = places.take(peer.ip(), limits.per_address) else {
+        let most = if limits.trusts(peer.ip()) { 0 } else { limits.per_address };
+        let Some(place) = places.take(peer.ip(), most) else {
             REFUSED.add(1, &[]);
             if let Some(times) = refused.happened(Instant::now()) {
-                let most = limits.per_address;
                 tracing::warn!(
                     %peer, times, most,
-                    "refused: this address has MAX_CONNECTIONS_PER_ADDRESS; before a proxy set it to 0"
+                    "connection refused: MAX_CONNECTIONS_PER_ADDRESS; name a proxy in TRUSTED_PROXIES"
                 );
             }
             continue;
         };
         let (server, watcher, handle) = (Arc::clone(&server), graceful.watcher(), handle.clone());
+        let write_timeout = limits.write_timeout;
         life.spawn(async move {
             let _held = (permit, place);
-            if let Err(error) = connection(&server, stream, peer, limits, watcher, handle).await {
+            if let Err(error) = connection(&server, stream, peer, write_timeout, watcher, handle).await {
                 tracing::debug!(%error, %peer, "a connection broke");
             }
         });
@@ -183,7 +219,9 @@ fn builder() -> auto::Builder<TokioExecutor> {
     server
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(128)
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(HEAD_LIMIT as u32)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(HEAD_TIMEOUT);
@@ -194,7 +232,7 @@ async fn connection<H, F>(
     server: &auto::Builder<TokioExecutor>,
     stream: TcpStream,
     peer: SocketAddr,
-    limits: Limits,
+    write_timeout: Duration,
     watcher: hyper_util::server::graceful::Watcher,
     handle: H,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
@@ -204,14 +242,28 @@ where
 {
     let local = stream.local_addr()?;
     stream.set_nodelay(true)?;
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(limits.write_timeout));
+    let heads = Heads::default();
+    let mut stream = TimeoutStream::new(Recording::new(stream, heads.clone()));
+    stream.set_write_timeout(Some(write_timeout));
     let asked = CancellationToken::new();
     let seen = asked.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         seen.cancel();
-        let answer = handle(request.map(Body::new), peer, local);
-        async move { Ok::<_, Infallible>(answer.await) }
+        let version = request.version();
+        let framing = heads.next(version);
+        let answer =
+            (framing.is_clear && has_one_host(&request)).then(|| handle(request.map(Body::new), peer, local));
+        async move {
+            let closes = version < Version::HTTP_2 && (answer.is_none() || framing.is_last);
+            let mut response = match answer {
+                Some(answer) => answer.await,
+                None => bad_request(),
+            };
+            if closes {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let served = watcher.watch(server.serve_connection(TokioIo::new(Box::pin(stream)), service).into_owned());
     // While it is not known which version of HTTP a client speaks, no timeout of hyper's runs.
@@ -227,9 +279,55 @@ where
     }
 }
 
+/// HTTP/1.1 has one `Host`, HTTP/1.0 may have it; HTTP/2 has `:authority`, and a `Host` is the same.
+fn has_one_host<B>(request: &Request<B>) -> bool {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let (first, second) = (hosts.next(), hosts.next());
+    let authority = request.uri().authority();
+    let fits = match (first, authority) {
+        (None, authority) => authority.is_some() || request.version() == Version::HTTP_10,
+        (Some(host), Some(authority)) if request.version() == Version::HTTP_2 => {
+            host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes())
+        }
+        (Some(_), _) => true,
+    };
+    let absolute_without_host = request.version() == Version::HTTP_11 && first.is_none();
+    fits && second.is_none() && !absolute_without_host
+}
+
+fn bad_request() -> Response<Body> {
+    let mut response = Response::new(Body::from("{\n  \"message\":\"Bad request\"\n}"));
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    let json = HeaderValue::from_static("application/json; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn trusted_proxies_are_addresses_and_networks() {
+        let proxies = |list: &str| trusted_proxies(list);
+        assert!(proxies("").expect("none").is_empty());
+        let limits = Limits {
+            trusted_proxies: proxies("127.0.0.1, 10.0.0.0/8,::1").expect("three"),
+            ..Limits::default()
+        };
+        for (address, trusted) in [
+            ("127.0.0.1", true),
+            ("10.9.9.9", true),
+            ("::ffff:10.1.1.1", true),
+            ("::1", true),
+            ("11.0.0.1", false),
+        ] {
+            assert_eq!(limits.trusts(address.parse().expect("an address")), trusted, "{address}");
+        }
+        for bad in ["proxy", "10.0.0.0/33", "*"] {
+            assert!(proxies(bad).expect_err("refused").to_string().contains("TRUSTED_PROXIES"), "{bad}");
+        }
+    }
 
     #[test]
     fn what_happens_often_is_told_at_once_and_then_once_a_minute() {

@@ -131,9 +131,9 @@ pub async fn forget(store: &Store, queue: &str) -> sqlx::Result<()> {
 }
 
 impl Writer {
-    /// Writes until `stopping`, and then what still waits. `committed` is called with the queues that
-    /// got something to deliver, after every commit.
-    pub async fn run(mut self, stopping: impl Future<Output = ()>, committed: impl Fn(&[Step])) {
+    /// Writes until `stopping`, and then what still waits. `committed` is called after every commit, with `None`
+    /// after one that failed.
+    pub async fn run(mut self, stopping: impl Future<Output = ()>, committed: impl Fn(Option<&[Step]>)) {
         tokio::pin!(stopping);
         let mut stopped = false;
         loop {
@@ -156,8 +156,11 @@ impl Writer {
             }
             let result = self.commit(&steps).await;
             match &result {
-                Ok(()) => committed(&steps),
-                Err(error) => tracing::error!(%error, "the broker cannot write"),
+                Ok(()) => committed(Some(&steps)),
+                Err(error) => {
+                    committed(None);
+                    tracing::error!(%error, "the broker cannot write");
+                }
             }
             for done in waiting {
                 // Whoever asked may be gone by now.

@@ -19,7 +19,13 @@ use self::{
     journal::{Journal, Step, Stored, Writer},
     queue::Queue,
 };
-use crate::{apps::Apps, life::Life, store::Store, wiring::eventing::Trigger};
+use crate::{
+    apps::Apps,
+    life::Life,
+    readiness::{Part, Readiness},
+    store::Store,
+    wiring::eventing::Trigger,
+};
 
 #[derive(Clone)]
 pub struct Broker(Arc<Inner>);
@@ -28,6 +34,7 @@ struct Inner {
     queues: Vec<Arc<Queue>>,
     journal: Journal,
     clock: Clock,
+    readiness: Readiness,
     /// Counts commits: who waits for quiet looks again after each.
     commits: watch::Sender<u64>,
 }
@@ -35,7 +42,13 @@ struct Inner {
 impl Broker {
     /// Takes events from now on; delivers once [`Broker::run`]. The writer is a task of its own: it
     /// ends last.
-    pub async fn open(triggers: Vec<Trigger>, store: &Store, clock: Clock, back: &Life) -> Result<Self> {
+    pub async fn open(
+        triggers: Vec<Trigger>,
+        store: &Store,
+        clock: Clock,
+        readiness: Readiness,
+        back: &Life,
+    ) -> Result<Self> {
         let sinks: BTreeSet<_> = triggers.iter().filter_map(|t| t.delivery.dead_letter_sink).collect();
         let queues = triggers.into_iter().map(Queue::of).chain(sinks.into_iter().map(Queue::of_dead_letters));
         let queues: Vec<_> = queues.map(Arc::new).collect();
@@ -46,13 +59,19 @@ impl Broker {
                 journal::forget(store, &name).await?;
             }
         }
-        let broker = Self(Arc::new(Inner { queues, journal, clock, commits: watch::Sender::new(0) }));
+        let broker =
+            Self(Arc::new(Inner { queues, journal, clock, readiness, commits: watch::Sender::new(0) }));
         back.spawn(broker.clone().write(writer, back.clone()));
         Ok(broker)
     }
 
     async fn write(self, writer: Writer, life: Life) {
-        let committed = |steps: &[Step]| {
+        let committed = |steps: Option<&[Step]>| {
+            let Some(steps) = steps else {
+                self.0.readiness.failed(Part::Broker, self.0.clock.now());
+                return;
+            };
+            self.0.readiness.works(&Part::Broker);
             for step in steps {
                 match step {
                     Step::Accept(stored) | Step::Acknowledge { reply: Some(stored), .. } => {

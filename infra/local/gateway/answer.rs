@@ -10,5 +10,6 @@ pub fn refuse(status: StatusCode, message: &str, request_id: &str) -> Response<B
     *response.status_mut() = status;
     let json = HeaderValue::from_static("application/json; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

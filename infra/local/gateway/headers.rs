@@ -1,8 +1,10 @@
 //! What a proxy takes off a request, and what it tells the function about the client.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
+
+use crate::Limits;
 
 /// Takes off what concerns only the connection between client and gateway. This comes before the
 /// gateway adds anything: a client that names `X-Consumer-Custom-ID` in `Connection` drops only
@@ -33,16 +35,35 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// `X-Forwarded-*` and `X-Real-IP` as Kong sets them where it trusts no proxy before it: a
-/// client's own claims are overwritten, but for the list that its address is appended to.
-pub fn forwarded(parts: &mut Parts, peer: SocketAddr, local: SocketAddr) {
+/// `X-Forwarded-*` and `X-Real-IP` as Kong sets them: a client's own claims are overwritten, but for the list
+/// that its address is appended to. Returns the client: the peer, or whom a trusted proxy speaks for.
+pub fn forwarded(parts: &mut Parts, peer: SocketAddr, local: SocketAddr, limits: &Limits) -> SocketAddr {
     const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-    let ip = peer.ip().to_canonical().to_string();
-    let before: Vec<_> = parts.headers.get_all(FOR).iter().filter_map(|value| value.to_str().ok()).collect();
-    let list = before.into_iter().chain([ip.as_str()]).collect::<Vec<_>>().join(", ");
+    let values = parts.headers.get_all(FOR).iter().filter_map(|value| value.to_str().ok());
+    let mut list: Vec<String> =
+        values.flat_map(|value| value.split(',')).map(|part| part.trim().to_owned()).collect();
+    let mut client = peer;
+    // The client comes last in the list, without the proxies that spoke for it: what asks this gateway on its
+    // behalf goes by the last.
+    while limits.trusts(client.ip())
+        && let Some(before) = list.last().and_then(|text| address(text))
+    {
+        list.pop();
+        client = (before, 0).into();
+    }
+    let by_proxy = limits.trusts(peer.ip());
+    let ip = client.ip().to_canonical().to_string();
+    list.push(ip.clone());
+    let list = list.join(", ");
     let host = host(parts);
     let mut set = |name: &'static str, value: &str| {
         let name = HeaderName::from_static(name);
+        // What a trusted proxy says of its own listener holds.
+        let kept = by_proxy
+            && matches!(name.as_str(), "x-forwarded-proto" | "x-forwarded-host" | "x-forwarded-port");
+        if kept && parts.headers.contains_key(&name) {
+            return;
+        }
         match HeaderValue::from_str(value) {
             Ok(value) if !value.is_empty() => drop(parts.headers.insert(name, value)),
             _ => drop(parts.headers.remove(name)),
@@ -55,6 +76,12 @@ pub fn forwarded(parts: &mut Parts, peer: SocketAddr, local: SocketAddr) {
     set("x-forwarded-path", parts.uri.path());
     set("x-forwarded-prefix", "");
     set("x-real-ip", &ip);
+    client
+}
+
+/// An entry of `X-Forwarded-For`; some proxies add the port.
+fn address(text: &str) -> Option<IpAddr> {
+    text.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
 /// The host that the client asked for, without its port.

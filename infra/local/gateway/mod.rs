@@ -5,6 +5,7 @@
 )]
 
 mod answer;
+mod buffers;
 mod headers;
 mod limits;
 mod path;
@@ -17,17 +18,19 @@ use std::{
 };
 
 use axum::body::Body;
+use bytes::BytesMut;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts,
 };
 use http_body::Body as _;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use runtime::{Clock, secret::Random};
 
 pub use self::limits::network;
 use self::{
     answer::refuse,
-    limits::{Limits, Standing, Who},
+    buffers::{Buffer, Buffers},
+    limits::{Standing, Who},
     table::Table,
 };
 use crate::{
@@ -39,6 +42,8 @@ use crate::{
 /// How long a client may take to send a body, of at most a megabyte.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
+const MAX_HEADERS: usize = 100;
+
 /// Those that a route can have.
 const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::PUT, Method::PATCH, Method::POST, Method::DELETE, Method::OPTIONS];
@@ -47,7 +52,10 @@ pub struct Gateway {
     table: Table,
     apps: Arc<Apps>,
     consumers: Consumers,
-    limits: Limits,
+    limits: limits::Limits,
+    /// What one client may take, and whose word about clients is believed.
+    clients: crate::Limits,
+    buffers: Buffers,
     clock: Clock,
     random: Random,
 }
@@ -77,10 +85,12 @@ impl Gateway {
         routes: Vec<Route>,
         apps: Arc<Apps>,
         consumers: Consumers,
+        clients: crate::Limits,
         clock: Clock,
         random: Random,
     ) -> Self {
-        Self { table: Table::new(routes), apps, consumers, limits: Limits::default(), clock, random }
+        let (limits, buffers) = (limits::Limits::default(), Buffers::default());
+        Self { table: Table::new(routes), apps, consumers, limits, clients, buffers, clock, random }
     }
 
     /// Answers a request of a function of this process, which says on whose behalf it asks: the last
@@ -101,6 +111,11 @@ impl Gateway {
     ) -> Response<Body> {
         let request_id = format!("{:032x}", u128::from_ne_bytes(self.random.bytes()));
         let (mut parts, body) = request.into_parts();
+        // As HTTP/1 has it already.
+        if parts.headers.len() > MAX_HEADERS {
+            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            return refuse(status, "Too many headers", &request_id);
+        }
         let Some(path) = path::normalise(parts.uri.path()) else {
             return refuse(StatusCode::BAD_REQUEST, "Bad request", &request_id);
         };
@@ -114,7 +129,7 @@ impl Gateway {
             return refuse(StatusCode::NOT_FOUND, "no Route matched with those values", &request_id);
         };
         headers::strip_hop_by_hop(&mut parts.headers);
-        headers::forwarded(&mut parts, peer, local);
+        let peer = headers::forwarded(&mut parts, peer, local, &self.clients);
         let mut passage = Passage {
             gateway: self,
             route: found.route,
@@ -157,8 +172,10 @@ impl Passage<'_> {
         if self.route.key_auth {
             self.authenticate(&mut parts.headers).await?;
         }
-        let body = self.size(&parts.headers, body).await?;
+        // Before the body is read: whoever called too often costs no memory.
         self.rate()?;
+        let mut buffer = self.gateway.buffers.of(self.peer.ip());
+        let body = self.size(&parts.headers, body, &mut buffer).await?;
         self.transform(&mut parts, path)?;
         self.ask(Request::from_parts(parts, body)).await
     }
@@ -245,7 +262,12 @@ impl Passage<'_> {
     }
 
     /// request-size-limiting. A body that does not say how long it is is read first, as Kong does.
-    async fn size(&self, headers: &HeaderMap, body: Body) -> Result<Body, Response<Body>> {
+    async fn size(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        buffer: &mut Buffer,
+    ) -> Result<Body, Response<Body>> {
         let Some(limit) = self.route.size_limit else { return Ok(body) };
         let too_large = || {
             let expects = headers
@@ -259,11 +281,24 @@ impl Passage<'_> {
         }
         // Read here, so that a client who sends slowly is told so, and keeps no function waiting.
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let read = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, limit).collect()).await;
-        match read {
-            Ok(Ok(read)) => Ok(Body::from(read.to_bytes())),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-            Ok(Err(_)) => Err(self.refuse(StatusCode::BAD_REQUEST, "Bad request")),
+        let mut body = body;
+        let mut read = BytesMut::new();
+        let reading = async {
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|_| self.refuse(StatusCode::BAD_REQUEST, "Bad request"))?;
+                let Ok(data) = frame.into_data() else { continue };
+                if read.len() + data.len() > limit {
+                    return Err(too_large());
+                }
+                if !buffer.grow(data.len()).await {
+                    return Err(self.refuse(StatusCode::SERVICE_UNAVAILABLE, "Too many bodies at once"));
+                }
+                read.extend_from_slice(&data);
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(BODY_TIMEOUT, reading).await {
+            Ok(done) => done.map(|()| Body::from(read.freeze())),
             Err(_) => Err(self.refuse(StatusCode::REQUEST_TIMEOUT, "Request timeout")),
         }
     }

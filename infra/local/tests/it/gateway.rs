@@ -282,7 +282,8 @@ async fn one_address_has_so_many_connections_and_a_slow_reader_none() {
     runtime::install_crypto();
     let data = tempfile::tempdir().unwrap();
     let mut settings = crate::world::settings(&data, crate::world::files(), Default::default());
-    settings.limits = pongpong::Limits { per_address: 3, write_timeout: Duration::from_millis(200) };
+    settings.limits =
+        pongpong::Limits { per_address: 3, write_timeout: Duration::from_millis(200), ..Default::default() };
     let engine = pongpong::start(settings).await.unwrap();
     let connect = async || {
         let mut stream = TcpStream::connect(engine.address).await.unwrap();

@@ -8,4 +8,5 @@ mod admin;
 mod broker;
 mod cron;
 mod gateway;
+mod strangers;
 mod wiring;

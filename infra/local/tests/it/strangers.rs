@@ -1,0 +1,185 @@
+//! Requests that a proxy in front would read otherwise, and clients behind one.
+
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::world::{World, send, status};
+
+/// All that the server says to these bytes, until it closes the connection.
+async fn raw(world: &World, bytes: &str) -> String {
+    let mut stream = TcpStream::connect(world.engine.address).await.unwrap();
+    stream.write_all(bytes.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer))
+        .await
+        .expect("the server closes the connection");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn ambiguous_request_is_400_and_closes() {
+    let world = World::new().await;
+    let smuggled = "GET /test/v1/smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
+    let post = |headers: &str| format!("POST /test/v1/open HTTP/1.1\r\n{headers}\r\n\r\n0\r\n\r\n{smuggled}");
+    for request in [
+        post("Host: x\r\nContent-Length: 5\r\nContent-Length: 5"),
+        post("Host: x\r\nContent-Length: 5\r\nContent-Length: 6"),
+        post("Host: x\r\nContent-Length: 5, 5"),
+        post("Host: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked"),
+        post("Host: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 5"),
+        post("Host: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked"),
+        post("Host: x\r\nTransfer-Encoding: identity"),
+        post("Content-Length: 5"),
+        post("Host: x\r\nHost: x\r\nContent-Length: 5"),
+        "GET / HTTP/1.0\r\nHost: x\r\nHost: y\r\n\r\n".to_owned(),
+        "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(),
+    ] {
+        let answer = raw(&world, &request).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 400") || answer.starts_with("HTTP/1.0 400"),
+            "{request:?}: {answer:?}"
+        );
+        assert_eq!(answer.matches("HTTP/1.").count(), 1, "{request:?}: {answer:?}");
+    }
+    assert!(raw(&world, "GET /test/v1/anything HTTP/1.0\r\n\r\n").await.starts_with("HTTP/1.0 200"));
+    // What is clear stays open, bodies and all.
+    let body = "GET / HTTP/1.1\r\nContent-Length: 7\r\n\r\n";
+    let clear = format!(
+        "POST /test/v1/anything HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}\
+         GET /test/v1/anything HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    assert_eq!(raw(&world, &clear).await.matches("HTTP/1.1 200").count(), 2);
+    let chunked =
+        "POST /test/v1/anything HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n";
+    assert!(raw(&world, chunked).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn http_2_request_has_one_host() {
+    let world = World::new().await;
+    let stream = TcpStream::connect(world.engine.address).await.unwrap();
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let (mut client, connection) = hyper::client::conn::http2::handshake(executor, io).await.unwrap();
+    tokio::spawn(connection);
+    let uri = format!("http://{}/test/v1/anything", world.engine.address);
+    let own = world.engine.address.to_string();
+    for (hosts, status) in [
+        (vec![], 200),
+        (vec![own.as_str()], 200),
+        (vec!["other"], 400),
+        (vec![own.as_str(), own.as_str()], 400),
+    ] {
+        let mut request = http::Request::builder().uri(&uri).body(String::new()).unwrap();
+        for host in &hosts {
+            request.headers_mut().append("host", host.parse().unwrap());
+        }
+        assert_eq!(client.send_request(request).await.unwrap().status(), status, "{hosts:?}");
+    }
+    let mut request = http::Request::builder().uri(&uri).body(String::new()).unwrap();
+    for n in 0..101 {
+        request
+            .headers_mut()
+            .append(http::HeaderName::try_from(format!("x-{n}")).unwrap(), "1".parse().unwrap());
+    }
+    assert_eq!(client.send_request(request).await.unwrap().status(), 431);
+}
+
+#[tokio::test]
+async fn trusted_proxy_speaks_for_its_clients() {
+    let world = World::new().await;
+    let open = async |world: &World, list: &str| {
+        send(world.engine.address, &format!("GET /test/v1/open\nX-Forwarded-For: {list}"), b"").await
+    };
+    // Nobody is trusted unless named: all are one client.
+    for n in 0..6 {
+        assert_eq!(open(&world, &format!("9.9.9.{n}")).await.status, if n < 5 { 200 } else { 429 });
+    }
+    let data = tempfile::tempdir().unwrap();
+    let mut settings = crate::world::settings(&data, crate::world::files(), world.clock.clone());
+    settings.limits.trusted_proxies = ["127.0.0.1/32".parse().unwrap(), "10.0.0.0/8".parse().unwrap()].into();
+    let engine = pongpong::start(settings).await.unwrap();
+    let open = async |list: &str| {
+        send(
+            engine.address,
+            &format!("GET /test/v1/open\nX-Forwarded-For: {list}\nX-Forwarded-Proto: https"),
+            b"",
+        )
+        .await
+    };
+    for n in 0..7 {
+        // What the client itself claimed stands before its address, and counts for nothing.
+        let answer = open(&format!("1.1.1.{n}, 8.8.8.8, 10.0.0.1")).await;
+        if n == 0 {
+            let headers = answer.json(200)["headers"].clone();
+            assert_eq!(headers["x-forwarded-for"], "1.1.1.0, 8.8.8.8");
+            assert_eq!(headers["x-real-ip"], "8.8.8.8");
+            assert_eq!(headers["x-forwarded-proto"], "https");
+        }
+        assert_eq!(answer.status, if n < 5 { 200 } else { 429 });
+    }
+    assert_eq!(open("8.8.4.4:1234").await.status, 200);
+}
+
+#[tokio::test]
+async fn call_over_its_limit_is_refused_before_its_body_is_read() {
+    let world = World::new().await;
+    for _ in 0..5 {
+        world.ask("POST /test/v1/open").await;
+    }
+    let mut stream = TcpStream::connect(world.engine.address).await.unwrap();
+    let head = "POST /test/v1/open HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut start = [0; 12];
+    let answered = tokio::time::timeout(Duration::from_secs(5), stream.read_exact(&mut start)).await;
+    answered.expect("without the body").unwrap();
+    assert_eq!(&start, b"HTTP/1.1 429");
+}
+
+#[tokio::test]
+async fn bodies_of_one_address_have_a_bound() {
+    let world = World::new().await;
+    let mut held = Vec::new();
+    let body = vec![b'x'; (1 << 20) - 1];
+    for _ in 0..16 {
+        let mut stream = TcpStream::connect(world.engine.address).await.unwrap();
+        // One byte is missing.
+        let head = "POST /test/v1/anything HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&body).await.unwrap();
+        held.push(stream);
+    }
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    let small = async || send(world.engine.address, "POST /test/v1/anything", &[b'x'; 100]).await.status;
+    while small().await != 503 {
+        assert!(tokio::time::Instant::now() < deadline, "bodies have no bound");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // A request without a body waits for nobody.
+    assert_eq!(world.ask("GET /test/v1/anything").await.status, 200);
+    held.clear();
+    while small().await != 200 {
+        assert!(tokio::time::Instant::now() < deadline, "the room is not given back");
+    }
+}
+
+#[tokio::test]
+async fn engine_is_not_ready_while_a_job_fails() {
+    let world = World::new().await;
+    assert_eq!(world.ask("GET /ready").await.status, 200);
+    world.script("ticker", (0..8).map(|_| status(500)));
+    world.pass(30.0).await;
+    let answer = world.ask("GET /ready").await;
+    assert_eq!(answer.status, 503);
+    assert!(answer.body.starts_with("the job "), "{}", answer.body);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while world.ask("GET /ready").await.status != 200 {
+        assert!(tokio::time::Instant::now() < deadline, "it works again");
+        world.pass(60.0).await;
+    }
+}
