@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 pub mod kind {
     pub const CHECK_REQUESTED: &str = "io.pongpong.check.requested.v1";
     pub const CHECK_COMPLETED: &str = "io.pongpong.check.completed.v1";
+    pub const CHECK_FAILED: &str = "io.pongpong.check.failed.v1";
     pub const STATUS_CHANGED: &str = "io.pongpong.status.changed.v1";
     pub const LOCATION_CHANGED: &str = "io.pongpong.location.changed.v1";
     pub const NOTIFICATION_REQUESTED: &str = "io.pongpong.notification.requested.v1";
@@ -21,9 +22,10 @@ pub mod kind {
     pub const ENDPOINT_DELETED: &str = "io.pongpong.endpoint.deleted.v1";
     pub const ENDPOINT_CHANGED: &str = "io.pongpong.endpoint.changed.v1";
 
-    pub const ALL: [&str; 9] = [
+    pub const ALL: [&str; 10] = [
         CHECK_REQUESTED,
         CHECK_COMPLETED,
+        CHECK_FAILED,
         STATUS_CHANGED,
         LOCATION_CHANGED,
         NOTIFICATION_REQUESTED,
@@ -143,6 +145,16 @@ pub struct CheckResult {
     /// Made during a maintenance: kept and shown, but left out of every sum, and no news.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub maintenance: bool,
+}
+
+/// A check failed, and the next ones decide whether its endpoint is down: `check.failed` carries an array of these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedCheck {
+    pub endpoint_id: i64,
+    pub user_id: i64,
+    pub scheduled_at: DateTime<Utc>,
+    #[serde(default)]
+    pub revision: i64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

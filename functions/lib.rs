@@ -49,6 +49,7 @@ pub static ALL: &[Function] = &[
     endpoints::private_list::FUNCTION,
     endpoints::private_get::FUNCTION,
     endpoints::claim::FUNCTION,
+    endpoints::confirm::FUNCTION,
     endpoints::observe::FUNCTION,
     endpoints::forget::FUNCTION,
     endpoints::announce::FUNCTION,

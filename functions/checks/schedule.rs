@@ -13,7 +13,7 @@ use super::{SERVICE, count_missed, count_requested};
 use crate::{
     contract::{CheckRequest, kind},
     endpoints::{
-        AHEAD, MAX_REQUEST_BYTES,
+        AHEAD,
         claim::{Claim, Claimed, Claims, Confirmation},
     },
 };
@@ -30,7 +30,8 @@ const PAGE: i64 = 1000;
 const WINDOW_SECONDS: i64 = 5;
 const BATCH: usize = 500;
 /// As measured; brokers refuse messages over 1 MB (Kafka's `max.message.bytes` is 1,048,588).
-const BATCH_BYTES: usize = MAX_REQUEST_BYTES;
+/// A request alone is smaller: headers, body and assertions come in a body of 256 KiB each at most.
+const BATCH_BYTES: usize = 768 * 1024;
 
 #[derive(Serialize)]
 struct Scheduled {
@@ -49,17 +50,12 @@ async fn handle(State(context): State<Context>) -> Result<Json<Scheduled>> {
         }
         let mut requests: Vec<_> = claims.items.iter().flat_map(Claimed::requests).collect();
         requests.sort_by_key(|request| request.scheduled_at);
-        let asked = requests.len();
-        let requests = requests.iter().map(Measured::of).collect::<Result<Vec<_>>>()?;
-        scheduled.checks += asked;
+        scheduled.checks += requests.len();
         scheduled.missed += claims.items.iter().map(|claimed| claimed.missed).sum::<i64>();
-        for batch in batches(requests) {
-            publish(&context, &batch).await?;
-        }
+        ask_for(&context, NAME, &requests).await?;
         // Only now: what was not asked for is found again.
         let confirmation = Confirmation { items: claims.items.iter().map(Claimed::confirmed).collect() };
         call::<_, ()>(&context, "/private/v1/endpoints/claim/confirm", &confirmation).await?;
-        count_requested(NAME, asked);
     }
     if scheduled.missed > 0 {
         count_missed("not_claimed", scheduled.missed.unsigned_abs());
@@ -74,29 +70,35 @@ async fn call<B: Serialize, T: DeserializeOwned>(context: &Context, path: &str, 
 
 /// A request as JSON, and what batches are cut by.
 struct Measured {
-    endpoint_id: i64,
+    /// One function asks for a slot of a revision once: its first one names a batch.
+    id: String,
     slot: i64,
     json: Box<RawValue>,
 }
 
 impl Measured {
     fn of(request: &CheckRequest) -> Result<Self> {
-        let (endpoint_id, slot) = (request.endpoint_id, request.scheduled_at.timestamp());
-        Ok(Self {
-            endpoint_id,
-            slot,
-            json: serde_json::value::to_raw_value(request).map_err(Error::internal)?,
-        })
+        let slot = request.scheduled_at.timestamp();
+        let id = format!("{}-{slot}-{}", request.endpoint_id, request.revision);
+        Ok(Self { id, slot, json: serde_json::value::to_raw_value(request).map_err(Error::internal)? })
     }
 }
 
-async fn publish(context: &Context, batch: &[Measured]) -> Result<()> {
-    let Some(first) = batch.first() else { return Ok(()) };
-    // A slot is handed out once, so that its first one names a batch.
-    let id = format!("{}-{}", first.endpoint_id, first.slot);
-    let data: Vec<_> = batch.iter().map(|request| &request.json).collect();
-    let event = Outgoing::new(NAME, kind::CHECK_REQUESTED, id, context.clock().now(), &data)?;
-    context.outbound().publish(event).await
+/// Asks for checks, in batches that a broker takes.
+pub(crate) async fn ask_for(
+    context: &Context,
+    function: &'static str,
+    requests: &[CheckRequest],
+) -> Result<()> {
+    let measured = requests.iter().map(Measured::of).collect::<Result<Vec<_>>>()?;
+    for batch in batches(measured) {
+        let Some(first) = batch.first() else { continue };
+        let data: Vec<_> = batch.iter().map(|request| &request.json).collect();
+        let event = Outgoing::new(function, kind::CHECK_REQUESTED, &first.id, context.clock().now(), &data)?;
+        context.outbound().publish(event).await?;
+    }
+    count_requested(function, requests.len());
+    Ok(())
 }
 
 /// Cuts requests, in the order of their slots, into batches of one window, bounded in number and size.

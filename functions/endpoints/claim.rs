@@ -20,7 +20,7 @@ use runtime::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{SERVICE, Settings, maintenances::windows::Windows};
+use super::{AHEAD, SERVICE, Settings, maintenances::windows::Windows};
 use crate::contract::{CheckRequest, Target};
 
 pub const FUNCTION: Function =
@@ -128,6 +128,7 @@ async fn handle(State(context): State<Context>, Input(claim): Input<Claim>) -> R
     });
     fields.finish()?;
     let (until, now) = (claim.until.timestamp(), now.timestamp());
+    follow_clock(context.db()?, now).await?;
     let rows = lease(&context, until, claim.limit, now).await?;
     let mut items: Vec<_> = rows.into_iter().map(|row| row.claimed(until, now)).collect();
     mark_maintenance(context.db()?, &mut items).await?;
@@ -220,6 +221,36 @@ impl Row {
     }
 }
 
+/// After the clock was set back, slots and leases lie ahead by as much: what is further ahead than a claim can have
+/// left it is due within its interval again, in its phase.
+async fn follow_clock(db: &Db, now: i64) -> Result<()> {
+    /// Clocks of several machines differ by some seconds.
+    const TOLERANCE: i64 = 10;
+    static CLAIMED_AT: &str = "SELECT claimed_at FROM endpoint_clock WHERE id = 1";
+    static CLAIM: &str = "UPDATE endpoint_clock SET claimed_at = $1 WHERE id = 1";
+    static REPAIR: &str = "UPDATE endpoints SET leased_until = NULL, \
+         next_slot = next_slot - (next_slot - $1) / interval_seconds * interval_seconds \
+         WHERE next_slot > $1 + interval_seconds + $2";
+    let claimed_at: i64 = on!(db.read(), db => sqlx::query_scalar(CLAIMED_AT).fetch_one(db).await)?;
+    if (claimed_at..claimed_at + TOLERANCE).contains(&now) {
+        return Ok(());
+    }
+    if now < claimed_at - TOLERANCE {
+        let ahead = AHEAD.num_seconds() + TOLERANCE;
+        let repaired = on!(db.write(), db =>
+            sqlx::query(REPAIR).bind(now).bind(ahead).execute(db).await.map(|done| done.rows_affected()))?;
+        tracing::warn!(
+            seconds = claimed_at - now,
+            endpoints = repaired,
+            "the clock was set back: slots follow"
+        );
+    } else if now < claimed_at {
+        return Ok(());
+    }
+    on!(db.write(), db => sqlx::query(CLAIM).bind(now).execute(db).await.map(drop))?;
+    Ok(())
+}
+
 async fn lease(context: &Context, until: i64, limit: i64, now: i64) -> Result<Vec<Row>> {
     macro_rules! lease {
         ($lock:literal) => {
@@ -228,7 +259,7 @@ async fn lease(context: &Context, until: i64, limit: i64, now: i64) -> Result<Ve
                  (SELECT id, SUM(size) OVER (ORDER BY next_slot, id) - size AS before FROM \
                  (SELECT id, next_slot, LENGTH(url) + LENGTH(headers) + LENGTH(assertions) \
                  + COALESCE(LENGTH(body), 0) AS size FROM endpoints WHERE enabled AND next_slot < $1 \
-                 AND (leased_until IS NULL OR leased_until <= $3) ORDER BY next_slot LIMIT $2",
+                 AND (leased_until IS NULL OR leased_until <= $3 OR leased_until > $3 + 90) ORDER BY next_slot LIMIT $2",
                 $lock,
                 ") AS due) AS bounded WHERE before < $4) RETURNING id, user_id, next_slot, revision, name, url, method, \
                  headers, body, interval_seconds, timeout_ms, expected_status, assertions, follow_redirects, \

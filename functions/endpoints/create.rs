@@ -7,12 +7,14 @@ use runtime::{
 };
 
 use super::{
-    COUNT, Endpoint, QuotaConfig, SERVICE, Settings, ask_for_check, begin_adding, check_bytes_quota, columns,
-    first_slot,
+    COUNT, Endpoint, QuotaConfig, SERVICE, Settings, Start, ask_for_checks, begin_adding, check_bytes_quota,
+    columns,
 };
 
+const NAME: &str = "endpoint-create";
+
 pub const FUNCTION: Function =
-    Function::new("endpoint-create", SERVICE, "adds an endpoint, and asks for a first check at once")
+    Function::new(NAME, SERVICE, "adds an endpoint, and asks for a first check at once")
         .http(runtime::http!(handle))
         // Each asks for a check at once.
         .per_minute(600)
@@ -37,14 +39,14 @@ async fn handle(
     Input(settings): Input<Settings>,
 ) -> Result<(StatusCode, Json<Endpoint>)> {
     let settings = settings.checked().await?;
-    let first = first_slot(&context, settings.interval_seconds);
-    let (endpoint, is_new) = insert(&context, caller.user_id, settings, first, key.0).await?;
+    let start = Start::now(&context, settings.interval_seconds);
+    let (endpoint, is_new) = insert(&context, caller.user_id, settings, start.next_slot, key.0).await?;
     if is_new
         && endpoint.settings.enabled
-        && let Err(error) = ask_for_check(&context, "endpoint-create", caller.user_id, &endpoint).await
+        && let Err(error) = ask_for_checks(&context, NAME, caller.user_id, &endpoint, &start.slots).await
     {
-        // It is added all the same, and its first slot is less than an interval away.
-        tracing::warn!(%error, endpoint_id = endpoint.id, "the first check could not be asked for");
+        // It is added all the same, and the schedule goes on with it within a minute.
+        tracing::warn!(%error, endpoint_id = endpoint.id, "the first checks could not be asked for");
     }
     Ok((StatusCode::CREATED, Json(endpoint)))
 }

@@ -2,6 +2,7 @@
 
 pub mod announce;
 pub mod claim;
+pub mod confirm;
 pub mod create;
 pub mod delete;
 pub mod forget;
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
-    Context, Db, Env, Error, Fields, FromEnv, Outgoing, Result,
+    Context, Db, Env, Error, Fields, FromEnv, Result,
     db::{JsonText, On, Transaction, UnixSeconds},
     on, text,
 };
@@ -29,16 +30,11 @@ use utoipa::ToSchema;
 
 use crate::{
     checks::{self, probe},
-    contract::{Assertion, CheckRequest, Status, Target, kind},
+    contract::{Assertion, CheckRequest, Status, Target},
 };
 use maintenances::windows::Windows;
 
 pub const SERVICE: &str = "endpoint-service";
-
-/// A request for a check as JSON: it must fit into an event of a broker that takes 1 MB.
-pub const MAX_REQUEST_BYTES: usize = 768 * 1024;
-/// The URL, and what is left of a request.
-const MAX_URL_BYTES: usize = 16 * 1024;
 
 /// What a person sets of an endpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, sqlx::FromRow)]
@@ -265,21 +261,6 @@ impl Settings {
                 fields.add(field, what);
             }
         }
-        // Control characters take six bytes each.
-        let target = self.target();
-        let parts = [
-            ("body", json_bytes(&target.body)),
-            ("headers", json_bytes(&target.headers)),
-            ("assertions", json_bytes(&target.assertions)),
-        ];
-        if parts.iter().map(|(_, bytes)| bytes).sum::<usize>() + MAX_URL_BYTES > MAX_REQUEST_BYTES
-            && let Some((largest, bytes)) = parts.into_iter().max_by_key(|(_, bytes)| *bytes)
-        {
-            fields.add(largest, text(
-                format!("takes {bytes} bytes as JSON; with the other settings at most {MAX_REQUEST_BYTES} are possible"),
-                format!("JSON으로 {bytes}바이트입니다. 다른 설정과 합쳐 {MAX_REQUEST_BYTES}바이트까지 가능합니다"),
-            ));
-        }
         fields.finish()?;
         Ok(self)
     }
@@ -353,42 +334,48 @@ impl FromEnv for QuotaConfig {
 /// schedule may be late.
 pub const AHEAD: TimeDelta = TimeDelta::seconds(65);
 
-/// The first slot of an endpoint that starts now (it is checked at once besides). Where in the
-/// interval it falls is drawn once, and stays: endpoints of one interval are spread over it, instead
-/// of all being due at second 0.
-///
-/// The schedule hears of the endpoint at the next minute. Of the slots before that only the last one
-/// counts: the others could not have run, and were not missed.
-fn first_slot(context: &Context, interval_seconds: i32) -> i64 {
-    // The tick may be some seconds late.
-    const LATE: i64 = 5;
-    let interval = i64::from(interval_seconds).max(1);
-    let drawn = u64::from_le_bytes(context.random().bytes()) % interval.cast_unsigned();
-    let now = context.clock().now().timestamp();
-    let first = now + 1 + drawn.cast_signed();
-    let heard = (now / 60 + 1) * 60 + LATE;
-    first + (heard - first).max(0) / interval * interval
+/// The checks of an endpoint that starts now, until the schedule takes over.
+struct Start {
+    /// Due now, and then on the endpoint's grid.
+    slots: Vec<i64>,
+    /// The first slot that the schedule hands out.
+    next_slot: i64,
 }
 
-/// Asks for a check at once.
-async fn ask_for_check(
+impl Start {
+    /// Where in the interval the grid lies is drawn once, and stays: endpoints of one interval are spread over it,
+    /// instead of all being due at second 0.
+    fn now(context: &Context, interval_seconds: i32) -> Self {
+        let interval = i64::from(interval_seconds).max(1);
+        let drawn = u64::from_le_bytes(context.random().bytes()) % interval.cast_unsigned();
+        let now = context.clock().now().timestamp();
+        let first = now + 1 + drawn.cast_signed();
+        // The tick of this minute was before us, and the next one's claim begins where we end.
+        let taken_over = now / 60 * 60 + AHEAD.num_seconds();
+        let on_grid = (first..taken_over).step_by(usize::try_from(interval).unwrap_or(1));
+        let slots: Vec<i64> = std::iter::once(now).chain(on_grid).collect();
+        let next_slot = first + (slots.len() as i64 - 1) * interval;
+        Self { slots, next_slot }
+    }
+}
+
+/// Asks for the checks of a start.
+async fn ask_for_checks(
     context: &Context,
     function: &'static str,
     user_id: i64,
     endpoint: &Endpoint,
+    slots: &[i64],
 ) -> Result<()> {
-    let (now, id) = (context.clock().now(), endpoint.id);
-    let slot = now.timestamp();
-    let mut request = endpoint.settings.request(id, user_id, slot, endpoint.revision);
-    request.maintenance =
-        Windows::load(context.db()?, &[user_id], slot..slot + 1).await?.hold(user_id, id, slot);
-    let event = format!("endpoint-{id}-{}", now.timestamp_micros());
-    context
-        .outbound()
-        .publish(Outgoing::new(function, kind::CHECK_REQUESTED, event, now, &[request])?)
-        .await?;
-    checks::count_requested(function, 1);
-    Ok(())
+    let id = endpoint.id;
+    let (Some(first), Some(last)) = (slots.first(), slots.last()) else { return Ok(()) };
+    let windows = Windows::load(context.db()?, &[user_id], *first..last + 1).await?;
+    let request = |slot: &i64| CheckRequest {
+        maintenance: windows.hold(user_id, id, *slot),
+        ..endpoint.settings.request(id, user_id, *slot, endpoint.revision)
+    };
+    let requests: Vec<_> = slots.iter().map(request).collect();
+    checks::schedule::ask_for(context, function, &requests).await
 }
 
 /// Within the transaction that has just added or changed an endpoint.

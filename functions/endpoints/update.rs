@@ -5,14 +5,15 @@ use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorB
 use serde_json::{Map, Value};
 
 use super::{
-    Endpoint, SERVICE, Settings, announce, ask_for_check, check_bytes_quota, columns, find_own, first_slot,
+    Endpoint, SERVICE, Settings, Start, announce, ask_for_checks, check_bytes_quota, columns, find_own,
 };
 
-pub const FUNCTION: Function =
-    Function::new("endpoint-update", SERVICE, "changes what is given, and keeps the rest")
-        .http(runtime::http!(handle))
-        .reads(runtime::settings!(super::QuotaConfig))
-        .publishes();
+const NAME: &str = "endpoint-update";
+
+pub const FUNCTION: Function = Function::new(NAME, SERVICE, "changes what is given, and keeps the rest")
+    .http(runtime::http!(handle))
+    .reads(runtime::settings!(super::QuotaConfig))
+    .publishes();
 
 #[utoipa::path(
     patch, path = "/public/v1/endpoints/{id}", tag = "endpoints", security(("apikey" = [])),
@@ -61,11 +62,11 @@ async fn handle(
         }
         seen = old;
     };
-    // Another interval, or a new start: due anew, from now on.
-    let anew = s.interval_seconds != old.interval_seconds || (s.enabled && !old.enabled);
-    let next_slot = anew.then(|| first_slot(&context, s.interval_seconds));
-    // A new name or tag means nothing to a check.
+    // A new name or tag means nothing to a check. Anything else is checked anew, from now on: what was asked for
+    // before is of another revision.
     let changed = Settings { name: old.name.clone(), tags: old.tags.clone(), ..s.clone() } != old;
+    let start = (changed && s.enabled).then(|| Start::now(&context, s.interval_seconds));
+    let next_slot = start.as_ref().map(|start| start.next_slot);
     let bytes_per_minute = s.bytes_per_minute();
     let now = context.clock().now();
     let endpoint: Endpoint = on!(tx.connection(), db => {
@@ -81,13 +82,12 @@ async fn handle(
         let Endpoint { id, revision, updated_at, .. } = endpoint;
         let enabled = endpoint.settings.enabled;
         let row = announce::Row { id, user_id: caller.user_id, revision, enabled, updated_at };
-        announce::try_announce(&context, "endpoint-update", vec![row]).await;
+        announce::try_announce(&context, NAME, vec![row]).await;
     }
-    if next_slot.is_some()
-        && endpoint.settings.enabled
-        && let Err(error) = ask_for_check(&context, "endpoint-update", caller.user_id, &endpoint).await
+    if let Some(start) = start
+        && let Err(error) = ask_for_checks(&context, NAME, caller.user_id, &endpoint, &start.slots).await
     {
-        tracing::warn!(%error, endpoint_id = id, "the first check could not be asked for");
+        tracing::warn!(%error, endpoint_id = id, "the first checks could not be asked for");
     }
     Ok(Json(endpoint))
 }

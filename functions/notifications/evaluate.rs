@@ -30,7 +30,9 @@ use super::{
     state::State,
     suspicion::{self, Batch},
 };
-use crate::contract::{AlertKind, CheckResult, EndpointChanged, LocationChange, Status, StatusChange, kind};
+use crate::contract::{
+    AlertKind, CheckResult, EndpointChanged, FailedCheck, LocationChange, Status, StatusChange, kind,
+};
 
 const NAME: &str = "notification-evaluate";
 
@@ -61,12 +63,21 @@ fn count(to: Status, changes: u64) {
 
 async fn handle(FromContext(context): FromContext<Context>, event: Event<Box<RawValue>>) -> Result<Reply> {
     let json = event.data.get().as_bytes();
-    let (changes, locations) = if event.kind == kind::ENDPOINT_CHANGED {
-        (change_settings(&context, &event.id, input::parse::<Items<_>>(json)?.0).await?, Vec::new())
+    let Evaluated { changes, locations, unconfirmed } = if event.kind == kind::ENDPOINT_CHANGED {
+        let changes = change_settings(&context, &event.id, input::parse::<Items<_>>(json)?.0).await?;
+        Evaluated { changes, ..Evaluated::default() }
     } else {
         evaluate(&context, &event.id, input::parse::<Items<_>>(json)?.0).await?
     };
     let time = event.time.unwrap_or(context.clock().now());
+    if !unconfirmed.is_empty() {
+        let id = format!("{}/failed", event.id);
+        let failed = Outgoing::new(NAME, kind::CHECK_FAILED, id, time, &unconfirmed)?;
+        // Without it the next check comes at its interval: no reason to evaluate once more.
+        if let Err(error) = context.outbound().publish(failed).await {
+            tracing::warn!(%error, "earlier checks could not be asked for");
+        }
+    }
     // By what caused them: the same whenever it is handled again.
     if !locations.is_empty() {
         let id = format!("{}/location", event.id);
@@ -80,12 +91,15 @@ async fn handle(FromContext(context): FromContext<Context>, event: Event<Box<Raw
     Ok(Outgoing::new(NAME, kind::STATUS_CHANGED, id, time, &changes)?.into())
 }
 
-/// The changes that an event caused, now or when it was first handled: of endpoints, and of locations.
-async fn evaluate(
-    context: &Context,
-    event_id: &str,
-    mut results: Vec<CheckResult>,
-) -> Result<(Vec<StatusChange>, Vec<LocationChange>)> {
+/// What an event caused, now or when it was first handled.
+#[derive(Default)]
+struct Evaluated {
+    changes: Vec<StatusChange>,
+    locations: Vec<LocationChange>,
+    unconfirmed: Vec<FailedCheck>,
+}
+
+async fn evaluate(context: &Context, event_id: &str, mut results: Vec<CheckResult>) -> Result<Evaluated> {
     let now = context.clock().now();
     // A batch may hold several slots of one endpoint.
     results.sort_by_key(|r| (r.endpoint_id, r.scheduled_at));
@@ -106,7 +120,7 @@ async fn evaluate(
             save(&mut transaction, &after.states).await?;
         }
     }
-    let Advanced { mut changes, held, seen_before, .. } = after;
+    let Advanced { mut changes, held, seen_before, unconfirmed, .. } = after;
     if !changes.is_empty() || !locations.is_empty() {
         record(&mut transaction, event_id, &changes, &locations, now).await?;
     }
@@ -120,7 +134,7 @@ async fn evaluate(
         (changes, locations) = recorded(&mut transaction, event_id).await?;
     }
     transaction.commit().await?;
-    Ok((changes, locations))
+    Ok(Evaluated { changes, locations, unconfirmed })
 }
 
 /// The changes of status that changes of settings caused, now or when the event was first handled.
@@ -168,13 +182,15 @@ struct Advanced {
     changes: Vec<StatusChange>,
     /// How many alerts came to be held.
     held: u64,
+    /// Failures that an earlier check than the next scheduled one confirms.
+    unconfirmed: Vec<FailedCheck>,
     seen_before: bool,
 }
 
 /// `on_hold`: endpoints that do not go down.
 fn advance(before: &States, results: &[CheckResult], on_hold: &HashSet<i64>) -> Advanced {
     let mut after = Advanced::default();
-    for result in results {
+    for (at, result) in results.iter().enumerate() {
         let id = result.endpoint_id;
         // No state: the endpoint is deleted.
         let Some(known) = before.get(&id) else { continue };
@@ -186,6 +202,11 @@ fn advance(before: &States, results: &[CheckResult], on_hold: &HashSet<i64>) -> 
         let on_hold = on_hold.contains(&id);
         after.changes.extend(state.take(result, on_hold));
         after.held += u64::from(on_hold && state.is_held_by(result));
+        let is_newest = results.get(at + 1).is_none_or(|next| next.endpoint_id != id);
+        if is_newest && state.must_be_confirmed(result) {
+            let CheckResult { endpoint_id, user_id, scheduled_at, revision, .. } = *result;
+            after.unconfirmed.push(FailedCheck { endpoint_id, user_id, scheduled_at, revision });
+        }
     }
     after
 }

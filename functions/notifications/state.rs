@@ -7,6 +7,9 @@ use chrono::{DateTime, Utc};
 
 use crate::contract::{CheckResult, CheckStatus, EndpointChanged, Failure, Status, StatusChange};
 
+/// After a failed check, how soon the next one comes [s], where the interval is longer.
+pub const CONFIRMATION_DELAY: u32 = 10;
+
 /// What is known of an endpoint between two results.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
@@ -83,6 +86,16 @@ impl State {
             outage_started_at: self.failing_since.take(),
             cause: self.cause.take(),
         })
+    }
+
+    /// Whether this is a failure that the next checks have to confirm, earlier than the interval says.
+    pub fn must_be_confirmed(&self, result: &CheckResult) -> bool {
+        result.outcome.status == CheckStatus::Down
+            && !result.maintenance
+            && result.interval_seconds > CONFIRMATION_DELAY
+            && self.last_slot == result.scheduled_at
+            && self.status != Status::Down
+            && self.run < threshold(result.failure_threshold)
     }
 
     /// Whether this is the result by which an alert came to be held.

@@ -5,6 +5,9 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use tokio::sync::watch;
 
+/// How soon a clock that was set back is noticed.
+const LOOK_AGAIN_INTERVAL: Duration = Duration::from_secs(60);
+
 #[derive(Clone, Debug, Default)]
 pub enum Clock {
     #[default]
@@ -27,17 +30,32 @@ impl Clock {
         now.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(now)
     }
 
-    /// Waits until the clock shows `until`.
+    /// Waits until the clock shows `until`. Returns early when the clock is set back meanwhile, for `until` may
+    /// be far away now: who must not act early looks again.
     pub async fn sleep_until(&self, until: DateTime<Utc>) {
         match self {
             Self::System => {
-                if let Ok(left) = (until - Utc::now()).to_std() {
-                    tokio::time::sleep(left).await;
+                let mut before = Utc::now();
+                while let Ok(left) = (until - before).to_std() {
+                    tokio::time::sleep(left.min(LOOK_AGAIN_INTERVAL)).await;
+                    let now = Utc::now();
+                    if now < before {
+                        return;
+                    }
+                    before = now;
                 }
             }
             Self::Manual(time) => {
+                let mut before = *time.borrow();
                 // The sender is held by `self`, so the channel cannot close meanwhile.
-                let _ = time.subscribe().wait_for(|now| *now >= until).await;
+                let _ = time
+                    .subscribe()
+                    .wait_for(|now| {
+                        let is_over = *now >= until || *now < before;
+                        before = *now;
+                        is_over
+                    })
+                    .await;
             }
         }
     }
@@ -84,5 +102,17 @@ mod tests {
         clock.advance(Duration::from_secs(1));
         sleeper.await.expect("wakes");
         assert_eq!(clock.now().timestamp(), 60);
+    }
+
+    #[tokio::test]
+    async fn a_sleeper_wakes_when_the_clock_is_set_back() {
+        let clock = Clock::manual(DateTime::UNIX_EPOCH + TimeDelta::hours(2));
+        let sleeper = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.sleep(Duration::from_secs(60)).await }
+        });
+        tokio::task::yield_now().await;
+        clock.set(DateTime::UNIX_EPOCH);
+        sleeper.await.expect("wakes");
     }
 }

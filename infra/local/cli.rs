@@ -57,7 +57,6 @@ impl Cli {
         let env = Env::of_process();
         log::init(&env, log::Format::Text)?;
         telemetry::init_exposed(&env, "pongpong")?;
-        raise_file_limit();
         let settings = Settings {
             listen: up.listen,
             admin_listen: up.admin_listen,
@@ -86,15 +85,6 @@ impl Cli {
         telemetry::shutdown().await;
         tracing::info!("stopped");
         Ok(())
-    }
-}
-
-/// Many checks at once need many sockets: as many as this process may have without asking anybody.
-fn raise_file_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        tracing::debug!(%error, "the limit of open files stays as it is");
     }
 }
 

@@ -64,7 +64,8 @@ impl Schedule {
         let now = clock.now();
         let mut planned = Vec::new();
         for job in jobs {
-            let since = last_tick(&store, &job.name).await?.unwrap_or(now).min(now);
+            // At its first start, too, an engine need not wait for the next minute.
+            let since = last_tick(&store, &job.name).await?.unwrap_or(now - TimeDelta::minutes(1)).min(now);
             planned.push((next(&job, since), job));
         }
         let states = planned.iter().map(|(next, _)| State { next: *next, run: Run::None }).collect();
@@ -85,6 +86,11 @@ impl Schedule {
                 () = self.clock.sleep_until(due) => {}
             }
             let now = self.clock.now();
+            if now < due {
+                // The clock was set back: the next tick is the next by the clock as it is now.
+                self.states.send_modify(|states| states[n].next = next(&job, now).map(|next| next.min(due)));
+                continue;
+            }
             // After a pause only the latest of the missed ticks counts.
             let tick = job.schedule.find_previous_occurrence(&now, true).unwrap_or(due).max(due);
             let busy = self.state(n).run != Run::None;

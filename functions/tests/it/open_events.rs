@@ -37,6 +37,7 @@ fn sample(world: &World, kind: &str) -> Value {
             },
         }]),
         kind::CHECK_COMPLETED => json!([result(1, 1, 0, true)]),
+        kind::CHECK_FAILED => json!([{"endpoint_id": 1, "user_id": 1, "scheduled_at": now}]),
         kind::STATUS_CHANGED => json!([change]),
         kind::LOCATION_CHANGED => json!([LocationChange {
             user_id: 1,

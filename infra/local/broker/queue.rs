@@ -29,6 +29,8 @@ const AT_ONCE: usize = 16;
 const AT_ONCE_WITHOUT_DATABASE: usize = 512;
 /// A dead letter is tried for ever, at least this often.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// What is due later than this was postponed by a clock that was set back since.
+const MAX_POSTPONEMENT: chrono::TimeDelta = chrono::TimeDelta::hours(1);
 /// As much of an error as Knative keeps, once encoded.
 const ERROR_DATA: usize = 1024;
 
@@ -89,7 +91,7 @@ pub async fn run(queue: Arc<Queue>, broker: Broker, apps: Arc<Apps>, life: Life)
                         if under_way.len() == queue.at_once || under_way.contains_key(&waiting.id) {
                             continue;
                         }
-                        if waiting.due() > now {
+                        if waiting.due() > now && waiting.due() <= now + MAX_POSTPONEMENT {
                             next = Some(waiting.due());
                             break;
                         }

@@ -286,3 +286,82 @@ async fn the_schedule_sets_aside_what_it_cannot_read() {
         .collect();
     assert_eq!(asked, [1, 3]);
 }
+
+/// The slots that were asked for since, in their order.
+fn asked(world: &World) -> Vec<i64> {
+    let events: Vec<_> = world.events.lock().unwrap().drain(..).collect();
+    let requests = events.iter().filter(|event| event.kind() == kind::CHECK_REQUESTED);
+    let mut slots: Vec<_> = requests
+        .flat_map(|event| event.data::<Vec<CheckRequest>>())
+        .map(|request| request.scheduled_at.timestamp())
+        .collect();
+    slots.sort_unstable();
+    slots
+}
+
+on_both! {
+    async fn checks_begin_at_once_and_go_on_at_their_interval(world: World) {
+        let path = "/public/v1/endpoints";
+        for (second, interval) in [(0, 10), (3, 10), (59, 10), (20, 60), (58, 300)] {
+            let minute = world.clock().now().timestamp() / 60 * 60 + 120;
+            world.clock().set(chrono::DateTime::from_timestamp(minute + second, 0).unwrap());
+            let body = json!({"url": "https://example.com", "interval_seconds": interval});
+            let made = world.call(Some(1), "POST", path, Some(body)).await.json(201);
+            let mut slots = asked(&world);
+            assert_eq!(slots[0], minute + second, "at once");
+            world.clock().set(chrono::DateTime::from_timestamp(minute + 60, 0).unwrap());
+            world.tick("check-schedule").await;
+            slots.extend(asked(&world));
+            let gaps: Vec<_> = slots.windows(2).map(|pair| pair[1] - pair[0]).collect();
+            assert!(gaps.first().is_none_or(|gap| (1..=interval).contains(gap)), "{gaps:?}");
+            assert!(gaps.iter().skip(1).all(|gap| *gap == interval), "{gaps:?}");
+            assert!(*slots.last().unwrap() >= (minute + 125 - interval).min(minute + second), "{slots:?}");
+            let own = format!("{path}/{}", made["id"]);
+            // Nothing that a check would notice.
+            world.call(Some(1), "PATCH", &own, Some(json!({"name": "Shop"}))).await.json(200);
+            assert_eq!(asked(&world), [0; 0]);
+            for edit in [json!({"url": "https://example.com/2"}), json!({"enabled": false}), json!({"enabled": true})] {
+                world.call(Some(1), "PATCH", &own, Some(edit.clone())).await.json(200);
+                let now = world.clock().now().timestamp();
+                assert_eq!(asked(&world).first().copied(), (edit["enabled"] != false).then_some(now), "{edit}");
+            }
+            world.call(Some(1), "DELETE", &own, None).await.json(204);
+            asked(&world);
+        }
+    }
+
+    async fn a_failed_check_is_confirmed_within_seconds(world: World) {
+        let body = json!({"url": "https://example.com", "interval_seconds": 60, "failure_threshold": 3});
+        let made = world.call(Some(1), "POST", "/public/v1/endpoints", Some(body)).await.json(201);
+        asked(&world);
+        let start = world.clock().now();
+        let result = |second: i64, up: bool, revision: i64| CheckResult {
+            scheduled_at: start + chrono::TimeDelta::seconds(second),
+            failure_threshold: 3,
+            interval_seconds: 60,
+            revision,
+            ..crate::notifications::result(made["id"].as_i64().unwrap(), 1, 0, up)
+        };
+        let confirmed = async |results: &[CheckResult]| {
+            world.clock().set(results[0].scheduled_at);
+            let id = format!("check-{}", results[0].scheduled_at.timestamp());
+            let changed = world.event("notification-evaluate", kind::CHECK_COMPLETED, &id, results).await;
+            let failed: Vec<_> = world.events.lock().unwrap().drain(..).collect();
+            for event in failed.iter().filter(|event| event.kind() == kind::CHECK_FAILED) {
+                for _ in 0..2 {
+                    assert!(world.deliver("endpoint-confirm", event).await.status.is_success());
+                }
+            }
+            let mut slots: Vec<_> = asked(&world).into_iter().map(|slot| slot - start.timestamp()).collect();
+            slots.dedup();
+            (slots, changed.reply().is_some())
+        };
+        assert_eq!(confirmed(&[result(0, true, 1)]).await, (vec![], true));
+        assert_eq!(confirmed(&[result(60, false, 1)]).await, (vec![70], false));
+        assert_eq!(confirmed(&[result(70, false, 1)]).await, (vec![80], false));
+        assert_eq!(confirmed(&[result(80, false, 1)]).await, (vec![], true), "down after 20 seconds");
+        assert_eq!(confirmed(&[result(90, false, 1)]).await, (vec![], false));
+        assert_eq!(confirmed(&[result(140, true, 1)]).await, (vec![], true));
+        assert_eq!(confirmed(&[result(200, false, 9)]).await.0, [0; 0], "of settings that are not the endpoint's");
+    }
+}

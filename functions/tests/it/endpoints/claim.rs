@@ -70,6 +70,24 @@ on_both! {
         }
     }
 
+    async fn a_clock_that_steps_forward_and_back_stops_nothing(world: World) {
+        add(&world, 20, 60).await;
+        let start = world.clock().now();
+        claim(&world, 65, 1000).await;
+        world.clock().set(start + TimeDelta::hours(2));
+        claim(&world, 65, 1000).await;
+        // One that leases, and dies.
+        world.clock().set(start + TimeDelta::hours(2) + TimeDelta::seconds(60));
+        lease(&world, 65, 5).await;
+        world.clock().set(start + TimeDelta::seconds(60));
+        let claimed = claim(&world, 65, 1000).await;
+        assert_eq!((claimed.endpoints, claimed.missed), (20, 0));
+        let now = world.clock().now();
+        assert!(claimed.items.iter().all(|r| (0..65).contains(&(r.scheduled_at - now).num_seconds())));
+        world.clock().advance(Duration::from_secs(60));
+        assert_eq!(claim(&world, 65, 1000).await.endpoints, 20, "and goes on");
+    }
+
     async fn many_claimers_hand_out_each_slot_once(world: World) {
         add(&world, 60, 20).await;
         let mut seen = HashSet::new();

@@ -1,5 +1,7 @@
 //! Endpoints are made, shown, changed and removed, each by its owner alone.
 
+use std::{collections::HashSet, time::Duration};
+
 use functions::contract::{
     CheckRequest, EndpointDeleted, Failure, FailureCode, Status, StatusChange, UserDeleted, kind,
 };
@@ -101,9 +103,6 @@ on_both! {
                 "type": "json_path", "path": "$", "comparison": "equals",
                 "value": (0..20).fold(json!(1), |value, _| json!([value])),
             }]})),
-            ("assertions", json!({"url": url, "assertions": vec![
-                json!({"type": "body_contains", "value": "\u{1}".repeat(8000)}); 17
-            ]})),
             ("tags", json!({"url": url, "tags": ["a\"b"]})),
             ("failure_threshold", json!({"url": url, "failure_threshold": 0})),
             ("retries", json!({"url": url, "retries": 99})),
@@ -164,6 +163,26 @@ on_both! {
         }
     }
 
+    async fn the_largest_checks_fit_into_events(world: World) {
+        let text = |bytes: usize| "\u{1}".repeat(bytes / 6);
+        let body = json!({"url": "https://example.com", "interval_seconds": 3600, "method": "POST"});
+        for _ in 0..3 {
+            let made = create(&world, 1, body.clone()).await;
+            let own = format!("/public/v1/endpoints/{}", made["id"]);
+            let headers: serde_json::Map<_, _> =
+                (0..30).map(|n| (format!("x-{n}"), json!("\"".repeat(4000)))).collect();
+            let assertions = vec![json!({"type": "body_contains", "value": text(47_000)}); 5];
+            for patch in [json!({"body": text(250_000)}), json!({"headers": headers}), json!({"assertions": assertions})] {
+                world.call(Some(1), "PATCH", &own, Some(patch)).await.json(200);
+            }
+        }
+        world.clock().advance(Duration::from_secs(3600));
+        world.tick("check-schedule").await;
+        let events = world.events.lock().unwrap();
+        assert!(events.iter().any(|event| event.body.len() > 700_000), "large ones");
+        assert!(events.iter().all(|event| event.body.len() < 1_000_000));
+    }
+
     async fn a_request_that_is_sent_again_makes_no_second_endpoint(world: World) {
         let path = "/public/v1/endpoints";
         let body = json!({"url": "https://example.com", "name": "first"});
@@ -171,7 +190,9 @@ on_both! {
         let answers = futures::future::join_all(tries).await;
         let first = answers[0].json(201);
         assert!(answers.iter().all(|answer| answer.json(201) == first), "{answers:?}");
-        assert_eq!(world.events.lock().unwrap().len(), 1, "one first check");
+        let ids: HashSet<_> =
+            world.events.lock().unwrap().iter().map(|event| event.headers["ce-id"].clone()).collect();
+        assert_eq!(world.events.lock().unwrap().len(), ids.len(), "each check once");
         let other = json!({"url": "https://example.com", "name": "second"});
         assert_eq!(world.post_once(1, path, "key-1", &other).await.json(201)["name"], "first");
         assert_eq!(world.post_once(1, path, "key-2", &other).await.json(201)["name"], "second");
