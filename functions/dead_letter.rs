@@ -253,7 +253,8 @@ async fn replay(State(context): State<Context>, Id(id): Id) -> Result<(StatusCod
     const UPDATE: &str = "UPDATE dead_letters SET replayed_at = $2 WHERE id = $1 AND received_at = $3";
     let (db, now) = (context.db()?, context.clock().now());
     let (headers, body, received_at): (String, Vec<u8>, DateTime<Utc>) =
-        on!(db.read(), db => sqlx::query_as(SELECT).bind(id).fetch_one(db).await)?;
+        on!(db.read(), db => sqlx::query_as(SELECT).bind(id).fetch_one(db).await)
+            .map_err(Error::not_found_if_no_row)?;
     let pairs: Vec<(String, String)> = serde_json::from_str(&headers).map_err(Error::internal)?;
     let parsed = pairs.iter().filter_map(|(name, value)| {
         Some((http::HeaderName::try_from(name).ok()?, http::HeaderValue::try_from(value).ok()?))

@@ -3,7 +3,7 @@
 
 use anyhow::Context as _;
 use percent_encoding::percent_decode_str;
-use runtime::{Env, Function};
+use runtime::{Env, Function, db::SESSION_TIMEOUTS};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 use crate::{dead_letter, endpoints, notifications, reports, status_pages, users};
@@ -74,13 +74,15 @@ async fn grant_one(db: &mut PgConnection, role: &Role, login: &str, password: &s
             AND (relkind = 'p' OR relispartition AND relkind = 'r')
         UNION ALL SELECT DISTINCT format('GRANT CREATE ON SCHEMA public TO %I', $1)
         FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname LIKE ANY ($2) AND relkind = 'p'";
-    // Behind PgBouncer a session's own settings do not stay with it: there the role's hold.
-    const TIMEOUTS: &str = "SELECT format('ALTER ROLE %I SET %s', $1, setting)
-        FROM unnest(ARRAY['statement_timeout = ''60s''', 'lock_timeout = ''5s''']) setting";
+    // Behind PgBouncer a connection brings no settings along: there the role's hold.
+    const TIMEOUT: &str = "SELECT format('ALTER ROLE %I SET %I = %L', $1, $2, $3)";
     let mut statements: Vec<String> =
         sqlx::query_scalar(LOGIN).bind(login).bind(password).fetch_all(&mut *db).await?;
     statements.extend(sqlx::query_scalar::<_, String>(MEMBER).bind(login).fetch_all(&mut *db).await?);
-    statements.extend(sqlx::query_scalar::<_, String>(TIMEOUTS).bind(login).fetch_all(&mut *db).await?);
+    for (name, value) in SESSION_TIMEOUTS {
+        let timeout = sqlx::query_scalar(TIMEOUT).bind(login).bind(name).bind(value);
+        statements.push(timeout.fetch_one(&mut *db).await?);
+    }
     // CREATE first: who is to own a partition must be allowed to make one.
     for what in [ROWS, PARTITIONED] {
         let found: Vec<String> =

@@ -375,7 +375,10 @@ async fn ask_for_checks(
         ..endpoint.settings.request(id, user_id, *slot, endpoint.revision)
     };
     let requests: Vec<_> = slots.iter().map(request).collect();
-    checks::schedule::ask_for(context, function, &requests).await
+    // The first one by itself: nothing waits for those whose time has not come.
+    let (at_once, later) = requests.split_at(1);
+    checks::schedule::ask_for(context, function, at_once).await?;
+    checks::schedule::ask_for(context, function, later).await
 }
 
 /// Within the transaction that has just added or changed an endpoint.

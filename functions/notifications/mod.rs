@@ -117,7 +117,8 @@ impl Row {
 /// A user's own notification: another user's does not exist.
 async fn own(db: &Db, user_id: i64, id: i64) -> Result<Row> {
     const SELECT: &str = "SELECT * FROM notifications WHERE id = $1 AND user_id = $2";
-    Ok(on!(db.read(), db => sqlx::query_as(SELECT).bind(id).bind(user_id).fetch_one(db).await)?)
+    on!(db.read(), db => sqlx::query_as(SELECT).bind(id).bind(user_id).fetch_one(db).await)
+        .map_err(Error::not_found_if_no_row)
 }
 
 /// Until the transaction ends, nobody else makes or forgets this user's notifications.

@@ -33,7 +33,7 @@ pub struct State {
 
 impl State {
     /// Of an endpoint that nothing is known of.
-    pub fn new() -> Self {
+    pub fn unknown() -> Self {
         Self {
             status: Status::Pending,
             revision: 0,
@@ -88,14 +88,16 @@ impl State {
         })
     }
 
-    /// Whether this is a failure that the next checks have to confirm, earlier than the interval says.
+    /// Whether this is the first failure of a row: the next check confirms it earlier than the interval says. Those
+    /// after it keep to the interval, for who asks for many in a row does not want to hear of a short one.
     pub fn must_be_confirmed(&self, result: &CheckResult) -> bool {
         result.outcome.status == CheckStatus::Down
             && !result.maintenance
             && result.interval_seconds > CONFIRMATION_DELAY
             && self.last_slot == result.scheduled_at
             && self.status != Status::Down
-            && self.run < threshold(result.failure_threshold)
+            && self.run == 1
+            && threshold(result.failure_threshold) > 1
     }
 
     /// Whether this is the result by which an alert came to be held.
@@ -232,7 +234,7 @@ mod tests {
         results: impl IntoIterator<Item = CheckResult>,
         on_hold: impl Fn(&CheckResult) -> bool,
     ) -> Vec<StatusChange> {
-        let mut state = State::new();
+        let mut state = State::unknown();
         results.into_iter().filter_map(|r| state.take(&r, on_hold(&r))).collect()
     }
 
@@ -396,7 +398,7 @@ mod tests {
         fn revisions_pauses_and_unknown_results_keep_their_order(
             steps in prop::collection::vec((0i64..4, 0i64..12, 0u8..5), 0..120),
         ) {
-            let (mut state, mut changes) = (State::new(), Vec::<StatusChange>::new());
+            let (mut state, mut changes) = (State::unknown(), Vec::<StatusChange>::new());
             for (revision, slot, what) in steps {
                 let before = state.clone();
                 let check = CheckResult { revision: revision + 1, ..result(slot, what == 0, 1, 1) };

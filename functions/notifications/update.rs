@@ -70,7 +70,8 @@ async fn handle(
         let query = sqlx::query_as(UPDATE).bind(id).bind(caller.user_id).bind(body.name);
         let query = query.bind(sealed_config).bind(body.enabled).bind(gives_endpoints);
         query.bind(endpoint_ids).bind(now).fetch_one(db).await
-    })?;
+    })
+    .map_err(Error::not_found_if_no_row)?;
     Ok(Json(row.shown(&context)?))
 }
 

@@ -3,15 +3,7 @@
 //! SQLite has one writer: writes go through a pool of one connection, so that they queue here
 //! instead of failing as busy; reads have connections of their own and never wait for a writer.
 
-use std::{
-    ops::Deref,
-    str::FromStr,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{str::FromStr, time::Duration};
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
@@ -30,7 +22,7 @@ use crate::{Env, Result, items::set_aside};
 #[derive(Clone, Debug)]
 pub enum Db {
     Sqlite { read: SqlitePool, write: SqlitePool },
-    Postgres(Postgres),
+    Postgres(PgPool),
 }
 
 /// The same thing of either database: match on it with [`crate::on!`].
@@ -58,16 +50,15 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection that was used a moment ago is taken to be well: to ask it each time costs as much as a
 /// small question.
 const TRUSTED: Duration = Duration::from_secs(1);
-/// For an idle connection to answer a ping; one that does not is closed.
+/// For a connection to say that it is well. A peer that is frozen, or behind a failover, says nothing for as long as
+/// TCP believes in it.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
-/// A pool is replaced when all its connections are in use and none was taken or given back for so long.
-const STUCK_AFTER: Duration = Duration::from_secs(6);
-/// For connections to end at shutdown.
+/// For all connections of a pool to end in good order.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// What PostgreSQL itself ends: statements, waits for a lock, and transactions of a client that is gone.
-/// `SET`, because PgBouncer refuses parameters at startup.
-const SESSION_TIMEOUTS: &str = "SET statement_timeout = '60s'; SET lock_timeout = '5s'; \
-    SET idle_in_transaction_session_timeout = '60s'";
+/// What PostgreSQL itself ends: statements, waits for a lock, and transactions of a client that is gone. One row that
+/// somebody holds must not take a connection for each batch that needs it.
+pub const SESSION_TIMEOUTS: [(&str, &str); 3] =
+    [("statement_timeout", "60s"), ("lock_timeout", "5s"), ("idle_in_transaction_session_timeout", "60s")];
 
 impl Db {
     pub const SETTINGS: &[&str] = &["DATABASE_URL", "DATABASE_MAX_CONNECTIONS"];
@@ -99,8 +90,27 @@ impl Db {
             // The error may hold the password: it is not passed on.
             let options = PgConnectOptions::from_str(url)
                 .map_err(|_| anyhow::anyhow!("DATABASE_URL is not an acceptable PostgreSQL URL"))?
-                .application_name("pongpong");
-            Ok(Self::Postgres(Postgres(Arc::new(Generation::new(options, max_connections)))))
+                .application_name("pongpong")
+                .options(SESSION_TIMEOUTS);
+            let pool = PgPoolOptions::new()
+                .max_connections(max_connections)
+                .min_connections(0)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                .idle_timeout(Duration::from_secs(15))
+                .test_before_acquire(false)
+                .before_acquire(|connection, used| {
+                    Box::pin(async move {
+                        if used.idle_for > TRUSTED {
+                            check_alive(connection).await?;
+                        }
+                        Ok(true)
+                    })
+                })
+                // sqlx itself pings a connection that is given back, and waits for it without end.
+                .after_release(|connection, _| {
+                    Box::pin(async move { check_alive(connection).await.map(|()| true) })
+                });
+            Ok(Self::Postgres(pool.connect_lazy_with(options)))
         } else {
             anyhow::bail!("DATABASE_URL must start with sqlite: or postgres://")
         }
@@ -142,127 +152,27 @@ impl Db {
         Ok(())
     }
 
+    /// Ends all connections, in good order where they let us.
     pub async fn close(&self) {
-        match self {
-            Self::Sqlite { read, write } => {
-                read.close().await;
-                write.close().await;
-            }
-            Self::Postgres(pool) => {
-                if tokio::time::timeout(CLOSE_TIMEOUT, pool.close()).await.is_err() {
-                    tracing::warn!("database connections did not end in time");
+        let closed = async {
+            match self {
+                Self::Sqlite { read, write } => {
+                    read.close().await;
+                    write.close().await;
                 }
+                Self::Postgres(pool) => pool.close().await,
             }
+        };
+        if tokio::time::timeout(CLOSE_TIMEOUT, closed).await.is_err() {
+            tracing::warn!("connections to the database did not end in time");
         }
     }
 }
 
-/// PostgreSQL's pool, replaced when none of its connections answers.
-///
-/// sqlx pings a connection that is given back, without a time-out. If the peer is gone without a word (a failover, a
-/// frozen machine), each such ping keeps its place in the pool for ever, although new connections work.
-#[derive(Clone, Debug)]
-pub struct Postgres(Arc<Generation>);
-
-/// A pool, and the one that replaced it.
-#[derive(Debug)]
-struct Generation {
-    pool: PgPool,
-    options: PgConnectOptions,
-    max_connections: u32,
-    progress: Arc<Progress>,
-    next: OnceLock<Box<Self>>,
-}
-
-/// When a connection was last taken or given back.
-#[derive(Debug)]
-struct Progress {
-    started: Instant,
-    /// Milliseconds after that; 0: never.
-    last: AtomicU64,
-}
-
-impl Progress {
-    fn made(&self) {
-        let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last.store(elapsed.max(1), Ordering::Relaxed);
-    }
-
-    /// `None`: never made.
-    fn age(&self) -> Option<Duration> {
-        let last = self.last.load(Ordering::Relaxed);
-        (last > 0).then(|| self.started.elapsed().saturating_sub(Duration::from_millis(last)))
-    }
-}
-
-impl Generation {
-    fn new(options: PgConnectOptions, max_connections: u32) -> Self {
-        let progress = Arc::new(Progress { started: Instant::now(), last: AtomicU64::new(0) });
-        let [connected, taken, returned] = [&progress, &progress, &progress].map(Arc::clone);
-        let pool = PgPoolOptions::new()
-            .max_connections(max_connections)
-            .min_connections(0)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .idle_timeout(Duration::from_secs(15))
-            .test_before_acquire(false)
-            .after_connect(move |connection, _| {
-                let progress = Arc::clone(&connected);
-                Box::pin(async move {
-                    sqlx::raw_sql(SESSION_TIMEOUTS).execute(connection).await?;
-                    progress.made();
-                    Ok(())
-                })
-            })
-            .before_acquire(move |connection, used| {
-                let progress = Arc::clone(&taken);
-                Box::pin(async move {
-                    if used.idle_for > TRUSTED {
-                        let ping = tokio::time::timeout(PING_TIMEOUT, connection.ping()).await;
-                        // An error closes the connection at once, without a farewell to the peer.
-                        ping.map_err(|_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))??;
-                    }
-                    progress.made();
-                    Ok(true)
-                })
-            })
-            .after_release(move |_, _| {
-                returned.made();
-                Box::pin(async { Ok(true) })
-            })
-            .connect_lazy_with(options.clone());
-        Self { pool, options, max_connections, progress, next: OnceLock::new() }
-    }
-
-    /// A pool that never connected is not: its places are held by attempts, and those have a time-out.
-    fn is_stuck(&self) -> bool {
-        self.pool.num_idle() == 0
-            && self.pool.size() >= self.max_connections
-            && self.progress.age().is_some_and(|age| age > STUCK_AFTER)
-    }
-
-    fn replace(&self) -> &Self {
-        self.next.get_or_init(|| {
-            tracing::error!("no database connection answers: the pool is replaced");
-            // Whoever waits for a connection gets an error now; a connection that comes back after all is closed.
-            drop(self.pool.close());
-            Box::new(Self::new(self.options.clone(), self.max_connections))
-        })
-    }
-}
-
-impl Deref for Postgres {
-    type Target = PgPool;
-
-    fn deref(&self) -> &PgPool {
-        let mut current = &*self.0;
-        while let Some(next) = current.next.get() {
-            current = next;
-        }
-        if current.is_stuck() {
-            current = current.replace();
-        }
-        &current.pool
-    }
+/// An error closes the connection at once, without a farewell that it would not answer either.
+async fn check_alive(connection: &mut PgConnection) -> sqlx::Result<()> {
+    let ping = tokio::time::timeout(PING_TIMEOUT, connection.ping()).await;
+    ping.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
 }
 
 /// A pool whose connections are well. What fails for want of disk SQLite itself rolls back, which sqlx

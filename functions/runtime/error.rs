@@ -212,6 +212,16 @@ impl Error {
     }
 }
 
+impl Error {
+    /// For a query whose missing row means that what was asked for is not there. Elsewhere a missing row is a defect.
+    pub fn not_found_if_no_row(cause: sqlx::Error) -> Self {
+        match cause {
+            sqlx::Error::RowNotFound => Self::not_found(),
+            cause => cause.into(),
+        }
+    }
+}
+
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let mut response = self.render(Language::English);
@@ -230,7 +240,6 @@ impl From<anyhow::Error> for Error {
 impl From<sqlx::Error> for Error {
     fn from(cause: sqlx::Error) -> Self {
         match cause {
-            sqlx::Error::RowNotFound => Self::not_found(),
             sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => {
                 Self::unavailable(cause)
             }

@@ -226,7 +226,8 @@ fn check_text(
 /// A user's own page: another user's does not exist.
 async fn own(db: &Db, user_id: i64, id: i64) -> Result<StatusPage> {
     static SELECT: &str = concat!("SELECT ", columns!(), " FROM status_pages WHERE id = $1 AND user_id = $2");
-    Ok(on!(db.read(), db => sqlx::query_as(SELECT).bind(id).bind(user_id).fetch_one(db).await)?)
+    on!(db.read(), db => sqlx::query_as(SELECT).bind(id).bind(user_id).fetch_one(db).await)
+        .map_err(Error::not_found_if_no_row)
 }
 
 /// Until the transaction ends, nobody else makes or forgets what this user has here.

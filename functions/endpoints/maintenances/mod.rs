@@ -206,9 +206,10 @@ async fn check_own(transaction: &mut Transaction, user_id: i64, ids: &[i64]) -> 
 /// One of the caller's own.
 async fn find_own(context: &Context, user_id: i64, id: i64) -> Result<Row> {
     static SELECT: &str = "SELECT * FROM endpoint_maintenances WHERE id = $1 AND user_id = $2";
-    Ok(on!(context.db()?.read(), db => {
+    on!(context.db()?.read(), db => {
         sqlx::query_as(SELECT).bind(id).bind(user_id).fetch_one(db).await
-    })?)
+    })
+    .map_err(Error::not_found_if_no_row)
 }
 
 /// Takes an endpoint that is gone out of the user's lists. A list that gets empty stays one: it covers

@@ -62,7 +62,8 @@ async fn handle(
         let update = sqlx::query_as(UPDATE).bind(id).bind(plan.title).bind(plan.description);
         let update = update.bind(plan.starts_at).bind(plan.ends_at).bind(plan.endpoint_ids);
         update.bind(now).fetch_one(db).await
-    })?;
+    })
+    .map_err(Error::not_found_if_no_row)?;
     let revised = row.revise_endpoints(&mut tx, now).await?;
     tx.commit().await?;
     announce::try_announce(&context, "maintenance-update", revised).await;

@@ -65,12 +65,14 @@ async fn next_attempt(db: &Db, user_id: i64, id: i64, now: DateTime<Utc>) -> Res
         RETURNING attempt, notification_id, channel, alert";
     const CONFIG: &str = "SELECT sealed_config FROM notifications WHERE id = $1";
     let status: String = on!(db.read(), db =>
-        sqlx::query_scalar(STATUS).bind(id).bind(user_id).fetch_one(db).await)?;
+        sqlx::query_scalar(STATUS).bind(id).bind(user_id).fetch_one(db).await)
+    .map_err(Error::not_found_if_no_row)?;
     let row: Option<Row> = on!(db.write(), db =>
         sqlx::query_as(UPDATE).bind(id).bind(now).bind(now - LOST).fetch_optional(db).await)?;
     let row = row.ok_or_else(|| refusal(&status))?;
     let sealed_config = on!(db.read(), db =>
-        sqlx::query_scalar(CONFIG).bind(row.notification_id).fetch_one(db).await)?;
+        sqlx::query_scalar(CONFIG).bind(row.notification_id).fetch_one(db).await)
+    .map_err(Error::not_found_if_no_row)?;
     Ok(NotificationRequested {
         delivery_id: id,
         attempt: row.attempt,

@@ -117,7 +117,8 @@ impl Settings {
 async fn own(db: &Db, user_id: i64, id: i64) -> Result<Announcement> {
     static SELECT: &str =
         concat!("SELECT ", columns!(), " FROM status_announcements WHERE id = $1 AND user_id = $2");
-    Ok(on!(db.read(), db => sqlx::query_as(SELECT).bind(id).bind(user_id).fetch_one(db).await)?)
+    on!(db.read(), db => sqlx::query_as(SELECT).bind(id).bind(user_id).fetch_one(db).await)
+        .map_err(Error::not_found_if_no_row)
 }
 
 /// The page that it is to be on must be the user's own.

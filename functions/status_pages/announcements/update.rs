@@ -61,7 +61,7 @@ async fn handle(
     let announcement: Announcement = announcement.map_err(|error| match &error {
         // Deleted since it was looked at.
         sqlx::Error::Database(db) if db.is_foreign_key_violation() => super::no_page(new.status_page_id),
-        _ => error.into(),
+        _ => Error::not_found_if_no_row(error),
     })?;
     transaction.commit().await?;
     Ok(Json(announcement))

@@ -65,7 +65,8 @@ async fn handle(
         None => {
             let badge = on!(transaction.connection(), db => {
                 sqlx::query_as(SELECT).bind(endpoint_id).bind(user_id).fetch_one(db).await
-            })?;
+            })
+            .map_err(Error::not_found_if_no_row)?;
             (StatusCode::OK, Json(badge))
         }
     };

@@ -106,7 +106,7 @@ async fn locked_row_is_waited_for_a_while_only() {
     let refused = tokio::time::timeout(Duration::from_secs(10), update).await.expect("in time").unwrap_err();
     assert_eq!(runtime::Error::from(refused).status(), 503);
     let timeout: String = match &db {
-        Db::Postgres(pool) => sqlx::query_scalar("SHOW statement_timeout").fetch_one(&**pool).await.unwrap(),
+        Db::Postgres(pool) => sqlx::query_scalar("SHOW statement_timeout").fetch_one(pool).await.unwrap(),
         Db::Sqlite { .. } => unreachable!(),
     };
     assert_eq!(timeout, "1min");
