@@ -20,7 +20,9 @@ pub fn cron_jobs(table: &[Function]) -> String {
         // Deeper by the Job around it.
         let inner = |text: &str| text.lines().map(|line| format!("    {line}\n")).collect::<String>();
         let (variables, fence) = (inner(&variables), inner(FENCE));
-        // The shared image is the client, too. A tick that is late by a minute is left to the next.
+        // A tick of a minute that is late is left to the next; what runs once a day runs late rather than never.
+        let deadline = if cron.starts_with("* ") { 60 } else { 18 * 3600 };
+        // The shared image is the client, too.
         write!(
             text,
             r#"---
@@ -35,7 +37,7 @@ spec:
   schedule: "{cron}"
   timeZone: Etc/UTC
   concurrencyPolicy: Forbid
-  startingDeadlineSeconds: 60
+  startingDeadlineSeconds: {deadline}
   successfulJobsHistoryLimit: 1
   failedJobsHistoryLimit: 3
   jobTemplate:
