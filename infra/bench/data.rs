@@ -164,7 +164,6 @@ pub async fn add_history(db: &Db, user: i64, endpoints: i64, now: DateTime<Utc>)
 /// As `report-record` makes it when the first result of a day comes; SQLite has none.
 pub async fn add_partition(db: &Db, slot: i64) -> Result<Option<String>> {
     let Db::Postgres(pool) = db else { return Ok(None) };
-    let pool: &sqlx::PgPool = pool;
     let day = (slot - FIRST_SLOT) / DAY;
     let name = format!("report_results_d{day}");
     let (from, to) = ((day * DAY) << 23, ((day + 1) * DAY) << 23);

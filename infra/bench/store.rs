@@ -114,7 +114,7 @@ async fn record(postgres: Option<&Postgres>, endpoints: i64, minutes: i64) -> Re
         Db::Postgres(pool) => {
             let size = "SELECT SUM(pg_total_relation_size(inhrelid))::BIGINT FROM pg_inherits
                 WHERE inhparent = 'report_results'::REGCLASS";
-            sqlx::query_scalar::<_, i64>(size).fetch_one(&**pool).await?.try_into()?
+            sqlx::query_scalar::<_, i64>(size).fetch_one(pool).await?.try_into()?
         }
     };
     context.db()?.close().await;

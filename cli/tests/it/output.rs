@@ -11,7 +11,10 @@ async fn the_four_formats() {
     let table = world.does("endpoint list").await;
     let lines: Vec<_> = table.lines().collect();
     assert!(lines[0].starts_with("ID  NAME  STATUS  LAST CHECK"), "{table}");
-    assert!(lines[1].starts_with("1   Shop  paused") && lines[1].ends_with("a, b"), "{table}");
+    assert!(
+        lines[1].starts_with("1   Shop  paused") && lines[1].ends_with("a, b  Paused: it is not checked."),
+        "{table}"
+    );
     assert!(!table.contains('\u{1b}'), "no colours into a pipe");
 
     let csv = world.does("endpoint list --output csv").await;

@@ -451,11 +451,18 @@ async fn kong_takes_all_that_the_files_hold() {
             _ => assert!(["grafana", "kibana"].contains(&name), "{url}"),
         }
     }
-    let login = kong.named("routes", "user-login").unwrap()["id"].clone();
-    let on_login: Vec<_> = kong.of("plugins").filter(|p| p["route"]["id"] == login).collect();
-    let transform = on_login.iter().find(|p| p["name"] == "request-transformer").unwrap();
-    assert_eq!(transform["config"]["add"]["headers"], json!(["X-Gateway-Token:the-token"]));
-    assert_eq!(on_login.len(), 2);
+    let plugins = |route: &str| {
+        let id = kong.named("routes", route).unwrap()["id"].clone();
+        kong.of("plugins").filter(|p| p["route"]["id"] == id).collect::<Vec<_>>()
+    };
+    let added = |route: &str| {
+        let plugins = plugins(route);
+        let transform = plugins.iter().find(|p| p["name"] == "request-transformer").unwrap();
+        transform["config"]["add"]["headers"].clone()
+    };
+    assert_eq!(added("user-me"), json!(["X-Gateway-Token:the-token"]));
+    assert_ne!(added("user-login"), added("user-me"), "no token where no key says who asks");
+    assert_eq!(plugins("user-login").len(), 2);
     let credential = kong.of("basic-auths").next().unwrap();
     assert_eq!(credential["password"], ENV[3].1);
     assert_eq!(credential["consumer"]["id"], kong.named("consumers", "admin").unwrap()["id"]);

@@ -298,7 +298,8 @@ async fn prometheus_gets_an_answer_to_all_that_dashboards_and_rules_ask() {
         ),
         (r#"http_server_request_duration_seconds_count{faas_name="web",http_route="/"}"#, 1.0),
         (r#"absent(messaging_process_duration_seconds_count{faas_name="web"})"#, 1.0),
-        (r#"pongpong_checks_requested_total{by="endpoint-create"}"#, 3.0),
+        // One at once for each, and those until the next tick.
+        (r#"pongpong_checks_requested_total{by="endpoint-create"} >= bool 3"#, 1.0),
         // Each check that was done is recorded, once; besides, what `secured` told.
         (r#"pongpong_checks_recorded_total{outcome="new"} - on () sum(pongpong_checks_total)"#, 1.0),
         (r#"sum(pongpong_checks_recorded_total{outcome!="new"})"#, 0.0),

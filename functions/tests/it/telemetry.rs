@@ -56,11 +56,20 @@ async fn one_trace_goes_from_the_tick_to_the_message() {
             (span.attributes.get("faas.name").map_or("", String::as_str), span.name.as_str(), span.kind)
         })
         .collect();
+    // A check is asked for by the tick, or, until the first one, by who added the endpoint.
+    let (asked, told) = told.split_at(told.len() - 7);
+    assert!(
+        asked
+            == [
+                ("", "trigger check-schedule", SpanKind::Internal),
+                ("check-schedule", "POST /", SpanKind::Server)
+            ]
+            || asked == [("endpoint-create", "POST /public/v1/endpoints", SpanKind::Server)],
+        "{asked:?}"
+    );
     assert_eq!(
         told,
         [
-            ("", "trigger check-schedule", SpanKind::Internal),
-            ("check-schedule", "POST /", SpanKind::Server),
             ("", "send io.pongpong.check.requested.v1", SpanKind::Producer),
             ("check-run", "process io.pongpong.check.requested.v1", SpanKind::Consumer),
             ("notification-evaluate", "process io.pongpong.check.completed.v1", SpanKind::Consumer),
@@ -71,7 +80,7 @@ async fn one_trace_goes_from_the_tick_to_the_message() {
         ]
     );
     assert!(way.iter().all(|span| span.trace == way[0].trace && !span.failed));
-    assert!(way[3].attributes["cloudevents.event_id"].starts_with("1-"), "{:?}", way[3]);
+    assert!(way[asked.len() + 1].attributes["cloudevents.event_id"].starts_with("1-"), "{way:?}");
     // A call to another function: the caller's span, and under it the one of who was called.
     let claimed = spans.iter().find(|span| span.name == "POST /private/v1/endpoints/claim").expect("a claim");
     let call = by_id[claimed.parent.as_str()];
@@ -89,7 +98,7 @@ async fn one_trace_goes_from_the_tick_to_the_message() {
     // What is recorded was done, and had been asked for; the last ones may be with the broker still.
     let recorded = collector.counted("pongpong.checks.recorded", &[("outcome", "new")]);
     assert!(recorded >= 3.0 && recorded <= all, "{recorded} of {all}");
-    assert_eq!(collector.counted("pongpong.checks.requested", &[("by", "endpoint-create")]), 1.0);
+    assert!(collector.counted("pongpong.checks.requested", &[("by", "endpoint-create")]) >= 1.0);
     assert!(collector.counted("pongpong.checks.requested", &[]) >= all);
     assert_eq!(collector.counted("pongpong.status_changes", &[("status", "down")]), 1.0);
     for channel in ["email", "slack"] {

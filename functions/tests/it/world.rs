@@ -6,10 +6,14 @@ use std::{
     sync::{Arc, LazyLock, Mutex},
 };
 
+use anyhow::Context as _;
 use axum::body::Body;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use functions::roles::{ROLES, Role};
+use functions::{
+    contract::{CheckRequest, kind},
+    roles::{ROLES, Role},
+};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use runtime::{
@@ -152,10 +156,11 @@ impl World {
         let contexts = Contexts::default();
         let (stand_ins, broker_takes) = (StandIns::default(), Arc::<Mutex<Option<usize>>>::default());
         let outbound = Outbound::new(Arc::new({
-            let (events, contexts) = (Arc::clone(&events), Arc::clone(&contexts));
+            // Not held: a world would keep itself, and its connections, for ever.
+            let (events, contexts) = (Arc::clone(&events), Arc::downgrade(&contexts));
             let (stand_ins, broker_takes) = (Arc::clone(&stand_ins), Arc::clone(&broker_takes));
             move |to, request| {
-                let (events, contexts) = (Arc::clone(&events), Arc::clone(&contexts));
+                let (events, contexts) = (Arc::clone(&events), contexts.upgrade());
                 let (stand_ins, broker_takes) = (Arc::clone(&stand_ins), Arc::clone(&broker_takes));
                 Box::pin(async move {
                     match to {
@@ -180,6 +185,7 @@ impl World {
                                     .status(status)
                                     .body(body.to_string().into())?);
                             }
+                            let contexts = contexts.context("the world is over")?;
                             let answer = ask(&contexts, name, request.map(Body::from)).await;
                             let mut response = Response::builder().status(answer.status).body(answer.body)?;
                             *response.headers_mut() = answer.headers;
@@ -291,6 +297,13 @@ impl World {
         let mut seen = Vec::new();
         loop {
             let Some(event) = self.events.lock().expect("events").pop_front() else { return seen };
+            // Checks whose time has not come would wait for the clock.
+            if event.kind() == kind::CHECK_REQUESTED
+                && event.data::<Vec<CheckRequest>>().iter().any(|r| r.scheduled_at > self.clock().now())
+            {
+                seen.push(event);
+                continue;
+            }
             for function in functions::ALL {
                 let channel = event.headers.get("ce-channel").and_then(|v| v.to_str().ok());
                 let wanted = function

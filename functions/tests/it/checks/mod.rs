@@ -358,9 +358,9 @@ on_both! {
         };
         assert_eq!(confirmed(&[result(0, true, 1)]).await, (vec![], true));
         assert_eq!(confirmed(&[result(60, false, 1)]).await, (vec![70], false));
-        assert_eq!(confirmed(&[result(70, false, 1)]).await, (vec![80], false));
-        assert_eq!(confirmed(&[result(80, false, 1)]).await, (vec![], true), "down after 20 seconds");
-        assert_eq!(confirmed(&[result(90, false, 1)]).await, (vec![], false));
+        assert_eq!(confirmed(&[result(70, false, 1)]).await, (vec![], false), "the first alone");
+        assert_eq!(confirmed(&[result(120, false, 1)]).await, (vec![], true), "down");
+        assert_eq!(confirmed(&[result(130, false, 1)]).await, (vec![], false));
         assert_eq!(confirmed(&[result(140, true, 1)]).await, (vec![], true));
         assert_eq!(confirmed(&[result(200, false, 9)]).await.0, [0; 0], "of settings that are not the endpoint's");
     }

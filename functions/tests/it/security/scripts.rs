@@ -143,6 +143,7 @@ impl Stage {
             endpoint = site.make("/endpoint-service/v1/endpoints", json!({
                 "name": name, "url": format!("{talker}/{path}/{name}?{name}#{name}"), "tags": ["shop"], "body": name,
                 "headers": {"X-Evil": name}, "retries": 0, "failure_threshold": 1, "method": "POST",
+                "interval_seconds": 86_400,
                 "assertions": [assertion],
             })).await["id"].clone();
         }
@@ -288,7 +289,8 @@ async fn what_an_address_says_is_shown_as_text() {
 async fn no_cell_of_a_spreadsheet_is_worked_out() {
     for formula in [FORMULA, "+1+1", "-1+1", "@SUM(1)", "\t=1+1", "＝1+1"] {
         let site = Site::signed_up().await;
-        let body = json!({"name": formula.trim(), "url": crate::listener::nobody().await, "retries": 0});
+        let body = json!({"name": formula.trim(), "url": crate::listener::nobody().await, "retries": 0,
+            "failure_threshold": 1, "interval_seconds": 86_400});
         site.make("/endpoint-service/v1/endpoints", body).await;
         site.engine.idle().await.unwrap();
         let file = site.get("/reports.csv?from=2026-03-01&to=2026-03-02").await.html;

@@ -104,7 +104,7 @@ impl Site {
     }
 
     pub async fn endpoint(&self, name: &str, url: &str) -> i64 {
-        let body = json!({"name": name, "url": url, "retries": 0, "failure_threshold": 1});
+        let body = json!({"name": name, "url": url, "retries": 0, "failure_threshold": 1, "interval_seconds": 86_400});
         self.make("/endpoint-service/v1/endpoints", body).await["id"].as_i64().unwrap()
     }
 
