@@ -94,6 +94,7 @@ pub enum DeliveryStatus {
     Pending,
     Delivered,
     Failed,
+    Superseded,
 }
 
 #[derive(Args)]
@@ -142,16 +143,18 @@ pub enum Add {
     },
 }
 
-static COLUMNS: [Column; 6] = [
+static COLUMNS: [Column; 8] = [
     text("ID", "id"),
     text("NAME", "name"),
     text("CHANNEL", "channel"),
     text("TO", "config"),
     ids("ENDPOINTS", "endpoint_ids"),
     text("ENABLED", "enabled"),
+    more("failures"),
+    more("paused_until"),
 ];
 
-static DELIVERIES: [Column; 11] = [
+static DELIVERIES: [Column; 13] = [
     text("ID", "id"),
     time("WHEN", "created_at"),
     status("STATUS", "status"),
@@ -159,8 +162,10 @@ static DELIVERIES: [Column; 11] = [
     text("TO", "recipient"),
     text("ENDPOINT", "alert.endpoint_name"),
     text("ABOUT", "alert.what"),
-    text("TRIES", "attempts"),
+    text("ATTEMPT", "attempts"),
     text("ERROR", "error"),
+    more("tries"),
+    more("next_try_at"),
     more("notification_id"),
     more("endpoint_id"),
 ];

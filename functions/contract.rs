@@ -378,6 +378,9 @@ pub struct NotificationRequested {
     pub delivery_id: i64,
     /// Counts the times that a person asked for it again.
     pub attempt: i64,
+    /// How often this attempt failed before.
+    #[serde(default)]
+    pub tries: i64,
     pub notification_id: i64,
     pub channel: Channel,
     /// The channel's `config`, sealed with `ENCRYPTION_KEY`: it passes the broker unread.
@@ -401,8 +404,20 @@ pub struct Alert {
     /// Present when it is about a location instead of an endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<Location>,
+    /// Earlier changes of the same endpoint that could not be told in time, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missed: Vec<Missed>,
     /// Where to look.
     pub link: String,
+}
+
+/// A change that a later message tells of, because the channel did not take its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Missed {
+    pub what: AlertKind,
+    pub changed_at: DateTime<Utc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Failure>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -428,14 +443,32 @@ impl AlertKind {
     }
 }
 
-/// What became of it: `notification.delivered`.
+/// What became of a try to send it: `notification.delivered`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NotificationDelivered {
     pub delivery_id: i64,
     pub attempt: i64,
-    pub delivered: bool,
-    /// The channel's own error, when it was not; when it was, who of several did not get it.
+    /// As in the request.
+    #[serde(default)]
+    pub tries: i64,
+    pub outcome: DeliveryOutcome,
+    /// The channel's own error, when it was not delivered; when it was, who of several did not get it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// How long the channel wants to be left alone (`Retry-After`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_seconds: Option<u32>,
     pub at: DateTime<Utc>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryOutcome {
+    Delivered,
+    /// Refused for good.
+    Failed,
+    /// Worth another try.
+    Postponed,
+    /// Not sent: it is not true any more.
+    Superseded,
 }

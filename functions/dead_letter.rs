@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::{
-    contract::{NotificationDelivered, NotificationRequested, kind},
+    contract::{DeliveryOutcome, NotificationDelivered, NotificationRequested, kind},
     senders::{self, Done},
 };
 
@@ -74,17 +74,19 @@ async fn store(State(context): State<Context>, headers: HeaderMap, body: Bytes) 
     Ok(Reply::NONE)
 }
 
-/// So that the delivery is shown as failed, and can be sent again.
+/// So that the delivery is sent again, in a while.
 async fn tell_log(context: &Context, letter: &Letter, headers: &HeaderMap, body: &Bytes) -> Result<()> {
     let Ok(event) = Event::<NotificationRequested>::read(headers, body) else { return Ok(()) };
     let failed = NotificationDelivered {
         delivery_id: event.data.delivery_id,
         attempt: event.data.attempt,
-        delivered: false,
+        tries: event.data.tries,
+        outcome: DeliveryOutcome::Postponed,
         error: Some(letter.error.clone().unwrap_or_else(|| "The channel did not answer.".to_owned())),
+        retry_after_seconds: None,
         at: context.clock().now(),
     };
-    senders::count(event.data.channel, "given_up");
+    senders::count(event.data.channel, "postponed");
     let id = format!("{}/given-up", event.id);
     let event = Outgoing::new(NAME, kind::NOTIFICATION_DELIVERED, id, failed.at, &failed)?;
     context.outbound().publish(event).await

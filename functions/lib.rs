@@ -91,6 +91,7 @@ pub static ALL: &[Function] = &[
     notifications::deliveries::list::FUNCTION,
     notifications::deliveries::retry::FUNCTION,
     notifications::deliveries::record::FUNCTION,
+    notifications::deliveries::resume::FUNCTION,
     senders::email::FUNCTION,
     senders::slack::FUNCTION,
     senders::webhook::FUNCTION,

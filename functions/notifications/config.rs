@@ -124,6 +124,16 @@ impl Config {
         config
     }
 
+    /// Whose messages share [`AT_ONCE`](super::deliveries::queue::AT_ONCE) places. None of email: the mail server is ours.
+    pub fn host(&self) -> String {
+        let url = match self {
+            Self::Email(_) => return String::new(),
+            Self::Slack(Slack { webhook_url: Some(url), .. }) | Self::Webhook(Webhook { url, .. }) => url,
+            Self::Slack(_) => return "slack.com".to_owned(),
+        };
+        Url::parse(url).ok().and_then(|url| Some(url.host_str()?.to_owned())).unwrap_or_default()
+    }
+
     /// To whom it goes, for the delivery log: enough to recognise, too little to misuse.
     pub fn recipient(&self) -> String {
         match self {

@@ -79,6 +79,9 @@ async fn handle(
         sealed_config: super::seal(&context, &config)?,
         endpoint_ids: endpoint_ids.map(|ids| json!(ids).to_string()),
         enabled: body.enabled,
+        failures: 0,
+        failed_at: None,
+        not_before: None,
         created_at: context.clock().now(),
         updated_at: context.clock().now(),
     };
@@ -87,7 +90,7 @@ async fn handle(
     let is_fresh = context.clock().now() - row.created_at < SHOWN_AGAIN;
     let shown = if shown_once && is_fresh {
         let config = row.config(&context)?;
-        row.with_config(&config)
+        row.with_config(&context, &config)
     } else {
         row.shown(&context)
     };

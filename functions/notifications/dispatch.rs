@@ -1,25 +1,22 @@
-//! Events `status.changed` and `location.changed`: one `notification.requested` for each channel that is to
-//! be told.
-//!
-//! A delivery is logged before it is published, and once only; what the broker has is marked. So a
-//! redelivery publishes what is left, under the same ids.
+//! Events `status.changed` and `location.changed`: logs a delivery for each channel that is to be told, once only,
+//! and hands what may leave at once to the broker.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use axum::extract::State;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use futures::{StreamExt, stream};
 use runtime::{
-    Context, Db, Error, Event, Function, Items, Outgoing, Reply, Result, Subscription,
+    Context, Db, Error, Event, Function, Items, Reply, Result, Subscription,
     db::{On, readable},
     input, on,
 };
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
-use super::{Row, SERVICE};
+use super::{Row, SERVICE, config::Config, deliveries::queue};
 use crate::{
-    contract::{Alert, AlertKind, LocationChange, NotificationRequested, Status, StatusChange, kind},
+    contract::{Alert, AlertKind, LocationChange, Status, StatusChange, kind},
     links,
 };
 
@@ -60,8 +57,9 @@ async fn tell_of_endpoints(context: &Context, changes: Vec<StatusChange>) -> Res
         (alert, told)
     };
     let alerts: Vec<_> = alerts.into_iter().map(covering).collect();
-    let left = log(context, &alerts).await?;
-    publish(context, left).await?;
+    log(context, &alerts).await?;
+    let owners: BTreeSet<i64> = notifications.into_keys().collect();
+    queue::release(context, NAME, &Vec::from_iter(owners)).await?;
     // The broker brings the event again, for those that could not be read.
     failed.map_or(Ok(()), Err)
 }
@@ -81,12 +79,14 @@ async fn tell_of_locations(context: &Context, changes: Vec<LocationChange>) -> R
             outage_started_at: Some(change.since),
             cause: None,
             location: Some(change.location),
+            missed: Vec::new(),
             link: link.clone(),
         };
         alerts.push((alert, told));
     }
-    let left = log(context, &alerts).await?;
-    publish(context, left).await
+    log(context, &alerts).await?;
+    let owners: BTreeSet<i64> = notifications.into_keys().collect();
+    queue::release(context, NAME, &Vec::from_iter(owners)).await
 }
 
 /// Whoever has an endpoint at the location, or was told when it was suspected: that endpoint may be elsewhere,
@@ -191,6 +191,7 @@ async fn alerts(
             outage_started_at: change.outage_started_at.map(|began| began.min(change.changed_at)),
             cause: change.cause,
             location: None,
+            missed: Vec::new(),
             link: links::to(context, &format!("/endpoints/{}", change.endpoint_id))?,
         };
         Ok(Some((change.user_id, alert)))
@@ -206,92 +207,42 @@ async fn alerts(
     (found, failed)
 }
 
-/// Logs the deliveries, and returns those that the broker does not have yet.
-async fn log(context: &Context, alerts: &[(Alert, Vec<&Row>)]) -> Result<Vec<NotificationRequested>> {
-    // The update changes nothing: it lets the row that is there already be returned. What was
-    // deleted meanwhile is not brought back.
+/// Logs the deliveries. What was leased and not published, a process that died has left.
+async fn log(context: &Context, alerts: &[(Alert, Vec<&Row>)]) -> Result<()> {
+    // What was deleted meanwhile is not brought back.
     const INSERT: &str = "INSERT INTO deliveries (user_id, notification_id, endpoint_id, changed_at,
-            what, channel, recipient, alert, status, attempt, created_at)
-        SELECT user_id, id, $2, $3, $4, channel, $5, $6, 'pending', 1, $7 FROM notifications
+            what, channel, recipient, host, alert, status, attempt, created_at, asked_at, due_at)
+        SELECT user_id, id, $2, $3, $4, channel, $5, $6, $7, 'pending', 1, $8, $8, $8 FROM notifications
         WHERE id = $1 AND NOT EXISTS (
             SELECT 1 FROM notification_states WHERE endpoint_id = $2 AND deleted_at IS NOT NULL)
-        ON CONFLICT (notification_id, endpoint_id, changed_at, what)
-            DO UPDATE SET attempt = deliveries.attempt
-        RETURNING id, attempt, published_at IS NOT NULL";
+        ON CONFLICT (notification_id, endpoint_id, changed_at, what) DO UPDATE SET leased_at = NULL
+            WHERE deliveries.published_at IS NULL AND deliveries.status = 'pending'";
     const PURGE: &str = "DELETE FROM deliveries WHERE created_at < $1";
     let now = context.clock().now();
-    let mut left = Vec::new();
     let mut transaction = context.db()?.begin().await?;
+    queue::lock(&mut transaction).await?;
     for (alert, told) in alerts {
         // A suspicion has its own id, negative: so that its end overtakes its beginning, and no other's.
         let about = alert.location.as_ref().map_or(alert.endpoint_id, |location| -location.id);
         for notification in told {
-            let Ok(channel) = notification.channel() else {
+            if notification.channel().is_err() {
                 tracing::error!(notification.id, "the channel of a notification is unknown: set aside");
                 continue;
-            };
-            // One that cannot be opened fails at its sender, and keeps nobody else from being told.
-            let recipient = notification.config(context).map_or_else(|_| "?".to_owned(), |c| c.recipient());
-            let row: Option<(i64, i64, bool)> = on!(transaction.connection(), db => {
-                let query = sqlx::query_as(INSERT).bind(notification.id).bind(about);
-                let query = query.bind(alert.changed_at).bind(alert.what.as_str()).bind(recipient);
-                query.bind(json!(alert).to_string()).bind(now).fetch_optional(db).await
-            })?;
-            if let Some((delivery_id, attempt, false)) = row {
-                left.push(NotificationRequested {
-                    delivery_id,
-                    attempt,
-                    notification_id: notification.id,
-                    channel,
-                    sealed_config: notification.sealed_config.clone(),
-                    alert: alert.clone(),
-                });
             }
+            // One that cannot be opened fails at its sender, and keeps nobody else from being told.
+            let config = notification.config(context).ok();
+            let recipient = config.as_ref().map_or_else(|| "?".to_owned(), Config::recipient);
+            let host = config.as_ref().map(Config::host).unwrap_or_default();
+            on!(transaction.connection(), db => {
+                let query = sqlx::query(INSERT).bind(notification.id).bind(about);
+                let query = query.bind(alert.changed_at).bind(alert.what.as_str()).bind(recipient);
+                query.bind(host).bind(json!(alert).to_string()).bind(now).execute(db).await.map(drop)
+            })?;
         }
     }
     on!(transaction.connection(), db => sqlx::query(PURGE).bind(now - KEPT).execute(db).await.map(drop))?;
-    transaction.commit().await?;
-    Ok(left)
+    transaction.commit().await
 }
 
 /// How long the log goes back.
 const KEPT: TimeDelta = TimeDelta::days(90);
-
-async fn publish(context: &Context, left: Vec<NotificationRequested>) -> Result<()> {
-    let now = context.clock().now();
-    let sent: Vec<Result<i64>> = stream::iter(left)
-        .map(|request| async move { publish_one(context, &request, now).await.map(|()| request.delivery_id) })
-        .buffer_unordered(AT_ONCE)
-        .collect()
-        .await;
-    let (accepted, mut refused): (Vec<_>, Vec<_>) = sent.into_iter().partition(|sent| sent.is_ok());
-    mark(context.db()?, accepted.into_iter().flatten().collect(), now).await?;
-    // The broker brings the event again, for what is left.
-    refused.pop().map_or(Ok(()), |refused| refused.map(drop))
-}
-
-/// Under an id that is the same however often this is tried.
-pub(super) async fn publish_one(
-    context: &Context,
-    request: &NotificationRequested,
-    now: DateTime<Utc>,
-) -> Result<(), Error> {
-    let id = format!("delivery-{}-{}", request.delivery_id, request.attempt);
-    let event = Outgoing::new(NAME, kind::NOTIFICATION_REQUESTED, id, now, request)?;
-    context.outbound().publish(event.with_extension("channel", request.channel.as_str())).await
-}
-
-async fn mark(db: &Db, accepted: Vec<i64>, now: DateTime<Utc>) -> Result<()> {
-    const POSTGRES: &str = "UPDATE deliveries SET published_at = $2 WHERE id = ANY($1)";
-    const SQLITE: &str =
-        "UPDATE deliveries SET published_at = $2 WHERE id IN (SELECT value FROM json_each($1))";
-    match db.write() {
-        On::Postgres(db) => {
-            sqlx::query(POSTGRES).bind(accepted).bind(now).execute(db).await?;
-        }
-        On::Sqlite(db) => {
-            sqlx::query(SQLITE).bind(json!(accepted).to_string()).bind(now).execute(db).await?;
-        }
-    }
-    Ok(())
-}

@@ -1,7 +1,8 @@
 //! Whom to tell, and how: channels, the up/down state machine, and the log of what was sent.
 //!
 //! `check.completed` -> [`evaluate`] -> `status.changed`, `location.changed` -> [`dispatch`] -> `notification.requested`
-//! -> a sender (`functions/senders`) -> `notification.delivered` -> [`deliveries::record`].
+//! -> a sender (`functions/senders`) -> `notification.delivered` -> [`deliveries::record`]. In between, what cannot be
+//! sent now waits in [`deliveries::queue`].
 
 pub mod config;
 pub mod create;
@@ -46,7 +47,7 @@ pub const SERVICE: &str = "notification-service";
 #[schema(example = json!({
     "id": 3, "name": "On call", "channel": "slack",
     "config": {"domain": "example", "channel": "#alerts", "token": "xoxb-…9876"},
-    "endpoint_ids": [7, 8], "enabled": true,
+    "endpoint_ids": [7, 8], "enabled": true, "failures": 0, "paused_until": null,
     "created_at": "2026-03-01T12:00:00Z", "updated_at": "2026-03-01T12:00:00Z",
 }))]
 pub struct Notification {
@@ -59,6 +60,10 @@ pub struct Notification {
     /// The endpoints that it is about; null: all of them.
     pub endpoint_ids: Option<Vec<i64>>,
     pub enabled: bool,
+    /// How often in a row it did not take a message; 0 while it works.
+    pub failures: i64,
+    /// Until when it is left alone for that.
+    pub paused_until: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
@@ -73,6 +78,9 @@ pub struct Row {
     pub sealed_config: String,
     pub endpoint_ids: Option<String>,
     pub enabled: bool,
+    pub failures: i64,
+    pub failed_at: Option<DateTime<Utc>>,
+    pub not_before: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
@@ -97,10 +105,11 @@ impl Row {
     /// As it is shown: with the secrets masked.
     pub fn shown(self, context: &Context) -> Result<Notification> {
         let config = self.config(context)?.masked();
-        self.with_config(&config)
+        self.with_config(context, &config)
     }
 
-    fn with_config(self, config: &Config) -> Result<Notification> {
+    fn with_config(self, context: &Context, config: &Config) -> Result<Notification> {
+        let paused_until = self.paused_until(context.clock().now());
         Ok(Notification {
             id: self.id,
             channel: self.channel()?,
@@ -108,6 +117,8 @@ impl Row {
             endpoint_ids: self.endpoint_ids.as_deref().map(ids_of),
             name: self.name,
             enabled: self.enabled,
+            failures: self.failures,
+            paused_until,
             created_at: self.created_at,
             updated_at: self.updated_at,
         })

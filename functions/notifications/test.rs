@@ -42,6 +42,7 @@ async fn handle(State(context): State<Context>, caller: Caller, Id(id): Id) -> R
         outage_started_at: None,
         cause: None,
         location: None,
+        missed: Vec::new(),
         link: links::to(&context, &format!("/notifications/{id}"))?,
     };
     let message = Message::of(&alert);

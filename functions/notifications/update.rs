@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{Notification, Row, SERVICE, config::Config};
+use super::{Notification, Row, SERVICE, config::Config, deliveries::queue};
 use crate::contract::Channel;
 
 pub const FUNCTION: Function = Function::new("notification-update", SERVICE, "changes a channel")
@@ -57,21 +57,42 @@ async fn handle(
 ) -> Result<Json<Notification>> {
     const UPDATE: &str = "UPDATE notifications SET name = COALESCE($3, name),
             sealed_config = COALESCE($4, sealed_config), enabled = COALESCE($5, enabled),
-            endpoint_ids = CASE WHEN $6 THEN $7 ELSE endpoint_ids END, updated_at = $8
+            endpoint_ids = CASE WHEN $6 THEN $7 ELSE endpoint_ids END, updated_at = $8,
+            failures = CASE WHEN $4 IS NULL THEN failures ELSE 0 END,
+            not_before = CASE WHEN $4 IS NULL THEN not_before ELSE NULL END
         WHERE id = $1 AND user_id = $2 RETURNING *";
+    // What waits goes by the new settings, and need not wait for those that failed.
+    const MOVE: &str =
+        "UPDATE deliveries SET host = $2, due_at = CASE WHEN due_at > $3 THEN $3 ELSE due_at END
+        WHERE notification_id = $1 AND status = 'pending' AND leased_at IS NULL";
+    const SILENCE: &str = "UPDATE deliveries SET status = 'failed', finished_at = $2,
+            error = 'Not sent: the channel was switched off meanwhile.'
+        WHERE notification_id = $1 AND status = 'pending' AND leased_at IS NULL";
     let row = super::own(context.db()?, caller.user_id, id).await?;
     check(&row, &body)?;
-    let sealed_config = body.config.map(|sent| reseal(&context, &row, &sent)).transpose()?;
+    let config = body.config.map(|sent| Config::read(row.channel()?, &sent, Some(&row.config(&context)?)));
+    let config = config.transpose()?;
+    let sealed_config = config.as_ref().map(|config| super::seal(&context, config)).transpose()?;
     let gives_endpoints = body.endpoint_ids.is_some();
     let endpoint_ids = super::check_endpoints(&context, caller.user_id, body.endpoint_ids.flatten()).await?;
     let endpoint_ids = endpoint_ids.map(|ids| json!(ids).to_string());
     let now = context.clock().now();
-    let row: Row = on!(context.db()?.write(), db => {
+    let mut transaction = context.db()?.begin().await?;
+    queue::lock(&mut transaction).await?;
+    let row: Row = on!(transaction.connection(), db => {
         let query = sqlx::query_as(UPDATE).bind(id).bind(caller.user_id).bind(body.name);
         let query = query.bind(sealed_config).bind(body.enabled).bind(gives_endpoints);
         query.bind(endpoint_ids).bind(now).fetch_one(db).await
     })
     .map_err(Error::not_found_if_no_row)?;
+    if let Some(config) = &config {
+        on!(transaction.connection(), db =>
+            sqlx::query(MOVE).bind(id).bind(config.host()).bind(now).execute(db).await.map(drop))?;
+    }
+    if !row.enabled {
+        on!(transaction.connection(), db => sqlx::query(SILENCE).bind(id).bind(now).execute(db).await.map(drop))?;
+    }
+    transaction.commit().await?;
     Ok(Json(row.shown(&context)?))
 }
 
@@ -85,10 +106,4 @@ fn check(row: &Row, body: &Body) -> Result<()> {
         text("cannot be changed: add another notification", "변경할 수 없습니다. 새 알림을 추가하세요")
     });
     fields.finish()
-}
-
-fn reseal(context: &Context, row: &Row, sent: &Value) -> Result<String, Error> {
-    let stored = row.config(context)?;
-    let config = Config::read(row.channel()?, sent, Some(&stored))?;
-    super::seal(context, &config)
 }

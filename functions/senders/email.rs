@@ -226,7 +226,7 @@ impl Mailer {
 /// What came of trying each address: who was refused, masked, and whether anybody was accepted.
 fn judged(accepted: bool, refused: &[(String, Failed)]) -> Result<(), Failed> {
     let Some((_, first)) = refused.first() else { return Ok(()) };
-    let passing = |failed: &Failed| matches!(failed, Failed::ForNow(_));
+    let passing = |failed: &Failed| matches!(failed, Failed::ForNow(_) | Failed::ForAWhile(..));
     if accepted {
         let each = refused.iter().map(|(address, failed)| {
             format!("{address} (for {})", if passing(failed) { "now" } else { "good" })

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::contract::{Alert, AlertKind, Failure, Location};
+use crate::contract::{Alert, AlertKind, Failure, Location, Missed};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -111,8 +111,16 @@ fn rows(alert: &Alert, lasted: Option<String>) -> Vec<(&'static str, String)> {
         rows.push(("Back at", time(alert.changed_at)));
         rows.extend(lasted.map(|lasted| ("Was down for", lasted)));
     }
+    rows.extend(alert.missed.iter().map(|missed| ("Not told in time", told_late(missed))));
     rows.push(("Details", alert.link.clone()));
     rows
+}
+
+fn told_late(missed: &Missed) -> String {
+    let what = missed.what.as_str().replace('_', " ");
+    let why = missed.cause.as_ref().filter(|_| missed.what == AlertKind::Down);
+    let why = why.map(|cause| format!(": {}", cause.message)).unwrap_or_default();
+    format!("{what} at {}{why}", time(missed.changed_at))
 }
 
 fn as_text(lead: &str, rows: &[(&str, String)]) -> String {
@@ -198,6 +206,7 @@ mod tests {
                 message: "Expected status 200-399, got 503".into(),
             }),
             location: None,
+            missed: Vec::new(),
             link: "https://pongpong.test/endpoints/7".into(),
         }
     }

@@ -1,7 +1,7 @@
 //! One function for each channel: it sends, and says what became of it.
 //!
-//! What may work later (no connection, 5xx, 429) is answered 503, so that the broker tries again with
-//! its backoff; what will not is reported as failed at once. Neither blocks another channel.
+//! What may work later (no connection, 5xx, 429) is reported as postponed, what will not as failed:
+//! `notifications::deliveries::queue` decides when it is sent again. Neither holds a place in the broker.
 
 pub mod email;
 pub mod message;
@@ -13,14 +13,13 @@ use std::{
     time::Duration,
 };
 
-use http::StatusCode;
+use chrono::{DateTime, Utc};
+use http::{StatusCode, header};
 use runtime::{
     Context, Env, Error, Event, FromEnv, Outgoing, Reply, Result,
     address::{BlockedAddress, PrivateNetworks, guarded_client},
-    error::Text,
     resolve::Resolver,
     telemetry::{Counter, Histogram, KeyValue, counter, seconds},
-    text,
     trust::ExtraRoots,
 };
 use serde::{Deserialize, Serialize};
@@ -28,7 +27,7 @@ use url::Url;
 use utoipa::ToSchema;
 
 use crate::{
-    contract::{Channel, NotificationDelivered, NotificationRequested, kind},
+    contract::{Channel, DeliveryOutcome, NotificationDelivered, NotificationRequested, kind},
     notifications::{
         self,
         config::Config,
@@ -43,6 +42,8 @@ pub const SERVICE: &str = "notification-service";
 pub enum Failed {
     /// It is worth trying again.
     ForNow(String),
+    /// The same, and the receiver says when (`Retry-After`).
+    ForAWhile(String, Duration),
     ForGood(String),
     /// Others got it: trying again would tell them twice.
     ForSome(String),
@@ -51,7 +52,7 @@ pub enum Failed {
 impl Failed {
     pub fn why(self) -> String {
         match self {
-            Self::ForNow(why) | Self::ForGood(why) | Self::ForSome(why) => why,
+            Self::ForNow(why) | Self::ForAWhile(why, _) | Self::ForGood(why) | Self::ForSome(why) => why,
         }
     }
 }
@@ -103,8 +104,8 @@ async fn unwanted(
     function: &str,
     event: &Event<NotificationRequested>,
 ) -> Result<Option<Reply>> {
-    let NotificationRequested { delivery_id, attempt, .. } = event.data;
-    let path = format!("/private/v1/deliveries/{delivery_id}?attempt={attempt}");
+    let NotificationRequested { delivery_id, attempt, tries, .. } = event.data;
+    let path = format!("/private/v1/deliveries/{delivery_id}?attempt={attempt}&tries={tries}");
     let asked = context.outbound().get::<DeliveryStanding>(record::NAME, &path);
     let answer = tokio::time::timeout(TIMEOUT, asked).await;
     let standing = match answer.unwrap_or_else(|late| Err(Error::unavailable(late))) {
@@ -115,14 +116,14 @@ async fn unwanted(
             Standing::Wanted
         }
     };
-    let why = match standing {
+    let (outcome, why) = match standing {
         Standing::Wanted => return Ok(None),
         Standing::Gone | Standing::Done => return Ok(Some(Reply::NONE)),
-        Standing::Disabled => "Not sent: the channel was switched off meanwhile.",
-        Standing::Overtaken => "Not sent: the endpoint has changed again, and that is told instead.",
+        Standing::Disabled => (DeliveryOutcome::Failed, "Not sent: the channel was switched off meanwhile."),
+        Standing::Overtaken => (DeliveryOutcome::Superseded, "Not sent: the endpoint was paused meanwhile."),
     };
     count(event.data.channel, "unwanted");
-    told(context, function, event, false, Some(why.to_owned())).map(Some)
+    told(context, function, event, outcome, Some(why.to_owned()), None).map(Some)
 }
 
 static NOTIFICATIONS: LazyLock<Counter<u64>> =
@@ -139,7 +140,9 @@ fn add(messages: u64, channel: Channel, outcome: &'static str) {
 
 pub(crate) fn count_from_zero() {
     for channel in [Channel::Email, Channel::Slack, Channel::Webhook] {
-        ["delivered", "failed", "given_up", "unwanted"].into_iter().for_each(|what| add(0, channel, what));
+        ["delivered", "failed", "postponed", "given_up", "unwanted"]
+            .into_iter()
+            .for_each(|what| add(0, channel, what));
     }
 }
 
@@ -154,44 +157,49 @@ fn attempted(
     event: &Event<NotificationRequested>,
     sent: Result<(), Failed>,
 ) -> Result<Reply> {
-    let (delivered, error) = match sent {
-        Ok(()) => (true, None),
-        Err(Failed::ForSome(why)) => (true, Some(why)),
-        Err(Failed::ForGood(why)) => (false, Some(why)),
-        Err(Failed::ForNow(why)) => return Err(later(why)),
+    use DeliveryOutcome::{Delivered, Failed as Refused, Postponed};
+    let (outcome, error, after) = match sent {
+        Ok(()) => (Delivered, None, None),
+        Err(Failed::ForSome(why)) => (Delivered, Some(why), None),
+        Err(Failed::ForGood(why)) => (Refused, Some(why), None),
+        Err(Failed::ForNow(why)) => (Postponed, Some(why), None),
+        Err(Failed::ForAWhile(why, after)) => (Postponed, Some(why), Some(after)),
     };
-    let NotificationRequested { channel, attempt, alert, .. } = &event.data;
-    count(*channel, if delivered { "delivered" } else { "failed" });
+    let NotificationRequested { channel, attempt, tries, alert, .. } = &event.data;
+    match outcome {
+        Delivered => count(*channel, "delivered"),
+        // Once, however often it is tried.
+        Postponed if *tries > 0 => {}
+        Postponed => count(*channel, "postponed"),
+        _ => count(*channel, "failed"),
+    }
     // A person who sends it once more decides when.
-    if delivered && *attempt == 1 {
+    if outcome == Delivered && *attempt == 1 {
         let delay = (context.clock().now() - alert.changed_at).as_seconds_f64();
         DELAY.record(delay.max(0.0), &[KeyValue::new("channel", channel.as_str())]);
     }
-    told(context, function, event, delivered, error)
+    told(context, function, event, outcome, error, after)
 }
 
 fn told(
     context: &Context,
     function: &str,
     event: &Event<NotificationRequested>,
-    delivered: bool,
+    outcome: DeliveryOutcome,
     error: Option<String>,
+    retry_after: Option<Duration>,
 ) -> Result<Reply> {
     let delivered = NotificationDelivered {
         delivery_id: event.data.delivery_id,
         attempt: event.data.attempt,
-        delivered,
+        tries: event.data.tries,
+        outcome,
         error,
+        retry_after_seconds: retry_after.map(|after| u32::try_from(after.as_secs()).unwrap_or(u32::MAX)),
         at: context.clock().now(),
     };
     let (id, time) = (format!("{}/delivered", event.id), delivered.at);
     Ok(Outgoing::new(function, kind::NOTIFICATION_DELIVERED, id, time, &delivered)?.into())
-}
-
-/// The reason is in the answer: a broker that gives up hands it on to the dead letters.
-fn later(why: String) -> Error {
-    let text: Text = text(why.clone(), why);
-    Error::new(StatusCode::SERVICE_UNAVAILABLE, "CHANNEL_UNAVAILABLE", text)
 }
 
 /// Shorter than that of a call between functions (10 s): a channel that is slow must not look like a
@@ -248,11 +256,14 @@ impl Guarded {
 /// An answer, read to a bound.
 struct Answer {
     status: StatusCode,
+    retry_after: Option<Duration>,
     body: Vec<u8>,
 }
 
-async fn send(whom: &str, request: reqwest::RequestBuilder) -> Result<Answer, Failed> {
+async fn send(context: &Context, whom: &str, request: reqwest::RequestBuilder) -> Result<Answer, Failed> {
     let mut response = request.send().await.map_err(|error| failure(whom, &error))?;
+    let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let retry_after = retry_after.and_then(|value| wait(value, context.clock().now()));
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| failure(whom, &error))? {
         let room = LONGEST_ANSWER - body.len();
@@ -261,7 +272,16 @@ async fn send(whom: &str, request: reqwest::RequestBuilder) -> Result<Answer, Fa
             break;
         }
     }
-    Ok(Answer { status: response.status(), body })
+    Ok(Answer { status: response.status(), retry_after, body })
+}
+
+/// Seconds, or a date.
+fn wait(retry_after: &str, now: DateTime<Utc>) -> Option<Duration> {
+    let seconds = retry_after.trim().parse().ok().map(Duration::from_secs);
+    seconds.or_else(|| {
+        let until = DateTime::parse_from_rfc2822(retry_after.trim()).ok()?;
+        (until.to_utc() - now).to_std().ok()
+    })
 }
 
 /// The client's own words may hold the URL, which may be a secret.
@@ -278,14 +298,24 @@ fn failure(whom: &str, error: &reqwest::Error) -> Failed {
     })
 }
 
-/// What a status says of whether to try again.
-fn judged(whom: &str, status: StatusCode) -> Result<(), Failed> {
+/// What an answer says of whether to try again.
+fn judged(whom: &str, answer: &Answer) -> Result<(), Failed> {
+    let status = answer.status;
     if status.is_success() {
         return Ok(());
     }
     let why = format!("{whom} answered {status}.");
-    let again = status.is_server_error() || matches!(status.as_u16(), 408 | 409 | 425 | 429);
-    Err(if again { Failed::ForNow(why) } else { Failed::ForGood(why) })
+    if !status.is_server_error() && !matches!(status.as_u16(), 408 | 409 | 425 | 429) {
+        return Err(Failed::ForGood(why));
+    }
+    Err(later(why, answer))
+}
+
+fn later(why: String, answer: &Answer) -> Failed {
+    match answer.retry_after {
+        Some(after) => Failed::ForAWhile(why, after),
+        None => Failed::ForNow(why),
+    }
 }
 
 #[cfg(test)]
@@ -294,7 +324,11 @@ mod tests {
 
     #[test]
     fn a_status_tells_whether_to_try_again() {
-        let judge = |status: u16| judged("It", StatusCode::from_u16(status).expect("a status"));
+        let answer = |status: u16, retry_after| {
+            let status = StatusCode::from_u16(status).expect("a status");
+            Answer { status, retry_after, body: Vec::new() }
+        };
+        let judge = |status| judged("It", &answer(status, None));
         for fine in [200, 202, 204] {
             assert_eq!(judge(fine), Ok(()));
         }
@@ -305,5 +339,19 @@ mod tests {
             assert!(matches!(judge(never), Err(Failed::ForGood(_))), "{never}");
         }
         assert_eq!(judge(404).map_err(Failed::why), Err("It answered 404 Not Found.".to_owned()));
+        let hour = Duration::from_secs(3600);
+        let busy = judged("It", &answer(429, Some(hour)));
+        assert_eq!(busy, Err(Failed::ForAWhile("It answered 429 Too Many Requests.".to_owned(), hour)));
+    }
+
+    #[test]
+    fn a_receiver_says_when_in_seconds_or_by_a_date() {
+        let now = DateTime::parse_from_rfc3339("2026-03-01T12:00:00Z").expect("a time").to_utc();
+        let said = |text| wait(text, now).map(|wait| wait.as_secs());
+        assert_eq!(said(" 30"), Some(30));
+        assert_eq!(said("Sun, 01 Mar 2026 12:02:00 GMT"), Some(120));
+        for nothing in ["", "-3", "soon", "Sun, 01 Mar 2026 11:00:00 GMT"] {
+            assert_eq!(said(nothing), None, "{nothing}");
+        }
     }
 }

@@ -117,17 +117,17 @@ async fn send(context: &Context, slack: &Slack, content: &str) -> Result<Result<
             Ok(request) => request.json(&json!({ "text": text })),
             Err(failed) => return Ok(Err(failed)),
         };
-        return Ok(super::send("Slack", request).await.and_then(|answer| judged_webhook(&answer)));
+        return Ok(super::send(context, "Slack", request).await.and_then(|answer| judged_webhook(&answer)));
     }
     let (channel, token) = (slack.channel.as_deref(), slack.token.as_deref().unwrap_or_default());
     let api = context.config::<SlackApi>()?;
     let request = super::trusted(context)?.0.post(format!("{}/chat.postMessage", api.url)).bearer_auth(token);
     let body = json!({ "channel": channel, "text": text, "unfurl_links": false });
-    Ok(super::send("Slack", request.json(&body)).await.and_then(|answer| judged_api(&answer)))
+    Ok(super::send(context, "Slack", request.json(&body)).await.and_then(|answer| judged_api(&answer)))
 }
 
 fn judged_webhook(answer: &Answer) -> Result<(), Failed> {
-    super::judged("Slack", answer.status).map_err(|failed| match failed {
+    super::judged("Slack", answer).map_err(|failed| match failed {
         Failed::ForGood(_) => refused(&String::from_utf8_lossy(&answer.body), answer),
         later => later,
     })
@@ -141,7 +141,7 @@ fn judged_api(answer: &Answer) -> Result<(), Failed> {
         #[serde(default)]
         error: String,
     }
-    super::judged("Slack", answer.status)?;
+    super::judged("Slack", answer)?;
     match serde_json::from_slice::<Said>(&answer.body) {
         Ok(Said { ok: true, .. }) => Ok(()),
         Ok(Said { error, .. }) => Err(refused(&error, answer)),
@@ -168,7 +168,7 @@ fn refused(error: &str, answer: &Answer) -> Failed {
         return Failed::ForGood(format!("Slack answered {}.", answer.status));
     }
     let why = format!("Slack refused the message: {error}.");
-    if PASSING.contains(&error) { Failed::ForNow(why) } else { Failed::ForGood(why) }
+    if PASSING.contains(&error) { super::later(why, answer) } else { Failed::ForGood(why) }
 }
 
 #[cfg(test)]
@@ -178,7 +178,8 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, body: &str) -> Answer {
-        Answer { status: StatusCode::from_u16(status).expect("a status"), body: body.into() }
+        let status = StatusCode::from_u16(status).expect("a status");
+        Answer { status, retry_after: None, body: body.into() }
     }
 
     #[test]

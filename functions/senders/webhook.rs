@@ -130,8 +130,8 @@ async fn post(context: &Context, webhook: &Webhook, id: &str, event: &Value) -> 
         .header("webhook-id", id)
         .header("webhook-timestamp", timestamp)
         .body(body);
-    let answer = super::send("The webhook", request).await;
-    Ok(answer.and_then(|answer| super::judged("The webhook", answer.status)))
+    let answer = super::send(context, "The webhook", request).await;
+    Ok(answer.and_then(|answer| super::judged("The webhook", &answer)))
 }
 
 fn sign(key: &[u8], id: &str, timestamp: i64, body: &str) -> anyhow::Result<String> {

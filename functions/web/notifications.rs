@@ -53,7 +53,7 @@ pub struct Shown {
 }
 
 impl Log {
-    const STATUSES: [&str; 3] = ["failed", "pending", "delivered"];
+    const STATUSES: [&str; 4] = ["failed", "pending", "delivered", "superseded"];
 
     async fn of(visitor: &Visitor, shown: &Shown, id: Option<i64>) -> Result<Self, Refusal> {
         let status = Self::STATUSES.into_iter().find(|status| *status == shown.status).unwrap_or_default();
@@ -86,7 +86,13 @@ fn state(delivery: &Delivery) -> &'static str {
         DeliveryStatus::Pending => "pending",
         DeliveryStatus::Delivered => "delivered",
         DeliveryStatus::Failed => "failed",
+        DeliveryStatus::Superseded => "superseded",
     }
+}
+
+/// What is being sent is not sent again, nor what others took the place of.
+fn may_retry(delivery: &Delivery) -> bool {
+    delivery.status == DeliveryStatus::Failed || delivery.next_try_at.is_some()
 }
 
 fn is_down(delivery: &Delivery) -> bool {

@@ -90,24 +90,32 @@ impl Channels {
     pub fn heard(&mut self) -> &Heard {
         for mail in self.smtp.messages() {
             let line = |name: &str| mail.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-            self.keep("email", line("Subject: "), line("Message-ID: "), true);
+            self.keep("email", line("Subject: "), line("Message-ID: "), true, &told_late(&mail));
         }
         for asked in self.slack.asked() {
             let text = asked.json()["text"].as_str().unwrap_or_default().to_owned();
-            self.keep("slack", &text, &text, is_well(asked.answered));
+            self.keep("slack", &text, &text, is_well(asked.answered), &told_late(&text));
         }
         for asked in self.webhook.asked() {
             let event = asked.json();
             let data = &event["data"];
             let name = data["endpoint_name"].as_str().unwrap_or_default();
             let subject = format!("[{}] {name}:", data["what"].as_str().unwrap_or_default());
-            self.keep("webhook", &subject, asked.header("webhook-id"), is_well(asked.answered));
+            let late = told_late(data["text"].as_str().unwrap_or_default());
+            self.keep("webhook", &subject, asked.header("webhook-id"), is_well(asked.answered), &late);
         }
         &self.heard
     }
 
     /// What is no news of an endpoint is kept under no name, so that it is seen to be one too many.
-    fn keep(&mut self, channel: &'static str, subject: &str, id: &str, is_taken: bool) {
+    fn keep(
+        &mut self,
+        channel: &'static str,
+        subject: &str,
+        id: &str,
+        is_taken: bool,
+        late: &[(&'static str, String)],
+    ) {
         let (what, rest) = match subject.split_once("] ") {
             Some(("[down", rest)) => ("down", rest),
             Some(("[up", rest)) => ("up", rest),
@@ -122,12 +130,32 @@ impl Channels {
         // after all, for it may have been asked for twice: one message, told again.
         let delivery = id.trim_start_matches('<').strip_prefix("delivery-");
         let id = delivery.and_then(|delivery| delivery.split('-').next()).unwrap_or(id);
+        for (what, at) in late.iter().filter(|_| is_taken) {
+            let messages = self.heard.entry((channel, what, name.clone())).or_default();
+            messages.taken.insert(at.clone());
+        }
         let messages = self.heard.entry((channel, what, name)).or_default();
         messages.sent.insert(id.to_owned());
         if is_taken {
             messages.taken.insert(id.to_owned());
         }
     }
+}
+
+/// What a message tells of, besides its own change, because its channel was away: what, and when it was.
+fn told_late(text: &str) -> Vec<(&'static str, String)> {
+    let late = text.lines().filter_map(|line| line.strip_prefix("Not told in time: ")?.split_once(" at "));
+    late.map(|(what, rest)| {
+        let what = match what {
+            "down" => "down",
+            "up" => "up",
+            "location suspected" => "suspected",
+            "location works" => "works",
+            _ => "still fails",
+        };
+        (what, rest.split(" UTC").next().unwrap_or_default().to_owned())
+    })
+    .collect()
 }
 
 fn is_well(status: u16) -> bool {

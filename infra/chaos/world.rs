@@ -895,10 +895,12 @@ impl<'a> World<'a> {
         }
     }
 
-    /// As a person does who sees that a message failed.
+    /// As a person does who sees that a message failed, or waits.
     async fn press_again(&mut self) {
         let Ok(page) = self.ledger.read().await else { return };
-        for delivery in page.deliveries.iter().filter(|delivery| delivery.status == "failed") {
+        for delivery in
+            page.deliveries.iter().filter(|delivery| ["failed", "pending"].contains(&&*delivery.status))
+        {
             let path = format!("/public/v1/deliveries/{}/retry", delivery.id);
             // One that cannot be asked for now is asked for again.
             let _ = self.call("delivery-retry", Method::POST, &path, None).await;
@@ -985,7 +987,8 @@ impl<'a> World<'a> {
         }
         for delivery in &page.deliveries {
             match delivery.status.as_str() {
-                "delivered" => {}
+                // What is superseded, a later message tells of.
+                "delivered" | "superseded" => {}
                 "failed" if self.outlasted.iter().any(|fault| is_of_channel(fault, &delivery.channel)) => {
                     later(format!("a message is given up: {delivery:?}"))
                 }

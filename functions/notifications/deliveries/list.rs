@@ -32,11 +32,17 @@ pub enum DeliveryStatus {
     Pending,
     Delivered,
     Failed,
+    /// Never sent: a later message tells of it, or it was not true any more.
+    Superseded,
 }
 
 impl DeliveryStatus {
-    const ALL: [(Self, &str); 3] =
-        [(Self::Pending, "pending"), (Self::Delivered, "delivered"), (Self::Failed, "failed")];
+    const ALL: [(Self, &str); 4] = [
+        (Self::Pending, "pending"),
+        (Self::Delivered, "delivered"),
+        (Self::Failed, "failed"),
+        (Self::Superseded, "superseded"),
+    ];
 }
 
 /// One message to one channel about one change.
@@ -53,10 +59,14 @@ pub struct Delivery {
     pub recipient: String,
     pub alert: Alert,
     pub status: DeliveryStatus,
-    /// The channel's own error; of a delivered one, who of several did not get it.
+    /// The channel's own error, of its last try; of a delivered one, who of several did not get it.
     pub error: Option<String>,
     /// 1, and one more each time that it was asked for again.
     pub attempts: i64,
+    /// How often the last attempt failed; it is tried again for 24 hours.
+    pub tries: i64,
+    /// Of a pending one that failed, or that waits for others: when it may be sent.
+    pub next_try_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
     pub finished_at: Option<DateTime<Utc>>,
 }
@@ -72,6 +82,9 @@ struct Row {
     status: String,
     error: Option<String>,
     attempt: i64,
+    tries: i64,
+    due_at: DateTime<Utc>,
+    is_leased: bool,
     created_at: DateTime<Utc>,
     finished_at: Option<DateTime<Utc>>,
 }
@@ -82,7 +95,7 @@ struct Row {
         (status = 200, body = List<Delivery>),
         (status = 400, body = ErrorBody, example = json!({
             "message": "Some fields are not acceptable.", "code": "VALIDATION_FAILED",
-            "fields": {"status": "unknown variant `lost`, expected one of `pending`, `delivered`, `failed`"},
+            "fields": {"status": "unknown variant `lost`, expected one of `pending`, `delivered`, `failed`, `superseded`"},
         })),
         (status = 401, body = ErrorBody),
     ),
@@ -94,7 +107,7 @@ async fn handle(
     paging: Paging,
 ) -> Result<Json<List<Delivery>>> {
     const SELECT: &str = "SELECT id, notification_id, endpoint_id, channel, recipient, alert, status,
-            error, attempt, created_at, finished_at
+            error, attempt, tries, due_at, leased_at IS NOT NULL AS is_leased, created_at, finished_at
         FROM deliveries WHERE user_id = $1 AND ($2 IS NULL OR notification_id = $2)
             AND ($3 IS NULL OR endpoint_id = $3) AND ($4 IS NULL OR status = $4)
         ORDER BY id DESC LIMIT $5 OFFSET $6";
@@ -137,6 +150,8 @@ impl TryFrom<Row> for Delivery {
             status: status.map_or(DeliveryStatus::Pending, |(status, _)| status),
             error: row.error,
             attempts: row.attempt,
+            tries: row.tries,
+            next_try_at: (row.status == "pending" && !row.is_leased).then_some(row.due_at),
             created_at: row.created_at,
             finished_at: row.finished_at,
         })

@@ -1,34 +1,138 @@
-//! Event `notification.delivered`: closes the entry in the delivery log.
+//! Event `notification.delivered`: closes the entry in the delivery log, or says when it is tried again, and lets the
+//! next leave.
 //!
 //! GET /private/v1/deliveries/{id}: whether a message is still to be sent, for the senders.
 
 use axum::{Json, extract::State};
-use runtime::{Context, Event, Function, Id, Query, Reply, Result, Subscription, error::ErrorBody, on};
+use chrono::{DateTime, TimeDelta, Utc};
+use runtime::{
+    Context, Db, Event, Function, Id, Query, Reply, Result, Subscription, db::Transaction, error::ErrorBody,
+    on,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::queue::{self, GIVEN_UP, LONGEST_WAIT};
 use crate::{
-    contract::{NotificationDelivered, kind},
-    notifications::{SERVICE, evaluate::MAX_AHEAD},
+    contract::{DeliveryOutcome, NotificationDelivered, kind},
+    notifications::{SERVICE, channel_of},
+    senders,
 };
 
 pub const NAME: &str = "delivery-record";
 
 pub const FUNCTION: Function = Function::new(NAME, SERVICE, "closes an entry in the delivery log")
     .http(runtime::http!(standing))
-    .on(&[Subscription::to(kind::NOTIFICATION_DELIVERED)], || axum::routing::post(handle));
+    .on(&[Subscription::to(kind::NOTIFICATION_DELIVERED)], || axum::routing::post(handle))
+    .publishes();
 
 async fn handle(State(context): State<Context>, event: Event<NotificationDelivered>) -> Result<Reply> {
-    // A success stays one, whatever is said later about the same attempt.
-    const UPDATE: &str = "UPDATE deliveries SET status = $3, error = $4, finished_at = $5
-        WHERE id = $1 AND attempt = $2 AND status <> 'delivered'";
-    let told = event.data;
-    let status = if told.delivered { "delivered" } else { "failed" };
-    on!(context.db()?.write(), db => {
-        let query = sqlx::query(UPDATE).bind(told.delivery_id).bind(told.attempt).bind(status);
-        query.bind(told.error).bind(told.at).execute(db).await.map(drop)
-    })?;
+    let (db, now) = (context.db()?, context.clock().now());
+    let Some(entry) = record(db, &event.data, now).await? else { return Ok(Reply::NONE) };
+    let mut owners = queue::next_for_host(db, &entry.host, entry.user_id, now).await?;
+    owners.push(entry.user_id);
+    queue::release(&context, NAME, &owners).await?;
     Ok(Reply::NONE)
+}
+
+#[derive(sqlx::FromRow)]
+struct Entry {
+    user_id: i64,
+    notification_id: i64,
+    channel: String,
+    host: String,
+    status: String,
+    attempt: i64,
+    tries: i64,
+    asked_at: DateTime<Utc>,
+    leased_at: Option<DateTime<Utc>>,
+}
+
+/// The entry as it was; none if it is deleted.
+async fn record(db: &Db, told: &NotificationDelivered, now: DateTime<Utc>) -> Result<Option<Entry>> {
+    const SELECT: &str =
+        "SELECT user_id, notification_id, channel, host, status, attempt, tries, asked_at, leased_at
+        FROM deliveries WHERE id = $1";
+    const CLOSE: &str = "UPDATE deliveries SET status = $2, error = $3, finished_at = $4, leased_at = NULL
+        WHERE id = $1";
+    let mut transaction = db.begin().await?;
+    queue::lock(&mut transaction).await?;
+    let entry: Option<Entry> = on!(transaction.connection(), db =>
+        sqlx::query_as(SELECT).bind(told.delivery_id).fetch_optional(db).await)?;
+    let Some(entry) = entry else { return Ok(None) };
+    let is_pending = entry.attempt == told.attempt && entry.status == "pending";
+    let closed = match told.outcome {
+        // A success stays one, whatever is said earlier or later about the same attempt.
+        DeliveryOutcome::Delivered if entry.attempt == told.attempt && entry.status != "delivered" => {
+            works_again(&mut transaction, entry.notification_id, now).await?;
+            Some("delivered")
+        }
+        DeliveryOutcome::Failed if is_pending => Some("failed"),
+        DeliveryOutcome::Superseded if is_pending => Some("superseded"),
+        DeliveryOutcome::Postponed if is_pending && entry.tries == told.tries => {
+            postpone(&mut transaction, &entry, told, now).await?
+        }
+        _ => None,
+    };
+    if let Some(status) = closed {
+        on!(transaction.connection(), db => {
+            let query = sqlx::query(CLOSE).bind(told.delivery_id).bind(status).bind(&told.error);
+            query.bind(told.at).execute(db).await.map(drop)
+        })?;
+    }
+    transaction.commit().await?;
+    Ok(Some(entry))
+}
+
+/// What waited for its channel goes at once.
+async fn works_again(transaction: &mut Transaction, notification_id: i64, now: DateTime<Utc>) -> Result<()> {
+    const FAILURES: &str = "SELECT failures FROM notifications WHERE id = $1";
+    const WORKS: &str = "UPDATE notifications SET failures = 0, not_before = NULL WHERE id = $1";
+    const DUE: &str = "UPDATE deliveries SET due_at = $2
+        WHERE notification_id = $1 AND status = 'pending' AND leased_at IS NULL AND due_at > $2";
+    on!(transaction.connection(), db => {
+        let failures: i64 = sqlx::query_scalar(FAILURES).bind(notification_id).fetch_one(&mut *db).await?;
+        if failures > 0 {
+            sqlx::query(WORKS).bind(notification_id).execute(&mut *db).await?;
+        }
+        // After one failure it was not the channel that waited, but the message that it failed with.
+        if failures > 1 {
+            sqlx::query(DUE).bind(notification_id).bind(now).execute(&mut *db).await?;
+        }
+    });
+    Ok(())
+}
+
+/// For the message's own pause, and not before the channel wants it; or, after a day, for good.
+async fn postpone(
+    transaction: &mut Transaction,
+    entry: &Entry,
+    told: &NotificationDelivered,
+    now: DateTime<Utc>,
+) -> Result<Option<&'static str>> {
+    const POSTPONE: &str = "UPDATE deliveries SET tries = tries + 1, due_at = $2, leased_at = NULL,
+            published_at = NULL, error = $3 WHERE id = $1";
+    // Of those that were sent at the same time, only the first to fail counts.
+    const FAILS: &str = "UPDATE notifications SET
+            failures = failures + CASE WHEN failed_at > $2 AND failed_at <= $3 THEN 0 ELSE 1 END,
+            failed_at = CASE WHEN failed_at > $2 AND failed_at <= $3 THEN failed_at ELSE $3 END,
+            not_before = COALESCE($4, not_before)
+        WHERE id = $1";
+    let wanted = told.retry_after_seconds.map(|seconds| TimeDelta::seconds(seconds.into()).min(LONGEST_WAIT));
+    let pause = queue::pause(entry.tries + 1).max(wanted.unwrap_or_default());
+    on!(transaction.connection(), db => {
+        let fails = sqlx::query(FAILS).bind(entry.notification_id).bind(entry.leased_at.unwrap_or(now)).bind(now);
+        fails.bind(wanted.map(|wanted| now + wanted)).execute(&mut *db).await?;
+        let postpone = sqlx::query(POSTPONE).bind(told.delivery_id).bind(now + pause).bind(&told.error);
+        postpone.execute(&mut *db).await?;
+    });
+    if now + pause < entry.asked_at + GIVEN_UP {
+        return Ok(None);
+    }
+    if let Ok(channel) = channel_of(&entry.channel) {
+        senders::count(channel, "given_up");
+    }
+    Ok(Some("failed"))
 }
 
 /// Whether a message is still to be sent.
@@ -42,7 +146,7 @@ pub enum Standing {
     Done,
     /// The channel is switched off.
     Disabled,
-    /// The channel is told of a later change of the same endpoint, or location.
+    /// It is not true any more: the endpoint was paused since.
     Overtaken,
 }
 
@@ -55,11 +159,14 @@ pub struct DeliveryStanding {
 #[into_params(parameter_in = Query)]
 struct Which {
     attempt: i64,
+    #[serde(default)]
+    tries: i64,
 }
 
 #[derive(sqlx::FromRow)]
 struct Row {
     attempt: i64,
+    tries: i64,
     status: String,
     enabled: bool,
     overtaken: bool,
@@ -80,22 +187,20 @@ async fn standing(
     Id(id): Id,
     Query(which): Query<Which>,
 ) -> Result<Json<DeliveryStanding>> {
-    // A change of a time that has not come is one of a clock that was set back. What was down, and is pending, was
-    // paused.
-    const SELECT: &str = "SELECT d.attempt, d.status, n.enabled, EXISTS (
-            SELECT 1 FROM deliveries later WHERE later.notification_id = d.notification_id
-                AND later.endpoint_id = d.endpoint_id AND later.changed_at > d.changed_at
-                AND later.changed_at <= $2)
-            OR d.what = 'down' AND EXISTS (
+    // What was down, and is pending, was paused.
+    const SELECT: &str = "SELECT d.attempt, d.tries, d.status, n.enabled, d.what = 'down' AND EXISTS (
                 SELECT 1 FROM notification_states s WHERE s.endpoint_id = d.endpoint_id AND s.status = 'pending')
             AS overtaken
         FROM deliveries d JOIN notifications n ON n.id = d.notification_id WHERE d.id = $1";
-    let now = context.clock().now();
-    let row: Option<Row> = on!(context.db()?.read(), db => sqlx::query_as(SELECT).bind(id).bind(now + MAX_AHEAD).fetch_optional(db).await)?;
+    let row: Option<Row> =
+        on!(context.db()?.read(), db => sqlx::query_as(SELECT).bind(id).fetch_optional(db).await)?;
     let standing = match row {
         None => Standing::Gone,
         // One that failed may come once more, out of the dead letters.
-        Some(row) if row.attempt != which.attempt || row.status == "delivered" => Standing::Done,
+        Some(row) if row.attempt != which.attempt || matches!(&*row.status, "delivered" | "superseded") => {
+            Standing::Done
+        }
+        Some(row) if row.status == "pending" && row.tries != which.tries => Standing::Done,
         Some(row) if !row.enabled => Standing::Disabled,
         Some(row) if row.overtaken => Standing::Overtaken,
         Some(_) => Standing::Wanted,

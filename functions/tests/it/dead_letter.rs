@@ -28,20 +28,19 @@ fn given_up(event: &Sent, by: &str, answer: &str) -> Sent {
 }
 
 on_both! {
-    async fn what_was_given_up_is_shown_as_failed_and_can_be_replayed(world: World) {
+    async fn what_was_given_up_is_tried_again_and_can_be_replayed(world: World) {
         world.with_endpoints();
-        let hook = Listener::start(503, "").await;
+        let hook = Listener::start(200, "").await;
         world.webhook(1, &hook.url).await;
         world.event("notification-dispatch", kind::STATUS_CHANGED, "c", &[change(1, 1, 0, Status::Up, Status::Down)]).await.json(202);
         let event = world.events.lock().unwrap().pop_front().unwrap();
-        let refused = world.deliver("webhook-send", &event).await;
-        let letter = given_up(&event, "http://webhook-send/", &refused.json(503).to_string());
+        let letter = given_up(&event, "http://webhook-send/", &json!({"message": "no sender"}).to_string());
         for _ in 0..2 {
             world.deliver("dead-letter", &letter).await.json(202);
         }
         world.settle().await;
         let log = world.deliveries(1).await;
-        assert_eq!((&log[0]["status"], &log[0]["error"]), (&json!("failed"), &json!("The webhook answered 503 Service Unavailable.")));
+        assert_eq!((&log[0]["status"], &log[0]["error"], &log[0]["tries"]), (&json!("pending"), &json!("no sender"), &json!(1)));
 
         let list = world.call(None, "GET", PATH, None).await.json(200);
         assert_eq!(list["page"]["total_count"], 1, "a redelivery is the same letter");
@@ -49,13 +48,16 @@ on_both! {
         assert_eq!((&shown["kind"], &shown["destination"]), (&json!(kind::NOTIFICATION_REQUESTED), &json!("http://webhook-send/")));
         assert_eq!((&shown["error_code"], &shown["replayed_at"]), (&json!("503"), &json!(null)));
 
-        hook.answers(200, "");
         let replay = format!("{PATH}/{}/replay", shown["id"]);
         assert_eq!(world.call(None, "POST", &replay, None).await.json(200), json!({"status": "ok"}));
         let again = world.events.lock().unwrap()[0].clone();
         assert_eq!((again.headers.get("ce-id"), &again.body), (event.headers.get("ce-id"), &event.body));
         assert_eq!(again.headers["ce-source"], "/pongpong/notification-dispatch");
         assert!(!again.headers.contains_key("ce-knativeerrordest"));
+        world.settle().await;
+        assert_eq!(hook.asked().len(), 0, "another try has taken its place");
+        world.clock().advance(std::time::Duration::from_secs(60));
+        world.request("delivery-resume", None, "POST", "/", None).await.json(204);
         world.settle().await;
         assert_eq!(world.deliveries(1).await[0]["status"], "delivered");
         assert!(world.call(None, "GET", PATH, None).await.json(200)["items"][0]["replayed_at"].is_string());

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use axum::{Router, extract::Request, http::StatusCode};
+use axum::{Router, extract::Request, http::StatusCode, response::AppendHeaders};
 use http::HeaderMap;
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -31,14 +31,17 @@ pub struct Listener {
     pub url: String,
     asked: Arc<Mutex<Vec<Asked>>>,
     answer: Arc<Mutex<(u16, String)>>,
+    retry_after: Arc<Mutex<Option<String>>>,
 }
 
 impl Listener {
     pub async fn start(status: u16, body: &str) -> Self {
         let asked = Arc::<Mutex<Vec<Asked>>>::default();
         let answer = Arc::new(Mutex::new((status, body.to_owned())));
+        let retry_after = Arc::<Mutex<Option<String>>>::default();
         let handle = {
-            let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
+            let (asked, answer, retry_after) =
+                (Arc::clone(&asked), Arc::clone(&answer), Arc::clone(&retry_after));
             async move |request: Request| {
                 let (parts, body) = request.into_parts();
                 let body = body.collect().await.unwrap().to_bytes();
@@ -49,17 +52,23 @@ impl Listener {
                     body: String::from_utf8(body.to_vec()).unwrap(),
                     answered,
                 });
-                (StatusCode::from_u16(answered).unwrap(), [("location", "/elsewhere")], said)
+                let retry_after = retry_after.lock().unwrap().clone().map(|wait| [("retry-after", wait)]);
+                let status = StatusCode::from_u16(answered).unwrap();
+                (status, [("location", "/elsewhere")], retry_after.map(AppendHeaders), said)
             }
         };
         let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", socket.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(socket, Router::new().fallback(handle)).await });
-        Self { url, asked, answer }
+        Self { url, asked, answer, retry_after }
     }
 
     pub fn answers(&self, status: u16, body: &str) {
         *self.answer.lock().unwrap() = (status, body.to_owned());
+    }
+
+    pub fn wants(&self, retry_after: &str) {
+        *self.retry_after.lock().unwrap() = Some(retry_after.to_owned());
     }
 
     /// What it was asked since the last time.

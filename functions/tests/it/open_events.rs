@@ -2,8 +2,8 @@
 //! other.
 
 use functions::contract::{
-    AlertKind, CheckStatus, EndpointChanged, EndpointDeleted, Failure, FailureCode, Location, LocationChange,
-    NotificationDelivered, Outcome, Status, StatusChange, UserDeleted, kind,
+    AlertKind, CheckStatus, DeliveryOutcome, EndpointChanged, EndpointDeleted, Failure, FailureCode,
+    Location, LocationChange, NotificationDelivered, Outcome, Status, StatusChange, UserDeleted, kind,
 };
 use serde_json::{Value, json};
 
@@ -56,8 +56,10 @@ fn sample(world: &World, kind: &str) -> Value {
         kind::NOTIFICATION_DELIVERED => of(serde_json::to_value(NotificationDelivered {
             delivery_id: 1,
             attempt: 1,
-            delivered: true,
+            tries: 0,
+            outcome: DeliveryOutcome::Delivered,
             error: None,
+            retry_after_seconds: None,
             at: now,
         })),
         kind::USER_DELETED => of(serde_json::to_value(UserDeleted { user_id: 7 })),

@@ -1,6 +1,8 @@
 //! Dispatch, the delivery log, retries, and tests of a channel.
 
-use functions::contract::{NotificationDelivered, NotificationRequested, Status, StatusChange, kind};
+use functions::contract::{
+    DeliveryOutcome, NotificationDelivered, NotificationRequested, Status, StatusChange, kind,
+};
 use serde_json::{Value, json};
 
 use super::{SECRET, at, change, result};
@@ -83,13 +85,26 @@ on_both! {
         assert_eq!(sent.len(), 2, "{sent:?}");
         assert!(to.contains(&all) && to.contains(&some));
         let (id, request) = &sent[0];
-        assert_eq!(*id, format!("delivery-{}-1", request.delivery_id));
+        assert_eq!(*id, format!("delivery-{}-1-0", request.delivery_id));
         assert_eq!((request.alert.endpoint_name.as_str(), request.alert.changed_at), ("Shop 1", at(2)));
         assert_eq!(request.alert.link, "https://pongpong.test/endpoints/1");
         assert!(!format!("{sent:?}").contains(SECRET));
 
-        // Recovery is another message; becoming up or down for the first time is told as well, if down.
+        // Recovery is another message, after the first; becoming up or down for the first time is told as well, if down.
         dispatch(&world, &[change(1, 1, 3, Status::Down, Status::Up)]).await.json(202);
+        assert_eq!(requested(&world).len(), 0);
+        for (_, request) in &sent {
+            let told = NotificationDelivered {
+                delivery_id: request.delivery_id,
+                attempt: 1,
+                tries: 0,
+                outcome: DeliveryOutcome::Delivered,
+                error: None,
+                retry_after_seconds: None,
+                at: at(3),
+            };
+            world.event("delivery-record", kind::NOTIFICATION_DELIVERED, "d", &told).await.json(202);
+        }
         assert_eq!(requested(&world).len(), 2);
         dispatch(&world, &[change(3, 1, 0, Status::Pending, Status::Up)]).await.json(202);
         assert_eq!(requested(&world).len(), 0);
@@ -99,7 +114,7 @@ on_both! {
         let log = world.deliveries(1).await;
         assert_eq!(log.len(), 5);
         let email = log.iter().find(|d| d["channel"] == "email").unwrap();
-        assert_eq!((&email["recipient"], &email["status"]), (&json!("m…@example.com"), &json!("pending")));
+        assert_eq!((&email["recipient"], &email["status"]), (&json!("m…@example.com"), &json!("pending")), "newest first");
         assert!(!serde_json::to_string(&log).unwrap().contains(SECRET));
         assert_eq!(world.deliveries(2).await.len(), 0);
     }
@@ -140,7 +155,13 @@ on_both! {
         dispatch(&world, &[down(1, 1)]).await.json(202);
         let delivery_id = requested(&world)[0].1.delivery_id;
         let outcome = |attempt, delivered: bool| NotificationDelivered {
-            delivery_id, attempt, delivered, error: (!delivered).then(|| "no line".to_owned()), at: at(5),
+            delivery_id,
+            attempt,
+            tries: 0,
+            outcome: if delivered { DeliveryOutcome::Delivered } else { DeliveryOutcome::Failed },
+            error: (!delivered).then(|| "no line".to_owned()),
+            retry_after_seconds: None,
+            at: at(5),
         };
         let record = async |told: NotificationDelivered| {
             world.event("delivery-record", kind::NOTIFICATION_DELIVERED, "d", &told).await.json(202);
@@ -162,7 +183,9 @@ on_both! {
         let told = NotificationDelivered {
             delivery_id: requested(&world)[0].1.delivery_id,
             attempt: 1,
-            delivered: true,
+            tries: 0,
+            outcome: DeliveryOutcome::Delivered,
+            retry_after_seconds: None,
             error: Some("The mail server refused the message to b…@example.com (for now).".to_owned()),
             at: at(5),
         };
@@ -204,7 +227,7 @@ on_both! {
         *world.broker_takes.lock().unwrap() = Some(0);
         assert_eq!(world.call(Some(1), "POST", &path, None).await.code(503), "UNAVAILABLE");
         *world.broker_takes.lock().unwrap() = None;
-        assert_eq!(world.deliveries(1).await[0]["status"], "failed", "so that it can be asked for again");
+        assert!(world.deliveries(1).await[0]["next_try_at"].is_string(), "it waits for the broker");
 
         // With the settings as they are now.
         let other = Listener::start(204, "").await;
@@ -219,35 +242,19 @@ on_both! {
         assert_eq!(world.call(Some(1), "POST", &path, None).await.code(409), "DELIVERY_NOT_FAILED");
     }
 
-    async fn a_delivery_that_was_lost_is_sent_again_when_asked(world: World) {
-        world.with_endpoints();
-        let hook = Listener::start(200, "").await;
-        world.webhook(1, &hook.url).await;
-        dispatch(&world, &[down(1, 1)]).await.json(202);
-        let path = format!("/public/v1/deliveries/{}/retry", world.deliveries(1).await[0]["id"]);
-        // Each time that it is lost: half an hour from when it was asked for last.
-        for _ in 0..2 {
-            requested(&world);
-            world.clock().advance(std::time::Duration::from_secs(29 * 60));
-            let early = world.call(Some(1), "POST", &path, None).await;
-            assert_eq!(early.code(409), "DELIVERY_PENDING");
-            assert!(early.json(409)["message"].as_str().unwrap().contains("30 minutes"));
-            world.clock().advance(std::time::Duration::from_secs(60));
-            assert_eq!(world.call(Some(1), "POST", &path, None).await.json(200), json!({"status": "ok"}));
-        }
-        world.settle().await;
-        let log = world.deliveries(1).await;
-        assert_eq!((&log[0]["status"], &log[0]["attempts"]), (&json!("delivered"), &json!(3)));
-        assert_eq!(hook.asked().len(), 1);
-    }
-
     async fn the_log_is_filtered_and_paged(world: World) {
         world.with_endpoints();
         let (one, two) = (world.webhook(1, "https://x.test/1").await, world.webhook(1, "https://x.test/2").await);
         dispatch(&world, &[down(1, 1), down(2, 1)]).await.json(202);
         let sent = requested(&world);
         let failed = NotificationDelivered {
-            delivery_id: sent[0].1.delivery_id, attempt: 1, delivered: false, error: Some("x".into()), at: at(3),
+            delivery_id: sent[0].1.delivery_id,
+            attempt: 1,
+            tries: 0,
+            outcome: DeliveryOutcome::Failed,
+            error: Some("x".into()),
+            retry_after_seconds: None,
+            at: at(3),
         };
         world.event("delivery-record", kind::NOTIFICATION_DELIVERED, "d", &failed).await.json(202);
         let count = async |query: &str| {

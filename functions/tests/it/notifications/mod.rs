@@ -4,6 +4,7 @@ mod crud;
 mod dispatch;
 mod evaluate;
 mod forget;
+mod queue;
 mod revisions;
 mod standing;
 mod suspicion;

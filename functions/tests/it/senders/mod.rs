@@ -4,7 +4,9 @@ mod email;
 mod slack;
 mod webhook;
 
-use functions::contract::{Alert, AlertKind, Channel, NotificationDelivered, NotificationRequested, kind};
+use functions::contract::{
+    Alert, AlertKind, Channel, DeliveryOutcome, NotificationDelivered, NotificationRequested, kind,
+};
 use runtime::secret::Sealer;
 use serde_json::{Value, json};
 
@@ -22,6 +24,7 @@ pub fn request(world: &World, channel: Channel, config: Value) -> NotificationRe
     NotificationRequested {
         delivery_id: 12,
         attempt: 1,
+        tries: 0,
         notification_id: 3,
         channel,
         sealed_config,
@@ -34,6 +37,7 @@ pub fn request(world: &World, channel: Channel, config: Value) -> NotificationRe
             outage_started_at: Some(at(1)),
             cause: Some(failure()),
             location: None,
+            missed: Vec::new(),
             link: "https://pongpong.test/endpoints/1".into(),
         },
     }
@@ -53,7 +57,8 @@ pub async fn send(world: &World, request: &NotificationRequested) -> Answer {
 #[track_caller]
 pub fn reported(answer: &Answer) -> Result<(), String> {
     let told = outcome(answer);
-    assert_eq!(told.delivered, told.error.is_none());
+    let expected = if told.error.is_none() { DeliveryOutcome::Delivered } else { DeliveryOutcome::Failed };
+    assert_eq!(told.outcome, expected);
     told.error.map_or(Ok(()), Err)
 }
 
@@ -61,7 +66,7 @@ pub fn reported(answer: &Answer) -> Result<(), String> {
 #[track_caller]
 pub fn missed(answer: &Answer) -> String {
     let told = outcome(answer);
-    assert!(told.delivered);
+    assert_eq!(told.outcome, DeliveryOutcome::Delivered);
     told.error.expect("somebody was missed")
 }
 
@@ -78,7 +83,7 @@ fn outcome(answer: &Answer) -> NotificationDelivered {
 /// It asks to be tried again, and says why.
 #[track_caller]
 pub fn later(answer: &Answer) -> String {
-    let error = answer.json(503);
-    assert_eq!(error["code"], "CHANNEL_UNAVAILABLE");
-    error["message"].as_str().unwrap().to_owned()
+    let told = outcome(answer);
+    assert_eq!(told.outcome, DeliveryOutcome::Postponed);
+    told.error.expect("a reason")
 }

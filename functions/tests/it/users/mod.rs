@@ -165,8 +165,9 @@ on_both! {
         users.signup("me@example.com").await;
         let again = json!({"email": "ME@example.com", "password": PASSWORD});
         assert_eq!(users.post("/public/v1/signup", again).await.code(409), "EMAIL_TAKEN");
-        let body = || json!({"email": "you@example.com", "password": PASSWORD});
-        let crowd = (0..6).map(|_| users.post("/public/v1/signup", body()));
+        // Of an address of its own, and half of its share of the line of hashes: the same runs on the other database.
+        let body = || json!({"email": "crowd@example.com", "password": PASSWORD});
+        let crowd = (0..4).map(|_| users.post("/public/v1/signup", body()));
         let answers = futures::future::join_all(crowd).await;
         assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1);
         assert!(answers.iter().filter(|answer| answer.status != 201).all(|answer| answer.code(409) == "EMAIL_TAKEN"));
@@ -481,7 +482,8 @@ on_both! {
         let answers = futures::future::join_all(guesses).await;
         assert!(answers.iter().filter(|answer| answer.status == 401).count() <= 10);
         let right = login("198.51.100.1", PASSWORD).await;
-        assert!(right.status == 200 || right.code(429) == "TOO_MANY_TRIES");
+        // The same runs on the other database, in the same line of hashes.
+        assert!(right.status == 200 || ["TOO_MANY_TRIES", "TOO_MANY_AT_ONCE"].contains(&&*right.code(429)));
     }
 
     async fn a_deletion_of_oneself_that_was_cut_off_is_finished(users: Users) {

@@ -1,0 +1,359 @@
+//! What is to be sent waits in the log of deliveries, and leaves it a few at a time for each owner, channel and target
+//! host: whoever is slow, or fails, delays nobody else.
+//!
+//! What leaves is leased: marked as sent before the broker is asked to bring it to a sender. Its outcome, by
+//! `delivery-record`, makes room for the next; a lease that ends without one is tried again by `delivery-resume`. So
+//! are, with growing pauses, messages that a channel did not take, until [`GIVEN_UP`].
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::{StreamExt, stream};
+use runtime::{
+    Context, Db, Error, Outgoing, Result,
+    db::{On, Transaction, readable},
+    on,
+};
+use serde_json::json;
+
+use crate::{
+    contract::{Alert, Missed, NotificationRequested, kind},
+    notifications::{Row as Channel, channel_of, evaluate::MAX_AHEAD},
+    senders,
+};
+
+/// How many messages of an owner, and to one target host, are on their way at once.
+pub const AT_ONCE: usize = 16;
+/// Of them by one channel: the others of its owner have room when it hangs.
+const BY_CHANNEL: usize = AT_ONCE / 2;
+/// Calls at once to the broker.
+const CALLS: usize = 16;
+
+/// When a message that no channel took is given up.
+pub const GIVEN_UP: TimeDelta = TimeDelta::hours(24);
+/// For the broker to have taken what is leased.
+const TO_PUBLISH: TimeDelta = TimeDelta::seconds(30);
+/// For a sender to say what became of it: senders answer in seconds, but may have to start, or to be started again.
+const LEASE: TimeDelta = TimeDelta::minutes(5);
+const FIRST_PAUSE: TimeDelta = TimeDelta::seconds(15);
+const LONGEST_PAUSE: TimeDelta = TimeDelta::minutes(30);
+/// The longest that a `Retry-After` is believed.
+pub const LONGEST_WAIT: TimeDelta = TimeDelta::hours(6);
+/// In a message that stands for others.
+const MOST_MISSED: usize = 20;
+
+/// After so many failures in a row: 15 s, 30 s, 1 min, up to half an hour.
+pub fn pause(failures: i64) -> TimeDelta {
+    let doubled = u32::try_from(failures.clamp(1, 16) - 1).unwrap_or_default();
+    (FIRST_PAUSE * 2_i32.pow(doubled)).min(LONGEST_PAUSE)
+}
+
+impl Channel {
+    /// Until when a channel is left alone that failed again and again, or asked for it. One failure is not enough: the
+    /// next message is tried at once, by itself.
+    pub fn paused_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let failed = self.failed_at.filter(|_| self.failures > 1);
+        let until = failed.map(|failed| failed + pause(self.failures - 1)).max(self.not_before);
+        // What lies far ahead is of a clock that was set back.
+        until.filter(|until| *until > now && *until <= now + LONGEST_WAIT)
+    }
+
+    /// A message that was not tried yet need not wait for the end of a long pause.
+    fn takes_new(&self, now: DateTime<Utc>) -> bool {
+        let asked_for = self.not_before.is_some_and(|at| at > now && at <= now + LONGEST_WAIT);
+        let lately = self.failed_at.is_some_and(|at| (now - at).abs() < TimeDelta::minutes(1));
+        !asked_for && !lately
+    }
+}
+
+/// A delivery that waits.
+#[derive(sqlx::FromRow)]
+struct Waiting {
+    id: i64,
+    notification_id: i64,
+    endpoint_id: i64,
+    changed_at: DateTime<Utc>,
+    host: String,
+    alert: String,
+    attempt: i64,
+    tries: i64,
+    due_at: DateTime<Utc>,
+}
+
+/// Hands what may leave now, of these owners in this order, to the broker.
+pub async fn release(context: &Context, function: &str, owners: &[i64]) -> Result<()> {
+    let mut refused = None;
+    // A transaction of its own for some at a time: they are made one after the other.
+    for owners in owners.chunks(20) {
+        let leased = lease(context, owners).await?;
+        if let Err(error) = publish(context, function, leased).await {
+            refused = Some(error);
+        }
+    }
+    refused.map_or(Ok(()), Err)
+}
+
+/// Those of other owners that wait for a host, from the one after `owner` on, where the host is so busy that they had
+/// to wait for `owner`'s delivery to end.
+pub async fn next_for_host(db: &Db, host: &str, owner: i64, now: DateTime<Utc>) -> Result<Vec<i64>> {
+    const LEASED: &str = "SELECT COUNT(*) FROM deliveries WHERE host = $1 AND leased_at IS NOT NULL";
+    const NEXT: &str = "SELECT DISTINCT user_id, user_id < $2 AS later FROM deliveries
+        WHERE host = $1 AND status = 'pending' AND leased_at IS NULL AND due_at <= $3 AND user_id <> $2
+        ORDER BY later, user_id LIMIT 16";
+    if host.is_empty() {
+        return Ok(Vec::new());
+    }
+    let leased: i64 = on!(db.read(), db => sqlx::query_scalar(LEASED).bind(host).fetch_one(db).await)?;
+    if leased + 1 < AT_ONCE as i64 {
+        return Ok(Vec::new());
+    }
+    let next: Vec<(i64, bool)> = on!(db.read(), db =>
+        sqlx::query_as(NEXT).bind(host).bind(owner).bind(now).fetch_all(db).await)?;
+    Ok(next.into_iter().map(|(owner, _)| owner).collect())
+}
+
+async fn lease(context: &Context, owners: &[i64]) -> Result<Vec<NotificationRequested>> {
+    let now = context.clock().now();
+    let mut transaction = context.db()?.begin().await?;
+    lock(&mut transaction).await?;
+    let (mut hosts, mut leased) = (HashMap::new(), Vec::new());
+    for owner in owners {
+        leased.extend(lease_of(&mut transaction, *owner, &mut hosts, now).await?);
+    }
+    transaction.commit().await?;
+    Ok(leased)
+}
+
+/// What is counted stays so until the transaction ends.
+pub async fn lock(transaction: &mut Transaction) -> Result<()> {
+    // SQLite has one writer at a time.
+    if let On::Postgres(db) = transaction.connection() {
+        sqlx::query("SELECT pg_advisory_xact_lock(hashtext('deliveries'))").execute(db).await?;
+    }
+    Ok(())
+}
+
+/// Leases as many of an owner's as may leave, its channels taking turns.
+async fn lease_of(
+    transaction: &mut Transaction,
+    owner: i64,
+    hosts: &mut HashMap<String, usize>,
+    now: DateTime<Utc>,
+) -> Result<Vec<NotificationRequested>> {
+    const LEASED: &str =
+        "SELECT notification_id FROM deliveries WHERE user_id = $1 AND leased_at IS NOT NULL";
+    const CHANNELS: &str = "SELECT * FROM notifications WHERE user_id = $1 AND enabled ORDER BY id";
+    let under_way: Vec<i64> = on!(transaction.connection(), db =>
+        sqlx::query_scalar(LEASED).bind(owner).fetch_all(db).await)?;
+    let mut room = AT_ONCE.saturating_sub(under_way.len());
+    if room == 0 {
+        return Ok(Vec::new());
+    }
+    let channels: Vec<Channel> = on!(transaction.connection(), db =>
+        sqlx::query(CHANNELS).bind(owner).fetch_all(db).await.map(readable))?;
+    let mut waiting = Vec::new();
+    for channel in &channels {
+        let under_way = under_way.iter().filter(|id| **id == channel.id).count();
+        let most = if channel.failures > 0 { 1 } else { BY_CHANNEL };
+        if most > under_way {
+            let found = waiting_for(transaction, channel, most - under_way, now).await?;
+            waiting.extend(found.into_iter().enumerate().map(|(turn, found)| (turn, found, channel)));
+        }
+    }
+    waiting.sort_by_key(|(turn, found, _)| (*turn, found.due_at, found.id));
+    let mut leased = Vec::new();
+    for (_, found, channel) in waiting {
+        if room == 0 {
+            break;
+        }
+        if !take_place(transaction, &found.host, hosts).await? {
+            continue;
+        }
+        leased.extend(lease_one(transaction, found, channel, now).await?);
+        room -= 1;
+    }
+    Ok(leased)
+}
+
+/// The oldest of each endpoint's newest: what it overtook is told with it, and what is being sent comes first.
+async fn waiting_for(
+    transaction: &mut Transaction,
+    channel: &Channel,
+    most: usize,
+    now: DateTime<Utc>,
+) -> Result<Vec<Waiting>> {
+    const WAITING: &str =
+        "SELECT id, notification_id, endpoint_id, changed_at, host, alert, attempt, tries, due_at
+        FROM deliveries d
+        WHERE notification_id = $1 AND status = 'pending' AND leased_at IS NULL AND due_at <= $2
+            AND (tries = 0 OR $3) AND NOT EXISTS (
+                SELECT 1 FROM deliveries other WHERE other.notification_id = d.notification_id
+                    AND other.endpoint_id = d.endpoint_id AND other.id <> d.id AND other.status = 'pending'
+                    AND (other.leased_at IS NOT NULL
+                        OR other.changed_at > d.changed_at AND other.changed_at <= $4))
+        ORDER BY due_at, id LIMIT $5";
+    let is_paused = channel.paused_until(now).is_some();
+    if is_paused && !channel.takes_new(now) {
+        return Ok(Vec::new());
+    }
+    Ok(on!(transaction.connection(), db => {
+        let query = sqlx::query(WAITING).bind(channel.id).bind(now).bind(!is_paused);
+        query.bind(now + MAX_AHEAD).bind(most as i64).fetch_all(db).await.map(readable)
+    })?)
+}
+
+/// Whether there is room at the host: it is taken then.
+async fn take_place(
+    transaction: &mut Transaction,
+    host: &str,
+    hosts: &mut HashMap<String, usize>,
+) -> Result<bool> {
+    const LEASED: &str = "SELECT COUNT(*) FROM deliveries WHERE host = $1 AND leased_at IS NOT NULL";
+    if host.is_empty() {
+        return Ok(true);
+    }
+    if !hosts.contains_key(host) {
+        let leased: i64 = on!(transaction.connection(), db =>
+            sqlx::query_scalar(LEASED).bind(host).fetch_one(db).await)?;
+        hosts.insert(host.to_owned(), usize::try_from(leased).unwrap_or_default());
+    }
+    let taken = hosts.entry(host.to_owned()).or_default();
+    let has_room = *taken < AT_ONCE;
+    *taken += usize::from(has_room);
+    Ok(has_room)
+}
+
+async fn lease_one(
+    transaction: &mut Transaction,
+    found: Waiting,
+    channel: &Channel,
+    now: DateTime<Utc>,
+) -> Result<Option<NotificationRequested>> {
+    const OVERTAKEN: &str = "UPDATE deliveries SET status = 'superseded', finished_at = $5
+        WHERE notification_id = $1 AND endpoint_id = $2 AND changed_at < $3 AND id <> $4 AND status = 'pending'
+        RETURNING alert";
+    const LEASE: &str = "UPDATE deliveries SET leased_at = $2, published_at = NULL, alert = $3 WHERE id = $1";
+    const SET_ASIDE: &str = "UPDATE deliveries SET status = 'failed', finished_at = $2,
+            error = 'This cannot be read by pongpong.' WHERE id = $1";
+    let (Ok(kind), Ok(mut alert)) = (channel.channel(), serde_json::from_str::<Alert>(&found.alert)) else {
+        tracing::error!(found.id, "a delivery cannot be read: set aside");
+        on!(transaction.connection(), db =>
+            sqlx::query(SET_ASIDE).bind(found.id).bind(now).execute(db).await.map(drop))?;
+        return Ok(None);
+    };
+    let overtaken: Vec<String> = on!(transaction.connection(), db => {
+        let query = sqlx::query_scalar(OVERTAKEN).bind(found.notification_id).bind(found.endpoint_id);
+        query.bind(found.changed_at).bind(found.id).bind(now).fetch_all(db).await
+    })?;
+    for overtaken in overtaken.iter().filter_map(|alert| serde_json::from_str::<Alert>(alert).ok()) {
+        let Alert { what, changed_at, cause, missed, .. } = overtaken;
+        alert.missed.extend(missed.into_iter().chain([Missed { what, changed_at, cause }]));
+    }
+    alert.missed.sort_by_key(|missed| missed.changed_at);
+    alert.missed.drain(..alert.missed.len().saturating_sub(MOST_MISSED));
+    on!(transaction.connection(), db =>
+        sqlx::query(LEASE).bind(found.id).bind(now).bind(json!(alert).to_string()).execute(db).await.map(drop))?;
+    Ok(Some(NotificationRequested {
+        delivery_id: found.id,
+        attempt: found.attempt,
+        tries: found.tries,
+        notification_id: found.notification_id,
+        channel: kind,
+        sealed_config: channel.sealed_config.clone(),
+        alert,
+    }))
+}
+
+async fn publish(context: &Context, function: &str, leased: Vec<NotificationRequested>) -> Result<()> {
+    let now = context.clock().now();
+    let sent: Vec<(i64, Result<()>)> =
+        stream::iter(leased)
+            .map(|request| async move {
+                (request.delivery_id, publish_one(context, function, &request, now).await)
+            })
+            .buffer_unordered(CALLS)
+            .collect()
+            .await;
+    let (mut accepted, mut refused, mut failed) = (Vec::new(), Vec::new(), None);
+    for (id, sent) in sent {
+        match sent {
+            Ok(()) => accepted.push(id),
+            Err(error) => {
+                refused.push(id);
+                failed = Some(error);
+            }
+        }
+    }
+    let db = context.db()?;
+    mark(db, accepted, Some(now)).await?;
+    mark(db, refused, None).await?;
+    failed.map_or(Ok(()), Err)
+}
+
+async fn publish_one(
+    context: &Context,
+    function: &str,
+    request: &NotificationRequested,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    let NotificationRequested { delivery_id, attempt, tries, .. } = request;
+    let id = format!("delivery-{delivery_id}-{attempt}-{tries}");
+    let event = Outgoing::new(function, kind::NOTIFICATION_REQUESTED, id, now, request)?;
+    context.outbound().publish(event.with_extension("channel", request.channel.as_str())).await
+}
+
+/// That the broker has them, or that it does not: then they wait again. Their outcome may be known already.
+async fn mark(db: &Db, ids: Vec<i64>, published_at: Option<DateTime<Utc>>) -> Result<()> {
+    macro_rules! update {
+        ($ids:literal) => {
+            concat!(
+                "UPDATE deliveries SET published_at = $2, leased_at = CASE WHEN $2 IS NULL THEN NULL ELSE leased_at END \
+                 WHERE leased_at IS NOT NULL AND published_at IS NULL AND id ",
+                $ids
+            )
+        };
+    }
+    if ids.is_empty() {
+        return Ok(());
+    }
+    match db.write() {
+        On::Postgres(db) => {
+            let query = sqlx::query(update!("= ANY($1)")).bind(ids).bind(published_at);
+            query.execute(db).await?;
+        }
+        On::Sqlite(db) => {
+            let query = sqlx::query(update!("IN (SELECT value FROM json_each($1))"));
+            query.bind(json!(ids).to_string()).bind(published_at).execute(db).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes back leases that ended without a word, gives up what waited for too long, and says who has anything to send.
+pub async fn wake(db: &Db, now: DateTime<Utc>) -> Result<Vec<i64>> {
+    // What is of a time far ahead, a clock that was set back since has dated.
+    const ENDED: &str = "UPDATE deliveries SET leased_at = NULL, tries = tries + 1
+        WHERE status = 'pending' AND leased_at IS NOT NULL
+            AND (leased_at <= $1 OR published_at IS NULL AND leased_at <= $2 OR leased_at > $3)";
+    const OF_THE_FUTURE: &str = "UPDATE deliveries SET due_at = $1
+        WHERE status = 'pending' AND leased_at IS NULL AND due_at > $2";
+    const GIVE_UP: &str = "UPDATE deliveries SET status = 'failed', finished_at = $1,
+            error = COALESCE(error, 'This could not be sent within 24 hours.')
+        WHERE status = 'pending' AND leased_at IS NULL AND asked_at <= $2 RETURNING channel";
+    const OWNERS: &str = "SELECT DISTINCT user_id FROM deliveries
+        WHERE status = 'pending' AND leased_at IS NULL AND due_at <= $1 ORDER BY user_id";
+    let mut transaction = db.begin().await?;
+    lock(&mut transaction).await?;
+    let owners = on!(transaction.connection(), db => {
+        let ended = sqlx::query(ENDED).bind(now - LEASE).bind(now - TO_PUBLISH).bind(now + MAX_AHEAD);
+        ended.execute(&mut *db).await?;
+        let future = sqlx::query(OF_THE_FUTURE).bind(now).bind(now + LONGEST_WAIT + MAX_AHEAD);
+        future.execute(&mut *db).await?;
+        let given_up: Vec<String> =
+            sqlx::query_scalar(GIVE_UP).bind(now).bind(now - GIVEN_UP).fetch_all(&mut *db).await?;
+        given_up.iter().flat_map(|name| channel_of(name)).for_each(|channel| senders::count(channel, "given_up"));
+        sqlx::query_scalar(OWNERS).bind(now).fetch_all(&mut *db).await
+    })?;
+    transaction.commit().await?;
+    Ok(owners)
+}

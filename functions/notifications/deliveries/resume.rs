@@ -1,0 +1,20 @@
+//! `* * * * *`: sends what waits for its next try, and what was lost on its way.
+
+use axum::{extract::State, routing::post};
+use http::StatusCode;
+use runtime::{Context, Function, Result};
+
+use super::queue;
+use crate::notifications::SERVICE;
+
+const NAME: &str = "delivery-resume";
+
+pub const FUNCTION: Function = Function::new(NAME, SERVICE, "sends what waits for its next try")
+    .every("* * * * *", || post(handle))
+    .publishes();
+
+async fn handle(State(context): State<Context>) -> Result<StatusCode> {
+    let owners = queue::wake(context.db()?, context.clock().now()).await?;
+    queue::release(&context, NAME, &owners).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

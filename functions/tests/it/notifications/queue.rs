@@ -1,0 +1,318 @@
+//! What waits to be sent: shares of owners and hosts, pauses, what is told together, what was lost on its way.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use functions::contract::{NotificationRequested, Status, StatusChange, kind};
+use serde_json::{Value, json};
+
+use super::{at, change};
+use crate::{
+    listener::Listener,
+    world::{Database, Sent, World, on_both},
+};
+
+async fn dispatch(world: &World, changes: &[StatusChange]) {
+    world.event("notification-dispatch", kind::STATUS_CHANGED, "c", changes).await.json(202);
+}
+
+/// Of any endpoint: they are all the user's that the change names.
+fn with_any_endpoints(world: &World) {
+    world.stand_in("endpoint-private-get", |path| {
+        let id: i64 = path.rsplit('/').next().unwrap().parse().unwrap();
+        (200, json!({"id": id, "user_id": id / 1000, "name": format!("Shop {id}"), "url": "https://shop.test/"}))
+    });
+}
+
+/// So many endpoints of a user go down.
+async fn outage(world: &World, user: i64, endpoints: i64) {
+    let down = |id| change(user * 1000 + id, user, 2, Status::Up, Status::Down);
+    dispatch(world, &(0..endpoints).map(down).collect::<Vec<_>>()).await;
+}
+
+/// What the senders are asked to send.
+fn asked(world: &World) -> Vec<Sent> {
+    std::mem::take(&mut *world.events.lock().unwrap()).into()
+}
+
+fn by<K: Ord>(asked: &[Sent], key: impl Fn(&NotificationRequested) -> K) -> BTreeMap<K, usize> {
+    asked.iter().fold(BTreeMap::new(), |mut counts, sent| {
+        *counts.entry(key(&sent.data())).or_default() += 1;
+        counts
+    })
+}
+
+/// Says what became of one, as its sender would.
+async fn told(world: &World, request: &Sent, outcome: &str) {
+    let request: NotificationRequested = request.data();
+    let outcome = json!({
+        "delivery_id": request.delivery_id, "attempt": request.attempt, "tries": request.tries,
+        "outcome": outcome, "at": world.clock().now(),
+    });
+    world.event("delivery-record", kind::NOTIFICATION_DELIVERED, "d", &outcome).await.json(202);
+}
+
+async fn resume(world: &World) {
+    world.request("delivery-resume", None, "POST", "/", None).await.json(204);
+}
+
+async fn after(world: &World, seconds: u64) {
+    world.clock().advance(Duration::from_secs(seconds));
+    resume(world).await;
+}
+
+async fn channel(world: &World) -> Value {
+    world.call(Some(1), "GET", "/public/v1/notifications", None).await.json(200)["items"][0].clone()
+}
+
+on_both! {
+    async fn an_owner_has_sixteen_at_once_and_a_channel_half_of_them(world: World) {
+        with_any_endpoints(&world);
+        world.webhook(1, "https://slow.test/").await;
+        outage(&world, 1, 40).await;
+        let under_way = asked(&world);
+        assert_eq!(under_way.len(), 8);
+        let (b, c) = (world.webhook(1, "https://b.test/").await, world.webhook(1, "https://c.test/").await);
+        let changes: Vec<_> = (100..140).map(|id| change(1000 + id, 1, 3, Status::Up, Status::Down)).collect();
+        dispatch(&world, &changes).await;
+        let more = asked(&world);
+        assert_eq!(by(&more, |r| r.notification_id), BTreeMap::from([(b, 4), (c, 4)]), "in turns");
+        // Another owner's go at once.
+        world.webhook(2, "https://d.test/").await;
+        outage(&world, 2, 1).await;
+        assert_eq!(asked(&world).len(), 1);
+        // Each that ends lets one more go, of the channel that has the least.
+        told(&world, &under_way[0], "delivered").await;
+        told(&world, &more[0], "delivered").await;
+        assert_eq!(asked(&world).len(), 2);
+        told(&world, &under_way[0], "delivered").await;
+        assert_eq!(asked(&world).len(), 0, "said twice, it ends once");
+    }
+
+    async fn a_host_has_sixteen_at_once_and_its_owners_take_turns(world: World) {
+        with_any_endpoints(&world);
+        for user in 1..=4 {
+            world.webhook(user, &format!("https://Hooks.test:{}/{user}", 8000 + user)).await;
+        }
+        for user in 1..=4 {
+            outage(&world, user, 20).await;
+        }
+        let mut under_way = asked(&world);
+        assert_eq!(by(&under_way, |r| r.alert.endpoint_id / 1000), BTreeMap::from([(1, 8), (2, 8)]));
+        let mut order = Vec::new();
+        for _ in 0..4 {
+            // Of the one that was let go last, whoever that is.
+            let ended = under_way.pop().unwrap();
+            told(&world, &ended, "delivered").await;
+            let next = asked(&world);
+            assert_eq!(next.len(), 1);
+            order.push(next[0].data::<NotificationRequested>().alert.endpoint_id / 1000);
+            under_way.extend(next);
+        }
+        assert_eq!(order, [3, 4, 2, 3], "the first has its eight");
+    }
+
+    async fn what_is_not_taken_is_tried_for_a_day_with_growing_pauses(world: World) {
+        world.with_endpoints();
+        let hook = Listener::start(503, "").await;
+        let id = world.webhook(1, &hook.url).await;
+        dispatch(&world, &[change(1, 1, 2, Status::Up, Status::Down)]).await;
+        world.settle().await;
+        let began = world.clock().now();
+        let mut tries = vec![(0, hook.asked())];
+        for minute in 1..=25 * 60 {
+            after(&world, 60).await;
+            world.settle().await;
+            match hook.asked() {
+                asked if asked.is_empty() => {}
+                asked => tries.push((minute, asked)),
+            }
+        }
+        let minutes: Vec<_> = tries.iter().map(|(minute, _)| *minute).collect();
+        assert_eq!(minutes[..8], [0, 1, 2, 3, 5, 9, 17, 33], "{minutes:?}");
+        assert!(minutes.windows(2).skip(8).all(|two| two[1] - two[0] <= 31), "{minutes:?}");
+        assert!((23 * 60 + 25..=24 * 60).contains(minutes.last().unwrap()), "{minutes:?}");
+        let ids: Vec<_> = tries.iter().map(|(_, asked)| asked[0].header("webhook-id").to_owned()).collect();
+        assert!(ids.iter().all(|id| *id == ids[0]), "the receiver can tell that they are one: {ids:?}");
+        let log = world.deliveries(1).await;
+        assert_eq!((&log[0]["status"], &log[0]["error"]), (&json!("failed"), &json!("The webhook answered 503 Service Unavailable.")));
+        assert!(world.clock().now() > began);
+
+        // It can be asked for again; and what works again is forgiven.
+        hook.answers(200, "");
+        let retry = format!("/public/v1/deliveries/{}/retry", log[0]["id"]);
+        world.call(Some(1), "POST", &retry, None).await.json(200);
+        world.settle().await;
+        assert_eq!(world.deliveries(1).await[0]["status"], "delivered");
+        assert_eq!((channel(&world).await["id"].as_i64(), &channel(&world).await["failures"]), (Some(id), &json!(0)));
+    }
+
+    async fn a_channel_that_fails_is_asked_by_one_message_at_a_time_and_then_paused(world: World) {
+        with_any_endpoints(&world);
+        world.webhook(1, "https://hanging.test/").await;
+        outage(&world, 1, 40).await;
+        let first = asked(&world);
+        assert_eq!(first.len(), 8);
+        world.clock().advance(Duration::from_secs(8));
+        for request in &first {
+            told(&world, request, "postponed").await;
+        }
+        assert_eq!(channel(&world).await["failures"], 1, "sent at once, they count once");
+        // One failure is not enough to leave it alone.
+        let second = asked(&world);
+        assert_eq!(second.len(), 1);
+        world.clock().advance(Duration::from_secs(8));
+        told(&world, &second[0], "postponed").await;
+        let paused = channel(&world).await;
+        assert_eq!((&paused["failures"], &paused["paused_until"]), (&json!(2), &json!(world.clock().now() + chrono::TimeDelta::seconds(15))));
+        assert_eq!(asked(&world).len(), 0);
+        after(&world, 10).await;
+        assert_eq!(asked(&world).len(), 0, "the pause is not over");
+        after(&world, 5).await;
+        let probe = asked(&world);
+        assert_eq!(probe.len(), 1);
+        // When it works again, all that waits goes.
+        told(&world, &probe[0], "delivered").await;
+        assert_eq!(asked(&world).len(), 8);
+    }
+
+    async fn one_message_that_is_never_taken_stops_no_other(world: World) {
+        with_any_endpoints(&world);
+        world.webhook(1, "https://picky.test/").await;
+        outage(&world, 1, 1).await;
+        let poison: NotificationRequested = asked(&world).remove(0).data();
+        let mut left = 12;
+        outage(&world, 1, 1 + left).await;
+        for _ in 0..60 {
+            let mut due = asked(&world);
+            while let Some(request) = due.pop() {
+                let is_poison = request.data::<NotificationRequested>().delivery_id == poison.delivery_id;
+                told(&world, &request, if is_poison { "postponed" } else { "delivered" }).await;
+                left -= i64::from(!is_poison);
+                due.extend(asked(&world));
+            }
+            after(&world, 60).await;
+        }
+        assert_eq!(left, 0);
+        let failing = channel(&world).await;
+        assert!(failing["failures"].as_i64().unwrap() > 1, "{failing}");
+        // A new message does not wait for the end of the pause that the other one has earned.
+        dispatch(&world, &[change(1500, 1, 70, Status::Up, Status::Down)]).await;
+        for _ in 0..2 {
+            for request in asked(&world) {
+                if request.data::<NotificationRequested>().alert.endpoint_id == 1500 {
+                    return;
+                }
+                told(&world, &request, "postponed").await;
+            }
+            after(&world, 60).await;
+        }
+        panic!("it waits");
+    }
+
+    async fn what_was_missed_is_told_in_one_message_with_true_times(world: World) {
+        world.with_endpoints();
+        let hook = Listener::start(503, "").await;
+        world.webhook(1, &hook.url).await;
+        let changes = [
+            (2, Status::Up, Status::Down),
+            (10, Status::Down, Status::Up),
+            (20, Status::Up, Status::Down),
+            (30, Status::Down, Status::Up),
+        ];
+        for (slot, from, to) in changes {
+            world.clock().set(at(slot).max(world.clock().now()));
+            dispatch(&world, &[change(1, 1, slot, from, to)]).await;
+            world.settle().await;
+        }
+        hook.asked();
+        hook.answers(200, "");
+        for _ in 0..10 {
+            after(&world, 60).await;
+            world.settle().await;
+        }
+        let asked = hook.asked();
+        assert_eq!(asked.len(), 1);
+        let data = &asked[0].json()["data"];
+        assert_eq!((&data["what"], &data["changed_at"]), (&json!("up"), &json!(at(30))));
+        let missed: Vec<_> = data["missed"].as_array().unwrap().iter().map(|m| (m["what"].clone(), m["changed_at"].clone())).collect();
+        assert_eq!(missed, [("down", 2), ("up", 10), ("down", 20)].map(|(what, slot)| (json!(what), json!(at(slot)))));
+        let text = data["text"].as_str().unwrap();
+        assert!(text.contains("Not told in time: down at 2026-03-01 12:02:00 UTC: Expected status 200-399, got 503\n"), "{text}");
+        let log = world.deliveries(1).await;
+        let statuses: Vec<_> = log.iter().map(|d| d["status"].as_str().unwrap()).collect();
+        assert_eq!(statuses, ["delivered", "superseded", "superseded", "superseded"]);
+    }
+
+    async fn a_receiver_is_not_asked_before_it_wants(world: World) {
+        world.with_endpoints();
+        let hook = Listener::start(429, "").await;
+        hook.wants("600");
+        world.webhook(1, &hook.url).await;
+        dispatch(&world, &[change(1, 1, 2, Status::Up, Status::Down)]).await;
+        world.settle().await;
+        assert_eq!(hook.asked().len(), 1);
+        hook.answers(200, "");
+        for minute in 1..10 {
+            after(&world, 60).await;
+            dispatch(&world, &[change(2, 1, minute, Status::Up, Status::Down)]).await;
+            world.settle().await;
+        }
+        assert_eq!(hook.asked().len(), 0);
+        // Asked for less than its own pause, it gets the pause.
+        after(&world, 60).await;
+        world.settle().await;
+        assert_eq!(hook.asked().len(), 2);
+    }
+
+    async fn what_is_lost_on_its_way_is_sent_again_under_the_same_id(world: World) {
+        world.with_endpoints();
+        let hook = Listener::start(200, "").await;
+        world.webhook(1, &hook.url).await;
+        dispatch(&world, &[change(1, 1, 2, Status::Up, Status::Down)]).await;
+        let lost = asked(&world);
+        assert_eq!(lost.len(), 1);
+        after(&world, 4 * 60).await;
+        assert_eq!(asked(&world).len(), 0, "a sender may still have it");
+        after(&world, 60).await;
+        world.settle().await;
+        let id = format!("delivery-{}-1", lost[0].data::<NotificationRequested>().delivery_id);
+        assert_eq!(hook.asked().iter().map(|a| a.header("webhook-id").to_owned()).collect::<Vec<_>>(), [id]);
+        // The first one comes after all.
+        world.deliver("webhook-send", &lost[0]).await.json(202);
+        assert_eq!(hook.asked().len(), 0);
+    }
+
+    async fn what_waits_outlives_a_clock_that_was_set_back(world: World) {
+        world.with_endpoints();
+        let hook = Listener::start(503, "").await;
+        world.webhook(1, &hook.url).await;
+        let now = world.clock().now();
+        world.clock().advance(Duration::from_secs(30 * 86_400));
+        dispatch(&world, &[change(1, 1, 2, Status::Up, Status::Down)]).await;
+        world.settle().await;
+        dispatch(&world, &[change(2, 1, 2, Status::Up, Status::Down)]).await;
+        asked(&world);
+        hook.asked();
+        hook.answers(200, "");
+        world.clock().set(now);
+        for _ in 0..10 {
+            after(&world, 60).await;
+            world.settle().await;
+        }
+        assert_eq!(hook.asked().len(), 2);
+    }
+
+    async fn what_cannot_be_read_is_set_aside(world: World) {
+        with_any_endpoints(&world);
+        world.webhook(1, "https://x.test/").await;
+        outage(&world, 1, 12).await;
+        let under_way = asked(&world);
+        let poison = "UPDATE deliveries SET alert = '{' WHERE status = 'pending' AND leased_at IS NULL AND id < 12";
+        runtime::on!(world.context.db().unwrap().write(), db =>
+            sqlx::query(poison).execute(db).await.map(drop)).unwrap();
+        for request in &under_way {
+            told(&world, request, "delivered").await;
+        }
+        assert_eq!(by(&asked(&world), |r| r.alert.endpoint_id), BTreeMap::from([(1011, 1)]));
+    }
+}
