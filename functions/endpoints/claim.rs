@@ -129,7 +129,13 @@ async fn handle(State(context): State<Context>, Input(claim): Input<Claim>) -> R
     fields.finish()?;
     let (until, now) = (claim.until.timestamp(), now.timestamp());
     follow_clock(context.db()?, now).await?;
-    let rows = lease(&context, until, claim.limit, now).await?;
+    let rows = loop {
+        let (found, rows) = lease(&context, until, claim.limit, now).await?;
+        // Rows that cannot be read, however many, do not look as if nothing more were due.
+        if found == 0 || !rows.is_empty() {
+            break rows;
+        }
+    };
     let mut items: Vec<_> = rows.into_iter().map(|row| row.claimed(until, now)).collect();
     mark_maintenance(context.db()?, &mut items).await?;
     Ok(Json(Claims { items: Items(items) }))
@@ -251,7 +257,8 @@ async fn follow_clock(db: &Db, now: i64) -> Result<()> {
     Ok(())
 }
 
-async fn lease(context: &Context, until: i64, limit: i64, now: i64) -> Result<Vec<Row>> {
+/// How many rows were leased, and those of them that can be read.
+async fn lease(context: &Context, until: i64, limit: i64, now: i64) -> Result<(usize, Vec<Row>)> {
     macro_rules! lease {
         ($lock:literal) => {
             concat!(
@@ -273,8 +280,9 @@ async fn lease(context: &Context, until: i64, limit: i64, now: i64) -> Result<Ve
     let lease = db.pick(SQLITE, POSTGRES);
     Ok(on!(db.write(), db => {
         let lease = sqlx::query(lease).bind(until).bind(limit).bind(now).bind(MOST_TEXT);
-        lease.bind(now + LEASE_SECONDS).fetch_all(db).await.map(readable)
-    })?)
+        let rows = lease.bind(now + LEASE_SECONDS).fetch_all(db).await?;
+        (rows.len(), readable(rows))
+    }))
 }
 
 #[derive(Debug, PartialEq, Eq)]

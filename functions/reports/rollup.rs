@@ -8,7 +8,12 @@ use std::collections::BTreeMap;
 
 use axum::{extract::State, routing::post};
 use futures::TryStreamExt;
-use runtime::{Context, Db, Function, Reply, Result, db::On, on};
+use runtime::{
+    Context, Db, Function, Reply, Result,
+    db::{On, read},
+    items::set_aside,
+    on,
+};
 use sqlx::{PgConnection, QueryBuilder, SqliteConnection};
 
 use super::{
@@ -137,9 +142,10 @@ async fn roll_hour(db: &Db, hour: i64) -> Result<()> {
     for first in series_pieces(db).await? {
         let mut tallies = BTreeMap::<i64, Tally>::new();
         on!(db.read(), db => {
-            let query = sqlx::query_as::<_, Raw>(RESULTS).bind(ids.start).bind(ids.end);
+            let query = sqlx::query(RESULTS).bind(ids.start).bind(ids.end);
             let mut rows = query.bind(first).bind(first + SERIES_AT_ONCE).fetch(db);
-            while let Some(result) = rows.try_next().await? {
+            while let Some(row) = rows.try_next().await? {
+                let Some(result) = read::<Raw, _>(&row, "series_id") else { continue };
                 store::add(tallies.entry(result.0).or_default(), result);
             }
         });
@@ -158,10 +164,17 @@ async fn roll_day(db: &Db, day: i64) -> Result<()> {
     for first in series_pieces(db).await? {
         let mut tallies = BTreeMap::<i64, Tally>::new();
         on!(db.read(), db => {
-            let query = sqlx::query_as::<_, Rollup>(HOURS).bind(HOUR).bind(day).bind(day + DAY);
+            let query = sqlx::query(HOURS).bind(HOUR).bind(day).bind(day + DAY);
             let mut rows = query.bind(first).bind(first + SERIES_AT_ONCE).fetch(db);
-            while let Some(hour) = rows.try_next().await? {
-                tallies.entry(hour.series_id).or_default().merge(&hour.tally()?);
+            while let Some(row) = rows.try_next().await? {
+                let Some(hour) = read::<Rollup, _>(&row, "series_id") else { continue };
+                match hour.tally() {
+                    Ok(tally) => tallies.entry(hour.series_id).or_default().merge(&tally),
+                    Err(error) => {
+                        set_aside("rollup");
+                        tracing::error!(%error, hour.series_id, "an hour cannot be read: left out of its day");
+                    }
+                }
             }
         });
         replace(db, DAY, day, &tallies).await?;

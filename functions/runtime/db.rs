@@ -210,14 +210,23 @@ where
     &'static str: ColumnIndex<R>,
     i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
 {
-    let read = |row: &R| {
-        T::from_row(row).inspect_err(|error| {
-            let id = row.try_get::<i64, _>("id").ok();
-            set_aside(std::any::type_name::<T>());
-            tracing::error!(%error, id, row = std::any::type_name::<T>(), "a row cannot be read: set aside");
-        })
-    };
-    rows.iter().filter_map(|row| read(row).ok()).collect()
+    rows.iter().filter_map(|row| read(row, "id")).collect()
+}
+
+/// The same of one row; `name` is a column by which it can be found.
+pub fn read<T, R>(row: &R, name: &'static str) -> Option<T>
+where
+    R: Row,
+    T: for<'r> FromRow<'r, R>,
+    &'static str: ColumnIndex<R>,
+    i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+{
+    let read = T::from_row(row).inspect_err(|error| {
+        let id = row.try_get::<i64, _>(name).ok();
+        set_aside(std::any::type_name::<T>());
+        tracing::error!(%error, name, id, row = std::any::type_name::<T>(), "a row cannot be read: set aside");
+    });
+    read.ok()
 }
 
 /// A value kept as JSON in a text column, the same in both databases.

@@ -10,7 +10,7 @@ use crate::telemetry::{Counter, KeyValue, counter};
 static UNREADABLE: LazyLock<Counter<u64>> =
     LazyLock::new(|| counter("pongpong.items.unreadable", "{item}", "Items and rows that cannot be read"));
 
-pub(crate) fn set_aside(what: &'static str) {
+pub fn set_aside(what: &'static str) {
     UNREADABLE.add(1, &[KeyValue::new("what", what)]);
 }
 

@@ -6,6 +6,7 @@
 //! | `engine.rs` | from schedule to stored and evaluated; memory; how both grow |
 //! | `store.rs` | results, stored |
 //! | `claim.rs` | due endpoints, handed out |
+//! | `shares.rs` | what others notice of one owner's slow targets and channels |
 //! | `reports.rs` | questions about a hundred million results |
 //! | `pages.rs` | lists and pages under load, and what the gateway adds |
 //! | `alone.rs` | start and memory of every function, size of the image |
@@ -29,6 +30,7 @@ mod pages;
 mod prober;
 mod record;
 mod reports;
+mod shares;
 mod store;
 mod targets;
 
@@ -58,6 +60,8 @@ enum Command {
     Targets,
     #[command(hide = true)]
     Engine(engine::Work),
+    #[command(hide = true)]
+    Owners(shares::Work),
 }
 
 #[derive(Args)]
@@ -93,6 +97,8 @@ enum Subject {
     Store,
     /// Due endpoints, handed out.
     Claim,
+    /// What others notice of one owner's slow targets and channels.
+    Shares,
     /// Questions about many results.
     Reports,
     /// Lists and pages under load.
@@ -101,22 +107,24 @@ enum Subject {
     Functions,
 }
 
-const TITLES: [(&str, &str); 8] = [
+const TITLES: [(&str, &str); 9] = [
     ("prober", "The prober"),
     ("pipeline", "The whole pipeline"),
     ("growth", "Growth"),
     ("store", "Storing"),
     ("claim", "Claiming"),
+    ("shares", "Shares"),
     ("reports", "Reports"),
     ("pages", "Lists, pages and the gateway"),
     ("functions", "Functions and their image"),
 ];
 /// Those that have ratios.
-const CHECKED: [Subject; 7] = [
+const CHECKED: [Subject; 8] = [
     Subject::Prober,
     Subject::Pipeline,
     Subject::Store,
     Subject::Claim,
+    Subject::Shares,
     Subject::Reports,
     Subject::Pages,
     Subject::Functions,
@@ -139,6 +147,7 @@ impl Subject {
             Self::Growth => engine::growth(options),
             Self::Store => store::measure(options),
             Self::Claim => claim::measure(options),
+            Self::Shares => shares::measure(options),
             Self::Reports => reports::measure(options),
             Self::Pages => pages::measure(options),
             Self::Functions => alone::measure(options),
@@ -164,12 +173,17 @@ fn main() -> Result<()> {
         None => measure(&options),
         Some(Command::Check { subjects }) => check(&subjects),
         Some(Command::Targets) => {
+            runtime::process::prepare();
             tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(targets::serve())
         }
         // As the engine's own main has it.
         Some(Command::Engine(work)) => {
             runtime::process::prepare();
             tokio::runtime::Runtime::new()?.block_on(engine::work(work))
+        }
+        Some(Command::Owners(work)) => {
+            runtime::process::prepare();
+            tokio::runtime::Runtime::new()?.block_on(shares::work(work))
         }
     }
 }

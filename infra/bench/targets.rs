@@ -128,6 +128,11 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let Ok(read @ 1..) = stream.read(&mut request).await else { return };
     let line = &request[..read];
     let status = if line.starts_with(b"GET /failing") { "500 Internal Server Error" } else { "200 OK" };
+    if line.starts_with(b"GET /hanging") || line.starts_with(b"POST /hanging") {
+        // Until the client gives up.
+        while matches!(stream.read(&mut request).await, Ok(1..)) {}
+        return;
+    }
     if line.starts_with(b"GET /slow") {
         tokio::time::sleep(SLOW).await;
     }

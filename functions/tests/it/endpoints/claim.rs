@@ -59,8 +59,11 @@ on_both! {
         add(&world, 3, 60).await;
         let poison = "UPDATE endpoints SET assertions = '[{\"type\":\"of the future\"}]' WHERE id = 2";
         runtime::on!(world.context.db().unwrap().write(), db => sqlx::query(poison).execute(db).await.map(drop)).unwrap();
-        let claimed = claim(&world, 65, 1000).await;
-        let ids: HashSet<_> = claimed.items.iter().map(|request| request.endpoint_id).collect();
+        // However little a claim takes at once, it never looks as if nothing were due.
+        let mut ids = HashSet::new();
+        for _ in 0..2 {
+            ids.extend(claim(&world, 65, 1).await.items.iter().map(|request| request.endpoint_id));
+        }
         assert_eq!(ids, [1, 3].into());
         for (caller, path) in [(Some(1), "/public/v1/endpoints"), (None, "/private/v1/endpoints?user_id=1")] {
             let list = world.call(caller, "GET", path, None).await.json(200);

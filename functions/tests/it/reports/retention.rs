@@ -28,6 +28,18 @@ on_both! {
         assert_eq!(world.number("SELECT COUNT(*) FROM report_late_hours").await, 0);
     }
 
+    async fn an_hour_that_cannot_be_read_keeps_no_other_from_its_day(world: World) {
+        world.record(&[up(ANNS, world.ago(3601), 5), up(BOBS, world.ago(3601), 7)]).await;
+        world.hours_pass(2);
+        world.tick("report-rollup").await;
+        let poison = "UPDATE report_rollups SET latency = 'x' WHERE series_id = (SELECT id FROM report_series WHERE endpoint_id = $1)";
+        runtime::on!(world.context.db().unwrap().write(), db =>
+            sqlx::query(poison).bind(BOBS).execute(db).await.map(drop)).unwrap();
+        world.hours_pass(14);
+        world.tick("report-rollup").await;
+        assert_eq!(world.number("SELECT sum_ms FROM report_rollups WHERE span = 86400").await, 5);
+    }
+
     async fn only_completed_hours_are_rolled_up(world: World) {
         // It is 12:00: the hour from 11:00 may still get results.
         world.record(&[up(ANNS, world.ago(1), 5), up(ANNS, world.ago(3601), 5)]).await;

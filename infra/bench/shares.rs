@@ -1,0 +1,275 @@
+//! What one owner's slow targets and channels cost the others: nothing that they notice.
+//!
+//! An engine runs in a process of its own, by the real clock, with one owner whose endpoints, or whose webhooks,
+//! accept and never answer, beside ten who are well.
+
+use std::{process::Command, time::Duration};
+
+use anyhow::{Result, ensure};
+use chrono::{DateTime, TimeDelta, Utc};
+use clap::{Args, ValueEnum};
+use functions::contract::{Status, StatusChange, kind};
+use pongpong::{Engine, Settings};
+use runtime::{Outgoing, on, secret::Sealer};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::{
+    Options,
+    data::{Endpoints, add_endpoints},
+    measure::{Spread, megabytes, number, resident},
+    record::{Better, Goal, Measured, Ratio, Table},
+    targets::Targets,
+};
+
+/// The one whose everything hangs.
+const SLOW: i64 = 1;
+const OTHERS: std::ops::RangeInclusive<i64> = 2..=11;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum What {
+    Checks,
+    Messages,
+}
+
+/// What the process is told.
+#[derive(Args)]
+pub struct Work {
+    what: What,
+    /// How much hangs.
+    hanging: i64,
+    #[arg(long)]
+    port: u16,
+    /// How long it is watched.
+    #[arg(long)]
+    minutes: u64,
+}
+
+/// What the process tells: how late those of the others were, in milliseconds.
+#[derive(Serialize, Deserialize)]
+struct Done {
+    late: Vec<f64>,
+    missed: i64,
+    open_files: usize,
+    resident: u64,
+}
+
+/// In that process.
+pub async fn work(work: Work) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let engine = pongpong::start(Settings::at(folder.path())).await?;
+    let done = match work.what {
+        What::Checks => checks(&engine, &work).await?,
+        What::Messages => messages(&engine, &work).await?,
+    };
+    println!("{}", serde_json::to_string(&done)?);
+    // What hangs is not waited for.
+    std::process::exit(0)
+}
+
+async fn add(engine: &Engine, user: i64, count: i64, url: &str) -> Result<()> {
+    let at = Utc::now();
+    let first_slot = at.timestamp() / 60 * 60 + 60;
+    let endpoints = Endpoints { count, user: Some(user), url, first_slot, settled: false, at };
+    add_endpoints(engine.context().db()?, &endpoints).await
+}
+
+/// A minute to begin; then the checks of the others.
+async fn checks(engine: &Engine, work: &Work) -> Result<Done> {
+    const PATIENT: &str = "UPDATE endpoints SET timeout_ms = 60000 WHERE user_id = $1";
+    const LATE: &str =
+        "SELECT r.checked_after_ms FROM report_results r JOIN report_series s ON s.id = r.series_id
+        WHERE s.user_id <> $1 ORDER BY r.id";
+    const MISSED: &str = "SELECT COALESCE(SUM(missed_slots), 0) FROM endpoints WHERE user_id <> $1";
+    let db = engine.context().db()?;
+    add(engine, SLOW, work.hanging, &format!("http://127.0.0.1:{}/hanging", work.port)).await?;
+    for user in OTHERS {
+        add(engine, user, 100, &format!("http://127.0.0.1:{}/health", work.port)).await?;
+    }
+    on!(db.write(), db => sqlx::query(PATIENT).bind(SLOW).execute(db).await.map(drop))?;
+    let late = async || -> Result<Vec<i64>> {
+        Ok(on!(db.read(), db => sqlx::query_scalar(LATE).bind(SLOW).fetch_all(db).await)?)
+    };
+    let next = Utc::now().timestamp() / 60 * 60 + 60 - Utc::now().timestamp();
+    tokio::time::sleep(Duration::from_secs(next.unsigned_abs() + 61)).await;
+    let before = late().await?.len();
+    let mut open_files = 0;
+    for _ in 0..work.minutes * 6 {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        open_files = open_files.max(std::fs::read_dir("/proc/self/fd")?.count());
+    }
+    let late = late().await?.split_off(before);
+    ensure!(
+        late.len() > 900 * usize::try_from(work.minutes)?,
+        "{} checks of the others were made",
+        late.len()
+    );
+    Ok(Done {
+        late: late.into_iter().map(|ms| ms as f64).collect(),
+        missed: on!(db.read(), db => sqlx::query_scalar(MISSED).bind(SLOW).fetch_one(db).await)?,
+        open_files,
+        resident: resident(std::process::id())?.most,
+    })
+}
+
+/// The slow owner's messages first; then, once a second, one of each other owner.
+async fn messages(engine: &Engine, work: &Work) -> Result<Done> {
+    const TOLD: &str = "SELECT created_at, finished_at FROM deliveries
+        WHERE user_id <> $1 AND status = 'delivered'";
+    let (db, rounds) = (engine.context().db()?, 30 * work.minutes);
+    let well = format!("http://127.0.0.1:{}/health", work.port);
+    add(engine, SLOW, work.hanging, &well).await?;
+    channel(engine, SLOW, &format!("http://127.0.0.1:{}/hanging", work.port)).await?;
+    for user in OTHERS {
+        add(engine, user, rounds.try_into()?, &well).await?;
+        channel(engine, user, &well).await?;
+    }
+    let ids = async |user: i64| -> Result<Vec<i64>> {
+        const IDS: &str = "SELECT id FROM endpoints WHERE user_id = $1 ORDER BY id";
+        Ok(on!(db.read(), db => sqlx::query_scalar(IDS).bind(user).fetch_all(db).await)?)
+    };
+    for some in ids(SLOW).await?.chunks(500) {
+        goes_down(engine, SLOW, some).await?;
+    }
+    let mut others = Vec::new();
+    for user in OTHERS {
+        others.push((user, ids(user).await?));
+    }
+    for round in 0..rounds {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        for (user, ids) in &others {
+            goes_down(engine, *user, &[ids[usize::try_from(round)?]]).await?;
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    let told: Vec<(DateTime<Utc>, DateTime<Utc>)> =
+        on!(db.read(), db => sqlx::query_as(TOLD).bind(SLOW).fetch_all(db).await)?;
+    let expected = i64::try_from(rounds)? * OTHERS.count() as i64;
+    Ok(Done {
+        missed: expected - told.len() as i64,
+        late: told.iter().map(|(asked, done)| (*done - *asked).as_seconds_f64() * 1e3).collect(),
+        open_files: std::fs::read_dir("/proc/self/fd")?.count(),
+        resident: resident(std::process::id())?.most,
+    })
+}
+
+async fn channel(engine: &Engine, user: i64, url: &str) -> Result<()> {
+    const ADD: &str = "INSERT INTO notifications
+            (user_id, name, channel, sealed_config, enabled, created_at, updated_at)
+        VALUES ($1, 'hook', 'webhook', $2, TRUE, $3, $3)";
+    let context = engine.context();
+    let config = json!({ "url": url }).to_string();
+    let sealed = context.config::<Sealer>()?.seal(context.random(), "notification-config", &config)?;
+    on!(context.db()?.write(), db =>
+        sqlx::query(ADD).bind(user).bind(sealed).bind(Utc::now()).execute(db).await.map(drop))?;
+    Ok(())
+}
+
+async fn goes_down(engine: &Engine, user_id: i64, endpoints: &[i64]) -> Result<()> {
+    let now = Utc::now();
+    let change = |endpoint_id: &i64| StatusChange {
+        endpoint_id: *endpoint_id,
+        user_id,
+        from: Status::Up,
+        to: Status::Down,
+        changed_at: now,
+        revision: 0,
+        outage_started_at: Some(now - TimeDelta::minutes(1)),
+        cause: None,
+    };
+    let changes: Vec<_> = endpoints.iter().map(change).collect();
+    let id = format!("bench-{user_id}-{}", now.timestamp_micros());
+    let event = Outgoing::new("bench", kind::STATUS_CHANGED, id, now, &changes)?;
+    Ok(engine.context().outbound().publish(event).await?)
+}
+
+/// Both, beside the same without what hangs.
+pub fn measure(options: &Options) -> Result<Measured> {
+    let targets = Targets::start()?;
+    let minutes = if options.quick { 1 } else { 3 };
+    let mut table = Table::new(
+        "One owner's slow targets and channels",
+        &format!(
+            "What others notice of an owner whose targets, or webhooks, accept and never answer. Checks: ten owners \
+             with 100 endpoints each, checked once a minute for {minutes} minutes beside endpoints of one more owner \
+             that hang for 60 s each; late is the start of a check after its slot. Messages: ten owners, one message \
+             a second each, beside messages of one more owner that were all asked for at once before; late is from \
+             the message's entry in the log to the receiver's answer. One process, SQLite, by the real clock."
+        ),
+        &[
+            "what",
+            "hang",
+            "late, ms: median",
+            "99 %",
+            "most",
+            "not done",
+            "open files",
+            "resident at most, MB",
+        ],
+    );
+    let (mut ratios, mut goals) = (Vec::new(), Vec::new());
+    for (what, hanging, name) in [
+        (What::Checks, 1, "checks"),
+        (What::Checks, 10_000, "checks"),
+        (What::Messages, 1, "messages"),
+        (What::Messages, 10_000, "messages"),
+    ] {
+        eprintln!("  {name} beside {hanging} that hang");
+        let done = run(what, hanging, minutes, targets.http)?;
+        let mut late = done.late.clone();
+        late.sort_by(f64::total_cmp);
+        let at = |share: f64| late[((late.len() - 1) as f64 * share) as usize];
+        table.row([
+            name.to_owned(),
+            number(hanging as f64),
+            number(at(0.5)),
+            number(at(0.99)),
+            number(at(1.0)),
+            done.missed.to_string(),
+            number(done.open_files as f64),
+            number(megabytes(done.resident)),
+        ]);
+        if hanging == 1 {
+            continue;
+        }
+        goals.push(Goal {
+            what: format!("{name} of others, late beside {} of one owner that hang", number(hanging as f64)),
+            unit: "ms".to_owned(),
+            figure: Spread::one(at(1.0)),
+            goal: 1_000.0,
+            better: Better::Lower,
+            beside: String::new(),
+        });
+        ensure!(done.missed == 0, "{} {name} of the others were not done", done.missed);
+        if what == What::Checks {
+            goals.push(Goal {
+                what: "resident memory while 10,000 checks hang".to_owned(),
+                unit: "MB".to_owned(),
+                figure: Spread::one(megabytes(done.resident)),
+                goal: 256.0,
+                better: Better::Lower,
+                beside: String::new(),
+            });
+        }
+        // Of a second, which is what others may notice: a few milliseconds more or less are noise.
+        ratios.push(Ratio::new(
+            &format!("late {name}"),
+            &format!("seconds, at least one, that the latest of 99 % of others' {name} was late"),
+            Spread::one((at(0.99) / 1e3).max(1.0)),
+        ));
+    }
+    Ok(Measured { tables: vec![table], goals, ratios, ..Measured::default() })
+}
+
+fn run(what: What, hanging: i64, minutes: u64, port: u16) -> Result<Done> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .arg("owners")
+        .arg(if what == What::Checks { "checks" } else { "messages" })
+        .arg(hanging.to_string());
+    command.args(["--port", &port.to_string(), "--minutes", &minutes.to_string()]);
+    let output = command.stderr(std::process::Stdio::inherit()).output()?;
+    ensure!(output.status.success(), "the engine's process ended: {}", output.status);
+    let last = output.stdout.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    Ok(serde_json::from_slice(last)?)
+}
