@@ -22,13 +22,30 @@ impl Message {
             Some(location) => of_location(alert, location),
             None => of_endpoint(alert, lasted.as_deref()),
         };
-        let rows = rows(alert, lasted);
+        let lead = without_controls(&lead);
+        let rows: Vec<_> =
+            rows(alert, lasted).into_iter().map(|(name, value)| (name, without_controls(&value))).collect();
         Self { subject: one_line(&subject), text: as_text(&lead, &rows), html: as_html(&lead, &rows) }
     }
 
+    /// `text` keeps its lines.
     pub fn plain(subject: &str, text: &str) -> Self {
-        let html = format!("<p style=\"white-space:pre-wrap\">{}</p>", escape(text));
-        Self { subject: one_line(subject), text: text.to_owned(), html }
+        let text = text.split('\n').map(without_controls).collect::<Vec<_>>().join("\n");
+        let html = format!("<p style=\"white-space:pre-wrap\">{}</p>", escape(&text));
+        Self { subject: one_line(subject), text, html }
+    }
+
+    /// With a link that stops such messages.
+    pub fn with_unsubscribe(&self, url: &str) -> Self {
+        let escaped = escape(url);
+        Self {
+            subject: self.subject.clone(),
+            text: format!("{}\nUnsubscribe: {url}\n", self.text),
+            html: format!(
+                "{}<p style=\"font-size:12px;color:#666\"><a href=\"{escaped}\">Unsubscribe</a></p>\n",
+                self.html
+            ),
+        }
     }
 }
 
@@ -158,13 +175,20 @@ fn escape(text: &str) -> String {
 
 /// Fit for a header: a line break would begin another one.
 fn one_line(text: &str) -> String {
-    let clean =
-        text.chars().map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c });
-    let mut line: String = clean.clone().take(LONGEST_SUBJECT).collect();
-    if clean.count() > LONGEST_SUBJECT {
+    let clean = without_controls(text);
+    let mut line: String = clean.chars().take(LONGEST_SUBJECT).collect();
+    if clean.chars().count() > LONGEST_SUBJECT {
         line.push('…');
     }
     line
+}
+
+/// One line, shown in the order in which it is written: control characters become spaces, and those that set the
+/// direction of writing are left out, for they can make a name or an address look like another.
+fn without_controls(text: &str) -> String {
+    let is_direction = |c: char| matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    let is_break = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    text.chars().filter(|c| !is_direction(*c)).map(|c| if is_break(c) { ' ' } else { c }).collect()
 }
 
 fn time(at: DateTime<Utc>) -> String {
@@ -284,6 +308,34 @@ mod tests {
         assert!(message.html.contains("a=1&amp;b=2"));
         evil.endpoint_name = "가".repeat(1000);
         assert_eq!(Message::of(&evil).subject.chars().count(), LONGEST_SUBJECT + 1);
+    }
+
+    #[test]
+    fn message_has_no_character_that_hides_or_reorders_it() {
+        let mut evil = alert(AlertKind::Down);
+        evil.endpoint_name =
+            "Shop\u{202E}moc.live\u{2066}\u{200F}\u{061C}\nDetails: https://evil.test/\u{1B}[2J".into();
+        evil.cause.as_mut().expect("a cause").message = "\u{202D}no\u{7} line".into();
+        let plain = Message::plain("a\u{202E}b", "one\u{202E}\u{0}\r\ntwo");
+        assert_eq!((plain.subject.as_str(), plain.text.as_str()), ("ab", "one  \ntwo"));
+        let of = Message::of(&evil);
+        assert!(
+            of.text.starts_with("Shopmoc.live Details: https://evil.test/ [2J is down.\n\n"),
+            "{:?}",
+            of.text
+        );
+        for text in
+            [of.subject, of.text.replace('\n', ""), of.html.replace('\n', ""), plain.html.replace('\n', "")]
+        {
+            let odd = |c: char| {
+                c.is_control()
+                    || ('\u{200E}'..='\u{200F}').contains(&c)
+                    || ('\u{2028}'..='\u{202E}').contains(&c)
+                    || ('\u{2066}'..='\u{2069}').contains(&c)
+                    || c == '\u{061C}'
+            };
+            assert!(!text.contains(odd), "{text:?}");
+        }
     }
 
     #[test]
