@@ -383,7 +383,8 @@ pub struct NotificationRequested {
     pub tries: i64,
     pub notification_id: i64,
     pub channel: Channel,
-    /// The channel's `config`, sealed with `ENCRYPTION_KEY`: it passes the broker unread.
+    /// The channel's `config`, of an email channel its recipients: sealed with `ENCRYPTION_KEY`, it passes the broker
+    /// unread.
     pub sealed_config: String,
     pub alert: Alert,
 }

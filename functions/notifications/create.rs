@@ -10,12 +10,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{Notification, Row, SERVICE, config::Config};
+use super::{Notification, Row, SERVICE, addresses, config::Config};
 use crate::contract::Channel;
 
 pub const FUNCTION: Function = Function::new("notification-create", SERVICE, "adds a channel to be told on")
     .http(runtime::http!(handle))
-    .reads(runtime::settings!(runtime::secret::Sealer));
+    .reads(runtime::settings!(runtime::secret::Sealer, crate::links::PublicUrl));
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -42,7 +42,8 @@ fn yes() -> bool {
     true
 }
 
-/// A webhook's secret that was made here is in this answer, and never shown again.
+/// A webhook's secret that was made here is in this answer, and never shown again. Addresses that are not
+/// confirmed are mailed a link that confirms them; nothing else goes there before.
 #[utoipa::path(
     post, path = "/public/v1/notifications", tag = "notifications", security(("apikey" = [])),
     request_body = Body,
@@ -88,13 +89,15 @@ async fn handle(
     let row = insert(context.db()?, row, key.0).await?;
     // Who asks again has not seen the first answer, nor the secret in it.
     let is_fresh = context.clock().now() - row.created_at < SHOWN_AGAIN;
+    let config = row.config(&context)?;
+    let links = addresses::to_confirm(&context, caller.user_id, &config, None).await?;
+    let warning = addresses::mail_links(&context, caller.user_id, &links).await?;
     let shown = if shown_once && is_fresh {
-        let config = row.config(&context)?;
-        row.with_config(&context, &config)
+        row.with_config(&context, &config, &addresses::States::default())?
     } else {
-        row.shown(&context)
+        row.shown_alone(&context).await?
     };
-    Ok((StatusCode::CREATED, Json(shown?)))
+    Ok((StatusCode::CREATED, Json(Notification { warning, ..shown })))
 }
 
 const MOST: i64 = 100;

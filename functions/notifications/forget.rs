@@ -54,6 +54,7 @@ async fn forget_user(db: &Db, user_id: i64, now: DateTime<Utc>) -> Result<()> {
     // Their deliveries go with them.
     const NOTIFICATIONS: &str = "DELETE FROM notifications WHERE user_id = $1";
     const CHANGES: &str = "DELETE FROM notification_changes WHERE user_id = $1";
+    const ADDRESSES: &str = "DELETE FROM notification_addresses WHERE user_id = $1";
     const SUSPICIONS: &str = "DELETE FROM notification_suspicions WHERE user_id = $1";
     // First, and committed: whoever makes a state after this sees it, and any earlier one is seen
     // by what follows.
@@ -67,6 +68,7 @@ async fn forget_user(db: &Db, user_id: i64, now: DateTime<Utc>) -> Result<()> {
         sqlx::query(STATES).bind(user_id).bind(now).execute(&mut *db).await?;
         sqlx::query(NOTIFICATIONS).bind(user_id).execute(&mut *db).await?;
         sqlx::query(CHANGES).bind(user_id).execute(&mut *db).await?;
+        sqlx::query(ADDRESSES).bind(user_id).execute(&mut *db).await?;
         sqlx::query(SUSPICIONS).bind(user_id).execute(db).await?;
     });
     transaction.commit().await

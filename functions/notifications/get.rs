@@ -23,5 +23,5 @@ pub const FUNCTION: Function = Function::new("notification-get", SERVICE, "shows
 )]
 async fn handle(State(context): State<Context>, caller: Caller, Id(id): Id) -> Result<Json<Notification>> {
     let row = super::own(context.db()?, caller.user_id, id).await?;
-    Ok(Json(row.shown(&context)?))
+    Ok(Json(row.shown_alone(&context).await?))
 }

@@ -5,7 +5,7 @@ use runtime::{
     Caller, Context, Function, List, Paging, Result, db::readable, error::ErrorBody, items::keep_readable, on,
 };
 
-use super::{Notification, Row, SERVICE};
+use super::{Notification, Row, SERVICE, addresses::States};
 
 pub const FUNCTION: Function = Function::new("notification-list", SERVICE, "lists one's own channels")
     .http(runtime::http!(handle))
@@ -36,6 +36,7 @@ async fn handle(
     })?;
     let total: i64 =
         on!(db.read(), db => sqlx::query_scalar(COUNT).bind(caller.user_id).fetch_one(db).await)?;
-    let items = rows.into_iter().map(|row| (row.id, row.shown(&context)));
+    let states = States::of_rows(&context, &rows).await?;
+    let items = rows.into_iter().map(|row| (row.id, row.shown(&context, &states)));
     Ok(paging.list(keep_readable(items), total))
 }

@@ -4,6 +4,7 @@
 //! -> a sender (`functions/senders`) -> `notification.delivered` -> [`deliveries::record`]. In between, what cannot be
 //! sent now waits in [`deliveries::queue`].
 
+pub mod addresses;
 pub mod config;
 pub mod create;
 pub mod delete;
@@ -21,8 +22,9 @@ mod suspicion;
 pub mod test;
 pub mod update;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
+use addresses::States;
 use chrono::{DateTime, Utc};
 use config::Config;
 use runtime::{
@@ -66,6 +68,13 @@ pub struct Notification {
     pub paused_until: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+    /// Of an email channel: whether each address is confirmed. Messages go only to those that are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = json!({"a@example.com": "unconfirmed"}))]
+    pub addresses: Option<BTreeMap<String, addresses::State>>,
+    /// What to know of a change that was just made, such as a mail with a link that could not be sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 /// A row of the table.
@@ -102,15 +111,32 @@ impl Row {
         self.endpoint_ids.as_deref().is_none_or(|list| ids_of(list).iter().any(|id| endpoints.contains(id)))
     }
 
-    /// As it is shown: with the secrets masked.
-    pub fn shown(self, context: &Context) -> Result<Notification> {
-        let config = self.config(context)?.masked();
-        self.with_config(context, &config)
+    /// The addresses of an email channel that can be read.
+    fn addresses(&self, context: &Context) -> Vec<String> {
+        let is_email = self.channel == Channel::Email.as_str();
+        match is_email.then(|| self.config(context)) {
+            Some(Ok(Config::Email(email))) => email.to,
+            _ => Vec::new(),
+        }
     }
 
-    fn with_config(self, context: &Context, config: &Config) -> Result<Notification> {
+    /// As it is shown: with the secrets masked.
+    pub fn shown(self, context: &Context, states: &States) -> Result<Notification> {
+        let config = self.config(context)?.masked();
+        self.with_config(context, &config, states)
+    }
+
+    /// One alone.
+    pub async fn shown_alone(self, context: &Context) -> Result<Notification> {
+        let states = States::of_rows(context, std::slice::from_ref(&self)).await?;
+        self.shown(context, &states)
+    }
+
+    fn with_config(self, context: &Context, config: &Config, states: &States) -> Result<Notification> {
         let paused_until = self.paused_until(context.clock().now());
         Ok(Notification {
+            addresses: states.of_config(self.user_id, config),
+            warning: None,
             id: self.id,
             channel: self.channel()?,
             config: serde_json::to_value(config).map_err(Error::internal)?,

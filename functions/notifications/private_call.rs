@@ -11,7 +11,7 @@ use crate::senders::{Done, message::Message};
 pub const FUNCTION: Function =
     Function::new("notification-private-call", SERVICE, "sends a given text through a channel")
         .http(runtime::http!(handle))
-        .reads(runtime::settings!(runtime::secret::Sealer));
+        .reads(runtime::settings!(runtime::secret::Sealer, crate::links::PublicUrl));
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -40,7 +40,8 @@ async fn handle(State(context): State<Context>, Id(id): Id, Input(body): Input<B
         text(format!("must have 1 to {LONGEST_TEXT} bytes"), format!("1~{LONGEST_TEXT}바이트여야 합니다"))
     });
     fields.finish()?;
-    let config = private_get::find(context.db()?, id).await?.config(&context)?;
+    let row = private_get::find(context.db()?, id).await?;
+    let config = row.config(&context)?;
     let message = Message::plain(body.subject.as_deref().unwrap_or("pongpong"), &body.text);
-    Ok(Json(test::send(&context, &config, message, None).await))
+    Ok(Json(test::send(&context, &row, &config, message, None).await?))
 }

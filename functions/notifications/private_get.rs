@@ -22,7 +22,7 @@ pub const FUNCTION: Function =
 async fn handle(State(context): State<Context>, Id(id): Id) -> Result<Json<PrivateNotification>> {
     let row = find(context.db()?, id).await?;
     let user_id = row.user_id;
-    Ok(Json(PrivateNotification { user_id, notification: row.shown(&context)? }))
+    Ok(Json(PrivateNotification { user_id, notification: row.shown_alone(&context).await? }))
 }
 
 pub(super) async fn find(db: &Db, id: i64) -> Result<Row> {

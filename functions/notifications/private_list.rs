@@ -7,7 +7,7 @@ use runtime::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Notification, Row, SERVICE};
+use super::{Notification, Row, SERVICE, addresses::States};
 
 pub const FUNCTION: Function =
     Function::new("notification-private-list", SERVICE, "lists channels, for functions")
@@ -50,9 +50,10 @@ async fn handle(
     })?;
     let total: i64 =
         on!(db.read(), db => sqlx::query_scalar(COUNT).bind(filter.user_id).fetch_one(db).await)?;
+    let states = States::of_rows(&context, &rows).await?;
     let shown = |row: Row| {
         let (id, user_id) = (row.id, row.user_id);
-        (id, row.shown(&context).map(|notification| PrivateNotification { user_id, notification }))
+        (id, row.shown(&context, &states).map(|notification| PrivateNotification { user_id, notification }))
     };
     Ok(paging.list(keep_readable(rows.into_iter().map(shown)), total))
 }

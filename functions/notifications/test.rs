@@ -3,7 +3,11 @@
 use axum::{Json, extract::State};
 use runtime::{Caller, Context, Function, Id, Result, error::ErrorBody};
 
-use super::{SERVICE, config::Config};
+use super::{
+    Row, SERVICE,
+    addresses::{self, Recipients},
+    config::Config,
+};
 use crate::{
     contract::{Alert, AlertKind},
     links,
@@ -15,8 +19,8 @@ pub const FUNCTION: Function = Function::new("notification-test", SERVICE, "send
     .per_minute(20)
     .reads(runtime::settings!(runtime::secret::Sealer, links::PublicUrl));
 
-/// A channel that does not work is no error of this call: it answers `fail`, with the channel's
-/// own error.
+/// A channel that does not work is no error of this call: it answers `fail`, with the channel's own error. An
+/// address that is not confirmed is mailed the link that confirms it once more.
 #[utoipa::path(
     post, path = "/public/v1/notifications/{id}/test", tag = "notifications", security(("apikey" = [])),
     params(("id" = i64, Path, example = 3)),
@@ -33,9 +37,11 @@ pub const FUNCTION: Function = Function::new("notification-test", SERVICE, "send
 async fn handle(State(context): State<Context>, caller: Caller, Id(id): Id) -> Result<Json<Done>> {
     let row = super::own(context.db()?, caller.user_id, id).await?;
     let config = row.config(&context)?;
+    let unconfirmed = addresses::unconfirmed(&context, caller.user_id, &config).await?;
+    let warning = addresses::mail_links(&context, caller.user_id, &unconfirmed).await?;
     let alert = Alert {
         endpoint_id: 0,
-        endpoint_name: row.name,
+        endpoint_name: row.name.clone(),
         url: String::new(),
         what: AlertKind::Test,
         changed_at: context.clock().now(),
@@ -46,15 +52,33 @@ async fn handle(State(context): State<Context>, caller: Caller, Id(id): Id) -> R
         link: links::to(&context, &format!("/notifications/{id}"))?,
     };
     let message = Message::of(&alert);
-    Ok(Json(send(&context, &config, message, Some(alert)).await))
+    let done = send(&context, &row, &config, message, Some(alert)).await?;
+    let message = joined([done.message, warning]);
+    Ok(Json(Done { message, ..done }))
+}
+
+fn joined(sentences: [Option<String>; 2]) -> Option<String> {
+    sentences.into_iter().flatten().reduce(|all, sentence| format!("{all} {sentence}"))
 }
 
 /// Sends through the sender's private API, now.
-pub(super) async fn send(context: &Context, config: &Config, message: Message, alert: Option<Alert>) -> Done {
+pub(super) async fn send(
+    context: &Context,
+    row: &Row,
+    config: &Config,
+    message: Message,
+    alert: Option<Alert>,
+) -> Result<Done> {
     let sent: Result<Done> = match config {
         Config::Email(email) => {
-            let body = senders::email::Body::new(email, message);
-            call(context, senders::email::NAME, "/private/v1/emails", &body).await
+            let Recipients { to, left_out } =
+                addresses::recipients(context, row.user_id, email, true).await?;
+            if to.is_empty() {
+                return Ok(Done::fail(left_out.unwrap_or_default()));
+            }
+            let body = senders::email::Body::new(to, message);
+            let sent = call(context, senders::email::NAME, "/private/v1/emails", &body).await;
+            sent.map(|done: Done| Done { message: joined([done.message, left_out]), ..done })
         }
         Config::Slack(slack) => {
             let body = senders::slack::Body::new(slack, message);
@@ -65,10 +89,10 @@ pub(super) async fn send(context: &Context, config: &Config, message: Message, a
             call(context, senders::webhook::NAME, "/private/v1/webhooks", &body).await
         }
     };
-    sent.unwrap_or_else(|error| {
+    Ok(sent.unwrap_or_else(|error| {
         tracing::warn!(%error, "the sender did not take a message");
         Done::fail("This could not be sent right now. Please try again.")
-    })
+    }))
 }
 
 async fn call<T: serde::Serialize>(

@@ -6,12 +6,12 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{Notification, Row, SERVICE, config::Config, deliveries::queue};
+use super::{Notification, Row, SERVICE, addresses, config::Config, deliveries::queue};
 use crate::contract::Channel;
 
 pub const FUNCTION: Function = Function::new("notification-update", SERVICE, "changes a channel")
     .http(runtime::http!(handle))
-    .reads(runtime::settings!(runtime::secret::Sealer));
+    .reads(runtime::settings!(runtime::secret::Sealer, crate::links::PublicUrl));
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -35,6 +35,7 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Vec
     Option::deserialize(deserializer).map(Some)
 }
 
+/// New addresses of an email channel are mailed a link that confirms them.
 #[utoipa::path(
     patch, path = "/public/v1/notifications/{id}", tag = "notifications", security(("apikey" = [])),
     params(("id" = i64, Path, example = 3)), request_body = Body,
@@ -70,8 +71,10 @@ async fn handle(
         WHERE notification_id = $1 AND status = 'pending' AND leased_at IS NULL";
     let row = super::own(context.db()?, caller.user_id, id).await?;
     check(&row, &body)?;
-    let config = body.config.map(|sent| Config::read(row.channel()?, &sent, Some(&row.config(&context)?)));
-    let config = config.transpose()?;
+    // One that cannot be read hinders no other change.
+    let before = if body.config.is_some() { Some(row.config(&context)?) } else { None };
+    let read = |sent: Value| Config::read(row.channel()?, &sent, before.as_ref());
+    let config = body.config.map(read).transpose()?;
     let sealed_config = config.as_ref().map(|config| super::seal(&context, config)).transpose()?;
     let gives_endpoints = body.endpoint_ids.is_some();
     let endpoint_ids = super::check_endpoints(&context, caller.user_id, body.endpoint_ids.flatten()).await?;
@@ -93,7 +96,12 @@ async fn handle(
         on!(transaction.connection(), db => sqlx::query(SILENCE).bind(id).bind(now).execute(db).await.map(drop))?;
     }
     transaction.commit().await?;
-    Ok(Json(row.shown(&context)?))
+    let links = match &config {
+        Some(config) => addresses::to_confirm(&context, caller.user_id, config, before.as_ref()).await?,
+        None => Vec::new(),
+    };
+    let warning = addresses::mail_links(&context, caller.user_id, &links).await?;
+    Ok(Json(Notification { warning, ..row.shown_alone(&context).await? }))
 }
 
 fn check(row: &Row, body: &Body) -> Result<()> {

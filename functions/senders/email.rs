@@ -5,10 +5,14 @@
 use std::{path::PathBuf, str::FromStr, sync::Arc};
 
 use axum::{Json, extract::State};
+use futures::future::join_all;
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
     address::Envelope,
-    message::{Mailbox, MultiPart},
+    message::{
+        Mailbox, MultiPart,
+        header::{HeaderName, HeaderValue},
+    },
     transport::smtp::{
         self,
         client::{Certificate, Tls, TlsParameters},
@@ -25,7 +29,10 @@ use utoipa::ToSchema;
 use super::{Done, Failed, SERVICE, TIMEOUT, message::Message};
 use crate::{
     contract::{NotificationRequested, kind},
-    notifications::config::{self, Config},
+    notifications::{
+        addresses::{self, Recipient, Recipients},
+        config,
+    },
 };
 
 pub const NAME: &str = "email-send";
@@ -59,14 +66,30 @@ pub struct Body {
 enum To {
     One(String),
     Several(Vec<String>),
+    Recipients(Vec<Recipient>),
+}
+
+impl To {
+    fn recipients(self) -> Vec<Recipient> {
+        let addresses = match self {
+            Self::One(address) => vec![address],
+            Self::Several(addresses) => addresses,
+            Self::Recipients(recipients) => return recipients,
+        };
+        addresses.into_iter().map(|address| Recipient { address, unsubscribe_url: None }).collect()
+    }
 }
 
 impl Body {
-    pub fn new(channel: &config::Email, message: Message) -> Self {
+    pub fn new(to: Vec<Recipient>, message: Message) -> Self {
         let Message { subject, text, html } = message;
-        Self { to: To::Several(channel.to.clone()), subject, content: text, html: Some(html) }
+        Self { to: To::Recipients(to), subject, content: text, html: Some(html) }
     }
 }
+
+/// What the delivery log and a test say where `SMTP_URL` is not set.
+pub const WRITTEN_TO_FILE: &str =
+    "SMTP_URL is not set: the mail was not sent, but written to a file in the outbox folder.";
 
 #[utoipa::path(
     post, path = "/private/v1/emails", tag = "senders", request_body = Body,
@@ -81,19 +104,16 @@ impl Body {
     ),
 )]
 async fn handle(State(context): State<Context>, Input(body): Input<Body>) -> Result<Json<Done>> {
-    let to = match body.to {
-        To::One(address) => vec![address],
-        To::Several(addresses) => addresses,
-    };
+    let to = body.to.recipients();
     let mut fields = Fields::default();
-    let ok = (1..=10).contains(&to.len()) && to.iter().all(|address| crate::mailbox::is_address(address));
+    let ok = (1..=10).contains(&to.len()) && to.iter().all(|to| crate::mailbox::is_address(&to.address));
     fields.check(ok, "to", || text("must be 1 to 10 email addresses", "1~10개의 이메일 주소여야 합니다"));
     fields.finish()?;
     let plain = Message::plain(&body.subject, &body.content);
     let message = Message { html: body.html.unwrap_or(plain.html), ..plain };
     let id = format!("message-{}", context.random().token());
     let mailer = mailer(&context)?;
-    let sent = tokio::time::timeout(TIMEOUT, mailer.send(&id, &to, message)).await;
+    let sent = tokio::time::timeout(TIMEOUT, mailer.send(&id, &to, &message)).await;
     Ok(Json(sent.unwrap_or_else(|_| Err(Failed::ForNow(too_slow()))).into()))
 }
 
@@ -104,11 +124,14 @@ async fn handle_event(State(context): State<Context>, event: Event<NotificationR
     let request = &event.data;
     // The same whenever this is delivered again: mail programs then show one message.
     let id = format!("delivery-{}-{}", request.delivery_id, request.attempt);
-    let sent = match super::config(&context, request) {
-        Ok(Config::Email(channel)) => {
-            mailer(&context)?.send(&id, &channel.to, Message::of(&request.alert)).await
+    let sent = match super::opened(request, addresses::open_recipients(&context, &request.sealed_config)) {
+        Ok(Recipients { to, left_out }) if to.is_empty() => {
+            Err(Failed::ForGood(left_out.unwrap_or_default()))
         }
-        Ok(_) => Err(Failed::ForGood("These are not the settings of an email channel.".to_owned())),
+        Ok(Recipients { to, left_out }) => {
+            let sent = mailer(&context)?.send(&id, &to, &Message::of(&request.alert)).await;
+            with_left_out(sent, left_out)
+        }
         Err(failed) => Err(failed),
     };
     super::attempted(&context, NAME, &event, sent)
@@ -170,15 +193,30 @@ fn mailer(context: &Context) -> Result<Arc<Mailer>> {
 }
 
 impl Mailer {
-    /// `id` is of letters, digits and `-_`.
-    async fn send(&self, id: &str, to: &[String], message: Message) -> Result<(), Failed> {
+    /// To each by itself: an address that no longer exists does not keep the others from being told, and nobody sees
+    /// another's address, or link. `id` is of letters, digits and `-_`.
+    async fn send(&self, id: &str, to: &[Recipient], message: &Message) -> Result<(), Failed> {
+        let each = to.iter().enumerate().map(|(at, to)| async move {
+            let id = if at == 0 { id.to_owned() } else { format!("{id}-{}", at + 1) };
+            let sent = self.send_one(&id, to, message).await;
+            Some((config::mask_address(&to.address), sent.err()?))
+        });
+        let refused: Vec<_> = join_all(each).await.into_iter().flatten().collect();
+        judged(refused.len() < to.len(), &refused)?;
+        match self.way {
+            Way::Smtp(_) => Ok(()),
+            Way::Outbox(_) => Err(Failed::ForSome(WRITTEN_TO_FILE.to_owned())),
+        }
+    }
+
+    async fn send_one(&self, id: &str, to: &Recipient, message: &Message) -> Result<(), Failed> {
         let unreadable = |error: anyhow::Error| {
             tracing::error!(%error, "an email cannot be built");
             Failed::ForGood("The message cannot be written as an email.".to_owned())
         };
         let (envelope, raw) = self.write(id, to, message).map_err(unreadable)?;
         match &self.way {
-            Way::Smtp(smtp) => self.send_by(smtp, &envelope, &raw).await,
+            Way::Smtp(smtp) => smtp.send_raw(&envelope, &raw).await.map(drop).map_err(|e| failure(&e)),
             Way::Outbox(directory) => put(directory, id, raw).await.map_err(|error| {
                 tracing::error!(%error, "an email cannot be put into OUTBOX_DIR");
                 Failed::ForNow("The message cannot be stored.".to_owned())
@@ -186,40 +224,28 @@ impl Mailer {
         }
     }
 
-    fn write(&self, id: &str, to: &[String], message: Message) -> anyhow::Result<(Envelope, Vec<u8>)> {
+    fn write(&self, id: &str, to: &Recipient, message: &Message) -> anyhow::Result<(Envelope, Vec<u8>)> {
         let domain = self.from.email.domain();
+        let url = to.unsubscribe_url.as_deref();
+        let Message { subject, text, html } =
+            url.map_or_else(|| message.clone(), |url| message.with_unsubscribe(url));
         let mut email = lettre::Message::builder()
             .from(self.from.clone())
-            .subject(message.subject)
-            .message_id(Some(format!("<{id}@{domain}>")));
-        for address in to {
-            email = email.to(Mailbox::new(None, address.parse()?));
-        }
-        let email = email.multipart(MultiPart::alternative_plain_html(message.text, message.html))?;
-        Ok((email.envelope().clone(), email.formatted()))
-    }
-
-    /// To all at once; where the server refuses that for good, to each: one address that no longer
-    /// exists must not keep the others from being told.
-    async fn send_by(
-        &self,
-        smtp: &AsyncSmtpTransport<Tokio1Executor>,
-        envelope: &Envelope,
-        raw: &[u8],
-    ) -> Result<(), Failed> {
-        let sent = smtp.send_raw(envelope, raw).await.map(drop).map_err(|e| failure(&e));
-        if !matches!(sent, Err(Failed::ForGood(_))) || envelope.to().len() < 2 {
-            return sent;
-        }
-        let (mut accepted, mut refused) = (false, Vec::new());
-        for address in envelope.to() {
-            let Ok(one) = Envelope::new(envelope.from().cloned(), vec![address.clone()]) else { continue };
-            match smtp.send_raw(&one, raw).await {
-                Ok(_) => accepted = true,
-                Err(error) => refused.push((config::mask_address(address.as_ref()), failure(&error))),
+            .to(Mailbox::new(None, to.address.parse()?))
+            .subject(subject)
+            .message_id(Some(format!("<{id}@{domain}>")))
+            .multipart(MultiPart::alternative_plain_html(text, html))?;
+        if let Some(url) = url {
+            // RFC 8058: mail programs show a button that posts there.
+            for (name, value) in [
+                ("List-Unsubscribe", format!("<{url}>")),
+                ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()),
+            ] {
+                let name = HeaderName::new_from_ascii(name.to_owned())?;
+                email.headers_mut().insert_raw(HeaderValue::new(name, value));
             }
         }
-        judged(accepted, &refused)
+        Ok((email.envelope().clone(), email.formatted()))
     }
 }
 
@@ -237,6 +263,16 @@ fn judged(accepted: bool, refused: &[(String, Failed)]) -> Result<(), Failed> {
     // Nobody is told twice by another try, and somebody may be told by it.
     let later = refused.iter().map(|(_, failed)| failed).find(|failed| passing(failed));
     Err(later.unwrap_or(first).clone())
+}
+
+/// Who was left out is told beside what came of the others; it makes no failure of a success.
+fn with_left_out(sent: Result<(), Failed>, left_out: Option<String>) -> Result<(), Failed> {
+    let Some(left_out) = left_out else { return sent };
+    match sent {
+        Ok(()) => Err(Failed::ForSome(left_out)),
+        Err(Failed::ForSome(why)) => Err(Failed::ForSome(format!("{why} {left_out}"))),
+        Err(failed) => Err(failed),
+    }
 }
 
 fn too_slow() -> String {
@@ -281,11 +317,19 @@ mod tests {
     fn an_email_is_multipart_with_a_stable_id_and_no_header_of_others() {
         let mailer = Mailer::from_env(&Env::default()).expect("defaults");
         let message = Message::plain("Hi\r\nBcc: x@example.com", "the text");
-        let to = ["a@example.com".to_owned(), "b@example.com".to_owned()];
-        let (envelope, raw) = mailer.write("delivery-12-1", &to, message).expect("writes");
+        let url = format!("https://pongpong.test/mail/unsubscribe?token=v1.{}", "x".repeat(300));
+        let to = Recipient { address: "a@example.com".to_owned(), unsubscribe_url: Some(url.clone()) };
+        let (envelope, raw) = mailer.write("delivery-12-1", &to, &message).expect("writes");
         let raw = String::from_utf8(raw).expect("text");
         let (head, body) = raw.split_once("\r\n\r\n").expect("a head and a body");
-        assert_eq!(envelope.to().len(), 2);
+        assert_eq!(envelope.to().len(), 1);
+        let unfolded = head.replace("\r\n ", " ");
+        assert!(unfolded.lines().any(|line| line == format!("List-Unsubscribe: <{url}>")), "{unfolded}");
+        assert!(
+            unfolded.lines().any(|l| l == "List-Unsubscribe-Post: List-Unsubscribe=One-Click"),
+            "{unfolded}"
+        );
+        assert_eq!(body.replace("=\r\n", "").replace("=3D", "=").matches(&url).count(), 2, "{body}");
         assert!(head.contains("Message-ID: <delivery-12-1@localhost>"), "{head}");
         assert!(head.contains("multipart/alternative"), "{head}");
         assert!(!head.lines().any(|line| line.starts_with("Bcc")), "{head}");

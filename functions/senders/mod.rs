@@ -90,7 +90,11 @@ impl From<Result<(), Failed>> for Done {
 
 /// The config that came along, or the reply that it cannot be read.
 fn config(context: &Context, request: &NotificationRequested) -> Result<Config, Failed> {
-    notifications::open(context, &request.sealed_config).map_err(|error| {
+    opened(request, notifications::open(context, &request.sealed_config))
+}
+
+fn opened<T>(request: &NotificationRequested, opened: Result<T>) -> Result<T, Failed> {
+    opened.map_err(|error| {
         tracing::error!(%error, request.delivery_id, "a channel's config cannot be opened");
         Failed::ForGood("The channel's settings cannot be read. Please enter them again.".to_owned())
     })

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     listener::Listener,
     proxy::{Mode, Proxy},
-    smtp::SmtpServer,
+    smtp::{self, SmtpServer},
 };
 
 pub const NAMES: [&str; 3] = ["email", "slack", "webhook"];
@@ -70,6 +70,12 @@ impl Channels {
         ]
     }
 
+    /// What confirms the address, of the link that was mailed there.
+    pub fn confirmation(&self) -> Result<Value> {
+        let mail = self.smtp.messages().pop().context("a mail with a link")?;
+        Ok(json!({"token": smtp::link_token(&mail, "/mail/confirm?token=")}))
+    }
+
     pub fn set(&self, which: usize, mode: Mode) {
         self.proxies[which].set(mode);
     }
@@ -90,7 +96,9 @@ impl Channels {
     pub fn heard(&mut self) -> &Heard {
         for mail in self.smtp.messages() {
             let line = |name: &str| mail.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-            self.keep("email", line("Subject: "), line("Message-ID: "), true, &told_late(&mail));
+            if !line("Subject: ").starts_with("Confirm your address") {
+                self.keep("email", line("Subject: "), line("Message-ID: "), true, &told_late(&mail));
+            }
         }
         for asked in self.slack.asked() {
             let text = asked.json()["text"].as_str().unwrap_or_default().to_owned();

@@ -291,6 +291,9 @@ impl<'a> World<'a> {
         for body in self.channels.bodies() {
             self.call("notification-create", Method::POST, "/public/v1/notifications", Some(body)).await?;
         }
+        let confirmation = self.channels.confirmation()?;
+        let path = "/public/v1/addresses/confirm";
+        self.call("address-confirm", Method::POST, path, Some(confirmation)).await?;
         let is_crowd = self.kind.is_crowd();
         for n in 1..=if is_crowd { 16 } else { ENDPOINTS } {
             let site = Site::start(host).await?;

@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::{
     contract::{Alert, Missed, NotificationRequested, kind},
-    notifications::{Row as Channel, channel_of, evaluate::MAX_AHEAD},
+    notifications::{Row as Channel, addresses, channel_of, evaluate::MAX_AHEAD},
     senders,
 };
 
@@ -298,7 +298,8 @@ async fn publish_one(
 ) -> Result<(), Error> {
     let NotificationRequested { delivery_id, attempt, tries, .. } = request;
     let id = format!("delivery-{delivery_id}-{attempt}-{tries}");
-    let event = Outgoing::new(function, kind::NOTIFICATION_REQUESTED, id, now, request)?;
+    let request = addresses::for_sender(context, request).await?;
+    let event = Outgoing::new(function, kind::NOTIFICATION_REQUESTED, id, now, &request)?;
     context.outbound().publish(event.with_extension("channel", request.channel.as_str())).await
 }
 

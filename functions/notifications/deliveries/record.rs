@@ -24,6 +24,7 @@ pub const NAME: &str = "delivery-record";
 pub const FUNCTION: Function = Function::new(NAME, SERVICE, "closes an entry in the delivery log")
     .http(runtime::http!(standing))
     .on(&[Subscription::to(kind::NOTIFICATION_DELIVERED)], || axum::routing::post(handle))
+    .reads(runtime::settings!(runtime::secret::Sealer, crate::links::PublicUrl))
     .publishes();
 
 async fn handle(State(context): State<Context>, event: Event<NotificationDelivered>) -> Result<Reply> {

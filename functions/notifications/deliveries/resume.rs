@@ -11,6 +11,7 @@ const NAME: &str = "delivery-resume";
 
 pub const FUNCTION: Function = Function::new(NAME, SERVICE, "sends what waits for its next try")
     .every("* * * * *", || post(handle))
+    .reads(runtime::settings!(runtime::secret::Sealer, crate::links::PublicUrl))
     .publishes();
 
 async fn handle(State(context): State<Context>) -> Result<StatusCode> {

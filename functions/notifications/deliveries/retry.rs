@@ -13,6 +13,7 @@ const NAME: &str = "delivery-retry";
 pub const FUNCTION: Function = Function::new(NAME, SERVICE, "sends a failed message once more")
     .http(runtime::http!(handle))
     .per_minute(30)
+    .reads(runtime::settings!(runtime::secret::Sealer, crate::links::PublicUrl))
     .publishes();
 
 #[utoipa::path(

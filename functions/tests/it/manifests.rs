@@ -324,11 +324,13 @@ async fn an_outage_is_told_by_functions_that_have_just_what_their_manifests_give
     assert_eq!(kong.keys_of(me), Some(1));
     let channel = json!({"name": "mail", "channel": "email", "config": {"to": ["me@example.com"]}});
     cluster.call("notification-create", Some(me), "POST", "/public/v1/notifications", channel).await;
+    let link = json!({"token": crate::smtp::link_token(&smtp.messages()[0], "/mail/confirm?token=")});
+    cluster.call("address-confirm", None, "POST", "/public/v1/addresses/confirm", link).await;
     let shop = Listener::start(503, "").await;
     let endpoint =
         json!({"name": "Shop", "url": shop.url, "failure_threshold": 1, "interval_seconds": 86400});
     let endpoint = cluster.call("endpoint-create", Some(me), "POST", "/public/v1/endpoints", endpoint).await;
-    cluster.settled(|| smtp.messages().len() == 1).await;
+    cluster.settled(|| smtp.messages().len() == 2).await;
     let incidents = cluster.call("incident-list", Some(me), "GET", "/public/v1/incidents", Value::Null).await;
     assert_eq!(incidents["items"][0]["cause"]["code"], "STATUS_MISMATCH", "{incidents}");
     assert!(incidents["items"][0]["ended_at"].is_null());
@@ -342,7 +344,7 @@ async fn an_outage_is_told_by_functions_that_have_just_what_their_manifests_give
     }
     let path = format!("/public/v1/endpoints/{}", endpoint["id"]);
     cluster.call("endpoint-update", Some(me), "PATCH", &path, json!({"interval_seconds": 80_000})).await;
-    cluster.settled(|| smtp.messages().len() == 2).await;
+    cluster.settled(|| smtp.messages().len() == 3).await;
     let shown = cluster.call("endpoint-get", Some(me), "GET", &path, Value::Null).await;
     assert_eq!(shown["status"], "up");
     let deliveries =

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokio::{
     net::{TcpListener, TcpStream},
     process::{Child, Command},
@@ -77,4 +78,16 @@ impl SmtpServer {
         let Ok(files) = std::fs::read_dir(new) else { return Vec::new() };
         files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect()
     }
+}
+
+/// The token of a link in a mail: what follows on this.
+pub fn link_token(mail: &str, before: &str) -> String {
+    // Quoted-printable breaks long lines, and spells out the equals sign; mails with much Korean are in base64.
+    let blocks = mail.split("\r\n\r\n").flat_map(|block| block.split("\r\n--"));
+    let decoded = blocks.filter_map(|block| STANDARD.decode(block.replace("\r\n", "")).ok());
+    let decoded: String = decoded.map(|text| String::from_utf8_lossy(&text).into_owned()).collect();
+    let mail = mail.replace("=\r\n", "").replace("=\n", "").replace("=3D", "=") + &decoded;
+    // The last one: a header may break it.
+    let (_, token) = mail.rsplit_once(before).expect("a link");
+    token.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect()
 }

@@ -209,6 +209,13 @@ impl World {
         Self { context, contexts, events, stand_ins, broker_takes, _data: data }
     }
 
+    /// What was mailed, as files, in no order.
+    pub fn mails(&self) -> Vec<String> {
+        let outbox = self.context.env().get("OUTBOX_DIR").expect("set");
+        let Ok(files) = std::fs::read_dir(outbox) else { return Vec::new() };
+        files.map(|file| std::fs::read_to_string(file.expect("a file").path()).expect("text")).collect()
+    }
+
     /// What a function runs in.
     pub fn context_of(&self, function: &str) -> &Context {
         &self.contexts.get().expect("the world is complete")[function]

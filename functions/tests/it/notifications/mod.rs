@@ -1,5 +1,6 @@
 //! Tests of functions/notifications.
 
+mod addresses;
 mod crud;
 mod dispatch;
 mod evaluate;

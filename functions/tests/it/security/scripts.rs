@@ -9,7 +9,10 @@ use tokio::{
 };
 
 use super::forms;
-use crate::web::{Shown, Site};
+use crate::{
+    smtp::link_token,
+    web::{Shown, Site},
+};
 
 const EVIL: &str = "'\"--></title></script></textarea><script>alert(1)</script><svg/onload=alert(2)>";
 /// What a target says, and a webhook's receiver.
@@ -123,6 +126,8 @@ impl Stage {
         let talker = talker().await;
         let mail = json!({"name": name, "channel": "email", "config": {"to": ["a@example.com"]}});
         site.make("/notification-service/v1/notifications", mail).await;
+        let token = json!({"token": link_token(&site.mails()[0], "/mail/confirm?token=")});
+        site.make("/notification-service/v1/addresses/confirm", token).await;
         let refused = format!("{talker}/refused/?{name}");
         for (channel, config) in [
             ("webhook", json!({"url": refused})),
@@ -242,8 +247,7 @@ async fn what_is_stored_is_shown_as_text() {
     }
     // E-mails, as they were put into files.
     let (mut mails, mut telling) = (0, 0);
-    for file in std::fs::read_dir(stage.site.data.path().join("outbox")).unwrap() {
-        let mail = std::fs::read_to_string(file.unwrap().path()).unwrap();
+    for mail in stage.site.mails() {
         let (head, _) = mail.split_once("\r\n\r\n").unwrap();
         assert_eq!(head.matches("Subject:").count(), 1, "{head}");
         assert_eq!(head.matches("To:").count(), 1, "{head}");

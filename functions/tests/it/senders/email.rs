@@ -24,9 +24,12 @@ async fn a_real_server_gets_it_whole() {
     let config = json!({"to": ["mary@example.com", "bob@example.com"]});
     assert_eq!(reported(&send(&world, &request(&world, Channel::Email, config)).await), Ok(()));
     let messages = smtp.messages();
-    assert_eq!(messages.len(), 1);
+    assert_eq!(messages.len(), 2, "one for each");
+    let of = |address: &str| messages.iter().find(|mail| mail.contains(&format!("To: {address}"))).unwrap();
+    assert!(of("mary@example.com").contains("Message-ID: <delivery-12-1@pongpong.test>"));
+    assert!(of("bob@example.com").contains("Message-ID: <delivery-12-1-2@pongpong.test>"));
+    assert!(!of("mary@example.com").contains("bob"), "nobody sees another's address");
     for expected in [
-        "Message-ID: <delivery-12-1@pongpong.test>",
         "From: pongpong <alerts@pongpong.test>",
         "Subject: [down] Shop <1>: Expected status 200-399, got 503",
         "Content-Type: multipart/alternative",
@@ -37,7 +40,6 @@ async fn a_real_server_gets_it_whole() {
     ] {
         assert!(messages[0].contains(expected), "{expected} is not in {}", messages[0]);
     }
-    assert!(messages[0].contains("mary@example.com") && messages[0].contains("bob@example.com"));
 }
 
 #[tokio::test]
@@ -80,7 +82,22 @@ async fn a_server_that_takes_nothing_now_is_tried_again_later() {
     }
     smtp.answers(None);
     assert_eq!(reported(&send(&world, &request).await), Ok(()));
-    assert_eq!(smtp.messages().len(), 1);
+    assert_eq!(smtp.messages().len(), 2);
+}
+
+#[tokio::test]
+async fn who_is_left_out_is_told_beside_what_came_of_the_others() {
+    let smtp = SmtpServer::start().await;
+    let world = world(&smtp).await;
+    let left_out = "Not sent to x…@example.com (not confirmed).";
+    let to = |to: &[&str]| request(&world, Channel::Email, json!({"to": to, "left_out": left_out}));
+    assert_eq!(reported(&send(&world, &to(&[])).await), Err(left_out.to_owned()));
+    assert_eq!(missed(&send(&world, &to(&["bob@example.com"])).await), left_out);
+    let some = missed(&send(&world, &to(&["bob@example.com", "gone@example.com"])).await);
+    assert!(some.starts_with("The mail server refused") && some.ends_with(left_out), "{some}");
+    let error = reported(&send(&world, &to(&["gone@example.com"])).await).unwrap_err();
+    assert!(error.starts_with("The mail server refused"), "{error}");
+    later(&send(&world, &to(&["busy@example.com"])).await);
 }
 
 #[tokio::test]
@@ -123,11 +140,15 @@ async fn without_a_server_it_is_put_into_a_file_once() {
     let world = World::new(Database::Sqlite).await;
     let request = request(&world, Channel::Email, json!({"to": ["a@example.com"]}));
     for _ in 0..2 {
-        assert_eq!(reported(&send(&world, &request).await), Ok(()));
+        assert_eq!(missed(&send(&world, &request).await), functions::senders::email::WRITTEN_TO_FILE);
     }
+    let mail = json!({"to": "a@example.com", "subject": "Hi", "content": "x"});
+    let done = world.call(None, "POST", PATH, Some(mail)).await.json(200);
+    assert_eq!(done, json!({"status": "ok", "message": functions::senders::email::WRITTEN_TO_FILE}));
     let outbox = world.context.env().get("OUTBOX_DIR").unwrap();
     let files: Vec<_> = std::fs::read_dir(outbox).unwrap().map(|f| f.unwrap().file_name()).collect();
-    assert_eq!(files, ["delivery-12-1.eml"]);
+    let of_delivery = files.iter().filter(|name| *name == "delivery-12-1.eml").count();
+    assert_eq!((of_delivery, files.len()), (1, 2), "{files:?}");
     let mail = std::fs::read_to_string(format!("{outbox}/delivery-12-1.eml")).unwrap();
     assert!(mail.contains("Message-ID: <delivery-12-1@localhost>"), "{mail}");
 }

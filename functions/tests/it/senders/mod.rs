@@ -19,8 +19,14 @@ use crate::{
 pub fn request(world: &World, channel: Channel, config: Value) -> NotificationRequested {
     world.stand_in("delivery-record", |_| (200, json!({"standing": "wanted"})));
     let sealer = world.context.config::<Sealer>().unwrap();
-    let sealed_config =
-        sealer.seal(world.context.random(), "notification-config", &config.to_string()).unwrap();
+    let (purpose, sealed) = match config["to"].as_array() {
+        Some(to) => {
+            let to: Vec<_> = to.iter().map(|address| json!({"address": address})).collect();
+            ("mail-recipients", json!({"to": to, "left_out": config["left_out"]}))
+        }
+        None => ("notification-config", config),
+    };
+    let sealed_config = sealer.seal(world.context.random(), purpose, &sealed.to_string()).unwrap();
     NotificationRequested {
         delivery_id: 12,
         attempt: 1,

@@ -90,6 +90,12 @@ impl Site {
         found.map(|(_, value)| value.clone())
     }
 
+    /// What was mailed, as files, in no order.
+    pub fn mails(&self) -> Vec<String> {
+        let files = std::fs::read_dir(self.data.path().join("outbox")).into_iter().flatten();
+        files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect()
+    }
+
     /// Asks the API with the key of whoever is logged in.
     pub async fn api(&self, method: Method, path: &str, body: Value) -> Value {
         let url = format!("http://{}{path}", self.engine.address);

@@ -1,0 +1,63 @@
+//! Limits on mails, by the day.
+
+use chrono::TimeDelta;
+use runtime::{Context, Result, on, secret};
+
+use super::{key, seconds};
+
+const WINDOW: TimeDelta = TimeDelta::days(1);
+/// Messages to one address, of all users together.
+const MAX_MESSAGES: i64 = 200;
+/// Links to one address, of all users together.
+const MAX_LINKS: i64 = 3;
+/// Links that one user has mailed.
+const MAX_LINKS_OF_USER: i64 = 30;
+
+/// Counts a message to an address; false at the limit.
+pub(super) async fn count_message(context: &Context, address: &str) -> Result<bool> {
+    count(context, &format!("message {}", mailbox(address)), MAX_MESSAGES).await
+}
+
+/// Counts a link to an address; false at the limit. The user's own limit first: who has reached it uses up nobody
+/// else's.
+pub(super) async fn count_link(context: &Context, user_id: i64, address: &str) -> Result<bool> {
+    Ok(count(context, &format!("links of {user_id}"), MAX_LINKS_OF_USER).await?
+        && count(context, &format!("link {}", mailbox(address)), MAX_LINKS).await?)
+}
+
+/// `me+shop@example.com` and `me@example.com` are one person. Hashed: counts outlive accounts.
+fn mailbox(address: &str) -> String {
+    let address = key(address);
+    let (local, domain) = address.rsplit_once('@').unwrap_or((&address, ""));
+    let name = local.split('+').next().filter(|name| !name.is_empty()).unwrap_or(local);
+    secret::hash(&format!("{name}@{domain}"))
+}
+
+async fn count(context: &Context, subject: &str, most: i64) -> Result<bool> {
+    // A window that ends later than any that begins now was begun by a clock that was ahead.
+    const COUNT: &str = "INSERT INTO notification_mail_counts AS kept (subject, mails, window_ends)
+        VALUES ($1, 1, $3) ON CONFLICT (subject) DO UPDATE SET
+            mails = CASE WHEN kept.window_ends > $2 AND kept.window_ends <= $3 THEN kept.mails + 1 ELSE 1 END,
+            window_ends = CASE WHEN kept.window_ends > $2 AND kept.window_ends <= $3
+                THEN kept.window_ends ELSE $3 END
+        WHERE kept.mails < $4 OR kept.window_ends <= $2 OR kept.window_ends > $3
+        RETURNING mails";
+    let now = context.clock().now();
+    let counted: Option<i64> = on!(context.db()?.write(), db => {
+        let query = sqlx::query_scalar(COUNT).bind(subject).bind(seconds(now));
+        query.bind(seconds(now + WINDOW)).bind(most).fetch_optional(db).await
+    })?;
+    Ok(counted.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mailbox_is_one_for_all_spellings() {
+        assert_eq!(mailbox("Me+shop@Example.com"), mailbox("me@example.com"));
+        assert_ne!(mailbox("you@example.com"), mailbox("me@example.com"));
+        assert_ne!(mailbox("+a@example.com"), mailbox("+b@example.com"));
+    }
+}

@@ -1,0 +1,247 @@
+//! E-mail addresses that channels name: a message goes only to those whose owner wants it.
+//!
+//! | state | what goes there |
+//! |---|---|
+//! | unconfirmed | a mail with a link that confirms it |
+//! | confirmed | the messages of channels |
+//! | unsubscribed | nothing: of one user, or (as user 0) of anybody |
+//!
+//! A state is that of one user's messages to one address.
+
+pub mod confirm;
+mod limits;
+mod links;
+pub mod purge;
+pub mod unsubscribe;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use runtime::{
+    Context, Db, Error, Result,
+    db::{On, UnixSeconds},
+    error::Text,
+    on,
+    secret::Sealer,
+    text,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+
+use super::{
+    Row,
+    config::{self, Config},
+};
+use crate::contract::{Channel, NotificationRequested};
+
+pub(super) use links::mail_links;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = AddressState)]
+pub enum State {
+    Unconfirmed,
+    Confirmed,
+    Unsubscribed,
+}
+
+/// An address and its state: what its links answer.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Address)]
+pub struct Address {
+    #[schema(example = "a@example.com")]
+    pub address: String,
+    pub state: State,
+}
+
+/// The user whose row says that an address wants no mail of anybody.
+const EVERYBODY: i64 = 0;
+
+/// What is known of some addresses.
+#[derive(Default)]
+pub struct States(HashMap<(i64, String), Known>);
+
+#[derive(sqlx::FromRow)]
+struct Known {
+    user_id: i64,
+    address: String,
+    mailed_at: Option<UnixSeconds>,
+    confirmed_at: Option<UnixSeconds>,
+    unsubscribed_at: Option<UnixSeconds>,
+}
+
+impl States {
+    /// Of every address that these channels name.
+    pub async fn of_rows(context: &Context, rows: &[Row]) -> Result<Self> {
+        Self::of(context.db()?, rows.iter().flat_map(|row| row.addresses(context))).await
+    }
+
+    async fn of(db: &Db, addresses: impl IntoIterator<Item = String>) -> Result<Self> {
+        const POSTGRES: &str = "SELECT user_id, address, mailed_at, confirmed_at, unsubscribed_at
+            FROM notification_addresses WHERE address = ANY($1)";
+        const SQLITE: &str = "SELECT user_id, address, mailed_at, confirmed_at, unsubscribed_at
+            FROM notification_addresses WHERE address IN (SELECT value FROM json_each($1))";
+        let addresses: HashSet<String> = addresses.into_iter().map(|address| key(&address)).collect();
+        if addresses.is_empty() {
+            return Ok(Self::default());
+        }
+        let addresses: Vec<String> = addresses.into_iter().collect();
+        let known: Vec<Known> = match db.read() {
+            On::Postgres(db) => sqlx::query_as(POSTGRES).bind(addresses).fetch_all(db).await?,
+            On::Sqlite(db) => sqlx::query_as(SQLITE).bind(json!(addresses).to_string()).fetch_all(db).await?,
+        };
+        Ok(Self(known.into_iter().map(|known| ((known.user_id, known.address.clone()), known)).collect()))
+    }
+
+    fn known(&self, user_id: i64, address: &str) -> Option<&Known> {
+        self.0.get(&(user_id, key(address)))
+    }
+
+    fn state(&self, user_id: i64, address: &str) -> State {
+        let known = self.known(user_id, address);
+        let is_unsubscribed = |known: Option<&Known>| known.is_some_and(|k| k.unsubscribed_at.is_some());
+        if is_unsubscribed(known) || is_unsubscribed(self.known(EVERYBODY, address)) {
+            State::Unsubscribed
+        } else if known.is_some_and(|known| known.confirmed_at.is_some()) {
+            State::Confirmed
+        } else {
+            State::Unconfirmed
+        }
+    }
+
+    /// Of a channel's addresses; none, if it is no email channel.
+    pub fn of_config(&self, user_id: i64, config: &Config) -> Option<BTreeMap<String, State>> {
+        let Config::Email(email) = config else { return None };
+        Some(email.to.iter().map(|to| (to.clone(), self.state(user_id, to))).collect())
+    }
+}
+
+/// Addresses are compared without regard to case.
+fn key(address: &str) -> String {
+    address.to_lowercase()
+}
+
+/// The addresses to which a link is still to be mailed: those that `before` does not name, and to which none was
+/// mailed in the last day.
+pub(super) async fn to_confirm(
+    context: &Context,
+    user_id: i64,
+    config: &Config,
+    before: Option<&Config>,
+) -> Result<Vec<String>> {
+    const AGAIN_AFTER: TimeDelta = TimeDelta::days(1);
+    let Config::Email(email) = config else { return Ok(Vec::new()) };
+    let before: HashSet<String> = match before {
+        Some(Config::Email(before)) => before.to.iter().map(|to| key(to)).collect(),
+        _ => HashSet::new(),
+    };
+    let states = States::of(context.db()?, email.to.clone()).await?;
+    let recent = (context.clock().now() - AGAIN_AFTER).timestamp();
+    let is_open = |to: &str| {
+        let was_mailed = states.known(user_id, to).and_then(|known| known.mailed_at);
+        states.state(user_id, to) == State::Unconfirmed
+            && !before.contains(&key(to))
+            && was_mailed.is_none_or(|UnixSeconds(at)| at < recent)
+    };
+    Ok(unique(&email.to).filter(|to| is_open(to)).cloned().collect())
+}
+
+/// The addresses of a channel that are not confirmed.
+pub(super) async fn unconfirmed(context: &Context, user_id: i64, config: &Config) -> Result<Vec<String>> {
+    let Config::Email(email) = config else { return Ok(Vec::new()) };
+    let states = States::of(context.db()?, email.to.clone()).await?;
+    let is_unconfirmed = |to: &&String| states.state(user_id, to) == State::Unconfirmed;
+    Ok(unique(&email.to).filter(is_unconfirmed).cloned().collect())
+}
+
+/// Each once, whatever its case.
+fn unique(addresses: &[String]) -> impl Iterator<Item = &String> {
+    let mut seen = HashSet::new();
+    addresses.iter().filter(move |address| seen.insert(key(address)))
+}
+
+/// Who gets a message of an email channel.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Recipients {
+    pub to: Vec<Recipient>,
+    /// Who does not, and why: a sentence with masked addresses.
+    pub left_out: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Recipient {
+    pub address: String,
+    /// Where a person stops these mails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsubscribe_url: Option<String>,
+}
+
+/// Who may be sent a message, and is counted as sent it if it is a new one.
+pub(super) async fn recipients(
+    context: &Context,
+    user_id: i64,
+    email: &config::Email,
+    is_new: bool,
+) -> Result<Recipients> {
+    let states = States::of(context.db()?, email.to.clone()).await?;
+    let (mut to, mut left_out) = (Vec::new(), Vec::new());
+    for address in unique(&email.to) {
+        let why = match states.state(user_id, address) {
+            State::Unconfirmed => "not confirmed",
+            State::Unsubscribed => "unsubscribed",
+            State::Confirmed if !is_new || limits::count_message(context, address).await? => {
+                let unsubscribe_url = Some(links::unsubscribe(context, user_id, address)?);
+                to.push(Recipient { address: address.clone(), unsubscribe_url });
+                continue;
+            }
+            State::Confirmed => "too many mails today",
+        };
+        left_out.push(format!("{} ({why})", config::mask_address(address)));
+    }
+    let left_out = (!left_out.is_empty()).then(|| format!("Not sent to {}.", left_out.join(", ")));
+    Ok(Recipients { to, left_out })
+}
+
+const PURPOSE: &str = "mail-recipients";
+
+/// The request as its sender is given it: to an email channel, with the [`Recipients`] in place of the config, so
+/// that nothing else can be mailed to.
+pub(super) async fn for_sender(
+    context: &Context,
+    request: &NotificationRequested,
+) -> Result<NotificationRequested> {
+    const OWNER: &str = "SELECT user_id FROM notifications WHERE id = $1";
+    let mut request = request.clone();
+    if request.channel != Channel::Email {
+        return Ok(request);
+    }
+    let owner: Option<i64> = on!(context.db()?.read(), db =>
+        sqlx::query_scalar(OWNER).bind(request.notification_id).fetch_optional(db).await)?;
+    // What is deleted, or cannot be read, fails at the sender.
+    if let (Some(owner), Ok(Config::Email(email))) = (owner, super::open(context, &request.sealed_config)) {
+        let recipients = recipients(context, owner, &email, request.tries == 0).await?;
+        let json = serde_json::to_string(&recipients).map_err(Error::internal)?;
+        request.sealed_config = context.config::<Sealer>()?.seal(context.random(), PURPOSE, &json)?;
+    }
+    Ok(request)
+}
+
+/// What [`for_sender`] sealed.
+pub fn open_recipients(context: &Context, sealed: &str) -> Result<Recipients> {
+    let json = context.config::<Sealer>()?.open(PURPOSE, sealed)?;
+    serde_json::from_str(&json).map_err(Error::internal)
+}
+
+fn bad_token() -> Error {
+    Error::field("token", text("is unknown or expired", "알 수 없거나 만료된 토큰입니다"))
+}
+
+fn seconds(at: DateTime<Utc>) -> i64 {
+    at.timestamp()
+}
+
+fn said(text: &Text) -> String {
+    text.say(runtime::error::Language::current()).to_owned()
+}

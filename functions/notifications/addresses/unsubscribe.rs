@@ -1,0 +1,71 @@
+//! POST /public/v1/addresses/unsubscribe: stops mails to an address, by the token that is in each of them.
+
+use axum::{Json, extract::State};
+use runtime::{Context, Function, Input, Result, error::ErrorBody, on};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Address, EVERYBODY, States, links, seconds};
+use crate::notifications::SERVICE;
+
+pub const FUNCTION: Function = Function::new(
+    "address-unsubscribe",
+    SERVICE,
+    "stops mails to an e-mail address by the token that is in each",
+)
+.http(runtime::http!(handle))
+.per_minute(20)
+.reads(runtime::settings!(runtime::secret::Sealer));
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Unsubscribe)]
+struct Body {
+    token: String,
+    #[serde(default)]
+    from: From,
+}
+
+/// Whose messages are not wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = UnsubscribeFrom)]
+pub enum From {
+    /// Those of the user whose mail the token is from.
+    #[default]
+    Sender,
+    /// Those of all users, also to come.
+    Everybody,
+    /// All are wanted again, as far as they are confirmed.
+    Nobody,
+}
+
+/// For whoever has the mail: it needs no key.
+#[utoipa::path(
+    post, path = "/public/v1/addresses/unsubscribe", tag = "notifications", request_body = Body,
+    responses(
+        (status = 200, body = Address, example = json!({"address": "a@example.com", "state": "unsubscribed"})),
+        (status = 400, description = "The token is unknown.", body = ErrorBody),
+        (status = 429, description = "Too many in this minute.", body = ErrorBody),
+    ),
+)]
+async fn handle(State(context): State<Context>, Input(body): Input<Body>) -> Result<Json<Address>> {
+    const STOP: &str =
+        "INSERT INTO notification_addresses (address, user_id, unsubscribed_at) VALUES ($1, $2, $3)
+        ON CONFLICT (address, user_id) DO UPDATE SET unsubscribed_at = excluded.unsubscribed_at";
+    const RESUME: &str = "UPDATE notification_addresses SET unsubscribed_at = NULL
+        WHERE address = $1 AND user_id IN ($2, $3)";
+    let about = links::open_unsubscribe(&context, &body.token)?;
+    let (db, now) = (context.db()?, seconds(context.clock().now()));
+    let (query, user_id, last) = match body.from {
+        From::Sender => (STOP, about.user_id, now),
+        From::Everybody => (STOP, EVERYBODY, now),
+        From::Nobody => (RESUME, about.user_id, EVERYBODY),
+    };
+    on!(db.write(), db => {
+        sqlx::query(query).bind(&about.address).bind(user_id).bind(last).execute(db).await.map(drop)
+    })?;
+    let states = States::of(db, [about.address.clone()]).await?;
+    let state = states.state(about.user_id, &about.address);
+    Ok(Json(Address { address: about.address, state }))
+}
