@@ -29,27 +29,14 @@ impl Try {
     pub async fn begin(context: &Context, email: &str, client: &Client) -> Result<Self> {
         static IS_KNOWN: &str = "SELECT EXISTS (SELECT 1 FROM users u JOIN user_networks n ON n.user_id = u.id \
              WHERE u.email = $1 AND n.network = $2 AND n.seen_at > $3)";
-        // A window that ends later than any that begins now was begun by a clock that was ahead.
-        static COUNT: &str = "INSERT INTO user_tries (account, network, failed, window_ends) \
-             VALUES ($1, $2, 1, $4) ON CONFLICT (account, network) DO UPDATE SET \
-             failed = CASE WHEN user_tries.window_ends > $3 AND user_tries.window_ends <= $4 \
-                 THEN user_tries.failed + 1 ELSE 1 END, \
-             window_ends = CASE WHEN user_tries.window_ends > $3 AND user_tries.window_ends <= $4 \
-                 THEN user_tries.window_ends ELSE $4 END \
-             WHERE user_tries.failed < $5 OR user_tries.window_ends <= $3 OR user_tries.window_ends > $4 \
-             RETURNING failed";
         let (db, now) = (context.db()?, context.clock().now());
         let is_known: bool = on!(db.read(), db => {
             let query = sqlx::query_scalar(IS_KNOWN).bind(email).bind(&client.network);
             query.bind((now - NETWORK_RETENTION).timestamp()).fetch_one(db).await
         })?;
         let network = if is_known { client.network.clone() } else { String::new() };
-        let this = Self { account: secret::hash(email), network };
-        let counted: Option<i64> = on!(db.write(), db => {
-            let query = sqlx::query_scalar(COUNT).bind(&this.account).bind(&this.network).bind(now.timestamp());
-            query.bind((now + WINDOW).timestamp()).bind(MAX_FAILED).fetch_optional(db).await
-        })?;
-        if counted.is_some() { Ok(this) } else { Err(too_many()) }
+        let counted = count(context, email, &network, MAX_FAILED, WINDOW).await?;
+        if counted { Ok(Self { account: secret::hash(email), network }) } else { Err(too_many()) }
     }
 
     /// Uncounts a try whose password was not looked at.
@@ -75,6 +62,31 @@ impl Try {
         }
         remember(context, user_id, client).await
     }
+}
+
+/// Counts one more in a window, of what `account` (kept as a hash) and `network` name; false at the limit.
+pub async fn count(
+    context: &Context,
+    account: &str,
+    network: &str,
+    most: i64,
+    window: TimeDelta,
+) -> Result<bool> {
+    // A window that ends later than any that begins now was begun by a clock that was ahead.
+    static COUNT: &str = "INSERT INTO user_tries (account, network, failed, window_ends) \
+         VALUES ($1, $2, 1, $4) ON CONFLICT (account, network) DO UPDATE SET \
+         failed = CASE WHEN user_tries.window_ends > $3 AND user_tries.window_ends <= $4 \
+             THEN user_tries.failed + 1 ELSE 1 END, \
+         window_ends = CASE WHEN user_tries.window_ends > $3 AND user_tries.window_ends <= $4 \
+             THEN user_tries.window_ends ELSE $4 END \
+         WHERE user_tries.failed < $5 OR user_tries.window_ends <= $3 OR user_tries.window_ends > $4 \
+         RETURNING failed";
+    let now = context.clock().now();
+    let counted: Option<i64> = on!(context.db()?.write(), db => {
+        let query = sqlx::query_scalar(COUNT).bind(secret::hash(account)).bind(network).bind(now.timestamp());
+        query.bind((now + window).timestamp()).bind(most).fetch_optional(db).await
+    })?;
+    Ok(counted.is_some())
 }
 
 /// Makes a network known to an account; of too many, the one that was used longest ago is forgotten.

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use functions::contract::kind;
 use serde_json::{Value, json};
 
 use crate::{
     kong::Kong,
+    smtp::link_token,
     world::{Answer, Database, World},
 };
 
@@ -37,11 +37,8 @@ impl Users {
         self.post("/public/v1/login", json!({"email": email, "password": password})).await
     }
 
-    /// What was mailed, as files.
     fn mails(&self) -> Vec<String> {
-        let outbox = self.world.context.env().get("OUTBOX_DIR").unwrap();
-        let Ok(files) = std::fs::read_dir(outbox) else { return Vec::new() };
-        files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect()
+        self.world.mails()
     }
 
     /// As [`World::call`], from an address of the client.
@@ -94,15 +91,9 @@ impl Users {
     }
 }
 
-/// The token of the link in a mail.
+/// The token of the link in a mail that sets a password.
 pub fn token(mail: &str) -> String {
-    // Quoted-printable breaks long lines, and spells out the equals sign; mails with much Korean are in base64.
-    let blocks = mail.split("\r\n\r\n").flat_map(|block| block.split("\r\n--"));
-    let decoded = blocks.filter_map(|block| STANDARD.decode(block.replace("\r\n", "")).ok());
-    let decoded: String = decoded.map(|text| String::from_utf8_lossy(&text).into_owned()).collect();
-    let mail = mail.replace("=\r\n", "").replace("=\n", "").replace("=3D", "=") + &decoded;
-    let (_, token) = mail.split_once("/password/reset?token=").expect("a link");
-    token.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect()
+    link_token(mail, "/password/reset?token=")
 }
 
 /// Makes two tests of one: on SQLite and on PostgreSQL.
@@ -343,6 +334,21 @@ on_both! {
         assert!(reset(&other, "a third horse").await.json(400)["fields"]["token"].is_string(), "the others have ended");
     }
 
+    async fn mails_about_an_account_are_limited_by_the_day(users: Users) {
+        // Perhaps with a stranger's address.
+        users.signup("me@example.com").await;
+        for _ in 0..11 {
+            for _ in 0..5 {
+                users.forgot("me@example.com").await;
+            }
+            users.world.clock().advance(Duration::from_secs(30 * 60 + 1));
+        }
+        assert_eq!(users.mails().len(), 50);
+        users.world.clock().advance(Duration::from_secs(86_400));
+        users.forgot("me@example.com").await;
+        assert_eq!(users.mails().len(), 51);
+    }
+
     async fn a_reset_token_is_good_for_half_an_hour(users: Users) {
         users.signup("me@example.com").await;
         users.post("/public/v1/password/forgot", json!({"email": "me@example.com"})).await.json(200);
@@ -455,7 +461,7 @@ on_both! {
         assert_eq!(users.login_from("192.0.2.1", "another horse").await.code(429), "TOO_MANY_TRIES");
         users.world.clock().advance(Duration::from_secs(15 * 60));
         users.login_from("192.0.2.1", "another horse").await.json(200);
-        users.world.clock().advance(Duration::from_secs(3600));
+        users.world.clock().advance(Duration::from_secs(86_400));
         users.world.tick("user-purge").await;
         assert_eq!(users.world.number("SELECT COUNT(*) FROM user_tries").await, 0);
     }
