@@ -10,6 +10,7 @@
 //! | `dashboard.rs` | every endpoint at a glance |
 //! | `endpoint.rs` | one endpoint: figures, chart, outages, results, badges; check, pause, delete |
 //! | `endpoint_form.rs` | an endpoint is added, changed, and tried out before |
+//! | `addresses.rs` | where links in mails lead: confirm an address, stop mails |
 //! | `notifications.rs` | channels, tests, the delivery log |
 //! | `reports.rs`, `export.rs` | results and outages by date; the same as CSV |
 //! | `maintenances.rs` | planned work |
@@ -32,6 +33,7 @@
 //! | `parts.rs`, `words.rs` | where lists go on; figures as people read them |
 
 mod account;
+mod addresses;
 mod announcements;
 mod api;
 mod assets;
@@ -92,6 +94,8 @@ pub const FUNCTION: Function = Function::new("web", "web", "pages for people; ev
             .route("/notifications/new", get(notifications::blank))
             .route("/notifications/{id}", get(notifications::show).post(notifications::change))
             .route("/deliveries/{id}/retry", get(notifications::list).post(notifications::retry))
+            .route("/mail/confirm", get(addresses::confirm_form).post(addresses::confirm))
+            .route("/mail/unsubscribe", get(addresses::unsubscribe_form).post(addresses::unsubscribe))
             .route("/reports", get(reports::show))
             .route("/reports.csv", get(export::download))
             .route("/maintenance", get(maintenances::list).post(maintenances::create))

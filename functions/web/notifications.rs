@@ -18,10 +18,12 @@ use super::{
 use crate::{
     contract::{AlertKind, Channel},
     notifications::{
-        Notification, channel_of,
+        Notification,
+        addresses::State,
+        channel_of,
         deliveries::list::{Delivery, DeliveryStatus},
     },
-    senders::Done,
+    senders::{Done, email},
 };
 
 const API: &str = "/notification-service/v1/notifications";
@@ -95,6 +97,12 @@ fn may_retry(delivery: &Delivery) -> bool {
     delivery.status == DeliveryStatus::Failed || delivery.next_try_at.is_some()
 }
 
+/// It was written to a file, for there is no mail server.
+fn is_written(delivery: &Delivery) -> bool {
+    delivery.status == DeliveryStatus::Delivered
+        && delivery.error.as_ref().is_some_and(|error| error.contains(email::WRITTEN_TO_FILE))
+}
+
 fn is_down(delivery: &Delivery) -> bool {
     delivery.alert.what == AlertKind::Down
 }
@@ -115,6 +123,21 @@ fn target(config: &Value) -> String {
     let to =
         config["to"].as_array().map(|to| to.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "));
     to.or_else(|| text("channel")).or_else(|| text("webhook_url")).or_else(|| text("url")).unwrap_or_default()
+}
+
+/// An email channel's addresses that get nothing, and why.
+fn silent<'a>(page: &'a Page, channel: &'a Notification) -> Vec<(&'a str, &'a str)> {
+    let why = |state: &State| match state {
+        State::Confirmed => None,
+        State::Unconfirmed => Some(page.t("not confirmed", "확인되지 않음")),
+        State::Unsubscribed => Some(page.t("unsubscribed", "수신 거부됨")),
+    };
+    let all = channel.addresses.iter().flatten();
+    all.filter_map(|(address, state)| Some((address.as_str(), why(state)?))).collect()
+}
+
+fn with_warning(what: &str, warning: Option<&str>) -> String {
+    warning.map_or_else(|| what.to_owned(), |warning| format!("{what} {warning}"))
 }
 
 pub async fn list(User(visitor): User, Query(shown): Query<Shown>) -> Response {
@@ -320,10 +343,19 @@ pub async fn create(User(visitor): User, Posted(sent): Posted<Sent>) -> Response
 }
 
 async fn created(visitor: &Visitor, channel: Channel, made: Notification, sent: &Sent) -> Response {
-    let what = visitor.t(
-        "The channel is added. Send a test to see that it arrives.",
-        "채널을 추가했습니다. 테스트를 보내 도착하는지 확인해 보세요.",
-    );
+    let is_silent = made.addresses.iter().flatten().any(|(_, state)| *state != State::Confirmed);
+    let what = if is_silent {
+        visitor.t(
+            "The channel is added. New addresses get a mail with a link that confirms them; alerts go there after that.",
+            "채널을 추가했습니다. 새 주소로 확인 링크를 보냅니다. 확인한 뒤부터 알림을 보냅니다.",
+        )
+    } else {
+        visitor.t(
+            "The channel is added. Send a test to see that it arrives.",
+            "채널을 추가했습니다. 테스트를 보내 도착하는지 확인해 보세요.",
+        )
+    };
+    let what = &with_warning(what, made.warning.as_deref());
     let id = made.id;
     if channel != Channel::Webhook || !sent.secret.trim().is_empty() {
         return visitor.go_saying(&format!("/notifications/{id}"), what);
@@ -401,8 +433,11 @@ async fn save(visitor: &Visitor, id: i64, sent: Sent, path: &str, own: &str) -> 
     } else if let Err(wrong) = sent.scope().check(visitor) {
         wrong
     } else {
-        match visitor.api.patch::<_, IgnoredAny>(path, &sent.body(channel)).await {
-            Ok(_) => return Ok(visitor.go_saying(own, visitor.t("Saved.", "저장했습니다."))),
+        match visitor.api.patch::<_, Notification>(path, &sent.body(channel)).await {
+            Ok(saved) => {
+                let what = with_warning(visitor.t("Saved.", "저장했습니다."), saved.warning.as_deref());
+                return Ok(visitor.go_saying(own, &what));
+            }
             Err(refusal) => Wrong::of(refusal, &FIELDS)?,
         }
     };

@@ -229,7 +229,15 @@ const PAGES: [&str; 18] = [
 async fn every_page_is_usable(visitor: Visitor) {
     let phone = visitor.width < 500;
     let mut scene = Scene::with(visitor).await;
-    let outside = ["/", "/signup", "/login", "/password/forgot", "/password/reset?token=x"];
+    let outside = [
+        "/",
+        "/signup",
+        "/login",
+        "/password/forgot",
+        "/password/reset?token=x",
+        "/mail/confirm?token=x",
+        "/mail/unsubscribe?token=x",
+    ];
     let mut wrong = scene.look_at(&outside, phone).await;
     scene.sign_up("me@example.com").await;
     wrong.extend(scene.look_at(&["/dashboard"], phone).await);

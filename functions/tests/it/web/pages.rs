@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use http::{Method, StatusCode, header};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Shown, Site};
 use crate::{checks, listener::Listener};
@@ -53,7 +53,7 @@ async fn a_channel_is_added_changed_tested_and_deleted() {
     leads(&site.post(new, "/notifications", &twice).await, "/notifications/1");
     leads(&site.post(new, "/notifications", &twice).await, "/notifications/1");
     let shown = site.get("/notifications/1").await;
-    shown.says("Send a test").says("a@example.com</textarea>");
+    shown.says("alerts go there after that").says("a@example.com</textarea>");
     assert_eq!(site.get("/notifications/2").await.status, 404);
     let list = site.get("/notifications").await;
     list.says("a@example.com").says("All endpoints").says("Nothing was sent yet");
@@ -65,6 +65,82 @@ async fn a_channel_is_added_changed_tested_and_deleted() {
     leads(&site.post("/notifications/1", "/notifications/1", &[("act", "delete")]).await, "/notifications");
     assert_eq!(site.get("/notifications/1").await.status, 404);
     site.get("/notifications").await.says("Nobody is told yet");
+}
+
+/// What the newest mails say after this: their links' paths, as a browser is sent there.
+fn links(site: &Site, path: &str) -> Vec<String> {
+    let mails = site.mails();
+    mails
+        .iter()
+        .map(|mail| format!("{path}?token={}", crate::smtp::link_token(mail, &format!("{path}?token="))))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_is_confirmed_and_stopped_by_buttons_alone() {
+    let site = Site::signed_up().await;
+    let form = [("channel", "email"), ("name", "Mail"), ("to", "a@example.com"), ("scope", "all")];
+    leads(&site.post("/notifications/new?channel=email", "/notifications", &form).await, "/notifications/1");
+    let unconfirmed = |shown: &Shown| shown.html.contains("not confirmed");
+    let page = site.get("/notifications/1").await;
+    page.says("a mail with a link that confirms them").says("SMTP_URL is not set").says("not confirmed");
+    assert!(unconfirmed(&site.get("/notifications").await));
+    site.get("/preferences?lang=ko&next=/").await;
+    site.get("/notifications/1").await.says("확인되지 않음").says("알림을 받지 않는 주소");
+    site.get("/preferences?lang=en&next=/").await;
+    let tested = site.post("/notifications/1", "/notifications/1", &[("act", "test")]).await;
+    tested.says("Not sent").says("a…@example.com (not confirmed)");
+
+    // Whoever follows the links confirms nothing, and stops nothing.
+    let (confirm, stop) =
+        (links(&site, "/mail/confirm").remove(0), links(&site, "/mail/unsubscribe").remove(0));
+    let asked = site.get(&confirm).await;
+    asked.says("Yes, mail alerts to me");
+    assert_eq!(asked.headers["referrer-policy"], "no-referrer");
+    site.get(&stop).await.says("Stop the mails of this sender");
+    assert!(unconfirmed(&site.get("/notifications").await));
+    let token = asked.hidden("token");
+    let confirmed = site.post(&confirm, "/mail/confirm", &[("token", &token)]).await;
+    confirmed.says("a@example.com").says("confirmed. Alerts are mailed there from now on.");
+    assert!(!unconfirmed(&site.get("/notifications").await));
+    let tested = site.post("/notifications/1", "/notifications/1", &[("act", "test")]).await;
+    tested.says("written to a file in the outbox folder");
+    assert!(!tested.html.contains("Look whether it arrived"), "{}", tested.html);
+
+    // As a mail program does it: no cookie, no proof, one field.
+    let me = site.cookie("pongpong_key").unwrap();
+    site.forget_cookies();
+    site.send(&stop, &[], &[("List-Unsubscribe", "One-Click")]).await.says("you get no more of these mails");
+    let token = site.get(&stop).await.hidden("token");
+    let shown = site.send("/mail/unsubscribe", &[], &[("token", &token), ("from", "everybody")]).await;
+    shown.says("Undo: I want these mails");
+    for bad in ["", "x", "v1.AAAA"] {
+        refused(&site.send("/mail/unsubscribe", &[], &[("token", bad)]).await).says("or has expired");
+    }
+    let url = format!("http://{}/notification-service/v1/notifications/1", site.engine.address);
+    let channel: Value =
+        site.client.get(url).header("apikey", me).send().await.unwrap().json().await.unwrap();
+    assert_eq!(channel["addresses"]["a@example.com"], "unsubscribed");
+    site.send("/mail/unsubscribe", &[], &[("token", &token), ("from", "nobody")])
+        .await
+        .says("mails are allowed again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_without_a_server_is_said_to_be_in_a_file() {
+    let site = Site::signed_up().await;
+    let email = json!({"name": "Mail", "channel": "email", "config": {"to": ["a@example.com"]}});
+    let made = site.make("/notification-service/v1/notifications", email).await;
+    assert!(made["warning"].as_str().unwrap().contains("SMTP_URL is not set"), "{made}");
+    let token = links(&site, "/mail/confirm").remove(0).replace("/mail/confirm?token=", "");
+    site.make("/notification-service/v1/addresses/confirm", json!({"token": token})).await;
+    let target = checks::Site::start().await;
+    target.status.store(503, Ordering::SeqCst);
+    site.endpoint("Shop", &target.url).await;
+    site.engine.idle().await.unwrap();
+    let log = site.get("/notifications").await;
+    log.says("Written to a file").says("SMTP_URL is not set");
+    assert!(!log.html.contains(">Delivered</span>"), "{}", log.html);
 }
 
 #[tokio::test(flavor = "multi_thread")]
