@@ -143,7 +143,7 @@ pub enum Add {
     },
 }
 
-static COLUMNS: [Column; 8] = [
+static COLUMNS: [Column; 9] = [
     text("ID", "id"),
     text("NAME", "name"),
     text("CHANNEL", "channel"),
@@ -152,7 +152,30 @@ static COLUMNS: [Column; 8] = [
     text("ENABLED", "enabled"),
     more("failures"),
     more("paused_until"),
+    more("addresses"),
 ];
+
+/// Beside a table: the server's warning, and addresses that get no messages.
+fn note_addresses(app: &App, notification: &Value) {
+    if !app.out.is_table() {
+        return;
+    }
+    if let Some(warning) = notification["warning"].as_str() {
+        output::note(warning);
+    }
+    let addresses = notification["addresses"].as_mapping().into_iter().flatten();
+    for (address, state) in addresses.filter(|(_, state)| state.as_str() != Some("confirmed")) {
+        let (address, state) = (plain(address), plain(state));
+        let of = label(&NOTIFICATION, notification);
+        output::note(&if state == "unconfirmed" {
+            format!(
+                "{of}: {address} is not confirmed: open the link that was mailed there, or send it again by pong notification test"
+            )
+        } else {
+            format!("{of}: {address} is {state}")
+        });
+    }
+}
 
 static DELIVERIES: [Column; 13] = [
     text("ID", "id"),
@@ -177,6 +200,7 @@ impl Command {
             Self::Add(add) => {
                 let made = add.make(&api).await?;
                 app.out.done(&made, &format!("Added notification {}", label(&NOTIFICATION, &made)))?;
+                note_addresses(app, &made);
                 let secret = made["config"]["secret"].as_str().filter(|secret| !secret.contains('…'));
                 if let (Some(secret), true) = (secret, app.out.is_table()) {
                     output::note("It is signed with this secret, which is not shown again:");
@@ -187,6 +211,7 @@ impl Command {
                 let items = api.list(NOTIFICATION.path, &[], None).await?;
                 let empty = "Nobody is told yet. As in: pong notification add email me --to me@example.com";
                 app.out.list(&items, &COLUMNS, empty)?;
+                items.iter().for_each(|item| note_addresses(app, item));
             }
             Self::Show { notification } => app.out.object(&api.find(&NOTIFICATION, &notification).await?)?,
             Self::Edit {
@@ -242,6 +267,7 @@ impl Command {
                 let changed = api.update(&NOTIFICATION, id_of(&old).unwrap_or_default(), &fields).await?;
                 app.out
                     .done(&changed, &format!("Changed notification {}", label(&NOTIFICATION, &changed)))?;
+                note_addresses(app, &changed);
             }
             Self::Rm { notifications, yes } => return app.remove(&NOTIFICATION, &notifications, yes).await,
             Self::Test { notification } => {
@@ -254,7 +280,12 @@ impl Command {
                     let message = format!("the test failed: {}", plain(&result["message"]));
                     return Err(Failure::error(message).into());
                 }
-                app.out.done(&result, &format!("Sent a test by {}", label(&NOTIFICATION, &found)))?;
+                let tested = label(&NOTIFICATION, &found);
+                let sentence = match result["message"].as_str() {
+                    Some(message) => format!("Tested {tested}: {message}"),
+                    None => format!("Sent a test by {tested}"),
+                };
+                app.out.done(&result, &sentence)?;
             }
             Self::Deliveries { notification, endpoint, status, limit } => {
                 let mut query = Vec::new();

@@ -242,6 +242,13 @@ async fn perform(api: &Api, changes: Vec<Change>, names: &mut Names) -> Vec<Fail
     failed
 }
 
+/// What the server says of a change beside that it was made.
+fn warn_of(made: &crate::api::Value) {
+    if let Some(warning) = made["warning"].as_str() {
+        output::warn(warning);
+    }
+}
+
 impl Change {
     fn verb(&self) -> &'static str {
         match (&self.there, &self.wanted) {
@@ -258,6 +265,7 @@ impl Change {
                 let mut body = body_of(self.section, wanted, names)?;
                 body.retain(|_, value| !value.is_null());
                 let made = api.create(kind, &body).await?;
+                warn_of(&made);
                 if let (Section::Endpoints, Some(id)) = (self.section, crate::api::id_of(&made)) {
                     names.add(&self.name, id);
                 }
@@ -271,7 +279,7 @@ impl Change {
                     let body = body_of(self.section, wanted, names)?;
                     changed.extend(body.into_iter().filter(|(name, _)| name == "config"));
                 }
-                api.update(kind, *id, &changed).await?;
+                warn_of(&api.update(kind, *id, &changed).await?);
             }
             (Some((id, _)), None) => api.delete(kind, *id).await?,
             (None, None) => {}

@@ -7,10 +7,15 @@ async fn every_verb() {
     let world = World::new().await;
     world.does("endpoint add https://example.com/ --name Shop --paused").await;
     assert!(world.says("notification list").await.err.contains("pong notification add"));
-    assert_eq!(
-        world.does("notification add email mail --to me@example.com,you@example.com").await,
-        "Added notification mail (1)\n"
-    );
+    let mail = world.says("notification add email mail --to me@example.com,you@example.com").await;
+    assert_eq!(mail.out, "Added notification mail (1)\n");
+    for part in [
+        "SMTP_URL is not set",
+        "mail (1): me@example.com is not confirmed",
+        "you@example.com is not confirmed",
+    ] {
+        assert!(mail.err.contains(part), "{part} is missing: {}", mail.err);
+    }
     world.does("notification add slack chat --webhook-url https://hooks.slack.com/services/T/B/x --endpoints Shop").await;
     world.does("notification add slack bot --channel #ops --token xoxb-1234567890-abcd").await;
     let hook = world.says("notification add webhook hook --url https://example.com/hook").await;
@@ -26,7 +31,10 @@ async fn every_verb() {
         (&list[1]["endpoint_ids"], &list[0]["endpoint_ids"]),
         (&serde_json::json!([1]), &serde_json::Value::Null)
     );
-    let table = world.does("notification list").await;
+    assert_eq!(list[0]["addresses"]["you@example.com"], "unconfirmed");
+    let table = world.says("notification list").await;
+    assert!(table.err.contains("you@example.com is not confirmed"), "{}", table.err);
+    let table = table.does();
     assert!(table.contains("all") && !table.contains("1234567890"), "{table}");
     world.says("notification add slack wrong --channel #ops").await.fails(2, &["--token"]);
     world.says("notification add email wrong --to nobody").await.fails(2, &["config.to[0]"]);
@@ -44,7 +52,10 @@ async fn every_verb() {
     assert!(world.json("notification show robot").await["config"].get("token").is_none());
     world.says("notification edit robot").await.fails(2, &["nothing to change was given"]);
 
-    assert_eq!(world.does("notification test mail").await, "Sent a test by mail (1)\n");
+    world
+        .says("notification test mail")
+        .await
+        .fails(1, &["the test failed: Not sent to m…@example.com (not confirmed)"]);
     world.says("notification test 99").await.fails(6, &["there is no notification `99`"]);
     assert!(world.says("notification deliveries").await.err.contains("Nothing was sent yet"));
     assert_eq!(
