@@ -29,7 +29,8 @@ struct Cli {
     /// What is watched: anything that answers 200 to the deployment [default: the deployment itself].
     #[arg(long)]
     target: Option<String>,
-    /// Who gets the mails [default: the user that is made, at example.com].
+    /// Who gets the mails, and opens the link in the first one within `--patience` [default: an address at
+    /// example.com that nobody confirms; it is checked that it gets none].
     #[arg(long, conflicts_with = "webhook_listen")]
     email: Option<String>,
     /// Receives webhooks here instead of sending mail, and verifies them.
