@@ -8,6 +8,7 @@
 //! | `overview.rs`, `private_overview.rs` | many endpoints at a glance |
 //! | `incident_record.rs`, `incident_list.rs` | outages |
 //! | `rollup.rs`, `purge.rs` | hourly and daily: what is kept for how long |
+//! | `partitions.rs` | a table for each day's results, on PostgreSQL |
 //! | `forget.rs` | what is deleted is gone here too |
 //! | `moment.rs` | slots, ids, and the times that people write |
 //! | `store.rs` | what several of these do with the tables |
@@ -22,6 +23,7 @@ pub mod list;
 pub mod metrics;
 pub(crate) mod moment;
 pub mod overview;
+mod partitions;
 pub mod private_overview;
 pub mod purge;
 pub mod record;

@@ -1,13 +1,14 @@
-//! Daily: deletes what is past its retention: raw results, then hourly, then daily rollups.
+//! Hourly: deletes what is past its retention: raw results, then hourly, then daily rollups.
 
 use axum::{extract::State, routing::post};
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{Context, Db, Env, FromEnv, Function, Reply, Result, on};
-use sqlx::{PgPool, SqlitePool};
+use sqlx::SqlitePool;
 
 use super::{
     SERVICE,
     moment::{self, DAY, HOUR, floor},
+    partitions,
     rollup::SLOTS_KEPT,
     store::{self, HOURS_FROM, RAW_FROM},
 };
@@ -17,7 +18,7 @@ pub const FUNCTION: Function = Function::new(
     SERVICE,
     "deletes what is past its retention: raw results, then hourly, then daily rollups",
 )
-.every("40 3 * * *", || post(handle))
+.every("40 * * * *", || post(handle))
 .reads(runtime::settings!(Retention));
 
 /// For how many days what is kept.
@@ -77,7 +78,7 @@ async fn handle(State(context): State<Context>) -> Result<Reply> {
     }
     match db {
         Db::Sqlite { write, .. } => purge_sqlite(write, raw_from).await?,
-        Db::Postgres(pool) => purge_postgres(pool, raw_from).await?,
+        Db::Postgres(pool) => partitions::drop_before(pool, raw_from).await?,
     }
     let hours_from = retention.hours_from(now).min(state.days_until);
     if hours_from > state.hours_from {
@@ -103,25 +104,6 @@ async fn purge_sqlite(db: &SqlitePool, raw_from: i64) -> Result<()> {
         WHERE id IN (SELECT id FROM report_results WHERE id < $1 ORDER BY id LIMIT 5000)";
     let first = moment::first_id(raw_from);
     while sqlx::query(PURGE).bind(first).execute(db).await?.rows_affected() > 0 {}
-    Ok(())
-}
-
-/// Whole partitions: instant, and nothing to vacuum.
-async fn purge_postgres(pool: &PgPool, raw_from: i64) -> Result<()> {
-    const PARTITIONS: &str = "
-        SELECT relname::TEXT FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
-        WHERE inhparent = 'report_results'::REGCLASS";
-    let names: Vec<String> = sqlx::query_scalar(PARTITIONS).fetch_all(pool).await?;
-    let days = names.iter().filter_map(|name| name.strip_prefix("report_results_d")?.parse::<i64>().ok());
-    for day in days.filter(|day| moment::start_of_day(day + 1) <= raw_from) {
-        let mut transaction = pool.begin().await?;
-        // It needs the whole table for a moment: not behind a long query, with all others behind it.
-        sqlx::query("SET LOCAL lock_timeout = '3s'").execute(&mut *transaction).await?;
-        // Made of a number alone.
-        let drop = sqlx::AssertSqlSafe(format!("DROP TABLE IF EXISTS report_results_d{day}"));
-        sqlx::query(drop).execute(&mut *transaction).await?;
-        transaction.commit().await?;
-    }
     Ok(())
 }
 

@@ -20,6 +20,7 @@ use sqlx::{PgConnection, PgPool, QueryBuilder, SqliteConnection};
 use super::{
     SERVICE, moment,
     moment::{HOUR, floor},
+    partitions,
     purge::Retention,
     store,
 };
@@ -252,7 +253,7 @@ impl Known {
             results.iter().map(|result| moment::day_of(result.scheduled_at.timestamp())).collect();
         for day in days {
             if !self.seen().days.contains(&day) {
-                ensure_partition(pool, day).await?;
+                partitions::ensure(pool, day).await?;
                 self.seen().days.insert(day);
             }
         }
@@ -296,29 +297,6 @@ async fn create_series(transaction: &mut Transaction, endpoint: i64, region: &st
     on!(transaction.connection(), db => {
         sqlx::query(CREATE).bind(user).bind(endpoint).bind(region).execute(db).await.map(drop)
     })?;
-    Ok(())
-}
-
-/// A day's partition is made by whoever needs it first.
-pub(super) async fn ensure_partition(pool: &PgPool, day: i64) -> Result<()> {
-    const LOCK: &str = "SELECT pg_advisory_xact_lock(x'7265706f72740002'::bigint)";
-    let name = format!("report_results_d{day}");
-    let exists: bool =
-        sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(&name).fetch_one(pool).await?;
-    if exists {
-        return Ok(());
-    }
-    let mut transaction = pool.begin().await?;
-    // IF NOT EXISTS alone can fail when two run at once.
-    sqlx::query(LOCK).execute(&mut *transaction).await?;
-    let ids = moment::ids(&(moment::start_of_day(day)..moment::start_of_day(day + 1)));
-    // Made of numbers alone.
-    let create = sqlx::AssertSqlSafe(format!(
-        "CREATE TABLE IF NOT EXISTS {name} PARTITION OF report_results FOR VALUES FROM ({}) TO ({})",
-        ids.start, ids.end
-    ));
-    sqlx::query(create).execute(&mut *transaction).await?;
-    transaction.commit().await?;
     Ok(())
 }
 

@@ -19,7 +19,7 @@ use sqlx::{PgConnection, QueryBuilder, SqliteConnection};
 use super::{
     SERVICE,
     moment::{self, DAY, HOUR, SLOT, floor},
-    record,
+    partitions,
     store::{self, DAYS_UNTIL, HOURS_UNTIL, Raw, Rollup, SLOTS_UNTIL, raw_columns, rollup_columns},
     tally::Tally,
 };
@@ -37,7 +37,7 @@ async fn handle(State(context): State<Context>) -> Result<Reply> {
     let (db, now) = (context.db()?, context.clock().now().timestamp());
     if let Db::Postgres(pool) = db {
         // Ahead of midnight, when everybody would wait for it.
-        record::ensure_partition(pool, moment::day_of(now + DAY)).await?;
+        partitions::make_ahead(pool, now).await?;
     }
     roll_hours(db, floor(now - SETTLED_AFTER, HOUR)).await?;
     roll_days(db).await?;

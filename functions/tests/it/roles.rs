@@ -2,21 +2,14 @@
 //! all that they need, every other test on PostgreSQL shows.
 
 use functions::roles::{ROLES, Role};
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{Connection, PgConnection};
 
 use crate::world::{Database, World};
-
-fn pool(world: &World) -> &PgPool {
-    match world.context.db().unwrap() {
-        runtime::Db::Postgres(pool) => pool,
-        runtime::Db::Sqlite { .. } => unreachable!("asked for PostgreSQL"),
-    }
-}
 
 async fn tables(world: &World, patterns: &[&str]) -> Vec<String> {
     const TABLES: &str = "SELECT tablename::TEXT FROM pg_tables WHERE schemaname = 'public'
         AND tablename NOT LIKE '\\_sqlx%' AND tablename LIKE ANY ($1) ORDER BY tablename";
-    sqlx::query_scalar(TABLES).bind(patterns).fetch_all(pool(world)).await.unwrap()
+    sqlx::query_scalar(TABLES).bind(patterns).fetch_all(world.pool()).await.unwrap()
 }
 
 async fn with_an_endpoint() -> World {
@@ -70,7 +63,7 @@ async fn migrating_again_and_at_once_changes_nothing_but_passwords() {
     let url = env.get(&users.setting()).unwrap();
     let name = url::Url::parse(url).unwrap().username().to_owned();
     let hash =
-        async || sqlx::query_scalar::<_, String>(HASH).bind(&name).fetch_one(pool(&world)).await.unwrap();
+        async || sqlx::query_scalar::<_, String>(HASH).bind(&name).fetch_one(world.pool()).await.unwrap();
     let before = hash().await;
     let changed = url.replace("word", "other");
     assert_ne!(changed, url);
@@ -86,11 +79,11 @@ async fn endpoints_come_and_go_without_a_right_to_their_count() {
     let mut db = login(&world, role).await;
     let name: String = sqlx::query_scalar("SELECT CURRENT_USER::TEXT").fetch_one(&mut db).await.unwrap();
     let revoke = sqlx::AssertSqlSafe(format!("REVOKE ALL ON endpoint_counts FROM \"{name}\""));
-    sqlx::query(revoke).execute(pool(&world)).await.unwrap();
+    sqlx::query(revoke).execute(world.pool()).await.unwrap();
     const COUNT: &str = "SELECT endpoints FROM endpoint_counts WHERE user_id = 1";
     sqlx::query_scalar::<_, i64>(COUNT).fetch_one(&mut db).await.unwrap_err();
     sqlx::query("DELETE FROM endpoints").execute(&mut db).await.unwrap();
-    let left: i64 = sqlx::query_scalar(COUNT).fetch_one(pool(&world)).await.unwrap();
+    let left: i64 = sqlx::query_scalar(COUNT).fetch_one(world.pool()).await.unwrap();
     assert_eq!(left, 0);
 }
 
@@ -143,9 +136,7 @@ async fn a_backup_is_restored_with_its_roles() {
 
 /// Runs one of PostgreSQL's own programs; the file is what it writes or reads.
 async fn program(name: &str, arguments: &[&str], file: &std::path::Path) {
-    let bin = std::fs::read_dir("/usr/lib/postgresql").unwrap().map(|version| version.unwrap().path());
-    let program = bin.max().unwrap().join("bin").join(name);
-    let mut command = tokio::process::Command::new(program);
+    let mut command = tokio::process::Command::new(crate::world::postgres_program(name));
     command.args(arguments);
     if name == "pg_dump" {
         command.arg("--file");

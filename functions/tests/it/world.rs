@@ -230,6 +230,14 @@ impl World {
         self.stand_ins.lock().expect("stand-ins").insert(function, Arc::new(answer));
     }
 
+    /// PostgreSQL, as its owner.
+    pub fn pool(&self) -> &sqlx::PgPool {
+        match self.context.db().expect("a database") {
+            Db::Postgres(pool) => pool,
+            Db::Sqlite { .. } => panic!("this world is on SQLite"),
+        }
+    }
+
     pub fn clock(&self) -> &Clock {
         self.context.clock()
     }
@@ -397,4 +405,11 @@ pub async fn new_postgres_database() -> String {
     sqlx::raw_sql(create).execute(&mut admin).await.expect("creates a database");
     let (server, _) = url.rsplit_once('/').expect("a URL with a database");
     format!("{server}/{name}")
+}
+
+/// Where one of PostgreSQL's own programs is.
+pub fn postgres_program(name: &str) -> std::path::PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed");
+    let newest = versions.map(|version| version.expect("a folder").path()).max().expect("a version");
+    newest.join("bin").join(name)
 }

@@ -121,8 +121,54 @@ async fn a_partition_a_day_and_dropped_whole() {
     assert_eq!((partitions(&world).await, world.results().await), (3, 3));
     world.clock().advance(Duration::from_secs(300));
     world.tick("report-rollup").await;
-    assert_eq!(partitions(&world).await, 4, "tomorrow's is there before midnight");
+    assert_eq!(partitions(&world).await, 6, "those of the next days are there before they begin");
     world.hours_pass(24);
     world.tick("report-purge").await;
-    assert_eq!((partitions(&world).await, world.results().await), (3, 2));
+    assert_eq!((partitions(&world).await, world.results().await), (5, 2));
+}
+
+/// `pg_dump`, which reads until its output is taken, and holds its locks for as long.
+async fn begin_dump(world: &World) -> tokio::process::Child {
+    // More than a pipe holds.
+    const LARGE: &str = "INSERT INTO dead_letters (source, event_id, kind, destination, headers, body, received_at)
+        SELECT '', n::TEXT, '', '', '[]', convert_to(repeat('x', 100000), 'UTF8'), now() FROM generate_series(1, 20) AS n";
+    const LOCKS: &str = "SELECT COUNT(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
+        WHERE application_name = 'pg_dump' AND datname = current_database()
+            AND relation = 'report_results'::REGCLASS AND granted";
+    let pool = world.pool();
+    sqlx::query(LARGE).execute(pool).await.unwrap();
+    let url = world.context.env().get("DATABASE_URL").unwrap();
+    let mut command = tokio::process::Command::new(crate::world::postgres_program("pg_dump"));
+    command.args(["--dbname", url]).stdout(std::process::Stdio::piped()).kill_on_drop(true);
+    let dump = command.spawn().unwrap();
+    while sqlx::query_scalar::<_, i64>(LOCKS).fetch_one(pool).await.unwrap() == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    dump
+}
+
+#[tokio::test]
+async fn a_backup_keeps_nothing_from_being_recorded() {
+    let world = World::with(Database::Postgres, [("RETENTION_RAW_DAYS", "2")]).await;
+    world.record(&[up(ANNS, world.ago(0), 5), up(ANNS, world.ago(2 * DAYS), 5)]).await;
+    world.hours_pass(24);
+    let dump = begin_dump(&world).await;
+    let began = std::time::Instant::now();
+    // A day that has no partition yet.
+    world.record(&[up(ANNS, world.ago(0), 5)]).await;
+    world.tick("report-rollup").await;
+    assert_eq!((partitions(&world).await, world.results().await), (6, 3));
+    let recording = async {
+        for second in 1..20 {
+            world.record(&[up(ANNS, world.ago(second), 5)]).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::join!(world.tick("report-purge"), recording);
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert_eq!((partitions(&world).await, world.results().await), (6, 22), "not dropped");
+    let written = dump.wait_with_output().await.unwrap();
+    assert!(written.status.success() && written.stdout.len() > 2_000_000);
+    world.tick("report-purge").await;
+    assert_eq!((partitions(&world).await, world.results().await), (5, 21));
 }
