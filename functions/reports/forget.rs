@@ -88,13 +88,20 @@ async fn mark(db: &Db, what: &What, id: i64) -> Result<()> {
 }
 
 /// A week of results at a time, so that recording goes on in between; the series itself at the end:
-/// if this breaks off, the event comes again and finds it.
+/// if this breaks off, the event comes again and finds it. Two may do the same: as soon as one has deleted the series,
+/// its id may be another's.
 async fn delete_series(db: &Db, series: i64) -> Result<()> {
-    const FIRST: &str = "SELECT MIN(id) FROM report_results WHERE series_id = $1";
-    const RESULTS: &str = "DELETE FROM report_results WHERE series_id = $1 AND id >= $2 AND id < $3";
-    const ROLLUPS: &str = "DELETE FROM report_rollups WHERE series_id = $1";
-    const SLOTS: &str = "DELETE FROM report_slots WHERE series_id = $1";
-    const SERIES: &str = "DELETE FROM report_series WHERE id = $1";
+    macro_rules! of_forgotten {
+        ($sql:literal) => {
+            concat!($sql, " AND EXISTS (SELECT 1 FROM report_series WHERE id = $1 AND forgotten)")
+        };
+    }
+    const FIRST: &str = of_forgotten!("SELECT MIN(id) FROM report_results WHERE series_id = $1");
+    const RESULTS: &str =
+        of_forgotten!("DELETE FROM report_results WHERE series_id = $1 AND id >= $2 AND id < $3");
+    const ROLLUPS: &str = of_forgotten!("DELETE FROM report_rollups WHERE series_id = $1");
+    const SLOTS: &str = of_forgotten!("DELETE FROM report_slots WHERE series_id = $1");
+    const SERIES: &str = "DELETE FROM report_series WHERE id = $1 AND forgotten";
     loop {
         let first: Option<i64> =
             on!(db.write(), db => sqlx::query_scalar(FIRST).bind(series).fetch_one(db).await)?;

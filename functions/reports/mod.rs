@@ -11,6 +11,7 @@
 //! | `partitions.rs` | a table for each day's results, on PostgreSQL |
 //! | `forget.rs` | what is deleted is gone here too |
 //! | `moment.rs` | slots, ids, and the times that people write |
+//! | `series.rs` | a series for each endpoint and region, and the ids of series |
 //! | `store.rs` | what several of these do with the tables |
 //! | `tally.rs`, `sketch.rs` | counts and latencies, mergeable |
 
@@ -28,6 +29,7 @@ pub mod private_overview;
 pub mod purge;
 pub mod record;
 pub mod rollup;
+mod series;
 pub mod sketch;
 mod store;
 pub mod summary;

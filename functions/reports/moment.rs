@@ -17,6 +17,7 @@ pub const SLOT: i64 = 960;
 pub const FIRST_SLOT: i64 = 1_735_689_600;
 pub const LAST_SLOT: i64 = FIRST_SLOT + (1 << 30) - 1;
 const SERIES_BITS: u32 = 23;
+pub const LAST_SERIES: i64 = (1 << SERIES_BITS) - 1;
 
 pub fn id_of(slot: i64, series_id: i64) -> i64 {
     first_id(slot) | series_id
@@ -97,10 +98,10 @@ mod tests {
     #[test]
     fn an_id_is_its_slot_and_series() {
         let slot = 1_772_366_460;
-        let id = id_of(slot, 8_388_607);
+        let id = id_of(slot, LAST_SERIES);
         assert_eq!(slot_of(id), slot);
         assert!(id < first_id(slot + 1) && id > first_id(slot));
-        assert!(id_of(LAST_SLOT, 8_388_607) < 1 << 53);
+        assert!(id_of(LAST_SLOT, LAST_SERIES) < 1 << 53);
         assert_eq!(first_id(i64::MIN), 0);
         assert_eq!(slot_of(first_id(i64::MAX)), LAST_SLOT);
         let midnight = time_of(start_of_day(day_of(slot)));

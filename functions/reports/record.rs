@@ -22,6 +22,7 @@ use super::{
     moment::{HOUR, floor},
     partitions,
     purge::Retention,
+    series::{self, Key},
     store,
 };
 use crate::contract::{CheckResult, CheckStatus, kind};
@@ -164,9 +165,6 @@ fn positive() -> Text {
     text("must be a positive integer", "양의 정수여야 합니다")
 }
 
-/// What a series is known by.
-type Key<'a> = (i64, &'a str);
-
 fn key(result: &CheckResult) -> Key<'_> {
     (result.endpoint_id, &result.region)
 }
@@ -220,14 +218,7 @@ impl Known {
             }
         }
         if !missing.is_empty() {
-            find_series(transaction, &missing, &mut found).await?;
-            missing.retain(|key, _| !found.contains_key(key));
-        }
-        if !missing.is_empty() {
-            for ((endpoint, region), user) in &missing {
-                create_series(transaction, *endpoint, region, *user).await?;
-            }
-            find_series(transaction, &missing, &mut found).await?;
+            found.extend(series::find_or_create(transaction, missing).await?);
         }
         Ok((found, forgets))
     }
@@ -259,45 +250,6 @@ impl Known {
         }
         Ok(())
     }
-}
-
-async fn find_series<'a>(
-    transaction: &mut Transaction,
-    wanted: &BTreeMap<Key<'a>, i64>,
-    found: &mut HashMap<Key<'a>, i64>,
-) -> Result<()> {
-    const IN_SQLITE: &str = "SELECT endpoint_id, region, id FROM report_series
-        WHERE endpoint_id IN (SELECT value FROM json_each($1)) AND NOT forgotten";
-    const IN_POSTGRES: &str = "SELECT endpoint_id, region, id FROM report_series
-        WHERE endpoint_id = ANY($1) AND NOT forgotten";
-    let endpoints: Vec<i64> = wanted.keys().map(|(endpoint, _)| *endpoint).collect();
-    let rows: Vec<(i64, String, i64)> = match transaction.connection() {
-        On::Sqlite(db) => {
-            let endpoints = serde_json::to_string(&endpoints).map_err(Error::internal)?;
-            sqlx::query_as(IN_SQLITE).bind(endpoints).fetch_all(db).await?
-        }
-        On::Postgres(db) => sqlx::query_as(IN_POSTGRES).bind(endpoints).fetch_all(db).await?,
-    };
-    let rows: HashMap<(i64, String), i64> =
-        rows.into_iter().map(|(endpoint, region, id)| ((endpoint, region), id)).collect();
-    for (endpoint, region) in wanted.keys() {
-        if let Some(id) = rows.get(&(*endpoint, (*region).to_owned())) {
-            found.insert((*endpoint, region), *id);
-        }
-    }
-    Ok(())
-}
-
-async fn create_series(transaction: &mut Transaction, endpoint: i64, region: &str, user: i64) -> Result<()> {
-    const CREATE: &str = "
-        INSERT INTO report_series (user_id, endpoint_id, region) SELECT $1, $2, $3
-        WHERE NOT EXISTS (
-            SELECT 1 FROM report_forgotten WHERE (what = 'user' AND id = $1) OR (what = 'endpoint' AND id = $2))
-        ON CONFLICT (endpoint_id, region) DO NOTHING";
-    on!(transaction.connection(), db => {
-        sqlx::query(CREATE).bind(user).bind(endpoint).bind(region).execute(db).await.map(drop)
-    })?;
-    Ok(())
 }
 
 /// A result as it is stored.

@@ -47,6 +47,27 @@ on_both! {
         assert_eq!(world.get(BOB, "/public/v1/reports").await["page"]["total_count"], 1);
     }
 
+    async fn ids_of_deleted_series_are_given_again(world: World) {
+        let batch = |ids: std::ops::Range<i64>| ids.map(|id| up(id, world.ago(60), 5)).collect::<Vec<_>>();
+        world.record(&batch(ANNS..ANNS + 3)).await;
+        world.record(&batch(BOBS..BOBS + 1)).await;
+        let deleted = EndpointDeleted { endpoint_id: ANNS + 1, user_id: ANN };
+        world.event("report-forget", kind::ENDPOINT_DELETED, "d/1", &deleted).await.json(202);
+        // As after eight million.
+        world.set("UPDATE report_state SET value = 8388606 WHERE name = 'series_given'").await;
+        world.record(&batch(BOBS + 1..BOBS + 4)).await;
+        let ids = "SELECT id FROM report_series ORDER BY id";
+        let db = world.context.db().unwrap();
+        let ids: Vec<i64> = runtime::on!(db.read(), db => sqlx::query_scalar(ids).fetch_all(db).await).unwrap();
+        assert_eq!(ids, [1, 2, 3, 4, 5, 8_388_607]);
+        assert_eq!(world.number("SELECT endpoint_id FROM report_series WHERE id = 2").await, BOBS + 2);
+        assert_eq!(world.get(ANN, "/public/v1/reports").await["page"]["total_count"], 2);
+        assert_eq!(world.get(BOB, "/public/v1/reports").await["page"]["total_count"], 4);
+        // The event comes again: what has the id now stays.
+        world.event("report-forget", kind::ENDPOINT_DELETED, "d/1", &deleted).await.json(202);
+        assert_eq!(world.results().await, 6);
+    }
+
     async fn a_deletion_arrives_through_the_broker(world: World) {
         world.record(&[up(ANNS, world.ago(60), 5)]).await;
         let deleted = EndpointDeleted { endpoint_id: ANNS, user_id: ANN };

@@ -127,6 +127,12 @@ impl World {
         runtime::on!(db.read(), db => sqlx::query_scalar(sql).fetch_one(db).await).unwrap()
     }
 
+    /// Changes rows behind the functions' backs.
+    pub async fn set(&self, sql: &'static str) {
+        let db = self.context.db().unwrap();
+        runtime::on!(db.write(), db => sqlx::query(sql).execute(db).await.map(drop)).unwrap();
+    }
+
     pub async fn results(&self) -> i64 {
         self.number("SELECT COUNT(*) FROM report_results").await
     }

@@ -1,0 +1,161 @@
+//! A series for each endpoint and region. Its id is a part of its results' ids, where it has 23 bits: so ids are
+//! given again, in a circle, once their series is deleted with all that belonged to it.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    ops::Range,
+};
+
+use runtime::{
+    Error, Result,
+    db::{On, Transaction},
+    on,
+};
+
+use super::moment::LAST_SERIES;
+
+/// What a series is known by: endpoint and region.
+pub type Key<'a> = (i64, &'a str);
+
+/// The series that `wanted` names, with the user of each. Left out is what was forgotten, and what has none because
+/// all ids are in use.
+pub async fn find_or_create<'a>(
+    transaction: &mut Transaction,
+    mut wanted: BTreeMap<Key<'a>, i64>,
+) -> Result<HashMap<Key<'a>, i64>> {
+    const LOCK: &str = "SELECT pg_advisory_xact_lock(x'7265706f72740003'::bigint)";
+    let mut found = HashMap::with_capacity(wanted.len());
+    find(transaction, &wanted, &mut found).await?;
+    wanted.retain(|key, _| !found.contains_key(key));
+    if wanted.is_empty() {
+        return Ok(found);
+    }
+    // Two that choose the same ids fail. SQLite has one writer at a time.
+    if let On::Postgres(db) = transaction.connection() {
+        sqlx::query(LOCK).execute(db).await?;
+    }
+    let created = create(transaction, &wanted, LAST_SERIES).await?;
+    // Not by ids: another process may have made some meanwhile.
+    find(transaction, &wanted, &mut found).await?;
+    if created < wanted.len() {
+        tracing::error!(
+            series = wanted.len() - created,
+            "no id is left for a series: its results are not kept"
+        );
+    }
+    Ok(found)
+}
+
+async fn find<'a>(
+    transaction: &mut Transaction,
+    wanted: &BTreeMap<Key<'a>, i64>,
+    found: &mut HashMap<Key<'a>, i64>,
+) -> Result<()> {
+    const IN_SQLITE: &str = "SELECT endpoint_id, region, id FROM report_series
+        WHERE endpoint_id IN (SELECT value FROM json_each($1)) AND NOT forgotten";
+    const IN_POSTGRES: &str = "SELECT endpoint_id, region, id FROM report_series
+        WHERE endpoint_id = ANY($1) AND NOT forgotten";
+    let endpoints: Vec<i64> = wanted.keys().map(|(endpoint, _)| *endpoint).collect();
+    let rows: Vec<(i64, String, i64)> = match transaction.connection() {
+        On::Sqlite(db) => {
+            let endpoints = serde_json::to_string(&endpoints).map_err(Error::internal)?;
+            sqlx::query_as(IN_SQLITE).bind(endpoints).fetch_all(db).await?
+        }
+        On::Postgres(db) => sqlx::query_as(IN_POSTGRES).bind(endpoints).fetch_all(db).await?,
+    };
+    let rows: HashMap<(i64, String), i64> =
+        rows.into_iter().map(|(endpoint, region, id)| ((endpoint, region), id)).collect();
+    for (endpoint, region) in wanted.keys() {
+        if let Some(id) = rows.get(&(*endpoint, (*region).to_owned())) {
+            found.insert((*endpoint, region), *id);
+        }
+    }
+    Ok(())
+}
+
+/// For how many of them there was an id.
+async fn create(
+    transaction: &mut Transaction,
+    wanted: &BTreeMap<Key<'_>, i64>,
+    last_id: i64,
+) -> Result<usize> {
+    const CREATE: &str = "
+        INSERT INTO report_series (id, user_id, endpoint_id, region) SELECT $4, $1, $2, $3
+        WHERE NOT EXISTS (
+            SELECT 1 FROM report_forgotten WHERE (what = 'user' AND id = $1) OR (what = 'endpoint' AND id = $2))
+        ON CONFLICT (endpoint_id, region) DO NOTHING";
+    const GIVEN: &str = "SELECT value FROM report_state WHERE name = 'series_given'";
+    const GIVE: &str = "
+        INSERT INTO report_state (name, value) VALUES ('series_given', $1)
+        ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    let given: Option<i64> =
+        on!(transaction.connection(), db => sqlx::query_scalar(GIVEN).fetch_optional(db).await)?;
+    let given = given.unwrap_or_default().min(last_id);
+    let mut ids = free_ids(transaction, given..last_id, wanted.len()).await?;
+    let more = wanted.len() - ids.len();
+    ids.extend(free_ids(transaction, 0..given, more).await?);
+    for (((endpoint, region), user), id) in wanted.iter().zip(&ids) {
+        on!(transaction.connection(), db => {
+            let create = sqlx::query(CREATE).bind(user).bind(endpoint).bind(region);
+            create.bind(id).execute(db).await.map(drop)
+        })?;
+    }
+    if let Some(last) = ids.last() {
+        on!(transaction.connection(), db => sqlx::query(GIVE).bind(last).execute(db).await.map(drop))?;
+    }
+    Ok(ids.len())
+}
+
+/// The first ids, as many as wanted, that no series has; above the start of the range, up to its end.
+async fn free_ids(transaction: &mut Transaction, range: Range<i64>, wanted: usize) -> Result<Vec<i64>> {
+    /// Ids that are looked at together; as a rule all of the first ones are free.
+    const STEP: i64 = 10_000;
+    const USED: &str = "SELECT id FROM report_series WHERE id > $1 AND id <= $2";
+    let (mut free, mut from) = (Vec::with_capacity(wanted), range.start);
+    while free.len() < wanted && from < range.end {
+        let until = (from + STEP).min(range.end);
+        let used: Vec<i64> = on!(transaction.connection(), db =>
+            sqlx::query_scalar(USED).bind(from).bind(until).fetch_all(db).await)?;
+        let used: HashSet<i64> = used.into_iter().collect();
+        let left = wanted - free.len();
+        free.extend((from + 1..=until).filter(|id| !used.contains(id)).take(left));
+        from = until;
+    }
+    Ok(free)
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime::Db;
+
+    use super::*;
+
+    async fn made(transaction: &mut Transaction, endpoints: Range<i64>) -> Vec<i64> {
+        let wanted: BTreeMap<Key<'_>, i64> = endpoints.map(|id| ((id, "r"), 1)).collect();
+        let created = create(transaction, &wanted, 5).await.expect("creates");
+        let mut found = HashMap::new();
+        find(transaction, &wanted, &mut found).await.expect("finds");
+        assert_eq!(found.len(), created);
+        let mut ids: Vec<i64> = found.into_values().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    #[tokio::test]
+    async fn ids_go_round_and_none_has_two_series() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let db = Db::at(&format!("sqlite:{}/db", folder.path().display()), 1).expect("a database");
+        crate::migrate(&db, &runtime::Env::default()).await.expect("migrates");
+        let mut transaction = db.begin().await.expect("begins");
+        assert_eq!(made(&mut transaction, 1..4).await, [1, 2, 3]);
+        assert_eq!(made(&mut transaction, 4..7).await, [4, 5], "and none is left for the third");
+        assert_eq!(made(&mut transaction, 7..8).await, [0; 0]);
+        for id in [1, 4] {
+            let On::Sqlite(connection) = transaction.connection() else { panic!("SQLite") };
+            let delete = sqlx::query("DELETE FROM report_series WHERE id = $1").bind(id);
+            delete.execute(connection).await.expect("deletes");
+        }
+        assert_eq!(made(&mut transaction, 8..9).await, [1]);
+        assert_eq!(made(&mut transaction, 9..12).await, [4]);
+    }
+}
