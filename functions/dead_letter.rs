@@ -2,11 +2,13 @@
 //!
 //! POST / (any event), GET /private/v1/dead_letters, POST /private/v1/dead_letters/{id}/replay.
 
+pub mod purge;
+
 use std::sync::LazyLock;
 
 use axum::{Json, body::Bytes, extract::State, http::HeaderMap, http::StatusCode};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use runtime::{
     Context, Error, Event, Function, Id, List, Outgoing, Paging, Reply, Result,
     error::ErrorBody,
@@ -31,9 +33,6 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "keeps what the brok
     .on(&[], || axum::routing::post(store))
     .publishes();
 
-/// How long they are kept.
-const KEPT: TimeDelta = TimeDelta::days(30);
-
 static LETTERS: LazyLock<Counter<u64>> =
     LazyLock::new(|| counter("pongpong.dead_letters", "{event}", "Events that the broker gave up on"));
 
@@ -57,15 +56,13 @@ async fn store(State(context): State<Context>, headers: HeaderMap, body: Bytes) 
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         ON CONFLICT (source, event_id, destination) DO UPDATE SET error_code = excluded.error_code,
             error = excluded.error, received_at = excluded.received_at, replayed_at = NULL";
-    const PURGE: &str = "DELETE FROM dead_letters WHERE received_at < $1";
     let (letter, now) = (Letter::read(&headers, &body), context.clock().now());
     on!(context.db()?.write(), db => {
         let query = sqlx::query(INSERT).bind(&letter.source).bind(&letter.event_id).bind(&letter.kind);
         let query = query.bind(&letter.destination).bind(&letter.error_code).bind(&letter.error);
         let query = query.bind(kept_headers(&headers)).bind(body.as_ref()).bind(now);
-        query.execute(db).await?;
-        sqlx::query(PURGE).bind(now - KEPT).execute(db).await?;
-    });
+        query.execute(db).await.map(drop)
+    })?;
     tracing::warn!(kind = letter.kind, id = letter.event_id, destination = letter.destination, "given up");
     LETTERS.add(1, &letter.labels());
     if letter.kind == kind::NOTIFICATION_REQUESTED {

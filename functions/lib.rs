@@ -11,6 +11,7 @@ pub mod gateway;
 mod links;
 pub mod mailbox;
 pub mod notifications;
+mod purge;
 pub mod reports;
 pub mod roles;
 pub mod senders;
@@ -91,6 +92,7 @@ pub static ALL: &[Function] = &[
     notifications::addresses::confirm::FUNCTION,
     notifications::addresses::unsubscribe::FUNCTION,
     notifications::addresses::purge::FUNCTION,
+    notifications::purge::FUNCTION,
     notifications::deliveries::list::FUNCTION,
     notifications::deliveries::retry::FUNCTION,
     notifications::deliveries::record::FUNCTION,
@@ -115,6 +117,7 @@ pub static ALL: &[Function] = &[
     status_pages::badges::show::FUNCTION,
     status_pages::forget::FUNCTION,
     dead_letter::FUNCTION,
+    dead_letter::purge::FUNCTION,
     web::FUNCTION,
 ];
 

@@ -23,7 +23,7 @@ pub static ROLES: &[Role] = &[
     Role { name: "reports", service: reports::SERVICE, tables: &["report%"] },
     Role { name: "notifications", service: notifications::SERVICE, tables: &["notification%", "deliveries"] },
     Role { name: "status_pages", service: status_pages::SERVICE, tables: &["status%"] },
-    Role { name: "dead_letters", service: dead_letter::SERVICE, tables: &["dead_letters"] },
+    Role { name: "dead_letters", service: dead_letter::SERVICE, tables: &["dead_letter%"] },
 ];
 
 impl Role {

@@ -4,7 +4,6 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use axum::extract::State;
-use chrono::TimeDelta;
 use futures::{StreamExt, stream};
 use runtime::{
     Context, Db, Error, Event, Function, Items, Reply, Result, Subscription,
@@ -217,7 +216,6 @@ async fn log(context: &Context, alerts: &[(Alert, Vec<&Row>)]) -> Result<()> {
             SELECT 1 FROM notification_states WHERE endpoint_id = $2 AND deleted_at IS NOT NULL)
         ON CONFLICT (notification_id, endpoint_id, changed_at, what) DO UPDATE SET leased_at = NULL
             WHERE deliveries.published_at IS NULL AND deliveries.status = 'pending'";
-    const PURGE: &str = "DELETE FROM deliveries WHERE created_at < $1";
     let now = context.clock().now();
     let mut transaction = context.db()?.begin().await?;
     queue::lock(&mut transaction).await?;
@@ -240,9 +238,5 @@ async fn log(context: &Context, alerts: &[(Alert, Vec<&Row>)]) -> Result<()> {
             })?;
         }
     }
-    on!(transaction.connection(), db => sqlx::query(PURGE).bind(now - KEPT).execute(db).await.map(drop))?;
     transaction.commit().await
 }
-
-/// How long the log goes back.
-const KEPT: TimeDelta = TimeDelta::days(90);

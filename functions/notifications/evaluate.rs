@@ -382,9 +382,6 @@ async fn save(transaction: &mut runtime::db::Transaction, states: &States) -> Re
     Ok(())
 }
 
-/// How long a redelivery is given the same reply; brokers give up much earlier.
-const KEPT: TimeDelta = TimeDelta::days(7);
-
 /// What is said of locations is kept beside: under the suspicion's id, negative, and a slot that says
 /// whether it began or ended.
 async fn record(
@@ -398,7 +395,6 @@ async fn record(
             (endpoint_id, slot, user_id, event_id, change, recorded_at)
         VALUES ($1, $2, $3, $4, $5, $6)
         ON CONFLICT (endpoint_id, slot) DO UPDATE SET event_id = excluded.event_id, change = excluded.change";
-    const PURGE: &str = "DELETE FROM notification_changes WHERE recorded_at < $1";
     let of_endpoints =
         changes.iter().map(|c| (c.endpoint_id, c.changed_at.timestamp_micros(), c.user_id, json!(c)));
     let of_locations = locations
@@ -409,7 +405,6 @@ async fn record(
             let query = sqlx::query(INSERT).bind(id).bind(slot).bind(user_id);
             query.bind(event_id).bind(change.to_string()).bind(now).execute(&mut *db).await?;
         }
-        sqlx::query(PURGE).bind(now - KEPT).execute(db).await?;
     });
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! when a late result comes in.
 
 use axum::extract::State;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use runtime::{Context, Db, Error, Event, Function, Reply, Result, Subscription, db::Transaction, on, text};
 use serde::Deserialize;
 use serde_json::json;
@@ -42,13 +42,9 @@ async fn handle(State(context): State<Context>, event: Event<Deleted>) -> Result
     Ok(Reply::NONE)
 }
 
-/// How long it is remembered that something is gone; brokers give up late results much earlier.
-const REMEMBERED: TimeDelta = TimeDelta::days(30);
-
 async fn forget_user(db: &Db, user_id: i64, now: DateTime<Utc>) -> Result<()> {
     const TOMBSTONE: &str = "INSERT INTO notification_forgotten_users (user_id, deleted_at)
         VALUES ($1, $2) ON CONFLICT DO NOTHING";
-    const PURGE: &str = "DELETE FROM notification_forgotten_users WHERE deleted_at < $1";
     const STATES: &str = "UPDATE notification_states SET deleted_at = $2, cause = NULL
         WHERE user_id = $1 AND deleted_at IS NULL";
     // Their deliveries go with them.
@@ -58,10 +54,7 @@ async fn forget_user(db: &Db, user_id: i64, now: DateTime<Utc>) -> Result<()> {
     const SUSPICIONS: &str = "DELETE FROM notification_suspicions WHERE user_id = $1";
     // First, and committed: whoever makes a state after this sees it, and any earlier one is seen
     // by what follows.
-    on!(db.write(), db => {
-        sqlx::query(TOMBSTONE).bind(user_id).bind(now).execute(db).await?;
-        sqlx::query(PURGE).bind(now - REMEMBERED).execute(db).await?;
-    });
+    on!(db.write(), db => sqlx::query(TOMBSTONE).bind(user_id).bind(now).execute(db).await.map(drop))?;
     let mut transaction = db.begin().await?;
     super::lock_user(&mut transaction, user_id).await?;
     on!(transaction.connection(), db => {
@@ -80,13 +73,11 @@ async fn forget_endpoint(db: &Db, user_id: i64, endpoint_id: i64, now: DateTime<
             (endpoint_id, user_id, status, run, last_slot, deleted_at)
         VALUES ($1, $2, 'pending', 0, 0, $3)
         ON CONFLICT (endpoint_id) DO UPDATE SET deleted_at = $3, cause = NULL";
-    const PURGE: &str = "DELETE FROM notification_states WHERE deleted_at < $1";
     const CHANGES: &str = "DELETE FROM notification_changes WHERE endpoint_id = $1";
     const DELIVERIES: &str = "DELETE FROM deliveries WHERE endpoint_id = $1";
     let mut transaction = db.begin().await?;
     on!(transaction.connection(), db => {
         sqlx::query(STATE).bind(endpoint_id).bind(user_id).bind(now).execute(&mut *db).await?;
-        sqlx::query(PURGE).bind(now - REMEMBERED).execute(&mut *db).await?;
         sqlx::query(CHANGES).bind(endpoint_id).execute(&mut *db).await?;
         sqlx::query(DELIVERIES).bind(endpoint_id).execute(db).await?;
     });

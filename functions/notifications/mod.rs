@@ -17,6 +17,7 @@ pub mod list;
 pub mod private_call;
 pub mod private_get;
 pub mod private_list;
+pub mod purge;
 pub mod state;
 mod suspicion;
 pub mod test;

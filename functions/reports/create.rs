@@ -11,8 +11,7 @@ use crate::contract::CheckResult;
 
 pub const FUNCTION: Function =
     Function::new("report-create", SERVICE, "stores the results of checks, by HTTP")
-        .http(runtime::http!(handle))
-        .reads(runtime::settings!(super::purge::Retention));
+        .http(runtime::http!(handle));
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -37,7 +37,7 @@ async fn handle(State(context): State<Context>, event: Event<Deleted>) -> Result
             return Err(Error::bad_request("UNKNOWN_EVENT", what));
         }
     };
-    mark(db, what, id).await?;
+    mark(db, what, id, context.clock().now().timestamp()).await?;
     let series: Vec<i64> =
         on!(db.read(), db => sqlx::query_scalar(what.series).bind(id).fetch_all(db).await)?;
     for series in series {
@@ -72,15 +72,16 @@ static ENDPOINT: What = What {
 };
 
 /// From here on nobody sees it, and no late result adds to it.
-async fn mark(db: &Db, what: &What, id: i64) -> Result<()> {
-    const REMEMBER: &str = "INSERT INTO report_forgotten (what, id) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+async fn mark(db: &Db, what: &What, id: i64, now: i64) -> Result<()> {
+    const REMEMBER: &str = "INSERT INTO report_forgotten (what, id, deleted_at) VALUES ($1, $2, $3)
+        ON CONFLICT DO NOTHING";
     // Recorders that know series by heart look them up again.
     const COUNT: &str = "
         INSERT INTO report_state (name, value) VALUES ('forgets', 1)
         ON CONFLICT (name) DO UPDATE SET value = report_state.value + 1";
     let mut transaction = store::begin_forgetting(db).await?;
     on!(transaction.connection(), db => {
-        sqlx::query(REMEMBER).bind(what.name).bind(id).execute(&mut *db).await?;
+        sqlx::query(REMEMBER).bind(what.name).bind(id).bind(now).execute(&mut *db).await?;
         sqlx::query(what.hide).bind(id).execute(&mut *db).await?;
         sqlx::query(COUNT).execute(&mut *db).await?;
     });

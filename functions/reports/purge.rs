@@ -3,7 +3,6 @@
 use axum::{extract::State, routing::post};
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{Context, Db, Env, FromEnv, Function, Reply, Result, on};
-use sqlx::SqlitePool;
 
 use super::{
     SERVICE,
@@ -11,6 +10,10 @@ use super::{
     partitions,
     rollup::SLOTS_KEPT,
     store::{self, HOURS_FROM, RAW_FROM},
+};
+use crate::{
+    notifications::purge::TOMBSTONE_RETENTION,
+    purge::{Purge, purge, trusted_now},
 };
 
 pub const FUNCTION: Function = Function::new(
@@ -65,7 +68,11 @@ fn from(now: DateTime<Utc>, days: i64) -> i64 {
 }
 
 async fn handle(State(context): State<Context>) -> Result<Reply> {
-    let (db, now) = (context.db()?, context.clock().now());
+    const RESULTS: Purge = purge!("report_results", "id", "id < $1");
+    const SLOTS: Purge = purge!("report_slots", "series_id, start", "start < $1");
+    const INCIDENTS: Purge = purge!("report_incidents", "id", "ended_at < $1");
+    const TOMBSTONES: Purge = purge!("report_forgotten", "what, id", "deleted_at < $1");
+    let (db, now) = (context.db()?, trusted_now(&context, "report_purges").await?);
     let retention = context.config::<Retention>()?;
     let state = store::State::load(db).await?;
 
@@ -77,17 +84,18 @@ async fn handle(State(context): State<Context>) -> Result<Reply> {
         store::State::raise(db, RAW_FROM, raw_from).await?;
     }
     match db {
-        Db::Sqlite { write, .. } => purge_sqlite(write, raw_from).await?,
+        Db::Sqlite { .. } => RESULTS.run(db, moment::first_id(raw_from)).await?,
         Db::Postgres(pool) => partitions::drop_before(pool, raw_from).await?,
     }
     let hours_from = retention.hours_from(now).min(state.days_until);
     if hours_from > state.hours_from {
         store::State::raise(db, HOURS_FROM, hours_from).await?;
     }
-    purge_slots(db, now.timestamp() - SLOTS_KEPT).await?;
+    SLOTS.run(db, now.timestamp() - SLOTS_KEPT).await?;
     purge_rollups(db, HOUR, hours_from).await?;
     purge_rollups(db, DAY, retention.days_from(now)).await?;
-    purge_incidents(db, now - TimeDelta::days(retention.daily)).await?;
+    INCIDENTS.run(db, now - TimeDelta::days(retention.daily)).await?;
+    TOMBSTONES.run(db, (now - TOMBSTONE_RETENTION).timestamp()).await?;
     Ok(Reply::NONE)
 }
 
@@ -95,16 +103,6 @@ async fn earliest_late_hour(db: &Db) -> Result<i64> {
     const EARLIEST: &str = "SELECT MIN(start) FROM report_late_hours";
     let earliest: Option<i64> = on!(db.read(), db => sqlx::query_scalar(EARLIEST).fetch_one(db).await)?;
     Ok(earliest.unwrap_or(i64::MAX))
-}
-
-/// In pieces, so that recording goes on in between.
-async fn purge_sqlite(db: &SqlitePool, raw_from: i64) -> Result<()> {
-    const PURGE: &str = "
-        DELETE FROM report_results
-        WHERE id IN (SELECT id FROM report_results WHERE id < $1 ORDER BY id LIMIT 5000)";
-    let first = moment::first_id(raw_from);
-    while sqlx::query(PURGE).bind(first).execute(db).await?.rows_affected() > 0 {}
-    Ok(())
 }
 
 /// A day of them at a time.
@@ -118,18 +116,6 @@ async fn purge_rollups(db: &Db, span: i64, before: i64) -> Result<()> {
         let until = (floor(earliest, DAY) + DAY).min(before);
         on!(db.write(), db => sqlx::query(PURGE).bind(span).bind(until).execute(db).await.map(drop))?;
     }
-}
-
-async fn purge_slots(db: &Db, before: i64) -> Result<()> {
-    const PURGE: &str = "DELETE FROM report_slots WHERE start < $1";
-    on!(db.write(), db => sqlx::query(PURGE).bind(before).execute(db).await.map(drop))?;
-    Ok(())
-}
-
-async fn purge_incidents(db: &Db, before: DateTime<Utc>) -> Result<()> {
-    const PURGE: &str = "DELETE FROM report_incidents WHERE ended_at < $1";
-    on!(db.write(), db => sqlx::query(PURGE).bind(before).execute(db).await.map(drop))?;
-    Ok(())
 }
 
 #[cfg(test)]

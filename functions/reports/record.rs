@@ -21,7 +21,6 @@ use super::{
     SERVICE, moment,
     moment::{HOUR, floor},
     partitions,
-    purge::Retention,
     series::{self, Key},
     store,
 };
@@ -32,8 +31,7 @@ pub const FUNCTION: Function = Function::new(
     SERVICE,
     "stores the results of checks, each once however often it is delivered",
 )
-.on(&[Subscription::to(kind::CHECK_COMPLETED)], || post(handle))
-.reads(runtime::settings!(super::purge::Retention));
+.on(&[Subscription::to(kind::CHECK_COMPLETED)], || post(handle));
 
 async fn handle(State(context): State<Context>, event: Event<Items<CheckResult>>) -> Result<Reply> {
     check_not_ahead(context.clock().now(), event.data.iter().map(|result| result.scheduled_at))?;
@@ -79,8 +77,10 @@ pub(super) fn check_not_ahead(
 pub(super) async fn record(context: &Context, results: &[CheckResult], field: &str) -> Result<()> {
     let now = context.clock().now();
     validate(results, now, field)?;
-    // What is past its retention would be purged again at once.
-    let oldest = context.config::<Retention>()?.raw_from(now);
+    let db = context.db()?;
+    // What came before that was purged, and would be again. Not by the clock, which may have jumped.
+    let state = store::State::load(db).await?;
+    let oldest = state.raw_from.max(moment::FIRST_SLOT);
     let told = results.len();
     let mut results: Vec<_> = results
         .iter()
@@ -92,7 +92,6 @@ pub(super) async fn record(context: &Context, results: &[CheckResult], field: &s
         count("unwanted", told as u64);
         return Ok(());
     }
-    let db = context.db()?;
     let known = context.shared(|_| Ok(Known::default()))?;
     if let Db::Postgres(pool) = db {
         known.ensure_partitions(pool, &results).await?;
@@ -108,7 +107,7 @@ pub(super) async fn record(context: &Context, results: &[CheckResult], field: &s
         On::Sqlite(sqlite) => insert_sqlite(sqlite, &rows).await?,
         On::Postgres(postgres) => insert_postgres(postgres, &rows).await?,
     };
-    mark_late_hours(&mut transaction, &rows, now.timestamp()).await?;
+    mark_late_hours(&mut transaction, &rows, now.timestamp(), state.hours_until).await?;
     transaction.commit().await?;
     known.keep(&series, forgets);
     count("new", new);
@@ -380,12 +379,18 @@ async fn insert_postgres(db: &mut PgConnection, rows: &[Row<'_>]) -> Result<u64>
 }
 
 /// An hour that may be rolled up already is to be rolled up again.
-async fn mark_late_hours(transaction: &mut Transaction, rows: &[Row<'_>], now: i64) -> Result<()> {
+async fn mark_late_hours(
+    transaction: &mut Transaction,
+    rows: &[Row<'_>],
+    now: i64,
+    hours_until: i64,
+) -> Result<()> {
     const MARK: &str = "
         INSERT INTO report_late_hours (start, marks) VALUES ($1, 1)
         ON CONFLICT (start) DO UPDATE SET marks = report_late_hours.marks + 1";
     let hours: BTreeSet<_> = rows.iter().map(|row| floor(moment::slot_of(row.id), HOUR)).collect();
-    for hour in hours.into_iter().filter(|hour| hour + HOUR + LATE_AFTER <= now) {
+    let is_late = |hour: &i64| hour + HOUR + LATE_AFTER <= now || *hour < hours_until;
+    for hour in hours.into_iter().filter(is_late) {
         on!(transaction.connection(), db => sqlx::query(MARK).bind(hour).execute(db).await.map(drop))?;
     }
     Ok(())

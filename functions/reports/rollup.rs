@@ -20,6 +20,7 @@ use super::{
     SERVICE,
     moment::{self, DAY, HOUR, SLOT, floor},
     partitions,
+    record::AHEAD,
     store::{self, DAYS_UNTIL, HOURS_UNTIL, Raw, Rollup, SLOTS_UNTIL, raw_columns, rollup_columns},
     tally::Tally,
 };
@@ -39,11 +40,26 @@ async fn handle(State(context): State<Context>) -> Result<Reply> {
         // Ahead of midnight, when everybody would wait for it.
         partitions::make_ahead(pool, now).await?;
     }
+    follow_clock(db, now).await?;
     roll_hours(db, floor(now - SETTLED_AFTER, HOUR)).await?;
     roll_days(db).await?;
     roll_slots(db, now).await?;
     redo_late_hours(db, now).await?;
     Ok(Reply::NONE)
+}
+
+/// After the clock was set back, what was rolled up ahead of its time is rolled up again, and the last day: nothing
+/// that was recorded meanwhile is left out.
+async fn follow_clock(db: &Db, now: i64) -> Result<()> {
+    const LOWER: &str = "UPDATE report_state SET value = $2 WHERE name = $1 AND value > $3";
+    let latest = now + AHEAD.num_seconds();
+    for (name, span) in [(HOURS_UNTIL, HOUR), (DAYS_UNTIL, DAY), (SLOTS_UNTIL, SLOT)] {
+        let until = floor(now - DAY, span);
+        on!(db.write(), db => {
+            sqlx::query(LOWER).bind(name).bind(until).bind(latest).execute(db).await.map(drop)
+        })?;
+    }
+    Ok(())
 }
 
 async fn roll_hours(db: &Db, until: i64) -> Result<()> {

@@ -127,6 +127,7 @@ on_both! {
         world.deliver("dead-letter", &letter("old")).await.json(202);
         world.clock().advance(std::time::Duration::from_secs(31 * 86_400));
         world.deliver("dead-letter", &letter("new")).await.json(202);
+        world.purge("dead-letter-purge").await;
         let list = world.call(None, "GET", PATH, None).await.json(200);
         assert_eq!((&list["page"]["total_count"], &list["items"][0]["body"]), (&json!(1), &json!("new")));
     }

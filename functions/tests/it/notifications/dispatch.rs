@@ -276,15 +276,6 @@ on_both! {
         assert_eq!(world.call(None, "GET", "/public/v1/deliveries", None).await.code(401), "NOT_LOGGED_IN");
     }
 
-    async fn the_log_goes_back_ninety_days(world: World) {
-        world.with_endpoints();
-        world.webhook(1, "https://x.test/").await;
-        dispatch(&world, &[down(1, 1)]).await.json(202);
-        world.clock().advance(std::time::Duration::from_secs(91 * 86_400));
-        dispatch(&world, &[down(2, 1)]).await.json(202);
-        assert_eq!(world.deliveries(1).await.len(), 1);
-    }
-
     async fn a_channel_is_tested(world: World) {
         let hook = Listener::start(200, "").await;
         let id = world.webhook(1, &hook.url).await;

@@ -6,6 +6,7 @@ mod dispatch;
 mod evaluate;
 mod forget;
 mod queue;
+mod purge;
 mod revisions;
 mod standing;
 mod suspicion;

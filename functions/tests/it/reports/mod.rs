@@ -85,6 +85,18 @@ impl World {
         assert!(answer.status.is_success(), "{answer:?}");
     }
 
+    /// The schedule triggers a purge, as it did an hour ago.
+    pub async fn purge(&self, function: &str) {
+        let before = self.ago(3600).timestamp();
+        for table in ["report_purges", "user_purges", "notification_purges", "dead_letter_purges"] {
+            let trust =
+                sqlx::AssertSqlSafe(format!("UPDATE {table} SET trusted_at = {before}, doubted_at = NULL"));
+            let db = self.context.db().unwrap();
+            runtime::on!(db.write(), db => sqlx::query(trust).execute(db).await.map(drop)).unwrap();
+        }
+        self.tick(function).await;
+    }
+
     pub async fn get(&self, user: i64, path: &str) -> Value {
         self.call(Some(user), "GET", path, None).await.json(200)
     }

@@ -86,7 +86,7 @@ on_both! {
         assert_eq!(counts(&after["items"][0]), (1426, 1425, 1426));
         world.hours_pass(3 * 24);
         world.tick("report-rollup").await;
-        world.tick("report-purge").await;
+        world.purge("report-purge").await;
         assert_eq!(world.number("SELECT COUNT(*) FROM report_slots").await, 0);
         let later = seen().await["items"][0].clone();
         assert_eq!((counts(&later), &later["last"]["status"]), ((0, 0, 0), &json!("up")));

@@ -62,10 +62,10 @@ on_both! {
     async fn raw_results_go_after_their_rollup_only(world: World) {
         world.record(&[up(ANNS, world.ago(29 * DAYS), 5), up(ANNS, world.ago(0), 7)]).await;
         world.hours_pass(3 * 24);
-        world.tick("report-purge").await;
+        world.purge("report-purge").await;
         assert_eq!(world.results().await, 2, "not rolled up yet");
         world.tick("report-rollup").await;
-        world.tick("report-purge").await;
+        world.purge("report-purge").await;
         assert_eq!(world.results().await, 1);
         assert_eq!(world.get(ANN, "/public/v1/reports").await["page"]["total_count"], 1);
         // What comes after its retention is not stored again.
@@ -77,15 +77,72 @@ on_both! {
 
         world.hours_pass(400 * 24);
         world.tick("report-rollup").await;
-        world.tick("report-purge").await;
+        world.purge("report-purge").await;
         assert_eq!(world.results().await, 0);
         assert_eq!(world.number("SELECT COUNT(*) FROM report_rollups WHERE span = 3600").await, 0);
         assert_eq!(world.number("SELECT COUNT(*) FROM report_rollups WHERE span = 86400").await, 2);
         let summary = world.get(ANN, &format!("/public/v1/summaries/{ANNS}?from=2026-01-01&to=2026-02-10")).await;
         assert_eq!((&summary["checks"], &summary["latency_ms"]["max"]), (&json!(1), &json!(5)));
         world.hours_pass(1900 * 24);
-        world.tick("report-purge").await;
+        world.purge("report-purge").await;
         assert_eq!(world.number("SELECT COUNT(*) FROM report_rollups").await, 0);
+    }
+
+    async fn a_clock_that_jumps_ahead_and_back_loses_nothing(world: World) {
+        let hours = "SELECT CAST(COALESCE(SUM(checks), 0) AS BIGINT) FROM report_rollups WHERE span = 3600";
+        let work = async || {
+            world.tick("report-rollup").await;
+            world.tick("report-purge").await;
+        };
+        work().await;
+        world.hours_pass(25);
+        world.record(&[up(ANNS, world.ago(20 * DAYS), 5), up(ANNS, world.ago(60), 5)]).await;
+        work().await;
+        let right = world.clock().now();
+        world.hours_pass(100 * 24);
+        work().await;
+        // From before, still on its way; and what is checked meanwhile.
+        world.record(&[up(11, right, 5), up(11, world.ago(60), 5)]).await;
+        world.hours_pass(1);
+        work().await;
+        world.clock().set(right + TimeDelta::minutes(61));
+        world.record(&[up(ANNS, world.ago(120), 5)]).await;
+        work().await;
+        world.hours_pass(1);
+        world.record(&[up(ANNS, world.ago(120), 5)]).await;
+        world.hours_pass(2);
+        work().await;
+        assert_eq!((world.results().await, world.number(hours).await), (6, 6));
+        // A month later the single results go, and are not lost to the sums.
+        for _ in 0..40 {
+            world.hours_pass(24);
+            work().await;
+        }
+        assert_eq!((world.results().await, world.number(hours).await), (1, 6));
+        let summary = world.get(ANN, &format!("/public/v1/summaries/{ANNS}?from=2026-01-01")).await;
+        assert_eq!(summary["checks"], 4);
+    }
+
+    async fn a_machine_that_was_off_purges_within_a_day(world: World) {
+        world.record(&[up(ANNS, world.ago(0), 5)]).await;
+        world.purge("report-purge").await;
+        world.hours_pass(100 * 24);
+        world.tick("report-rollup").await;
+        for (hours, left) in [(0, 1), (23, 1), (1, 0)] {
+            world.hours_pass(hours);
+            world.tick("report-purge").await;
+            assert_eq!(world.results().await, left);
+        }
+    }
+
+    async fn what_is_remembered_of_deletions_is_forgotten_after_ninety_days(world: World) {
+        let deleted = EndpointDeleted { endpoint_id: ANNS, user_id: ANN };
+        world.event("report-forget", kind::ENDPOINT_DELETED, "d/1", &deleted).await.json(202);
+        for (days, left) in [(89, 1), (2, 0)] {
+            world.hours_pass(days * 24);
+            world.purge("report-purge").await;
+            assert_eq!(world.number("SELECT COUNT(*) FROM report_forgotten").await, left);
+        }
     }
 
     async fn results_on_both_sides_of_midnight(world: World) {
@@ -123,7 +180,7 @@ async fn a_partition_a_day_and_dropped_whole() {
     world.tick("report-rollup").await;
     assert_eq!(partitions(&world).await, 6, "those of the next days are there before they begin");
     world.hours_pass(24);
-    world.tick("report-purge").await;
+    world.purge("report-purge").await;
     assert_eq!((partitions(&world).await, world.results().await), (5, 2));
 }
 
@@ -164,11 +221,11 @@ async fn a_backup_keeps_nothing_from_being_recorded() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::join!(world.tick("report-purge"), recording);
+    tokio::join!(world.purge("report-purge"), recording);
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     assert_eq!((partitions(&world).await, world.results().await), (6, 22), "not dropped");
     let written = dump.wait_with_output().await.unwrap();
     assert!(written.status.success() && written.stdout.len() > 2_000_000);
-    world.tick("report-purge").await;
+    world.purge("report-purge").await;
     assert_eq!((partitions(&world).await, world.results().await), (5, 21));
 }

@@ -391,7 +391,7 @@ on_both! {
         assert_eq!(users.change_address(other, "me@example.com").await.code(409), "EMAIL_TAKEN");
         users.world.clock().advance(Duration::from_secs(47 * 3600));
         users.login("thief2@example.com", "the thief's horse").await.json(200);
-        users.world.tick("user-purge").await;
+        users.world.purge("user-purge").await;
         users.reset(&way_back, "the owner's horse").await.json(200);
         assert_eq!(users.kong.keys_of(id), Some(0), "every key has ended");
         users.login("me@example.com", "the owner's horse").await.json(200);
@@ -406,7 +406,7 @@ on_both! {
         let id = users.signup("me@example.com").await;
         users.change_address(id, "new@example.com").await.json(200);
         users.world.clock().advance(Duration::from_secs(48 * 3600 + 1));
-        users.world.tick("user-purge").await;
+        users.world.purge("user-purge").await;
         let way_back = users.tokens_to("me@example.com").remove(0);
         assert!(users.reset(&way_back, "another horse").await.json(400)["fields"]["token"].is_string());
         users.signup("me@example.com").await;
@@ -462,7 +462,7 @@ on_both! {
         users.world.clock().advance(Duration::from_secs(15 * 60));
         users.login_from("192.0.2.1", "another horse").await.json(200);
         users.world.clock().advance(Duration::from_secs(86_400));
-        users.world.tick("user-purge").await;
+        users.world.purge("user-purge").await;
         assert_eq!(users.world.number("SELECT COUNT(*) FROM user_tries").await, 0);
     }
 

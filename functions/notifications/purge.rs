@@ -1,0 +1,34 @@
+//! Hourly: deletes what is past its time of the log of deliveries, of replies, and of what was deleted.
+
+use axum::{extract::State, routing::post};
+use chrono::TimeDelta;
+use runtime::{Context, Function, Reply, Result};
+
+use super::SERVICE;
+use crate::purge::{Purge, purge, trusted_now};
+
+pub const FUNCTION: Function = Function::new(
+    "notification-purge",
+    SERVICE,
+    "deletes deliveries after 90 days, and what is remembered of changes and deletions",
+)
+.every("35 * * * *", || post(handle));
+
+const DELIVERY_RETENTION: TimeDelta = TimeDelta::days(90);
+/// A redelivered event is given the same reply for so long; brokers give up much earlier.
+const CHANGE_RETENTION: TimeDelta = TimeDelta::days(7);
+/// A late event brings nothing back for so long. The latest is one that is sent again out of the dead letters.
+pub(crate) const TOMBSTONE_RETENTION: TimeDelta = TimeDelta::days(90);
+
+async fn handle(State(context): State<Context>) -> Result<Reply> {
+    const DELIVERIES: Purge = purge!("deliveries", "id", "created_at < $1");
+    const CHANGES: Purge = purge!("notification_changes", "endpoint_id, slot", "recorded_at < $1");
+    const STATES: Purge = purge!("notification_states", "endpoint_id", "deleted_at < $1");
+    const USERS: Purge = purge!("notification_forgotten_users", "user_id", "deleted_at < $1");
+    let (db, now) = (context.db()?, trusted_now(&context, "notification_purges").await?);
+    DELIVERIES.run(db, now - DELIVERY_RETENTION).await?;
+    CHANGES.run(db, now - CHANGE_RETENTION).await?;
+    STATES.run(db, now - TOMBSTONE_RETENTION).await?;
+    USERS.run(db, now - TOMBSTONE_RETENTION).await?;
+    Ok(Reply::NONE)
+}

@@ -1,0 +1,119 @@
+//! What purges share: a time that they can trust, and deletion in batches.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use runtime::{Context, Db, Result, on};
+use sqlx::{AssertSqlSafe, Encode, Postgres, Sqlite, Type};
+
+/// How far ahead of the last purge a clock is believed at once.
+const MAX_GAP: TimeDelta = TimeDelta::days(2);
+/// After this time a clock that still shows what was not believed is believed: it is right, and the machine was off.
+const CONFIRMED_AFTER: TimeDelta = TimeDelta::days(1);
+
+/// What a purge goes by, instead of the clock: by a clock that jumps ahead everything is old. `table` remembers it
+/// for the purges of one service.
+pub(crate) async fn trusted_now(context: &Context, table: &'static str) -> Result<DateTime<Utc>> {
+    let (db, now) = (context.db()?, context.clock().now());
+    // Made of a name in our code alone.
+    let select = AssertSqlSafe(format!("SELECT trusted_at, doubted_at FROM {table} WHERE id = 1"));
+    let update = AssertSqlSafe(format!("UPDATE {table} SET trusted_at = $1, doubted_at = $2 WHERE id = 1"));
+    let (trusted_at, doubted_at) = on!(db.read(), db => sqlx::query_as(select).fetch_one(db).await)?;
+    let seen = Seen { trusted_at, doubted_at }.after(now.timestamp());
+    if let Some(since) = seen.doubted_at {
+        let (since, trusted) = (time(since), time(seen.trusted_at));
+        tracing::warn!(%now, %trusted, %since, "the clock is far ahead of the last purge: nothing is purged for a day");
+    }
+    on!(db.write(), db => {
+        let update = sqlx::query(update).bind(seen.trusted_at).bind(seen.doubted_at);
+        update.execute(db).await.map(drop)
+    })?;
+    Ok(time(seen.trusted_at))
+}
+
+fn time(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(seconds, 0).unwrap_or_default()
+}
+
+/// Unix seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    trusted_at: i64,
+    /// When a clock first showed a time that is too far ahead.
+    doubted_at: Option<i64>,
+}
+
+impl Seen {
+    fn after(self, now: i64) -> Self {
+        let is_near = now <= self.trusted_at + MAX_GAP.num_seconds();
+        let is_confirmed = self.doubted_at.is_some_and(|since| now >= since + CONFIRMED_AFTER.num_seconds());
+        if is_near || is_confirmed {
+            return Self { trusted_at: now, doubted_at: None };
+        }
+        Self { doubted_at: Some(self.doubted_at.map_or(now, |since| since.min(now))), ..self }
+    }
+}
+
+/// Deletes rows that are older than a time.
+pub(crate) struct Purge {
+    pub sqlite: &'static str,
+    pub postgres: &'static str,
+}
+
+/// A [`Purge`] of a table's rows, named by their key, for which a condition on `$1` holds. In batches, so that
+/// others write in between. On PostgreSQL rows that somebody holds are left to the next run: no purge waits for a
+/// transaction that waits for it.
+macro_rules! purge {
+    ($table:literal, $key:literal, $is_old:literal) => {
+        purge!(@ concat!("DELETE FROM ", $table, " WHERE (", $key, ") IN (SELECT ", $key, " FROM ", $table,
+            " WHERE ", $is_old, " LIMIT 5000"))
+    };
+    (@ concat!($($sql:literal),*)) => {
+        $crate::purge::Purge {
+            sqlite: concat!($($sql,)* ")"),
+            postgres: concat!($($sql,)* " FOR UPDATE SKIP LOCKED)"),
+        }
+    };
+}
+pub(crate) use purge;
+
+impl Purge {
+    pub async fn run<T>(&self, db: &Db, before: T) -> Result<()>
+    where
+        T: Copy + Send + Type<Sqlite> + Type<Postgres>,
+        T: for<'q> Encode<'q, Sqlite> + for<'q> Encode<'q, Postgres>,
+    {
+        let purge = db.pick(self.sqlite, self.postgres);
+        while on!(db.write(), db =>
+            sqlx::query(purge).bind(before).execute(db).await.map(|done| done.rows_affected()))?
+            > 0
+        {}
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 86_400;
+    const NOW: i64 = 20_000 * DAY;
+
+    #[test]
+    fn a_clock_is_followed_and_a_jump_is_not() {
+        let seen = Seen { trusted_at: NOW, doubted_at: None };
+        assert_eq!(seen.after(NOW + 2 * DAY), Seen { trusted_at: NOW + 2 * DAY, doubted_at: None });
+        assert_eq!(seen.after(NOW - 90 * DAY), Seen { trusted_at: NOW - 90 * DAY, doubted_at: None });
+        let ahead = seen.after(NOW + 100 * DAY);
+        assert_eq!(ahead, Seen { trusted_at: NOW, doubted_at: Some(NOW + 100 * DAY) });
+        assert_eq!(ahead.after(NOW + 100 * DAY + 3600), ahead);
+        assert_eq!(ahead.after(NOW + 3600), Seen { trusted_at: NOW + 3600, doubted_at: None });
+        // Set back, and not the whole way: the day begins anew.
+        assert_eq!(ahead.after(NOW + 50 * DAY).doubted_at, Some(NOW + 50 * DAY));
+    }
+
+    #[test]
+    fn after_a_long_pause_a_clock_is_believed_within_a_day() {
+        let seen = Seen { trusted_at: NOW, doubted_at: None }.after(NOW + 100 * DAY);
+        let confirmed = seen.after(NOW + 101 * DAY);
+        assert_eq!(confirmed, Seen { trusted_at: NOW + 101 * DAY, doubted_at: None });
+    }
+}
