@@ -234,9 +234,18 @@ async fn follow_clock(db: &Db, now: i64) -> Result<()> {
     const TOLERANCE: i64 = 10;
     static CLAIMED_AT: &str = "SELECT claimed_at FROM endpoint_clock WHERE id = 1";
     static CLAIM: &str = "UPDATE endpoint_clock SET claimed_at = $1 WHERE id = 1";
-    static REPAIR: &str = "UPDATE endpoints SET leased_until = NULL, \
-         next_slot = next_slot - (next_slot - $1) / interval_seconds * interval_seconds \
-         WHERE next_slot > $1 + interval_seconds + $2";
+    macro_rules! repair {
+        ($lock:literal) => {
+            concat!(
+                "UPDATE endpoints SET leased_until = NULL, \
+                 next_slot = next_slot - (next_slot - $1) / interval_seconds * interval_seconds \
+                 WHERE id IN (SELECT id FROM endpoints WHERE next_slot > $1 + interval_seconds + $2",
+                $lock,
+                ")"
+            )
+        };
+    }
+    let repair = db.pick(repair!(""), repair!(" ORDER BY id FOR UPDATE"));
     let claimed_at: i64 = on!(db.read(), db => sqlx::query_scalar(CLAIMED_AT).fetch_one(db).await)?;
     if (claimed_at..claimed_at + TOLERANCE).contains(&now) {
         return Ok(());
@@ -244,7 +253,7 @@ async fn follow_clock(db: &Db, now: i64) -> Result<()> {
     if now < claimed_at - TOLERANCE {
         let ahead = AHEAD.num_seconds() + TOLERANCE;
         let repaired = on!(db.write(), db =>
-            sqlx::query(REPAIR).bind(now).bind(ahead).execute(db).await.map(|done| done.rows_affected()))?;
+            sqlx::query(repair).bind(now).bind(ahead).execute(db).await.map(|done| done.rows_affected()))?;
         tracing::warn!(
             seconds = claimed_at - now,
             endpoints = repaired,

@@ -1,7 +1,7 @@
 //! `user.deleted`, `endpoint.deleted`: removes what is gone, also when who deleted it was cut off.
 
 use axum::{extract::State, routing::post};
-use runtime::{Context, Event, Function, Reply, Result, Subscription, input, on};
+use runtime::{Context, Event, Function, Reply, Result, Subscription, db::On, input, on};
 use serde_json::value::RawValue;
 
 use super::{SERVICE, lock_user, maintenances};
@@ -27,22 +27,33 @@ async fn endpoint_gone(context: &Context, gone: EndpointDeleted) -> Result<()> {
     static DELETE: &str = "DELETE FROM endpoints WHERE id = $1 AND user_id = $2";
     let mut tx = context.db()?.begin().await?;
     lock_user(&mut tx, gone.user_id).await?;
+    // Maintenances before endpoints, as everywhere: no transaction then waits for another that waits for it.
+    maintenances::take_out(&mut tx, gone.user_id, gone.endpoint_id).await?;
     on!(tx.connection(), db => {
         sqlx::query(DELETE).bind(gone.endpoint_id).bind(gone.user_id).execute(db).await.map(drop)
     })?;
-    maintenances::take_out(&mut tx, gone.user_id, gone.endpoint_id).await?;
     tx.commit().await
 }
 
 async fn user_gone(context: &Context, gone: UserDeleted) -> Result<()> {
     static REMEMBER: &str = "INSERT INTO endpoint_gone_users (user_id) VALUES ($1) ON CONFLICT DO NOTHING";
     static MAINTENANCES: &str = "DELETE FROM endpoint_maintenances WHERE user_id = $1";
+    // In the order of their ids, as everywhere.
+    static LOCK: &str = "SELECT id FROM endpoints WHERE user_id = $1 ORDER BY id FOR UPDATE";
     static DELETE: &str = "DELETE FROM endpoints WHERE user_id = $1";
     static COUNT: &str = "DELETE FROM endpoint_counts WHERE user_id = $1";
     let mut tx = context.db()?.begin().await?;
     lock_user(&mut tx, gone.user_id).await?;
     on!(tx.connection(), db => {
-        for statement in [REMEMBER, MAINTENANCES, DELETE, COUNT] {
+        for statement in [REMEMBER, MAINTENANCES] {
+            sqlx::query(statement).bind(gone.user_id).execute(&mut *db).await?;
+        }
+    });
+    if let On::Postgres(db) = tx.connection() {
+        sqlx::query(LOCK).bind(gone.user_id).execute(db).await?;
+    }
+    on!(tx.connection(), db => {
+        for statement in [DELETE, COUNT] {
             sqlx::query(statement).bind(gone.user_id).execute(&mut *db).await?;
         }
     });

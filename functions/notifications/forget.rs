@@ -3,11 +3,15 @@
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use runtime::{Context, Db, Error, Event, Function, Reply, Result, Subscription, db::Transaction, on, text};
+use runtime::{
+    Context, Db, Error, Event, Function, Reply, Result, Subscription,
+    db::{On, Transaction},
+    on, text,
+};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::SERVICE;
+use super::{SERVICE, suspicion};
 use crate::contract::{EndpointDeleted, UserDeleted, kind};
 
 pub const FUNCTION: Function =
@@ -57,14 +61,34 @@ async fn forget_user(db: &Db, user_id: i64, now: DateTime<Utc>) -> Result<()> {
     on!(db.write(), db => sqlx::query(TOMBSTONE).bind(user_id).bind(now).execute(db).await.map(drop))?;
     let mut transaction = db.begin().await?;
     super::lock_user(&mut transaction, user_id).await?;
+    // Tables in one order, and rows by their ids, in every transaction: states, suspicions, changes, notifications,
+    // deliveries. None then waits for another that waits for it.
+    lock_rows(&mut transaction, LOCK_STATES, user_id).await?;
+    on!(transaction.connection(), db =>
+        sqlx::query(STATES).bind(user_id).bind(now).execute(db).await.map(drop))?;
+    suspicion::lock(&mut transaction).await?;
     on!(transaction.connection(), db => {
-        sqlx::query(STATES).bind(user_id).bind(now).execute(&mut *db).await?;
+        sqlx::query(SUSPICIONS).bind(user_id).execute(&mut *db).await?;
+        sqlx::query(CHANGES).bind(user_id).execute(db).await?;
+    });
+    lock_rows(&mut transaction, LOCK_NOTIFICATIONS, user_id).await?;
+    on!(transaction.connection(), db => {
         sqlx::query(NOTIFICATIONS).bind(user_id).execute(&mut *db).await?;
-        sqlx::query(CHANGES).bind(user_id).execute(&mut *db).await?;
-        sqlx::query(ADDRESSES).bind(user_id).execute(&mut *db).await?;
-        sqlx::query(SUSPICIONS).bind(user_id).execute(db).await?;
+        sqlx::query(ADDRESSES).bind(user_id).execute(db).await?;
     });
     transaction.commit().await
+}
+
+const LOCK_STATES: &str = "SELECT endpoint_id FROM notification_states WHERE user_id = $1
+    ORDER BY endpoint_id FOR UPDATE";
+const LOCK_NOTIFICATIONS: &str = "SELECT id FROM notifications WHERE user_id = $1 ORDER BY id FOR UPDATE";
+
+async fn lock_rows(transaction: &mut Transaction, lock: &'static str, user_id: i64) -> Result<()> {
+    // SQLite has one writer at a time.
+    if let On::Postgres(db) = transaction.connection() {
+        sqlx::query(lock).bind(user_id).execute(db).await?;
+    }
+    Ok(())
 }
 
 async fn forget_endpoint(db: &Db, user_id: i64, endpoint_id: i64, now: DateTime<Utc>) -> Result<()> {
@@ -78,24 +102,23 @@ async fn forget_endpoint(db: &Db, user_id: i64, endpoint_id: i64, now: DateTime<
     let mut transaction = db.begin().await?;
     on!(transaction.connection(), db => {
         sqlx::query(STATE).bind(endpoint_id).bind(user_id).bind(now).execute(&mut *db).await?;
-        sqlx::query(CHANGES).bind(endpoint_id).execute(&mut *db).await?;
-        sqlx::query(DELIVERIES).bind(endpoint_id).execute(db).await?;
+        sqlx::query(CHANGES).bind(endpoint_id).execute(db).await?;
     });
-    take_out(&mut transaction, db, user_id, endpoint_id).await?;
+    lock_rows(&mut transaction, LOCK_NOTIFICATIONS, user_id).await?;
+    take_out(&mut transaction, user_id, endpoint_id).await?;
+    on!(transaction.connection(), db =>
+        sqlx::query(DELIVERIES).bind(endpoint_id).execute(db).await.map(drop))?;
     transaction.commit().await
 }
 
 /// Takes an endpoint out of the user's lists. A list that gets empty stays one: it covers nothing,
 /// and never turns into "all".
-async fn take_out(transaction: &mut Transaction, db: &Db, user_id: i64, endpoint_id: i64) -> Result<()> {
-    let select = db.pick(
-        "SELECT id, endpoint_ids FROM notifications WHERE user_id = $1 AND endpoint_ids IS NOT NULL",
-        "SELECT id, endpoint_ids FROM notifications WHERE user_id = $1 AND endpoint_ids IS NOT NULL
-         ORDER BY id FOR UPDATE",
-    );
+async fn take_out(transaction: &mut Transaction, user_id: i64, endpoint_id: i64) -> Result<()> {
+    const SELECT: &str =
+        "SELECT id, endpoint_ids FROM notifications WHERE user_id = $1 AND endpoint_ids IS NOT NULL";
     const UPDATE: &str = "UPDATE notifications SET endpoint_ids = $2 WHERE id = $1";
     on!(transaction.connection(), db => {
-        let lists: Vec<(i64, String)> = sqlx::query_as(select).bind(user_id).fetch_all(&mut *db).await?;
+        let lists: Vec<(i64, String)> = sqlx::query_as(SELECT).bind(user_id).fetch_all(&mut *db).await?;
         for (id, list) in lists {
             let mut ids = super::ids_of(&list);
             if let Some(at) = ids.iter().position(|id| *id == endpoint_id) {

@@ -200,7 +200,7 @@ fn step(open: Option<&Open>, is_suspected: bool, part: &Part, limit: TimeDelta) 
     }
 }
 
-async fn lock(transaction: &mut Transaction) -> Result<()> {
+pub(super) async fn lock(transaction: &mut Transaction) -> Result<()> {
     const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('notification_suspicions'))";
     // SQLite has one writer at a time.
     if let On::Postgres(db) = transaction.connection() {

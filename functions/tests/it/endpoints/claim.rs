@@ -4,7 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use chrono::TimeDelta;
 use functions::{
-    contract::CheckRequest,
+    contract::{CheckRequest, kind},
     endpoints::claim::{Claimed, Claims},
 };
 use serde_json::json;
@@ -201,5 +201,47 @@ on_both! {
         assert!(claim(json!({"until": "2126-01-01T00:00:00Z", "limit": 10})).await.json(400)["fields"]["until"].is_string());
         assert!(claim(json!({"until": "2026-03-01T12:00:00Z", "limit": 0})).await.json(400)["fields"]["limit"].is_string());
         assert!(claim(json!({"until": "yesterday", "limit": 1})).await.json(400)["fields"]["until"].is_string());
+    }
+}
+
+/// A deadlock would be answered as an error.
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_deletions_and_results_at_once_never_wait_in_a_circle() {
+    let world = World::new(Database::Postgres).await;
+    for user in 1..=20 {
+        let mut ids = Vec::new();
+        for _ in 0..20 {
+            let body = json!({"url": "https://example.com", "interval_seconds": 60});
+            let added = world.call(Some(user), "POST", "/public/v1/endpoints", Some(body)).await.json(201);
+            ids.push(added["id"].as_i64().unwrap());
+        }
+        // Rows lie in another order than their ids.
+        for id in ids.iter().rev() {
+            let mix = "UPDATE endpoints SET next_slot = next_slot + 1 WHERE id = $1";
+            sqlx::query(mix).bind(id).execute(world.pool()).await.unwrap();
+        }
+        let (from, to) =
+            (world.clock().now() - TimeDelta::hours(2), world.clock().now() + TimeDelta::hours(1));
+        let plan = json!({"title": "t", "starts_at": from, "ends_at": to, "endpoint_ids": ids});
+        let planned = world.call(Some(user), "POST", "/public/v1/maintenances", Some(plan)).await.json(201);
+        let path = format!("/public/v1/maintenances/{}", planned["id"]);
+        lease(&world, 60, 1000).await;
+        // A claim by a clock that was set back changes every row.
+        world.clock().set(world.clock().now() - TimeDelta::hours(1));
+        let results: Vec<_> = ids.iter().map(|id| crate::notifications::result(*id, user, 0, true)).collect();
+        let gone = functions::contract::EndpointDeleted { endpoint_id: ids[9], user_id: user };
+        let deleted = functions::contract::UserDeleted { user_id: user };
+        tokio::join!(
+            async { world.event("endpoint-observe", kind::CHECK_COMPLETED, "o", &results).await.json(202) },
+            async { world.event("endpoint-forget", kind::ENDPOINT_DELETED, "e", &gone).await.json(202) },
+            lease(&world, 60, 1000),
+            async {
+                let answer = world.call(Some(user), "PATCH", &path, Some(json!({"title": "u"}))).await;
+                assert!([200, 404].contains(&answer.status.as_u16()), "{answer:?}");
+            },
+            async { world.event("endpoint-forget", kind::USER_DELETED, "u", &deleted).await.json(202) },
+            async { world.event("endpoint-observe", kind::CHECK_COMPLETED, "p", &results).await.json(202) },
+        );
+        world.clock().set(world.clock().now() + TimeDelta::hours(2));
     }
 }

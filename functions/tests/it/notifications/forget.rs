@@ -1,7 +1,7 @@
 use functions::contract::{EndpointDeleted, Status, UserDeleted, kind};
 use serde_json::json;
 
-use super::change;
+use super::{change, result};
 use crate::world::{Database, World, on_both};
 
 on_both! {
@@ -65,5 +65,46 @@ on_both! {
             assert_eq!(world.event("notification-forget", kind, "x", &data).await.status, 400);
         }
         world.call(Some(1), "GET", &format!("/public/v1/notifications/{id}"), None).await.json(200);
+    }
+}
+
+/// A deadlock would be answered as an error.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_and_evaluated_at_once_never_waits_in_a_circle() {
+    let world = World::new(Database::Postgres).await;
+    world.with_endpoints();
+    for round in 0..30 {
+        let user = 1 + round * 3;
+        let endpoints: Vec<i64> = (1..10).map(|n| (user - 1) * 10 + n).collect();
+        // Rows lie in another order than their ids.
+        for endpoint in endpoints.iter().rev() {
+            let first = [result(*endpoint, user, 0, true)];
+            world.event("notification-evaluate", kind::CHECK_COMPLETED, "first", &first).await.json(200);
+        }
+        for _ in 0..3 {
+            world.webhook(user, "https://x.test/").await;
+        }
+        let batch = |slot| endpoints.iter().map(|id| result(*id, user, slot, false)).collect::<Vec<_>>();
+        let (one, two) = (batch(1), batch(2));
+        let downs: Vec<_> =
+            endpoints.iter().map(|id| change(*id, user, 2, Status::Up, Status::Down)).collect();
+        let evaluate = async |id: &str, batch: &[functions::contract::CheckResult]| {
+            let answer = world.event("notification-evaluate", kind::CHECK_COMPLETED, id, batch).await;
+            assert!(answer.status.is_success(), "{answer:?}");
+        };
+        let forget_endpoint = async |endpoint_id: i64| {
+            let gone = EndpointDeleted { endpoint_id, user_id: user };
+            world.event("notification-forget", kind::ENDPOINT_DELETED, "e", &gone).await.json(202);
+        };
+        let gone = UserDeleted { user_id: user };
+        tokio::join!(
+            evaluate("one", &one),
+            async { world.event("notification-forget", kind::USER_DELETED, "u", &gone).await.json(202) },
+            evaluate("two", &two),
+            forget_endpoint(endpoints[7]),
+            // A channel that is deleted at the same moment is an error there, and the event comes again.
+            async { drop(world.event("notification-dispatch", kind::STATUS_CHANGED, "d", &downs).await) },
+            forget_endpoint(endpoints[2]),
+        );
     }
 }
