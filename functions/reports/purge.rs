@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     notifications::purge::TOMBSTONE_RETENTION,
-    purge::{Purge, purge, trusted_now},
+    purge::{Purge, purge, shrink, trusted_now},
 };
 
 pub const FUNCTION: Function = Function::new(
@@ -96,6 +96,8 @@ async fn handle(State(context): State<Context>) -> Result<Reply> {
     purge_rollups(db, DAY, retention.days_from(now)).await?;
     INCIDENTS.run(db, now - TimeDelta::days(retention.daily)).await?;
     TOMBSTONES.run(db, (now - TOMBSTONE_RETENTION).timestamp()).await?;
+    // What other purges deleted, too.
+    shrink(db).await?;
     Ok(Reply::NONE)
 }
 

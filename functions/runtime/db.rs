@@ -14,7 +14,9 @@ use sqlx::{
     encode::IsNull,
     error::BoxDynError,
     postgres::{PgConnectOptions, PgPoolOptions},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{
+        SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+    },
 };
 
 use crate::{Env, Result, items::set_aside};
@@ -79,6 +81,8 @@ impl Db {
                 // A killed process loses nothing; only a power cut can cost the last moments.
                 .synchronous(SqliteSynchronous::Normal)
                 .foreign_keys(true)
+                // Of a new file; an old one keeps what it has until `VACUUM`.
+                .auto_vacuum(SqliteAutoVacuum::Incremental)
                 .busy_timeout(ACQUIRE_TIMEOUT)
                 .statement_cache_capacity(256);
             let pool = || sqlite_pool(ACQUIRE_TIMEOUT);

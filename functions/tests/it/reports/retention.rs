@@ -229,3 +229,29 @@ async fn a_backup_keeps_nothing_from_being_recorded() {
     world.purge("report-purge").await;
     assert_eq!((partitions(&world).await, world.results().await), (5, 21));
 }
+
+#[tokio::test]
+async fn sqlites_file_shrinks_after_a_purge() {
+    const LARGE: &str = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 400)
+        INSERT INTO dead_letters (source, event_id, kind, destination, headers, body, received_at)
+        SELECT '', n, '', '', '[]', ZEROBLOB(100000), '' FROM n";
+    let world = World::new(Database::Sqlite).await;
+    let path = world.context.env().get("DATABASE_URL").unwrap().strip_prefix("sqlite:").unwrap().to_owned();
+    let megabytes = || std::fs::metadata(&path).unwrap().len() / 1_000_000;
+    world.set(LARGE).await;
+    world.record(&[up(ANNS, world.ago(0), 5)]).await;
+    world.purge("report-purge").await;
+    assert!(megabytes() >= 40, "{}", megabytes());
+    world.set("DELETE FROM dead_letters WHERE id % 4 <> 0").await;
+    let recording = async {
+        for second in 1..50 {
+            let began = std::time::Instant::now();
+            world.record(&[up(ANNS, world.ago(second), 5)]).await;
+            assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+        }
+    };
+    tokio::join!(world.purge("report-purge"), recording);
+    world.purge("report-purge").await;
+    assert!((10..15).contains(&megabytes()), "{}", megabytes());
+    assert_eq!(world.results().await, 50);
+}
