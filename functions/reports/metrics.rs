@@ -12,15 +12,10 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt, stream};
 use http::header;
-use prometheus::{
-    TextEncoder,
-    proto::{Gauge, LabelPair, Metric, MetricFamily, MetricType},
-};
 use runtime::{
-    Caller, Context, Db, Function, Result,
+    Caller, Context, Db, Error, Function, Result,
     db::{JsonText, On},
     telemetry::TEXT_FORMAT,
 };
@@ -60,60 +55,94 @@ async fn handle_private(State(context): State<Context>) -> Result<Response> {
 }
 
 async fn exposition(context: &Context, user_id: Option<i64>) -> Result<Response> {
-    let probes = probes(context, user_id).await?;
-    // One after the other: together they are megabytes.
-    let families = FAMILIES.iter().map(move |family| family.encoded(&probes));
-    let body = Body::from_stream(stream::iter(families));
+    let mut exposition = Exposition::new(context.clone(), user_id);
+    // Before the answer begins: what cannot be asked is an error then. Later it breaks the answer off.
+    let first = exposition.next().await?;
+    let rest = stream::try_unfold(exposition, async |mut exposition| {
+        Ok::<_, Error>(exposition.next().await?.map(|part| (part, exposition)))
+    });
+    let body = Body::from_stream(stream::iter(first.map(Ok)).chain(rest));
     Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], body).into_response())
 }
 
 /// A series of each of an endpoint's regions.
 struct Probe {
-    labels: Vec<LabelPair>,
+    /// As they are written.
+    labels: String,
     newest: Newest,
 }
 
-async fn probes(context: &Context, user_id: Option<i64>) -> Result<Vec<Probe>> {
-    let (db, now) = (context.db()?, context.clock().now().timestamp());
-    let mut probes = Vec::new();
-    let mut after = 0;
-    loop {
+/// How many probes are written at once.
+const PART_LEN: usize = 500;
+
+/// What is written, and how far. All of a family stands together: the first is written as the probes come, page by
+/// page; the others from memory.
+struct Exposition {
+    context: Context,
+    user_id: Option<i64>,
+    /// The last endpoint that is known; `None`: it was the last of all.
+    after: Option<i64>,
+    probes: Vec<Probe>,
+    /// Of which family how many probes are written, and whether any had a value.
+    family: usize,
+    written: usize,
+    is_begun: bool,
+}
+
+impl Exposition {
+    fn new(context: Context, user_id: Option<i64>) -> Self {
+        Self { context, user_id, after: Some(0), probes: Vec::new(), family: 0, written: 0, is_begun: false }
+    }
+
+    /// The next part of the text; none after the last.
+    async fn next(&mut self) -> Result<Option<String>> {
+        while let Some(family) = FAMILIES.get(self.family) {
+            if self.written < self.probes.len() {
+                let part = &self.probes[self.written..(self.written + PART_LEN).min(self.probes.len())];
+                self.written += part.len();
+                let text = family.text(part, self.is_begun);
+                if !text.is_empty() {
+                    self.is_begun = true;
+                    return Ok(Some(text));
+                }
+            } else if let Some(after) = self.after {
+                self.after = self.load(after).await?;
+            } else {
+                (self.family, self.written, self.is_begun) = (self.family + 1, 0, false);
+            }
+        }
+        Ok(None)
+    }
+
+    /// A page of probes; returns its last endpoint, if there was any.
+    async fn load(&mut self, after: i64) -> Result<Option<i64>> {
+        let (db, now) = (self.context.db()?, self.context.clock().now().timestamp());
         let mut path = format!("/private/v1/endpoint_labels?after={after}");
-        if let Some(user_id) = user_id {
+        if let Some(user_id) = self.user_id {
             let _ = write!(path, "&user_id={user_id}");
         }
-        let page: LabelsOfMany = context.outbound().get("endpoint-private-list", &path).await?;
-        let Some(last) = page.items.last() else { return Ok(probes) };
-        after = last.id;
+        let page: LabelsOfMany = self.context.outbound().get("endpoint-private-list", &path).await?;
+        let last = page.items.last().map(|endpoint| endpoint.id);
         let endpoints: HashMap<i64, EndpointLabels> = page.items.into_iter().map(|e| (e.id, e)).collect();
         let newest = newest_of(db, endpoints.keys().copied().collect(), now - 3 * DAY - GRACE).await?;
-        probes.extend(newest.into_iter().filter_map(|newest| {
+        self.probes.extend(newest.into_iter().filter_map(|newest| {
             let endpoint = endpoints.get(&newest.endpoint_id)?;
             let oldest = now - 3 * i64::from(endpoint.interval_seconds) - GRACE;
             let is_told = moment::slot_of(newest.id) >= oldest && newest.user_id == endpoint.user_id;
             is_told.then(|| Probe { labels: labels(endpoint, &newest.region), newest })
         }));
+        Ok(last)
     }
 }
 
-fn labels(endpoint: &EndpointLabels, region: &str) -> Vec<LabelPair> {
+fn labels(endpoint: &EndpointLabels, region: &str) -> String {
     let mut tags: Vec<_> = endpoint.tags.0.iter().map(String::as_str).collect();
     tags.sort_unstable();
     tags.dedup();
-    vec![
-        label("id", &endpoint.id.to_string()),
-        label("name", &endpoint.name),
-        label("region", region),
-        label("tags", &tags.join(",")),
-        label("user", &endpoint.user_id.to_string()),
-    ]
-}
-
-fn label(name: &str, value: &str) -> LabelPair {
-    let mut pair = LabelPair::default();
-    pair.set_name(name.to_owned());
-    pair.set_value(value.to_owned());
-    pair
+    let escaped = |text: &str| text.replace('\\', r"\\").replace('\n', r"\n").replace('"', r#"\""#);
+    let (name, region, tags) = (escaped(&endpoint.name), escaped(region), escaped(&tags.join(",")));
+    let EndpointLabels { id, user_id, .. } = endpoint;
+    format!(r#"id="{id}",name="{name}",region="{region}",tags="{tags}",user="{user_id}""#)
 }
 
 #[derive(sqlx::FromRow)]
@@ -231,26 +260,22 @@ fn spent(ms: Option<i32>) -> Option<f64> {
 }
 
 impl Family {
-    fn encoded(&self, probes: &[Probe]) -> prometheus::Result<Bytes> {
-        let series = probes.iter().flat_map(|probe| self.series.iter().map(move |series| (probe, series)));
-        let metrics = series.filter_map(|(probe, (phase, value))| {
-            let mut gauge = Gauge::default();
-            gauge.set_value(value(&probe.newest)?);
-            let mut metric = Metric::from_gauge(gauge);
-            let phase = phase.map(|phase| label("phase", phase));
-            metric.set_label(probe.labels.iter().cloned().chain(phase).collect());
-            Some(metric)
-        });
-        let metrics: Vec<_> = metrics.collect();
-        // The library has no words for a metric of which there is nothing.
-        if metrics.is_empty() {
-            return Ok(Bytes::new());
+    /// Of a part of all probes; nothing of those without a value.
+    fn text(&self, probes: &[Probe], is_begun: bool) -> String {
+        let Self { name, help, series } = self;
+        let mut text = String::new();
+        for Probe { labels, newest } in probes {
+            for (phase, value) in *series {
+                let Some(value) = value(newest) else { continue };
+                if text.is_empty() && !is_begun {
+                    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+                }
+                let _ = match phase {
+                    Some(phase) => writeln!(text, r#"{name}{{{labels},phase="{phase}"}} {value}"#),
+                    None => writeln!(text, "{name}{{{labels}}} {value}"),
+                };
+            }
         }
-        let mut family = MetricFamily::default();
-        family.set_name(self.name.to_owned());
-        family.set_help(self.help.to_owned());
-        family.set_field_type(MetricType::GAUGE);
-        family.set_metric(metrics);
-        TextEncoder::new().encode_to_string(&[family]).map(Bytes::from)
+        text
     }
 }

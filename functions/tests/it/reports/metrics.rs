@@ -1,5 +1,7 @@
 //! The newest results, as Prometheus reads them.
 
+use futures::StreamExt;
+
 use super::*;
 
 async fn add(world: &World, user: i64, name: &str, tags: Value) -> i64 {
@@ -141,4 +143,50 @@ probe_ip_protocol{{{id}}} 4
         world.stand_in("endpoint-private-list", |_| (500, Value::Null));
         assert!(world.call(Some(ANN), "GET", "/public/v1/metrics", None).await.status.is_server_error());
     }
+}
+
+/// As Prometheus reads it, part by part.
+#[tokio::test]
+async fn all_endpoints_metrics_come_in_parts() {
+    use std::sync::atomic::{AtomicI64, Ordering};
+    static ASKED: AtomicI64 = AtomicI64::new(0);
+    static PAGES: AtomicI64 = AtomicI64::new(3);
+    const PAGE_LEN: i64 = 1000;
+    let world = World::new(Database::Sqlite).await;
+    world.stand_in("endpoint-private-list", |path| {
+        let after: i64 = path.rsplit('=').next().unwrap().parse().unwrap();
+        ASKED.fetch_add(1, Ordering::SeqCst);
+        if after >= PAGE_LEN * PAGES.load(Ordering::SeqCst) {
+            return if PAGES.load(Ordering::SeqCst) == 3 {
+                (200, json!({"items": []}))
+            } else {
+                (503, json!({}))
+            };
+        }
+        let endpoint =
+            |id| json!({"id": id, "user_id": ANN, "name": "n", "tags": [], "interval_seconds": 60});
+        (200, json!({"items": (after + 1..=after + PAGE_LEN).map(endpoint).collect::<Vec<_>>()}))
+    });
+    let results: Vec<_> = (1..=3 * PAGE_LEN).map(|id| of(up(id, world.ago(0), 10), ANN)).collect();
+    world.record(&results).await;
+    let ask = async || {
+        let function = functions::find("report-metrics").unwrap();
+        let router = runtime::serve::router(function, world.context_of("report-metrics"));
+        let request = http::Request::get("/private/v1/metrics").body(axum::body::Body::empty()).unwrap();
+        tower::ServiceExt::oneshot(router, request).await.unwrap().into_body().into_data_stream()
+    };
+    let mut body = ask().await;
+    let mut parts = vec![body.next().await.unwrap().unwrap()];
+    assert_eq!(ASKED.load(Ordering::SeqCst), 1, "the first part is there before the second page");
+    while let Some(part) = body.next().await {
+        parts.push(part.unwrap());
+    }
+    assert!(parts.len() > 40 && parts.iter().all(|part| part.len() < 300_000), "{}", parts.len());
+    let text = String::from_utf8(parts.concat()).unwrap();
+    assert_eq!(text.lines().filter(|line| line.starts_with("probe_success{")).count(), 3000);
+    assert_eq!(text.lines().filter(|line| line.starts_with("# TYPE ")).count(), 8);
+    // What cannot be asked later breaks the answer off: it is not taken for the whole.
+    PAGES.store(2, Ordering::SeqCst);
+    let parts: Vec<_> = ask().await.collect().await;
+    assert!(parts.iter().rev().skip(1).all(Result::is_ok) && parts.last().unwrap().is_err());
 }
