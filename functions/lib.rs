@@ -91,7 +91,6 @@ pub static ALL: &[Function] = &[
     notifications::forget::FUNCTION,
     notifications::addresses::confirm::FUNCTION,
     notifications::addresses::unsubscribe::FUNCTION,
-    notifications::addresses::purge::FUNCTION,
     notifications::purge::FUNCTION,
     notifications::deliveries::list::FUNCTION,
     notifications::deliveries::retry::FUNCTION,

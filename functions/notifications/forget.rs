@@ -11,7 +11,7 @@ use runtime::{
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{SERVICE, suspicion};
+use super::{SERVICE, deliveries::queue, suspicion};
 use crate::contract::{EndpointDeleted, UserDeleted, kind};
 
 pub const FUNCTION: Function =
@@ -49,6 +49,8 @@ async fn handle(State(context): State<Context>, event: Event<Deleted>) -> Result
 async fn forget_user(db: &Db, user_id: i64, now: DateTime<Utc>) -> Result<()> {
     const TOMBSTONE: &str = "INSERT INTO notification_forgotten_users (user_id, deleted_at)
         VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    const LOCK: &str = "SELECT endpoint_id FROM notification_states WHERE user_id = $1
+        ORDER BY endpoint_id FOR UPDATE";
     const STATES: &str = "UPDATE notification_states SET deleted_at = $2, cause = NULL
         WHERE user_id = $1 AND deleted_at IS NULL";
     // Their deliveries go with them.
@@ -61,9 +63,11 @@ async fn forget_user(db: &Db, user_id: i64, now: DateTime<Utc>) -> Result<()> {
     on!(db.write(), db => sqlx::query(TOMBSTONE).bind(user_id).bind(now).execute(db).await.map(drop))?;
     let mut transaction = db.begin().await?;
     super::lock_user(&mut transaction, user_id).await?;
-    // Tables in one order, and rows by their ids, in every transaction: states, suspicions, changes, notifications,
-    // deliveries. None then waits for another that waits for it.
-    lock_rows(&mut transaction, LOCK_STATES, user_id).await?;
+    // Tables in one order, and rows by their ids, in every transaction: states, suspicions, changes, and then,
+    // with the queue's lock, notifications and deliveries. None then waits for another that waits for it.
+    if let On::Postgres(db) = transaction.connection() {
+        sqlx::query(LOCK).bind(user_id).execute(db).await?;
+    }
     on!(transaction.connection(), db =>
         sqlx::query(STATES).bind(user_id).bind(now).execute(db).await.map(drop))?;
     suspicion::lock(&mut transaction).await?;
@@ -71,24 +75,12 @@ async fn forget_user(db: &Db, user_id: i64, now: DateTime<Utc>) -> Result<()> {
         sqlx::query(SUSPICIONS).bind(user_id).execute(&mut *db).await?;
         sqlx::query(CHANGES).bind(user_id).execute(db).await?;
     });
-    lock_rows(&mut transaction, LOCK_NOTIFICATIONS, user_id).await?;
+    queue::lock(&mut transaction).await?;
     on!(transaction.connection(), db => {
         sqlx::query(NOTIFICATIONS).bind(user_id).execute(&mut *db).await?;
         sqlx::query(ADDRESSES).bind(user_id).execute(db).await?;
     });
     transaction.commit().await
-}
-
-const LOCK_STATES: &str = "SELECT endpoint_id FROM notification_states WHERE user_id = $1
-    ORDER BY endpoint_id FOR UPDATE";
-const LOCK_NOTIFICATIONS: &str = "SELECT id FROM notifications WHERE user_id = $1 ORDER BY id FOR UPDATE";
-
-async fn lock_rows(transaction: &mut Transaction, lock: &'static str, user_id: i64) -> Result<()> {
-    // SQLite has one writer at a time.
-    if let On::Postgres(db) = transaction.connection() {
-        sqlx::query(lock).bind(user_id).execute(db).await?;
-    }
-    Ok(())
 }
 
 async fn forget_endpoint(db: &Db, user_id: i64, endpoint_id: i64, now: DateTime<Utc>) -> Result<()> {
@@ -104,7 +96,7 @@ async fn forget_endpoint(db: &Db, user_id: i64, endpoint_id: i64, now: DateTime<
         sqlx::query(STATE).bind(endpoint_id).bind(user_id).bind(now).execute(&mut *db).await?;
         sqlx::query(CHANGES).bind(endpoint_id).execute(db).await?;
     });
-    lock_rows(&mut transaction, LOCK_NOTIFICATIONS, user_id).await?;
+    queue::lock(&mut transaction).await?;
     take_out(&mut transaction, user_id, endpoint_id).await?;
     on!(transaction.connection(), db =>
         sqlx::query(DELIVERIES).bind(endpoint_id).execute(db).await.map(drop))?;

@@ -16,7 +16,7 @@ use crate::{
 const CONFIRM: &str = "confirm-address";
 const UNSUBSCRIBE: &str = "unsubscribe-address";
 /// How long a link confirms.
-pub(super) const LINK_LIFE: TimeDelta = TimeDelta::days(7);
+pub(in crate::notifications) const LINK_LIFE: TimeDelta = TimeDelta::days(7);
 
 /// Whose messages to which address a link is about.
 #[derive(Debug, PartialEq, Eq)]

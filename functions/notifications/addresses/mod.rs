@@ -11,7 +11,6 @@
 pub mod confirm;
 mod limits;
 mod links;
-pub mod purge;
 pub mod unsubscribe;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -35,7 +34,7 @@ use super::{
 };
 use crate::contract::{Channel, NotificationRequested};
 
-pub(super) use links::mail_links;
+pub(super) use links::{LINK_LIFE, mail_links};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

@@ -215,7 +215,7 @@ on_both! {
         world.confirm("a@example.com").await;
         world.notification(1, email(&["b@example.com"])).await;
         world.clock().advance(8 * DAY);
-        world.request("address-purge", None, "POST", "/", None).await.json(202);
+        world.purge("notification-purge").await;
         let count = async |table: &'static str| -> i64 {
             runtime::on!(world.context.db().unwrap().read(), db => sqlx::query_scalar(table).fetch_one(db).await).unwrap()
         };

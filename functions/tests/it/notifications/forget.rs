@@ -102,8 +102,7 @@ async fn what_is_deleted_and_evaluated_at_once_never_waits_in_a_circle() {
             async { world.event("notification-forget", kind::USER_DELETED, "u", &gone).await.json(202) },
             evaluate("two", &two),
             forget_endpoint(endpoints[7]),
-            // A channel that is deleted at the same moment is an error there, and the event comes again.
-            async { drop(world.event("notification-dispatch", kind::STATUS_CHANGED, "d", &downs).await) },
+            async { world.event("notification-dispatch", kind::STATUS_CHANGED, "d", &downs).await.json(202) },
             forget_endpoint(endpoints[2]),
         );
     }
