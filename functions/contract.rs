@@ -459,6 +459,9 @@ pub struct NotificationDelivered {
     /// How long the channel wants to be left alone (`Retry-After`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_seconds: Option<u32>,
+    /// Of a postponed one: who has it already, and is not told again; of addresses a hash.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reached: Vec<String>,
     pub at: DateTime<Utc>,
 }
 

@@ -81,6 +81,7 @@ async fn tell_log(context: &Context, letter: &Letter, headers: &HeaderMap, body:
         outcome: DeliveryOutcome::Postponed,
         error: Some(letter.error.clone().unwrap_or_else(|| "The channel did not answer.".to_owned())),
         retry_after_seconds: None,
+        reached: Vec::new(),
         at: context.clock().now(),
     };
     senders::count(event.data.channel, "postponed");

@@ -72,7 +72,7 @@ pub(super) async fn send(
     let sent: Result<Done> = match config {
         Config::Email(email) => {
             let Recipients { to, left_out } =
-                addresses::recipients(context, row.user_id, email, true).await?;
+                addresses::recipients(context, row.user_id, email, true, &[]).await?;
             if to.is_empty() {
                 return Ok(Done::fail(left_out.unwrap_or_default()));
             }

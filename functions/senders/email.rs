@@ -76,7 +76,8 @@ impl To {
             Self::Several(addresses) => addresses,
             Self::Recipients(recipients) => return recipients,
         };
-        addresses.into_iter().map(|address| Recipient { address, unsubscribe_url: None }).collect()
+        let recipient = |(number, address)| Recipient { address, number, unsubscribe_url: None };
+        addresses.into_iter().enumerate().map(recipient).collect()
     }
 }
 
@@ -125,9 +126,8 @@ async fn handle_event(State(context): State<Context>, event: Event<NotificationR
     // The same whenever this is delivered again: mail programs then show one message.
     let id = format!("delivery-{}-{}", request.delivery_id, request.attempt);
     let sent = match super::opened(request, addresses::open_recipients(&context, &request.sealed_config)) {
-        Ok(Recipients { to, left_out }) if to.is_empty() => {
-            Err(Failed::ForGood(left_out.unwrap_or_default()))
-        }
+        // None: all who are left have it already.
+        Ok(Recipients { to, left_out }) if to.is_empty() => left_out.map_or(Ok(()), |why| Err(Failed::ForGood(why))),
         Ok(Recipients { to, left_out }) => {
             let sent = mailer(&context)?.send(&id, &to, &Message::of(&request.alert)).await;
             with_left_out(sent, left_out)
@@ -196,13 +196,11 @@ impl Mailer {
     /// To each by itself: an address that no longer exists does not keep the others from being told, and nobody sees
     /// another's address, or link. `id` is of letters, digits and `-_`.
     async fn send(&self, id: &str, to: &[Recipient], message: &Message) -> Result<(), Failed> {
-        let each = to.iter().enumerate().map(|(at, to)| async move {
-            let id = if at == 0 { id.to_owned() } else { format!("{id}-{}", at + 1) };
-            let sent = self.send_one(&id, to, message).await;
-            Some((config::mask_address(&to.address), sent.err()?))
+        let each = to.iter().map(|to| async move {
+            let id = if to.number == 0 { id.to_owned() } else { format!("{id}-{}", to.number + 1) };
+            (to.address.as_str(), self.send_one(&id, to, message).await)
         });
-        let refused: Vec<_> = join_all(each).await.into_iter().flatten().collect();
-        judged(refused.len() < to.len(), &refused)?;
+        judged(&join_all(each).await)?;
         match self.way {
             Way::Smtp(_) => Ok(()),
             Way::Outbox(_) => Err(Failed::ForSome(WRITTEN_TO_FILE.to_owned())),
@@ -249,20 +247,22 @@ impl Mailer {
     }
 }
 
-/// What came of trying each address: who was refused, masked, and whether anybody was accepted.
-fn judged(accepted: bool, refused: &[(String, Failed)]) -> Result<(), Failed> {
-    let Some((_, first)) = refused.first() else { return Ok(()) };
-    let passing = |failed: &Failed| matches!(failed, Failed::ForNow(_) | Failed::ForAWhile(..));
-    if accepted {
-        let each = refused.iter().map(|(address, failed)| {
-            format!("{address} (for {})", if passing(failed) { "now" } else { "good" })
-        });
-        let all = each.collect::<Vec<_>>().join(", ");
-        return Err(Failed::ForSome(format!("The mail server refused the message to {all}.")));
+/// What came of trying each address.
+fn judged(tried: &[(&str, Result<(), Failed>)]) -> Result<(), Failed> {
+    let refused = || tried.iter().filter_map(|(address, sent)| Some((address, sent.as_ref().err()?)));
+    let Some((_, first)) = refused().next() else { return Ok(()) };
+    let is_passing = |failed: &Failed| matches!(failed, Failed::ForNow(_) | Failed::ForAWhile(..));
+    let later = refused().map(|(_, failed)| failed).find(|failed| is_passing(failed));
+    let reached = tried.iter().filter(|(_, sent)| sent.is_ok()).map(|(address, _)| addresses::name(address));
+    let reached: Vec<String> = reached.collect();
+    if reached.is_empty() {
+        return Err(later.unwrap_or(first).clone());
     }
-    // Nobody is told twice by another try, and somebody may be told by it.
-    let later = refused.iter().map(|(_, failed)| failed).find(|failed| passing(failed));
-    Err(later.unwrap_or(first).clone())
+    let each = refused().map(|(address, failed)| {
+        format!("{} (for {})", config::mask_address(address), if is_passing(failed) { "now" } else { "good" })
+    });
+    let why = format!("The mail server refused the message to {}.", each.collect::<Vec<_>>().join(", "));
+    Err(if later.is_some() { Failed::ForSomeNow(why, reached) } else { Failed::ForSome(why) })
 }
 
 /// Who was left out is told beside what came of the others; it makes no failure of a success.
@@ -271,6 +271,7 @@ fn with_left_out(sent: Result<(), Failed>, left_out: Option<String>) -> Result<(
     match sent {
         Ok(()) => Err(Failed::ForSome(left_out)),
         Err(Failed::ForSome(why)) => Err(Failed::ForSome(format!("{why} {left_out}"))),
+        Err(Failed::ForSomeNow(why, reached)) => Err(Failed::ForSomeNow(format!("{why} {left_out}"), reached)),
         Err(failed) => Err(failed),
     }
 }
@@ -318,7 +319,7 @@ mod tests {
         let mailer = Mailer::from_env(&Env::default()).expect("defaults");
         let message = Message::plain("Hi\r\nBcc: x@example.com", "the text");
         let url = format!("https://pongpong.test/mail/unsubscribe?token=v1.{}", "x".repeat(300));
-        let to = Recipient { address: "a@example.com".to_owned(), unsubscribe_url: Some(url.clone()) };
+        let to = Recipient { address: "a@example.com".to_owned(), number: 0, unsubscribe_url: Some(url.clone()) };
         let (envelope, raw) = mailer.write("delivery-12-1", &to, &message).expect("writes");
         let raw = String::from_utf8(raw).expect("text");
         let (head, body) = raw.split_once("\r\n\r\n").expect("a head and a body");

@@ -45,14 +45,20 @@ pub enum Failed {
     /// The same, and the receiver says when (`Retry-After`).
     ForAWhile(String, Duration),
     ForGood(String),
-    /// Others got it: trying again would tell them twice.
+    /// Others got it, and these never will.
     ForSome(String),
+    /// Others got it, whose names (of addresses a hash) are here; it is worth trying the rest again.
+    ForSomeNow(String, Vec<String>),
 }
 
 impl Failed {
     pub fn why(self) -> String {
         match self {
-            Self::ForNow(why) | Self::ForAWhile(why, _) | Self::ForGood(why) | Self::ForSome(why) => why,
+            Self::ForNow(why)
+            | Self::ForAWhile(why, _)
+            | Self::ForGood(why)
+            | Self::ForSome(why)
+            | Self::ForSomeNow(why, _) => why,
         }
     }
 }
@@ -82,7 +88,7 @@ impl From<Result<(), Failed>> for Done {
     fn from(sent: Result<(), Failed>) -> Self {
         match sent {
             Ok(()) => Self::ok(),
-            Err(Failed::ForSome(why)) => Self { message: Some(why), ..Self::ok() },
+            Err(Failed::ForSome(why) | Failed::ForSomeNow(why, _)) => Self { message: Some(why), ..Self::ok() },
             Err(failed) => Self::fail(failed.why()),
         }
     }
@@ -127,7 +133,8 @@ async fn unwanted(
         Standing::Overtaken => (DeliveryOutcome::Superseded, "Not sent: the endpoint was paused meanwhile."),
     };
     count(event.data.channel, "unwanted");
-    told(context, function, event, outcome, Some(why.to_owned()), None).map(Some)
+    let told = Told { outcome, error: Some(why.to_owned()), after: None, reached: Vec::new() };
+    tell(context, function, event, told).map(Some)
 }
 
 static NOTIFICATIONS: LazyLock<Counter<u64>> =
@@ -162,13 +169,14 @@ fn attempted(
     sent: Result<(), Failed>,
 ) -> Result<Reply> {
     use DeliveryOutcome::{Delivered, Failed as Refused, Postponed};
-    let (outcome, error, after) = match sent {
-        Ok(()) => (Delivered, None, None),
-        Err(Failed::ForSome(why)) => (Delivered, Some(why), None),
-        Err(Failed::ForGood(why)) => (Refused, Some(why), None),
-        Err(Failed::ForNow(why)) => (Postponed, Some(why), None),
-        Err(Failed::ForAWhile(why, after)) => (Postponed, Some(why), Some(after)),
+    let (outcome, after, reached) = match &sent {
+        Ok(()) | Err(Failed::ForSome(_)) => (Delivered, None, Vec::new()),
+        Err(Failed::ForGood(_)) => (Refused, None, Vec::new()),
+        Err(Failed::ForNow(_)) => (Postponed, None, Vec::new()),
+        Err(Failed::ForAWhile(_, after)) => (Postponed, Some(*after), Vec::new()),
+        Err(Failed::ForSomeNow(_, reached)) => (Postponed, None, reached.clone()),
     };
+    let error = sent.err().map(Failed::why);
     let NotificationRequested { channel, attempt, tries, alert, .. } = &event.data;
     match outcome {
         Delivered => count(*channel, "delivered"),
@@ -182,24 +190,32 @@ fn attempted(
         let delay = (context.clock().now() - alert.changed_at).as_seconds_f64();
         DELAY.record(delay.max(0.0), &[KeyValue::new("channel", channel.as_str())]);
     }
-    told(context, function, event, outcome, error, after)
+    let told = Told { outcome, error, after, reached };
+    tell(context, function, event, told)
 }
 
-fn told(
+struct Told {
+    outcome: DeliveryOutcome,
+    error: Option<String>,
+    after: Option<Duration>,
+    reached: Vec<String>,
+}
+
+fn tell(
     context: &Context,
     function: &str,
     event: &Event<NotificationRequested>,
-    outcome: DeliveryOutcome,
-    error: Option<String>,
-    retry_after: Option<Duration>,
+    told: Told,
 ) -> Result<Reply> {
+    let Told { outcome, error, after, reached } = told;
     let delivered = NotificationDelivered {
         delivery_id: event.data.delivery_id,
         attempt: event.data.attempt,
         tries: event.data.tries,
         outcome,
         error,
-        retry_after_seconds: retry_after.map(|after| u32::try_from(after.as_secs()).unwrap_or(u32::MAX)),
+        retry_after_seconds: after.map(|after| u32::try_from(after.as_secs()).unwrap_or(u32::MAX)),
+        reached,
         at: context.clock().now(),
     };
     let (id, time) = (format!("{}/delivered", event.id), delivered.at);

@@ -12,6 +12,8 @@ ALTER TABLE deliveries ADD COLUMN asked_at TIMESTAMPTZ;
 ALTER TABLE deliveries ADD COLUMN due_at TIMESTAMPTZ;
 -- Set while a sender has it.
 ALTER TABLE deliveries ADD COLUMN leased_at TIMESTAMPTZ;
+-- Of an email: the addresses that have it already, hashed, as a JSON array.
+ALTER TABLE deliveries ADD COLUMN reached TEXT NOT NULL DEFAULT '[]';
 UPDATE deliveries SET asked_at = created_at, due_at = created_at;
 ALTER TABLE deliveries ALTER COLUMN asked_at SET NOT NULL;
 ALTER TABLE deliveries ALTER COLUMN due_at SET NOT NULL;

@@ -12,6 +12,8 @@ ALTER TABLE deliveries ADD COLUMN asked_at TEXT NOT NULL DEFAULT '';
 ALTER TABLE deliveries ADD COLUMN due_at TEXT NOT NULL DEFAULT '';
 -- Set while a sender has it.
 ALTER TABLE deliveries ADD COLUMN leased_at TEXT;
+-- Of an email: the addresses that have it already, hashed, as a JSON array.
+ALTER TABLE deliveries ADD COLUMN reached TEXT NOT NULL DEFAULT '[]';
 UPDATE deliveries SET asked_at = created_at, due_at = created_at;
 CREATE INDEX deliveries_waiting ON deliveries (notification_id, due_at, id)
     WHERE status = 'pending' AND leased_at IS NULL;

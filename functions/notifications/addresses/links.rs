@@ -104,6 +104,7 @@ async fn mail_link(context: &Context, user_id: i64, address: &str) -> Result<Opt
     let link = links::to(context, &format!("/mail/confirm?token={token}"))?;
     let to = Recipient {
         address: address.to_owned(),
+        number: 0,
         unsubscribe_url: Some(unsubscribe(context, user_id, address)?),
     };
     let body = email::Body::new(vec![to], letter(&link));

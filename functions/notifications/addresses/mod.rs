@@ -18,10 +18,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
     Context, Db, Error, Result,
-    db::{On, UnixSeconds},
+    db::{JsonText, On, UnixSeconds},
     error::Text,
     on,
-    secret::Sealer,
+    secret::{self, Sealer},
     text,
 };
 use serde::{Deserialize, Serialize};
@@ -172,27 +172,37 @@ pub struct Recipients {
 #[serde(deny_unknown_fields)]
 pub struct Recipient {
     pub address: String,
+    /// Its place among the addresses of its channel: each has a `Message-ID` of its own, the same at each try.
+    #[serde(default)]
+    pub number: usize,
     /// Where a person stops these mails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsubscribe_url: Option<String>,
 }
 
-/// Who may be sent a message, and is counted as sent it if it is a new one.
+/// An address that was reached, as it is remembered.
+pub fn name(address: &str) -> String {
+    secret::hash(&key(address))
+}
+
+/// Who may be sent a message and was not `reached` yet, and is counted as sent it if it is a new one.
 pub(super) async fn recipients(
     context: &Context,
     user_id: i64,
     email: &config::Email,
     is_new: bool,
+    reached: &[String],
 ) -> Result<Recipients> {
     let states = States::of(context.db()?, email.to.clone()).await?;
     let (mut to, mut left_out) = (Vec::new(), Vec::new());
-    for address in unique(&email.to) {
+    let open = unique(&email.to).enumerate().filter(|(_, address)| !reached.contains(&name(address)));
+    for (number, address) in open {
         let why = match states.state(user_id, address) {
             State::Unconfirmed => "not confirmed",
             State::Unsubscribed => "unsubscribed",
             State::Confirmed if !is_new || limits::count_message(context, address).await? => {
                 let unsubscribe_url = Some(links::unsubscribe(context, user_id, address)?);
-                to.push(Recipient { address: address.clone(), unsubscribe_url });
+                to.push(Recipient { address: address.clone(), number, unsubscribe_url });
                 continue;
             }
             State::Confirmed => "too many mails today",
@@ -211,16 +221,18 @@ pub(super) async fn for_sender(
     context: &Context,
     request: &NotificationRequested,
 ) -> Result<NotificationRequested> {
-    const OWNER: &str = "SELECT user_id FROM notifications WHERE id = $1";
+    const DELIVERY: &str = "SELECT user_id, reached FROM deliveries WHERE id = $1";
     let mut request = request.clone();
     if request.channel != Channel::Email {
         return Ok(request);
     }
-    let owner: Option<i64> = on!(context.db()?.read(), db =>
-        sqlx::query_scalar(OWNER).bind(request.notification_id).fetch_optional(db).await)?;
+    let delivery: Option<(i64, JsonText<Vec<String>>)> = on!(context.db()?.read(), db =>
+        sqlx::query_as(DELIVERY).bind(request.delivery_id).fetch_optional(db).await)?;
     // What is deleted, or cannot be read, fails at the sender.
-    if let (Some(owner), Ok(Config::Email(email))) = (owner, super::open(context, &request.sealed_config)) {
-        let recipients = recipients(context, owner, &email, request.tries == 0).await?;
+    if let (Some((owner, JsonText(reached))), Ok(Config::Email(email))) =
+        (delivery, super::open(context, &request.sealed_config))
+    {
+        let recipients = recipients(context, owner, &email, request.tries == 0, &reached).await?;
         let json = serde_json::to_string(&recipients).map_err(Error::internal)?;
         request.sealed_config = context.config::<Sealer>()?.seal(context.random(), PURPOSE, &json)?;
     }

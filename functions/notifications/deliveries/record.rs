@@ -47,12 +47,20 @@ struct Entry {
     tries: i64,
     asked_at: DateTime<Utc>,
     leased_at: Option<DateTime<Utc>>,
+    reached: JsonText<Vec<String>>,
+}
+
+impl Entry {
+    /// What it is when no more tries are made: delivered, if it was to some of several.
+    fn ended(&self) -> &'static str {
+        if self.reached.0.is_empty() { "failed" } else { "delivered" }
+    }
 }
 
 /// The entry as it was; none if it is deleted.
 async fn record(db: &Db, told: &NotificationDelivered, now: DateTime<Utc>) -> Result<Option<Entry>> {
     const SELECT: &str =
-        "SELECT user_id, notification_id, channel, host, status, attempt, tries, asked_at, leased_at
+        "SELECT user_id, notification_id, channel, host, status, attempt, tries, asked_at, leased_at, reached
         FROM deliveries WHERE id = $1";
     const CLOSE: &str = "UPDATE deliveries SET status = $2, error = $3, finished_at = $4, leased_at = NULL
         WHERE id = $1";
@@ -60,7 +68,7 @@ async fn record(db: &Db, told: &NotificationDelivered, now: DateTime<Utc>) -> Re
     queue::lock(&mut transaction).await?;
     let entry: Option<Entry> = on!(transaction.connection(), db =>
         sqlx::query_as(SELECT).bind(told.delivery_id).fetch_optional(db).await)?;
-    let Some(entry) = entry else { return Ok(None) };
+    let Some(mut entry) = entry else { return Ok(None) };
     let is_pending = entry.attempt == told.attempt && entry.status == "pending";
     let closed = match told.outcome {
         // A success stays one, whatever is said earlier or later about the same attempt.
@@ -68,10 +76,10 @@ async fn record(db: &Db, told: &NotificationDelivered, now: DateTime<Utc>) -> Re
             works_again(&mut transaction, entry.notification_id, now).await?;
             Some("delivered")
         }
-        DeliveryOutcome::Failed if is_pending => Some("failed"),
+        DeliveryOutcome::Failed if is_pending => Some(entry.ended()),
         DeliveryOutcome::Superseded if is_pending => Some("superseded"),
         DeliveryOutcome::Postponed if is_pending && entry.tries == told.tries => {
-            postpone(&mut transaction, &entry, told, now).await?
+            postpone(&mut transaction, &mut entry, told, now).await?
         }
         _ => None,
     };
@@ -107,12 +115,12 @@ async fn works_again(transaction: &mut Transaction, notification_id: i64, now: D
 /// For the message's own pause, and not before the channel wants it; or, after a day, for good.
 async fn postpone(
     transaction: &mut Transaction,
-    entry: &Entry,
+    entry: &mut Entry,
     told: &NotificationDelivered,
     now: DateTime<Utc>,
 ) -> Result<Option<&'static str>> {
     const POSTPONE: &str = "UPDATE deliveries SET tries = tries + 1, due_at = $2, leased_at = NULL,
-            published_at = NULL, error = $3 WHERE id = $1";
+            published_at = NULL, error = $3, reached = $4 WHERE id = $1";
     // Of those that were sent at the same time, only the first to fail counts.
     const FAILS: &str = "UPDATE notifications SET
             failures = failures + CASE WHEN failed_at > $2 AND failed_at <= $3 THEN 0 ELSE 1 END,
@@ -120,12 +128,17 @@ async fn postpone(
             not_before = COALESCE($4, not_before)
         WHERE id = $1";
     let wanted = told.retry_after_seconds.map(|seconds| TimeDelta::seconds(seconds.into()).min(LONGEST_WAIT));
+    entry.reached.0.extend(told.reached.iter().cloned());
     let pause = queue::pause(entry.tries + 1).max(wanted.unwrap_or_default());
     on!(transaction.connection(), db => {
-        let fails = sqlx::query(FAILS).bind(entry.notification_id).bind(entry.leased_at.unwrap_or(now)).bind(now);
-        fails.bind(wanted.map(|wanted| now + wanted)).execute(&mut *db).await?;
+        // A channel that some of its addresses were reached by works.
+        if told.reached.is_empty() {
+            let fails = sqlx::query(FAILS).bind(entry.notification_id);
+            let fails = fails.bind(entry.leased_at.unwrap_or(now)).bind(now);
+            fails.bind(wanted.map(|wanted| now + wanted)).execute(&mut *db).await?;
+        }
         let postpone = sqlx::query(POSTPONE).bind(told.delivery_id).bind(now + pause).bind(&told.error);
-        postpone.execute(&mut *db).await?;
+        postpone.bind(&entry.reached).execute(&mut *db).await?;
     });
     if now + pause < entry.asked_at + GIVEN_UP {
         return Ok(None);
@@ -133,7 +146,7 @@ async fn postpone(
     if let Ok(channel) = channel_of(&entry.channel) {
         senders::count(channel, "given_up");
     }
-    Ok(Some("failed"))
+    Ok(Some(entry.ended()))
 }
 
 /// Whether a message is still to be sent.

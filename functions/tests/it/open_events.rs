@@ -60,6 +60,7 @@ fn sample(world: &World, kind: &str) -> Value {
             outcome: DeliveryOutcome::Delivered,
             error: None,
             retry_after_seconds: None,
+            reached: Vec::new(),
             at: now,
         })),
         kind::USER_DELETED => of(serde_json::to_value(UserDeleted { user_id: 7 })),

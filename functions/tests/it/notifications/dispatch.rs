@@ -101,6 +101,7 @@ on_both! {
                 outcome: DeliveryOutcome::Delivered,
                 error: None,
                 retry_after_seconds: None,
+            reached: Vec::new(),
                 at: at(3),
             };
             world.event("delivery-record", kind::NOTIFICATION_DELIVERED, "d", &told).await.json(202);
@@ -161,6 +162,7 @@ on_both! {
             outcome: if delivered { DeliveryOutcome::Delivered } else { DeliveryOutcome::Failed },
             error: (!delivered).then(|| "no line".to_owned()),
             retry_after_seconds: None,
+            reached: Vec::new(),
             at: at(5),
         };
         let record = async |told: NotificationDelivered| {
@@ -186,6 +188,7 @@ on_both! {
             tries: 0,
             outcome: DeliveryOutcome::Delivered,
             retry_after_seconds: None,
+            reached: Vec::new(),
             error: Some("The mail server refused the message to b…@example.com (for now).".to_owned()),
             at: at(5),
         };
@@ -254,6 +257,7 @@ on_both! {
             outcome: DeliveryOutcome::Failed,
             error: Some("x".into()),
             retry_after_seconds: None,
+            reached: Vec::new(),
             at: at(3),
         };
         world.event("delivery-record", kind::NOTIFICATION_DELIVERED, "d", &failed).await.json(202);

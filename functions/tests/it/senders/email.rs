@@ -1,8 +1,11 @@
-use functions::contract::Channel;
+use std::time::Duration;
+
+use functions::contract::{Channel, Status, kind};
 use serde_json::json;
 
 use super::{later, missed, reported, request, send};
 use crate::{
+    notifications::change,
     smtp::SmtpServer,
     world::{Database, World},
 };
@@ -47,10 +50,10 @@ async fn one_address_that_is_gone_does_not_keep_the_others_from_being_told() {
     let smtp = SmtpServer::start().await;
     let world = world(&smtp).await;
     let to = json!(["gone@example.com", "bob@example.com", "busy@else.test"]);
-    let missed = missed(&send(&world, &request(&world, Channel::Email, json!({"to": to}))).await);
+    let why = later(&send(&world, &request(&world, Channel::Email, json!({"to": to}))).await);
     let expected =
         "The mail server refused the message to g…@example.com (for good), b…@else.test (for now).";
-    assert_eq!(missed, expected);
+    assert_eq!(why, expected);
     assert_eq!(smtp.messages().len(), 1);
     let mail = json!({"to": to, "subject": "Hi", "content": "x"});
     let done = world.call(None, "POST", PATH, Some(mail)).await.json(200);
@@ -162,4 +165,37 @@ async fn settings_that_cannot_be_read_fail_for_good() {
     assert!(error.starts_with("The channel's settings cannot be read"), "{error}");
     let wrong = super::request(&world, Channel::Email, json!({"url": "https://x.test/"}));
     assert!(reported(&send(&world, &wrong).await).is_err());
+}
+
+#[tokio::test]
+async fn who_has_a_message_is_not_sent_it_again_when_others_are() {
+    let smtp = SmtpServer::start().await;
+    let world = world(&smtp).await;
+    world.with_endpoints();
+    let config = |to: serde_json::Value| json!({"config": {"to": to}});
+    let mut body = config(json!(["mary@example.com", "busy@example.com"]));
+    body["name"] = json!("mail");
+    body["channel"] = json!("email");
+    let id = world.notification(1, body).await;
+    let confirm = "UPDATE notification_addresses SET confirmed_at = 1";
+    runtime::on!(world.context.db().unwrap().write(), db => sqlx::query(confirm).execute(db).await.map(drop))
+        .unwrap();
+    let told = || smtp.messages().iter().filter(|mail| mail.contains("Subject: [down]")).count();
+    let down = [change(1, 1, 2, Status::Up, Status::Down)];
+    world.event("notification-dispatch", kind::STATUS_CHANGED, "c", &down).await.json(202);
+    for _ in 0..5 {
+        world.settle().await;
+        let log = &world.deliveries(1).await[0];
+        assert_eq!((&log["status"], told()), (&json!("pending"), 1), "{log}");
+        assert!(log["error"].as_str().unwrap().contains("b…@example.com (for now)"), "{log}");
+        world.clock().advance(Duration::from_secs(600));
+        world.request("delivery-resume", None, "POST", "/", None).await.json(204);
+    }
+    world.settle().await;
+    let path = format!("/public/v1/notifications/{id}");
+    let shown = world.call(Some(1), "PATCH", &path, Some(config(json!(["mary@example.com"])))).await.json(200);
+    assert_eq!(shown["failures"], 0, "the mail server works");
+    world.request("delivery-resume", None, "POST", "/", None).await.json(204);
+    world.settle().await;
+    assert_eq!((&world.deliveries(1).await[0]["status"], told()), (&json!("delivered"), 1));
 }

@@ -21,7 +21,8 @@ pub fn request(world: &World, channel: Channel, config: Value) -> NotificationRe
     let sealer = world.context.config::<Sealer>().unwrap();
     let (purpose, sealed) = match config["to"].as_array() {
         Some(to) => {
-            let to: Vec<_> = to.iter().map(|address| json!({"address": address})).collect();
+            let recipient = |(number, address)| json!({"address": address, "number": number});
+            let to: Vec<_> = to.iter().enumerate().map(recipient).collect();
             ("mail-recipients", json!({"to": to, "left_out": config["left_out"]}))
         }
         None => ("notification-config", config),
