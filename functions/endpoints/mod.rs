@@ -343,17 +343,22 @@ struct Start {
 }
 
 impl Start {
-    /// Where in the interval the grid lies is drawn once, and stays: endpoints of one interval are spread over it,
-    /// instead of all being due at second 0.
-    fn now(context: &Context, interval_seconds: i32) -> Self {
+    /// Where in the interval the grid lies is drawn: endpoints of one interval are spread over it, instead of all being
+    /// due at second 0. Not where a check of other settings was asked for already: a slot has one result.
+    fn now(context: &Context, interval_seconds: i32, is_taken: impl Fn(i64) -> bool) -> Self {
         let interval = i64::from(interval_seconds).max(1);
-        let drawn = u64::from_le_bytes(context.random().bytes()) % interval.cast_unsigned();
         let now = context.clock().now().timestamp();
-        let first = now + 1 + drawn.cast_signed();
         // The tick of this minute was before us, and the next one's claim begins where we end.
         let taken_over = now / 60 * 60 + AHEAD.num_seconds();
-        let on_grid = (first..taken_over).step_by(usize::try_from(interval).unwrap_or(1));
-        let slots: Vec<i64> = std::iter::once(now).chain(on_grid).collect();
+        let on_grid = |first: i64| (first..taken_over).step_by(usize::try_from(interval).unwrap_or(1));
+        let draw = || {
+            let drawn = u64::from_le_bytes(context.random().bytes()) % interval.cast_unsigned();
+            now + 2 + drawn.cast_signed()
+        };
+        let drawn = (0..20).map(|_| draw()).find(|first| !on_grid(*first).any(&is_taken));
+        let first = drawn.unwrap_or_else(draw);
+        let at_once = if is_taken(now) { now + 1 } else { now };
+        let slots: Vec<i64> = std::iter::once(at_once).chain(on_grid(first)).collect();
         let next_slot = first + (slots.len() as i64 - 1) * interval;
         Self { slots, next_slot }
     }

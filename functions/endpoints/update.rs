@@ -46,6 +46,7 @@ async fn handle(
          bytes_per_minute = $21 WHERE id = $1 RETURNING ",
         columns!()
     );
+    static NEXT_SLOT: &str = "SELECT next_slot FROM endpoints WHERE id = $1";
     let db = context.db()?;
     let select = db.pick(SQLITE, POSTGRES);
     let mut seen = find_own(&context, caller.user_id, id).await?.settings;
@@ -65,7 +66,11 @@ async fn handle(
     // A new name or tag means nothing to a check. Anything else is checked anew, from now on: what was asked for
     // before is of another revision.
     let changed = Settings { name: old.name.clone(), tags: old.tags.clone(), ..s.clone() } != old;
-    let start = (changed && s.enabled).then(|| Start::now(&context, s.interval_seconds));
+    let handed_out: i64 =
+        on!(tx.connection(), db => sqlx::query_scalar(NEXT_SLOT).bind(id).fetch_one(db).await)?;
+    let is_taken =
+        |slot| slot < handed_out && (handed_out - slot) % i64::from(old.interval_seconds.max(1)) == 0;
+    let start = (changed && s.enabled).then(|| Start::now(&context, s.interval_seconds, is_taken));
     let next_slot = start.as_ref().map(|start| start.next_slot);
     let bytes_per_minute = s.bytes_per_minute();
     let now = context.clock().now();

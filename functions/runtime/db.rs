@@ -301,7 +301,7 @@ mod tests {
         let db = Db::at("sqlite::memory:", 1).expect("a database");
         let Db::Sqlite { write, .. } = &db else { panic!("SQLite") };
         // Of this connection alone: the next one has room.
-        sqlx::query("PRAGMA max_page_count = 2").execute(write).await.expect("is full");
+        sqlx::query("PRAGMA max_page_count = 4").execute(write).await.expect("is full");
         let insert = async || {
             let mut transaction = db.begin().await?;
             let On::Sqlite(connection) = transaction.connection() else { panic!("SQLite") };

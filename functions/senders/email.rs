@@ -127,7 +127,9 @@ async fn handle_event(State(context): State<Context>, event: Event<NotificationR
     let id = format!("delivery-{}-{}", request.delivery_id, request.attempt);
     let sent = match super::opened(request, addresses::open_recipients(&context, &request.sealed_config)) {
         // None: all who are left have it already.
-        Ok(Recipients { to, left_out }) if to.is_empty() => left_out.map_or(Ok(()), |why| Err(Failed::ForGood(why))),
+        Ok(Recipients { to, left_out }) if to.is_empty() => {
+            left_out.map_or(Ok(()), |why| Err(Failed::ForGood(why)))
+        }
         Ok(Recipients { to, left_out }) => {
             let sent = mailer(&context)?.send(&id, &to, &Message::of(&request.alert)).await;
             with_left_out(sent, left_out)
@@ -271,7 +273,9 @@ fn with_left_out(sent: Result<(), Failed>, left_out: Option<String>) -> Result<(
     match sent {
         Ok(()) => Err(Failed::ForSome(left_out)),
         Err(Failed::ForSome(why)) => Err(Failed::ForSome(format!("{why} {left_out}"))),
-        Err(Failed::ForSomeNow(why, reached)) => Err(Failed::ForSomeNow(format!("{why} {left_out}"), reached)),
+        Err(Failed::ForSomeNow(why, reached)) => {
+            Err(Failed::ForSomeNow(format!("{why} {left_out}"), reached))
+        }
         Err(failed) => Err(failed),
     }
 }
@@ -319,7 +323,8 @@ mod tests {
         let mailer = Mailer::from_env(&Env::default()).expect("defaults");
         let message = Message::plain("Hi\r\nBcc: x@example.com", "the text");
         let url = format!("https://pongpong.test/mail/unsubscribe?token=v1.{}", "x".repeat(300));
-        let to = Recipient { address: "a@example.com".to_owned(), number: 0, unsubscribe_url: Some(url.clone()) };
+        let to =
+            Recipient { address: "a@example.com".to_owned(), number: 0, unsubscribe_url: Some(url.clone()) };
         let (envelope, raw) = mailer.write("delivery-12-1", &to, &message).expect("writes");
         let raw = String::from_utf8(raw).expect("text");
         let (head, body) = raw.split_once("\r\n\r\n").expect("a head and a body");

@@ -88,7 +88,9 @@ impl From<Result<(), Failed>> for Done {
     fn from(sent: Result<(), Failed>) -> Self {
         match sent {
             Ok(()) => Self::ok(),
-            Err(Failed::ForSome(why) | Failed::ForSomeNow(why, _)) => Self { message: Some(why), ..Self::ok() },
+            Err(Failed::ForSome(why) | Failed::ForSomeNow(why, _)) => {
+                Self { message: Some(why), ..Self::ok() }
+            }
             Err(failed) => Self::fail(failed.why()),
         }
     }

@@ -6,7 +6,9 @@
 use axum::{Json, extract::State};
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
-    Context, Db, Event, Function, Id, Query, Reply, Result, Subscription, db::Transaction, error::ErrorBody,
+    Context, Db, Event, Function, Id, Query, Reply, Result, Subscription,
+    db::{JsonText, Transaction},
+    error::ErrorBody,
     on,
 };
 use serde::{Deserialize, Serialize};
@@ -131,8 +133,8 @@ async fn postpone(
     entry.reached.0.extend(told.reached.iter().cloned());
     let pause = queue::pause(entry.tries + 1).max(wanted.unwrap_or_default());
     on!(transaction.connection(), db => {
-        // A channel that some of its addresses were reached by works.
-        if told.reached.is_empty() {
+        // A channel by which some of its addresses were reached works.
+        if entry.reached.0.is_empty() {
             let fails = sqlx::query(FAILS).bind(entry.notification_id);
             let fails = fails.bind(entry.leased_at.unwrap_or(now)).bind(now);
             fails.bind(wanted.map(|wanted| now + wanted)).execute(&mut *db).await?;

@@ -103,6 +103,27 @@ on_both! {
         assert_eq!(evaluate(&world, "i", &[of_revision(4, result(1, 7, 8, true))]).await, [(8, Status::Up)]);
     }
 
+    async fn a_slot_is_never_checked_with_two_settings(world: World) {
+        for _ in 0..30 {
+            let id = world
+                .call(Some(1), "POST", "/public/v1/endpoints", Some(json!({"url": "https://a.test", "interval_seconds": 10})))
+                .await
+                .json(201)["id"].as_i64().unwrap();
+            world.clock().advance(std::time::Duration::from_secs(3));
+            world.call(Some(1), "PATCH", &format!("/public/v1/endpoints/{id}"), Some(json!({"expected_status": "418"}))).await.json(200);
+        }
+        let events = std::mem::take(&mut *world.events.lock().unwrap());
+        let asked = events.iter().filter(|event| event.kind() == kind::CHECK_REQUESTED);
+        let mut slots: Vec<_> = asked
+            .flat_map(|event| event.data::<Vec<functions::contract::CheckRequest>>())
+            .map(|request| (request.endpoint_id, request.scheduled_at))
+            .collect();
+        let count = slots.len();
+        slots.sort_unstable();
+        slots.dedup();
+        assert_eq!(slots.len(), count, "the later result would be taken for the first, told again");
+    }
+
     async fn a_pause_in_any_order_and_number_ends_the_outage_once(world: World) {
         let down = [of_revision(2, result(1, 7, 1, false)), of_revision(2, result(1, 7, 2, false))];
         assert_eq!(evaluate(&world, "a", &down).await, [(2, Status::Down)]);

@@ -187,13 +187,14 @@ async fn who_has_a_message_is_not_sent_it_again_when_others_are() {
         world.settle().await;
         let log = &world.deliveries(1).await[0];
         assert_eq!((&log["status"], told()), (&json!("pending"), 1), "{log}");
-        assert!(log["error"].as_str().unwrap().contains("b…@example.com (for now)"), "{log}");
+        assert!(log["error"].as_str().unwrap().starts_with("The mail server"), "{log}");
         world.clock().advance(Duration::from_secs(600));
         world.request("delivery-resume", None, "POST", "/", None).await.json(204);
     }
     world.settle().await;
     let path = format!("/public/v1/notifications/{id}");
-    let shown = world.call(Some(1), "PATCH", &path, Some(config(json!(["mary@example.com"])))).await.json(200);
+    let shown =
+        world.call(Some(1), "PATCH", &path, Some(config(json!(["mary@example.com"])))).await.json(200);
     assert_eq!(shown["failures"], 0, "the mail server works");
     world.request("delivery-resume", None, "POST", "/", None).await.json(204);
     world.settle().await;
