@@ -18,7 +18,8 @@ pub(crate) async fn trusted_now(context: &Context, table: &'static str) -> Resul
     let update = AssertSqlSafe(format!("UPDATE {table} SET trusted_at = $1, doubted_at = $2 WHERE id = 1"));
     let (trusted_at, doubted_at) = on!(db.read(), db => sqlx::query_as(select).fetch_one(db).await)?;
     let seen = Seen { trusted_at, doubted_at }.after(now.timestamp());
-    if let Some(since) = seen.doubted_at {
+    // The first purge of all begins its day without a word.
+    if let Some(since) = seen.doubted_at.filter(|_| seen.trusted_at > 0) {
         let (since, trusted) = (time(since), time(seen.trusted_at));
         tracing::warn!(%now, %trusted, %since, "the clock is far ahead of the last purge: nothing is purged for a day");
     }

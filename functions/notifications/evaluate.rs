@@ -31,7 +31,8 @@ use super::{
     suspicion::{self, Batch},
 };
 use crate::contract::{
-    AlertKind, CheckResult, EndpointChanged, FailedCheck, LocationChange, Status, StatusChange, kind,
+    AlertKind, CheckResult, CheckStatus, EndpointChanged, FailedCheck, LocationChange, Status, StatusChange,
+    kind,
 };
 
 const NAME: &str = "notification-evaluate";
@@ -192,6 +193,10 @@ fn advance(before: &States, results: &[CheckResult], on_hold: &HashSet<i64>) -> 
     let mut after = Advanced::default();
     for (at, result) in results.iter().enumerate() {
         let id = result.endpoint_id;
+        // It says nothing of the endpoint, nor of where it was to be checked from.
+        if result.outcome.status == CheckStatus::Unknown {
+            continue;
+        }
         // No state: the endpoint is deleted.
         let Some(known) = before.get(&id) else { continue };
         if after.states.get(&id).unwrap_or(known).has_seen(result) {

@@ -255,12 +255,12 @@ impl Round {
         Self { down, blackout: None, phases: [phase(), phase()] }
     }
 
-    /// Nearly all fail at once, in the same way; what breaks then breaks while their alerts are held.
+    /// Nearly all cannot be reached at once (an answer, however bad, is no sign of a location's trouble); what breaks then breaks while their alerts are held.
     fn blackout(rng: &mut StdRng, deck: &mut Deck, endpoints: usize, number: u64) -> Self {
         let is_long = number.is_multiple_of(2);
         // Each deck lasts for one of either.
         let phases = if is_long { 2 } else { 4 };
-        let (how, working) = (outage(rng), rng.random_range(0..3));
+        let (how, working) = (Outage::Connection(Mode::Refuse), rng.random_range(0..3));
         let down = (working..endpoints).map(|endpoint| (endpoint, how)).collect();
         let mut steps = vec![(FIRST.0, 20); FIRST.1];
         let (more, longest) = if is_long { (33, 31) } else { (rng.random_range(6..12), 30) };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use functions::contract::{CheckResult, Failure, FailureCode, UserDeleted, kind};
+use functions::contract::{CheckResult, CheckStatus, Failure, FailureCode, UserDeleted, kind};
 use runtime::{Outgoing, on};
 use serde_json::{Value, json};
 
@@ -231,6 +231,24 @@ on_both! {
         check(&world, fails(3)).await;
         assert_eq!(told(&hook), [all("down", 101..=112), all(WORKS, [0])].concat());
         assert!(incidents(&world, 1).await.iter().all(|i| i["started_at"] == json!(at(1))));
+    }
+
+    async fn a_check_that_was_not_made_changes_nothing_of_what_is_known(world: World) {
+        with_users(&world);
+        let hook = Listener::start(200, "").await;
+        world.webhook(1, &hook.url).await;
+        for slot in 0..3 {
+            check(&world, batch(1, 20, slot, |_| slot > 0)).await;
+        }
+        assert_eq!(told(&hook), all(SUSPECTED, [0]));
+        // After a pause of ours nearly all come too late; one fails still.
+        let mut late = batch(1, 20, 5, |_| true);
+        for result in &mut late[1..] {
+            result.outcome.status = CheckStatus::Unknown;
+            result.outcome.error = Some(Failure { code: FailureCode::RequestedTooLate, message: String::new() });
+        }
+        check(&world, late).await;
+        assert_eq!((told(&hook), suspicions(&world).await), (vec![], 1), "it does not work again for that");
     }
 
     async fn a_maintenance_says_nothing_of_its_location(world: World) {
