@@ -353,11 +353,11 @@ impl Start {
         let on_grid = |first: i64| (first..taken_over).step_by(usize::try_from(interval).unwrap_or(1));
         let draw = || {
             let drawn = u64::from_le_bytes(context.random().bytes()) % interval.cast_unsigned();
-            now + 2 + drawn.cast_signed()
+            now + 1 + drawn.cast_signed()
         };
-        let drawn = (0..20).map(|_| draw()).find(|first| !on_grid(*first).any(&is_taken));
-        let first = drawn.unwrap_or_else(draw);
         let at_once = if is_taken(now) { now + 1 } else { now };
+        let fits = |first: &i64| *first > at_once && !on_grid(*first).any(&is_taken);
+        let first = (0..20).map(|_| draw()).find(fits).unwrap_or(at_once + interval);
         let slots: Vec<i64> = std::iter::once(at_once).chain(on_grid(first)).collect();
         let next_slot = first + (slots.len() as i64 - 1) * interval;
         Self { slots, next_slot }

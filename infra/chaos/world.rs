@@ -697,8 +697,9 @@ impl<'a> World<'a> {
         let is_wanted = self.kind == Kind::Namespace || self.kind.is_crowd() && self.active.is_empty();
         while is_wanted && Instant::now() < until {
             let page = self.ledger.read().await?;
-            let counted = |watched: &Watched| self.uncounted(watched, &page) <= 0;
-            if self.endpoints.iter().all(counted) {
+            let uncounted = self.endpoints.iter().map(|watched| self.uncounted(watched, &page).max(0));
+            let too_late = self.log.too_late.load(Ordering::SeqCst) - self.too_late;
+            if uncounted.sum::<i64>() <= too_late {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
