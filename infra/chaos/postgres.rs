@@ -24,7 +24,7 @@ pub struct Postgres {
 /// What a server has that is empty, twice, and a few databases.
 const MEGABYTES: u32 = 256;
 /// Few, so that they can be used up.
-const MAX_CONNECTIONS: u32 = 60;
+const MAX_CONNECTIONS: u32 = 100;
 
 impl Postgres {
     /// `small`: its data on a disk that can be full.

@@ -696,7 +696,8 @@ impl<'a> World<'a> {
         let until = Instant::now() + Duration::from_secs(5);
         let is_wanted = self.kind == Kind::Namespace || self.kind.is_crowd() && self.active.is_empty();
         while is_wanted && Instant::now() < until {
-            let page = self.ledger.read().await?;
+            // The database may have no connection to give for a moment.
+            let Ok(page) = self.ledger.read().await else { continue };
             let uncounted = self.endpoints.iter().map(|watched| self.uncounted(watched, &page).max(0));
             let too_late = self.log.too_late.load(Ordering::SeqCst) - self.too_late;
             if uncounted.sum::<i64>() <= too_late {
