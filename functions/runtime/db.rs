@@ -55,8 +55,8 @@ const TRUSTED: Duration = Duration::from_secs(1);
 /// For a connection to say that it is well. A peer that is frozen, or behind a failover, says nothing for as long as
 /// TCP believes in it.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
-/// For all connections of a pool to end in good order.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// For all connections of a pool to end in good order: Docker kills two seconds after an engine's grace.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// What PostgreSQL itself ends: statements, waits for a lock, and transactions of a client that is gone. One row that
 /// somebody holds must not take a connection for each batch that needs it.
 pub const SESSION_TIMEOUTS: [(&str, &str); 3] =
