@@ -71,8 +71,10 @@ async fn frozen_connections_are_replaced_under_load() {
             }
         });
     }
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(ask(&db).await);
+    // In turns with the load: by then it is under way.
+    for _ in 0..50 {
+        assert!(ask(&db).await);
+    }
     freezer.freeze();
     let again =
         async { while !tokio::time::timeout(Duration::from_secs(1), ask(&db)).await.unwrap_or(false) {} };
