@@ -66,6 +66,9 @@ impl Channel {
     }
 }
 
+/// How many are on their way to a host.
+const LEASED_FOR_HOST: &str = "SELECT COUNT(*) FROM deliveries WHERE host = $1 AND leased_at IS NOT NULL";
+
 /// A delivery that waits.
 #[derive(sqlx::FromRow)]
 struct Waiting {
@@ -96,14 +99,14 @@ pub async fn release(context: &Context, function: &str, owners: &[i64]) -> Resul
 /// Those of other owners that wait for a host, from the one after `owner` on, where the host is so busy that they had
 /// to wait for `owner`'s delivery to end.
 pub async fn next_for_host(db: &Db, host: &str, owner: i64, now: DateTime<Utc>) -> Result<Vec<i64>> {
-    const LEASED: &str = "SELECT COUNT(*) FROM deliveries WHERE host = $1 AND leased_at IS NOT NULL";
     const NEXT: &str = "SELECT DISTINCT user_id, user_id < $2 AS later FROM deliveries
         WHERE host = $1 AND status = 'pending' AND leased_at IS NULL AND due_at <= $3 AND user_id <> $2
         ORDER BY later, user_id LIMIT 16";
     if host.is_empty() {
         return Ok(Vec::new());
     }
-    let leased: i64 = on!(db.read(), db => sqlx::query_scalar(LEASED).bind(host).fetch_one(db).await)?;
+    let leased: i64 =
+        on!(db.read(), db => sqlx::query_scalar(LEASED_FOR_HOST).bind(host).fetch_one(db).await)?;
     if leased + 1 < AT_ONCE as i64 {
         return Ok(Vec::new());
     }
@@ -208,13 +211,12 @@ async fn take_place(
     host: &str,
     hosts: &mut HashMap<String, usize>,
 ) -> Result<bool> {
-    const LEASED: &str = "SELECT COUNT(*) FROM deliveries WHERE host = $1 AND leased_at IS NOT NULL";
     if host.is_empty() {
         return Ok(true);
     }
     if !hosts.contains_key(host) {
         let leased: i64 = on!(transaction.connection(), db =>
-            sqlx::query_scalar(LEASED).bind(host).fetch_one(db).await)?;
+            sqlx::query_scalar(LEASED_FOR_HOST).bind(host).fetch_one(db).await)?;
         hosts.insert(host.to_owned(), usize::try_from(leased).unwrap_or_default());
     }
     let taken = hosts.entry(host.to_owned()).or_default();

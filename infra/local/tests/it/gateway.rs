@@ -240,14 +240,18 @@ async fn a_body_has_its_limit() {
     assert_eq!(send(address, chunked, &chunks(&more)).await.message(413), "Request size limit exceeded");
 }
 
+pub async fn http_2(address: std::net::SocketAddr) -> hyper::client::conn::http2::SendRequest<String> {
+    let io = hyper_util::rt::TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let (client, connection) = hyper::client::conn::http2::handshake(executor, io).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
 #[tokio::test]
 async fn http_2_without_tls_is_understood() {
     let world = World::new().await;
-    let stream = TcpStream::connect(world.engine.address).await.unwrap();
-    let io = hyper_util::rt::TokioIo::new(stream);
-    let executor = hyper_util::rt::TokioExecutor::new();
-    let (mut client, connection) = hyper::client::conn::http2::handshake(executor, io).await.unwrap();
-    tokio::spawn(connection);
+    let mut client = http_2(world.engine.address).await;
     let uri = format!("http://{}/test/v1/open", world.engine.address);
     let request = http::Request::builder().uri(uri).body(String::new()).unwrap();
     assert_eq!(client.send_request(request).await.unwrap().status(), 200);

@@ -62,11 +62,7 @@ async fn ambiguous_request_is_400_and_closes() {
 #[tokio::test]
 async fn http_2_request_has_one_host() {
     let world = World::new().await;
-    let stream = TcpStream::connect(world.engine.address).await.unwrap();
-    let io = hyper_util::rt::TokioIo::new(stream);
-    let executor = hyper_util::rt::TokioExecutor::new();
-    let (mut client, connection) = hyper::client::conn::http2::handshake(executor, io).await.unwrap();
-    tokio::spawn(connection);
+    let mut client = crate::gateway::http_2(world.engine.address).await;
     let uri = format!("http://{}/test/v1/anything", world.engine.address);
     let own = world.engine.address.to_string();
     for (hosts, status) in [
