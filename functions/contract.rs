@@ -155,6 +155,10 @@ pub struct FailedCheck {
     pub scheduled_at: DateTime<Utc>,
     #[serde(default)]
     pub revision: i64,
+    /// So many of the user's other endpoints are to be checked at once: they tell whether it is the endpoint that
+    /// fails, or the location that it is checked from.
+    #[serde(default)]
+    pub others: i64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

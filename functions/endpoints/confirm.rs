@@ -1,9 +1,10 @@
-//! `check.failed`: asks for the next check of an endpoint soon, instead of at its interval.
+//! `check.failed`: asks for the next check of an endpoint soon, instead of at its interval; and, before it, for
+//! checks of others of the user, where too few were checked lately to judge by.
 
 use axum::{extract::State, routing::post};
 use chrono::TimeDelta;
 use runtime::{
-    Context, Event, Function, Items, Reply, Result, Subscription,
+    Context, Db, Event, Function, Items, Reply, Result, Subscription,
     db::{JsonText, On, readable},
 };
 
@@ -15,6 +16,7 @@ use crate::{
 };
 
 const NAME: &str = "endpoint-confirm";
+const MOST_OTHERS: i64 = 100;
 
 pub const FUNCTION: Function =
     Function::new(NAME, SERVICE, "asks for an early check of endpoints whose last one failed")
@@ -22,6 +24,32 @@ pub const FUNCTION: Function =
         .publishes();
 
 async fn handle(State(context): State<Context>, event: Event<Items<FailedCheck>>) -> Result<Reply> {
+    // By the event's own time: sent again, it asks for the same check.
+    let time = event.time.unwrap_or(context.clock().now());
+    let failed = event.data.0;
+    let db = context.db()?;
+    let ids: Vec<_> = failed.iter().map(|failed| failed.endpoint_id).collect();
+    let mut endpoints = by_id(db, &ids).await?;
+    endpoints.retain(|owned| {
+        // What is checked as often anyway needs none, and settings that changed meanwhile are checked anew.
+        i64::from(owned.endpoint.settings.interval_seconds) > CONFIRMATION_DELAY.into()
+            && failed
+                .iter()
+                .any(|f| f.endpoint_id == owned.endpoint.id && f.revision == owned.endpoint.revision)
+    });
+    let mut others = Vec::new();
+    for failed in failed.iter().filter(|failed| failed.others > 0) {
+        others.extend(some_of(db, failed.user_id, failed.others.min(MOST_OTHERS), &ids).await?);
+    }
+    let delay = |seconds| (time + TimeDelta::seconds(seconds)).timestamp();
+    // They come before the confirmation, which is judged by them.
+    let mut requests = requests(db, &others, delay(1)).await?;
+    requests.extend(self::requests(db, &endpoints, delay(CONFIRMATION_DELAY.into())).await?);
+    checks::schedule::ask_for(&context, NAME, &requests).await?;
+    Ok(Reply::NONE)
+}
+
+async fn by_id(db: &Db, ids: &[i64]) -> Result<Vec<OwnedEndpoint>> {
     static SQLITE: &str = concat!(
         "SELECT user_id, ",
         columns!(),
@@ -29,30 +57,43 @@ async fn handle(State(context): State<Context>, event: Event<Items<FailedCheck>>
     );
     static POSTGRES: &str =
         concat!("SELECT user_id, ", columns!(), " FROM endpoints WHERE enabled AND id = ANY($1) ORDER BY id");
-    // By the event's own time: sent again, it asks for the same check.
-    let time = event.time.unwrap_or(context.clock().now());
-    let due = time + TimeDelta::seconds(CONFIRMATION_DELAY.into());
-    let failed = event.data.0;
-    let ids: Vec<_> = failed.iter().map(|failed| failed.endpoint_id).collect();
-    let db = context.db()?;
-    let endpoints: Vec<OwnedEndpoint> = match db.read() {
+    Ok(match db.read() {
         On::Sqlite(db) => sqlx::query(SQLITE).bind(JsonText(ids)).fetch_all(db).await.map(readable)?,
         On::Postgres(db) => sqlx::query(POSTGRES).bind(ids).fetch_all(db).await.map(readable)?,
-    };
+    })
+}
+
+/// The endpoints of a user that are not due for the longest time.
+async fn some_of(db: &Db, user_id: i64, most: i64, but: &[i64]) -> Result<Vec<OwnedEndpoint>> {
+    static SQLITE: &str = concat!(
+        "SELECT user_id, ",
+        columns!(),
+        " FROM endpoints WHERE enabled AND user_id = $1 AND id NOT IN (SELECT value FROM json_each($2))
+        ORDER BY next_slot DESC, id LIMIT $3"
+    );
+    static POSTGRES: &str = concat!(
+        "SELECT user_id, ",
+        columns!(),
+        " FROM endpoints WHERE enabled AND user_id = $1 AND id <> ALL($2) ORDER BY next_slot DESC, id LIMIT $3"
+    );
+    Ok(match db.read() {
+        On::Sqlite(db) => {
+            let query = sqlx::query(SQLITE).bind(user_id).bind(JsonText(but)).bind(most);
+            query.fetch_all(db).await.map(readable)?
+        }
+        On::Postgres(db) => {
+            let query = sqlx::query(POSTGRES).bind(user_id).bind(but).bind(most);
+            query.fetch_all(db).await.map(readable)?
+        }
+    })
+}
+
+async fn requests(db: &Db, endpoints: &[OwnedEndpoint], slot: i64) -> Result<Vec<CheckRequest>> {
     let users: Vec<_> = endpoints.iter().map(|owned| owned.user_id).collect();
-    let slot = due.timestamp();
     let windows = Windows::load(db, &users, slot..slot + 1).await?;
-    let requests: Vec<_> = endpoints
-        .iter()
-        .filter(|owned| {
-            // Settings that changed meanwhile are checked anew anyway.
-            failed.iter().any(|f| f.endpoint_id == owned.endpoint.id && f.revision == owned.endpoint.revision)
-        })
-        .map(|OwnedEndpoint { user_id, endpoint }| CheckRequest {
-            maintenance: windows.hold(*user_id, endpoint.id, slot),
-            ..endpoint.settings.request(endpoint.id, *user_id, slot, endpoint.revision)
-        })
-        .collect();
-    checks::schedule::ask_for(&context, NAME, &requests).await?;
-    Ok(Reply::NONE)
+    let request = |OwnedEndpoint { user_id, endpoint }: &OwnedEndpoint| CheckRequest {
+        maintenance: windows.hold(*user_id, endpoint.id, slot),
+        ..endpoint.settings.request(endpoint.id, *user_id, slot, endpoint.revision)
+    };
+    Ok(endpoints.iter().map(request).collect())
 }

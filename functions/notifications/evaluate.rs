@@ -121,7 +121,8 @@ async fn evaluate(context: &Context, event_id: &str, mut results: Vec<CheckResul
             save(&mut transaction, &after.states).await?;
         }
     }
-    let Advanced { mut changes, held, seen_before, unconfirmed, .. } = after;
+    let Advanced { mut changes, held, seen_before, mut unconfirmed, states: after } = after;
+    suspicion::ask_others(context, &mut transaction, &after, &mut unconfirmed).await?;
     if !changes.is_empty() || !locations.is_empty() {
         record(&mut transaction, event_id, &changes, &locations, now).await?;
     }
@@ -183,7 +184,7 @@ struct Advanced {
     changes: Vec<StatusChange>,
     /// How many alerts came to be held.
     held: u64,
-    /// Failures that an earlier check than the next scheduled one confirms.
+    /// First failures of a row: an earlier check than the next scheduled one confirms them.
     unconfirmed: Vec<FailedCheck>,
     seen_before: bool,
 }
@@ -210,7 +211,7 @@ fn advance(before: &States, results: &[CheckResult], on_hold: &HashSet<i64>) -> 
         let is_newest = results.get(at + 1).is_none_or(|next| next.endpoint_id != id);
         if is_newest && state.must_be_confirmed(result) {
             let CheckResult { endpoint_id, user_id, scheduled_at, revision, .. } = *result;
-            after.unconfirmed.push(FailedCheck { endpoint_id, user_id, scheduled_at, revision });
+            after.unconfirmed.push(FailedCheck { endpoint_id, user_id, scheduled_at, revision, others: 0 });
         }
     }
     after

@@ -93,7 +93,6 @@ impl State {
     pub fn must_be_confirmed(&self, result: &CheckResult) -> bool {
         result.outcome.status == CheckStatus::Down
             && !result.maintenance
-            && result.interval_seconds > CONFIRMATION_DELAY
             && self.last_slot == result.scheduled_at
             && self.status != Status::Down
             && self.run == 1

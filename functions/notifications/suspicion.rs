@@ -10,6 +10,9 @@
 //!   theirs fail. By users: one with a thousand broken endpoints must not silence the others.
 //! - a user who has `SUSPECT_MIN` endpoints, and sees more than that share of them fail.
 //!
+//! A failure is confirmed sooner than a user's other endpoints come by. So at the first one some of them are checked at
+//! once, where too few were lately: else the first to fail would be told down one by one.
+//!
 //! An alert is held for `SUSPECT_MINUTES` at most, counted from its endpoint's first failure. What is held is
 //! looked at again when it is checked again: so what will not be until then, or soon after, is not held.
 
@@ -27,7 +30,7 @@ use runtime::{
 use serde_json::json;
 
 use super::evaluate::{MAX_AHEAD, States};
-use crate::contract::{AlertKind, CheckResult, Location, LocationChange, Status, StatusChange};
+use crate::contract::{AlertKind, CheckResult, FailedCheck, Location, LocationChange, Status, StatusChange};
 
 /// `SUSPECT_MIN` (default 10), `SUSPECT_SHARE` (default 0.5; 1: never) and `SUSPECT_MINUTES` (default 15).
 pub(crate) struct Settings {
@@ -252,6 +255,70 @@ async fn open(transaction: &mut Transaction, region: &str, users: Vec<i64>) -> R
         given_up,
     };
     Ok(rows.into_iter().map(|(user, id, since, given_up)| (user, open(id, since, given_up))).collect())
+}
+
+/// Users whose other endpoints were asked for, until when that is enough.
+#[derive(Default)]
+struct Asked(Mutex<HashMap<(i64, String), DateTime<Utc>>>);
+
+/// More than one confirmation takes, and its answer.
+const ASKED_FOR: TimeDelta = TimeDelta::seconds(20);
+
+/// Says of failures how many of their users' others are to be checked for them to be judged.
+pub(super) async fn ask_others(
+    context: &Context,
+    transaction: &mut Transaction,
+    states: &States,
+    failed: &mut [FailedCheck],
+) -> Result<()> {
+    let Settings { least, share, .. } = *context.config::<Settings>()?;
+    let mut first_of_user = BTreeMap::new();
+    for failed in failed {
+        let Some(state) = states.get(&failed.endpoint_id) else { continue };
+        let Some(region) = state.region.as_deref() else { continue };
+        if state.unreachable_since == Some(failed.scheduled_at) {
+            first_of_user.entry((failed.user_id, region)).or_insert(failed);
+        }
+    }
+    // So many users are judged together.
+    if share >= 1.0 || first_of_user.len() as i64 >= least {
+        return Ok(());
+    }
+    let now = context.clock().now();
+    let asked = context.shared(|_| Ok(Asked::default()))?;
+    let lock = || asked.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    for ((user_id, region), failed) in first_of_user {
+        let place = (user_id, region.to_owned());
+        if lock().get(&place).is_some_and(|until| now < *until && *until <= now + ASKED_FOR) {
+            continue;
+        }
+        let known = checked(transaction, user_id, region, DateTime::<Utc>::UNIX_EPOCH, least).await?;
+        let since = checked(transaction, user_id, region, failed.scheduled_at, least).await?;
+        if known >= least && since < least {
+            // Some more, for one or the other may be slow to answer.
+            failed.others = least - since + 2;
+            let mut asked = lock();
+            asked.retain(|_, until| now < *until);
+            asked.insert(place, now + ASKED_FOR);
+        }
+    }
+    Ok(())
+}
+
+/// How many of a user's endpoints were last checked at a location, and since then; counted as far as `most`.
+async fn checked(
+    transaction: &mut Transaction,
+    user_id: i64,
+    region: &str,
+    since: DateTime<Utc>,
+    most: i64,
+) -> Result<i64> {
+    const SELECT: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM notification_states
+        WHERE user_id = $1 AND region = $2 AND last_slot >= $3 AND deleted_at IS NULL LIMIT $4) AS enough";
+    Ok(on!(transaction.connection(), db => {
+        let query = sqlx::query_scalar(SELECT).bind(user_id).bind(region).bind(since.timestamp_micros());
+        query.bind(most).fetch_one(db).await
+    })?)
 }
 
 /// A location, and from when on what was checked there counts.

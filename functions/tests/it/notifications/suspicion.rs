@@ -1,8 +1,9 @@
 //! What is told when most of what is checked from a location begins to fail at once.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use functions::contract::{CheckResult, CheckStatus, Failure, FailureCode, UserDeleted, kind};
+use chrono::DateTime;
+use functions::contract::{CheckRequest, CheckResult, CheckStatus, Failure, FailureCode, UserDeleted, kind};
 use runtime::{Outgoing, on};
 use serde_json::{Value, json};
 
@@ -11,7 +12,7 @@ use crate::{
     collector::Collector,
     listener::Listener,
     process::{Running, function},
-    world::{Database, World, on_both},
+    world::{Database, Sent, World, on_both},
 };
 
 /// Endpoints 101, 102 and so on belong to user 1, 201 and so on to user 2.
@@ -364,6 +365,86 @@ on_both! {
             check(&world, batch(1, 20, slot, |_| true)).await;
         }
         assert_eq!(told(&hook), all(SUSPECTED, [0]));
+    }
+}
+
+/// Real endpoints, checked once a minute each, spread over it. Nobody looks at their addresses: `fails` says what
+/// each second's check finds. What was told until `end`, with the seconds since a check failed first.
+async fn told_from(
+    world: &World,
+    count: i64,
+    end: i64,
+    fails: impl Fn(i64, i64) -> bool,
+) -> Vec<(i64, String)> {
+    let start = at(0).timestamp();
+    let hook = Listener::start(200, "").await;
+    let mut due: BTreeMap<i64, Vec<CheckRequest>> = BTreeMap::new();
+    let (mut told, mut ids, mut failed) = (Vec::new(), Vec::new(), None);
+    for second in 0..end {
+        let now = start + second;
+        world.clock().set(DateTime::from_timestamp(now, 0).unwrap());
+        if second == 0 {
+            world.webhook(1, &hook.url).await;
+        }
+        if second < 60 && second * count / 60 < (second + 1) * count / 60 {
+            let body = json!({"url": "https://example.com"});
+            let made = world.call(Some(1), "POST", "/public/v1/endpoints", Some(body)).await.json(201);
+            ids.push(made["id"].as_i64().unwrap());
+        }
+        if second % 60 == 0 {
+            world.tick("check-schedule").await;
+        }
+        let results: Vec<_> = due
+            .remove(&now)
+            .unwrap_or_default()
+            .iter()
+            .map(|request| {
+                let nth = ids.iter().position(|id| *id == request.endpoint_id).unwrap() as i64;
+                let fails = fails(nth, second);
+                if fails {
+                    failed.get_or_insert(second);
+                }
+                let failure =
+                    Failure { code: FailureCode::ConnectTimeout, message: "No answer in time".into() };
+                let mut result = result(request.endpoint_id, 1, 0, !fails);
+                (result.scheduled_at, result.revision) = (request.scheduled_at, request.revision);
+                result.outcome.error = fails.then_some(failure);
+                result
+            })
+            .collect();
+        if !results.is_empty() {
+            let id = format!("results-{second}");
+            let answer = world.event("notification-evaluate", kind::CHECK_COMPLETED, &id, &results).await;
+            world.events.lock().unwrap().extend(answer.reply());
+        }
+        let is_request = |event: &Sent| event.kind() == kind::CHECK_REQUESTED;
+        let (mut asked, others): (Vec<_>, Vec<_>) =
+            world.events.lock().unwrap().drain(..).partition(is_request);
+        world.events.lock().unwrap().extend(others);
+        asked.extend(world.settle().await.into_iter().filter(is_request));
+        for request in asked.iter().flat_map(|event| event.data::<Vec<CheckRequest>>()) {
+            // What is due at once is found in the next second.
+            due.entry(request.scheduled_at.timestamp().max(now + 1)).or_default().push(request);
+        }
+        let words =
+            hook.asked().into_iter().map(|asked| asked.json()["data"]["what"].as_str().unwrap().to_owned());
+        told.extend(words.map(|what| (second - failed.unwrap_or(end), what)));
+    }
+    told
+}
+
+on_both! {
+    async fn the_first_that_fail_are_judged_by_others_that_are_asked_at_once(world: World) {
+        // Where everything fails from some second on, no endpoint is told alone.
+        let told = told_from(&world, 12, 400, |_, second| second >= 157).await;
+        assert_eq!(told.iter().map(|(_, what)| what.as_str()).collect::<Vec<_>>(), [SUSPECTED]);
+        assert!(told[0].0 <= 12, "{told:?}");
+    }
+
+    async fn what_fails_alone_is_told_at_its_confirmation_all_the_same(world: World) {
+        let told = told_from(&world, 12, 300, |nth, second| nth == 5 && second >= 157).await;
+        let [(after, what)] = &told[..] else { panic!("{told:?}") };
+        assert!(what == "down" && *after <= 12, "{told:?}");
     }
 }
 
