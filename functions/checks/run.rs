@@ -153,7 +153,8 @@ async fn check(
         let _in_flight = InFlight::begin(&label);
         let interval = Duration::from_secs(request.interval_seconds.into());
         let start_by = (!interval.is_zero()).then(|| began + interval);
-        prober.probe(request.user_id, &request.target, start_by).await
+        // On the heap, for thousands wait for their slot.
+        Box::pin(prober.probe(request.user_id, &request.target, start_by)).await
     };
     let status = KeyValue::new("status", outcome.status.as_str());
     let code = outcome.error.as_ref().map(|failure| failure.code);

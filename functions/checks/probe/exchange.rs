@@ -9,10 +9,10 @@ use std::{
     io,
     pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -21,7 +21,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     task::{JoinError, JoinSet},
 };
 use tokio_rustls::client::TlsStream;
@@ -73,32 +73,44 @@ pub(super) async fn exchange(
     seen.enter(Phase::FirstByte);
     let meter = stream.meter();
     let outcome = if stream.speaks_http2() {
-        let tasks = Tasks::default();
-        // Windows small enough that a flood waits in the network, not in our memory.
-        let handshake = http2::Builder::new(tasks.executor())
-            .initial_stream_window_size(256 * 1024)
-            .initial_connection_window_size(256 * 1024)
-            .max_header_list_size(MAX_HEAD as u32)
-            .handshake(TokioIo::new(stream))
-            .await;
-        match handshake {
-            Err(error) => Err(error),
-            Ok((mut sender, connection)) => {
-                let outcome = converse(connection, sender.send_request(request), keep, &meter, seen).await;
-                tasks.resume_panics();
-                outcome
-            }
-        }
+        Box::pin(by_http2(stream, request, keep, &meter, seen)).await
     } else {
-        let handshake = http1::Builder::new().max_buf_size(MAX_HEAD).handshake(TokioIo::new(stream)).await;
-        match handshake {
-            Err(error) => Err(error),
-            Ok((mut sender, connection)) => {
-                converse(connection, sender.send_request(request), keep, &meter, seen).await
-            }
-        }
+        let stream = Asked::ask(stream, &request).await;
+        Box::pin(by_http1(stream, request, keep, &meter, seen)).await
     };
     outcome.map_err(|error| protocol_failure(&error, seen))
+}
+
+async fn by_http1(
+    stream: Asked,
+    request: Request<Full<Bytes>>,
+    keep: Keep<'_>,
+    meter: &Meter,
+    seen: &mut Seen,
+) -> hyper::Result<Answer> {
+    let builder = &mut http1::Builder::new();
+    let (mut sender, connection) = builder.max_buf_size(MAX_HEAD).handshake(TokioIo::new(stream)).await?;
+    converse(connection, sender.send_request(request), keep, meter, seen).await
+}
+
+async fn by_http2(
+    stream: Stream,
+    request: Request<Full<Bytes>>,
+    keep: Keep<'_>,
+    meter: &Meter,
+    seen: &mut Seen,
+) -> hyper::Result<Answer> {
+    let tasks = Tasks::default();
+    // Windows small enough that a flood waits in the network, not in our memory.
+    let (mut sender, connection) = http2::Builder::new(tasks.executor())
+        .initial_stream_window_size(256 * 1024)
+        .initial_connection_window_size(256 * 1024)
+        .max_header_list_size(MAX_HEAD as u32)
+        .handshake(TokioIo::new(stream))
+        .await?;
+    let outcome = converse(connection, sender.send_request(request), keep, meter, seen).await;
+    tasks.resume_panics();
+    outcome
 }
 
 async fn converse(
@@ -261,6 +273,105 @@ impl AsyncWrite for Stream {
             Self::Plain(_) => Poll::Ready(Ok(())),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+/// So much of an answer is read before hyper reads the rest.
+const BEGINNING: usize = 1024;
+/// A longer request is written while its answer may come already.
+const MAX_WRITTEN_FIRST: usize = 16 * 1024;
+
+/// A connection over which an HTTP/1.1 request was sent, and an answer began.
+///
+/// hyper takes 25 kB for a connection, and a target that never answers would hold them until the time-out. So hyper
+/// comes in when there is something to read, and what it writes of the request then goes nowhere.
+struct Asked {
+    stream: Stream,
+    /// Whether the request was written, and what came then.
+    written: bool,
+    beginning: Option<io::Result<Bytes>>,
+    /// Whether hyper has asked, too. What it read before would be an answer that nobody asked for.
+    hyper_asked: bool,
+    reader: Option<Waker>,
+}
+
+impl Asked {
+    async fn ask(mut stream: Stream, request: &Request<Full<Bytes>>) -> Self {
+        let Some(bytes) = written(request) else {
+            return Self { stream, written: false, beginning: None, hyper_asked: true, reader: None };
+        };
+        // Who refuses to read it may have answered all the same.
+        let _ = stream.write_all(&bytes).await;
+        let _ = stream.flush().await;
+        drop(bytes);
+        let mut beginning = BytesMut::with_capacity(BEGINNING);
+        let read = stream.read_buf(&mut beginning).await;
+        let beginning = Some(read.map(|_| beginning.freeze()));
+        Self { stream, written: true, beginning, hyper_asked: false, reader: None }
+    }
+}
+
+/// A request as it goes over the wire.
+fn written(request: &Request<Full<Bytes>>) -> Option<Vec<u8>> {
+    let body = request.body().clone().into_inner().unwrap_or_default();
+    let mut bytes = format!("{} {} HTTP/1.1\r\n", request.method(), request.uri()).into_bytes();
+    for (name, value) in request.headers() {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    if !body.is_empty() {
+        bytes.extend_from_slice(format!("content-length: {}\r\n", body.len()).as_bytes());
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(&body);
+    (bytes.len() <= MAX_WRITTEN_FIRST).then_some(bytes)
+}
+
+impl AsyncRead for Asked {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Self { stream, beginning, hyper_asked, reader, .. } = self.get_mut();
+        if !*hyper_asked {
+            *reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        match beginning.take() {
+            None => Pin::new(stream).poll_read(cx, buffer),
+            Some(Err(error)) => Poll::Ready(Err(error)),
+            Some(Ok(mut bytes)) => {
+                let part = bytes.split_to(bytes.len().min(buffer.remaining()));
+                buffer.put_slice(&part);
+                *beginning = (!bytes.is_empty()).then_some(Ok(bytes));
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Asked {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let Self { stream, written, hyper_asked, reader, .. } = self.get_mut();
+        if !*written {
+            return Pin::new(stream).poll_write(cx, bytes);
+        }
+        *hyper_asked = true;
+        if let Some(reader) = reader.take() {
+            reader.wake();
+        }
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }
 

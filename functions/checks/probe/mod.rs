@@ -157,7 +157,7 @@ impl Prober {
                         Err(_) => return not_started(),
                     },
                 };
-                // On the heap only while it runs: it is 10 kB, and thousands wait for their slot.
+                // On the heap only while it runs: thousands wait for their slot.
                 let mut trying = Box::pin(self.try_once(owner, &plan));
                 match tokio::time::timeout(STARTING_TIMEOUT, &mut trying).await {
                     Ok(outcome) => outcome,

@@ -269,6 +269,51 @@ async fn the_request_is_what_was_asked_for() {
     assert!(head().contains("user-agent: pongpong/"));
 }
 
+/// A short request is written by us, a long one by hyper.
+#[tokio::test]
+async fn short_and_long_requests_are_the_same_over_the_wire() {
+    let heads = Arc::new(Mutex::new(Vec::new()));
+    let seen = heads.clone();
+    let address = listen(move |mut stream| {
+        let seen = seen.clone();
+        async move {
+            let head = read_head(&mut stream).await;
+            let (rest, length) = head.trim_end().rsplit_once("content-length: ").unwrap();
+            let mut body = vec![0; length.parse().unwrap()];
+            stream.read_exact(&mut body).await.unwrap();
+            assert!(body.iter().all(|byte| *byte == b'x'));
+            seen.lock().unwrap().push((rest.to_owned(), body.len()));
+            let _ = stream.write_all(&page("fine")).await;
+        }
+    })
+    .await;
+    for length in [1, 1000, 50_000] {
+        let mut target = target(format!("http://{address}/a?b=c"));
+        (target.method, target.body) = ("POST".into(), Some("x".repeat(length)));
+        target.headers = serde_json::from_value(json!({"X-One": "1", "Content-Type": "text/plain"})).unwrap();
+        up(&probe(target).await);
+    }
+    let heads = heads.lock().unwrap();
+    assert_eq!(heads.iter().map(|(_, length)| *length).collect::<Vec<_>>(), [1, 1000, 50_000]);
+    assert!(heads.iter().all(|(head, _)| *head == heads[2].0), "{heads:?}");
+}
+
+/// Each byte of it comes alone, and hyper gets them all.
+#[tokio::test]
+async fn an_answer_may_begin_before_it_was_asked_for_and_come_in_pieces() {
+    let address = listen(|mut stream| async move {
+        for byte in page("fine") {
+            let _ = stream.write_all(&[byte]).await;
+            tokio::task::yield_now().await;
+        }
+        read_head(&mut stream).await;
+    })
+    .await;
+    let outcome = probe(target(format!("http://{address}/"))).await;
+    up(&outcome);
+    assert_eq!(outcome.response_bytes, 4);
+}
+
 #[tokio::test]
 async fn the_status_decides() {
     let url = canned("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy").await;
