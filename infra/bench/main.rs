@@ -119,11 +119,12 @@ const TITLES: [(&str, &str); 9] = [
     ("functions", "Functions and their image"),
 ];
 /// Those that have ratios.
-const CHECKED: [Subject; 7] = [
+const CHECKED: [Subject; 8] = [
     Subject::Prober,
     Subject::Pipeline,
     Subject::Store,
     Subject::Claim,
+    Subject::Shares,
     Subject::Reports,
     Subject::Pages,
     Subject::Functions,
