@@ -330,6 +330,24 @@ on_both! {
         assert_eq!(asked(&world).len(), 8, "nobody waits for the next minute");
     }
 
+    async fn place_at_a_host_passes_over_owners_whose_channels_are_paused(world: World) {
+        const PAUSE: &str = "UPDATE notifications SET failures = 5, failed_at = $1 WHERE user_id BETWEEN 3 AND 20";
+        with_any_endpoints(&world);
+        for user in 1..=21 {
+            world.webhook(user, &format!("https://hooks.test/{user}")).await;
+        }
+        for user in 1..=21 {
+            outage(&world, user, if user < 3 { 8 } else { 1 }).await;
+        }
+        let under_way = asked(&world);
+        assert_eq!(under_way.len(), 16);
+        let now = world.clock().now();
+        runtime::on!(world.context.db().unwrap().write(), db =>
+            sqlx::query(PAUSE).bind(now).execute(db).await.map(drop)).unwrap();
+        told(&world, &under_way[0], "delivered").await;
+        assert_eq!(by(&asked(&world), |r| r.alert.endpoint_id / 1000), BTreeMap::from([(21, 1)]));
+    }
+
     async fn clock_set_back_by_hours_holds_nothing_up(world: World) {
         with_any_endpoints(&world);
         world.webhook(1, "https://x.test/").await;
