@@ -3,7 +3,7 @@
 use axum::{extract::State, http::StatusCode};
 use runtime::{Caller, Context, Error, Function, Id, Result, error::ErrorBody, on};
 
-use super::SERVICE;
+use super::{SERVICE, deliveries::queue};
 
 pub const FUNCTION: Function =
     Function::new("notification-delete", SERVICE, "removes a channel").http(runtime::http!(handle));
@@ -21,9 +21,12 @@ pub const FUNCTION: Function =
     ),
 )]
 async fn handle(State(context): State<Context>, caller: Caller, Id(id): Id) -> Result<StatusCode> {
-    // Its deliveries go with it.
+    // Its deliveries go with it: with the queue's lock, for a transaction that has one of them may want the channel.
     const DELETE: &str = "DELETE FROM notifications WHERE id = $1 AND user_id = $2";
-    let deleted = on!(context.db()?.write(), db =>
+    let mut transaction = context.db()?.begin().await?;
+    queue::lock(&mut transaction).await?;
+    let deleted = on!(transaction.connection(), db =>
         sqlx::query(DELETE).bind(id).bind(caller.user_id).execute(db).await.map(|d| d.rows_affected()))?;
+    transaction.commit().await?;
     if deleted == 0 { Err(Error::not_found()) } else { Ok(StatusCode::NO_CONTENT) }
 }

@@ -208,11 +208,11 @@ async fn alerts(
 
 /// Logs the deliveries. What was leased and not published, a process that died has left.
 async fn log(context: &Context, alerts: &[(Alert, Vec<&Row>)]) -> Result<()> {
-    // What was deleted meanwhile is not brought back.
+    // Nothing for what was deleted or switched off meanwhile.
     const INSERT: &str = "INSERT INTO deliveries (user_id, notification_id, endpoint_id, changed_at,
             what, channel, recipient, host, alert, status, attempt, created_at, asked_at, due_at)
         SELECT user_id, id, $2, $3, $4, channel, $5, $6, $7, 'pending', 1, $8, $8, $8 FROM notifications
-        WHERE id = $1 AND NOT EXISTS (
+        WHERE id = $1 AND enabled AND NOT EXISTS (
             SELECT 1 FROM notification_states WHERE endpoint_id = $2 AND deleted_at IS NOT NULL)
         ON CONFLICT (notification_id, endpoint_id, changed_at, what) DO UPDATE SET leased_at = NULL
             WHERE deliveries.published_at IS NULL AND deliveries.status = 'pending'";

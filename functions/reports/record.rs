@@ -97,7 +97,7 @@ pub(super) async fn record(context: &Context, results: &[CheckResult], field: &s
         known.ensure_partitions(pool, &results).await?;
     }
     let mut transaction = store::begin_writing(db).await?;
-    let (series, forgets) = known.series(&mut transaction, &results).await?;
+    let (series, forgets) = known.series(&mut transaction, &results, now.timestamp()).await?;
     let rows: Vec<Row> = results
         .iter()
         // Without a series: forgotten.
@@ -195,6 +195,7 @@ impl Known {
         &self,
         transaction: &mut Transaction,
         results: &[&'a CheckResult],
+        now: i64,
     ) -> Result<(HashMap<Key<'a>, i64>, i64)> {
         const FORGETS: &str = "SELECT value FROM report_state WHERE name = 'forgets'";
         let forgets: Option<i64> = on!(transaction.connection(), db =>
@@ -217,7 +218,7 @@ impl Known {
             }
         }
         if !missing.is_empty() {
-            found.extend(series::find_or_create(transaction, missing).await?);
+            found.extend(series::find_or_create(transaction, missing, now).await?);
         }
         Ok((found, forgets))
     }

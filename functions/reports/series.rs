@@ -14,6 +14,10 @@ use runtime::{
 
 use super::moment::LAST_SERIES;
 
+/// After all ids were looked at and too few were free, how long none is looked for [s]: it takes seconds, in which no
+/// other series is made.
+const FULL_FOR: i64 = 10 * 60;
+
 /// What a series is known by: endpoint and region.
 pub type Key<'a> = (i64, &'a str);
 
@@ -22,6 +26,7 @@ pub type Key<'a> = (i64, &'a str);
 pub async fn find_or_create<'a>(
     transaction: &mut Transaction,
     mut wanted: BTreeMap<Key<'a>, i64>,
+    now: i64,
 ) -> Result<HashMap<Key<'a>, i64>> {
     const LOCK: &str = "SELECT pg_advisory_xact_lock(x'7265706f72740003'::bigint)";
     let mut found = HashMap::with_capacity(wanted.len());
@@ -34,15 +39,9 @@ pub async fn find_or_create<'a>(
     if let On::Postgres(db) = transaction.connection() {
         sqlx::query(LOCK).execute(db).await?;
     }
-    let created = create(transaction, &wanted, LAST_SERIES).await?;
+    create(transaction, &wanted, LAST_SERIES, now).await?;
     // Not by ids: another process may have made some meanwhile.
     find(transaction, &wanted, &mut found).await?;
-    if created < wanted.len() {
-        tracing::error!(
-            series = wanted.len() - created,
-            "no id is left for a series: its results are not kept"
-        );
-    }
     Ok(found)
 }
 
@@ -78,19 +77,17 @@ async fn create(
     transaction: &mut Transaction,
     wanted: &BTreeMap<Key<'_>, i64>,
     last_id: i64,
+    now: i64,
 ) -> Result<usize> {
     const CREATE: &str = "
         INSERT INTO report_series (id, user_id, endpoint_id, region) SELECT $4, $1, $2, $3
         WHERE NOT EXISTS (
             SELECT 1 FROM report_forgotten WHERE (what = 'user' AND id = $1) OR (what = 'endpoint' AND id = $2))
         ON CONFLICT (endpoint_id, region) DO NOTHING";
-    const GIVEN: &str = "SELECT value FROM report_state WHERE name = 'series_given'";
-    const GIVE: &str = "
-        INSERT INTO report_state (name, value) VALUES ('series_given', $1)
-        ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-    let given: Option<i64> =
-        on!(transaction.connection(), db => sqlx::query_scalar(GIVEN).fetch_optional(db).await)?;
-    let given = given.unwrap_or_default().min(last_id);
+    if get(transaction, FULL_AT).await?.is_some_and(|at| (at..at + FULL_FOR).contains(&now)) {
+        return Ok(0);
+    }
+    let given = get(transaction, GIVEN).await?.unwrap_or_default().min(last_id);
     let mut ids = free_ids(transaction, given..last_id, wanted.len()).await?;
     let more = wanted.len() - ids.len();
     ids.extend(free_ids(transaction, 0..given, more).await?);
@@ -101,9 +98,31 @@ async fn create(
         })?;
     }
     if let Some(last) = ids.last() {
-        on!(transaction.connection(), db => sqlx::query(GIVE).bind(last).execute(db).await.map(drop))?;
+        set(transaction, GIVEN, *last).await?;
+    }
+    if ids.len() < wanted.len() {
+        let series = wanted.len() - ids.len();
+        tracing::error!(series, "no id is left for a series: its results are not kept");
+        set(transaction, FULL_AT, now).await?;
     }
     Ok(ids.len())
+}
+
+/// The last id that was given.
+const GIVEN: &str = "series_given";
+/// When no id was left.
+const FULL_AT: &str = "series_full_at";
+
+async fn get(transaction: &mut Transaction, name: &str) -> Result<Option<i64>> {
+    const GET: &str = "SELECT value FROM report_state WHERE name = $1";
+    Ok(on!(transaction.connection(), db => sqlx::query_scalar(GET).bind(name).fetch_optional(db).await)?)
+}
+
+async fn set(transaction: &mut Transaction, name: &str, value: i64) -> Result<()> {
+    const SET: &str = "INSERT INTO report_state (name, value) VALUES ($1, $2)
+        ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    Ok(on!(transaction.connection(), db =>
+        sqlx::query(SET).bind(name).bind(value).execute(db).await.map(drop))?)
 }
 
 /// The first ids, as many as wanted, that no series has; above the start of the range, up to its end.
@@ -130,9 +149,9 @@ mod tests {
 
     use super::*;
 
-    async fn made(transaction: &mut Transaction, endpoints: Range<i64>) -> Vec<i64> {
+    async fn made(transaction: &mut Transaction, endpoints: Range<i64>, now: i64) -> Vec<i64> {
         let wanted: BTreeMap<Key<'_>, i64> = endpoints.map(|id| ((id, "r"), 1)).collect();
-        let created = create(transaction, &wanted, 5).await.expect("creates");
+        let created = create(transaction, &wanted, 5, now).await.expect("creates");
         let mut found = HashMap::new();
         find(transaction, &wanted, &mut found).await.expect("finds");
         assert_eq!(found.len(), created);
@@ -147,15 +166,17 @@ mod tests {
         let db = Db::at(&format!("sqlite:{}/db", folder.path().display()), 1).expect("a database");
         crate::migrate(&db, &runtime::Env::default()).await.expect("migrates");
         let mut transaction = db.begin().await.expect("begins");
-        assert_eq!(made(&mut transaction, 1..4).await, [1, 2, 3]);
-        assert_eq!(made(&mut transaction, 4..7).await, [4, 5], "and none is left for the third");
-        assert_eq!(made(&mut transaction, 7..8).await, [0; 0]);
+        assert_eq!(made(&mut transaction, 1..4, 0).await, [1, 2, 3]);
+        assert_eq!(made(&mut transaction, 4..7, 0).await, [4, 5], "and none is left for the third");
+        assert_eq!(made(&mut transaction, 7..8, FULL_FOR).await, [0; 0]);
         for id in [1, 4] {
             let On::Sqlite(connection) = transaction.connection() else { panic!("SQLite") };
             let delete = sqlx::query("DELETE FROM report_series WHERE id = $1").bind(id);
             delete.execute(connection).await.expect("deletes");
         }
-        assert_eq!(made(&mut transaction, 8..9).await, [1]);
-        assert_eq!(made(&mut transaction, 9..12).await, [4]);
+        let now = 2 * FULL_FOR;
+        assert_eq!(made(&mut transaction, 8..9, now - 1).await, [0; 0], "they are not all looked at again");
+        assert_eq!(made(&mut transaction, 8..9, now).await, [1]);
+        assert_eq!(made(&mut transaction, 9..12, now).await, [4]);
     }
 }

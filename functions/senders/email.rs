@@ -26,9 +26,9 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use utoipa::ToSchema;
 
-use super::{Done, Failed, SERVICE, TIMEOUT, message::Message};
+use super::{Done, Failed, SERVICE, TIMEOUT, Tried, message::Message};
 use crate::{
-    contract::{NotificationRequested, kind},
+    contract::{Channel, NotificationRequested, kind},
     notifications::{
         addresses::{self, Recipient, Recipients},
         config,
@@ -88,6 +88,8 @@ impl Body {
     }
 }
 
+const WHOM: &str = "The mail server";
+
 /// What the delivery log and a test say where `SMTP_URL` is not set.
 pub const WRITTEN_TO_FILE: &str =
     "SMTP_URL is not set: the mail was not sent, but written to a file in the outbox folder.";
@@ -114,8 +116,8 @@ async fn handle(State(context): State<Context>, Input(body): Input<Body>) -> Res
     let message = Message { html: body.html.unwrap_or(plain.html), ..plain };
     let id = format!("message-{}", context.random().token());
     let mailer = mailer(&context)?;
-    let sent = tokio::time::timeout(TIMEOUT, mailer.send(&id, &to, &message)).await;
-    Ok(Json(sent.unwrap_or_else(|_| Err(Failed::ForNow(too_slow()))).into()))
+    let sent = tokio::time::timeout(TIMEOUT, mailer.send(&context, &id, &to, &message)).await;
+    Ok(Json(sent.unwrap_or_else(|_| Err(Failed::ForNow(super::too_slow(WHOM, TIMEOUT)))).into()))
 }
 
 async fn handle_event(State(context): State<Context>, event: Event<NotificationRequested>) -> Result<Reply> {
@@ -131,7 +133,7 @@ async fn handle_event(State(context): State<Context>, event: Event<NotificationR
             left_out.map_or(Ok(()), |why| Err(Failed::ForGood(why)))
         }
         Ok(Recipients { to, left_out }) => {
-            let sent = mailer(&context)?.send(&id, &to, &Message::of(&request.alert)).await;
+            let sent = mailer(&context)?.send(&context, &id, &to, &Message::of(&request.alert)).await;
             with_left_out(sent, left_out)
         }
         Err(failed) => Err(failed),
@@ -197,10 +199,16 @@ fn mailer(context: &Context) -> Result<Arc<Mailer>> {
 impl Mailer {
     /// To each by itself: an address that no longer exists does not keep the others from being told, and nobody sees
     /// another's address, or link. `id` is of letters, digits and `-_`.
-    async fn send(&self, id: &str, to: &[Recipient], message: &Message) -> Result<(), Failed> {
+    async fn send(
+        &self,
+        context: &Context,
+        id: &str,
+        to: &[Recipient],
+        message: &Message,
+    ) -> Result<(), Failed> {
         let each = to.iter().map(|to| async move {
             let id = if to.number == 0 { id.to_owned() } else { format!("{id}-{}", to.number + 1) };
-            (to.address.as_str(), self.send_one(&id, to, message).await)
+            (to.address.as_str(), self.send_one(context, &id, to, message).await)
         });
         judged(&join_all(each).await)?;
         match self.way {
@@ -209,14 +217,27 @@ impl Mailer {
         }
     }
 
-    async fn send_one(&self, id: &str, to: &Recipient, message: &Message) -> Result<(), Failed> {
+    async fn send_one(
+        &self,
+        context: &Context,
+        id: &str,
+        to: &Recipient,
+        message: &Message,
+    ) -> Result<(), Failed> {
         let unreadable = |error: anyhow::Error| {
             tracing::error!(%error, "an email cannot be built");
             Failed::ForGood("The message cannot be written as an email.".to_owned())
         };
         let (envelope, raw) = self.write(id, to, message).map_err(unreadable)?;
         match &self.way {
-            Way::Smtp(smtp) => smtp.send_raw(&envelope, &raw).await.map(drop).map_err(|e| failure(&e)),
+            Way::Smtp(smtp) => {
+                let try_once = || async {
+                    let sent = smtp.send_raw(&envelope, &raw).await;
+                    let is_hiccup = sent.as_ref().is_err_and(is_hiccup);
+                    Tried { result: sent.map(drop).map_err(|error| failure(&error)), is_hiccup }
+                };
+                super::try_twice(context, Channel::Email, WHOM, try_once).await
+            }
             Way::Outbox(directory) => put(directory, id, raw).await.map_err(|error| {
                 tracing::error!(%error, "an email cannot be put into OUTBOX_DIR");
                 Failed::ForNow("The message cannot be stored.".to_owned())
@@ -280,8 +301,11 @@ fn with_left_out(sent: Result<(), Failed>, left_out: Option<String>) -> Result<(
     }
 }
 
-fn too_slow() -> String {
-    format!("The mail server did not answer within {} seconds.", TIMEOUT.as_secs())
+/// That the server closes, or cannot be connected to: what breaks off later may have been taken.
+fn is_hiccup(error: &smtp::Error) -> bool {
+    let is_closing = error.status().is_some_and(|code| u16::from(code) == 421);
+    // lettre tells this kind of error by its words alone.
+    is_closing || !error.is_timeout() && error.to_string().starts_with("Connection error")
 }
 
 fn failure(error: &smtp::Error) -> Failed {
@@ -296,7 +320,7 @@ fn failure(error: &smtp::Error) -> Failed {
     } else if error.is_transient() {
         Failed::ForNow(format!("The mail server does not take the message now: {}", said()))
     } else if error.is_timeout() {
-        Failed::ForNow(too_slow())
+        Failed::ForNow(super::too_slow(WHOM, TIMEOUT))
     } else {
         tracing::warn!(%error, "the mail server cannot be used");
         Failed::ForNow("The mail server could not be reached.".to_owned())

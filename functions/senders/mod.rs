@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use http::{StatusCode, header};
 use runtime::{
     Context, Env, Error, Event, FromEnv, Outgoing, Reply, Result,
@@ -156,6 +156,7 @@ pub(crate) fn count_from_zero() {
         ["delivered", "failed", "postponed", "given_up", "unwanted"]
             .into_iter()
             .for_each(|what| add(0, channel, what));
+        SECOND_TRIES.add(0, &[KeyValue::new("channel", channel.as_str())]);
     }
 }
 
@@ -227,6 +228,10 @@ fn tell(
 /// Shorter than that of a call between functions (10 s): a channel that is slow must not look like a
 /// sender that is, or the circuit to it opens for everybody.
 const TIMEOUT: Duration = Duration::from_secs(8);
+/// A first try that failed so soon may be followed by a second one at once, in which [`TIMEOUT`] leaves time.
+const FAILED_AT_ONCE: TimeDelta = TimeDelta::seconds(2);
+const SECOND_TRY_AFTER: Duration = Duration::from_secs(1);
+const SECOND_TRY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Of an answer: enough for any error that a channel has.
 const LONGEST_ANSWER: usize = 16 * 1024;
 
@@ -282,8 +287,68 @@ struct Answer {
     body: Vec<u8>,
 }
 
-async fn send(context: &Context, whom: &str, request: reqwest::RequestBuilder) -> Result<Answer, Failed> {
-    let mut response = request.send().await.map_err(|error| failure(whom, &error))?;
+static SECOND_TRIES: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    counter("pongpong.notification.second_tries", "{try}", "Tries made a second after one that failed")
+});
+
+/// What came of one try.
+struct Tried<T> {
+    result: Result<T, Failed>,
+    /// That it failed in a way that may be over in a moment, and that the receiver cannot have the message.
+    is_hiccup: bool,
+}
+
+/// Tries once more, a second later, what failed at once: the next try by `delivery-resume` is up to a minute away.
+async fn try_twice<T, F>(
+    context: &Context,
+    channel: Channel,
+    whom: &str,
+    try_once: impl Fn() -> F,
+) -> Result<T, Failed>
+where
+    F: Future<Output = Tried<T>>,
+{
+    let (clock, began) = (context.clock(), context.clock().now());
+    let first = try_once().await;
+    let failed_after = clock.now() - began;
+    if !first.is_hiccup || failed_after > FAILED_AT_ONCE {
+        return first.result;
+    }
+    clock.sleep(SECOND_TRY_AFTER).await;
+    SECOND_TRIES.add(1, &[KeyValue::new("channel", channel.as_str())]);
+    match tokio::time::timeout(SECOND_TRY_TIMEOUT, try_once()).await {
+        Ok(second) => second.result,
+        Err(_) => Err(Failed::ForNow(too_slow(whom, SECOND_TRY_TIMEOUT))),
+    }
+}
+
+async fn send(
+    context: &Context,
+    channel: Channel,
+    whom: &str,
+    request: &reqwest::RequestBuilder,
+) -> Result<Answer, Failed> {
+    try_twice(context, channel, whom, || try_send(context, whom, request.try_clone())).await
+}
+
+async fn try_send(context: &Context, whom: &str, request: Option<reqwest::RequestBuilder>) -> Tried<Answer> {
+    let Some(request) = request else {
+        let why = Failed::ForGood("The message cannot be written.".to_owned());
+        return Tried { result: Err(why), is_hiccup: false };
+    };
+    let response = match request.send().await {
+        Ok(response) => response,
+        Err(error) => return Tried { is_hiccup: error.is_connect(), result: Err(failure(whom, &error)) },
+    };
+    let result = read(context, whom, response).await;
+    let is_hiccup = result.as_ref().is_ok_and(|answer| {
+        matches!(answer.status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE)
+            && answer.retry_after.is_none()
+    });
+    Tried { result, is_hiccup }
+}
+
+async fn read(context: &Context, whom: &str, mut response: reqwest::Response) -> Result<Answer, Failed> {
     let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
     let retry_after = retry_after.and_then(|value| wait(value, context.clock().now()));
     let mut body = Vec::new();
@@ -306,13 +371,17 @@ fn wait(retry_after: &str, now: DateTime<Utc>) -> Option<Duration> {
     })
 }
 
+fn too_slow(whom: &str, timeout: Duration) -> String {
+    format!("{whom} did not answer within {} seconds.", timeout.as_secs())
+}
+
 /// The client's own words may hold the URL, which may be a secret.
 fn failure(whom: &str, error: &reqwest::Error) -> Failed {
     if let Some(blocked) = BlockedAddress::in_error(error) {
         return Failed::ForGood(format!("{blocked}."));
     }
     Failed::ForNow(if error.is_timeout() {
-        format!("{whom} did not answer within {} seconds.", TIMEOUT.as_secs())
+        too_slow(whom, TIMEOUT)
     } else if error.is_connect() {
         format!("{whom} could not be reached.")
     } else {

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::{Answer, Done, Failed, SERVICE, message::Message};
 use crate::{
-    contract::{NotificationRequested, kind},
+    contract::{Channel, NotificationRequested, kind},
     notifications::config::{self, Config, Slack},
 };
 
@@ -117,13 +117,15 @@ async fn send(context: &Context, slack: &Slack, content: &str) -> Result<Result<
             Ok(request) => request.json(&json!({ "text": text })),
             Err(failed) => return Ok(Err(failed)),
         };
-        return Ok(super::send(context, "Slack", request).await.and_then(|answer| judged_webhook(&answer)));
+        let answer = super::send(context, Channel::Slack, "Slack", &request).await;
+        return Ok(answer.and_then(|answer| judged_webhook(&answer)));
     }
     let (channel, token) = (slack.channel.as_deref(), slack.token.as_deref().unwrap_or_default());
     let api = context.config::<SlackApi>()?;
     let request = super::trusted(context)?.0.post(format!("{}/chat.postMessage", api.url)).bearer_auth(token);
     let body = json!({ "channel": channel, "text": text, "unfurl_links": false });
-    Ok(super::send(context, "Slack", request.json(&body)).await.and_then(|answer| judged_api(&answer)))
+    let answer = super::send(context, Channel::Slack, "Slack", &request.json(&body)).await;
+    Ok(answer.and_then(|answer| judged_api(&answer)))
 }
 
 fn judged_webhook(answer: &Answer) -> Result<(), Failed> {

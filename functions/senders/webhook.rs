@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::{Done, Failed, SERVICE, message::Message};
 use crate::{
-    contract::{Alert, NotificationRequested, kind},
+    contract::{Alert, Channel, NotificationRequested, kind},
     notifications::config::{self, Config, Webhook},
 };
 
@@ -130,7 +130,7 @@ async fn post(context: &Context, webhook: &Webhook, id: &str, event: &Value) -> 
         .header("webhook-id", id)
         .header("webhook-timestamp", timestamp)
         .body(body);
-    let answer = super::send(context, "The webhook", request).await;
+    let answer = super::send(context, Channel::Webhook, "The webhook", &request).await;
     Ok(answer.and_then(|answer| super::judged("The webhook", &answer)))
 }
 

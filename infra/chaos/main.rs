@@ -30,7 +30,7 @@ mod world;
 #[expect(dead_code, clippy::unwrap_used, reason = "the tests' own")]
 #[path = "../../functions/tests/it/listener.rs"]
 mod listener;
-#[expect(clippy::unwrap_used, reason = "the tests' own")]
+#[expect(dead_code, clippy::unwrap_used, reason = "the tests' own")]
 #[path = "../../functions/tests/it/smtp.rs"]
 mod smtp;
 

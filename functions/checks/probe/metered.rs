@@ -19,7 +19,7 @@ use tokio::{
 /// What a response may take on the wire beside twice its body [bytes]: handshake, heads, framing.
 const MAX_OVERHEAD: u64 = 1024 * 1024;
 /// Reads beside one for each 256 bytes: a slow response comes in small pieces.
-const MAX_SMALL_READS: u64 = 10_000;
+const MAX_SMALL_READS: u64 = 2_000;
 
 /// Of one connection.
 #[derive(Debug, Default)]
@@ -98,5 +98,19 @@ impl AsyncWrite for Metered {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_reads_have_a_bound_and_large_ones_none() {
+        let (drip, flow) = (Meter::default(), Meter::default());
+        let reads = (0..).find(|_| drip.count_read(1).is_err());
+        assert_eq!(reads, Some(2007));
+        flow.count_body(10 << 20);
+        assert!((0..7200).all(|_| flow.count_read(1460).is_ok()), "10 MiB by TCP segments");
     }
 }

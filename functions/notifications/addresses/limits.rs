@@ -18,6 +18,11 @@ pub(super) async fn count_message(context: &Context, address: &str) -> Result<bo
     count(context, &format!("message {}", mailbox(address)), MAX_MESSAGES).await
 }
 
+/// Whether this attempt of a delivery was not counted yet: the broker may refuse it, and it is published again.
+pub(super) async fn is_first_time(context: &Context, delivery_id: i64, attempt: i64) -> Result<bool> {
+    count(context, &format!("delivery {delivery_id} {attempt}"), 1).await
+}
+
 /// Counts a link to an address; false at the limit. The user's own limit first: who has reached it uses up nobody
 /// else's.
 pub(super) async fn count_link(context: &Context, user_id: i64, address: &str) -> Result<bool> {

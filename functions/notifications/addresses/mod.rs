@@ -232,7 +232,9 @@ pub(super) async fn for_sender(
     if let (Some((owner, JsonText(reached))), Ok(Config::Email(email))) =
         (delivery, super::open(context, &request.sealed_config))
     {
-        let recipients = recipients(context, owner, &email, request.tries == 0, &reached).await?;
+        let is_new = request.tries == 0
+            && limits::is_first_time(context, request.delivery_id, request.attempt).await?;
+        let recipients = recipients(context, owner, &email, is_new, &reached).await?;
         let json = serde_json::to_string(&recipients).map_err(Error::internal)?;
         request.sealed_config = context.config::<Sealer>()?.seal(context.random(), PURPOSE, &json)?;
     }

@@ -52,10 +52,11 @@ impl Channel {
     /// Until when a channel is left alone that failed again and again, or asked for it. One failure is not enough: the
     /// next message is tried at once, by itself.
     pub fn paused_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let failed = self.failed_at.filter(|_| self.failures > 1);
-        let until = failed.map(|failed| failed + pause(self.failures - 1)).max(self.not_before);
         // What lies far ahead is of a clock that was set back.
-        until.filter(|until| *until > now && *until <= now + LONGEST_WAIT)
+        let failed = self.failed_at.filter(|at| self.failures > 1 && *at <= now + MAX_AHEAD);
+        let not_before = self.not_before.filter(|at| *at <= now + LONGEST_WAIT);
+        let until = failed.map(|failed| failed + pause(self.failures - 1)).max(not_before);
+        until.filter(|until| *until > now)
     }
 
     /// A message that was not tried yet need not wait for the end of a long pause.
@@ -75,7 +76,6 @@ struct Waiting {
     id: i64,
     notification_id: i64,
     endpoint_id: i64,
-    changed_at: DateTime<Utc>,
     host: String,
     alert: String,
     attempt: i64,
@@ -88,8 +88,9 @@ pub async fn release(context: &Context, function: &str, owners: &[i64]) -> Resul
     let mut refused = None;
     // A transaction of its own for some at a time: they are made one after the other.
     for owners in owners.chunks(20) {
-        let leased = lease(context, owners).await?;
-        if let Err(error) = publish(context, function, leased).await {
+        let now = context.clock().now();
+        let leased = lease(context.db()?, owners, now).await?;
+        if let Err(error) = publish(context, function, leased, now).await {
             refused = Some(error);
         }
     }
@@ -97,27 +98,38 @@ pub async fn release(context: &Context, function: &str, owners: &[i64]) -> Resul
 }
 
 /// Those of other owners that wait for a host, from the one after `owner` on, where the host is so busy that they had
-/// to wait for `owner`'s delivery to end.
-pub async fn next_for_host(db: &Db, host: &str, owner: i64, now: DateTime<Utc>) -> Result<Vec<i64>> {
-    const NEXT: &str = "SELECT DISTINCT user_id, user_id < $2 AS later FROM deliveries
-        WHERE host = $1 AND status = 'pending' AND leased_at IS NULL AND due_at <= $3 AND user_id <> $2
-        ORDER BY later, user_id LIMIT 16";
+/// to wait for `owner`'s delivery to end. In the transaction that ended it: of two that end at once, the first would
+/// see the room that the second makes, and take it for a sign that nobody had to wait.
+pub async fn next_for_host(
+    transaction: &mut Transaction,
+    host: &str,
+    owner: i64,
+    now: DateTime<Utc>,
+) -> Result<Vec<i64>> {
+    // Not those of a channel that may be paused: it would pass the place on to nobody.
+    const NEXT: &str = "SELECT DISTINCT d.user_id, d.user_id < $2 AS later
+        FROM deliveries d JOIN notifications n ON n.id = d.notification_id
+        WHERE d.host = $1 AND d.status = 'pending' AND d.leased_at IS NULL AND d.due_at <= $3
+            AND d.user_id <> $2 AND n.enabled AND (n.failures < 2 OR n.failed_at <= $4)
+            AND (n.not_before IS NULL OR n.not_before <= $3)
+        ORDER BY later, d.user_id LIMIT 16";
     if host.is_empty() {
         return Ok(Vec::new());
     }
-    let leased: i64 =
-        on!(db.read(), db => sqlx::query_scalar(LEASED_FOR_HOST).bind(host).fetch_one(db).await)?;
+    let leased: i64 = on!(transaction.connection(), db =>
+        sqlx::query_scalar(LEASED_FOR_HOST).bind(host).fetch_one(db).await)?;
     if leased + 1 < AT_ONCE as i64 {
         return Ok(Vec::new());
     }
-    let next: Vec<(i64, bool)> = on!(db.read(), db =>
-        sqlx::query_as(NEXT).bind(host).bind(owner).bind(now).fetch_all(db).await)?;
+    let next: Vec<(i64, bool)> = on!(transaction.connection(), db => {
+        let query = sqlx::query_as(NEXT).bind(host).bind(owner).bind(now);
+        query.bind(now - LONGEST_PAUSE).fetch_all(db).await
+    })?;
     Ok(next.into_iter().map(|(owner, _)| owner).collect())
 }
 
-async fn lease(context: &Context, owners: &[i64]) -> Result<Vec<NotificationRequested>> {
-    let now = context.clock().now();
-    let mut transaction = context.db()?.begin().await?;
+async fn lease(db: &Db, owners: &[i64], now: DateTime<Utc>) -> Result<Vec<NotificationRequested>> {
+    let mut transaction = db.begin().await?;
     lock(&mut transaction).await?;
     let (mut hosts, mut leased) = (HashMap::new(), Vec::new());
     for owner in owners {
@@ -178,22 +190,22 @@ async fn lease_of(
     Ok(leased)
 }
 
-/// The oldest of each endpoint's newest: what it overtook is told with it, and what is being sent comes first.
+/// The oldest of each endpoint's newest: what it overtook is told with it, and what is being sent comes first. What is of
+/// a time far ahead, a clock that was set back since has dated: it is older than all that is not.
 async fn waiting_for(
     transaction: &mut Transaction,
     channel: &Channel,
     most: usize,
     now: DateTime<Utc>,
 ) -> Result<Vec<Waiting>> {
-    const WAITING: &str =
-        "SELECT id, notification_id, endpoint_id, changed_at, host, alert, attempt, tries, due_at
+    const WAITING: &str = "SELECT id, notification_id, endpoint_id, host, alert, attempt, tries, due_at
         FROM deliveries d
         WHERE notification_id = $1 AND status = 'pending' AND leased_at IS NULL AND due_at <= $2
             AND (tries = 0 OR $3) AND NOT EXISTS (
                 SELECT 1 FROM deliveries other WHERE other.notification_id = d.notification_id
                     AND other.endpoint_id = d.endpoint_id AND other.id <> d.id AND other.status = 'pending'
-                    AND (other.leased_at IS NOT NULL
-                        OR other.changed_at > d.changed_at AND other.changed_at <= $4))
+                    AND (other.leased_at IS NOT NULL OR (other.changed_at <= $4, other.changed_at, other.id)
+                        > (d.changed_at <= $4, d.changed_at, d.id)))
         ORDER BY due_at, id LIMIT $5";
     let is_paused = channel.paused_until(now).is_some();
     if is_paused && !channel.takes_new(now) {
@@ -231,9 +243,9 @@ async fn lease_one(
     channel: &Channel,
     now: DateTime<Utc>,
 ) -> Result<Option<NotificationRequested>> {
-    const OVERTAKEN: &str = "UPDATE deliveries SET status = 'superseded', finished_at = $5
-        WHERE notification_id = $1 AND endpoint_id = $2 AND changed_at < $3 AND id <> $4 AND status = 'pending'
-        RETURNING alert";
+    // Of the endpoint's it is the newest, and none is on its way.
+    const OVERTAKEN: &str = "UPDATE deliveries SET status = 'superseded', finished_at = $4
+        WHERE notification_id = $1 AND endpoint_id = $2 AND id <> $3 AND status = 'pending' RETURNING alert";
     const LEASE: &str = "UPDATE deliveries SET leased_at = $2, published_at = NULL, alert = $3 WHERE id = $1";
     const SET_ASIDE: &str = "UPDATE deliveries SET status = 'failed', finished_at = $2,
             error = 'This cannot be read by pongpong.' WHERE id = $1";
@@ -245,7 +257,7 @@ async fn lease_one(
     };
     let overtaken: Vec<String> = on!(transaction.connection(), db => {
         let query = sqlx::query_scalar(OVERTAKEN).bind(found.notification_id).bind(found.endpoint_id);
-        query.bind(found.changed_at).bind(found.id).bind(now).fetch_all(db).await
+        query.bind(found.id).bind(now).fetch_all(db).await
     })?;
     for overtaken in overtaken.iter().filter_map(|alert| serde_json::from_str::<Alert>(alert).ok()) {
         let Alert { what, changed_at, cause, missed, .. } = overtaken;
@@ -266,16 +278,22 @@ async fn lease_one(
     }))
 }
 
-async fn publish(context: &Context, function: &str, leased: Vec<NotificationRequested>) -> Result<()> {
-    let now = context.clock().now();
-    let sent: Vec<(i64, Result<()>)> =
-        stream::iter(leased)
-            .map(|request| async move {
-                (request.delivery_id, publish_one(context, function, &request, now).await)
-            })
-            .buffer_unordered(CALLS)
-            .collect()
-            .await;
+async fn publish(
+    context: &Context,
+    function: &str,
+    leased: Vec<NotificationRequested>,
+    leased_at: DateTime<Utc>,
+) -> Result<()> {
+    if leased.is_empty() {
+        return Ok(());
+    }
+    let sent: Vec<(i64, Result<()>)> = stream::iter(leased)
+        .map(|request| async move {
+            (request.delivery_id, publish_one(context, function, &request, leased_at).await)
+        })
+        .buffer_unordered(CALLS)
+        .collect()
+        .await;
     let (mut accepted, mut refused, mut failed) = (Vec::new(), Vec::new(), None);
     for (id, sent) in sent {
         match sent {
@@ -286,9 +304,12 @@ async fn publish(context: &Context, function: &str, leased: Vec<NotificationRequ
             }
         }
     }
-    let db = context.db()?;
-    mark(db, accepted, Some(now)).await?;
-    mark(db, refused, None).await?;
+    // They have other rows, or the same ones in another order.
+    let mut transaction = context.db()?.begin().await?;
+    lock(&mut transaction).await?;
+    mark(&mut transaction, accepted, leased_at, true).await?;
+    mark(&mut transaction, refused, leased_at, false).await?;
+    transaction.commit().await?;
     failed.map_or(Ok(()), Err)
 }
 
@@ -305,13 +326,20 @@ async fn publish_one(
     context.outbound().publish(event.with_extension("channel", request.channel.as_str())).await
 }
 
-/// That the broker has them, or that it does not: then they wait again. Their outcome may be known already.
-async fn mark(db: &Db, ids: Vec<i64>, published_at: Option<DateTime<Utc>>) -> Result<()> {
+/// That the broker has them, or that it does not: then they wait again. Their outcome may be known already, or the
+/// lease have been taken back and given again.
+async fn mark(
+    transaction: &mut Transaction,
+    ids: Vec<i64>,
+    leased_at: DateTime<Utc>,
+    is_accepted: bool,
+) -> Result<()> {
     macro_rules! update {
         ($ids:literal) => {
             concat!(
-                "UPDATE deliveries SET published_at = $2, leased_at = CASE WHEN $2 IS NULL THEN NULL ELSE leased_at END \
-                 WHERE leased_at IS NOT NULL AND published_at IS NULL AND id ",
+                "UPDATE deliveries SET published_at = CASE WHEN $3 THEN leased_at END, \
+                 leased_at = CASE WHEN $3 THEN leased_at END \
+                 WHERE leased_at = $2 AND published_at IS NULL AND id ",
                 $ids
             )
         };
@@ -319,14 +347,15 @@ async fn mark(db: &Db, ids: Vec<i64>, published_at: Option<DateTime<Utc>>) -> Re
     if ids.is_empty() {
         return Ok(());
     }
-    match db.write() {
+    match transaction.connection() {
         On::Postgres(db) => {
-            let query = sqlx::query(update!("= ANY($1)")).bind(ids).bind(published_at);
-            query.execute(db).await?;
+            let query = sqlx::query(update!("= ANY($1)")).bind(ids);
+            query.bind(leased_at).bind(is_accepted).execute(db).await?;
         }
         On::Sqlite(db) => {
             let query = sqlx::query(update!("IN (SELECT value FROM json_each($1))"));
-            query.bind(json!(ids).to_string()).bind(published_at).execute(db).await?;
+            let query = query.bind(json!(ids).to_string());
+            query.bind(leased_at).bind(is_accepted).execute(db).await?;
         }
     }
     Ok(())
@@ -339,7 +368,9 @@ pub async fn wake(db: &Db, now: DateTime<Utc>) -> Result<Vec<i64>> {
         WHERE status = 'pending' AND leased_at IS NOT NULL
             AND (leased_at <= $1 OR published_at IS NULL AND leased_at <= $2 OR leased_at > $3)";
     const OF_THE_FUTURE: &str = "UPDATE deliveries SET due_at = $1
-        WHERE status = 'pending' AND leased_at IS NULL AND due_at > $2";
+        WHERE status = 'pending' AND leased_at IS NULL AND due_at > $2
+            AND (tries = 0 OR due_at > $3 AND NOT EXISTS (SELECT 1 FROM notifications n
+                WHERE n.id = deliveries.notification_id AND n.not_before > $1 AND n.not_before <= $4))";
     const GIVE_UP: &str = "UPDATE deliveries SET status = 'failed', finished_at = $1,
             error = COALESCE(error, 'This could not be sent within 24 hours.')
         WHERE status = 'pending' AND leased_at IS NULL AND asked_at <= $2 RETURNING channel";
@@ -350,7 +381,8 @@ pub async fn wake(db: &Db, now: DateTime<Utc>) -> Result<Vec<i64>> {
     let owners = on!(transaction.connection(), db => {
         let ended = sqlx::query(ENDED).bind(now - LEASE).bind(now - TO_PUBLISH).bind(now + MAX_AHEAD);
         ended.execute(&mut *db).await?;
-        let future = sqlx::query(OF_THE_FUTURE).bind(now).bind(now + LONGEST_WAIT + MAX_AHEAD);
+        let future = sqlx::query(OF_THE_FUTURE).bind(now).bind(now + MAX_AHEAD);
+        let future = future.bind(now + LONGEST_PAUSE + MAX_AHEAD).bind(now + LONGEST_WAIT);
         future.execute(&mut *db).await?;
         let given_up: Vec<String> =
             sqlx::query_scalar(GIVE_UP).bind(now).bind(now - GIVEN_UP).fetch_all(&mut *db).await?;

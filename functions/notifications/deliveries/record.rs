@@ -31,9 +31,7 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "closes an entry in 
 
 async fn handle(State(context): State<Context>, event: Event<NotificationDelivered>) -> Result<Reply> {
     let (db, now) = (context.db()?, context.clock().now());
-    let Some(entry) = record(db, &event.data, now).await? else { return Ok(Reply::NONE) };
-    let mut owners = queue::next_for_host(db, &entry.host, entry.user_id, now).await?;
-    owners.push(entry.user_id);
+    let owners = record(db, &event.data, now).await?;
     queue::release(&context, NAME, &owners).await?;
     Ok(Reply::NONE)
 }
@@ -59,8 +57,8 @@ impl Entry {
     }
 }
 
-/// The entry as it was; none if it is deleted.
-async fn record(db: &Db, told: &NotificationDelivered, now: DateTime<Utc>) -> Result<Option<Entry>> {
+/// Whose messages may leave in its place; nobody's, if it is deleted.
+async fn record(db: &Db, told: &NotificationDelivered, now: DateTime<Utc>) -> Result<Vec<i64>> {
     const SELECT: &str =
         "SELECT user_id, notification_id, channel, host, status, attempt, tries, asked_at, leased_at, reached
         FROM deliveries WHERE id = $1";
@@ -70,7 +68,7 @@ async fn record(db: &Db, told: &NotificationDelivered, now: DateTime<Utc>) -> Re
     queue::lock(&mut transaction).await?;
     let entry: Option<Entry> = on!(transaction.connection(), db =>
         sqlx::query_as(SELECT).bind(told.delivery_id).fetch_optional(db).await)?;
-    let Some(mut entry) = entry else { return Ok(None) };
+    let Some(mut entry) = entry else { return Ok(Vec::new()) };
     let is_pending = entry.attempt == told.attempt && entry.status == "pending";
     let closed = match told.outcome {
         // A success stays one, whatever is said earlier or later about the same attempt.
@@ -91,8 +89,10 @@ async fn record(db: &Db, told: &NotificationDelivered, now: DateTime<Utc>) -> Re
             query.bind(told.at).execute(db).await.map(drop)
         })?;
     }
+    let mut owners = queue::next_for_host(&mut transaction, &entry.host, entry.user_id, now).await?;
+    owners.push(entry.user_id);
     transaction.commit().await?;
-    Ok(Some(entry))
+    Ok(owners)
 }
 
 /// What waited for its channel goes at once.

@@ -32,20 +32,29 @@ pub struct Listener {
     asked: Arc<Mutex<Vec<Asked>>>,
     answer: Arc<Mutex<(u16, String)>>,
     retry_after: Arc<Mutex<Option<String>>>,
+    before: Arc<Mutex<Option<Before>>>,
 }
+
+/// What happens before the next answer.
+type Before = Box<dyn FnOnce() + Send>;
 
 impl Listener {
     pub async fn start(status: u16, body: &str) -> Self {
         let asked = Arc::<Mutex<Vec<Asked>>>::default();
         let answer = Arc::new(Mutex::new((status, body.to_owned())));
         let retry_after = Arc::<Mutex<Option<String>>>::default();
+        let before = Arc::<Mutex<Option<Before>>>::default();
         let handle = {
             let (asked, answer, retry_after) =
                 (Arc::clone(&asked), Arc::clone(&answer), Arc::clone(&retry_after));
+            let before = Arc::clone(&before);
             async move |request: Request| {
                 let (parts, body) = request.into_parts();
                 let body = body.collect().await.unwrap().to_bytes();
                 let (answered, said) = answer.lock().unwrap().clone();
+                if let Some(before) = before.lock().unwrap().take() {
+                    before();
+                }
                 asked.lock().unwrap().push(Asked {
                     path: parts.uri.path().to_owned(),
                     headers: parts.headers,
@@ -60,11 +69,22 @@ impl Listener {
         let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", socket.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(socket, Router::new().fallback(handle)).await });
-        Self { url, asked, answer, retry_after }
+        Self { url, asked, answer, retry_after, before }
     }
 
     pub fn answers(&self, status: u16, body: &str) {
         *self.answer.lock().unwrap() = (status, body.to_owned());
+    }
+
+    /// Answers with this once, and then as before.
+    pub fn answers_once(&self, status: u16) {
+        let before = std::mem::replace(&mut *self.answer.lock().unwrap(), (status, String::new()));
+        let answer = Arc::clone(&self.answer);
+        self.does_before_answer(move || *answer.lock().unwrap() = before);
+    }
+
+    pub fn does_before_answer(&self, act: impl FnOnce() + Send + 'static) {
+        *self.before.lock().unwrap() = Some(Box::new(act));
     }
 
     pub fn wants(&self, retry_after: &str) {

@@ -26,7 +26,12 @@ threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).st
 class Picky(Mailbox):
     async def handle_RCPT(self, server, session, envelope, address, options):
         try:
-            return open('answer').read() + ' not now'
+            once = os.path.exists('once')
+            status = open('answer').read()
+            if once:
+                os.remove('answer')
+                os.remove('once')
+            return status + ' not now'
         except FileNotFoundError:
             pass
         if address.startswith('gone'):
@@ -70,6 +75,12 @@ impl SmtpServer {
         } else if answer.exists() {
             std::fs::remove_file(answer).unwrap();
         }
+    }
+
+    /// The next one alone is refused with this.
+    pub fn answers_once(&self, status: u16) {
+        std::fs::write(self.data.path().join("once"), "").unwrap();
+        self.answers(Some(status));
     }
 
     /// What it was sent, as it was sent, in no order.

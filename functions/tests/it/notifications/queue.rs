@@ -315,4 +315,140 @@ on_both! {
         }
         assert_eq!(by(&asked(&world), |r| r.alert.endpoint_id), BTreeMap::from([(1011, 1)]));
     }
+
+    async fn places_that_get_free_together_are_all_given_on(world: World) {
+        with_any_endpoints(&world);
+        for user in 1..=3 {
+            world.webhook(user, &format!("https://hooks.test/{user}")).await;
+        }
+        outage(&world, 1, 8).await;
+        outage(&world, 2, 8).await;
+        outage(&world, 3, 20).await;
+        let under_way = asked(&world);
+        assert_eq!(under_way.len(), 16);
+        futures::future::join_all(under_way[..8].iter().map(|request| told(&world, request, "delivered"))).await;
+        assert_eq!(asked(&world).len(), 8, "nobody waits for the next minute");
+    }
+
+    async fn place_at_a_host_passes_over_owners_whose_channels_are_paused(world: World) {
+        const PAUSE: &str = "UPDATE notifications SET failures = 5, failed_at = $1 WHERE user_id BETWEEN 3 AND 20";
+        with_any_endpoints(&world);
+        for user in 1..=21 {
+            world.webhook(user, &format!("https://hooks.test/{user}")).await;
+        }
+        for user in 1..=21 {
+            outage(&world, user, if user < 3 { 8 } else { 1 }).await;
+        }
+        let under_way = asked(&world);
+        assert_eq!(under_way.len(), 16);
+        let now = world.clock().now();
+        runtime::on!(world.context.db().unwrap().write(), db =>
+            sqlx::query(PAUSE).bind(now).execute(db).await.map(drop)).unwrap();
+        told(&world, &under_way[0], "delivered").await;
+        assert_eq!(by(&asked(&world), |r| r.alert.endpoint_id / 1000), BTreeMap::from([(21, 1)]));
+    }
+
+    async fn clock_set_back_by_hours_holds_nothing_up(world: World) {
+        with_any_endpoints(&world);
+        world.webhook(1, "https://x.test/").await;
+        let now = world.clock().now();
+        world.clock().advance(Duration::from_secs(2 * 3600));
+        // One that was tried, and more that wait for its channel.
+        outage(&world, 1, 4).await;
+        let requests = asked(&world);
+        for _ in 0..2 {
+            for request in &requests {
+                told(&world, request, "postponed").await;
+            }
+            after(&world, 60).await;
+        }
+        asked(&world);
+        outage(&world, 1, 12).await;
+        asked(&world);
+        world.clock().set(now);
+        let mut left: std::collections::BTreeSet<i64> = (1000..1012).collect();
+        for _ in 0..3 {
+            after(&world, 60).await;
+            let mut due = asked(&world);
+            while let Some(request) = due.pop() {
+                left.remove(&request.data::<NotificationRequested>().alert.endpoint_id);
+                told(&world, &request, "delivered").await;
+                due.extend(asked(&world));
+            }
+        }
+        assert!(left.is_empty(), "{left:?}");
+    }
+
+    async fn what_a_clock_that_was_ahead_has_dated_is_no_news(world: World) {
+        world.with_endpoints();
+        world.webhook(1, "https://x.test/").await;
+        let broker_takes = |takes| *world.broker_takes.lock().unwrap() = takes;
+        broker_takes(Some(0));
+        let now = world.clock().now();
+        world.clock().advance(Duration::from_secs(86_400));
+        for (slot, from, to) in [(24 * 60, Status::Up, Status::Down), (2, Status::Down, Status::Up)] {
+            let changes = [change(1, 1, slot, from, to)];
+            world.event("notification-dispatch", kind::STATUS_CHANGED, "c", &changes).await.code(503);
+            world.clock().set(now);
+        }
+        broker_takes(None);
+        resume(&world).await;
+        let sent = asked(&world);
+        assert_eq!(by(&sent, |r| r.alert.what.as_str()), BTreeMap::from([("up", 1)]));
+        told(&world, &sent[0], "delivered").await;
+        after(&world, 60).await;
+        assert_eq!(asked(&world).len(), 0);
+        let log = world.deliveries(1).await;
+        assert_eq!((&log[0]["status"], &log[1]["status"]), (&json!("delivered"), &json!("superseded")));
+        const PLACES: &str = "SELECT COUNT(*) FROM deliveries WHERE leased_at IS NOT NULL";
+        let places: i64 = runtime::on!(world.context.db().unwrap().read(), db =>
+            sqlx::query_scalar(PLACES).fetch_one(db).await).unwrap();
+        assert_eq!(places, 0);
+    }
+
+    async fn message_that_the_broker_refuses_counts_once_as_mail(world: World) {
+        const CONFIRM: &str = "UPDATE notification_addresses SET confirmed_at = 1";
+        const MAILS: &str = "SELECT CAST(SUM(mails) AS BIGINT) FROM notification_mail_counts WHERE subject LIKE 'message %'";
+        world.with_endpoints();
+        let config = json!({"to": ["mary@example.com"]});
+        world.notification(1, json!({"name": "mail", "channel": "email", "config": config})).await;
+        let db = world.context.db().unwrap();
+        runtime::on!(db.write(), db => sqlx::query(CONFIRM).execute(db).await.map(drop)).unwrap();
+        *world.broker_takes.lock().unwrap() = Some(0);
+        let down = [change(1, 1, 2, Status::Up, Status::Down)];
+        world.event("notification-dispatch", kind::STATUS_CHANGED, "c", &down).await.code(503);
+        // Not more often: the circuit to the broker would open.
+        world.clock().advance(Duration::from_secs(60));
+        world.request("delivery-resume", None, "POST", "/", None).await.code(503);
+        *world.broker_takes.lock().unwrap() = None;
+        after(&world, 60).await;
+        assert_eq!(asked(&world).len(), 1);
+        let mails: i64 = runtime::on!(db.read(), db => sqlx::query_scalar(MAILS).fetch_one(db).await).unwrap();
+        assert_eq!(mails, 1);
+    }
+}
+
+/// A deadlock would be answered as an error.
+#[tokio::test(flavor = "multi_thread")]
+async fn channels_are_deleted_and_used_at_once_without_waiting_in_a_circle() {
+    let world = World::new(Database::Postgres).await;
+    with_any_endpoints(&world);
+    for user in 1..=40 {
+        let id = world.webhook(user, "https://x.test/").await;
+        let down = |id| change(user * 1000 + id, user, 2, Status::Up, Status::Down);
+        let changes: Vec<_> = (0..6).map(down).collect();
+        dispatch(&world, &changes).await;
+        let requests = asked(&world);
+        told(&world, &requests[0], "failed").await;
+        let again = requests[0].data::<NotificationRequested>().delivery_id;
+        let path = format!("/public/v1/notifications/{id}");
+        let retry = format!("/public/v1/deliveries/{again}/retry");
+        let (retried, deleted) = tokio::join!(
+            world.call(Some(user), "POST", &retry, None),
+            world.call(Some(user), "DELETE", &path, None),
+        );
+        for answer in [retried, deleted] {
+            assert!(!answer.status.is_server_error(), "{answer:?}");
+        }
+    }
 }

@@ -79,7 +79,7 @@ on_both! {
         world.webhook(1, &hook.url).await;
         let down = requested(&world, 0, Status::Up, Status::Down).await;
         send(&world, &down).await;
-        assert_eq!(hook.asked().iter().map(|asked| asked.answered).collect::<Vec<_>>(), [503]);
+        assert_eq!(hook.asked().iter().map(|asked| asked.answered).collect::<Vec<_>>(), [503, 503]);
         let up = requested(&world, 3, Status::Down, Status::Up).await;
         hook.answers(200, "");
         send(&world, &up).await;

@@ -89,6 +89,19 @@ async fn a_server_that_takes_nothing_now_is_tried_again_later() {
 }
 
 #[tokio::test]
+async fn server_that_closes_for_a_moment_is_tried_again_a_second_later() {
+    let smtp = SmtpServer::start().await;
+    let world = world(&smtp).await;
+    let request = request(&world, Channel::Email, json!({"to": ["a@example.com"]}));
+    smtp.answers_once(421);
+    assert_eq!(reported(&send(&world, &request).await), Ok(()));
+    assert_eq!(smtp.messages().len(), 1);
+    smtp.answers_once(451);
+    later(&send(&world, &request).await);
+    assert_eq!(smtp.messages().len(), 1);
+}
+
+#[tokio::test]
 async fn who_is_left_out_is_told_beside_what_came_of_the_others() {
     let smtp = SmtpServer::start().await;
     let world = world(&smtp).await;
@@ -107,10 +120,14 @@ async fn who_is_left_out_is_told_beside_what_came_of_the_others() {
 async fn a_server_that_is_away_is_tried_again_later() {
     let smtp = SmtpServer::start().await;
     let world = world(&smtp).await;
+    let address = smtp.url.strip_prefix("smtp://").unwrap().to_owned();
     drop(smtp);
-    let request = request(&world, Channel::Email, json!({"to": ["a@example.com"]}));
     // The process may take a moment to end.
+    while tokio::net::TcpStream::connect(&address).await.is_ok() {}
+    let request = request(&world, Channel::Email, json!({"to": ["a@example.com"]}));
+    let began = world.clock().now();
     let answer = send(&world, &request).await;
+    assert_eq!(world.clock().now() - began, chrono::TimeDelta::seconds(1), "it is tried twice");
     assert_eq!(later(&answer), "The mail server could not be reached.");
     let mail = json!({"to": "a@example.com", "subject": "Hi", "content": "x"});
     let done = world.call(None, "POST", PATH, Some(mail)).await.json(200);

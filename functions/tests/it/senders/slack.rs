@@ -60,6 +60,10 @@ async fn an_incoming_webhook_is_used_and_guarded() {
     slack.answers(302, "");
     assert!(reported(&send(&world, &request).await).is_err(), "no redirect is followed");
     assert_eq!(slack.asked().len(), 2);
+    slack.answers(200, "ok");
+    slack.answers_once(503);
+    assert_eq!(reported(&send(&world, &request).await), Ok(()));
+    assert_eq!(slack.asked().len(), 2, "it is tried again at once");
     let away = super::request(&world, Channel::Slack, hook(&nobody().await));
     assert_eq!(later(&send(&world, &away).await), "Slack could not be reached.");
 

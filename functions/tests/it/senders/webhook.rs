@@ -1,8 +1,14 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use functions::contract::Channel;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
 use sha2::Sha256;
+use tokio::io::AsyncReadExt as _;
 
 use super::{later, reported, request, send};
 use crate::{
@@ -69,9 +75,85 @@ async fn what_may_pass_is_tried_again_and_what_will_not_is_reported() {
         let error = reported(&send(&world, &request).await).unwrap_err();
         assert!(error.starts_with(&format!("The webhook answered {status}")), "{error}");
     }
-    assert_eq!(hook.asked().len(), 13, "no redirect is followed");
+    assert_eq!(hook.asked().len(), 14, "no redirect is followed; 503 is tried twice");
     let away = super::request(&world, Channel::Webhook, json!({"url": nobody().await}));
     assert_eq!(later(&send(&world, &away).await), "The webhook could not be reached.");
+}
+
+#[tokio::test]
+async fn receiver_that_fails_for_a_moment_is_tried_again_a_second_later() {
+    let hook = Listener::start(200, "").await;
+    let world = World::new(Database::Sqlite).await;
+    let request = request(&world, Channel::Webhook, json!({"url": hook.url, "secret": SECRET}));
+    for status in [502, 503] {
+        let began = world.clock().now();
+        hook.answers_once(status);
+        assert_eq!(reported(&send(&world, &request).await), Ok(()));
+        let asked = hook.asked();
+        assert_eq!(asked.iter().map(|a| a.answered).collect::<Vec<_>>(), [status, 200]);
+        assert!(asked.iter().all(is_signed));
+        assert_eq!(asked[0].header("webhook-id"), asked[1].header("webhook-id"));
+        assert_eq!(world.clock().now() - began, chrono::TimeDelta::seconds(1));
+    }
+    hook.answers(503, "");
+    later(&send(&world, &request).await);
+    assert_eq!(hook.asked().len(), 2, "twice, not for ever");
+}
+
+#[tokio::test]
+async fn receiver_that_may_have_the_message_or_says_when_is_not_tried_again_at_once() {
+    let hook = Listener::start(200, "").await;
+    let world = World::new(Database::Sqlite).await;
+    let request = request(&world, Channel::Webhook, json!({"url": hook.url}));
+    for status in [408, 429, 500, 504] {
+        hook.answers_once(status);
+        later(&send(&world, &request).await);
+        assert_eq!(hook.asked().len(), 1, "{status}");
+    }
+    hook.wants("1");
+    hook.answers_once(503);
+    later(&send(&world, &request).await);
+    assert_eq!(hook.asked().len(), 1, "it says when");
+}
+
+#[tokio::test]
+async fn receiver_that_fails_slowly_is_not_tried_again_at_once() {
+    let hook = Listener::start(503, "").await;
+    let world = World::new(Database::Sqlite).await;
+    let request = request(&world, Channel::Webhook, json!({"url": hook.url}));
+    let clock = world.clock().clone();
+    hook.does_before_answer(move || clock.advance(std::time::Duration::from_secs(3)));
+    later(&send(&world, &request).await);
+    assert_eq!(hook.asked().len(), 1);
+}
+
+/// Closes each connection, after it has read that much; how many there were.
+async fn closing(read: usize) -> (u16, Arc<AtomicUsize>) {
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = socket.local_addr().unwrap().port();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&connections);
+    tokio::spawn(async move {
+        loop {
+            let (mut connection, _) = socket.accept().await.unwrap();
+            counter.fetch_add(1, Ordering::SeqCst);
+            connection.read_exact(&mut vec![0; read]).await.unwrap();
+        }
+    });
+    (port, connections)
+}
+
+#[tokio::test]
+async fn broken_connection_is_tried_again_at_once_only_before_the_request_is_sent() {
+    let world = World::new(Database::Sqlite).await;
+    let (port, connections) = closing(1).await;
+    let in_handshake = request(&world, Channel::Webhook, json!({"url": format!("https://localhost:{port}")}));
+    assert_eq!(later(&send(&world, &in_handshake).await), "The webhook could not be reached.");
+    assert_eq!(connections.load(Ordering::SeqCst), 2);
+    let (port, connections) = closing(500).await;
+    let sent = request(&world, Channel::Webhook, json!({"url": format!("http://localhost:{port}")}));
+    assert_eq!(later(&send(&world, &sent).await), "The connection to The webhook broke off.");
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
