@@ -28,7 +28,16 @@ use crate::{
 
 pub const FUNCTION: Function =
     Function::new("check-run", SERVICE, "probes the batch concurrently, and replies `check.completed`")
-        .on(&[Subscription::to(kind::CHECK_REQUESTED)], || post(handle))
+        // A queue each: whoever changes endpoints all the time, or has many that fail, delays nobody's schedule.
+        .on(
+            &[
+                Subscription::from_source(kind::CHECK_REQUESTED, "/pongpong/check-schedule"),
+                Subscription::from_source(kind::CHECK_REQUESTED, "/pongpong/endpoint-confirm"),
+                Subscription::from_source(kind::CHECK_REQUESTED, "/pongpong/endpoint-create"),
+                Subscription::from_source(kind::CHECK_REQUESTED, "/pongpong/endpoint-update"),
+            ],
+            || post(handle),
+        )
         .without_database()
         .reads(runtime::settings!(super::ProbeSettings, ExtraRoots, RegionConfig))
         .publishes();

@@ -27,7 +27,7 @@ pub const FUNCTION: Function =
         .publishes();
 
 const PAGE: i64 = 1000;
-const WINDOW_SECONDS: i64 = 5;
+pub(crate) const WINDOW_SECONDS: i64 = 5;
 const BATCH: usize = 500;
 /// As measured; brokers refuse messages over 1 MB (Kafka's `max.message.bytes` is 1,048,588).
 /// A request alone is smaller: headers, body and assertions come in a body of 256 KiB each at most.
@@ -52,7 +52,7 @@ async fn handle(State(context): State<Context>) -> Result<Json<Scheduled>> {
         requests.sort_by_key(|request| request.scheduled_at);
         scheduled.checks += requests.len();
         scheduled.missed += claims.items.iter().map(|claimed| claimed.missed).sum::<i64>();
-        ask_for(&context, NAME, &requests).await?;
+        ask_for(&context, NAME, &requests, WINDOW_SECONDS).await?;
         // Only now: what was not asked for is found again.
         let confirmation = Confirmation { items: claims.items.iter().map(Claimed::confirmed).collect() };
         call::<_, ()>(&context, "/private/v1/endpoints/claim/confirm", &confirmation).await?;
@@ -89,9 +89,10 @@ pub(crate) async fn ask_for(
     context: &Context,
     function: &'static str,
     requests: &[CheckRequest],
+    window_seconds: i64,
 ) -> Result<()> {
     let measured = requests.iter().map(Measured::of).collect::<Result<Vec<_>>>()?;
-    for batch in batches(measured) {
+    for batch in batches(measured, window_seconds) {
         let Some(first) = batch.first() else { continue };
         let data: Vec<_> = batch.iter().map(|request| &request.json).collect();
         let event = Outgoing::new(function, kind::CHECK_REQUESTED, &first.id, context.clock().now(), &data)?;
@@ -102,13 +103,13 @@ pub(crate) async fn ask_for(
 }
 
 /// Cuts requests, in the order of their slots, into batches of one window, bounded in number and size.
-fn batches(requests: Vec<Measured>) -> Vec<Vec<Measured>> {
+fn batches(requests: Vec<Measured>, window_seconds: i64) -> Vec<Vec<Measured>> {
     let mut batches: Vec<Vec<Measured>> = Vec::new();
     let mut window = i64::MIN;
     let mut bytes = 0;
     for request in requests {
         let size = request.json.get().len() + 1;
-        let own_window = request.slot.div_euclid(WINDOW_SECONDS);
+        let own_window = request.slot.div_euclid(window_seconds);
         match batches.last_mut() {
             Some(batch) if own_window == window && batch.len() < BATCH && bytes + size <= BATCH_BYTES => {
                 bytes += size;
@@ -160,7 +161,7 @@ mod tests {
     #[test]
     fn a_batch_is_bounded_in_time_number_and_size() {
         let lengths = |requests: Vec<CheckRequest>| {
-            batches(requests.iter().map(|r| Measured::of(r).expect("JSON")).collect())
+            batches(requests.iter().map(|r| Measured::of(r).expect("JSON")).collect(), WINDOW_SECONDS)
                 .iter()
                 .map(Vec::len)
                 .collect::<Vec<_>>()

@@ -10,7 +10,7 @@ use runtime::{
 
 use super::{OwnedEndpoint, SERVICE, columns, maintenances::windows::Windows};
 use crate::{
-    checks,
+    checks::schedule::{self, WINDOW_SECONDS},
     contract::{CheckRequest, FailedCheck, kind},
     notifications::state::CONFIRMATION_DELAY,
 };
@@ -45,7 +45,7 @@ async fn handle(State(context): State<Context>, event: Event<Items<FailedCheck>>
     // They come before the confirmation, which is judged by them.
     let mut requests = requests(db, &others, delay(1)).await?;
     requests.extend(self::requests(db, &endpoints, delay(CONFIRMATION_DELAY.into())).await?);
-    checks::schedule::ask_for(&context, NAME, &requests).await?;
+    schedule::ask_for(&context, NAME, &requests, WINDOW_SECONDS).await?;
     Ok(Reply::NONE)
 }
 

@@ -39,7 +39,7 @@ async fn handle(
     Input(settings): Input<Settings>,
 ) -> Result<(StatusCode, Json<Endpoint>)> {
     let settings = settings.checked().await?;
-    let start = Start::now(&context, settings.interval_seconds, |_| false);
+    let start = Start::now(&context, caller.user_id, settings.interval_seconds, |_| false)?;
     let (endpoint, is_new) = insert(&context, caller.user_id, settings, start.next_slot, key.0).await?;
     if is_new
         && endpoint.settings.enabled

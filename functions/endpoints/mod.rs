@@ -16,7 +16,10 @@ pub mod reason;
 pub mod totals;
 pub mod update;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Mutex, PoisonError},
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
@@ -334,6 +337,14 @@ impl FromEnv for QuotaConfig {
 /// schedule may be late.
 pub const AHEAD: TimeDelta = TimeDelta::seconds(65);
 
+/// So many new endpoints of a user begin at once within a minute, and so many changed ones, in one process; those
+/// beyond begin with the schedule.
+const AT_ONCE_PER_MINUTE: u32 = 30;
+
+/// How many of whose endpoints began at once in a minute, given in Unix minutes.
+#[derive(Default)]
+struct Begun(Mutex<(i64, HashMap<i64, u32>)>);
+
 /// The checks of an endpoint that starts now, until the schedule takes over.
 struct Start {
     /// Due now, and then on the endpoint's grid.
@@ -345,7 +356,12 @@ struct Start {
 impl Start {
     /// Where in the interval the grid lies is drawn: endpoints of one interval are spread over it, instead of all being
     /// due at second 0. Not where a check of other settings was asked for already: a slot has one result.
-    fn now(context: &Context, interval_seconds: i32, is_taken: impl Fn(i64) -> bool) -> Self {
+    fn now(
+        context: &Context,
+        user_id: i64,
+        interval_seconds: i32,
+        is_taken: impl Fn(i64) -> bool,
+    ) -> Result<Self> {
         let interval = i64::from(interval_seconds).max(1);
         let now = context.clock().now().timestamp();
         // The tick of this minute was before us, and the next one's claim begins where we end.
@@ -355,12 +371,28 @@ impl Start {
             let drawn = u64::from_le_bytes(context.random().bytes()) % interval.cast_unsigned();
             now + 1 + drawn.cast_signed()
         };
+        if !Self::may_begin_at_once(context, user_id, now / 60)? {
+            return Ok(Self { slots: Vec::new(), next_slot: draw() - now - 1 + taken_over });
+        }
         let at_once = if is_taken(now) { now + 1 } else { now };
         let fits = |first: &i64| *first > at_once && !on_grid(*first).any(&is_taken);
         let first = (0..20).map(|_| draw()).find(fits).unwrap_or(at_once + interval);
         let slots: Vec<i64> = std::iter::once(at_once).chain(on_grid(first)).collect();
         let next_slot = first + (slots.len() as i64 - 1) * interval;
-        Self { slots, next_slot }
+        Ok(Self { slots, next_slot })
+    }
+
+    /// Each that does takes places in the queue of checks for two minutes: whoever changes endpoints all the time must
+    /// not have them all.
+    fn may_begin_at_once(context: &Context, user_id: i64, minute: i64) -> Result<bool> {
+        let begun = context.shared(|_| Ok(Begun::default()))?;
+        let mut begun = begun.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if begun.0 != minute {
+            *begun = (minute, HashMap::new());
+        }
+        let count = begun.1.entry(user_id).or_default();
+        *count = count.saturating_add(1);
+        Ok(*count <= AT_ONCE_PER_MINUTE)
     }
 }
 
@@ -380,10 +412,11 @@ async fn ask_for_checks(
         ..endpoint.settings.request(id, user_id, *slot, endpoint.revision)
     };
     let requests: Vec<_> = slots.iter().map(request).collect();
-    // The first one by itself: nothing waits for those whose time has not come.
+    // The first one by itself: nothing waits for those whose time has not come. They are one event, for each takes a
+    // place in a queue until its last check is made.
     let (at_once, later) = requests.split_at(1);
-    checks::schedule::ask_for(context, function, at_once).await?;
-    checks::schedule::ask_for(context, function, later).await
+    checks::schedule::ask_for(context, function, at_once, i64::MAX).await?;
+    checks::schedule::ask_for(context, function, later, i64::MAX).await
 }
 
 /// Within the transaction that has just added or changed an endpoint.

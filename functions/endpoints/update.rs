@@ -12,6 +12,7 @@ const NAME: &str = "endpoint-update";
 
 pub const FUNCTION: Function = Function::new(NAME, SERVICE, "changes what is given, and keeps the rest")
     .http(runtime::http!(handle))
+    .per_minute(600)
     .reads(runtime::settings!(super::QuotaConfig))
     .publishes();
 
@@ -70,7 +71,9 @@ async fn handle(
         on!(tx.connection(), db => sqlx::query_scalar(NEXT_SLOT).bind(id).fetch_one(db).await)?;
     let is_taken =
         |slot| slot < handed_out && (handed_out - slot) % i64::from(old.interval_seconds.max(1)) == 0;
-    let start = (changed && s.enabled).then(|| Start::now(&context, s.interval_seconds, is_taken));
+    let start = (changed && s.enabled)
+        .then(|| Start::now(&context, caller.user_id, s.interval_seconds, is_taken))
+        .transpose()?;
     let next_slot = start.as_ref().map(|start| start.next_slot);
     let bytes_per_minute = s.bytes_per_minute();
     let now = context.clock().now();

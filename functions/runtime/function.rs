@@ -62,17 +62,28 @@ where
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subscription {
     pub kind: &'static str,
-    /// Only those with this `channel` extension.
-    pub channel: Option<&'static str>,
+    /// Only those of which this attribute has this value.
+    pub only: Option<(&'static str, &'static str)>,
 }
 
 impl Subscription {
     pub const fn to(kind: &'static str) -> Self {
-        Self { kind, channel: None }
+        Self { kind, only: None }
     }
 
     pub const fn of_channel(kind: &'static str, channel: &'static str) -> Self {
-        Self { kind, channel: Some(channel) }
+        Self { kind, only: Some(("channel", channel)) }
+    }
+
+    /// `/pongpong/` and the name of the function that publishes them.
+    pub const fn from_source(kind: &'static str, source: &'static str) -> Self {
+        Self { kind, only: Some(("source", source)) }
+    }
+
+    /// `attribute` gives an event's.
+    pub fn wants<'a>(&self, attribute: impl Fn(&str) -> Option<&'a str>) -> bool {
+        attribute("type") == Some(self.kind)
+            && self.only.is_none_or(|(name, value)| attribute(name) == Some(value))
     }
 }
 

@@ -33,6 +33,7 @@ pub mod db;
 pub mod env;
 pub mod error;
 pub mod event;
+pub mod fair_share;
 pub mod function;
 pub mod input;
 pub mod items;

@@ -350,13 +350,9 @@ impl Cluster {
 
     /// From here on it is chaos that must not lose it.
     fn accept(self: &Arc<Self>, headers: HeaderMap, body: Bytes) {
-        let attribute = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let attribute = |name: &str| headers.get(format!("ce-{name}")).and_then(|value| value.to_str().ok());
         for function in functions::ALL {
-            let wanted = function.subscriptions.iter().any(|subscription| {
-                attribute("ce-type") == Some(subscription.kind)
-                    && subscription.channel.is_none_or(|channel| attribute("ce-channel") == Some(channel))
-            });
-            if wanted {
+            if function.subscriptions.iter().any(|subscription| subscription.wants(attribute)) {
                 let times = if self.chance(|m| m.duplicate) { 2 } else { 1 };
                 (0..times).for_each(|_| self.enqueue(function.name, headers.clone(), body.clone(), None));
             }

@@ -160,7 +160,7 @@ impl Ledger {
         if let Some(journal) = &self.journal {
             let db = Db::at(&format!("sqlite:{}", journal.display()), 1)?;
             const WAITING: &str = "SELECT queue, COUNT(*) FROM delivery
-                WHERE queue <> 'check-run-check-requested' GROUP BY queue";
+                WHERE queue NOT LIKE 'check-run-%' GROUP BY queue";
             let waiting = on!(db.read(), db => sqlx::query_as(WAITING).fetch_all(db).await);
             db.close().await;
             page.waiting = waiting?;

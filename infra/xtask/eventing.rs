@@ -56,20 +56,25 @@ pub fn triggers(table: &[Function]) -> String {
                 .trim_start_matches("io.pongpong.")
                 .trim_end_matches(".v1")
                 .replace('.', "-");
-            let channel = subscription.channel.map(|c| format!("        channel: {c}\n")).unwrap_or_default();
+            let only =
+                subscription.only.map(|(name, value)| format!("      {name}: {value}\n")).unwrap_or_default();
+            // A queue for each: what comes from one function does not wait behind what comes from another.
+            let of = subscription
+                .only
+                .map_or(String::new(), |(_, value)| format!("-{}", value.trim_start_matches("/pongpong/")));
             write!(
                 text,
                 "---
 apiVersion: eventing.knative.dev/v1
 kind: Trigger
 metadata:
-  name: {name}-{what}
+  name: {name}-{what}{of}
 spec:
   broker: default
   filter:
     attributes:
       type: {kind}
-{channel}{DELIVERY}  subscriber:
+{only}{DELIVERY}  subscriber:
     ref:
       apiVersion: serving.knative.dev/v1
       kind: Service
@@ -77,7 +82,6 @@ spec:
 ",
                 name = function.name,
                 kind = subscription.kind,
-                channel = channel.replace("        ", "      "),
             )
             .ok();
         }

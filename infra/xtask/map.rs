@@ -12,8 +12,8 @@ pub fn table(table: &[Function]) -> String {
             function.operations().iter().map(|o| format!("`{} {}`", o.method, o.path)).collect();
         triggers.extend(function.subscriptions.iter().map(|s| {
             let kind = s.kind.trim_start_matches("io.pongpong.").trim_end_matches(".v1");
-            let channel = s.channel.map(|c| format!(", channel {c}")).unwrap_or_default();
-            format!("event `{kind}`{channel}")
+            let only = s.only.map(|(name, value)| format!(", {name} {value}")).unwrap_or_default();
+            format!("event `{kind}`{only}")
         }));
         triggers.extend(function.cron.map(|cron| format!("cron `{cron}`")));
         match function.name {

@@ -26,7 +26,7 @@ impl Type {
             Self::Web
         } else if function.name == functions::checks::run::FUNCTION.name {
             Self::Prober
-        } else if function.subscriptions.iter().any(|s| s.channel.is_some()) {
+        } else if function.subscriptions.iter().any(|s| s.only.is_some_and(|(name, _)| name == "channel")) {
             Self::Sender
         } else if function.cron.is_some() {
             Self::Cron

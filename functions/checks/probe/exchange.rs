@@ -20,6 +20,7 @@ use hyper::{
     client::conn::{http1, http2},
 };
 use hyper_util::rt::TokioIo;
+use runtime::fair_share::{FairShare, Place};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     task::{JoinError, JoinSet},
@@ -29,7 +30,6 @@ use tokio_rustls::client::TlsStream;
 use super::{
     assertions::cut,
     failure,
-    fair_share::{FairShare, Place},
     metered::{Flooded, Meter, Metered},
     seen::{Phase, Seen},
 };

@@ -7,7 +7,6 @@
 mod assertions;
 mod connect;
 mod exchange;
-mod fair_share;
 mod metered;
 mod pattern;
 mod plan;
@@ -25,14 +24,18 @@ use bytes::Bytes;
 use futures::FutureExt;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Full;
-use runtime::{address::PrivateNetworks, resolve::Resolver, trust::ExtraRoots};
+use runtime::{
+    address::PrivateNetworks,
+    fair_share::{FairShare, Place},
+    resolve::Resolver,
+    trust::ExtraRoots,
+};
 use tokio::time::Instant;
 use url::{Position, Url};
 
 use self::{
     assertions::{Check, MAX_BODY_SEEN, cut},
     exchange::{Answer, Keep, MEMORY_UNITS, Stream, exchange, leads_elsewhere},
-    fair_share::{FairShare, Place},
     metered::Metered,
     plan::Plan,
     redirect::{Hop, MAX_REDIRECTS},

@@ -10,17 +10,16 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use runtime::{Text, fair_share::FairShare};
 use tokio::task::JoinError;
 use url::Url;
 
 use super::{
     assertions::{self, Check},
-    fair_share::FairShare,
     pattern::Pattern,
     status_ranges::StatusRanges,
 };
 use crate::contract::{Assertion, Failure, FailureCode, Target};
-use runtime::Text;
 
 const MAX_URL_CHARS: usize = 2_048;
 const MAX_HEADERS: usize = 50;

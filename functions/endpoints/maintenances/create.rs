@@ -10,6 +10,7 @@ use crate::endpoints::{SERVICE, announce, begin_adding};
 pub const FUNCTION: Function =
     Function::new("maintenance-create", SERVICE, "plans a maintenance, or begins one now")
         .http(runtime::http!(handle))
+        .per_minute(30)
         .publishes();
 
 /// That are not over.

@@ -10,6 +10,7 @@ use crate::endpoints::{SERVICE, announce};
 pub const FUNCTION: Function =
     Function::new("maintenance-update", SERVICE, "changes what is given, and keeps the rest")
         .http(runtime::http!(handle))
+        .per_minute(30)
         .publishes();
 
 /// With `ends_at` of now it ends now, but for the checks that are asked for already (up to 65 seconds ahead).
@@ -41,6 +42,8 @@ async fn handle(
         sqlx::query_as(select).bind(id).bind(caller.user_id).fetch_optional(db).await
     })?;
     let old = found.ok_or_else(Error::not_found)?;
+    let before =
+        (old.starts_at.time(), old.ends_at.time(), old.endpoint_ids.as_ref().map(|ids| ids.0.clone()));
     let lists_endpoints = patch.contains_key("endpoint_ids");
     let fields = json!({
         "title": old.title,
@@ -64,7 +67,10 @@ async fn handle(
         update.bind(now).fetch_one(db).await
     })
     .map_err(Error::not_found_if_no_row)?;
-    let revised = row.revise_endpoints(&mut tx, now).await?;
+    // A new title means nothing to a check.
+    let is_moved = (before.0, before.1) != (row.starts_at.time(), row.ends_at.time())
+        || before.2.as_ref() != row.endpoint_ids.as_ref().map(|ids| &ids.0);
+    let revised = if is_moved { row.revise_endpoints(&mut tx, now).await? } else { Vec::new() };
     tx.commit().await?;
     announce::try_announce(&context, "maintenance-update", revised).await;
     Ok(Json(row.shown(now)))

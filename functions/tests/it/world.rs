@@ -320,11 +320,9 @@ impl World {
                 continue;
             }
             for function in functions::ALL {
-                let channel = event.headers.get("ce-channel").and_then(|v| v.to_str().ok());
-                let wanted = function
-                    .subscriptions
-                    .iter()
-                    .any(|s| s.kind == event.kind() && (s.channel.is_none() || s.channel == channel));
+                let attribute =
+                    |name: &str| event.headers.get(format!("ce-{name}")).and_then(|v| v.to_str().ok());
+                let wanted = function.subscriptions.iter().any(|s| s.wants(attribute));
                 if wanted {
                     let answer = self.deliver(function.name, &event).await;
                     assert!(answer.status.is_success(), "{}: {answer:?}", function.name);

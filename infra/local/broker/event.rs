@@ -60,9 +60,7 @@ impl Event {
     }
 
     pub fn matches(&self, filter: &Filter) -> bool {
-        let fits =
-            |wanted: &Option<String>, name| wanted.is_none() || wanted.as_deref() == self.attribute(name);
-        fits(&filter.kind, "type") && fits(&filter.channel, "channel")
+        filter.iter().all(|(name, value)| self.attribute(name) == Some(value))
     }
 
     /// The headers of a delivery.
@@ -118,12 +116,15 @@ mod tests {
         ]);
         let event = Event::read(&binary, Bytes::from_static(b"[1]")).expect("reads").expect("an event");
         assert_eq!((event.headers.len(), &event.body[..]), (6, &b"[1]"[..]));
-        let filter = |kind: &str, channel: Option<&str>| Filter {
-            kind: Some(kind.to_owned()),
-            channel: channel.map(str::to_owned),
+        let matches = |attributes: &[(&str, &str)]| {
+            let filter = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            event.matches(&filter.collect())
         };
-        assert!(event.matches(&filter("t", None)) && event.matches(&filter("t", Some("email"))));
-        assert!(!event.matches(&filter("u", None)) && !event.matches(&filter("t", Some("slack"))));
+        assert!(
+            matches(&[("type", "t")]) && matches(&[("type", "t"), ("channel", "email"), ("source", "/x")])
+        );
+        assert!(!matches(&[("type", "u")]) && !matches(&[("type", "t"), ("channel", "slack")]));
+        assert!(!matches(&[("type", "t"), ("region", "seoul")]), "it has none");
 
         let kind = headers(&[("content-type", "application/cloudevents+json")]);
         let text = r#"{"specversion":"1.0","id":"2","source":"/x","type":"t","channel":"slack","data":[2]}"#;

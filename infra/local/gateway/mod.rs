@@ -24,7 +24,7 @@ use http::{
 };
 use http_body::Body as _;
 use http_body_util::BodyExt;
-use runtime::{Clock, secret::Random};
+use runtime::{Clock, fair_share::FairShare, secret::Random};
 
 pub use self::limits::network;
 use self::{
@@ -44,6 +44,10 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 const MAX_HEADERS: usize = 100;
 
+/// A client alone may have half of them, and each more leaves room for the next. They wait for a handful of database
+/// connections, one after the other: so many milliseconds a newcomer waits behind all others.
+const ANSWERED_AT_ONCE: usize = 128;
+
 /// Those that a route can have.
 const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::PUT, Method::PATCH, Method::POST, Method::DELETE, Method::OPTIONS];
@@ -53,6 +57,8 @@ pub struct Gateway {
     apps: Arc<Apps>,
     consumers: Consumers,
     limits: limits::Limits,
+    /// Of requests that are answered at once: clients take turns, so that one with many keeps nobody waiting.
+    answering: Arc<FairShare<Who>>,
     /// What one client may take, and whose word about clients is believed.
     clients: crate::Limits,
     buffers: Buffers,
@@ -66,6 +72,7 @@ struct Passage<'a> {
     route: &'a Route,
     request_id: String,
     peer: SocketAddr,
+    is_from_within: bool,
     credential: Option<Credential>,
     /// For the answer, whoever gives it.
     standing: Option<Standing>,
@@ -90,7 +97,8 @@ impl Gateway {
         random: Random,
     ) -> Self {
         let (limits, buffers) = (limits::Limits::default(), Buffers::default());
-        Self { table: Table::new(routes), apps, consumers, limits, clients, buffers, clock, random }
+        let (table, answering) = (Table::new(routes), FairShare::of(ANSWERED_AT_ONCE));
+        Self { table, apps, consumers, limits, answering, clients, buffers, clock, random }
     }
 
     /// Answers a request of a function of this process, which says on whose behalf it asks: the last
@@ -99,7 +107,7 @@ impl Gateway {
         let list = request.headers_mut().remove("x-forwarded-for");
         let last = list.as_ref().and_then(|list| list.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        self.handle(request, last.map_or(nowhere, |ip: IpAddr| (ip, 0).into()), nowhere).await
+        self.answer(request, last.map_or(nowhere, |ip: IpAddr| (ip, 0).into()), nowhere, true).await
     }
 
     /// Answers one request; `peer` and `local` are the ends of its connection.
@@ -108,6 +116,16 @@ impl Gateway {
         request: Request<Body>,
         peer: SocketAddr,
         local: SocketAddr,
+    ) -> Response<Body> {
+        self.answer(request, peer, local, false).await
+    }
+
+    async fn answer(
+        &self,
+        request: Request<Body>,
+        peer: SocketAddr,
+        local: SocketAddr,
+        is_from_within: bool,
     ) -> Response<Body> {
         let request_id = format!("{:032x}", u128::from_ne_bytes(self.random.bytes()));
         let (mut parts, body) = request.into_parts();
@@ -135,6 +153,7 @@ impl Gateway {
             route: found.route,
             request_id,
             peer,
+            is_from_within,
             credential: None,
             standing: None,
             correlation: None,
@@ -303,12 +322,20 @@ impl Passage<'_> {
         }
     }
 
+    /// Whoever calls: by its key, where it has one.
+    fn who(&self) -> Who {
+        match &self.credential {
+            Some(credential) => Who::Consumer(credential.consumer_id.clone()),
+            None => Who::at(self.peer.ip()),
+        }
+    }
+
     /// rate-limiting
     fn rate(&mut self) -> Result<(), Response<Body>> {
         let Some(limit) = self.route.rate_limit else { return Ok(()) };
-        let who = match (&self.credential, limit.by) {
-            (Some(credential), LimitBy::Consumer) => Who::Consumer(credential.consumer_id.clone()),
-            _ => Who::at(self.peer.ip()),
+        let who = match limit.by {
+            LimitBy::Consumer => self.who(),
+            LimitBy::Ip => Who::at(self.peer.ip()),
         };
         let now = self.gateway.clock.now();
         let standing = self.gateway.limits.take(&self.route.name, who, limit.minute, now);
@@ -346,7 +373,14 @@ impl Passage<'_> {
     }
 
     async fn ask(&self, request: Request<Body>) -> Result<Response<Body>, Response<Body>> {
-        let asked = self.gateway.apps.ask(self.route.function, request);
+        let asked = async {
+            // What comes from within is part of what has a place already.
+            let _place = match self.is_from_within {
+                true => None,
+                false => Some(self.gateway.answering.take(self.who()).await),
+            };
+            self.gateway.apps.ask(self.route.function, request).await
+        };
         match tokio::time::timeout(self.route.read_timeout, asked).await {
             Ok(Some(response)) => Ok(response),
             Ok(None) => Err(self.refuse(StatusCode::SERVICE_UNAVAILABLE, "name resolution failed")),

@@ -17,12 +17,8 @@ pub struct Trigger {
     pub delivery: Delivery,
 }
 
-/// Which events; an attribute that is absent matches any.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
-    pub kind: Option<String>,
-    pub channel: Option<String>,
-}
+/// Which events: the values that attributes must have.
+pub type Filter = BTreeMap<String, String>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
@@ -171,7 +167,7 @@ pub fn read(files: &[File], functions: &'static [Function]) -> Result<Vec<Trigge
             bail!("{}: a second Trigger of this name", place());
         }
         complete.push(Trigger {
-            filter: filter(trigger.spec.filter).with_context(|| format!("{}: spec.filter", place()))?,
+            filter: trigger.spec.filter.attributes,
             subscriber: triggered(functions, &trigger.spec.subscriber.reference.name)
                 .with_context(|| format!("{}: spec.subscriber.ref", place()))?,
             delivery: delivery(trigger.spec.delivery, defaults, functions)
@@ -180,18 +176,6 @@ pub fn read(files: &[File], functions: &'static [Function]) -> Result<Vec<Trigge
         });
     }
     Ok(complete)
-}
-
-fn filter(spec: FilterSpec) -> Result<Filter> {
-    let mut filter = Filter::default();
-    for (attribute, value) in spec.attributes {
-        match attribute.as_str() {
-            "type" => filter.kind = Some(value),
-            "channel" => filter.channel = Some(value),
-            other => bail!("this engine does not filter by the attribute {other:?}"),
-        }
-    }
-    Ok(filter)
 }
 
 /// A Trigger's delivery, over the Broker's.

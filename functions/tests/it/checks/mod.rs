@@ -3,10 +3,11 @@
 use std::{sync::Arc, sync::atomic::AtomicU16, sync::atomic::Ordering, time::Duration};
 
 use axum::{Router, routing::get};
+use functions::checks::run;
 use functions::contract::{CheckRequest, CheckResult, CheckStatus, FailureCode, Target, kind};
 use serde_json::json;
 
-use crate::world::{Database, World, on_both};
+use crate::world::{Database, Sent, World, on_both};
 
 /// A target that answers with the status that it is told to.
 pub struct Site {
@@ -291,7 +292,13 @@ async fn the_schedule_sets_aside_what_it_cannot_read() {
 fn asked(world: &World) -> Vec<i64> {
     let events: Vec<_> = world.events.lock().unwrap().drain(..).collect();
     let requests = events.iter().filter(|event| event.kind() == kind::CHECK_REQUESTED);
+    let is_delivered_once = |event: &&Sent| {
+        let attribute = |name: &str| event.headers.get(format!("ce-{name}")).and_then(|v| v.to_str().ok());
+        let wanting = run::FUNCTION.subscriptions.iter().filter(|subscription| subscription.wants(attribute));
+        assert_eq!(wanting.count(), 1, "{:?}", event.headers);
+    };
     let mut slots: Vec<_> = requests
+        .inspect(is_delivered_once)
         .flat_map(|event| event.data::<Vec<CheckRequest>>())
         .map(|request| request.scheduled_at.timestamp())
         .collect();
@@ -331,6 +338,39 @@ on_both! {
             world.call(Some(1), "DELETE", &own, None).await.json(204);
             asked(&world);
         }
+    }
+
+    async fn whoever_changes_much_begins_with_the_schedule(world: World) {
+        let path = "/public/v1/endpoints";
+        let minute = world.clock().now().timestamp() / 60 * 60 + 120;
+        world.clock().set(chrono::DateTime::from_timestamp(minute + 5, 0).unwrap());
+        world.tick("check-schedule").await;
+        let body = json!({"url": "https://example.com", "interval_seconds": 10});
+        let made = world.call(Some(1), "POST", path, Some(body.clone())).await.json(201);
+        let own = format!("{path}/{}", made["id"]);
+        assert_eq!(asked(&world).len(), 7);
+        // One at once, and one event for all that come after it.
+        let change = async |n: i64| {
+            let edit = json!({"url": format!("https://example.com/{n}")});
+            world.call(Some(1), "PATCH", &own, Some(edit)).await.json(200);
+            world.events.lock().unwrap().iter().filter(|event| event.kind() == kind::CHECK_REQUESTED).count()
+        };
+        assert_eq!(change(1).await, 2);
+        for n in 2..=30 {
+            assert_eq!(change(n).await, n as usize * 2);
+        }
+        assert_eq!([change(31).await, change(32).await], [60, 60]);
+        asked(&world);
+        world.call(Some(2), "POST", path, Some(body)).await.json(201);
+        assert_eq!(asked(&world).len(), 7, "another user's begins at once");
+        // The schedule goes on with it, in time.
+        world.clock().set(chrono::DateTime::from_timestamp(minute + 60, 0).unwrap());
+        world.tick("check-schedule").await;
+        let slots = asked(&world);
+        assert!(slots.iter().all(|slot| *slot >= minute + 65), "{slots:?}");
+        assert!(slots.len() >= 10, "of both: {slots:?}");
+        let state = world.call(Some(1), "GET", &own, None).await.json(200);
+        assert_eq!(state["missed_slots"], 0, "{state}");
     }
 
     async fn a_failed_check_is_confirmed_within_seconds(world: World) {

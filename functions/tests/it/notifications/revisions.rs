@@ -217,6 +217,22 @@ on_both! {
         assert_eq!(incidents(&world).await[0]["end_reason"], "paused");
     }
 
+    async fn a_new_title_of_a_maintenance_is_no_news_to_endpoints(world: World) {
+        let id = add(&world, json!({"url": "http://a.test/"})).await;
+        let now = world.clock().now();
+        let plan = json!({"title": "Upgrade", "ends_at": now + chrono::TimeDelta::hours(1), "endpoint_ids": [id]});
+        let path = "/public/v1/maintenances";
+        let made = world.call(Some(1), "POST", path, Some(plan)).await.json(201);
+        world.settle().await;
+        let own = format!("{path}/{}", made["id"]);
+        let later = json!({"ends_at": now + chrono::TimeDelta::hours(2)});
+        for (change, published) in [(json!({"title": "New disks"}), 0), (later, 1)] {
+            world.call(Some(1), "PATCH", &own, Some(change)).await.json(200);
+            let sent = world.settle().await;
+            assert_eq!(sent.iter().filter(|event| event.kind() == kind::ENDPOINT_CHANGED).count(), published);
+        }
+    }
+
     async fn a_maintenance_that_begins_now_holds_for_checks_under_way(world: World) {
         let (id, other) = (add(&world, json!({"url": "http://a.test/", "failure_threshold": 1})).await,
             add(&world, json!({"url": "http://b.test/", "failure_threshold": 1})).await);

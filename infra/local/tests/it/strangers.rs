@@ -1,13 +1,13 @@
 //! Requests that a proxy in front would read otherwise, and clients behind one.
 
-use std::time::Duration;
+use std::{net::SocketAddr, sync::atomic::Ordering, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 
-use crate::world::{World, send, status};
+use crate::world::{HANGING, World, send, status};
 
 /// All that the server says to these bytes, until it closes the connection.
 async fn raw(world: &World, bytes: &str) -> String {
@@ -162,6 +162,38 @@ async fn bodies_of_one_address_have_a_bound() {
     while small().await != 200 {
         assert!(tokio::time::Instant::now() < deadline, "the room is not given back");
     }
+}
+
+#[tokio::test]
+async fn one_client_has_its_share_of_the_answers_and_no_more() {
+    let world = World::new().await;
+    let ask = async |last_byte: u8, path: &str| {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 0, last_byte], 0))).unwrap();
+        let mut stream = socket.connect(world.engine.address).await.unwrap();
+        stream
+            .write_all(format!("GET /test/v1/{path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
+            .await
+            .unwrap();
+        stream
+    };
+    let is_answered = async |stream: &mut TcpStream, within: Duration| {
+        let mut start = [0; 12];
+        let answer = tokio::time::timeout(within, stream.read_exact(&mut start)).await;
+        answer.is_ok_and(|read| read.is_ok() && &start == b"HTTP/1.1 200")
+    };
+    let mut hanging = Vec::new();
+    for _ in 0..64 {
+        hanging.push(ask(2, "hang").await);
+    }
+    while HANGING.load(Ordering::SeqCst) < 64 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let mut one_more = ask(2, "anything").await;
+    assert!(!is_answered(&mut one_more, Duration::from_millis(200)).await);
+    assert!(is_answered(&mut ask(3, "anything").await, Duration::from_secs(5)).await);
+    hanging.pop();
+    assert!(is_answered(&mut one_more, Duration::from_secs(5)).await);
 }
 
 #[tokio::test]

@@ -53,11 +53,6 @@ async fn kong_yml() {
 async fn triggers() {
     for (from, to, says) in [
         ("kind: Broker", "kind: Channel", "unknown variant `Channel`"),
-        (
-            "{type: a}",
-            "{source: a}",
-            "Trigger \"first-a\": spec.filter: this engine does not filter by the attribute \"source\"",
-        ),
         ("attributes: {type: a}", "prefix: {type: a}", "unknown field `prefix`"),
         ("name: first}", "name: nobody}", "spec.subscriber.ref: there is no function \"nobody\""),
         ("name: first}", "name: echo}", "does not answer POST /"),

@@ -3,7 +3,10 @@
 use std::{
     collections::{HashMap, VecDeque},
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -52,9 +55,16 @@ pub static FUNCTIONS: &[Function] = &[
     subscriber!("ticker"),
 ];
 
+/// Requests of `/test/v1/hang` that are never answered.
+pub static HANGING: AtomicUsize = AtomicUsize::new(0);
+
 /// Says what it was asked, so that a test can see what came through.
 async fn echo(request: Request) -> axum::Json<Value> {
     let (parts, body) = request.into_parts();
+    if parts.uri.path() == "/test/v1/hang" {
+        HANGING.fetch_add(1, Ordering::SeqCst);
+        std::future::pending::<()>().await;
+    }
     let length = body.collect().await.map_or(0, |body| body.to_bytes().len());
     let mut headers = serde_json::Map::new();
     for (name, value) in &parts.headers {

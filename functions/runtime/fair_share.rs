@@ -6,46 +6,47 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::oneshot;
 
 #[derive(Debug)]
-pub struct FairShare(Mutex<State>);
+pub struct FairShare<K: Hash + Eq + Clone = i64>(Mutex<State<K>>);
 
 #[derive(Debug)]
-struct State {
+struct State<K: Hash + Eq + Clone> {
     free: usize,
-    held: HashMap<i64, usize>,
-    waiting: HashMap<i64, VecDeque<oneshot::Sender<Place>>>,
+    held: HashMap<K, usize>,
+    waiting: HashMap<K, VecDeque<oneshot::Sender<Place<K>>>>,
     /// Owners that have somebody waiting, in the order of their turns.
-    turns: VecDeque<i64>,
+    turns: VecDeque<K>,
 }
 
 /// Free again when it is dropped.
 #[derive(Debug)]
-pub struct Place {
-    owner: i64,
-    share: Option<Arc<FairShare>>,
+pub struct Place<K: Hash + Eq + Clone = i64> {
+    owner: K,
+    share: Option<Arc<FairShare<K>>>,
 }
 
-impl FairShare {
+impl<K: Hash + Eq + Clone> FairShare<K> {
     pub fn of(places: usize) -> Arc<Self> {
         let (held, waiting, turns) = Default::default();
         Arc::new(Self(Mutex::new(State { free: places.max(1), held, waiting, turns })))
     }
 
     /// Waits for a place. Dropping the future gives the turn to the next one.
-    pub async fn take(self: &Arc<Self>, owner: i64) -> Place {
+    pub async fn take(self: &Arc<Self>, owner: K) -> Place<K> {
         let coming = {
             let mut state = self.state();
-            if !state.waiting.contains_key(&owner) && state.may_take(owner) {
+            if !state.waiting.contains_key(&owner) && state.may_take(&owner) {
                 return state.give(self, owner);
             }
             let (sender, coming) = oneshot::channel();
             if !state.waiting.contains_key(&owner) {
-                state.turns.push_back(owner);
+                state.turns.push_back(owner.clone());
             }
             state.waiting.entry(owner).or_default().push_back(sender);
             coming
@@ -57,54 +58,54 @@ impl FairShare {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State<K>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn release(self: Arc<Self>, owner: i64) {
+    fn release(self: Arc<Self>, owner: &K) {
         let mut state = self.state();
         state.take_back(owner);
         state.serve(&self);
     }
 }
 
-impl State {
-    fn may_take(&self, owner: i64) -> bool {
-        self.held.get(&owner).copied().unwrap_or(0) < self.free
+impl<K: Hash + Eq + Clone> State<K> {
+    fn may_take(&self, owner: &K) -> bool {
+        self.held.get(owner).copied().unwrap_or(0) < self.free
     }
 
-    fn give(&mut self, share: &Arc<FairShare>, owner: i64) -> Place {
+    fn give(&mut self, share: &Arc<FairShare<K>>, owner: K) -> Place<K> {
         self.free -= 1;
-        *self.held.entry(owner).or_default() += 1;
+        *self.held.entry(owner.clone()).or_default() += 1;
         Place { owner, share: Some(Arc::clone(share)) }
     }
 
-    fn take_back(&mut self, owner: i64) {
+    fn take_back(&mut self, owner: &K) {
         self.free += 1;
-        if let Some(held) = self.held.get_mut(&owner) {
+        if let Some(held) = self.held.get_mut(owner) {
             *held -= 1;
             if *held == 0 {
-                self.held.remove(&owner);
+                self.held.remove(owner);
             }
         }
     }
 
     /// Gives out what may be given out now: one turn after the other, until a whole round gets nothing.
-    fn serve(&mut self, share: &Arc<FairShare>) {
+    fn serve(&mut self, share: &Arc<FairShare<K>>) {
         let mut passed = 0;
         while self.free > 0 && passed < self.turns.len() {
             let Some(owner) = self.turns.pop_front() else { break };
-            if !self.may_take(owner) {
+            if !self.may_take(&owner) {
                 self.turns.push_back(owner);
                 passed += 1;
                 continue;
             }
             if let Some(next) = self.waiting.get_mut(&owner).and_then(VecDeque::pop_front) {
-                let place = self.give(share, owner);
+                let place = self.give(share, owner.clone());
                 if let Err(mut place) = next.send(place) {
                     // It waits no longer. Not by its drop, which would wait for the lock that is held here.
                     place.share = None;
-                    self.take_back(owner);
+                    self.take_back(&owner);
                 } else {
                     passed = 0;
                 }
@@ -118,10 +119,10 @@ impl State {
     }
 }
 
-impl Drop for Place {
+impl<K: Hash + Eq + Clone> Drop for Place<K> {
     fn drop(&mut self) {
         if let Some(share) = self.share.take() {
-            share.release(self.owner);
+            share.release(&self.owner);
         }
     }
 }
