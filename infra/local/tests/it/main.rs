@@ -8,5 +8,6 @@ mod admin;
 mod broker;
 mod cron;
 mod gateway;
+mod stale;
 mod strangers;
 mod wiring;
