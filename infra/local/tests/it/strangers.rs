@@ -7,7 +7,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::world::{World, send, status};
+use crate::world::{World, send};
 
 /// All that the server says to these bytes, until it closes the connection.
 async fn raw(world: &World, bytes: &str) -> String {
@@ -161,21 +161,5 @@ async fn bodies_of_one_address_have_a_bound() {
     held.clear();
     while small().await != 200 {
         assert!(tokio::time::Instant::now() < deadline, "the room is not given back");
-    }
-}
-
-#[tokio::test]
-async fn engine_is_not_ready_while_a_job_fails() {
-    let world = World::new().await;
-    assert_eq!(world.ask("GET /ready").await.status, 200);
-    world.script("ticker", (0..8).map(|_| status(500)));
-    world.pass(30.0).await;
-    let answer = world.ask("GET /ready").await;
-    assert_eq!(answer.status, 503);
-    assert!(answer.body.starts_with("the job "), "{}", answer.body);
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
-    while world.ask("GET /ready").await.status != 200 {
-        assert!(tokio::time::Instant::now() < deadline, "it works again");
-        world.pass(60.0).await;
     }
 }
