@@ -4,6 +4,7 @@
 mod collector;
 mod image;
 mod listener;
+mod lists;
 mod manifests;
 mod smtp;
 mod story;
