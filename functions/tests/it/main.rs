@@ -28,5 +28,6 @@ mod security;
 mod senders;
 mod status_pages;
 mod telemetry;
+mod tombstones;
 mod users;
 mod web;
