@@ -86,6 +86,6 @@ pub struct Page {
     pub per_page: i64,
     /// Of this page, left out of `items` but not of `total_count`: what the server cannot read. Its log says why.
     #[serde(default, skip_serializing_if = "is_zero")]
-    #[schema(required = false)]
+    #[schema(required = false, example = 0)]
     pub unreadable_count: i64,
 }
