@@ -163,7 +163,8 @@ impl Api {
                 bar.set_length(wanted as u64);
                 bar.set_position(items.len() as u64);
             }
-            let is_last = listed.items.len() < PER_PAGE;
+            // Not by how many came: what the server cannot read is missing in the list.
+            let is_last = page * PER_PAGE >= listed.page.total_count;
             for item in listed.items {
                 // While pages are fetched, something new may have moved others down.
                 let is_new = id_of(&item)

@@ -360,6 +360,16 @@ pub struct EndpointChanged {
     /// False: it is paused.
     pub enabled: bool,
     pub changed_at: DateTime<Utc>,
+    /// A maintenance holds these of the slots that may have been asked for without being marked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<Span>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    pub from: DateTime<Utc>,
+    /// Exclusive.
+    pub until: DateTime<Utc>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -11,6 +11,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use runtime::{
     Context, Error, Event, Function, Id, List, Outgoing, Paging, Reply, Result,
+    db::page_of,
     error::ErrorBody,
     on, secret,
     telemetry::{Counter, KeyValue, counter},
@@ -231,10 +232,10 @@ async fn list(State(context): State<Context>, paging: Paging) -> Result<Json<Lis
         FROM dead_letters ORDER BY id DESC LIMIT $1 OFFSET $2";
     const COUNT: &str = "SELECT COUNT(*) FROM dead_letters";
     let db = context.db()?;
-    let rows: Vec<Row> = on!(db.read(), db =>
-        sqlx::query_as(SELECT).bind(paging.per_page).bind(paging.offset()).fetch_all(db).await)?;
+    let (rows, found): (Vec<Row>, _) = on!(db.read(), db =>
+        sqlx::query(SELECT).bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(page_of))?;
     let total: i64 = on!(db.read(), db => sqlx::query_scalar(COUNT).fetch_one(db).await)?;
-    Ok(paging.list(rows.into_iter().map(DeadLetter::from).collect(), total))
+    Ok(paging.list(rows.into_iter().map(DeadLetter::from).collect(), found, total))
 }
 
 #[utoipa::path(

@@ -53,6 +53,16 @@ impl Seen {
     }
 }
 
+/// A late event brings nothing back of what was deleted for so long. The latest is one that is sent again out of the
+/// dead letters.
+pub(crate) const TOMBSTONE_RETENTION: TimeDelta = TimeDelta::days(90);
+
+/// What tombstones are purged by where no schedule does: whenever a newer one was made. `newest` is the one before it,
+/// in Unix seconds: a clock that jumps ahead is believed by the next but one.
+pub(crate) fn tombstones_before(newest: Option<i64>, now: DateTime<Utc>) -> i64 {
+    newest.unwrap_or_default().min(now.timestamp()) - TOMBSTONE_RETENTION.num_seconds()
+}
+
 /// Deletes rows that are older than a time.
 pub(crate) struct Purge {
     pub sqlite: &'static str,

@@ -80,10 +80,7 @@ async fn handle(State(context): State<Context>, event: Event<Items<CheckRequest>
         let (prober, clock) = (Arc::clone(&prober), context.clock().clone());
         running.spawn(check(prober, clock, region.clone(), label.clone(), request));
     }
-    if !done.is_empty() {
-        count_missed("too_late", done.len() as u64);
-        tracing::warn!(missed = done.len(), "checks were missed: they were requested too late");
-    }
+    let mut missed = done.len() as u64;
     let mut told = 0;
     let mut tell_at = Instant::now() + PATIENCE;
     while !running.is_empty() {
@@ -93,7 +90,9 @@ async fn handle(State(context): State<Context>, event: Event<Items<CheckRequest>
                 if done.is_empty() {
                     tell_at = Instant::now() + PATIENCE;
                 }
-                done.push(result.map_err(Error::internal)?);
+                let result = result.map_err(Error::internal)?;
+                missed += u64::from(is_too_late(&result));
+                done.push(result);
             }
             () = tokio::time::sleep_until(tell_at), if !done.is_empty() => {
                 for part in completed(&context, &event.id, &mut told, &done, &region)? {
@@ -109,6 +108,10 @@ async fn handle(State(context): State<Context>, event: Event<Items<CheckRequest>
                 return Err(Error::unavailable(anyhow::anyhow!("stopping, before all slots of the batch had come")));
             }
         }
+    }
+    if missed > 0 {
+        count_missed("too_late", missed);
+        tracing::warn!(missed, "checks were missed: the next ones were due before they began");
     }
     let mut parts = completed(&context, &event.id, &mut told, &done, &region)?;
     let last = parts.pop();
@@ -129,6 +132,10 @@ fn too_late(request: CheckRequest, now: DateTime<Utc>, region: &str) -> CheckRes
     let outcome =
         unknown(FailureCode::RequestedTooLate, "The request for the check came after the next one was due");
     result(request, now, region.to_owned(), outcome)
+}
+
+fn is_too_late(result: &CheckResult) -> bool {
+    result.outcome.error.as_ref().is_some_and(|failure| failure.code == FailureCode::RequestedTooLate)
 }
 
 fn result(request: CheckRequest, checked_at: DateTime<Utc>, region: String, outcome: Outcome) -> CheckResult {
@@ -156,6 +163,10 @@ async fn check(
 ) -> CheckResult {
     clock.sleep_until(request.scheduled_at).await;
     let checked_at = clock.now();
+    // The machine may have slept meanwhile.
+    if is_stale(&request, checked_at) {
+        return too_late(request, checked_at, &region);
+    }
     LAG.record((checked_at - request.scheduled_at).as_seconds_f64(), slice::from_ref(&label));
     let began = Instant::now();
     let outcome = {

@@ -3,6 +3,8 @@
 //! A change is published right after its commit. Where that fails, or the process dies between the two, the row's
 //! `announced_revision` stays behind its `revision`, and it is published here.
 
+use std::collections::BTreeSet;
+
 use axum::{extract::State, routing::post};
 use chrono::{DateTime, Utc};
 use http::StatusCode;
@@ -12,8 +14,8 @@ use runtime::{
     on,
 };
 
-use super::SERVICE;
-use crate::contract::{EndpointChanged, kind};
+use super::{AHEAD, SERVICE, maintenances::windows::Windows};
+use crate::contract::{EndpointChanged, Span, kind};
 
 const NAME: &str = "endpoint-announce";
 
@@ -59,21 +61,32 @@ pub(super) async fn announce(context: &Context, function: &str, rows: Vec<Row>) 
          FROM (SELECT u.* FROM UNNEST($1::bigint[], $2::bigint[]) AS u (id, revision) \
          JOIN endpoints e ON e.id = u.id ORDER BY e.id FOR UPDATE OF e) AS done \
          WHERE endpoints.id = done.id AND announced_revision < done.revision";
+    let (db, now) = (context.db()?, context.clock().now());
+    // What was asked for before the change, which may be a minute ago.
+    let slots = (now - AHEAD).timestamp()..(now + AHEAD).timestamp();
+    let time = |slot: i64| DateTime::from_timestamp(slot, 0).unwrap_or_default();
     for rows in rows.chunks(MAX_EVENT_LEN) {
         let Some(first) = rows.first() else { continue };
+        let users: BTreeSet<_> = rows.iter().map(|row| row.user_id).collect();
+        let windows = Windows::load(db, &users.into_iter().collect::<Vec<_>>(), slots.clone()).await?;
+        let maintenance = |row: &Row| {
+            let held = windows.last(row.user_id, row.id, &slots)?;
+            Some(Span { from: time(held.start), until: time(held.end) })
+        };
         let changed = |row: &Row| EndpointChanged {
             endpoint_id: row.id,
             user_id: row.user_id,
             revision: row.revision,
             enabled: row.enabled,
             changed_at: row.updated_at,
+            maintenance: maintenance(row),
         };
         let changes: Vec<_> = rows.iter().map(changed).collect();
         let id = format!("endpoint-{}-revision-{}-{}", first.id, first.revision, rows.len());
         let event = Outgoing::new(function, kind::ENDPOINT_CHANGED, id, first.updated_at, &changes)?;
         context.outbound().publish(event).await?;
         let done = rows.iter().map(|row| (row.id, row.revision));
-        match context.db()?.write() {
+        match db.write() {
             On::Sqlite(db) => {
                 sqlx::query(SQLITE).bind(JsonText(done.collect::<Vec<_>>())).execute(db).await?;
             }

@@ -5,7 +5,10 @@ use runtime::{Context, Event, Function, Reply, Result, Subscription, db::On, inp
 use serde_json::value::RawValue;
 
 use super::{SERVICE, lock_user, maintenances};
-use crate::contract::{EndpointDeleted, UserDeleted, kind};
+use crate::{
+    contract::{EndpointDeleted, UserDeleted, kind},
+    purge::{Purge, purge, tombstones_before},
+};
 
 pub const FUNCTION: Function =
     Function::new("endpoint-forget", SERVICE, "removes what is gone, also when who deleted it was cut off")
@@ -36,18 +39,22 @@ async fn endpoint_gone(context: &Context, gone: EndpointDeleted) -> Result<()> {
 }
 
 async fn user_gone(context: &Context, gone: UserDeleted) -> Result<()> {
-    static REMEMBER: &str = "INSERT INTO endpoint_gone_users (user_id) VALUES ($1) ON CONFLICT DO NOTHING";
+    static NEWEST: &str = "SELECT MAX(deleted_at) FROM endpoint_gone_users";
+    static REMEMBER: &str =
+        "INSERT INTO endpoint_gone_users (user_id, deleted_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    const TOMBSTONES: Purge = purge!("endpoint_gone_users", "user_id", "deleted_at < $1");
     static MAINTENANCES: &str = "DELETE FROM endpoint_maintenances WHERE user_id = $1";
     // In the order of their ids, as everywhere.
     static LOCK: &str = "SELECT id FROM endpoints WHERE user_id = $1 ORDER BY id FOR UPDATE";
     static DELETE: &str = "DELETE FROM endpoints WHERE user_id = $1";
     static COUNT: &str = "DELETE FROM endpoint_counts WHERE user_id = $1";
-    let mut tx = context.db()?.begin().await?;
+    let (db, now) = (context.db()?, context.clock().now());
+    let newest: Option<i64> = on!(db.read(), db => sqlx::query_scalar(NEWEST).fetch_one(db).await)?;
+    let mut tx = db.begin().await?;
     lock_user(&mut tx, gone.user_id).await?;
     on!(tx.connection(), db => {
-        for statement in [REMEMBER, MAINTENANCES] {
-            sqlx::query(statement).bind(gone.user_id).execute(&mut *db).await?;
-        }
+        sqlx::query(REMEMBER).bind(gone.user_id).bind(now.timestamp()).execute(&mut *db).await?;
+        sqlx::query(MAINTENANCES).bind(gone.user_id).execute(&mut *db).await?;
     });
     if let On::Postgres(db) = tx.connection() {
         sqlx::query(LOCK).bind(gone.user_id).execute(db).await?;
@@ -57,5 +64,6 @@ async fn user_gone(context: &Context, gone: UserDeleted) -> Result<()> {
             sqlx::query(statement).bind(gone.user_id).execute(&mut *db).await?;
         }
     });
-    tx.commit().await
+    tx.commit().await?;
+    TOMBSTONES.run(db, tombstones_before(newest, now)).await
 }

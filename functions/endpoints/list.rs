@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use runtime::{
-    Caller, Context, Fields, Function, List, Paging, Query, Result, db::readable, error::ErrorBody, on, text,
+    Caller, Context, Fields, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody, on, text,
 };
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -148,12 +148,12 @@ async fn handle(
         let count = if filtered { count.bind(&q).bind(&tag).bind(status) } else { count };
         count.fetch_one(db).await
     })?;
-    let endpoints = on!(db.read(), db => {
+    let (endpoints, found) = on!(db.read(), db => {
         let select = sqlx::query(search.sort.select(filtered)).bind(caller.user_id);
         let select = if filtered { select.bind(&q).bind(&tag).bind(status) } else { select };
-        select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(readable)
+        select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(page_of)
     })?;
-    Ok(paging.list(endpoints, count))
+    Ok(paging.list(endpoints, found, count))
 }
 
 /// Text that LIKE takes as it is.

@@ -101,7 +101,8 @@ impl News {
 }
 
 async fn checked(context: &Context, mut results: Vec<CheckResult>) -> Result<()> {
-    // A result that is late, or of settings that changed, says only when it was checked.
+    // A result that is late, or of settings that changed, says only when it was checked. Missed checks come in any
+    // order after a pause of the broker: each counts that is later than the last one that was made.
     macro_rules! update {
         ($from:literal, $lock:literal) => {
             concat!(
@@ -115,12 +116,15 @@ async fn checked(context: &Context, mut results: Vec<CheckResult>) -> Result<()>
                  failures = CASE WHEN NOT news.is_newest THEN endpoints.failures \
                  WHEN news.is_new_row OR news.revision > result_revision THEN news.failures \
                  ELSE endpoints.failures + news.failures END, \
-                 missed_slots = missed_slots + CASE WHEN news.is_newest THEN news.missed ELSE 0 END \
+                 missed_slots = missed_slots + CASE WHEN news.is_newest OR news.is_unmade THEN news.missed ELSE 0 END \
                  FROM (SELECT e.id, n.checked_at, COALESCE(NULLIF(n.revision, 0), e.revision) AS revision, n.slot, \
                  n.note, n.failures, n.is_new_row, n.missed, \
                  e.revision <= COALESCE(NULLIF(n.revision, 0), e.revision) AND (e.result_slot IS NULL \
                  OR e.result_revision < COALESCE(NULLIF(n.revision, 0), e.revision) \
-                 OR e.result_slot < n.slot OR e.result_slot > $1) AS is_newest FROM ",
+                 OR e.result_slot < n.slot OR e.result_slot > $1) AS is_newest, \
+                 e.revision <= COALESCE(NULLIF(n.revision, 0), e.revision) AND e.result_slot <> n.slot \
+                 AND (e.last_checked_at IS NULL OR e.last_checked_at < n.slot OR e.last_checked_at > $1) AS is_unmade \
+                 FROM ",
                 $from,
                 " AS n JOIN endpoints e ON e.id = n.id",
                 $lock,

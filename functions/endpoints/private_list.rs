@@ -3,7 +3,9 @@
 
 use axum::{Json, extract::State};
 use runtime::{
-    Context, Error, Function, List, Paging, Query, Result, db::JsonText, db::readable, error::ErrorBody,
+    Context, Error, Function, List, Paging, Query, Result,
+    db::{JsonText, page_of, readable},
+    error::ErrorBody,
     input, on, text,
 };
 use serde::{Deserialize, Serialize};
@@ -68,11 +70,11 @@ async fn handle(
     let total = on!(db.read(), db => {
         sqlx::query_scalar(count).bind(filter.user_id).bind(&ids).fetch_one(db).await
     })?;
-    let found = on!(db.read(), db => {
+    let (endpoints, found) = on!(db.read(), db => {
         let select = sqlx::query(select).bind(filter.user_id).bind(&ids);
-        select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(readable)
+        select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(page_of)
     })?;
-    Ok(paging.list(found, total))
+    Ok(paging.list(endpoints, found, total))
 }
 
 /// What the metrics of an endpoint are known by.

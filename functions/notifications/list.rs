@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use runtime::{
-    Caller, Context, Function, List, Paging, Result, db::readable, error::ErrorBody, items::keep_readable, on,
+    Caller, Context, Function, List, Paging, Result, db::page_of, error::ErrorBody, items::keep_readable, on,
 };
 
 use super::{Notification, Row, SERVICE, addresses::States};
@@ -30,13 +30,13 @@ async fn handle(
     const SELECT: &str = "SELECT * FROM notifications WHERE user_id = $1 ORDER BY id LIMIT $2 OFFSET $3";
     const COUNT: &str = "SELECT COUNT(*) FROM notifications WHERE user_id = $1";
     let db = context.db()?;
-    let rows: Vec<Row> = on!(db.read(), db => {
+    let (rows, found): (Vec<Row>, _) = on!(db.read(), db => {
         let query = sqlx::query(SELECT).bind(caller.user_id);
-        query.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(readable)
+        query.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(page_of)
     })?;
     let total: i64 =
         on!(db.read(), db => sqlx::query_scalar(COUNT).bind(caller.user_id).fetch_one(db).await)?;
     let states = States::of_rows(&context, &rows).await?;
     let items = rows.into_iter().map(|row| (row.id, row.shown(&context, &states)));
-    Ok(paging.list(keep_readable(items), total))
+    Ok(paging.list(keep_readable(items), found, total))
 }

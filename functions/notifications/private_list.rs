@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use runtime::{
-    Context, Function, List, Paging, Query, Result, db::readable, error::ErrorBody, items::keep_readable, on,
+    Context, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody, items::keep_readable, on,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -44,9 +44,9 @@ async fn handle(
         ORDER BY id LIMIT $2 OFFSET $3";
     const COUNT: &str = "SELECT COUNT(*) FROM notifications WHERE $1 IS NULL OR user_id = $1";
     let db = context.db()?;
-    let rows: Vec<Row> = on!(db.read(), db => {
+    let (rows, found): (Vec<Row>, _) = on!(db.read(), db => {
         let query = sqlx::query(SELECT).bind(filter.user_id);
-        query.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(readable)
+        query.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(page_of)
     })?;
     let total: i64 =
         on!(db.read(), db => sqlx::query_scalar(COUNT).bind(filter.user_id).fetch_one(db).await)?;
@@ -55,5 +55,5 @@ async fn handle(
         let (id, user_id) = (row.id, row.user_id);
         (id, row.shown(&context, &states).map(|notification| PrivateNotification { user_id, notification }))
     };
-    Ok(paging.list(keep_readable(rows.into_iter().map(shown)), total))
+    Ok(paging.list(keep_readable(rows.into_iter().map(shown)), found, total))
 }

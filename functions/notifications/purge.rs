@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use runtime::{Context, Function, Reply, Result};
 
 use super::{SERVICE, addresses};
-use crate::purge::{Purge, purge, trusted_now};
+use crate::purge::{Purge, TOMBSTONE_RETENTION, purge, trusted_now};
 
 pub const FUNCTION: Function = Function::new(
     "notification-purge",
@@ -18,8 +18,6 @@ pub const FUNCTION: Function = Function::new(
 const DELIVERY_RETENTION: TimeDelta = TimeDelta::days(90);
 /// A redelivered event is given the same reply for so long; brokers give up much earlier.
 const CHANGE_RETENTION: TimeDelta = TimeDelta::days(7);
-/// A late event brings nothing back for so long. The latest is one that is sent again out of the dead letters.
-pub(crate) const TOMBSTONE_RETENTION: TimeDelta = TimeDelta::days(90);
 
 async fn handle(State(context): State<Context>) -> Result<Reply> {
     const DELIVERIES: Purge = purge!("deliveries", "id", "created_at < $1");

@@ -419,6 +419,7 @@ mod tests {
                         revision: revision + 1,
                         enabled: !is_paused,
                         changed_at: DateTime::UNIX_EPOCH + TimeDelta::seconds(slot),
+                        maintenance: None,
                     }),
                 };
                 prop_assert!(state.revision >= before.revision);

@@ -75,15 +75,11 @@ static ENDPOINT: What = What {
 async fn mark(db: &Db, what: &What, id: i64, now: i64) -> Result<()> {
     const REMEMBER: &str = "INSERT INTO report_forgotten (what, id, deleted_at) VALUES ($1, $2, $3)
         ON CONFLICT DO NOTHING";
-    // Recorders that know series by heart look them up again.
-    const COUNT: &str = "
-        INSERT INTO report_state (name, value) VALUES ('forgets', 1)
-        ON CONFLICT (name) DO UPDATE SET value = report_state.value + 1";
     let mut transaction = store::begin_forgetting(db).await?;
     on!(transaction.connection(), db => {
         sqlx::query(REMEMBER).bind(what.name).bind(id).bind(now).execute(&mut *db).await?;
         sqlx::query(what.hide).bind(id).execute(&mut *db).await?;
-        sqlx::query(COUNT).execute(&mut *db).await?;
+        sqlx::query(store::LOOK_AGAIN).execute(&mut *db).await?;
     });
     transaction.commit().await
 }

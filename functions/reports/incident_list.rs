@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
-use runtime::{Caller, Context, Fields, Function, List, Paging, Query, Result, on};
+use runtime::{Caller, Context, Fields, Function, List, Paging, Query, Result, db::page_of, on};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -119,13 +119,13 @@ async fn handle(
     fields.finish()?;
     let from = moment::time_of(from.unwrap_or(moment::FIRST_SLOT).max(moment::FIRST_SLOT));
     let to = moment::time_of(to.unwrap_or(moment::LAST_SLOT).min(moment::LAST_SLOT));
-    let (count, items) = on!(context.db()?.read(), db => {
+    let (count, (items, found)) = on!(context.db()?.read(), db => {
         let count = sqlx::query_scalar::<_, i64>(COUNT).bind(caller.user_id).bind(filter.endpoint_id);
         let count = count.bind(filter.open).bind(from).bind(to).fetch_one(db).await?;
-        let list = sqlx::query_as::<_, Stored>(LIST).bind(caller.user_id).bind(filter.endpoint_id);
+        let list = sqlx::query(LIST).bind(caller.user_id).bind(filter.endpoint_id);
         let list = list.bind(filter.open).bind(from).bind(to);
         let list = list.bind(paging.per_page).bind(paging.offset());
-        (count, list.fetch_all(db).await?)
+        (count, page_of::<Stored, _>(list.fetch_all(db).await?))
     });
-    Ok(paging.list(items.into_iter().map(Incident::from).collect(), count))
+    Ok(paging.list(items.into_iter().map(Incident::from).collect(), found, count))
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Db, Fields, Function, List, Paging, Query, Result, on, text};
+use runtime::{Caller, Context, Db, Fields, Function, List, Paging, Query, Result, db::page_of, on, text};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -72,8 +72,8 @@ async fn handle(
         slots: from.unwrap_or(0).max(state.raw_from)..to.unwrap_or(end).min(end),
     };
     let total = wanted.total(db, &state).await?;
-    let items = wanted.page(db, total, paging).await?;
-    Ok(paging.list(items.into_iter().map(Report::from).collect(), total))
+    let (items, found) = wanted.page(db, total, paging).await?;
+    Ok(paging.list(items.into_iter().map(Report::from).collect(), found, total))
 }
 
 struct Wanted {
@@ -135,7 +135,7 @@ impl Wanted {
         })?)
     }
 
-    async fn page(&self, db: &Db, total: i64, paging: Paging) -> Result<Vec<Stored>> {
+    async fn page(&self, db: &Db, total: i64, paging: Paging) -> Result<(Vec<Stored>, usize)> {
         const PAGE: &str = stored!(
             "FROM report_series s CROSS JOIN report_results r
             WHERE s.user_id = $1 AND ($2 IS NULL OR s.endpoint_id = $2) AND NOT s.forgotten
@@ -143,13 +143,13 @@ impl Wanted {
             ORDER BY r.id DESC LIMIT $6 OFFSET $7"
         );
         if total <= paging.offset() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), 0));
         }
         let ids = moment::ids(&self.newest(db, total, paging.offset() + paging.per_page).await?);
         Ok(on!(db.read(), db => {
-            let query = sqlx::query_as(PAGE).bind(self.user_id).bind(self.endpoint_id);
+            let query = sqlx::query(PAGE).bind(self.user_id).bind(self.endpoint_id);
             let query = query.bind(ids.start).bind(ids.end).bind(self.up);
-            query.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await
+            query.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(page_of)
         })?)
     }
 

@@ -21,6 +21,7 @@ pub mod get;
 pub mod incident_list;
 pub mod incident_record;
 pub mod list;
+mod maintenance;
 pub mod metrics;
 pub(crate) mod moment;
 pub mod overview;

@@ -11,10 +11,7 @@ use super::{
     rollup::SLOTS_KEPT,
     store::{self, HOURS_FROM, RAW_FROM},
 };
-use crate::{
-    notifications::purge::TOMBSTONE_RETENTION,
-    purge::{Purge, purge, shrink, trusted_now},
-};
+use crate::purge::{Purge, TOMBSTONE_RETENTION, purge, shrink, trusted_now};
 
 pub const FUNCTION: Function = Function::new(
     "report-purge",

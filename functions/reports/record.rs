@@ -1,4 +1,5 @@
-//! Event `check.completed`: stores the results of a batch of checks.
+//! Event `check.completed`: stores the results of a batch of checks. Event `endpoint.changed`: marks those that a
+//! maintenance holds since.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -11,17 +12,18 @@ use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
     Context, Db, Error, Event, Function, Items, Reply, Result, Subscription, Text,
     db::{On, Transaction},
-    on,
+    input, on,
     telemetry::{Counter, KeyValue, counter},
     text,
 };
+use serde_json::value::RawValue;
 use sqlx::{PgConnection, PgPool, QueryBuilder, SqliteConnection};
 
 use super::{
-    SERVICE, moment,
+    SERVICE, maintenance, moment,
     moment::{HOUR, floor},
     partitions,
-    series::{self, Key},
+    series::{self, Key, Series},
     store,
 };
 use crate::contract::{CheckResult, CheckStatus, kind};
@@ -31,13 +33,18 @@ pub const FUNCTION: Function = Function::new(
     SERVICE,
     "stores the results of checks, each once however often it is delivered",
 )
-.on(&[Subscription::to(kind::CHECK_COMPLETED)], || post(handle));
+.on(&[Subscription::to(kind::CHECK_COMPLETED), Subscription::to(kind::ENDPOINT_CHANGED)], || post(handle));
 
-async fn handle(State(context): State<Context>, event: Event<Items<CheckResult>>) -> Result<Reply> {
-    check_not_ahead(context.clock().now(), event.data.iter().map(|result| result.scheduled_at))?;
+async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> Result<Reply> {
+    let json = event.data.get().as_bytes();
+    if event.kind == kind::ENDPOINT_CHANGED {
+        maintenance::mark(&context, &input::parse::<Items<_>>(json)?).await?;
+        return Ok(Reply::NONE);
+    }
+    let mut results: Vec<CheckResult> = input::parse::<Items<_>>(json)?.0;
+    check_not_ahead(context.clock().now(), results.iter().map(|result| result.scheduled_at))?;
     let now = context.clock().now();
     // One that cannot be recorded keeps no other from it.
-    let mut results = event.data.0;
     results.retain(|result| match problem(result, now) {
         None => true,
         Some((field, what)) => {
@@ -101,7 +108,7 @@ pub(super) async fn record(context: &Context, results: &[CheckResult], field: &s
     let rows: Vec<Row> = results
         .iter()
         // Without a series: forgotten.
-        .filter_map(|result| Some(Row::of(result, *series.get(&key(result))?)))
+        .filter_map(|result| Some(Row::of(result, series.get(&key(result))?)))
         .collect();
     let new = match transaction.connection() {
         On::Sqlite(sqlite) => insert_sqlite(sqlite, &rows).await?,
@@ -177,7 +184,7 @@ struct Seen {
     /// Partitions that are there.
     days: HashSet<i64>,
     /// Region, endpoint: series.
-    series: HashMap<String, HashMap<i64, i64>>,
+    series: HashMap<String, HashMap<i64, Series>>,
     /// As many had been forgotten when the above was true.
     forgets: i64,
 }
@@ -196,7 +203,7 @@ impl Known {
         transaction: &mut Transaction,
         results: &[&'a CheckResult],
         now: i64,
-    ) -> Result<(HashMap<Key<'a>, i64>, i64)> {
+    ) -> Result<(HashMap<Key<'a>, Series>, i64)> {
         const FORGETS: &str = "SELECT value FROM report_state WHERE name = 'forgets'";
         let forgets: Option<i64> = on!(transaction.connection(), db =>
             sqlx::query_scalar(FORGETS).fetch_optional(db).await)?;
@@ -212,7 +219,7 @@ impl Known {
             for result in results {
                 let (endpoint, region) = key(result);
                 match seen.series.get(region).and_then(|endpoints| endpoints.get(&endpoint)) {
-                    Some(series) => drop(found.insert((endpoint, region), *series)),
+                    Some(series) => drop(found.insert((endpoint, region), series.clone())),
                     None => drop(missing.insert((endpoint, region), result.user_id)),
                 }
             }
@@ -223,7 +230,7 @@ impl Known {
         Ok((found, forgets))
     }
 
-    fn keep(&self, series: &HashMap<Key<'_>, i64>, forgets: i64) {
+    fn keep(&self, series: &HashMap<Key<'_>, Series>, forgets: i64) {
         let mut seen = self.seen();
         if seen.forgets != forgets {
             return;
@@ -231,10 +238,13 @@ impl Known {
         if seen.series.values().map(HashMap::len).sum::<usize>() > MOST_KNOWN {
             seen.series.clear();
         }
-        for ((endpoint, region), id) in series {
+        for ((endpoint, region), series) in series {
             match seen.series.get_mut(*region) {
-                Some(endpoints) => drop(endpoints.insert(*endpoint, *id)),
-                None => drop(seen.series.insert((*region).to_owned(), HashMap::from([(*endpoint, *id)]))),
+                Some(endpoints) => drop(endpoints.insert(*endpoint, series.clone())),
+                None => {
+                    let endpoints = HashMap::from([(*endpoint, series.clone())]);
+                    seen.series.insert((*region).to_owned(), endpoints);
+                }
             }
         }
     }
@@ -275,17 +285,18 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn of(result: &'a CheckResult, series_id: i64) -> Self {
+    fn of(result: &'a CheckResult, series: &Series) -> Self {
         let slot = result.scheduled_at.timestamp();
         // Checked to fit; whole seconds of the slot are kept, so the rest of it counts as delay.
         let after = (result.checked_at - moment::time_of(slot)).num_milliseconds();
         // 24 days of milliseconds are as good as more.
+        let is_in_maintenance = series.maintenance.as_ref().is_some_and(|slots| slots.contains(&slot));
         let ms = |ms: u32| i32::try_from(ms).unwrap_or(i32::MAX);
         let outcome = &result.outcome;
         let timings = outcome.timings_ms;
         Self {
-            id: moment::id_of(slot, series_id),
-            series_id,
+            id: moment::id_of(slot, series.id),
+            series_id: series.id,
             checked_after_ms: i32::try_from(after).unwrap_or(i32::MAX),
             up: outcome.status == CheckStatus::Up,
             status_code: outcome.status_code.map(i32::from),
@@ -303,7 +314,7 @@ impl<'a> Row<'a> {
             response_bytes: i64::try_from(outcome.response_bytes).unwrap_or(i64::MAX),
             error_code: outcome.error.as_ref().map(|error| error.code.as_str()),
             error_message: outcome.error.as_ref().map(|error| store::shortened(&error.message)),
-            maintenance: result.maintenance.then_some(true),
+            maintenance: (result.maintenance || is_in_maintenance).then_some(true),
         }
     }
 }

@@ -21,13 +21,37 @@ const FULL_FOR: i64 = 10 * 60;
 /// What a series is known by: endpoint and region.
 pub type Key<'a> = (i64, &'a str);
 
+#[derive(Clone, Debug)]
+pub struct Series {
+    pub id: i64,
+    /// Slots whose results count as in maintenance. Most series have none, and a hundred thousand are known.
+    pub maintenance: Option<Box<Range<i64>>>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    endpoint_id: i64,
+    region: String,
+    id: i64,
+    maintenance_from: Option<i64>,
+    maintenance_until: Option<i64>,
+}
+
+impl Row {
+    fn series(self) -> ((i64, String), Series) {
+        let Self { endpoint_id, region, id, maintenance_from, maintenance_until } = self;
+        let maintenance = maintenance_from.zip(maintenance_until).map(|(from, until)| Box::new(from..until));
+        ((endpoint_id, region), Series { id, maintenance })
+    }
+}
+
 /// The series that `wanted` names, with the user of each. Left out is what was forgotten, and what has none because
 /// all ids are in use.
 pub async fn find_or_create<'a>(
     transaction: &mut Transaction,
     mut wanted: BTreeMap<Key<'a>, i64>,
     now: i64,
-) -> Result<HashMap<Key<'a>, i64>> {
+) -> Result<HashMap<Key<'a>, Series>> {
     const LOCK: &str = "SELECT pg_advisory_xact_lock(x'7265706f72740003'::bigint)";
     let mut found = HashMap::with_capacity(wanted.len());
     find(transaction, &wanted, &mut found).await?;
@@ -48,25 +72,26 @@ pub async fn find_or_create<'a>(
 async fn find<'a>(
     transaction: &mut Transaction,
     wanted: &BTreeMap<Key<'a>, i64>,
-    found: &mut HashMap<Key<'a>, i64>,
+    found: &mut HashMap<Key<'a>, Series>,
 ) -> Result<()> {
-    const IN_SQLITE: &str = "SELECT endpoint_id, region, id FROM report_series
+    const IN_SQLITE: &str = "SELECT endpoint_id, region, id, maintenance_from, maintenance_until
+        FROM report_series
         WHERE endpoint_id IN (SELECT value FROM json_each($1)) AND NOT forgotten";
-    const IN_POSTGRES: &str = "SELECT endpoint_id, region, id FROM report_series
+    const IN_POSTGRES: &str = "SELECT endpoint_id, region, id, maintenance_from, maintenance_until
+        FROM report_series
         WHERE endpoint_id = ANY($1) AND NOT forgotten";
     let endpoints: Vec<i64> = wanted.keys().map(|(endpoint, _)| *endpoint).collect();
-    let rows: Vec<(i64, String, i64)> = match transaction.connection() {
+    let rows: Vec<Row> = match transaction.connection() {
         On::Sqlite(db) => {
             let endpoints = serde_json::to_string(&endpoints).map_err(Error::internal)?;
             sqlx::query_as(IN_SQLITE).bind(endpoints).fetch_all(db).await?
         }
         On::Postgres(db) => sqlx::query_as(IN_POSTGRES).bind(endpoints).fetch_all(db).await?,
     };
-    let rows: HashMap<(i64, String), i64> =
-        rows.into_iter().map(|(endpoint, region, id)| ((endpoint, region), id)).collect();
+    let mut rows: HashMap<(i64, String), Series> = rows.into_iter().map(Row::series).collect();
     for (endpoint, region) in wanted.keys() {
-        if let Some(id) = rows.get(&(*endpoint, (*region).to_owned())) {
-            found.insert((*endpoint, region), *id);
+        if let Some(series) = rows.remove(&(*endpoint, (*region).to_owned())) {
+            found.insert((*endpoint, region), series);
         }
     }
     Ok(())
@@ -155,7 +180,7 @@ mod tests {
         let mut found = HashMap::new();
         find(transaction, &wanted, &mut found).await.expect("finds");
         assert_eq!(found.len(), created);
-        let mut ids: Vec<i64> = found.into_values().collect();
+        let mut ids: Vec<i64> = found.into_values().map(|series| series.id).collect();
         ids.sort_unstable();
         ids
     }

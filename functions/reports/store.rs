@@ -25,6 +25,11 @@ pub async fn begin_writing(db: &Db) -> Result<Transaction> {
     locked(db, "SELECT pg_advisory_xact_lock_shared($1)").await
 }
 
+/// Recorders that know series by heart look them up again.
+pub const LOOK_AGAIN: &str = "
+    INSERT INTO report_state (name, value) VALUES ('forgets', 1)
+    ON CONFLICT (name) DO UPDATE SET value = report_state.value + 1";
+
 pub async fn begin_forgetting(db: &Db) -> Result<Transaction> {
     locked(db, "SELECT pg_advisory_xact_lock($1)").await
 }

@@ -217,6 +217,18 @@ where
     rows.iter().filter_map(|row| read(row, "id")).collect()
 }
 
+/// The same of a page, and how many rows it has with those that cannot be read.
+pub fn page_of<T, R>(rows: Vec<R>) -> (Vec<T>, usize)
+where
+    R: Row,
+    T: for<'r> FromRow<'r, R>,
+    &'static str: ColumnIndex<R>,
+    i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+{
+    let found = rows.len();
+    (readable(rows), found)
+}
+
 /// The same of one row; `name` is a column by which it can be found.
 pub fn read<T, R>(row: &R, name: &'static str) -> Option<T>
 where

@@ -37,8 +37,10 @@ impl Paging {
         (self.page - 1) * self.per_page
     }
 
-    pub fn list<T>(self, items: Vec<T>, total_count: i64) -> axum::Json<List<T>> {
-        let page = Page { current_page: self.page, total_count, per_page: self.per_page };
+    /// `found`: how many rows the page has, also those that were set aside because they cannot be read.
+    pub fn list<T>(self, items: Vec<T>, found: usize, total_count: i64) -> axum::Json<List<T>> {
+        let unreadable_count = found.saturating_sub(items.len()) as i64;
+        let page = Page { current_page: self.page, total_count, per_page: self.per_page, unreadable_count };
         axum::Json(List { items, page })
     }
 }
@@ -63,6 +65,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
     }
 }
 
+fn is_zero(count: &i64) -> bool {
+    *count == 0
+}
+
 /// One page of a list.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct List<T> {
@@ -70,7 +76,7 @@ pub struct List<T> {
     pub page: Page,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Page {
     #[schema(example = 1)]
     pub current_page: i64,
@@ -78,4 +84,8 @@ pub struct Page {
     pub total_count: i64,
     #[schema(example = 20)]
     pub per_page: i64,
+    /// Of this page, left out of `items` but not of `total_count`: what the server cannot read. Its log says why.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schema(required = false, example = 0)]
+    pub unreadable_count: i64,
 }

@@ -2,14 +2,17 @@
 
 use axum::{extract::State, routing::post};
 use runtime::{
-    Context, Db, Event, Function, Reply, Result, Subscription,
+    Context, Event, Function, Reply, Result, Subscription,
     db::{JsonText, Transaction},
     input, on,
 };
 use serde_json::value::RawValue;
 
 use super::{Group, SERVICE};
-use crate::contract::{EndpointDeleted, UserDeleted, kind};
+use crate::{
+    contract::{EndpointDeleted, UserDeleted, kind},
+    purge::{Purge, purge, tombstones_before},
+};
 
 pub const FUNCTION: Function =
     Function::new("status-forget", SERVICE, "removes what belonged to a deleted user or endpoint")
@@ -20,7 +23,7 @@ pub const FUNCTION: Function =
 async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> Result<Reply> {
     let json = event.data.get().as_bytes();
     match event.kind.as_str() {
-        kind::USER_DELETED => forget_user(context.db()?, input::parse(json)?).await?,
+        kind::USER_DELETED => forget_user(&context, input::parse(json)?).await?,
         kind::ENDPOINT_DELETED => forget_endpoint(&context, input::parse(json)?).await?,
         // Never taken for the other: that would delete too much.
         _ => {
@@ -31,19 +34,25 @@ async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> 
     Ok(Reply::NONE)
 }
 
-async fn forget_user(db: &Db, gone: UserDeleted) -> Result<()> {
-    static REMEMBER: &str = "INSERT INTO status_gone_users (user_id) VALUES ($1) ON CONFLICT DO NOTHING";
+async fn forget_user(context: &Context, gone: UserDeleted) -> Result<()> {
+    static NEWEST: &str = "SELECT MAX(deleted_at) FROM status_gone_users";
+    static REMEMBER: &str =
+        "INSERT INTO status_gone_users (user_id, deleted_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    const TOMBSTONES: Purge = purge!("status_gone_users", "user_id", "deleted_at < $1");
     // Announcements go with their page.
     static PAGES: &str = "DELETE FROM status_pages WHERE user_id = $1";
     static BADGES: &str = "DELETE FROM status_badges WHERE user_id = $1";
+    let (db, now) = (context.db()?, context.clock().now());
+    let newest: Option<i64> = on!(db.read(), db => sqlx::query_scalar(NEWEST).fetch_one(db).await)?;
     let mut transaction = db.begin().await?;
     super::lock_user(&mut transaction, gone.user_id).await?;
     on!(transaction.connection(), db => {
-        sqlx::query(REMEMBER).bind(gone.user_id).execute(&mut *db).await?;
+        sqlx::query(REMEMBER).bind(gone.user_id).bind(now.timestamp()).execute(&mut *db).await?;
         sqlx::query(PAGES).bind(gone.user_id).execute(&mut *db).await?;
         sqlx::query(BADGES).bind(gone.user_id).execute(db).await?;
     });
-    transaction.commit().await
+    transaction.commit().await?;
+    TOMBSTONES.run(db, tombstones_before(newest, now)).await
 }
 
 async fn forget_endpoint(context: &Context, gone: EndpointDeleted) -> Result<()> {

@@ -1,7 +1,7 @@
 //! `GET /public/v1/status_pages`: the caller's status pages, in the order in which they were made.
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Function, List, Paging, Result, db::readable, error::ErrorBody, on};
+use runtime::{Caller, Context, Function, List, Paging, Result, db::page_of, error::ErrorBody, on};
 
 use super::{SERVICE, StatusPage, columns};
 
@@ -29,9 +29,9 @@ async fn handle(
     );
     let db = context.db()?;
     let total = on!(db.read(), db => sqlx::query_scalar(COUNT).bind(caller.user_id).fetch_one(db).await)?;
-    let pages = on!(db.read(), db => {
+    let (pages, found) = on!(db.read(), db => {
         let select = sqlx::query(SELECT).bind(caller.user_id);
-        select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(readable)
+        select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(page_of)
     })?;
-    Ok(paging.list(pages, total))
+    Ok(paging.list(pages, found, total))
 }

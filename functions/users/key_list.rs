@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
-use runtime::{Caller, Context, Function, List, Paging, Result, error::ErrorBody, on};
+use runtime::{Caller, Context, Function, List, Paging, Result, db::page_of, error::ErrorBody, on};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -34,9 +34,9 @@ async fn handle(caller: Caller, State(context): State<Context>, paging: Paging) 
          ORDER BY id LIMIT $2 OFFSET $3";
     let db = context.db()?;
     let count = on!(db.read(), db => sqlx::query_scalar(COUNT).bind(caller.user_id).fetch_one(db).await)?;
-    let keys = on!(db.read(), db => {
-        let select = sqlx::query_as(SELECT).bind(caller.user_id).bind(paging.per_page).bind(paging.offset());
-        select.fetch_all(db).await
+    let (keys, found) = on!(db.read(), db => {
+        let select = sqlx::query(SELECT).bind(caller.user_id).bind(paging.per_page).bind(paging.offset());
+        select.fetch_all(db).await.map(page_of)
     })?;
-    Ok(paging.list(keys, count))
+    Ok(paging.list(keys, found, count))
 }

@@ -1,7 +1,7 @@
 //! `GET /private/v1/users`: all users, for other functions.
 
 use axum::{Json, extract::State};
-use runtime::{Context, Function, List, Paging, Result, error::ErrorBody, on};
+use runtime::{Context, Function, List, Paging, Result, db::page_of, error::ErrorBody, on};
 
 use super::{SERVICE, User};
 
@@ -21,8 +21,8 @@ async fn handle(State(context): State<Context>, paging: Paging) -> Result<Json<L
          ORDER BY id LIMIT $1 OFFSET $2";
     let db = context.db()?;
     let count = on!(db.read(), db => sqlx::query_scalar(COUNT).fetch_one(db).await)?;
-    let users = on!(db.read(), db => {
-        sqlx::query_as(SELECT).bind(paging.per_page).bind(paging.offset()).fetch_all(db).await
+    let (users, found) = on!(db.read(), db => {
+        sqlx::query(SELECT).bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(page_of)
     })?;
-    Ok(paging.list(users, count))
+    Ok(paging.list(users, found, count))
 }

@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn the_first_and_the_last_page_lead_one_way() {
         let of = |current_page| {
-            let page = Page { current_page, total_count: 51, per_page: 25 };
+            let page = Page { current_page, total_count: 51, per_page: 25, ..Page::default() };
             Pages::of(&page, |page| format!("?page={page}"))
         };
         assert_eq!((of(1).previous, of(1).next.as_deref()), (None, Some("?page=2")));

@@ -211,7 +211,7 @@ pub async fn show(
 }
 
 fn empty<T>(per_page: i64) -> List<T> {
-    let page = runtime::page::Page { current_page: 1, total_count: 0, per_page };
+    let page = runtime::page::Page { current_page: 1, total_count: 0, per_page, ..Default::default() };
     List { items: Vec::new(), page }
 }
 
@@ -279,6 +279,7 @@ async fn fill(api: &Api, filter: &Filter, page: &mut Reports) -> Result<(), Refu
                 current_page: number,
                 total_count: items.len() as i64,
                 per_page: LINES,
+                ..Default::default()
             };
             page.lines_pager = Pages::of(&paging, |n| format!("{}{n}", link("endpoints")));
             let shown = items.iter().skip(((number - 1) * LINES) as usize).take(LINES as usize);

@@ -60,7 +60,7 @@ impl Log {
         if line.contains("panicked at") {
             self.fault(&format!("{who}: {line}"));
         }
-        if line.contains("they were requested too late")
+        if line.contains("the next ones were due before they began")
             && let Ok(said) = serde_json::from_str::<Value>(line)
         {
             self.too_late.fetch_add(said["missed"].as_i64().unwrap_or_default(), Ordering::SeqCst);

@@ -171,6 +171,7 @@ impl Schedule {
 
     async fn keep(&self, job: &Job, tick: DateTime<Utc>) {
         if let Err(error) = keep_tick(&self.store, &job.name, tick).await {
+            self.readiness.failed(Part::Job(job.name.clone()), self.clock.now());
             tracing::error!(%error, job = job.name, "the tick cannot be kept");
         }
     }

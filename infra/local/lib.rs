@@ -240,6 +240,11 @@ impl Engine {
         }
     }
 
+    /// The first half of it, while the broker cannot deliver.
+    pub async fn schedule_idle(&self) {
+        self.schedule.idle().await;
+    }
+
     /// Takes nothing new, and finishes what runs; what does not end within the grace is cut off
     /// (an event is then delivered again at the next start).
     pub async fn stop(self) -> Result<()> {

@@ -26,7 +26,11 @@ static FAILING: LazyLock<UpDownCounter<i64>> = LazyLock::new(|| {
 /// A part of the engine.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
+    /// Whether events are kept.
     Broker,
+    BrokerReads,
+    /// Whether the events of a queue are delivered.
+    Queue(String),
     Job(String),
 }
 
@@ -34,7 +38,8 @@ impl Part {
     fn label(&self) -> String {
         match self {
             Self::Broker => "broker".to_owned(),
-            Self::Job(name) => name.clone(),
+            Self::BrokerReads => "broker reads".to_owned(),
+            Self::Queue(name) | Self::Job(name) => name.clone(),
         }
     }
 }
@@ -62,6 +67,8 @@ impl Readiness {
         let failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let reason = |(part, at): (&Part, &DateTime<Utc>)| match part {
             Part::Broker => Some("the broker cannot write events".to_owned()),
+            Part::BrokerReads => Some("the broker cannot read events".to_owned()),
+            Part::Queue(name) => Some(format!("events are not delivered to {name}")),
             Part::Job(name) => (now - *at < JOB_FAILURE).then(|| format!("the job {name} fails")),
         };
         failed.iter().filter_map(reason).collect()

@@ -21,8 +21,8 @@ const MOST: i64 = 100;
 /// it everything counts again; what is broken then is told then.
 ///
 /// Checks are asked for up to 65 seconds ahead. Where a maintenance begins within that time, or is changed so, the
-/// checks that are asked for already change no status any more; their results are in the sums, unmarked. A maintenance
-/// that is ended early counts for 65 seconds more at most. One that was planned earlier begins and ends on the second.
+/// checks that are asked for already change no status any more, and their results are marked. A maintenance that is
+/// ended early counts for 65 seconds more at most. One that was planned earlier begins and ends on the second.
 #[utoipa::path(
     post, path = "/public/v1/maintenances", tag = "maintenances", security(("apikey" = [])), request_body = Plan,
     responses(

@@ -1,7 +1,7 @@
 //! `GET /public/v1/maintenances`: the caller's maintenances, the newest beginning first.
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Function, List, Paging, Query, Result, db::readable, error::ErrorBody, on};
+use runtime::{Caller, Context, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody, on};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -52,9 +52,9 @@ async fn handle(
         let count = sqlx::query_scalar(COUNT).bind(caller.user_id).bind(status);
         count.bind(now.timestamp()).fetch_one(db).await
     })?;
-    let rows: Vec<Row> = on!(db.read(), db => {
+    let (rows, found): (Vec<Row>, _) = on!(db.read(), db => {
         let select = sqlx::query(SELECT).bind(caller.user_id).bind(status).bind(now.timestamp());
-        select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(readable)
+        select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(page_of)
     })?;
-    Ok(paging.list(rows.into_iter().map(|row| row.shown(now)).collect(), count))
+    Ok(paging.list(rows.into_iter().map(|row| row.shown(now)).collect(), found, count))
 }

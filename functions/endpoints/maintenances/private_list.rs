@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
-use runtime::{Context, Function, List, Paging, Query, Result, db::readable, error::ErrorBody, on};
+use runtime::{Context, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody, on};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -62,10 +62,10 @@ async fn handle(
     let count = on!(db.read(), db => {
         sqlx::query_scalar(COUNT).bind(filter.user_id).bind(from).bind(to).fetch_one(db).await
     })?;
-    let rows: Vec<Row> = on!(db.read(), db => {
+    let (rows, found): (Vec<Row>, _) = on!(db.read(), db => {
         let select = sqlx::query(SELECT).bind(filter.user_id).bind(from).bind(to);
-        select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(readable)
+        select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(page_of)
     })?;
     let owned = |row: Row| OwnedMaintenance { user_id: row.user_id, maintenance: row.shown(now) };
-    Ok(paging.list(rows.into_iter().map(owned).collect(), count))
+    Ok(paging.list(rows.into_iter().map(owned).collect(), found, count))
 }

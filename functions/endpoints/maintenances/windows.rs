@@ -21,6 +21,12 @@ struct Window {
     endpoints: Option<HashSet<i64>>,
 }
 
+impl Window {
+    fn covers(&self, endpoint_id: i64) -> bool {
+        self.endpoints.as_ref().is_none_or(|endpoints| endpoints.contains(&endpoint_id))
+    }
+}
+
 #[derive(sqlx::FromRow)]
 struct Row {
     user_id: i64,
@@ -59,11 +65,16 @@ impl Windows {
         self.0.is_empty()
     }
 
+    /// What of some slots the last of an endpoint's maintenances holds.
+    pub fn last(&self, user_id: i64, endpoint_id: i64, slots: &Range<i64>) -> Option<Range<i64>> {
+        let windows = self.0.get(&user_id)?.iter();
+        let covers = windows.filter(|window| window.covers(endpoint_id));
+        let held = covers.map(|w| w.slots.start.max(slots.start)..w.slots.end.min(slots.end));
+        held.filter(|held| !held.is_empty()).max_by_key(|held| held.end)
+    }
+
     pub fn hold(&self, user_id: i64, endpoint_id: i64, slot: i64) -> bool {
-        let covers = |window: &Window| {
-            window.slots.contains(&slot)
-                && window.endpoints.as_ref().is_none_or(|endpoints| endpoints.contains(&endpoint_id))
-        };
+        let covers = |window: &Window| window.slots.contains(&slot) && window.covers(endpoint_id);
         self.0.get(&user_id).is_some_and(|windows| windows.iter().any(covers))
     }
 }

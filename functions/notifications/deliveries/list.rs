@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
 use runtime::{
-    Caller, Context, Error, Fields, Function, List, Paging, Query, Result, db::readable, error::ErrorBody,
+    Caller, Context, Error, Fields, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody,
     items::keep_readable, on,
 };
 use serde::{Deserialize, Serialize};
@@ -121,17 +121,17 @@ async fn handle(
     let status =
         DeliveryStatus::ALL.into_iter().find(|(s, _)| Some(*s) == filter.status).map(|(_, name)| name);
     let db = context.db()?;
-    let rows: Vec<Row> = on!(db.read(), db => {
+    let (rows, found): (Vec<Row>, _) = on!(db.read(), db => {
         let query = sqlx::query(SELECT).bind(caller.user_id).bind(filter.notification_id);
         let query = query.bind(filter.endpoint_id).bind(status);
-        query.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(readable)
+        query.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(page_of)
     })?;
     let total: i64 = on!(db.read(), db => {
         let query = sqlx::query_scalar(COUNT).bind(caller.user_id).bind(filter.notification_id);
         query.bind(filter.endpoint_id).bind(status).fetch_one(db).await
     })?;
     let items = rows.into_iter().map(|row| (row.id, Delivery::try_from(row)));
-    Ok(paging.list(keep_readable(items), total))
+    Ok(paging.list(keep_readable(items), found, total))
 }
 
 impl TryFrom<Row> for Delivery {

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use runtime::{
-    Caller, Context, Fields, Function, List, Paging, Query, Result, db::readable, error::ErrorBody, on,
+    Caller, Context, Fields, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody, on,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -49,9 +49,9 @@ async fn handle(
     let total = on!(db.read(), db => {
         sqlx::query_scalar(COUNT).bind(caller.user_id).bind(filter.endpoint_id).fetch_one(db).await
     })?;
-    let badges = on!(db.read(), db => {
+    let (badges, found) = on!(db.read(), db => {
         let select = sqlx::query(SELECT).bind(caller.user_id).bind(filter.endpoint_id);
-        select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(readable)
+        select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(page_of)
     })?;
-    Ok(paging.list(badges, total))
+    Ok(paging.list(badges, found, total))
 }

@@ -4,6 +4,7 @@
 mod collector;
 mod image;
 mod listener;
+mod lists;
 mod manifests;
 mod smtp;
 mod story;
@@ -27,5 +28,6 @@ mod security;
 mod senders;
 mod status_pages;
 mod telemetry;
+mod tombstones;
 mod users;
 mod web;

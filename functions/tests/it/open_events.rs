@@ -3,7 +3,7 @@
 
 use functions::contract::{
     AlertKind, CheckStatus, DeliveryOutcome, EndpointChanged, EndpointDeleted, Failure, FailureCode,
-    Location, LocationChange, NotificationDelivered, Outcome, Status, StatusChange, UserDeleted, kind,
+    Location, LocationChange, NotificationDelivered, Outcome, Span, Status, StatusChange, UserDeleted, kind,
 };
 use serde_json::{Value, json};
 
@@ -71,6 +71,7 @@ fn sample(world: &World, kind: &str) -> Value {
             revision: 2,
             enabled: false,
             changed_at: now,
+            maintenance: Some(Span { from: now, until: now }),
         }]),
         other => panic!("{other} has no sample: add one"),
     }

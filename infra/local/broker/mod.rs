@@ -156,4 +156,8 @@ impl Broker {
     fn clock(&self) -> &Clock {
         &self.0.clock
     }
+
+    fn readiness(&self) -> &Readiness {
+        &self.0.readiness
+    }
 }

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     apps::Apps,
     life::Life,
+    readiness::Part,
     wiring::eventing::{Delivery, Trigger},
 };
 
@@ -31,6 +32,8 @@ const AT_ONCE_WITHOUT_DATABASE: usize = 512;
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// What is due later than this was postponed by a clock that was set back since.
 const MAX_POSTPONEMENT: chrono::TimeDelta = chrono::TimeDelta::hours(1);
+/// Failed attempts at one event after which its queue counts as failing: one alone may be an accident.
+const MIN_FAILURES: u32 = 3;
 /// As much of an error as Knative keeps, once encoded.
 const ERROR_DATA: usize = 1024;
 
@@ -86,6 +89,7 @@ pub async fn run(queue: Arc<Queue>, broker: Broker, apps: Arc<Apps>, life: Life)
             // Those under way are in the table still, and come first: one more than fits is enough.
             match broker.journal().first(&queue.name, queue.at_once + 1).await {
                 Ok(waiting) => {
+                    broker.readiness().works(&Part::BrokerReads);
                     let now = broker.clock().now();
                     for waiting in waiting {
                         if under_way.len() == queue.at_once || under_way.contains_key(&waiting.id) {
@@ -105,6 +109,7 @@ pub async fn run(queue: Arc<Queue>, broker: Broker, apps: Arc<Apps>, life: Life)
                 }
                 Err(error) => {
                     tracing::error!(%error, queue = queue.name, "the broker cannot read");
+                    broker.readiness().failed(Part::BrokerReads, broker.clock().now());
                     next = Some(broker.clock().now() + Duration::from_secs(1));
                 }
             }
@@ -194,6 +199,12 @@ async fn deliver(queue: &Queue, broker: &Broker, apps: &Apps, waiting: Waiting) 
             }
         }
     };
+    // One that is given up is a dead letter, which is counted and logged.
+    if !matches!(step, Step::Postpone { .. }) {
+        broker.readiness().works(&Part::Queue(queue.name.clone()));
+    } else if attempts >= MIN_FAILURES {
+        broker.readiness().failed(Part::Queue(queue.name.clone()), now);
+    }
     if !broker.journal().take(step).await {
         // It will be delivered again; not at once, for what keeps it from being written is not over.
         tokio::time::sleep(Duration::from_secs(1)).await;

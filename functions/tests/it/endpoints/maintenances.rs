@@ -7,7 +7,9 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use functions::{
-    contract::{CheckRequest, CheckStatus, EndpointDeleted, Status, StatusChange, UserDeleted, kind},
+    contract::{
+        CheckRequest, CheckResult, CheckStatus, EndpointDeleted, Status, StatusChange, UserDeleted, kind,
+    },
     endpoints::claim::{Claimed, Claims},
 };
 use serde_json::{Value, json};
@@ -180,6 +182,40 @@ on_both! {
         let slots = claim(&world).await;
         assert!(slots[&chosen].iter().chain(&slots[&spared]).all(|(_, marked)| *marked), "{slots:?}");
         assert!(slots[&others].iter().all(|(_, marked)| !marked), "{slots:?}");
+    }
+
+    async fn results_of_checks_that_were_asked_for_before_it_are_marked(world: World) {
+        let (chosen, spared) = (endpoint(&world, 1).await, endpoint(&world, 1).await);
+        world.events.lock().unwrap().clear();
+        let start = world.clock().now();
+        let record = async |seconds: i64| {
+            let results = [chosen, spared].map(|id| {
+                let at = start + TimeDelta::seconds(seconds);
+                CheckResult { scheduled_at: at, checked_at: at, ..crate::notifications::result(id, 1, 0, false) }
+            });
+            let id = format!("r{seconds}");
+            let answer = world.event("report-record", kind::CHECK_COMPLETED, &id, &results).await;
+            assert!(answer.status.is_success(), "{answer:?}");
+        };
+        record(0).await;
+        world.clock().advance(Duration::from_secs(30));
+        let soon = json!({"title": "T", "starts_at": after(&world, 5), "ends_at": after(&world, 45), "endpoint_ids": [chosen]});
+        plan(&world, 1, soon).await;
+        // Before anybody is told of it.
+        record(40).await;
+        world.settle().await;
+        for slot in [34, 35, 74, 75] {
+            record(slot).await;
+        }
+        world.clock().advance(Duration::from_secs(60));
+        let marked = async |id: i64| {
+            let path = format!("/public/v1/reports?endpoint_id={id}");
+            let list = world.call(Some(1), "GET", &path, None).await.json(200);
+            let items = list["items"].as_array().unwrap().iter().filter(|item| item["maintenance"] == true);
+            let slot = |item: &Value| item["checked_at"].as_str().unwrap().parse::<DateTime<Utc>>().unwrap() - start;
+            items.map(|item| slot(item).num_seconds()).collect::<Vec<_>>()
+        };
+        assert_eq!((marked(chosen).await, marked(spared).await), (vec![74, 40, 35], vec![]));
     }
 
     async fn the_first_check_of_a_new_endpoint_is_marked_too(world: World) {

@@ -29,7 +29,14 @@ fn told(answer: &Answer) -> Vec<(i64, Status)> {
 }
 
 async fn changed(world: &World, id: &str, revision: i64, enabled: bool) -> Vec<(i64, Status)> {
-    let change = EndpointChanged { endpoint_id: 1, user_id: 7, revision, enabled, changed_at: at(9) };
+    let change = EndpointChanged {
+        endpoint_id: 1,
+        user_id: 7,
+        revision,
+        enabled,
+        changed_at: at(9),
+        maintenance: None,
+    };
     told(&world.event("notification-evaluate", kind::ENDPOINT_CHANGED, id, &[change]).await)
 }
 

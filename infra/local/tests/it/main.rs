@@ -2,11 +2,14 @@
 //! functions do.
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
+mod house;
 mod world;
 
 mod admin;
 mod broker;
 mod cron;
 mod gateway;
+mod ready;
+mod stale;
 mod strangers;
 mod wiring;

@@ -7,7 +7,7 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
-use crate::world::{HANGING, World, send, status};
+use crate::world::{HANGING, World, send};
 
 /// All that the server says to these bytes, until it closes the connection.
 async fn raw(world: &World, bytes: &str) -> String {
@@ -194,20 +194,4 @@ async fn one_client_has_its_share_of_the_answers_and_no_more() {
     assert!(is_answered(&mut ask(3, "anything").await, Duration::from_secs(5)).await);
     hanging.pop();
     assert!(is_answered(&mut one_more, Duration::from_secs(5)).await);
-}
-
-#[tokio::test]
-async fn engine_is_not_ready_while_a_job_fails() {
-    let world = World::new().await;
-    assert_eq!(world.ask("GET /ready").await.status, 200);
-    world.script("ticker", (0..8).map(|_| status(500)));
-    world.pass(30.0).await;
-    let answer = world.ask("GET /ready").await;
-    assert_eq!(answer.status, 503);
-    assert!(answer.body.starts_with("the job "), "{}", answer.body);
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
-    while world.ask("GET /ready").await.status != 200 {
-        assert!(tokio::time::Instant::now() < deadline, "it works again");
-        world.pass(60.0).await;
-    }
 }

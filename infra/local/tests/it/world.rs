@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, VecDeque},
     net::SocketAddr,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, Once,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -25,7 +25,7 @@ use pongpong::{
     Engine, Settings,
     wiring::{File, Files},
 };
-use runtime::{Clock, Context, Function, Outgoing, Routes, Subscription};
+use runtime::{Clock, Context, Env, Function, Outgoing, Routes, Subscription};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -172,7 +172,21 @@ pub fn files() -> Files {
     }
 }
 
+/// What is counted can be asked for; before anything counts.
+pub fn telemetry() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| runtime::telemetry::init_exposed(&Env::default(), "pongpong").unwrap());
+}
+
+/// What all tests of this process count together, under one label.
+pub fn count(metric: &str, label: &str) -> f64 {
+    let said = runtime::telemetry::exposition().unwrap();
+    let series = |line: &&str| line.starts_with(metric) && line.contains(label);
+    said.lines().find(series).map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+}
+
 pub fn settings(data: &tempfile::TempDir, files: Files, clock: Clock) -> Settings {
+    telemetry();
     Settings {
         functions: FUNCTIONS,
         files,

@@ -1,0 +1,185 @@
+//! An engine with pongpong's own functions, of which the one that makes the checks can be held back.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use axum::{Router, body::Body, extract::State, routing::post};
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use functions::{checks::run, contract::CheckRequest};
+use http::{HeaderMap, Request};
+use pongpong::{Engine, Settings};
+use runtime::{Clock, Context, Function};
+use serde_json::{Value, json};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, MutexGuard, watch},
+};
+use tower::ServiceExt;
+
+use crate::world::{send, telemetry};
+
+/// Holds requests for checks back, and keeps their slots.
+struct Hold {
+    held: watch::Sender<bool>,
+    slots: watch::Sender<BTreeSet<DateTime<Utc>>>,
+}
+
+impl Hold {
+    fn of(context: &Context) -> Arc<Self> {
+        let new = || Self { held: watch::Sender::new(false), slots: watch::Sender::default() };
+        context.shared(|_| Ok(new())).unwrap()
+    }
+
+    async fn pass(&self, requests: &[CheckRequest]) {
+        self.slots.send_modify(|slots| slots.extend(requests.iter().map(|request| request.scheduled_at)));
+        // The sender is held by `self`.
+        let _ = self.held.subscribe().wait_for(|held| !held).await;
+    }
+}
+
+/// `check-run`, which begins when it is let.
+const HELD: Function = Function {
+    trigger: Some(|| {
+        post(async |State(context): State<Context>, headers: HeaderMap, body: Bytes| {
+            Hold::of(&context).pass(&serde_json::from_slice::<Vec<_>>(&body).unwrap()).await;
+            let mut request = Request::post("/").body(Body::from(body)).unwrap();
+            *request.headers_mut() = headers;
+            let run = Router::new().route("/", run::FUNCTION.trigger.unwrap()()).with_state(context);
+            run.oneshot(request).await
+        })
+    }),
+    ..run::FUNCTION
+};
+
+/// What they count they count together.
+static ONE_BY_ONE: Mutex<()> = Mutex::const_new(());
+
+pub struct House {
+    pub engine: Engine,
+    pub clock: Clock,
+    key: String,
+    site: Site,
+    _data: tempfile::TempDir,
+    _only: MutexGuard<'static, ()>,
+}
+
+impl House {
+    pub async fn new() -> Self {
+        Self::at(tempfile::tempdir().unwrap()).await
+    }
+
+    pub async fn at(data: tempfile::TempDir) -> Self {
+        runtime::install_crypto();
+        telemetry();
+        let only = ONE_BY_ONE.lock().await;
+        let functions = functions::ALL.iter().map(|f| if f.name == HELD.name { HELD } else { *f });
+        let functions: Vec<_> = functions.collect();
+        let clock = Clock::manual("2026-03-01T12:00:30Z".parse::<DateTime<Utc>>().unwrap());
+        let settings =
+            Settings { functions: functions.leak(), clock: clock.clone(), ..Settings::at(data.path()) };
+        let engine = pongpong::start(settings).await.unwrap();
+        let site = Site::start().await;
+        let mut house = Self { engine, clock, key: String::new(), site, _data: data, _only: only };
+        let somebody = json!({"email": "me@example.com", "password": "a good password"});
+        house.key =
+            house.ask("POST /user-service/v1/signup", &somebody).await["key"].as_str().unwrap().to_owned();
+        house
+    }
+
+    async fn ask(&self, line: &str, body: &Value) -> Value {
+        let head = format!("{line}\ncontent-type: application/json\napikey: {}", self.key);
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let answer = send(self.engine.address, &head, body.as_bytes()).await;
+        assert!((200..300).contains(&answer.status), "{line}: {answer:?}");
+        serde_json::from_str(&answer.body).unwrap()
+    }
+
+    /// How many results there are, and how many checks were missed.
+    async fn seen(&self) -> (i64, i64) {
+        let reports = self.ask("GET /report-service/v1/reports", &Value::Null).await;
+        let endpoints = self.ask("GET /endpoint-service/v1/endpoints", &Value::Null).await;
+        let number = |value: &Value| value.as_i64().unwrap();
+        (number(&reports["page"]["total_count"]), number(&endpoints["items"][0]["missed_slots"]))
+    }
+
+    /// An endpoint that is checked every ten seconds.
+    pub async fn add(&self) {
+        let body = json!({"url": self.site.url, "interval_seconds": 10});
+        self.ask("POST /endpoint-service/v1/endpoints", &body).await;
+        self.asked_until(self.clock.now() + TimeDelta::seconds(25)).await;
+    }
+
+    pub fn hold(&self, held: bool) {
+        Hold::of(self.engine.context()).held.send_replace(held);
+    }
+
+    /// Lets a time come, and waits until the checks of the following minute have been asked for.
+    pub async fn comes(&self, time: &str) {
+        let time: DateTime<Utc> = format!("2026-03-01T{time}Z").parse().unwrap();
+        self.clock.set(time);
+        self.engine.schedule_idle().await;
+        self.asked_until(time + TimeDelta::seconds(50)).await;
+    }
+
+    async fn asked_until(&self, slot: DateTime<Utc>) {
+        let mut asked = Hold::of(self.engine.context()).slots.subscribe();
+        asked.wait_for(|slots| slots.last() >= Some(&slot)).await.unwrap();
+    }
+
+    /// Slots whose next one is due, and the newest one that is due itself.
+    pub fn due(&self, interval: i64) -> (usize, usize) {
+        let (now, slots) = (self.clock.now(), Hold::of(self.engine.context()).slots.borrow().clone());
+        let due = slots.into_iter().filter(|slot| *slot <= now);
+        let (stale, new): (Vec<_>, Vec<_>) = due.partition(|slot| now - slot >= TimeDelta::seconds(interval));
+        (stale.len(), new.len())
+    }
+
+    /// How often the endpoint was asked.
+    pub fn hits(&self) -> usize {
+        self.site.hits.load(Ordering::SeqCst)
+    }
+
+    /// Whether the endpoint answers.
+    pub fn answers(&self, answers: bool) {
+        self.site.answers.send_replace(answers);
+    }
+
+    /// Until there are so many results, and so many checks were missed.
+    pub async fn until(&self, expected: (i64, i64)) {
+        let mut seen = (0, 0);
+        for _ in 0..1_000 {
+            seen = self.seen().await;
+            if seen == expected {
+                return;
+            }
+        }
+        panic!("{seen:?} instead of {expected:?}")
+    }
+}
+
+struct Site {
+    url: String,
+    hits: Arc<AtomicUsize>,
+    answers: watch::Sender<bool>,
+}
+
+impl Site {
+    async fn start() -> Self {
+        let (hits, answers) = (Arc::new(AtomicUsize::new(0)), watch::Sender::new(true));
+        let (hit, may_answer) = (Arc::clone(&hits), answers.clone());
+        let app = Router::new().fallback(async move || {
+            hit.fetch_add(1, Ordering::SeqCst);
+            let _ = may_answer.subscribe().wait_for(|answers| *answers).await;
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Self { url, hits, answers }
+    }
+}
