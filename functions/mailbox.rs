@@ -12,9 +12,37 @@ pub fn is_address(address: &str) -> bool {
         && lettre::Address::from_str(address).is_ok()
 }
 
+/// An address as it is compared: in lower case, and its domain as DNS has it, whatever letters it is written in.
+pub fn spelling(address: &str) -> String {
+    let address = address.to_lowercase();
+    let Some((local, domain)) = address.rsplit_once('@') else { return address };
+    match url::Host::parse(domain) {
+        Ok(url::Host::Domain(domain)) => format!("{local}@{domain}"),
+        _ => address,
+    }
+}
+
+/// Whose mail it is: `me+shop@example.com` and `me@example.com` are one person.
+pub fn mailbox(address: &str) -> String {
+    let address = spelling(address);
+    let (local, domain) = address.rsplit_once('@').unwrap_or((&address, ""));
+    let name = local.split('+').next().filter(|name| !name.is_empty()).unwrap_or(local);
+    format!("{name}@{domain}")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::is_address;
+    use super::{is_address, mailbox, spelling};
+
+    #[test]
+    fn mailbox_is_one_for_all_spellings() {
+        for same in ["Me+shop@Example.com", "me@ｅxample.com", "me+@EXAMPLE.COM", "me@exam\u{ad}ple.com"] {
+            assert_eq!(mailbox(same), "me@example.com", "{same}");
+        }
+        assert_eq!(spelling("Me+a@bücher.de"), "me+a@xn--bcher-kva.de");
+        assert_ne!(mailbox("you@example.com"), mailbox("me@example.com"));
+        assert_ne!(mailbox("+a@example.com"), mailbox("+b@example.com"));
+    }
 
     #[test]
     fn what_can_be_mailed_is_an_address() {

@@ -227,7 +227,7 @@ impl Settings {
             });
         };
         fields.check(
-            self.name.chars().count() <= 100 && !self.name.chars().any(char::is_control),
+            self.name.chars().count() <= 100 && !self.name.chars().any(runtime::input::is_odd),
             "name",
             || {
                 text(

@@ -10,6 +10,12 @@ use serde_json::{Map, Value};
 
 use crate::{Error, text};
 
+/// A character that no name or text needs: a control character, one that turns the direction of what comes after it
+/// (`evil.test` could be read as another name), or one that XML cannot hold.
+pub fn is_odd(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FFFE}' | '\u{FFFF}')
+}
+
 /// The JSON body of a request.
 #[derive(Debug)]
 pub struct Input<T>(pub T);
@@ -268,6 +274,16 @@ mod tests {
 
     fn refused(json: &str) -> String {
         parse::<Sample>(json.as_bytes()).expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn what_turns_or_breaks_a_text_is_odd() {
+        for odd in ['\0', '\n', '\u{85}', '\u{202E}', '\u{2066}', '\u{FFFE}'] {
+            assert!(is_odd(odd), "{odd:?}");
+        }
+        for even in ['a', '나', 'ש', '\u{200D}', '\u{200F}', '🙂'] {
+            assert!(!is_odd(even), "{even:?}");
+        }
     }
 
     #[test]

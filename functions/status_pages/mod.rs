@@ -200,11 +200,11 @@ fn lines(text: &str) -> String {
 }
 
 fn check_line(fields: &mut Fields, name: &str, line: &str, length: RangeInclusive<usize>) {
-    check_text(fields, name, line, length, char::is_control);
+    check_text(fields, name, line, length, runtime::input::is_odd);
 }
 
 fn check_lines(fields: &mut Fields, name: &str, lines: &str, length: RangeInclusive<usize>) {
-    check_text(fields, name, lines, length, |c| c.is_control() && c != '\n');
+    check_text(fields, name, lines, length, |c| runtime::input::is_odd(c) && c != '\n');
 }
 
 fn check_text(

@@ -52,7 +52,7 @@ async fn handle(
 ) -> Result<(StatusCode, Json<CreatedKey>)> {
     let name = new.name.trim().to_owned();
     let mut fields = Fields::default();
-    let fits = (1..=100).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+    let fits = (1..=100).contains(&name.chars().count()) && !name.chars().any(runtime::input::is_odd);
     fields.check(fits, "name", || {
         text(
             "must have 1 to 100 characters, none of them control characters",

@@ -6,13 +6,14 @@ use runtime::{Context, Error, Result};
 use serde_json::json;
 
 use super::tries;
-use crate::senders;
+use crate::{mailbox::mailbox, senders};
 
 /// Of one address in a day. Nobody proves an address when signing up, so it may be a stranger's.
 const MAX_MAILS: i64 = 50;
 
 pub async fn send(context: &Context, to: &str, subject: &str, content: &str) -> Result<()> {
-    let counted = tries::count(context, &format!("mail {to}"), "", MAX_MAILS, TimeDelta::days(1)).await?;
+    let counted =
+        tries::count(context, &format!("mail {}", mailbox(to)), "", MAX_MAILS, TimeDelta::days(1)).await?;
     if !counted {
         return Err(Error::internal(anyhow::anyhow!(
             "the mail was not sent: {MAX_MAILS} went there in a day"

@@ -139,13 +139,17 @@ impl Plan {
         let title = title.trim().to_owned();
         let mut fields = Fields::default();
         let length = title.chars().count();
-        fields.check((1..=100).contains(&length) && !title.chars().any(char::is_control), "title", || {
-            text(
-                "must have 1 to 100 characters, none of them a control character",
-                "제어 문자 없이 1자 이상 100자 이하여야 합니다",
-            )
-        });
-        let is_odd = |c: char| c.is_control() && c != '\n' && c != '\r' && c != '\t';
+        fields.check(
+            (1..=100).contains(&length) && !title.chars().any(runtime::input::is_odd),
+            "title",
+            || {
+                text(
+                    "must have 1 to 100 characters, none of them a control character",
+                    "제어 문자 없이 1자 이상 100자 이하여야 합니다",
+                )
+            },
+        );
+        let is_odd = |c: char| runtime::input::is_odd(c) && c != '\n' && c != '\r' && c != '\t';
         fields.check(
             description.chars().count() <= 2000 && !description.chars().any(is_odd),
             "description",

@@ -5,7 +5,7 @@ use runtime::{Context, Function, Input, Result, error::ErrorBody, on};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Address, bad_token, links, seconds};
+use super::{Address, States, bad_token, links, seconds};
 use crate::notifications::SERVICE;
 
 pub const FUNCTION: Function = Function::new(
@@ -47,6 +47,7 @@ async fn handle(State(context): State<Context>, Input(body): Input<Body>) -> Res
     if confirmed == 0 {
         Err(bad_token())
     } else {
-        Ok(Json(Address { address: about.address, state: super::State::Confirmed }))
+        // Whoever wants mails of nobody gets none of this one either.
+        Ok(Json(States::address(context.db()?, about.user_id, about.address).await?))
     }
 }

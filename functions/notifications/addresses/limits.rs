@@ -3,7 +3,8 @@
 use chrono::TimeDelta;
 use runtime::{Context, Result, on, secret};
 
-use super::{key, seconds};
+use super::seconds;
+use crate::mailbox::mailbox;
 
 const WINDOW: TimeDelta = TimeDelta::days(1);
 /// Messages to one address, of all users together.
@@ -15,7 +16,7 @@ const MAX_LINKS_OF_USER: i64 = 30;
 
 /// Counts a message to an address; false at the limit.
 pub(super) async fn count_message(context: &Context, address: &str) -> Result<bool> {
-    count(context, &format!("message {}", mailbox(address)), MAX_MESSAGES).await
+    count(context, &format!("message {}", hashed(address)), MAX_MESSAGES).await
 }
 
 /// Whether this attempt of a delivery was not counted yet: the broker may refuse it, and it is published again.
@@ -27,15 +28,12 @@ pub(super) async fn is_first_time(context: &Context, delivery_id: i64, attempt: 
 /// else's.
 pub(super) async fn count_link(context: &Context, user_id: i64, address: &str) -> Result<bool> {
     Ok(count(context, &format!("links of {user_id}"), MAX_LINKS_OF_USER).await?
-        && count(context, &format!("link {}", mailbox(address)), MAX_LINKS).await?)
+        && count(context, &format!("link {}", hashed(address)), MAX_LINKS).await?)
 }
 
-/// `me+shop@example.com` and `me@example.com` are one person. Hashed: counts outlive accounts.
-fn mailbox(address: &str) -> String {
-    let address = key(address);
-    let (local, domain) = address.rsplit_once('@').unwrap_or((&address, ""));
-    let name = local.split('+').next().filter(|name| !name.is_empty()).unwrap_or(local);
-    secret::hash(&format!("{name}@{domain}"))
+/// Hashed: counts outlive accounts.
+fn hashed(address: &str) -> String {
+    secret::hash(&mailbox(address))
 }
 
 async fn count(context: &Context, subject: &str, most: i64) -> Result<bool> {
@@ -53,16 +51,4 @@ async fn count(context: &Context, subject: &str, most: i64) -> Result<bool> {
         query.bind(seconds(now + WINDOW)).bind(most).fetch_optional(db).await
     })?;
     Ok(counted.is_some())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mailbox_is_one_for_all_spellings() {
-        assert_eq!(mailbox("Me+shop@Example.com"), mailbox("me@example.com"));
-        assert_ne!(mailbox("you@example.com"), mailbox("me@example.com"));
-        assert_ne!(mailbox("+a@example.com"), mailbox("+b@example.com"));
-    }
 }

@@ -32,7 +32,10 @@ use super::{
     Row,
     config::{self, Config},
 };
-use crate::contract::{Channel, NotificationRequested};
+use crate::{
+    contract::{Channel, NotificationRequested},
+    mailbox::{mailbox, spelling as key},
+};
 
 pub(super) use links::{LINK_LIFE, mail_links};
 
@@ -54,7 +57,7 @@ pub struct Address {
     pub state: State,
 }
 
-/// The user whose row says that an address wants no mail of anybody.
+/// The user whose row says that a mailbox wants no mail of anybody.
 const EVERYBODY: i64 = 0;
 
 /// What is known of some addresses.
@@ -81,7 +84,8 @@ impl States {
             FROM notification_addresses WHERE address = ANY($1)";
         const SQLITE: &str = "SELECT user_id, address, mailed_at, confirmed_at, unsubscribed_at
             FROM notification_addresses WHERE address IN (SELECT value FROM json_each($1))";
-        let addresses: HashSet<String> = addresses.into_iter().map(|address| key(&address)).collect();
+        let addresses: HashSet<String> =
+            addresses.into_iter().flat_map(|address| [key(&address), mailbox(&address)]).collect();
         if addresses.is_empty() {
             return Ok(Self::default());
         }
@@ -94,7 +98,8 @@ impl States {
     }
 
     fn known(&self, user_id: i64, address: &str) -> Option<&Known> {
-        self.0.get(&(user_id, key(address)))
+        let whose = if user_id == EVERYBODY { mailbox(address) } else { key(address) };
+        self.0.get(&(user_id, whose))
     }
 
     fn state(&self, user_id: i64, address: &str) -> State {
@@ -109,16 +114,16 @@ impl States {
         }
     }
 
+    async fn address(db: &Db, user_id: i64, address: String) -> Result<Address> {
+        let state = Self::of(db, [address.clone()]).await?.state(user_id, &address);
+        Ok(Address { address, state })
+    }
+
     /// Of a channel's addresses; none, if it is no email channel.
     pub fn of_config(&self, user_id: i64, config: &Config) -> Option<BTreeMap<String, State>> {
         let Config::Email(email) = config else { return None };
         Some(email.to.iter().map(|to| (to.clone(), self.state(user_id, to))).collect())
     }
-}
-
-/// Addresses are compared without regard to case.
-fn key(address: &str) -> String {
-    address.to_lowercase()
 }
 
 /// The addresses to which a link is still to be mailed: those that `before` does not name, and to which none was

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Address, EVERYBODY, States, links, seconds};
-use crate::notifications::SERVICE;
+use crate::{mailbox::mailbox, notifications::SERVICE};
 
 pub const FUNCTION: Function = Function::new(
     "address-unsubscribe",
@@ -54,18 +54,20 @@ async fn handle(State(context): State<Context>, Input(body): Input<Body>) -> Res
         "INSERT INTO notification_addresses (address, user_id, unsubscribed_at) VALUES ($1, $2, $3)
         ON CONFLICT (address, user_id) DO UPDATE SET unsubscribed_at = excluded.unsubscribed_at";
     const RESUME: &str = "UPDATE notification_addresses SET unsubscribed_at = NULL
-        WHERE address = $1 AND user_id IN ($2, $3)";
+        WHERE address = $1 AND user_id = $2 OR address = $3 AND user_id = $4";
     let about = links::open_unsubscribe(&context, &body.token)?;
     let (db, now) = (context.db()?, seconds(context.clock().now()));
-    let (query, user_id, last) = match body.from {
-        From::Sender => (STOP, about.user_id, now),
-        From::Everybody => (STOP, EVERYBODY, now),
-        From::Nobody => (RESUME, about.user_id, EVERYBODY),
-    };
+    let mailbox = mailbox(&about.address);
     on!(db.write(), db => {
-        sqlx::query(query).bind(&about.address).bind(user_id).bind(last).execute(db).await.map(drop)
+        let query = match body.from {
+            From::Sender => sqlx::query(STOP).bind(&about.address).bind(about.user_id).bind(now),
+            From::Everybody => sqlx::query(STOP).bind(&mailbox).bind(EVERYBODY).bind(now),
+            From::Nobody => {
+                let query = sqlx::query(RESUME).bind(&about.address).bind(about.user_id);
+                query.bind(&mailbox).bind(EVERYBODY)
+            }
+        };
+        query.execute(db).await.map(drop)
     })?;
-    let states = States::of(db, [about.address.clone()]).await?;
-    let state = states.state(about.user_id, &about.address);
-    Ok(Json(Address { address: about.address, state }))
+    Ok(Json(States::address(db, about.user_id, about.address).await?))
 }

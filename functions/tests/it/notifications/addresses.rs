@@ -147,6 +147,12 @@ on_both! {
         let third = world.call(Some(3), "POST", PATH, Some(email(&["A@example.com"]))).await.json(201);
         assert_eq!(third["addresses"], json!({"A@example.com": "unsubscribed"}));
         assert_eq!(world.links_to("A@example.com").len(), 0);
+        let other = world.call(Some(4), "POST", PATH, Some(email(&["a+shop@ｅxample.com"]))).await.json(201);
+        assert_eq!(other["addresses"], json!({"a+shop@ｅxample.com": "unsubscribed"}), "it is the same mailbox");
+        assert_eq!(world.links_to("a@example.com").len(), 2, "no other was mailed");
+        let link = world.links_to("a@example.com").pop();
+        let confirmed = world.call(None, "POST", CONFIRM, Some(json!({"token": link}))).await.json(200);
+        assert_eq!(confirmed["state"], "unsubscribed", "nothing goes there all the same");
         assert_eq!(unsubscribe("nobody").await, "confirmed");
         assert_eq!(world.tell(3).await.0, "delivered");
     }
