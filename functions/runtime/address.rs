@@ -7,16 +7,12 @@
 use std::{
     error::Error,
     fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     str::FromStr,
-    sync::Arc,
-    time::Duration,
 };
 
 use ipnet::IpNet;
 use url::{Host, Url};
-
-use crate::{resolve::Resolver, trust::ExtraRoots};
 
 /// The setting `CHECK_PRIVATE_NETWORKS`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,8 +80,8 @@ impl PrivateNetworks {
         }
     }
 
-    /// Refuses a URL whose host is an IP literal that the policy refuses: HTTP clients ask no
-    /// resolver about those.
+    /// Refuses a URL whose host is an IP literal that the policy refuses: no resolver is asked about
+    /// those.
     pub fn check_url(&self, url: &Url) -> Result<(), BlockedAddress> {
         let ip = match url.host() {
             Some(Host::Ipv4(ip)) => IpAddr::V4(ip),
@@ -182,7 +178,7 @@ fn embedded(ip: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
     }
 }
 
-/// The guard refused: what the error of a guarded client holds at its root.
+/// The guard refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockedAddress {
     pub host: String,
@@ -204,60 +200,6 @@ impl fmt::Display for BlockedAddress {
 }
 
 impl Error for BlockedAddress {}
-
-impl BlockedAddress {
-    /// Finds the guard's refusal in what a guarded client returned.
-    pub fn in_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
-        std::iter::successors(Some(error), |&error| error.source()).find_map(|error| error.downcast_ref())
-    }
-}
-
-/// An HTTP client for URLs that users entered: it follows no redirect, uses no proxy, trusts the
-/// public certificate authorities and the extra ones, and connects only where `policy` permits.
-///
-/// Call [`PrivateNetworks::check_url`] before each request: literal addresses ask no resolver.
-pub fn guarded_client(
-    policy: Arc<PrivateNetworks>,
-    resolver: Resolver,
-    roots: &ExtraRoots,
-    timeout: Duration,
-) -> anyhow::Result<reqwest::Client> {
-    // reqwest's own TLS set-up would parse all certificates of the operating system.
-    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots.store()?)
-        .with_no_client_auth();
-    Ok(reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .timeout(timeout)
-        .dns_resolver(GuardedResolver { policy, resolver })
-        .build()?)
-}
-
-struct GuardedResolver {
-    policy: Arc<PrivateNetworks>,
-    resolver: Resolver,
-}
-
-impl reqwest::dns::Resolve for GuardedResolver {
-    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
-        let (policy, resolver) = (self.policy.clone(), self.resolver.clone());
-        Box::pin(async move {
-            let host = name.as_str();
-            let found = resolver.lookup(host).await?;
-            let permitted: Vec<SocketAddr> =
-                found.iter().filter(|ip| policy.permits(**ip)).map(|ip| SocketAddr::new(*ip, 0)).collect();
-            match found.first() {
-                Some(ip) if permitted.is_empty() => {
-                    Err(BlockedAddress { host: host.to_owned(), ip: *ip }.into())
-                }
-                _ => Ok(Box::new(permitted.into_iter()) as reqwest::dns::Addrs),
-            }
-        })
-    }
-}
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
@@ -417,35 +359,5 @@ mod tests {
         }
         let public = Url::parse("http://8.8.8.8/").unwrap();
         assert_eq!(PrivateNetworks::Deny.check_url(&public), Ok(()));
-    }
-
-    fn client(policy: PrivateNetworks, resolver: Resolver) -> reqwest::Client {
-        guarded_client(Arc::new(policy), resolver, &ExtraRoots::default(), Duration::from_secs(5)).unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_refusal_is_found_in_the_clients_error() {
-        let resolver = Resolver::fixed(|_| vec![ip("10.0.0.7"), ip("169.254.169.254")]);
-        let client = client(PrivateNetworks::Deny, resolver);
-        for url in ["http://hook.example/", "https://hook.example/"] {
-            let error = client.get(url).send().await.unwrap_err();
-            let blocked = BlockedAddress::in_error(&error).unwrap();
-            assert_eq!(blocked.ip, ip("10.0.0.7"));
-            assert!(blocked.to_string().contains("hook.example leads to 10.0.0.7"));
-        }
-    }
-
-    #[tokio::test]
-    async fn the_client_connects_to_what_was_judged() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let resolver = Resolver::fixed(|_| vec![ip("10.0.0.7"), ip("127.0.0.1")]);
-        let client = client("127.0.0.0/8".parse().unwrap(), resolver);
-        let request = client.get(format!("http://hook.example:{port}/")).send();
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted.is_ok(),
-            _ = request => false,
-        };
-        assert!(accepted);
     }
 }

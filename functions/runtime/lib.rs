@@ -18,6 +18,7 @@
 //! | `clock.rs` | the time, injected |
 //! | `secret.rs` | tokens, hashes, sealing; randomness, injected |
 //! | `address.rs` | which addresses may be connected to |
+//! | `guarded/` | connections to servers that users named, and the client of messages |
 //! | `resolve.rs` | names to addresses |
 //! | `trust.rs` | which certificate authorities are trusted |
 //! | `process.rs` | memory and open files of the process |
@@ -35,6 +36,7 @@ pub mod error;
 pub mod event;
 pub mod fair_share;
 pub mod function;
+pub mod guarded;
 pub mod input;
 pub mod items;
 pub mod lambda;

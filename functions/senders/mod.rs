@@ -14,10 +14,11 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use http::{StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use runtime::{
     Context, Env, Error, Event, FromEnv, Outgoing, Reply, Result,
-    address::{BlockedAddress, PrivateNetworks, guarded_client},
+    address::PrivateNetworks,
+    guarded::{Client, Post, SendError},
     resolve::Resolver,
     telemetry::{Counter, Histogram, KeyValue, counter, seconds},
     trust::ExtraRoots,
@@ -236,10 +237,7 @@ const SECOND_TRY_TIMEOUT: Duration = Duration::from_secs(5);
 const LONGEST_ANSWER: usize = 16 * 1024;
 
 /// For URLs that users entered.
-struct Guarded {
-    policy: Arc<PrivateNetworks>,
-    client: reqwest::Client,
-}
+struct Guarded(Client);
 
 struct Policy(Arc<PrivateNetworks>);
 
@@ -252,13 +250,12 @@ impl FromEnv for Policy {
 }
 
 /// For URLs that whoever runs this has set.
-struct Trusted(reqwest::Client);
+struct Trusted(Client);
 
 fn trusted(context: &Context) -> Result<Arc<Trusted>> {
     context.shared(|context| {
-        let everywhere = Arc::new(PrivateNetworks::Allow);
         let roots = context.config::<ExtraRoots>()?;
-        Ok(Trusted(guarded_client(everywhere, Resolver::system()?, &roots, TIMEOUT)?))
+        Ok(Trusted(Client::new(Arc::new(PrivateNetworks::Allow), Resolver::system()?, &roots)?))
     })
 }
 
@@ -266,18 +263,21 @@ fn guarded(context: &Context) -> Result<Arc<Guarded>> {
     context.shared(|context| {
         let policy = Arc::clone(&context.config::<Policy>()?.0);
         let roots = context.config::<ExtraRoots>()?;
-        let client = guarded_client(Arc::clone(&policy), Resolver::system()?, &roots, TIMEOUT)?;
-        Ok(Guarded { policy, client })
+        Ok(Guarded(Client::new(policy, Resolver::system()?, &roots)?))
     })
 }
 
-impl Guarded {
-    /// Starts a POST to a user's URL, if that may be connected to.
-    fn post(&self, url: &str) -> Result<reqwest::RequestBuilder, Failed> {
-        let url = Url::parse(url).map_err(|_| Failed::ForGood("The URL is not valid.".to_owned()))?;
-        self.policy.check_url(&url).map_err(|blocked| Failed::ForGood(format!("{blocked}.")))?;
-        Ok(self.client.post(url))
-    }
+/// A message to be posted; the names of its headers are in lower case.
+fn post_of(url: &str, headers: &[(&'static str, &str)], body: String) -> Result<Post, Failed> {
+    let url = Url::parse(url).map_err(|_| Failed::ForGood("The URL is not valid.".to_owned()))?;
+    let headers = headers.iter().map(|&(name, value)| {
+        Ok((HeaderName::from_static(name), HeaderValue::from_str(value).map_err(|_| unwritable())?))
+    });
+    Ok(Post { url, headers: headers.collect::<Result<_, Failed>>()?, body: body.into() })
+}
+
+fn unwritable() -> Failed {
+    Failed::ForGood("The message cannot be written.".to_owned())
 }
 
 /// An answer, read to a bound.
@@ -326,40 +326,25 @@ async fn send(
     context: &Context,
     channel: Channel,
     whom: &str,
-    request: &reqwest::RequestBuilder,
+    client: &Client,
+    post: &Post,
 ) -> Result<Answer, Failed> {
-    try_twice(context, channel, whom, || try_send(context, whom, request.try_clone())).await
+    try_twice(context, channel, whom, || try_send(context, whom, client, post)).await
 }
 
-async fn try_send(context: &Context, whom: &str, request: Option<reqwest::RequestBuilder>) -> Tried<Answer> {
-    let Some(request) = request else {
-        let why = Failed::ForGood("The message cannot be written.".to_owned());
-        return Tried { result: Err(why), is_hiccup: false };
+async fn try_send(context: &Context, whom: &str, client: &Client, post: &Post) -> Tried<Answer> {
+    let failed = |is_hiccup, why| Tried { result: Err(why), is_hiccup };
+    let response = match tokio::time::timeout(TIMEOUT, client.post(post, LONGEST_ANSWER)).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => return failed(matches!(error, SendError::NotConnected), failure(whom, error)),
+        Err(_) => return failed(false, Failed::ForNow(too_slow(whom, TIMEOUT))),
     };
-    let response = match request.send().await {
-        Ok(response) => response,
-        Err(error) => return Tried { is_hiccup: error.is_connect(), result: Err(failure(whom, &error)) },
-    };
-    let result = read(context, whom, response).await;
-    let is_hiccup = result.as_ref().is_ok_and(|answer| {
-        matches!(answer.status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE)
-            && answer.retry_after.is_none()
-    });
-    Tried { result, is_hiccup }
-}
-
-async fn read(context: &Context, whom: &str, mut response: reqwest::Response) -> Result<Answer, Failed> {
-    let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let (head, body) = response.into_parts();
+    let retry_after = head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
     let retry_after = retry_after.and_then(|value| wait(value, context.clock().now()));
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| failure(whom, &error))? {
-        let room = LONGEST_ANSWER - body.len();
-        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if body.len() == LONGEST_ANSWER {
-            break;
-        }
-    }
-    Ok(Answer { status: response.status(), retry_after, body })
+    let is_hiccup = matches!(head.status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE)
+        && retry_after.is_none();
+    Tried { result: Ok(Answer { status: head.status, retry_after, body }), is_hiccup }
 }
 
 /// Seconds, or a date.
@@ -375,17 +360,12 @@ fn too_slow(whom: &str, timeout: Duration) -> String {
     format!("{whom} did not answer within {} seconds.", timeout.as_secs())
 }
 
-/// The client's own words may hold the URL, which may be a secret.
-fn failure(whom: &str, error: &reqwest::Error) -> Failed {
-    if let Some(blocked) = BlockedAddress::in_error(error) {
-        return Failed::ForGood(format!("{blocked}."));
-    }
-    Failed::ForNow(if error.is_timeout() {
-        too_slow(whom, TIMEOUT)
-    } else if error.is_connect() {
-        format!("{whom} could not be reached.")
-    } else {
-        format!("The connection to {whom} broke off.")
+fn failure(whom: &str, error: SendError) -> Failed {
+    Failed::ForNow(match error {
+        SendError::Blocked(blocked) => return Failed::ForGood(format!("{blocked}.")),
+        SendError::NotConnected => format!("{whom} could not be reached."),
+        SendError::Flooded => format!("{whom} sends far more than its response."),
+        SendError::BrokenOff => format!("{whom} broke off the connection."),
     })
 }
 

@@ -4,10 +4,10 @@
 use axum::{Json, extract::State};
 use runtime::{
     Context, Env, Event, Fields, FromEnv, Function, Input, Reply, Result, Subscription, error::ErrorBody,
-    text,
+    guarded::Post, text,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{Answer, Done, Failed, SERVICE, message::Message};
@@ -113,19 +113,31 @@ async fn send(context: &Context, slack: &Slack, content: &str) -> Result<Result<
     // In Slack's own markup these three mean something.
     let text = content.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     if let Some(url) = &slack.webhook_url {
-        let request = match super::guarded(context)?.post(url) {
-            Ok(request) => request.json(&json!({ "text": text })),
+        let post = match post_of(url, None, &json!({ "text": text })) {
+            Ok(post) => post,
             Err(failed) => return Ok(Err(failed)),
         };
-        let answer = super::send(context, Channel::Slack, "Slack", &request).await;
+        let client = &super::guarded(context)?.0;
+        let answer = super::send(context, Channel::Slack, "Slack", client, &post).await;
         return Ok(answer.and_then(|answer| judged_webhook(&answer)));
     }
     let (channel, token) = (slack.channel.as_deref(), slack.token.as_deref().unwrap_or_default());
-    let api = context.config::<SlackApi>()?;
-    let request = super::trusted(context)?.0.post(format!("{}/chat.postMessage", api.url)).bearer_auth(token);
+    let url = format!("{}/chat.postMessage", context.config::<SlackApi>()?.url);
     let body = json!({ "channel": channel, "text": text, "unfurl_links": false });
-    let answer = super::send(context, Channel::Slack, "Slack", &request.json(&body)).await;
+    let post = match post_of(&url, Some(token), &body) {
+        Ok(post) => post,
+        Err(failed) => return Ok(Err(failed)),
+    };
+    let client = &super::trusted(context)?.0;
+    let answer = super::send(context, Channel::Slack, "Slack", client, &post).await;
     Ok(answer.and_then(|answer| judged_api(&answer)))
+}
+
+fn post_of(url: &str, token: Option<&str>, body: &Value) -> Result<Post, Failed> {
+    let authorization = token.map(|token| format!("Bearer {token}"));
+    let mut headers = vec![("content-type", "application/json")];
+    headers.extend(authorization.as_deref().map(|value| ("authorization", value)));
+    super::post_of(url, &headers, body.to_string())
 }
 
 fn judged_webhook(answer: &Answer) -> Result<(), Failed> {

@@ -117,20 +117,22 @@ fn event(id: &str, time: DateTime<Utc>, text: &str, alert: Option<&Alert>) -> Va
 async fn post(context: &Context, webhook: &Webhook, id: &str, event: &Value) -> Result<Result<(), Failed>> {
     let body = event.to_string();
     let timestamp = context.clock().now().timestamp();
-    let mut request = match super::guarded(context)?.post(&webhook.url) {
-        Ok(request) => request,
+    let key = webhook.secret.as_deref().and_then(config::secret_bytes);
+    let signature = key.map(|key| sign(&key, id, timestamp, &body)).transpose()?;
+    let timestamp = timestamp.to_string();
+    let mut headers = vec![
+        ("content-type", "application/cloudevents+json; charset=utf-8"),
+        ("user-agent", concat!("pongpong/", env!("CARGO_PKG_VERSION"))),
+        ("webhook-id", id),
+        ("webhook-timestamp", &timestamp),
+    ];
+    headers.extend(signature.as_deref().map(|signature| ("webhook-signature", signature)));
+    let post = match super::post_of(&webhook.url, &headers, body) {
+        Ok(post) => post,
         Err(failed) => return Ok(Err(failed)),
     };
-    if let Some(key) = webhook.secret.as_deref().and_then(config::secret_bytes) {
-        request = request.header("webhook-signature", sign(&key, id, timestamp, &body)?);
-    }
-    let request = request
-        .header("content-type", "application/cloudevents+json; charset=utf-8")
-        .header("user-agent", concat!("pongpong/", env!("CARGO_PKG_VERSION")))
-        .header("webhook-id", id)
-        .header("webhook-timestamp", timestamp)
-        .body(body);
-    let answer = super::send(context, Channel::Webhook, "The webhook", &request).await;
+    let client = &super::guarded(context)?.0;
+    let answer = super::send(context, Channel::Webhook, "The webhook", client, &post).await;
     Ok(answer.and_then(|answer| super::judged("The webhook", &answer)))
 }
 

@@ -9,13 +9,14 @@
 //! | `cron.rs` | Kubernetes' CronJobs |
 //! | `metrics.rs` | the OpenTelemetry collector, as Prometheus sees it |
 //! | `apps.rs` | the functions, and the network between them |
-//! | `server.rs`, `framing.rs`, `life.rs` | HTTP with limits; how tasks end |
+//! | `server.rs`, `framing.rs`, `answers.rs`, `life.rs` | HTTP with limits; how tasks end |
 //! | `readiness.rs` | the readiness probe |
 //! | `data.rs`, `store.rs` | the data folder, its secrets, `engine.db` |
 //!
 //! [`start`] puts them together; it is what `main` and the tests call.
 
 mod admin;
+mod answers;
 mod apps;
 mod broker;
 mod consumers;

@@ -30,6 +30,7 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    answers::Answers,
     framing::{Heads, Recording},
     gateway::network,
     life::Life,
@@ -47,9 +48,10 @@ const CONNECTION_WINDOW: u32 = 128 * 1024;
 /// What one client may take of a server.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Open connections of one address (of IPv6: of one /64); 0 is without a limit. One that is over it is closed.
+    /// Open connections of one address (of IPv6: of one /64), and answers under way to it, of which HTTP/2 has
+    /// several on a connection; 0 is without a limit. A connection over it is closed, a request refused.
     pub per_address: usize,
-    /// For a client to take some of its answer: one that does not read keeps it in memory.
+    /// For a client to take the next piece of its answer: one that does not keeps the answer in memory.
     pub write_timeout: Duration,
     /// Proxies in front, whose `X-Forwarded-For` is believed; they have no limit of connections.
     pub trusted_proxies: Arc<[IpNet]>,
@@ -93,7 +95,7 @@ fn trusted_proxies(list: &str) -> anyhow::Result<Arc<[IpNet]>> {
     list.split(',').map(str::trim).filter(|text| !text.is_empty()).map(parse).collect()
 }
 
-/// How many connections each address has.
+/// How many connections, or answers, each address has.
 #[derive(Clone, Default)]
 struct Places(Arc<Mutex<HashMap<IpAddr, usize>>>);
 
@@ -164,7 +166,7 @@ where
 {
     let server = Arc::new(builder());
     let room = Arc::new(Semaphore::new(CONNECTIONS));
-    let places = Places::default();
+    let (places, answering) = (Places::default(), Places::default());
     let graceful = GracefulShutdown::new();
     let (mut full, mut refused) = (Seldom::default(), Seldom::default());
     loop {
@@ -202,9 +204,12 @@ where
         };
         let (server, watcher, handle) = (Arc::clone(&server), graceful.watcher(), handle.clone());
         let write_timeout = limits.write_timeout;
+        let answering = answering.clone();
+        let take_place = move || answering.take(peer.ip(), most);
         life.spawn(async move {
             let _held = (permit, place);
-            if let Err(error) = connection(&server, stream, peer, write_timeout, watcher, handle).await {
+            let served = connection(&server, stream, peer, write_timeout, watcher, take_place, handle);
+            if let Err(error) = served.await {
                 tracing::debug!(%error, %peer, "a connection broke");
             }
         });
@@ -234,6 +239,7 @@ async fn connection<H, F>(
     peer: SocketAddr,
     write_timeout: Duration,
     watcher: hyper_util::server::graceful::Watcher,
+    take_place: impl Fn() -> Option<Place> + Send + 'static,
     handle: H,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
 where
@@ -247,22 +253,27 @@ where
     stream.set_write_timeout(Some(write_timeout));
     let asked = CancellationToken::new();
     let seen = asked.clone();
+    let answers = Answers::default();
+    let watched = answers.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         seen.cancel();
         let version = request.version();
         let framing = heads.next(version);
-        let answer =
-            (framing.is_clear && has_one_host(&request)).then(|| handle(request.map(Body::new), peer, local));
+        let is_clear = framing.is_clear && has_one_host(&request);
+        let place = take_place();
+        let answer = (is_clear && place.is_some()).then(|| handle(request.map(Body::new), peer, local));
+        let answers = watched.clone();
         async move {
             let closes = version < Version::HTTP_2 && (answer.is_none() || framing.is_last);
             let mut response = match answer {
                 Some(answer) => answer.await,
-                None => bad_request(),
+                None if is_clear => refusal(StatusCode::SERVICE_UNAVAILABLE, "Too many requests at once"),
+                None => refusal(StatusCode::BAD_REQUEST, "Bad request"),
             };
             if closes {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok::<_, Infallible>(response)
+            Ok::<_, Infallible>(response.map(|body| answers.watch(body, place)))
         }
     });
     let served = watcher.watch(server.serve_connection(TokioIo::new(Box::pin(stream)), service).into_owned());
@@ -276,6 +287,7 @@ where
     tokio::select! {
         served = served => served,
         () = silent => Ok(()),
+        () = answers.stalled(write_timeout) => Err("an answer was not taken".into()),
     }
 }
 
@@ -295,9 +307,9 @@ fn has_one_host<B>(request: &Request<B>) -> bool {
     fits && second.is_none() && !absolute_without_host
 }
 
-fn bad_request() -> Response<Body> {
-    let mut response = Response::new(Body::from("{\n  \"message\":\"Bad request\"\n}"));
-    *response.status_mut() = StatusCode::BAD_REQUEST;
+fn refusal(status: StatusCode, message: &str) -> Response<Body> {
+    let mut response = Response::new(Body::from(format!("{{\n  \"message\":\"{message}\"\n}}")));
+    *response.status_mut() = status;
     let json = HeaderValue::from_static("application/json; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     response

@@ -5,7 +5,7 @@
 
 use std::{
     error::Error,
-    future::{Future, poll_fn},
+    future::Future,
     io,
     pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
@@ -20,23 +20,22 @@ use hyper::{
     client::conn::{http1, http2},
 };
 use hyper_util::rt::TokioIo;
-use runtime::fair_share::{FairShare, Place};
+use runtime::{
+    fair_share::{FairShare, Place},
+    guarded::{Driven, Flooded, MAX_HEAD, Meter, Stream},
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     task::{JoinError, JoinSet},
 };
-use tokio_rustls::client::TlsStream;
 
 use super::{
     assertions::cut,
     failure,
-    metered::{Flooded, Meter, Metered},
     seen::{Phase, Seen},
 };
 use crate::contract::{Failure, FailureCode};
 
-/// So large may the head of a response be.
-const MAX_HEAD: usize = 64 * 1024;
 /// After so many bytes, reading ends and the check goes on: it is a probe, not a download.
 const MAX_BODY_READ: u64 = 10 * 1024 * 1024;
 /// Kept bodies of all checks together: 256 MiB, shared out per owner; the first bytes of each are free.
@@ -120,7 +119,8 @@ async fn converse(
     meter: &Meter,
     seen: &mut Seen,
 ) -> hyper::Result<Answer> {
-    let mut connection = Driven { connection: pin!(connection), running: true };
+    let mut connection = pin!(connection);
+    let mut connection = Driven::new(connection.as_mut());
     let (head, mut body) = connection.until(response).await?.into_parts();
     seen.enter(Phase::Transfer);
     seen.status = Some(head.status);
@@ -150,25 +150,6 @@ async fn converse(
 
 pub(super) fn leads_elsewhere(status: StatusCode, headers: &HeaderMap) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) && headers.contains_key(http::header::LOCATION)
-}
-
-struct Driven<'a, C> {
-    connection: Pin<&'a mut C>,
-    running: bool,
-}
-
-impl<C: Future<Output = hyper::Result<()>>> Driven<'_, C> {
-    /// The connection's own failure is not looked at: it reaches whoever waits for the response.
-    async fn until<T>(&mut self, future: impl Future<Output = T>) -> T {
-        let mut future = pin!(future);
-        poll_fn(|cx| {
-            if self.running && self.connection.as_mut().poll(cx).is_ready() {
-                self.running = false;
-            }
-            future.as_mut().poll(cx)
-        })
-        .await
-    }
 }
 
 /// hyper's HTTP/2 wants to spawn. What it spawned ends with the exchange, even when the peer keeps
@@ -205,74 +186,6 @@ struct Spawn(Arc<Mutex<JoinSet<()>>>);
 impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Spawn {
     fn execute(&self, future: F) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).spawn(future);
-    }
-}
-
-/// A connection, encrypted or not.
-pub(super) enum Stream {
-    Plain(Metered),
-    Tls(Box<TlsStream<Metered>>),
-}
-
-impl Stream {
-    fn meter(&self) -> Arc<Meter> {
-        let Metered { meter, .. } = match self {
-            Self::Plain(stream) => stream,
-            Self::Tls(stream) => stream.get_ref().0,
-        };
-        Arc::clone(meter)
-    }
-
-    pub(super) fn speaks_http2(&self) -> bool {
-        match self {
-            Self::Plain(_) => false,
-            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
-        }
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Tls(stream) => match Pin::new(stream).poll_read(cx, buffer) {
-                // Many servers close without TLS's own goodbye. Whether something is missing is
-                // for HTTP to tell.
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    Poll::Ready(Ok(()))
-                }
-                other => other,
-            },
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            // hyper says goodbye when the response is complete. Without TLS that is one more packet
-            // right before the reset that ends the connection anyway (see `connect::open`).
-            Self::Plain(_) => Poll::Ready(Ok(())),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
     }
 }
 
@@ -378,8 +291,7 @@ impl AsyncWrite for Asked {
 fn protocol_failure(error: &hyper::Error, seen: &Seen) -> Failure {
     let cause = std::iter::successors(error.source(), |&cause| cause.source());
     let io = cause.clone().find_map(|cause| cause.downcast_ref::<io::Error>());
-    let flooded = io.and_then(|error| error.get_ref()?.downcast_ref::<Flooded>());
-    let text = if let Some(flooded) = flooded {
+    let text = if let Some(flooded) = Flooded::in_error(error) {
         flooded.to_string()
     } else if error.is_parse_too_large() {
         "The head of the response is too large (more than 64 KiB or 100 headers)".to_owned()

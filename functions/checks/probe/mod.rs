@@ -5,9 +5,7 @@
 //! included; assertions have bounds of their own) and bounded memory.
 
 mod assertions;
-mod connect;
 mod exchange;
-mod metered;
 mod pattern;
 mod plan;
 mod redirect;
@@ -18,7 +16,7 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{io, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -27,16 +25,16 @@ use http_body_util::Full;
 use runtime::{
     address::PrivateNetworks,
     fair_share::{FairShare, Place},
+    guarded::{self, ConnectError, Metered, Stream},
     resolve::Resolver,
     trust::ExtraRoots,
 };
-use tokio::time::Instant;
-use url::{Position, Url};
+use tokio::{net::TcpStream, time::Instant};
+use url::{Host, Position, Url};
 
 use self::{
     assertions::{Check, MAX_BODY_SEEN, cut},
-    exchange::{Answer, Keep, MEMORY_UNITS, Stream, exchange, leads_elsewhere},
-    metered::Metered,
+    exchange::{Answer, Keep, MEMORY_UNITS, exchange, leads_elsewhere},
     plan::Plan,
     redirect::{Hop, MAX_REDIRECTS},
     seen::{Phase, Seen},
@@ -251,8 +249,7 @@ impl Prober {
     ) -> Result<Answer, Failure> {
         // What the hop before said is no part of what this one comes to.
         (seen.ip, seen.status) = (None, None);
-        let stream = connect::connect(&hop.url, &self.resolver, &self.private_networks, seen).await?;
-        let stream = Metered::new(stream);
+        let stream = Metered::new(self.connect(&hop.url, seen).await.map_err(no_connection)?);
         let stream = if hop.url.scheme() == "https" {
             seen.enter(Phase::Tls);
             let expires = &mut seen.certificate_expires_at;
@@ -266,6 +263,21 @@ impl Prober {
             failure(FailureCode::InvalidRequest, text)
         })?;
         exchange(stream, request, keep, seen).await
+    }
+
+    async fn connect(&self, url: &Url, seen: &mut Seen) -> Result<TcpStream, ConnectError> {
+        if let Some(Host::Domain(_)) = url.host() {
+            seen.enter(Phase::Dns);
+        }
+        let addresses = guarded::addresses(url, &self.resolver, &self.private_networks).await?;
+        seen.enter(Phase::Connect);
+        let stream = guarded::connect(&addresses).await?;
+        // Close by reset: when a probe closes, it has all it wants, and a thousand checks a second
+        // against one address would otherwise leave every local port waiting in TIME_WAIT for a minute.
+        // It also tells an endless sender to stop.
+        let _ = stream.set_zero_linger();
+        seen.ip = stream.peer_addr().ok().map(|address| address.ip());
+        Ok(stream)
     }
 
     fn request(&self, hop: &Hop, http2: bool) -> Option<Request<Full<Bytes>>> {
@@ -349,6 +361,21 @@ fn described(status: StatusCode) -> String {
         Some(reason) => format!("{} {reason}", status.as_u16()),
         None => status.as_u16().to_string(),
     }
+}
+
+fn no_connection(error: ConnectError) -> Failure {
+    let code = match &error {
+        ConnectError::NoHost => FailureCode::InvalidRequest,
+        ConnectError::Unresolved(_) => FailureCode::DnsFailure,
+        ConnectError::Blocked(_) => FailureCode::BlockedAddress,
+        ConnectError::Refused(_, error) => match error.kind() {
+            io::ErrorKind::ConnectionRefused => FailureCode::ConnectRefused,
+            io::ErrorKind::TimedOut => FailureCode::ConnectTimeout,
+            _ => FailureCode::ConnectFailed,
+        },
+        ConnectError::NoAddress => FailureCode::ConnectFailed,
+    };
+    failure(code, error.to_string())
 }
 
 fn failure(code: FailureCode, message: impl Into<String>) -> Failure {

@@ -7,7 +7,10 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use runtime::trust::ExtraRoots;
+use runtime::{
+    guarded::{Metered, server_name},
+    trust::ExtraRoots,
+};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme,
     client::{
@@ -18,10 +21,10 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
-use url::{Host, Url};
+use url::Url;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{assertions::cut, failure, metered::Metered};
+use super::{assertions::cut, failure};
 use crate::contract::{Failure, FailureCode};
 
 /// Shared by all checks of a process.
@@ -50,7 +53,13 @@ impl Tls {
         verify: bool,
         expires: &mut Option<DateTime<Utc>>,
     ) -> Result<TlsStream<Metered>, Failure> {
-        let name = server_name(url)?;
+        let name = server_name(url).ok_or_else(|| {
+            let text = format!(
+                "No certificate can be valid for the name {}",
+                cut(url.host_str().unwrap_or_default())
+            );
+            failure(FailureCode::TlsInvalid, text)
+        })?;
         let connector = if verify { &self.strict } else { &self.lenient };
         let stream = connector
             .connect(name.clone(), stream)
@@ -130,20 +139,6 @@ impl ServerCertVerifier for JudgedLater {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-fn server_name(url: &Url) -> Result<ServerName<'static>, Failure> {
-    match url.host() {
-        Some(Host::Ipv4(ip)) => Ok(ServerName::from(std::net::IpAddr::V4(ip))),
-        Some(Host::Ipv6(ip)) => Ok(ServerName::from(std::net::IpAddr::V6(ip))),
-        // Certificates are for the name without the root's dot.
-        Some(Host::Domain(name)) => ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned())
-            .map_err(|_| {
-                let text = format!("No certificate can be valid for the name {}", cut(name));
-                failure(FailureCode::TlsInvalid, text)
-            }),
-        None => Err(failure(FailureCode::InvalidRequest, "The URL has no host")),
     }
 }
 

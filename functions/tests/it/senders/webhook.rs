@@ -8,7 +8,7 @@ use functions::contract::Channel;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
 use sha2::Sha256;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{later, reported, request, send};
 use crate::{
@@ -152,8 +152,57 @@ async fn broken_connection_is_tried_again_at_once_only_before_the_request_is_sen
     assert_eq!(connections.load(Ordering::SeqCst), 2);
     let (port, connections) = closing(500).await;
     let sent = request(&world, Channel::Webhook, json!({"url": format!("http://localhost:{port}")}));
-    assert_eq!(later(&send(&world, &sent).await), "The connection to The webhook broke off.");
+    assert_eq!(later(&send(&world, &sent).await), "The webhook broke off the connection.");
     assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn flood_of_interim_answers_ends_the_connection_long_before_the_timeout() {
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", socket.local_addr().unwrap());
+    tokio::spawn(async move {
+        let flood = "HTTP/1.1 102 P\r\nA: b\r\n\r\n".repeat(1000);
+        while let Ok((mut connection, _)) = socket.accept().await {
+            let _ = connection.read(&mut [0; 4096]).await;
+            while connection.write_all(flood.as_bytes()).await.is_ok() {}
+        }
+    });
+    let world = World::new(Database::Sqlite).await;
+    for (channel, config, whom) in [
+        (Channel::Webhook, json!({"url": url}), "The webhook"),
+        (Channel::Slack, json!({"webhook_url": url}), "Slack"),
+    ] {
+        let answer = send(&world, &request(&world, channel, config)).await;
+        assert_eq!(later(&answer), format!("{whom} sends far more than its response."));
+    }
+}
+
+#[tokio::test]
+async fn certificate_is_of_an_authority_that_is_trusted() {
+    runtime::install_crypto();
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let config = rustls::ServerConfig::builder().with_no_client_auth();
+    let config = config.with_single_cert(vec![cert.der().clone()], key).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = socket.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = socket.accept().await {
+            let Ok(mut connection) = acceptor.accept(connection).await else { continue };
+            let _ = connection.read(&mut [0; 4096]).await;
+            let _ = connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+        }
+    });
+    let to = |host: &str| json!({"url": format!("https://{host}:{port}/hook")});
+    let careful = World::new(Database::Sqlite).await;
+    let trusting = World::with(Database::Sqlite, [("EXTRA_CA_CERTS", cert.pem().as_str())]).await;
+    let post = async |world: &World, host| send(world, &request(world, Channel::Webhook, to(host))).await;
+    assert_eq!(reported(&post(&trusting, "localhost").await), Ok(()));
+    for (world, host) in [(&careful, "localhost"), (&trusting, "127.0.0.1")] {
+        assert_eq!(later(&post(world, host).await), "The webhook could not be reached.", "{host}");
+    }
 }
 
 #[tokio::test]

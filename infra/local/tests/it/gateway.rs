@@ -328,3 +328,73 @@ async fn one_address_has_so_many_connections_and_a_slow_reader_none() {
     let asking = async { while stream.write_all(request.as_bytes()).await.is_ok() {} };
     tokio::time::timeout(Duration::from_secs(20), asking).await.expect("the server has cut it off");
 }
+
+/// Of an engine with these limits, and one that takes so little of each answer: a byte.
+async fn beside_a_slow_client(limits: pongpong::Limits) -> (pongpong::Engine, tempfile::TempDir, SlowClient) {
+    runtime::install_crypto();
+    let data = tempfile::tempdir().unwrap();
+    let mut settings = crate::world::settings(&data, crate::world::files(), Default::default());
+    settings.limits = limits;
+    let engine = pongpong::start(settings).await.unwrap();
+    let io = hyper_util::rt::TokioIo::new(TcpStream::connect(engine.address).await.unwrap());
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let mut builder = hyper::client::conn::http2::Builder::new(executor);
+    let (client, connection) = builder.initial_stream_window_size(1).handshake(io).await.unwrap();
+    let uri = format!("http://{}/test/v1/anything", engine.address);
+    (engine, data, SlowClient { client, uri, connection: tokio::spawn(connection) })
+}
+
+struct SlowClient {
+    client: hyper::client::conn::http2::SendRequest<String>,
+    uri: String,
+    connection: tokio::task::JoinHandle<hyper::Result<()>>,
+}
+
+impl SlowClient {
+    /// The answer, of whose body nothing is read.
+    async fn ask(&mut self) -> http::Response<hyper::body::Incoming> {
+        let request = http::Request::builder().uri(&self.uri).body(String::new()).unwrap();
+        self.client.send_request(request).await.unwrap()
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn answer_that_nobody_takes_ends_its_http_2_connection() {
+    let limits =
+        pongpong::Limits { per_address: 1, write_timeout: Duration::from_millis(200), ..Default::default() };
+    let (engine, _data, mut client) = beside_a_slow_client(limits).await;
+    let _held = client.ask().await;
+    // It answers pings all the time.
+    let ended = tokio::time::timeout(PATIENCE, client.connection).await;
+    let _ = ended.expect("the server ends the connection");
+    // Its places are given back.
+    let served = async {
+        let request = b"GET /test/v1/anything HTTP/1.1\r\nHost: x\r\n\r\n";
+        loop {
+            let mut start = [0; 12];
+            let mut stream = TcpStream::connect(engine.address).await.unwrap();
+            let _ = stream.write_all(request).await;
+            if stream.read_exact(&mut start).await.is_ok() && &start == b"HTTP/1.1 200" {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, served).await.expect("others have room");
+}
+
+#[tokio::test]
+async fn address_has_as_many_answers_under_way_as_connections() {
+    let limits = pongpong::Limits { per_address: 3, ..Default::default() };
+    let (_engine, _data, mut client) = beside_a_slow_client(limits).await;
+    let mut held = Vec::new();
+    for status in [200, 200, 200, 503, 503] {
+        let answer = client.ask().await;
+        assert_eq!(answer.status(), status);
+        held.extend((status == 200).then_some(answer));
+    }
+    held.pop();
+    let served = async { while client.ask().await.status() != 200 {} };
+    tokio::time::timeout(PATIENCE, served).await.expect("one that ends makes room");
+}

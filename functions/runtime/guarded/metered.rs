@@ -2,6 +2,7 @@
 //! responses, of tiny chunks or of HTTP/2 frames would cost a processor until the time-out.
 
 use std::{
+    error::Error,
     fmt, io,
     pin::Pin,
     sync::{
@@ -23,14 +24,14 @@ const MAX_SMALL_READS: u64 = 2_000;
 
 /// Of one connection.
 #[derive(Debug, Default)]
-pub(super) struct Meter {
+pub struct Meter {
     wire_bytes: AtomicU64,
     body_bytes: AtomicU64,
     reads: AtomicU64,
 }
 
 impl Meter {
-    pub(super) fn count_body(&self, bytes: u64) {
+    pub fn count_body(&self, bytes: u64) {
         self.body_bytes.fetch_add(bytes, Relaxed);
     }
 
@@ -43,8 +44,9 @@ impl Meter {
     }
 }
 
+/// The peer sent more than that.
 #[derive(Debug)]
-pub(super) struct Flooded {
+pub struct Flooded {
     wire: u64,
     reads: u64,
 }
@@ -56,16 +58,26 @@ impl fmt::Display for Flooded {
     }
 }
 
-impl std::error::Error for Flooded {}
+impl Error for Flooded {}
 
+impl Flooded {
+    /// Finds it in what a connection ended with.
+    pub fn in_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
+        // An `io::Error` passes over what it was made of: its source is that one's.
+        let mut causes = std::iter::successors(Some(error), |&cause| cause.source());
+        causes.find_map(|cause| cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref())
+    }
+}
+
+/// The stream that is counted.
 #[derive(Debug)]
-pub(super) struct Metered {
+pub struct Metered {
     stream: TcpStream,
     pub(super) meter: Arc<Meter>,
 }
 
 impl Metered {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub fn new(stream: TcpStream) -> Self {
         Self { stream, meter: Arc::default() }
     }
 }

@@ -1,0 +1,145 @@
+//! From a URL to an open connection, past the address guard.
+
+use std::{
+    error::Error,
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use futures::{StreamExt, stream::FuturesUnordered};
+use rustls::pki_types::ServerName;
+use tokio::net::{TcpSocket, TcpStream};
+use url::{Host, Url};
+
+use crate::{
+    address::{BlockedAddress, PrivateNetworks},
+    resolve::{ResolveError, Resolver},
+};
+
+/// When an address does not answer for so long, the next one is tried beside it (RFC 8305).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+const MAX_ADDRESSES: usize = 8;
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub enum ConnectError {
+    NoHost,
+    Unresolved(ResolveError),
+    Blocked(BlockedAddress),
+    Refused(SocketAddr, io::Error),
+    NoAddress,
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoHost => f.write_str("The URL has no host"),
+            Self::Unresolved(error) => error.fmt(f),
+            Self::Blocked(blocked) => blocked.fmt(f),
+            Self::Refused(address, error) => match error.kind() {
+                io::ErrorKind::ConnectionRefused => write!(f, "Connection to {address} was refused"),
+                // The kernel's own limit, far above any check's.
+                io::ErrorKind::TimedOut => write!(f, "{address} did not answer"),
+                io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+                    write!(f, "There is no route to {address}")
+                }
+                io::ErrorKind::ConnectionReset => write!(f, "Connection to {address} was reset"),
+                _ => write!(f, "Connection to {address} failed: {}", reason(error)),
+            },
+            Self::NoAddress => f.write_str("No address could be connected to"),
+        }
+    }
+}
+
+impl Error for ConnectError {}
+
+/// Where a URL leads, in the order in which to try them: resolved, and each address judged. Who connects to these
+/// makes no second lookup, which could give another answer.
+pub async fn addresses(
+    url: &Url,
+    resolver: &Resolver,
+    policy: &PrivateNetworks,
+) -> Result<Vec<SocketAddr>, ConnectError> {
+    policy.check_url(url).map_err(ConnectError::Blocked)?;
+    let permitted: Vec<IpAddr> = match url.host() {
+        Some(Host::Ipv4(ip)) => vec![ip.into()],
+        Some(Host::Ipv6(ip)) => vec![ip.into()],
+        Some(Host::Domain(host)) => {
+            let found = resolver.lookup(host).await.map_err(ConnectError::Unresolved)?;
+            let permitted = found.iter().copied().filter(|ip| policy.permits(*ip)).take(MAX_ADDRESSES);
+            let permitted: Vec<_> = permitted.collect();
+            match found.first() {
+                Some(ip) if permitted.is_empty() => {
+                    return Err(ConnectError::Blocked(BlockedAddress { host: host.to_owned(), ip: *ip }));
+                }
+                _ => permitted,
+            }
+        }
+        None => return Err(ConnectError::NoHost),
+    };
+    let port = url.port_or_known_default().unwrap_or(0);
+    Ok(permitted.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
+}
+
+/// The name that a URL's certificate is for; `None`: there can be none.
+pub fn server_name(url: &Url) -> Option<ServerName<'static>> {
+    match url.host()? {
+        Host::Ipv4(ip) => Some(ServerName::from(IpAddr::V4(ip))),
+        Host::Ipv6(ip) => Some(ServerName::from(IpAddr::V6(ip))),
+        // Certificates are for the name without the root's dot.
+        Host::Domain(name) => ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned()).ok(),
+    }
+}
+
+/// Connects to the first of these that answers.
+pub async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
+    match addresses {
+        [only] => open(*only).await.map_err(|error| ConnectError::Refused(*only, error)),
+        several => race(several).await,
+    }
+}
+
+async fn open(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // The handshake's last message and the request are two small writes: Nagle would hold back the
+    // second one.
+    socket.set_nodelay(true)?;
+    socket.connect(address).await
+}
+
+/// The first of several addresses that answers. They start one after another, a while apart, or at
+/// once when one before them has failed.
+async fn race(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
+    let mut waiting = addresses.iter().copied();
+    let mut running = FuturesUnordered::new();
+    let mut first_failure = None;
+    loop {
+        if let Some(address) = waiting.next() {
+            running.push(async move { (address, open(address).await) });
+        }
+        let finished = if waiting.len() == 0 {
+            running.next().await
+        } else {
+            match tokio::time::timeout(ATTEMPT_DELAY, running.next()).await {
+                Ok(finished) => finished,
+                Err(_) => continue,
+            }
+        };
+        match finished {
+            Some((_, Ok(stream))) => return Ok(stream),
+            // The first address is the preferred one: its failure says most.
+            Some((address, Err(error))) if first_failure.is_none() || address == addresses[0] => {
+                first_failure = Some(ConnectError::Refused(address, error));
+            }
+            Some(_) => {}
+            None => return Err(first_failure.unwrap_or(ConnectError::NoAddress)),
+        }
+    }
+}
+
+/// What the system says, without its `(os error 99)`.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}

@@ -1,0 +1,110 @@
+//! A connection, encrypted or not, and HTTP over it.
+
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::client::TlsStream;
+
+use super::metered::{Meter, Metered};
+
+/// So large may the head of a response be.
+pub const MAX_HEAD: usize = 64 * 1024;
+
+/// A connection, encrypted or not.
+pub enum Stream {
+    Plain(Metered),
+    Tls(Box<TlsStream<Metered>>),
+}
+
+impl Stream {
+    pub fn meter(&self) -> Arc<Meter> {
+        let Metered { meter, .. } = match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        Arc::clone(meter)
+    }
+
+    pub fn speaks_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => match Pin::new(stream).poll_read(cx, buffer) {
+                // Many servers close without TLS's own goodbye. Whether something is missing is
+                // for HTTP to tell.
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    Poll::Ready(Ok(()))
+                }
+                other => other,
+            },
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            // hyper says goodbye when the response is complete. Without TLS that is one more packet
+            // right before the one that ends the connection anyway.
+            Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+/// hyper's connection, driven in the same task as the exchange over it: that costs no task of its own, and leaves
+/// nothing behind when it is dropped.
+pub struct Driven<'a, C> {
+    connection: Pin<&'a mut C>,
+    running: bool,
+}
+
+impl<'a, C: Future<Output = hyper::Result<()>>> Driven<'a, C> {
+    pub fn new(connection: Pin<&'a mut C>) -> Self {
+        Self { connection, running: true }
+    }
+
+    /// The connection's own failure is not looked at: it reaches whoever waits for the response.
+    pub async fn until<T>(&mut self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            if self.running && self.connection.as_mut().poll(cx).is_ready() {
+                self.running = false;
+            }
+            future.as_mut().poll(cx)
+        })
+        .await
+    }
+}
