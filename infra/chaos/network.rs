@@ -36,6 +36,8 @@ impl Namespace {
         let inner = Ipv4Addr::from_bits(host.to_bits() + 1);
         let made = Self { name: Self::own_name(), host };
         let (name, near, far) = (&made.name, format!("ch{id}a"), format!("ch{id}b"));
+        // The kernel may not have removed the cable of the installation before yet.
+        let _ = ip(&["link", "del", &near]);
         ip(&["netns", "add", name])?;
         ip(&["link", "add", &near, "type", "veth", "peer", "name", &far, "netns", name])?;
         ip(&["addr", "add", &format!("{host}/30"), "dev", &near])?;

@@ -988,7 +988,13 @@ impl<'a> World<'a> {
                 }
             }
             let (incidents, open_ones) = page.incidents.get(id).copied().unwrap_or_default();
-            let seen = format!("{name}: {incidents} incidents ({open_ones} open) of {outages} outages");
+            let mut seen = format!("{name}: {incidents} incidents ({open_ones} open) of {outages} outages");
+            if self.kind == Kind::Namespace {
+                let results = page.results.get(id).into_iter().flatten();
+                let told = results
+                    .map(|(slot, up)| format!(" {}{}", if *up { "up" } else { "DOWN" }, slot % 10_000));
+                seen.push_str(&told.collect::<String>());
+            }
             if incidents > *outages {
                 return Finding::Never(seen);
             }
