@@ -5,7 +5,12 @@
 //! tells of each. What has not been checked for three intervals is not told: an old result that is
 //! repeated would look like a new one.
 
-use std::{collections::HashMap, fmt::Write as _};
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
 
 use axum::{
     body::Body,
@@ -18,6 +23,7 @@ use runtime::{
     Caller, Context, Db, Error, Function, Result,
     db::{JsonText, On},
     telemetry::TEXT_FORMAT,
+    text,
 };
 
 use super::{
@@ -40,6 +46,7 @@ const GRACE: i64 = 600;
         (status = 200, description = "Prometheus' text format", body = String, content_type = "text/plain",
             example = "probe_success{id=\"7\",name=\"Shop\",region=\"default\",tags=\"shop\",user=\"1\"} 1\n"),
         (status = 401, description = "Not logged in", body = runtime::error::ErrorBody),
+        (status = 429, description = "Too many calls, or TOO_MANY_AT_ONCE", body = runtime::error::ErrorBody),
     )
 )]
 async fn handle(State(context): State<Context>, caller: Caller) -> Result<Response> {
@@ -55,7 +62,9 @@ async fn handle_private(State(context): State<Context>) -> Result<Response> {
 }
 
 async fn exposition(context: &Context, user_id: Option<i64>) -> Result<Response> {
-    let mut exposition = Exposition::new(context.clone(), user_id);
+    let place =
+        user_id.map(|user_id| context.shared(|_| Ok(UnderWay::default()))?.place(user_id)).transpose()?;
+    let mut exposition = Exposition::new(context.clone(), user_id, place);
     // Before the answer begins: what cannot be asked is an error then. Later it breaks the answer off.
     let first = exposition.next().await?;
     let rest = stream::try_unfold(exposition, async |mut exposition| {
@@ -63,6 +72,37 @@ async fn exposition(context: &Context, user_id: Option<i64>) -> Result<Response>
     });
     let body = Body::from_stream(stream::iter(first.map(Ok)).chain(rest));
     Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], body).into_response())
+}
+
+/// Answers under way to one user: each keeps its probes in memory for as long as its client takes to read it.
+const MAX_PER_USER: usize = 4;
+
+/// Who has answers under way: each holds a place.
+#[derive(Default)]
+struct UnderWay(Mutex<HashMap<i64, Weak<()>>>);
+
+type Place = Arc<()>;
+
+impl UnderWay {
+    fn place(&self, user_id: i64) -> Result<Place> {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        places.retain(|_, place| place.strong_count() > 0);
+        let place = places.get(&user_id).and_then(Weak::upgrade).unwrap_or_default();
+        // This one is among them.
+        if Arc::strong_count(&place) > MAX_PER_USER {
+            return Err(too_many_at_once());
+        }
+        places.insert(user_id, Arc::downgrade(&place));
+        Ok(place)
+    }
+}
+
+fn too_many_at_once() -> Error {
+    let message = text(
+        "Too many answers with your metrics are under way at once. Try again in a second.",
+        "동시에 처리 중인 메트릭 요청이 너무 많습니다. 잠시 후 다시 시도하세요.",
+    );
+    Error::too_many_requests("TOO_MANY_AT_ONCE", message, Duration::from_secs(1))
 }
 
 /// A series of each of an endpoint's regions.
@@ -87,11 +127,14 @@ struct Exposition {
     family: usize,
     written: usize,
     is_begun: bool,
+    _place: Option<Place>,
 }
 
 impl Exposition {
-    fn new(context: Context, user_id: Option<i64>) -> Self {
-        Self { context, user_id, after: Some(0), probes: Vec::new(), family: 0, written: 0, is_begun: false }
+    fn new(context: Context, user_id: Option<i64>, place: Option<Place>) -> Self {
+        let (family, written, is_begun) = (0, 0, false);
+        let (after, probes) = (Some(0), Vec::new());
+        Self { context, user_id, after, probes, family, written, is_begun, _place: place }
     }
 
     /// The next part of the text; none after the last.

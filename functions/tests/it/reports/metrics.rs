@@ -3,6 +3,7 @@
 use futures::StreamExt;
 
 use super::*;
+use crate::world::GATEWAY_TOKEN;
 
 async fn add(world: &World, user: i64, name: &str, tags: Value) -> i64 {
     let new = json!({"name": name, "url": "http://shop.test/", "tags": tags});
@@ -189,4 +190,28 @@ async fn all_endpoints_metrics_come_in_parts() {
     PAGES.store(2, Ordering::SeqCst);
     let parts: Vec<_> = ask().await.collect().await;
     assert!(parts.iter().rev().skip(1).all(Result::is_ok) && parts.last().unwrap().is_err());
+}
+
+#[tokio::test]
+async fn one_user_has_a_few_answers_under_way() {
+    let world = World::new(Database::Sqlite).await;
+    let ask = async |user: i64| {
+        let function = functions::find("report-metrics").unwrap();
+        let router = runtime::serve::router(function, world.context_of("report-metrics"));
+        let request = http::Request::get("/public/v1/metrics")
+            .header("x-gateway-token", GATEWAY_TOKEN)
+            .header("x-consumer-custom-id", user)
+            .header("x-credential-identifier", "a-credential");
+        let request = request.body(axum::body::Body::empty()).unwrap();
+        tower::ServiceExt::oneshot(router, request).await.unwrap()
+    };
+    let mut held = Vec::new();
+    for status in [200, 200, 200, 200, 429] {
+        held.push(ask(ANN).await);
+        assert_eq!(held.last().unwrap().status(), status);
+    }
+    assert_eq!(ask(BOB).await.status(), 200);
+    // One that ends makes room.
+    held.remove(0).into_body().into_data_stream().collect::<Vec<_>>().await;
+    assert_eq!(ask(ANN).await.status(), 200);
 }
