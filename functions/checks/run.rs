@@ -71,15 +71,18 @@ async fn handle(State(context): State<Context>, event: Event<Items<CheckRequest>
     let label = KeyValue::new("region", Arc::<str>::from(region.as_str()));
     let mut running = JoinSet::new();
     let mut done = Vec::with_capacity(event.data.len());
+    let (mut slots, mut finished) = (Vec::with_capacity(event.data.len()), 0);
     let now = context.clock().now();
     for request in event.data {
         if is_stale(&request, now) {
             done.push(too_late(request, now, &region));
             continue;
         }
+        slots.push(request.scheduled_at);
         let (prober, clock) = (Arc::clone(&prober), context.clock().clone());
         running.spawn(check(prober, clock, region.clone(), label.clone(), request));
     }
+    slots.sort_unstable();
     let mut missed = done.len() as u64;
     let mut told = 0;
     let mut tell_at = Instant::now() + PATIENCE;
@@ -93,6 +96,11 @@ async fn handle(State(context): State<Context>, event: Event<Items<CheckRequest>
                 let result = result.map_err(Error::internal)?;
                 missed += u64::from(is_too_late(&result));
                 done.push(result);
+                finished += 1;
+                // All whose time has come are done: the others may sleep for a minute.
+                if slots.partition_point(|slot| *slot <= context.clock().now()) <= finished {
+                    tell_at = Instant::now();
+                }
             }
             () = tokio::time::sleep_until(tell_at), if !done.is_empty() => {
                 for part in completed(&context, &event.id, &mut told, &done, &region)? {
