@@ -219,7 +219,8 @@ async fn whoever_runs_it_reaches_the_private_api_and_so_the_dead_letters() {
         send(engine.admin_address, &format!("{line}\nkong-admin-token: {token}"), b"").await
     };
     let kind = "io.pongpong.check.requested.v1";
-    let poison = runtime::Outgoing::new("test", kind, "1", engine.context().clock().now(), &"nonsense");
+    let poison =
+        runtime::Outgoing::new("check-schedule", kind, "1", engine.context().clock().now(), &"nonsense");
     engine.context().outbound().publish(poison.unwrap()).await.unwrap();
     engine.idle().await.unwrap();
 
