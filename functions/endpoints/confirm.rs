@@ -16,7 +16,7 @@ use crate::{
 };
 
 const NAME: &str = "endpoint-confirm";
-const MOST_OTHERS: i64 = 100;
+const MAX_OTHERS: i64 = 100;
 
 pub const FUNCTION: Function =
     Function::new(NAME, SERVICE, "asks for an early check of endpoints whose last one failed")
@@ -39,12 +39,19 @@ async fn handle(State(context): State<Context>, event: Event<Items<FailedCheck>>
     });
     let mut others = Vec::new();
     for failed in failed.iter().filter(|failed| failed.others > 0) {
-        others.extend(some_of(db, failed.user_id, failed.others.min(MOST_OTHERS), &ids).await?);
+        others.extend(some_of(db, failed.user_id, failed.others.min(MAX_OTHERS), &ids).await?);
     }
-    let delay = |seconds| (time + TimeDelta::seconds(seconds)).timestamp();
-    // They come before the confirmation, which is judged by them.
-    let mut requests = requests(db, &others, delay(1)).await?;
-    requests.extend(self::requests(db, &endpoints, delay(CONFIRMATION_DELAY.into())).await?);
+    let after = |seconds| (time + TimeDelta::seconds(seconds)).timestamp();
+    // The others come before the confirmation, which is judged by them.
+    let (first, last) = (after(1), after(CONFIRMATION_DELAY.into()));
+    let due = others.iter().map(|owned| (owned, first)).chain(endpoints.iter().map(|owned| (owned, last)));
+    let users: Vec<_> = due.clone().map(|(owned, _)| owned.user_id).collect();
+    let windows = Windows::load(db, &users, first..last + 1).await?;
+    let request = |(OwnedEndpoint { user_id, endpoint }, slot): (&OwnedEndpoint, i64)| CheckRequest {
+        maintenance: windows.hold(*user_id, endpoint.id, slot),
+        ..endpoint.settings.request(endpoint.id, *user_id, slot, endpoint.revision)
+    };
+    let requests: Vec<_> = due.map(request).collect();
     schedule::ask_for(&context, NAME, &requests, WINDOW_SECONDS).await?;
     Ok(Reply::NONE)
 }
@@ -86,14 +93,4 @@ async fn some_of(db: &Db, user_id: i64, most: i64, but: &[i64]) -> Result<Vec<Ow
             query.fetch_all(db).await.map(readable)?
         }
     })
-}
-
-async fn requests(db: &Db, endpoints: &[OwnedEndpoint], slot: i64) -> Result<Vec<CheckRequest>> {
-    let users: Vec<_> = endpoints.iter().map(|owned| owned.user_id).collect();
-    let windows = Windows::load(db, &users, slot..slot + 1).await?;
-    let request = |OwnedEndpoint { user_id, endpoint }: &OwnedEndpoint| CheckRequest {
-        maintenance: windows.hold(*user_id, endpoint.id, slot),
-        ..endpoint.settings.request(endpoint.id, *user_id, slot, endpoint.revision)
-    };
-    Ok(endpoints.iter().map(request).collect())
 }

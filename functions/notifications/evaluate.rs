@@ -27,7 +27,7 @@ use serde_json::{json, value::RawValue};
 
 use super::{
     SERVICE,
-    state::State,
+    state::{CONFIRMATION_DELAY, State},
     suspicion::{self, Batch},
 };
 use crate::contract::{
@@ -123,6 +123,12 @@ async fn evaluate(context: &Context, event_id: &str, mut results: Vec<CheckResul
     }
     let Advanced { mut changes, held, seen_before, mut unconfirmed, states: after } = after;
     suspicion::ask_others(context, &mut transaction, &after, &mut unconfirmed).await?;
+    // What is checked as often anyway needs no early check.
+    unconfirmed.retain(|failed| {
+        let first = results.partition_point(|result| result.endpoint_id < failed.endpoint_id);
+        let interval = results.get(first).map_or(0, |result| result.interval_seconds);
+        failed.others > 0 || interval > CONFIRMATION_DELAY
+    });
     if !changes.is_empty() || !locations.is_empty() {
         record(&mut transaction, event_id, &changes, &locations, now).await?;
     }

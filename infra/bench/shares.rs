@@ -233,7 +233,10 @@ pub fn measure(options: &Options) -> Result<Measured> {
             continue;
         }
         goals.push(Goal {
-            what: format!("{name} of others, late beside {} of one owner that hang", number(hanging as f64)),
+            what: format!(
+                "delay of other owners' {name}, with {} hanging {name} of one owner",
+                number(hanging as f64)
+            ),
             unit: "ms".to_owned(),
             figure: Spread::one(at(1.0)),
             goal: 1_000.0,
@@ -243,7 +246,7 @@ pub fn measure(options: &Options) -> Result<Measured> {
         ensure!(done.missed == 0, "{} {name} of the others were not done", done.missed);
         if what == What::Checks {
             goals.push(Goal {
-                what: "resident memory while 10,000 checks hang".to_owned(),
+                what: "resident memory with 10,000 hanging checks".to_owned(),
                 unit: "MB".to_owned(),
                 figure: Spread::one(megabytes(done.resident)),
                 goal: 256.0,

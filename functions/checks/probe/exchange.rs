@@ -227,6 +227,9 @@ impl Asked {
 /// A request as it goes over the wire.
 fn written(request: &Request<Full<Bytes>>) -> Option<Vec<u8>> {
     let body = request.body().clone().into_inner().unwrap_or_default();
+    if body.len() > MAX_WRITTEN_FIRST {
+        return None;
+    }
     let mut bytes = format!("{} {} HTTP/1.1\r\n", request.method(), request.uri()).into_bytes();
     for (name, value) in request.headers() {
         bytes.extend_from_slice(name.as_str().as_bytes());

@@ -42,8 +42,6 @@ async fn handle(
         sqlx::query_as(select).bind(id).bind(caller.user_id).fetch_optional(db).await
     })?;
     let old = found.ok_or_else(Error::not_found)?;
-    let before =
-        (old.starts_at.time(), old.ends_at.time(), old.endpoint_ids.as_ref().map(|ids| ids.0.clone()));
     let lists_endpoints = patch.contains_key("endpoint_ids");
     let fields = json!({
         "title": old.title,
@@ -68,8 +66,8 @@ async fn handle(
     })
     .map_err(Error::not_found_if_no_row)?;
     // A new title means nothing to a check.
-    let is_moved = (before.0, before.1) != (row.starts_at.time(), row.ends_at.time())
-        || before.2.as_ref() != row.endpoint_ids.as_ref().map(|ids| &ids.0);
+    let held = |row: &Row| (row.starts_at.time(), row.ends_at.time(), row.endpoint_ids.clone());
+    let is_moved = held(&old) != held(&row);
     let revised = if is_moved { row.revise_endpoints(&mut tx, now).await? } else { Vec::new() };
     tx.commit().await?;
     announce::try_announce(&context, "maintenance-update", revised).await;

@@ -88,7 +88,7 @@ async fn frozen_idle_connections_cost_one_ping() {
     let freezer = Freezer::new(&new_postgres_database().await).await;
     let db = Db::at(&freezer.url, 1).unwrap();
     assert!(ask(&db).await);
-    // Longer than a connection is trusted without a ping.
+    // Longer than a connection is trusted without a ping, which sqlx measures by the system's clock.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     freezer.freeze();
     let answered = tokio::time::timeout(Duration::from_secs(4), ask(&db)).await;
