@@ -340,7 +340,7 @@ fn check_http(count: usize, arguments: &[&str]) -> Result<Sample> {
     sample(cpu_of_children, || {
         for _ in 0..count {
             let mut command = Command::new(CHECK_HTTP);
-            command.args(arguments).args(["-u", "/closing", "-t", "10"]);
+            command.args(arguments).args(["-u", "/health", "-t", "10"]);
             let output =
                 command.stdin(Stdio::null()).output().context("check_http is missing: run make bench")?;
             ensure!(output.status.success(), "check_http: {}", String::from_utf8_lossy(&output.stdout));
