@@ -20,7 +20,7 @@ use probe::{ProbeConfig, Prober};
 
 pub const SERVICE: &str = "endpoint-check";
 
-const RESERVED_FILES: usize = 1024;
+const RESERVED_FILES: usize = 768;
 
 static REQUESTED: LazyLock<Counter<u64>> =
     LazyLock::new(|| counter("pongpong.checks.requested", "{check}", "Checks that were asked for"));
@@ -82,9 +82,10 @@ impl FromEnv for ProbeSettings {
 pub fn prober(context: &Context) -> Result<Arc<Prober>> {
     context.shared(|context| {
         let ProbeSettings { private_networks, concurrency } = ProbeSettings::from_env(context.env())?;
-        // The rest is for the database, other functions and names.
+        // The rest is for clients, the database, other functions and names.
         let files = process::max_open_files();
-        let possible = files.saturating_sub(RESERVED_FILES).max(files / 2).max(1);
+        let others = RESERVED_FILES + process::max_client_connections();
+        let possible = files.saturating_sub(others).max(files / 2).max(1);
         if possible < concurrency {
             tracing::warn!(
                 concurrency,

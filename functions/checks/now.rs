@@ -69,7 +69,7 @@ async fn handle(
         }
         (None, false) => {
             let settings: Settings = input::parse(Value::Object(wanted).to_string().as_bytes())?;
-            settings.checked().await?.target()
+            settings.checked(caller.user_id).await?.target()
         }
         _ => {
             let what = text("give either endpoint_id or url", "endpoint_id와 url 중 하나를 지정하세요");

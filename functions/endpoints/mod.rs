@@ -210,8 +210,8 @@ impl Settings {
         runtime::input::parse(serde_json::json!({ "url": url }).to_string().as_bytes())
     }
 
-    /// Checks every field; a name that is missing becomes the URL's host.
-    pub async fn checked(mut self) -> Result<Self> {
+    /// Checks every field, what takes long in the owner's turn; a name that is missing becomes the URL's host.
+    pub async fn checked(mut self, owner: i64) -> Result<Self> {
         self.name = self.name.trim().to_owned();
         if self.name.is_empty() {
             let host = url::Url::parse(&self.url).ok().and_then(|url| url.host_str().map(str::to_owned));
@@ -258,7 +258,7 @@ impl Settings {
                 "모든 시도를 합해 120초를 넘을 수 없습니다",
             )
         });
-        for (field, what) in probe::validate_off_workers(&self.target()).await {
+        for (field, what) in probe::validate_off_workers(owner, &self.target()).await {
             // Those have been looked at already, with the same bounds.
             if field != "retries" && field != "timeout_ms" {
                 fields.add(field, what);

@@ -19,7 +19,7 @@ use axum::extract::State as FromContext;
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
     Context, Db, Error, Event, Function, Items, Outgoing, Reply, Result, Subscription,
-    db::On,
+    db::{On, readable_by_endpoint},
     input, on,
     telemetry::{Counter, KeyValue, counter},
 };
@@ -311,9 +311,12 @@ async fn load(transaction: &mut runtime::db::Transaction, ids: &[i64]) -> Result
             deleted_at IS NOT NULL AS deleted, EXISTS (SELECT 1 FROM notification_suspicions q
                 WHERE q.user_id = notification_states.user_id) AS any_suspicion
         FROM notification_states WHERE endpoint_id IN (SELECT value FROM json_each($1))";
+    // One that cannot be read is set aside: its endpoint is not evaluated.
     Ok(match transaction.connection() {
-        On::Postgres(db) => sqlx::query_as(POSTGRES).bind(ids).fetch_all(db).await?,
-        On::Sqlite(db) => sqlx::query_as(SQLITE).bind(json!(ids).to_string()).fetch_all(db).await?,
+        On::Postgres(db) => readable_by_endpoint(&sqlx::query(POSTGRES).bind(ids).fetch_all(db).await?),
+        On::Sqlite(db) => {
+            readable_by_endpoint(&sqlx::query(SQLITE).bind(json!(ids).to_string()).fetch_all(db).await?)
+        }
     })
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use runtime::{
     Error, Result,
-    db::{On, Transaction},
+    db::{On, Transaction, readable_by_endpoint},
     on,
 };
 
@@ -84,9 +84,11 @@ async fn find<'a>(
     let rows: Vec<Row> = match transaction.connection() {
         On::Sqlite(db) => {
             let endpoints = serde_json::to_string(&endpoints).map_err(Error::internal)?;
-            sqlx::query_as(IN_SQLITE).bind(endpoints).fetch_all(db).await?
+            readable_by_endpoint(&sqlx::query(IN_SQLITE).bind(endpoints).fetch_all(db).await?)
         }
-        On::Postgres(db) => sqlx::query_as(IN_POSTGRES).bind(endpoints).fetch_all(db).await?,
+        On::Postgres(db) => {
+            readable_by_endpoint(&sqlx::query(IN_POSTGRES).bind(endpoints).fetch_all(db).await?)
+        }
     };
     let mut rows: HashMap<(i64, String), Series> = rows.into_iter().map(Row::series).collect();
     for (endpoint, region) in wanted.keys() {

@@ -217,6 +217,17 @@ where
     rows.iter().filter_map(|row| read(row, "id")).collect()
 }
 
+/// The same of rows that are known by their endpoint.
+pub fn readable_by_endpoint<T, R>(rows: &[R]) -> Vec<T>
+where
+    R: Row,
+    T: for<'r> FromRow<'r, R>,
+    &'static str: ColumnIndex<R>,
+    i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+{
+    rows.iter().filter_map(|row| read(row, "endpoint_id")).collect()
+}
+
 /// The same of a page, and how many rows it has with those that cannot be read.
 pub fn page_of<T, R>(rows: Vec<R>) -> (Vec<T>, usize)
 where

@@ -122,7 +122,7 @@ impl Outbound {
                 let parsed = serde_json::from_slice(if body.is_empty() { b"null" } else { body });
                 parsed.with_context(|| format!("what {function} answered")).map_err(Error::internal)
             }
-            StatusCode::NOT_FOUND if is_said_by_a_function(response.body()) => Err(Error::not_found()),
+            StatusCode::NOT_FOUND if says(response.body(), "NOT_FOUND") => Err(Error::not_found()),
             // By somebody on the way who does not know the function, or not yet: it tells nothing.
             StatusCode::NOT_FOUND => Err(Error::unavailable(anyhow!("{function} is not found"))),
             status => Err(Error::internal(anyhow!("{function} answered {status} to {path}"))),
@@ -172,11 +172,19 @@ impl Outbound {
                 let response = tokio::time::timeout(self.patience, carry(to, request))
                     .await
                     .context("no answer in time")??;
-                if response.status().is_server_error() {
+                // What a function itself says of one request is no sign that it fails for others.
+                if response.status().is_server_error() && !is_said_by_a_function(response.body()) {
                     bail!("answered {}", response.status());
                 }
                 Ok(response)
             })
+        };
+        let attempt = async || {
+            let response = attempt().await?;
+            match response.status().is_server_error() {
+                true => Err(failsafe::Error::Inner(anyhow!("answered {}", response.status()))),
+                false => Ok(response),
+            }
         };
         let backoff = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(50))
@@ -207,8 +215,13 @@ impl Outbound {
     }
 }
 
+/// Whether it is an error of the API, and not one of somebody on the way.
 fn is_said_by_a_function(body: &[u8]) -> bool {
-    serde_json::from_slice::<serde_json::Value>(body).is_ok_and(|error| error["code"] == "NOT_FOUND")
+    serde_json::from_slice::<serde_json::Value>(body).is_ok_and(|error| error["code"].is_string())
+}
+
+fn says(body: &[u8], code: &str) -> bool {
+    serde_json::from_slice::<serde_json::Value>(body).is_ok_and(|error| error["code"] == code)
 }
 
 async fn over_http(
@@ -277,6 +290,12 @@ mod tests {
         }
         // 60 attempts, were it not for the breaker (which may let one through to probe).
         assert!(calls.load(Ordering::SeqCst) < 2 * FAILURES_TO_OPEN as usize);
+        // One owner's row that cannot be read: nobody else is refused.
+        let (outbound, calls) = saying(500, r#"{"code":"INTERNAL"}"#);
+        for _ in 0..20 {
+            let _ = outbound.get::<u8>("endpoint-private-get", "/").await;
+        }
+        assert_eq!(calls.load(Ordering::SeqCst), 60);
         let (fine, _) = answering(200);
         assert_eq!(fine.get::<u8>("report-get", "/").await.expect("answers"), 7);
     }

@@ -13,6 +13,11 @@ pub fn max_open_files() -> usize {
     getrlimit(Resource::Nofile).current.and_then(|limit| limit.try_into().ok()).unwrap_or(usize::MAX)
 }
 
+/// Connections of clients that a server keeps open: not so many that nothing is left for what it does for them.
+pub fn max_client_connections() -> usize {
+    (max_open_files() / 16).clamp(16, 4096)
+}
+
 /// Up to what the system allows: shells and services start with 1024, and each check takes a socket.
 fn raise_file_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);

@@ -47,15 +47,15 @@ struct Kept {
 impl Slot {
     /// What is to be given without fetching, if anything.
     fn answer(&self, now: DateTime<Utc>) -> Option<Result<Bytes>> {
-        if let Some(kept) = self.kept.as_ref().filter(|kept| now - kept.at < FRESH) {
+        if let Some(kept) = self.kept.as_ref().filter(|kept| (now - kept.at).abs() < FRESH) {
             return Some(Ok(kept.body.clone()));
         }
-        let (_, error) = self.failed.as_ref().filter(|(at, _)| now - *at < PAUSE)?;
+        let (_, error) = self.failed.as_ref().filter(|(at, _)| (now - *at).abs() < PAUSE)?;
         Some(self.stale(now).ok_or_else(|| error.clone()))
     }
 
     fn stale(&self, now: DateTime<Utc>) -> Option<Bytes> {
-        self.kept.as_ref().filter(|kept| now - kept.at < STALE).map(|kept| kept.body.clone())
+        self.kept.as_ref().filter(|kept| (now - kept.at).abs() < STALE).map(|kept| kept.body.clone())
     }
 }
 
@@ -125,7 +125,7 @@ impl Cache {
 fn prune(slots: &mut HashMap<String, Slot>, now: DateTime<Utc>) {
     slots.retain(|_, slot| {
         slot.stale(now).is_some()
-            || slot.failed.as_ref().is_some_and(|(at, _)| now - *at < PAUSE)
+            || slot.failed.as_ref().is_some_and(|(at, _)| (now - *at).abs() < PAUSE)
             || Arc::strong_count(&slot.turn) > 1
     });
     let size = |slot: &Slot| slot.kept.as_ref().map_or(0, |kept| kept.body.len());

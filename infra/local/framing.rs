@@ -14,6 +14,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// As many headers as hyper takes.
 const MAX_HEADERS: usize = 100;
 
+/// More than hyper reads of a head, and of what comes with it: without a request by then, there will be none.
+const MAX_BYTES: usize = 256 * 1024;
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// Shared by a connection's socket, which records, and its service, which looks at each head.
 #[derive(Clone, Default)]
 pub struct Heads(Arc<Mutex<Record>>);
@@ -54,6 +58,10 @@ impl Record {
         let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes.len());
         self.skip -= skipped as u64;
         self.bytes.extend_from_slice(&bytes[skipped..]);
+        // HTTP/2 may go on for ever without a request. What is too long is told apart by nobody: not clear.
+        if self.bytes.starts_with(HTTP2_PREFACE) || self.bytes.len() > MAX_BYTES {
+            self.stop();
+        }
     }
 
     fn stop(&mut self) {
@@ -163,6 +171,21 @@ mod tests {
         assert_eq!(record.bytes, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
         assert_eq!(record.next(Version::HTTP_11), CLEAR);
         assert_eq!((record.bytes.len(), record.skip), (0, 0));
+    }
+
+    #[test]
+    fn what_comes_without_a_request_is_not_kept() {
+        let mut record = Record::default();
+        record.read(&HTTP2_PREFACE[..10]);
+        record.read(&HTTP2_PREFACE[10..]);
+        let frame = [&[0, 64, 0, 0xfa, 0, 0, 0, 0, 0], &[0; 16_384][..]].concat();
+        (0..1000).for_each(|_| record.read(&frame));
+        assert!(record.bytes.capacity() < MAX_BYTES);
+        assert_eq!(record.next(Version::HTTP_2), CLEAR);
+        let mut record = Record::default();
+        (0..1000).for_each(|_| record.read(&frame));
+        assert!(record.bytes.capacity() < MAX_BYTES);
+        assert!(!record.next(Version::HTTP_11).is_clear);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use hyper_util::{
 };
 use ipnet::IpNet;
 use runtime::{
-    Env, FromEnv,
+    Env, FromEnv, process,
     telemetry::{Counter, counter},
 };
 use tokio::{
@@ -36,7 +36,6 @@ use crate::{
     life::Life,
 };
 
-const CONNECTIONS: usize = 4096;
 /// For the head of a request to arrive, and for a connection to stay without one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 const HEAD_LIMIT: usize = 64 * 1024;
@@ -165,14 +164,15 @@ where
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let server = Arc::new(builder());
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let most = process::max_client_connections();
+    let room = Arc::new(Semaphore::new(most));
     let (places, answering) = (Places::default(), Places::default());
     let graceful = GracefulShutdown::new();
     let (mut full, mut refused) = (Seldom::default(), Seldom::default());
     loop {
         // Clients beyond the limit wait in the listener's queue.
         if room.available_permits() == 0 && full.happened(Instant::now()).is_some() {
-            tracing::warn!(most = CONNECTIONS, "there are as many connections as there may be: others wait");
+            tracing::warn!(most, "there are as many connections as there may be: others wait");
         }
         let accepted = async {
             let permit = Arc::clone(&room).acquire_owned().await;

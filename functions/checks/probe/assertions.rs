@@ -13,7 +13,7 @@ use serde_json_path::JsonPath;
 
 use runtime::Text;
 
-use super::pattern::Pattern;
+use super::pattern::{Pattern, Work};
 use crate::contract::{Assertion, Comparison};
 
 /// So much of a body, as sent and as decoded, is looked at.
@@ -81,6 +81,10 @@ impl Check {
             Self::Matches(pattern) => pattern.size(),
             _ => 0,
         }
+    }
+
+    pub(super) fn has_pattern(&self) -> bool {
+        matches!(self, Self::Matches(_))
     }
 
     pub(super) fn needs_body(&self) -> bool {
@@ -207,6 +211,7 @@ fn number(text: &str) -> Option<f64> {
 pub(super) fn judge(checks: &[Check], headers: &HeaderMap, body: &[u8], total_ms: u32) -> Result<(), String> {
     let mut decoded = None;
     let mut json = None;
+    let mut work = Work::default();
     for (index, check) in checks.iter().enumerate() {
         let held = match check {
             Check::TotalTime { below_ms } if total_ms < *below_ms => Ok(()),
@@ -215,7 +220,7 @@ pub(super) fn judge(checks: &[Check], headers: &HeaderMap, body: &[u8], total_ms
             Check::Contains { .. } | Check::Matches(_) | Check::JsonPath { .. } => {
                 match decoded.get_or_insert_with(|| decode(headers, body)) {
                     Err(why) => Err(why.clone()),
-                    Ok(body) => check_body(check, body, &mut json),
+                    Ok(body) => check_body(check, body, &mut json, &mut work),
                 }
             }
         };
@@ -252,11 +257,17 @@ fn check_header(
     if holds { Ok(()) } else { Err(format!("it is {}", Shown(&seen))) }
 }
 
-fn check_body(check: &Check, body: &[u8], json: &mut Option<Result<Value, String>>) -> Result<(), String> {
+fn check_body(
+    check: &Check,
+    body: &[u8],
+    json: &mut Option<Result<Value, String>>,
+    work: &mut Work,
+) -> Result<(), String> {
     let holds = match check {
         Check::Contains { value, wanted } => memmem::find(body, value.as_bytes()).is_some() == *wanted,
         Check::Matches(pattern) => {
-            pattern.is_match(body).ok_or("the pattern takes too long on this body, use a simpler one")?
+            let held = pattern.is_match(body, work);
+            held.ok_or("the patterns take too long on this body, use simpler ones, or fewer")?
         }
         Check::JsonPath { path, comparison, value, .. } => {
             let json = json.get_or_insert_with(|| {

@@ -319,7 +319,8 @@ impl Prober {
 
 async fn judge(owner: i64, checks: Arc<[Check]>, answer: Answer, total_ms: u32) -> Result<(), String> {
     let Answer { headers, body, _memory, .. } = answer;
-    if body.len() <= MAX_JUDGED_IN_PLACE && !headers.contains_key(header::CONTENT_ENCODING) {
+    let is_quick = !checks.iter().any(Check::has_pattern) && !headers.contains_key(header::CONTENT_ENCODING);
+    if is_quick && body.len() <= MAX_JUDGED_IN_PLACE {
         return assertions::judge(&checks, &headers, &body, total_ms);
     }
     let judge = move || {
@@ -374,6 +375,7 @@ fn no_connection(error: ConnectError) -> Failure {
             _ => FailureCode::ConnectFailed,
         },
         ConnectError::NoAddress => FailureCode::ConnectFailed,
+        ConnectError::Local(_) => FailureCode::NotStarted,
     };
     failure(code, error.to_string())
 }
@@ -388,7 +390,12 @@ fn down(seen: Seen, failure: Failure) -> Outcome {
 
 fn outcome(mut seen: Seen, error: Option<Failure>) -> Outcome {
     Outcome {
-        status: if error.is_some() { CheckStatus::Down } else { CheckStatus::Up },
+        status: match &error {
+            None => CheckStatus::Up,
+            // What this machine lacked says nothing about the target.
+            Some(failure) if failure.code == FailureCode::NotStarted => CheckStatus::Unknown,
+            Some(_) => CheckStatus::Down,
+        },
         status_code: seen.status.map(|status| status.as_u16()),
         error,
         timings_ms: seen.timings(),

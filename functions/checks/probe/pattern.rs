@@ -25,6 +25,20 @@ const CACHE_BYTES: usize = 2 * 1024 * 1024;
 const CACHE_FILLINGS: usize = 8;
 /// What the slow search may look at.
 const SLOW_BYTES: usize = 64 * 1024;
+/// And do: each byte costs a step for each state of the pattern.
+const SLOW_STEPS: usize = 16 * 1024 * 1024;
+
+/// What the patterns of one check may take, all together.
+pub(super) struct Work {
+    cache_fillings: usize,
+    slow_steps: usize,
+}
+
+impl Default for Work {
+    fn default() -> Self {
+        Self { cache_fillings: CACHE_FILLINGS, slow_steps: SLOW_STEPS }
+    }
+}
 
 /// Compiled patterns that the process keeps [bytes].
 const MAX_CACHED_BYTES: u64 = 32 * 1024 * 1024;
@@ -102,21 +116,30 @@ impl Pattern {
     }
 
     /// `None` where it would take too long to tell.
-    pub(super) fn is_match(&self, body: &[u8]) -> Option<bool> {
+    pub(super) fn is_match(&self, body: &[u8], work: &mut Work) -> Option<bool> {
         let Some(automaton) = &self.automaton else {
-            return self.is_match_slowly(body);
+            return self.is_match_slowly(body, SIZE_LIMIT / 16, work);
         };
+        if work.cache_fillings == 0 {
+            return None;
+        }
         let mut cache = automaton.create_cache();
-        match automaton.try_search_fwd(&mut cache, &Input::new(body).earliest(true)) {
+        let found = automaton.try_search_fwd(&mut cache, &Input::new(body).earliest(true));
+        work.cache_fillings = work.cache_fillings.saturating_sub(cache.clear_count());
+        match found {
             Ok(found) => Some(found.is_some()),
             // An automaton cannot tell where words end outside of ASCII.
-            Err(error) if matches!(error.kind(), MatchErrorKind::Quit { .. }) => self.is_match_slowly(body),
+            Err(error) if matches!(error.kind(), MatchErrorKind::Quit { .. }) => {
+                self.is_match_slowly(body, automaton.get_nfa().states().len(), work)
+            }
             Err(_) => None,
         }
     }
 
-    fn is_match_slowly(&self, body: &[u8]) -> Option<bool> {
-        let beginning = &body[..body.len().min(SLOW_BYTES)];
+    fn is_match_slowly(&self, body: &[u8], states: usize, work: &mut Work) -> Option<bool> {
+        let affordable = work.slow_steps / states.max(1);
+        let beginning = &body[..body.len().min(SLOW_BYTES).min(affordable)];
+        work.slow_steps -= beginning.len() * states;
         match self.regex.is_match(beginning) {
             false if beginning.len() < body.len() => None,
             found => Some(found),
@@ -130,7 +153,7 @@ mod tests {
     use super::*;
 
     fn is_match(pattern: &str, body: impl AsRef<[u8]>) -> Option<bool> {
-        Pattern::read(pattern).unwrap().is_match(body.as_ref())
+        Pattern::read(pattern).unwrap().is_match(body.as_ref(), &mut Work::default())
     }
 
     #[test]
@@ -154,18 +177,39 @@ mod tests {
         }
     }
 
+    /// Which of the last thousand letters was an `a` is a state of its own for every position.
+    fn letters(count: usize) -> Vec<u8> {
+        let mut random = 1_u32;
+        let letter = |_| {
+            random ^= random << 13;
+            random ^= random >> 17;
+            random ^= random << 5;
+            if random & 1 == 0 { b'a' } else { b'b' }
+        };
+        (0..count).map(letter).collect()
+    }
+
+    /// Twenty that take as long as one may are not twenty times as long.
+    #[test]
+    fn the_patterns_of_a_check_share_what_they_may_take() {
+        let body = letters(4000);
+        let patterns = (0..20).map(|n| Pattern::read(&format!("[ab]*a[ab]{{1000}}c|zz{n}$")).unwrap());
+        let (patterns, mut work) = (patterns.collect::<Vec<_>>(), Work::default());
+        let answered = patterns.iter().filter(|p| p.is_match(&body, &mut work).is_some()).count();
+        assert!((1..10).contains(&answered), "{answered}");
+        // The slow search too: words that end outside of ASCII.
+        let (korean, mut work) = ("가나다 ".repeat(6_000), Work::default());
+        let slow = Pattern::read(r"\b없음[ab]{500}\b").unwrap();
+        let answered = (0..20).filter(|_| slow.is_match(korean.as_bytes(), &mut work).is_some()).count();
+        assert!(answered < 10, "{answered}");
+        let usual = Pattern::read(r"\b없음\b").unwrap();
+        let mut work = Work::default();
+        assert!((0..5).all(|_| usual.is_match(korean.as_bytes(), &mut work) == Some(false)));
+    }
+
     #[test]
     fn gives_up_where_it_would_take_long() {
-        // Which of the last thousand letters was an `a` is a state of its own for every position.
-        let mut random = 1_u32;
-        let body: Vec<u8> = (0..1024 * 1024)
-            .map(|_| {
-                random ^= random << 13;
-                random ^= random >> 17;
-                random ^= random << 5;
-                if random & 1 == 0 { b'a' } else { b'b' }
-            })
-            .collect();
+        let body = letters(1024 * 1024);
         assert_eq!(is_match("[ab]*a[ab]{1000}c", &body), None);
         assert_eq!(is_match("[ab]+$", &body), Some(true));
         let korean = "가나다라마바사아자차카타파하 ".repeat(24_000);

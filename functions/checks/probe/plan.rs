@@ -40,8 +40,6 @@ pub type Problems = Vec<(String, Text)>;
 /// Compilers and searches that run at once: the other processors go on with what is quick.
 static COSTLY: LazyLock<Arc<FairShare>> =
     LazyLock::new(|| FairShare::of(std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2))));
-/// Whoever saves settings: they take turns with the owners whose answers are judged.
-const SAVING: i64 = 0;
 
 /// Runs what strangers can make slow outside the async workers, a bounded number at once; owners take turns.
 /// A panic goes on here.
@@ -64,8 +62,8 @@ pub(super) async fn off_workers<T: Send + 'static>(
 }
 
 /// [`validate`] where patterns are compiled outside the async workers.
-pub async fn validate_off_workers(target: &Target) -> Problems {
-    match Plan::prepare(SAVING, target).await {
+pub async fn validate_off_workers(owner: i64, target: &Target) -> Problems {
+    match Plan::prepare(owner, target).await {
         Ok(_) => Problems::new(),
         Err(problems) => problems,
     }

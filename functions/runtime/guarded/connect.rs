@@ -29,6 +29,19 @@ pub enum ConnectError {
     Blocked(BlockedAddress),
     Refused(SocketAddr, io::Error),
     NoAddress,
+    /// This machine has no socket, port or memory left: it says nothing about the address.
+    Local(io::Error),
+}
+
+impl ConnectError {
+    fn of(address: SocketAddr, error: io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EADDRNOTAVAIL) => {
+                Self::Local(error)
+            }
+            _ => Self::Refused(address, error),
+        }
+    }
 }
 
 impl fmt::Display for ConnectError {
@@ -47,6 +60,7 @@ impl fmt::Display for ConnectError {
                 io::ErrorKind::ConnectionReset => write!(f, "Connection to {address} was reset"),
                 _ => write!(f, "Connection to {address} failed: {}", reason(error)),
             },
+            Self::Local(error) => write!(f, "This machine could not connect: {}", reason(error)),
             Self::NoAddress => f.write_str("No address could be connected to"),
         }
     }
@@ -95,7 +109,7 @@ pub fn server_name(url: &Url) -> Option<ServerName<'static>> {
 /// Connects to the first of these that answers.
 pub async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
     match addresses {
-        [only] => open(*only).await.map_err(|error| ConnectError::Refused(*only, error)),
+        [only] => open(*only).await.map_err(|error| ConnectError::of(*only, error)),
         several => race(several).await,
     }
 }
@@ -130,7 +144,7 @@ async fn race(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
             Some((_, Ok(stream))) => return Ok(stream),
             // The first address is the preferred one: its failure says most.
             Some((address, Err(error))) if first_failure.is_none() || address == addresses[0] => {
-                first_failure = Some(ConnectError::Refused(address, error));
+                first_failure = Some(ConnectError::of(address, error));
             }
             Some(_) => {}
             None => return Err(first_failure.unwrap_or(ConnectError::NoAddress)),
