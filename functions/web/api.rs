@@ -31,6 +31,8 @@ pub struct Api {
     pub language: Language,
     /// `X-Forwarded-For`, so that limits by address are those of the visitor, not of this function.
     pub forwarded: Option<HeaderValue>,
+    /// `PUBLIC_URL` is https: Kong's routes may be for https alone, and would answer 308 to a call from within.
+    pub is_https: bool,
 }
 
 /// What the API answered instead of what was asked for.
@@ -121,6 +123,9 @@ impl Api {
         }
         if let Some(forwarded) = &self.forwarded {
             request = request.header("x-forwarded-for", forwarded);
+        }
+        if self.is_https {
+            request = request.header("x-forwarded-proto", "https");
         }
         if let Some(once) = once.filter(|once| !once.is_empty()) {
             // A form may be anybody's: what no header can hold is for the API to refuse, or to take, too.

@@ -59,6 +59,7 @@ use self::{
 };
 pub use self::{
     broker::{Broker, Event},
+    gateway::router,
     server::Limits,
 };
 
