@@ -143,10 +143,8 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     );
     let _ = stream.write_all(response.as_bytes()).await;
     let _ = stream.flush().await;
-    if request.starts_with(b"GET /closing") {
-        // For who reads until the other side closes.
-        let _ = stream.shutdown().await;
-    }
-    // Otherwise the client closes first: this side keeps no port waiting.
+    // This side closes first, and keeps the port waiting: a client that did would have no free ports after some
+    // 14,000 connections, and spend its time looking for one.
+    let _ = stream.shutdown().await;
     let _ = stream.read(&mut request).await;
 }
