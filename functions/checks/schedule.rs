@@ -3,7 +3,10 @@
 //! A batch holds slots of the same few seconds, so that its results come back soon after its last
 //! slot: a minute in one batch would tell of an outage up to a minute late.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use anyhow::anyhow;
 use axum::{Json, extract::State, routing::post};
@@ -63,12 +66,16 @@ async fn handle(State(context): State<Context>) -> Result<Json<Scheduled>> {
         }
         let mut requests: Vec<_> = claims.items.iter().flat_map(Claimed::requests).collect();
         requests.sort_by_key(|request| request.scheduled_at);
-        ask_for_claimed(&context, &claims.items, &requests).await?;
-        scheduled.checks += requests.len();
-        scheduled.missed += claims.items.iter().map(|claimed| claimed.missed).sum::<i64>();
+        let (refused, error) = ask_for_claimed(&context, &claims.items, &requests).await?;
+        let asked = || claims.items.iter().filter(|claimed| !refused.contains(&claimed.endpoint_id));
+        scheduled.checks += asked().map(|claimed| claimed.slots.len()).sum::<usize>();
+        scheduled.missed += asked().map(|claimed| claimed.missed).sum::<i64>();
         // Only now: what was not asked for is found again.
-        let confirmation = Confirmation { items: claims.items.iter().map(Claimed::confirmed).collect() };
+        let confirmation = Confirmation { items: asked().map(Claimed::confirmed).collect() };
         call::<_, ()>(&context, "/private/v1/endpoints/claim/confirm", &confirmation).await?;
+        if let Some(error) = error {
+            return Err(error);
+        }
     }
     if scheduled.missed > 0 {
         count_missed("not_claimed", scheduled.missed.unsigned_abs());
@@ -78,8 +85,12 @@ async fn handle(State(context): State<Context>) -> Result<Json<Scheduled>> {
 }
 
 /// Asks for what was claimed. What the broker does not take, now or after a while, is given back: the next attempt
-/// of this tick, or the next tick, finds it at once.
-async fn ask_for_claimed(context: &Context, items: &[Claimed], requests: &[CheckRequest]) -> Result<()> {
+/// of this tick, or the next tick, finds it at once. Returns the endpoints that were given back, and why.
+async fn ask_for_claimed(
+    context: &Context,
+    items: &[Claimed],
+    requests: &[CheckRequest],
+) -> Result<(HashSet<i64>, Option<Error>)> {
     let returns: HashMap<i64, Return> = items.iter().map(|c| (c.endpoint_id, c.returned())).collect();
     let returns = Arc::new(returns);
     let refused = |endpoint_ids: Vec<i64>| {
@@ -89,17 +100,23 @@ async fn ask_for_claimed(context: &Context, items: &[Claimed], requests: &[Check
     let batches = measured(requests, WINDOW_SECONDS)?;
     let asked = stream::iter(batches).map(async |batch| {
         let endpoint_ids: Vec<_> = batch.iter().map(|request| request.endpoint_id).collect();
-        let (ids, late) = (endpoint_ids.clone(), refused.clone());
-        let asked = publish(context, NAME, &batch, async move || late(ids).await).await;
-        if asked.is_err() {
+        let late = refused(endpoint_ids.clone());
+        publish(context, NAME, &batch, || late).await.map_err(|error| {
             // As those that are refused later: what was returned is part of what was requested.
             count_requested(NAME, batch.len());
-            refused(endpoint_ids).await;
-        }
-        asked
+            (endpoint_ids, error)
+        })
     });
     let asked: Vec<_> = asked.buffer_unordered(BATCHES_AT_ONCE).collect().await;
-    asked.into_iter().collect()
+    let (mut given_back, mut why) = (Vec::new(), None);
+    for (endpoint_ids, error) in asked.into_iter().filter_map(Result::err) {
+        given_back.extend(endpoint_ids);
+        why = Some(error);
+    }
+    if !given_back.is_empty() {
+        refused(given_back.clone()).await;
+    }
+    Ok((given_back.into_iter().collect(), why))
 }
 
 async fn give_back(context: &Context, returns: &HashMap<i64, Return>, mut endpoint_ids: Vec<i64>) {
@@ -144,7 +161,7 @@ pub(crate) async fn ask_for(
     window_seconds: i64,
 ) -> Result<()> {
     for batch in measured(requests, window_seconds)? {
-        publish(context, function, &batch, async || {}).await?;
+        publish(context, function, &batch, || async {}).await?;
     }
     Ok(())
 }
@@ -153,10 +170,14 @@ fn measured(requests: &[CheckRequest], window_seconds: i64) -> Result<Vec<Vec<Me
     Ok(batches(requests.iter().map(Measured::of).collect::<Result<_>>()?, window_seconds))
 }
 
-async fn publish<F>(context: &Context, function: &'static str, batch: &[Measured], refused: F) -> Result<()>
+async fn publish<F>(
+    context: &Context,
+    function: &'static str,
+    batch: &[Measured],
+    refused: impl FnOnce() -> F + Send + 'static,
+) -> Result<()>
 where
-    F: AsyncFnOnce() + Send + 'static,
-    F::CallOnceFuture: Send,
+    F: Future<Output = ()> + Send + 'static,
 {
     let Some(first) = batch.first() else { return Ok(()) };
     let data: Vec<_> = batch.iter().map(|request| &request.json).collect();

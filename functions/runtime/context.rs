@@ -95,14 +95,17 @@ impl Context {
     /// Hands an event to the broker. A broker that takes its time, for it waits for all subscribers, keeps nobody
     /// waiting: after two seconds the event is on its way in the background. If it is refused then, that is logged.
     pub async fn publish(&self, event: Outgoing) -> Result<()> {
-        self.publish_or(event, async || {}).await
+        self.publish_or(event, || async {}).await
     }
 
     /// Like [`Context::publish`]; `refused` runs if the event is refused after this has returned.
-    pub async fn publish_or<F>(&self, event: Outgoing, refused: F) -> Result<()>
+    pub async fn publish_or<F>(
+        &self,
+        event: Outgoing,
+        refused: impl FnOnce() -> F + Send + 'static,
+    ) -> Result<()>
     where
-        F: AsyncFnOnce() + Send + 'static,
-        F::CallOnceFuture: Send,
+        F: Future<Output = ()> + Send + 'static,
     {
         let (done, is_done) = oneshot::channel();
         let outbound = self.outbound().clone();

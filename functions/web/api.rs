@@ -98,6 +98,9 @@ impl Api {
         let response = answer.map_err(anyhow::Error::from).flatten().map_err(|error| gone(&error))?;
         let (status, body) = (response.status(), response.body());
         if !status.is_success() {
+            if status.is_redirection() {
+                return Err(gone(&anyhow::anyhow!("the gateway sends {path} elsewhere")));
+            }
             // Kong's own refusals have no code: what counts is the status.
             let refusal: Refusal = serde_json::from_slice(body).unwrap_or_default();
             return Err(Refusal { status, ..refusal });

@@ -506,7 +506,8 @@ async fn kong_settings_fit_the_files() {
     let world = World::new().await;
     world.load().await;
     let kong = world.kong();
-    let configs = |name: &str| kong.of("plugins").filter(move |p| p["name"] == name).map(|p| &p["config"]);
+    let configs =
+        |name: &'static str| kong.of("plugins").filter(move |p| p["name"] == name).map(|p| &p["config"]);
     let deployment = std::fs::read_to_string(infra_kong().join("deployment.yaml")).unwrap();
     let listens = |value: &str, port: &str| {
         value.starts_with("0.0.0.0:")
@@ -646,11 +647,9 @@ async fn kong_takes_the_route_that_is_meant() {
 /// Which of two is older, and so comes first, nobody can say of a cluster.
 #[test]
 fn no_path_fits_two_routes_of_the_api() {
-    let mut seen = Vec::<(http::Method, Vec<String>)>::new();
-    for operation in functions::ALL.iter().flat_map(|f| {
-        f.operations().into_iter().filter(|o| o.path.starts_with("/public/")).map(|o| (f.service, o))
-    }) {
-        let (service, operation) = operation;
+    let mut seen = Vec::<(&str, Vec<String>)>::new();
+    let operations = functions::ALL.iter().flat_map(|f| f.operations().into_iter().map(|o| (f.service, o)));
+    for (service, operation) in operations.filter(|(_, operation)| operation.path.starts_with("/public/")) {
         let path: Vec<_> = format!("{service}{}", operation.path).split('/').map(str::to_owned).collect();
         let fits = |a: &String, b: &String| a == b || a.starts_with('{') || b.starts_with('{');
         for (method, other) in &seen {
@@ -659,7 +658,7 @@ fn no_path_fits_two_routes_of_the_api() {
                 && path.iter().zip(other).all(|(a, b)| fits(a, b));
             assert!(!same, "{method} {path:?} and {other:?}");
         }
-        seen.push((operation.method.clone(), path));
+        seen.push((operation.method, path));
     }
 }
 

@@ -6,7 +6,7 @@
 use std::{str::FromStr, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue};
 use regex::Regex;
 use runtime::Function;
 use serde::Deserialize;
