@@ -1,6 +1,6 @@
 # What a person does here, one line each. `make` alone lists it.
 .PHONY: help run test test-packages bench bench-check bench-parts chaos chaos-short chaos-load security manifests image check \
-	secrets deploy scenario screenshots
+	secrets deploy undeploy scenario screenshots
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/	/' | expand -t 16
@@ -80,3 +80,6 @@ secrets:  ## what OVERLAY=dev (or prod) keeps secret, where there is nothing yet
 
 deploy:  ## rolls OVERLAY=dev (or prod) out to kubectl's cluster
 	infra/deploy $(OVERLAY)
+
+undeploy:  ## takes OVERLAY=dev (or prod) off kubectl's cluster, its data in it too, and waits until it is gone
+	infra/undeploy $(OVERLAY)

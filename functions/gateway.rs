@@ -13,6 +13,7 @@ use std::{collections::HashSet, path::Path, time::Duration};
 use anyhow::{Context as _, Result, bail, ensure};
 use backon::{ConstantBuilder, Retryable as _};
 use http::{Method, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use runtime::Env;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -121,7 +122,7 @@ fn read(folder: &Path, env: &Env) -> Result<Vec<Document>> {
         let text = std::fs::read_to_string(path)?;
         // Filled in after it was parsed: a password may hold what means something in YAML.
         let mut value: Value = serde_norway::from_str(&text)?;
-        fill_in(&mut value, env)?;
+        fill_in(&mut value, env, false)?;
         anyhow::Ok(serde_json::from_value(value)?)
     };
     let documents: Vec<Document> = paths
@@ -133,21 +134,36 @@ fn read(folder: &Path, env: &Env) -> Result<Vec<Document>> {
     Ok(documents)
 }
 
-fn fill_in(value: &mut Value, env: &Env) -> Result<()> {
+/// In a template, `$(...)` is Lua to Kong.
+fn fill_in(value: &mut Value, env: &Env, is_template: bool) -> Result<()> {
     match value {
         Value::String(text) => {
             while let Some((before, rest)) = text.split_once("${") {
                 let (name, after) = rest.split_once('}').context("a ${ without its }")?;
                 let filled = env.required(name)?;
                 ensure!(!filled.contains("${"), "{name} holds a variable itself");
+                ensure!(
+                    !is_template || !filled.contains("$("),
+                    "{name} must not contain $(: Kong would evaluate it"
+                );
                 *text = format!("{before}{filled}{after}");
             }
             Ok(())
         }
-        Value::Array(values) => values.iter_mut().try_for_each(|value| fill_in(value, env)),
-        Value::Object(values) => values.values_mut().try_for_each(|value| fill_in(value, env)),
+        Value::Array(values) => values.iter_mut().try_for_each(|value| fill_in(value, env, is_template)),
+        Value::Object(values) => {
+            let is_template =
+                is_template || values.get("name").is_some_and(|name| name == "request-transformer");
+            values.values_mut().try_for_each(|value| fill_in(value, env, is_template))
+        }
         _ => Ok(()),
     }
+}
+
+/// A name as one segment of a path of the Admin API.
+fn segment(name: &str) -> PercentEncode<'_> {
+    const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    utf8_percent_encode(name, RESERVED)
 }
 
 struct Loading<'a> {
@@ -186,16 +202,20 @@ impl Loading<'_> {
             self.put_plugin(plugin, None).await?;
         }
         for consumer in document.consumers {
-            let path = format!("/consumers/{}", consumer.username);
+            let path = format!("/consumers/{}", segment(&consumer.username));
             self.put(&path, Map::new()).await?;
             for BasicAuth { username, password } in consumer.basicauth_credentials {
+                ensure!(
+                    !username.contains(':') && !matches!(username.as_str(), "." | ".."),
+                    "the operator's name {username:?} must not contain a colon, nor be . or .."
+                );
                 // Kong hashes the password, so it cannot be compared: it is set anew each time.
                 let credential = Map::from_iter([("password".to_owned(), password.into())]);
-                self.put(&format!("{path}/basic-auth/{username}"), credential).await?;
+                self.put(&format!("{path}/basic-auth/{}", segment(&username)), credential).await?;
             }
         }
         for service in document.services {
-            let id = self.put(&format!("/services/{}", service.name), service.rest).await?;
+            let id = self.put(&format!("/services/{}", segment(&service.name)), service.rest).await?;
             // Before its routes, so that none of them is open for a moment.
             for plugin in service.plugins {
                 self.put_plugin(plugin, Some(("service", &service.name, &id))).await?;
@@ -217,7 +237,7 @@ impl Loading<'_> {
             body.insert("protocols".into(), json!(["https"]));
             body.insert("https_redirect_status_code".into(), 308.into());
         }
-        let id = self.put(&format!("/routes/{}", route.name), body).await?;
+        let id = self.put(&format!("/routes/{}", segment(&route.name)), body).await?;
         for plugin in route.plugins {
             self.put_plugin(plugin, Some(("route", &route.name, &id))).await?;
         }
@@ -263,8 +283,11 @@ impl Loading<'_> {
             }
         }
         for kind in ["/routes", "/services"] {
-            let paths =
-                self.list(kind).await?.into_iter().filter_map(|e| Some(format!("{kind}/{}", e.name?)));
+            let paths = self
+                .list(kind)
+                .await?
+                .into_iter()
+                .filter_map(|e| Some(format!("{kind}/{}", segment(&e.name?))));
             gone.extend(paths.filter(|path| !self.others.contains(path)));
         }
         let consumers = self.list("/consumers").await?;
@@ -273,10 +296,12 @@ impl Loading<'_> {
             if let (Some(owner), Some(username)) =
                 (owner.and_then(|o| o.username.as_ref()), credential.username)
             {
-                gone.push(format!("/consumers/{owner}/basic-auth/{username}"));
+                gone.push(format!("/consumers/{}/basic-auth/{}", segment(owner), segment(&username)));
             }
         }
-        gone.extend(consumers.into_iter().filter_map(|c| Some(format!("/consumers/{}", c.username?))));
+        gone.extend(
+            consumers.into_iter().filter_map(|c| Some(format!("/consumers/{}", segment(&c.username?)))),
+        );
         gone.retain(|path| !self.others.contains(path));
         for path in &gone {
             self.ask(Method::DELETE, path, None, StatusCode::NO_CONTENT).await?;

@@ -24,6 +24,9 @@ const RESERVED_FILES: usize = 768;
 
 static REQUESTED: LazyLock<Counter<u64>> =
     LazyLock::new(|| counter("pongpong.checks.requested", "{check}", "Checks that were asked for"));
+static RETURNED: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    counter("pongpong.checks.returned", "{check}", "Checks that were claimed, and could not be asked for")
+});
 static MISSED: LazyLock<Counter<u64>> =
     LazyLock::new(|| counter("pongpong.checks.missed", "{check}", "Slots that nobody checked"));
 
@@ -32,12 +35,17 @@ pub(crate) fn count_requested(by: &'static str, checks: usize) {
     REQUESTED.add(checks as u64, &[KeyValue::new("by", by)]);
 }
 
+fn count_returned(checks: usize) {
+    RETURNED.add(checks as u64, &[]);
+}
+
 pub(crate) fn count_missed(reason: &'static str, checks: u64) {
     MISSED.add(checks, &[KeyValue::new("reason", reason)]);
 }
 
 pub(crate) fn count_from_zero() {
     count_requested(schedule::NAME, 0);
+    count_returned(0);
     ["not_claimed", "too_late", "not_started", "defect"]
         .into_iter()
         .for_each(|reason| count_missed(reason, 0));

@@ -15,10 +15,11 @@ use runtime::{
     Clock, Context, Error, Event, Function, Items, Outgoing, Reply, Result, Subscription,
     telemetry::{Counter, Histogram, KeyValue, UpDownCounter, counter, level, seconds},
     text,
+    trace::Trace,
     trust::ExtraRoots,
 };
 use serde_json::value::{RawValue, to_raw_value};
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{sync::oneshot, task::JoinSet, time::Instant};
 
 use super::{RegionConfig, SERVICE, count_missed, prober};
 use crate::{
@@ -60,13 +61,29 @@ const STALE_AFTER: TimeDelta = TimeDelta::minutes(2);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 async fn handle(State(context): State<Context>, event: Event<Items<CheckRequest>>) -> Result<Reply> {
+    // Goes on when nobody waits for the answer any more: a broker that stopped waiting ends no check.
+    let (done, is_done) = oneshot::channel();
+    context.background({
+        let context = context.clone();
+        async move {
+            if let Err(Ok(Reply(Some(last)))) = done.send(run(&context, event).await)
+                && let Err(error) = context.outbound().publish(last).await
+            {
+                tracing::error!(%error, "results were lost: nobody waited for the reply, and the broker refused them");
+            }
+        }
+    });
+    is_done.await.map_err(Error::internal)?
+}
+
+async fn run(context: &Context, event: Event<Items<CheckRequest>>) -> Result<Reply> {
     if event.data.len() > MOST {
         return Err(Error::field(
             "data",
             text(format!("must hold at most {MOST} checks"), format!("{MOST}개 이하여야 합니다")),
         ));
     }
-    let prober = prober(&context)?;
+    let prober = prober(context)?;
     let region = context.config::<RegionConfig>()?.region.clone();
     let label = KeyValue::new("region", Arc::<str>::from(region.as_str()));
     let mut running = JoinSet::new();
@@ -84,7 +101,7 @@ async fn handle(State(context): State<Context>, event: Event<Items<CheckRequest>
     }
     slots.sort_unstable();
     let mut missed = done.len() as u64;
-    let mut told = 0;
+    let (mut told, mut telling) = (0, JoinSet::new());
     let mut tell_at = Instant::now() + PATIENCE;
     while !running.is_empty() {
         tokio::select! {
@@ -103,15 +120,16 @@ async fn handle(State(context): State<Context>, event: Event<Items<CheckRequest>
                 }
             }
             () = tokio::time::sleep_until(tell_at), if !done.is_empty() => {
-                for part in completed(&context, &event.id, &mut told, &done, &region)? {
-                    context.outbound().publish(part).await?;
+                for part in completed(context, &event.id, &mut told, &done, &region)? {
+                    tell(context, &mut telling, part);
                 }
                 done.clear();
             }
             () = context.stopping() => {
-                for part in completed(&context, &event.id, &mut told, &done, &region)? {
-                    context.outbound().publish(part).await?;
+                for part in completed(context, &event.id, &mut told, &done, &region)? {
+                    tell(context, &mut telling, part);
                 }
+                while telling.join_next().await.is_some() {}
                 // The broker sends the batch again, to who is there then; what is told twice counts once.
                 return Err(Error::unavailable(anyhow::anyhow!("stopping, before all slots of the batch had come")));
             }
@@ -121,12 +139,21 @@ async fn handle(State(context): State<Context>, event: Event<Items<CheckRequest>
         count_missed("too_late", missed);
         tracing::warn!(missed, "checks were missed: the next ones were due before they began");
     }
-    let mut parts = completed(&context, &event.id, &mut told, &done, &region)?;
+    let mut parts = completed(context, &event.id, &mut told, &done, &region)?;
     let last = parts.pop();
     for part in parts {
-        context.outbound().publish(part).await?;
+        tell(context, &mut telling, part);
+    }
+    while let Some(taken) = telling.join_next().await {
+        taken.map_err(Error::internal)??;
     }
     Ok(last.map_or(Reply::NONE, Reply::from))
+}
+
+/// Publishes results while the batch goes on: the broker may answer only when they are evaluated and told.
+fn tell(context: &Context, telling: &mut JoinSet<Result<()>>, results: Outgoing) {
+    let (outbound, trace) = (context.outbound().clone(), Trace::current());
+    telling.spawn(trace.scope(async move { outbound.publish(results).await }));
 }
 
 /// Whether the next check is due already. After a pause of the broker or of this, what was due long ago is

@@ -3,18 +3,25 @@
 //! A batch holds slots of the same few seconds, so that its results come back soon after its last
 //! slot: a minute in one batch would tell of an outage up to a minute late.
 
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use anyhow::anyhow;
 use axum::{Json, extract::State, routing::post};
+use futures::{StreamExt as _, stream};
 use http::Method;
 use runtime::{Context, Error, Function, Outgoing, Result};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use super::{SERVICE, count_missed, count_requested};
+use super::{SERVICE, count_missed, count_requested, count_returned};
 use crate::{
     contract::{CheckRequest, kind},
     endpoints::{
         AHEAD,
-        claim::{Claim, Claimed, Claims, Confirmation},
+        claim::{Claim, Claimed, Claims, Confirmation, Return, Returns},
     },
 };
 
@@ -29,6 +36,8 @@ pub const FUNCTION: Function =
 const PAGE: i64 = 1000;
 pub(crate) const WINDOW_SECONDS: i64 = 5;
 const BATCH: usize = 500;
+/// Batches on their way to the broker at once: one that answers late delays no other.
+const BATCHES_AT_ONCE: usize = 8;
 /// As measured; brokers refuse messages over 1 MB (Kafka's `max.message.bytes` is 1,048,588).
 /// A request alone is smaller: headers, body and assertions come in a body of 256 KiB each at most.
 const BATCH_BYTES: usize = 768 * 1024;
@@ -46,22 +55,80 @@ async fn handle(State(context): State<Context>) -> Result<Json<Scheduled>> {
     loop {
         let claims: Claims = call(&context, "/private/v1/endpoints/claim", &claim).await?;
         if claims.items.is_empty() {
+            // Of a tick that was killed, or is at work still: this one has not done all that was due.
+            if claims.leased > 0 {
+                let leased = claims.leased;
+                return Err(Error::unavailable(anyhow!(
+                    "{leased} endpoints are due, and claimed by another tick"
+                )));
+            }
             break;
         }
         let mut requests: Vec<_> = claims.items.iter().flat_map(Claimed::requests).collect();
         requests.sort_by_key(|request| request.scheduled_at);
-        scheduled.checks += requests.len();
-        scheduled.missed += claims.items.iter().map(|claimed| claimed.missed).sum::<i64>();
-        ask_for(&context, NAME, &requests, WINDOW_SECONDS).await?;
+        let (refused, error) = ask_for_claimed(&context, &claims.items, &requests).await?;
+        let asked = || claims.items.iter().filter(|claimed| !refused.contains(&claimed.endpoint_id));
+        scheduled.checks += asked().map(|claimed| claimed.slots.len()).sum::<usize>();
+        scheduled.missed += asked().map(|claimed| claimed.missed).sum::<i64>();
         // Only now: what was not asked for is found again.
-        let confirmation = Confirmation { items: claims.items.iter().map(Claimed::confirmed).collect() };
+        let confirmation = Confirmation { items: asked().map(Claimed::confirmed).collect() };
         call::<_, ()>(&context, "/private/v1/endpoints/claim/confirm", &confirmation).await?;
+        if let Some(error) = error {
+            return Err(error);
+        }
     }
     if scheduled.missed > 0 {
         count_missed("not_claimed", scheduled.missed.unsigned_abs());
         tracing::warn!(missed = scheduled.missed, "checks were missed: the scheduler stood still");
     }
     Ok(Json(scheduled))
+}
+
+/// Asks for what was claimed. What the broker does not take, now or after a while, is given back: the next attempt
+/// of this tick, or the next tick, finds it at once. Returns the endpoints that were given back, and why.
+async fn ask_for_claimed(
+    context: &Context,
+    items: &[Claimed],
+    requests: &[CheckRequest],
+) -> Result<(HashSet<i64>, Option<Error>)> {
+    let returns: HashMap<i64, Return> = items.iter().map(|c| (c.endpoint_id, c.returned())).collect();
+    let returns = Arc::new(returns);
+    let refused = |endpoint_ids: Vec<i64>| {
+        let (context, returns) = (context.clone(), Arc::clone(&returns));
+        async move { give_back(&context, &returns, endpoint_ids).await }
+    };
+    let batches = measured(requests, WINDOW_SECONDS)?;
+    let asked = stream::iter(batches).map(async |batch| {
+        let endpoint_ids: Vec<_> = batch.iter().map(|request| request.endpoint_id).collect();
+        let late = refused(endpoint_ids.clone());
+        publish(context, NAME, &batch, || late).await.map_err(|error| {
+            // As those that are refused later: what was returned is part of what was requested.
+            count_requested(NAME, batch.len());
+            (endpoint_ids, error)
+        })
+    });
+    let asked: Vec<_> = asked.buffer_unordered(BATCHES_AT_ONCE).collect().await;
+    let (mut given_back, mut why) = (Vec::new(), None);
+    for (endpoint_ids, error) in asked.into_iter().filter_map(Result::err) {
+        given_back.extend(endpoint_ids);
+        why = Some(error);
+    }
+    if !given_back.is_empty() {
+        refused(given_back.clone()).await;
+    }
+    Ok((given_back.into_iter().collect(), why))
+}
+
+async fn give_back(context: &Context, returns: &HashMap<i64, Return>, mut endpoint_ids: Vec<i64>) {
+    count_returned(endpoint_ids.len());
+    endpoint_ids.sort_unstable();
+    endpoint_ids.dedup();
+    let items = endpoint_ids.iter().filter_map(|id| returns.get(id).cloned()).collect();
+    let done = call::<_, ()>(context, "/private/v1/endpoints/claim/return", &Returns { items }).await;
+    if let Err(error) = done {
+        // Their lease ends by itself in a moment.
+        tracing::warn!(%error, "claims could not be given back");
+    }
 }
 
 async fn call<B: Serialize, T: DeserializeOwned>(context: &Context, path: &str, body: &B) -> Result<T> {
@@ -72,6 +139,7 @@ async fn call<B: Serialize, T: DeserializeOwned>(context: &Context, path: &str, 
 struct Measured {
     /// One function asks for a slot of a revision once: its first one names a batch.
     id: String,
+    endpoint_id: i64,
     slot: i64,
     json: Box<RawValue>,
 }
@@ -80,7 +148,8 @@ impl Measured {
     fn of(request: &CheckRequest) -> Result<Self> {
         let slot = request.scheduled_at.timestamp();
         let id = format!("{}-{slot}-{}", request.endpoint_id, request.revision);
-        Ok(Self { id, slot, json: serde_json::value::to_raw_value(request).map_err(Error::internal)? })
+        let json = serde_json::value::to_raw_value(request).map_err(Error::internal)?;
+        Ok(Self { id, endpoint_id: request.endpoint_id, slot, json })
     }
 }
 
@@ -91,14 +160,30 @@ pub(crate) async fn ask_for(
     requests: &[CheckRequest],
     window_seconds: i64,
 ) -> Result<()> {
-    let measured = requests.iter().map(Measured::of).collect::<Result<Vec<_>>>()?;
-    for batch in batches(measured, window_seconds) {
-        let Some(first) = batch.first() else { continue };
-        let data: Vec<_> = batch.iter().map(|request| &request.json).collect();
-        let event = Outgoing::new(function, kind::CHECK_REQUESTED, &first.id, context.clock().now(), &data)?;
-        context.outbound().publish(event).await?;
+    for batch in measured(requests, window_seconds)? {
+        publish(context, function, &batch, || async {}).await?;
     }
-    count_requested(function, requests.len());
+    Ok(())
+}
+
+fn measured(requests: &[CheckRequest], window_seconds: i64) -> Result<Vec<Vec<Measured>>> {
+    Ok(batches(requests.iter().map(Measured::of).collect::<Result<_>>()?, window_seconds))
+}
+
+async fn publish<F>(
+    context: &Context,
+    function: &'static str,
+    batch: &[Measured],
+    refused: impl FnOnce() -> F + Send + 'static,
+) -> Result<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let Some(first) = batch.first() else { return Ok(()) };
+    let data: Vec<_> = batch.iter().map(|request| &request.json).collect();
+    let event = Outgoing::new(function, kind::CHECK_REQUESTED, &first.id, context.clock().now(), &data)?;
+    context.publish_or(event, refused).await?;
+    count_requested(function, batch.len());
     Ok(())
 }
 
@@ -161,10 +246,8 @@ mod tests {
     #[test]
     fn a_batch_is_bounded_in_time_number_and_size() {
         let lengths = |requests: Vec<CheckRequest>| {
-            batches(requests.iter().map(|r| Measured::of(r).expect("JSON")).collect(), WINDOW_SECONDS)
-                .iter()
-                .map(Vec::len)
-                .collect::<Vec<_>>()
+            let batches = measured(&requests, WINDOW_SECONDS).expect("JSON");
+            batches.iter().map(Vec::len).collect::<Vec<_>>()
         };
         assert_eq!(lengths(vec![]), [0; 0]);
         assert_eq!(lengths((0..10).map(|n| request(n, 100 + n, 0)).collect()), [5, 5]);

@@ -84,7 +84,7 @@ pub(super) async fn announce(context: &Context, function: &str, rows: Vec<Row>) 
         let changes: Vec<_> = rows.iter().map(changed).collect();
         let id = format!("endpoint-{}-revision-{}-{}", first.id, first.revision, rows.len());
         let event = Outgoing::new(function, kind::ENDPOINT_CHANGED, id, first.updated_at, &changes)?;
-        context.outbound().publish(event).await?;
+        context.publish(event).await?;
         let done = rows.iter().map(|row| (row.id, row.revision));
         match db.write() {
             On::Sqlite(db) => {

@@ -1,9 +1,9 @@
-//! `POST /private/v1/endpoints/claim`, `.../claim/confirm`: hands out what is due, each slot once.
+//! `POST /private/v1/endpoints/claim`, `.../claim/confirm`, `.../claim/return`: hands out what is due, each slot once.
 //!
 //! A slot is a second at which a check of an endpoint is due. A claim leases the endpoints that it
 //! finds, in the statement that finds them: however many claim at once, each goes to one. Who has
-//! asked for the checks confirms, and the slots are past; who dies before that loses nothing, for the
-//! lease ends, and the next claim finds them again. After a pause only the latest slot that went by
+//! asked for the checks confirms, and the slots are past; who could not ask for them gives them back, and the next
+//! claim finds them at once; who dies before that loses nothing, for the lease ends. After a pause only the latest slot that went by
 //! is still handed out; the ones before it are counted as missed.
 
 use std::collections::BTreeSet;
@@ -18,6 +18,7 @@ use runtime::{
     on, text,
 };
 use serde::{Deserialize, Serialize};
+use sqlx::Row as _;
 use utoipa::ToSchema;
 
 use super::{AHEAD, SERVICE, Settings, maintenances::windows::Windows};
@@ -25,10 +26,13 @@ use crate::contract::{CheckRequest, Target};
 
 pub const FUNCTION: Function =
     Function::new("endpoint-private-claim", SERVICE, "hands out what is due, each slot once")
-        .http(runtime::http!(handle, confirm));
+        .http(runtime::http!(handle, confirm, give_back));
 
-/// How long a claimer has to ask for the checks.
-const LEASE_SECONDS: i64 = 45;
+/// How long a claimer has to ask for the checks. Not longer than the pause after which a failed Job is started again:
+/// it finds again what the one before it claimed.
+const LEASE_SECONDS: i64 = 10;
+/// Until the next tick, in which they may be readable.
+const SET_ASIDE_SECONDS: i64 = 50;
 const MOST: i64 = 1000;
 /// Of URLs, headers, bodies and assertions in one claim: targets can be large.
 const MOST_TEXT: i64 = 2 * 1024 * 1024;
@@ -48,6 +52,9 @@ pub struct Claims {
     /// None: nothing more is due.
     #[schema(value_type = Vec<Claimed>)]
     pub items: Items<Claimed>,
+    /// Where `items` is empty: endpoints that are due, but claimed by somebody who has not asked for their checks yet.
+    #[serde(default)]
+    pub leased: i64,
 }
 
 /// What is due of one endpoint.
@@ -89,6 +96,23 @@ pub struct Confirmed {
     pub missed: i64,
 }
 
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Returns {
+    pub items: Vec<Return>,
+}
+
+/// A claim that was not asked for, confirmed or not.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Return {
+    pub endpoint_id: i64,
+    pub from_slot: i64,
+    pub next_slot: i64,
+    /// The first of `slots`: those before it were counted as missed with the confirmation.
+    pub first_slot: i64,
+}
+
 impl Claimed {
     pub fn requests(&self) -> impl Iterator<Item = CheckRequest> {
         self.slots.iter().map(|slot| CheckRequest {
@@ -107,6 +131,16 @@ impl Claimed {
     pub fn confirmed(&self) -> Confirmed {
         let Self { endpoint_id, from_slot, next_slot, missed, .. } = *self;
         Confirmed { endpoint_id, from_slot, next_slot, missed }
+    }
+
+    pub fn returned(&self) -> Return {
+        let Self { endpoint_id, from_slot, next_slot, .. } = *self;
+        Return {
+            endpoint_id,
+            from_slot,
+            next_slot,
+            first_slot: self.slots.first().copied().unwrap_or(next_slot),
+        }
     }
 }
 
@@ -136,9 +170,27 @@ async fn handle(State(context): State<Context>, Input(claim): Input<Claim>) -> R
             break rows;
         }
     };
+    let db = context.db()?;
+    let leased = if rows.is_empty() { count_leased(db, until, now).await? } else { 0 };
     let mut items: Vec<_> = rows.into_iter().map(|row| row.claimed(until, now)).collect();
-    mark_maintenance(context.db()?, &mut items).await?;
-    Ok(Json(Claims { items: Items(items) }))
+    if let Err(error) = mark_maintenance(db, &mut items).await {
+        // The claimer gets none of them.
+        let returns = items.iter().map(Claimed::returned).collect();
+        return_claims(db, returns)
+            .await
+            .inspect_err(|e| tracing::warn!(%e, "claims could not be given back"))
+            .ok();
+        return Err(error);
+    }
+    Ok(Json(Claims { items: Items(items), leased }))
+}
+
+async fn count_leased(db: &Db, until: i64, now: i64) -> Result<i64> {
+    static COUNT: &str = "SELECT COUNT(*) FROM endpoints WHERE enabled AND next_slot < $1 \
+         AND leased_until > $2 AND leased_until <= $3";
+    let leases_end_by = now + LEASE_SECONDS;
+    Ok(on!(db.read(), db =>
+        sqlx::query_scalar(COUNT).bind(until).bind(now).bind(leases_end_by).fetch_one(db).await)?)
 }
 
 async fn mark_maintenance(db: &Db, items: &mut [Claimed]) -> Result<()> {
@@ -191,6 +243,53 @@ async fn confirm(
         }
     }
     Ok(StatusCode::NO_CONTENT)
+}
+
+#[utoipa::path(
+    post, path = "/private/v1/endpoints/claim/return", tag = "endpoints", request_body = Returns,
+    responses(
+        (status = 204, description = "The next claim finds them"),
+        (status = 400, description = "A field is not acceptable", body = ErrorBody),
+    )
+)]
+async fn give_back(State(context): State<Context>, Input(returns): Input<Returns>) -> Result<StatusCode> {
+    if returns.items.len() > MOST as usize {
+        return Err(Error::field("items", text("must be at most 1000", "1000개 이하여야 합니다")));
+    }
+    return_claims(context.db()?, returns.items).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn return_claims(db: &Db, items: Vec<Return>) -> Result<()> {
+    // Not of an endpoint that was changed meanwhile, or was claimed again after a confirmation.
+    macro_rules! give_back {
+        ($done:literal) => {
+            concat!(
+                "UPDATE endpoints SET leased_until = NULL, \
+                 next_slot = CASE next_slot WHEN done.next THEN done.first ELSE done.start END FROM (",
+                $done,
+                ") AS done WHERE endpoints.id = done.id AND endpoints.next_slot IN (done.start, done.next)"
+            )
+        };
+    }
+    static SQLITE: &str = give_back!(
+        "SELECT value ->> 'endpoint_id' AS id, value ->> 'from_slot' AS start, value ->> 'next_slot' AS next, \
+         value ->> 'first_slot' AS first FROM json_each($1)"
+    );
+    static POSTGRES: &str = give_back!(
+        "SELECT u.* FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) \
+         AS u (id, start, next, first) JOIN endpoints e ON e.id = u.id ORDER BY e.id FOR UPDATE OF e"
+    );
+    match db.write() {
+        On::Sqlite(db) => sqlx::query(SQLITE).bind(JsonText(items)).execute(db).await.map(drop)?,
+        On::Postgres(db) => {
+            let column = |of: fn(&Return) -> i64| items.iter().map(of).collect::<Vec<_>>();
+            let update = sqlx::query(POSTGRES).bind(column(|r| r.endpoint_id)).bind(column(|r| r.from_slot));
+            let update = update.bind(column(|r| r.next_slot)).bind(column(|r| r.first_slot));
+            update.execute(db).await.map(drop)?;
+        }
+    }
+    Ok(())
 }
 
 #[derive(sqlx::FromRow)]
@@ -287,11 +386,30 @@ async fn lease(context: &Context, until: i64, limit: i64, now: i64) -> Result<(u
     static POSTGRES: &str = lease!(" FOR UPDATE SKIP LOCKED");
     let db = context.db()?;
     let lease = db.pick(SQLITE, POSTGRES);
-    Ok(on!(db.write(), db => {
+    let (found, rows): (Vec<i64>, Vec<Row>) = on!(db.write(), db => {
         let lease = sqlx::query(lease).bind(until).bind(limit).bind(now).bind(MOST_TEXT);
         let rows = lease.bind(now + LEASE_SECONDS).fetch_all(db).await?;
-        (rows.len(), readable(rows))
-    }))
+        (rows.iter().filter_map(|row| row.try_get("id").ok()).collect(), readable(rows))
+    });
+    if rows.len() < found.len() {
+        let unreadable = found.iter().copied().filter(|id| rows.iter().all(|row| row.id != *id)).collect();
+        set_aside(db, unreadable, now).await?;
+    }
+    Ok((found.len(), rows))
+}
+
+/// Rows that cannot be read are no sign of a claimer that has not done its work.
+async fn set_aside(db: &Db, ids: Vec<i64>, now: i64) -> Result<()> {
+    static SQLITE: &str =
+        "UPDATE endpoints SET leased_until = $1 WHERE id IN (SELECT value FROM json_each($2))";
+    static POSTGRES: &str = "UPDATE endpoints SET leased_until = $1 \
+         WHERE id IN (SELECT id FROM endpoints WHERE id = ANY($2) ORDER BY id FOR UPDATE)";
+    let until = now + SET_ASIDE_SECONDS;
+    match db.write() {
+        On::Sqlite(db) => sqlx::query(SQLITE).bind(until).bind(JsonText(ids)).execute(db).await.map(drop)?,
+        On::Postgres(db) => sqlx::query(POSTGRES).bind(until).bind(ids).execute(db).await.map(drop)?,
+    }
+    Ok(())
 }
 
 #[derive(Debug, PartialEq, Eq)]

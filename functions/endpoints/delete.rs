@@ -30,7 +30,7 @@ async fn handle(caller: Caller, State(context): State<Context>, Id(endpoint_id):
     let gone = EndpointDeleted { endpoint_id, user_id };
     let event = Outgoing::new("endpoint-delete", kind::ENDPOINT_DELETED, id, context.clock().now(), &gone)?;
     // First the others: as long as it is here, one can try again.
-    context.outbound().publish(event).await?;
+    context.publish(event).await?;
     on!(context.db()?.write(), db => {
         sqlx::query(DELETE).bind(endpoint_id).bind(user_id).execute(db).await.map(drop)
     })?;

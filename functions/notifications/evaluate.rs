@@ -75,7 +75,7 @@ async fn handle(FromContext(context): FromContext<Context>, event: Event<Box<Raw
         let id = format!("{}/failed", event.id);
         let failed = Outgoing::new(NAME, kind::CHECK_FAILED, id, time, &unconfirmed)?;
         // Without it the next check comes at its interval: no reason to evaluate once more.
-        if let Err(error) = context.outbound().publish(failed).await {
+        if let Err(error) = context.publish(failed).await {
             tracing::warn!(%error, "earlier checks could not be asked for");
         }
     }

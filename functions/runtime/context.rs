@@ -5,14 +5,21 @@ use std::{
     any::{Any, TypeId},
     collections::HashMap,
     sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
 };
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
+use tokio::sync::oneshot;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
-use crate::{Clock, Db, Env, Error, FromEnv, Result, outbound::Outbound, secret::Random, trace::Trace};
+use crate::{
+    Clock, Db, Env, Error, FromEnv, Outgoing, Result, outbound::Outbound, secret::Random, trace::Trace,
+};
+
+/// How long a publisher waits for the broker's answer.
+const ACK_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Clone)]
 pub struct Context(Arc<Inner>);
@@ -83,6 +90,36 @@ impl Context {
     /// Work that the answer does not wait for; the process waits for it before it ends.
     pub fn background(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.0.background.spawn(Trace::current().scope(work).instrument(tracing::Span::current()));
+    }
+
+    /// Hands an event to the broker. A broker that takes its time, for it waits for all subscribers, keeps nobody
+    /// waiting: after two seconds the event is on its way in the background. If it is refused then, that is logged.
+    pub async fn publish(&self, event: Outgoing) -> Result<()> {
+        self.publish_or(event, || async {}).await
+    }
+
+    /// Like [`Context::publish`]; `refused` runs if the event is refused after this has returned.
+    pub async fn publish_or<F>(
+        &self,
+        event: Outgoing,
+        refused: impl FnOnce() -> F + Send + 'static,
+    ) -> Result<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (done, is_done) = oneshot::channel();
+        let outbound = self.outbound().clone();
+        self.background(async move {
+            if let Err(Err(error)) = done.send(outbound.publish(event).await) {
+                tracing::error!(%error, "an event was lost: the broker refused it after a while");
+                refused().await;
+            }
+        });
+        match tokio::time::timeout(ACK_TIMEOUT, is_done).await {
+            Ok(Ok(published)) => published,
+            Ok(Err(closed)) => Err(Error::internal(closed)),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Returns when the process is asked to end: what only waits then gives up, to be done elsewhere.

@@ -18,6 +18,7 @@ use opentelemetry::{
     trace::{SpanBuilder, SpanKind},
 };
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::Instant;
 
 use crate::{Env, Error, Outgoing, Result, trace::Trace};
 
@@ -45,6 +46,9 @@ pub struct Outbound {
 }
 
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// For the broker: on Knative's in-memory channel, when that is synchronous, it answers once all subscribers of an
+/// event, and theirs, are done.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(300);
 const FAILURES_TO_OPEN: u32 = 10;
 
 impl Outbound {
@@ -133,7 +137,8 @@ impl Outbound {
         self.call::<(), T>(function, Method::GET, path, None).await
     }
 
-    /// Hands an event to the broker; returns when the broker has it.
+    /// Hands an event to the broker; returns when the broker says that it has it, which may take as long as its
+    /// subscribers. See [`Context::publish`](crate::Context::publish) for who cannot wait.
     pub async fn publish(&self, event: Outgoing) -> Result<()> {
         // Events may be repeated: ids are derived, and every subscriber is idempotent.
         let request = event.into_request()?;
@@ -166,10 +171,12 @@ impl Outbound {
     ) -> Result<Response<Bytes>> {
         trace.inject(request.headers_mut());
         let breaker = self.breaker(&to);
+        let (began, patience) =
+            (Instant::now(), if to == To::Sink { PUBLISH_TIMEOUT } else { self.patience });
         let attempt = || {
             let (carry, to, request) = (Arc::clone(&self.carry), to.clone(), request.clone());
             breaker.call(async move {
-                let response = tokio::time::timeout(self.patience, carry(to, request))
+                let response = tokio::time::timeout(patience, carry(to, request))
                     .await
                     .context("no answer in time")??;
                 // What a function itself says of one request is no sign that it fails for others.
@@ -190,7 +197,9 @@ impl Outbound {
             .with_min_delay(Duration::from_millis(50))
             .with_jitter()
             .with_max_times(times - 1);
-        let sent = attempt.retry(backoff).when(|e| matches!(e, failsafe::Error::Inner(_))).await;
+        let is_worth_it =
+            |e: &failsafe::Error<_>| matches!(e, failsafe::Error::Inner(_)) && began.elapsed() < TIMEOUT * 3;
+        let sent = attempt.retry(backoff).when(is_worth_it).await;
         let sent = sent.map_err(|e| match e {
             failsafe::Error::Inner(cause) => Error::unavailable(cause.context(format!("calling {to:?}"))),
             failsafe::Error::Rejected => {

@@ -26,7 +26,7 @@ async fn handle(caller: Caller, State(context): State<Context>) -> Result<Status
     let id = format!("user-{user_id}-deleted");
     let gone = UserDeleted { user_id };
     let event = Outgoing::new("user-delete", kind::USER_DELETED, id, context.clock().now(), &gone)?;
-    context.outbound().publish(event).await?;
+    context.publish(event).await?;
     forget(&context, user_id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

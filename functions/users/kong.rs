@@ -104,6 +104,10 @@ impl Kong {
         let mut found = Vec::new();
         while let Some(path) = next {
             let (status, answer) = self.ask(Method::GET, &path, None).await?;
+            // No consumer, no keys: Kong has lost its consumers.
+            if status == StatusCode::NOT_FOUND {
+                break;
+            }
             expect(status, StatusCode::OK, &answer)?;
             let page: Credentials = serde_json::from_value(answer).context("Kong's list of keys")?;
             found.extend(page.data);

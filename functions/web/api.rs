@@ -31,6 +31,8 @@ pub struct Api {
     pub language: Language,
     /// `X-Forwarded-For`, so that limits by address are those of the visitor, not of this function.
     pub forwarded: Option<HeaderValue>,
+    /// `PUBLIC_URL` is https: Kong's routes may be for https alone, and would answer 308 to a call from within.
+    pub is_https: bool,
 }
 
 /// What the API answered instead of what was asked for.
@@ -96,6 +98,9 @@ impl Api {
         let response = answer.map_err(anyhow::Error::from).flatten().map_err(|error| gone(&error))?;
         let (status, body) = (response.status(), response.body());
         if !status.is_success() {
+            if status.is_redirection() {
+                return Err(gone(&anyhow::anyhow!("the gateway sends {path} elsewhere")));
+            }
             // Kong's own refusals have no code: what counts is the status.
             let refusal: Refusal = serde_json::from_slice(body).unwrap_or_default();
             return Err(Refusal { status, ..refusal });
@@ -121,6 +126,9 @@ impl Api {
         }
         if let Some(forwarded) = &self.forwarded {
             request = request.header("x-forwarded-for", forwarded);
+        }
+        if self.is_https {
+            request = request.header("x-forwarded-proto", "https");
         }
         if let Some(once) = once.filter(|once| !once.is_empty()) {
             // A form may be anybody's: what no header can hold is for the API to refuse, or to take, too.

@@ -277,7 +277,7 @@ mod tests {
             let body = json!({"items": items, "page": page}).to_string();
             Box::pin(async move { Ok(http::Response::builder().status(status).body(Bytes::from(body))?) })
         }));
-        Api { outbound, key: None, language: Language::English, forwarded: None }
+        Api { outbound, key: None, language: Language::English, forwarded: None, is_https: false }
     }
 
     async fn exported(slots: Vec<(i64, i64)>, answers: usize) -> anyhow::Result<String> {

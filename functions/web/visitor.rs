@@ -108,6 +108,7 @@ impl Visitor {
             key,
             language,
             forwarded: parts.headers.get("x-forwarded-for").cloned(),
+            is_https: secure,
         };
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
         let (csrf, once) = (csrf_token(&bound_to), context.random().token());

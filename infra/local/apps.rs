@@ -48,7 +48,10 @@ impl Apps {
                 let (apps, broker) = (apps.clone(), broker.clone());
                 async move {
                     match to {
-                        To::Sink => Ok(broker.receive(request).await),
+                        To::Sink => {
+                            let apps = apps.upgrade().context("the engine is gone")?;
+                            Ok(broker.receive_from(&apps, request).await)
+                        }
                         To::Function(name) => {
                             let apps = apps.upgrade().context("the engine is gone")?;
                             apps.call(name, request.map(Body::from)).await

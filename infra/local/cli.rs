@@ -68,6 +68,7 @@ impl Cli {
             functions: functions::ALL,
             files: Default::default(),
             limits: Limits::from_env(&env)?,
+            broker: Mode::Durable,
             env,
         };
         let engine = pongpong::start(settings).await?;

@@ -58,7 +58,8 @@ use self::{
     wiring::{Files, Wiring},
 };
 pub use self::{
-    broker::{Broker, Event},
+    broker::{Broker, Event, Mode},
+    gateway::router,
     server::Limits,
 };
 
@@ -83,6 +84,7 @@ pub struct Settings {
     pub files: Files,
     /// What one client may take of the gateway.
     pub limits: Limits,
+    pub broker: Mode,
     /// How long what runs may take to finish when the engine stops.
     pub grace: Duration,
 }
@@ -102,6 +104,7 @@ impl Settings {
             functions: functions::ALL,
             files: Files::default(),
             limits: Limits::default(),
+            broker: Mode::Durable,
             grace: GRACE,
         }
     }
@@ -143,7 +146,9 @@ pub async fn start(settings: Settings) -> Result<Engine> {
     let lives = [Life::default(), Life::default(), Life::default()];
     let [front, middle, back] = &lives;
     let readiness = Readiness::default();
-    let broker = Broker::open(wiring.triggers, &store, clock.clone(), readiness.clone(), back).await?;
+    let broker =
+        Broker::open(settings.broker, wiring.triggers, &store, clock.clone(), readiness.clone(), back)
+            .await?;
     let apps = Apps::new(functions, env, clock.clone(), random.clone(), broker.clone());
     functions::migrate(apps.context().db()?, apps.context().env()).await?;
 

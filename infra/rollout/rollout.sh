@@ -157,8 +157,9 @@ canary_one() {
     fi
     if ! kube wait "ksvc/$function" --for condition=Ready --timeout "$TIMEOUT" >/dev/null; then
         why=$(kube get ksvc "$function" --output 'jsonpath={.status.conditions[?(@.type=="Ready")].message}')
+        look || return 1
         traffic "$(everything_to "$stable")"
-        say "$tag does not start, and gets nothing: $why"
+        say "$tag does not start, and gets nothing: $why$(waiting_for "$created")"
         return 1
     fi
     look || return 1
@@ -178,6 +179,13 @@ canary_one() {
         "$stable" $((100 - percent_wanted)) "$ready" "$percent_wanted")" || return 1
     routed || return 1
     say "$stable $((100 - percent_wanted)) %, candidate $ready $percent_wanted %"
+}
+
+# Why a pod of a revision waits, such as for an image that cannot be pulled: Knative says `Initial scale was never
+# achieved`, and no more.
+waiting_for() {
+    kube get pods --selector "serving.knative.dev/revision=$1" \
+        --output 'jsonpath={range .items[*].status.containerStatuses[*].state.waiting} ({.reason}: {.message}){end}' || true
 }
 
 with_latest() {

@@ -18,9 +18,18 @@ const DELIVERY: &str = "  delivery:
         name: dead-letter
 ";
 
+/// Knative's in-memory channel else keeps a publisher waiting until every subscriber of its event, and theirs, are
+/// done. It reads the annotation when the channel is made: a Broker that is there already has to be made anew.
 pub fn broker() -> String {
     format!(
-        "{HEADER}apiVersion: eventing.knative.dev/v1\nkind: Broker\nmetadata:\n  name: default\nspec:\n{DELIVERY}"
+        "{HEADER}apiVersion: eventing.knative.dev/v1
+kind: Broker
+metadata:
+  name: default
+  annotations:
+    messaging.knative.dev/async-handler: \"true\"
+spec:
+{DELIVERY}"
     )
 }
 

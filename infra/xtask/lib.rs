@@ -42,9 +42,13 @@ pub fn generated(root: &Path) -> Result<Vec<(PathBuf, String)>> {
             map::between_markers(&text, "functions", &map::table(table)).with_context(|| page.to_owned())?;
         files.push((page.into(), text));
     }
-    let page = "docs/gateway.md";
-    let text = fs::read_to_string(root.join(page)).context(page)?;
-    files.push((page.into(), map::between_markers(&text, "routes", &kong::table(table)).context(page)?));
+    for (page, marker, inner) in [
+        ("docs/gateway.md", "routes", kong::table(table)),
+        ("docs/deploy.md", "requests", services::requests(table)),
+    ] {
+        let text = fs::read_to_string(root.join(page)).context(page)?;
+        files.push((page.into(), map::between_markers(&text, marker, &inner).context(page)?));
+    }
     Ok(files)
 }
 

@@ -17,6 +17,7 @@ pub fn cron_jobs(table: &[Function]) -> String {
             .iter()
             .map(|name| services::from(name, "configMapKeyRef", "pongpong", name, true))
             .collect();
+        let priority = services::priority(function).replace('\n', "\n    ");
         // Deeper by the Job around it.
         let inner = |text: &str| text.lines().map(|line| format!("    {line}\n")).collect::<String>();
         let (variables, fence) = (inner(&variables), inner(FENCE));
@@ -49,7 +50,7 @@ spec:
           labels:
             app: trigger
             app.kubernetes.io/part-of: pongpong
-        spec:
+        spec:{priority}
           restartPolicy: Never
           automountServiceAccountToken: false
           enableServiceLinks: false
@@ -61,7 +62,7 @@ spec:
               env:
 {variables}              resources:
                 requests:
-                  cpu: 10m
+                  cpu: 5m
                   memory: 16Mi
                 limits:
                   memory: 64Mi

@@ -19,6 +19,17 @@ pub enum Type {
     Web,
 }
 
+/// Whether an alarm comes later where this function has no place to run.
+pub fn is_on_alarm_path(function: &Function) -> bool {
+    matches!(Type::of(function), Type::Event | Type::Prober | Type::Sender)
+        || [functions::checks::schedule::NAME, "endpoint-private-claim"].contains(&function.name)
+}
+
+/// What Kubernetes makes room for first, at the depth of a pod's fields.
+pub fn priority(function: &Function) -> &'static str {
+    if is_on_alarm_path(function) { "\n      priorityClassName: pongpong-alarm" } else { "" }
+}
+
 impl Type {
     pub fn of(function: &Function) -> Self {
         let public = || function.operations().iter().any(|o| o.path.starts_with("/public/"));
@@ -53,19 +64,19 @@ impl Type {
 
     fn scale(self) -> Scale {
         // Requests of people are short: many share a pod, and a database connection is waited for.
-        let short = Scale { at_once: 100, target: 70, most: 10, timeout: 60, cpu: "10m", memory: "256Mi" };
+        let short = Scale { at_once: 100, target: 70, most: 10, timeout: 60, milli_cpu: 5, memory: "256Mi" };
         match self {
             // check-now waits for the target: 60 s, and its retries.
             Self::Api => Scale { timeout: 300, ..short },
             Self::Private | Self::Web => short,
             // A batch is parsed and stored: work for the CPU, with four connections to share.
-            Self::Event => Scale { at_once: 16, target: 8, timeout: 120, cpu: "50m", ..short },
+            Self::Event => Scale { at_once: 16, target: 8, timeout: 120, milli_cpu: 10, ..short },
             // One tick at a time.
             Self::Cron => Scale { at_once: 1, target: 1, most: 1, timeout: 300, ..short },
             // A request is a batch in flight, of up to 500 checks, and mostly waits for its slots and for
             // the targets. Ten of them are 5,000 checks a minute: a few per cent of a core.
             Self::Prober => {
-                Scale { at_once: 20, target: 10, most: 100, timeout: 300, cpu: "100m", memory: "512Mi" }
+                Scale { at_once: 20, target: 10, most: 100, timeout: 300, milli_cpu: 50, memory: "512Mi" }
             }
             // Never more than twenty messages at once: a mail server is not flooded.
             Self::Sender => Scale { at_once: 10, target: 10, most: 2, timeout: 60, ..short },
@@ -82,9 +93,30 @@ struct Scale {
     most: u32,
     /// Seconds.
     timeout: u32,
-    /// Requested; idle functions were measured at 10 MB, and peaks of password hashing at 122 MB.
-    cpu: &'static str,
+    /// Requested: an idle function was measured at 1 mCPU on a cluster. What is under way gets what nobody else uses.
+    milli_cpu: u32,
+    /// At most; peaks of password hashing were measured at 122 MB.
     memory: &'static str,
+}
+
+const FUNCTION_MIB: u32 = 16;
+/// An idle queue-proxy was measured at 6 MiB.
+const QUEUE_PROXY_MILLI_CPU: u32 = 5;
+const QUEUE_PROXY_MIB: u32 = 16;
+
+/// What functions ask of a cluster with a pod of each, for people.
+pub fn requests(table: &[Function]) -> String {
+    let mut text =
+        "| one pod of each, with its queue-proxy | pods | CPU | memory |\n|---|---|---|---|\n".to_owned();
+    let mut row = |name: &str, functions: Vec<&Function>| {
+        let pods = functions.len() as u32;
+        let cpu: u32 = functions.iter().map(|f| Type::of(f).scale().milli_cpu + QUEUE_PROXY_MILLI_CPU).sum();
+        let mib = pods * (FUNCTION_MIB + QUEUE_PROXY_MIB);
+        writeln!(text, "| {name} | {pods} | {cpu}m | {mib} MiB |").ok();
+    };
+    row("what an alarm needs", table.iter().filter(|f| is_on_alarm_path(f)).collect());
+    row("all functions", table.iter().collect());
+    text
 }
 
 /// What every process is given. All of it may be absent.
@@ -140,7 +172,7 @@ pub const FENCE: &str = "          securityContext:
 
 pub fn service(function: &Function) -> String {
     let kind = Type::of(function);
-    let Scale { at_once, target, most, timeout, cpu, memory } = kind.scale();
+    let Scale { at_once, target, most, timeout, milli_cpu, memory } = kind.scale();
     let (name, kind, version) = (function.name, kind.label(), runtime::log::VERSION);
     let settings = function.settings();
     // People come through Kong, which is in the cluster; all others are there, too. What developers call by
@@ -149,6 +181,7 @@ pub fn service(function: &Function) -> String {
         Type::Api | Type::Web => "",
         _ => "\n    networking.knative.dev/visibility: cluster-local",
     };
+    let priority = priority(function);
     let publishes = if function.publishes { "\n    pongpong/publishes: \"true\"" } else { "" };
     // Kong's Admin API lets in who has this.
     let keys =
@@ -182,7 +215,9 @@ spec:
         autoscaling.knative.dev/max-scale: "{most}"
         autoscaling.knative.dev/metric: concurrency
         autoscaling.knative.dev/target: "{target}"
-    spec:
+        queue.sidecar.serving.knative.dev/cpu-resource-request: {QUEUE_PROXY_MILLI_CPU}m
+        queue.sidecar.serving.knative.dev/memory-resource-request: {QUEUE_PROXY_MIB}Mi
+    spec:{priority}
       containerConcurrency: {at_once}
       timeoutSeconds: {timeout}
       enableServiceLinks: false
@@ -196,16 +231,22 @@ spec:
             - name: http1
               containerPort: 8080
           env:
-{variables}          readinessProbe:
+{variables}          startupProbe:
+            httpGet:
+              path: /health
+            periodSeconds: 1
+            failureThreshold: 60
+          readinessProbe:
             httpGet:
               path: /ready
+            periodSeconds: 2
           livenessProbe:
             httpGet:
               path: /health
           resources:
             requests:
-              cpu: {cpu}
-              memory: 32Mi
+              cpu: {milli_cpu}m
+              memory: {FUNCTION_MIB}Mi
             limits:
               cpu: "1"
               memory: {memory}

@@ -323,7 +323,7 @@ async fn publish_one(
     let id = format!("delivery-{delivery_id}-{attempt}-{tries}");
     let request = addresses::for_sender(context, request).await?;
     let event = Outgoing::new(function, kind::NOTIFICATION_REQUESTED, id, now, &request)?;
-    context.outbound().publish(event.with_extension("channel", request.channel.as_str())).await
+    context.publish(event.with_extension("channel", request.channel.as_str())).await
 }
 
 /// That the broker has them, or that it does not: then they wait again. Their outcome may be known already, or the

@@ -8,12 +8,15 @@ use std::{
 };
 
 use axum::{
-    Json, Router,
-    extract::{Path as UrlPath, Query, State},
+    Json,
+    extract::{Path as UrlPath, Query, Request, State},
     http::StatusCode,
+    middleware,
+    response::{IntoResponse as _, Response},
     routing::{get, put},
 };
 use functions::{gateway::load, users::kong::Kong as Client};
+use pongpong::router::{Criteria, Flavor, Router};
 use runtime::{Env, FromEnv as _};
 use serde_json::{Value, json};
 
@@ -344,8 +347,16 @@ async fn start() -> (Shared, String) {
         let page: Vec<_> = all.iter().skip(from).take(7).collect();
         answer(200, json!({ "data": page, "next": (all.len() > from + 7).then_some(next) }))
     }
+    /// As nginx does, of which Kong is made.
+    async fn refuse_bad_encoding(request: Request, next: middleware::Next) -> Response {
+        let mut after = request.uri().path().split('%').skip(1);
+        if after.any(|text| !text.get(..2).is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))) {
+            return StatusCode::BAD_REQUEST.into_response();
+        }
+        next.run(request).await
+    }
     let kong = Shared::default();
-    let app = Router::new()
+    let app = axum::Router::new()
         .route("/status", get(async || "{}"))
         .route("/{kind}", get(list))
         .route(
@@ -364,11 +375,16 @@ async fn start() -> (Shared, String) {
                 },
             ),
         )
+        .layer(middleware::from_fn(refuse_bad_encoding))
         .with_state(Arc::clone(&kong));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, app).await });
     (kong, url)
+}
+
+fn infra_kong() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/kong"))
 }
 
 struct World {
@@ -391,7 +407,7 @@ impl World {
         runtime::install_crypto();
         let (kong, url) = start().await;
         let folder = tempfile::tempdir().unwrap();
-        let from = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/kong"));
+        let from = infra_kong();
         for (name, path) in
             [("kong.yml", "kong.yml"), ("admin.yml", "admin.yml"), ("tracing.yml", "tracing/tracing.yml")]
         {
@@ -468,23 +484,211 @@ async fn kong_takes_all_that_the_files_hold() {
     assert_eq!(credential["consumer"]["id"], kong.named("consumers", "admin").unwrap()["id"]);
 }
 
-/// Kong tries first what asks for more of host, path and method; of two that ask for as much, the one
-/// with a host.
+/// What `infra/kong` and its component for traces set.
+fn kong_settings() -> BTreeMap<String, String> {
+    let mut settings = BTreeMap::new();
+    for file in ["kustomization.yaml", "tracing/kustomization.yaml"] {
+        let text = std::fs::read_to_string(infra_kong().join(file)).unwrap();
+        let file: Value = serde_norway::from_str(&text).unwrap();
+        let generators = file["configMapGenerator"].as_array().unwrap();
+        let literals = generators.iter().find(|map| map["name"] == "kong").unwrap()["literals"].clone();
+        for literal in literals.as_array().unwrap() {
+            let (name, value) = literal.as_str().unwrap().split_once('=').unwrap();
+            settings.insert(name.to_owned(), value.to_owned());
+        }
+    }
+    settings
+}
+
+/// Every setting of Kong's, held against what the files need of it.
 #[tokio::test]
-async fn a_host_comes_first() {
+async fn kong_settings_fit_the_files() {
     let world = World::new().await;
     world.load().await;
     let kong = world.kong();
-    let asks = |route: &Value| {
-        let asked = ["methods", "hosts", "paths"].iter().filter(|f| !route[**f].is_null()).count();
-        (asked, !route["hosts"].is_null())
+    let configs =
+        |name: &'static str| kong.of("plugins").filter(move |p| p["name"] == name).map(|p| &p["config"]);
+    let deployment = std::fs::read_to_string(infra_kong().join("deployment.yaml")).unwrap();
+    let listens = |value: &str, port: &str| {
+        value.starts_with("0.0.0.0:")
+            && value.contains(&format!("0.0.0.0:{port}"))
+            && deployment.contains(&format!("containerPort: {port}\n"))
     };
-    let of = |name: &str| asks(kong.named("routes", name).unwrap());
-    for route in kong.of("routes").filter(|route| route["hosts"].is_null()) {
-        assert!(asks(route) < of("admin-nothing-else"), "{route}");
-        let is_api = route["name"] != "web";
-        assert_eq!(asks(route) > of("api-nothing-else"), is_api, "{route}");
+    let settings = kong_settings();
+    let mut wrong = Vec::new();
+    for (name, value) in &settings {
+        let value = value.as_str();
+        let fits = match name.as_str() {
+            // The Admin API can change what is in a database alone.
+            "KONG_DATABASE" => value == "postgres",
+            "KONG_PG_HOST" => value == "postgres.pongpong.svc.cluster.local",
+            "KONG_PG_PORT" => value == "5432",
+            "KONG_PG_DATABASE" | "KONG_PG_USER" => value == "kong",
+            "KONG_PG_SSL" | "KONG_ADMIN_GUI_LISTEN" | "KONG_ANONYMOUS_REPORTS" => value == "off",
+            "KONG_STATUS_ACCESS_LOG" => value == "off",
+            // The root of the container is read-only.
+            "KONG_PREFIX" => deployment.contains(&format!("mountPath: {value}\n")),
+            "KONG_PROXY_LISTEN" => listens(value, "8000") && listens(value, "8443"),
+            "KONG_ADMIN_LISTEN" => listens(value, "8001"),
+            "KONG_STATUS_LISTEN" => listens(value, "8100"),
+            "KONG_NGINX_WORKER_PROCESSES" => value.parse::<u8>().is_ok_and(|n| n > 0),
+            "KONG_DNS_ORDER" => value.split(',').all(|kind| ["LAST", "A", "CNAME"].contains(&kind)),
+            // More than any route takes: else nginx refuses what the plugin would let through.
+            "KONG_NGINX_HTTP_CLIENT_MAX_BODY_SIZE" => {
+                let most = value.strip_suffix('m').and_then(|n| n.parse::<i64>().ok()).unwrap_or(0);
+                configs("request-size-limiting").all(|c| c["allowed_payload_size"].as_i64().unwrap() < most)
+            }
+            // Pages call from within, on behalf of their visitors.
+            "KONG_TRUSTED_IPS" => value.contains("10.0.0.0/8") && !value.contains("0.0.0.0/0,"),
+            "KONG_REAL_IP_HEADER" => value == "X-Forwarded-For",
+            "KONG_REAL_IP_RECURSIVE" => value == "on",
+            // The one header of Kong's that the API promises.
+            "KONG_HEADERS" => value == "X-Kong-Request-Id",
+            // `$(uri_captures.x)` is Lua: with `off` each of these routes answers 500.
+            "KONG_UNTRUSTED_LUA" => {
+                let templates =
+                    configs("request-transformer").filter(|c| c.to_string().contains("$(uri_captures."));
+                assert!(templates.count() > 20);
+                value == "sandbox"
+            }
+            // See `kong_takes_the_route_that_is_meant`.
+            "KONG_ROUTER_FLAVOR" => value == "traditional",
+            // Forged headers are removed among so many; Kong takes no more.
+            "KONG_LUA_MAX_REQ_HEADERS" => {
+                assert!(configs("request-transformer").all(|c| c["remove"]["headers"].is_array()));
+                value == "1000"
+            }
+            // The plugin that sends spans gets none without.
+            "KONG_TRACING_INSTRUMENTATIONS" => {
+                configs("opentelemetry").count() == 1 && value.contains("request")
+            }
+            "KONG_TRACING_SAMPLING_RATE" => {
+                value.parse::<f32>().is_ok_and(|rate| (0.0..=1.0).contains(&rate) && rate > 0.0)
+            }
+            "KONG_PROXY_ACCESS_LOG" | "KONG_ADMIN_ACCESS_LOG" => value == "/dev/stdout",
+            "KONG_PROXY_ERROR_LOG" | "KONG_ADMIN_ERROR_LOG" | "KONG_STATUS_ERROR_LOG" => {
+                value == "/dev/stderr"
+            }
+            // Whoever adds a setting says here what the files need of it.
+            _ => false,
+        };
+        if !fits {
+            wrong.push(format!("{name}={value}"));
+        }
     }
+    assert_eq!(wrong, [""; 0]);
+    // Where the default would not do.
+    for name in ["KONG_DATABASE", "KONG_ROUTER_FLAVOR", "KONG_LUA_MAX_REQ_HEADERS", "KONG_TRUSTED_IPS"] {
+        assert!(settings.contains_key(name), "{name} must be set");
+    }
+}
+
+/// The routes that were loaded, as a Kong of this flavor tries them, by name.
+fn router(kong: &Kong, flavor: Flavor) -> Router<String> {
+    let routes = kong.of("routes").map(|route| {
+        let texts = |field: &str| {
+            let list = route[field].as_array().into_iter().flatten();
+            list.map(|text| text.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let criteria = Criteria {
+            hosts: texts("hosts"),
+            methods: texts("methods").iter().map(|method| method.parse().unwrap()).collect(),
+            paths: texts("paths").iter().map(|path| path.parse().unwrap()).collect(),
+            regex_priority: 0,
+        };
+        (criteria, route["name"].as_str().unwrap().to_owned())
+    });
+    Router::new(routes, flavor)
+}
+
+/// What is asked of which host, and the route that takes it.
+const ROUTED: &[(&str, &str, &str, &str)] = &[
+    ("api.example.com", "GET", "/user-service/v1/user", "user-me"),
+    ("api.example.com", "POST", "/user-service/v1/login", "user-login"),
+    ("api.example.com", "GET", "/endpoint-service/v1/endpoints/7", "endpoint-get"),
+    ("api.example.com", "GET", "/dashboard", "api-nothing-else"),
+    ("api.example.com", "PUT", "/user-service/v1/user", "api-nothing-else"),
+    ("admin.example.com", "GET", "/grafana/login", "grafana"),
+    ("admin.example.com", "POST", "/kibana", "kibana"),
+    ("admin.example.com", "GET", "/user-service/v1/user", "admin-nothing-else"),
+    ("admin.example.com", "GET", "/", "admin-nothing-else"),
+    ("example.com", "GET", "/", "web"),
+    ("example.com", "GET", "/grafana", "web"),
+    ("example.com", "GET", "/user-service/v1/user", "user-me"),
+    ("pongpong.other.test", "PATCH", "/user-service/v1/user", "user-update"),
+];
+
+#[tokio::test]
+async fn kong_takes_the_route_that_is_meant() {
+    let world = World::new().await;
+    world.load().await;
+    assert_eq!(kong_settings()["KONG_ROUTER_FLAVOR"], "traditional");
+    let misrouted = |flavor| {
+        let router = router(&world.kong(), flavor);
+        let taken = |host, method: &str, path| {
+            router.find(host, &method.parse().unwrap(), path).map(|(name, _)| name.clone())
+        };
+        ROUTED
+            .iter()
+            .filter(|(host, method, path, route)| taken(host, method, path).as_deref() != Some(*route))
+            .map(|(host, _, path, _)| format!("{host}{path}"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(misrouted(Flavor::Traditional), [""; 0]);
+    // In the default flavor the API would answer nothing but 404 under its own host.
+    let api: Vec<_> = ROUTED
+        .iter()
+        .filter(|(host, .., route)| *host == "api.example.com" && *route != "api-nothing-else")
+        .map(|(host, _, path, _)| format!("{host}{path}"))
+        .collect();
+    assert_eq!(misrouted(Flavor::TraditionalCompatible), api);
+}
+
+/// Which of two is older, and so comes first, nobody can say of a cluster.
+#[test]
+fn no_path_fits_two_routes_of_the_api() {
+    let mut seen = Vec::<(&str, Vec<String>)>::new();
+    let operations = functions::ALL.iter().flat_map(|f| f.operations().into_iter().map(|o| (f.service, o)));
+    for (service, operation) in operations.filter(|(_, operation)| operation.path.starts_with("/public/")) {
+        let path: Vec<_> = format!("{service}{}", operation.path).split('/').map(str::to_owned).collect();
+        let fits = |a: &String, b: &String| a == b || a.starts_with('{') || b.starts_with('{');
+        for (method, other) in &seen {
+            let same = *method == operation.method
+                && path.len() == other.len()
+                && path.iter().zip(other).all(|(a, b)| fits(a, b));
+            assert!(!same, "{method} {path:?} and {other:?}");
+        }
+        seen.push((operation.method, path));
+    }
+}
+
+#[tokio::test]
+async fn names_are_encoded_in_the_paths_of_the_admin_api() {
+    for name in ["a?b", "50%25", "50%", "a/b#c d", "운영자"] {
+        let world = World::new().await;
+        for _ in 0..2 {
+            world.load_with(&[("ADMIN_USERNAME", name)]).await.unwrap_or_else(|e| panic!("{name}: {e:#}"));
+        }
+        let kong = world.kong();
+        let operators: Vec<_> = kong.of("basic-auths").map(|c| c["username"].clone()).collect();
+        assert_eq!(operators, [name]);
+        assert!(kong.calls.iter().all(|call| call.starts_with("PUT")), "{name}");
+    }
+    for name in ["a:b", ".."] {
+        let refused = World::new().await.load_with(&[("ADMIN_USERNAME", name)]).await.unwrap_err();
+        assert!(refused.to_string().contains("must not contain a colon"), "{refused:#}");
+    }
+}
+
+/// Kong evaluates it in a template: `$(ngx.exit(500))`.
+#[tokio::test]
+async fn a_token_that_kong_would_evaluate_is_refused() {
+    let world = World::new().await;
+    let refused = world.load_with(&[("GATEWAY_TOKEN", "a$(b)")]).await.unwrap_err();
+    assert!(format!("{refused:#}").contains("GATEWAY_TOKEN must not contain $("), "{refused:#}");
+    assert!(world.kong().calls.is_empty());
+    // A password is no template.
+    world.load_with(&[("ADMIN_PASSWORD", "a$(b)")]).await.unwrap();
 }
 
 #[tokio::test]

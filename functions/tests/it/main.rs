@@ -8,6 +8,7 @@ mod lists;
 mod manifests;
 mod smtp;
 mod story;
+mod synchronous;
 mod world;
 
 mod browser;

@@ -4,6 +4,7 @@
 mod event;
 mod journal;
 mod queue;
+mod synchronous;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -27,10 +28,21 @@ use crate::{
     wiring::eventing::Trigger,
 };
 
+/// When a publisher gets its answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// When the event is kept.
+    #[default]
+    Durable,
+    /// When all subscribers are done: for tests of what publishes.
+    Synchronous,
+}
+
 #[derive(Clone)]
 pub struct Broker(Arc<Inner>);
 
 struct Inner {
+    mode: Mode,
     queues: Vec<Arc<Queue>>,
     journal: Journal,
     clock: Clock,
@@ -43,6 +55,7 @@ impl Broker {
     /// Takes events from now on; delivers once [`Broker::run`]. The writer is a task of its own: it
     /// ends last.
     pub async fn open(
+        mode: Mode,
         triggers: Vec<Trigger>,
         store: &Store,
         clock: Clock,
@@ -60,7 +73,7 @@ impl Broker {
             }
         }
         let broker =
-            Self(Arc::new(Inner { queues, journal, clock, readiness, commits: watch::Sender::new(0) }));
+            Self(Arc::new(Inner { mode, queues, journal, clock, readiness, commits: watch::Sender::new(0) }));
         back.spawn(broker.clone().write(writer, back.clone()));
         Ok(broker)
     }
@@ -102,9 +115,29 @@ impl Broker {
 
     /// What a producer's `POST` gets: 202 once the event is kept.
     pub async fn receive(&self, request: Request<Bytes>) -> Response<Bytes> {
+        self.take(request, async |event| self.accept(event).await).await
+    }
+
+    /// The same for a function of this process, by the broker's mode.
+    pub(crate) async fn receive_from(&self, apps: &Apps, request: Request<Bytes>) -> Response<Bytes> {
+        let deliver = async |event| {
+            synchronous::deliver(self, apps, event).await;
+            true
+        };
+        match self.0.mode {
+            Mode::Durable => self.receive(request).await,
+            Mode::Synchronous => self.take(request, deliver).await,
+        }
+    }
+
+    async fn take(
+        &self,
+        request: Request<Bytes>,
+        accept: impl AsyncFnOnce(Event) -> bool,
+    ) -> Response<Bytes> {
         let (parts, body) = request.into_parts();
         let (status, why) = match Event::read(&parts.headers, body) {
-            Ok(Some(event)) => match self.accept(event).await {
+            Ok(Some(event)) => match accept(event).await {
                 true => (StatusCode::ACCEPTED, String::new()),
                 false => (StatusCode::SERVICE_UNAVAILABLE, "the event could not be kept".to_owned()),
             },
@@ -125,8 +158,8 @@ impl Broker {
     }
 
     fn addressed(&self, event: Event) -> Stored {
-        let wants = |queue: &&Arc<Queue>| queue.trigger.as_ref().is_some_and(|t| event.matches(&t.filter));
-        let queues = self.0.queues.iter().filter(wants).map(|queue| queue.name.clone()).collect();
+        let queues = self.0.queues.iter().filter(|queue| queue.wants(&event));
+        let queues = queues.map(|queue| queue.name.clone()).collect();
         Stored { event, queues, due: self.0.clock.now() }
     }
 

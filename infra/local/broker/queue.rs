@@ -47,7 +47,7 @@ pub struct Queue {
 }
 
 /// What became of one attempt.
-enum Outcome {
+pub enum Outcome {
     Delivered { reply: Option<Event> },
     Failed { code: Option<u16>, data: String, final_: bool },
 }
@@ -69,7 +69,11 @@ impl Queue {
         }
     }
 
-    fn delivery(&self) -> Option<&Delivery> {
+    pub fn wants(&self, event: &Event) -> bool {
+        self.trigger.as_ref().is_some_and(|trigger| event.matches(&trigger.filter))
+    }
+
+    pub fn delivery(&self) -> Option<&Delivery> {
         self.trigger.as_ref().map(|trigger| &trigger.delivery)
     }
 }
@@ -212,17 +216,24 @@ async fn deliver(queue: &Queue, broker: &Broker, apps: &Apps, waiting: Waiting) 
 }
 
 async fn attempt(queue: &Queue, broker: &Broker, apps: &Apps, waiting: &Waiting) -> Outcome {
+    match broker.journal().event(waiting.event_id).await {
+        Ok(event) => send(queue, apps, event, waiting.error()).await,
+        Err(error) => {
+            let data = format!("the event cannot be read: {error:#}");
+            Outcome::Failed { code: None, data, final_: false }
+        }
+    }
+}
+
+/// Hands an event to the subscriber; with the error for which it was given up, as a dead letter.
+pub async fn send(queue: &Queue, apps: &Apps, event: Event, error: Option<DeliveryError>) -> Outcome {
     let failed = |data: String| Outcome::Failed { code: None, data, final_: false };
-    let event = match broker.journal().event(waiting.event_id).await {
-        Ok(event) => event,
-        Err(error) => return failed(format!("the event cannot be read: {error:#}")),
-    };
     let mut headers = event.header_map();
     if let Ok(host) = HeaderValue::from_str(&format!("{}.pongpong.svc.cluster.local", queue.subscriber)) {
         headers.insert(header::HOST, host);
     }
     headers.insert(header::CONTENT_LENGTH, event.body.len().into());
-    if let Some(error) = waiting.error() {
+    if let Some(error) = error {
         let code = error.code.map_or_else(|| "-1".to_owned(), |code| code.to_string());
         let mut data = STANDARD.encode(error.data);
         data.truncate(ERROR_DATA);

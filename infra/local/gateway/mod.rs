@@ -9,7 +9,7 @@ mod buffers;
 mod headers;
 mod limits;
 mod path;
-mod table;
+pub mod router;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -31,7 +31,7 @@ use self::{
     answer::refuse,
     buffers::{Buffer, Buffers},
     limits::{Standing, Who},
-    table::Table,
+    router::{Flavor, Router},
 };
 use crate::{
     apps::Apps,
@@ -53,7 +53,7 @@ const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::PUT, Method::PATCH, Method::POST, Method::DELETE, Method::OPTIONS];
 
 pub struct Gateway {
-    table: Table,
+    router: Router<Arc<Route>>,
     apps: Arc<Apps>,
     consumers: Consumers,
     limits: limits::Limits,
@@ -97,8 +97,9 @@ impl Gateway {
         random: Random,
     ) -> Self {
         let (limits, buffers) = (limits::Limits::default(), Buffers::default());
-        let (table, answering) = (Table::new(routes), FairShare::of(ANSWERED_AT_ONCE));
-        Self { table, apps, consumers, limits, answering, clients, buffers, clock, random }
+        let routes = routes.into_iter().map(|route| (route.criteria.clone(), Arc::new(route)));
+        let (router, answering) = (Router::new(routes, Flavor::Traditional), FairShare::of(ANSWERED_AT_ONCE));
+        Self { router, apps, consumers, limits, answering, clients, buffers, clock, random }
     }
 
     /// Answers a request of a function of this process, which says on whose behalf it asks: the last
@@ -143,14 +144,15 @@ impl Gateway {
             self.allow(refusal.headers_mut(), &path);
             return refusal;
         }
-        let Some(found) = self.table.find(&parts.method, &path) else {
+        // No host: `kong.yml` names none.
+        let Some((route, pattern)) = self.router.find("", &parts.method, &path) else {
             return refuse(StatusCode::NOT_FOUND, "no Route matched with those values", &request_id);
         };
         headers::strip_hop_by_hop(&mut parts.headers);
         let peer = headers::forwarded(&mut parts, peer, local, &self.clients);
         let mut passage = Passage {
             gateway: self,
-            route: found.route,
+            route,
             request_id,
             peer,
             is_from_within,
@@ -159,7 +161,8 @@ impl Gateway {
             correlation: None,
         };
         let origin = parts.headers.contains_key(header::ORIGIN);
-        let mut response = match passage.pass(parts, body, &found.path).await {
+        let path_of_function = route.transform.path(pattern, &path);
+        let mut response = match passage.pass(parts, body, &path_of_function).await {
             Ok(response) | Err(response) => response,
         };
         passage.finish(response.headers_mut(), origin);
@@ -171,7 +174,7 @@ impl Gateway {
 
     /// What there is at a path: the function that refuses a method knows none but its own.
     fn allow(&self, headers: &mut HeaderMap, path: &str) {
-        let methods = self.table.methods(path).join(", ");
+        let methods = self.router.methods(path).join(", ");
         if let Some(methods) = HeaderValue::from_str(&methods).ok().filter(|_| !methods.is_empty()) {
             headers.insert(header::ALLOW, methods);
         }

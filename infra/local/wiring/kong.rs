@@ -3,15 +3,16 @@
 //! Of each plugin one configuration runs per request, the most specific: the route's, else the
 //! service's, else the global one.
 
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue};
 use regex::Regex;
 use runtime::Function;
 use serde::Deserialize;
 
 use super::{File, documents, function};
+use crate::gateway::router::Criteria;
 
 /// A route with all that runs on it.
 #[derive(Clone, Debug)]
@@ -22,10 +23,7 @@ pub struct Route {
     pub host: HeaderValue,
     /// How long the function may take to answer.
     pub read_timeout: Duration,
-    pub paths: Vec<PathPattern>,
-    /// Empty: any.
-    pub methods: Vec<Method>,
-    pub regex_priority: i32,
+    pub criteria: Criteria,
     pub correlation_id: Option<CorrelationId>,
     pub cors: Option<Cors>,
     pub key_auth: bool,
@@ -40,6 +38,19 @@ pub enum PathPattern {
     Prefix(String),
     /// Anchored at the start only, as Kong's are.
     Regex(Regex),
+}
+
+impl FromStr for PathPattern {
+    type Err = anyhow::Error;
+
+    /// `/prefix` or `~/regular/expression$`
+    fn from_str(path: &str) -> Result<Self> {
+        if let Some(regex) = path.strip_prefix('~') {
+            return Ok(Self::Regex(Regex::new(&format!("^{regex}"))?));
+        }
+        ensure!(path.starts_with('/'), "{path:?} does not start with /");
+        Ok(Self::Prefix(path.to_owned()))
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -68,6 +79,19 @@ pub struct Transform {
     pub remove: Vec<HeaderName>,
     pub add: Vec<(HeaderName, HeaderValue)>,
     pub uri: Option<Template>,
+}
+
+impl Transform {
+    /// The path that the function is asked for.
+    pub fn path(&self, pattern: Option<&PathPattern>, path: &str) -> String {
+        let Some(uri) = &self.uri else { return path.to_owned() };
+        match pattern {
+            Some(PathPattern::Regex(regex)) => {
+                regex.captures(path).map_or_else(|| path.to_owned(), |captures| uri.render(&captures))
+            }
+            _ => uri.text(),
+        }
+    }
 }
 
 /// `/public/v1/users/$(uri_captures.id)`
@@ -340,16 +364,14 @@ fn complete(
     ensure!(!spec.strip_path, "strip_path: only false is understood");
     ensure!(!spec.preserve_host, "preserve_host: only false is understood");
     ensure!(!spec.paths.is_empty(), "paths: there must be one");
-    let paths: Vec<_> = spec.paths.iter().map(|p| pattern(p)).collect::<Result<_>>().context("paths")?;
+    let paths: Vec<_> = spec.paths.iter().map(|p| p.parse()).collect::<Result<_>>().context("paths")?;
     let methods = spec.methods.iter().map(|m| m.parse()).collect::<Result<_, _>>().context("methods")?;
     let mut route = Route {
         name: spec.name.clone(),
         function,
         host,
         read_timeout,
-        paths,
-        methods,
-        regex_priority: spec.regex_priority,
+        criteria: Criteria { hosts: Vec::new(), methods, paths, regex_priority: spec.regex_priority },
         correlation_id: None,
         cors: None,
         key_auth: false,
@@ -369,21 +391,13 @@ fn complete(
     }
     let captures = route.transform.uri.iter().flat_map(Template::captures);
     for capture in captures {
-        let known = route.paths.iter().all(|path| match path {
+        let known = route.criteria.paths.iter().all(|path| match path {
             PathPattern::Regex(regex) => regex.capture_names().flatten().any(|name| name == capture),
             PathPattern::Prefix(_) => false,
         });
         ensure!(known, "replace.uri: no group {capture:?} in every path");
     }
     Ok(route)
-}
-
-fn pattern(path: &str) -> Result<PathPattern> {
-    if let Some(regex) = path.strip_prefix('~') {
-        return Ok(PathPattern::Regex(Regex::new(&format!("^{regex}"))?));
-    }
-    ensure!(path.starts_with('/'), "{path:?} does not start with /");
-    Ok(PathPattern::Prefix(path.to_owned()))
 }
 
 impl Route {

@@ -137,6 +137,7 @@ const BY_HAND: &[&str] = &[
     "infra/istio/fault.yaml",
     "infra/knative/eventing-observability.yaml",
     "infra/knative/serving-autoscaler.yaml",
+    "infra/knative/serving-features.yaml",
     "infra/knative/serving-observability.yaml",
 ];
 

@@ -166,6 +166,87 @@ on_both! {
         assert!(lost.is_subset(&keys(&again.items)), "{lost:?} {:?}", keys(&again.items));
     }
 
+    async fn a_claim_that_is_given_back_is_found_at_once(world: World) {
+        add(&world, 3, 60).await;
+        let give_back = async |claims: &Claims| {
+            let items: Vec<_> = claims.items.iter().map(Claimed::returned).collect();
+            let body = json!({ "items": items });
+            world.call(None, "POST", "/private/v1/endpoints/claim/return", Some(body)).await.json(204);
+        };
+        let slots = |claims: &Claims| {
+            claims.items.iter().map(|c| (c.endpoint_id, c.slots.clone(), c.missed)).collect::<HashSet<_>>()
+        };
+        let first = lease(&world, 65, 1000).await;
+        give_back(&first).await;
+        let second = lease(&world, 65, 1000).await;
+        assert_eq!(slots(&second), slots(&first));
+        // Also when the broker refuses it after the confirmation; what was missed before stays counted, once.
+        world.clock().advance(Duration::from_secs(600));
+        let third = lease(&world, 65, 1000).await;
+        assert!(third.items.iter().all(|claimed| claimed.missed > 8));
+        confirm(&world, &third).await;
+        give_back(&third).await;
+        let fourth = lease(&world, 65, 1000).await;
+        let slots_of = |claims: &Claims| claims.items.iter().map(|c| (c.endpoint_id, c.slots.clone())).collect::<HashSet<_>>();
+        assert_eq!(slots_of(&fourth), slots_of(&third));
+        assert!(fourth.items.iter().all(|claimed| claimed.missed == 0));
+        // Not once somebody else has gone on.
+        confirm(&world, &fourth).await;
+        world.clock().advance(Duration::from_secs(60));
+        let fifth = claim(&world, 65, 1000).await;
+        give_back(&fourth).await;
+        assert!(lease(&world, 65, 1000).await.items.is_empty());
+        assert_eq!(fifth.endpoints, 3);
+    }
+
+    async fn what_is_leased_to_somebody_else_is_said(world: World) {
+        add(&world, 4, 60).await;
+        let poison = "UPDATE endpoints SET assertions = '[{\"type\":\"of the future\"}]' WHERE id = 2";
+        runtime::on!(world.context.db().unwrap().write(), db => sqlx::query(poison).execute(db).await.map(drop)).unwrap();
+        let first = lease(&world, 65, 1000).await;
+        assert_eq!((first.items.len(), first.leased), (3, 0));
+        let second = lease(&world, 65, 1000).await;
+        assert_eq!((second.items.len(), second.leased), (0, 3), "without the row that nobody can read");
+        confirm(&world, &first).await;
+        assert_eq!(lease(&world, 65, 1000).await.leased, 0);
+        // A lease ends by the time that a failed Job is started again.
+        world.clock().advance(Duration::from_secs(60));
+        lease(&world, 65, 1000).await;
+        world.clock().advance(Duration::from_secs(10));
+        assert_eq!(lease(&world, 65, 1000).await.items.len(), 3);
+    }
+
+    async fn a_tick_that_cannot_ask_for_checks_fails_and_loses_none(world: World) {
+        add(&world, 3, 60).await;
+        // A batch for each.
+        let apart = "UPDATE endpoints SET next_slot = $1 + 10 * id";
+        let now = world.clock().now().timestamp();
+        runtime::on!(world.context.db().unwrap().write(), db => sqlx::query(apart).bind(now).execute(db).await.map(drop)).unwrap();
+        let tick = async || world.request("check-schedule", None, "POST", "/", None).await;
+        let asked = || {
+            let events = std::mem::take(&mut *world.events.lock().unwrap());
+            keys(&events.iter().flat_map(|sent| sent.data::<Vec<CheckRequest>>()).collect::<Vec<_>>())
+        };
+        asked();
+        let all: HashSet<_> = (1..=3).map(|id| (id, now + 10 * id)).collect();
+        // The broker takes one batch, and then none.
+        *world.broker_takes.lock().unwrap() = Some(1);
+        assert_eq!(tick().await.code(503), "UNAVAILABLE");
+        let some = asked();
+        assert_eq!(some.len(), 1);
+        *world.broker_takes.lock().unwrap() = None;
+        tick().await.json(200);
+        let rest = asked();
+        assert!(some.union(&rest).copied().collect::<HashSet<_>>().is_superset(&all), "{some:?} {rest:?}");
+        // A tick that was killed: the next one says that it has not done all that was due.
+        world.clock().advance(Duration::from_secs(60));
+        assert_eq!(lease(&world, 65, 1000).await.items.len(), 3);
+        assert_eq!(tick().await.code(503), "UNAVAILABLE");
+        world.clock().advance(Duration::from_secs(10));
+        assert_eq!(tick().await.json(200)["missed"], 0);
+        assert!(asked().len() >= 3);
+    }
+
     async fn a_late_confirmation_changes_nothing(world: World) {
         add(&world, 1, 60).await;
         let late = lease(&world, 65, 10).await;

@@ -243,6 +243,12 @@ on_both! {
         users.kong.0.lock().unwrap().keys.clear();
         users.login("me@example.com", PASSWORD).await.json(200);
         assert_eq!(users.kong.keys_of(id), Some(1));
+        // Of a consumer that it has lost, Kong lists no keys: 404.
+        users.kong.0.lock().unwrap().keys.clear();
+        users.forgot("me@example.com").await;
+        let new = json!({"token": token(&users.mails()[0]), "password": "another horse"});
+        users.post("/public/v1/password/reset", new).await.json(200);
+        users.login("me@example.com", "another horse").await.json(200);
     }
 
     async fn named_keys_are_made_listed_and_ended(users: Users) {

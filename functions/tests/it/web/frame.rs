@@ -1,6 +1,16 @@
 //! What all pages have in common.
 
-use http::{Method, StatusCode, header};
+use std::sync::Arc;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use runtime::{
+    Clock, Context, Env,
+    outbound::{Outbound, To},
+    secret::Random,
+};
+use tower::ServiceExt as _;
 
 use super::Site;
 
@@ -172,4 +182,24 @@ async fn a_form_of_a_thousand_groups_is_no_page_of_a_thousand_lists() {
     let shown = site.post("/status-pages/new", "/status-pages", &form).await;
     // One more than there may be, and the one that was asked for: the API refuses that when it is saved.
     assert_eq!(shown.html.matches("name=\"group\"").count(), 22);
+}
+
+/// With `infra/kong/tls` every route of Kong is for https alone, and a call from within comes over plain HTTP.
+/// Kong 3.9.3 answered 308 to such a call without `X-Forwarded-Proto: https`.
+#[tokio::test]
+async fn pages_ask_a_gateway_that_takes_https_only() {
+    runtime::install_crypto();
+    for (public_url, status) in [("https://pongpong.test", 404), ("http://pongpong.test", 502)] {
+        let env: Env = [("PUBLIC_URL".to_owned(), public_url.to_owned())].into_iter().collect();
+        let outbound = Outbound::new(Arc::new(|to, request: Request<Bytes>| {
+            assert_eq!(to, To::Gateway);
+            let is_https = request.headers().get("x-forwarded-proto").is_some_and(|proto| proto == "https");
+            let answer = Response::builder().status(if is_https { 404 } else { 308 });
+            Box::pin(async { Ok(answer.body(Bytes::new())?) })
+        }));
+        let context = Context::new(env, Clock::System, Random::System, outbound);
+        let web = runtime::serve::router(functions::find("web").unwrap(), &context);
+        let answer = web.oneshot(Request::get("/status/shop").body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), status, "{public_url}");
+    }
 }

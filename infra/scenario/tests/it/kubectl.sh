@@ -59,6 +59,9 @@ case "$verb $1" in
         show "$CLUSTER/services/$2.json" "$output"
     fi
     ;;
+"get pods") # of a revision that does not start
+    printf ' (ImagePullBackOff: Back-off pulling image)'
+    ;;
 "get revision") [ -f "$CLUSTER/revisions/$2" ] || exit 1 ;;
 "patch ksvc")
     [ "$3 $5" = "--type --patch" ]

@@ -251,7 +251,10 @@ fn two_versions_are_not_taken_back_at_once() {
 fn what_does_not_start_gets_nothing() {
     let cluster = Cluster::with(&["check-run", "web"]);
     let said = cluster.refuses("canary all broken");
-    assert!(said.contains("broken does not start, and gets nothing: container exited with 1"), "{said}");
+    assert!(
+        said.contains("broken does not start, and gets nothing: container exited with 1 (ImagePullBackOff:"),
+        "{said}"
+    );
     assert!(said.contains("Stopped."), "{said}");
     assert_eq!(cluster.traffic("check-run"), json!([share("check-run-00001", 100)]));
     assert_eq!(cluster.traffic("web"), latest(), "it stopped at the first one");
@@ -330,7 +333,8 @@ fn who_calls_it_wrongly_is_told_how() {
 #[test]
 fn shellcheck_finds_nothing() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let scripts = [folder.join("../rollout/rollout.sh"), folder.join("tests/it/kubectl.sh")];
+    let scripts = ["../rollout/rollout.sh", "../deploy", "../undeploy", "tests/it/kubectl.sh"];
+    let scripts = scripts.map(|script| folder.join(script));
     match Command::new("shellcheck").args(scripts).output() {
         Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout)),
         Err(error) => println!("not checked: {error}"),

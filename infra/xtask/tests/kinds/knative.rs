@@ -1,5 +1,5 @@
-//! Knative Serving and Eventing: what their webhooks take with no feature switched on (their fieldmask.go
-//! and k8s_validation.go), as far as it is of use here.
+//! Knative Serving and Eventing: what their webhooks take (their fieldmask.go and k8s_validation.go) with the
+//! features that infra/knative switches on, as far as it is of use here.
 
 use std::collections::BTreeMap;
 
@@ -68,6 +68,8 @@ struct RevisionSpec {
     timeout_seconds: u32,
     enable_service_links: bool,
     automount_service_account_token: bool,
+    /// With the feature `kubernetes.podspec-priorityclassname`.
+    priority_class_name: Option<String>,
     containers: Vec<Container>,
     #[serde(default)]
     volumes: Vec<Value>,
@@ -83,6 +85,7 @@ struct Container {
     args: Vec<String>,
     ports: Vec<Port>,
     env: Vec<Variable>,
+    startup_probe: Probe,
     readiness_probe: Probe,
     liveness_probe: Probe,
     resources: Resources,
@@ -187,6 +190,7 @@ struct Seccomp {
 }
 
 const SERVICE_LABELS: &[&str] = &["visibility"];
+const QUEUE_PROXY: &[&str] = &["cpu-resource-request", "memory-resource-request"];
 const AUTOSCALING: &[&str] = &[
     "class",
     "initial-scale",
@@ -210,6 +214,7 @@ pub fn service(document: &Value) -> Result<(), String> {
     };
     known(&service.metadata.labels, "networking.knative.dev/", SERVICE_LABELS)?;
     known(&metadata.annotations, "autoscaling.knative.dev/", AUTOSCALING)?;
+    known(&metadata.annotations, "queue.sidecar.serving.knative.dev/", QUEUE_PROXY)?;
     // Names of revisions are made by Knative, unless somebody keeps them in step by hand.
     ensure(metadata.name.is_none(), "template.metadata.name is set")?;
     let number = |name: &str| -> Result<u32, String> {
@@ -231,9 +236,12 @@ pub fn service(document: &Value) -> Result<(), String> {
     ensure(!spec.enable_service_links, "enableServiceLinks slows every start")?;
     ensure(!spec.automount_service_account_token, "a token that nobody needs")?;
     ensure(spec.volumes.is_empty(), "volumes")?;
+    ensure(
+        spec.priority_class_name.is_none_or(|name| name == "pongpong-alarm"),
+        "an unknown priority class",
+    )?;
     let [container] = &spec.containers[..] else { return Err("there is one container".to_owned()) };
-    let Container { name, image, args, ports, env, readiness_probe, liveness_probe, resources, .. } =
-        container;
+    let Container { name, image, args, ports, env, resources, .. } = container;
     ensure(!["queue-proxy", "istio-proxy"].contains(&name.as_str()), "a reserved name")?;
     ensure(image.contains('/') && image.contains(':'), "the image has no place or no tag")?;
     ensure(args.len() == 1, "args is the function")?;
@@ -248,7 +256,14 @@ pub fn service(document: &Value) -> Result<(), String> {
         let one = from.is_none_or(|f| f.config_map_key_ref.is_some() != f.secret_key_ref.is_some());
         ensure(one, "valueFrom is one of two")?;
     }
-    for (probe, path) in [(readiness_probe, "/ready"), (liveness_probe, "/health")] {
+    // Knative's readiness without a period was seen to be asked every 10 s in the worst case.
+    ensure(container.startup_probe.period_seconds == 1, "a start is noticed late")?;
+    ensure((1..=2).contains(&container.readiness_probe.period_seconds), "readiness is noticed late")?;
+    for (probe, path) in [
+        (&container.startup_probe, "/health"),
+        (&container.readiness_probe, "/ready"),
+        (&container.liveness_probe, "/health"),
+    ] {
         ensure(probe.http_get.path == path, "the path of a probe")?;
         let own = probe.timeout_seconds.is_none() && probe.failure_threshold.is_none();
         ensure(
@@ -347,7 +362,10 @@ pub fn broker(document: &Value) -> Result<(), String> {
     let class = broker.metadata.annotations.get("eventing.knative.dev/broker.class").map(String::as_str);
     let config = broker.spec.config.as_ref();
     match class {
-        None | Some("MTChannelBasedBroker") => {}
+        None | Some("MTChannelBasedBroker") => {
+            let asynchronous = broker.metadata.annotations.get("messaging.knative.dev/async-handler");
+            ensure(asynchronous.is_some_and(|is| is == "true"), "its publishers wait for all subscribers")?;
+        }
         Some("Kafka") => {
             let config = config.ok_or("a Kafka Broker without its config")?;
             ensure(config.api_version == "v1" && config.kind == "ConfigMap", "config is no ConfigMap")?;
