@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use axum::extract::State;
+use chrono::DateTime;
 use futures::{StreamExt, stream};
 use runtime::{
     Context, Db, Error, Event, Function, Items, Reply, Result, Subscription,
@@ -60,6 +61,39 @@ async fn tell_of_endpoints(context: &Context, changes: Vec<StatusChange>) -> Res
     let owners: BTreeSet<i64> = notifications.into_keys().collect();
     queue::release(context, NAME, &Vec::from_iter(owners)).await?;
     // The broker brings the event again, for those that could not be read.
+    failed.map_or(Ok(()), Err)
+}
+
+/// To a notification that is new: what is down already.
+pub(super) async fn send_open_incidents(context: &Context, function: &str, notification: &Row) -> Result<()> {
+    const DOWN: &str =
+        "SELECT endpoint_id, revision, failing_since, last_slot, cause FROM notification_states
+        WHERE user_id = $1 AND status = 'down' AND deleted_at IS NULL ORDER BY endpoint_id";
+    let user_id = notification.user_id;
+    let rows: Vec<(i64, i64, Option<i64>, i64, Option<String>)> = on!(context.db()?.read(), db =>
+        sqlx::query_as(DOWN).bind(user_id).fetch_all(db).await)?;
+    let change =
+        |(endpoint_id, revision, failing_since, last_slot, cause): (_, _, Option<i64>, _, Option<String>)| {
+            let began = DateTime::from_timestamp_micros(failing_since.unwrap_or(last_slot))?;
+            let change = StatusChange {
+                endpoint_id,
+                user_id,
+                from: Status::Up,
+                to: Status::Down,
+                // Before anything that comes later.
+                changed_at: began,
+                revision,
+                outage_started_at: Some(began),
+                cause: cause.and_then(|json| serde_json::from_str(&json).ok()),
+            };
+            Some((change, AlertKind::Down))
+        };
+    let changes: Vec<_> = rows.into_iter().filter_map(change).collect();
+    let own = HashMap::from([(user_id, vec![notification.clone()])]);
+    let (alerts, failed) = alerts(context, changes, &own).await;
+    let alerts: Vec<_> = alerts.into_iter().map(|(_, alert)| (alert, vec![notification])).collect();
+    log(context, &alerts).await?;
+    queue::release(context, function, &[user_id]).await?;
     failed.map_or(Ok(()), Err)
 }
 
