@@ -445,7 +445,7 @@ async fn act(visitor: &Visitor, id: i64, sent: Sent) -> Result<Response, Refusal
             const MAX_MESSAGE_CHARS: usize = 500;
             let Done { status, message } = visitor.api.post(&format!("{path}/test"), &json!({})).await?;
             let message = message.map(|message| message.chars().take(MAX_MESSAGE_CHARS).collect());
-            Ok(visitor.go_showing(&format!("{own}#result"), &Done { status, message }))
+            Ok(visitor.go_showing(&own, &Done { status, message }))
         }
         Act::Enable | Act::Disable => {
             let enabled = sent.act == Act::Enable;

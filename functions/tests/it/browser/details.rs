@@ -97,6 +97,7 @@ async fn a_page_has_one_time_zone() {
     let url = scene.story.site.url.clone();
     let endpoint = scene.add("Shop", &url).await;
     scene.until("/dashboard", "main .watched .status", "Up").await;
+    scene.story.home.advance(&mut scene.engine, 60);
     scene.browser.open(&endpoint).await;
     // By UTC it is still noon of the day before.
     scene.browser.sees("Time zone: Pacific/Kiritimati (UTC+14:00)").await;
@@ -132,7 +133,7 @@ async fn updates_go_on_and_disturb_nobody() {
              getSelection().selectAllChildren(document.querySelector('.where a'));",
         )
         .await;
-    for _ in 0..20 {
+    for _ in 0..6 {
         scene.story.home.advance(&mut scene.engine, 10);
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         scene.browser.run(REFRESH).await;
@@ -184,20 +185,21 @@ async fn a_reload_sends_nothing_again() {
     scene.browser.press("Check now").await;
     scene.browser.sees("checked at").await;
     assert_eq!(scene.browser.path().await, endpoint);
-    let asked = target.asked().len();
+    target.asked();
     scene.browser.client.refresh().await.unwrap();
     scene.browser.sees("Check now").await;
     assert!(!scene.browser.has("#result").await);
+    assert_eq!(target.asked().len(), 0);
 
     scene.browser.open("/endpoints/new").await;
     scene.browser.fill("url", &target.url).await;
     scene.browser.press("Test").await;
     scene.browser.sees("checked just now").await;
     assert_eq!(scene.browser.find("#url").await.prop("value").await.unwrap().as_deref(), Some(&*target.url));
-    assert_eq!(target.asked().len(), asked + 1);
+    assert_eq!(target.asked().len(), 1);
     scene.browser.client.refresh().await.unwrap();
     assert!(!scene.browser.has("#result").await);
-    assert_eq!(target.asked().len(), asked + 1);
+    assert_eq!(target.asked().len(), 0);
 
     scene.browser.open("/notifications/new?channel=webhook").await;
     scene.browser.fill("name", "On call").await;
@@ -206,10 +208,10 @@ async fn a_reload_sends_nothing_again() {
     scene.browser.press("Save").await;
     scene.browser.press("Send test").await;
     scene.browser.sees("The channel took the test message.").await;
-    let asked = target.asked().len();
+    target.asked();
     scene.browser.client.refresh().await.unwrap();
     scene.browser.sees("On call").await;
-    assert_eq!(target.asked().len(), asked);
+    assert_eq!(target.asked().len(), 0);
     scene.end().await;
 }
 

@@ -25,7 +25,7 @@ fn refused(shown: &Shown) -> &Shown {
 /// What comes of a test of the first channel.
 async fn test(site: &Site) -> Shown {
     let sent = site.post("/notifications/1", "/notifications/1", &[("act", "test")]).await;
-    leads(&sent, "/notifications/1#result");
+    leads(&sent, "/notifications/1");
     site.get("/notifications/1").await
 }
 
