@@ -18,7 +18,9 @@ impl Address {
     pub fn of(typed: &str) -> Self {
         let typed = typed.trim();
         let certain = |url: String| Self { url, fallback: None };
-        if typed.is_empty() || typed.contains("://") {
+        // `http:\\host` has a scheme, too, to who reads URLs as browsers do.
+        let is_http = |url: Url| matches!(url.scheme(), "http" | "https");
+        if typed.is_empty() || typed.contains("://") || Url::parse(typed).is_ok_and(is_http) {
             return certain(typed.to_owned());
         }
         let (http, https) = (format!("http://{typed}"), format!("https://{typed}"));
@@ -47,7 +49,7 @@ fn is_private(host: &Host<&str>) -> bool {
             let ends = |ending: &&str| {
                 name.strip_suffix(*ending).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
             };
-            !name.contains('.') || PRIVATE_ENDINGS.iter().any(|ending| ends(&ending))
+            !name.contains('.') || PRIVATE_ENDINGS.iter().any(ends)
         }
         Host::Ipv4(ip) => is_private_v4(*ip),
         Host::Ipv6(ip) => ip.to_ipv4_mapped().map_or_else(|| is_private_v6(*ip), is_private_v4),
@@ -92,6 +94,8 @@ mod tests {
             ("example.com:443", "https://example.com:443"),
             (" http://example.com ", "http://example.com"),
             ("ftp://example.com", "ftp://example.com"),
+            ("http:\\\\127.0.0.1\\", "http:\\\\127.0.0.1\\"),
+            ("HTTPS:example.com", "HTTPS:example.com"),
             ("", ""),
             ("two words", "https://two words"),
         ] {

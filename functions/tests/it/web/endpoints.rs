@@ -449,7 +449,7 @@ async fn pages_say_that_nobody_will_be_alerted() {
     say("Nobody will be alerted: no notification channel is on.").await;
     let form = [("channel", "webhook"), ("name", "Hook"), ("url", &hook.url), ("scope", "all")];
     site.post("/notifications/new?channel=webhook", "/notifications", &form).await;
-    say("Nobody may be alerted: no notification channel was tested yet.").await;
+    say("Alerts may reach nobody: no notification channel was tested yet.").await;
     assert_eq!(hook.asked().len(), 0);
     let tested = site.post("/notifications/1", "/notifications/1", &[("act", "test")]).await;
     assert_eq!(tested.location(), "/notifications/1");
@@ -459,7 +459,7 @@ async fn pages_say_that_nobody_will_be_alerted() {
     let api = "/notification-service/v1/notifications/1";
     let other = json!({"config": {"url": format!("{}/other", hook.url)}});
     site.api(http::Method::PATCH, api, other).await;
-    say("Nobody may be alerted").await;
+    say("Alerts may reach nobody").await;
     site.api(http::Method::PATCH, api, json!({"enabled": false})).await;
     say("Nobody will be alerted").await;
 }
