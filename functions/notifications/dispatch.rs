@@ -64,30 +64,39 @@ async fn tell_of_endpoints(context: &Context, changes: Vec<StatusChange>) -> Res
     failed.map_or(Ok(()), Err)
 }
 
+/// An endpoint that is down.
+#[derive(sqlx::FromRow)]
+struct DownEndpoint {
+    endpoint_id: i64,
+    revision: i64,
+    failing_since: Option<i64>,
+    last_slot: i64,
+    cause: Option<String>,
+}
+
 /// To a notification that is new: what is down already.
 pub(super) async fn send_open_incidents(context: &Context, function: &str, notification: &Row) -> Result<()> {
     const DOWN: &str =
         "SELECT endpoint_id, revision, failing_since, last_slot, cause FROM notification_states
         WHERE user_id = $1 AND status = 'down' AND deleted_at IS NULL ORDER BY endpoint_id";
     let user_id = notification.user_id;
-    let rows: Vec<(i64, i64, Option<i64>, i64, Option<String>)> = on!(context.db()?.read(), db =>
+    let rows: Vec<DownEndpoint> = on!(context.db()?.read(), db =>
         sqlx::query_as(DOWN).bind(user_id).fetch_all(db).await)?;
-    let change =
-        |(endpoint_id, revision, failing_since, last_slot, cause): (_, _, Option<i64>, _, Option<String>)| {
-            let began = DateTime::from_timestamp_micros(failing_since.unwrap_or(last_slot))?;
-            let change = StatusChange {
-                endpoint_id,
-                user_id,
-                from: Status::Up,
-                to: Status::Down,
-                // Before anything that comes later.
-                changed_at: began,
-                revision,
-                outage_started_at: Some(began),
-                cause: cause.and_then(|json| serde_json::from_str(&json).ok()),
-            };
-            Some((change, AlertKind::Down))
+    let change = |row: DownEndpoint| {
+        let began = DateTime::from_timestamp_micros(row.failing_since.unwrap_or(row.last_slot))?;
+        let change = StatusChange {
+            endpoint_id: row.endpoint_id,
+            user_id,
+            from: Status::Up,
+            to: Status::Down,
+            // Before anything that comes later.
+            changed_at: began,
+            revision: row.revision,
+            outage_started_at: Some(began),
+            cause: row.cause.and_then(|json| serde_json::from_str(&json).ok()),
         };
+        Some((change, AlertKind::Down))
+    };
     let changes: Vec<_> = rows.into_iter().filter_map(change).collect();
     let own = HashMap::from([(user_id, vec![notification.clone()])]);
     let (alerts, failed) = alerts(context, changes, &own).await;
