@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
+use contract::address::Address;
 use serde_json::{Map, Value as Json};
 
 use crate::{
@@ -47,7 +48,7 @@ impl Check {
                         body.insert("endpoint_id".to_owned(), id.into());
                     }
                     None => {
-                        body.insert("url".to_owned(), url_of(self.target.as_deref()).into());
+                        body.insert("url".to_owned(), self.target.unwrap_or_default().into());
                     }
                 }
                 let waiting = spinner("checking".to_owned());
@@ -61,9 +62,15 @@ impl Check {
                 return Err(failure.hint("Log in (pong login) without --local, or give a URL").into());
             }
             (None, None) => {
-                let url = url_of(self.target.as_deref());
+                let Address { url, fallback } = Address::of(&self.target.unwrap_or_default());
                 let waiting = spinner(format!("checking {url}"));
-                let result = prober::probe(&url, target(&body)?, app.ca_cert()).await?;
+                let mut result = prober::probe(&url, &target(&body)?, app.ca_cert()).await?;
+                if let Some(url) = fallback.filter(|_| result["error"]["code"] == "CONNECT_REFUSED") {
+                    let by_http = prober::probe(&url, &target(&body)?, app.ca_cert()).await?;
+                    if by_http["status"] == "up" {
+                        result = by_http;
+                    }
+                }
                 waiting.finish_and_clear();
                 (result, "from here")
             }
@@ -79,17 +86,6 @@ impl Check {
             Some("unknown") => Exit::Error,
             _ => Exit::Down,
         })
-    }
-}
-
-/// `example.com` is what people type.
-fn url_of(target: Option<&str>) -> String {
-    let target = target.unwrap_or_default();
-    let is_here = ["localhost", "127.", "[::1]"].iter().any(|here| target.starts_with(here));
-    match (target.contains("://"), is_here) {
-        (true, _) => target.to_owned(),
-        (false, true) => format!("http://{target}"),
-        (false, false) => format!("https://{target}"),
     }
 }
 
@@ -130,20 +126,4 @@ fn show(result: &Value, from: &str) -> Result<()> {
         moment(&result["certificate_expires_at"]).map(|at| format!("certificate ends {}", since(at))),
     );
     print(&paint(DIM, &visible(&facts.join(", "))))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_scheme_may_be_left_out() {
-        for (typed, url) in [
-            ("example.com", "https://example.com"),
-            ("localhost:8080/a", "http://localhost:8080/a"),
-            ("http://example.com", "http://example.com"),
-        ] {
-            assert_eq!(url_of(Some(typed)), url);
-        }
-    }
 }

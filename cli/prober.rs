@@ -97,7 +97,7 @@ fn problem(code: &'static str, message: impl Into<String>) -> Problem {
     Problem { code, message: message.into() }
 }
 
-pub async fn probe(url: &str, target: Target, ca_cert: Option<&Path>) -> Result<Value> {
+pub async fn probe(url: &str, target: &Target, ca_cert: Option<&Path>) -> Result<Value> {
     let parsed =
         Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     let Some(start) = parsed else {
@@ -112,8 +112,7 @@ pub async fn probe(url: &str, target: Target, ca_cert: Option<&Path>) -> Result<
     let mut outcome = Outcome { url: url.to_owned(), ..Outcome::default() };
     let began = Instant::now();
     let limit = Duration::from_millis(target.timeout_ms);
-    let fetched = match tokio::time::timeout(limit, fetch(start, &target, Arc::new(tls), &mut outcome)).await
-    {
+    let fetched = match tokio::time::timeout(limit, fetch(start, target, Arc::new(tls), &mut outcome)).await {
         Ok(fetched) => fetched,
         Err(_) => Err(problem("TIMEOUT", format!("No whole answer within {} ms", target.timeout_ms))),
     };

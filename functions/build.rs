@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 /// Of our own, in `web/assets/`.
-const OWN: [&str; 4] = ["app.js", "docs.js", "favicon.svg", "style.css"];
+const OWN: [&str; 6] = ["app.js", "docs.js", "favicon.ico", "favicon.svg", "favicon-down.svg", "style.css"];
 /// Of Swagger UI.
 const SWAGGER_UI: [&str; 2] = ["swagger-ui-bundle.js", "swagger-ui.css"];
 

@@ -18,6 +18,7 @@ pub mod senders;
 pub mod status_pages;
 pub mod users;
 pub mod web;
+mod zones;
 
 use anyhow::Context as _;
 use runtime::{Db, Env, FromEnv, Function, caller::GatewayConfig, secret::Sealer};

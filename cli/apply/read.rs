@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, SecondsFormat};
+use contract::address::Address;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_norway::Mapping;
 
@@ -127,6 +128,8 @@ fn checked(section: Section, item: Value) -> Result<Mapping, Wrong> {
             let mut endpoint: Endpoint = parse(item)?;
             endpoint.name = endpoint.name.trim().to_owned();
             required(&[("name", &endpoint.name), ("url", &endpoint.url)])?;
+            // As pongpong keeps it: or each `apply` would find a difference.
+            endpoint.url = Address::of(&endpoint.url).url;
             Ok(brief(&endpoint))
         }
         Section::Notifications => {

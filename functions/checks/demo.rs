@@ -1,21 +1,19 @@
 //! `POST /public/v1/demo_checks`: checks any public URL once, for people who have no account yet.
 
+use ::contract::address::Address;
 use axum::{Json, extract::State};
 use runtime::{
-    Context, Env, Error, FromEnv, Function, Input, Result, address::PrivateNetworks, error::ErrorBody,
+    Context, Env, Error, FromEnv, Function, Input, Result, address::PrivateNetworks, error::ErrorBody, text,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{
     SERVICE,
-    now::Checked,
+    now::{self, Checked},
     probe::{ProbeConfig, Prober},
 };
-use crate::{
-    contract::{Failure, FailureCode, Timings},
-    endpoints::Settings,
-};
+use crate::{contract::FailureCode, endpoints::Settings};
 
 pub const FUNCTION: Function =
     Function::new("check-demo", SERVICE, "checks any public URL once, for people who have no account yet")
@@ -62,7 +60,7 @@ const NOBODY: i64 = 0;
     post, path = "/public/v1/demo_checks", tag = "checks", request_body = Demo,
     responses(
         (status = 200, description = "The result; a target that is down is a result too", body = Checked),
-        (status = 400, description = "A field is not acceptable", body = ErrorBody),
+        (status = 400, description = "Not a URL, or no address on the public internet", body = ErrorBody),
         (status = 404, description = "Switched off (DEMO_CHECKS)", body = ErrorBody),
     )
 )]
@@ -70,20 +68,25 @@ async fn handle(State(context): State<Context>, Input(demo): Input<Demo>) -> Res
     if !context.config::<DemoSettings>()?.on {
         return Err(Error::not_found());
     }
+    let fallback = Address::of(&demo.url).fallback;
     let settings = Settings { timeout_ms: TIMEOUT_MS, retries: 0, ..Settings::of_url(&demo.url)? };
     let target = settings.checked(NOBODY).await?.target();
     let prober = context.shared(|_| {
         let config = ProbeConfig::new(PrivateNetworks::Deny)?;
         Ok(DemoProber(Prober::new(ProbeConfig { concurrency: CONCURRENCY, ..config })?))
     })?;
-    let mut outcome = prober.0.probe(0, &target, None).await;
-    let code = outcome.error.as_ref().map(|error| error.code);
+    let checked = now::probe(&prober.0, 0, target, fallback).await;
+    let code = checked.outcome.error.as_ref().map(|error| error.code);
     if matches!(code, Some(FailureCode::BlockedAddress | FailureCode::DnsFailure)) {
-        // Which private names there are is nothing for strangers: one that is not, and one that may not be
-        // asked, look the same.
-        let message = "It has no address on the public internet".to_owned();
-        outcome.error = Some(Failure { code: FailureCode::DnsFailure, message });
-        (outcome.ip, outcome.timings_ms) = (None, Timings::default());
+        // A private name and one that does not exist look the same: which private names there are is nothing for
+        // strangers.
+        return Err(Error::field(
+            "url",
+            text(
+                "has no address on the public internet; private addresses are not allowed here",
+                "공개 인터넷 주소가 없습니다. 여기서는 사설 주소를 체크할 수 없습니다",
+            ),
+        ));
     }
-    Ok(Json(Checked { url: target.url, outcome }))
+    Ok(Json(checked))
 }

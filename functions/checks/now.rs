@@ -1,15 +1,16 @@
 //! `POST /public/v1/checks`: checks an endpoint, or what may become one, and answers with the result.
 
+use ::contract::address::Address;
 use axum::{Json, extract::State};
 use http::StatusCode;
 use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, input, text};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{SERVICE, prober};
+use super::{SERVICE, probe::Prober, prober};
 use crate::{
-    contract::{Outcome, Target},
+    contract::{CheckStatus, FailureCode, Outcome, Target},
     endpoints::{OwnedEndpoint, Settings},
 };
 
@@ -18,7 +19,7 @@ pub const FUNCTION: Function = Function::new(
     SERVICE,
     "checks an endpoint, or what may become one, and answers with the result",
 )
-.http(runtime::http!(handle))
+.http(runtime::http!(handle, complete))
 .per_minute(60)
 .without_database()
 .reads(runtime::settings!(super::ProbeSettings, runtime::trust::ExtraRoots));
@@ -60,24 +61,81 @@ async fn handle(
     Input(mut wanted): Input<Map<String, Value>>,
 ) -> Result<(StatusCode, Json<Checked>)> {
     let id = wanted.remove("endpoint_id").filter(|id| !id.is_null());
-    let target = match (id, wanted.values().all(Value::is_null)) {
+    let (target, fallback) = match (id, wanted.values().all(Value::is_null)) {
         (Some(id), true) => {
             let invalid =
                 || Error::field("endpoint_id", text("must be a positive integer", "양의 정수여야 합니다"));
             let id = id.as_i64().filter(|id| *id > 0).ok_or_else(invalid)?;
-            target_of(&context, caller.user_id, id).await?
+            (target_of(&context, caller.user_id, id).await?, None)
         }
         (None, false) => {
             let settings: Settings = input::parse(Value::Object(wanted).to_string().as_bytes())?;
-            settings.checked(caller.user_id).await?.target()
+            let fallback = Address::of(&settings.url).fallback;
+            (settings.checked(caller.user_id).await?.target(), fallback)
         }
         _ => {
             let what = text("give either endpoint_id or url", "endpoint_id와 url 중 하나를 지정하세요");
             return Err(Error::field("endpoint_id", what));
         }
     };
-    let outcome = prober(&context)?.probe(caller.user_id, &target, None).await;
-    Ok((StatusCode::OK, Json(Checked { url: target.url, outcome })))
+    let checked = probe(&*prober(&context)?, caller.user_id, target, fallback).await;
+    Ok((StatusCode::OK, Json(checked)))
+}
+
+/// Checks `target`. One that refuses HTTPS, where its scheme was not typed, is checked by `fallback`; that counts if it
+/// succeeds.
+pub(super) async fn probe(
+    prober: &Prober,
+    user_id: i64,
+    target: Target,
+    fallback: Option<String>,
+) -> Checked {
+    let outcome = prober.probe(user_id, &target, None).await;
+    let is_refused = outcome.error.as_ref().is_some_and(|error| error.code == FailureCode::ConnectRefused);
+    if let Some(url) = fallback.filter(|_| is_refused) {
+        let target = Target { url, ..target.clone() };
+        let outcome = prober.probe(user_id, &target, None).await;
+        if outcome.status == CheckStatus::Up {
+            return Checked { url: target.url, outcome };
+        }
+    }
+    Checked { url: target.url, outcome }
+}
+
+/// An address that was typed without a scheme.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[schema(as = TypedAddress)]
+pub struct Typed {
+    #[schema(example = 1)]
+    pub user_id: i64,
+    #[schema(example = "example.com")]
+    pub url: String,
+}
+
+/// The URL that it stands for.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[schema(as = CompletedAddress)]
+pub struct Completed {
+    #[schema(example = "https://example.com")]
+    pub url: String,
+}
+
+const COMPLETE_TIMEOUT_MS: i32 = 3000;
+
+/// Gives a bare address its scheme: HTTP if the server refuses HTTPS and answers HTTP.
+#[utoipa::path(
+    post, path = "/private/v1/addresses/complete", tag = "checks", request_body = Typed,
+    responses(
+        (status = 200, body = Completed),
+        (status = 400, description = "Not an address", body = ErrorBody),
+    )
+)]
+async fn complete(State(context): State<Context>, Input(typed): Input<Typed>) -> Result<Json<Completed>> {
+    let Address { url, fallback } = Address::of(&typed.url);
+    let settings = Settings { timeout_ms: COMPLETE_TIMEOUT_MS, retries: 0, ..Settings::of_url(&url)? };
+    let target = settings.checked().await?.target();
+    let checked = probe(&*prober(&context)?, typed.user_id, target, fallback).await;
+    Ok(Json(Completed { url: checked.url }))
 }
 
 async fn target_of(context: &Context, user_id: i64, id: i64) -> Result<Target> {

@@ -38,7 +38,7 @@ async fn handle(
     key: IdempotencyKey,
     Input(settings): Input<Settings>,
 ) -> Result<(StatusCode, Json<Endpoint>)> {
-    let settings = settings.checked(caller.user_id).await?;
+    let settings = settings.completed(&context, caller.user_id).await.checked(caller.user_id).await?;
     let start = Start::now(&context, caller.user_id, settings.interval_seconds, |_| false)?;
     let (endpoint, is_new) = insert(&context, caller.user_id, settings, start.next_slot, key.0).await?;
     if is_new

@@ -21,7 +21,9 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use ::contract::address::Address;
 use chrono::{DateTime, TimeDelta, Utc};
+use http::Method;
 use runtime::{
     Context, Db, Env, Error, Fields, FromEnv, Result,
     db::{JsonText, On, Transaction, UnixSeconds},
@@ -47,6 +49,8 @@ pub struct Settings {
     #[serde(default)]
     #[schema(example = "Shop", max_length = 100)]
     pub name: String,
+    /// Without a scheme: `http` for port 80, and for localhost, private names and private addresses at any port but
+    /// 443; else `https`, or `http` if the server refuses HTTPS.
     #[schema(example = "https://example.com/health", max_length = 2048)]
     pub url: String,
     #[serde(default = "get")]
@@ -114,6 +118,9 @@ fn without_unknown_fields<'de, D: Deserializer<'de>>(
     given.into_iter().map(read).collect::<std::result::Result<_, _>>().map(JsonText)
 }
 
+/// Of `check-now`.
+const COMPLETE: &str = "/private/v1/addresses/complete";
+
 fn get() -> String {
     "GET".into()
 }
@@ -161,6 +168,10 @@ pub struct Endpoint {
     /// Scheduled checks that were not made, or not completed: `status_reason` says why the last one was not.
     #[schema(example = 0)]
     pub missed_slots: i64,
+    /// Failed checks in a row, to the newest result.
+    #[serde(default)]
+    #[schema(example = 0)]
+    pub failures: i64,
     /// Grows with each change of what a check does or means; a result of another revision changes no status.
     #[schema(example = 1)]
     pub revision: i64,
@@ -174,7 +185,7 @@ macro_rules! columns {
         "id, name, url, method, headers, body, interval_seconds, timeout_ms, expected_status, assertions, \
          follow_redirects, verify_tls, retries, failure_threshold, success_threshold, enabled, tags, \
          CASE WHEN enabled THEN status ELSE 'paused' END AS status, last_checked_at, missed_slots, \
-         revision, failures, result_revision, result_slot, result_note, down_since, \
+         revision, CASE WHEN result_revision < revision THEN 0 ELSE failures END AS failures, result_revision, result_slot, result_note, down_since, \
          created_at, updated_at"
     };
 }
@@ -210,8 +221,24 @@ impl Settings {
         runtime::input::parse(serde_json::json!({ "url": url }).to_string().as_bytes())
     }
 
-    /// Checks every field, what takes long in the owner's turn; a name that is missing becomes the URL's host.
+    /// Asks which scheme a bare address has, where that is not certain.
+    pub async fn completed(mut self, context: &Context, user_id: i64) -> Self {
+        if Address::of(&self.url).fallback.is_none() {
+            return self;
+        }
+        let typed = checks::now::Typed { user_id, url: self.url.clone() };
+        let completed = context.outbound().call("check-now", Method::POST, COMPLETE, Some(&typed)).await;
+        match completed {
+            Ok(checks::now::Completed { url }) => self.url = url,
+            // HTTPS is then as good as any.
+            Err(error) => tracing::warn!(%error, "an address could not be completed"),
+        }
+        self
+    }
+
+    /// Checks every field, what takes long in the owner's turn; a URL without a scheme gets one, and a name that is missing becomes the URL's host.
     pub async fn checked(mut self, owner: i64) -> Result<Self> {
+        self.url = Address::of(&self.url).url;
         self.name = self.name.trim().to_owned();
         if self.name.is_empty() {
             let host = url::Url::parse(&self.url).ok().and_then(|url| url.host_str().map(str::to_owned));

@@ -53,7 +53,8 @@ async fn handle(
     let mut seen = find_own(&context, caller.user_id, id).await?.settings;
     let (mut tx, old, s) = loop {
         // Checked before the row is held: what is costly to check must not keep others waiting for it.
-        let settings = input::patched::<Settings>(&seen, patch.clone())?.checked(caller.user_id).await?;
+        let settings = input::patched::<Settings>(&seen, patch.clone())?;
+        let settings = settings.completed(&context, caller.user_id).await.checked(caller.user_id).await?;
         let mut tx = db.begin().await?;
         let found: Option<Endpoint> = on!(tx.connection(), db => {
             sqlx::query_as(select).bind(id).bind(caller.user_id).fetch_optional(db).await

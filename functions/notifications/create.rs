@@ -10,12 +10,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{Notification, Row, SERVICE, addresses, config::Config};
+use super::{Notification, Row, SERVICE, addresses, config::Config, dispatch};
 use crate::contract::Channel;
 
-pub const FUNCTION: Function = Function::new("notification-create", SERVICE, "adds a channel to be told on")
+const NAME: &str = "notification-create";
+
+pub const FUNCTION: Function = Function::new(NAME, SERVICE, "adds a channel to be told on")
     .http(runtime::http!(handle))
-    .reads(runtime::settings!(runtime::secret::Sealer, crate::links::PublicUrl));
+    .reads(runtime::settings!(runtime::secret::Sealer, crate::links::PublicUrl))
+    .publishes();
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -36,6 +39,10 @@ struct Body {
     #[serde(default = "yes")]
     #[schema(default = true)]
     enabled: bool,
+    /// Also sends the incidents that are open now.
+    #[serde(default)]
+    #[schema(default = false)]
+    send_open_incidents: bool,
 }
 
 fn yes() -> bool {
@@ -83,10 +90,17 @@ async fn handle(
         failures: 0,
         failed_at: None,
         not_before: None,
+        tested_at: None,
         created_at: context.clock().now(),
         updated_at: context.clock().now(),
     };
     let row = insert(context.db()?, row, key.0).await?;
+    if body.send_open_incidents
+        && let Err(error) = dispatch::send_open_incidents(&context, NAME, &row).await
+    {
+        // It is added all the same; what happens from now on is sent.
+        tracing::error!(%error, row.id, "open incidents could not be sent to a new notification");
+    }
     // Who asks again has not seen the first answer, nor the secret in it.
     let is_fresh = context.clock().now() - row.created_at < SHOWN_AGAIN;
     let config = row.config(&context)?;

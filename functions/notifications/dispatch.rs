@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use axum::extract::State;
+use chrono::DateTime;
 use futures::{StreamExt, stream};
 use runtime::{
     Context, Db, Error, Event, Function, Items, Reply, Result, Subscription,
@@ -60,6 +61,48 @@ async fn tell_of_endpoints(context: &Context, changes: Vec<StatusChange>) -> Res
     let owners: BTreeSet<i64> = notifications.into_keys().collect();
     queue::release(context, NAME, &Vec::from_iter(owners)).await?;
     // The broker brings the event again, for those that could not be read.
+    failed.map_or(Ok(()), Err)
+}
+
+/// An endpoint that is down.
+#[derive(sqlx::FromRow)]
+struct DownEndpoint {
+    endpoint_id: i64,
+    revision: i64,
+    failing_since: Option<i64>,
+    last_slot: i64,
+    cause: Option<String>,
+}
+
+/// To a notification that is new: what is down already.
+pub(super) async fn send_open_incidents(context: &Context, function: &str, notification: &Row) -> Result<()> {
+    const DOWN: &str =
+        "SELECT endpoint_id, revision, failing_since, last_slot, cause FROM notification_states
+        WHERE user_id = $1 AND status = 'down' AND deleted_at IS NULL ORDER BY endpoint_id";
+    let user_id = notification.user_id;
+    let rows: Vec<DownEndpoint> = on!(context.db()?.read(), db =>
+        sqlx::query_as(DOWN).bind(user_id).fetch_all(db).await)?;
+    let change = |row: DownEndpoint| {
+        let began = DateTime::from_timestamp_micros(row.failing_since.unwrap_or(row.last_slot))?;
+        let change = StatusChange {
+            endpoint_id: row.endpoint_id,
+            user_id,
+            from: Status::Up,
+            to: Status::Down,
+            // Before anything that comes later.
+            changed_at: began,
+            revision: row.revision,
+            outage_started_at: Some(began),
+            cause: row.cause.and_then(|json| serde_json::from_str(&json).ok()),
+        };
+        Some((change, AlertKind::Down))
+    };
+    let changes: Vec<_> = rows.into_iter().filter_map(change).collect();
+    let own = HashMap::from([(user_id, vec![notification.clone()])]);
+    let (alerts, failed) = alerts(context, changes, &own).await;
+    let alerts: Vec<_> = alerts.into_iter().map(|(_, alert)| (alert, vec![notification])).collect();
+    log(context, &alerts).await?;
+    queue::release(context, function, &[user_id]).await?;
     failed.map_or(Ok(()), Err)
 }
 

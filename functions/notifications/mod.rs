@@ -51,6 +51,7 @@ pub const SERVICE: &str = "notification-service";
     "id": 3, "name": "On call", "channel": "slack",
     "config": {"domain": "example", "channel": "#alerts", "token": "xoxb-…9876"},
     "endpoint_ids": [7, 8], "enabled": true, "failures": 0, "paused_until": null,
+    "tested_at": "2026-03-01T12:05:00Z",
     "created_at": "2026-03-01T12:00:00Z", "updated_at": "2026-03-01T12:00:00Z",
 }))]
 pub struct Notification {
@@ -67,6 +68,9 @@ pub struct Notification {
     pub failures: i64,
     /// Until when it is left alone for that.
     pub paused_until: Option<DateTime<Utc>>,
+    /// When it first took a message, a test or an alert, with this config; null: never.
+    #[serde(default)]
+    pub tested_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     /// Of an email channel: whether each address is confirmed. Messages go only to those that are.
@@ -79,7 +83,7 @@ pub struct Notification {
 }
 
 /// A row of the table.
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Row {
     pub id: i64,
     pub user_id: i64,
@@ -91,6 +95,7 @@ pub struct Row {
     pub failures: i64,
     pub failed_at: Option<DateTime<Utc>>,
     pub not_before: Option<DateTime<Utc>>,
+    pub tested_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
@@ -146,6 +151,7 @@ impl Row {
             enabled: self.enabled,
             failures: self.failures,
             paused_until,
+            tested_at: self.tested_at,
             created_at: self.created_at,
             updated_at: self.updated_at,
         })

@@ -1,7 +1,7 @@
 //! POST /public/v1/notifications/{id}/test: sends a test message now.
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Function, Id, Result, error::ErrorBody};
+use runtime::{Caller, Context, Function, Id, Result, error::ErrorBody, on};
 
 use super::{
     Row, SERVICE,
@@ -53,8 +53,22 @@ async fn handle(State(context): State<Context>, caller: Caller, Id(id): Id) -> R
     };
     let message = Message::of(&alert);
     let done = send(&context, &row, &config, message, Some(alert)).await?;
+    if done.status == "ok" {
+        note_tested(&context, &row).await?;
+    }
     let message = joined([done.message, warning]);
     Ok(Json(Done { message, ..done }))
+}
+
+/// Not if it was changed meanwhile: then another config was tested.
+async fn note_tested(context: &Context, row: &Row) -> Result<()> {
+    const TESTED: &str = "UPDATE notifications SET tested_at = COALESCE(tested_at, $3)
+        WHERE id = $1 AND sealed_config = $2";
+    let now = context.clock().now();
+    on!(context.db()?.write(), db => {
+        sqlx::query(TESTED).bind(row.id).bind(&row.sealed_config).bind(now).execute(db).await.map(drop)
+    })?;
+    Ok(())
 }
 
 fn joined(sentences: [Option<String>; 2]) -> Option<String> {

@@ -60,7 +60,8 @@ async fn handle(
             sealed_config = COALESCE($4, sealed_config), enabled = COALESCE($5, enabled),
             endpoint_ids = CASE WHEN $6 THEN $7 ELSE endpoint_ids END, updated_at = $8,
             failures = CASE WHEN $4 IS NULL THEN failures ELSE 0 END,
-            not_before = CASE WHEN $4 IS NULL THEN not_before ELSE NULL END
+            not_before = CASE WHEN $4 IS NULL THEN not_before ELSE NULL END,
+            tested_at = CASE WHEN $9 THEN NULL ELSE tested_at END
         WHERE id = $1 AND user_id = $2 RETURNING *";
     // What waits goes by the new settings, and need not wait for those that failed.
     const MOVE: &str =
@@ -75,6 +76,7 @@ async fn handle(
     let before = if body.config.is_some() { Some(row.config(&context)?) } else { None };
     let read = |sent: Value| Config::read(row.channel()?, &sent, before.as_ref());
     let config = body.config.map(read).transpose()?;
+    let is_other = config.is_some() && config != before;
     let sealed_config = config.as_ref().map(|config| super::seal(&context, config)).transpose()?;
     let gives_endpoints = body.endpoint_ids.is_some();
     let endpoint_ids = super::check_endpoints(&context, caller.user_id, body.endpoint_ids.flatten()).await?;
@@ -85,7 +87,7 @@ async fn handle(
     let row: Row = on!(transaction.connection(), db => {
         let query = sqlx::query_as(UPDATE).bind(id).bind(caller.user_id).bind(body.name);
         let query = query.bind(sealed_config).bind(body.enabled).bind(gives_endpoints);
-        query.bind(endpoint_ids).bind(now).fetch_one(db).await
+        query.bind(endpoint_ids).bind(now).bind(is_other).fetch_one(db).await
     })
     .map_err(Error::not_found_if_no_row)?;
     if let Some(config) = &config {

@@ -7,7 +7,10 @@
 use std::ops::Range;
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
+use chrono_tz::Tz;
 use runtime::{Fields, text};
+
+use crate::zones;
 
 pub const HOUR: i64 = 3600;
 pub const DAY: i64 = 86_400;
@@ -80,6 +83,15 @@ pub fn range(fields: &mut Fields, from: Option<&str>, to: Option<&str>) -> (Opti
         text("must be before `to`", "`to`보다 앞서야 합니다")
     });
     (from, to)
+}
+
+/// UTC, unless another zone is named.
+pub fn zone(fields: &mut Fields, name: Option<&str>) -> Tz {
+    let zone = name.map_or(Some(Tz::UTC), zones::named);
+    fields.check(zone.is_some(), "zone", || {
+        text("must be a time zone (Asia/Seoul)", "시간대(Asia/Seoul)여야 합니다")
+    });
+    zone.unwrap_or(Tz::UTC)
 }
 
 fn parse(written: &str, days: u64) -> Option<DateTime<Utc>> {

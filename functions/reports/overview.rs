@@ -4,8 +4,9 @@ use std::{collections::HashMap, ops::Range};
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
 use runtime::{
-    Caller, Context, Db, Error, Function, Query, Result,
+    Caller, Context, Db, Error, Fields, Function, Query, Result,
     db::{JsonText, On},
     input, text,
 };
@@ -19,7 +20,10 @@ use super::{
     store::{self, Cover},
     tally,
 };
-use crate::contract::{CheckStatus, Failure};
+use crate::{
+    contract::{CheckStatus, Failure},
+    zones,
+};
 
 pub const FUNCTION: Function =
     Function::new("report-overview", SERVICE, "shows how several endpoints did over a range, slot by slot")
@@ -27,6 +31,9 @@ pub const FUNCTION: Function =
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(super) enum OverviewRange {
+    /// Slots of a minute.
+    #[serde(rename = "1h")]
+    Hour,
     /// Slots of 16 minutes.
     #[default]
     #[serde(rename = "24h")]
@@ -37,7 +44,7 @@ pub(super) enum OverviewRange {
     /// Slots of 8 hours.
     #[serde(rename = "30d")]
     Month,
-    /// Slots of a day.
+    /// Slots of a day of `zone`.
     #[serde(rename = "90d")]
     Quarter,
 }
@@ -46,11 +53,43 @@ impl OverviewRange {
     /// How long a slot is, and how many there are.
     fn slots(self) -> (i64, i64) {
         match self {
+            Self::Hour => (60, 60),
             Self::Day => (SLOT, 90),
             Self::Week => (2 * HOUR, 84),
             Self::Month => (8 * HOUR, 90),
             Self::Quarter => (DAY, 90),
         }
+    }
+
+    /// Where the slots begin, and where the last one ends: days of a zone are not all as long.
+    fn bounds(self, zone: Tz, now: DateTime<Utc>) -> Vec<i64> {
+        let (step, count) = self.slots();
+        if self == Self::Quarter {
+            return zones::days(zone, now, 90);
+        }
+        let end = floor(now.timestamp(), step) + step;
+        (0..=count).map(|slot| end - (count - slot) * step).collect()
+    }
+}
+
+/// Slots of one length, one after the other.
+struct Run {
+    first: i64,
+    slots: Range<i64>,
+    step: i64,
+}
+
+impl Run {
+    fn of(bounds: &[i64]) -> Vec<Self> {
+        let mut runs = Vec::<Self>::new();
+        for (at, pair) in bounds.windows(2).enumerate() {
+            let step = pair[1] - pair[0];
+            match runs.last_mut() {
+                Some(run) if run.step == step => run.slots.end = pair[1],
+                _ => runs.push(Self { first: at as i64, slots: pair[0]..pair[1], step }),
+            }
+        }
+        runs
     }
 }
 
@@ -63,6 +102,9 @@ struct Asked {
     #[serde(default)]
     #[param(inline, required = false)]
     range: OverviewRange,
+    /// Whose days the slots of `90d` are: an IANA name; UTC unless given.
+    #[param(example = "Asia/Seoul")]
+    zone: Option<String>,
 }
 
 /// How endpoints did.
@@ -143,7 +185,15 @@ async fn handle(
     Query(asked): Query<Asked>,
 ) -> Result<Json<Overview>> {
     let endpoints = endpoints(&asked.endpoint_ids)?;
-    overview(&context, caller.user_id, &endpoints, asked.range).await.map(Json)
+    let zone = zone(asked.zone.as_deref())?;
+    overview(&context, caller.user_id, &endpoints, asked.range, zone).await.map(Json)
+}
+
+pub(super) fn zone(name: Option<&str>) -> Result<Tz> {
+    let mut fields = Fields::default();
+    let zone = moment::zone(&mut fields, name);
+    fields.finish()?;
+    Ok(zone)
 }
 
 const MOST_ENDPOINTS: usize = 100;
@@ -167,11 +217,13 @@ pub(super) async fn overview(
     user_id: i64,
     endpoints: &[i64],
     range: OverviewRange,
+    zone: Tz,
 ) -> Result<Overview> {
     let db = context.db()?;
-    let (step, count) = range.slots();
-    let end = floor(context.clock().now().timestamp(), step) + step;
-    let slots = end - count * step..end;
+    let (step, _) = range.slots();
+    let bounds = range.bounds(zone, context.clock().now());
+    let (starts, end) = (&bounds[..bounds.len() - 1], bounds[bounds.len() - 1]);
+    let slots = starts[0]..end;
     let mut overview = Overview {
         range,
         from: moment::time_of(slots.start),
@@ -186,13 +238,14 @@ pub(super) async fn overview(
     let series: Vec<i64> = owners.keys().copied().collect();
     let state = store::State::load(db).await?;
     let mut sums = HashMap::<i64, Vec<Sum>>::new();
-    for row in gather(db, &series, &slots, step, &state).await? {
-        let (Some(endpoint), Ok(at)) = (owners.get(&row.series_id), usize::try_from(row.slot)) else {
-            continue;
-        };
-        let of_endpoint = sums.entry(*endpoint).or_insert_with(|| vec![Sum::default(); count as usize]);
-        if let Some(slot) = of_endpoint.get_mut(at) {
-            slot.add(row.sum);
+    for run in Run::of(&bounds) {
+        for row in gather(db, &series, &run.slots, run.step, &state).await? {
+            let at = usize::try_from(run.first + row.slot);
+            let (Some(endpoint), Ok(at)) = (owners.get(&row.series_id), at) else { continue };
+            let of_endpoint = sums.entry(*endpoint).or_insert_with(|| vec![Sum::default(); starts.len()]);
+            if let Some(slot) = of_endpoint.get_mut(at) {
+                slot.add(row.sum);
+            }
         }
     }
     let mut last = HashMap::<i64, Last>::new();
@@ -212,13 +265,12 @@ pub(super) async fn overview(
         let sums = sums.remove(endpoint).unwrap_or_default();
         let mut whole = Sum::default();
         sums.iter().for_each(|sum| whole.add(*sum));
-        let slot = |(sum, at): (&Sum, i64)| OverviewSlot {
-            at: moment::time_of(at),
+        let slot = |(sum, at): (&Sum, &i64)| OverviewSlot {
+            at: moment::time_of(*at),
             checks: sum.checks,
             up: sum.up,
             avg_ms: tally::average(sum.sum_ms, sum.up),
         };
-        let starts = slots.clone().step_by(step as usize);
         OverviewItem {
             endpoint_id: *endpoint,
             checks: whole.checks,
@@ -301,8 +353,9 @@ fn cover(slots: &Range<i64>, step: i64, state: &store::State) -> (Vec<Range<i64>
         let rolled = store::within(slots, SLOT, state.slots_until);
         return (store::around(slots, &rolled), vec![(SLOT, rolled)]);
     }
-    let days_until = if step % DAY == 0 { state.days_until } else { 0 };
-    let Cover { raw, hours, days } = Cover::of(slots, state.hours_until, days_until);
+    let hours_until = if step >= HOUR { state.hours_until } else { 0 };
+    let days_until = if step % DAY == 0 && slots.start % DAY == 0 { state.days_until } else { 0 };
+    let Cover { raw, hours, days } = Cover::of(slots, hours_until, days_until);
     let mut rollups: Vec<_> = days.into_iter().map(|part| (DAY, part)).collect();
     for part in hours {
         // Of hours that are purged, a day in one slot is better than nothing.
@@ -497,6 +550,19 @@ mod tests {
         assert_eq!((longest(DAY), longest(HOUR)), (Some(89 * DAY), Some(11 * HOUR)));
         // Before the first rollup all is raw.
         assert_eq!(of(OverviewRange::Day, &store::State::default()).0.len(), 1);
+    }
+
+    #[test]
+    fn days_of_a_zone_are_read_in_runs_of_one_length() {
+        let now = moment::time_of(NOW + 20 * DAY);
+        let bounds = OverviewRange::Quarter.bounds(Tz::America__New_York, now);
+        let runs = Run::of(&bounds);
+        let seen: Vec<_> = runs.iter().map(|run| (run.first, run.step / HOUR)).collect();
+        assert_eq!((seen, bounds.len()), (vec![(0, 24), (76, 23), (77, 24)], 91));
+        let state = store::State { hours_until: NOW, days_until: NOW, ..store::State::default() };
+        let (_, rollups) = cover(&runs[0].slots, DAY, &state);
+        assert!(rollups.iter().all(|(span, _)| *span == HOUR), "no day of UTC is one of New York");
+        assert_eq!(Run::of(&OverviewRange::Hour.bounds(Tz::UTC, now)).len(), 1);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use utoipa::IntoParams;
 
 use super::{
     SERVICE,
-    overview::{Overview, OverviewRange, endpoints, overview},
+    overview::{Overview, OverviewRange, endpoints, overview, zone},
 };
 
 pub const FUNCTION: Function = Function::new(
@@ -28,6 +28,9 @@ struct Asked {
     #[serde(default)]
     #[param(inline, required = false)]
     range: OverviewRange,
+    /// Whose days the slots of `90d` are: an IANA name; UTC unless given.
+    #[param(example = "Asia/Seoul")]
+    zone: Option<String>,
 }
 
 #[utoipa::path(
@@ -42,5 +45,5 @@ struct Asked {
 )]
 async fn handle(State(context): State<Context>, Query(asked): Query<Asked>) -> Result<Json<Overview>> {
     let endpoints = endpoints(&asked.endpoint_ids)?;
-    overview(&context, asked.user_id, &endpoints, asked.range).await.map(Json)
+    overview(&context, asked.user_id, &endpoints, asked.range, zone(asked.zone.as_deref())?).await.map(Json)
 }

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, ops::Range};
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use runtime::{Caller, Context, Db, Error, Fields, Function, Id, Query, Result, on, text};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -16,6 +17,7 @@ use super::{
     store::{self, Cover},
     tally::{Phases, Tally},
 };
+use crate::zones;
 
 pub const FUNCTION: Function =
     Function::new("report-summary", SERVICE, "sums an endpoint up: uptime, latency, apdex, and their course")
@@ -35,6 +37,18 @@ struct Asked {
     #[serde(default = "half_a_second")]
     #[param(minimum = 1, maximum = 600_000, default = 500, required = false)]
     apdex_ms: u32,
+    /// How much time a point stands for: a day of `zone`; otherwise, what makes at most 200 points.
+    #[param(inline)]
+    step: Option<Step>,
+    /// Whose days `step` counts: an IANA name; UTC unless given.
+    #[param(example = "Asia/Seoul")]
+    zone: Option<String>,
+}
+
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Step {
+    Day,
 }
 
 fn half_a_second() -> u32 {
@@ -144,6 +158,7 @@ async fn handle(
     fields.check((1..=600_000).contains(&asked.apdex_ms), "apdex_ms", || {
         text("must be from 1 to 600000", "1 이상 600000 이하여야 합니다")
     });
+    let zone = moment::zone(&mut fields, asked.zone.as_deref());
     fields.finish()?;
     let db = context.db()?;
     let series = series_of(&context, db, caller.user_id, endpoint_id).await?;
@@ -153,7 +168,8 @@ async fn handle(
     let newest = moment::seconds(now + AHEAD);
     let to = to.map_or(moment::seconds(now), |to| to.clamp(oldest + 1, newest));
     let from = from.unwrap_or(to - DAY).clamp(oldest, to - 1);
-    let plan = Plan::of(from..to, &store::State::load(db).await?);
+    let by_day = asked.step.map(|Step::Day| zone);
+    let plan = Plan::of(from..to, &store::State::load(db).await?, by_day);
     let points = plan.gather(db, &series).await?;
     Ok(Json(summary(endpoint_id, &plan, asked.apdex_ms, &points)))
 }
@@ -203,11 +219,16 @@ const STEPS: [i64; 15] = [
 struct Plan {
     range: Range<i64>,
     step: i64,
+    /// Where days of a zone begin, if a point is one of them.
+    days: Vec<i64>,
     cover: Cover,
 }
 
+/// Days of a zone are read from whole hours up to this; farther back, from days of UTC.
+const LONGEST_HOURS: i64 = 400 * DAY;
+
 impl Plan {
-    fn of(mut range: Range<i64>, state: &store::State) -> Self {
+    fn of(mut range: Range<i64>, state: &store::State, by_day: Option<Tz>) -> Self {
         let length = range.end - range.start;
         // The finest rows that still exist, or that are few enough.
         let finest = if range.start < state.hours_from {
@@ -226,13 +247,27 @@ impl Plan {
             }
         }
         let step = STEPS.into_iter().find(|step| *step >= finest && length <= step * MOST_POINTS);
-        let step = step.unwrap_or(30 * DAY);
-        let cover = Cover::of(
-            &range,
-            if step >= HOUR { state.hours_until } else { 0 },
-            if step >= DAY { state.days_until } else { 0 },
-        );
-        Self { range, step, cover }
+        let step = if by_day.is_some() { DAY } else { step.unwrap_or(30 * DAY) };
+        let days_until = match by_day {
+            Some(zone) if zone != Tz::UTC => {
+                let hours_from = state.hours_from.max(range.end - LONGEST_HOURS);
+                state.days_until.min(ceil(hours_from, DAY))
+            }
+            _ if step >= DAY => state.days_until,
+            _ => 0,
+        };
+        let hours_until = if step >= HOUR { state.hours_until } else { 0 };
+        let cover = Cover::of(&range, hours_until, days_until);
+        let days = by_day.map(|zone| days_of(zone, &range)).unwrap_or_default();
+        Self { range, step, days, cover }
+    }
+
+    /// The beginning of the point that a slot belongs to.
+    fn point(&self, slot: i64) -> i64 {
+        match self.days.partition_point(|day| *day <= slot) {
+            0 => floor(slot, self.step),
+            after => self.days[after - 1],
+        }
     }
 
     async fn gather(&self, db: &Db, series: &[i64]) -> Result<BTreeMap<i64, Tally>> {
@@ -240,7 +275,7 @@ impl Plan {
         for series in series {
             for part in &self.cover.raw {
                 let take = |slot, result| {
-                    store::add(points.entry(floor(slot, self.step)).or_default(), result);
+                    store::add(points.entry(self.point(slot)).or_default(), result);
                 };
                 store::each_result(db, *series, part, take).await?;
             }
@@ -248,7 +283,7 @@ impl Plan {
             let days = self.cover.days.iter().map(|part| (DAY, part));
             for (span, part) in hours.chain(days) {
                 for rollup in store::rollups(db, *series, span, part).await? {
-                    points.entry(floor(rollup.start, self.step)).or_default().merge(&rollup.tally()?);
+                    points.entry(self.point(rollup.start)).or_default().merge(&rollup.tally()?);
                 }
             }
         }
@@ -256,6 +291,12 @@ impl Plan {
         points.retain(|_, tally| tally.checks > 0);
         Ok(points)
     }
+}
+
+fn days_of(zone: Tz, range: &Range<i64>) -> Vec<i64> {
+    let date = |slot| moment::time_of(slot).with_timezone(&zone).date_naive();
+    let dates = date(range.start).iter_days().take_while(|day| *day <= date(range.end));
+    dates.map(|date| zones::start_of(zone, date).timestamp()).collect()
 }
 
 fn summary(endpoint_id: i64, plan: &Plan, apdex_ms: u32, points: &BTreeMap<i64, Tally>) -> Summary {
@@ -313,30 +354,42 @@ mod tests {
 
     #[test]
     fn a_day_is_read_raw_and_a_year_from_rollups() {
-        let day = Plan::of(NOW - DAY..NOW, &state());
+        let day = Plan::of(NOW - DAY..NOW, &state(), None);
         assert_eq!((day.step, day.cover.raw.len(), day.cover.hours.len()), (600, 1, 0));
-        let week = Plan::of(NOW - 7 * DAY..NOW, &state());
+        let week = Plan::of(NOW - 7 * DAY..NOW, &state(), None);
         assert_eq!((week.step, week.cover.days.len()), (HOUR, 0));
         assert_eq!(week.cover.raw.first(), Some(&(NOW - HOUR..NOW)));
-        let year = Plan::of(NOW - 364 * DAY..NOW, &state());
+        let year = Plan::of(NOW - 364 * DAY..NOW, &state(), None);
         assert_eq!((year.step, year.cover.days.len()), (2 * DAY, 1));
     }
 
     #[test]
     fn what_is_purged_is_read_from_what_is_left() {
         let half_past = NOW - 60 * DAY + 1800;
-        let plan = Plan::of(half_past..half_past + 10, &state());
+        let plan = Plan::of(half_past..half_past + 10, &state(), None);
         assert_eq!((plan.step, plan.range.clone()), (HOUR, NOW - 60 * DAY..NOW - 60 * DAY + HOUR));
         assert!(plan.cover.raw.is_empty());
-        let plan = Plan::of(NOW - 400 * DAY..NOW - 400 * DAY + 10, &state());
+        let plan = Plan::of(NOW - 400 * DAY..NOW - 400 * DAY + 10, &state(), None);
         assert_eq!((plan.step, plan.range.end - plan.range.start), (DAY, DAY));
         assert!(plan.cover.raw.is_empty() && plan.cover.hours.is_empty());
     }
 
     #[test]
+    fn a_day_of_a_zone_is_read_from_hours() {
+        let by_day = |days: i64, zone| Plan::of(NOW - days * DAY..NOW, &state(), Some(zone));
+        let week = by_day(7, Tz::Asia__Seoul);
+        assert_eq!((week.step, week.days.len(), week.cover.days.len()), (DAY, 8, 0));
+        let midnight = NOW - 12 * HOUR - 9 * HOUR;
+        assert_eq!([week.point(midnight - 1), week.point(midnight)], [midnight - DAY, midnight]);
+        assert_eq!(by_day(7, Tz::UTC).cover.days.len(), 1);
+        let long = by_day(1000, Tz::Asia__Seoul);
+        assert!(long.cover.days[0].end >= NOW - 400 * DAY, "no more hours than of a year");
+    }
+
+    #[test]
     fn a_series_is_never_long() {
         for length in [1, 60, HOUR, DAY, 3 * DAY, 9 * DAY, 100 * DAY, 1825 * DAY, 36_500 * DAY] {
-            let plan = Plan::of(NOW - length..NOW, &store::State::default());
+            let plan = Plan::of(NOW - length..NOW, &store::State::default(), None);
             assert!(length / plan.step <= MOST_POINTS || plan.step == 30 * DAY, "{length}: {}", plan.step);
         }
     }

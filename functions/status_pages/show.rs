@@ -7,11 +7,12 @@ use axum::{
     response::Response,
 };
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono_tz::Tz;
 use futures::try_join;
 use http::HeaderMap;
-use runtime::{Context, Error, Function, Result, db::JsonText, error::ErrorBody, on};
+use runtime::{Context, Error, Fields, Function, Query, Result, db::JsonText, error::ErrorBody, on};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Group, SERVICE,
@@ -20,7 +21,7 @@ use super::{
     ids, is_slug,
     upstream::{self, Endpoint, Maintenance, Overview},
 };
-use crate::contract::Status;
+use crate::{contract::Status, reports::moment, zones};
 
 pub const FUNCTION: Function =
     Function::new("status-page-show", SERVICE, "everything that a public status page shows")
@@ -166,28 +167,52 @@ pub enum Progress {
     Ended,
 }
 
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Asked {
+    /// Whose days `days` are: an IANA name; UTC unless given.
+    #[param(example = "Asia/Seoul")]
+    zone: Option<String>,
+}
+
 /// Never holds URLs or ids of endpoints, or messages of causes. Up to 15 s old; up to five minutes, when
 /// something that it needs does not answer: `generated_at` tells.
 #[utoipa::path(
     get, path = "/public/v1/status/{slug}", tag = "status pages",
-    params(("slug" = String, Path, example = "shop")),
+    params(("slug" = String, Path, example = "shop"), Asked),
     responses(
         (status = 200, description = "The page", body = Shown),
         (status = 304, description = "The one that `If-None-Match` names"),
+        (status = 400, description = "No such zone", body = ErrorBody),
         (status = 404, description = "No such page, or it is not published", body = ErrorBody),
     )
 )]
 async fn handle(
     State(context): State<Context>,
     Path(slug): Path<String>,
+    Query(asked): Query<Asked>,
     headers: HeaderMap,
 ) -> Result<Response> {
     if !is_slug(&slug) {
         return Err(Error::not_found());
     }
+    let mut fields = Fields::default();
+    let zone = moment::zone(&mut fields, asked.zone.as_deref());
+    fields.finish()?;
     let cache = context.shared(|_| Ok(Cache::default()))?;
-    let page = cache.get(context.clock(), &format!("page/{slug}"), fetch(&context, &slug)).await?;
+    let key = format!("page/{slug}/{}", days_key(zone, context.clock().now()));
+    let page = cache.get(context.clock(), &key, fetch(&context, &slug, zone)).await?;
     Ok(cache::respond(&headers, page))
+}
+
+/// The same for all zones whose last 90 days are the same: fewer than a hundred, however many names are asked for.
+fn days_key(zone: Tz, now: DateTime<Utc>) -> String {
+    let days = zones::days(zone, now, DAYS);
+    let changes = days.windows(3).filter(|days| days[1] - days[0] != days[2] - days[1]);
+    let moments = changes.map(|days| days[1]).chain(days.first().copied());
+    let moments: Vec<String> = moments.map(|at| at.to_string()).collect();
+    // Two zones a day apart have the same midnights.
+    format!("{}/{}", now.with_timezone(&zone).date_naive(), moments.join(","))
 }
 
 #[derive(sqlx::FromRow)]
@@ -205,8 +230,9 @@ const REMEMBERED: TimeDelta = TimeDelta::days(30);
 /// No maintenance is planned farther ahead than people look.
 const AHEAD: TimeDelta = TimeDelta::days(90);
 const MOST_INCIDENTS: usize = 200;
+const DAYS: u32 = 90;
 
-async fn fetch(context: &Context, slug: &str) -> Result<Shown> {
+async fn fetch(context: &Context, slug: &str, zone: Tz) -> Result<Shown> {
     static PAGE: &str = "SELECT id, user_id, slug, title, description, groups FROM status_pages WHERE slug = $1 AND published";
     let db = context.db()?;
     let found = on!(db.read(), db => sqlx::query_as(PAGE).bind(slug).fetch_optional(db).await)?;
@@ -216,10 +242,10 @@ async fn fetch(context: &Context, slug: &str) -> Result<Shown> {
     let (announcements, endpoints, overviews, maintenances) = try_join!(
         announcements(context, page.id, now),
         upstream::endpoints(context, page.user_id, &ids),
-        upstream::overviews(context, page.user_id, &ids, "90d"),
+        upstream::overviews(context, page.user_id, &ids, "90d", zone),
         upstream::maintenances(context, page.user_id, now - REMEMBERED, now + AHEAD),
     )?;
-    Ok(put_together(page, announcements, &endpoints, overviews, maintenances, now))
+    Ok(put_together(page, announcements, &endpoints, overviews, maintenances, zone, now))
 }
 
 async fn announcements(
@@ -241,6 +267,7 @@ fn put_together(
     endpoints: &[Endpoint],
     overviews: Vec<Overview>,
     maintenances: Vec<Maintenance>,
+    zone: Tz,
     now: DateTime<Utc>,
 ) -> Shown {
     let endpoints: HashMap<i64, &Endpoint> = endpoints.iter().map(|e| (e.id, e)).collect();
@@ -270,7 +297,7 @@ fn put_together(
                 status,
                 uptime_percent: overview.as_ref().and_then(|o| o.uptime_percent),
                 avg_ms: overview.as_ref().and_then(|o| o.avg_ms),
-                days: overview.map(|o| days(&o)).unwrap_or_default(),
+                days: overview.map(|o| days(&o, zone)).unwrap_or_default(),
             }
         });
         groups.push(ShownGroup { name: group.name.clone(), endpoints: shown.collect() });
@@ -290,9 +317,12 @@ fn put_together(
     }
 }
 
-fn days(overview: &Overview) -> Vec<ShownDay> {
-    let day =
-        |slot: &upstream::Slot| ShownDay { date: slot.at.date_naive(), checks: slot.checks, up: slot.up };
+fn days(overview: &Overview, zone: Tz) -> Vec<ShownDay> {
+    let day = |slot: &upstream::Slot| ShownDay {
+        date: slot.at.with_timezone(&zone).date_naive(),
+        checks: slot.checks,
+        up: slot.up,
+    };
     overview.slots.iter().map(day).collect()
 }
 
@@ -352,6 +382,20 @@ fn shown_maintenances(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn zones_with_the_same_days_are_kept_once() {
+        let keys = |at: &str| -> HashSet<String> {
+            let now = at.parse().expect("a time");
+            chrono_tz::TZ_VARIANTS.iter().map(|zone| days_key(*zone, now)).collect()
+        };
+        for at in ["2026-03-01T12:00:30Z", "2026-05-01T00:00:00Z", "2026-11-29T23:00:00Z"] {
+            assert!((30..100).contains(&keys(at).len()), "{at}: {}", keys(at).len());
+        }
+        let now = "2026-03-01T12:00:00Z".parse().expect("a time");
+        assert_eq!(days_key(Tz::Asia__Seoul, now), days_key(Tz::Asia__Tokyo, now));
+        assert_ne!(days_key(Tz::Asia__Seoul, now), days_key(Tz::UTC, now));
+    }
 
     #[test]
     fn the_worst_decides_but_what_is_paused_does_not() {

@@ -3,6 +3,7 @@
 
 use anyhow::anyhow;
 use chrono::{DateTime, SecondsFormat, Utc};
+use chrono_tz::Tz;
 use futures::future::try_join_all;
 use http::StatusCode;
 use runtime::{Context, Error, Items, Result, page::Page};
@@ -90,10 +91,20 @@ pub async fn endpoints(context: &Context, user_id: i64, ids: &[i64]) -> Result<V
     Ok(found.into_iter().flatten().filter(|endpoint| endpoint.user_id == user_id).collect())
 }
 
-pub async fn overviews(context: &Context, user_id: i64, ids: &[i64], range: &str) -> Result<Vec<Overview>> {
+/// `zone`: whose days those of 90 days are.
+pub async fn overviews(
+    context: &Context,
+    user_id: i64,
+    ids: &[i64],
+    range: &str,
+    zone: Tz,
+) -> Result<Vec<Overview>> {
     let found: Vec<Vec<Overview>> = try_join_all(ids.chunks(CHUNK).map(async |some| {
-        let path =
-            format!("/private/v1/overviews?user_id={user_id}&endpoint_ids={}&range={range}", list(some));
+        let path = format!(
+            "/private/v1/overviews?user_id={user_id}&endpoint_ids={}&range={range}&zone={}",
+            list(some),
+            percent_encoding::utf8_percent_encode(zone.name(), percent_encoding::NON_ALPHANUMERIC)
+        );
         items(context, "report-private-overview", &path).await
     }))
     .await?;

@@ -9,10 +9,12 @@ use runtime::error::Language;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::{
-    api::Refusal,
+    api::{Api, Refusal},
+    endpoint_form,
     page::{Page, Section},
-    visitor::{Posted, Response, Theme, User, Visitor},
+    visitor::{Posted, Response, Theme, User, Visitor, encoded},
 };
+use crate::endpoints::Endpoint;
 
 #[derive(Template)]
 #[template(path = "account.html")]
@@ -24,6 +26,8 @@ struct Form {
     next: String,
     /// The one-time token of a forgotten password.
     token: String,
+    /// What becomes the first endpoint.
+    url: String,
     message: String,
     fields: BTreeMap<String, String>,
 }
@@ -50,6 +54,7 @@ impl Form {
             email: String::new(),
             next: String::new(),
             token: String::new(),
+            url: String::new(),
             message: String::new(),
             fields: BTreeMap::new(),
         }
@@ -63,6 +68,14 @@ impl Form {
             Kind::Reset => "reset",
         };
         own == name
+    }
+
+    /// Where one logs in instead.
+    fn login(&self) -> String {
+        if self.url.is_empty() {
+            return "/login".to_owned();
+        }
+        format!("/login?next={}", encoded(&format!("/endpoints/new?url={}", encoded(&self.url))))
     }
 
     fn error(&self, field: &str) -> &str {
@@ -96,6 +109,8 @@ pub struct Sent {
     next: String,
     #[serde(default)]
     token: String,
+    #[serde(default)]
+    url: String,
 }
 
 #[derive(Serialize)]
@@ -111,16 +126,28 @@ struct Key {
 
 pub async fn signup_form(visitor: Visitor, Query(sent): Query<Sent>) -> Response {
     let form = Form::new(&visitor, Kind::Signup);
-    visitor.ok(&Form { email: sent.email, ..form })
+    visitor.ok(&Form { email: sent.email, url: sent.url, ..form })
 }
 
 pub async fn signup(visitor: Visitor, Posted(sent): Posted<Sent>) -> Response {
     let body = Credentials { email: &sent.email, password: &sent.password };
     match visitor.api.post::<_, Key>("/user-service/v1/signup", &body).await {
-        Ok(Key { key }) => visitor.log_in(&key, "/dashboard"),
+        Ok(Key { key }) if sent.url.is_empty() => visitor.log_in(&key, "/dashboard", ""),
+        Ok(Key { key }) => with_first_endpoint(&visitor, &key, &sent.url).await,
         Err(refusal) => {
-            Form { email: sent.email, ..Form::new(&visitor, Kind::Signup) }.again(&visitor, refusal)
+            let form = Form::new(&visitor, Kind::Signup);
+            Form { email: sent.email, url: sent.url, ..form }.again(&visitor, refusal)
         }
+    }
+}
+
+/// What was checked before the account was made.
+async fn with_first_endpoint(visitor: &Visitor, key: &str, url: &str) -> Response {
+    let api = Api { key: HeaderValue::from_str(key).ok(), ..visitor.api.clone() };
+    let body = BTreeMap::from([("url", url)]);
+    match api.post::<_, Endpoint>("/endpoint-service/v1/endpoints", &body).await {
+        Ok(made) => visitor.log_in(key, &format!("/endpoints/{}", made.id), endpoint_form::added(visitor)),
+        Err(_) => visitor.log_in(key, &format!("/endpoints/new?url={}", encoded(url)), ""),
     }
 }
 
@@ -137,7 +164,7 @@ pub async fn login(visitor: Visitor, Posted(sent): Posted<Sent>) -> Response {
     match visitor.api.post::<_, Key>("/user-service/v1/login", &body).await {
         Ok(Key { key }) => {
             let next = if sent.next.is_empty() { "/dashboard" } else { &sent.next };
-            visitor.log_in(&key, next)
+            visitor.log_in(&key, next, "")
         }
         Err(refusal) => {
             let form = Form { email: sent.email, next: sent.next, ..Form::new(&visitor, Kind::Login) };

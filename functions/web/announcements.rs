@@ -69,21 +69,17 @@ pub struct Sent {
     text: String,
     severity: String,
     starts_at: String,
-    starts_at_offset: String,
     ends_at: String,
-    ends_at_offset: String,
+    zone: String,
 }
 
 impl Sent {
-    fn moments(&self) -> [Moment; 2] {
-        [
-            Moment::sent(&self.starts_at, &self.starts_at_offset),
-            Moment::sent(&self.ends_at, &self.ends_at_offset),
-        ]
+    fn moments(&self, visitor: &Visitor) -> [Moment; 2] {
+        [&self.starts_at, &self.ends_at].map(|text| Moment::sent(text, &self.zone, visitor.zone))
     }
 
     fn body(&self, visitor: &Visitor, saved: Option<&Announcement>) -> Result<Value, Wrong> {
-        let [starts_at, ends_at] = self.moments();
+        let [starts_at, ends_at] = self.moments(visitor);
         for (name, moment) in [("starts_at", &starts_at), ("ends_at", &ends_at)] {
             if moment.is_wrong() {
                 return Err(Wrong::field(name, moment_wanted(visitor)));
@@ -117,7 +113,7 @@ impl Form {
         };
         let ((sent, wrong), [starts_at, ends_at]) = match (sent, &saved) {
             (Some((sent, wrong)), _) => {
-                let moments = sent.moments();
+                let moments = sent.moments(visitor);
                 ((sent, wrong), moments)
             }
             (None, Some(saved)) => {
@@ -127,13 +123,13 @@ impl Form {
                     severity: saved.severity.clone(),
                     ..Sent::default()
                 };
-                let ends_at = saved.ends_at.map(Moment::of).unwrap_or_default();
-                ((sent, Wrong::default()), [Moment::of(saved.starts_at), ends_at])
+                let ends_at = saved.ends_at.map(|at| Moment::of(at, visitor.zone)).unwrap_or_default();
+                ((sent, Wrong::default()), [Moment::of(saved.starts_at, visitor.zone), ends_at])
             }
             (None, None) => {
                 let now = now.duration_trunc(TimeDelta::minutes(1)).unwrap_or(now);
                 let sent = Sent { severity: "info".to_owned(), ..Sent::default() };
-                ((sent, Wrong::default()), [Moment::of(now), Moment::default()])
+                ((sent, Wrong::default()), [Moment::of(now, visitor.zone), Moment::default()])
             }
         };
         let page = visitor.page(Section::StatusPages, title);

@@ -6,6 +6,7 @@ use axum::extract::Path;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use runtime::{Error, Result};
+use serde_json::json;
 
 use super::visitor::Response;
 
@@ -47,6 +48,7 @@ pub fn give(path: &str, headers: &HeaderMap) -> Result<Response> {
         Some("css") => "text/css; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",
         Some("svg") => "image/svg+xml",
+        Some("ico") => "image/x-icon",
         _ => "application/yaml",
     };
     let accepts = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
@@ -63,6 +65,41 @@ pub fn give(path: &str, headers: &HeaderMap) -> Result<Response> {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     Ok(response)
+}
+
+/// Where browsers and other programs look for an icon by themselves.
+pub async fn favicon(headers: HeaderMap) -> Result<Response> {
+    let mut response = give(path("favicon.ico"), &headers)?;
+    // Behind this path there may be another one some day.
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=86400"));
+    Ok(response)
+}
+
+/// What a phone that keeps the site on its home screen calls it.
+pub async fn manifest() -> Response {
+    let manifest = json!({
+        "name": "pongpong",
+        "start_url": "/",
+        "display": "minimal-ui",
+        "icons": [{"src": path("favicon.svg"), "sizes": "any", "type": "image/svg+xml"}],
+    });
+    public("application/manifest+json", manifest.to_string())
+}
+
+/// Pages of users ask for a login anyway; following these changes or counts something.
+pub async fn robots() -> Response {
+    public(
+        "text/plain; charset=utf-8",
+        "User-agent: *\nDisallow: /preferences\nDisallow: /mail/\n".to_owned(),
+    )
+}
+
+fn public(kind: &'static str, content: String) -> Response {
+    let mut response = Response::new(content.into());
+    for (name, value) in [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "public, max-age=86400")] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
 }
 
 #[cfg(test)]

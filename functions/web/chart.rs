@@ -6,7 +6,8 @@
 
 use std::{fmt::Write as _, ops::Range};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Timelike, Utc};
+use chrono_tz::Tz;
 use plotters::{
     coord::{
         combinators::{BindKeyPoints as _, WithKeyPoints},
@@ -19,8 +20,9 @@ use serde::Deserialize;
 
 use super::{
     page::pick,
-    words::{ms, span},
+    words::{Unit, span},
 };
+use crate::zones;
 
 /// As `report-summary` answers.
 #[derive(Clone, Debug, Deserialize)]
@@ -70,6 +72,14 @@ pub struct Phases {
     pub transfer: Option<f64>,
 }
 
+impl Summary {
+    /// The longest that is written anywhere: what the unit of all goes by.
+    pub fn unit(&self) -> Unit {
+        let longest = self.series.iter().filter_map(|point| point.p99_ms).chain(self.latency_ms.max).max();
+        Unit::of(longest.unwrap_or_default() as f64)
+    }
+}
+
 impl Phases {
     pub fn each(&self) -> [Option<f64>; 5] {
         [self.dns, self.connect, self.tls, self.first_byte, self.transfer]
@@ -117,11 +127,11 @@ impl Size {
 }
 
 /// `None` where there is nothing to draw. `interval`: how far apart the checks are.
-pub fn draw(language: Language, summary: &Summary, interval: i64, size: Size) -> Option<String> {
+pub fn draw(language: Language, zone: Tz, summary: &Summary, interval: i64, size: Size) -> Option<String> {
     if summary.series.is_empty() {
         return None;
     }
-    match Drawing::of(summary, interval).svg(language, size) {
+    match Drawing::of(zone, summary, interval).svg(language, size) {
         Ok(svg) => Some(svg),
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "a chart could not be drawn");
@@ -131,12 +141,16 @@ pub fn draw(language: Language, summary: &Summary, interval: i64, size: Size) ->
 }
 
 struct Drawing<'a> {
+    zone: Tz,
+    unit: Unit,
     summary: &'a Summary,
     time: Range<i64>,
     step: i64,
     /// What is farther apart than this has nothing to do with each other.
     gap: i64,
-    /// The most that is shown; a few that are slower are cut off there.
+    /// The most that is drawn; a few that are slower are cut off there. None: no check succeeded.
+    most: Option<f64>,
+    /// The upper edge: what is drawn does not touch it.
     top: f64,
 }
 
@@ -144,11 +158,15 @@ type Plot = Cartesian2d<WithKeyPoints<RangedCoordi64>, RangedCoordf64>;
 type Area<'a> = ChartContext<'a, SVGBackend<'a>, Plot>;
 
 impl<'a> Drawing<'a> {
-    fn of(summary: &'a Summary, interval: i64) -> Self {
+    fn of(zone: Tz, summary: &'a Summary, interval: i64) -> Self {
         let step = summary.step_seconds.max(1);
         let first = summary.series.first().map_or(summary.from, |point| point.at).min(summary.from);
         let time = first.timestamp()..summary.to.timestamp().max(first.timestamp() + step);
-        Self { summary, time, step, gap: step.max(interval) * 5 / 2, top: top(&summary.series) }
+        let most = most(&summary.series);
+        // Room above for the marks of failures.
+        let top = most.unwrap_or(1.0) * 1.15;
+        let (gap, unit) = (step.max(interval) * 5 / 2, summary.unit());
+        Self { zone, unit, summary, time, step, gap, most, top }
     }
 
     fn svg(&self, language: Language, size: Size) -> anyhow::Result<String> {
@@ -157,7 +175,7 @@ impl<'a> Drawing<'a> {
             let root = SVGBackend::with_string(&mut svg, size.pixels()).into_drawing_area();
             let mut builder = ChartBuilder::on(&root);
             builder.margin_top(10).margin_right(14).x_label_area_size(26).y_label_area_size(58);
-            let time = self.time.clone().with_key_points(ticks(&self.time, size.labels()));
+            let time = self.time.clone().with_key_points(ticks(self.zone, &self.time, size.labels()));
             let mut chart = builder.build_cartesian_2d(time, 0.0..self.top)?;
             self.mesh(&mut chart)?;
             self.failures(&mut chart)?;
@@ -187,14 +205,18 @@ impl<'a> Drawing<'a> {
     fn mesh(&self, chart: &mut Area<'_>) -> anyhow::Result<()> {
         let hours = self.time.end - self.time.start <= 2 * 86_400;
         let when = |at: &i64| {
-            let at = DateTime::from_timestamp(*at, 0).unwrap_or_default();
-            let midnight = at.timestamp() % 86_400 == 0;
+            let at = DateTime::from_timestamp(*at, 0).unwrap_or_default().with_timezone(&self.zone);
+            let midnight = at.num_seconds_from_midnight() == 0;
             at.format(if hours && !midnight { "%H:%M" } else { "%m-%d" }).to_string()
         };
-        let how_long = |ms: &f64| {
-            if self.top >= 5000.0 { format!("{} s", ms / 1000.0) } else { format!("{ms} ms") }
+        let how_long = |ms: &f64| match self.unit {
+            Unit::Seconds => format!("{} s", ms / 1000.0),
+            Unit::Milliseconds => self.unit.say(*ms),
         };
         let mut mesh = chart.configure_mesh();
+        if self.most.is_none() {
+            mesh.disable_y_mesh().disable_y_axis();
+        }
         mesh.disable_x_mesh().y_labels(5).y_max_light_lines(0).bold_line_style(GRID).axis_style(GRID);
         mesh.label_style(("sans-serif", 15).into_font().color(&LABEL));
         mesh.x_label_formatter(&when).y_label_formatter(&how_long);
@@ -267,7 +289,7 @@ impl<'a> Drawing<'a> {
     fn along(&self, run: &[Point], values: &[f64]) -> Vec<(i64, f64)> {
         let mut line = Vec::with_capacity(run.len() + 2);
         for (index, (point, value)) in run.iter().zip(values).enumerate() {
-            let (at, value) = (point.at.timestamp(), value.min(self.top));
+            let (at, value) = (point.at.timestamp(), value.min(self.most.unwrap_or(self.top) * 1.08));
             if index == 0 {
                 line.push((self.inside(at), value));
             }
@@ -316,19 +338,19 @@ impl<'a> Drawing<'a> {
 
     fn title(&self, language: Language, point: &Point) -> String {
         let (up, checks) = (point.up, point.checks);
-        let mut title = span(point.at, self.step);
+        let mut title = span(self.zone, point.at, self.step);
         let _ = match language {
             Language::English => write!(title, "\n{up} of {checks} checks up"),
             Language::Korean => write!(title, "\n체크 {checks}회 중 {up}회 정상"),
         };
         for (name, value) in [("p50", point.p50_ms), ("p95", point.p95_ms), ("p99", point.p99_ms)] {
             if let Some(value) = value {
-                let _ = write!(title, "\n{name} {}", ms(value as f64));
+                let _ = write!(title, "\n{name} {}", self.unit.say(value as f64));
             }
         }
         for (name, value) in PHASES.into_iter().zip(point.phases_ms.each()) {
             if let Some(value) = value {
-                let _ = write!(title, "\n{} {}", phase_name(language, name), ms(value));
+                let _ = write!(title, "\n{} {}", phase_name(language, name), self.unit.say(value));
             }
         }
         title
@@ -345,33 +367,42 @@ pub fn phase_name(language: Language, phase: &str) -> &'static str {
     }
 }
 
-/// High enough for all but the slowest fiftieth, which would press everything else flat.
-fn top(series: &[Point]) -> f64 {
+/// Enough for all but the slowest fiftieth, which would press everything else flat.
+fn most(series: &[Point]) -> Option<f64> {
     let mut p99: Vec<f64> =
         series.iter().filter_map(|point| point.p99_ms.or(point.p95_ms)).map(|ms| ms as f64).collect();
     p99.sort_by(f64::total_cmp);
-    let most = p99.get(p99.len().saturating_sub(1 + p99.len() / 50)).copied().unwrap_or_default();
+    let most = p99.get(p99.len().saturating_sub(1 + p99.len() / 50)).copied()?;
     let stacked = series.iter().map(|point| point.phases_ms.each().iter().flatten().sum::<f64>());
-    // Room for the marks of failures.
-    stacked.fold(most, f64::max).max(1.0) * 1.12
+    Some(stacked.fold(most, f64::max).max(1.0))
 }
 
-/// Round times: at most so many.
-fn ticks(time: &Range<i64>, most: i64) -> Vec<i64> {
-    const STEPS: [i64; 14] = [
-        300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800, 1_209_600,
-        2_592_000,
-    ];
+/// Round times of the zone: at most so many.
+fn ticks(zone: Tz, time: &Range<i64>, most: i64) -> Vec<i64> {
+    const DAY: i64 = 86_400;
+    const STEPS: [i64; 9] = [300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200];
+    const DAYS: [usize; 6] = [1, 2, 7, 14, 30, 90];
     let length = time.end - time.start;
-    let step = STEPS.into_iter().find(|step| length / step <= most).unwrap_or(7_776_000);
-    let first = (time.start + step - 1).div_euclid(step) * step;
-    (first..time.end).step_by(usize::try_from(step).unwrap_or(1)).collect()
+    let date = |at| DateTime::from_timestamp(at, 0).unwrap_or_default().with_timezone(&zone).date_naive();
+    let midnights = date(time.start).iter_days().map(|date| zones::start_of(zone, date).timestamp());
+    let midnights: Vec<i64> = midnights.take_while(|at| *at < time.end).collect();
+    let inside = |at: &i64| time.contains(at);
+    if let Some(step) = STEPS.into_iter().find(|step| length / step <= most) {
+        let of_day = |at: &i64| (*at..*at + DAY).step_by(usize::try_from(step).unwrap_or(1));
+        let mut ticks: Vec<i64> = midnights.iter().flat_map(of_day).filter(inside).collect();
+        // Where clocks change, a day ends before or after 24 hours.
+        ticks.sort_unstable();
+        ticks.dedup_by(|next, before| *next - *before < step);
+        return ticks;
+    }
+    let step = DAYS.into_iter().find(|days| length / (*days as i64 * DAY) <= most).unwrap_or(90);
+    midnights.into_iter().filter(inside).step_by(step).collect()
 }
 
 /// The rows of the table beside the chart: one for each step, the newest first.
-pub fn rows(summary: &Summary) -> impl Iterator<Item = (String, &Point)> {
+pub fn rows(zone: Tz, summary: &Summary) -> impl Iterator<Item = (String, &Point)> {
     let step = TimeDelta::seconds(summary.step_seconds.max(1)).num_seconds();
-    summary.series.iter().rev().map(move |point| (span(point.at, step), point))
+    summary.series.iter().rev().map(move |point| (span(zone, point.at, step), point))
 }
 
 #[cfg(test)]
@@ -418,7 +449,7 @@ mod tests {
 
     #[test]
     fn a_chart_has_areas_lines_marks_and_titles() {
-        let svg = draw(Language::English, &summary(), 10, Size::Wide).unwrap();
+        let svg = draw(Language::English, Tz::UTC, &summary(), 10, Size::Wide).unwrap();
         assert!(svg.starts_with("<svg class=\"chart wide\" viewBox=\"0 0 1120 320\""), "{svg}");
         // Three phases, in three runs: before the outage, after it, and after the gap.
         assert_eq!(svg.matches("<polygon").count(), 9);
@@ -430,7 +461,7 @@ mod tests {
         // One run of failures: a column, and its mark.
         assert_eq!(svg.matches(&failed).count(), 2);
         assert_eq!(svg.matches("<title>").count(), 42);
-        assert!(svg.contains("2026-03-01 12:20–12:21 UTC\n0 of 6 checks up</title>"));
+        assert!(svg.contains("2026-03-01 12:20–12:21\n0 of 6 checks up</title>"));
         assert!(svg.contains("12:30") && svg.contains("ms"));
         assert!(!svg.contains("style="), "the policy forbids it");
     }
@@ -438,24 +469,57 @@ mod tests {
     #[test]
     fn a_phone_has_few_labels() {
         let time = 1_772_366_400..1_772_366_400 + 86_400;
-        assert_eq!(ticks(&time, 4), [1_772_366_400, 1_772_388_000, 1_772_409_600, 1_772_431_200]);
-        assert!(ticks(&(time.start..time.start + 90 * 86_400), 10).len() <= 10);
+        assert_eq!(ticks(Tz::UTC, &time, 4), [1_772_366_400, 1_772_388_000, 1_772_409_600, 1_772_431_200]);
+        assert!(ticks(Tz::UTC, &(time.start..time.start + 90 * 86_400), 10).len() <= 10);
+    }
+
+    #[test]
+    fn the_axis_is_of_the_zone() {
+        let time = 1_772_366_400..1_772_366_400 + 86_400;
+        let midnight = 1_772_377_200;
+        assert!(ticks(Tz::Asia__Seoul, &time, 4).contains(&midnight));
+        let svg = draw(Language::English, Tz::Asia__Seoul, &summary(), 10, Size::Wide).unwrap();
+        assert!(svg.contains("21:30") && svg.contains("2026-03-01 21:20–21:21\n"), "{svg}");
+        // Clocks go forward on March 8: no tick twice, none before the one before it.
+        let time = 1_772_928_000..1_772_928_000 + 2 * 86_400;
+        let ticks = ticks(Tz::America__New_York, &time, 10);
+        assert!(ticks.windows(2).all(|pair| pair[0] < pair[1]), "{ticks:?}");
+    }
+
+    #[test]
+    fn a_chart_without_an_answer_has_no_scale() {
+        let mut summary = summary();
+        summary.series.retain(|point| point.up == 0);
+        let svg = draw(Language::English, Tz::UTC, &summary, 10, Size::Wide).unwrap();
+        assert!(svg.contains("#D9333A") && !svg.contains(" ms\n") && !svg.contains(" ms<"), "{svg}");
+    }
+
+    #[test]
+    fn no_line_touches_the_upper_edge() {
+        let mut summary = summary();
+        summary.series.extend(vec![summary.series[0].clone(); 60]);
+        summary.series[7].p99_ms = Some(60_000);
+        let drawing = Drawing::of(Tz::UTC, &summary, 10);
+        let line = drawing.along(&summary.series, &[60_000.0]);
+        assert!(line.iter().all(|(_, value)| *value < drawing.top * 0.95));
     }
 
     #[test]
     fn nothing_is_drawn_of_nothing() {
         let empty = Summary { series: vec![], ..summary() };
-        assert!(draw(Language::Korean, &empty, 60, Size::Narrow).is_none());
+        assert!(draw(Language::Korean, Tz::UTC, &empty, 60, Size::Narrow).is_none());
         let one = Summary { series: summary().series[..1].to_vec(), ..summary() };
-        assert!(draw(Language::Korean, &one, 60, Size::Narrow).unwrap().contains("체크 6회 중 6회 정상"));
+        assert!(
+            draw(Language::Korean, Tz::UTC, &one, 60, Size::Narrow).unwrap().contains("체크 6회 중 6회 정상")
+        );
     }
 
     #[test]
     fn one_that_is_very_slow_does_not_press_the_others_flat() {
         let mut summary = summary();
-        let calm = top(&summary.series);
+        let calm = most(&summary.series);
         summary.series.extend(vec![summary.series[0].clone(); 60]);
         summary.series[7].p99_ms = Some(60_000);
-        assert!(top(&summary.series) <= calm, "{}", top(&summary.series));
+        assert!(most(&summary.series) <= calm, "{:?}", most(&summary.series));
     }
 }

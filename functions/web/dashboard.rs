@@ -1,17 +1,20 @@
 //! Every endpoint at a glance: the worst first, searched, filtered and sorted, in pages.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::Query;
 use chrono::{DateTime, Utc};
-use runtime::{Context, List, error::Language};
+use chrono_tz::Tz;
+use runtime::{List, error::Language};
 use serde::Deserialize;
 
 use super::{
     api::Refusal,
-    history::{Bar, Item, Overview, RANGES, open_outage, sparkline},
+    history::{Bar, Item, Last, Overview, RANGES, open_outage, sparkline},
+    notifications::Alerting,
     page::{Page, Section},
-    visitor::{Response, User},
-    words,
+    parts::Standing,
+    visitor::{Response, User, Visitor, encoded},
+    words::{self, Unit, grouped},
 };
 use crate::{
     contract::{CheckStatus, Status},
@@ -137,7 +140,7 @@ struct Row {
     url: String,
     tags: Vec<String>,
     more_tags: usize,
-    status: &'static str,
+    standing: Standing,
     /// Under the name: what is wrong, or planned.
     note: String,
     /// Why it has its status.
@@ -147,21 +150,22 @@ struct Row {
     spark: Vec<String>,
     bar: Bar,
     uptime: String,
-    /// For the eye: below 99 percent, below 100.
+    /// What the uptime is painted as.
     quality: &'static str,
 }
 
 impl Row {
     fn of(
-        language: Language,
+        visitor: &Visitor,
         endpoint: Endpoint,
         overview: &Overview,
         maintenances: &[Maintenance],
-        now: DateTime<Utc>,
+        unit: Unit,
     ) -> Self {
         let none = Item::default();
+        let (language, now) = (visitor.language, visitor.now);
         let item = overview.items.iter().find(|item| item.endpoint_id == endpoint.id);
-        let bar = Bar::of(language, overview, item);
+        let bar = Bar::of(language, visitor.zone, overview, item);
         let item = item.unwrap_or(&none);
         let maintenance = maintenances
             .iter()
@@ -182,8 +186,11 @@ impl Row {
                 if is_plain { String::new() } else { endpoint.status_reason.0.clone() }
             }
         };
+        let standing = Standing::of(language, &endpoint, maintenance.is_some());
         let last = item.last.as_ref();
         let percent = item.uptime_percent;
+        // Since when it is down, the note says in the page's zone.
+        let reason = if endpoint.status == Status::Down { note.clone() } else { endpoint.status_reason.0 };
         let mut tags = endpoint.settings.tags.0;
         let more_tags = tags.len().saturating_sub(2);
         tags.truncate(2);
@@ -193,19 +200,15 @@ impl Row {
             url: endpoint.settings.url,
             tags,
             more_tags,
-            status: if maintenance.is_some() { "maintenance" } else { endpoint.status.as_str() },
+            standing,
             note,
-            reason: endpoint.status_reason.0,
-            last: last.map(|last| words::ms(last.total_ms as f64)).unwrap_or_default(),
+            reason,
+            last: last.and_then(Last::answered_ms).map(|ms| unit.say(ms as f64)).unwrap_or_default(),
             checked: last.map(|last| words::ago(language, now, last.checked_at)).unwrap_or_default(),
             spark: sparkline(overview, item),
             bar,
             uptime: percent.map(words::percent).unwrap_or_default(),
-            quality: match percent {
-                Some(..99.0) => "bad",
-                Some(..100.0) => "fair",
-                _ => "",
-            },
+            quality: percent.map(words::uptime_class).unwrap_or_default(),
         }
     }
 }
@@ -220,19 +223,21 @@ struct Dashboard {
     pages: super::parts::Pages,
     /// Some of it did not answer.
     partly: bool,
+    alerting: Alerting,
 }
 
 impl Dashboard {
     fn headline(&self) -> String {
         let Totals { total, up, down, pending, paused, .. } = self.totals;
-        let watched = total - paused;
+        let is_any = [down > 0, pending > 0, total > paused];
+        let [up, down, pending, watched] = [up, down, pending, total - paused].map(grouped);
         match self.page.language {
-            Language::English if down > 0 => format!("{down} of {watched} down"),
-            Language::Korean if down > 0 => format!("{watched}개 중 {down}개 장애"),
-            Language::English if pending > 0 => format!("{up} of {watched} up, {pending} not known yet"),
-            Language::Korean if pending > 0 => format!("{watched}개 중 {up}개 정상, {pending}개 확인 중"),
-            Language::English if watched == 0 => "All are paused".to_owned(),
-            Language::Korean if watched == 0 => "모두 일시정지".to_owned(),
+            Language::English if is_any[0] => format!("{down} of {watched} down"),
+            Language::Korean if is_any[0] => format!("{watched}개 중 {down}개 장애"),
+            Language::English if is_any[1] => format!("{up} of {watched} up, {pending} not known yet"),
+            Language::Korean if is_any[1] => format!("{watched}개 중 {up}개 정상, {pending}개 확인 중"),
+            Language::English if !is_any[2] => "All are paused".to_owned(),
+            Language::Korean if !is_any[2] => "모두 일시정지".to_owned(),
             Language::English => format!("All {watched} are up"),
             Language::Korean => format!("{watched}개 모두 정상"),
         }
@@ -257,17 +262,14 @@ impl Dashboard {
     }
 }
 
-pub async fn show(
-    State(context): State<Context>,
-    User(visitor): User,
-    Query(asked): Query<Asked>,
-) -> Response {
+pub async fn show(User(visitor): User, Query(asked): Query<Asked>) -> Response {
     let (asked, api) = (asked.tidied(), &visitor.api);
     let path = asked.api_path();
-    let (endpoints, totals, maintenances) = futures::join!(
+    let (endpoints, totals, maintenances, alerting) = futures::join!(
         api.get::<List<Endpoint>>(&path),
         api.get::<Totals>("/endpoint-service/v1/endpoint_totals"),
         api.get::<List<Maintenance>>(ACTIVE_MAINTENANCES),
+        Alerting::of(api, None),
     );
     let endpoints = match endpoints {
         Ok(endpoints) => endpoints,
@@ -282,18 +284,25 @@ pub async fn show(
     if endpoints.items.is_empty() && found > 0 {
         return visitor.go(&pages.last);
     }
-    let overview = overview(api, endpoints.items.iter().map(|endpoint| endpoint.id), &asked.range).await;
+    let overview =
+        overview(api, endpoints.items.iter().map(|endpoint| endpoint.id), &asked.range, visitor.zone).await;
     let partly = totals.is_err() || maintenances.is_err() || (overview.is_err() && found > 0);
-    let now = context.clock().now();
+    let now = visitor.now;
     let overview =
         overview.unwrap_or_else(|_| Overview { from: now, to: now, step_seconds: 1, items: vec![] });
     let maintenances = maintenances.map(|list| list.items).unwrap_or_default();
-    let row = |endpoint| Row::of(visitor.language, endpoint, &overview, &maintenances, now);
+    let lasts = overview.items.iter().filter_map(|item| item.last.as_ref()?.answered_ms());
+    let unit = Unit::of(lasts.max().unwrap_or_default() as f64);
+    let row = |endpoint| Row::of(&visitor, endpoint, &overview, &maintenances, unit);
     // Without the totals, what is found is the best guess.
     let totals = totals.unwrap_or_else(|_| Totals { total: found.max(1), ..Totals::default() });
     let page = visitor.page(Section::Dashboard, visitor.t("Endpoints", "엔드포인트")).refreshing(30);
     let rows = endpoints.items.into_iter().map(row).collect();
-    visitor.ok(&Dashboard { page, asked, totals, rows, pages, partly })
+    let mut shown = Dashboard { page, asked, totals, rows, pages, partly, alerting };
+    if shown.totals.down > 0 {
+        shown.page = shown.page.clone().with_state(true, shown.headline());
+    }
+    visitor.ok(&shown)
 }
 
 /// Of up to 100 endpoints; of none there is nothing to ask.
@@ -301,12 +310,14 @@ pub async fn overview(
     api: &super::api::Api,
     ids: impl Iterator<Item = i64>,
     range: &str,
+    zone: Tz,
 ) -> Result<Overview, Refusal> {
     let ids: Vec<String> = ids.map(|id| id.to_string()).collect();
     if ids.is_empty() {
         return Err(Refusal::default());
     }
-    api.get(&format!("/report-service/v1/overviews?endpoint_ids={}&range={range}", ids.join(","))).await
+    let (ids, zone) = (ids.join(","), encoded(zone.name()));
+    api.get(&format!("/report-service/v1/overviews?endpoint_ids={ids}&range={range}&zone={zone}")).await
 }
 
 #[cfg(test)]

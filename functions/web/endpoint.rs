@@ -7,7 +7,7 @@ use axum::extract::{Query, State};
 use chrono::{DateTime, TimeDelta, Utc};
 use http::StatusCode;
 use runtime::{Context, List, error::Language};
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::json;
 
 use super::{
@@ -16,13 +16,14 @@ use super::{
     form::Id,
     history::{Bar, Incident, open_outage},
     home::{Checked, Phase, phases},
+    notifications::Alerting,
     page::{Page, Section},
-    parts::Pages,
+    parts::{Pages, Standing},
     visitor::{Posted, Response, User, Visitor},
-    words,
+    words::{self, Unit},
 };
 use crate::{
-    contract::{CheckStatus, Failure, Status, Timings},
+    contract::{CheckStatus, Failure, Outcome, Status, Timings},
     endpoints::Endpoint,
     links,
 };
@@ -113,8 +114,10 @@ impl Report {
         self.error.as_ref().map_or("", |error| &error.message)
     }
 
-    fn total(&self) -> String {
-        words::ms(f64::from(self.timings_ms.total))
+    /// Empty: no answer came whose time could be told.
+    fn total(&self, unit: &Unit) -> String {
+        let is_answered = self.error.as_ref().is_none_or(|error| !error.code.is_unreachable());
+        if is_answered { unit.say(f64::from(self.timings_ms.total)) } else { String::new() }
     }
 
     fn bytes(&self) -> String {
@@ -168,12 +171,36 @@ struct Show {
     badges: Option<Vec<BadgeLinks>>,
     badge_id: Option<i64>,
     certificate: Option<DateTime<Utc>>,
-    checked: Option<Checked>,
+    checked: Option<CheckedAt>,
+    alerting: Alerting,
+    /// Of the figures, the chart and its table; and of the results.
+    units: [Unit; 2],
+}
+
+/// What came of Check now.
+#[derive(Deserialize, Serialize)]
+struct CheckedAt {
+    outcome: Outcome,
+    at: DateTime<Utc>,
 }
 
 impl Show {
-    fn status(&self) -> &'static str {
-        if self.maintenance.is_some() { "maintenance" } else { self.endpoint.status.as_str() }
+    fn standing(&self) -> Standing {
+        Standing::of(self.page.language, &self.endpoint, self.maintenance.is_some())
+    }
+
+    fn checked_at(&self, checked: &CheckedAt) -> String {
+        let at = self.page.time(&checked.at);
+        match self.page.language {
+            Language::English => format!("checked at {at}"),
+            Language::Korean => format!("{at} 체크"),
+        }
+    }
+
+    fn last_checked(&self) -> Option<String> {
+        let scheduled = self.endpoint.last_checked_at.map(|at| at.time());
+        let at = scheduled.max(self.checked.as_ref().map(|checked| checked.at))?;
+        Some(words::ago(self.page.language, self.now, at))
     }
 
     fn with(&self, name: &str, value: &str, to: &str) -> String {
@@ -185,11 +212,11 @@ impl Show {
     }
 
     fn ms(&self, value: &Option<i64>) -> String {
-        value.map_or("–".to_owned(), |ms| words::ms(ms as f64))
+        value.map_or("–".to_owned(), |ms| self.units[0].say(ms as f64))
     }
 
     fn average(&self, value: &Option<f64>) -> String {
-        value.map_or("–".to_owned(), words::ms)
+        value.map_or("–".to_owned(), |ms| self.units[0].say(ms))
     }
 
     fn days_left(&self, certificate: &DateTime<Utc>) -> i64 {
@@ -202,10 +229,6 @@ impl Show {
             0..CERTIFICATE_DAYS => "fair",
             _ => "",
         }
-    }
-
-    fn ago(&self, at: DateTime<Utc>) -> String {
-        words::ago(self.page.language, self.now, at)
     }
 
     fn length(&self, incident: &Incident) -> String {
@@ -240,9 +263,12 @@ impl Show {
     /// What the chart shows, in a sentence.
     fn chart_text(&self) -> String {
         let Some(summary) = &self.summary else { return String::new() };
-        let failed = summary.checks - summary.up;
-        let (checks, p50, p95) =
-            (summary.checks, self.ms(&summary.latency_ms.p50), self.ms(&summary.latency_ms.p95));
+        let failed = words::grouped(summary.checks - summary.up);
+        let (checks, p50, p95) = (
+            words::grouped(summary.checks),
+            self.ms(&summary.latency_ms.p50),
+            self.ms(&summary.latency_ms.p95),
+        );
         match self.page.language {
             Language::English => format!(
                 "Response times over {}: {checks} checks, {failed} failed; half of them within {p50}, 95 percent \
@@ -257,7 +283,10 @@ impl Show {
     }
 
     fn rows(&self) -> Vec<(String, &chart::Point)> {
-        self.summary.as_ref().map(|summary| chart::rows(summary).collect()).unwrap_or_default()
+        self.summary
+            .as_ref()
+            .map(|summary| chart::rows(self.page.zone, summary).collect())
+            .unwrap_or_default()
     }
 }
 
@@ -267,18 +296,12 @@ pub async fn show(
     Id([id]): Id,
     Query(asked): Query<Asked>,
 ) -> Response {
-    shown(&context, &visitor, id, asked.tidied(), None).await
+    shown(&context, &visitor, id, asked.tidied()).await
 }
 
 /// All that the page shows, asked for at once: what does not answer is left out, but for the endpoint.
-async fn shown(
-    context: &Context,
-    visitor: &Visitor,
-    id: i64,
-    asked: Asked,
-    checked: Option<Checked>,
-) -> Response {
-    let (api, now) = (&visitor.api, context.clock().now());
+async fn shown(context: &Context, visitor: &Visitor, id: i64, asked: Asked) -> Response {
+    let (api, now, zone) = (&visitor.api, visitor.now, visitor.zone);
     let from = (now - asked.length()).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     let endpoint = format!("/endpoint-service/v1/endpoints/{id}");
     let summary = format!("/report-service/v1/summaries/{id}?from={from}");
@@ -291,16 +314,15 @@ async fn shown(
     let incidents =
         format!("/report-service/v1/incidents?endpoint_id={id}&per_page=10&page={}", asked.outages);
     let badges = format!("/status-service/v1/badges?endpoint_id={id}");
-    // An hour is shorter than a slot of the bar is worth.
-    let bar_range = if asked.range == "1h" { "24h" } else { asked.range.as_str() };
-    let (endpoint, summary, reports, incidents, badges, maintenances, overview) = futures::join!(
+    let (endpoint, summary, reports, incidents, badges, maintenances, overview, alerting) = futures::join!(
         api.get::<Endpoint>(&endpoint),
         api.get::<Summary>(&summary),
         api.get::<List<Report>>(&reports),
         api.get::<List<Incident>>(&incidents),
         api.get::<List<Badge>>(&badges),
         api.get::<List<Maintenance>>(ACTIVE_MAINTENANCES),
-        overview(api, std::iter::once(id), bar_range),
+        overview(api, std::iter::once(id), &asked.range, zone),
+        Alerting::of(api, Some(id)),
     );
     let endpoint = match endpoint {
         Ok(endpoint) => endpoint,
@@ -311,7 +333,7 @@ async fn shown(
     let summary = summary.ok();
     let charts = [Size::Wide, Size::Narrow]
         .into_iter()
-        .filter_map(|size| chart::draw(language, summary.as_ref()?, interval, size))
+        .filter_map(|size| chart::draw(language, zone, summary.as_ref()?, interval, size))
         .collect();
     let maintenance = maintenances.ok().and_then(|list| {
         let of_this = |maintenance: &Maintenance| endpoint.settings.enabled && maintenance.is_of(id);
@@ -323,7 +345,7 @@ async fn shown(
         outage.and_then(|item| open_outage(language, item, now)).map_or(String::new(), |(since, cause)| {
             if cause.is_empty() { since } else { format!("{since} · {cause}") }
         });
-    let bar = overview.as_ref().ok().map(|overview| Bar::of(language, overview, item));
+    let bar = overview.as_ref().ok().map(|overview| Bar::of(language, zone, overview, item));
     let reports = reports.ok();
     let report_pages = reports
         .as_ref()
@@ -343,8 +365,12 @@ async fn shown(
         let links = badge.map(|badge| badge_links(context, &badge.token, &endpoint.settings.name));
         links.unwrap_or_default()
     });
-    let page = visitor.page(Section::Dashboard, endpoint.settings.name.clone());
-    let page = if checked.is_some() { page } else { page.refreshing(60) };
+    let page = visitor.page(Section::Dashboard, endpoint.settings.name.clone()).refreshing(60);
+    let longest = reports.iter().flat_map(|list| &list.items).map(|report| report.timings_ms.total).max();
+    let of_results = Unit::of(longest.unwrap_or_default().into());
+    let of_figures = summary.as_ref().map_or(of_results, Summary::unit);
+    let is_down = endpoint.status == Status::Down && maintenance.is_none();
+    let page = if is_down { page.with_state(true, visitor.t("Down", "장애")) } else { page };
     visitor.ok(&Show {
         page,
         asked,
@@ -362,7 +388,9 @@ async fn shown(
         badges,
         badge_id,
         certificate,
-        checked,
+        checked: visitor.outcome(),
+        alerting,
+        units: [of_figures, of_results],
     })
 }
 
@@ -395,14 +423,12 @@ pub async fn back(User(visitor): User, Id([id]): Id) -> Response {
     visitor.go(&format!("/endpoints/{id}"))
 }
 
-pub async fn check(
-    State(context): State<Context>,
-    User(visitor): User,
-    Id([id]): Id,
-    Posted(IgnoredAny): Posted<IgnoredAny>,
-) -> Response {
-    match visitor.api.post("/endpoint-check/v1/checks", &json!({"endpoint_id": id})).await {
-        Ok(checked) => shown(&context, &visitor, id, Asked::default().tidied(), Some(checked)).await,
+pub async fn check(User(visitor): User, Id([id]): Id, Posted(IgnoredAny): Posted<IgnoredAny>) -> Response {
+    match visitor.api.post::<_, Checked>("/endpoint-check/v1/checks", &json!({"endpoint_id": id})).await {
+        Ok(checked) => {
+            let checked = CheckedAt { outcome: checked.short().outcome, at: visitor.now };
+            visitor.go_showing(&format!("/endpoints/{id}#result"), &checked)
+        }
         Err(refusal) => visitor.refused(&refusal),
     }
 }

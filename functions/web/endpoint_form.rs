@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
+use axum::extract::Query;
 use http::{Method, StatusCode};
 use runtime::error::Language;
 use serde::Deserialize;
@@ -188,9 +189,6 @@ impl Fields {
         });
         let assertions = all.filter(|row| !row.is_empty()).take(MOST_ASSERTIONS + 1).collect();
         sent.url = sent.url.trim().to_owned();
-        if !sent.url.is_empty() && !sent.url.contains("://") {
-            sent.url = format!("https://{}", sent.url);
-        }
         Self { sent, headers, assertions, rows, errors: BTreeMap::new() }
     }
 
@@ -304,6 +302,10 @@ impl Form {
         };
         let page = visitor.page(Section::Dashboard, title);
         Self { page, id, fields, message: String::new(), checked: None }
+    }
+
+    fn checked_now(&self, checked: &Checked) -> String {
+        format!("{}: {}", self.page.t("checked just now", "방금 체크함"), checked.url)
     }
 
     fn path(&self) -> String {
@@ -458,10 +460,16 @@ impl Form {
     }
 }
 
-pub async fn create_form(User(visitor): User) -> Response {
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct New {
+    url: String,
+}
+
+pub async fn create_form(User(visitor): User, Query(new): Query<New>) -> Response {
     match Settings::of_url("https://") {
         Ok(defaults) => {
-            let defaults = Settings { url: String::new(), ..defaults };
+            let defaults = Settings { url: new.url, ..defaults };
             visitor.ok(&Form::new(&visitor, None, Fields::of(&defaults)))
         }
         Err(_) => visitor.refused(&Refusal { status: StatusCode::BAD_GATEWAY, ..Refusal::default() }),
@@ -495,6 +503,10 @@ fn path_of(id: Option<i64>) -> String {
     format!("/endpoint-service/v1/endpoints{one}")
 }
 
+pub fn added(visitor: &Visitor) -> &str {
+    visitor.t("Added: the first check is on its way.", "추가했습니다. 곧 첫 체크를 합니다.")
+}
+
 async fn handle(visitor: &Visitor, id: Option<i64>, sent: Sent) -> Response {
     let (action, once) = (sent.action.clone(), sent.once.clone());
     let mut fields = Fields::read(sent);
@@ -517,9 +529,7 @@ async fn handle(visitor: &Visitor, id: Option<i64>, sent: Sent) -> Response {
     match visitor.api.send::<_, Endpoint>(method, &path_of(id), &settings, once).await {
         Ok(endpoint) => {
             let what = match id {
-                None => {
-                    visitor.t("Added: the first check is on its way.", "추가했습니다. 곧 첫 체크를 합니다.")
-                }
+                None => added(visitor),
                 Some(_) => visitor.t("Saved.", "저장했습니다."),
             };
             visitor.go_saying(&format!("/endpoints/{}", endpoint.id), what)
@@ -552,7 +562,7 @@ mod tests {
             json
         })
         .unwrap();
-        assert_eq!(settings, Settings::of_url("https://a.test/x").unwrap());
+        assert_eq!(settings, Settings::of_url("a.test/x").unwrap());
     }
 
     #[test]

@@ -2,14 +2,11 @@
 
 use std::collections::HashMap;
 
-use axum::{
-    body::Body,
-    extract::{Query, State},
-};
+use axum::{body::Body, extract::Query};
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures::stream;
 use http::{HeaderValue, header};
-use runtime::{Context, List, error::Language};
+use runtime::{List, error::Language};
 
 use super::{
     api::{Api, Refusal},
@@ -41,17 +38,13 @@ const COLUMNS: [&str; 19] = [
     "maintenance",
 ];
 
-pub async fn download(
-    User(visitor): User,
-    State(context): State<Context>,
-    Query(filter): Query<Filter>,
-) -> Response {
-    let filter = filter.complete(context.clock().now());
+pub async fn download(User(visitor): User, Query(filter): Query<Filter>) -> Response {
+    let filter = filter.complete(visitor.zone, visitor.now);
     let chosen: Vec<i64> = filter.id().into_iter().collect();
     // The first page before anything is answered: what is refused is told as on every page.
     let begun = async {
         let endpoints = Endpoints::of(&visitor.api, "", &chosen).await?;
-        let mut export = Export::new(visitor.api.clone(), filter.clone(), &endpoints);
+        let mut export = Export::new(visitor.api.clone(), filter.in_zone(visitor.zone), &endpoints);
         let first = export.next().await?;
         Ok((endpoints, export, first))
     };

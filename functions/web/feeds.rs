@@ -3,6 +3,7 @@
 use axum::{extract::Path, extract::State, response::IntoResponse};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, SecondsFormat, Utc};
+use chrono_tz::Tz;
 use http::{HeaderMap, StatusCode, header};
 use rss::{Category, Channel, Guid, Item};
 use runtime::{Context, Error, error::Language};
@@ -86,7 +87,7 @@ struct Entry {
 }
 
 async fn feed(visitor: &Visitor, context: &Context, slug: &str) -> Result<Feed, Error> {
-    let shown = status::fetch(visitor, slug).await.map_err(|refusal| error_of(&refusal))?;
+    let shown = status::fetch(visitor, slug, Tz::UTC).await.map_err(|refusal| error_of(&refusal))?;
     let page = links::to(context, &format!("/status/{}", shown.slug))?;
     Ok(Feed {
         title: shown.title.clone(),

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use axum::extract::{FromRequestParts, Path};
-use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono_tz::Tz;
 use futures::future::{join_all, try_join_all};
 use http::{StatusCode, request::Parts};
 use runtime::{Context, List};
@@ -13,6 +14,7 @@ use super::{
     api::{Api, Refusal},
     visitor::{Response, Visitor, encoded},
 };
+use crate::zones;
 
 /// The ids in a path: where there is something else, there is no such page.
 pub struct Id<const N: usize = 1>(pub [i64; N]);
@@ -229,34 +231,36 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// A moment as a browser sends it, and how many minutes its zone is ahead of UTC (a script says).
+/// A date and a time, as a form shows and sends it: in the zone of its page.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Moment {
-    /// In UTC, unless it cannot be read.
+    /// As it was sent, if it cannot be read.
     pub text: String,
     pub at: Option<DateTime<Utc>>,
 }
 
 impl Moment {
-    pub fn sent(text: &str, minutes_ahead: &str) -> Self {
-        let ahead = minutes_ahead.parse::<i64>().ok().filter(|minutes| minutes.abs() <= 24 * 60).unwrap_or(0);
+    /// `zone`: of the page that had the form. `shown`: of the page that shows it again.
+    pub fn sent(text: &str, zone: &str, shown: Tz) -> Self {
+        let zone = zones::named(zone).unwrap_or(Tz::UTC);
         let text = text.trim();
         let read = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M")
             .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S"));
-        match read.ok().and_then(|local| local.checked_sub_signed(TimeDelta::minutes(ahead))) {
-            Some(at) => Self::of(at.and_utc()),
+        match read.ok().and_then(|local| zones::moment(zone, local)) {
+            Some(at) => Self::of(at, shown),
             None => Self { text: text.to_owned(), at: None },
         }
     }
 
-    pub fn of(at: DateTime<Utc>) -> Self {
-        Self { text: at.format("%Y-%m-%dT%H:%M").to_string(), at: Some(at) }
+    pub fn of(at: DateTime<Utc>, zone: Tz) -> Self {
+        Self { text: at.with_timezone(&zone).format("%Y-%m-%dT%H:%M").to_string(), at: Some(at) }
     }
 
     /// What is to be changed: a form has no seconds, and says nothing about those that are there.
     pub fn instead_of(&self, before: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
-        let same = before.is_some_and(|before| Self::of(before).text == self.text);
-        if same { before } else { self.at }
+        let minute = |at: DateTime<Utc>| at.timestamp().div_euclid(60);
+        let is_same = before.is_some_and(|before| self.at.is_some_and(|at| minute(at) == minute(before)));
+        if is_same { before } else { self.at }
     }
 
     /// Text that is no moment.
@@ -295,16 +299,20 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_of_the_zone_that_the_browser_says() {
-        let at = |text, ahead| Moment::sent(text, ahead).at.map(|at| at.to_rfc3339());
+    fn a_moment_is_of_the_zone_of_its_form() {
+        let sent = |text, zone| Moment::sent(text, zone, Tz::UTC);
+        let at = |text, zone| sent(text, zone).at.map(|at| at.to_rfc3339());
         assert_eq!(at("2026-03-01T12:00", "").as_deref(), Some("2026-03-01T12:00:00+00:00"));
-        assert_eq!(at("2026-03-01T12:00", "540").as_deref(), Some("2026-03-01T03:00:00+00:00"));
-        assert_eq!(at("2026-03-01T00:30:15", "-90").as_deref(), Some("2026-03-01T02:00:15+00:00"));
-        assert_eq!(at("2026-03-01T12:00", "999999").as_deref(), Some("2026-03-01T12:00:00+00:00"));
-        assert!(Moment::sent("soon", "0").is_wrong() && !Moment::sent("", "0").is_wrong());
+        assert_eq!(at("2026-03-01T12:00", "Asia/Seoul").as_deref(), Some("2026-03-01T03:00:00+00:00"));
+        assert_eq!(at("2026-07-01T12:00:15", "Europe/Berlin").as_deref(), Some("2026-07-01T10:00:15+00:00"));
+        assert_eq!(at("2026-03-01T12:00", "nowhere").as_deref(), Some("2026-03-01T12:00:00+00:00"));
+        // Clocks go from 2:00 to 3:00.
+        assert_eq!(at("2026-03-08T02:30", "America/New_York").as_deref(), Some("2026-03-08T07:00:00+00:00"));
+        assert!(sent("soon", "UTC").is_wrong() && !sent("", "UTC").is_wrong());
+        assert_eq!(Moment::sent("2026-03-01T12:00", "UTC", Tz::Asia__Seoul).text, "2026-03-01T21:00");
         let before = "2026-03-01T12:00:37Z".parse().ok();
-        assert_eq!(Moment::sent("2026-03-01T21:00", "540").instead_of(before), before);
-        assert_ne!(Moment::sent("2026-03-01T21:01", "540").instead_of(before), before);
+        assert_eq!(sent("2026-03-01T21:00", "Asia/Seoul").instead_of(before), before);
+        assert_ne!(sent("2026-03-01T21:01", "Asia/Seoul").instead_of(before), before);
     }
 
     #[test]

@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
 use runtime::error::Language;
 use serde::Deserialize;
 
 use super::{
     page::pick,
-    words::{self, ms, percent, span},
+    words::{self, ms, percent, span, uptime_class},
 };
 use crate::{
     contract::{CheckStatus, Failure},
@@ -27,6 +28,14 @@ pub struct Overview {
     pub items: Vec<Item>,
 }
 
+impl Overview {
+    /// The number of the slot that begins at a time. Days have 23 to 25 hours.
+    fn slot_at(&self, at: DateTime<Utc>) -> i64 {
+        let step = self.step_seconds.max(1);
+        ((at - self.from).num_seconds() + step / 2).div_euclid(step)
+    }
+}
+
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Item {
     pub endpoint_id: i64,
@@ -42,6 +51,15 @@ pub struct Last {
     pub checked_at: DateTime<Utc>,
     pub status: CheckStatus,
     pub total_ms: i64,
+    pub error: Option<Failure>,
+}
+
+impl Last {
+    /// None: no answer came whose time could be told.
+    pub fn answered_ms(&self) -> Option<i64> {
+        let is_answered = self.error.as_ref().is_none_or(|error| !error.code.is_unreachable());
+        is_answered.then_some(self.total_ms)
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -90,28 +108,24 @@ pub struct Bar {
 }
 
 impl Bar {
-    pub fn of(language: Language, overview: &Overview, item: Option<&Item>) -> Self {
+    pub fn of(language: Language, zone: Tz, overview: &Overview, item: Option<&Item>) -> Self {
         let empty = Item::default();
         let item = item.unwrap_or(&empty);
         let step = overview.step_seconds.max(1);
-        let count = ((overview.to - overview.from).num_seconds() / step).clamp(0, 200);
+        let count = overview.slot_at(overview.to).clamp(0, 200);
         let mut found = item.slots.iter().peekable();
         let mut rects = Vec::new();
         let (mut failing, mut silent) = (0, 0);
         for index in 0..count {
-            let at = overview.from + TimeDelta::seconds(index * step);
+            while found.next_if(|slot| overview.slot_at(slot.at) < index).is_some() {}
+            let slot = found.next_if(|slot| overview.slot_at(slot.at) == index);
+            let at = slot.map_or(overview.from + TimeDelta::seconds(index * step), |slot| slot.at);
             let end = at + TimeDelta::seconds(step);
-            while found.next_if(|slot| slot.at < at).is_some() {}
-            let slot = found.next_if(|slot| slot.at < end);
-            let class = match slot {
-                None => "",
-                Some(slot) if slot.up == slot.checks => "up",
-                Some(slot) if slot.up == 0 => "down",
-                Some(_) => "some",
-            };
+            let class =
+                slot.map_or("", |slot| uptime_class(slot.up as f64 / slot.checks.max(1) as f64 * 100.0));
             silent += i64::from(slot.is_none());
             failing += i64::from(slot.is_some_and(|slot| slot.up < slot.checks));
-            let mut title = span(at, step);
+            let mut title = span(zone, at, step);
             match slot {
                 None => title.push_str(pick(language, "\nno checks", "\n체크 없음")),
                 Some(slot) => say(language, &mut title, slot),
@@ -157,16 +171,10 @@ fn summary(language: Language, item: &Item, failing: i64, silent: i64, count: i6
 /// The averages of an item as lines through a box of 100 by 24; a pause breaks them.
 pub fn sparkline(overview: &Overview, item: &Item) -> Vec<String> {
     const HEIGHT: f64 = 24.0;
-    let known: Vec<(i64, f64)> = item
-        .slots
-        .iter()
-        .filter_map(|slot| {
-            let index = (slot.at - overview.from).num_seconds() / overview.step_seconds.max(1);
-            Some((index, slot.avg_ms?))
-        })
-        .collect();
+    let known: Vec<(i64, f64)> =
+        item.slots.iter().filter_map(|slot| Some((overview.slot_at(slot.at), slot.avg_ms?))).collect();
     let most = known.iter().map(|(_, ms)| *ms).fold(1.0, f64::max);
-    let count = ((overview.to - overview.from).num_seconds() / overview.step_seconds.max(1)).max(2);
+    let count = overview.slot_at(overview.to).max(2);
     let point = |(index, ms): &(i64, f64)| {
         let x = *index as f64 * 100.0 / (count - 1) as f64;
         format!("{x:.1},{:.1}", HEIGHT - 1.0 - ms / most * (HEIGHT - 3.0))
@@ -229,18 +237,32 @@ mod tests {
 
     #[test]
     fn a_bar_says_what_happened_in_each_slot() {
-        let bar = Bar::of(Language::English, &overview(), Some(&item()));
+        let bar = Bar::of(Language::English, Tz::UTC, &overview(), Some(&item()));
         let classes: Vec<_> = bar.rects.iter().map(|rect| rect.class).collect();
         assert_eq!(classes, ["up", "some", "down", "", "up"]);
-        let title = "2026-03-01 12:32–12:48 UTC\n0 of 16 checks up\nOutage: No answer in 10 s";
+        let title = "2026-03-01 12:32–12:48\n0 of 16 checks up\nOutage: No answer in 10 s";
         assert_eq!(bar.rects[2].title, title);
-        assert_eq!(bar.rects[3].title, "2026-03-01 12:48–13:04 UTC\nno checks");
+        assert_eq!(bar.rects[3].title, "2026-03-01 12:48–13:04\nno checks");
         assert_eq!(bar.text, "Uptime 67.30%: of 5 time slots 2 with failures, 1 without checks; outages: 1");
     }
 
     #[test]
+    fn a_bar_of_days_has_each_day_once_where_clocks_change() {
+        let day = |at: &str| Slot { at: at.parse().unwrap(), checks: 1, up: 1, avg_ms: None };
+        let slots = ["2026-03-07T05:00:00Z", "2026-03-08T05:00:00Z", "2026-03-09T04:00:00Z"].map(day).into();
+        let item = Item { slots, ..Item::default() };
+        let from = "2026-03-07T05:00:00Z".parse().unwrap();
+        let to = "2026-03-10T04:00:00Z".parse().unwrap();
+        let overview = Overview { from, to, step_seconds: 86_400, items: vec![] };
+        let bar = Bar::of(Language::English, Tz::America__New_York, &overview, Some(&item));
+        let days: Vec<_> = bar.rects.iter().map(|rect| &rect.title[..10]).collect();
+        assert_eq!(days, ["2026-03-07", "2026-03-08", "2026-03-09"]);
+        assert!(bar.rects.iter().all(|rect| rect.class == "up"));
+    }
+
+    #[test]
     fn a_bar_without_results_is_as_long() {
-        let bar = Bar::of(Language::Korean, &overview(), None);
+        let bar = Bar::of(Language::Korean, Tz::UTC, &overview(), None);
         assert_eq!(bar.rects.len(), 5);
         assert_eq!(bar.text, "아직 체크가 없습니다");
     }

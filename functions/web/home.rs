@@ -3,7 +3,8 @@
 use std::sync::LazyLock;
 
 use askama::Template;
-use axum::response::IntoResponse;
+use axum::{extract::Query, response::IntoResponse};
+use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode, Uri, header};
 use runtime::{Error, Function, text};
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     api::Refusal,
     page::{Page, Section},
-    visitor::{Posted, Response, Visitor},
+    visitor::{Posted, Response, Visitor, encoded},
+    words,
 };
 use crate::contract::{Outcome, Timings};
 
@@ -20,12 +22,12 @@ use crate::contract::{Outcome, Timings};
 struct Home {
     page: Page,
     url: String,
-    checked: Option<Checked>,
+    outcome: Option<Outcome>,
     error: String,
 }
 
 /// What the API answers to a check.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, Serialize)]
 pub struct Checked {
     pub url: String,
     #[serde(flatten)]
@@ -41,21 +43,33 @@ pub struct Phase {
 }
 
 impl Checked {
-    pub fn status(&self) -> &'static str {
-        self.outcome.status.as_str()
+    /// A cookie holds 4 kB.
+    pub fn short(mut self) -> Self {
+        const MAX_MESSAGE_CHARS: usize = 300;
+        if let Some(error) = &mut self.outcome.error {
+            error.message = error.message.chars().take(MAX_MESSAGE_CHARS).collect();
+        }
+        self
     }
+}
 
-    pub fn message(&self) -> &str {
-        self.outcome.error.as_ref().map_or("", |error| &error.message)
-    }
+/// What came, in a line: `HTTP 200 · 203.0.113.7 · 5.0 KiB`.
+pub fn summary(page: &Page, outcome: &Outcome) -> String {
+    let code = outcome.status_code.map(|code| format!("HTTP {code}"));
+    let ip = outcome.ip.map(|ip| ip.to_string());
+    let bytes = words::bytes(outcome.response_bytes.try_into().unwrap_or(i64::MAX));
+    let bytes = outcome.status_code.map(|_| bytes);
+    let certificate = outcome.certificate_expires_at.map(|at| until(page, &at));
+    [code, ip, bytes, certificate].into_iter().flatten().collect::<Vec<_>>().join(" · ")
+}
 
-    pub fn bytes(&self) -> String {
-        super::words::bytes(self.outcome.response_bytes.try_into().unwrap_or(i64::MAX))
-    }
+pub fn until(page: &Page, certificate: &DateTime<Utc>) -> String {
+    format!("{} {}", page.t("certificate until", "인증서 만료"), page.date(certificate))
+}
 
-    pub fn phases(&self) -> Vec<Phase> {
-        phases(&self.outcome.timings_ms)
-    }
+/// Whether a response time can be told.
+pub fn is_answered(outcome: &Outcome) -> bool {
+    outcome.error.as_ref().is_none_or(|error| !error.code.is_unreachable())
 }
 
 /// One after the other: what a waterfall shows.
@@ -79,11 +93,17 @@ pub fn phases(timings: &Timings) -> Vec<Phase> {
         .collect()
 }
 
-pub async fn show(visitor: Visitor) -> Response {
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct Asked {
+    url: String,
+}
+
+pub async fn show(visitor: Visitor, Query(asked): Query<Asked>) -> Response {
     if visitor.logged_in() {
         return visitor.go("/dashboard");
     }
-    home(&visitor, StatusCode::OK, String::new(), None, String::new())
+    home(&visitor, StatusCode::OK, asked.url, visitor.outcome(), String::new())
 }
 
 #[derive(Deserialize, Serialize)]
@@ -94,13 +114,12 @@ pub struct Demo {
 
 /// A check of any public URL, for whoever wants to see one.
 pub async fn demo(visitor: Visitor, Posted(demo): Posted<Demo>) -> Response {
-    let mut demo = demo;
-    demo.url = demo.url.trim().to_owned();
-    if !demo.url.is_empty() && !demo.url.contains("://") {
-        demo.url = format!("https://{}", demo.url);
-    }
-    match visitor.api.post("/endpoint-check/v1/demo_checks", &demo).await {
-        Ok(checked) => home(&visitor, StatusCode::OK, demo.url, Some(checked), String::new()),
+    let demo = Demo { url: demo.url.trim().to_owned() };
+    match visitor.api.post::<_, Checked>("/endpoint-check/v1/demo_checks", &demo).await {
+        Ok(checked) => {
+            let to = format!("/?url={}#result", encoded(&checked.url));
+            visitor.go_showing(&to, &checked.short().outcome)
+        }
         Err(Refusal { status: StatusCode::BAD_REQUEST, message, mut fields, .. }) => {
             let error = fields.remove("url").unwrap_or(message);
             home(&visitor, StatusCode::BAD_REQUEST, demo.url, None, error)
@@ -113,11 +132,13 @@ fn home(
     visitor: &Visitor,
     status: StatusCode,
     url: String,
-    checked: Option<Checked>,
+    outcome: Option<Outcome>,
     error: String,
 ) -> Response {
     let title = visitor.t("Know before your users do", "사용자보다 먼저 아세요");
-    visitor.show(status, &Home { page: visitor.page(Section::None, title), url, checked, error })
+    let signup = if url.is_empty() { "/signup".to_owned() } else { format!("/signup?url={}", encoded(&url)) };
+    let page = Page { signup, ..visitor.page(Section::None, title) };
+    visitor.show(status, &Home { page, url, outcome, error })
 }
 
 /// Prometheus asks here unless it is told otherwise; who configures it sees this.

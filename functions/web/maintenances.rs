@@ -119,9 +119,8 @@ pub struct Sent {
     title: String,
     description: String,
     starts_at: String,
-    starts_at_offset: String,
     ends_at: String,
-    ends_at_offset: String,
+    zone: String,
     scope: String,
     endpoint_ids: Vec<i64>,
     find: String,
@@ -143,16 +142,13 @@ impl Sent {
         Scope { scope: &self.scope, endpoint_ids: &self.endpoint_ids, find: &self.find, found: &self.found }
     }
 
-    fn moments(&self) -> [Moment; 2] {
-        [
-            Moment::sent(&self.starts_at, &self.starts_at_offset),
-            Moment::sent(&self.ends_at, &self.ends_at_offset),
-        ]
+    fn moments(&self, visitor: &Visitor) -> [Moment; 2] {
+        [&self.starts_at, &self.ends_at].map(|text| Moment::sent(text, &self.zone, visitor.zone))
     }
 
     /// What the API takes, or what is wrong before it is asked.
     fn body(&self, visitor: &Visitor, saved: Option<&Maintenance>) -> Result<Value, Wrong> {
-        let [starts_at, ends_at] = self.moments();
+        let [starts_at, ends_at] = self.moments(visitor);
         for (name, moment) in [("starts_at", &starts_at), ("ends_at", &ends_at)] {
             if moment.at.is_none() {
                 return Err(Wrong::field(name, moment_wanted(visitor)));
@@ -205,7 +201,7 @@ impl Form {
 pub async fn blank(User(visitor): User, State(context): State<Context>) -> Response {
     let now = context.clock().now();
     let now = now.duration_trunc(TimeDelta::minutes(1)).unwrap_or(now);
-    let moments = [Moment::of(now), Moment::of(now + TimeDelta::hours(1))];
+    let moments = [Moment::of(now, visitor.zone), Moment::of(now + TimeDelta::hours(1), visitor.zone)];
     again(&visitor, Sent::default(), moments, Wrong::default()).await
 }
 
@@ -217,7 +213,7 @@ async fn again(visitor: &Visitor, sent: Sent, moments: [Moment; 2], wrong: Wrong
 }
 
 pub async fn create(User(visitor): User, Posted(sent): Posted<Sent>) -> Response {
-    let moments = sent.moments();
+    let moments = sent.moments(&visitor);
     if sent.act == Act::Find || sent.scope().is_search() {
         return again(&visitor, sent, moments, Wrong::default()).await;
     }
@@ -249,7 +245,7 @@ pub async fn show(User(visitor): User, Id([id]): Id) -> Response {
 
 async fn existing(visitor: &Visitor, id: i64) -> Result<Form, Refusal> {
     let saved: Maintenance = visitor.api.get(&format!("{API}/{id}")).await?;
-    let moments = [Moment::of(saved.starts_at), Moment::of(saved.ends_at)];
+    let moments = [Moment::of(saved.starts_at, visitor.zone), Moment::of(saved.ends_at, visitor.zone)];
     Ok(Form::of(visitor, Sent::of(&saved), moments, Wrong::default()).await?.changing(saved))
 }
 
@@ -294,7 +290,7 @@ async fn act(visitor: &Visitor, id: i64, now: DateTime<Utc>, sent: Sent) -> Resu
             },
         }
     };
-    let moments = sent.moments();
+    let moments = sent.moments(visitor);
     let form = Form::of(visitor, sent, moments, wrong).await?.changing(saved);
     Ok(visitor.show(form.wrong.status(), &form))
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json};
 
 use super::{
-    api::Refusal,
+    api::{Api, Refusal},
     form::{Choice, Endpoints, Id, Scope, Wrong, page_number},
     page::{Page, Section},
     parts::Pages,
@@ -27,6 +27,43 @@ use crate::{
 };
 
 const API: &str = "/notification-service/v1/notifications";
+
+/// Whether an outage would reach anybody, as far as pages can know.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Alerting {
+    Unknown,
+    /// No channel is on.
+    Nobody,
+    /// This one is on, and none has taken a message yet.
+    Untested(i64),
+    Works,
+}
+
+impl Alerting {
+    /// Of one endpoint, or of all.
+    pub async fn of(api: &Api, endpoint_id: Option<i64>) -> Self {
+        let channels = api.get::<List<Notification>>(&format!("{API}?per_page=100")).await;
+        let Ok(List { items, .. }) = channels else { return Self::Unknown };
+        let covers = |channel: &&Notification| match (&channel.endpoint_ids, endpoint_id) {
+            (Some(ids), Some(id)) => ids.contains(&id),
+            _ => true,
+        };
+        let on: Vec<_> = items.iter().filter(|channel| channel.enabled).filter(covers).collect();
+        match on.first() {
+            None => Self::Nobody,
+            Some(_) if on.iter().any(|channel| channel.tested_at.is_some()) => Self::Works,
+            Some(first) => Self::Untested(first.id),
+        }
+    }
+
+    pub fn untested(self) -> Option<i64> {
+        if let Self::Untested(id) = self { Some(id) } else { None }
+    }
+
+    pub fn is_nobody(self) -> bool {
+        self == Self::Nobody
+    }
+}
 
 #[derive(Template)]
 #[template(path = "notifications.html")]
@@ -219,6 +256,7 @@ pub struct Sent {
     endpoint_ids: Vec<i64>,
     find: String,
     found: String,
+    send_open_incidents: bool,
 }
 
 impl Sent {
@@ -332,7 +370,9 @@ pub async fn create(User(visitor): User, Posted(sent): Posted<Sent>) -> Response
     if let Err(wrong) = sent.scope().check(&visitor) {
         return again(&visitor, Some(channel), sent, wrong).await;
     }
-    let made = visitor.api.send(Method::POST, API, &sent.body(channel), Some(&sent.once)).await;
+    let mut body = sent.body(channel);
+    body["send_open_incidents"] = json!(sent.send_open_incidents);
+    let made = visitor.api.send(Method::POST, API, &body, Some(&sent.once)).await;
     match made {
         Ok(made) => created(&visitor, channel, made, &sent).await,
         Err(refusal) => match Wrong::of(refusal, &FIELDS) {
@@ -374,7 +414,7 @@ async fn created(visitor: &Visitor, channel: Channel, made: Notification, sent: 
 
 pub async fn show(User(visitor): User, Id([id]): Id, Query(asked): Query<Shown>) -> Response {
     match existing(&visitor, id, &asked).await {
-        Ok(form) => visitor.ok(&form),
+        Ok(form) => visitor.ok(&Form { tested: visitor.outcome(), ..form }),
         Err(refusal) => visitor.refused(&refusal),
     }
 }
@@ -401,9 +441,11 @@ async fn act(visitor: &Visitor, id: i64, sent: Sent) -> Result<Response, Refusal
     let own = format!("/notifications/{id}");
     match sent.act {
         Act::Test => {
-            let tested: Done = visitor.api.post(&format!("{path}/test"), &json!({})).await?;
-            let form = existing(visitor, id, &Shown::default()).await?;
-            Ok(visitor.ok(&Form { tested: Some(tested), ..form }))
+            // A cookie holds 4 kB.
+            const MAX_MESSAGE_CHARS: usize = 500;
+            let Done { status, message } = visitor.api.post(&format!("{path}/test"), &json!({})).await?;
+            let message = message.map(|message| message.chars().take(MAX_MESSAGE_CHARS).collect());
+            Ok(visitor.go_showing(&own, &Done { status, message }))
         }
         Act::Enable | Act::Disable => {
             let enabled = sent.act == Act::Enable;

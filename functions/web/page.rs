@@ -2,6 +2,8 @@
 
 use askama::Template;
 use axum::body::Body;
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use http::{HeaderValue, StatusCode, header};
 use runtime::error::Language;
 use serde::Serialize;
@@ -10,7 +12,9 @@ use super::{
     api::Refusal,
     assets,
     visitor::{Response, Theme, encoded},
+    words,
 };
+use crate::zones;
 
 /// Which entry of the navigation a page belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -30,11 +34,17 @@ pub enum Section {
 pub struct Page {
     pub language: Language,
     pub theme: Theme,
+    /// Whose times and dates the page shows.
+    pub zone: Tz,
     pub title: String,
+    /// Before the title, and as the icon: how what is shown does.
+    pub state: State,
     pub section: Section,
     pub logged_in: bool,
     /// Where the switches of language and theme lead back to.
     pub path: String,
+    /// Where Sign up leads.
+    pub signup: String,
     /// To be sent along with every form, as `csrf`.
     pub csrf: String,
     /// To be sent along with forms that make something, as `once`.
@@ -43,6 +53,17 @@ pub struct Page {
     pub flash: Option<String>,
     /// How often the page shows what is new.
     pub refresh_seconds: Option<u32>,
+    /// Whether asking for it again sends nothing.
+    pub is_get: bool,
+    pub now: DateTime<Utc>,
+}
+
+/// What a tab says of its page.
+#[derive(Clone, Default)]
+pub struct State {
+    pub is_down: bool,
+    /// Empty: all is well.
+    pub text: String,
 }
 
 pub fn pick<'a>(language: Language, english: &'a str, korean: &'a str) -> &'a str {
@@ -87,6 +108,31 @@ impl Page {
         serde_variant::to_variant_name(&self.section) == Ok(section)
     }
 
+    /// A time, in the page's zone.
+    pub fn time(&self, at: &DateTime<Utc>) -> String {
+        at.with_timezone(&self.zone).format("%Y-%m-%d %H:%M:%S").to_string()
+    }
+
+    pub fn date(&self, at: &DateTime<Utc>) -> String {
+        words::date(self.zone, *at)
+    }
+
+    /// `Asia/Seoul (UTC+09:00)`
+    pub fn zone_name(&self) -> String {
+        match self.zone {
+            Tz::UTC => "UTC".to_owned(),
+            zone => format!("{zone} ({})", zones::offset(zone, self.now)),
+        }
+    }
+
+    pub fn icon(&self) -> &'static str {
+        assets::path(if self.state.is_down { "favicon-down.svg" } else { "favicon.svg" })
+    }
+
+    pub fn with_state(self, is_down: bool, text: impl Into<String>) -> Self {
+        Self { state: State { is_down, text: text.into() }, ..self }
+    }
+
     pub fn refreshing(self, seconds: u32) -> Self {
         Self { refresh_seconds: Some(seconds), ..self }
     }
@@ -94,7 +140,7 @@ impl Page {
 
 /// Nothing from elsewhere, no script or style within the page, and no frame around it.
 pub const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-                      connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+                      connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 pub fn html(status: StatusCode, page: &impl Template) -> Response {
     let (status, text) = match page.render() {

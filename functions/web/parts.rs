@@ -1,6 +1,37 @@
 //! What several pages show.
 
-use runtime::page::Page;
+use runtime::{error::Language, page::Page};
+
+use crate::{contract::Status, endpoints::Endpoint};
+
+/// How an endpoint does, as the pages of its owner say it.
+pub struct Standing {
+    /// Of style.css.
+    pub class: &'static str,
+    /// Failing, and not down yet.
+    pub failing: String,
+}
+
+impl Standing {
+    pub fn of(language: Language, endpoint: &Endpoint, in_maintenance: bool) -> Self {
+        let (failures, threshold) = (endpoint.failures, i64::from(endpoint.settings.failure_threshold));
+        let may_fall = matches!(endpoint.status, Status::Up | Status::Pending);
+        if in_maintenance {
+            return Self { class: "maintenance", failing: String::new() };
+        }
+        if !may_fall || failures < 1 {
+            return Self { class: endpoint.status.as_str(), failing: String::new() };
+        }
+        let failing = match language {
+            // Held back, for its region is suspected.
+            Language::English if failures >= threshold => "Failing".to_owned(),
+            Language::Korean if failures >= threshold => "실패 중".to_owned(),
+            Language::English => format!("Failing {failures} of {threshold}"),
+            Language::Korean => format!("실패 {failures}/{threshold}회"),
+        };
+        Self { class: "failing", failing }
+    }
+}
 
 /// Where a list goes on.
 pub struct Pages {

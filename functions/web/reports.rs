@@ -1,12 +1,11 @@
 //! Results and outages by date.
 
-use std::collections::BTreeMap;
-
 use askama::Template;
-use axum::extract::{Query, State};
-use chrono::{DateTime, TimeDelta, Utc};
+use axum::extract::Query;
+use chrono::{DateTime, Days, NaiveDate, SecondsFormat, Utc};
+use chrono_tz::Tz;
 use futures::{future::join_all, try_join};
-use runtime::{Context, List};
+use runtime::List;
 use serde::Deserialize;
 
 use super::{
@@ -16,11 +15,12 @@ use super::{
     page::{Page, Section},
     parts::Pages,
     visitor::{Response, User, Visitor, encoded},
-    words,
+    words::{self, Unit, grouped},
 };
 use crate::{
     contract::{CheckStatus, Failure, Timings},
     reports::incident_list::EndReason,
+    zones,
 };
 
 /// What is asked for, as it stands in the address.
@@ -39,17 +39,29 @@ pub struct Filter {
 
 impl Filter {
     /// Today, unless something else is asked for.
-    pub fn complete(self, now: DateTime<Utc>) -> Self {
-        let today = now.format("%Y-%m-%d").to_string();
+    pub fn complete(self, zone: Tz, now: DateTime<Utc>) -> Self {
+        let today = words::date(zone, now);
         let or_today = |date: String| if date.is_empty() { today.clone() } else { date };
         Self { from: or_today(self.from), to: or_today(self.to), ..self }
+    }
+
+    /// As the API takes it: days of the zone as the moments at which they begin and end.
+    pub fn in_zone(&self, zone: Tz) -> Self {
+        let start = |text: &str, days: u64| {
+            let date = text.parse::<NaiveDate>().ok()?.checked_add_days(Days::new(days))?;
+            Some(zones::start_of(zone, date).to_rfc3339_opts(SecondsFormat::Secs, true))
+        };
+        // What is no date is for the API to refuse.
+        let from = start(&self.from, 0).unwrap_or_else(|| self.from.clone());
+        let to = start(&self.to, 1).unwrap_or_else(|| self.to.clone());
+        Self { from, to, ..self.clone() }
     }
 
     pub fn id(&self) -> Option<i64> {
         self.endpoint_id.parse().ok()
     }
 
-    /// As a query, for the API and for addresses of ours.
+    /// As a query.
     pub fn query(&self) -> String {
         let fields = [("endpoint_id", &self.endpoint_id), ("from", &self.from), ("to", &self.to)];
         let status = ("status", &self.status);
@@ -141,6 +153,7 @@ struct Point {
     checks: i64,
     up: i64,
     avg_ms: Option<f64>,
+    p95_ms: Option<i64>,
 }
 
 /// A line of the summary: a day of one endpoint, or one of several endpoints.
@@ -187,24 +200,41 @@ const PER_PAGE: i64 = 50;
 const LINES: i64 = 20;
 
 impl Reports {
+    /// Of the figures and the lines.
+    fn unit(&self) -> Unit {
+        let lines = self.lines.iter().flat_map(|line| [line.avg, line.p95.map(|ms| ms as f64)]).flatten();
+        let latency = self.summary.iter().filter_map(|summary| summary.latency_ms.p99).map(|ms| ms as f64);
+        Unit::of(lines.chain(latency).fold(0.0, f64::max))
+    }
+
+    fn ms(&self, value: &Option<f64>) -> String {
+        value.map_or_else(|| "–".to_owned(), |ms| self.unit().say(ms.round()))
+    }
+
+    fn whole_ms(&self, value: &Option<i64>) -> String {
+        self.ms(&value.map(|ms| ms as f64))
+    }
+
+    /// Of the results: empty, where no answer came whose time could be told.
+    fn total(&self, report: &Report) -> String {
+        let is_answered = report.error.as_ref().is_none_or(|error| !error.code.is_unreachable());
+        let unit = Unit::of(self.longest.into());
+        if is_answered { unit.say(report.timings_ms.total.into()) } else { String::new() }
+    }
+
     fn is_whole(&self) -> bool {
         self.pager.total <= MOST_ROWS
     }
 }
 
-pub async fn show(
-    User(visitor): User,
-    State(context): State<Context>,
-    Query(filter): Query<Filter>,
-) -> Response {
-    let now = context.clock().now();
-    let filter = filter.complete(now);
+pub async fn show(User(visitor): User, Query(filter): Query<Filter>) -> Response {
+    let filter = filter.complete(visitor.zone, visitor.now);
     let chosen: Vec<i64> = filter.id().into_iter().collect();
     let endpoints = match Endpoints::of(&visitor.api, "", &chosen).await {
         Ok(endpoints) => endpoints,
         Err(refusal) => return visitor.refused(&refusal),
     };
-    match gather(&visitor, &filter, endpoints, now).await {
+    match gather(&visitor, &filter, endpoints).await {
         Ok(page) => visitor.show(page.wrong.status(), &page),
         Err(refusal) => visitor.refused(&refusal),
     }
@@ -215,12 +245,7 @@ fn empty<T>(per_page: i64) -> List<T> {
     List { items: Vec::new(), page }
 }
 
-async fn gather(
-    visitor: &Visitor,
-    filter: &Filter,
-    endpoints: Endpoints,
-    now: DateTime<Utc>,
-) -> Result<Reports, Refusal> {
+async fn gather(visitor: &Visitor, filter: &Filter, endpoints: Endpoints) -> Result<Reports, Refusal> {
     let title = visitor.t("Reports", "리포트");
     let mut page = Reports {
         page: visitor.page(Section::Reports, title),
@@ -236,16 +261,17 @@ async fn gather(
         counted: Counted { checks: 0, failed: 0 },
         longest: 1,
         endpoints,
-        now,
+        now: visitor.now,
     };
-    match fill(&visitor.api, filter, &mut page).await {
+    match fill(visitor, filter, &mut page).await {
         Ok(()) => {}
         Err(refusal) => page.wrong = Wrong::of(refusal, &["endpoint_id", "from", "to", "status"])?,
     }
     Ok(page)
 }
 
-async fn fill(api: &Api, filter: &Filter, page: &mut Reports) -> Result<(), Refusal> {
+async fn fill(visitor: &Visitor, shown: &Filter, page: &mut Reports) -> Result<(), Refusal> {
+    let (api, filter) = (&visitor.api, &shown.in_zone(visitor.zone));
     let query = filter.query();
     let of = |what: &str, query: &str| format!("/report-service/v1/{what}?{query}");
     let list = of("reports", &format!("{query}&page={}&per_page={PER_PAGE}", page_number(&filter.page)));
@@ -260,6 +286,7 @@ async fn fill(api: &Api, filter: &Filter, page: &mut Reports) -> Result<(), Refu
         api.get::<List<serde::de::IgnoredAny>>(&failed),
         api.get::<List<Incident>>(&outages),
     )?;
+    let query = shown.query();
     let link = |what: &str| format!("/reports?{query}&{what}=");
     page.pager = Pages::of(&reports.page, |n| format!("{}{n}", link("page")));
     page.outages_pager = Pages::of(&outages.page, |n| format!("{}{n}", link("outages")));
@@ -268,8 +295,9 @@ async fn fill(api: &Api, filter: &Filter, page: &mut Reports) -> Result<(), Refu
     (page.reports, page.outages) = (reports, outages);
     match filter.id() {
         Some(id) => {
-            let summary = summary(api, id, filter).await?;
-            page.lines = days(&summary.series);
+            let by_day = format!("&step=day&zone={}", encoded(visitor.zone.name()));
+            let summary = summary(api, id, filter, &by_day).await?;
+            page.lines = days(&summary.series, visitor.zone);
             page.summary = Some(summary);
         }
         None => {
@@ -284,7 +312,7 @@ async fn fill(api: &Api, filter: &Filter, page: &mut Reports) -> Result<(), Refu
             page.lines_pager = Pages::of(&paging, |n| format!("{}{n}", link("endpoints")));
             let shown = items.iter().skip(((number - 1) * LINES) as usize).take(LINES as usize);
             page.lines = join_all(shown.map(async |endpoint| {
-                let summary = summary(api, endpoint.id, filter).await?;
+                let summary = summary(api, endpoint.id, filter, "").await?;
                 Ok(Line {
                     id: endpoint.id,
                     name: endpoint.name.clone(),
@@ -303,52 +331,28 @@ async fn fill(api: &Api, filter: &Filter, page: &mut Reports) -> Result<(), Refu
     Ok(())
 }
 
-async fn summary(api: &Api, id: i64, filter: &Filter) -> Result<Summary, Refusal> {
+async fn summary(api: &Api, id: i64, filter: &Filter, step: &str) -> Result<Summary, Refusal> {
     let (from, to) = (encoded(&filter.from), encoded(&filter.to));
-    api.get(&format!("/report-service/v1/summaries/{id}?from={from}&to={to}")).await
+    api.get(&format!("/report-service/v1/summaries/{id}?from={from}&to={to}{step}")).await
 }
 
-/// Sums the points of each day up, the newest first; nothing, where they are of one day, or each of more.
-fn days(series: &[Point]) -> Vec<Line> {
-    let mut days = BTreeMap::<_, (i64, i64, f64)>::new();
-    for point in series {
-        let (checks, up, ms) = days.entry(point.at.date_naive()).or_default();
-        *checks += point.checks;
-        *up += point.up;
-        *ms += point.avg_ms.unwrap_or_default() * point.up as f64;
-    }
-    let is_longer = series.windows(2).any(|pair| pair[1].at - pair[0].at > TimeDelta::days(1))
-        && series.windows(2).all(|pair| pair[1].at - pair[0].at > TimeDelta::days(1));
-    if days.len() < 2 || is_longer {
-        return Vec::new();
-    }
-    let line = |(day, (checks, up, ms)): (chrono::NaiveDate, (i64, i64, f64))| Line {
+/// The newest first; nothing of one day, of which the numbers above are.
+fn days(series: &[Point], zone: Tz) -> Vec<Line> {
+    let line = |point: &Point| Line {
         id: 0,
-        name: day.format("%Y-%m-%d").to_string(),
-        checks,
-        failed: checks - up,
-        uptime: (checks > 0).then(|| cut(up, checks)),
-        avg: (up > 0).then(|| ms / up as f64),
-        p95: None,
+        name: words::date(zone, point.at),
+        checks: point.checks,
+        failed: point.checks - point.up,
+        // Cut to three decimals: 100 means that none failed.
+        uptime: (point.checks > 0).then(|| (point.up * 100_000 / point.checks) as f64 / 1000.0),
+        avg: point.avg_ms,
+        p95: point.p95_ms,
     };
-    days.into_iter().rev().map(line).collect()
-}
-
-/// Percent, cut to three decimals: 100 means that none failed.
-fn cut(up: i64, checks: i64) -> f64 {
-    (up * 100_000 / checks) as f64 / 1000.0
+    if series.len() < 2 { Vec::new() } else { series.iter().rev().map(line).collect() }
 }
 
 fn percent(value: &Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), words::percent)
-}
-
-fn ms(value: &Option<f64>) -> String {
-    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.0} ms"))
-}
-
-fn whole_ms(value: &Option<i64>) -> String {
-    value.map_or_else(|| "–".to_owned(), |value| format!("{value} ms"))
 }
 
 fn length(page: &Page, from: &DateTime<Utc>, to: &DateTime<Utc>) -> String {
@@ -364,24 +368,30 @@ mod tests {
         let now: DateTime<Utc> = "2026-03-01T23:59:59Z".parse().expect("a time");
         let filter = Filter { endpoint_id: "7".into(), status: "down".into(), ..Filter::default() };
         assert_eq!(
-            filter.complete(now).query(),
+            filter.clone().complete(Tz::UTC, now).query(),
             "endpoint_id=7&from=2026%2D03%2D01&to=2026%2D03%2D01&status=down"
         );
+        let seoul = filter.complete(Tz::Asia__Seoul, now);
+        let asked = seoul.in_zone(Tz::Asia__Seoul);
+        assert_eq!(seoul.from, "2026-03-02");
+        assert_eq!((&*asked.from, &*asked.to), ("2026-03-01T15:00:00Z", "2026-03-02T15:00:00Z"));
+        let odd = Filter { from: "yesterday".into(), ..seoul };
+        assert_eq!(odd.in_zone(Tz::UTC).from, "yesterday");
     }
 
     #[test]
-    fn points_make_days() {
-        let point =
-            |at: &str, checks, up, avg_ms| Point { at: at.parse().expect("a time"), checks, up, avg_ms };
-        let series = [
-            point("2026-03-01T22:00:00Z", 60, 60, Some(100.0)),
-            point("2026-03-01T23:00:00Z", 60, 30, Some(40.0)),
-            point("2026-03-02T00:00:00Z", 60, 0, None),
-        ];
-        let days = days(&series);
-        let seen: Vec<_> =
-            days.iter().map(|day| (day.name.as_str(), day.failed, day.uptime, day.avg)).collect();
-        assert_eq!(seen, [("2026-03-02", 60, Some(0.0), None), ("2026-03-01", 30, Some(75.0), Some(80.0))]);
-        assert!(super::days(&series[..2]).is_empty(), "one day is what the numbers above say");
+    fn one_day_has_no_line_beside_its_figures() {
+        let point = |at: &str, up| Point {
+            at: at.parse().expect("a time"),
+            checks: 60,
+            up,
+            avg_ms: None,
+            p95_ms: None,
+        };
+        let series = [point("2026-02-28T15:00:00Z", 30), point("2026-03-01T15:00:00Z", 0)];
+        let lines = days(&series, Tz::Asia__Seoul);
+        let seen: Vec<_> = lines.iter().map(|day| (day.name.as_str(), day.failed, day.uptime)).collect();
+        assert_eq!(seen, [("2026-03-02", 60, Some(0.0)), ("2026-03-01", 30, Some(50.0))]);
+        assert!(days(&series[..1], Tz::UTC).is_empty());
     }
 }

@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::extract::Path;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono_tz::Tz;
 use http::{HeaderMap, StatusCode, header};
 use runtime::error::Language;
 
@@ -35,13 +36,17 @@ const DAYS_SHOWN: i64 = 7;
 const DAYS: i64 = 90;
 
 pub async fn show(visitor: Visitor, Path(slug): Path<String>, headers: HeaderMap) -> Response {
-    let shown = match fetch(&visitor, &slug).await {
+    let shown = match fetch(&visitor, &slug, visitor.zone).await {
         Ok(shown) => shown,
         Err(refusal) => return visitor.refused(&refusal),
     };
     // What is said to one visitor is not for all.
     let page = Page { flash: None, ..visitor.page(Section::None, shown.title.clone()) };
     let page = page.refreshing(REFRESH_SECONDS);
+    let page = match shown.status {
+        Overall::Down | Overall::Degraded => page.with_state(true, sentence(visitor.language, shown.status)),
+        Overall::Up | Overall::Maintenance | Overall::Unknown => page,
+    };
     match (Status { page, shown }).render() {
         Ok(html) => {
             let page = public::answer(&headers, StatusCode::OK, "text/html; charset=utf-8", 30, html);
@@ -56,8 +61,9 @@ pub async fn show(visitor: Visitor, Path(slug): Path<String>, headers: HeaderMap
     }
 }
 
-pub async fn fetch(visitor: &Visitor, slug: &str) -> Result<Shown, Refusal> {
-    visitor.api.get(&format!("/status-service/v1/status/{}", encoded(slug))).await
+pub async fn fetch(visitor: &Visitor, slug: &str, zone: Tz) -> Result<Shown, Refusal> {
+    let (slug, zone) = (encoded(slug), encoded(zone.name()));
+    visitor.api.get(&format!("/status-service/v1/status/{slug}?zone={zone}")).await
 }
 
 /// A day of the bar.
@@ -158,8 +164,12 @@ impl Status {
         }
     }
 
+    fn date_of(&self, at: DateTime<Utc>) -> NaiveDate {
+        at.with_timezone(&self.page.zone).date_naive()
+    }
+
     fn first_day(&self) -> NaiveDate {
-        self.now().date_naive() - TimeDelta::days(DAYS - 1)
+        self.date_of(self.now()) - TimeDelta::days(DAYS - 1)
     }
 
     fn bar(&self, endpoint: &ShownEndpoint) -> Vec<Slot> {
@@ -182,8 +192,8 @@ impl Status {
     fn of_checks(&self, day: &ShownDay) -> String {
         let uptime = words::percent(day.up as f64 / day.checks.max(1) as f64 * 100.0);
         match self.page.language {
-            Language::English => format!("{uptime} of {} checks", day.checks),
-            Language::Korean => format!("체크 {}회 중 {uptime}", day.checks),
+            Language::English => format!("{uptime} of {} checks", words::grouped(day.checks)),
+            Language::Korean => format!("체크 {}회 중 {uptime}", words::grouped(day.checks)),
         }
     }
 
@@ -215,7 +225,9 @@ impl Status {
     }
 
     fn response_time(&self, endpoint: &ShownEndpoint) -> String {
-        endpoint.avg_ms.map_or(String::new(), |ms| format!("{ms:.0} ms"))
+        let all = self.shown.groups.iter().flat_map(|group| &group.endpoints);
+        let longest = all.filter_map(|endpoint| endpoint.avg_ms).fold(0.0, f64::max);
+        endpoint.avg_ms.map(|ms| words::Unit::of(longest).say(ms.round())).unwrap_or_default()
     }
 
     fn names(&self, maintenance: &ShownMaintenance) -> String {
@@ -228,14 +240,14 @@ impl Status {
     /// The last days, and before them those on which something happened.
     fn history(&self) -> (Vec<Day>, Vec<Day>) {
         let mut days = Vec::new();
-        let today = self.now().date_naive();
+        let today = self.date_of(self.now());
         let mut events = self.events();
         events.sort_by_key(|event| std::cmp::Reverse(event.at));
         let mut events = events.into_iter().peekable();
         for n in 0..DAYS {
             let date = today - TimeDelta::days(n);
             let mut of_day = Vec::new();
-            while let Some(event) = events.next_if(|event| event.at.date_naive() >= date) {
+            while let Some(event) = events.next_if(|event| self.date_of(event.at) >= date) {
                 of_day.push(event);
             }
             if n < DAYS_SHOWN || !of_day.is_empty() {
@@ -280,14 +292,8 @@ impl Status {
     }
 }
 
-/// A day of little trouble is not painted as one of much.
 fn class_of(day: &ShownDay) -> &'static str {
-    match day.up as f64 / day.checks.max(1) as f64 {
-        _ if day.checks == 0 => "",
-        0.999.. => "up",
-        0.9.. => "some",
-        _ => "down",
-    }
+    if day.checks == 0 { "" } else { words::uptime_class(day.up as f64 / day.checks as f64 * 100.0) }
 }
 
 pub fn sentence(language: Language, status: Overall) -> &'static str {

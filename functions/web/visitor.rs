@@ -7,10 +7,12 @@ use axum::{
 };
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use hmac::{Hmac, KeyInit, Mac};
-use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use runtime::{Context, error::Language};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
@@ -18,7 +20,7 @@ use super::{
     api::{Api, Refusal},
     page::{self, Page, Section},
 };
-use crate::links::PublicUrl;
+use crate::{links::PublicUrl, zones};
 
 pub type Response = axum::response::Response;
 
@@ -34,6 +36,12 @@ const LANGUAGE: Name = Name(["pongpong_language", "__Host-pongpong_language"]);
 const THEME: Name = Name(["pongpong_theme", "__Host-pongpong_theme"]);
 /// What is said on the next page, once.
 const FLASH: Name = Name(["pongpong_flash", "__Host-pongpong_flash"]);
+/// What came of a form, shown once on the page that it leads to.
+const OUTCOME: Name = Name(["pongpong_outcome", "__Host-pongpong_outcome"]);
+/// The browser's time zone: set by app.js, which does not know PUBLIC_URL.
+const ZONE: &str = "pongpong_zone";
+/// Sent by app.js when it asks for a page that is shown already: what is said once waits for the next one.
+const REFRESH: &str = "x-pongpong-refresh";
 
 impl Name {
     fn of(&self, secure: bool) -> &'static str {
@@ -70,12 +78,16 @@ pub struct Visitor {
     pub api: Api,
     pub language: Language,
     pub theme: Theme,
+    pub zone: Tz,
+    pub now: DateTime<Utc>,
     /// The path and query that were asked for.
     pub path: String,
     jar: CookieJar,
     secure: bool,
     /// What is said on this page, from the one before.
     flash: Option<String>,
+    outcome: Option<String>,
+    is_get: bool,
     csrf: String,
     /// A form that is sent twice says this twice.
     once: String,
@@ -102,7 +114,10 @@ impl Visitor {
             jar = jar.clone().add(cookie(VISIT, visit.clone(), secure, None));
             visit
         });
-        let flash = value(&jar, FLASH);
+        let is_refresh = parts.headers.contains_key(REFRESH);
+        let once = |name| value(&jar, name).filter(|_| !is_refresh);
+        let (flash, outcome) = (once(FLASH), once(OUTCOME));
+        let zone = self::value(&jar, ZONE).and_then(|name| zones::named(&name)).unwrap_or(Tz::UTC);
         let api = Api {
             outbound: context.outbound().clone(),
             key,
@@ -112,7 +127,8 @@ impl Visitor {
         };
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
         let (csrf, once) = (csrf_token(&bound_to), context.random().token());
-        Self { api, language, theme, path, jar, secure, flash, csrf, once }
+        let (now, is_get) = (context.clock().now(), parts.method == Method::GET);
+        Self { api, language, theme, zone, now, path, jar, secure, flash, outcome, is_get, csrf, once }
     }
 
     pub fn logged_in(&self) -> bool {
@@ -124,14 +140,19 @@ impl Visitor {
         Page {
             language: self.language,
             theme: self.theme,
+            zone: self.zone,
             title: title.into(),
+            state: page::State::default(),
             section,
             logged_in: self.logged_in(),
             path: self.path.clone(),
+            signup: "/signup".to_owned(),
             csrf: self.csrf.clone(),
             once: self.once.clone(),
             flash: self.flash.clone(),
             refresh_seconds: None,
+            is_get: self.is_get,
+            now: self.now,
         }
     }
 
@@ -144,8 +165,10 @@ impl Visitor {
     pub fn show(&self, status: StatusCode, page: &impl askama::Template) -> Response {
         let mut response = page::html(status, page);
         let mut jar = self.jar.clone();
-        if self.flash.is_some() {
-            jar = jar.remove(cookie(FLASH, String::new(), self.secure, None));
+        for (name, is_shown) in [(FLASH, self.flash.is_some()), (OUTCOME, self.outcome.is_some())] {
+            if is_shown {
+                jar = jar.remove(cookie(name, String::new(), self.secure, None));
+            }
         }
         if self.secure {
             let always = HeaderValue::from_static("max-age=31536000");
@@ -170,10 +193,29 @@ impl Visitor {
         self.leave(self.jar.clone().add(flash), to)
     }
 
+    /// The same, with what came of the form: for the page at the path of `to`.
+    pub fn go_showing(&self, to: &str, outcome: &impl Serialize) -> Response {
+        let path = path_of(to);
+        let json = serde_json::to_vec(&Outcome { path, outcome }).unwrap_or_default();
+        let outcome = cookie(OUTCOME, URL_SAFE_NO_PAD.encode(json), self.secure, Some(60));
+        self.leave(self.jar.clone().add(outcome), to)
+    }
+
+    /// What came of the form that led here.
+    pub fn outcome<T: DeserializeOwned>(&self) -> Option<T> {
+        let json = URL_SAFE_NO_PAD.decode(self.outcome.as_ref()?).ok()?;
+        let Outcome { path, outcome } = serde_json::from_slice::<Outcome<'_, T>>(&json).ok()?;
+        (path == path_of(&self.path)).then_some(outcome)
+    }
+
     /// Logged in from here on.
-    pub fn log_in(&self, key: &str, to: &str) -> Response {
+    pub fn log_in(&self, key: &str, to: &str, what: &str) -> Response {
         let key = cookie(KEY, key.to_owned(), self.secure, Some(DAYS * 86_400));
-        self.leave(self.jar.clone().add(key), to)
+        let mut jar = self.jar.clone().add(key);
+        if !what.is_empty() {
+            jar = jar.add(cookie(FLASH, what.to_owned(), self.secure, Some(60)));
+        }
+        self.leave(jar, to)
     }
 
     pub fn log_out(&self, to: &str, what: &str) -> Response {
@@ -216,6 +258,16 @@ impl Visitor {
         let page = page::Sorry::of(self.page(Section::None, ""), refusal);
         self.show(refusal.status, &page)
     }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Outcome<'a, T> {
+    path: &'a str,
+    outcome: T,
+}
+
+fn path_of(to: &str) -> &str {
+    to.split(['?', '#']).next().unwrap_or_default()
 }
 
 impl FromRequestParts<Context> for Visitor {

@@ -1,18 +1,45 @@
 //! Figures as people read them, in both languages.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
 use runtime::error::Language;
 
 use super::page::pick;
 
-/// `1,234 ms`; from ten seconds on, `12.3 s`.
+/// One for all durations that are shown together, so that they can be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    Milliseconds,
+    Seconds,
+}
+
+impl Unit {
+    /// Of a group with this longest duration.
+    pub fn of(longest_ms: f64) -> Self {
+        if longest_ms >= 10_000.0 { Self::Seconds } else { Self::Milliseconds }
+    }
+
+    /// `8.2 ms`, `1,234 ms`, `12.34 s`.
+    pub fn say(self, ms: f64) -> String {
+        match self {
+            Self::Seconds => format!("{:.2} s", ms / 1000.0),
+            Self::Milliseconds if ms < 10.0 && ms.fract() >= 0.05 => format!("{ms:.1} ms"),
+            Self::Milliseconds => format!("{} ms", grouped(ms.round() as i64)),
+        }
+    }
+}
+
+/// Of one that stands alone.
 pub fn ms(ms: f64) -> String {
-    if ms >= 10_000.0 {
-        format!("{:.1} s", ms / 1000.0)
-    } else if ms < 10.0 && ms.fract() >= 0.05 {
-        format!("{ms:.1} ms")
-    } else {
-        format!("{} ms", grouped(ms.round() as i64))
+    Unit::of(ms).say(ms)
+}
+
+/// What an uptime is painted as, on all pages: `up` from 99.9 percent, `some` from 90 percent, else `down`.
+pub fn uptime_class(percent: f64) -> &'static str {
+    match percent {
+        99.9.. => "up",
+        90.0.. => "some",
+        _ => "down",
     }
 }
 
@@ -83,14 +110,20 @@ pub fn ago(language: Language, now: DateTime<Utc>, then: DateTime<Utc>) -> Strin
     }
 }
 
-/// A span as a title says it; app.js finds these, and writes them in the visitor's own time.
-pub fn span(from: DateTime<Utc>, seconds: i64) -> String {
-    let to = from + TimeDelta::seconds(seconds);
+/// `2026-03-01 21:00–21:16`, or a date for a day and longer: in the zone that the page names.
+pub fn span(zone: Tz, from: DateTime<Utc>, seconds: i64) -> String {
+    let to = (from + TimeDelta::seconds(seconds)).with_timezone(&zone);
+    let from = from.with_timezone(&zone);
     if seconds >= 86_400 {
-        format!("{} UTC", from.format("%Y-%m-%d"))
+        // The middle: some days have 23 hours, and some have 25.
+        date(zone, from.to_utc() + TimeDelta::hours(12))
     } else {
-        format!("{}–{} UTC", from.format("%Y-%m-%d %H:%M"), to.format("%H:%M"))
+        format!("{}–{}", from.format("%Y-%m-%d %H:%M"), to.format("%H:%M"))
     }
+}
+
+pub fn date(zone: Tz, at: DateTime<Utc>) -> String {
+    at.with_timezone(&zone).format("%Y-%m-%d").to_string()
 }
 
 #[cfg(test)]
@@ -102,8 +135,8 @@ mod tests {
     fn figures() {
         let of = |value| ms(value);
         assert_eq!(
-            ["8.2 ms", "120 ms", "1,234 ms", "12.3 s"],
-            [of(8.2), of(119.8), of(1234.0), of(12_345.0)].map(|text| text).each_ref().map(String::as_str)
+            ["8.2 ms", "120 ms", "1,234 ms", "12.34 s"],
+            [of(8.2), of(119.8), of(1234.0), of(12_340.0)].map(|text| text).each_ref().map(String::as_str)
         );
         assert_eq!(grouped(-1_234_567), "-1,234,567");
         assert_eq!(grouped(100), "100");
@@ -126,9 +159,26 @@ mod tests {
     }
 
     #[test]
+    fn one_unit_for_all_that_is_compared() {
+        let unit = Unit::of(10_000.0);
+        assert_eq!([unit.say(5001.0), unit.say(10_000.0)], ["5.00 s", "10.00 s"]);
+        assert_eq!(Unit::of(9999.0).say(5001.0), "5,001 ms");
+    }
+
+    #[test]
+    fn uptimes_have_one_rule() {
+        let of = [100.0, 99.9, 99.89, 90.0, 89.9, 0.0].map(uptime_class);
+        assert_eq!(of, ["up", "up", "some", "some", "down", "down"]);
+    }
+
+    #[test]
     fn spans() {
         let from = DateTime::from_timestamp(1_772_366_400, 0).unwrap();
-        assert_eq!(span(from, 960), "2026-03-01 12:00–12:16 UTC");
-        assert_eq!(span(from, 86_400), "2026-03-01 UTC");
+        assert_eq!(span(Tz::UTC, from, 960), "2026-03-01 12:00–12:16");
+        assert_eq!(span(Tz::Asia__Seoul, from, 960), "2026-03-01 21:00–21:16");
+        assert_eq!(span(Tz::UTC, from - TimeDelta::hours(12), 86_400), "2026-03-01");
+        // The day after clocks went forward, counted in days of 24 hours.
+        let from = DateTime::from_timestamp(1_773_028_800, 0).unwrap();
+        assert_eq!(span(Tz::America__New_York, from + TimeDelta::hours(1), 86_400), "2026-03-09");
     }
 }

@@ -97,14 +97,16 @@ async fn record(db: &Db, told: &NotificationDelivered, now: DateTime<Utc>) -> Re
 
 /// What waited for its channel goes at once.
 async fn works_again(transaction: &mut Transaction, notification_id: i64, now: DateTime<Utc>) -> Result<()> {
-    const FAILURES: &str = "SELECT failures FROM notifications WHERE id = $1";
-    const WORKS: &str = "UPDATE notifications SET failures = 0, not_before = NULL WHERE id = $1";
+    const STATE: &str = "SELECT failures, tested_at IS NOT NULL FROM notifications WHERE id = $1";
+    const WORKS: &str = "UPDATE notifications SET failures = 0, not_before = NULL,
+            tested_at = COALESCE(tested_at, $2) WHERE id = $1";
     const DUE: &str = "UPDATE deliveries SET due_at = $2
         WHERE notification_id = $1 AND status = 'pending' AND leased_at IS NULL AND due_at > $2";
     on!(transaction.connection(), db => {
-        let failures: i64 = sqlx::query_scalar(FAILURES).bind(notification_id).fetch_one(&mut *db).await?;
-        if failures > 0 {
-            sqlx::query(WORKS).bind(notification_id).execute(&mut *db).await?;
+        let (failures, is_tested): (i64, bool) =
+            sqlx::query_as(STATE).bind(notification_id).fetch_one(&mut *db).await?;
+        if failures > 0 || !is_tested {
+            sqlx::query(WORKS).bind(notification_id).bind(now).execute(&mut *db).await?;
         }
         // After one failure it was not the channel that waited, but the message that it failed with.
         if failures > 1 {

@@ -5,6 +5,7 @@ use axum::{
     response::Response,
 };
 use chrono::TimeDelta;
+use chrono_tz::Tz;
 use futures::try_join;
 use http::HeaderMap;
 use runtime::{Context, Error, Function, Query, Result, error::ErrorBody, on};
@@ -98,7 +99,7 @@ async fn fetch(context: &Context, token: &str, range: Range) -> Result<Shown> {
     let now = context.clock().now();
     let (endpoints, overviews, maintenances) = try_join!(
         upstream::endpoints(context, user_id, &ids),
-        upstream::overviews(context, user_id, &ids, range.as_str()),
+        upstream::overviews(context, user_id, &ids, range.as_str(), Tz::UTC),
         upstream::maintenances(context, user_id, now, now + TimeDelta::seconds(1)),
     )?;
     let endpoint = endpoints.first().ok_or_else(Error::not_found)?;

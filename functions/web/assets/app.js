@@ -3,37 +3,91 @@
 
 const $$ = (selector, root = document) => root.querySelectorAll(selector);
 
-// Times in the visitor's own zone.
-function localTimes(root) {
-  const format = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "medium" });
-  for (const time of $$("time[datetime]", root)) {
-    const at = new Date(time.dateTime);
-    if (!time.title && !Number.isNaN(at.getTime())) {
-      time.title = time.textContent;
-      time.textContent = format.format(at);
-    }
-  }
-}
-
-// A page that says data-refresh shows what is new, unless somebody is busy on it.
-async function refresh(main) {
-  const busy = document.hidden || main.contains(document.activeElement) || main.querySelector(":popover-open, dialog[open], details[open]");
-  if (busy) return;
-  const answer = await fetch(location.href, { headers: { accept: "text/html" } }).catch(() => null);
-  if (!answer || !answer.ok) return main.classList.add("stale");
-  if (answer.redirected) return location.reload();
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const next = fresh.getElementById("main");
-  if (!next) return;
-  main.classList.remove("stale");
-  main.replaceChildren(...next.childNodes);
-  document.title = fresh.title;
-  localTimes(main);
-}
-
 const main = document.getElementById("main");
-localTimes(document);
-if (main.dataset.refresh) setInterval(() => refresh(main), main.dataset.refresh * 1000);
+const live = document.getElementById("live");
+
+// Says something, once, also to who does not see it.
+function say(text, milliseconds) {
+  live.textContent = text;
+  if (milliseconds) setTimeout(() => live.textContent === text && live.replaceChildren(), milliseconds);
+}
+
+const keyOf = (node) => node.id || node.dataset?.key;
+
+// Makes `old` what `next` is, and touches nothing that is the same: focus, selection and what is typed stay.
+function patch(old, next) {
+  if (old.isEqualNode(next)) return;
+  if (old.nodeName !== next.nodeName || keyOf(old) !== keyOf(next)) return old.replaceWith(next);
+  if (!(old instanceof Element)) return void (old.data = next.data);
+  for (const { name } of [...old.attributes]) if (name !== "open" && !next.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of next.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  const wanted = new Set([...next.children].map(keyOf));
+  const keyed = new Map();
+  for (const child of [...old.children]) {
+    const key = keyOf(child);
+    if (key && wanted.has(key)) keyed.set(key, child);
+    else if (key && !("keep" in child.dataset)) child.remove();
+  }
+  // The nodes that no key holds, in their order.
+  const free = [...old.childNodes].filter((node) => !keyOf(node));
+  let at = old.firstChild;
+  for (const child of [...next.childNodes]) {
+    while (at && "keep" in (at.dataset ?? {}) && !wanted.has(keyOf(at))) at = at.nextSibling;
+    const alike = free.findIndex((node) => node.nodeName === child.nodeName);
+    const same = keyOf(child) ? keyed.get(keyOf(child)) : alike < 0 ? null : free.splice(alike, 1)[0];
+    if (!same) {
+      old.insertBefore(child, at);
+      continue;
+    }
+    if (same === at) at = at.nextSibling;
+    else old.insertBefore(same, at);
+    patch(same, child);
+  }
+  for (const node of free) node.remove();
+}
+
+// Takes over a page that was asked for.
+function take(html) {
+  const fresh = new DOMParser().parseFromString(html, "text/html");
+  const next = fresh.getElementById("main");
+  if (!next) return false;
+  const focused = document.activeElement;
+  patch(main, next);
+  for (const part of [".bottom", "link[rel=icon]"]) patch(document.querySelector(part), fresh.querySelector(part));
+  document.title = fresh.title;
+  if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
+  return true;
+}
+
+const time = () => new Date().toLocaleTimeString(document.documentElement.lang, { timeZone: main.dataset.zone, hourCycle: "h23", timeStyle: "medium" });
+let updated = time();
+
+// Shows what is new.
+async function refresh() {
+  const headers = { accept: "text/html", "x-pongpong-refresh": "1" };
+  const answer = await fetch(location.href, { headers, signal: AbortSignal.timeout(20000) }).catch(() => null);
+  if (answer?.redirected) return location.reload();
+  const html = answer?.ok ? await answer.text().catch(() => "") : "";
+  if (!take(html)) return say(live.dataset.lost.replace("{time}", updated));
+  updated = time();
+  say("");
+}
+
+// A page that says data-refresh shows what is new, while somebody may see it.
+if (main.dataset.refresh) {
+  const look = () => document.hidden || refresh();
+  setInterval(look, main.dataset.refresh * 1000);
+  document.addEventListener("visibilitychange", look);
+  addEventListener("online", look);
+}
+
+// Pages are written in the zone that this cookie names.
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const kept = `pongpong_zone=${zone}`;
+if (zone && !document.cookie.split("; ").includes(kept)) {
+  document.cookie = `${kept}; Path=/; Max-Age=31536000; SameSite=Lax${location.protocol === "https:" ? "; Secure" : ""}`;
+  if (main.dataset.zone !== zone && "get" in main.dataset && document.querySelector(".zone")) refresh();
+}
 
 // A second click sends nothing more; a button that destroys asks first.
 document.addEventListener("submit", (event) => {
@@ -42,7 +96,23 @@ document.addEventListener("submit", (event) => {
   if (form.dataset.sent || (question && !confirm(question))) return event.preventDefault();
   form.dataset.sent = "yes";
   form.setAttribute("aria-busy", "true");
+  // What changes nothing is shown in this page: loading it again sends nothing.
+  if (event.submitter && "inline" in event.submitter.dataset) {
+    event.preventDefault();
+    sendInline(form, event.submitter);
+  }
 });
+async function sendInline(form, button) {
+  const body = new URLSearchParams(new FormData(form, button));
+  const answer = await fetch(button.formAction, { method: "POST", body }).catch(() => null);
+  const isShown = answer && !answer.redirected && take(await answer.text().catch(() => ""));
+  delete form.dataset.sent;
+  form.removeAttribute("aria-busy");
+  if (!isShown) return say(live.dataset.failed, 10000);
+  const result = document.getElementById("result") ?? main.querySelector("[role=alert]");
+  result?.setAttribute("tabindex", "-1");
+  result?.focus();
+}
 // Back from where the form led to.
 addEventListener("pageshow", () => $$("form[data-sent]").forEach((form) => {
   delete form.dataset.sent;
@@ -54,12 +124,26 @@ document.addEventListener("change", (event) => {
   if (event.target.closest("form[data-auto]")) event.target.form.requestSubmit();
 });
 
-// Copies what the button names.
+// Copies what the button names. Without TLS there is no clipboard: then by a selection.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
   const from = document.getElementById(button.dataset.copy);
-  await navigator.clipboard.writeText(from.value ?? from.textContent).then(() => button.classList.add("copied"), () => {});
+  const text = from.value ?? from.textContent;
+  let copied = await navigator.clipboard?.writeText(text).then(() => true, () => false);
+  if (!copied) {
+    const field = document.createElement("textarea");
+    field.value = text;
+    field.className = "sr";
+    button.after(field);
+    field.select();
+    copied = document.execCommand("copy");
+    field.remove();
+    button.focus();
+  }
+  if (!copied) return say(live.dataset.failed, 10000);
+  button.classList.add("copied");
+  say(live.dataset.copied, 4000);
 });
 
 // Rows of a form come and go without asking the server; it does the same without a script.
@@ -84,18 +168,6 @@ document.addEventListener("click", (event) => {
   fields(rows.lastElementChild)[0].focus();
 });
 
-// What a chart says where the pointer is, in the visitor's own time.
-document.addEventListener("pointerover", (event) => {
-  const title = event.target.closest?.("rect")?.querySelector("title");
-  const span = title?.textContent.match(/^(\d{4}-\d\d-\d\d) (\d\d:\d\d)–(\d\d:\d\d) UTC/);
-  if (!span) return;
-  const [all, day, from, to] = span;
-  const language = document.documentElement.lang;
-  const start = new Date(`${day}T${from}Z`), end = new Date(`${day}T${to}Z`);
-  const text = start.toLocaleString(language, { dateStyle: "medium", timeStyle: "short" }) + "–" + end.toLocaleTimeString(language, { timeStyle: "short" });
-  title.textContent = text + title.textContent.slice(all.length);
-});
-
 // A list to choose from shows what is searched for; the search is then no part of the form.
 for (const input of $$("input[data-filter]")) {
   input.removeAttribute("name");
@@ -117,17 +189,4 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   item.previousElementSibling.before(item);
   button.focus();
-});
-
-// A moment is entered in the visitor's own zone, which goes along with it.
-for (const input of $$("input[data-moment]")) {
-  input.previousElementSibling.querySelector(".zone").textContent = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  const at = new Date(`${input.value}Z`);
-  if (Number.isNaN(at.getTime())) continue;
-  input.value = new Date(at.getTime() - at.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
-}
-document.addEventListener("formdata", (event) => {
-  for (const input of $$("input[data-moment]", event.target)) {
-    if (input.value) event.formData.set(`${input.name}_offset`, -new Date(input.value).getTimezoneOffset());
-  }
 });

@@ -19,6 +19,9 @@ pub struct Browser {
     _profile: tempfile::TempDir,
 }
 
+/// Leads to this machine.
+pub const INSECURE: &str = "pongpong.test";
+
 /// How a visitor's browser is.
 pub struct Visitor {
     pub language: &'static str,
@@ -27,11 +30,13 @@ pub struct Visitor {
     pub script: bool,
     /// As the system has it.
     pub dark: bool,
+    /// Of the system.
+    pub zone: &'static str,
 }
 
 impl Default for Visitor {
     fn default() -> Self {
-        Self { language: "en-US", width: 1280, height: 900, script: true, dark: false }
+        Self { language: "en-US", width: 1280, height: 900, script: true, dark: false, zone: "UTC" }
     }
 }
 
@@ -40,10 +45,15 @@ const LOOK_AGAIN: Duration = Duration::from_millis(30);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// It takes a free port of IPv4, and ends if another process has that of IPv6: then once more.
-async fn chromedriver() -> (Child, Lines<BufReader<ChildStdout>>, String) {
+async fn chromedriver(zone: &str) -> (Child, Lines<BufReader<ChildStdout>>, String) {
     for _ in 0..5 {
         let mut command = Command::new("chromedriver");
-        command.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        command
+            .arg("--port=0")
+            .env("TZ", zone)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
         let mut driver = command.spawn().expect("chromium-driver is not installed: run make test-packages");
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
         while let Some(line) = lines.next_line().await.unwrap() {
@@ -57,7 +67,7 @@ async fn chromedriver() -> (Child, Lines<BufReader<ChildStdout>>, String) {
 
 impl Browser {
     pub async fn start(site: &str, visitor: Visitor) -> Self {
-        let (driver, mut lines, port) = chromedriver().await;
+        let (driver, mut lines, port) = chromedriver(visitor.zone).await;
         // Read on, so that it is never blocked by what nobody reads.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let profile = tempfile::tempdir().unwrap();
@@ -169,6 +179,34 @@ impl Browser {
         self.client.execute(script, vec![]).await.unwrap()
     }
 
+    /// Whether an element can be seen without scrolling, and nothing that stays above covers it.
+    pub async fn is_in_sight(&self, css: &str) -> bool {
+        let script = format!(
+            "const at = document.querySelector({css:?}).getBoundingClientRect();
+             const header = document.querySelector('header.top');
+             const stays = header && getComputedStyle(header).position === 'sticky';
+             return at.top >= (stays ? header.getBoundingClientRect().bottom : 0) && at.bottom <= innerHeight
+                 && at.left >= 0 && at.right <= innerWidth;"
+        );
+        self.run(&script).await == json!(true)
+    }
+
+    /// Waits until a script says that it is so.
+    #[track_caller]
+    pub fn until(&self, script: &str) -> impl Future<Output = ()> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let so = async {
+                while self.run(script).await != json!(true) {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+            };
+            if tokio::time::timeout(PATIENCE, so).await.is_err() {
+                panic!("{caller}: not {script} on {}:\n{}", self.path().await, self.text().await);
+            }
+        }
+    }
+
     /// What axe-core finds, of what matters: rule, and where.
     pub async fn axe(&self) -> Vec<String> {
         let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/test-tools/axe.min.js");
@@ -206,6 +244,8 @@ fn capabilities(visitor: &Visitor, profile: &Path) -> Value {
         "--no-first-run".to_owned(),
         "--hide-scrollbars".to_owned(),
         "--force-color-profile=srgb".to_owned(),
+        // A name without TLS: what browsers keep for secure pages is not there.
+        format!("--host-resolver-rules=MAP {INSECURE} 127.0.0.1"),
         format!("--user-data-dir={}", profile.display()),
         format!("--lang={}", visitor.language),
         format!("--window-size={},{}", visitor.width, visitor.height),

@@ -13,27 +13,27 @@ use crate::{
 };
 
 /// A story with a visitor who has signed up.
-struct Scene {
-    story: Story,
-    engine: Engine,
-    browser: Browser,
+pub(super) struct Scene {
+    pub story: Story,
+    pub engine: Engine,
+    pub browser: Browser,
 }
 
 impl Scene {
-    async fn with(visitor: Visitor) -> Self {
+    pub async fn with(visitor: Visitor) -> Self {
         let story = Story::new(Database::Sqlite).await;
         let engine = story.home.start();
         let browser = Browser::start(&engine.url, visitor).await;
         Self { story, engine, browser }
     }
 
-    async fn signed_up(visitor: Visitor) -> Self {
+    pub async fn signed_up(visitor: Visitor) -> Self {
         let scene = Self::with(visitor).await;
         scene.sign_up("me@example.com").await;
         scene
     }
 
-    async fn sign_up(&self, email: &str) {
+    pub async fn sign_up(&self, email: &str) {
         self.browser.open("/signup").await;
         self.browser.fill("email", email).await;
         self.browser.fill("password", "a good password").await;
@@ -42,7 +42,7 @@ impl Scene {
     }
 
     /// An endpoint, by the form; returns its page.
-    async fn add(&self, name: &str, url: &str) -> String {
+    pub async fn add(&self, name: &str, url: &str) -> String {
         self.browser.open("/endpoints/new").await;
         self.browser.fill("name", name).await;
         self.browser.fill("url", url).await;
@@ -55,7 +55,7 @@ impl Scene {
     }
 
     /// Lets time go by until a page says this.
-    async fn until(&mut self, path: &str, css: &str, what: &str) {
+    pub async fn until(&mut self, path: &str, css: &str, what: &str) {
         for n in 0..120 {
             // Time goes by for the engine, not for the browser: it would show what it has kept.
             self.browser.open(&format!("{path}?look={n}")).await;
@@ -71,7 +71,7 @@ impl Scene {
     }
 
     /// What is wrong with these pages: obstacles, and what is wider than a phone.
-    async fn look_at(&self, paths: &[&str], phone: bool) -> Vec<String> {
+    pub async fn look_at(&self, paths: &[&str], phone: bool) -> Vec<String> {
         let mut wrong = Vec::new();
         for path in paths {
             self.browser.open(path).await;
@@ -83,7 +83,7 @@ impl Scene {
         wrong
     }
 
-    async fn end(self) {
+    pub async fn end(self) {
         self.browser.close().await;
         self.engine.stop();
     }
@@ -205,7 +205,7 @@ async fn script_in_a_name_is_text() {
 }
 
 /// Where a user may be.
-const PAGES: [&str; 18] = [
+pub(super) const PAGES: [&str; 18] = [
     "/dashboard",
     "/dashboard?q=nothing",
     "/endpoints/new",

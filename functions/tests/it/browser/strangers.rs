@@ -57,7 +57,14 @@ async fn a_status_page_is_read_by_everybody() {
     assert_eq!(wide.axe().await, Vec::<String>::new());
     wide.close().await;
     // A phone, in the dark, in Korean, without a script.
-    let phone = Visitor { width: 375, height: 800, dark: true, language: "ko-KR", script: false };
+    let phone = Visitor {
+        width: 375,
+        height: 800,
+        dark: true,
+        language: "ko-KR",
+        script: false,
+        ..Visitor::default()
+    };
     let phone = Browser::start(&engine.url, phone).await;
     phone.open("/status/shop").await;
     phone.sees("일부 서비스에 장애가 있습니다").await;

@@ -42,9 +42,11 @@ impl Site {
         };
         let items: Vec<Value> = up.iter().enumerate().map(result).collect();
         let url = format!("http://{}/private/v1/reports", self.engine.admin_address);
-        let request = self.client.post(url).header("kong-admin-token", ADMIN_TOKEN);
-        let answer = request.json(&json!({"items": items})).send().await.unwrap();
-        assert_eq!(answer.status(), 201, "{}", answer.text().await.unwrap());
+        for items in items.chunks(300) {
+            let request = self.client.post(&url).header("kong-admin-token", ADMIN_TOKEN);
+            let answer = request.json(&json!({"items": items})).send().await.unwrap();
+            assert_eq!(answer.status(), 201, "{}", answer.text().await.unwrap());
+        }
     }
 
     async fn fill_in(&self, page: &str, fields: &[(&str, &str)]) -> Shown {
@@ -85,7 +87,7 @@ async fn a_url_is_enough_and_sent_twice_it_is_added_once() {
     let shown = site.get("/endpoints/1").await;
     shown
         .says("Added: the first check is on its way.")
-        .says("https://127.0.0.1:1/shop")
+        .says("http://127.0.0.1:1/shop")
         .says("GET every 1 min");
     let board = site.get("/dashboard").await;
     board.says("<a href=\"/endpoints/1\">127.0.0.1</a>").says("<b>1</b> all");
@@ -243,7 +245,7 @@ async fn history_is_shown() {
     board
         .says("91.66%")
         .says("100 ms")
-        .says("2026-03-01 11:28–11:44 UTC\n11 of 16 checks up\naverage 100 ms</title>")
+        .says("2026-03-01 11:28–11:44\n11 of 16 checks up\naverage 100 ms</title>")
         .says("aria-label=\"Uptime 91.66%:");
     // Each of the 90 slots says something.
     assert_eq!(count(&board, "</title></rect>"), 90);
@@ -254,14 +256,17 @@ async fn history_is_shown() {
         .says("class=\"chart wide\"")
         .says("class=\"chart narrow\"")
         .says("Response times over 1h: 60 checks, 5 failed; half of them within 100 ms")
-        .says("<th scope=\"row\">2026-03-01 11:40–11:41 UTC</th><td class=\"number\">0/1</td>")
+        .says("<th scope=\"row\">2026-03-01 11:40–11:41</th><td class=\"number\">0/1</td>")
         .says("7 days")
         .says("1–20 / 60");
     assert!(!shown.html.contains("style="), "the policy forbids it");
     let failed = site.get(&format!("/endpoints/{id}?range=1h&only=down")).await;
     failed.says("<code>STATUS_MISMATCH</code> got 503 &#60;Unavailable&#62;");
-    assert_eq!(count(&failed, "<li class=\"down\">"), 5);
-    assert_eq!(count(&failed, "<li class=\"up\">"), 0);
+    assert_eq!(count(&failed, "<li class=\"down\" "), 5);
+    assert_eq!(count(&failed, "<li class=\"up\" "), 0);
+    // An hour is an hour, in the bar, too.
+    shown.says("<span>1h ago</span>");
+    assert_eq!(count(&shown, "viewBox=\"0 0 239 32\""), 1, "60 slots");
     for range in ["24h", "7d", "30d", "90d"] {
         site.get(&format!("/endpoints/{id}?range={range}")).await.says("class=\"chart wide\"");
     }
@@ -273,7 +278,16 @@ async fn an_endpoint_is_checked_paused_and_deleted() {
     let id = site.add(json!({"url": target.url, "name": "A"})).await;
     let page = format!("/endpoints/{id}");
     let checked = site.post(&page, &format!("{page}/check"), &[]).await;
-    checked.says("checked just now").says("HTTP 200").says("id=\"result\"");
+    assert_eq!((checked.status, checked.location()), (StatusCode::SEE_OTHER, &*format!("{page}#result")));
+    // Of another page it says nothing, nor twice.
+    let other = site.add(json!({"url": target.url, "name": "B", "enabled": false})).await;
+    assert!(!site.get(&format!("/endpoints/{other}")).await.html.contains("id=\"result\""));
+    let other = format!("/endpoints/{other}/delete");
+    site.post(&other, &other, &[]).await;
+    site.get("/dashboard").await.says("The endpoint is deleted.");
+    site.post(&page, &format!("{page}/check"), &[]).await;
+    site.get(&page).await.says("checked at 2026-03-01 12:00:30").says("HTTP 200").says("id=\"result\"");
+    assert!(!site.get(&page).await.html.contains("id=\"result\""));
     assert_eq!(site.get(&format!("{page}/check")).await.location(), page, "a reload");
     let paused = site.post(&page, &format!("{page}/pause"), &[("enabled", "false")]).await;
     assert_eq!(paused.location(), page);
@@ -322,4 +336,168 @@ async fn a_maintenance_is_told() {
     site.api(http::Method::POST, "/endpoint-service/v1/maintenances", planned).await;
     site.get("/dashboard").await.says("status maintenance").says("New disks");
     site.get(&format!("/endpoints/{id}")).await.says("notice maintenance").says("New disks");
+}
+
+#[tokio::test]
+async fn numbers_are_grouped_and_times_have_one_unit() {
+    let site = site().await;
+    let id = site.add(json!({"url": "https://a.test", "name": "A", "enabled": false})).await;
+    site.history(id, &[true; 1200]).await;
+    let shown = site.get(&format!("/endpoints/{id}")).await;
+    shown.says("1,200 / 1,200 checks").says("Response times over 24h: 1,200 checks");
+    site.get(&format!("/reports?endpoint_id={id}&from=2026-02-28")).await.says("<dd>1,200</dd>");
+}
+
+#[tokio::test]
+async fn a_refused_connection_has_no_response_time() {
+    let site = site().await;
+    let settings = json!({"url": "http://127.0.0.1:1", "name": "A", "retries": 0, "failure_threshold": 1,
+        "interval_seconds": 86_400});
+    let id = site.add(settings).await;
+    site.engine.idle().await.unwrap();
+    let page = format!("/endpoints/{id}");
+    let dashboard = site.get("/dashboard").await;
+    dashboard.says("was refused");
+    site.post(&page, &format!("{page}/check"), &[]).await;
+    let shown = site.get(&page).await;
+    shown.says("id=\"result\"").says("was refused");
+    for shown in [dashboard, shown] {
+        for text in shown.html.split(['<', '>']) {
+            let is_time = text.strip_suffix(" ms").is_some_and(|number| number.parse::<u32>().is_ok());
+            assert!(!is_time && !text.trim().starts_with('·'), "{text:?} in:\n{}", shown.html);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_uptime_is_painted_by_one_rule() {
+    let site = site().await;
+    let id = site.add(json!({"url": "https://a.test", "name": "A", "enabled": false})).await;
+    site.history(id, &[&[false][..], &[true; 15]].concat()).await;
+    site.make(
+        "/status-service/v1/status_pages",
+        json!({"slug": "shop", "title": "A", "groups": [
+        {"name": "", "endpoint_ids": [id]}]}),
+    )
+    .await;
+    let (dashboard, public) = (site.get("/dashboard?range=90d").await, site.get("/status/shop").await);
+    let painted = |shown: &Shown| shown.html.contains("class=\"some\"");
+    assert!(painted(&dashboard) && painted(&public), "{}", dashboard.html);
+    dashboard.says("class=\"uptime some\"");
+    for shown in [dashboard, public] {
+        shown.says("<span class=\"up\">99.9% or more</span><span class=\"some\">90% or more</span>");
+    }
+}
+
+#[tokio::test]
+async fn one_that_fails_and_is_not_down_yet_says_how_often() {
+    let (site, target) = (site().await, checks::Site::start().await);
+    target.status.store(503, std::sync::atomic::Ordering::SeqCst);
+    let settings = json!({"url": target.url, "name": "A", "retries": 0, "failure_threshold": 2});
+    let id = site.add(settings).await;
+    // The check that would confirm it waits for the clock, which stands still.
+    for _ in 0..200 {
+        if site.get("/dashboard").await.html.contains("status failing") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let page = format!("/endpoints/{id}");
+    for path in ["/dashboard", &page] {
+        site.get(path).await.says("<span class=\"status failing\">Failing 1 of 2</span>");
+    }
+    site.get("/preferences?lang=ko&next=/").await;
+    site.get(&page).await.says("<span class=\"status failing\">실패 1/2회</span>");
+    // Of settings that were changed since, nothing is known.
+    site.api(http::Method::PATCH, &format!("/endpoint-service/v1/endpoints/{id}"), json!({"enabled": false}))
+        .await;
+    assert!(!site.get(&page).await.html.contains("status failing"));
+}
+
+#[tokio::test]
+async fn a_bare_address_has_one_scheme_everywhere() {
+    let (site, target) = (site().await, checks::Site::start().await);
+    let bare = target.url.trim_start_matches("http://");
+    let made = site.make("/endpoint-service/v1/endpoints", json!({"url": bare})).await;
+    assert_eq!(made["url"], target.url);
+    let checked = site.make("/endpoint-check/v1/checks", json!({"url": bare})).await;
+    assert_eq!((&checked["url"], &checked["status"]), (&json!(target.url), &json!("up")));
+    site.fill_in("/endpoints/new", &[("url", bare), ("action", "test")]).await.says(&target.url);
+    let changed = json!({"url": "10.1.2.3:443/x"});
+    let changed = site.api(http::Method::PATCH, "/endpoint-service/v1/endpoints/1", changed).await;
+    assert_eq!(changed["url"], "https://10.1.2.3:443/x");
+}
+
+#[tokio::test]
+async fn pages_say_that_nobody_will_be_alerted() {
+    let (site, hook) = (site().await, crate::listener::Listener::start(200, "").await);
+    let target = checks::Site::start().await;
+    target.status.store(503, std::sync::atomic::Ordering::SeqCst);
+    let id = site
+        .add(json!({"url": target.url, "name": "A", "retries": 0, "failure_threshold": 1,
+        "interval_seconds": 86_400}))
+        .await;
+    site.engine.idle().await.unwrap();
+    let pages = ["/dashboard".to_owned(), format!("/endpoints/{id}")];
+    let say = async |what: &str| {
+        for page in &pages {
+            let shown = site.get(page).await;
+            assert_eq!(shown.html.contains("id=\"alerting\""), !what.is_empty(), "{page}: {}", shown.html);
+            shown.says(what);
+        }
+    };
+    say("Nobody will be alerted: no notification channel is on.").await;
+    let form = [("channel", "webhook"), ("name", "Hook"), ("url", &hook.url), ("scope", "all")];
+    site.post("/notifications/new?channel=webhook", "/notifications", &form).await;
+    say("Alerts may reach nobody: no notification channel was tested yet.").await;
+    assert_eq!(hook.asked().len(), 0);
+    let tested = site.post("/notifications/1", "/notifications/1", &[("act", "test")]).await;
+    assert_eq!(tested.location(), "/notifications/1");
+    site.get("/notifications/1").await.says("The channel took the test message.");
+    say("").await;
+    // Another URL is another channel.
+    let api = "/notification-service/v1/notifications/1";
+    let other = json!({"config": {"url": format!("{}/other", hook.url)}});
+    site.api(http::Method::PATCH, api, other).await;
+    say("Alerts may reach nobody").await;
+    site.api(http::Method::PATCH, api, json!({"enabled": false})).await;
+    say("Nobody will be alerted").await;
+}
+
+#[tokio::test]
+async fn a_new_channel_is_told_what_is_down_already_if_wanted() {
+    let (site, hook) = (site().await, crate::listener::Listener::start(200, "").await);
+    let target = checks::Site::start().await;
+    target.status.store(503, std::sync::atomic::Ordering::SeqCst);
+    site.add(json!({"url": target.url, "name": "A", "retries": 0, "failure_threshold": 1,
+        "interval_seconds": 86_400}))
+        .await;
+    site.engine.idle().await.unwrap();
+    let new = "/notifications/new?channel=webhook";
+    site.get(new).await.says("Also send what is down now");
+    let form = [("channel", "webhook"), ("name", "Hook"), ("url", &hook.url), ("scope", "all")];
+    site.post(new, "/notifications", &form).await;
+    site.engine.idle().await.unwrap();
+    assert_eq!(hook.asked().len(), 0);
+    let wanted = [&form[..], &[("send_open_incidents", "true"), ("once", "x")]].concat();
+    // Sent twice, it is told once.
+    site.post(new, "/notifications", &wanted).await;
+    site.post(new, "/notifications", &wanted).await;
+    site.engine.idle().await.unwrap();
+    let asked = hook.asked();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert!(asked[0].body.contains("503"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn each_list_of_pages_has_its_own_name() {
+    let site = site().await;
+    for n in 0..21 {
+        site.add(json!({"url": "https://a.test", "name": format!("A{n:02}"), "enabled": false})).await;
+    }
+    site.history(1, &[true; 60]).await;
+    let shown = site.get("/reports").await;
+    for name in ["Pages: Summary", "Pages: Results"] {
+        assert_eq!(count(&shown, &format!("aria-label=\"{name}\"")), 1, "{name}");
+    }
 }

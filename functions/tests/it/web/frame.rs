@@ -203,3 +203,57 @@ async fn pages_ask_a_gateway_that_takes_https_only() {
         assert_eq!(answer.status(), status, "{public_url}");
     }
 }
+
+#[tokio::test]
+async fn programs_find_what_they_look_for() {
+    let site = Site::start().await;
+    for (path, kind) in [
+        ("/favicon.ico", "image/x-icon"),
+        ("/robots.txt", "text/plain; charset=utf-8"),
+        ("/site.webmanifest", "application/manifest+json"),
+    ] {
+        let shown = site.get(path).await;
+        assert_eq!(
+            (shown.status, &shown.headers[header::CONTENT_TYPE]),
+            (StatusCode::OK, &kind.parse().unwrap())
+        );
+        assert_eq!(shown.headers[header::CACHE_CONTROL], "public, max-age=86400", "{path}");
+    }
+    let manifest: serde_json::Value =
+        serde_json::from_str(&site.get("/site.webmanifest").await.html).unwrap();
+    let icon = manifest["icons"][0]["src"].as_str().unwrap();
+    assert_eq!(site.get(icon).await.status, 200);
+    let home = site.get("/").await;
+    home.says("<link rel=\"manifest\" href=\"/site.webmanifest\">");
+    let policy = home.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
+    assert!(policy.contains("manifest-src 'self';"), "{policy}");
+}
+
+#[tokio::test]
+async fn the_address_of_the_demo_is_kept() {
+    let site = Site::start().await;
+    let target = crate::checks::Site::start().await;
+    let refused = site.post("/", "/demo", &[("url", &target.url)]).await;
+    assert_eq!(refused.status, 400);
+    refused.says("private addresses are not allowed here");
+    assert!(!refused.html.contains("status down"), "{}", refused.html);
+    let signup = format!(
+        "/signup?url={}",
+        percent_encoding::utf8_percent_encode(&target.url, percent_encoding::NON_ALPHANUMERIC)
+    );
+    refused.says(&signup);
+    site.get(&signup).await.says(&target.url).says("Your first endpoint:");
+    // What was wrong with the account does not lose it.
+    let short = [("email", "me@example.com"), ("password", "short"), ("url", &target.url)];
+    let again = site.post("/signup", "/signup", &short).await;
+    assert_eq!(again.hidden("url"), target.url);
+    let form = [("email", "me@example.com"), ("password", "a good password"), ("url", &target.url)];
+    assert_eq!(site.post("/signup", "/signup", &form).await.location(), "/endpoints/1");
+    site.get("/endpoints/1").await.says("Added: the first check is on its way.").says(&target.url);
+    site.forget_cookies();
+    // One that cannot be added is shown in the form.
+    let form = [("email", "you@example.com"), ("password", "a good password"), ("url", "ftp://x")];
+    let to = site.post("/signup", "/signup", &form).await;
+    assert_eq!(to.location(), "/endpoints/new?url=ftp%3A%2F%2Fx");
+    site.get(to.location()).await.says("value=\"ftp://x\"");
+}

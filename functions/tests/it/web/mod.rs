@@ -151,7 +151,7 @@ impl Site {
         Shown { status, headers, html: answer.text().await.unwrap() }
     }
 
-    fn keep(&self, cookie: &str) {
+    pub fn keep(&self, cookie: &str) {
         let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
         let mut cookies = self.cookies.lock().unwrap();
         cookies.retain(|(kept, _)| kept != name);

@@ -22,6 +22,13 @@ fn refused(shown: &Shown) -> &Shown {
     shown
 }
 
+/// What comes of a test of the first channel.
+async fn test(site: &Site) -> Shown {
+    let sent = site.post("/notifications/1", "/notifications/1", &[("act", "test")]).await;
+    leads(&sent, "/notifications/1");
+    site.get("/notifications/1").await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_channel_is_added_changed_tested_and_deleted() {
     let site = Site::signed_up().await;
@@ -88,7 +95,7 @@ async fn an_address_is_confirmed_and_stopped_by_buttons_alone() {
     site.get("/preferences?lang=ko&next=/").await;
     site.get("/notifications/1").await.says("확인되지 않음").says("알림을 받지 않는 주소");
     site.get("/preferences?lang=en&next=/").await;
-    let tested = site.post("/notifications/1", "/notifications/1", &[("act", "test")]).await;
+    let tested = test(&site).await;
     tested.says("Not sent").says("a…@example.com (not confirmed)");
 
     // Whoever follows the links confirms nothing, and stops nothing.
@@ -103,7 +110,7 @@ async fn an_address_is_confirmed_and_stopped_by_buttons_alone() {
     let confirmed = site.post(&confirm, "/mail/confirm", &[("token", &token)]).await;
     confirmed.says("a@example.com").says("confirmed. Alerts are mailed there from now on.");
     assert!(!unconfirmed(&site.get("/notifications").await));
-    let tested = site.post("/notifications/1", "/notifications/1", &[("act", "test")]).await;
+    let tested = test(&site).await;
     tested.says("written to a file in the outbox folder");
     assert!(!tested.html.contains("Look whether it arrived"), "{}", tested.html);
 
@@ -158,12 +165,11 @@ async fn a_masked_secret_stays_and_a_test_says_what_the_channel_said() {
     assert!(!shown.html.contains("secret\""), "{}", shown.html);
     let renamed = [("name", "Night"), ("way", "webhook"), ("webhook_url", &masked), ("scope", "all")];
     leads(&site.post("/notifications/1", "/notifications/1", &renamed).await, "/notifications/1");
-    let tested = site.post("/notifications/1", "/notifications/1", &[("act", "test")]).await;
-    assert_eq!(tested.status, 200);
+    let tested = test(&site).await;
     tested.says("Not sent").says("no_service").says("role=\"alert\"");
     assert_eq!(slack.asked()[0].path, "/services/T/B/secret");
     slack.answers(200, "ok");
-    site.post("/notifications", "/notifications/1", &[("act", "test")]).await.says("Look whether it arrived");
+    test(&site).await.says("Look whether it arrived");
 
     // A webhook's own secret is shown once.
     let hook = [("channel", "webhook"), ("name", "Hook"), ("url", &slack.url), ("scope", "all")];
@@ -254,10 +260,10 @@ async fn maintenance_is_planned_changed_ended_and_deleted() {
         ("title", SCRIPT),
         ("description", "Soon."),
         ("starts_at", "2026-03-02T09:00"),
-        ("starts_at_offset", "540"),
+        ("zone", "Asia/Seoul"),
         ("scope", "all"),
     ];
-    let end = |at| [&plan[..], &[("ends_at", at), ("ends_at_offset", "540")]].concat();
+    let end = |at| [&plan[..], &[("ends_at", at)]].concat();
     let wrong = site.post("/maintenance/new", "/maintenance", &end("whenever")).await;
     refused(&wrong)
         .says("id=\"ends_at-error\">Give a date")
@@ -477,4 +483,66 @@ async fn no_form_counts_without_its_proof() {
         assert_eq!(site.send(path, &[], &guessed).await.status, 403, "{path}");
     }
     assert_eq!(site.get("/profile").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forms_lead_back_and_are_cancelled_alike() {
+    let site = Site::signed_up().await;
+    site.endpoint("Shop", "http://127.0.0.1:9/").await;
+    site.make("/status-service/v1/status_pages", json!({"title": "Shop"})).await;
+    for path in [
+        "/endpoints/new",
+        "/endpoints/1/edit",
+        "/notifications/new?channel=email",
+        "/maintenance/new",
+        "/status-pages/new",
+        "/status-pages/1/announcements/new",
+    ] {
+        let shown = site.get(path).await;
+        shown.says("<p class=\"back\"><a href=\"/");
+        let cancels = shown.html.matches("\">Cancel</a>").count();
+        let buttons = shown.html.matches("<a class=\"button second\" href=\"/").count();
+        assert_eq!((cancels, buttons >= 1), (1, true), "{path}: {}", shown.html);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_announcement_without_an_end_has_no_dash() {
+    let site = Site::signed_up().await;
+    site.make("/status-service/v1/status_pages", json!({"title": "Shop"})).await;
+    site.make("/status-service/v1/announcements", json!({"status_page_id": 1, "title": "Hello"})).await;
+    let shown = site.get("/status-pages/1").await;
+    shown.says("2026-03-01 12:00:30</time></p>");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_are_of_days_of_the_visitors_zone() {
+    let site = Site::signed_up().await;
+    let target = checks::Site::start().await;
+    let id = site.endpoint("Shop", &target.url).await;
+    site.engine.idle().await.unwrap();
+    // Two o'clock in the morning of the next day.
+    site.keep("pongpong_zone=Pacific/Kiritimati; Path=/");
+    let today = site.get(&format!("/reports?endpoint_id={id}")).await;
+    today.says("name=\"from\" type=\"date\" value=\"2026-03-02\"").says("2026-03-02 02:00:30</time>");
+    today.says("<div><dt>Checks</dt><dd>1</dd></div>");
+    let before = site.get(&format!("/reports?endpoint_id={id}&from=2026-03-01&to=2026-03-01")).await;
+    before.says("<div><dt>Checks</dt><dd>0</dd></div>");
+    let file = site.get("/reports.csv?from=2026-03-02&to=2026-03-02").await;
+    assert_eq!(file.html.lines().count(), 2, "{}", file.html);
+    for (zone, named) in
+        [("Nowhere/Else", "UTC"), ("%3Cscript%3E", "UTC"), ("Asia/Seoul", "Asia/Seoul (UTC+09:00)")]
+    {
+        site.keep(&format!("pongpong_zone={zone}; Path=/"));
+        let shown = site.get("/reports").await;
+        shown.says(&format!("Time zone: {named}</p>"));
+        let text = shown.html.replace("data-zone=\"UTC\"", "");
+        assert_eq!(text.matches("UTC").count(), 1, "named once: {text}");
+    }
+    site.get("/profile").await.says("Time zone: Asia/Seoul (UTC+09:00)");
+    // A plan is entered in the zone that is shown.
+    site.get("/maintenance/new")
+        .await
+        .says("value=\"2026-03-01T21:00\"")
+        .says("name=\"zone\" value=\"Asia/Seoul\"");
 }

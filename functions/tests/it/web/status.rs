@@ -164,3 +164,23 @@ async fn feed_readers_read_it() {
     let again = site.ask(Method::GET, "/status/shop/feed.xml", &etag, String::new()).await;
     assert_eq!(again.status, StatusCode::NOT_MODIFIED);
 }
+
+#[tokio::test]
+async fn days_are_those_of_the_visitors_zone() {
+    let site = Site::with_an_owner().await;
+    site.page().await;
+    site.forget_cookies();
+    // Checks were made at noon; it is the next day already.
+    site.keep("pongpong_zone=Pacific/Kiritimati; Path=/");
+    let shown = site.get("/status/shop").await;
+    shown
+        .says("2026-03-02: 100% of 1 checks")
+        .says("2026-02-28: 0% of 1 checks")
+        .says("2026-03-01: 100% of 1");
+    shown.says("<h3>Mar 2, 2026</h3>").says("Time zone: Pacific/Kiritimati (UTC+14:00)");
+    assert_eq!(shown.html.matches("UTC").count(), 1, "{}", shown.html);
+    site.forget_cookies();
+    site.get("/status/shop").await.says("2026-02-27: 0% of 1 checks").says("Time zone: UTC</p>");
+    let url = format!("http://{}/status-service/v1/status/shop?zone=Mars/Olympus", site.engine.address);
+    assert_eq!(site.client.get(url).send().await.unwrap().status(), StatusCode::BAD_REQUEST);
+}
