@@ -4,7 +4,7 @@ use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use pongpong::{GRACE, Limits, Settings};
+use pongpong::{GRACE, Limits, Mode, Settings};
 use runtime::{
     Clock, Env, FromEnv,
     log::{self, VERSION},
