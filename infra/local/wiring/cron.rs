@@ -108,6 +108,8 @@ struct PodSpec {
     _token: IgnoredAny,
     #[serde(default, rename = "enableServiceLinks")]
     _links: IgnoredAny,
+    #[serde(default, rename = "priorityClassName")]
+    _priority: IgnoredAny,
     #[serde(default, rename = "securityContext")]
     _security: IgnoredAny,
 }
