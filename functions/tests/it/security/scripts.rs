@@ -74,6 +74,8 @@ fn is_page(shown: &Shown) -> bool {
         "text/html" | "application/rss+xml" | "application/xml" | "text/xml" | "image/svg+xml" => true,
         "application/json"
         | "application/feed+json"
+        | "application/manifest+json"
+        | "image/x-icon"
         | "text/csv"
         | "application/yaml"
         | "text/yaml"
@@ -258,7 +260,9 @@ async fn what_is_stored_is_shown_as_text() {
     stage.site.get("/notifications").await.says("The webhook answered 400 Bad Request.");
     for id in 1..=5 {
         let page = format!("/endpoints/{id}");
-        let checked = stage.site.post(&page, &format!("{page}/check"), &[]).await;
+        let sent = stage.site.post(&page, &format!("{page}/check"), &[]).await;
+        assert_eq!(sent.location(), format!("{page}#result"), "{}", sent.html);
+        let checked = stage.site.get(&page).await;
         checked.says("alert(3)");
         assert_text(&page, &checked.html);
     }
