@@ -127,7 +127,7 @@ fn checked(section: Section, item: Value) -> Result<Mapping, Wrong> {
             let mut endpoint: Endpoint = parse(item)?;
             endpoint.name = endpoint.name.trim().to_owned();
             required(&[("name", &endpoint.name), ("url", &endpoint.url)])?;
-            Ok(brief(&endpoint))
+            Ok(endpoint.brief())
         }
         Section::Notifications => {
             let mut notification: Notification = parse(item)?;

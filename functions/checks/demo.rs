@@ -67,7 +67,7 @@ async fn handle(State(context): State<Context>, Input(demo): Input<Demo>) -> Res
     if !context.config::<DemoSettings>()?.on {
         return Err(Error::not_found());
     }
-    let settings = Settings { timeout_ms: TIMEOUT_MS, retries: 0, ..Settings::of_url(&demo.url)? };
+    let settings = Settings { timeout_ms: TIMEOUT_MS, retries: Some(0), ..Settings::of_url(&demo.url)? };
     let target = settings.checked().await?.target();
     let prober = context.shared(|_| {
         let config = ProbeConfig::new(PrivateNetworks::Deny)?;
