@@ -101,24 +101,26 @@ impl Pattern {
         2 * automaton + 1024
     }
 
-    /// `None` where it would take too long to tell.
-    pub(super) fn is_match(&self, body: &[u8]) -> Option<bool> {
+    /// Where the first match ends, if there is one. `None` where it would take too long to tell.
+    pub(super) fn find_end(&self, body: &[u8]) -> Option<Option<usize>> {
         let Some(automaton) = &self.automaton else {
-            return self.is_match_slowly(body);
+            return self.find_end_slowly(body);
         };
         let mut cache = automaton.create_cache();
         match automaton.try_search_fwd(&mut cache, &Input::new(body).earliest(true)) {
-            Ok(found) => Some(found.is_some()),
+            Ok(found) => Some(found.map(|found| found.offset())),
             // An automaton cannot tell where words end outside of ASCII.
-            Err(error) if matches!(error.kind(), MatchErrorKind::Quit { .. }) => self.is_match_slowly(body),
+            Err(error) if matches!(error.kind(), MatchErrorKind::Quit { .. }) => self.find_end_slowly(body),
             Err(_) => None,
         }
     }
 
-    fn is_match_slowly(&self, body: &[u8]) -> Option<bool> {
+    fn find_end_slowly(&self, body: &[u8]) -> Option<Option<usize>> {
         let beginning = &body[..body.len().min(SLOW_BYTES)];
-        match self.regex.is_match(beginning) {
-            false if beginning.len() < body.len() => None,
+        match self.regex.shortest_match(beginning) {
+            None if beginning.len() < body.len() => None,
+            // It may be there only because the rest was not looked at.
+            Some(end) if end == beginning.len() && beginning.len() < body.len() => None,
             found => Some(found),
         }
     }
@@ -130,7 +132,7 @@ mod tests {
     use super::*;
 
     fn is_match(pattern: &str, body: impl AsRef<[u8]>) -> Option<bool> {
-        Pattern::read(pattern).unwrap().is_match(body.as_ref())
+        Some(Pattern::read(pattern).unwrap().find_end(body.as_ref())?.is_some())
     }
 
     #[test]
