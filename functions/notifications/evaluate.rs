@@ -19,7 +19,7 @@ use axum::extract::State as FromContext;
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
     Context, Db, Error, Event, Function, Items, Outgoing, Reply, Result, Subscription,
-    db::{On, readable_by_endpoint},
+    db::{On, readable_by},
     input, on,
     telemetry::{Counter, KeyValue, counter},
 };
@@ -313,9 +313,9 @@ async fn load(transaction: &mut runtime::db::Transaction, ids: &[i64]) -> Result
         FROM notification_states WHERE endpoint_id IN (SELECT value FROM json_each($1))";
     // One that cannot be read is set aside: its endpoint is not evaluated.
     Ok(match transaction.connection() {
-        On::Postgres(db) => readable_by_endpoint(&sqlx::query(POSTGRES).bind(ids).fetch_all(db).await?),
+        On::Postgres(db) => readable_by("endpoint_id", &sqlx::query(POSTGRES).bind(ids).fetch_all(db).await?),
         On::Sqlite(db) => {
-            readable_by_endpoint(&sqlx::query(SQLITE).bind(json!(ids).to_string()).fetch_all(db).await?)
+            readable_by("endpoint_id", &sqlx::query(SQLITE).bind(json!(ids).to_string()).fetch_all(db).await?)
         }
     })
 }

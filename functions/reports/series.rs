@@ -8,7 +8,7 @@ use std::{
 
 use runtime::{
     Error, Result,
-    db::{On, Transaction, readable_by_endpoint},
+    db::{On, Transaction, readable_by},
     on,
 };
 
@@ -84,10 +84,10 @@ async fn find<'a>(
     let rows: Vec<Row> = match transaction.connection() {
         On::Sqlite(db) => {
             let endpoints = serde_json::to_string(&endpoints).map_err(Error::internal)?;
-            readable_by_endpoint(&sqlx::query(IN_SQLITE).bind(endpoints).fetch_all(db).await?)
+            readable_by("endpoint_id", &sqlx::query(IN_SQLITE).bind(endpoints).fetch_all(db).await?)
         }
         On::Postgres(db) => {
-            readable_by_endpoint(&sqlx::query(IN_POSTGRES).bind(endpoints).fetch_all(db).await?)
+            readable_by("endpoint_id", &sqlx::query(IN_POSTGRES).bind(endpoints).fetch_all(db).await?)
         }
     };
     let mut rows: HashMap<(i64, String), Series> = rows.into_iter().map(Row::series).collect();

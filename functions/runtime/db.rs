@@ -214,18 +214,18 @@ where
     &'static str: ColumnIndex<R>,
     i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
 {
-    rows.iter().filter_map(|row| read(row, "id")).collect()
+    readable_by("id", &rows)
 }
 
-/// The same of rows that are known by their endpoint.
-pub fn readable_by_endpoint<T, R>(rows: &[R]) -> Vec<T>
+/// The same; `name` is a column by which a row can be found.
+pub fn readable_by<T, R>(name: &'static str, rows: &[R]) -> Vec<T>
 where
     R: Row,
     T: for<'r> FromRow<'r, R>,
     &'static str: ColumnIndex<R>,
     i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
 {
-    rows.iter().filter_map(|row| read(row, "endpoint_id")).collect()
+    rows.iter().filter_map(|row| read(row, name)).collect()
 }
 
 /// The same of a page, and how many rows it has with those that cannot be read.

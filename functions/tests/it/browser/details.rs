@@ -135,6 +135,7 @@ async fn updates_go_on_and_disturb_nobody() {
         .await;
     for _ in 0..6 {
         scene.story.home.advance(&mut scene.engine, 10);
+        // The engine is a process of its own, which takes real time to check and to store.
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         scene.browser.run(REFRESH).await;
     }
@@ -145,6 +146,7 @@ async fn updates_go_on_and_disturb_nobody() {
     scene.story.site.status.store(503, Ordering::SeqCst);
     for _ in 0..3 {
         scene.story.home.advance(&mut scene.engine, 10);
+        // The engine is a process of its own, which takes real time to check and to store.
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         scene.browser.run(REFRESH).await;
     }
