@@ -422,6 +422,9 @@ pub struct Alert {
     /// Earlier changes of the same endpoint that could not be told in time, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missed: Vec<Missed>,
+    /// Of `untold`: how many changes it stands for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub untold: u32,
     /// Where to look.
     pub link: String,
 }
@@ -447,9 +450,15 @@ pub enum AlertKind {
     LocationWorks,
     /// They have failed for too long to be held any longer: each is told.
     LocationStillFails,
+    /// Changes that are counted, not told one by one: more messages wait for the channel than may.
+    Untold,
     /// A kind of alert that this version does not know.
     #[serde(other)]
     Other,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl AlertKind {

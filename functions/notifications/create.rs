@@ -17,6 +17,7 @@ const NAME: &str = "notification-create";
 
 pub const FUNCTION: Function = Function::new(NAME, SERVICE, "adds a channel to be told on")
     .http(runtime::http!(handle))
+    .per_minute(120)
     .reads(runtime::settings!(runtime::secret::Sealer, crate::links::PublicUrl))
     .publishes();
 
@@ -64,6 +65,7 @@ fn yes() -> bool {
         })),
         (status = 401, body = ErrorBody),
         (status = 409, description = "There are 100 already.", body = ErrorBody),
+        (status = 429, description = "Too many in this minute.", body = ErrorBody),
         (status = 503, description = "The endpoints cannot be looked up now.", body = ErrorBody),
     ),
 )]

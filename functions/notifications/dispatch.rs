@@ -1,7 +1,7 @@
 //! Events `status.changed` and `location.changed`: logs a delivery for each channel that is to be told, once only,
 //! and hands what may leave at once to the broker.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use axum::extract::State;
 use chrono::DateTime;
@@ -14,7 +14,10 @@ use runtime::{
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
-use super::{Row, SERVICE, config::Config, deliveries::queue};
+use super::{
+    Row, SERVICE,
+    deliveries::log::{self, Channel, News},
+};
 use crate::{
     contract::{Alert, AlertKind, LocationChange, Status, StatusChange, kind},
     links,
@@ -49,17 +52,15 @@ async fn tell_of_endpoints(context: &Context, changes: Vec<StatusChange>) -> Res
         return Ok(());
     }
     let users = changes.iter().map(|(change, _)| change.user_id).collect();
-    let notifications = enabled(context.db()?, users).await?;
-    let (alerts, failed) = alerts(context, changes, &notifications).await;
-    let covering = |(user_id, alert): (i64, Alert)| {
-        let own = notifications.get(&user_id).into_iter().flatten();
-        let told: Vec<&Row> = own.filter(|n| n.covers(alert.endpoint_id)).collect();
-        (alert, told)
-    };
-    let alerts: Vec<_> = alerts.into_iter().map(covering).collect();
-    log(context, &alerts).await?;
-    let owners: BTreeSet<i64> = notifications.into_keys().collect();
-    queue::release(context, NAME, &Vec::from_iter(owners)).await?;
+    let channels = enabled(context, users).await?;
+    let (alerts, failed) = alerts(context, changes, &channels).await;
+    let mut news: BTreeMap<i64, Vec<_>> = BTreeMap::new();
+    for (owner, alert) in alerts {
+        let told =
+            channels.get(&owner).into_iter().flatten().filter(|c| c.covers(alert.endpoint_id)).collect();
+        news.entry(owner).or_default().push((alert, told));
+    }
+    log::add(context, NAME, news.into_iter().map(|(owner, told)| News { owner, told }).collect()).await?;
     // The broker brings the event again, for those that could not be read.
     failed.map_or(Ok(()), Err)
 }
@@ -98,20 +99,19 @@ pub(super) async fn send_open_incidents(context: &Context, function: &str, notif
         Some((change, AlertKind::Down))
     };
     let changes: Vec<_> = rows.into_iter().filter_map(change).collect();
-    let own = HashMap::from([(user_id, vec![notification.clone()])]);
+    let own = HashMap::from([(user_id, Vec::from_iter(Channel::of(context, notification.clone())))]);
     let (alerts, failed) = alerts(context, changes, &own).await;
-    let alerts: Vec<_> = alerts.into_iter().map(|(_, alert)| (alert, vec![notification])).collect();
-    log(context, &alerts).await?;
-    queue::release(context, function, &[user_id]).await?;
+    let told = alerts.into_iter().map(|(_, alert)| (alert, own[&user_id].iter().collect())).collect();
+    log::add(context, function, vec![News { owner: user_id, told }]).await?;
     failed.map_or(Ok(()), Err)
 }
 
 async fn tell_of_locations(context: &Context, changes: Vec<LocationChange>) -> Result<()> {
     let link = links::to(context, "/reports?status=down")?;
-    let notifications = enabled(context.db()?, changes.iter().map(|change| change.user_id).collect()).await?;
-    let mut alerts = Vec::new();
+    let channels = enabled(context, changes.iter().map(|change| change.user_id).collect()).await?;
+    let mut news: BTreeMap<i64, Vec<_>> = BTreeMap::new();
     for change in changes {
-        let told = told_of(context.db()?, &change, notifications.get(&change.user_id)).await?;
+        let told = told_of(context.db()?, &change, channels.get(&change.user_id)).await?;
         let alert = Alert {
             endpoint_id: 0,
             endpoint_name: format!("Location {}", change.location.region),
@@ -122,13 +122,12 @@ async fn tell_of_locations(context: &Context, changes: Vec<LocationChange>) -> R
             cause: None,
             location: Some(change.location),
             missed: Vec::new(),
+            untold: 0,
             link: link.clone(),
         };
-        alerts.push((alert, told));
+        news.entry(change.user_id).or_default().push((alert, told));
     }
-    log(context, &alerts).await?;
-    let owners: BTreeSet<i64> = notifications.into_keys().collect();
-    queue::release(context, NAME, &Vec::from_iter(owners)).await
+    log::add(context, NAME, news.into_iter().map(|(owner, told)| News { owner, told }).collect()).await
 }
 
 /// Whoever has an endpoint at the location, or was told when it was suspected: that endpoint may be elsewhere,
@@ -136,12 +135,12 @@ async fn tell_of_locations(context: &Context, changes: Vec<LocationChange>) -> R
 async fn told_of<'a>(
     db: &Db,
     change: &LocationChange,
-    notifications: Option<&'a Vec<Row>>,
-) -> Result<Vec<&'a Row>> {
+    channels: Option<&'a Vec<Channel>>,
+) -> Result<Vec<&'a Channel>> {
     const THERE: &str = "SELECT endpoint_id FROM notification_states
         WHERE user_id = $1 AND region = $2 AND deleted_at IS NULL";
     const BEFORE: &str = "SELECT notification_id FROM deliveries WHERE endpoint_id = $1";
-    let Some(notifications) = notifications else { return Ok(Vec::new()) };
+    let Some(channels) = channels else { return Ok(Vec::new()) };
     let there: Vec<i64> = on!(db.read(), db => {
         let query = sqlx::query_scalar(THERE).bind(change.user_id).bind(&change.location.region);
         query.fetch_all(db).await
@@ -149,7 +148,7 @@ async fn told_of<'a>(
     let before: Vec<i64> = on!(db.read(), db =>
         sqlx::query_scalar(BEFORE).bind(-change.location.id).fetch_all(db).await)?;
     let there = there.into_iter().collect();
-    Ok(notifications.iter().filter(|n| n.covers_any(&there) || before.contains(&n.id)).collect())
+    Ok(channels.iter().filter(|c| c.covers_any(&there) || before.contains(&c.id())).collect())
 }
 
 /// That something works as it should is no news, unless it did not before.
@@ -161,21 +160,21 @@ fn what_to_tell(change: &StatusChange) -> Option<AlertKind> {
     }
 }
 
-async fn enabled(db: &Db, users: HashSet<i64>) -> Result<HashMap<i64, Vec<Row>>> {
+async fn enabled(context: &Context, users: HashSet<i64>) -> Result<HashMap<i64, Vec<Channel>>> {
     const POSTGRES: &str =
         "SELECT * FROM notifications WHERE enabled AND user_id = ANY($1) ORDER BY user_id, id";
     const SQLITE: &str = "SELECT * FROM notifications
         WHERE enabled AND user_id IN (SELECT value FROM json_each($1)) ORDER BY user_id, id";
     let users: Vec<i64> = users.into_iter().collect();
-    let rows: Vec<Row> = match db.read() {
+    let rows: Vec<Row> = match context.db()?.read() {
         On::Postgres(db) => sqlx::query(POSTGRES).bind(users).fetch_all(db).await.map(readable)?,
         On::Sqlite(db) => {
             sqlx::query(SQLITE).bind(json!(users).to_string()).fetch_all(db).await.map(readable)?
         }
     };
-    let mut of_user: HashMap<i64, Vec<Row>> = HashMap::new();
+    let mut of_user: HashMap<i64, Vec<Channel>> = HashMap::new();
     for row in rows {
-        of_user.entry(row.user_id).or_default().push(row);
+        of_user.entry(row.user_id).or_default().extend(Channel::of(context, row));
     }
     Ok(of_user)
 }
@@ -185,7 +184,7 @@ async fn enabled(db: &Db, users: HashSet<i64>) -> Result<HashMap<i64, Vec<Row>>>
 async fn alerts(
     context: &Context,
     changes: Vec<(StatusChange, AlertKind)>,
-    notifications: &HashMap<i64, Vec<Row>>,
+    channels: &HashMap<i64, Vec<Channel>>,
 ) -> (Vec<(i64, Alert)>, Option<Error>) {
     #[derive(Deserialize)]
     struct Endpoint {
@@ -201,8 +200,8 @@ async fn alerts(
         true
     }
     let wanted = changes.into_iter().filter(|(change, _)| {
-        let own = notifications.get(&change.user_id);
-        own.is_some_and(|own| own.iter().any(|n| n.covers(change.endpoint_id)))
+        let own = channels.get(&change.user_id);
+        own.is_some_and(|own| own.iter().any(|c| c.covers(change.endpoint_id)))
     });
     let alerts = stream::iter(wanted).map(|(change, what)| async move {
         let path = format!("/private/v1/endpoints/{}", change.endpoint_id);
@@ -234,6 +233,7 @@ async fn alerts(
             cause: change.cause,
             location: None,
             missed: Vec::new(),
+            untold: 0,
             link: links::to(context, &format!("/endpoints/{}", change.endpoint_id))?,
         };
         Ok(Some((change.user_id, alert)))
@@ -247,39 +247,4 @@ async fn alerts(
         }
     }
     (found, failed)
-}
-
-/// Logs the deliveries. What was leased and not published, a process that died has left.
-async fn log(context: &Context, alerts: &[(Alert, Vec<&Row>)]) -> Result<()> {
-    // Nothing for what was deleted or switched off meanwhile.
-    const INSERT: &str = "INSERT INTO deliveries (user_id, notification_id, endpoint_id, changed_at,
-            what, channel, recipient, host, alert, status, attempt, created_at, asked_at, due_at)
-        SELECT user_id, id, $2, $3, $4, channel, $5, $6, $7, 'pending', 1, $8, $8, $8 FROM notifications
-        WHERE id = $1 AND enabled AND NOT EXISTS (
-            SELECT 1 FROM notification_states WHERE endpoint_id = $2 AND deleted_at IS NOT NULL)
-        ON CONFLICT (notification_id, endpoint_id, changed_at, what) DO UPDATE SET leased_at = NULL
-            WHERE deliveries.published_at IS NULL AND deliveries.status = 'pending'";
-    let now = context.clock().now();
-    let mut transaction = context.db()?.begin().await?;
-    queue::lock(&mut transaction).await?;
-    for (alert, told) in alerts {
-        // A suspicion has its own id, negative: so that its end overtakes its beginning, and no other's.
-        let about = alert.location.as_ref().map_or(alert.endpoint_id, |location| -location.id);
-        for notification in told {
-            if notification.channel().is_err() {
-                tracing::error!(notification.id, "the channel of a notification is unknown: set aside");
-                continue;
-            }
-            // One that cannot be opened fails at its sender, and keeps nobody else from being told.
-            let config = notification.config(context).ok();
-            let recipient = config.as_ref().map_or_else(|| "?".to_owned(), Config::recipient);
-            let host = config.as_ref().map(Config::host).unwrap_or_default();
-            on!(transaction.connection(), db => {
-                let query = sqlx::query(INSERT).bind(notification.id).bind(about);
-                let query = query.bind(alert.changed_at).bind(alert.what.as_str()).bind(recipient);
-                query.bind(host).bind(json!(alert).to_string()).bind(now).execute(db).await.map(drop)
-            })?;
-        }
-    }
-    transaction.commit().await
 }

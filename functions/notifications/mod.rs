@@ -23,7 +23,7 @@ mod suspicion;
 pub mod test;
 pub mod update;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use addresses::States;
 use chrono::{DateTime, Utc};
@@ -107,14 +107,6 @@ impl Row {
 
     pub fn config(&self, context: &Context) -> Result<Config> {
         open(context, &self.sealed_config)
-    }
-
-    pub fn covers(&self, endpoint_id: i64) -> bool {
-        self.covers_any(&HashSet::from([endpoint_id]))
-    }
-
-    pub fn covers_any(&self, endpoints: &HashSet<i64>) -> bool {
-        self.endpoint_ids.as_deref().is_none_or(|list| ids_of(list).iter().any(|id| endpoints.contains(id)))
     }
 
     /// The addresses of an email channel that can be read.

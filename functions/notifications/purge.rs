@@ -3,7 +3,7 @@
 
 use axum::{extract::State, routing::post};
 use chrono::TimeDelta;
-use runtime::{Context, Function, Reply, Result};
+use runtime::{Context, Db, Function, Reply, Result, on};
 
 use super::{SERVICE, addresses};
 use crate::purge::{Purge, TOMBSTONE_RETENTION, purge, trusted_now};
@@ -11,11 +11,13 @@ use crate::purge::{Purge, TOMBSTONE_RETENTION, purge, trusted_now};
 pub const FUNCTION: Function = Function::new(
     "notification-purge",
     SERVICE,
-    "deletes deliveries after 90 days, and what is remembered of changes and deletions",
+    "deletes deliveries after 90 days, those beyond an owner's newest 100,000, and what is remembered of changes and deletions",
 )
 .every("35 * * * *", || post(handle));
 
 const DELIVERY_RETENTION: TimeDelta = TimeDelta::days(90);
+/// Of an owner, the newest: endpoints that go up and down all the time fill no disk.
+const MOST_DELIVERIES: i64 = 100_000;
 /// A redelivered event is given the same reply for so long; brokers give up much earlier.
 const CHANGE_RETENTION: TimeDelta = TimeDelta::days(7);
 
@@ -32,10 +34,31 @@ async fn handle(State(context): State<Context>) -> Result<Reply> {
     );
     let (db, now) = (context.db()?, trusted_now(&context, "notification_purges").await?);
     DELIVERIES.run(db, now - DELIVERY_RETENTION).await?;
+    purge_beyond(db, MOST_DELIVERIES).await?;
     CHANGES.run(db, now - CHANGE_RETENTION).await?;
     STATES.run(db, now - TOMBSTONE_RETENTION).await?;
     USERS.run(db, now - TOMBSTONE_RETENTION).await?;
     MAIL_COUNTS.run(db, now.timestamp()).await?;
     UNCONFIRMED.run(db, (now - addresses::LINK_LIFE).timestamp()).await?;
     Ok(Reply::NONE)
+}
+
+/// Deletes the oldest deliveries of owners who have more, but for those that wait; in batches, as [`Purge`] does.
+async fn purge_beyond(db: &Db, most: i64) -> Result<()> {
+    const OWNERS: &str = "SELECT user_id FROM deliveries GROUP BY user_id HAVING COUNT(*) > $1";
+    const NEWEST_BEYOND: &str =
+        "SELECT id FROM deliveries WHERE user_id = $1 ORDER BY id DESC LIMIT 1 OFFSET $2";
+    const DELETE: &str = "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries
+        WHERE user_id = $1 AND id <= $2 AND status <> 'pending' LIMIT 5000)";
+    let owners: Vec<i64> = on!(db.read(), db => sqlx::query_scalar(OWNERS).bind(most).fetch_all(db).await)?;
+    for owner in owners {
+        let beyond: Option<i64> = on!(db.read(), db =>
+            sqlx::query_scalar(NEWEST_BEYOND).bind(owner).bind(most).fetch_optional(db).await)?;
+        let Some(beyond) = beyond else { continue };
+        while on!(db.write(), db =>
+            sqlx::query(DELETE).bind(owner).bind(beyond).execute(db).await.map(|done| done.rows_affected()))?
+            > 0
+        {}
+    }
+    Ok(())
 }

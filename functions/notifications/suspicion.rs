@@ -362,7 +362,7 @@ impl Place<'_> {
         let believed = context.shared(|_| Ok(Believed::default()))?;
         let lock = || believed.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let now = context.clock().now();
-        if lock().get(self.region).is_some_and(|until| now < *until) {
+        if lock().get(self.region).is_some_and(|until| now < *until && *until <= now + BELIEVED) {
             return Ok(Standing::FailingForAll);
         }
         if !self.mostly_fails(transaction).await? {

@@ -49,6 +49,7 @@ async fn handle(State(context): State<Context>, caller: Caller, Id(id): Id) -> R
         cause: None,
         location: None,
         missed: Vec::new(),
+        untold: 0,
         link: links::to(&context, &format!("/notifications/{id}"))?,
     };
     let message = Message::of(&alert);

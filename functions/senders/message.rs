@@ -61,6 +61,16 @@ fn of_endpoint(alert: &Alert, lasted: Option<&str>) -> (String, String) {
             format!("[test] {name}: this channel works"),
             "This is a test message: you will be told here.".to_owned(),
         ),
+        AlertKind::Untold => {
+            let changes =
+                if alert.untold == 1 { "1 change".to_owned() } else { format!("{} changes", alert.untold) };
+            (
+                format!("[more] {name}: {changes} not told one by one"),
+                format!(
+                    "Too many messages wait for this channel: {changes} of other endpoints are not told one by one."
+                ),
+            )
+        }
         AlertKind::Other => unknown(name),
         // The others are of locations.
         _ => {
@@ -231,6 +241,7 @@ mod tests {
             }),
             location: None,
             missed: Vec::new(),
+            untold: 0,
             link: "https://pongpong.test/endpoints/7".into(),
         }
     }

@@ -144,14 +144,21 @@ fn is_down(delivery: &Delivery) -> bool {
     delivery.alert.what == AlertKind::Down
 }
 
-/// What a message about a location says of it.
-fn location(page: &Page, delivery: &Delivery) -> Option<&'static str> {
-    match delivery.alert.what {
-        AlertKind::LocationSuspected => Some(page.t("Suspected", "의심됨")),
-        AlertKind::LocationWorks => Some(page.t("Works again", "복구됨")),
-        AlertKind::LocationStillFails => Some(page.t("Still fails", "계속 실패")),
-        AlertKind::Down | AlertKind::Up | AlertKind::Test | AlertKind::Other => None,
-    }
+/// What a message says that is not about one endpoint.
+fn of_several(page: &Page, delivery: &Delivery) -> Option<String> {
+    let text = match delivery.alert.what {
+        AlertKind::LocationSuspected => page.t("Suspected", "의심됨"),
+        AlertKind::LocationWorks => page.t("Works again", "복구됨"),
+        AlertKind::LocationStillFails => page.t("Still fails", "계속 실패"),
+        AlertKind::Untold => {
+            let count = delivery.alert.untold;
+            let english =
+                if count == 1 { "1 more change".to_owned() } else { format!("{count} more changes") };
+            return Some(page.t(&english, &format!("변경 {count}건 더")).to_owned());
+        }
+        AlertKind::Down | AlertKind::Up | AlertKind::Test | AlertKind::Other => return None,
+    };
+    Some(text.to_owned())
 }
 
 /// Where it goes, of a channel's config as it is shown.

@@ -29,14 +29,14 @@ const OTHERS: std::ops::RangeInclusive<i64> = 2..=11;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum What {
     Checks,
-    Messages,
+    Deliveries,
 }
 
 /// What the process is told.
 #[derive(Args)]
 pub struct Work {
     what: What,
-    /// How much hangs.
+    /// How many of them hang.
     hanging: i64,
     #[arg(long)]
     port: u16,
@@ -60,7 +60,7 @@ pub async fn work(work: Work) -> Result<()> {
     let engine = pongpong::start(Settings::at(folder.path())).await?;
     let done = match work.what {
         What::Checks => checks(&engine, &work).await?,
-        What::Messages => messages(&engine, &work).await?,
+        What::Deliveries => deliveries(&engine, &work).await?,
     };
     println!("{}", serde_json::to_string(&done)?);
     // What hangs is not waited for.
@@ -112,14 +112,20 @@ async fn checks(engine: &Engine, work: &Work) -> Result<Done> {
     })
 }
 
-/// The slow owner's messages first; then, once a second, one of each other owner.
-async fn messages(engine: &Engine, work: &Work) -> Result<Done> {
+/// By so many webhooks at most the slow owner is told.
+const CHANNELS: i64 = 100;
+
+/// The slow owner's first; then, once a second, one of each other owner.
+async fn deliveries(engine: &Engine, work: &Work) -> Result<Done> {
     const TOLD: &str = "SELECT created_at, finished_at FROM deliveries
         WHERE user_id <> $1 AND status = 'delivered'";
     let (db, rounds) = (engine.context().db()?, 30 * work.minutes);
     let well = format!("http://127.0.0.1:{}/health", work.port);
-    add(engine, SLOW, work.hanging, &well).await?;
-    channel(engine, SLOW, &format!("http://127.0.0.1:{}/hanging", work.port)).await?;
+    let channels = work.hanging.min(CHANNELS);
+    add(engine, SLOW, work.hanging / channels, &well).await?;
+    for _ in 0..channels {
+        channel(engine, SLOW, &format!("http://127.0.0.1:{}/hanging", work.port)).await?;
+    }
     for user in OTHERS {
         add(engine, user, rounds.try_into()?, &well).await?;
         channel(engine, user, &well).await?;
@@ -192,9 +198,9 @@ pub fn measure(options: &Options) -> Result<Measured> {
         &format!(
             "What others notice of an owner whose targets, or webhooks, accept and never answer. Checks: ten owners \
              with 100 endpoints each, checked once a minute for {minutes} minutes beside endpoints of one more owner \
-             that hang for 60 s each; late is the start of a check after its slot. Messages: ten owners, one message \
-             a second each, beside messages of one more owner that were all asked for at once before; late is from \
-             the message's entry in the log to the receiver's answer. One process, SQLite, by the real clock."
+             that hang for 60 s each; late is the start of a check after its slot. Deliveries: ten owners, one \
+             a second each, beside those of one more owner, of 1,000 endpoints to 100 webhooks each, that were all \
+             asked for at once before; late is from its entry in the log to the receiver's answer. One process, SQLite, by the real clock."
         ),
         &[
             "what",
@@ -211,8 +217,8 @@ pub fn measure(options: &Options) -> Result<Measured> {
     for (what, hanging, name) in [
         (What::Checks, 1, "checks"),
         (What::Checks, 10_000, "checks"),
-        (What::Messages, 1, "messages"),
-        (What::Messages, 10_000, "messages"),
+        (What::Deliveries, 1, "deliveries"),
+        (What::Deliveries, 100_000, "deliveries"),
     ] {
         eprintln!("  {name} beside {hanging} that hang");
         let done = run(what, hanging, minutes, targets.http)?;
@@ -268,7 +274,7 @@ fn run(what: What, hanging: i64, minutes: u64, port: u16) -> Result<Done> {
     let mut command = Command::new(std::env::current_exe()?);
     command
         .arg("owners")
-        .arg(if what == What::Checks { "checks" } else { "messages" })
+        .arg(if what == What::Checks { "checks" } else { "deliveries" })
         .arg(hanging.to_string());
     command.args(["--port", &port.to_string(), "--minutes", &minutes.to_string()]);
     let output = command.stderr(std::process::Stdio::inherit()).output()?;

@@ -42,6 +42,9 @@ pub struct Credential {
 /// Longer than any key that was ever given out (Kong lets the caller choose keys).
 pub const LONGEST_KEY: usize = 1024;
 
+/// Seconds.
+const KEPT_EXPIRED: i64 = 90 * 86_400;
+
 impl Consumers {
     pub fn new(store: Store) -> Self {
         Self(store)
@@ -90,10 +93,11 @@ impl Consumers {
     pub async fn add_key(&self, key: &Key, secret: &str) -> sqlx::Result<()> {
         static INSERT: &str = "INSERT INTO credential (id, consumer_id, hash, tags, created_at, expires_at) \
             VALUES ($1, $2, $3, $4, $5, $6)";
-        // Those that expired go now and then; here, because this is what makes them more.
+        // Those that expired long ago go now and then; here, because this is what makes them more. Not at once: by a
+        // clock that jumps ahead all expire, and hold again when it is set back.
         static PURGE: &str = "DELETE FROM credential WHERE expires_at <= $1";
         let Key { id, consumer_id, tags, created_at, expires_at } = key;
-        sqlx::query(PURGE).bind(created_at).execute(&self.0.write).await?;
+        sqlx::query(PURGE).bind(created_at - KEPT_EXPIRED).execute(&self.0.write).await?;
         let insert = sqlx::query(INSERT).bind(id).bind(consumer_id).bind(hash(secret)).bind(tags);
         insert.bind(created_at).bind(expires_at).execute(&self.0.write).await.map(drop)
     }

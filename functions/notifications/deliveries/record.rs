@@ -14,11 +14,10 @@ use runtime::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::queue::{self, GIVEN_UP, LONGEST_WAIT};
+use super::queue::{self, LONGEST_WAIT};
 use crate::{
     contract::{DeliveryOutcome, NotificationDelivered, kind},
-    notifications::{SERVICE, channel_of},
-    senders,
+    notifications::SERVICE,
 };
 
 pub const NAME: &str = "delivery-record";
@@ -40,12 +39,10 @@ async fn handle(State(context): State<Context>, event: Event<NotificationDeliver
 struct Entry {
     user_id: i64,
     notification_id: i64,
-    channel: String,
     host: String,
     status: String,
     attempt: i64,
     tries: i64,
-    asked_at: DateTime<Utc>,
     leased_at: Option<DateTime<Utc>>,
     reached: JsonText<Vec<String>>,
 }
@@ -59,8 +56,7 @@ impl Entry {
 
 /// Whose messages may leave in its place; nobody's, if it is deleted.
 async fn record(db: &Db, told: &NotificationDelivered, now: DateTime<Utc>) -> Result<Vec<i64>> {
-    const SELECT: &str =
-        "SELECT user_id, notification_id, channel, host, status, attempt, tries, asked_at, leased_at, reached
+    const SELECT: &str = "SELECT user_id, notification_id, host, status, attempt, tries, leased_at, reached
         FROM deliveries WHERE id = $1";
     const CLOSE: &str = "UPDATE deliveries SET status = $2, error = $3, finished_at = $4, leased_at = NULL
         WHERE id = $1";
@@ -79,7 +75,8 @@ async fn record(db: &Db, told: &NotificationDelivered, now: DateTime<Utc>) -> Re
         DeliveryOutcome::Failed if is_pending => Some(entry.ended()),
         DeliveryOutcome::Superseded if is_pending => Some("superseded"),
         DeliveryOutcome::Postponed if is_pending && entry.tries == told.tries => {
-            postpone(&mut transaction, &mut entry, told, now).await?
+            postpone(&mut transaction, &mut entry, told, now).await?;
+            None
         }
         _ => None,
     };
@@ -116,13 +113,13 @@ async fn works_again(transaction: &mut Transaction, notification_id: i64, now: D
     Ok(())
 }
 
-/// For the message's own pause, and not before the channel wants it; or, after a day, for good.
+/// For the message's own pause, and not before the channel wants it.
 async fn postpone(
     transaction: &mut Transaction,
     entry: &mut Entry,
     told: &NotificationDelivered,
     now: DateTime<Utc>,
-) -> Result<Option<&'static str>> {
+) -> Result<()> {
     const POSTPONE: &str = "UPDATE deliveries SET tries = tries + 1, due_at = $2, leased_at = NULL,
             published_at = NULL, error = $3, reached = $4 WHERE id = $1";
     // Of those that were sent at the same time, only the first to fail counts.
@@ -144,13 +141,7 @@ async fn postpone(
         let postpone = sqlx::query(POSTPONE).bind(told.delivery_id).bind(now + pause).bind(&told.error);
         postpone.bind(&entry.reached).execute(&mut *db).await?;
     });
-    if now + pause < entry.asked_at + GIVEN_UP {
-        return Ok(None);
-    }
-    if let Ok(channel) = channel_of(&entry.channel) {
-        senders::count(channel, "given_up");
-    }
-    Ok(Some(entry.ended()))
+    Ok(())
 }
 
 /// Whether a message is still to be sent.

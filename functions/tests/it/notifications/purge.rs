@@ -56,6 +56,21 @@ on_both! {
         assert_eq!(rows(&world).await, (2, 2, 2, 1));
     }
 
+    async fn an_owner_keeps_the_newest_hundred_thousand_and_what_waits(world: World) {
+        // The oldest waits.
+        const FILL: &str = "WITH RECURSIVE numbers AS (SELECT 2 AS n UNION ALL SELECT n + 1 FROM numbers WHERE n < 100012)
+            INSERT INTO deliveries (user_id, notification_id, endpoint_id, changed_at, what, channel, recipient, alert,
+                status, attempt, created_at, asked_at, due_at)
+            SELECT user_id, notification_id, n, changed_at, what, channel, recipient, '{}', 'delivered', 1, created_at,
+                asked_at, due_at FROM numbers, deliveries";
+        fill(&world).await;
+        runtime::on!(world.context.db().unwrap().write(), db => sqlx::query(FILL).execute(db).await.map(drop)).unwrap();
+        world.purge("notification-purge").await;
+        assert_eq!(world.number("SELECT COUNT(*) FROM deliveries").await, 100_001);
+        assert_eq!(world.number("SELECT COUNT(*) FROM deliveries WHERE status = 'pending'").await, 1);
+        assert_eq!(world.number("SELECT MIN(endpoint_id) FROM deliveries WHERE status <> 'pending'").await, 13);
+    }
+
     async fn a_clock_that_jumps_ahead_deletes_nothing(world: World) {
         fill(&world).await;
         world.deliver("dead-letter", &letter()).await.json(202);

@@ -88,16 +88,27 @@ on_both! {
         assert_eq!(asked(&world).len(), 0, "said twice, it ends once");
     }
 
-    async fn a_host_has_sixteen_at_once_and_its_owners_take_turns(world: World) {
+    async fn who_has_many_at_a_host_leaves_room_for_others(world: World) {
         with_any_endpoints(&world);
         for user in 1..=4 {
             world.webhook(user, &format!("https://Hooks.test:{}/{user}", 8000 + user)).await;
-        }
-        for user in 1..=4 {
+            world.webhook(user, &format!("https://Hooks.test:{}/{user}", 9000 + user)).await;
             outage(&world, user, 20).await;
         }
+        let owners = by(&asked(&world), |r| r.alert.endpoint_id / 1000);
+        assert_eq!(owners, BTreeMap::from([(1, 8), (2, 4), (3, 2), (4, 1)]), "as many as are free");
+    }
+
+    async fn a_host_has_sixteen_at_once_and_its_owners_take_turns(world: World) {
+        with_any_endpoints(&world);
+        for user in 1..=18 {
+            world.webhook(user, &format!("https://hooks.test/{user}")).await;
+            outage(&world, user, 2).await;
+        }
         let mut under_way = asked(&world);
-        assert_eq!(by(&under_way, |r| r.alert.endpoint_id / 1000), BTreeMap::from([(1, 8), (2, 8)]));
+        let owners = by(&under_way, |r| r.alert.endpoint_id / 1000);
+        let full = (1..=7).map(|user| (user, 2)).chain([(8, 1), (9, 1)]);
+        assert_eq!(owners, full.collect::<BTreeMap<_, _>>());
         let mut order = Vec::new();
         for _ in 0..4 {
             // Of the one that was let go last, whoever that is.
@@ -108,7 +119,7 @@ on_both! {
             order.push(next[0].data::<NotificationRequested>().alert.endpoint_id / 1000);
             under_way.extend(next);
         }
-        assert_eq!(order, [3, 4, 2, 3], "the first has its eight");
+        assert_eq!(order, [10, 11, 12, 13]);
     }
 
     async fn what_is_not_taken_is_tried_for_a_day_with_growing_pauses(world: World) {
@@ -243,6 +254,110 @@ on_both! {
         assert_eq!(statuses, ["delivered", "superseded", "superseded", "superseded"]);
     }
 
+    async fn however_often_an_endpoint_changes_one_message_of_it_waits(world: World) {
+        with_any_endpoints(&world);
+        world.webhook(1, "https://slow.test/").await;
+        // Its eight places are taken.
+        outage(&world, 1, 8).await;
+        let under_way = asked(&world);
+        let changes = [(Status::Up, Status::Down), (Status::Down, Status::Up)];
+        for slot in 10..60 {
+            let (from, to) = changes[usize::try_from(slot % 2).unwrap()];
+            dispatch(&world, &[change(1500, 1, slot, from, to)]).await;
+        }
+        // The broker brings some again, and one that is older than what waits.
+        for slot in [12, 30, 59] {
+            let (from, to) = changes[usize::try_from(slot % 2).unwrap()];
+            dispatch(&world, &[change(1500, 1, slot, from, to)]).await;
+        }
+        assert_eq!(world.number("SELECT COUNT(*) FROM deliveries WHERE endpoint_id = 1500").await, 1);
+        told(&world, &under_way[0], "delivered").await;
+        let last = asked(&world).remove(0);
+        let alert = last.data::<NotificationRequested>().alert;
+        assert_eq!((alert.endpoint_id, alert.what.as_str(), alert.changed_at), (1500, "up", at(59)));
+        let missed: Vec<_> = alert.missed.iter().map(|missed| missed.changed_at).collect();
+        assert_eq!(missed, (39..59).map(at).collect::<Vec<_>>(), "the last twenty, each once");
+        // What was handed out stays as it is, and what comes after it is told after it.
+        dispatch(&world, &[change(1500, 1, 60, Status::Up, Status::Down)]).await;
+        assert_eq!(asked(&world).len(), 0);
+        told(&world, &last, "delivered").await;
+        let next: NotificationRequested = asked(&world).remove(0).data();
+        assert_eq!((next.alert.changed_at, next.alert.missed.len()), (at(60), 0));
+        assert_ne!(next.delivery_id, last.data::<NotificationRequested>().delivery_id);
+    }
+
+    async fn what_was_overtaken_before_it_came_is_not_sent(world: World) {
+        with_any_endpoints(&world);
+        world.webhook(1, "https://x.test/").await;
+        world.clock().set(at(10));
+        dispatch(&world, &[change(1001, 1, 9, Status::Down, Status::Up)]).await;
+        told(&world, &asked(&world)[0], "delivered").await;
+        // A broker that lost it brings it after all.
+        for _ in 0..2 {
+            dispatch(&world, &[change(1001, 1, 5, Status::Up, Status::Down)]).await;
+        }
+        assert_eq!(asked(&world).len(), 0);
+        let log = world.deliveries(1).await;
+        let statuses: Vec<_> = log.iter().map(|d| d["status"].as_str().unwrap()).collect();
+        assert_eq!(statuses, ["superseded", "delivered"]);
+    }
+
+    async fn a_thousand_messages_wait_for_a_channel_and_the_rest_is_counted(world: World) {
+        let endpoint = |id| json!({"id": id, "user_id": 1, "name": "Shop", "url": "https://shop.test/"});
+        world.stand_in("endpoint-private-get", move |path| {
+            (200, endpoint(path.rsplit('/').next().unwrap().parse::<i64>().unwrap()))
+        });
+        world.stand_in("endpoint-private-list", move |_| (200, json!({"items": [endpoint(5000)]})));
+        let full = world.webhook(1, "https://slow.test/").await;
+        let config = json!({"url": "https://other.test/"});
+        let one = json!({"name": "one", "channel": "webhook", "endpoint_ids": [5000], "config": config});
+        let one = world.notification(1, one).await;
+        for some in (1..=1600).collect::<Vec<i64>>().chunks(400) {
+            let down = |id: &i64| change(*id, 1, 2, Status::Up, Status::Down);
+            dispatch(&world, &some.iter().map(down).collect::<Vec<_>>()).await;
+        }
+        let mut under_way = asked(&world);
+        assert_eq!(under_way.len(), 8);
+        let of_it = format!("/public/v1/deliveries?notification_id={full}&per_page=1");
+        let log = world.call(Some(1), "GET", &of_it, None).await.json(200);
+        assert_eq!((&log["page"]["total_count"], &log["items"][0]["alert"]["untold"]), (&json!(1001), &json!(600)));
+        // It is one channel that is full: another is told at once.
+        dispatch(&world, &[change(5000, 1, 3, Status::Up, Status::Down)]).await;
+        assert_eq!(by(&asked(&world), |r| r.notification_id), BTreeMap::from([(one, 1)]));
+        let mut told_of = 0;
+        let mut counted = Vec::new();
+        while let Some(request) = under_way.pop() {
+            let alert = request.data::<NotificationRequested>().alert;
+            match alert.what.as_str() {
+                "untold" => counted.push(alert.untold),
+                _ => told_of += 1,
+            }
+            told(&world, &request, "delivered").await;
+            under_way.extend(asked(&world));
+        }
+        // With the one that all channels are told of.
+        assert_eq!((told_of, counted), (1000, vec![601]));
+    }
+
+    async fn a_day_that_nothing_was_tried_in_is_no_day_of_tries(world: World) {
+        world.with_endpoints();
+        let hook = Listener::start(503, "").await;
+        world.webhook(1, &hook.url).await;
+        resume(&world).await;
+        dispatch(&world, &[change(1, 1, 2, Status::Up, Status::Down)]).await;
+        world.settle().await;
+        // The clock jumps, or the machine sleeps.
+        after(&world, 3 * 86_400).await;
+        world.settle().await;
+        assert_eq!(world.deliveries(1).await[0]["status"], "pending");
+        hook.answers(200, "");
+        for _ in 0..3 {
+            after(&world, 60).await;
+            world.settle().await;
+        }
+        assert_eq!(world.deliveries(1).await[0]["status"], "delivered");
+    }
+
     async fn a_receiver_is_not_asked_before_it_wants(world: World) {
         world.with_endpoints();
         let hook = Listener::start(429, "").await;
@@ -318,12 +433,10 @@ on_both! {
 
     async fn places_that_get_free_together_are_all_given_on(world: World) {
         with_any_endpoints(&world);
-        for user in 1..=3 {
+        for user in 1..=24 {
             world.webhook(user, &format!("https://hooks.test/{user}")).await;
+            outage(&world, user, 1).await;
         }
-        outage(&world, 1, 8).await;
-        outage(&world, 2, 8).await;
-        outage(&world, 3, 20).await;
         let under_way = asked(&world);
         assert_eq!(under_way.len(), 16);
         futures::future::join_all(under_way[..8].iter().map(|request| told(&world, request, "delivered"))).await;

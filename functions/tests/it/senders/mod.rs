@@ -45,6 +45,7 @@ pub fn request(world: &World, channel: Channel, config: Value) -> NotificationRe
             cause: Some(failure()),
             location: None,
             missed: Vec::new(),
+            untold: 0,
             link: "https://pongpong.test/endpoints/1".into(),
         },
     }

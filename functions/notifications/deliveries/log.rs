@@ -1,0 +1,382 @@
+//! Adds to the log what is to be told, so that what waits is bounded, however often endpoints change and however many
+//! channels an owner has: one message of an endpoint for each channel, which tells of all its changes, and a thousand
+//! messages of a channel; what goes beyond that is counted in one message more.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use runtime::{
+    Context, Result,
+    db::{JsonText, On, Transaction},
+    on,
+};
+use serde::Serialize;
+
+use super::queue;
+use crate::{
+    contract::{Alert, AlertKind},
+    links,
+    notifications::{Row, config::Config, evaluate::MAX_AHEAD, ids_of},
+};
+
+/// Messages that wait for one channel.
+pub const MOST_WAITING: usize = 1000;
+/// Rows that are written before others may.
+const AT_ONCE: usize = 500;
+/// Stands for the endpoints that are counted.
+const OTHERS: i64 = 0;
+
+/// A channel that may be told, opened once for all that it is told.
+#[derive(Debug)]
+pub struct Channel {
+    row: Row,
+    /// None: all of its owner's.
+    endpoints: Option<HashSet<i64>>,
+    recipient: String,
+    host: String,
+}
+
+impl Channel {
+    pub fn of(context: &Context, row: Row) -> Option<Self> {
+        if row.channel().is_err() {
+            tracing::error!(row.id, "the channel of a notification is unknown: set aside");
+            return None;
+        }
+        // One that cannot be opened fails at its sender, and keeps nobody else from being told.
+        let config = row.config(context).ok();
+        Some(Self {
+            recipient: config.as_ref().map_or_else(|| "?".to_owned(), Config::recipient),
+            host: config.as_ref().map(Config::host).unwrap_or_default(),
+            endpoints: row.endpoint_ids.as_deref().map(|list| ids_of(list).into_iter().collect()),
+            row,
+        })
+    }
+
+    pub fn id(&self) -> i64 {
+        self.row.id
+    }
+
+    pub fn covers(&self, endpoint_id: i64) -> bool {
+        self.endpoints.as_ref().is_none_or(|endpoints| endpoints.contains(&endpoint_id))
+    }
+
+    pub fn covers_any(&self, endpoints: &HashSet<i64>) -> bool {
+        self.endpoints.as_ref().is_none_or(|own| !own.is_disjoint(endpoints))
+    }
+}
+
+/// One owner's news, for those of its channels that cover it.
+#[derive(Debug)]
+pub struct News<'a> {
+    pub owner: i64,
+    pub told: Vec<(Alert, Vec<&'a Channel>)>,
+}
+
+/// Logs it, and lets go what may. Who has the least to tell comes first: nobody waits for another's thousand channels.
+pub async fn add(context: &Context, function: &str, mut news: Vec<News<'_>>) -> Result<()> {
+    news.sort_by_key(|news| news.told.iter().map(|(_, channels)| channels.len()).sum::<usize>());
+    let mut chunk = Chunk::default();
+    let mut refused = None;
+    for News { owner, told } in news {
+        for (alert, channels) in told {
+            for channel in channels {
+                if chunk.is_full(channel, &alert) {
+                    refused = chunk.log_and_release(context, function).await?.or(refused);
+                }
+                chunk.add(channel, &alert);
+            }
+        }
+        chunk.owners.push(owner);
+    }
+    refused = chunk.log_and_release(context, function).await?.or(refused);
+    refused.map_or(Ok(()), Err)
+}
+
+/// What is written in one transaction: each channel's message of each endpoint once.
+#[derive(Default)]
+struct Chunk<'a> {
+    items: Vec<Item<'a>>,
+    pairs: HashSet<(i64, i64)>,
+    /// Those of whom all is in it, or in one before it.
+    owners: Vec<i64>,
+}
+
+struct Item<'a> {
+    channel: &'a Channel,
+    endpoint_id: i64,
+    alert: Alert,
+}
+
+impl<'a> Chunk<'a> {
+    fn is_full(&self, channel: &Channel, alert: &Alert) -> bool {
+        self.items.len() == AT_ONCE || self.pairs.contains(&(channel.id(), about(alert)))
+    }
+
+    fn add(&mut self, channel: &'a Channel, alert: &Alert) {
+        let endpoint_id = about(alert);
+        self.pairs.insert((channel.id(), endpoint_id));
+        self.items.push(Item { channel, endpoint_id, alert: alert.clone() });
+    }
+
+    /// An error of the broker, which keeps nobody else from being told, is handed on.
+    async fn log_and_release(&mut self, context: &Context, function: &str) -> Result<Option<runtime::Error>> {
+        let Self { items, owners, .. } = std::mem::take(self);
+        if !items.is_empty() {
+            let now = context.clock().now();
+            let mut transaction = context.db()?.begin().await?;
+            queue::lock(&mut transaction).await?;
+            let beyond = log(&mut transaction, items, Some(MOST_WAITING), now).await?;
+            log(&mut transaction, counted(context, beyond, now)?, None, now).await?;
+            transaction.commit().await?;
+        }
+        Ok(queue::release(context, function, &owners).await.err())
+    }
+}
+
+/// A suspicion has its own id, negative: so that its end overtakes its beginning, and no other's.
+fn about(alert: &Alert) -> i64 {
+    alert.location.as_ref().map_or(alert.endpoint_id, |location| -location.id)
+}
+
+/// One message for each channel that counts what it is not told.
+fn counted<'a>(context: &Context, beyond: Vec<Item<'a>>, now: DateTime<Utc>) -> Result<Vec<Item<'a>>> {
+    let mut counts: HashMap<i64, (&Channel, u32)> = HashMap::new();
+    for item in beyond {
+        counts.entry(item.channel.id()).or_insert((item.channel, 0)).1 += 1;
+    }
+    let link = links::to(context, "/reports?status=down")?;
+    let message = |(channel, untold): (&'a Channel, u32)| {
+        tracing::warn!(
+            notification_id = channel.id(),
+            untold,
+            "too many messages wait for a channel: the rest is counted"
+        );
+        let alert = Alert {
+            endpoint_id: OTHERS,
+            endpoint_name: "Other endpoints".to_owned(),
+            url: String::new(),
+            what: AlertKind::Untold,
+            changed_at: now,
+            outage_started_at: None,
+            cause: None,
+            location: None,
+            missed: Vec::new(),
+            untold,
+            link: link.clone(),
+        };
+        Item { channel, endpoint_id: OTHERS, alert }
+    };
+    Ok(counts.into_values().map(message).collect())
+}
+
+/// What the log says of an item already.
+#[derive(sqlx::FromRow)]
+struct Found {
+    at: i64,
+    /// It came before: the broker brings it again.
+    is_known: bool,
+    /// A later change of the endpoint came before.
+    is_overtaken: bool,
+    /// A message of the endpoint that nobody was handed yet.
+    waiting_id: Option<i64>,
+    waiting_alert: Option<String>,
+}
+
+/// As both databases take apart a list of them.
+#[derive(Serialize)]
+struct Line {
+    /// Its place in the list; of one that waits, its id.
+    at: i64,
+    notification_id: i64,
+    endpoint_id: i64,
+    changed_at: String,
+    what: &'static str,
+    recipient: String,
+    host: String,
+    alert: String,
+    is_overtaken: bool,
+}
+
+impl Line {
+    fn of(at: i64, item: &Item<'_>, is_overtaken: bool) -> Result<Self> {
+        Ok(Self {
+            at,
+            notification_id: item.channel.id(),
+            endpoint_id: item.endpoint_id,
+            // As SQLite keeps it.
+            changed_at: item.alert.changed_at.to_rfc3339_opts(SecondsFormat::AutoSi, false),
+            what: item.alert.what.as_str(),
+            recipient: item.channel.recipient.clone(),
+            host: item.channel.host.clone(),
+            alert: serde_json::to_string(&item.alert).map_err(runtime::Error::internal)?,
+            is_overtaken,
+        })
+    }
+}
+
+/// A statement about `$1`, a list of [`Line`]s, for SQLite and for PostgreSQL.
+macro_rules! of_lines {
+    ($before:literal, $after:literal) => {
+        [
+            concat!(
+                $before,
+                "(SELECT value ->> 'at' AS at, value ->> 'notification_id' AS notification_id, \
+                 value ->> 'endpoint_id' AS endpoint_id, value ->> 'changed_at' AS changed_at, \
+                 value ->> 'what' AS what, value ->> 'recipient' AS recipient, value ->> 'host' AS host, \
+                 value ->> 'alert' AS alert, value ->> 'is_overtaken' AS is_overtaken FROM json_each($1)) AS line ",
+                $after
+            ),
+            concat!(
+                $before,
+                "json_to_recordset($1::text::json) AS line (at bigint, notification_id bigint, \
+                 endpoint_id bigint, changed_at timestamptz, what text, recipient text, host text, alert text, \
+                 is_overtaken boolean) ",
+                $after
+            ),
+        ]
+    };
+}
+
+/// Returns what is beyond `most` for its channel, which is not logged.
+async fn log<'a>(
+    transaction: &mut Transaction,
+    items: Vec<Item<'a>>,
+    most: Option<usize>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Item<'a>>> {
+    if items.is_empty() {
+        return Ok(items);
+    }
+    let found = find(transaction, &items, now).await?;
+    let mut room = HashMap::new();
+    let (mut new, mut replaced, mut beyond) = (Vec::new(), Vec::new(), Vec::new());
+    for (at, mut item) in items.into_iter().enumerate() {
+        let found = found.get(&i64::try_from(at).unwrap_or_default());
+        // Counts add up, also of one moment.
+        let is_count = item.alert.what == AlertKind::Untold;
+        let waiting = found.filter(|found| !found.is_known || is_count).and_then(|found| {
+            let alert = serde_json::from_str::<Alert>(found.waiting_alert.as_deref()?).ok()?;
+            Some((found.waiting_id?, alert))
+        });
+        let is_overtaken = found.is_some_and(|found| !found.is_known && found.is_overtaken);
+        if let Some((id, waiting)) = waiting {
+            let order = |alert: &Alert| (alert.changed_at <= now + MAX_AHEAD, alert.changed_at);
+            let (mut newer, older) = if order(&waiting) > order(&item.alert) {
+                (waiting, item.alert)
+            } else {
+                (item.alert, waiting)
+            };
+            queue::overtake(&mut newer, older);
+            item.alert = newer;
+            replaced.push(Line::of(id, &item, false)?);
+        } else if found.is_some_and(|found| found.is_known) || is_overtaken {
+            new.push(Line::of(0, &item, is_overtaken)?);
+        } else {
+            let left = match room.entry(item.channel.id()) {
+                std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+                std::collections::hash_map::Entry::Vacant(entry) => {
+                    let left = match most {
+                        Some(most) => {
+                            most.saturating_sub(waiting_for(transaction, item.channel, most).await?)
+                        }
+                        None => usize::MAX,
+                    };
+                    entry.insert(left)
+                }
+            };
+            if *left == 0 {
+                beyond.push(item);
+            } else {
+                *left -= 1;
+                new.push(Line::of(0, &item, false)?);
+            }
+        }
+    }
+    replace(transaction, replaced, now).await?;
+    insert(transaction, new, now).await?;
+    Ok(beyond)
+}
+
+async fn find(
+    transaction: &mut Transaction,
+    items: &[Item<'_>],
+    now: DateTime<Utc>,
+) -> Result<HashMap<i64, Found>> {
+    static FIND: [&str; 2] = of_lines!(
+        "SELECT line.at, waiting.id AS waiting_id, waiting.alert AS waiting_alert, \
+             EXISTS (SELECT 1 FROM deliveries d WHERE d.notification_id = line.notification_id \
+                 AND d.endpoint_id = line.endpoint_id AND d.changed_at = line.changed_at AND d.what = line.what) \
+                 AS is_known, \
+             line.changed_at <= $2 AND EXISTS (SELECT 1 FROM deliveries d \
+                 WHERE d.notification_id = line.notification_id AND d.endpoint_id = line.endpoint_id \
+                     AND d.changed_at > line.changed_at AND d.changed_at <= $2) AS is_overtaken \
+         FROM ",
+        "LEFT JOIN deliveries waiting ON waiting.id = (SELECT MAX(d.id) FROM deliveries d \
+             WHERE d.notification_id = line.notification_id AND d.endpoint_id = line.endpoint_id \
+                 AND d.status = 'pending' AND d.leased_at IS NULL AND d.handed_at IS NULL)"
+    );
+    let lines = items
+        .iter()
+        .enumerate()
+        .map(|(at, item)| Line::of(i64::try_from(at).unwrap_or_default(), item, false));
+    let lines = JsonText(lines.collect::<Result<Vec<_>>>()?);
+    let found: Vec<Found> = match transaction.connection() {
+        On::Sqlite(db) => sqlx::query_as(FIND[0]).bind(lines).bind(now + MAX_AHEAD).fetch_all(db).await?,
+        On::Postgres(db) => sqlx::query_as(FIND[1]).bind(lines).bind(now + MAX_AHEAD).fetch_all(db).await?,
+    };
+    Ok(found.into_iter().map(|found| (found.at, found)).collect())
+}
+
+/// How many wait for a channel, `most` if more do.
+async fn waiting_for(transaction: &mut Transaction, channel: &Channel, most: usize) -> Result<usize> {
+    const COUNT: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM deliveries
+        WHERE notification_id = $1 AND status = 'pending' LIMIT $2) AS waiting";
+    let count: i64 = on!(transaction.connection(), db =>
+        sqlx::query_scalar(COUNT).bind(channel.id()).bind(most as i64).fetch_one(db).await)?;
+    Ok(usize::try_from(count).unwrap_or_default())
+}
+
+/// What waits tells of the newest change from now on; it keeps its place.
+async fn replace(transaction: &mut Transaction, lines: Vec<Line>, now: DateTime<Utc>) -> Result<()> {
+    static REPLACE: [&str; 2] = of_lines!(
+        "UPDATE deliveries SET alert = line.alert, changed_at = line.changed_at, what = line.what, asked_at = $2 FROM ",
+        "WHERE deliveries.id = line.at"
+    );
+    run(transaction, REPLACE, lines, now).await
+}
+
+async fn insert(transaction: &mut Transaction, lines: Vec<Line>, now: DateTime<Utc>) -> Result<()> {
+    // Nothing for what was deleted or switched off meanwhile. What was leased and not published, a process that died
+    // has left.
+    static INSERT: [&str; 2] = of_lines!(
+        "INSERT INTO deliveries (user_id, notification_id, endpoint_id, changed_at, what, channel, recipient, host, \
+             alert, status, attempt, created_at, asked_at, due_at, finished_at) \
+         SELECT n.user_id, n.id, line.endpoint_id, line.changed_at, line.what, n.channel, line.recipient, line.host, \
+             line.alert, CASE WHEN line.is_overtaken THEN 'superseded' ELSE 'pending' END, 1, $2, $2, $2, \
+             CASE WHEN line.is_overtaken THEN $2 END \
+         FROM ",
+        "JOIN notifications n ON n.id = line.notification_id AND n.enabled \
+         WHERE NOT EXISTS (SELECT 1 FROM notification_states s \
+             WHERE s.endpoint_id = line.endpoint_id AND s.deleted_at IS NOT NULL) \
+         ON CONFLICT (notification_id, endpoint_id, changed_at, what) DO UPDATE SET leased_at = NULL \
+             WHERE deliveries.published_at IS NULL AND deliveries.status = 'pending'"
+    );
+    run(transaction, INSERT, lines, now).await
+}
+
+async fn run(
+    transaction: &mut Transaction,
+    [sqlite, postgres]: [&'static str; 2],
+    lines: Vec<Line>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let lines = JsonText(lines);
+    match transaction.connection() {
+        On::Sqlite(db) => sqlx::query(sqlite).bind(lines).bind(now).execute(db).await.map(drop)?,
+        On::Postgres(db) => sqlx::query(postgres).bind(lines).bind(now).execute(db).await.map(drop)?,
+    }
+    Ok(())
+}
