@@ -9,6 +9,7 @@ mod admin;
 mod broker;
 mod cron;
 mod gateway;
+mod owners;
 mod ready;
 mod stale;
 mod strangers;

@@ -256,9 +256,14 @@ impl World {
     }
 
     pub async fn publish_to(&self, kind: &str, id: &str, channel: Option<&str>) {
+        self.publish_with(kind, id, channel.map(|channel| ("channel", channel))).await;
+    }
+
+    /// With an extension attribute.
+    pub async fn publish_with(&self, kind: &str, id: &str, extension: Option<(&str, &str)>) {
         let mut event = Outgoing::new("test", kind, id, self.clock.now(), &json!({"id": id})).unwrap();
-        if let Some(channel) = channel {
-            event = event.with_extension("channel", channel);
+        if let Some((name, value)) = extension {
+            event = event.with_extension(name, value);
         }
         self.engine.context().outbound().publish(event).await.unwrap();
     }
