@@ -10,6 +10,7 @@ mod broker;
 mod cron;
 mod gateway;
 mod owners;
+mod reads;
 mod ready;
 mod stale;
 mod strangers;
