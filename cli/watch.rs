@@ -23,7 +23,7 @@ use ratatui::{
     widgets::{Cell, Paragraph, Row, Table, TableState},
 };
 use serde::Deserialize;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     api::{Api, ENDPOINT, Value, id_of, with_query},
@@ -35,7 +35,7 @@ use crate::{
 
 #[derive(Args)]
 pub struct Watch {
-    /// Seconds between looks
+    /// Seconds between looks; more where there are thousands of endpoints
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
     every: u64,
     /// How far back the charts go
@@ -50,6 +50,8 @@ const RANGES: [&str; 4] = ["24h", "7d", "30d", "90d"];
 const PER_CALL: usize = 100;
 /// Of more than these, only those that can be seen are looked at closely.
 const FEW: usize = 500;
+/// Well below what the gateway lets a user call in a minute, however many endpoints there are.
+const PAUSE_PER_CALL: Duration = Duration::from_millis(250);
 
 static IS_ON: AtomicBool = AtomicBool::new(false);
 
@@ -141,6 +143,7 @@ impl Watch {
         let state = State::default();
         lock(&state).range.clone_from(&self.range);
         // What fails now is better said without a screen.
+        list(&api, &state).await?;
         look(&api, &state).await?;
         let moved = Arc::new(Notify::new());
         let fetching = tokio::spawn(keep_looking(
@@ -157,22 +160,38 @@ impl Watch {
 }
 
 async fn keep_looking(api: Api, state: State, moved: Arc<Notify>, every: Duration) {
+    let mut listed = Instant::now();
     loop {
+        let calls = |endpoints: usize| u32::try_from(endpoints.div_ceil(PER_CALL)).unwrap_or(u32::MAX);
+        let count = lock(&state).endpoints.len();
         // Somebody who scrolls or turns a page wants to see it now.
-        let _ = tokio::time::timeout(every, moved.notified()).await;
-        let problem = look(&api, &state).await.err().map(Failure::of);
+        let next = listed + every.max(PAUSE_PER_CALL * calls(count));
+        let is_time = tokio::time::timeout_at(next, moved.notified()).await.is_err();
+        let looked = async {
+            if is_time {
+                listed = Instant::now();
+                list(&api, &state).await?;
+            }
+            look(&api, &state).await
+        };
+        let problem = looked.await.err().map(Failure::of);
         lock(&state).problem = problem;
+        tokio::time::sleep(PAUSE_PER_CALL * calls(count.clamp(1, FEW))).await;
     }
 }
 
-async fn look(api: &Api, state: &State) -> Result<()> {
+async fn list(api: &Api, state: &State) -> Result<()> {
     let items = api.list(ENDPOINT.path, &[], None).await?;
-    let endpoints: Vec<_> = items.iter().map(endpoint).collect();
+    let mut state = lock(state);
+    state.endpoints = items.iter().map(endpoint).collect();
+    state.looked_at = Some(Utc::now());
+    Ok(())
+}
+
+async fn look(api: &Api, state: &State) -> Result<()> {
     let (range, ids) = {
-        let mut state = lock(state);
-        let all: Vec<_> = endpoints.iter().map(|endpoint| endpoint.id).collect();
-        state.endpoints = endpoints;
-        state.looked_at = Some(Utc::now());
+        let state = lock(state);
+        let all: Vec<_> = state.endpoints.iter().map(|endpoint| endpoint.id).collect();
         (state.range.clone(), if all.len() <= FEW { all } else { state.seen.clone() })
     };
     for ids in ids.chunks(PER_CALL) {

@@ -103,7 +103,8 @@ pub enum Comparison {
     GreaterOrEqual,
 }
 
-/// One scheduled slot of one endpoint: `check.requested` carries an array of these.
+/// One scheduled slot of one endpoint: `check.requested` carries an array of these, and in its extension `owners` the
+/// ids of their users, with commas between them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckRequest {
     pub endpoint_id: i64,

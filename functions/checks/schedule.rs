@@ -4,7 +4,7 @@
 //! slot: a minute in one batch would tell of an outage up to a minute late.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -36,6 +36,8 @@ pub const FUNCTION: Function =
 const PAGE: i64 = 1000;
 pub(crate) const WINDOW_SECONDS: i64 = 5;
 const BATCH: usize = 500;
+/// Whose checks a batch holds is said in an attribute of its event, a header.
+const BATCH_OWNERS: usize = 200;
 /// Batches on their way to the broker at once: one that answers late delays no other.
 const BATCHES_AT_ONCE: usize = 8;
 /// As measured; brokers refuse messages over 1 MB (Kafka's `max.message.bytes` is 1,048,588).
@@ -140,6 +142,7 @@ struct Measured {
     /// One function asks for a slot of a revision once: its first one names a batch.
     id: String,
     endpoint_id: i64,
+    user_id: i64,
     slot: i64,
     json: Box<RawValue>,
 }
@@ -149,7 +152,7 @@ impl Measured {
         let slot = request.scheduled_at.timestamp();
         let id = format!("{}-{slot}-{}", request.endpoint_id, request.revision);
         let json = serde_json::value::to_raw_value(request).map_err(Error::internal)?;
-        Ok(Self { id, endpoint_id: request.endpoint_id, slot, json })
+        Ok(Self { id, endpoint_id: request.endpoint_id, user_id: request.user_id, slot, json })
     }
 }
 
@@ -182,26 +185,32 @@ where
     let Some(first) = batch.first() else { return Ok(()) };
     let data: Vec<_> = batch.iter().map(|request| &request.json).collect();
     let event = Outgoing::new(function, kind::CHECK_REQUESTED, &first.id, context.clock().now(), &data)?;
-    context.publish_or(event, refused).await?;
+    // Owners share the places of a queue.
+    let owners: BTreeSet<_> = batch.iter().map(|request| request.user_id).collect();
+    let owners: Vec<_> = owners.iter().map(i64::to_string).collect();
+    context.publish_or(event.with_extension("owners", &owners.join(",")), refused).await?;
     count_requested(function, batch.len());
     Ok(())
 }
 
-/// Cuts requests, in the order of their slots, into batches of one window, bounded in number and size.
+/// Cuts requests, in the order of their slots, into batches of one window, bounded in number, owners and size.
 fn batches(requests: Vec<Measured>, window_seconds: i64) -> Vec<Vec<Measured>> {
     let mut batches: Vec<Vec<Measured>> = Vec::new();
     let mut window = i64::MIN;
-    let mut bytes = 0;
+    let (mut bytes, mut owners) = (0, HashSet::new());
     for request in requests {
         let size = request.json.get().len() + 1;
         let own_window = request.slot.div_euclid(window_seconds);
+        let has_room = |batch: &Vec<_>| batch.len() < BATCH && bytes + size <= BATCH_BYTES;
+        let is_known = |owners: &HashSet<_>| owners.len() < BATCH_OWNERS || owners.contains(&request.user_id);
         match batches.last_mut() {
-            Some(batch) if own_window == window && batch.len() < BATCH && bytes + size <= BATCH_BYTES => {
+            Some(batch) if own_window == window && has_room(batch) && is_known(&owners) => {
                 bytes += size;
+                owners.insert(request.user_id);
                 batch.push(request);
             }
             _ => {
-                (window, bytes) = (own_window, size);
+                (window, bytes, owners) = (own_window, size, HashSet::from([request.user_id]));
                 batches.push(vec![request]);
             }
         }
@@ -253,5 +262,7 @@ mod tests {
         assert_eq!(lengths((0..10).map(|n| request(n, 100 + n, 0)).collect()), [5, 5]);
         assert_eq!(lengths((0..1200).map(|n| request(n, 100, 0)).collect()), [500, 500, 200]);
         assert_eq!(lengths((0..10).map(|n| request(n, 100, 128 * 1024)).collect()), [5, 5]);
+        let of_owner = |n: i64| CheckRequest { user_id: n % 300, ..request(n, 100, 0) };
+        assert_eq!(lengths((0..600).map(of_owner).collect()), [200, 200, 200]);
     }
 }

@@ -29,7 +29,7 @@ pub const FUNCTION: Function =
         (status = 201, description = "Added", body = Endpoint),
         (status = 400, description = "A field is not acceptable", body = ErrorBody),
         (status = 401, description = "Not logged in", body = ErrorBody),
-        (status = 409, description = "TOO_MANY_ENDPOINTS, TOO_MANY_CHECK_BYTES", body = ErrorBody),
+        (status = 409, description = "TOO_MANY_ENDPOINTS, TOO_MANY_SETTINGS_BYTES, TOO_MANY_CHECK_BYTES", body = ErrorBody),
     )
 )]
 async fn handle(
@@ -70,12 +70,12 @@ async fn insert(
     static INSERT: &str = concat!(
         "INSERT INTO endpoints (user_id, name, url, method, headers, body, interval_seconds, timeout_ms, \
          expected_status, assertions, follow_redirects, verify_tls, retries, failure_threshold, \
-         success_threshold, enabled, tags, next_slot, created_at, updated_at, bytes_per_minute, status) VALUES \
-         ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $19, $20, \
-         'pending') RETURNING ",
+         success_threshold, enabled, tags, next_slot, created_at, updated_at, settings_bytes, bytes_per_minute, \
+         status) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $19, \
+         $20, $21, 'pending') RETURNING ",
         columns!()
     );
-    let bytes_per_minute = s.bytes_per_minute();
+    let bytes = s.bytes();
     let most = context.config::<QuotaConfig>()?.endpoints_per_user;
     let now = context.clock().now();
     let mut tx = begin_adding(context.db()?, user_id).await?;
@@ -101,9 +101,9 @@ async fn insert(
         let insert = insert.bind(s.body).bind(s.interval_seconds).bind(s.timeout_ms).bind(s.expected_status);
         let insert = insert.bind(s.assertions).bind(s.follow_redirects).bind(s.verify_tls).bind(s.retries);
         let insert = insert.bind(s.failure_threshold).bind(s.success_threshold).bind(s.enabled).bind(s.tags);
-        insert.bind(next_slot).bind(now).bind(bytes_per_minute).fetch_one(db).await
+        insert.bind(next_slot).bind(now).bind(bytes.stored()).bind(bytes.per_minute()).fetch_one(db).await
     })?;
-    check_bytes_quota(context, &mut tx, user_id).await?;
+    check_bytes_quota(context, &mut tx, user_id, &bytes).await?;
     if let Some(key) = key {
         on!(tx.connection(), db => {
             sqlx::query(KEEP_KEY).bind(user_id).bind(key).bind(endpoint.id).execute(db).await.map(drop)

@@ -310,10 +310,15 @@ impl Settings {
         }
     }
 
-    /// Headers, body and assertions as JSON, times the checks in a minute.
-    fn bytes_per_minute(&self) -> i64 {
-        let bytes = json_bytes(&self.headers) + json_bytes(&self.body) + json_bytes(&self.assertions);
-        i64::try_from(bytes).unwrap_or(i64::MAX / 60) * 60 / i64::from(self.interval_seconds).max(1)
+    fn bytes(&self) -> Bytes {
+        Bytes {
+            parts: [
+                ("headers", json_bytes(&self.headers)),
+                ("body", json_bytes(&self.body)),
+                ("assertions", json_bytes(&self.assertions)),
+            ],
+            interval_seconds: i64::from(self.interval_seconds).max(1),
+        }
     }
 
     pub fn target(&self) -> Target {
@@ -332,8 +337,30 @@ impl Settings {
     }
 }
 
-fn json_bytes(part: &impl Serialize) -> usize {
-    serde_json::to_vec(part).map_or(0, |json| json.len())
+fn json_bytes(part: &impl Serialize) -> i64 {
+    serde_json::to_vec(part).map_or(0, |json| json.len() as i64)
+}
+
+/// What of an endpoint's settings may be large, as JSON.
+struct Bytes {
+    parts: [(&'static str, i64); 3],
+    interval_seconds: i64,
+}
+
+impl Bytes {
+    /// What is stored, and shown in lists.
+    fn stored(&self) -> i64 {
+        self.parts.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// What checks make the broker carry.
+    fn per_minute(&self) -> i64 {
+        self.stored() * 60 / self.interval_seconds
+    }
+
+    fn largest(&self) -> &'static str {
+        self.parts.iter().max_by_key(|(_, bytes)| bytes).map_or("body", |(name, _)| name)
+    }
 }
 
 /// A tag stands in JSON text as it is, so that SQL can look for it.
@@ -341,22 +368,30 @@ fn is_tag(tag: &str) -> bool {
     (1..=50).contains(&tag.chars().count()) && tag.chars().all(|c| c.is_alphanumeric() || "-_.:/".contains(c))
 }
 
-/// `MAX_ENDPOINTS_PER_USER` (default 10000) and `MAX_CHECK_BYTES_PER_MINUTE` (default 16 MiB): headers, bodies and
-/// assertions of a user's checks, as they travel to the prober each minute.
+/// `MAX_ENDPOINTS_PER_USER` (default 10000); headers, bodies and assertions of a user's endpoints:
+/// `MAX_SETTINGS_BYTES_PER_USER` (default 4 MiB) as they are stored and shown, `MAX_CHECK_BYTES_PER_MINUTE` (default
+/// 16 MiB) as they travel to the prober each minute.
 pub struct QuotaConfig {
     pub endpoints_per_user: i64,
+    pub settings_bytes: i64,
     pub bytes_per_minute: i64,
 }
 
 impl FromEnv for QuotaConfig {
-    const NAMES: &[&str] = &["MAX_CHECK_BYTES_PER_MINUTE", "MAX_ENDPOINTS_PER_USER"];
+    const NAMES: &[&str] =
+        &["MAX_CHECK_BYTES_PER_MINUTE", "MAX_ENDPOINTS_PER_USER", "MAX_SETTINGS_BYTES_PER_USER"];
 
     fn from_env(env: &Env) -> anyhow::Result<Self> {
         let endpoints_per_user = env.parse_or("MAX_ENDPOINTS_PER_USER", 10_000)?;
         anyhow::ensure!(endpoints_per_user >= 1, "MAX_ENDPOINTS_PER_USER must be at least 1");
-        let bytes_per_minute = env.parse_or("MAX_CHECK_BYTES_PER_MINUTE", 16 * 1024 * 1024)?;
-        anyhow::ensure!(bytes_per_minute >= 1024, "MAX_CHECK_BYTES_PER_MINUTE must be at least 1024");
-        Ok(Self { endpoints_per_user, bytes_per_minute })
+        let bytes = |name, default| {
+            let bytes = env.parse_or(name, default)?;
+            anyhow::ensure!(bytes >= 1024, "{name} must be at least 1024");
+            Ok(bytes)
+        };
+        let settings_bytes = bytes("MAX_SETTINGS_BYTES_PER_USER", 4 * 1024 * 1024)?;
+        let bytes_per_minute = bytes("MAX_CHECK_BYTES_PER_MINUTE", 16 * 1024 * 1024)?;
+        Ok(Self { endpoints_per_user, settings_bytes, bytes_per_minute })
     }
 }
 
@@ -447,25 +482,42 @@ async fn ask_for_checks(
 }
 
 /// Within the transaction that has just added or changed an endpoint.
-async fn check_bytes_quota(context: &Context, transaction: &mut Transaction, user_id: i64) -> Result<()> {
-    static BYTES: &str =
-        "SELECT COALESCE((SELECT bytes_per_minute FROM endpoint_counts WHERE user_id = $1), 0)";
-    let max = context.config::<QuotaConfig>()?.bytes_per_minute;
-    let bytes: i64 = on!(transaction.connection(), db =>
-        sqlx::query_scalar(BYTES).bind(user_id).fetch_one(db).await)?;
-    if bytes <= max {
-        return Ok(());
-    }
-    Err(Error::conflict(
-        "TOO_MANY_CHECK_BYTES",
-        text(
+async fn check_bytes_quota(
+    context: &Context,
+    transaction: &mut Transaction,
+    user_id: i64,
+    bytes: &Bytes,
+) -> Result<()> {
+    static BYTES: &str = "SELECT settings_bytes, bytes_per_minute FROM endpoint_counts WHERE user_id = $1";
+    let quota = context.config::<QuotaConfig>()?;
+    let (stored, per_minute): (i64, i64) = on!(transaction.connection(), db =>
+        sqlx::query_as(BYTES).bind(user_id).fetch_one(db).await)?;
+    if stored > quota.settings_bytes {
+        let max = quota.settings_bytes;
+        let message = text(
             format!(
-                "Headers, bodies and assertions of your checks come to {bytes} bytes a minute; {max} are allowed. \
+                "Headers, bodies and assertions of your endpoints come to {stored} bytes; {max} are allowed. Shorten them."
+            ),
+            format!(
+                "엔드포인트의 헤더, 본문, 검증 조건이 모두 {stored}바이트입니다. {max}바이트까지 가능합니다."
+            ),
+        );
+        return Err(Error::conflict_in(bytes.largest(), "TOO_MANY_SETTINGS_BYTES", message));
+    }
+    if per_minute > quota.bytes_per_minute {
+        let max = quota.bytes_per_minute;
+        let message = text(
+            format!(
+                "Headers, bodies and assertions of your checks come to {per_minute} bytes a minute; {max} are allowed. \
                  Shorten them, or check less often."
             ),
-            format!("검사의 헤더, 본문, 검증 조건이 분당 {bytes}바이트입니다. {max}바이트까지 가능합니다."),
-        ),
-    ))
+            format!(
+                "검사의 헤더, 본문, 검증 조건이 분당 {per_minute}바이트입니다. {max}바이트까지 가능합니다."
+            ),
+        );
+        return Err(Error::conflict_in(bytes.largest(), "TOO_MANY_CHECK_BYTES", message));
+    }
+    Ok(())
 }
 
 /// How many a user has, as triggers keep it.

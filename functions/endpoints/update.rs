@@ -25,7 +25,7 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "changes what is giv
         (status = 400, description = "A field is not acceptable", body = ErrorBody),
         (status = 401, description = "Not logged in", body = ErrorBody),
         (status = 404, description = "No such endpoint of the caller's", body = ErrorBody),
-        (status = 409, description = "TOO_MANY_CHECK_BYTES", body = ErrorBody),
+        (status = 409, description = "TOO_MANY_SETTINGS_BYTES, TOO_MANY_CHECK_BYTES", body = ErrorBody),
     )
 )]
 async fn handle(
@@ -44,7 +44,7 @@ async fn handle(
          retries = $13, failure_threshold = $14, success_threshold = $15, enabled = $16, tags = $17, \
          next_slot = COALESCE($18, next_slot), \
          leased_until = CASE WHEN $18 IS NULL THEN leased_until END, updated_at = $19, revision = revision + $20, \
-         bytes_per_minute = $21 WHERE id = $1 RETURNING ",
+         settings_bytes = $21, bytes_per_minute = $22 WHERE id = $1 RETURNING ",
         columns!()
     );
     static NEXT_SLOT: &str = "SELECT next_slot FROM endpoints WHERE id = $1";
@@ -76,16 +76,20 @@ async fn handle(
         .then(|| Start::now(&context, caller.user_id, s.interval_seconds, is_taken))
         .transpose()?;
     let next_slot = start.as_ref().map(|start| start.next_slot);
-    let bytes_per_minute = s.bytes_per_minute();
+    let (bytes, before) = (s.bytes(), old.bytes());
     let now = context.clock().now();
     let endpoint: Endpoint = on!(tx.connection(), db => {
         let update = sqlx::query_as(UPDATE).bind(id).bind(s.name).bind(s.url).bind(s.method).bind(s.headers);
         let update = update.bind(s.body).bind(s.interval_seconds).bind(s.timeout_ms).bind(s.expected_status);
         let update = update.bind(s.assertions).bind(s.follow_redirects).bind(s.verify_tls).bind(s.retries);
         let update = update.bind(s.failure_threshold).bind(s.success_threshold).bind(s.enabled).bind(s.tags);
-        update.bind(next_slot).bind(now).bind(i64::from(changed)).bind(bytes_per_minute).fetch_one(db).await
+        let update = update.bind(next_slot).bind(now).bind(i64::from(changed));
+        update.bind(bytes.stored()).bind(bytes.per_minute()).fetch_one(db).await
     })?;
-    check_bytes_quota(&context, &mut tx, caller.user_id).await?;
+    // Whoever has too much already, of a time with other limits, may change the rest, and have less.
+    if bytes.stored() > before.stored() || bytes.per_minute() > before.per_minute() {
+        check_bytes_quota(&context, &mut tx, caller.user_id, &bytes).await?;
+    }
     tx.commit().await?;
     if changed {
         let Endpoint { id, revision, updated_at, .. } = endpoint;

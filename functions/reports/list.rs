@@ -17,7 +17,9 @@ use super::{
 use crate::contract::CheckStatus;
 
 pub const FUNCTION: Function = Function::new("report-list", SERVICE, "lists results of checks, newest first")
-    .http(runtime::http!(handle));
+    .http(runtime::http!(handle))
+    // A file of 100,000 results is 1,000 pages, fetched one after the other.
+    .per_minute(3000);
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

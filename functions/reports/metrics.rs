@@ -34,7 +34,8 @@ use crate::endpoints::private_list::{EndpointLabels, LabelsOfMany};
 
 pub const FUNCTION: Function =
     Function::new("report-metrics", SERVICE, "shows the newest results to Prometheus")
-        .http(runtime::http!(handle, handle_private));
+        .http(runtime::http!(handle, handle_private))
+        .per_minute(60);
 
 /// For a check to be late, and a process to be started anew.
 const GRACE: i64 = 600;

@@ -27,7 +27,9 @@ use crate::{
 
 pub const FUNCTION: Function =
     Function::new("report-overview", SERVICE, "shows how several endpoints did over a range, slot by slot")
-        .http(runtime::http!(handle));
+        .http(runtime::http!(handle))
+        // Of 100 endpoints each.
+        .per_minute(300);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(super) enum OverviewRange {

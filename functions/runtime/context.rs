@@ -30,9 +30,26 @@ struct Inner {
     random: Random,
     outbound: Outbound,
     db: OnceLock<Db>,
+    /// Apart from it, for what clients ask for.
+    db_for_clients: OnceLock<Db>,
     background: TaskTracker,
     stopping: CancellationToken,
     shared: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+}
+
+tokio::task_local! {
+    static FOR_CLIENT: ();
+}
+
+/// Work that a client waits for, in a process that has other work as well: it takes database connections from those
+/// only that are for clients.
+pub async fn for_client<F: Future>(work: F) -> F::Output {
+    FOR_CLIENT.scope((), work).await
+}
+
+/// The same of what is not asynchronous.
+pub fn for_client_sync<T>(work: impl FnOnce() -> T) -> T {
+    FOR_CLIENT.sync_scope((), work)
 }
 
 impl Context {
@@ -43,6 +60,7 @@ impl Context {
             random,
             outbound,
             db: OnceLock::new(),
+            db_for_clients: OnceLock::new(),
             background: TaskTracker::new(),
             stopping: CancellationToken::new(),
             shared: Mutex::default(),
@@ -65,6 +83,7 @@ impl Context {
             random: random.clone(),
             outbound,
             db: db.map_or_else(OnceLock::new, OnceLock::from),
+            db_for_clients: OnceLock::new(),
             background: background.clone(),
             stopping: stopping.clone(),
             shared: Mutex::default(),
@@ -139,11 +158,22 @@ impl Context {
 
     /// The database; connects at the first query.
     pub fn db(&self) -> Result<&Db> {
-        if let Some(db) = self.0.db.get() {
-            return Ok(db);
+        let db = match self.0.db.get() {
+            Some(db) => db,
+            None => {
+                let db = Db::from_env(&self.0.env)?;
+                self.0.db.get_or_init(|| db)
+            }
+        };
+        let is_for_client = FOR_CLIENT.try_with(|()| ()).is_ok();
+        Ok(if is_for_client { self.0.db_for_clients.get_or_init(|| db.apart()) } else { db })
+    }
+
+    /// Ends all connections to the database.
+    pub async fn close_db(&self) {
+        for db in [&self.0.db_for_clients, &self.0.db].into_iter().filter_map(OnceLock::get) {
+            db.close().await;
         }
-        let db = Db::from_env(&self.0.env)?;
-        Ok(self.0.db.get_or_init(|| db))
     }
 
     /// The settings of one concern, read once.

@@ -120,6 +120,21 @@ impl Db {
         }
     }
 
+    /// The same database, by other connections: whoever waits for those of the one waits for none of the other.
+    /// SQLite has one writer all the same.
+    pub fn apart(&self) -> Self {
+        match self {
+            Self::Sqlite { read, write } => {
+                let options = SqliteConnectOptions::clone(&read.connect_options());
+                Self::Sqlite { read: read.options().clone().connect_lazy_with(options), write: write.clone() }
+            }
+            Self::Postgres(pool) => {
+                let options = PgConnectOptions::clone(&pool.connect_options());
+                Self::Postgres(pool.options().clone().connect_lazy_with(options))
+            }
+        }
+    }
+
     pub fn read(&self) -> On<&SqlitePool, &PgPool> {
         match self {
             Self::Sqlite { read, .. } => On::Sqlite(read),

@@ -126,6 +126,12 @@ impl Error {
         Self::new(StatusCode::CONFLICT, code, message)
     }
 
+    /// The same, and which field to change.
+    pub fn conflict_in(field: &str, code: &'static str, message: Text) -> Self {
+        let (status, fields) = (StatusCode::CONFLICT, vec![(field.to_owned(), message.clone())]);
+        Self(Arc::new(Inner { status, code, message, fields, cause: None, retry_after: None }))
+    }
+
     /// One or more fields are not acceptable.
     pub fn invalid(fields: Vec<(String, Text)>) -> Self {
         Self(Arc::new(Inner {

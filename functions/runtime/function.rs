@@ -16,7 +16,7 @@ pub struct Function {
     /// One sentence for the map.
     pub does: &'static str,
     pub http: Option<Routes>,
-    /// How often one client may call it in a minute, at the gateway.
+    /// How often one client may call it in a minute, at the gateway: see [`Function::limit`].
     pub per_minute: Option<u32>,
     pub subscriptions: &'static [Subscription],
     /// When the schedule triggers it, in cron's five fields, UTC.
@@ -96,6 +96,9 @@ pub struct Operation {
     pub needs_key: bool,
 }
 
+/// For what says nothing else: more than any page, program or person needs, and less than keeps a processor busy.
+const PER_MINUTE: u32 = 600;
+
 impl Function {
     pub const fn new(name: &'static str, service: &'static str, does: &'static str) -> Self {
         Self {
@@ -153,6 +156,11 @@ impl Function {
     pub const fn publishes(mut self) -> Self {
         self.publishes = true;
         self
+    }
+
+    /// How often one client may call one of its operations in a minute: what needs a key has a limit by user.
+    pub fn limit(&self, needs_key: bool) -> Option<u32> {
+        self.per_minute.or(needs_key.then_some(PER_MINUTE))
     }
 
     /// The names of all that it is given of the settings, besides what every process has.

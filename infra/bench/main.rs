@@ -62,6 +62,8 @@ enum Command {
     Engine(engine::Work),
     #[command(hide = true)]
     Owners(shares::Work),
+    #[command(hide = true)]
+    Pages(pages::Work),
 }
 
 #[derive(Args)]
@@ -184,6 +186,10 @@ fn main() -> Result<()> {
         Some(Command::Owners(work)) => {
             runtime::process::prepare();
             tokio::runtime::Runtime::new()?.block_on(shares::work(work))
+        }
+        Some(Command::Pages(work)) => {
+            runtime::process::prepare();
+            tokio::runtime::Runtime::new()?.block_on(pages::work(work))
         }
     }
 }

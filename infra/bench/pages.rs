@@ -1,10 +1,19 @@
 //! What people wait for: lists and pages under load, through the gateway, with a key that it gave.
 
-use std::{cell::RefCell, collections::BTreeMap, path::Path, process::Command, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use chrono::Utc;
-use runtime::{Db, on};
+use clap::Args;
+use pongpong::Settings;
+use runtime::{Db, Env, on};
 use serde_json::Value;
 
 use crate::{
@@ -160,12 +169,39 @@ fn report(
     Ok(())
 }
 
-/// As a person starts it.
+/// What [`engine`] starts.
+#[derive(Args)]
+pub struct Work {
+    #[arg(long)]
+    data: PathBuf,
+    #[arg(long)]
+    port: u16,
+    #[arg(long)]
+    database_url: Option<String>,
+}
+
+/// The engine as a person starts it, but that a user may call as often as the measurement does.
+pub async fn work(work: Work) -> Result<()> {
+    runtime::telemetry::init_exposed(&Env::default(), "pongpong")?;
+    let mut settings = Settings::at(work.data);
+    settings.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, work.port));
+    settings.database_url = work.database_url;
+    let kong = &mut settings.files.kong.text;
+    *kong = kong.replace("minute: ", "minute: 10000").into();
+    let _engine = pongpong::start(settings).await?;
+    std::future::pending().await
+}
+
 fn engine(data: &Path, database_url: &str) -> Result<Served> {
-    let (port, admin) = (free_port()?, free_port()?);
-    let mut command = Command::new(beside("pongpong")?);
-    command.env_clear().arg("--data").arg(data).args(["--listen", &format!("127.0.0.1:{port}")]);
-    command.args(["--admin-listen", &format!("127.0.0.1:{admin}")]);
+    let port = free_port()?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .env_clear()
+        .env("LOG_LEVEL", "info")
+        .arg("pages")
+        .arg("--data")
+        .arg(data)
+        .args(["--port", &port.to_string()]);
     if !database_url.starts_with("sqlite:") {
         command.args(["--database-url", database_url]);
     }

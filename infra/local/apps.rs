@@ -13,10 +13,13 @@ use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Limited};
 use runtime::{
     Clock, Context, Env, Function,
+    context::for_client,
     outbound::{Outbound, To},
     secret::Random,
     serve,
 };
+use tokio::runtime::{Builder, Runtime};
+use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt;
 
 use crate::{broker::Broker, gateway::Gateway};
@@ -27,8 +30,29 @@ const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
 pub struct Apps {
     context: Context,
     routers: HashMap<&'static str, Router>,
+    clients: Clients,
     /// Set when there is one: it is made of these.
     pub gateway: OnceLock<Weak<Gateway>>,
+}
+
+/// What clients ask for has threads of its own: an answer of megabytes is made without a pause, and events would wait
+/// for it at each of their steps. Between threads the system divides the processors.
+struct Clients(Option<Runtime>);
+
+impl Clients {
+    fn new() -> Result<Self> {
+        let runtime = Builder::new_multi_thread().thread_name("clients").enable_all().build();
+        Ok(Self(Some(runtime.context("starting threads")?)))
+    }
+}
+
+impl Drop for Clients {
+    fn drop(&mut self) {
+        // Without waiting, which an asynchronous context does not allow.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Apps {
@@ -40,8 +64,9 @@ impl Apps {
         clock: Clock,
         random: Random,
         broker: Broker,
-    ) -> Arc<Self> {
-        Arc::new_cyclic(|apps: &Weak<Self>| {
+    ) -> Result<Arc<Self>> {
+        let clients = Clients::new()?;
+        Ok(Arc::new_cyclic(|apps: &Weak<Self>| {
             // Weak: what a router holds must not keep the routers alive.
             let apps = apps.clone();
             let outbound = Outbound::new(Arc::new(move |to, request| {
@@ -70,8 +95,8 @@ impl Apps {
             }));
             let context = Context::new(env, clock, random, outbound);
             let routers = functions.iter().map(|f| (f.name, serve::router(f, &context))).collect();
-            Self { context, routers, gateway: OnceLock::new() }
-        })
+            Self { context, routers, clients, gateway: OnceLock::new() }
+        }))
     }
 
     pub fn context(&self) -> &Context {
@@ -82,6 +107,13 @@ impl Apps {
     pub async fn ask(&self, function: &str, request: Request<Body>) -> Option<Response<Body>> {
         let router = self.routers.get(function)?.clone();
         Some(router.oneshot(request).await.unwrap_or_else(|never| match never {}))
+    }
+
+    /// The same for a client.
+    pub async fn ask_for_client(&self, function: &str, request: Request<Body>) -> Option<Response<Body>> {
+        let router = self.routers.get(function)?.clone();
+        let asked = self.clients.0.as_ref()?.spawn(for_client(router.oneshot(request)));
+        Some(AbortOnDropHandle::new(asked).await.ok()?.unwrap_or_else(|never| match never {}))
     }
 
     /// Asks, and waits for the whole answer.

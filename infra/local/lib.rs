@@ -149,7 +149,7 @@ pub async fn start(settings: Settings) -> Result<Engine> {
     let broker =
         Broker::open(settings.broker, wiring.triggers, &store, clock.clone(), readiness.clone(), back)
             .await?;
-    let apps = Apps::new(functions, env, clock.clone(), random.clone(), broker.clone());
+    let apps = Apps::new(functions, env, clock.clone(), random.clone(), broker.clone())?;
     functions::migrate(apps.context().db()?, apps.context().env()).await?;
 
     let consumers = Consumers::new(store.clone());
@@ -268,9 +268,7 @@ impl Engine {
             }
             life.kill();
         }
-        if let Ok(db) = self.apps.context().db() {
-            db.close().await;
-        }
+        self.context().close_db().await;
         self.store.close().await;
         Ok(())
     }

@@ -92,11 +92,10 @@ pub fn file(table: &[Function]) -> String {
 pub fn table(table: &[Function]) -> String {
     let mut text = "| route | function | who | calls a minute |\n|---|---|---|---|\n".to_owned();
     for function in table {
-        let limit = function.per_minute.map_or("no limit".to_owned(), |n| n.to_string());
         for operation in function.operations().iter().filter(|o| o.path.starts_with("/public/")) {
             let (who, by) = if operation.needs_key { ("a key", "user") } else { ("anybody", "address") };
             let limit =
-                if function.per_minute.is_some() { format!("{limit} by {by}") } else { limit.clone() };
+                function.limit(operation.needs_key).map_or("no limit".to_owned(), |n| format!("{n} by {by}"));
             let (method, path) = (&operation.method, gateway_path(function, &operation.path));
             writeln!(text, "| `{method} {path}` | {} | {who} | {limit} |", function.name).ok();
         }
@@ -150,7 +149,7 @@ fn route(function: &Function, name: &str, operation: &Operation) -> String {
     } else {
         (format!("X-Gateway-Token, {IDENTITY}"), "ip")
     };
-    if let Some(minute) = function.per_minute {
+    if let Some(minute) = function.limit(operation.needs_key) {
         write!(
             text,
             "          - name: rate-limiting

@@ -67,6 +67,9 @@ fn merged(
             has_one = true;
             for operation in operations(&mut item) {
                 complete(function, n, operation);
+                if path.starts_with("/public/") {
+                    limited(function, operation);
+                }
             }
             let path = shown(function, &path);
             match all.paths.paths.get_mut(&path) {
@@ -218,14 +221,19 @@ fn complete(function: &Function, n: usize, operation: &mut Operation) {
         responses.entry("413".into()).or_insert_with(|| error("The body is too large").into());
         responses.entry("415".into()).or_insert_with(|| error("The body is not JSON").into());
     }
-    if function.per_minute.is_some() {
-        let text = "Too many calls; Retry-After says when to try again. From the gateway, without `code`";
-        responses.entry("429".into()).or_insert_with(|| error(text).into());
-    }
     responses.entry("500".into()).or_insert_with(|| error("Something went wrong on our side").into());
     responses
         .entry("503".into())
         .or_insert_with(|| error("Something that this needs does not answer now").into());
+}
+
+/// What the gateway counts.
+fn limited(function: &Function, operation: &mut Operation) {
+    let needs_key = operation.security.as_ref().is_some_and(|needed| !needed.is_empty());
+    if function.limit(needs_key).is_some() {
+        let text = "Too many calls; Retry-After says when to try again. From the gateway, without `code`";
+        operation.responses.responses.entry("429".into()).or_insert_with(|| error(text).into());
+    }
 }
 
 fn error(description: &str) -> Response {

@@ -47,6 +47,7 @@ pub struct DeliveryError {
 pub struct Waiting {
     pub id: i64,
     pub event_id: i64,
+    pub owner: String,
     pub attempts: u32,
     #[sqlx(rename = "due_at")]
     due_micros: i64,
@@ -93,12 +94,23 @@ impl Journal {
         self.tasks.send((step, done)).await.is_ok() && is_done.await.unwrap_or(false)
     }
 
-    /// The first of a queue, by when they are due.
-    pub async fn first(&self, queue: &str, most: usize) -> sqlx::Result<Vec<Waiting>> {
-        static SELECT: &str = "SELECT id, event_id, attempts, due_at, error FROM delivery \
-            WHERE queue = $1 ORDER BY due_at, id LIMIT $2";
+    /// The first of each owner that are not under way, by when they are due.
+    pub async fn first(&self, queue: &str, under_way: &[i64], most: usize) -> sqlx::Result<Vec<Waiting>> {
+        // Owners are found one after the other in the index: however many rows one has, they are not read.
+        static SELECT: &str = "WITH RECURSIVE owners (owner) AS (\
+                SELECT MIN(owner) FROM delivery WHERE queue = $1 \
+                UNION ALL \
+                SELECT (SELECT MIN(d.owner) FROM delivery d WHERE d.queue = $1 AND d.owner > owners.owner) \
+                FROM owners WHERE owners.owner IS NOT NULL) \
+            SELECT d.id, d.event_id, d.owner, d.attempts, d.due_at, d.error \
+            FROM owners CROSS JOIN delivery d ON d.id IN (\
+                SELECT id FROM delivery WHERE queue = $1 AND owner = owners.owner \
+                    AND id NOT IN (SELECT value FROM json_each($2)) \
+                ORDER BY due_at, id LIMIT $3) \
+            ORDER BY d.due_at, d.id";
+        let under_way = serde_json::to_string(under_way).map_err(|e| sqlx::Error::Encode(e.into()))?;
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        sqlx::query_as(SELECT).bind(queue).bind(most).fetch_all(&self.read).await
+        sqlx::query_as(SELECT).bind(queue).bind(under_way).bind(most).fetch_all(&self.read).await
     }
 
     pub async fn event(&self, id: i64) -> anyhow::Result<Event> {
@@ -211,16 +223,21 @@ async fn apply(db: &mut SqliteConnection, step: &Step) -> sqlx::Result<()> {
 
 async fn accept(db: &mut SqliteConnection, stored: &Stored) -> sqlx::Result<()> {
     static EVENT: &str = "INSERT INTO event (headers, body) VALUES ($1, $2)";
-    static DELIVERY: &str = "INSERT INTO delivery (event_id, queue, due_at) VALUES ($1, $2, $3)";
+    // Of several owners the one of whom the fewest wait: who has many delays no event that others share.
+    static DELIVERY: &str = "INSERT INTO delivery (event_id, queue, due_at, owner) VALUES ($1, $2, $3, \
+        COALESCE((SELECT value FROM json_each($4) ORDER BY (SELECT COUNT(*) FROM (\
+            SELECT 1 FROM delivery WHERE queue = $2 AND owner = value LIMIT 1000)) LIMIT 1), ''))";
     let Stored { event, queues, due } = stored;
     if queues.is_empty() {
         return Ok(());
     }
     let headers = serde_json::to_string(&event.headers).map_err(|e| sqlx::Error::Encode(e.into()))?;
+    let owners: Vec<_> = event.attribute("owners").into_iter().flat_map(|owners| owners.split(',')).collect();
+    let owners = serde_json::to_string(&owners).map_err(|e| sqlx::Error::Encode(e.into()))?;
     let inserted = sqlx::query(EVENT).bind(headers).bind(&event.body[..]).execute(&mut *db).await?;
     for queue in queues {
         let insert = sqlx::query(DELIVERY).bind(inserted.last_insert_rowid()).bind(queue);
-        insert.bind(due.timestamp_micros()).execute(&mut *db).await?;
+        insert.bind(due.timestamp_micros()).bind(&owners).execute(&mut *db).await?;
     }
     Ok(())
 }

@@ -1,9 +1,19 @@
 //! One subscription's queue: takes what is due, delivers it, and decides what becomes of it.
+//!
+//! Owners share its places as they do those of [`runtime::fair_share`]: one may hold as many as are free, and of
+//! those that wait the next is of the owner who holds the fewest. An event says in its attribute `owners` on whose
+//! account it is.
 
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use http::{HeaderValue, Response, StatusCode, header};
 use tokio::{
@@ -25,7 +35,8 @@ use crate::{
 
 /// Deliveries of one queue at a time. Each queue has its own, so that a slow subscriber is in
 /// nobody else's way. Those that write would only wait for one another; those without a database
-/// wait for the network, or for their time to come (a check for its slot), and cost next to nothing.
+/// wait for the network, or for their time to come (a check for its slot), and cost next to nothing. One owner alone
+/// has half of them.
 const AT_ONCE: usize = 16;
 const AT_ONCE_WITHOUT_DATABASE: usize = 512;
 /// A dead letter is tried for ever, at least this often.
@@ -44,6 +55,11 @@ pub struct Queue {
     pub trigger: Option<Trigger>,
     at_once: usize,
     pub wake: Notify,
+}
+
+struct UnderWay {
+    owner: String,
+    task: task::Id,
 }
 
 /// What became of one attempt.
@@ -89,26 +105,21 @@ pub async fn run(queue: Arc<Queue>, broker: Broker, apps: Arc<Apps>, life: Life)
     let mut deliveries = JoinSet::new();
     loop {
         let mut next = None;
-        if under_way.len() < queue.at_once {
-            // Those under way are in the table still, and come first: one more than fits is enough.
-            match broker.journal().first(&queue.name, queue.at_once + 1).await {
+        let free = queue.at_once - under_way.len();
+        if free > 0 {
+            let ids: Vec<_> = under_way.keys().copied().collect();
+            match broker.journal().first(&queue.name, &ids, free).await {
                 Ok(waiting) => {
                     broker.readiness().works(&Part::BrokerReads);
-                    let now = broker.clock().now();
-                    for waiting in waiting {
-                        if under_way.len() == queue.at_once || under_way.contains_key(&waiting.id) {
-                            continue;
-                        }
-                        if waiting.due() > now && waiting.due() <= now + MAX_POSTPONEMENT {
-                            next = Some(waiting.due());
-                            break;
-                        }
-                        let id = waiting.id;
+                    let chosen;
+                    (chosen, next) = choose(waiting, &under_way, free, broker.clock().now());
+                    for waiting in chosen {
+                        let (id, owner) = (waiting.id, waiting.owner.clone());
                         let (queue, broker, apps) = (Arc::clone(&queue), broker.clone(), Arc::clone(&apps));
                         let delivery = deliveries.spawn(async move {
                             deliver(&queue, &broker, &apps, waiting).await;
                         });
-                        under_way.insert(id, delivery.id());
+                        under_way.insert(id, UnderWay { owner, task: delivery.id() });
                     }
                 }
                 Err(error) => {
@@ -138,7 +149,42 @@ pub async fn run(queue: Arc<Queue>, broker: Broker, apps: Arc<Apps>, life: Life)
     deliveries.join_all().await;
 }
 
-fn finished(under_way: &mut HashMap<i64, task::Id>, done: Result<(task::Id, ()), JoinError>) {
+/// Which of those that wait begin now, and when to look again.
+fn choose(
+    waiting: Vec<Waiting>,
+    under_way: &HashMap<i64, UnderWay>,
+    mut free: usize,
+    now: DateTime<Utc>,
+) -> (Vec<Waiting>, Option<DateTime<Utc>>) {
+    let mut held = HashMap::<String, usize>::new();
+    for UnderWay { owner, .. } in under_way.values() {
+        *held.entry(owner.clone()).or_default() += 1;
+    }
+    let (mut due, mut next) = (BTreeMap::<String, VecDeque<Waiting>>::new(), None);
+    for waiting in waiting {
+        if waiting.due() > now && waiting.due() <= now + MAX_POSTPONEMENT {
+            next = next.or(Some(waiting.due()));
+        } else {
+            due.entry(waiting.owner.clone()).or_default().push_back(waiting);
+        }
+    }
+    let mut chosen = Vec::new();
+    while free > 0 {
+        let holds = |owner: &String| held.get(owner).copied().unwrap_or_default();
+        // What is nobody's leaves room for nobody.
+        let may =
+            due.iter_mut().filter(|(owner, of)| !of.is_empty() && (owner.is_empty() || holds(owner) < free));
+        let first =
+            may.min_by_key(|(owner, of)| (holds(owner), of.front().map(|first| (first.due(), first.id))));
+        let Some((owner, of)) = first else { break };
+        chosen.extend(of.pop_front());
+        *held.entry(owner.clone()).or_default() += 1;
+        free -= 1;
+    }
+    (chosen, next)
+}
+
+fn finished(under_way: &mut HashMap<i64, UnderWay>, done: Result<(task::Id, ()), JoinError>) {
     let ended = match done {
         Ok((ended, ())) => ended,
         // Its place is free again: places that stay taken would stop the queue, one by one.
@@ -147,7 +193,7 @@ fn finished(under_way: &mut HashMap<i64, task::Id>, done: Result<(task::Id, ()),
             error.id()
         }
     };
-    under_way.retain(|_, task| *task != ended);
+    under_way.retain(|_, delivery| delivery.task != ended);
 }
 
 async fn deliver(queue: &Queue, broker: &Broker, apps: &Apps, waiting: Waiting) {

@@ -1,7 +1,14 @@
-//! What the gateway itself answers, in Kong's words.
+//! What the gateway itself answers, in Kong's words, and the answers of functions on their way.
 
-use axum::body::Body;
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use axum::body::{Body, Bytes};
 use http::{HeaderValue, Response, StatusCode, header};
+use http_body::{Frame, SizeHint};
+use runtime::context::for_client_sync;
 
 /// `{"message","request_id"}`, with no `code`: clients go by the status.
 pub fn refuse(status: StatusCode, message: &str, request_id: &str) -> Response<Body> {
@@ -12,4 +19,31 @@ pub fn refuse(status: StatusCode, message: &str, request_id: &str) -> Response<B
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// The body of a function's answer: what is made of it while it is sent is made for a client, too.
+pub struct Answer<T> {
+    pub body: Body,
+    /// Given back when the body is sent.
+    pub _held: T,
+}
+
+impl<T: Unpin> http_body::Body for Answer<T> {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        for_client_sync(|| Pin::new(&mut self.body).poll_frame(context))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }

@@ -1,54 +1,60 @@
-//! Bytes of request bodies that are in memory: one bound for all clients, and one for each address.
+//! Bytes that are in memory, of request bodies or of answers: one bound for all clients, and one for each.
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
+    hash::Hash,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use super::limits::network;
-
-/// Of all clients together.
-const MAX_BYTES: usize = 64 << 20;
-/// Of one address (of IPv6: of one /64): nobody takes all of it.
-const MAX_BYTES_PER_ADDRESS: usize = 16 << 20;
 /// How long a request waits for room.
 const WAIT: Duration = Duration::from_secs(1);
 const STEP: Duration = Duration::from_millis(20);
 
-#[derive(Clone, Debug, Default)]
-pub struct Buffers(Arc<Mutex<Taken>>);
+#[derive(Clone, Debug)]
+pub struct Buffers<K> {
+    taken: Arc<Mutex<Taken<K>>>,
+    max: usize,
+    /// Nobody takes all of it.
+    max_per_client: usize,
+}
 
-#[derive(Debug, Default)]
-struct Taken {
+#[derive(Debug)]
+struct Taken<K> {
     all: usize,
-    by: HashMap<IpAddr, usize>,
+    by: HashMap<K, usize>,
 }
 
 /// What one request has in memory; given back when it is dropped.
 #[derive(Debug)]
-pub struct Buffer {
-    buffers: Buffers,
-    of: IpAddr,
+pub struct Buffer<K: Hash + Eq + Clone> {
+    buffers: Buffers<K>,
+    of: K,
     bytes: usize,
 }
 
-impl Buffers {
-    pub fn of(&self, address: IpAddr) -> Buffer {
-        Buffer { buffers: self.clone(), of: network(address), bytes: 0 }
+impl<K: Hash + Eq + Clone> Buffers<K> {
+    pub fn new(max: usize, max_per_client: usize) -> Self {
+        let taken = Taken { all: 0, by: HashMap::new() };
+        Self { taken: Arc::new(Mutex::new(taken)), max, max_per_client }
+    }
+
+    pub fn of(&self, client: K) -> Buffer<K> {
+        Buffer { buffers: self.clone(), of: client, bytes: 0 }
     }
 }
 
-impl Buffer {
+impl<K: Hash + Eq + Clone> Buffer<K> {
     fn try_grow(&mut self, bytes: usize) -> bool {
-        let mut taken = self.buffers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Buffers { taken, max, max_per_client } = &self.buffers;
+        let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
         let own = taken.by.get(&self.of).copied().unwrap_or(0);
-        if taken.all + bytes > MAX_BYTES || own + bytes > MAX_BYTES_PER_ADDRESS {
+        // What is larger than the bound comes alone.
+        if taken.all + bytes > *max || (own > 0 && own + bytes > *max_per_client) {
             return false;
         }
         taken.all += bytes;
-        taken.by.insert(self.of, own + bytes);
+        taken.by.insert(self.of.clone(), own + bytes);
         self.bytes += bytes;
         true
     }
@@ -64,9 +70,9 @@ impl Buffer {
     }
 }
 
-impl Drop for Buffer {
+impl<K: Hash + Eq + Clone> Drop for Buffer<K> {
     fn drop(&mut self) {
-        let mut taken = self.buffers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.buffers.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.all -= self.bytes;
         if let Some(own) = taken.by.get_mut(&self.of) {
             *own -= self.bytes;
@@ -82,21 +88,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn address_has_its_share_and_all_have_a_bound() {
-        let buffers = Buffers::default();
-        let of = |n: u8| buffers.of(IpAddr::from([10, 0, 0, n]));
+    fn client_has_its_share_and_all_have_a_bound() {
+        let buffers = Buffers::new(64, 16);
         let mut held = Vec::new();
         for n in 0..4 {
-            let mut buffer = of(n);
-            assert!(buffer.try_grow(MAX_BYTES_PER_ADDRESS));
-            assert!(!of(n).try_grow(1), "more than its share");
+            let mut buffer = buffers.of(n);
+            assert!(buffer.try_grow(16));
+            assert!(!buffers.of(n).try_grow(1), "more than its share");
             held.push(buffer);
         }
-        assert!(!of(9).try_grow(1), "more than there is");
-        held.pop();
-        assert!(of(9).try_grow(1));
+        assert!(!buffers.of(9).try_grow(1), "more than there is");
+        held.truncate(1);
+        assert!(buffers.of(9).try_grow(17), "alone");
         held.clear();
-        let taken = buffers.0.lock().expect("a lock");
+        let taken = buffers.taken.lock().expect("a lock");
         assert_eq!((taken.all, taken.by.len()), (0, 0));
     }
 }

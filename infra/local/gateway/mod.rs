@@ -28,7 +28,7 @@ use runtime::{Clock, fair_share::FairShare, secret::Random};
 
 pub use self::limits::network;
 use self::{
-    answer::refuse,
+    answer::{Answer, refuse},
     buffers::{Buffer, Buffers},
     limits::{Standing, Who},
     router::{Flavor, Router},
@@ -48,6 +48,16 @@ const MAX_HEADERS: usize = 100;
 /// connections, one after the other: so many milliseconds a newcomer waits behind all others.
 const ANSWERED_AT_ONCE: usize = 128;
 
+/// Of them, reads by key: a user alone may have half of them. More at once would take no less time, but more memory,
+/// and keep the processors from all else.
+const READ_AT_ONCE: usize = 16;
+
+/// Bytes of request bodies in memory, of all clients and of one address (of IPv6: of one /64).
+const MAX_BODY_BYTES: usize = 64 << 20;
+const MAX_BODY_BYTES_PER_ADDRESS: usize = 16 << 20;
+/// Bytes of one user's answers that are not sent yet: some clients take all the time in the world.
+const MAX_ANSWER_BYTES_PER_USER: usize = 16 << 20;
+
 /// Those that a route can have.
 const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::PUT, Method::PATCH, Method::POST, Method::DELETE, Method::OPTIONS];
@@ -59,9 +69,11 @@ pub struct Gateway {
     limits: limits::Limits,
     /// Of requests that are answered at once: clients take turns, so that one with many keeps nobody waiting.
     answering: Arc<FairShare<Who>>,
+    reading: Arc<FairShare<Who>>,
     /// What one client may take, and whose word about clients is believed.
     clients: crate::Limits,
-    buffers: Buffers,
+    bodies: Buffers<IpAddr>,
+    answers: Buffers<Who>,
     clock: Clock,
     random: Random,
 }
@@ -96,10 +108,20 @@ impl Gateway {
         clock: Clock,
         random: Random,
     ) -> Self {
-        let (limits, buffers) = (limits::Limits::default(), Buffers::default());
         let routes = routes.into_iter().map(|route| (route.criteria.clone(), Arc::new(route)));
-        let (router, answering) = (Router::new(routes, Flavor::Traditional), FairShare::of(ANSWERED_AT_ONCE));
-        Self { router, apps, consumers, limits, answering, clients, buffers, clock, random }
+        Self {
+            router: Router::new(routes, Flavor::Traditional),
+            apps,
+            consumers,
+            limits: limits::Limits::default(),
+            answering: FairShare::of(ANSWERED_AT_ONCE),
+            reading: FairShare::of(READ_AT_ONCE),
+            clients,
+            bodies: Buffers::new(MAX_BODY_BYTES, MAX_BODY_BYTES_PER_ADDRESS),
+            answers: Buffers::new(usize::MAX, MAX_ANSWER_BYTES_PER_USER),
+            clock,
+            random,
+        }
     }
 
     /// Answers a request of a function of this process, which says on whose behalf it asks: the last
@@ -196,7 +218,7 @@ impl Passage<'_> {
         }
         // Before the body is read: whoever called too often costs no memory.
         self.rate()?;
-        let mut buffer = self.gateway.buffers.of(self.peer.ip());
+        let mut buffer = self.gateway.bodies.of(network(self.peer.ip()));
         let body = self.size(&parts.headers, body, &mut buffer).await?;
         self.transform(&mut parts, path)?;
         self.ask(Request::from_parts(parts, body)).await
@@ -288,7 +310,7 @@ impl Passage<'_> {
         &self,
         headers: &HeaderMap,
         body: Body,
-        buffer: &mut Buffer,
+        buffer: &mut Buffer<IpAddr>,
     ) -> Result<Body, Response<Body>> {
         let Some(limit) = self.route.size_limit else { return Ok(body) };
         let too_large = || {
@@ -376,16 +398,30 @@ impl Passage<'_> {
     }
 
     async fn ask(&self, request: Request<Body>) -> Result<Response<Body>, Response<Body>> {
+        let is_read = self.credential.is_some() && request.method() == Method::GET;
         let asked = async {
             // What comes from within is part of what has a place already.
             let _place = match self.is_from_within {
                 true => None,
                 false => Some(self.gateway.answering.take(self.who()).await),
             };
-            self.gateway.apps.ask(self.route.function, request).await
+            let _turn = match is_read {
+                true => Some(self.gateway.reading.take(self.who()).await),
+                false => None,
+            };
+            let answer = self.gateway.apps.ask_for_client(self.route.function, request).await?;
+            // Not of what changed something: its client must hear of it.
+            let mut held = is_read.then(|| self.gateway.answers.of(self.who()));
+            if let Some(held) = &mut held {
+                let bytes = usize::try_from(answer.body().size_hint().lower()).unwrap_or(usize::MAX);
+                if !held.grow(bytes).await {
+                    return Some(self.refuse(StatusCode::TOO_MANY_REQUESTS, "Too many answers at once"));
+                }
+            }
+            Some(answer.map(|body| Body::new(Answer { body, _held: held })))
         };
         match tokio::time::timeout(self.route.read_timeout, asked).await {
-            Ok(Some(response)) => Ok(response),
+            Ok(Some(answer)) => Ok(answer),
             Ok(None) => Err(self.refuse(StatusCode::SERVICE_UNAVAILABLE, "name resolution failed")),
             Err(_) => Err(self.refuse(StatusCode::GATEWAY_TIMEOUT, "The upstream server is timing out")),
         }

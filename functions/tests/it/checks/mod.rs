@@ -1,6 +1,8 @@
 //! Tests of functions/checks: the functions around the prober (which has tests of its own).
 
-use std::{sync::Arc, sync::atomic::AtomicU16, sync::atomic::Ordering, time::Duration};
+use std::{
+    collections::BTreeSet, sync::Arc, sync::atomic::AtomicU16, sync::atomic::Ordering, time::Duration,
+};
 
 use axum::{Router, routing::get};
 use functions::checks::run;
@@ -139,7 +141,7 @@ on_both! {
     async fn a_tick_asks_for_what_is_due_once(world: World) {
         for n in 0..30 {
             let body = json!({"url": format!("https://h{n}.example.com"), "interval_seconds": 60});
-            world.call(Some(1), "POST", "/public/v1/endpoints", Some(body)).await.json(201);
+            world.call(Some(1 + n % 3), "POST", "/public/v1/endpoints", Some(body)).await.json(201);
         }
         world.events.lock().unwrap().clear();
         world.clock().advance(Duration::from_secs(60));
@@ -154,6 +156,9 @@ on_both! {
         for event in &events {
             let slots: Vec<_> = event.data::<Vec<CheckRequest>>().iter().map(|r| r.scheduled_at.timestamp()).collect();
             assert!(slots.iter().max().unwrap() - slots.iter().min().unwrap() < 5, "{slots:?}");
+            let owners: BTreeSet<_> = event.data::<Vec<CheckRequest>>().iter().map(|r| r.user_id.to_string()).collect();
+            let owners: Vec<_> = owners.into_iter().collect();
+            assert_eq!(event.headers["ce-owners"], owners.join(","), "whose places it takes");
         }
     }
 

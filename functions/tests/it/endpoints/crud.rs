@@ -40,6 +40,7 @@ on_both! {
 
         let asked = world.events.lock().unwrap().pop_front().expect("a check is asked for");
         assert_eq!(asked.kind(), kind::CHECK_REQUESTED);
+        assert_eq!(asked.headers["ce-owners"], "1");
         let asked: Vec<CheckRequest> = asked.data();
         assert_eq!((asked[0].endpoint_id, asked[0].user_id), (made["id"].as_i64().unwrap(), 1));
         assert_eq!(asked[0].target.url, "https://shop.example.com/health");
@@ -409,6 +410,43 @@ async fn the_quota_of_bytes_holds_on_sqlite() {
 #[tokio::test]
 async fn the_quota_of_bytes_holds_on_postgres() {
     the_quota_of_bytes_holds(Database::Postgres).await;
+}
+
+async fn the_quota_of_stored_bytes_holds(database: Database) {
+    let world = World::with(database, [("MAX_SETTINGS_BYTES_PER_USER", "40000")]).await;
+    let path = "/public/v1/endpoints";
+    // Seldom checked: next to nothing in a minute.
+    let body = |bytes: usize| json!({"url": "https://example.com", "method": "POST", "body": "x".repeat(bytes), "interval_seconds": 86400});
+    let made = create(&world, 1, body(30_000)).await;
+    let refused = world.call(Some(1), "POST", path, Some(body(10_000))).await;
+    let said = refused.json(409);
+    assert_eq!(said["code"], "TOO_MANY_SETTINGS_BYTES");
+    assert!(said["fields"]["body"].as_str().unwrap().contains("40000 are allowed"), "{said}");
+    create(&world, 2, body(30_000)).await;
+    let small = create(&world, 1, body(5_000)).await;
+    let small = format!("{path}/{}", small["id"]);
+    let headers = json!({"headers": {"X-Long": "x".repeat(5_000)}});
+    let refused = world.call(Some(1), "PATCH", &small, Some(headers.clone())).await.json(409);
+    assert!(refused["fields"]["body"].is_string() || refused["fields"]["headers"].is_string(), "{refused}");
+    world.call(Some(1), "PATCH", &small, Some(json!({"name": "renamed"}))).await.json(200);
+    world
+        .call(Some(1), "PATCH", &format!("{path}/{}", made["id"]), Some(json!({"body": null})))
+        .await
+        .json(200);
+    world.call(Some(1), "PATCH", &small, Some(headers)).await.json(200);
+    world.call(Some(1), "DELETE", &small, None).await;
+    create(&world, 1, body(35_000)).await;
+    world.call(Some(1), "POST", path, Some(body(5_000))).await.code(409);
+}
+
+#[tokio::test]
+async fn the_quota_of_stored_bytes_holds_on_sqlite() {
+    the_quota_of_stored_bytes_holds(Database::Sqlite).await;
+}
+
+#[tokio::test]
+async fn the_quota_of_stored_bytes_holds_on_postgres() {
+    the_quota_of_stored_bytes_holds(Database::Postgres).await;
 }
 
 async fn the_quota_holds(database: Database) {

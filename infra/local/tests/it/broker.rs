@@ -154,6 +154,46 @@ async fn a_slow_subscriber_delays_no_other() {
 }
 
 #[tokio::test]
+async fn owners_with_slow_events_delay_no_other_owner() {
+    let world = World::new().await;
+    let gate = Arc::new(Semaphore::new(0));
+    world.script("first", (0..1000).map(|_| gated(&gate)));
+    let publish = async |id: &str, owners: &str| {
+        world.publish_with("a", id, Some(("owners", owners))).await;
+    };
+    let started = async |id: &str| {
+        while !ids(&world.calls("first")).contains(&id) {
+            world.called("first", world.calls("first").len() + 1).await;
+        }
+    };
+    for n in 0..40 {
+        for owner in ["1", "2", "3"] {
+            publish(&format!("{owner}/{n}"), owner).await;
+        }
+    }
+    started("3/0").await;
+    assert!(world.calls("first").len() <= 12, "some places are free for who comes");
+    publish("of another", "4").await;
+    started("of another").await;
+    // An owner who shares events with them waits for none of them either, before and after a restart.
+    publish("of several", "1,2,3,5").await;
+    started("of several").await;
+    let world = world.killed_and_restarted().await;
+    world.script("first", (0..1000).map(|_| gated(&gate)));
+    let owners = |calls: &[Call]| calls.iter().map(|c| c.header("ce-owners").to_owned()).collect::<Vec<_>>();
+    while ["1", "2", "3", "4", "1,2,3,5"]
+        .iter()
+        .any(|o| !owners(&world.calls("first")).contains(&(*o).into()))
+    {
+        world.called("first", world.calls("first").len() + 1).await;
+    }
+    assert!(world.calls("first").len() <= 16);
+    gate.add_permits(1000);
+    world.idle().await;
+    assert_eq!((world.calls("first").len(), world.queued().await), (122, vec![]));
+}
+
+#[tokio::test]
 async fn many_events_at_once_are_all_delivered_once() {
     let world = World::new().await;
     let publish = (0..500).map(|n| world.publish_owned(n));

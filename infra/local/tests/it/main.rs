@@ -9,6 +9,8 @@ mod admin;
 mod broker;
 mod cron;
 mod gateway;
+mod owners;
+mod reads;
 mod ready;
 mod stale;
 mod strangers;

@@ -58,12 +58,30 @@ pub static FUNCTIONS: &[Function] = &[
 /// Requests of `/test/v1/hang` that are never answered.
 pub static HANGING: AtomicUsize = AtomicUsize::new(0);
 
+/// Requests of `/test/v1/connections`, each of which takes all connections to the database that it can have.
+pub static TAKING: AtomicUsize = AtomicUsize::new(0);
+
+pub const LARGE: usize = 15 << 20;
+
 /// Says what it was asked, so that a test can see what came through.
-async fn echo(request: Request) -> axum::Json<Value> {
+async fn echo(State(context): State<Context>, request: Request) -> axum::Json<Value> {
     let (parts, body) = request.into_parts();
-    if parts.uri.path() == "/test/v1/hang" {
-        HANGING.fetch_add(1, Ordering::SeqCst);
-        std::future::pending::<()>().await;
+    match parts.uri.path() {
+        "/test/v1/hang" => {
+            HANGING.fetch_add(1, Ordering::SeqCst);
+            std::future::pending::<()>().await;
+        }
+        "/test/v1/connections" => {
+            TAKING.fetch_add(1, Ordering::SeqCst);
+            let mut held = Vec::new();
+            let runtime::db::On::Sqlite(pool) = context.db().unwrap().read() else { panic!("SQLite") };
+            while let Ok(connection) = pool.acquire().await {
+                held.push(connection);
+            }
+            std::future::pending::<()>().await;
+        }
+        "/test/v1/large" => return axum::Json("x".repeat(LARGE).into()),
+        _ => {}
     }
     let length = body.collect().await.map_or(0, |body| body.to_bytes().len());
     let mut headers = serde_json::Map::new();
@@ -256,9 +274,14 @@ impl World {
     }
 
     pub async fn publish_to(&self, kind: &str, id: &str, channel: Option<&str>) {
+        self.publish_with(kind, id, channel.map(|channel| ("channel", channel))).await;
+    }
+
+    /// With an extension attribute.
+    pub async fn publish_with(&self, kind: &str, id: &str, extension: Option<(&str, &str)>) {
         let mut event = Outgoing::new("test", kind, id, self.clock.now(), &json!({"id": id})).unwrap();
-        if let Some(channel) = channel {
-            event = event.with_extension("channel", channel);
+        if let Some((name, value)) = extension {
+            event = event.with_extension(name, value);
         }
         self.engine.context().outbound().publish(event).await.unwrap();
     }
