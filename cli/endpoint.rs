@@ -136,7 +136,7 @@ pub struct Request {
     /// [default: true]
     #[arg(long, value_name = "BOOL")]
     verify_tls: Option<bool>,
-    /// How often a failed check is tried again at once [default: 1]
+    /// How often a failed check is tried again at once [default: 1; for methods other than GET, HEAD, OPTIONS: 0]
     #[arg(long)]
     retries: Option<u32>,
     /// What the body must hold; this and the following may be repeated

@@ -81,10 +81,11 @@ pub struct Settings {
     #[serde(default = "yes")]
     #[schema(default = true)]
     pub verify_tls: bool,
-    /// How often a failed check is tried again before it counts as down.
-    #[serde(default = "once")]
-    #[schema(default = 1, minimum = 0, maximum = 5)]
-    pub retries: i32,
+    /// How often a failed check is tried again before it counts as down. When absent: 1 for GET, HEAD and OPTIONS, 0 for
+    /// the other methods, which may change something.
+    #[serde(default)]
+    #[schema(value_type = i32, required = false, example = 1, minimum = 0, maximum = 5)]
+    pub retries: Option<i32>,
     /// How many checks in a row must fail before the endpoint is down.
     #[serde(default = "twice")]
     #[schema(default = 2, minimum = 1, maximum = 100)]
@@ -131,6 +132,15 @@ fn fine() -> String {
 
 fn yes() -> bool {
     true
+}
+
+/// Whether a request may change something on the server (RFC 9110, 9.2.1): it is repeated only on request.
+pub fn has_effects(method: &str) -> bool {
+    !matches!(method, "GET" | "HEAD" | "OPTIONS")
+}
+
+pub fn default_retries(method: &str) -> i32 {
+    i32::from(!has_effects(method))
 }
 
 fn once() -> i32 {
@@ -236,7 +246,8 @@ impl Settings {
         self
     }
 
-    /// Checks every field, what takes long in the owner's turn; a URL without a scheme gets one, and a name that is missing becomes the URL's host.
+    /// Checks every field, what takes long in the owner's turn; a URL without a scheme gets one, a name that is missing
+    /// becomes the URL's host, and the retries the method's default.
     pub async fn checked(mut self, owner: i64) -> Result<Self> {
         self.url = Address::of(&self.url).url;
         self.name = self.name.trim().to_owned();
@@ -244,6 +255,7 @@ impl Settings {
             let host = url::Url::parse(&self.url).ok().and_then(|url| url.host_str().map(str::to_owned));
             self.name = host.unwrap_or_default().chars().take(100).collect();
         }
+        let retries = *self.retries.get_or_insert_with(|| default_retries(&self.method));
         let mut fields = Fields::default();
         let in_range = |fields: &mut Fields, name: &str, value: i32, least: i32, most: i32| {
             fields.check((least..=most).contains(&value), name, || {
@@ -266,7 +278,7 @@ impl Settings {
         in_range(&mut fields, "interval_seconds", self.interval_seconds, 10, 86_400);
         in_range(&mut fields, "failure_threshold", self.failure_threshold, 1, 100);
         in_range(&mut fields, "success_threshold", self.success_threshold, 1, 100);
-        in_range(&mut fields, "retries", self.retries, 0, 5);
+        in_range(&mut fields, "retries", retries, 0, 5);
         in_range(&mut fields, "timeout_ms", self.timeout_ms, 100, 60_000);
         fields.check(self.tags.0.len() <= 20, "tags", || text("must be at most 20", "20개 이하여야 합니다"));
         for (at, tag) in self.tags.0.iter().enumerate().take(20) {
@@ -278,7 +290,7 @@ impl Settings {
             });
         }
         // A batch waits for its slowest check, and the broker for the batch.
-        let longest = i64::from(self.timeout_ms) * (i64::from(self.retries) + 1);
+        let longest = i64::from(self.timeout_ms) * (i64::from(retries) + 1);
         fields.check(longest <= 120_000, "retries", || {
             text(
                 "all tries together may take at most 120 seconds",
@@ -327,7 +339,7 @@ impl Settings {
             assertions: self.assertions.0.clone(),
             follow_redirects: self.follow_redirects,
             verify_tls: self.verify_tls,
-            retries: self.retries.try_into().unwrap_or_default(),
+            retries: self.retries.and_then(|retries| retries.try_into().ok()).unwrap_or_default(),
         }
     }
 }

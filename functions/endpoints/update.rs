@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Endpoint, SERVICE, Settings, Start, announce, ask_for_checks, check_bytes_quota, columns, find_own,
+    has_effects,
 };
 
 const NAME: &str = "endpoint-update";
@@ -53,7 +54,8 @@ async fn handle(
     let mut seen = find_own(&context, caller.user_id, id).await?.settings;
     let (mut tx, old, s) = loop {
         // Checked before the row is held: what is costly to check must not keep others waiting for it.
-        let settings = input::patched::<Settings>(&seen, patch.clone())?;
+        let patch = with_default_retries(&seen, patch.clone());
+        let settings = input::patched::<Settings>(&seen, patch)?;
         let settings = settings.completed(&context, caller.user_id).await.checked(caller.user_id).await?;
         let mut tx = db.begin().await?;
         let found: Option<Endpoint> = on!(tx.connection(), db => {
@@ -99,4 +101,13 @@ async fn handle(
         tracing::warn!(%error, endpoint_id = id, "the first checks could not be asked for");
     }
     Ok(Json(endpoint))
+}
+
+/// Retries of a GET were not asked for where it becomes a POST.
+fn with_default_retries(old: &Settings, mut patch: Map<String, Value>) -> Map<String, Value> {
+    let method = patch.get("method").and_then(Value::as_str);
+    if !has_effects(&old.method) && method.is_some_and(has_effects) {
+        patch.entry("retries").or_insert(Value::Null);
+    }
+    patch
 }

@@ -116,6 +116,42 @@ on_both! {
         }
     }
 
+    async fn methods_with_effects_are_repeated_only_on_request(world: World) {
+        let url = "https://example.com";
+        for method in ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"] {
+            let unasked = i64::from(["GET", "HEAD", "OPTIONS"].contains(&method));
+            let made = create(&world, 1, json!({"url": url, "method": method})).await;
+            assert_eq!(made["retries"], unasked, "{method}");
+            let asked: Vec<CheckRequest> = world.events.lock().unwrap().pop_front().unwrap().data();
+            assert_eq!(i64::from(asked[0].target.retries), unasked, "{method}");
+            let made = create(&world, 1, json!({"url": url, "method": method, "retries": 2})).await;
+            assert_eq!(made["retries"], 2, "{method}");
+            world.events.lock().unwrap().clear();
+        }
+        let made = create(&world, 1, json!({"url": url})).await;
+        let path = format!("/public/v1/endpoints/{}", made["id"]);
+        for (patch, retries) in [
+            (json!({"method": "POST"}), 0),
+            (json!({"retries": 3}), 3),
+            (json!({"method": "PUT"}), 3),
+            (json!({"method": "GET", "retries": null}), 1),
+            (json!({"method": "POST", "retries": 1}), 1),
+            (json!({"retries": null}), 0),
+        ] {
+            let changed = world.call(Some(1), "PATCH", &path, Some(patch.clone())).await.json(200);
+            assert_eq!(changed["retries"], retries, "{patch}");
+        }
+    }
+
+    async fn status_of_three_digits_is_taken(world: World) {
+        let body = json!({"url": "https://example.com", "expected_status": "100-199,999"});
+        assert_eq!(create(&world, 1, body).await["expected_status"], "100-199,999");
+        let body = json!({"url": "https://example.com", "expected_status": "1000"});
+        let refused = world.call(Some(1), "POST", "/public/v1/endpoints", Some(body)).await.json(400);
+        let message = refused["fields"]["expected_status"].as_str().unwrap().to_owned();
+        assert!(message.contains("from 100 to 999"), "{message}");
+    }
+
     async fn a_patch_changes_what_it_names_and_null_is_the_default(world: World) {
         let made = create(&world, 1, json!({"url": "https://example.com", "name": "A", "body": "x", "method": "POST"})).await;
         let path = format!("/public/v1/endpoints/{}", made["id"]);
