@@ -26,6 +26,8 @@ pub(super) struct Seen {
     pub(super) status: Option<http::StatusCode>,
     pub(super) certificate_expires_at: Option<DateTime<Utc>>,
     pub(super) bytes: u64,
+    /// The check waited for memory that other checks held: that it took long says nothing about its target.
+    pub(super) waited_for_memory: bool,
     pub(super) phase: Phase,
     began: Instant,
     entered: Instant,
@@ -40,6 +42,7 @@ impl Seen {
             status: None,
             certificate_expires_at: None,
             bytes: 0,
+            waited_for_memory: false,
             phase: Phase::Between,
             began: now,
             entered: now,
