@@ -59,6 +59,7 @@ pub struct Endpoint {
     pub assertions: Vec<Assertion>,
     pub follow_redirects: bool,
     pub verify_tls: bool,
+    pub legacy_tls: bool,
     /// None: the default of the method.
     pub retries: Option<u32>,
     pub failure_threshold: u32,
@@ -81,6 +82,7 @@ impl Default for Endpoint {
             assertions: Vec::new(),
             follow_redirects: true,
             verify_tls: true,
+            legacy_tls: false,
             retries: None,
             failure_threshold: 2,
             success_threshold: 1,

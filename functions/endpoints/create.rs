@@ -70,9 +70,9 @@ async fn insert(
     static INSERT: &str = concat!(
         "INSERT INTO endpoints (user_id, name, url, method, headers, body, interval_seconds, timeout_ms, \
          expected_status, assertions, follow_redirects, verify_tls, retries, failure_threshold, \
-         success_threshold, enabled, tags, next_slot, created_at, updated_at, bytes_per_minute, status) VALUES \
+         success_threshold, enabled, tags, next_slot, created_at, updated_at, bytes_per_minute, legacy_tls, status) VALUES \
          ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $19, $20, \
-         'pending') RETURNING ",
+         $21, 'pending') RETURNING ",
         columns!()
     );
     let bytes_per_minute = s.bytes_per_minute();
@@ -101,7 +101,7 @@ async fn insert(
         let insert = insert.bind(s.body).bind(s.interval_seconds).bind(s.timeout_ms).bind(s.expected_status);
         let insert = insert.bind(s.assertions).bind(s.follow_redirects).bind(s.verify_tls).bind(s.retries);
         let insert = insert.bind(s.failure_threshold).bind(s.success_threshold).bind(s.enabled).bind(s.tags);
-        insert.bind(next_slot).bind(now).bind(bytes_per_minute).fetch_one(db).await
+        insert.bind(next_slot).bind(now).bind(bytes_per_minute).bind(s.legacy_tls).fetch_one(db).await
     })?;
     check_bytes_quota(context, &mut tx, user_id).await?;
     if let Some(key) = key {

@@ -81,6 +81,11 @@ pub struct Settings {
     #[serde(default = "yes")]
     #[schema(default = true)]
     pub verify_tls: bool,
+    /// Speak what the server speaks, however old: TLS 1.0 and 1.1, and TLS 1.2 with CBC, RSA key exchange or DHE. The
+    /// certificate is verified all the same.
+    #[serde(default)]
+    #[schema(default = false)]
+    pub legacy_tls: bool,
     /// How often a failed check is tried again before it counts as down. When absent: 1 for GET, HEAD and OPTIONS, 0 for
     /// the other methods, which may change something.
     #[serde(default)]
@@ -193,7 +198,7 @@ pub struct Endpoint {
 macro_rules! columns {
     () => {
         "id, name, url, method, headers, body, interval_seconds, timeout_ms, expected_status, assertions, \
-         follow_redirects, verify_tls, retries, failure_threshold, success_threshold, enabled, tags, \
+         follow_redirects, verify_tls, legacy_tls, retries, failure_threshold, success_threshold, enabled, tags, \
          CASE WHEN enabled THEN status ELSE 'paused' END AS status, last_checked_at, missed_slots, \
          revision, CASE WHEN result_revision < revision THEN 0 ELSE failures END AS failures, result_revision, result_slot, result_note, down_since, \
          created_at, updated_at"
@@ -339,6 +344,7 @@ impl Settings {
             assertions: self.assertions.0.clone(),
             follow_redirects: self.follow_redirects,
             verify_tls: self.verify_tls,
+            legacy_tls: self.legacy_tls,
             retries: self.retries.and_then(|retries| retries.try_into().ok()).unwrap_or_default(),
         }
     }

@@ -45,7 +45,7 @@ async fn handle(
          retries = $13, failure_threshold = $14, success_threshold = $15, enabled = $16, tags = $17, \
          next_slot = COALESCE($18, next_slot), \
          leased_until = CASE WHEN $18 IS NULL THEN leased_until END, updated_at = $19, revision = revision + $20, \
-         bytes_per_minute = $21 WHERE id = $1 RETURNING ",
+         bytes_per_minute = $21, legacy_tls = $22 WHERE id = $1 RETURNING ",
         columns!()
     );
     static NEXT_SLOT: &str = "SELECT next_slot FROM endpoints WHERE id = $1";
@@ -85,7 +85,8 @@ async fn handle(
         let update = update.bind(s.body).bind(s.interval_seconds).bind(s.timeout_ms).bind(s.expected_status);
         let update = update.bind(s.assertions).bind(s.follow_redirects).bind(s.verify_tls).bind(s.retries);
         let update = update.bind(s.failure_threshold).bind(s.success_threshold).bind(s.enabled).bind(s.tags);
-        update.bind(next_slot).bind(now).bind(i64::from(changed)).bind(bytes_per_minute).fetch_one(db).await
+        let update = update.bind(next_slot).bind(now).bind(i64::from(changed)).bind(bytes_per_minute);
+        update.bind(s.legacy_tls).fetch_one(db).await
     })?;
     check_bytes_quota(&context, &mut tx, caller.user_id).await?;
     tx.commit().await?;

@@ -51,6 +51,7 @@ pub struct Sent {
     assertion_value: Vec<String>,
     follow_redirects: bool,
     verify_tls: bool,
+    legacy_tls: bool,
     retries: String,
     failure_threshold: String,
     success_threshold: String,
@@ -153,6 +154,7 @@ impl Fields {
             expected_status: s.expected_status.clone(),
             follow_redirects: s.follow_redirects,
             verify_tls: s.verify_tls,
+            legacy_tls: s.legacy_tls,
             retries: own_retries(s),
             failure_threshold: s.failure_threshold.to_string(),
             success_threshold: s.success_threshold.to_string(),
@@ -253,6 +255,7 @@ impl Fields {
             ("assertions", assertions.into()),
             ("follow_redirects", sent.follow_redirects.into()),
             ("verify_tls", sent.verify_tls.into()),
+            ("legacy_tls", sent.legacy_tls.into()),
             ("enabled", sent.enabled.into()),
             ("tags", tags.into()),
         ] {
@@ -347,9 +350,10 @@ impl Form {
             && sent.body.is_empty()
             && matches!(sent.method.as_str(), "GET" | "HEAD")
             && sent.follow_redirects
-            && sent.verify_tls;
-        !usual
-            || self.is_wrong(&["headers", "body", "method", "timeout_ms", "follow_redirects", "verify_tls"])
+            && sent.verify_tls
+            && !sent.legacy_tls;
+        let own = ["headers", "body", "method", "timeout_ms", "follow_redirects", "verify_tls", "legacy_tls"];
+        !usual || self.is_wrong(&own)
     }
 
     /// The rows that are filled in, and one to fill in.

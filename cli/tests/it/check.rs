@@ -38,6 +38,7 @@ async fn without_an_account_it_checks_from_here() {
     assert!(unexpected.code == 3 && unexpected.out.contains("STATUS_MISMATCH"), "{}", unexpected.out);
     world.says("check ftp://example.com/").await.fails(2, &["is not an http or https URL"]);
     world.says(&format!("check {url} --contains ok")).await.fails(4, &["judged by pongpong"]);
+    world.says(&format!("check {url} --legacy-tls true")).await.fails(4, &["old TLS is spoken by pongpong"]);
     world.says("check 7").await.fails(4, &["`7` is an endpoint of an account"]);
 }
 

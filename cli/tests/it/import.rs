@@ -175,7 +175,7 @@ async fn from_prometheus_with_the_blackbox_exporter() {
                 {"type": "body_matches", "regex": "token[0-9]+"},
                 {"type": "header", "name": "Content-Type", "comparison": "contains", "value": "application/json"},
             ],
-            "follow_redirects": false, "verify_tls": false, "tags": ["login"],
+            "follow_redirects": false, "verify_tls": false, "legacy_tls": true, "tags": ["login"],
         })
     );
     for part in [

@@ -34,6 +34,7 @@ use super::{
     assertions::cut,
     failure,
     seen::{Phase, Seen},
+    tls,
 };
 use crate::contract::{Failure, FailureCode};
 
@@ -472,7 +473,22 @@ fn head_too_large() -> String {
 fn protocol_failure(error: &hyper::Error, seen: &Seen) -> Failure {
     let cause = std::iter::successors(error.source(), |&cause| cause.source());
     let io = cause.clone().find_map(|cause| cause.downcast_ref::<io::Error>());
+    let tls = cause.clone().find_map(|cause| {
+        cause.downcast_ref::<rustls::Error>().or_else(|| {
+            // An `io::Error` passes over what it was made of.
+            cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref()
+        })
+    });
+    if tls.is_some_and(|error| tls::wants_client_certificate(error, seen.client_certificate_asked)) {
+        return failure(FailureCode::TlsInvalid, tls::CLIENT_CERTIFICATE_REQUIRED);
+    }
+    // By HTTP/2, or by OpenSSL, only its words are left.
     let last = cause.clone().last().map(ToString::to_string).unwrap_or_default();
+    if last.contains("alert certificate required")
+        || (seen.client_certificate_asked && last.starts_with("received fatal alert"))
+    {
+        return failure(FailureCode::TlsInvalid, tls::CLIENT_CERTIFICATE_REQUIRED);
+    }
     let h2 = cause.clone().find_map(|cause| cause.downcast_ref::<h2::Error>());
     let is_reset = io.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionReset);
     let text = if let Some(flooded) = Flooded::in_error(error) {
@@ -488,6 +504,10 @@ fn protocol_failure(error: &hyper::Error, seen: &Seen) -> Failure {
         "The server answered with HTTP/2 where HTTP/1.1 was agreed on".to_owned()
     } else if error.is_parse() || error.is_parse_status() {
         format!("What came back is not HTTP: {}", cut(&error.to_string()))
+    } else if is_reset && seen.client_certificate_asked && seen.phase == Phase::FirstByte {
+        // Its alert was lost with the connection.
+        let text = format!("{}: it closed the connection when it got none", tls::CLIENT_CERTIFICATE_REQUIRED);
+        return failure(FailureCode::TlsInvalid, text);
     } else if is_reset {
         "The connection was reset before the response was complete".to_owned()
     } else if error.is_incomplete_message()

@@ -8,6 +8,9 @@ mod assertions;
 mod content;
 mod cookies;
 mod exchange;
+#[cfg(feature = "legacy-tls")]
+mod legacy_tls;
+mod p521;
 mod pattern;
 mod plan;
 mod redirect;
@@ -228,10 +231,11 @@ impl Prober {
             skip_redirects: plan.follow_redirects,
         };
         let mut hop = Hop::of(plan);
+        let wanted = tls::Wanted { verify: plan.verify_tls, legacy: plan.legacy_tls };
         let mut cookies = Cookies::default();
         let mut redirects = 0;
         loop {
-            let answer = self.visit(&hop, &cookies, plan.verify_tls, keep, seen).await?;
+            let answer = self.visit(&hop, &cookies, wanted, keep, seen).await?;
             if !plan.follow_redirects || !leads_elsewhere(answer.status, &answer.headers) {
                 return Ok(answer);
             }
@@ -250,18 +254,16 @@ impl Prober {
         &self,
         hop: &Hop,
         cookies: &Cookies,
-        verify_tls: bool,
+        wanted: tls::Wanted,
         keep: Keep<'_>,
         seen: &mut Seen,
     ) -> Result<Answer, Failure> {
         // What the hop before said is no part of what this one comes to.
-        (seen.ip, seen.status) = (None, None);
+        (seen.ip, seen.status, seen.client_certificate_asked) = (None, None, false);
         let stream = Metered::new(self.connect(&hop.url, seen).await.map_err(no_connection)?);
         let stream = if hop.url.scheme() == "https" {
             seen.enter(Phase::Tls);
-            let expires = &mut seen.certificate_expires_at;
-            let stream = self.tls.handshake(stream, &hop.url, verify_tls, expires).await?;
-            Stream::Tls(Box::new(stream))
+            self.tls.handshake(stream, &hop.url, wanted, seen).await?
         } else {
             Stream::Plain(stream)
         };
@@ -341,6 +343,9 @@ async fn judge(owner: i64, checks: Arc<[Check]>, answer: Answer, total_ms: u32) 
 }
 
 fn out_of_time(plan: &Plan, seen: &Seen) -> Failure {
+    if let Some(failure) = &seen.failure {
+        return failure.clone();
+    }
     let ms = plan.timeout.as_millis();
     let (code, text) = match seen.phase {
         Phase::Dns => (FailureCode::ConnectTimeout, format!("The name was not resolved within {ms} ms")),

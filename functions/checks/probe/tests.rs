@@ -38,6 +38,7 @@ use super::*;
 use crate::contract::{Assertion, Comparison};
 
 mod ordinary_servers;
+mod tls_servers;
 
 // ---- the stage -------------------------------------------------------------------------------
 
@@ -52,6 +53,7 @@ fn target(url: impl Into<String>) -> Target {
         assertions: Vec::new(),
         follow_redirects: true,
         verify_tls: true,
+        legacy_tls: false,
         retries: 0,
     }
 }

@@ -325,6 +325,7 @@ fn target(url: &str) -> Target {
         // It would lead out of this machine.
         follow_redirects: false,
         verify_tls: true,
+        legacy_tls: false,
         retries: 0,
     }
 }

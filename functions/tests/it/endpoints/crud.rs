@@ -66,7 +66,7 @@ on_both! {
             "name": "가게", "url": "https://example.com/a?b=c", "method": "POST", "headers": {"X-A": "1"},
             "body": "{\"q\":1}", "interval_seconds": 10, "timeout_ms": 500, "expected_status": "200-299,301",
             "assertions": [{"type": "body_contains", "value": "ok"}, {"type": "total_time", "below_ms": 900}],
-            "follow_redirects": false, "verify_tls": false, "retries": 0, "failure_threshold": 3,
+            "follow_redirects": false, "verify_tls": false, "legacy_tls": true, "retries": 0, "failure_threshold": 3,
             "success_threshold": 2, "enabled": true, "tags": ["shop", "서울"],
         });
         let made = create(&world, 1, all.clone()).await;

@@ -154,12 +154,12 @@ async fn retries_left_empty_are_those_of_the_method() {
     };
     site.get("/endpoints/new").await.says(&shown(""));
     let fields =
-        [("url", "http://127.0.0.1:1/"), ("method", "POST"), ("action", "save")];
+        [("url", "http://127.0.0.1:1/"), ("method", "POST"), ("legacy_tls", "true"), ("action", "save")];
     for (retries, kept) in [("", ""), ("0", ""), ("1", "1")] {
         let added = site.fill_in("/endpoints/new", &[&fields[..], &[("retries", retries)]].concat()).await;
         assert_eq!(added.status, 303, "{}", added.html);
         let edited = site.get(&format!("{}/edit", added.location())).await;
-        edited.says(&shown(kept));
+        edited.says(&shown(kept)).says("name=\"legacy_tls\" value=\"true\" checked");
     }
     // What it is for another method, nobody chose.
     let added = site.fill_in("/endpoints/new", &[("url", "http://127.0.0.1:1/"), ("retries", "")]).await;
