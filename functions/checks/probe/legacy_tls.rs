@@ -27,20 +27,9 @@ const OFFER_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) struct LegacyTls(SslContext);
 
 impl LegacyTls {
-    pub(super) fn new() -> Result<Self, ErrorStack> {
-        let mut context = SslContextBuilder::new(SslMethod::tls_client())?;
-        context.set_min_proto_version(Some(SslVersion::TLS1))?;
-        context.set_cipher_list(CIPHERS)?;
-        context.set_alpn_protos(b"\x08http/1.1")?;
-        // The certificate is judged after the handshake; that the server has its key is proven within.
-        context.set_verify(SslVerifyMode::NONE);
-        // Many servers close without TLS's own goodbye. Whether something is missing is for HTTP to tell.
-        context.set_options(
-            LEGACY_SERVER_CONNECT | SslOptions::IGNORE_UNEXPECTED_EOF | SslOptions::NO_RENEGOTIATION,
-        );
-        context.set_session_cache_mode(SslSessionCacheMode::OFF);
-        context.set_mode(SslMode::RELEASE_BUFFERS);
-        Ok(Self(context.build()))
+    pub(super) fn new() -> Self {
+        // A panic is a defect of ours, and no outage of the target.
+        Self(context().expect("OpenSSL takes these settings"))
     }
 
     pub(super) async fn handshake(
@@ -68,6 +57,22 @@ impl LegacyTls {
         };
         tokio::time::timeout(OFFER_TIMEOUT, offered).await.ok().flatten()
     }
+}
+
+fn context() -> Result<SslContext, ErrorStack> {
+    let mut context = SslContextBuilder::new(SslMethod::tls_client())?;
+    context.set_min_proto_version(Some(SslVersion::TLS1))?;
+    context.set_cipher_list(CIPHERS)?;
+    context.set_alpn_protos(b"\x08http/1.1")?;
+    // The certificate is judged after the handshake; that the server has its key is proven within.
+    context.set_verify(SslVerifyMode::NONE);
+    // Many servers close without TLS's own goodbye. Whether something is missing is for HTTP to tell.
+    context.set_options(
+        LEGACY_SERVER_CONNECT | SslOptions::IGNORE_UNEXPECTED_EOF | SslOptions::NO_RENEGOTIATION,
+    );
+    context.set_session_cache_mode(SslSessionCacheMode::OFF);
+    context.set_mode(SslMode::RELEASE_BUFFERS);
+    Ok(context.build())
 }
 
 /// The leaf first.

@@ -31,6 +31,9 @@ use url::Url;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 #[cfg(feature = "legacy-tls")]
+use std::sync::LazyLock;
+
+#[cfg(feature = "legacy-tls")]
 use super::legacy_tls::{self, LegacyTls};
 use super::{assertions::cut, failure, p521, seen::Seen};
 use crate::contract::{Failure, FailureCode};
@@ -40,8 +43,9 @@ pub(super) struct Tls {
     strict: TlsConnector,
     lenient: TlsConnector,
     verifier: Arc<WebPkiServerVerifier>,
+    /// Made for the first check that needs it: OpenSSL takes milliseconds to begin.
     #[cfg(feature = "legacy-tls")]
-    legacy: LegacyTls,
+    legacy: LazyLock<LegacyTls>,
 }
 
 /// What a check wants of TLS.
@@ -62,7 +66,7 @@ impl Tls {
             verifier: WebPkiServerVerifier::builder_with_provider(Arc::new(extra_roots.store()?), provider)
                 .build()?,
             #[cfg(feature = "legacy-tls")]
-            legacy: LegacyTls::new()?,
+            legacy: LazyLock::new(LegacyTls::new),
         })
     }
 
