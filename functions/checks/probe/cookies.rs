@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 
 use cookie_store::{CookieStore, RawCookie};
 use http::{HeaderMap, HeaderValue, header};
+use public_suffix::{DEFAULT_PROVIDER, EffectiveTLDProvider};
 use url::{Host, Url};
 
 /// A stranger's server writes them: they must fit into a head that servers take.
@@ -88,7 +89,7 @@ fn read(url: &Url, text: &str) -> Option<RawCookie<'static>> {
 }
 
 fn is_public_suffix(domain: &str) -> bool {
-    psl::suffix(domain.as_bytes()).is_some_and(|suffix| suffix == domain)
+    DEFAULT_PROVIDER.effective_tld_plus_one(domain).is_err()
 }
 
 #[cfg(test)]
