@@ -76,7 +76,18 @@ pub(super) fn decode<'a>(headers: &HeaderMap, body: &'a [u8], is_cut: bool) -> R
     }
     let text = match bytes {
         Cow::Borrowed(bytes) => utf8(headers, bytes),
-        Cow::Owned(bytes) => Cow::Owned(utf8(headers, &bytes).into_owned()),
+        Cow::Owned(mut bytes) => {
+            let text = match utf8(headers, &bytes) {
+                Cow::Owned(text) => text,
+                // All of it, but for a byte order mark: moved, not copied.
+                Cow::Borrowed(text) => {
+                    let mark = bytes.len() - text.len();
+                    bytes.drain(..mark);
+                    bytes
+                }
+            };
+            Cow::Owned(text)
+        }
     };
     Ok(Content { text, cut })
 }

@@ -56,34 +56,42 @@ pub(super) struct Answer {
     pub(super) _memory: Vec<Place>,
 }
 
-/// Memory that heads and bodies of all checks share, per owner. The first bytes of each check are free.
-pub(super) struct Memory {
-    /// Of 64 KiB: 128 MiB together.
-    units: Arc<FairShare>,
-    /// Each the rest of a large body: 144 MiB together. Who has one needs nothing more, so those that wait for one
-    /// cannot wait for each other.
-    large: Arc<FairShare>,
-}
+/// A step takes a response up to so many bytes, and so many responses at once: 280 MiB together. One owner alone has half
+/// of the places.
+const STEPS: [(usize, usize); 5] =
+    [(16 * KIB, 2048), (64 * KIB, 512), (256 * KIB, 256), (1024 * KIB, 64), (MAX_BODY_READ, 16)];
+const KIB: usize = 1024;
+/// The first bytes of each check are free.
+const FREE_BYTES: usize = 8 * KIB;
 
-const UNITS: usize = 2048;
-const UNIT: usize = 64 * 1024;
-const LARGE: usize = 16;
-const FREE_BYTES: usize = 8 * 1024;
-/// What is longer takes a place among the large ones.
-const MAX_IN_UNITS: usize = 1024 * 1024;
+/// Memory that heads and bodies of all checks share, per owner.
+pub(super) struct Memory([Arc<FairShare>; STEPS.len()]);
 
 impl Memory {
     pub(super) fn new() -> Self {
-        Self { units: FairShare::of(UNITS), large: FairShare::of(LARGE) }
+        Self(STEPS.map(|(_, places)| FairShare::of(places)))
     }
+}
 
-    /// Holds memory for so many bytes, beside what is held. Notes when it had to wait.
-    async fn hold(&self, owner: i64, bytes: usize, held: &mut Vec<Place>, seen: &mut Seen) {
-        const MAX_UNITS: usize = (MAX_IN_UNITS - FREE_BYTES).div_ceil(UNIT);
-        while bytes > FREE_BYTES + held.len() * UNIT && held.len() <= MAX_UNITS {
-            let share = if held.len() < MAX_UNITS { &self.units } else { &self.large };
-            let mut place = pin!(share.take(owner));
-            held.push(match place.as_mut().now_or_never() {
+/// What one exchange holds of [`Memory`]. Steps are taken in order, and whoever has the last one needs nothing more, so
+/// those that wait cannot wait for each other.
+struct Held<'a> {
+    memory: &'a Memory,
+    owner: i64,
+    bytes: usize,
+    places: Vec<Place>,
+}
+
+impl Held<'_> {
+    /// Holds memory for so many bytes more. Notes when it had to wait.
+    async fn grow(&mut self, bytes: usize, seen: &mut Seen) {
+        self.bytes += bytes;
+        loop {
+            let taken = self.places.len();
+            let room = if taken == 0 { FREE_BYTES } else { STEPS[taken - 1].0 };
+            let Some(step) = self.memory.0.get(taken).filter(|_| self.bytes > room) else { return };
+            let mut place = pin!(step.take(self.owner));
+            self.places.push(match place.as_mut().now_or_never() {
                 Some(place) => place,
                 None => {
                     seen.waited_for_memory = true;
@@ -114,11 +122,12 @@ pub(super) async fn exchange(
 ) -> Result<Answer, Failure> {
     seen.enter(Phase::FirstByte);
     let meter = stream.meter();
+    let mut held = Held { memory: keep.memory, owner: keep.owner, bytes: 0, places: Vec::new() };
     let outcome = if stream.speaks_http2() {
-        Box::pin(by_http2(stream, request, keep, &meter, seen)).await
+        Box::pin(by_http2(stream, request, keep, held, &meter, seen)).await
     } else {
-        let stream = Asked::ask(stream, &request, keep, seen).await;
-        Box::pin(by_http1(stream, request, keep, &meter, seen)).await
+        let stream = Asked::ask(stream, &request, &mut held, seen).await;
+        Box::pin(by_http1(stream, request, keep, held, &meter, seen)).await
     };
     outcome.map_err(|broken| match broken {
         Broken::Head => failure(FailureCode::ProtocolError, head_too_large()),
@@ -142,6 +151,7 @@ async fn by_http1(
     stream: Asked,
     request: Request<Full<Bytes>>,
     keep: Keep<'_>,
+    held: Held<'_>,
     meter: &Meter,
     seen: &mut Seen,
 ) -> Result<Answer, Broken> {
@@ -158,13 +168,14 @@ async fn by_http1(
         builder.allow_obsolete_multiline_headers_in_responses(true);
     }
     let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
-    converse(connection, sender.send_request(request), keep, meter, seen).await
+    converse(connection, sender.send_request(request), keep, held, meter, seen).await
 }
 
 async fn by_http2(
     stream: Stream,
     request: Request<Full<Bytes>>,
     keep: Keep<'_>,
+    held: Held<'_>,
     meter: &Meter,
     seen: &mut Seen,
 ) -> Result<Answer, Broken> {
@@ -176,7 +187,7 @@ async fn by_http2(
         .max_header_list_size(MAX_HEAD as u32)
         .handshake(TokioIo::new(stream))
         .await?;
-    let outcome = converse(connection, sender.send_request(request), keep, meter, seen).await;
+    let outcome = converse(connection, sender.send_request(request), keep, held, meter, seen).await;
     tasks.resume_panics();
     outcome
 }
@@ -185,6 +196,7 @@ async fn converse(
     connection: impl Future<Output = hyper::Result<()>>,
     response: impl Future<Output = hyper::Result<Response<Incoming>>>,
     keep: Keep<'_>,
+    mut held: Held<'_>,
     meter: &Meter,
     seen: &mut Seen,
 ) -> Result<Answer, Broken> {
@@ -196,7 +208,7 @@ async fn converse(
     if head.headers.len() > MAX_HEADERS {
         return Err(Broken::Head);
     }
-    let (mut kept, mut memory, mut is_cut) = (Vec::new(), Vec::new(), false);
+    let (mut kept, mut is_cut) = (Vec::new(), false);
     if !(keep.skip_redirects && leads_elsewhere(head.status, &head.headers)) {
         while let Some(frame) = connection.until(body.frame()).await {
             // Trailers are no part of the body.
@@ -207,7 +219,7 @@ async fn converse(
             meter.count_body(data.len() as u64);
             if keep.body {
                 let part = &data[..data.len().min(MAX_BODY_READ - kept.len())];
-                keep.memory.hold(keep.owner, kept.len() + part.len(), &mut memory, seen).await;
+                held.grow(part.len(), seen).await;
                 append(&mut kept, part);
             }
             if seen.bytes >= MAX_BODY_READ as u64 {
@@ -217,7 +229,7 @@ async fn converse(
         }
     }
     seen.enter(Phase::Between);
-    Ok(Answer { status: head.status, headers: head.headers, body: kept, is_cut, _memory: memory })
+    Ok(Answer { status: head.status, headers: head.headers, body: kept, is_cut, _memory: held.places })
 }
 
 /// Grows by doubling, but not beyond the limit.
@@ -288,7 +300,6 @@ struct Asked {
     beginning: Bytes,
     failed: Option<io::Error>,
     head: Head,
-    _memory: Vec<Place>,
     /// Whether hyper has asked, too. What it read before would be an answer that nobody asked for.
     hyper_asked: bool,
     reader: Option<Waker>,
@@ -298,11 +309,11 @@ impl Asked {
     async fn ask(
         mut stream: Stream,
         request: &Request<Full<Bytes>>,
-        keep: Keep<'_>,
+        held: &mut Held<'_>,
         seen: &mut Seen,
     ) -> Self {
         let mut beginning = BytesMut::new();
-        let (mut failed, mut head, mut memory) = (None, Head::default(), Vec::new());
+        let (mut failed, mut head) = (None, Head::default());
         let request = written(request);
         let written = request.is_some();
         match request {
@@ -322,8 +333,8 @@ impl Asked {
                         break;
                     }
                     if beginning.len() == beginning.capacity() {
-                        // hyper copies it.
-                        keep.memory.hold(keep.owner, 4 * beginning.len(), &mut memory, seen).await;
+                        // As much again as there is room for, and hyper's copy.
+                        held.grow(2 * beginning.len(), seen).await;
                         beginning.reserve(beginning.len());
                     }
                 }
@@ -337,7 +348,6 @@ impl Asked {
             beginning: beginning.freeze(),
             failed,
             head,
-            _memory: memory,
             hyper_asked: !written,
             reader: None,
         }

@@ -37,9 +37,14 @@ pub fn validate(target: &Target) -> Problems {
 
 pub type Problems = Vec<(String, Text)>;
 
+/// Each may take 150 MB, for a body that is decoded three times, and its JSON.
+const MAX_COSTLY: usize = 2;
+
 /// Compilers and searches that run at once: the other processors go on with what is quick.
-static COSTLY: LazyLock<Arc<FairShare>> =
-    LazyLock::new(|| FairShare::of(std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2))));
+static COSTLY: LazyLock<Arc<FairShare>> = LazyLock::new(|| {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    FairShare::of(processors.div_ceil(2).min(MAX_COSTLY))
+});
 
 /// Runs what strangers can make slow outside the async workers, a bounded number at once; owners take turns.
 /// A panic goes on here.

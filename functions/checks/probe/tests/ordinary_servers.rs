@@ -432,13 +432,21 @@ async fn all_that_is_read_of_a_body_is_looked_at() {
 }
 
 #[tokio::test]
-async fn long_json_is_looked_at_up_to_a_number_of_values() {
+async fn long_json_is_looked_at_up_to_what_it_takes_of_memory() {
     let long = format!(r#"{{"a":["{}"],"status":"ok"}}"#, vec!["x".repeat(90); 50_000].join("\",\""));
     let path = json_path("$.status", Comparison::Equals, json!("ok"));
     up(&assert_on(&canned(page(&long)).await, path.clone()).await);
-    let many = format!(r#"{{"a":[{}0],"status":"ok"}}"#, "0,".repeat(600_000));
-    let outcome = assert_on(&canned(page(&many)).await, path).await;
-    failed(&outcome, FailureCode::AssertionFailed, "more than 500000 JSON values");
+    // Objects take much more than they are long.
+    for (value, usual, many) in [("0,", 500_000, 1_600_000), (r#"{"":0},"#, 100_000, 250_000)] {
+        let json = |count| format!(r#"{{"a":[{}0],"status":"ok"}}"#, value.repeat(count));
+        up(&assert_on(&canned(page(json(usual))).await, path.clone()).await);
+        let outcome = assert_on(&canned(page(json(many))).await, path.clone()).await;
+        failed(
+            &outcome,
+            FailureCode::AssertionFailed,
+            "too many JSON values: they would take more than 96 MiB",
+        );
+    }
 }
 
 /// An owner's large bodies share a bound, and are all read; what had to wait too long says nothing of its target.
@@ -454,6 +462,28 @@ async fn many_large_bodies_are_read_within_the_bound() {
         target.assertions = contains("word");
         let prober = prober.clone();
         async move { prober.probe(1, &target, None).await }
+    });
+    for outcome in futures::future::join_all(checks).await {
+        up(&outcome);
+    }
+
+    // Two hundred that grow together, past each step of the bound.
+    let growing = listen(|mut stream| async move {
+        let half = vec![b'x'; 500 * 1024];
+        let _ = stream.read(&mut [0; 4096]).await;
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+        let _ = stream.write_all(&half).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let _ = stream.write_all(&half).await;
+        let _ = stream.write_all(b"word").await;
+    })
+    .await;
+    let checks = (0..200).map(|_| {
+        let mut target = target(format!("http://{growing}/"));
+        target.timeout_ms = 30_000;
+        target.assertions = contains("word");
+        let prober = prober.clone();
+        async move { prober.probe(3, &target, None).await }
     });
     for outcome in futures::future::join_all(checks).await {
         up(&outcome);
