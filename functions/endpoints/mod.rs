@@ -27,6 +27,7 @@ use http::Method;
 use runtime::{
     Context, Db, Env, Error, Fields, FromEnv, Result,
     db::{JsonText, On, Transaction, UnixSeconds},
+    input::is_invisible,
     on, text,
 };
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
@@ -270,16 +271,7 @@ impl Settings {
                 )
             });
         };
-        fields.check(
-            self.name.chars().count() <= 100 && !self.name.chars().any(runtime::input::is_odd),
-            "name",
-            || {
-                text(
-                    "must have at most 100 characters, without control characters",
-                    "제어 문자 없이 100자 이하여야 합니다",
-                )
-            },
-        );
+        fields.check_line("name", &self.name, 0..=100);
         in_range(&mut fields, "interval_seconds", self.interval_seconds, 10, 86_400);
         in_range(&mut fields, "failure_threshold", self.failure_threshold, 1, 100);
         in_range(&mut fields, "success_threshold", self.success_threshold, 1, 100);
@@ -356,7 +348,9 @@ fn json_bytes(part: &impl Serialize) -> usize {
 
 /// A tag stands in JSON text as it is, so that SQL can look for it.
 fn is_tag(tag: &str) -> bool {
-    (1..=50).contains(&tag.chars().count()) && tag.chars().all(|c| c.is_alphanumeric() || "-_.:/".contains(c))
+    // A Hangul filler is a letter to Unicode.
+    let fits = |c: char| (c.is_alphanumeric() && !is_invisible(c)) || "-_.:/".contains(c);
+    (1..=50).contains(&tag.chars().count()) && tag.chars().all(fits)
 }
 
 /// `MAX_ENDPOINTS_PER_USER` (default 10000) and `MAX_CHECK_BYTES_PER_MINUTE` (default 16 MiB): headers, bodies and

@@ -89,6 +89,8 @@ on_both! {
             ("url", json!({"url": format!("http://example.com/{}", "x".repeat(2048))})),
             ("url", json!({"url": 7})),
             ("name", json!({"url": url, "name": "x".repeat(101)})),
+            ("name", json!({"url": url, "name": "\u{200B}\u{3164}"})),
+            ("tags", json!({"url": url, "tags": ["\u{3164}"]})),
             ("method", json!({"url": url, "method": "FETCH"})),
             ("headers", json!({"url": url, "headers": {"X-A": "1\r\nX-B: 2"}})),
             ("interval_seconds", json!({"url": url, "interval_seconds": 9})),
