@@ -95,6 +95,10 @@ fn target(body: &Map<String, Json>) -> Result<prober::Target> {
             Failure::new(Exit::NotLoggedIn, "what the answer must hold is judged by pongpong, not from here");
         return Err(failure.hint("pong login, or leave these options out").into());
     }
+    if body.get("legacy_tls") == Some(&Json::Bool(true)) {
+        let failure = Failure::new(Exit::NotLoggedIn, "old TLS is spoken by pongpong, not from here");
+        return Err(failure.hint("pong login, or leave this option out").into());
+    }
     Ok(serde_json::from_value(Json::Object(body.clone()))?)
 }
 

@@ -136,7 +136,10 @@ pub struct Request {
     /// [default: true]
     #[arg(long, value_name = "BOOL")]
     verify_tls: Option<bool>,
-    /// How often a failed check is tried again at once [default: 1]
+    /// Whether old TLS is fine: 1.0, 1.1, and ciphers that are no longer safe [default: false]
+    #[arg(long, value_name = "BOOL")]
+    legacy_tls: Option<bool>,
+    /// How often a failed check is tried again at once [default: 1; for methods other than GET, HEAD, OPTIONS: 0]
     #[arg(long)]
     retries: Option<u32>,
     /// What the body must hold; this and the following may be repeated
@@ -207,6 +210,7 @@ impl Request {
         set("assertions", (!assertions.is_empty()).then(|| json!(assertions)));
         set("follow_redirects", self.follow_redirects.map(Json::from));
         set("verify_tls", self.verify_tls.map(Json::from));
+        set("legacy_tls", self.legacy_tls.map(Json::from));
         set("retries", self.retries.map(Json::from));
         Ok(fields)
     }

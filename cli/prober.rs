@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, io, net::SocketAddr, path::Path, sync::Arc, tim
 use anyhow::Result;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use cookie_store::{CookieStore, RawCookie};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
@@ -31,6 +32,10 @@ use crate::{
 };
 
 const MAX_REDIRECTS: usize = 10;
+const MAX_HEADERS: usize = 200;
+/// Of one response.
+const MAX_COOKIES: usize = 20;
+const MAX_COOKIE_BYTES: usize = 4 * 1024;
 
 /// As the API calls them; what only pongpong does is left out.
 #[derive(Deserialize)]
@@ -155,10 +160,20 @@ async fn fetch(
     let mut method = Method::from_bytes(target.method.as_bytes())
         .map_err(|_| problem("INVALID_REQUEST", format!("{} is not a method", target.method)))?;
     let (mut body, first) = (Bytes::from(target.body.clone()), url.origin());
+    let mut cookies = CookieStore::default();
     for _ in 0..=MAX_REDIRECTS {
         // Headers may hold secrets: they do not go along to somebody else.
         let headers = if url.origin() == first { Some(&target.headers) } else { None };
-        let response = exchange(&url, &method, headers, body.clone(), &tls, outcome).await?;
+        let set: Vec<_> =
+            cookies.get_request_values(&url).map(|(name, value)| format!("{name}={value}")).collect();
+        let mut headers = headers.cloned().unwrap_or_default();
+        if !set.is_empty() {
+            let name = headers.keys().find(|name| name.eq_ignore_ascii_case("cookie")).cloned();
+            let own = name.and_then(|name| headers.remove(&name));
+            headers.insert("Cookie".to_owned(), own.into_iter().chain(set).collect::<Vec<_>>().join("; "));
+        }
+        let response = exchange(&url, &method, &headers, body.clone(), &tls, outcome).await?;
+        keep_cookies(&mut cookies, &url, response.headers());
         let status = response.status();
         outcome.status_code = Some(status.as_u16());
         let location =
@@ -180,10 +195,24 @@ async fn fetch(
     Err(problem("TOO_MANY_REDIRECTS", format!("More than {MAX_REDIRECTS} redirects")))
 }
 
+/// For the host alone that set them: which domains it may speak for is not known here.
+fn keep_cookies(cookies: &mut CookieStore, url: &Url, headers: &HeaderMap) {
+    for line in headers.get_all(header::SET_COOKIE).iter().take(MAX_COOKIES) {
+        let text = line.to_str().ok().filter(|text| text.len() <= MAX_COOKIE_BYTES);
+        let Some(mut cookie) = text.and_then(|text| RawCookie::parse(text.to_owned()).ok()) else { continue };
+        cookie.unset_domain();
+        if url.scheme() == "https" {
+            cookie.set_secure(true);
+        }
+        // One that is expired already is no error.
+        let _ = cookies.insert_raw(&cookie, url);
+    }
+}
+
 async fn exchange(
     url: &Url,
     method: &Method,
-    headers: Option<&BTreeMap<String, String>>,
+    headers: &BTreeMap<String, String>,
     body: Bytes,
     tls: &Arc<ClientConfig>,
     outcome: &mut Outcome,
@@ -199,7 +228,7 @@ async fn exchange(
     for (name, value) in [("host", host), ("user-agent", agent), ("accept", "*/*")] {
         set(&mut request, name, value)?;
     }
-    for (name, value) in headers.into_iter().flatten() {
+    for (name, value) in headers {
         set(&mut request, name, value)?;
     }
     if url.scheme() == "http" {
@@ -276,7 +305,14 @@ where
 {
     let wrong = |error: hyper::Error| problem("PROTOCOL_ERROR", format!("No good answer: {error}"));
     let began = Instant::now();
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(wrong)?;
+    // As pongpong reads them.
+    let builder = &mut http1::Builder::new();
+    builder
+        .max_headers(MAX_HEADERS)
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .allow_spaces_after_header_name_in_responses(true)
+        .ignore_invalid_headers_in_responses(true);
+    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(wrong)?;
     // It ends with the response.
     tokio::spawn(connection);
     let response = sender.send_request(request).await.map_err(wrong)?;

@@ -57,6 +57,9 @@ pub struct Target {
     pub assertions: Vec<Assertion>,
     pub follow_redirects: bool,
     pub verify_tls: bool,
+    /// Speak what the server speaks, however old: TLS 1.0 and 1.1, and TLS 1.2 with CBC, RSA key exchange or DHE.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub legacy_tls: bool,
     /// How often a failed check is tried again before it counts as down.
     pub retries: u8,
 }

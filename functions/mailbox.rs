@@ -2,12 +2,14 @@
 
 use std::str::FromStr;
 
+use runtime::input::is_invisible;
+
 /// A bare address. Quoted local parts and addresses in brackets are legal, but hardly a mail server
 /// takes them, and no person has one.
 pub fn is_address(address: &str) -> bool {
     // 254: the longest path that SMTP carries.
     address.len() <= 254
-        && !address.contains(|c: char| c.is_control() || c.is_whitespace() || "\"<>[](),;:\\".contains(c))
+        && !address.contains(|c: char| c.is_control() || is_invisible(c) || "\"<>[](),;:\\".contains(c))
         && email_address::EmailAddress::is_valid(address)
         && lettre::Address::from_str(address).is_ok()
 }
@@ -60,6 +62,8 @@ mod tests {
             "a b@c.de",
             "a@b.co\r\nBcc: x@y.zw",
             "a,b@c.de",
+            "a\u{200B}@b.co",
+            "a\u{3164}@b.co",
         ] {
             assert!(!is_address(bad), "{bad}");
         }

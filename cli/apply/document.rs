@@ -59,7 +59,9 @@ pub struct Endpoint {
     pub assertions: Vec<Assertion>,
     pub follow_redirects: bool,
     pub verify_tls: bool,
-    pub retries: u32,
+    pub legacy_tls: bool,
+    /// None: the default of the method.
+    pub retries: Option<u32>,
     pub failure_threshold: u32,
     pub success_threshold: u32,
     pub enabled: bool,
@@ -80,12 +82,25 @@ impl Default for Endpoint {
             assertions: Vec::new(),
             follow_redirects: true,
             verify_tls: true,
-            retries: 1,
+            legacy_tls: false,
+            retries: None,
             failure_threshold: 2,
             success_threshold: 1,
             enabled: true,
             tags: Vec::new(),
         }
+    }
+}
+
+impl Endpoint {
+    /// Without what is the default anyway.
+    pub fn brief(mut self) -> Mapping {
+        // As the API has it: methods that may change something are not repeated unasked.
+        let is_repeated = matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS");
+        if self.retries == Some(u32::from(is_repeated)) {
+            self.retries = None;
+        }
+        brief(&self)
     }
 }
 
@@ -224,9 +239,20 @@ mod tests {
 
     #[test]
     fn a_brief_object_reads_as_the_whole() {
-        let endpoint = Endpoint { name: "Shop".into(), retries: 0, ..Endpoint::default() };
-        let brief = brief(&endpoint);
+        let endpoint = Endpoint { name: "Shop".into(), retries: Some(0), ..Endpoint::default() };
+        let brief = endpoint.clone().brief();
         assert_eq!(brief.len(), 2);
         assert_eq!(serde_norway::from_value::<Endpoint>(Value::Mapping(brief)).unwrap(), endpoint);
+    }
+
+    #[test]
+    fn default_retries_depend_on_the_method() {
+        for (method, retries, is_left_out) in
+            [("GET", 1, true), ("GET", 0, false), ("POST", 0, true), ("POST", 1, false), ("DELETE", 0, true)]
+        {
+            let endpoint =
+                Endpoint { method: method.to_owned(), retries: Some(retries), ..Endpoint::default() };
+            assert_eq!(!endpoint.brief().contains_key("retries"), is_left_out, "{method} {retries}");
+        }
     }
 }

@@ -130,7 +130,7 @@ fn checked(section: Section, item: Value) -> Result<Mapping, Wrong> {
             required(&[("name", &endpoint.name), ("url", &endpoint.url)])?;
             // As pongpong keeps it: or each `apply` would find a difference.
             endpoint.url = Address::of(&endpoint.url).url;
-            Ok(brief(&endpoint))
+            Ok(endpoint.brief())
         }
         Section::Notifications => {
             let mut notification: Notification = parse(item)?;

@@ -93,7 +93,7 @@ pub async fn fetch(api: &Api, section: Section, names: &mut Names) -> Result<Opt
 
 fn fields_of(section: Section, item: &Value, names: &Names) -> Result<Mapping> {
     Ok(match section {
-        Section::Endpoints => brief(&known::<Endpoint>(item)?),
+        Section::Endpoints => known::<Endpoint>(item)?.brief(),
         Section::Notifications => {
             let mut notification: Notification = known(item)?;
             notification.endpoints = sorted(names.of(&item["endpoint_ids"]));

@@ -169,6 +169,7 @@ fn tls(config: &Value, label: &str, endpoint: &mut Endpoint, imported: &mut Impo
     for (field, value) in config.as_mapping().into_iter().flatten() {
         match field.as_str().unwrap_or_default() {
             "insecure_skip_verify" => endpoint.verify_tls = !is_on(value),
+            "min_version" => endpoint.legacy_tls = matches!(plain(value).as_str(), "TLS10" | "TLS11"),
             other => imported.differs(label, format!("tls_config.{other} is left out")),
         }
     }

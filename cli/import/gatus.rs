@@ -156,7 +156,7 @@ fn client(client: &Value, endpoint: &mut Endpoint, imported: &mut Imported) {
 }
 
 fn conditions(list: &Value, endpoint: &mut Endpoint, imported: &mut Imported) {
-    let mut codes: BTreeSet<u16> = (100..=599).collect();
+    let mut codes: BTreeSet<u16> = (100..=999).collect();
     for condition in list.as_sequence().into_iter().flatten().map(plain) {
         let read = parts(&condition).ok_or("it is not understood");
         match read.and_then(|parts| self::condition(parts, &mut codes)) {
@@ -352,7 +352,7 @@ mod tests {
     use super::*;
 
     fn turned(text: &str) -> Result<Option<serde_json::Value>, &'static str> {
-        let mut codes = (100..=599).collect();
+        let mut codes = (100..=999).collect();
         condition(parts(text).unwrap(), &mut codes)
             .map(|assertion| assertion.map(|assertion| json!(assertion)))
     }

@@ -165,7 +165,7 @@ impl Imported {
     fn document(&self, app: &App) -> Result<String> {
         let mut document = Mapping::new();
         let endpoints: Vec<_> =
-            self.endpoints.iter().map(|endpoint| Value::Mapping(brief(endpoint))).collect();
+            self.endpoints.iter().map(|endpoint| Value::Mapping(endpoint.clone().brief())).collect();
         document.insert("endpoints".into(), endpoints.into());
         if !self.notifications.is_empty() {
             let list: Vec<_> = self.notifications.iter().map(|one| Value::Mapping(brief(one))).collect();

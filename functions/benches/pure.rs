@@ -28,6 +28,7 @@ fn target() -> Target {
         assertions: vec![],
         follow_redirects: true,
         verify_tls: true,
+        legacy_tls: false,
         retries: 1,
     }
 }

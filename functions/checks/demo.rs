@@ -69,7 +69,7 @@ async fn handle(State(context): State<Context>, Input(demo): Input<Demo>) -> Res
         return Err(Error::not_found());
     }
     let fallback = Address::of(&demo.url).fallback;
-    let settings = Settings { timeout_ms: TIMEOUT_MS, retries: 0, ..Settings::of_url(&demo.url)? };
+    let settings = Settings { timeout_ms: TIMEOUT_MS, retries: Some(0), ..Settings::of_url(&demo.url)? };
     let target = settings.checked(NOBODY).await?.target();
     let prober = context.shared(|_| {
         let config = ProbeConfig::new(PrivateNetworks::Deny)?;

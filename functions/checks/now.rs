@@ -132,7 +132,7 @@ const COMPLETE_TIMEOUT_MS: i32 = 3000;
 )]
 async fn complete(State(context): State<Context>, Input(typed): Input<Typed>) -> Result<Json<Completed>> {
     let Address { url, fallback } = Address::of(&typed.url);
-    let settings = Settings { timeout_ms: COMPLETE_TIMEOUT_MS, retries: 0, ..Settings::of_url(&url)? };
+    let settings = Settings { timeout_ms: COMPLETE_TIMEOUT_MS, retries: Some(0), ..Settings::of_url(&url)? };
     let target = settings.checked(typed.user_id).await?.target();
     let checked = probe(&*prober(&context)?, typed.user_id, target, fallback).await;
     Ok(Json(Completed { url: checked.url }))

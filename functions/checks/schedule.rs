@@ -236,6 +236,7 @@ mod tests {
             assertions: vec![],
             follow_redirects: true,
             verify_tls: true,
+            legacy_tls: false,
             retries: 0,
         };
         let scheduled_at = DateTime::from_timestamp(slot, 0).expect("a time");

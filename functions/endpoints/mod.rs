@@ -27,6 +27,7 @@ use http::Method;
 use runtime::{
     Context, Db, Env, Error, Fields, FromEnv, Result,
     db::{JsonText, On, Transaction, UnixSeconds},
+    input::is_invisible,
     on, text,
 };
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
@@ -81,10 +82,16 @@ pub struct Settings {
     #[serde(default = "yes")]
     #[schema(default = true)]
     pub verify_tls: bool,
-    /// How often a failed check is tried again before it counts as down.
-    #[serde(default = "once")]
-    #[schema(default = 1, minimum = 0, maximum = 5)]
-    pub retries: i32,
+    /// Speak what the server speaks, however old: TLS 1.0 and 1.1, and TLS 1.2 with CBC, RSA key exchange or DHE. The
+    /// certificate is verified all the same.
+    #[serde(default)]
+    #[schema(default = false)]
+    pub legacy_tls: bool,
+    /// How often a failed check is tried again before it counts as down. When absent: 1 for GET, HEAD and OPTIONS, 0 for
+    /// the other methods, which may change something.
+    #[serde(default)]
+    #[schema(value_type = i32, required = false, example = 1, minimum = 0, maximum = 5)]
+    pub retries: Option<i32>,
     /// How many checks in a row must fail before the endpoint is down.
     #[serde(default = "twice")]
     #[schema(default = 2, minimum = 1, maximum = 100)]
@@ -131,6 +138,15 @@ fn fine() -> String {
 
 fn yes() -> bool {
     true
+}
+
+/// Whether a request may change something on the server (RFC 9110, 9.2.1): it is repeated only on request.
+pub fn has_effects(method: &str) -> bool {
+    !matches!(method, "GET" | "HEAD" | "OPTIONS")
+}
+
+pub fn default_retries(method: &str) -> i32 {
+    i32::from(!has_effects(method))
 }
 
 fn once() -> i32 {
@@ -183,7 +199,7 @@ pub struct Endpoint {
 macro_rules! columns {
     () => {
         "id, name, url, method, headers, body, interval_seconds, timeout_ms, expected_status, assertions, \
-         follow_redirects, verify_tls, retries, failure_threshold, success_threshold, enabled, tags, \
+         follow_redirects, verify_tls, legacy_tls, retries, failure_threshold, success_threshold, enabled, tags, \
          CASE WHEN enabled THEN status ELSE 'paused' END AS status, last_checked_at, missed_slots, \
          revision, CASE WHEN result_revision < revision THEN 0 ELSE failures END AS failures, result_revision, result_slot, result_note, down_since, \
          created_at, updated_at"
@@ -236,7 +252,8 @@ impl Settings {
         self
     }
 
-    /// Checks every field, what takes long in the owner's turn; a URL without a scheme gets one, and a name that is missing becomes the URL's host.
+    /// Checks every field, what takes long in the owner's turn; a URL without a scheme gets one, a name that is missing
+    /// becomes the URL's host, and the retries the method's default.
     pub async fn checked(mut self, owner: i64) -> Result<Self> {
         self.url = Address::of(&self.url).url;
         self.name = self.name.trim().to_owned();
@@ -244,6 +261,7 @@ impl Settings {
             let host = url::Url::parse(&self.url).ok().and_then(|url| url.host_str().map(str::to_owned));
             self.name = host.unwrap_or_default().chars().take(100).collect();
         }
+        let retries = *self.retries.get_or_insert_with(|| default_retries(&self.method));
         let mut fields = Fields::default();
         let in_range = |fields: &mut Fields, name: &str, value: i32, least: i32, most: i32| {
             fields.check((least..=most).contains(&value), name, || {
@@ -253,20 +271,11 @@ impl Settings {
                 )
             });
         };
-        fields.check(
-            self.name.chars().count() <= 100 && !self.name.chars().any(runtime::input::is_odd),
-            "name",
-            || {
-                text(
-                    "must have at most 100 characters, without control characters",
-                    "제어 문자 없이 100자 이하여야 합니다",
-                )
-            },
-        );
+        fields.check_line("name", &self.name, 0..=100);
         in_range(&mut fields, "interval_seconds", self.interval_seconds, 10, 86_400);
         in_range(&mut fields, "failure_threshold", self.failure_threshold, 1, 100);
         in_range(&mut fields, "success_threshold", self.success_threshold, 1, 100);
-        in_range(&mut fields, "retries", self.retries, 0, 5);
+        in_range(&mut fields, "retries", retries, 0, 5);
         in_range(&mut fields, "timeout_ms", self.timeout_ms, 100, 60_000);
         fields.check(self.tags.0.len() <= 20, "tags", || text("must be at most 20", "20개 이하여야 합니다"));
         for (at, tag) in self.tags.0.iter().enumerate().take(20) {
@@ -278,7 +287,7 @@ impl Settings {
             });
         }
         // A batch waits for its slowest check, and the broker for the batch.
-        let longest = i64::from(self.timeout_ms) * (i64::from(self.retries) + 1);
+        let longest = i64::from(self.timeout_ms) * (i64::from(retries) + 1);
         fields.check(longest <= 120_000, "retries", || {
             text(
                 "all tries together may take at most 120 seconds",
@@ -332,7 +341,8 @@ impl Settings {
             assertions: self.assertions.0.clone(),
             follow_redirects: self.follow_redirects,
             verify_tls: self.verify_tls,
-            retries: self.retries.try_into().unwrap_or_default(),
+            legacy_tls: self.legacy_tls,
+            retries: self.retries.and_then(|retries| retries.try_into().ok()).unwrap_or_default(),
         }
     }
 }
@@ -365,7 +375,9 @@ impl Bytes {
 
 /// A tag stands in JSON text as it is, so that SQL can look for it.
 fn is_tag(tag: &str) -> bool {
-    (1..=50).contains(&tag.chars().count()) && tag.chars().all(|c| c.is_alphanumeric() || "-_.:/".contains(c))
+    // A Hangul filler is a letter to Unicode.
+    let fits = |c: char| (c.is_alphanumeric() && !is_invisible(c)) || "-_.:/".contains(c);
+    (1..=50).contains(&tag.chars().count()) && tag.chars().all(fits)
 }
 
 /// `MAX_ENDPOINTS_PER_USER` (default 10000); headers, bodies and assertions of a user's endpoints:

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Endpoint, SERVICE, Settings, Start, announce, ask_for_checks, check_bytes_quota, columns, find_own,
+    has_effects,
 };
 
 const NAME: &str = "endpoint-update";
@@ -44,7 +45,7 @@ async fn handle(
          retries = $13, failure_threshold = $14, success_threshold = $15, enabled = $16, tags = $17, \
          next_slot = COALESCE($18, next_slot), \
          leased_until = CASE WHEN $18 IS NULL THEN leased_until END, updated_at = $19, revision = revision + $20, \
-         settings_bytes = $21, bytes_per_minute = $22 WHERE id = $1 RETURNING ",
+         settings_bytes = $21, bytes_per_minute = $22, legacy_tls = $23 WHERE id = $1 RETURNING ",
         columns!()
     );
     static NEXT_SLOT: &str = "SELECT next_slot FROM endpoints WHERE id = $1";
@@ -53,7 +54,8 @@ async fn handle(
     let mut seen = find_own(&context, caller.user_id, id).await?.settings;
     let (mut tx, old, s) = loop {
         // Checked before the row is held: what is costly to check must not keep others waiting for it.
-        let settings = input::patched::<Settings>(&seen, patch.clone())?;
+        let patch = with_default_retries(&seen, patch.clone());
+        let settings = input::patched::<Settings>(&seen, patch)?;
         let settings = settings.completed(&context, caller.user_id).await.checked(caller.user_id).await?;
         let mut tx = db.begin().await?;
         let found: Option<Endpoint> = on!(tx.connection(), db => {
@@ -84,7 +86,7 @@ async fn handle(
         let update = update.bind(s.assertions).bind(s.follow_redirects).bind(s.verify_tls).bind(s.retries);
         let update = update.bind(s.failure_threshold).bind(s.success_threshold).bind(s.enabled).bind(s.tags);
         let update = update.bind(next_slot).bind(now).bind(i64::from(changed));
-        update.bind(bytes.stored()).bind(bytes.per_minute()).fetch_one(db).await
+        update.bind(bytes.stored()).bind(bytes.per_minute()).bind(s.legacy_tls).fetch_one(db).await
     })?;
     // Whoever has too much already, of a time with other limits, may change the rest, and have less.
     if bytes.stored() > before.stored() || bytes.per_minute() > before.per_minute() {
@@ -103,4 +105,13 @@ async fn handle(
         tracing::warn!(%error, endpoint_id = id, "the first checks could not be asked for");
     }
     Ok(Json(endpoint))
+}
+
+/// Retries of a GET were not asked for where it becomes a POST.
+fn with_default_retries(old: &Settings, mut patch: Map<String, Value>) -> Map<String, Value> {
+    let method = patch.get("method").and_then(Value::as_str);
+    if !has_effects(&old.method) && method.is_some_and(has_effects) {
+        patch.entry("retries").or_insert(Value::Null);
+    }
+    patch
 }

@@ -76,7 +76,7 @@ async fn handle(
     Input(body): Input<Body>,
 ) -> Result<(StatusCode, Json<Notification>)> {
     let mut fields = Fields::default();
-    super::check_name(&mut fields, &body.name);
+    fields.check_line("name", &body.name, 1..=100);
     fields.finish()?;
     let mut config = Config::read(body.channel, &body.config, None)?;
     let endpoint_ids = super::check_endpoints(&context, caller.user_id, body.endpoint_ids).await?;

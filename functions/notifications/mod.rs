@@ -29,7 +29,7 @@ use addresses::States;
 use chrono::{DateTime, Utc};
 use config::Config;
 use runtime::{
-    Context, Db, Error, Fields, Result, Text,
+    Context, Db, Error, Result, Text,
     db::{On, Transaction},
     on,
     secret::Sealer,
@@ -192,20 +192,7 @@ pub fn open(context: &Context, sealed: &str) -> Result<Config> {
     serde_json::from_str(&json).map_err(Error::internal)
 }
 
-const LONGEST_NAME: usize = 100;
 const MOST_ENDPOINTS: usize = 1000;
-
-fn check_name(fields: &mut Fields, name: &str) {
-    let ok = !name.trim().is_empty()
-        && name.chars().count() <= LONGEST_NAME
-        && !name.chars().any(runtime::input::is_odd);
-    fields.check(ok, "name", || {
-        text(
-            format!("must have 1 to {LONGEST_NAME} characters, none of them a control character"),
-            format!("제어 문자 없이 1자 이상 {LONGEST_NAME}자 이하여야 합니다"),
-        )
-    });
-}
 
 /// Each once, in order; all of them the user's own.
 async fn check_endpoints(context: &Context, user_id: i64, ids: Option<Vec<i64>>) -> Result<Option<Vec<i64>>> {

@@ -109,7 +109,7 @@ async fn handle(
 fn check(row: &Row, body: &Body) -> Result<()> {
     let mut fields = Fields::default();
     if let Some(name) = &body.name {
-        super::check_name(&mut fields, name);
+        fields.check_line("name", name, 1..=100);
     }
     let same = body.channel.is_none_or(|channel| channel.as_str() == row.channel);
     fields.check(same, "channel", || {

@@ -3,12 +3,14 @@
 //! Messages are kept in both languages until the request's `Accept-Language` is known
 //! ([`crate::serve`] renders them). A 5xx hides its cause from the caller and logs it.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::input::{is_invisible, is_odd};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -284,6 +286,27 @@ impl Fields {
         if !ok {
             self.0.push((name.to_owned(), otherwise()));
         }
+    }
+
+    /// A text of one line, for people to read.
+    pub fn check_line(&mut self, name: &str, line: &str, length: RangeInclusive<usize>) {
+        self.check_text(name, line, length, &[]);
+    }
+
+    /// A text for people to read, which may have odd characters of these.
+    pub fn check_text(&mut self, name: &str, value: &str, length: RangeInclusive<usize>, odd: &[char]) {
+        let is_refused = |c| is_odd(c) && !odd.contains(&c);
+        let fits = length.contains(&value.chars().count()) && !value.chars().any(is_refused);
+        self.check(fits, name, || {
+            let (least, most) = (length.start(), length.end());
+            text(
+                format!("must have {least} to {most} characters, none of them a control character"),
+                format!("제어 문자 없이 {least}자 이상 {most}자 이하여야 합니다"),
+            )
+        });
+        self.check(!fits || value.is_empty() || !value.chars().all(is_invisible), name, || {
+            text("must have a character that can be seen", "눈에 보이는 글자가 있어야 합니다")
+        });
     }
 
     /// An id that a list is filtered by.

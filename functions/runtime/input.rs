@@ -16,6 +16,18 @@ pub fn is_odd(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FFFE}' | '\u{FFFF}')
 }
 
+/// A character that shows nothing: a blank, or one that Unicode lets fonts leave out (`Default_Ignorable_Code_Point`).
+pub fn is_invisible(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(
+            c,
+            '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}' | '\u{180B}'..='\u{180F}'
+                | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}'
+                | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFF8}'
+                | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}'
+        )
+}
+
 /// The JSON body of a request.
 #[derive(Debug)]
 pub struct Input<T>(pub T);
@@ -283,6 +295,26 @@ mod tests {
         }
         for even in ['a', '나', 'ש', '\u{200D}', '\u{200F}', '🙂'] {
             assert!(!is_odd(even), "{even:?}");
+        }
+    }
+
+    #[test]
+    fn invisible_characters_are_known() {
+        for invisible in [
+            ' ',
+            '\u{AD}',
+            '\u{200B}',
+            '\u{200C}',
+            '\u{2060}',
+            '\u{2800}',
+            '\u{3164}',
+            '\u{FEFF}',
+            '\u{E0020}',
+        ] {
+            assert!(is_invisible(invisible), "{invisible:?}");
+        }
+        for visible in ['a', '나', 'ש', '=', '·', '🙂', '\u{FFFD}'] {
+            assert!(!is_invisible(visible), "{visible:?}");
         }
     }
 

@@ -94,7 +94,8 @@ async fn handle(State(context): State<Context>, Input(body): Input<Body>) -> Res
         }),
     }
     fields.finish()?;
-    Ok(Json(send(&context, &Slack { domain, channel, token, webhook_url }, &content).await?.into()))
+    let text = Message::plain("", &content).text;
+    Ok(Json(send(&context, &Slack { domain, channel, token, webhook_url }, &text).await?.into()))
 }
 
 async fn handle_event(State(context): State<Context>, event: Event<NotificationRequested>) -> Result<Reply> {

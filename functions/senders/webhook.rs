@@ -74,7 +74,8 @@ async fn handle(State(context): State<Context>, Input(body): Input<Body>) -> Res
     fields.finish()?;
     let id = format!("message-{}", context.random().token());
     let webhook = Webhook { url: body.url, secret: body.secret };
-    let event = event(&id, context.clock().now(), &body.content, body.alert.as_ref());
+    let text = Message::plain("", &body.content).text;
+    let event = event(&id, context.clock().now(), &text, body.alert.as_ref());
     Ok(Json(post(&context, &webhook, &id, &event).await?.into()))
 }
 

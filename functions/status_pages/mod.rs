@@ -22,7 +22,7 @@ pub mod show;
 pub mod update;
 mod upstream;
 
-use std::{collections::HashSet, ops::RangeInclusive};
+use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use runtime::{
@@ -122,8 +122,8 @@ impl Settings {
                 )
             });
         }
-        check_line(&mut fields, "title", &self.title, 1..=100);
-        check_lines(&mut fields, "description", &self.description, 0..=2000);
+        fields.check_line("title", &self.title, 1..=100);
+        fields.check_text("description", &self.description, 0..=2000, &['\n']);
         fields.check(self.groups.len() <= MOST_GROUPS, "groups", || {
             text(format!("must be at most {MOST_GROUPS}"), format!("최대 {MOST_GROUPS}개까지 가능합니다"))
         });
@@ -137,7 +137,7 @@ impl Settings {
         let mut seen = HashSet::new();
         for (at, group) in self.groups.iter_mut().enumerate().take(MOST_GROUPS) {
             group.name = group.name.trim().to_owned();
-            check_line(&mut fields, &format!("groups[{at}].name"), &group.name, 0..=100);
+            fields.check_line(&format!("groups[{at}].name"), &group.name, 0..=100);
             let twice = group.endpoint_ids.iter().find(|id| !seen.insert(**id));
             if let Some(id) = twice {
                 fields.add(
@@ -197,30 +197,6 @@ fn slug_taken() -> Error {
 /// As browsers send text of several lines, and as it is kept.
 fn lines(text: &str) -> String {
     text.trim().replace("\r\n", "\n")
-}
-
-fn check_line(fields: &mut Fields, name: &str, line: &str, length: RangeInclusive<usize>) {
-    check_text(fields, name, line, length, runtime::input::is_odd);
-}
-
-fn check_lines(fields: &mut Fields, name: &str, lines: &str, length: RangeInclusive<usize>) {
-    check_text(fields, name, lines, length, |c| runtime::input::is_odd(c) && c != '\n');
-}
-
-fn check_text(
-    fields: &mut Fields,
-    name: &str,
-    value: &str,
-    length: RangeInclusive<usize>,
-    refused: impl Fn(char) -> bool,
-) {
-    fields.check(length.contains(&value.chars().count()) && !value.chars().any(refused), name, || {
-        let (least, most) = (length.start(), length.end());
-        text(
-            format!("must have {least} to {most} characters, none of them a control character"),
-            format!("제어 문자 없이 {least}자 이상 {most}자 이하여야 합니다"),
-        )
-    });
 }
 
 /// A user's own page: another user's does not exist.

@@ -52,13 +52,7 @@ async fn handle(
 ) -> Result<(StatusCode, Json<CreatedKey>)> {
     let name = new.name.trim().to_owned();
     let mut fields = Fields::default();
-    let fits = (1..=100).contains(&name.chars().count()) && !name.chars().any(runtime::input::is_odd);
-    fields.check(fits, "name", || {
-        text(
-            "must have 1 to 100 characters, none of them control characters",
-            "제어 문자 없이 1자 이상 100자 이하여야 합니다",
-        )
-    });
+    fields.check_line("name", &name, 1..=100);
     fields.check(new.ttl_seconds.is_none_or(|ttl| (1..=LONGEST_TTL).contains(&ttl)), "ttl_seconds", || {
         text(format!("must be from 1 to {LONGEST_TTL}"), format!("1 이상 {LONGEST_TTL} 이하여야 합니다"))
     });

@@ -66,9 +66,9 @@ pub async fn find(context: &Context, id: i64) -> Result<User> {
     found.ok_or_else(Error::not_found)
 }
 
-/// Addresses are compared without regard to case.
+/// As channels compare addresses: one mailbox is one user, however it is written.
 fn normalized(email: &str) -> String {
-    email.trim().to_lowercase()
+    mailbox::spelling(email.trim())
 }
 
 fn check_email(fields: &mut Fields, email: &str) {

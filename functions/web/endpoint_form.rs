@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     contract::{Assertion, Comparison},
-    endpoints::{Endpoint, Settings},
+    endpoints::{Endpoint, Settings, default_retries},
 };
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -51,6 +51,7 @@ pub struct Sent {
     assertion_value: Vec<String>,
     follow_redirects: bool,
     verify_tls: bool,
+    legacy_tls: bool,
     retries: String,
     failure_threshold: String,
     success_threshold: String,
@@ -153,7 +154,8 @@ impl Fields {
             expected_status: s.expected_status.clone(),
             follow_redirects: s.follow_redirects,
             verify_tls: s.verify_tls,
-            retries: s.retries.to_string(),
+            legacy_tls: s.legacy_tls,
+            retries: own_retries(s),
             failure_threshold: s.failure_threshold.to_string(),
             success_threshold: s.success_threshold.to_string(),
             enabled: s.enabled,
@@ -200,7 +202,6 @@ impl Fields {
         for (field, text) in [
             ("interval_seconds", &sent.interval_seconds),
             ("timeout_ms", &sent.timeout_ms),
-            ("retries", &sent.retries),
             ("failure_threshold", &sent.failure_threshold),
             ("success_threshold", &sent.success_threshold),
         ] {
@@ -208,6 +209,13 @@ impl Fields {
                 Ok(number) => drop(settings.insert(field.to_owned(), number.into())),
                 Err(_) => drop(errors.insert(field.to_owned(), whole_number(language))),
             }
+        }
+        match sent.retries.trim() {
+            "" => drop(settings.insert("retries".to_owned(), Value::Null)),
+            text => match text.parse::<i32>() {
+                Ok(number) => drop(settings.insert("retries".to_owned(), number.into())),
+                Err(_) => drop(errors.insert("retries".to_owned(), whole_number(language))),
+            },
         }
         let mut headers = Map::new();
         for (name, value) in &self.headers {
@@ -247,6 +255,7 @@ impl Fields {
             ("assertions", assertions.into()),
             ("follow_redirects", sent.follow_redirects.into()),
             ("verify_tls", sent.verify_tls.into()),
+            ("legacy_tls", sent.legacy_tls.into()),
             ("enabled", sent.enabled.into()),
             ("tags", tags.into()),
         ] {
@@ -276,6 +285,12 @@ impl Fields {
         }
         true
     }
+}
+
+/// Empty where it is the method's default: with another method it is that one's.
+fn own_retries(settings: &Settings) -> String {
+    let own = settings.retries.filter(|retries| *retries != default_retries(&settings.method));
+    own.map(|retries| retries.to_string()).unwrap_or_default()
 }
 
 fn whole_number(language: Language) -> String {
@@ -335,9 +350,10 @@ impl Form {
             && sent.body.is_empty()
             && matches!(sent.method.as_str(), "GET" | "HEAD")
             && sent.follow_redirects
-            && sent.verify_tls;
-        !usual
-            || self.is_wrong(&["headers", "body", "method", "timeout_ms", "follow_redirects", "verify_tls"])
+            && sent.verify_tls
+            && !sent.legacy_tls;
+        let own = ["headers", "body", "method", "timeout_ms", "follow_redirects", "verify_tls", "legacy_tls"];
+        !usual || self.is_wrong(&own)
     }
 
     /// The rows that are filled in, and one to fill in.

@@ -6,7 +6,7 @@ use axum::{body::Body, extract::Query};
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures::stream;
 use http::{HeaderValue, header};
-use runtime::{List, error::Language};
+use runtime::{List, error::Language, input::is_invisible};
 
 use super::{
     api::{Api, Refusal},
@@ -227,7 +227,8 @@ fn line(report: &Report, (name, url): &(String, String)) -> [String; 19] {
 
 /// Text that a spreadsheet takes for text, even where it looks like a formula.
 fn defused(text: &str) -> String {
-    let is_formula = text.trim_start().starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
+    let seen = text.trim_start_matches(is_invisible);
+    let is_formula = seen.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
         || text.starts_with(['\t', '\r', '\n']);
     if is_formula { format!("'{text}") } else { text.to_owned() }
 }
@@ -321,6 +322,10 @@ mod tests {
     fn formulas_are_defused() {
         for text in ["=cmd()", "+1", "-1", "@x", " =1", "\t=1", "＝1"] {
             assert_eq!(defused(text), format!("'{text}"));
+        }
+        for invisible in ['\u{200B}', '\u{200C}', '\u{2060}', '\u{FEFF}', '\u{AD}', '\u{3164}', '\u{202E}'] {
+            let text = format!(" {invisible}=1");
+            assert_eq!(defused(&text), format!("'{text}"));
         }
         assert_eq!(defused("a=b - c"), "a=b - c");
     }

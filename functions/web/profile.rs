@@ -14,6 +14,7 @@ use super::{
     page::{Page, Section},
     visitor::{Posted, Response, User, Visitor},
 };
+use crate::mailbox;
 
 const ME: &str = "/user-service/v1/user";
 const KEYS: &str = "/user-service/v1/keys";
@@ -180,7 +181,7 @@ async fn make_key(visitor: &Visitor, sent: Sent) -> Result<Response, Refusal> {
 /// Whoever types the address means it.
 async fn end(visitor: &Visitor, sent: Sent) -> Result<Response, Refusal> {
     let me: crate::users::User = visitor.api.get(ME).await?;
-    if sent.confirmation.trim().to_lowercase() != me.email {
+    if mailbox::spelling(sent.confirmation.trim()) != me.email {
         let what = visitor.t("This is not your email address.", "내 이메일 주소가 아닙니다.");
         return again(visitor, sent, Wrong::field("confirmation", what)).await;
     }

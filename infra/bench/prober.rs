@@ -57,6 +57,7 @@ pub fn target(url: String) -> Target {
         assertions: Vec::new(),
         follow_redirects: true,
         verify_tls: true,
+        legacy_tls: false,
         retries: 0,
     }
 }

@@ -74,9 +74,10 @@ impl Type {
             // One tick at a time.
             Self::Cron => Scale { at_once: 1, target: 1, most: 1, timeout: 300, ..short },
             // A request is a batch in flight, of up to 500 checks, and mostly waits for its slots and for
-            // the targets. Ten of them are 5,000 checks a minute: a few per cent of a core.
+            // the targets. Ten of them are 5,000 checks a minute: a few per cent of a core. Memory: 170 MB with 10,000
+            // that hang, 280 MiB of responses, and two that are judged.
             Self::Prober => {
-                Scale { at_once: 20, target: 10, most: 100, timeout: 300, milli_cpu: 50, memory: "512Mi" }
+                Scale { at_once: 20, target: 10, most: 100, timeout: 300, milli_cpu: 50, memory: "768Mi" }
             }
             // Never more than twenty messages at once: a mail server is not flooded.
             Self::Sender => Scale { at_once: 10, target: 10, most: 2, timeout: 60, ..short },

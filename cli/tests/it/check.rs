@@ -38,6 +38,7 @@ async fn without_an_account_it_checks_from_here() {
     assert!(unexpected.code == 3 && unexpected.out.contains("STATUS_MISMATCH"), "{}", unexpected.out);
     world.says("check ftp://example.com/").await.fails(2, &["is not an http or https URL"]);
     world.says(&format!("check {url} --contains ok")).await.fails(4, &["judged by pongpong"]);
+    world.says(&format!("check {url} --legacy-tls true")).await.fails(4, &["old TLS is spoken by pongpong"]);
     world.says("check 7").await.fails(4, &["`7` is an endpoint of an account"]);
 }
 
@@ -136,6 +137,36 @@ async fn redirects_are_followed_and_bounded() {
         command.args(["check", &format!("127.0.0.1:{port}"), "--follow-redirects", more]);
         let ran = run(command, "").await;
         assert!(ran.code == code && ran.out.contains(part), "{}{}", ran.out, ran.err);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_are_read_as_pongpong_reads_them() {
+    let home = tempfile::tempdir().unwrap();
+    // Leads to itself until its cookie comes back.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let asks = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 4096];
+            let read = stream.read(&mut request).await.unwrap_or_default();
+            let has_cookie = String::from_utf8_lossy(&request[..read]).contains("cookie: seen=1\r\n");
+            let answer = if has_cookie {
+                "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+            } else {
+                "HTTP/1.1 302 Found\r\nlocation: /\r\nset-cookie: seen=1; Domain=example.com\r\ncontent-length: 0\r\n\r\n"
+            };
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    let many = "X-Many: 1\r\n".repeat(150);
+    let odd =
+        format!("HTTP/1.1 999 Denied\r\n{many}X-Long: a\r\n b\r\nno header\r\ncontent-length: 0\r\n\r\n");
+    for (port, expected) in [(asks, "200"), (serve(None, odd).await, "999")] {
+        let mut command = pong(home.path());
+        command.args(["check", &format!("127.0.0.1:{port}"), "--expected-status", expected]);
+        let ran = run(command, "").await;
+        assert!(ran.code == 0 && ran.out.contains(expected), "{}{}", ran.out, ran.err);
     }
 }
 

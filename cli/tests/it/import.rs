@@ -31,6 +31,14 @@ fn object(yaml: &str, section: &str, name: &str) -> Value {
     document[section].as_array().unwrap().iter().find(|object| object["name"] == name).unwrap().clone()
 }
 
+/// What may change something on a server is not repeated: nobody asked for that.
+fn assert_repeats(endpoints: &[Value]) {
+    assert!(endpoints.iter().any(|endpoint| endpoint["method"] == "POST"));
+    for endpoint in endpoints {
+        assert_eq!(endpoint["retries"], i32::from(endpoint["method"] == "GET"), "{endpoint}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn from_uptime_kuma() {
     let world = World::new().await;
@@ -85,6 +93,7 @@ async fn from_uptime_kuma() {
     let endpoints = world.applied(&line).await;
     assert_eq!(endpoints.len(), 4);
     assert_eq!(endpoints[2]["headers"]["X-Probe"], "${kuma}");
+    assert_repeats(&endpoints);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,6 +146,7 @@ async fn from_gatus() {
     }
     let endpoints = world.applied(&line).await;
     assert_eq!((endpoints.len(), &endpoints[0]["url"]), (4, &"https://api.example.org/graphql".into()));
+    assert_repeats(&endpoints);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,7 +175,7 @@ async fn from_prometheus_with_the_blackbox_exporter() {
                 {"type": "body_matches", "regex": "token[0-9]+"},
                 {"type": "header", "name": "Content-Type", "comparison": "contains", "value": "application/json"},
             ],
-            "follow_redirects": false, "verify_tls": false, "tags": ["login"],
+            "follow_redirects": false, "verify_tls": false, "legacy_tls": true, "tags": ["login"],
         })
     );
     for part in [
@@ -181,7 +191,9 @@ async fn from_prometheus_with_the_blackbox_exporter() {
     ] {
         assert!(ran.err.contains(part), "{part} is missing: {}", ran.err);
     }
-    assert_eq!(world.applied(&line).await.len(), 3);
+    let endpoints = world.applied(&line).await;
+    assert_eq!(endpoints.len(), 3);
+    assert_repeats(&endpoints);
     let unknown = world.import(&format!("blackbox {}", file("prometheus.yml")), &[]).await;
     assert!(
         unknown.err.contains("skipped  job login: its module http_login is not of HTTP, or not known"),

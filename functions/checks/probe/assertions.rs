@@ -4,20 +4,23 @@
 //! on its length, on the size of what it compiles to, and on how often it can multiply the nodes
 //! that it visits.
 
-use std::{borrow::Cow, fmt, io::Read, sync::Arc};
+use std::{fmt, sync::Arc};
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName};
 use memchr::memmem;
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
 use runtime::Text;
 
-use super::pattern::{Pattern, Work};
+use super::{
+    content::{self, Content},
+    pattern::{Pattern, Work},
+};
 use crate::contract::{Assertion, Comparison};
 
-/// So much of a body, as sent and as decoded, is looked at.
-pub(super) const MAX_BODY_SEEN: usize = 1024 * 1024;
+/// What a body may take as JSON [bytes].
+const MAX_JSON_MEMORY: usize = 96 * 1024 * 1024;
 const MAX_PATTERN_CHARS: usize = 1_024;
 const MAX_VALUE_BYTES: usize = 8 * 1024;
 /// What people see of something long.
@@ -207,9 +210,15 @@ fn number(text: &str) -> Option<f64> {
     text.trim().parse().ok().filter(|number: &f64| number.is_finite())
 }
 
-/// Why the first assertion that does not hold does not.
-pub(super) fn judge(checks: &[Check], headers: &HeaderMap, body: &[u8], total_ms: u32) -> Result<(), String> {
-    let mut decoded = None;
+/// Why the first assertion that does not hold does not. A body that is cut lacks its end.
+pub(super) fn judge(
+    checks: &[Check],
+    headers: &HeaderMap,
+    body: &[u8],
+    is_cut: bool,
+    total_ms: u32,
+) -> Result<(), String> {
+    let mut content = None;
     let mut json = None;
     let mut work = Work::default();
     for (index, check) in checks.iter().enumerate() {
@@ -218,9 +227,9 @@ pub(super) fn judge(checks: &[Check], headers: &HeaderMap, body: &[u8], total_ms
             Check::TotalTime { .. } => Err(format!("the check took {total_ms} ms")),
             Check::Header { name, comparison, value } => check_header(headers, name, *comparison, value),
             Check::Contains { .. } | Check::Matches(_) | Check::JsonPath { .. } => {
-                match decoded.get_or_insert_with(|| decode(headers, body)) {
+                match content.get_or_insert_with(|| content::decode(headers, body, is_cut)) {
                     Err(why) => Err(why.clone()),
-                    Ok(body) => check_body(check, body, &mut json, &mut work),
+                    Ok(content) => check_body(check, content, &mut json, &mut work),
                 }
             }
         };
@@ -259,34 +268,59 @@ fn check_header(
 
 fn check_body(
     check: &Check,
-    body: &[u8],
+    content: &Content,
     json: &mut Option<Result<Value, String>>,
     work: &mut Work,
 ) -> Result<(), String> {
-    let holds = match check {
-        Check::Contains { value, wanted } => memmem::find(body, value.as_bytes()).is_some() == *wanted,
+    let Content { text, cut } = content;
+    // Where the end is missing, only what was found is certain: it may be followed by the rest.
+    let found = match check {
+        Check::Contains { value, .. } => memmem::find(text, value.as_bytes()).is_some(),
         Check::Matches(pattern) => {
-            let held = pattern.is_match(body, work);
-            held.ok_or("the patterns take too long on this body, use simpler ones, or fewer")?
+            let end = pattern.find_end(text, work);
+            let end = end.ok_or("the patterns take too long on this body, use simpler ones, or fewer")?;
+            end.is_some_and(|end| cut.is_none() || end < text.len())
         }
         Check::JsonPath { path, comparison, value, .. } => {
-            let json = json.get_or_insert_with(|| {
-                serde_json::from_slice(body)
-                    .map_err(|error| format!("the body is not JSON ({error}): {}", Shown::start_of(body)))
+            let json = json.get_or_insert_with(|| match cut {
+                None => read_json(text),
+                Some(cut) => Err(format!("{cut}: it is not whole JSON")),
             });
             return match json {
                 Err(why) => Err(why.clone()),
                 Ok(json) => check_selected(path, *comparison, value, json),
             };
         }
-        Check::Header { .. } | Check::TotalTime { .. } => true,
+        Check::Header { .. } | Check::TotalTime { .. } => return Ok(()),
     };
-    match check {
-        _ if holds => Ok(()),
-        Check::Contains { wanted: false, .. } => Err("the body contains it".to_owned()),
-        _ if body.is_empty() => Err("the body is empty".to_owned()),
-        _ => Err(format!("the body begins with {}", Shown::start_of(body))),
+    let is_wanted = !matches!(check, Check::Contains { wanted: false, .. });
+    match cut {
+        _ if found && !is_wanted => Err("the body contains it".to_owned()),
+        _ if found => Ok(()),
+        Some(cut) => Err(format!("it was not found, but {cut}")),
+        None if !is_wanted => Ok(()),
+        None if text.is_empty() => Err("the body is empty".to_owned()),
+        None => Err(format!("the body begins with {}", Shown::start_of(text))),
     }
+}
+
+fn read_json(text: &[u8]) -> Result<Value, String> {
+    // Short as they may be in the text: a value, an array and an object with something in it.
+    let bytes = |byte| match byte {
+        b',' => 64,
+        b'[' => 160,
+        _ => 640,
+    };
+    let values = memchr::memchr3_iter(b',', b'[', b'{', text).map(|at| bytes(text[at])).sum::<usize>();
+    if text.len() + values > MAX_JSON_MEMORY {
+        let mib = MAX_JSON_MEMORY / 1024 / 1024;
+        return Err(format!("the body has too many JSON values: they would take more than {mib} MiB"));
+    }
+    let read = match std::str::from_utf8(text) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_str(&String::from_utf8_lossy(text)),
+    };
+    read.map_err(|error| format!("the body is not JSON ({error}): {}", Shown::start_of(text)))
 }
 
 /// Of several values that a path selects, each must hold: "all items are ok".
@@ -337,37 +371,6 @@ fn in_order(comparison: Comparison, seen: f64, value: f64) -> bool {
         Comparison::GreaterThan => seen > value,
         Comparison::GreaterOrEqual => seen >= value,
         Comparison::Equals | Comparison::NotEquals | Comparison::Contains => false,
-    }
-}
-
-/// No more is decoded than is looked at, so a few bytes that would expand to gigabytes cost no more
-/// than a plain body does.
-fn decode<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Cow<'a, [u8]>, String> {
-    let encoding = headers
-        .get(header::CONTENT_ENCODING)
-        .map_or("identity", |value| value.to_str().unwrap_or("?"))
-        .trim()
-        .to_ascii_lowercase();
-    let mut decoded = Vec::new();
-    let limit = MAX_BODY_SEEN as u64;
-    let outcome = match encoding.as_str() {
-        _ if body.is_empty() => return Ok(body.into()),
-        "" | "identity" => return Ok(body.into()),
-        "gzip" | "x-gzip" => flate2::read::MultiGzDecoder::new(body).take(limit).read_to_end(&mut decoded),
-        // The standard says zlib, some servers send the bare stream within.
-        "deflate" if body[0] & 0x0f == 8 => {
-            flate2::read::ZlibDecoder::new(body).take(limit).read_to_end(&mut decoded)
-        }
-        "deflate" => flate2::read::DeflateDecoder::new(body).take(limit).read_to_end(&mut decoded),
-        "br" => brotli::Decompressor::new(body, 4096).take(limit).read_to_end(&mut decoded),
-        other => {
-            return Err(format!("the body is encoded as {}, which is not supported", Shown(other)));
-        }
-    };
-    // A body that was cut off at the limit ends in the middle of the stream: what came out counts.
-    match outcome {
-        Err(_) if decoded.is_empty() => Err(format!("the body is not valid {encoding}")),
-        _ => Ok(decoded.into()),
     }
 }
 

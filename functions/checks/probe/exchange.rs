@@ -13,16 +13,17 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use futures::FutureExt;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::{
-    body::Incoming,
+    body::{Body, Incoming},
     client::conn::{http1, http2},
 };
 use hyper_util::rt::TokioIo;
 use runtime::{
     fair_share::{FairShare, Place},
-    guarded::{Driven, Flooded, MAX_HEAD, Meter, Stream},
+    guarded::{self, Driven, Flooded, Meter, Stream},
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
@@ -33,31 +34,81 @@ use super::{
     assertions::cut,
     failure,
     seen::{Phase, Seen},
+    tls,
 };
 use crate::contract::{Failure, FailureCode};
 
 /// After so many bytes, reading ends and the check goes on: it is a probe, not a download.
-const MAX_BODY_READ: u64 = 10 * 1024 * 1024;
-/// Kept bodies of all checks together: 256 MiB, shared out per owner; the first bytes of each are free.
-pub(super) const MEMORY_UNITS: usize = 4096;
-const MEMORY_UNIT: usize = 64 * 1024;
-const FREE_BYTES: usize = 8 * 1024;
+pub(super) const MAX_BODY_READ: usize = 10 * 1024 * 1024;
+/// More header lines than any server needs; hyper's own bound is 100.
+const MAX_HEADERS: usize = 200;
+const MAX_HEAD: usize = 256 * 1024;
+/// A head up to here is read by hyper into its usual buffer.
+const MAX_USUAL_HEAD: usize = guarded::MAX_HEAD - 4 * 1024;
 
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    /// The beginning of the body, if it is wanted.
+    /// The body, if it is wanted.
     pub(super) body: Vec<u8>,
+    /// It is longer than [`MAX_BODY_READ`]: the end is missing.
+    pub(super) is_cut: bool,
     pub(super) _memory: Vec<Place>,
+}
+
+/// A step takes a response up to so many bytes, and so many responses at once: 280 MiB together. One owner alone has half
+/// of the places.
+const STEPS: [(usize, usize); 5] =
+    [(16 * KIB, 2048), (64 * KIB, 512), (256 * KIB, 256), (1024 * KIB, 64), (MAX_BODY_READ, 16)];
+const KIB: usize = 1024;
+/// The first bytes of each check are free.
+const FREE_BYTES: usize = 8 * KIB;
+
+/// Memory that heads and bodies of all checks share, per owner.
+pub(super) struct Memory([Arc<FairShare>; STEPS.len()]);
+
+impl Memory {
+    pub(super) fn new() -> Self {
+        Self(STEPS.map(|(_, places)| FairShare::of(places)))
+    }
+}
+
+/// What one exchange holds of [`Memory`]. Steps are taken in order, and whoever has the last one needs nothing more, so
+/// those that wait cannot wait for each other.
+struct Held<'a> {
+    memory: &'a Memory,
+    owner: i64,
+    bytes: usize,
+    places: Vec<Place>,
+}
+
+impl Held<'_> {
+    /// Holds memory for so many bytes more. Notes when it had to wait.
+    async fn grow(&mut self, bytes: usize, seen: &mut Seen) {
+        self.bytes += bytes;
+        loop {
+            let taken = self.places.len();
+            let room = if taken == 0 { FREE_BYTES } else { STEPS[taken - 1].0 };
+            let Some(step) = self.memory.0.get(taken).filter(|_| self.bytes > room) else { return };
+            let mut place = pin!(step.take(self.owner));
+            self.places.push(match place.as_mut().now_or_never() {
+                Some(place) => place,
+                None => {
+                    seen.waited_for_memory = true;
+                    place.await
+                }
+            });
+        }
+    }
 }
 
 /// What to do with the body.
 #[derive(Clone, Copy)]
 pub(super) struct Keep<'a> {
-    /// Keep so many bytes; the rest is counted and dropped.
-    pub(super) bytes: usize,
-    /// Where the memory for them is taken from, and for whom.
-    pub(super) memory: &'a Arc<FairShare>,
+    /// Keep it; otherwise it is only counted.
+    pub(super) body: bool,
+    /// Where the memory for it is taken from, and for whom.
+    pub(super) memory: &'a Memory,
     pub(super) owner: i64,
     /// Do not read the body of a response that leads elsewhere.
     pub(super) skip_redirects: bool,
@@ -71,34 +122,63 @@ pub(super) async fn exchange(
 ) -> Result<Answer, Failure> {
     seen.enter(Phase::FirstByte);
     let meter = stream.meter();
+    let mut held = Held { memory: keep.memory, owner: keep.owner, bytes: 0, places: Vec::new() };
     let outcome = if stream.speaks_http2() {
-        Box::pin(by_http2(stream, request, keep, &meter, seen)).await
+        Box::pin(by_http2(stream, request, keep, held, &meter, seen)).await
     } else {
-        let stream = Asked::ask(stream, &request).await;
-        Box::pin(by_http1(stream, request, keep, &meter, seen)).await
+        let stream = Asked::ask(stream, &request, &mut held, seen).await;
+        Box::pin(by_http1(stream, request, keep, held, &meter, seen)).await
     };
-    outcome.map_err(|error| protocol_failure(&error, seen))
+    outcome.map_err(|broken| match broken {
+        Broken::Head => failure(FailureCode::ProtocolError, head_too_large()),
+        Broken::Exchange(error) => protocol_failure(&error, seen),
+    })
+}
+
+enum Broken {
+    Exchange(hyper::Error),
+    /// More headers than [`MAX_HEADERS`].
+    Head,
+}
+
+impl From<hyper::Error> for Broken {
+    fn from(error: hyper::Error) -> Self {
+        Self::Exchange(error)
+    }
 }
 
 async fn by_http1(
     stream: Asked,
     request: Request<Full<Bytes>>,
     keep: Keep<'_>,
+    held: Held<'_>,
     meter: &Meter,
     seen: &mut Seen,
-) -> hyper::Result<Answer> {
+) -> Result<Answer, Broken> {
     let builder = &mut http1::Builder::new();
-    let (mut sender, connection) = builder.max_buf_size(MAX_HEAD).handshake(TokioIo::new(stream)).await?;
-    converse(connection, sender.send_request(request), keep, meter, seen).await
+    // As browsers do: a line that is no header is left out.
+    builder.allow_spaces_after_header_name_in_responses(true).ignore_invalid_headers_in_responses(true);
+    // What costs hyper more is asked of it only for heads that need it.
+    let head = &stream.head;
+    builder.max_buf_size(if head.is_large() { MAX_HEAD } else { guarded::MAX_HEAD });
+    if head.lines > 100 {
+        builder.max_headers(MAX_HEADERS);
+    }
+    if head.is_folded {
+        builder.allow_obsolete_multiline_headers_in_responses(true);
+    }
+    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
+    converse(connection, sender.send_request(request), keep, held, meter, seen).await
 }
 
 async fn by_http2(
     stream: Stream,
     request: Request<Full<Bytes>>,
     keep: Keep<'_>,
+    held: Held<'_>,
     meter: &Meter,
     seen: &mut Seen,
-) -> hyper::Result<Answer> {
+) -> Result<Answer, Broken> {
     let tasks = Tasks::default();
     // Windows small enough that a flood waits in the network, not in our memory.
     let (mut sender, connection) = http2::Builder::new(tasks.executor())
@@ -107,7 +187,7 @@ async fn by_http2(
         .max_header_list_size(MAX_HEAD as u32)
         .handshake(TokioIo::new(stream))
         .await?;
-    let outcome = converse(connection, sender.send_request(request), keep, meter, seen).await;
+    let outcome = converse(connection, sender.send_request(request), keep, held, meter, seen).await;
     tasks.resume_panics();
     outcome
 }
@@ -116,16 +196,19 @@ async fn converse(
     connection: impl Future<Output = hyper::Result<()>>,
     response: impl Future<Output = hyper::Result<Response<Incoming>>>,
     keep: Keep<'_>,
+    mut held: Held<'_>,
     meter: &Meter,
     seen: &mut Seen,
-) -> hyper::Result<Answer> {
+) -> Result<Answer, Broken> {
     let mut connection = pin!(connection);
     let mut connection = Driven::new(connection.as_mut());
     let (head, mut body) = connection.until(response).await?.into_parts();
     seen.enter(Phase::Transfer);
     seen.status = Some(head.status);
-    let mut kept = Vec::new();
-    let mut memory = Vec::new();
+    if head.headers.len() > MAX_HEADERS {
+        return Err(Broken::Head);
+    }
+    let (mut kept, mut is_cut) = (Vec::new(), false);
     if !(keep.skip_redirects && leads_elsewhere(head.status, &head.headers)) {
         while let Some(frame) = connection.until(body.frame()).await {
             // Trailers are no part of the body.
@@ -134,18 +217,29 @@ async fn converse(
             };
             seen.bytes += data.len() as u64;
             meter.count_body(data.len() as u64);
-            let room = keep.bytes - kept.len();
-            kept.extend_from_slice(&data[..data.len().min(room)]);
-            while kept.len() > FREE_BYTES + memory.len() * MEMORY_UNIT {
-                memory.push(keep.memory.take(keep.owner).await);
+            if keep.body {
+                let part = &data[..data.len().min(MAX_BODY_READ - kept.len())];
+                held.grow(part.len(), seen).await;
+                append(&mut kept, part);
             }
-            if seen.bytes >= MAX_BODY_READ {
+            if seen.bytes >= MAX_BODY_READ as u64 {
+                is_cut = seen.bytes > MAX_BODY_READ as u64 || !body.is_end_stream();
                 break;
             }
         }
     }
     seen.enter(Phase::Between);
-    Ok(Answer { status: head.status, headers: head.headers, body: kept, _memory: memory })
+    Ok(Answer { status: head.status, headers: head.headers, body: kept, is_cut, _memory: held.places })
+}
+
+/// Grows by doubling, but not beyond the limit.
+fn append(kept: &mut Vec<u8>, part: &[u8]) {
+    let wanted = kept.len() + part.len();
+    if wanted > kept.capacity() {
+        let capacity = wanted.max(2 * kept.capacity()).min(MAX_BODY_READ);
+        kept.reserve_exact(capacity - kept.len());
+    }
+    kept.extend_from_slice(part);
 }
 
 pub(super) fn leads_elsewhere(status: StatusCode, headers: &HeaderMap) -> bool {
@@ -189,7 +283,7 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Spawn {
     }
 }
 
-/// So much of an answer is read before hyper reads the rest.
+/// So much of an answer is read before hyper reads the rest; of a longer head, all of it.
 const BEGINNING: usize = 1024;
 /// A longer request is written while its answer may come already.
 const MAX_WRITTEN_FIRST: usize = 16 * 1024;
@@ -200,27 +294,119 @@ const MAX_WRITTEN_FIRST: usize = 16 * 1024;
 /// comes in when there is something to read, and what it writes of the request then goes nowhere.
 struct Asked {
     stream: Stream,
-    /// Whether the request was written, and what came then.
+    /// Whether the request was written.
     written: bool,
-    beginning: Option<io::Result<Bytes>>,
+    /// What came then, and how it ended.
+    beginning: Bytes,
+    failed: Option<io::Error>,
+    head: Head,
     /// Whether hyper has asked, too. What it read before would be an answer that nobody asked for.
     hyper_asked: bool,
     reader: Option<Waker>,
 }
 
 impl Asked {
-    async fn ask(mut stream: Stream, request: &Request<Full<Bytes>>) -> Self {
-        let Some(bytes) = written(request) else {
-            return Self { stream, written: false, beginning: None, hyper_asked: true, reader: None };
-        };
-        // Who refuses to read it may have answered all the same.
-        let _ = stream.write_all(&bytes).await;
-        let _ = stream.flush().await;
-        drop(bytes);
-        let mut beginning = BytesMut::with_capacity(BEGINNING);
-        let read = stream.read_buf(&mut beginning).await;
-        let beginning = Some(read.map(|_| beginning.freeze()));
-        Self { stream, written: true, beginning, hyper_asked: false, reader: None }
+    async fn ask(
+        mut stream: Stream,
+        request: &Request<Full<Bytes>>,
+        held: &mut Held<'_>,
+        seen: &mut Seen,
+    ) -> Self {
+        let mut beginning = BytesMut::new();
+        let (mut failed, mut head) = (None, Head::default());
+        let request = written(request);
+        let written = request.is_some();
+        match request {
+            Some(bytes) => {
+                // Who refuses to read it may have answered all the same.
+                let _ = stream.write_all(&bytes).await;
+                let _ = stream.flush().await;
+                drop(bytes);
+                beginning.reserve(BEGINNING);
+                while stream.read_buf(&mut beginning).await.unwrap_or_else(|error| {
+                    failed = Some(error);
+                    0
+                }) > 0
+                {
+                    head.read(&beginning);
+                    if head.is_whole || !is_http(&beginning) || beginning.len() >= MAX_HEAD {
+                        break;
+                    }
+                    if beginning.len() == beginning.capacity() {
+                        // As much again as there is room for, and hyper's copy.
+                        held.grow(2 * beginning.len(), seen).await;
+                        beginning.reserve(beginning.len());
+                    }
+                }
+            }
+            // Its answer is hyper's alone, whatever head it has.
+            None => head = Head::UNKNOWN,
+        }
+        Self {
+            stream,
+            written,
+            beginning: beginning.freeze(),
+            failed,
+            head,
+            hyper_asked: !written,
+            reader: None,
+        }
+    }
+}
+
+fn is_http(beginning: &[u8]) -> bool {
+    const START: &[u8] = b"HTTP/";
+    let start = &beginning[..beginning.len().min(START.len())];
+    START.starts_with(start) || matches!(start, [b'\r' | b'\n', ..])
+}
+
+/// What is known of a response's head, as far as it decides how hyper is to read it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Head {
+    is_whole: bool,
+    /// With the status line.
+    lines: usize,
+    /// A header goes on in a line that begins with a blank (RFC 9112, 5.2).
+    is_folded: bool,
+    is_interim: bool,
+    /// Where the line begins that is not whole yet.
+    line_at: usize,
+}
+
+impl Head {
+    const UNKNOWN: Self =
+        Self { is_whole: false, lines: MAX_HEADERS, is_folded: true, is_interim: false, line_at: MAX_HEAD };
+
+    fn is_large(&self) -> bool {
+        self.line_at > MAX_USUAL_HEAD
+    }
+
+    /// Goes on where the last call ended.
+    fn read(&mut self, bytes: &[u8]) {
+        let from = self.line_at;
+        for end in memchr::memchr_iter(b'\n', &bytes[from..]).map(|at| from + at) {
+            let line = &bytes[self.line_at..end];
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            self.line_at = end + 1;
+            match line {
+                [] if self.lines == 0 => {}
+                // The response itself comes after it.
+                [] if self.is_interim => self.lines = 0,
+                [] => {
+                    self.is_whole = true;
+                    return;
+                }
+                _ if self.lines == 0 => {
+                    let status = line.get(9..12).unwrap_or_default();
+                    self.is_interim = status.starts_with(b"1") && status != b"101";
+                    self.lines = 1;
+                }
+                [first, ..] => {
+                    self.is_folded |= matches!(first, b' ' | b'\t');
+                    self.lines += 1;
+                }
+            }
+        }
     }
 }
 
@@ -251,20 +437,18 @@ impl AsyncRead for Asked {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { stream, beginning, hyper_asked, reader, .. } = self.get_mut();
+        let Self { stream, beginning, failed, hyper_asked, reader, .. } = self.get_mut();
         if !*hyper_asked {
             *reader = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        match beginning.take() {
+        if !beginning.is_empty() {
+            buffer.put_slice(&beginning.split_to(beginning.len().min(buffer.remaining())));
+            return Poll::Ready(Ok(()));
+        }
+        match failed.take() {
+            Some(error) => Poll::Ready(Err(error)),
             None => Pin::new(stream).poll_read(cx, buffer),
-            Some(Err(error)) => Poll::Ready(Err(error)),
-            Some(Ok(mut bytes)) => {
-                let part = bytes.split_to(bytes.len().min(buffer.remaining()));
-                buffer.put_slice(&part);
-                *beginning = (!bytes.is_empty()).then_some(Ok(bytes));
-                Poll::Ready(Ok(()))
-            }
         }
     }
 }
@@ -291,18 +475,50 @@ impl AsyncWrite for Asked {
     }
 }
 
+fn head_too_large() -> String {
+    let kib = MAX_HEAD / 1024;
+    format!("The head of the response is too large (more than {kib} KiB or {MAX_HEADERS} headers)")
+}
+
 fn protocol_failure(error: &hyper::Error, seen: &Seen) -> Failure {
     let cause = std::iter::successors(error.source(), |&cause| cause.source());
     let io = cause.clone().find_map(|cause| cause.downcast_ref::<io::Error>());
+    let tls = cause.clone().find_map(|cause| {
+        cause.downcast_ref::<rustls::Error>().or_else(|| {
+            // An `io::Error` passes over what it was made of.
+            cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref()
+        })
+    });
+    if tls.is_some_and(|error| tls::wants_client_certificate(error, seen.client_certificate_asked)) {
+        return failure(FailureCode::TlsInvalid, tls::CLIENT_CERTIFICATE_REQUIRED);
+    }
+    // By HTTP/2, or by OpenSSL, only its words are left.
+    let last = cause.clone().last().map(ToString::to_string).unwrap_or_default();
+    if last.contains("alert certificate required")
+        || (seen.client_certificate_asked && last.starts_with("received fatal alert"))
+    {
+        return failure(FailureCode::TlsInvalid, tls::CLIENT_CERTIFICATE_REQUIRED);
+    }
+    let h2 = cause.clone().find_map(|cause| cause.downcast_ref::<h2::Error>());
+    let is_reset = io.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionReset);
     let text = if let Some(flooded) = Flooded::in_error(error) {
         flooded.to_string()
     } else if error.is_parse_too_large() {
-        "The head of the response is too large (more than 64 KiB or 100 headers)".to_owned()
+        head_too_large()
+    } else if seen.phase == Phase::FirstByte
+        && h2.is_some_and(|h2| h2.is_library() && h2.reason() == Some(h2::Reason::PROTOCOL_ERROR))
+    {
+        // h2 says no more of it.
+        format!("{}, or is not valid HTTP/2", head_too_large())
     } else if error.is_parse_version_h2() {
         "The server answered with HTTP/2 where HTTP/1.1 was agreed on".to_owned()
     } else if error.is_parse() || error.is_parse_status() {
         format!("What came back is not HTTP: {}", cut(&error.to_string()))
-    } else if io.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionReset) {
+    } else if is_reset && seen.client_certificate_asked && seen.phase == Phase::FirstByte {
+        // Its alert was lost with the connection.
+        let text = format!("{}: it closed the connection when it got none", tls::CLIENT_CERTIFICATE_REQUIRED);
+        return failure(FailureCode::TlsInvalid, text);
+    } else if is_reset {
         "The connection was reset before the response was complete".to_owned()
     } else if error.is_incomplete_message()
         || error.is_closed()
@@ -319,8 +535,38 @@ fn protocol_failure(error: &hyper::Error, seen: &Seen) -> Failure {
         }
     } else {
         // The innermost cause has the most telling words.
-        let text = cause.last().map_or_else(|| error.to_string(), ToString::to_string);
+        let text = if last.is_empty() { error.to_string() } else { last };
         format!("The exchange failed: {}", cut(&text))
     };
     failure(FailureCode::ProtocolError, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn head_is_read_the_same_in_one_piece_and_in_many() {
+        for (text, is_whole, lines, is_folded) in [
+            ("", false, 0, false),
+            ("HTTP/1.1 200 OK\r\nA: b", false, 1, false),
+            ("HTTP/1.1 200 OK\r\nA: b\r\n\r\nbody\r\n more", true, 2, false),
+            ("HTTP/1.1 200 OK\nA: b\n\tc\nD: e\n\nbody", true, 4, true),
+            ("\r\nHTTP/1.1 204 No Content\r\n\r\n", true, 1, false),
+            ("HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n", false, 0, false),
+            ("HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", true, 1, false),
+            ("HTTP/1.1 101 Switching Protocols\r\nA: b\r\n\r\n", true, 2, false),
+        ] {
+            let (mut at_once, mut in_pieces) = (Head::default(), Head::default());
+            at_once.read(text.as_bytes());
+            for end in 0..=text.len() {
+                if !in_pieces.is_whole {
+                    in_pieces.read(&text.as_bytes()[..end]);
+                }
+            }
+            assert_eq!(at_once, in_pieces, "{text:?}");
+            let seen = (at_once.is_whole, at_once.lines, at_once.is_folded);
+            assert_eq!(seen, (is_whole, lines, is_folded), "{text:?}");
+        }
+    }
 }

@@ -5,7 +5,12 @@
 //! included; assertions have bounds of their own) and bounded memory.
 
 mod assertions;
+mod content;
+mod cookies;
 mod exchange;
+#[cfg(feature = "legacy-tls")]
+mod legacy_tls;
+mod p521;
 mod pattern;
 mod plan;
 mod redirect;
@@ -33,8 +38,9 @@ use tokio::{net::TcpStream, time::Instant};
 use url::{Host, Position, Url};
 
 use self::{
-    assertions::{Check, MAX_BODY_SEEN, cut},
-    exchange::{Answer, Keep, MEMORY_UNITS, exchange, leads_elsewhere},
+    assertions::{Check, cut},
+    cookies::Cookies,
+    exchange::{Answer, Keep, Memory, exchange, leads_elsewhere},
     plan::Plan,
     redirect::{Hop, MAX_REDIRECTS},
     seen::{Phase, Seen},
@@ -64,8 +70,8 @@ pub struct ProbeConfig {
     /// `CHECK_PRIVATE_NETWORKS`
     pub private_networks: Arc<PrivateNetworks>,
     /// `CHECK_CONCURRENCY`: checks that run at once in the process, shared out per owner. One that waits
-    /// for its target costs a socket and some kB; one that reads a long body takes up to 1 MiB more,
-    /// out of a bound of its own.
+    /// for its target costs a socket and some kB; one that reads a long body for its assertions
+    /// takes up to 10 MiB more, out of a bound of its own.
     pub concurrency: usize,
     /// Certificate authorities that are trusted beside the public ones.
     pub extra_roots: ExtraRoots,
@@ -92,7 +98,7 @@ impl ProbeConfig {
 /// acceptable.
 pub fn judge_of(target: &Target) -> Option<impl Fn(&HeaderMap, &[u8]) -> Result<(), String> + use<>> {
     let plan = Plan::read(target).ok()?;
-    Some(move |headers: &HeaderMap, body: &[u8]| assertions::judge(&plan.checks, headers, body, 0))
+    Some(move |headers: &HeaderMap, body: &[u8]| assertions::judge(&plan.checks, headers, body, false, 0))
 }
 
 /// Where an answer to a check of this target leads, and with which headers of it: for fuzzing. `None`: nowhere.
@@ -107,7 +113,7 @@ pub struct Prober {
     private_networks: Arc<PrivateNetworks>,
     running: Arc<FairShare>,
     starting: Arc<FairShare>,
-    memory: Arc<FairShare>,
+    memory: Memory,
     tls: Tls,
     user_agent: HeaderValue,
     retry_pause: Duration,
@@ -120,7 +126,7 @@ impl Prober {
             private_networks: config.private_networks,
             running: FairShare::of(config.concurrency),
             starting: FairShare::of(config.concurrency.min(MAX_STARTING)),
-            memory: FairShare::of(MEMORY_UNITS),
+            memory: Memory::new(),
             tls: Tls::new(&config.extra_roots)?,
             user_agent: HeaderValue::try_from(config.user_agent)?,
             retry_pause: config.retry_pause,
@@ -190,6 +196,7 @@ impl Prober {
         let answer = match tokio::time::timeout(plan.timeout, self.fetch(owner, plan, &mut seen)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(failure)) => return down(seen, failure),
+            Err(_) if seen.waited_for_memory => return no_memory(),
             Err(_) => {
                 let failure = out_of_time(plan, &seen);
                 return down(seen, failure);
@@ -218,18 +225,21 @@ impl Prober {
     /// Follows redirects to the final answer.
     async fn fetch(&self, owner: i64, plan: &Plan, seen: &mut Seen) -> Result<Answer, Failure> {
         let keep = Keep {
-            bytes: if plan.checks.iter().any(Check::needs_body) { MAX_BODY_SEEN } else { 0 },
+            body: plan.checks.iter().any(Check::needs_body),
             memory: &self.memory,
             owner,
             skip_redirects: plan.follow_redirects,
         };
         let mut hop = Hop::of(plan);
+        let wanted = tls::Wanted { verify: plan.verify_tls, legacy: plan.legacy_tls };
+        let mut cookies = Cookies::default();
         let mut redirects = 0;
         loop {
-            let answer = self.visit(&hop, plan.verify_tls, keep, seen).await?;
+            let answer = self.visit(&hop, &cookies, wanted, keep, seen).await?;
             if !plan.follow_redirects || !leads_elsewhere(answer.status, &answer.headers) {
                 return Ok(answer);
             }
+            cookies.keep(&hop.url, &answer.headers);
             hop = hop.redirected(answer.status, &answer.headers)?;
             redirects += 1;
             if redirects > MAX_REDIRECTS {
@@ -243,22 +253,21 @@ impl Prober {
     async fn visit(
         &self,
         hop: &Hop,
-        verify_tls: bool,
+        cookies: &Cookies,
+        wanted: tls::Wanted,
         keep: Keep<'_>,
         seen: &mut Seen,
     ) -> Result<Answer, Failure> {
         // What the hop before said is no part of what this one comes to.
-        (seen.ip, seen.status) = (None, None);
+        (seen.ip, seen.status, seen.client_certificate_asked) = (None, None, false);
         let stream = Metered::new(self.connect(&hop.url, seen).await.map_err(no_connection)?);
         let stream = if hop.url.scheme() == "https" {
             seen.enter(Phase::Tls);
-            let expires = &mut seen.certificate_expires_at;
-            let stream = self.tls.handshake(stream, &hop.url, verify_tls, expires).await?;
-            Stream::Tls(Box::new(stream))
+            self.tls.handshake(stream, &hop.url, wanted, seen).await?
         } else {
             Stream::Plain(stream)
         };
-        let request = self.request(hop, stream.speaks_http2()).ok_or_else(|| {
+        let request = self.request(hop, cookies, stream.speaks_http2()).ok_or_else(|| {
             let text = format!("{} cannot be requested", shown(&hop.url));
             failure(FailureCode::InvalidRequest, text)
         })?;
@@ -280,7 +289,7 @@ impl Prober {
         Ok(stream)
     }
 
-    fn request(&self, hop: &Hop, http2: bool) -> Option<Request<Full<Bytes>>> {
+    fn request(&self, hop: &Hop, cookies: &Cookies, http2: bool) -> Option<Request<Full<Bytes>>> {
         let path = &hop.url[Position::BeforePath..Position::AfterQuery];
         let mut headers = HeaderMap::with_capacity(hop.headers.len() + 4);
         let host = match hop.headers.get(header::HOST) {
@@ -306,6 +315,9 @@ impl Prober {
                 headers.insert(name.clone(), value.clone());
             }
         }
+        if let Some(cookie) = cookies.header(&hop.url, hop.headers.get(header::COOKIE)) {
+            headers.insert(header::COOKIE, cookie);
+        }
         if !http2 {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -318,19 +330,22 @@ impl Prober {
 }
 
 async fn judge(owner: i64, checks: Arc<[Check]>, answer: Answer, total_ms: u32) -> Result<(), String> {
-    let Answer { headers, body, _memory, .. } = answer;
+    let Answer { headers, body, is_cut, _memory, .. } = answer;
     let is_quick = !checks.iter().any(Check::has_pattern) && !headers.contains_key(header::CONTENT_ENCODING);
     if is_quick && body.len() <= MAX_JUDGED_IN_PLACE {
-        return assertions::judge(&checks, &headers, &body, total_ms);
+        return assertions::judge(&checks, &headers, &body, is_cut, total_ms);
     }
     let judge = move || {
         let _memory = _memory;
-        assertions::judge(&checks, &headers, &body, total_ms)
+        assertions::judge(&checks, &headers, &body, is_cut, total_ms)
     };
     plan::off_workers(owner, judge).await
 }
 
 fn out_of_time(plan: &Plan, seen: &Seen) -> Failure {
+    if let Some(failure) = &seen.failure {
+        return failure.clone();
+    }
     let ms = plan.timeout.as_millis();
     let (code, text) = match seen.phase {
         Phase::Dns => (FailureCode::ConnectTimeout, format!("The name was not resolved within {ms} ms")),
@@ -420,6 +435,13 @@ pub fn unknown(code: FailureCode, message: impl Into<String>) -> Outcome {
 
 fn defect() -> Outcome {
     unknown(FailureCode::ProberDefect, "The check was ended by a defect of pongpong; its log says more")
+}
+
+fn no_memory() -> Outcome {
+    unknown(
+        FailureCode::NotStarted,
+        "The response could not be read in time: too many other large responses were being read",
+    )
 }
 
 fn not_started() -> Outcome {

@@ -115,10 +115,10 @@ impl Pattern {
         2 * automaton + 1024
     }
 
-    /// `None` where it would take too long to tell.
-    pub(super) fn is_match(&self, body: &[u8], work: &mut Work) -> Option<bool> {
+    /// Where the first match ends, if there is one. `None` where it would take too long to tell.
+    pub(super) fn find_end(&self, body: &[u8], work: &mut Work) -> Option<Option<usize>> {
         let Some(automaton) = &self.automaton else {
-            return self.is_match_slowly(body, SIZE_LIMIT / 16, work);
+            return self.find_end_slowly(body, SIZE_LIMIT / 16, work);
         };
         if work.cache_fillings == 0 {
             return None;
@@ -127,21 +127,23 @@ impl Pattern {
         let found = automaton.try_search_fwd(&mut cache, &Input::new(body).earliest(true));
         work.cache_fillings = work.cache_fillings.saturating_sub(cache.clear_count());
         match found {
-            Ok(found) => Some(found.is_some()),
+            Ok(found) => Some(found.map(|found| found.offset())),
             // An automaton cannot tell where words end outside of ASCII.
             Err(error) if matches!(error.kind(), MatchErrorKind::Quit { .. }) => {
-                self.is_match_slowly(body, automaton.get_nfa().states().len(), work)
+                self.find_end_slowly(body, automaton.get_nfa().states().len(), work)
             }
             Err(_) => None,
         }
     }
 
-    fn is_match_slowly(&self, body: &[u8], states: usize, work: &mut Work) -> Option<bool> {
+    fn find_end_slowly(&self, body: &[u8], states: usize, work: &mut Work) -> Option<Option<usize>> {
         let affordable = work.slow_steps / states.max(1);
         let beginning = &body[..body.len().min(SLOW_BYTES).min(affordable)];
         work.slow_steps -= beginning.len() * states;
-        match self.regex.is_match(beginning) {
-            false if beginning.len() < body.len() => None,
+        match self.regex.shortest_match(beginning) {
+            None if beginning.len() < body.len() => None,
+            // It may be there only because the rest was not looked at.
+            Some(end) if end == beginning.len() && beginning.len() < body.len() => None,
             found => Some(found),
         }
     }
@@ -153,7 +155,7 @@ mod tests {
     use super::*;
 
     fn is_match(pattern: &str, body: impl AsRef<[u8]>) -> Option<bool> {
-        Pattern::read(pattern).unwrap().is_match(body.as_ref(), &mut Work::default())
+        Some(Pattern::read(pattern).unwrap().find_end(body.as_ref(), &mut Work::default())?.is_some())
     }
 
     #[test]
@@ -195,16 +197,16 @@ mod tests {
         let body = letters(4000);
         let patterns = (0..20).map(|n| Pattern::read(&format!("[ab]*a[ab]{{1000}}c|zz{n}$")).unwrap());
         let (patterns, mut work) = (patterns.collect::<Vec<_>>(), Work::default());
-        let answered = patterns.iter().filter(|p| p.is_match(&body, &mut work).is_some()).count();
+        let answered = patterns.iter().filter(|p| p.find_end(&body, &mut work).is_some()).count();
         assert!((1..10).contains(&answered), "{answered}");
         // The slow search too: words that end outside of ASCII.
         let (korean, mut work) = ("가나다 ".repeat(6_000), Work::default());
         let slow = Pattern::read(r"\b없음[ab]{500}\b").unwrap();
-        let answered = (0..20).filter(|_| slow.is_match(korean.as_bytes(), &mut work).is_some()).count();
+        let answered = (0..20).filter(|_| slow.find_end(korean.as_bytes(), &mut work).is_some()).count();
         assert!(answered < 10, "{answered}");
         let usual = Pattern::read(r"\b없음\b").unwrap();
         let mut work = Work::default();
-        assert!((0..5).all(|_| usual.is_match(korean.as_bytes(), &mut work) == Some(false)));
+        assert!((0..5).all(|_| usual.find_end(korean.as_bytes(), &mut work) == Some(None)));
     }
 
     #[test]

@@ -37,9 +37,14 @@ pub fn validate(target: &Target) -> Problems {
 
 pub type Problems = Vec<(String, Text)>;
 
+/// Each may take 150 MB, for a body that is decoded three times, and its JSON.
+const MAX_COSTLY: usize = 2;
+
 /// Compilers and searches that run at once: the other processors go on with what is quick.
-static COSTLY: LazyLock<Arc<FairShare>> =
-    LazyLock::new(|| FairShare::of(std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2))));
+static COSTLY: LazyLock<Arc<FairShare>> = LazyLock::new(|| {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    FairShare::of(processors.div_ceil(2).min(MAX_COSTLY))
+});
 
 /// Runs what strangers can make slow outside the async workers, a bounded number at once; owners take turns.
 /// A panic goes on here.
@@ -81,6 +86,7 @@ pub(super) struct Plan {
     pub(super) checks: Arc<[Check]>,
     pub(super) follow_redirects: bool,
     pub(super) verify_tls: bool,
+    pub(super) legacy_tls: bool,
     pub(super) retries: u8,
 }
 
@@ -110,6 +116,13 @@ impl Plan {
         }
         if target.retries > MAX_RETRIES {
             note("retries", runtime::text("must be at most 5", "최대 5까지 가능합니다"));
+        }
+        if target.legacy_tls && !cfg!(feature = "legacy-tls") {
+            let message = runtime::text(
+                "cannot be set: this pongpong was built without old TLS (the feature legacy-tls)",
+                "설정할 수 없습니다. 이 pongpong은 오래된 TLS 기능(legacy-tls) 없이 빌드되었습니다",
+            );
+            note("legacy_tls", message);
         }
         let body = target.body.as_deref().unwrap_or_default();
         if body.len() > MAX_BODY_BYTES {
@@ -172,6 +185,7 @@ impl Plan {
                     checks: checks.into(),
                     follow_redirects: target.follow_redirects,
                     verify_tls: target.verify_tls,
+                    legacy_tls: target.legacy_tls,
                     retries: target.retries,
                 })
             }

@@ -8,7 +8,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use crate::contract::Timings;
+use crate::contract::{Failure, Timings};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -25,7 +25,13 @@ pub(super) struct Seen {
     pub(super) ip: Option<IpAddr>,
     pub(super) status: Option<http::StatusCode>,
     pub(super) certificate_expires_at: Option<DateTime<Utc>>,
+    /// By the server that was connected to last.
+    pub(super) client_certificate_asked: bool,
+    /// Known already, while more is found out about it.
+    pub(super) failure: Option<Failure>,
     pub(super) bytes: u64,
+    /// The check waited for memory that other checks held: that it took long says nothing about its target.
+    pub(super) waited_for_memory: bool,
     pub(super) phase: Phase,
     began: Instant,
     entered: Instant,
@@ -39,7 +45,10 @@ impl Seen {
             ip: None,
             status: None,
             certificate_expires_at: None,
+            client_certificate_asked: false,
+            failure: None,
             bytes: 0,
+            waited_for_memory: false,
             phase: Phase::Between,
             began: now,
             entered: now,

@@ -1,4 +1,4 @@
-//! Which status codes count as up: `200-299,301`.
+//! Which status codes count as up: `200-299,301`. Servers send any three digits (LinkedIn: 999).
 
 use std::{fmt, ops::RangeInclusive, str::FromStr};
 
@@ -47,13 +47,13 @@ fn status(part: &str, text: &str) -> Result<u16, Text> {
     // `parse` alone would take `+200`.
     if text.len() == 3
         && text.bytes().all(|byte| byte.is_ascii_digit())
-        && let Ok(status @ 100..=599) = text.parse()
+        && let Ok(status @ 100..=999) = text.parse()
     {
         return Ok(status);
     }
     Err(runtime::text(
-        format!("`{part}` is no status range: expected codes from 100 to 599, such as `200-299,301`"),
-        format!("`{part}`은(는) 상태 코드 범위가 아닙니다. 100부터 599까지, 예: `200-299,301`"),
+        format!("`{part}` is no status range: expected codes from 100 to 999, such as `200-299,301`"),
+        format!("`{part}`은(는) 상태 코드 범위가 아닙니다. 100부터 999까지, 예: `200-299,301`"),
     ))
 }
 
@@ -86,7 +86,7 @@ mod tests {
             ",",
             "200,",
             "99",
-            "600",
+            "1000",
             "2xx",
             "200-",
             "-200",
@@ -109,7 +109,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read_back(
-            ranges in prop::collection::vec((100_u16..=599, 100_u16..=599), 1..=20)
+            ranges in prop::collection::vec((100_u16..=999, 100_u16..=999), 1..=20)
         ) {
             let ranges = StatusRanges(
                 ranges.into_iter().map(|(a, b)| a.min(b)..=a.max(b)).collect()
@@ -118,7 +118,7 @@ mod tests {
         }
 
         #[test]
-        fn holds_exactly_what_lies_within(a in 100_u16..=599, b in 100_u16..=599, c in 100_u16..=599, probe: u16) {
+        fn holds_exactly_what_lies_within(a in 100_u16..=999, b in 100_u16..=999, c in 100_u16..=999, probe: u16) {
             let (low, high) = (a.min(b), a.max(b));
             let ranges: StatusRanges = format!(" {low} - {high} , {c} ").parse().unwrap();
             prop_assert_eq!(ranges.contains(probe), (low..=high).contains(&probe) || probe == c);

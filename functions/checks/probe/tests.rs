@@ -37,6 +37,9 @@ use tokio_rustls::TlsAcceptor;
 use super::*;
 use crate::contract::{Assertion, Comparison};
 
+mod ordinary_servers;
+mod tls_servers;
+
 // ---- the stage -------------------------------------------------------------------------------
 
 fn target(url: impl Into<String>) -> Target {
@@ -50,6 +53,7 @@ fn target(url: impl Into<String>) -> Target {
         assertions: Vec::new(),
         follow_redirects: true,
         verify_tls: true,
+        legacy_tls: false,
         retries: 0,
     }
 }
@@ -578,9 +582,12 @@ async fn an_endless_drip_is_a_timeout() {
 
 #[tokio::test]
 async fn an_endless_head_is_refused() {
-    let url =
-        endless("HTTP/1.1 200 OK\r\n", b"X: 0123456789012345678901234567890123456789\r\n", Duration::ZERO)
-            .await;
+    let url = endless(
+        "HTTP/1.1 200 OK\r\n",
+        format!("X: {}\r\n", "x".repeat(2000)).leak().as_bytes(),
+        Duration::ZERO,
+    )
+    .await;
     failed(&probe(target(url)).await, FailureCode::ProtocolError, "too large");
 }
 
@@ -643,7 +650,7 @@ async fn nothing_stays_open_after_a_timeout() {
 
 #[tokio::test]
 async fn malformed_answers_are_protocol_errors() {
-    let many_headers = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(101));
+    let many_headers = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(201));
     for (bytes, message) in [
         ("garbage\r\n\r\n", "not HTTP"),
         ("\x00\x01\x02\x03\r\n\r\n", "not HTTP"),
@@ -652,7 +659,6 @@ async fn malformed_answers_are_protocol_errors() {
         ("HTTP/1.1 20", "closed before the response came"),
         ("HTTP/1.1 200 OK\r\nContent-Le", "closed before the response came"),
         ("HTTP/1.1 xyz OK\r\n\r\n", "not HTTP"),
-        ("HTTP/1.1 200 OK\r\nno colon here\r\n\r\n", "not HTTP"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello", "not HTTP"),
         ("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nhello", "not HTTP"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhello", "broke off after 5 bytes"),
@@ -1071,11 +1077,6 @@ async fn compressed_bodies_are_read_for_assertions() {
         assert_eq!(outcome.error, None, "{encoding}");
         assert_eq!(outcome.response_bytes, body.len() as u64);
     }
-    for (encoding, message) in [("gzip", "not valid gzip"), ("zstd", "\"zstd\", which is not supported")] {
-        let url = canned(with_headers(&format!("Content-Encoding: {encoding}\r\n"), text)).await;
-        let assertion = Assertion::BodyContains { value: "systems".to_owned() };
-        failed(&assert_on(&url, assertion).await, FailureCode::AssertionFailed, message);
-    }
 }
 
 #[tokio::test]
@@ -1089,21 +1090,9 @@ async fn a_bomb_is_not_unpacked() {
     let bomb = encoder.finish().unwrap();
     let url = canned(with_headers("Content-Encoding: gzip\r\n", bomb)).await;
     let assertion = Assertion::BodyContains { value: "needle".to_owned() };
-    failed(&assert_on(&url, assertion).await, FailureCode::AssertionFailed, "the body begins with");
+    failed(&assert_on(&url, assertion).await, FailureCode::AssertionFailed, "longer than 10 MiB");
     let assertion = Assertion::BodyNotContains { value: "needle".to_owned() };
-    up(&assert_on(&url, assertion).await);
-}
-
-#[tokio::test]
-async fn only_the_beginning_of_a_body_is_looked_at() {
-    let mut body = vec![b'x'; MAX_BODY_SEEN];
-    body[MAX_BODY_SEEN - 6..].copy_from_slice(b"within");
-    body.extend_from_slice(b"beyond");
-    let url = canned(page(&body)).await;
-    up(&assert_on(&url, Assertion::BodyContains { value: "within".to_owned() }).await);
-    let outcome = assert_on(&url, Assertion::BodyContains { value: "beyond".to_owned() }).await;
-    assert_eq!(outcome.error.as_ref().unwrap().code, FailureCode::AssertionFailed);
-    assert_eq!(outcome.response_bytes, body.len() as u64);
+    failed(&assert_on(&url, assertion).await, FailureCode::AssertionFailed, "longer than 10 MiB");
 }
 
 // ---- retries and batches ---------------------------------------------------------------------

@@ -4,27 +4,38 @@
 //! by then, so this is as safe, and the certificate is at hand even if it is refused: people want
 //! to see when the one that failed had expired.
 
-use std::sync::Arc;
+use std::{
+    cell::Cell,
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use runtime::{
-    guarded::{Metered, server_name},
+    guarded::{Metered, Stream, server_name},
     trust::ExtraRoots,
 };
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme,
     client::{
-        Resumption, WebPkiServerVerifier,
+        ResolvesClientCert, Resumption, WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
-    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
+    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
+    sign::CertifiedKey,
 };
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::TlsConnector;
 use url::Url;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{assertions::cut, failure};
+#[cfg(feature = "legacy-tls")]
+use std::sync::LazyLock;
+
+#[cfg(feature = "legacy-tls")]
+use super::legacy_tls::{self, LegacyTls};
+use super::{assertions::cut, failure, p521, seen::Seen};
 use crate::contract::{Failure, FailureCode};
 
 /// Shared by all checks of a process.
@@ -32,27 +43,41 @@ pub(super) struct Tls {
     strict: TlsConnector,
     lenient: TlsConnector,
     verifier: Arc<WebPkiServerVerifier>,
+    /// Made for the first check that needs it: OpenSSL takes milliseconds to begin.
+    #[cfg(feature = "legacy-tls")]
+    legacy: LazyLock<LegacyTls>,
+}
+
+/// What a check wants of TLS.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) verify: bool,
+    /// Old versions and ciphers, too.
+    #[cfg_attr(not(feature = "legacy-tls"), expect(dead_code, reason = "a target that wants it is refused"))]
+    pub(super) legacy: bool,
 }
 
 impl Tls {
     pub(super) fn new(extra_roots: &ExtraRoots) -> anyhow::Result<Self> {
-        let provider = Arc::new(ring::default_provider());
+        let provider = Arc::new(p521::provider());
         Ok(Self {
             strict: connector(&provider, true)?,
             lenient: connector(&provider, false)?,
             verifier: WebPkiServerVerifier::builder_with_provider(Arc::new(extra_roots.store()?), provider)
                 .build()?,
+            #[cfg(feature = "legacy-tls")]
+            legacy: LazyLock::new(LegacyTls::new),
         })
     }
 
-    /// `expires` is set as soon as there is a certificate, whatever is wrong with it.
+    /// The expiry is noted as soon as there is a certificate, whatever is wrong with it.
     pub(super) async fn handshake(
         &self,
         stream: Metered,
         url: &Url,
-        verify: bool,
-        expires: &mut Option<DateTime<Utc>>,
-    ) -> Result<TlsStream<Metered>, Failure> {
+        wanted: Wanted,
+        seen: &mut Seen,
+    ) -> Result<Stream, Failure> {
         let name = server_name(url).ok_or_else(|| {
             let text = format!(
                 "No certificate can be valid for the name {}",
@@ -60,22 +85,109 @@ impl Tls {
             );
             failure(FailureCode::TlsInvalid, text)
         })?;
-        let connector = if verify { &self.strict } else { &self.lenient };
-        let stream = connector
-            .connect(name.clone(), stream)
-            .await
-            .map_err(|error| failure(FailureCode::TlsInvalid, handshake_message(&error)))?;
-        let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let judge = |certificates: &[CertificateDer<'_>], seen: &mut Seen| {
+            self.judge(certificates, &name, url, wanted.verify, seen)
+        };
+        #[cfg(feature = "legacy-tls")]
+        if wanted.legacy {
+            let meter = Arc::clone(&stream.meter);
+            let stream = Box::pin(self.legacy.handshake(stream, &name)).await;
+            let stream =
+                stream.map_err(|error| failure(FailureCode::TlsInvalid, legacy_tls::reason(&error)))?;
+            judge(&legacy_tls::certificates(&stream), seen)?;
+            return Ok(Stream::OtherTls(Box::new(stream), meter));
+        }
+        let connector = if wanted.verify { &self.strict } else { &self.lenient };
+        let handshake = ClientCertificate::watch(connector.connect(name.clone(), stream));
+        let (stream, is_asked) = handshake.await;
+        seen.client_certificate_asked = is_asked;
+        match stream {
+            Ok(stream) => {
+                judge(stream.get_ref().1.peer_certificates().unwrap_or_default(), seen)?;
+                Ok(Stream::Tls(Box::new(stream)))
+            }
+            Err(error) => {
+                let failure = failure(FailureCode::TlsInvalid, handshake_message(&error, is_asked));
+                let may_be_old = !is_asked && may_be_old(&error);
+                Err(if may_be_old { self.explained(failure, &name, url, seen).await } else { failure })
+            }
+        }
+    }
+
+    fn judge(
+        &self,
+        certificates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        url: &Url,
+        verify: bool,
+        seen: &mut Seen,
+    ) -> Result<(), Failure> {
         let Some((leaf, intermediates)) = certificates.split_first() else {
             return Err(failure(FailureCode::TlsInvalid, "The server has no certificate"));
         };
-        *expires = expiry(leaf);
+        seen.certificate_expires_at = expiry(leaf);
         if verify {
-            self.verifier.verify_server_cert(leaf, intermediates, &name, &[], UnixTime::now()).map_err(
-                |error| failure(FailureCode::TlsInvalid, certificate_message(&error, url, *expires)),
+            self.verifier.verify_server_cert(leaf, intermediates, name, &[], UnixTime::now()).map_err(
+                |error| {
+                    let text = certificate_message(&error, url, seen.certificate_expires_at);
+                    failure(FailureCode::TlsInvalid, text)
+                },
             )?;
         }
-        Ok(stream)
+        Ok(())
+    }
+
+    /// A refusal, with what the server offers instead, if that can be found out.
+    #[cfg(feature = "legacy-tls")]
+    async fn explained(
+        &self,
+        refused: Failure,
+        name: &ServerName<'_>,
+        url: &Url,
+        seen: &mut Seen,
+    ) -> Failure {
+        let (Some(ip), Some(port)) = (seen.ip, url.port_or_known_default()) else { return refused };
+        // If the time is up meanwhile, this is what is known.
+        seen.failure = Some(refused.clone());
+        // The address was judged, and connected to before.
+        let offered = Box::pin(self.legacy.offered((ip, port).into(), name)).await;
+        seen.failure = None;
+        let Some(offered) = offered else { return refused };
+        let text =
+            format!("The server offers only old TLS ({offered}): set legacy_tls to check it all the same");
+        failure(FailureCode::TlsInvalid, text)
+    }
+
+    #[cfg(not(feature = "legacy-tls"))]
+    async fn explained(&self, refused: Failure, _: &ServerName<'_>, _: &Url, _: &mut Seen) -> Failure {
+        let text = format!(
+            "{}. If it offers only old TLS (before 1.2, or with CBC, RSA key exchange or DHE), legacy_tls would allow \
+             that, which this pongpong was built without",
+            refused.message
+        );
+        failure(FailureCode::TlsInvalid, text)
+    }
+}
+
+/// Whether a server refused what rustls offered, and may have accepted something else.
+fn may_be_old(error: &std::io::Error) -> bool {
+    use AlertDescription as Alert;
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::AlertReceived(alert)) => matches!(
+            alert,
+            Alert::HandshakeFailure
+                | Alert::ProtocolVersion
+                | Alert::InsufficientSecurity
+                | Alert::IllegalParameter
+                | Alert::InternalError
+                | Alert::CloseNotify
+        ),
+        Some(rustls::Error::PeerIncompatible(_)) => true,
+        Some(_) => false,
+        // Some servers just close.
+        None => {
+            matches!(error.kind(), std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::ConnectionReset)
+        }
     }
 }
 
@@ -84,12 +196,73 @@ fn connector(provider: &Arc<CryptoProvider>, strict: bool) -> anyhow::Result<Tls
         .with_safe_default_protocol_versions()?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(JudgedLater { provider: provider.clone(), strict }))
-        .with_no_client_auth();
+        .with_client_cert_resolver(Arc::new(ClientCertificate));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     // Each check is to prove that a newcomer gets in: no shortcut by what an earlier check learned.
     config.resumption = Resumption::disabled();
     Ok(TlsConnector::from(Arc::new(config)))
 }
+
+/// There is none, but whether the server asked for one explains what it does then. rustls does not say of which
+/// connection it is; a handshake does not change its thread while it is polled.
+#[derive(Debug)]
+struct ClientCertificate;
+
+thread_local! {
+    static IS_ASKED: Cell<bool> = const { Cell::new(false) };
+}
+
+impl ClientCertificate {
+    async fn watch<T>(handshake: impl Future<Output = T>) -> (T, bool) {
+        let mut handshake = pin!(handshake);
+        let mut is_asked = false;
+        let done = poll_fn(|cx| {
+            IS_ASKED.set(false);
+            let polled = handshake.as_mut().poll(cx);
+            is_asked |= IS_ASKED.get();
+            polled
+        });
+        let done = done.await;
+        (done, is_asked)
+    }
+}
+
+impl ResolvesClientCert for ClientCertificate {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        IS_ASKED.set(true);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
+}
+
+/// Whether a connection ended because there was no client certificate: by TLS 1.3 a server says so after the
+/// handshake.
+pub(super) fn wants_client_certificate(error: &rustls::Error, is_asked: bool) -> bool {
+    use AlertDescription as Alert;
+    match error {
+        rustls::Error::AlertReceived(Alert::CertificateRequired) => true,
+        rustls::Error::AlertReceived(alert) => {
+            is_asked
+                && matches!(
+                    alert,
+                    Alert::HandshakeFailure
+                        | Alert::NoCertificate
+                        | Alert::BadCertificate
+                        | Alert::UnsupportedCertificate
+                        | Alert::CertificateUnknown
+                        | Alert::UnknownCA
+                        | Alert::AccessDenied
+                )
+        }
+        _ => false,
+    }
+}
+
+pub(super) const CLIENT_CERTIFICATE_REQUIRED: &str =
+    "The server requires a client certificate (mutual TLS), and checks have none";
 
 /// Leaves the certificate to `Tls::handshake`, but, if strict, has the server prove that it holds
 /// the key.
@@ -204,9 +377,12 @@ fn certificate_message(error: &rustls::Error, url: &Url, expires: Option<DateTim
     }
 }
 
-fn handshake_message(error: &std::io::Error) -> String {
+fn handshake_message(error: &std::io::Error, is_client_certificate_asked: bool) -> String {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match tls {
+        Some(error) if wants_client_certificate(error, is_client_certificate_asked) => {
+            CLIENT_CERTIFICATE_REQUIRED.to_owned()
+        }
         Some(rustls::Error::InvalidMessage(_)) => "The server does not speak TLS on this port".to_owned(),
         Some(rustls::Error::AlertReceived(alert)) => {
             format!("The server refused the TLS handshake: {}", spaced(&format!("{alert:?}")))
@@ -218,6 +394,9 @@ fn handshake_message(error: &std::io::Error) -> String {
             "The server's certificate is malformed or does not match its key".to_owned()
         }
         Some(other) => format!("The TLS handshake failed: {}", cut(&other.to_string())),
+        None if is_client_certificate_asked => {
+            format!("{CLIENT_CERTIFICATE_REQUIRED}: it closed the connection when it got none")
+        }
         None => "The server closed the connection during the TLS handshake".to_owned(),
     }
 }

@@ -138,23 +138,8 @@ impl Plan {
         let (starts_at, ends_at) = (starts_at.unwrap_or(now).timestamp(), ends_at.timestamp());
         let title = title.trim().to_owned();
         let mut fields = Fields::default();
-        let length = title.chars().count();
-        fields.check(
-            (1..=100).contains(&length) && !title.chars().any(runtime::input::is_odd),
-            "title",
-            || {
-                text(
-                    "must have 1 to 100 characters, none of them a control character",
-                    "제어 문자 없이 1자 이상 100자 이하여야 합니다",
-                )
-            },
-        );
-        let is_odd = |c: char| runtime::input::is_odd(c) && c != '\n' && c != '\r' && c != '\t';
-        fields.check(
-            description.chars().count() <= 2000 && !description.chars().any(is_odd),
-            "description",
-            || text("must have at most 2000 characters", "2000자 이하여야 합니다"),
-        );
+        fields.check_line("title", &title, 1..=100);
+        fields.check_text("description", &description, 0..=2000, &['\n', '\r', '\t']);
         fields.check(ends_at > starts_at, "ends_at", || {
             text("must be after `starts_at`", "`starts_at`보다 뒤여야 합니다")
         });

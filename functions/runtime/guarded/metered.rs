@@ -73,7 +73,7 @@ impl Flooded {
 #[derive(Debug)]
 pub struct Metered {
     stream: TcpStream,
-    pub(super) meter: Arc<Meter>,
+    pub meter: Arc<Meter>,
 }
 
 impl Metered {

@@ -20,20 +20,27 @@ pub const MAX_HEAD: usize = 64 * 1024;
 pub enum Stream {
     Plain(Metered),
     Tls(Box<TlsStream<Metered>>),
+    /// By another TLS than rustls, for HTTP/1.1.
+    OtherTls(Box<dyn Encrypted>, Arc<Meter>),
 }
+
+pub trait Encrypted: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Encrypted for S {}
 
 impl Stream {
     pub fn meter(&self) -> Arc<Meter> {
-        let Metered { meter, .. } = match self {
-            Self::Plain(stream) => stream,
-            Self::Tls(stream) => stream.get_ref().0,
+        let meter = match self {
+            Self::Plain(stream) => &stream.meter,
+            Self::Tls(stream) => &stream.get_ref().0.meter,
+            Self::OtherTls(_, meter) => meter,
         };
         Arc::clone(meter)
     }
 
     pub fn speaks_http2(&self) -> bool {
         match self {
-            Self::Plain(_) => false,
+            Self::Plain(_) | Self::OtherTls(..) => false,
             Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
         }
     }
@@ -47,6 +54,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::OtherTls(stream, _) => Pin::new(stream).poll_read(cx, buffer),
             Self::Tls(stream) => match Pin::new(stream).poll_read(cx, buffer) {
                 // Many servers close without TLS's own goodbye. Whether something is missing is
                 // for HTTP to tell.
@@ -63,6 +71,7 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::OtherTls(stream, _) => Pin::new(stream).poll_write(cx, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
@@ -70,6 +79,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::OtherTls(stream, _) => Pin::new(stream).poll_flush(cx),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
@@ -80,6 +90,7 @@ impl AsyncWrite for Stream {
             // right before the one that ends the connection anyway.
             Self::Plain(_) => Poll::Ready(Ok(())),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::OtherTls(stream, _) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -98,8 +98,8 @@ impl Settings {
         let starts_at = self.starts_at.map_or(now, whole);
         self.ends_at = self.ends_at.map(whole);
         let mut fields = Fields::default();
-        super::check_line(&mut fields, "title", &self.title, 1..=100);
-        super::check_lines(&mut fields, "text", &self.text, 0..=2000);
+        fields.check_line("title", &self.title, 1..=100);
+        fields.check_text("text", &self.text, 0..=2000, &['\n']);
         for (name, time) in [("starts_at", Some(starts_at)), ("ends_at", self.ends_at)] {
             fields.check(time.is_none_or(|time| (2000..3000).contains(&time.year())), name, || {
                 text("must be in this millennium", "2000년에서 2999년 사이여야 합니다")

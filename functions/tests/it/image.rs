@@ -216,6 +216,7 @@ fn check(endpoint_id: i64, url: String) -> CheckRequest {
             assertions: vec![],
             follow_redirects: true,
             verify_tls: true,
+            legacy_tls: false,
             retries: 0,
         },
     }

@@ -1,8 +1,12 @@
 //! Rows that cannot be read are left out of lists, which say so: nothing else is, and pages stay where they are.
 
+use functions::contract::{CheckResult, Status, StatusChange, kind};
 use serde_json::{Value, json};
 
-use crate::world::{Database, World, on_both};
+use crate::{
+    notifications::result,
+    world::{Database, World, on_both},
+};
 
 /// What the items of all pages, one item each, sum up to.
 async fn pages(world: &World, path: &str) -> (Vec<Value>, i64, i64) {
@@ -105,4 +109,25 @@ async fn values_of_the_wrong_kind_are_counted_apart() {
     ] {
         leaves_one_out(&world, path).await;
     }
+}
+
+#[tokio::test]
+async fn a_row_of_the_wrong_kind_keeps_no_other_of_its_batch_from_being_handled() {
+    let world = World::new(Database::Sqlite).await;
+    let batch = [1, 2].map(|endpoint| CheckResult { failure_threshold: 1, ..result(endpoint, 1, 0, false) });
+    for insert in [
+        "INSERT INTO notification_states (endpoint_id, user_id, status, run, last_slot) VALUES (1, 1, 'up', 0, 'never')",
+        "INSERT INTO report_series (id, user_id, endpoint_id, region, maintenance_from) VALUES (7, 1, 1, 'default', 'never')",
+    ] {
+        run(&world, insert).await;
+    }
+    let evaluated = world.event("notification-evaluate", kind::CHECK_COMPLETED, "a", &batch).await;
+    let changes: Vec<StatusChange> = evaluated.reply().expect("a change").data();
+    let down = changes.iter().filter(|change| change.to == Status::Down).map(|change| change.endpoint_id);
+    assert_eq!(down.collect::<Vec<_>>(), [2]);
+    let recorded = world.event("report-record", kind::CHECK_COMPLETED, "a", &batch).await;
+    assert!(recorded.status.is_success(), "{recorded:?}");
+    let list = world.call(Some(1), "GET", "/public/v1/reports", None).await.json(200);
+    let stored: Vec<_> = list["items"].as_array().unwrap().iter().map(|item| &item["endpoint_id"]).collect();
+    assert_eq!(stored, [2], "{list}");
 }

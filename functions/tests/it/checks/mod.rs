@@ -51,6 +51,7 @@ fn request(world: &World, endpoint_id: i64, url: &str, in_seconds: i64) -> Check
             assertions: vec![],
             follow_redirects: true,
             verify_tls: true,
+            legacy_tls: false,
             retries: 0,
         },
     }

@@ -67,7 +67,7 @@ on_both! {
             "name": "가게", "url": "https://example.com/a?b=c", "method": "POST", "headers": {"X-A": "1"},
             "body": "{\"q\":1}", "interval_seconds": 10, "timeout_ms": 500, "expected_status": "200-299,301",
             "assertions": [{"type": "body_contains", "value": "ok"}, {"type": "total_time", "below_ms": 900}],
-            "follow_redirects": false, "verify_tls": false, "retries": 0, "failure_threshold": 3,
+            "follow_redirects": false, "verify_tls": false, "legacy_tls": true, "retries": 0, "failure_threshold": 3,
             "success_threshold": 2, "enabled": true, "tags": ["shop", "서울"],
         });
         let made = create(&world, 1, all.clone()).await;
@@ -90,6 +90,8 @@ on_both! {
             ("url", json!({"url": format!("http://example.com/{}", "x".repeat(2048))})),
             ("url", json!({"url": 7})),
             ("name", json!({"url": url, "name": "x".repeat(101)})),
+            ("name", json!({"url": url, "name": "\u{200B}\u{3164}"})),
+            ("tags", json!({"url": url, "tags": ["\u{3164}"]})),
             ("method", json!({"url": url, "method": "FETCH"})),
             ("headers", json!({"url": url, "headers": {"X-A": "1\r\nX-B: 2"}})),
             ("interval_seconds", json!({"url": url, "interval_seconds": 9})),
@@ -115,6 +117,42 @@ on_both! {
             let fields = answer.json(400)["fields"].as_object().unwrap().clone();
             assert!(fields.keys().any(|name| name.starts_with(field)), "{body}: {fields:?}");
         }
+    }
+
+    async fn methods_with_effects_are_repeated_only_on_request(world: World) {
+        let url = "https://example.com";
+        for method in ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"] {
+            let unasked = i64::from(["GET", "HEAD", "OPTIONS"].contains(&method));
+            let made = create(&world, 1, json!({"url": url, "method": method})).await;
+            assert_eq!(made["retries"], unasked, "{method}");
+            let asked: Vec<CheckRequest> = world.events.lock().unwrap().pop_front().unwrap().data();
+            assert_eq!(i64::from(asked[0].target.retries), unasked, "{method}");
+            let made = create(&world, 1, json!({"url": url, "method": method, "retries": 2})).await;
+            assert_eq!(made["retries"], 2, "{method}");
+            world.events.lock().unwrap().clear();
+        }
+        let made = create(&world, 1, json!({"url": url})).await;
+        let path = format!("/public/v1/endpoints/{}", made["id"]);
+        for (patch, retries) in [
+            (json!({"method": "POST"}), 0),
+            (json!({"retries": 3}), 3),
+            (json!({"method": "PUT"}), 3),
+            (json!({"method": "GET", "retries": null}), 1),
+            (json!({"method": "POST", "retries": 1}), 1),
+            (json!({"retries": null}), 0),
+        ] {
+            let changed = world.call(Some(1), "PATCH", &path, Some(patch.clone())).await.json(200);
+            assert_eq!(changed["retries"], retries, "{patch}");
+        }
+    }
+
+    async fn status_of_three_digits_is_taken(world: World) {
+        let body = json!({"url": "https://example.com", "expected_status": "100-199,999"});
+        assert_eq!(create(&world, 1, body).await["expected_status"], "100-199,999");
+        let body = json!({"url": "https://example.com", "expected_status": "1000"});
+        let refused = world.call(Some(1), "POST", "/public/v1/endpoints", Some(body)).await.json(400);
+        let message = refused["fields"]["expected_status"].as_str().unwrap().to_owned();
+        assert!(message.contains("from 100 to 999"), "{message}");
     }
 
     async fn a_patch_changes_what_it_names_and_null_is_the_default(world: World) {

@@ -84,6 +84,7 @@ on_both! {
             ("title", json!({"ends_at": after(&world, 60)})),
             ("ends_at", json!({"title": "T"})),
             ("title", with("title", json!(" "))),
+            ("title", with("title", json!("\u{2060}\u{AD}"))),
             ("title", with("title", json!("a\nb"))),
             ("title", with("title", json!("x".repeat(101)))),
             ("description", with("description", json!("x".repeat(2001)))),

@@ -79,6 +79,7 @@ on_both! {
             (json!({}), "name"),
             (with("name", json!("")), "name"),
             (with("name", json!(" ")), "name"),
+            (with("name", json!("\u{200B}\u{3164}")), "name"),
             (with("name", json!("a\nb")), "name"),
             (with("name", json!("x".repeat(101))), "name"),
             (with("channel", json!("pigeon")), "channel"),

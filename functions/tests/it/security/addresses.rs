@@ -251,6 +251,7 @@ fn target(url: &str) -> Target {
         assertions: Vec::new(),
         follow_redirects: true,
         verify_tls: true,
+        legacy_tls: false,
         retries: 0,
     }
 }

@@ -79,9 +79,9 @@ async fn other_functions_send_with_it() {
     let slack = Listener::start(200, r#"{"ok":true}"#).await;
     let world = World::with(Database::Sqlite, [("SLACK_API_URL", slack.url.as_str())]).await;
     let path = "/private/v1/slack_messages";
-    let body = json!({"domain": "acme", "channel": "#ops", "content": "a < b & c", "token": TOKEN});
+    let body = json!({"domain": "acme", "channel": "#ops", "content": "a <\u{202E} b\n& c", "token": TOKEN});
     assert_eq!(world.call(None, "POST", path, Some(body.clone())).await.json(200), json!({"status": "ok"}));
-    assert_eq!(slack.asked()[0].json()["text"], "a &lt; b &amp; c");
+    assert_eq!(slack.asked()[0].json()["text"], "a &lt; b\n&amp; c");
     slack.answers(200, r#"{"ok":false,"error":"channel_not_found"}"#);
     let done = world.call(None, "POST", path, Some(body)).await.json(200);
     assert_eq!(done, json!({"status": "fail", "message": "Slack refused the message: channel_not_found."}));

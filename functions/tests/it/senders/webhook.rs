@@ -242,7 +242,7 @@ async fn other_functions_send_with_it() {
     let hook = Listener::start(200, "").await;
     let world = World::new(Database::Sqlite).await;
     let path = "/private/v1/webhooks";
-    let body = json!({"url": hook.url, "secret": SECRET, "content": "Hello"});
+    let body = json!({"url": hook.url, "secret": SECRET, "content": "Hel\u{2066}lo\u{200F}"});
     assert_eq!(world.call(None, "POST", path, Some(body)).await.json(200), json!({"status": "ok"}));
     let asked = hook.asked();
     assert!(is_signed(&asked[0]));

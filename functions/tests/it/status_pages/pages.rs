@@ -73,6 +73,7 @@ on_both! {
         let path = format!("{PAGES}/{}", page["id"]);
         for (body, field) in [
             (with("title", json!(" ")), "title"),
+            (with("title", json!("\u{200C}\u{FEFF}")), "title"),
             (with("title", json!("a\nb")), "title"),
             (with("title", json!("x".repeat(101))), "title"),
             (with("description", json!("x".repeat(2001))), "description"),

@@ -154,8 +154,16 @@ on_both! {
 
     async fn an_address_is_taken_once(users: Users) {
         users.signup("me@example.com").await;
-        let again = json!({"email": "ME@example.com", "password": PASSWORD});
+        for spelling in ["ME@example.com", "me@ｅxample.com", "me@exam\u{ad}ple.com"] {
+            let again = json!({"email": spelling, "password": PASSWORD});
+            assert_eq!(users.post("/public/v1/signup", again).await.code(409), "EMAIL_TAKEN", "{spelling}");
+            users.login(spelling, PASSWORD).await.json(200);
+        }
+        let id = users.signup("me@bücher.de").await;
+        let again = json!({"email": "me@xn--bcher-kva.de", "password": PASSWORD});
         assert_eq!(users.post("/public/v1/signup", again).await.code(409), "EMAIL_TAKEN");
+        let change = json!({"email": "Me@Ｅxample.com", "current_password": PASSWORD});
+        assert_eq!(users.as_user(id, "PATCH", "/public/v1/user", Some(change)).await.code(409), "EMAIL_TAKEN");
         // Of an address of its own, and half of its share of the line of hashes: the same runs on the other database.
         let body = || json!({"email": "crowd@example.com", "password": PASSWORD});
         let crowd = (0..4).map(|_| users.post("/public/v1/signup", body()));
@@ -169,6 +177,7 @@ on_both! {
             ("email", json!({"email": "not an address", "password": PASSWORD})),
             ("email", json!({"email": format!("{}@example.com", "x".repeat(300)), "password": PASSWORD})),
             ("email", json!({"email": "a@b.c\r\nBcc: x@y.z", "password": PASSWORD})),
+            ("email", json!({"email": "a\u{200B}@b.com", "password": PASSWORD})),
             ("password", json!({"email": "a@b.com", "password": "short"})),
             ("password", json!({"email": "a@b.com", "password": "x".repeat(2000)})),
             ("password", json!({"email": "a@b.com"})),
@@ -268,7 +277,7 @@ on_both! {
         users.as_user(id, "DELETE", &path, None).await.json(204);
         assert_eq!(users.kong.keys_of(id), Some(1));
         assert_eq!(users.as_user(id, "DELETE", &path, None).await.code(404), "NOT_FOUND");
-        for body in [json!({}), json!({"name": ""}), json!({"name": "x".repeat(101)}), json!({"name": "x", "ttl_seconds": 0}), json!({"name": "x", "ttl_seconds": -5})] {
+        for body in [json!({}), json!({"name": ""}), json!({"name": "\u{200B}"}), json!({"name": "x".repeat(101)}), json!({"name": "x", "ttl_seconds": 0}), json!({"name": "x", "ttl_seconds": -5})] {
             users.as_user(id, "POST", "/public/v1/keys", Some(body)).await.code(400);
         }
     }

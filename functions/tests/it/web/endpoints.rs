@@ -145,6 +145,31 @@ async fn what_is_wrong_stands_beside_its_field_and_nothing_is_lost() {
 }
 
 #[tokio::test]
+async fn retries_left_empty_are_those_of_the_method() {
+    let site = site().await;
+    let shown = |value: &str| {
+        format!(
+            "name=\"retries\" type=\"number\" inputmode=\"numeric\" min=\"0\" max=\"5\" value=\"{value}\""
+        )
+    };
+    site.get("/endpoints/new").await.says(&shown(""));
+    let fields =
+        [("url", "http://127.0.0.1:1/"), ("method", "POST"), ("legacy_tls", "true"), ("action", "save")];
+    for (retries, kept) in [("", ""), ("0", ""), ("1", "1")] {
+        let added = site.fill_in("/endpoints/new", &[&fields[..], &[("retries", retries)]].concat()).await;
+        assert_eq!(added.status, 303, "{}", added.html);
+        let edited = site.get(&format!("{}/edit", added.location())).await;
+        edited.says(&shown(kept)).says("name=\"legacy_tls\" value=\"true\" checked");
+    }
+    // What it is for another method, nobody chose.
+    let added = site.fill_in("/endpoints/new", &[("url", "http://127.0.0.1:1/"), ("retries", "")]).await;
+    let edit = format!("{}/edit", added.location());
+    let fields = [("url", "http://127.0.0.1:1/"), ("method", "POST"), ("retries", ""), ("action", "save")];
+    assert_eq!(site.fill_in(&edit, &fields).await.status, 303);
+    site.get(&edit).await.says(&shown("")).says("<option selected>POST</option>");
+}
+
+#[tokio::test]
 async fn rows_are_added_and_removed_without_a_script() {
     let site = site().await;
     let fields = [

@@ -1,0 +1,330 @@
+//! A body as an assertion looks at it: its content codings undone (RFC 9110, 8.4), and its charset made UTF-8 as a
+//! browser does. Each step has a bound.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    io::{self, Read},
+    sync::LazyLock,
+};
+
+use encoding_rs::{Encoding, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use http::{HeaderMap, header};
+use regex::bytes::Regex;
+use ruzstd::decoding::{
+    StreamingDecoder,
+    errors::{FrameDecoderError, ReadFrameHeaderError},
+};
+
+use super::exchange::MAX_BODY_READ;
+
+/// One body is encoded once; twice where a proxy does it again.
+const MAX_CODINGS: usize = 3;
+/// Where browsers look for a charset (HTML, 13.2.3.2).
+const MAX_PRESCAN: usize = 1024;
+
+/// What there is of a body.
+#[derive(Debug)]
+pub(super) struct Content<'a> {
+    /// UTF-8 where its charset is known; otherwise as it came.
+    pub(super) text: Cow<'a, [u8]>,
+    pub(super) cut: Option<Cut>,
+}
+
+/// Why the end of a body is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// It is longer than [`MAX_BODY_READ`], as sent or as decoded.
+    TooLong,
+    /// Its content coding ends too early, or is damaged.
+    Broken(&'static str),
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong => {
+                let mib = MAX_BODY_READ / 1024 / 1024;
+                write!(f, "the body is longer than {mib} MiB and was cut off there")
+            }
+            Self::Broken(coding) => write!(f, "the {coding} encoding of the body breaks off or is damaged"),
+        }
+    }
+}
+
+/// Decodes a body, of which nothing, or the end, is missing. No more than [`MAX_BODY_READ`] is decoded, so a few
+/// bytes that would expand to gigabytes cost no more than a plain body does.
+pub(super) fn decode<'a>(headers: &HeaderMap, body: &'a [u8], is_cut: bool) -> Result<Content<'a>, String> {
+    let mut cut = is_cut.then_some(Cut::TooLong);
+    let mut bytes = Cow::Borrowed(body);
+    for coding in codings(headers)?.into_iter().rev() {
+        if bytes.is_empty() {
+            break;
+        }
+        let (decoded, outcome) = coding.decode(&bytes);
+        match outcome {
+            Err(_) if decoded.is_empty() => return Err(format!("the body is not valid {}", coding.name())),
+            // What was cut off before ends in the middle of the stream: what came out counts.
+            Err(_) => cut = cut.or(Some(Cut::Broken(coding.name()))),
+            Ok(()) => {}
+        }
+        bytes = Cow::Owned(decoded);
+        if bytes.len() > MAX_BODY_READ {
+            bytes.to_mut().truncate(MAX_BODY_READ);
+            cut = Some(Cut::TooLong);
+        }
+    }
+    let text = match bytes {
+        Cow::Borrowed(bytes) => utf8(headers, bytes),
+        Cow::Owned(mut bytes) => {
+            let text = match utf8(headers, &bytes) {
+                Cow::Owned(text) => text,
+                // All of it, but for a byte order mark: moved, not copied.
+                Cow::Borrowed(text) => {
+                    let mark = bytes.len() - text.len();
+                    bytes.drain(..mark);
+                    bytes
+                }
+            };
+            Cow::Owned(text)
+        }
+    };
+    Ok(Content { text, cut })
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coding {
+    Gzip,
+    Deflate,
+    Brotli,
+    Zstd,
+}
+
+/// In the order in which they were applied.
+fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, String> {
+    let mut codings = Vec::new();
+    for line in headers.get_all(header::CONTENT_ENCODING) {
+        let line = String::from_utf8_lossy(line.as_bytes()).to_ascii_lowercase();
+        for name in line.split(',').map(str::trim) {
+            codings.push(match name {
+                "gzip" | "x-gzip" => Coding::Gzip,
+                "deflate" => Coding::Deflate,
+                "br" => Coding::Brotli,
+                "zstd" => Coding::Zstd,
+                "aes128gcm" | "compress" | "dcb" | "dcz" | "exi" | "pack200-gzip" | "x-compress" => {
+                    return Err(format!("the body is encoded as {name}, which is not supported"));
+                }
+                // `identity`, and what some servers write here (`utf-8`, `none`): browsers ignore it.
+                _ => continue,
+            });
+            if codings.len() > MAX_CODINGS {
+                return Err(format!("the body is encoded more than {MAX_CODINGS} times"));
+            }
+        }
+    }
+    Ok(codings)
+}
+
+impl Coding {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
+            Self::Brotli => "br",
+            Self::Zstd => "zstd",
+        }
+    }
+
+    /// What came out, and whether that is all. One byte more than the limit shows that there is more.
+    fn decode(self, encoded: &[u8]) -> (Vec<u8>, io::Result<()>) {
+        let mut decoded = Vec::new();
+        let outcome = match self {
+            Self::Gzip => gunzip(encoded, &mut decoded),
+            // The standard says zlib, some servers send the bare stream within.
+            Self::Deflate if is_zlib(encoded) => {
+                read_all(flate2::bufread::ZlibDecoder::new(encoded), &mut decoded)
+            }
+            Self::Deflate => read_all(flate2::bufread::DeflateDecoder::new(encoded), &mut decoded),
+            Self::Brotli => read_all(brotli::Decompressor::new(encoded, 4096), &mut decoded),
+            Self::Zstd => unzstd(encoded, &mut decoded),
+        };
+        (decoded, outcome)
+    }
+}
+
+fn read_all(reader: impl Read, decoded: &mut Vec<u8>) -> io::Result<()> {
+    let room = (MAX_BODY_READ + 1).saturating_sub(decoded.len());
+    reader.take(room as u64).read_to_end(decoded).map(drop)
+}
+
+/// The members of a gzip file. What comes behind them is ignored, as by browsers.
+fn gunzip(mut encoded: &[u8], decoded: &mut Vec<u8>) -> io::Result<()> {
+    loop {
+        let mut member = flate2::bufread::GzDecoder::new(encoded);
+        read_all(&mut member, decoded)?;
+        encoded = member.into_inner();
+        if decoded.len() > MAX_BODY_READ || !encoded.starts_with(&[0x1f, 0x8b]) {
+            return Ok(());
+        }
+    }
+}
+
+/// RFC 1950, 2.2: the method, and a check sum of the two bytes.
+fn is_zlib(encoded: &[u8]) -> bool {
+    matches!(encoded, [method, flags, ..]
+        if method & 0x0f == 8 && u16::from_be_bytes([*method, *flags]) % 31 == 0)
+}
+
+/// The frames of a Zstandard stream. Their window may not be larger than what is decoded (RFC 9659: 8 MB).
+fn unzstd(mut encoded: &[u8], decoded: &mut Vec<u8>) -> io::Result<()> {
+    while !encoded.is_empty() && decoded.len() <= MAX_BODY_READ {
+        match StreamingDecoder::new_with_max_window_size(&mut encoded, MAX_BODY_READ as u64) {
+            Ok(frame) => read_all(frame, decoded)?,
+            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
+                length, ..
+            })) => encoded = encoded.get(length as usize..).unwrap_or_default(),
+            Err(error) => return Err(io::Error::other(error)),
+        }
+    }
+    Ok(())
+}
+
+/// The text in UTF-8: by byte order mark, header, or what the document says of itself, in this order (Encoding
+/// Standard, 6; HTML, 13.2.3).
+fn utf8<'a>(headers: &HeaderMap, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+    if let Some((encoding, mark)) = Encoding::for_bom(bytes) {
+        return decoded(encoding, &bytes[mark..]);
+    }
+    let kind = headers.get(header::CONTENT_TYPE).map(|kind| String::from_utf8_lossy(kind.as_bytes()));
+    let kind = kind.as_deref().unwrap_or_default();
+    let declared = charset_of(kind).or_else(|| charset_within(kind, bytes));
+    match declared {
+        // Many servers say ISO-8859-1 of everything. What is well-formed UTF-8 beyond ASCII is hardly anything else.
+        Some(encoding) if encoding == WINDOWS_1252 && std::str::from_utf8(bytes).is_ok() => bytes.into(),
+        Some(encoding) => decoded(encoding, bytes),
+        None if is_rather_windows_1252(bytes) => decoded(WINDOWS_1252, bytes),
+        None => bytes.into(),
+    }
+}
+
+fn decoded<'a>(encoding: &'static Encoding, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+    // What is not well-formed stays as it is: patterns may look at single bytes.
+    if encoding == UTF_8 || encoding == REPLACEMENT {
+        return bytes.into();
+    }
+    match encoding.decode_without_bom_handling(bytes).0 {
+        Cow::Borrowed(text) => text.as_bytes().into(),
+        Cow::Owned(text) => text.into_bytes().into(),
+    }
+}
+
+/// Of a `Content-Type`.
+fn charset_of(kind: &str) -> Option<&'static Encoding> {
+    let parameters = kind.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    let mut charsets = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+    charsets.find_map(|(_, label)| Encoding::for_label(label.trim().trim_matches(['"', '\'']).as_bytes()))
+}
+
+/// `<meta charset>` or `<meta http-equiv>` of HTML, the declaration of XML.
+fn charset_within(kind: &str, bytes: &[u8]) -> Option<&'static Encoding> {
+    static XML: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r#"^\s*<\?xml\s[^>]*?encoding\s*=\s*["']([A-Za-z0-9._:-]+)["']"#).ok());
+    // A comment first, so that what it holds is skipped.
+    static META: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r#"(?is-u)<!--.*?-->|<meta[\s/][^>]*?charset\s*=\s*["']?\s*([a-z0-9._:-]+)"#).ok()
+    });
+    let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_xml = essence.ends_with("/xml") || essence.ends_with("+xml");
+    let is_html = matches!(essence.as_str(), "text/html" | "application/xhtml+xml")
+        || (essence.is_empty() && bytes.trim_ascii_start().starts_with(b"<"));
+    if !is_xml && !is_html {
+        return None;
+    }
+    let start = &bytes[..bytes.len().min(MAX_PRESCAN)];
+    let in_xml = XML.as_ref().and_then(|xml| Some(xml.captures(start)?.get(1)?.as_bytes()));
+    let in_html = || {
+        let found = META.as_ref().filter(|_| is_html)?;
+        found.captures_iter(start).find_map(|found| Some(found.get(1)?.as_bytes()))
+    };
+    let encoding = Encoding::for_label(in_xml.or_else(in_html)?)?;
+    // What could be read so far is not UTF-16, whatever it says.
+    Some(if encoding == UTF_16LE || encoding == UTF_16BE { UTF_8 } else { encoding })
+}
+
+/// Whether text without any charset is better read byte by byte: it is not UTF-8, nor mostly.
+fn is_rather_windows_1252(bytes: &[u8]) -> bool {
+    if std::str::from_utf8(bytes).is_ok() {
+        return false;
+    }
+    let (mut characters, mut errors) = (0, 0);
+    for chunk in bytes.utf8_chunks() {
+        characters += chunk.valid().chars().filter(|char| !char.is_ascii()).count();
+        errors += chunk.invalid().len();
+    }
+    // Neither is text what has many bytes below the blank.
+    let controls = bytes.iter().filter(|byte| matches!(byte, 0..=8 | 14..=31)).count();
+    errors > characters && controls * 100 < bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn text(kind: &'static str, bytes: &[u8]) -> String {
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(kind))]);
+        String::from_utf8_lossy(&utf8(&headers, bytes)).into_owned()
+    }
+
+    #[test]
+    fn charset_is_read_where_a_browser_reads_it() {
+        let korean = encoding_rs::EUC_KR.encode("정상").0.into_owned();
+        let page = |start: &str| [start.as_bytes(), &korean].concat();
+        for (kind, start) in [
+            ("text/html; charset=EUC-KR", ""),
+            ("text/plain;CHARSET=\"ks_c_5601-1987\"", ""),
+            ("text/html", "<meta charset=euc-kr>"),
+            ("text/html", "<!-- <meta charset=utf-8> --><META\nCHARSET = 'EUC-KR'>"),
+            ("text/html; charset=nonsense", "<meta charset=euc-kr>"),
+            ("text/html", "<meta http-equiv=Content-Type content=\"text/html; charset=euc-kr\">"),
+            ("application/rss+xml", "<?xml version='1.0' encoding='EUC-KR'?>"),
+            ("", "<html><meta charset=\"euc-kr\">"),
+        ] {
+            assert!(text(kind, &page(start)).ends_with("정상"), "{kind} {start}");
+        }
+        let late = format!("{}<meta charset=euc-kr>", " ".repeat(1024));
+        for (kind, start) in
+            [("text/plain", "<meta charset=euc-kr>"), ("application/json", ""), ("text/html", &late)]
+        {
+            assert!(!text(kind, &page(start)).contains("정상"), "{kind}");
+        }
+    }
+
+    #[test]
+    fn byte_order_mark_comes_before_all_else() {
+        let utf16 = |text: &str, bytes: fn(u16) -> [u8; 2]| {
+            std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(bytes).collect::<Vec<_>>()
+        };
+        for bytes in [
+            "\u{feff}정상".as_bytes().to_vec(),
+            utf16("정상", u16::to_le_bytes),
+            utf16("정상", u16::to_be_bytes),
+        ] {
+            assert_eq!(text("text/html; charset=iso-8859-1", &bytes), "정상");
+        }
+    }
+
+    #[test]
+    fn text_without_charset_is_what_fits() {
+        assert_eq!(text("text/html", "정상".as_bytes()), "정상");
+        assert_eq!(text("text/html; charset=iso-8859-1", "정상".as_bytes()), "정상");
+        assert_eq!(text("text/html", b"caf\xe9"), "café");
+        assert_eq!(text("text/html; charset=us-ascii", b"caf\xe9"), "café");
+        // One broken character does not make the others unreadable.
+        let broken = [b"\xec\xa0", "정상".as_bytes()].concat();
+        assert!(text("text/html", &broken).ends_with("정상"));
+        let binary = [0, 1, 2, 0xff, 0xfe, 3];
+        assert_eq!(*utf8(&HeaderMap::new(), &binary), binary);
+    }
+}

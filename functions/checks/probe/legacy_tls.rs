@@ -1,0 +1,114 @@
+//! Old TLS, where a check asks for it: OpenSSL speaks what rustls for good reasons does not. Certificates are not looked
+//! at here.
+
+use std::{net::SocketAddr, pin::Pin, time::Duration};
+
+use openssl::{
+    error::ErrorStack,
+    pkey::Id,
+    ssl::{
+        Error, Ssl, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions, SslSessionCacheMode,
+        SslVerifyMode, SslVersion,
+    },
+};
+use runtime::guarded::{self, Metered};
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio_openssl::SslStream;
+
+use super::assertions::cut;
+
+/// All but what proves nothing about the server.
+const CIPHERS: &str = "ALL:!aNULL:!eNULL:!PSK:!SRP:@SECLEVEL=0";
+/// Servers from before RFC 5746 (2010) cannot renegotiate safely. Nothing is renegotiated here.
+const LEGACY_SERVER_CONNECT: SslOptions = SslOptions::from_bits_retain(4);
+
+const OFFER_TIMEOUT: Duration = Duration::from_secs(3);
+
+pub(super) struct LegacyTls(SslContext);
+
+impl LegacyTls {
+    pub(super) fn new() -> Self {
+        // A panic is a defect of ours, and no outage of the target.
+        Self(context().expect("OpenSSL takes these settings"))
+    }
+
+    pub(super) async fn handshake(
+        &self,
+        stream: Metered,
+        name: &ServerName<'_>,
+    ) -> Result<SslStream<Metered>, Error> {
+        let mut ssl = Ssl::new(&self.0)?;
+        if let ServerName::DnsName(name) = name {
+            ssl.set_hostname(name.as_ref())?;
+        }
+        let mut stream = SslStream::new(ssl, stream)?;
+        Pin::new(&mut stream).connect().await?;
+        Ok(stream)
+    }
+
+    /// What a server offers that refused a handshake by rustls: by another one, with all that is old. Nothing is asked of
+    /// it.
+    pub(super) async fn offered(&self, address: SocketAddr, name: &ServerName<'_>) -> Option<String> {
+        let offered = async {
+            let stream = guarded::connect(&[address]).await.ok()?;
+            let _ = stream.set_zero_linger();
+            let stream = self.handshake(Metered::new(stream), name).await.ok()?;
+            Some(agreed(&stream))
+        };
+        tokio::time::timeout(OFFER_TIMEOUT, offered).await.ok().flatten()
+    }
+}
+
+fn context() -> Result<SslContext, ErrorStack> {
+    let mut context = SslContextBuilder::new(SslMethod::tls_client())?;
+    context.set_min_proto_version(Some(SslVersion::TLS1))?;
+    context.set_cipher_list(CIPHERS)?;
+    context.set_alpn_protos(b"\x08http/1.1")?;
+    // The certificate is judged after the handshake; that the server has its key is proven within.
+    context.set_verify(SslVerifyMode::NONE);
+    // Many servers close without TLS's own goodbye. Whether something is missing is for HTTP to tell.
+    context.set_options(
+        LEGACY_SERVER_CONNECT | SslOptions::IGNORE_UNEXPECTED_EOF | SslOptions::NO_RENEGOTIATION,
+    );
+    context.set_session_cache_mode(SslSessionCacheMode::OFF);
+    context.set_mode(SslMode::RELEASE_BUFFERS);
+    Ok(context.build())
+}
+
+/// The leaf first.
+pub(super) fn certificates(stream: &SslStream<Metered>) -> Vec<CertificateDer<'static>> {
+    let chain = stream.ssl().peer_cert_chain().into_iter().flatten();
+    chain.filter_map(|certificate| certificate.to_der().ok()).map(CertificateDer::from).collect()
+}
+
+/// What a server agreed to: `TLS 1.2 with DHE-RSA-AES128-SHA`.
+fn agreed(stream: &SslStream<Metered>) -> String {
+    let ssl = stream.ssl();
+    let version = ssl.version_str().replace("TLSv1", "TLS 1");
+    let version = if version == "TLS 1" { "TLS 1.0" } else { &version };
+    let cipher = ssl.current_cipher().map_or("an unknown cipher", |cipher| cipher.name());
+    // The one exchange that OpenSSL has and rustls has not.
+    let is_x448 = ssl.peer_tmp_key().is_ok_and(|key| key.id() == Id::X448);
+    let exchange = if is_x448 { " and key exchange by X448" } else { "" };
+    format!("{version} with {cipher}{exchange}")
+}
+
+/// Why a handshake failed.
+pub(super) fn reason(error: &Error) -> String {
+    let Some(stack) = error.ssl_error() else {
+        return "The server closed the connection during the TLS handshake".to_owned();
+    };
+    let reason = stack.errors().iter().rev().find_map(|error| error.reason()).unwrap_or("unknown");
+    match reason {
+        "wrong version number" | "http request" | "packet length too long" | "record layer failure" => {
+            "The server does not speak TLS on this port".to_owned()
+        }
+        reason if reason.contains("certificate required") => {
+            super::tls::CLIENT_CERTIFICATE_REQUIRED.to_owned()
+        }
+        reason => match reason.split_once(" alert ") {
+            Some((_, alert)) => format!("The server refused the TLS handshake: {}", cut(alert)),
+            None => format!("The TLS handshake failed: {}", cut(reason)),
+        },
+    }
+}
