@@ -21,8 +21,8 @@ use crate::{
 
 /// Messages that wait for one channel.
 pub const MOST_WAITING: usize = 1000;
-/// Rows that are written before others may.
-const AT_ONCE: usize = 500;
+/// Rows that are written before others may: a few milliseconds.
+const AT_ONCE: usize = 100;
 /// Stands for the endpoints that are counted.
 const OTHERS: i64 = 0;
 
@@ -199,7 +199,12 @@ struct Line {
 
 impl Line {
     fn of(at: i64, item: &Item<'_>, is_overtaken: bool) -> Result<Self> {
-        Ok(Self {
+        let alert = serde_json::to_string(&item.alert).map_err(runtime::Error::internal)?;
+        Ok(Self { alert, is_overtaken, ..Self::to_find(at, item) })
+    }
+
+    fn to_find(at: i64, item: &Item<'_>) -> Self {
+        Self {
             at,
             notification_id: item.channel.id(),
             endpoint_id: item.endpoint_id,
@@ -208,9 +213,9 @@ impl Line {
             what: item.alert.what.as_str(),
             recipient: item.channel.recipient.clone(),
             host: item.channel.host.clone(),
-            alert: serde_json::to_string(&item.alert).map_err(runtime::Error::internal)?,
-            is_overtaken,
-        })
+            alert: String::new(),
+            is_overtaken: false,
+        }
     }
 }
 
@@ -250,8 +255,8 @@ async fn log<'a>(
     let found = find(transaction, &items, now).await?;
     let mut room = HashMap::new();
     let (mut new, mut replaced, mut beyond) = (Vec::new(), Vec::new(), Vec::new());
-    for (at, mut item) in items.into_iter().enumerate() {
-        let found = found.get(&i64::try_from(at).unwrap_or_default());
+    for (mut item, at) in items.into_iter().zip(0..) {
+        let found = found.get(&at);
         // Counts add up, also of one moment.
         let is_count = item.alert.what == AlertKind::Untold;
         let waiting = found.filter(|found| !found.is_known || is_count).and_then(|found| {
@@ -315,11 +320,8 @@ async fn find(
              WHERE d.notification_id = line.notification_id AND d.endpoint_id = line.endpoint_id \
                  AND d.status = 'pending' AND d.leased_at IS NULL AND d.handed_at IS NULL)"
     );
-    let lines = items
-        .iter()
-        .enumerate()
-        .map(|(at, item)| Line::of(i64::try_from(at).unwrap_or_default(), item, false));
-    let lines = JsonText(lines.collect::<Result<Vec<_>>>()?);
+    let lines = items.iter().zip(0..).map(|(item, at)| Line::to_find(at, item));
+    let lines = JsonText(lines.collect::<Vec<_>>());
     let found: Vec<Found> = match transaction.connection() {
         On::Sqlite(db) => sqlx::query_as(FIND[0]).bind(lines).bind(now + MAX_AHEAD).fetch_all(db).await?,
         On::Postgres(db) => sqlx::query_as(FIND[1]).bind(lines).bind(now + MAX_AHEAD).fetch_all(db).await?,
