@@ -167,7 +167,7 @@ pub fn count_from_zero() {
 pub async fn migrate(db: &Db, env: &Env) -> anyhow::Result<()> {
     match db {
         Db::Sqlite { write, .. } => {
-            sqlx::migrate!("migrations/sqlite").run(write).await.context("migrating the database")
+            sqlx::migrate!("migrations/sqlite").run(write).await.context("migrating the database")?;
         }
         Db::Postgres(pool) => {
             // A connection of its own: a migration of large tables takes longer than a statement may.
@@ -176,7 +176,8 @@ pub async fn migrate(db: &Db, env: &Env) -> anyhow::Result<()> {
             let migrated = sqlx::migrate!("migrations/postgres").run(&mut connection).await;
             migrated.context("migrating the database")?;
             sqlx::Connection::close(connection).await?;
-            roles::grant(pool, env).await.context("giving the roles their tables")
+            roles::grant(pool, env).await.context("giving the roles their tables")?;
         }
     }
+    users::respell(db).await.context("spelling addresses")
 }

@@ -19,6 +19,7 @@ pub const FUNCTION: Function =
     Function::new("check-demo", SERVICE, "checks any public URL once, for people who have no account yet")
         .http(runtime::http!(handle))
         .per_minute(10)
+        .asks_strangers()
         .without_database()
         .reads(runtime::settings!(DemoSettings));
 

@@ -21,6 +21,7 @@ pub const FUNCTION: Function = Function::new(
 )
 .http(runtime::http!(handle, complete))
 .per_minute(60)
+.asks_strangers()
 .without_database()
 .reads(runtime::settings!(super::ProbeSettings, runtime::trust::ExtraRoots));
 

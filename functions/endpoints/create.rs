@@ -18,6 +18,7 @@ pub const FUNCTION: Function =
         .http(runtime::http!(handle))
         // Each asks for a check at once.
         .per_minute(600)
+        .asks_strangers()
         .reads(runtime::settings!(super::QuotaConfig))
         .publishes();
 

@@ -5,8 +5,8 @@ use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorB
 use serde_json::{Map, Value};
 
 use super::{
-    Endpoint, SERVICE, Settings, Start, announce, ask_for_checks, check_bytes_quota, columns, find_own,
-    has_effects,
+    Endpoint, SERVICE, Settings, Start, announce, ask_for_checks, check_bytes_quota, columns,
+    default_retries, find_own, has_effects,
 };
 
 const NAME: &str = "endpoint-update";
@@ -14,6 +14,7 @@ const NAME: &str = "endpoint-update";
 pub const FUNCTION: Function = Function::new(NAME, SERVICE, "changes what is given, and keeps the rest")
     .http(runtime::http!(handle))
     .per_minute(600)
+    .asks_strangers()
     .reads(runtime::settings!(super::QuotaConfig))
     .publishes();
 
@@ -107,10 +108,11 @@ async fn handle(
     Ok(Json(endpoint))
 }
 
-/// Retries of a GET were not asked for where it becomes a POST.
+/// The retries of a GET that has as many as any were not asked for: where it becomes a POST, it has a POST's.
 fn with_default_retries(old: &Settings, mut patch: Map<String, Value>) -> Map<String, Value> {
     let method = patch.get("method").and_then(Value::as_str);
-    if !has_effects(&old.method) && method.is_some_and(has_effects) {
+    let is_asked_for = old.retries != Some(default_retries(&old.method));
+    if !is_asked_for && !has_effects(&old.method) && method.is_some_and(has_effects) {
         patch.entry("retries").or_insert(Value::Null);
     }
     patch

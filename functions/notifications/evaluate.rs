@@ -11,7 +11,7 @@
 //! works sees everything broken. What is held is then computed again, without going down.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::LazyLock,
 };
 
@@ -89,7 +89,15 @@ async fn handle(FromContext(context): FromContext<Context>, event: Event<Box<Raw
         return Ok(Reply::NONE);
     }
     let id = format!("{}/status", event.id);
-    Ok(Outgoing::new(NAME, kind::STATUS_CHANGED, id, time, &changes)?.into())
+    let changed = Outgoing::new(NAME, kind::STATUS_CHANGED, id, time, &changes)?;
+    Ok(changed.with_extension("owners", &owners_of(&changes)).into())
+}
+
+/// For the queue of whoever tells of it, whose places owners share; not more than a header holds.
+fn owners_of(changes: &[StatusChange]) -> String {
+    const MOST: usize = 200;
+    let owners: BTreeSet<i64> = changes.iter().map(|change| change.user_id).collect();
+    owners.iter().take(MOST).map(i64::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// What an event caused, now or when it was first handled.

@@ -34,23 +34,29 @@ async fn handle(State(context): State<Context>) -> Result<Reply> {
     );
     let (db, now) = (context.db()?, trusted_now(&context, "notification_purges").await?);
     DELIVERIES.run(db, now - DELIVERY_RETENTION).await?;
-    purge_beyond(db, MOST_DELIVERIES).await?;
     CHANGES.run(db, now - CHANGE_RETENTION).await?;
     STATES.run(db, now - TOMBSTONE_RETENTION).await?;
     USERS.run(db, now - TOMBSTONE_RETENTION).await?;
     MAIL_COUNTS.run(db, now.timestamp()).await?;
     UNCONFIRMED.run(db, (now - addresses::LINK_LIFE).timestamp()).await?;
+    purge_beyond(db, MOST_DELIVERIES).await?;
     Ok(Reply::NONE)
 }
 
 /// Deletes the oldest deliveries of owners who have more, but for those that wait; in batches, as [`Purge`] does.
 async fn purge_beyond(db: &Db, most: i64) -> Result<()> {
-    const OWNERS: &str = "SELECT user_id FROM deliveries GROUP BY user_id HAVING COUNT(*) > $1";
+    // From one owner to the next by the index, however many deliveries they have.
+    const OWNERS: &str = "WITH RECURSIVE owners AS (
+            SELECT MIN(user_id) AS user_id FROM deliveries
+            UNION ALL
+            SELECT (SELECT MIN(d.user_id) FROM deliveries d WHERE d.user_id > owners.user_id) FROM owners
+            WHERE owners.user_id IS NOT NULL)
+        SELECT user_id FROM owners WHERE user_id IS NOT NULL";
     const NEWEST_BEYOND: &str =
         "SELECT id FROM deliveries WHERE user_id = $1 ORDER BY id DESC LIMIT 1 OFFSET $2";
     const DELETE: &str = "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries
         WHERE user_id = $1 AND id <= $2 AND status <> 'pending' LIMIT 5000)";
-    let owners: Vec<i64> = on!(db.read(), db => sqlx::query_scalar(OWNERS).bind(most).fetch_all(db).await)?;
+    let owners: Vec<i64> = on!(db.read(), db => sqlx::query_scalar(OWNERS).fetch_all(db).await)?;
     for owner in owners {
         let beyond: Option<i64> = on!(db.read(), db =>
             sqlx::query_scalar(NEWEST_BEYOND).bind(owner).bind(most).fetch_optional(db).await)?;

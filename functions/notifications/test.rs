@@ -17,6 +17,7 @@ use crate::{
 pub const FUNCTION: Function = Function::new("notification-test", SERVICE, "sends a test message now")
     .http(runtime::http!(handle))
     .per_minute(20)
+    .asks_strangers()
     .reads(runtime::settings!(runtime::secret::Sealer, links::PublicUrl));
 
 /// A channel that does not work is no error of this call: it answers `fail`, with the channel's own error. An

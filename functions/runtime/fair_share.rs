@@ -18,6 +18,8 @@ pub struct FairShare<K: Hash + Eq + Clone = i64>(Mutex<State<K>>);
 #[derive(Debug)]
 struct State<K: Hash + Eq + Clone> {
     free: usize,
+    /// Of one owner.
+    most: usize,
     held: HashMap<K, usize>,
     waiting: HashMap<K, VecDeque<oneshot::Sender<Place<K>>>>,
     /// Owners that have somebody waiting, in the order of their turns.
@@ -33,8 +35,13 @@ pub struct Place<K: Hash + Eq + Clone = i64> {
 
 impl<K: Hash + Eq + Clone> FairShare<K> {
     pub fn of(places: usize) -> Arc<Self> {
+        Self::with_most(places, usize::MAX)
+    }
+
+    /// Where an owner holds no more than `most`, however many are free: it takes many owners to hold all of them.
+    pub fn with_most(places: usize, most: usize) -> Arc<Self> {
         let (held, waiting, turns) = Default::default();
-        Arc::new(Self(Mutex::new(State { free: places.max(1), held, waiting, turns })))
+        Arc::new(Self(Mutex::new(State { free: places.max(1), most, held, waiting, turns })))
     }
 
     /// Waits for a place. Dropping the future gives the turn to the next one.
@@ -71,7 +78,7 @@ impl<K: Hash + Eq + Clone> FairShare<K> {
 
 impl<K: Hash + Eq + Clone> State<K> {
     fn may_take(&self, owner: &K) -> bool {
-        self.held.get(owner).copied().unwrap_or(0) < self.free
+        self.held.get(owner).copied().unwrap_or(0) < self.free.min(self.most)
     }
 
     fn give(&mut self, share: &Arc<FairShare<K>>, owner: K) -> Place<K> {
@@ -145,6 +152,14 @@ mod tests {
         assert_eq!([first.len(), second.len(), third.len()], [50, 25, 13]);
         drop((first, second, third));
         assert_eq!(taken(4).len(), 50, "all are free again");
+    }
+
+    #[tokio::test]
+    async fn an_owner_has_no_more_than_the_most() {
+        let share = FairShare::with_most(100, 5);
+        let taken = |owner| std::iter::from_fn(|| now(&share, owner)).collect::<Vec<_>>();
+        let all: Vec<_> = (0..18).map(taken).collect();
+        assert!(all.iter().all(|taken| taken.len() == 5), "many owners, and places are free");
     }
 
     #[tokio::test]

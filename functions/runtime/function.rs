@@ -28,6 +28,8 @@ pub struct Function {
     pub reads: &'static [&'static [&'static str]],
     /// Whether it sends events of its own accord, besides the one that it may reply.
     pub publishes: bool,
+    /// Whether it waits for a server that its caller names, which may take its time.
+    pub asks_strangers: bool,
 }
 
 /// What a function answers over HTTP: [`http!`](crate::http).
@@ -113,6 +115,7 @@ impl Function {
             uses_database: true,
             reads: &[],
             publishes: false,
+            asks_strangers: false,
         }
     }
 
@@ -150,6 +153,11 @@ impl Function {
     /// What it is given of the settings: the `NAMES` of each concern's.
     pub const fn reads(mut self, settings: &'static [&'static [&'static str]]) -> Self {
         self.reads = settings;
+        self
+    }
+
+    pub const fn asks_strangers(mut self) -> Self {
+        self.asks_strangers = true;
         self
     }
 

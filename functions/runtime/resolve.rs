@@ -3,7 +3,7 @@
 //! name that moved is to be noticed at once.
 
 use std::{
-    fmt,
+    fmt, io,
     net::{IpAddr, SocketAddr},
     path::Path,
     pin::pin,
@@ -211,6 +211,8 @@ enum Cause {
     NoAddress,
     NoAnswer,
     Refused(String),
+    /// No name server was asked.
+    Local(String),
     Other(String),
 }
 
@@ -218,6 +220,17 @@ impl ResolveError {
     fn new(host: &str, cause: Cause) -> Self {
         Self { host: host.to_owned(), cause }
     }
+
+    /// It says nothing about the name: see [`is_local`].
+    pub fn is_local(&self) -> bool {
+        matches!(self.cause, Cause::Local(_))
+    }
+}
+
+/// Whether it is this machine that has no socket, port or memory left.
+pub fn is_local(error: &io::Error) -> bool {
+    let ours = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EADDRNOTAVAIL];
+    error.raw_os_error().is_some_and(|code| ours.contains(&code))
 }
 
 impl From<NetError> for Cause {
@@ -230,6 +243,9 @@ impl From<NetError> for Cause {
             },
             NetError::Dns(DnsError::ResponseCode(ResponseCode::NXDomain)) => Self::NoSuchName,
             NetError::Dns(DnsError::ResponseCode(code)) => Self::Refused(code.to_string()),
+            NetError::Io(error) if is_local(&error) => Self::Local(error.to_string()),
+            // Too many questions of ours are under way.
+            NetError::Busy => Self::Local(error.to_string()),
             NetError::Timeout | NetError::NoConnections | NetError::Io(_) => Self::NoAnswer,
             other => Self::Other(other.to_string()),
         }
@@ -245,6 +261,7 @@ impl fmt::Display for ResolveError {
             Cause::NoAddress => write!(f, "{host} has no address (neither A nor AAAA record)"),
             Cause::NoAnswer => write!(f, "No name server answered for {host}"),
             Cause::Refused(code) => write!(f, "The name server failed on {host}: {code}"),
+            Cause::Local(text) => write!(f, "This machine could not ask a name server for {host}: {text}"),
             Cause::Other(text) => write!(f, "{host} could not be resolved: {text}"),
         }
     }
@@ -279,6 +296,16 @@ mod tests {
         assert!(error.to_string().ends_with("is not a valid host name"), "{error}");
         let error = Resolver::fixed(|_| Vec::new()).lookup("x").await.unwrap_err();
         assert!(error.to_string().contains("has no address"), "{error}");
+    }
+
+    #[test]
+    fn want_of_sockets_says_nothing_about_a_name() {
+        for ours in [libc::EMFILE, libc::ENOBUFS] {
+            let error = NetError::from(io::Error::from_raw_os_error(ours));
+            assert!(ResolveError::new("x.test", Cause::from(error)).is_local(), "{ours}");
+        }
+        let unreachable = NetError::from(io::Error::from_raw_os_error(libc::ENETUNREACH));
+        assert!(!ResolveError::new("x.test", Cause::from(unreachable)).is_local());
     }
 
     #[test]

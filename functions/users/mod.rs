@@ -23,7 +23,7 @@ mod tries;
 pub mod update;
 
 use chrono::{DateTime, Utc};
-use runtime::{Context, Env, Error, Fields, FromEnv, Result, Text, on, text};
+use runtime::{Context, Db, Env, Error, Fields, FromEnv, Result, Text, on, text};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -69,6 +69,29 @@ pub async fn find(context: &Context, id: i64) -> Result<User> {
 /// As channels compare addresses: one mailbox is one user, however it is written.
 fn normalized(email: &str) -> String {
     mailbox::spelling(email.trim())
+}
+
+/// Spells addresses of before as [`normalized`] does; one whose mailbox has another user by now stays as it is.
+pub(crate) async fn respell(db: &Db) -> anyhow::Result<()> {
+    // All others are spelt alike.
+    static ODD: &str = "SELECT id, email FROM users WHERE LENGTH(email) <> OCTET_LENGTH(email)";
+    static UPDATE: &str =
+        "UPDATE users SET email = $2 WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM users WHERE email = $2)";
+    let odd: Vec<(i64, String)> = on!(db.read(), db => sqlx::query_as(ODD).fetch_all(db).await)?;
+    for (id, email) in odd {
+        let spelt = normalized(&email);
+        if spelt != email {
+            let changed = on!(db.write(), db => sqlx::query(UPDATE).bind(id).bind(spelt).execute(db).await
+                .map(|done| done.rows_affected()))?;
+            if changed == 0 {
+                tracing::error!(
+                    id,
+                    "the mailbox of a user has two users: the one with the odd spelling cannot log in"
+                );
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check_email(fields: &mut Fields, email: &str) {

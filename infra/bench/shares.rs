@@ -117,7 +117,7 @@ const CHANNELS: i64 = 100;
 
 /// The slow owner's first; then, once a second, one of each other owner.
 async fn deliveries(engine: &Engine, work: &Work) -> Result<Done> {
-    const TOLD: &str = "SELECT created_at, finished_at FROM deliveries
+    const TOLD: &str = "SELECT changed_at, finished_at FROM deliveries
         WHERE user_id <> $1 AND status = 'delivered'";
     let (db, rounds) = (engine.context().db()?, 30 * work.minutes);
     let well = format!("http://127.0.0.1:{}/health", work.port);
@@ -200,7 +200,7 @@ pub fn measure(options: &Options) -> Result<Measured> {
              with 100 endpoints each, checked once a minute for {minutes} minutes beside endpoints of one more owner \
              that hang for 60 s each; late is the start of a check after its slot. Deliveries: ten owners, one \
              a second each, beside those of one more owner, of 1,000 endpoints to 100 webhooks each, that were all \
-             asked for at once before; late is from its entry in the log to the receiver's answer. One process, SQLite, by the real clock."
+             asked for at once before; late is from the change to the receiver's answer. One process, SQLite, by the real clock."
         ),
         &[
             "what",

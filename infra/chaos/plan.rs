@@ -379,7 +379,7 @@ fn faults(rng: &mut StdRng, kind: Kind, subject: Subject) -> Vec<Fault> {
             Fault::Clock(-rng.random_range(1..90)),
             Fault::Clock(-rng.random_range(600..4 * 3600)),
             Fault::Clock(rng.random_range(30..600)),
-            Fault::Clock(rng.random_range(1..9) * 3600),
+            Fault::Clock(rng.random_range(1..40) * 3600),
         ],
         Subject::Network => [20, 50, 100].map(Fault::Loss).into(),
         Subject::Suspicion if kind.has_functions() => {

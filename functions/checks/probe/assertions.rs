@@ -134,9 +134,9 @@ fn read_path(text: &str) -> Result<JsonPath, Text> {
     // parentheses use up its stack.
     if is_too_complex(text) {
         return Err(runtime::text(
-            "is too complex: at most one `..`, two filters, three commas and 16 nested brackets, and neither \
-             `..` nor `$` within a filter",
-            "너무 복잡합니다. `..`은 1개, 필터는 2개, 쉼표는 3개, 괄호 중첩은 16단계까지이며 필터 안에는 `..`과 \
+            "is too complex: at most one `..`, two filters, three commas, 16 nested brackets and 12 steps from \
+             the first `..` or filter on, and neither `..` nor `$` within a filter",
+            "너무 복잡합니다. `..`은 1개, 필터는 2개, 쉼표는 3개, 괄호 중첩은 16단계, 첫 `..` 또는 필터 뒤의 경로는 12단계까지이며 필터 안에는 `..`과 \
              `$`를 쓸 수 없습니다",
         ));
     }
@@ -146,15 +146,20 @@ fn read_path(text: &str) -> Result<JsonPath, Text> {
 }
 
 const MAX_NESTED_BRACKETS: usize = 16;
+/// Each may be taken from every node of the document.
+const MAX_SEGMENTS_BEHIND: usize = 12;
 
 /// Whether parsing a path could take long, or the path could visit vastly more nodes than the document
 /// has: each `..` and each list of selectors multiplies them, and a filter that starts at the root does
 /// so for every node.
 fn is_too_complex(path: &str) -> bool {
-    let (mut descents, mut filters, mut commas, mut depth) = (0, 0, 0, 0_usize);
+    let (mut descents, mut filters, mut commas, mut behind, mut depth) = (0, 0, 0, 0, 0_usize);
     let mut quote = None;
     let mut chars = path.chars().peekable();
     while let Some(char) = chars.next() {
+        if quote.is_none() && matches!(char, '.' | '[') && descents + filters > 0 {
+            behind += 1;
+        }
         match (quote, char) {
             (Some(_), '\\') => {
                 chars.next();
@@ -182,7 +187,7 @@ fn is_too_complex(path: &str) -> bool {
             (None, _) => {}
         }
     }
-    descents > 1 || filters > 2 || commas > 3
+    descents > 1 || filters > 2 || commas > 3 || behind > MAX_SEGMENTS_BEHIND
 }
 
 fn check_json_value(comparison: Comparison, value: &Value) -> Result<(), Text> {

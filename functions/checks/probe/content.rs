@@ -157,9 +157,12 @@ fn read_all(reader: impl Read, decoded: &mut Vec<u8>) -> io::Result<()> {
     reader.take(room as u64).read_to_end(decoded).map(drop)
 }
 
+/// Members of a gzip file, or frames of a Zstandard stream: each costs a decoder of its own, also an empty one.
+const MAX_MEMBERS: usize = 1000;
+
 /// The members of a gzip file. What comes behind them is ignored, as by browsers.
 fn gunzip(mut encoded: &[u8], decoded: &mut Vec<u8>) -> io::Result<()> {
-    loop {
+    for _ in 0..MAX_MEMBERS {
         let mut member = flate2::bufread::GzDecoder::new(encoded);
         read_all(&mut member, decoded)?;
         encoded = member.into_inner();
@@ -167,6 +170,11 @@ fn gunzip(mut encoded: &[u8], decoded: &mut Vec<u8>) -> io::Result<()> {
             return Ok(());
         }
     }
+    Err(too_many_members())
+}
+
+fn too_many_members() -> io::Error {
+    io::Error::other(format!("it has more than {MAX_MEMBERS} parts"))
 }
 
 /// RFC 1950, 2.2: the method, and a check sum of the two bytes.
@@ -177,7 +185,10 @@ fn is_zlib(encoded: &[u8]) -> bool {
 
 /// The frames of a Zstandard stream. Their window may not be larger than what is decoded (RFC 9659: 8 MB).
 fn unzstd(mut encoded: &[u8], decoded: &mut Vec<u8>) -> io::Result<()> {
-    while !encoded.is_empty() && decoded.len() <= MAX_BODY_READ {
+    for _ in 0..MAX_MEMBERS {
+        if decoded.len() > MAX_BODY_READ {
+            return Ok(());
+        }
         match StreamingDecoder::new_with_max_window_size(&mut encoded, MAX_BODY_READ as u64) {
             Ok(frame) => read_all(frame, decoded)?,
             Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
@@ -185,8 +196,11 @@ fn unzstd(mut encoded: &[u8], decoded: &mut Vec<u8>) -> io::Result<()> {
             })) => encoded = encoded.get(length as usize..).unwrap_or_default(),
             Err(error) => return Err(io::Error::other(error)),
         }
+        if encoded.is_empty() {
+            return Ok(());
+        }
     }
-    Ok(())
+    Err(too_many_members())
 }
 
 /// The text in UTF-8: by byte order mark, header, or what the document says of itself, in this order (Encoding
@@ -275,6 +289,21 @@ mod tests {
     fn text(kind: &'static str, bytes: &[u8]) -> String {
         let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(kind))]);
         String::from_utf8_lossy(&utf8(&headers, bytes)).into_owned()
+    }
+
+    #[test]
+    fn parts_of_an_encoding_are_bounded() {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut encoder, b"x").expect("is taken");
+        let gzip = encoder.finish().expect("ends");
+        // One raw block of one byte.
+        let zstd = [0x28, 0xb5, 0x2f, 0xfd, 0x20, 1, 9, 0, 0, b'x'];
+        for (coding, part) in [(Coding::Gzip, &gzip[..]), (Coding::Zstd, &zstd[..])] {
+            let (text, outcome) = coding.decode(&part.repeat(MAX_MEMBERS));
+            assert!(outcome.is_ok() && text.len() == MAX_MEMBERS, "{}: {outcome:?}", coding.name());
+            let (_, outcome) = coding.decode(&part.repeat(MAX_MEMBERS + 1));
+            assert!(outcome.is_err(), "{}", coding.name());
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::{
     pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, Waker},
+    time::Instant,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -94,8 +95,11 @@ impl Held<'_> {
             self.places.push(match place.as_mut().now_or_never() {
                 Some(place) => place,
                 None => {
-                    seen.waited_for_memory = true;
-                    place.await
+                    let since = *seen.waiting_since.insert(Instant::now());
+                    let place = place.await;
+                    seen.waiting_since = None;
+                    seen.waited += since.elapsed();
+                    place
                 }
             });
         }

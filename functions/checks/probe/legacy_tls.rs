@@ -53,7 +53,8 @@ impl LegacyTls {
             let stream = guarded::connect(&[address]).await.ok()?;
             let _ = stream.set_zero_linger();
             let stream = self.handshake(Metered::new(stream), name).await.ok()?;
-            Some(agreed(&stream))
+            // Which rustls speaks as well: the first refusal was an accident.
+            (!is_modern(&stream)).then(|| agreed(&stream))
         };
         tokio::time::timeout(OFFER_TIMEOUT, offered).await.ok().flatten()
     }
@@ -81,15 +82,32 @@ pub(super) fn certificates(stream: &SslStream<Metered>) -> Vec<CertificateDer<'s
     chain.filter_map(|certificate| certificate.to_der().ok()).map(CertificateDer::from).collect()
 }
 
+/// Whether rustls could have agreed to the same.
+fn is_modern(stream: &SslStream<Metered>) -> bool {
+    let ssl = stream.ssl();
+    let cipher = ssl.current_cipher().map_or("", |cipher| cipher.name());
+    let is_known = match ssl.version_str() {
+        "TLSv1.3" => true,
+        "TLSv1.2" => {
+            cipher.starts_with("ECDHE-") && (cipher.contains("-GCM-") || cipher.contains("CHACHA20"))
+        }
+        _ => false,
+    };
+    is_known && !is_x448(stream)
+}
+
+/// The one exchange that OpenSSL has and rustls has not.
+fn is_x448(stream: &SslStream<Metered>) -> bool {
+    stream.ssl().peer_tmp_key().is_ok_and(|key| key.id() == Id::X448)
+}
+
 /// What a server agreed to: `TLS 1.2 with DHE-RSA-AES128-SHA`.
 fn agreed(stream: &SslStream<Metered>) -> String {
     let ssl = stream.ssl();
     let version = ssl.version_str().replace("TLSv1", "TLS 1");
     let version = if version == "TLS 1" { "TLS 1.0" } else { &version };
     let cipher = ssl.current_cipher().map_or("an unknown cipher", |cipher| cipher.name());
-    // The one exchange that OpenSSL has and rustls has not.
-    let is_x448 = ssl.peer_tmp_key().is_ok_and(|key| key.id() == Id::X448);
-    let exchange = if is_x448 { " and key exchange by X448" } else { "" };
+    let exchange = if is_x448(stream) { " and key exchange by X448" } else { "" };
     format!("{version} with {cipher}{exchange}")
 }
 

@@ -196,7 +196,7 @@ impl Prober {
         let answer = match tokio::time::timeout(plan.timeout, self.fetch(owner, plan, &mut seen)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(failure)) => return down(seen, failure),
-            Err(_) if seen.waited_for_memory => return no_memory(),
+            Err(_) if seen.waited_for_most_of(plan.timeout) => return no_memory(),
             Err(_) => {
                 let failure = out_of_time(plan, &seen);
                 return down(seen, failure);
@@ -382,6 +382,7 @@ fn described(status: StatusCode) -> String {
 fn no_connection(error: ConnectError) -> Failure {
     let code = match &error {
         ConnectError::NoHost => FailureCode::InvalidRequest,
+        ConnectError::Unresolved(error) if error.is_local() => FailureCode::NotStarted,
         ConnectError::Unresolved(_) => FailureCode::DnsFailure,
         ConnectError::Blocked(_) => FailureCode::BlockedAddress,
         ConnectError::Refused(_, error) => match error.kind() {

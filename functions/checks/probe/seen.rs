@@ -30,8 +30,9 @@ pub(super) struct Seen {
     /// Known already, while more is found out about it.
     pub(super) failure: Option<Failure>,
     pub(super) bytes: u64,
-    /// The check waited for memory that other checks held: that it took long says nothing about its target.
-    pub(super) waited_for_memory: bool,
+    /// Since when the check waits for memory that other checks hold, and for how long it did before.
+    pub(super) waiting_since: Option<Instant>,
+    pub(super) waited: Duration,
     pub(super) phase: Phase,
     began: Instant,
     entered: Instant,
@@ -48,12 +49,20 @@ impl Seen {
             client_certificate_asked: false,
             failure: None,
             bytes: 0,
-            waited_for_memory: false,
+            waiting_since: None,
+            waited: Duration::ZERO,
             phase: Phase::Between,
             began: now,
             entered: now,
             spent: [None; 5],
         }
+    }
+
+    /// Whether half of `time` and more went by for want of memory: that a check took long says nothing about its target
+    /// then.
+    pub(super) fn waited_for_most_of(&self, time: Duration) -> bool {
+        let now = self.waiting_since.map_or(Duration::ZERO, |since| since.elapsed());
+        self.waited + now >= time / 2
     }
 
     /// Ends the phase that runs. Over redirects, the times of the same phase add up.

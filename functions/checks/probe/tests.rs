@@ -1246,6 +1246,8 @@ fn every_field_is_validated() {
         path("$.a[0]['b']..c"),
         path("$.a[?@.b > 1 && @.c == '$..']"),
         path("$.a[?length(@.b) > 1]"),
+        path("$..[?@.a.b == 'x' && @.c.d[0] == 'y.z[]'].e[*].f"),
+        path(&format!("${}", ".a".repeat(60))),
     ] {
         let mut target = target("http://x/");
         ok(&mut target);
@@ -1305,6 +1307,10 @@ fn every_field_is_validated() {
         ("assertions[1].path", path("$..a..b")),
         ("assertions[1].path", path("$[*,*][*,*][*,*][*,*]")),
         ("assertions[1].path", path("$[?@..a]")),
+        // Each step is taken from every node.
+        ("assertions[1].path", path(&format!("$..[?@{}]", "[*]".repeat(60)))),
+        ("assertions[1].path", path(&format!("$..{}", ".a".repeat(60)))),
+        ("assertions[1].path", path(&format!("$[?@{}]", ".a".repeat(60)))),
         // Each level doubles the parser's time.
         ("assertions[1].path", path(&format!("${}{}", "[?@".repeat(60), "]".repeat(60)))),
         ("assertions[1].path", path(&format!("$[?{}@.a", "value(@[?".repeat(60)))),

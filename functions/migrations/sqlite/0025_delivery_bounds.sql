@@ -1,7 +1,7 @@
 -- When it was first handed to the broker: its text stays as it is from then on. NULL: what comes later of its endpoint
 -- takes its place in the same row.
 ALTER TABLE deliveries ADD COLUMN handed_at TEXT;
-UPDATE deliveries SET handed_at = created_at;
+UPDATE deliveries SET handed_at = created_at WHERE status = 'pending';
 
 CREATE INDEX deliveries_open ON deliveries (notification_id, endpoint_id) WHERE status = 'pending';
 -- What `delivery-resume` looks for each minute.

@@ -1,10 +1,13 @@
 //! Adds to the log what is to be told, so that what waits is bounded, however often endpoints change and however many
-//! channels an owner has: one message of an endpoint for each channel, which tells of all its changes, and a thousand
-//! messages of a channel; what goes beyond that is counted in one message more.
+//! channels an owner has: of each endpoint one message
+//! for a channel that no sender has yet, which tells of all its changes, and about a thousand messages of a channel; what goes beyond that is counted in one message more.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use runtime::{
     Context, Result,
     db::{JsonText, On, Transaction},
@@ -75,21 +78,66 @@ pub struct News<'a> {
 /// Logs it, and lets go what may. Who has the least to tell comes first: nobody waits for another's thousand channels.
 pub async fn add(context: &Context, function: &str, mut news: Vec<News<'_>>) -> Result<()> {
     news.sort_by_key(|news| news.told.iter().map(|(_, channels)| channels.len()).sum::<usize>());
-    let mut chunk = Chunk::default();
-    let mut refused = None;
+    let mut room = Room { left: HashMap::new(), full: context.shared(|_| Ok(Full::default()))? };
+    let (mut chunk, mut beyond, mut refused) = (Chunk::default(), Vec::new(), None);
     for News { owner, told } in news {
         for (alert, channels) in told {
             for channel in channels {
                 if chunk.is_full(channel, &alert) {
-                    refused = chunk.log_and_release(context, function).await?.or(refused);
+                    refused =
+                        chunk.log_and_release(context, function, &mut room, &mut beyond).await?.or(refused);
                 }
                 chunk.add(channel, &alert);
             }
         }
         chunk.owners.push(owner);
     }
-    refused = chunk.log_and_release(context, function).await?.or(refused);
+    refused = chunk.log_and_release(context, function, &mut room, &mut beyond).await?.or(refused);
+    count(context, &beyond).await?;
     refused.map_or(Ok(()), Err)
+}
+
+/// How many messages more may wait for a channel.
+struct Room {
+    /// Counted before, and taken in part.
+    left: HashMap<i64, usize>,
+    full: Arc<Full>,
+}
+
+/// Channels that have no room, until when that is believed: to count a thousand rows of a hundred channels at each
+/// change would keep the database from all else.
+#[derive(Default)]
+struct Full(Mutex<HashMap<i64, DateTime<Utc>>>);
+
+const BELIEVED: TimeDelta = TimeDelta::seconds(10);
+/// Of a channel's room, what is taken before it is counted again.
+const COUNTED_FOR: usize = 100;
+
+impl Room {
+    async fn take(
+        &mut self,
+        transaction: &mut Transaction,
+        channel: &Channel,
+        now: DateTime<Utc>,
+    ) -> Result<bool> {
+        let full = || self.full.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(left) = self.left.get_mut(&channel.id()).filter(|left| **left > 0) {
+            *left -= 1;
+            return Ok(true);
+        }
+        if full().get(&channel.id()).is_some_and(|until| now < *until && *until <= now + BELIEVED) {
+            return Ok(false);
+        }
+        let left = MOST_WAITING.saturating_sub(waiting_for(transaction, channel).await?).min(COUNTED_FOR);
+        if left == 0 {
+            let mut full = full();
+            full.retain(|_, until| now < *until && *until <= now + BELIEVED);
+            full.insert(channel.id(), now + BELIEVED);
+            return Ok(false);
+        }
+        self.left.insert(channel.id(), left - 1);
+        Ok(true)
+    }
 }
 
 /// What is written in one transaction: each channel's message of each endpoint once.
@@ -119,18 +167,32 @@ impl<'a> Chunk<'a> {
     }
 
     /// An error of the broker, which keeps nobody else from being told, is handed on.
-    async fn log_and_release(&mut self, context: &Context, function: &str) -> Result<Option<runtime::Error>> {
+    async fn log_and_release(
+        &mut self,
+        context: &Context,
+        function: &str,
+        room: &mut Room,
+        beyond: &mut Vec<&'a Channel>,
+    ) -> Result<Option<runtime::Error>> {
         let Self { items, owners, .. } = std::mem::take(self);
-        if !items.is_empty() {
-            let now = context.clock().now();
-            let mut transaction = context.db()?.begin().await?;
-            queue::lock(&mut transaction).await?;
-            let beyond = log(&mut transaction, items, Some(MOST_WAITING), now).await?;
-            log(&mut transaction, counted(context, beyond, now)?, None, now).await?;
-            transaction.commit().await?;
-        }
+        beyond.extend(write(context, items, Some(room)).await?);
         Ok(queue::release(context, function, &owners).await.err())
     }
+}
+
+async fn write<'a>(
+    context: &Context,
+    items: Vec<Item<'a>>,
+    room: Option<&mut Room>,
+) -> Result<Vec<&'a Channel>> {
+    if items.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut transaction = context.db()?.begin().await?;
+    queue::lock(&mut transaction).await?;
+    let beyond = log(&mut transaction, items, room, context.clock().now()).await?;
+    transaction.commit().await?;
+    Ok(beyond)
 }
 
 /// A suspicion has its own id, negative: so that its end overtakes its beginning, and no other's.
@@ -138,25 +200,26 @@ fn about(alert: &Alert) -> i64 {
     alert.location.as_ref().map_or(alert.endpoint_id, |location| -location.id)
 }
 
-/// One message for each channel that counts what it is not told.
-fn counted<'a>(context: &Context, beyond: Vec<Item<'a>>, now: DateTime<Utc>) -> Result<Vec<Item<'a>>> {
-    let mut counts: HashMap<i64, (&Channel, u32)> = HashMap::new();
-    for item in beyond {
-        counts.entry(item.channel.id()).or_insert((item.channel, 0)).1 += 1;
+/// Counts, in one message of each channel, what it is not told. What the broker brings again may count again.
+async fn count(context: &Context, beyond: &[&Channel]) -> Result<()> {
+    if beyond.is_empty() {
+        return Ok(());
     }
+    let mut counts: HashMap<i64, (&Channel, u32)> = HashMap::new();
+    for channel in beyond {
+        counts.entry(channel.id()).or_insert((channel, 0)).1 += 1;
+    }
+    let (channels, changes) = (counts.len(), beyond.len());
+    tracing::warn!(channels, changes, "too many messages wait for a channel: changes are counted, not told");
     let link = links::to(context, "/reports?status=down")?;
-    let message = |(channel, untold): (&'a Channel, u32)| {
-        tracing::warn!(
-            notification_id = channel.id(),
-            untold,
-            "too many messages wait for a channel: the rest is counted"
-        );
+    let changed_at = context.clock().now();
+    let message = |(channel, untold)| {
         let alert = Alert {
             endpoint_id: OTHERS,
             endpoint_name: "Other endpoints".to_owned(),
             url: String::new(),
             what: AlertKind::Untold,
-            changed_at: now,
+            changed_at,
             outage_started_at: None,
             cause: None,
             location: None,
@@ -166,7 +229,12 @@ fn counted<'a>(context: &Context, beyond: Vec<Item<'a>>, now: DateTime<Utc>) -> 
         };
         Item { channel, endpoint_id: OTHERS, alert }
     };
-    Ok(counts.into_values().map(message).collect())
+    let mut items: Vec<_> = counts.into_values().map(message).collect();
+    while !items.is_empty() {
+        let rest = items.split_off(items.len().min(AT_ONCE));
+        write(context, std::mem::replace(&mut items, rest), None).await?;
+    }
+    Ok(())
 }
 
 /// What the log says of an item already.
@@ -242,18 +310,14 @@ macro_rules! of_lines {
     };
 }
 
-/// Returns what is beyond `most` for its channel, which is not logged.
+/// Returns the channels that have no room, once for each item that is not logged for it.
 async fn log<'a>(
     transaction: &mut Transaction,
     items: Vec<Item<'a>>,
-    most: Option<usize>,
+    mut room: Option<&mut Room>,
     now: DateTime<Utc>,
-) -> Result<Vec<Item<'a>>> {
-    if items.is_empty() {
-        return Ok(items);
-    }
+) -> Result<Vec<&'a Channel>> {
     let found = find(transaction, &items, now).await?;
-    let mut room = HashMap::new();
     let (mut new, mut replaced, mut beyond) = (Vec::new(), Vec::new(), Vec::new());
     for (mut item, at) in items.into_iter().zip(0..) {
         let found = found.get(&at);
@@ -277,23 +341,14 @@ async fn log<'a>(
         } else if found.is_some_and(|found| found.is_known) || is_overtaken {
             new.push(Line::of(0, &item, is_overtaken)?);
         } else {
-            let left = match room.entry(item.channel.id()) {
-                std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-                std::collections::hash_map::Entry::Vacant(entry) => {
-                    let left = match most {
-                        Some(most) => {
-                            most.saturating_sub(waiting_for(transaction, item.channel, most).await?)
-                        }
-                        None => usize::MAX,
-                    };
-                    entry.insert(left)
-                }
+            let has_room = match &mut room {
+                Some(room) => room.take(transaction, item.channel, now).await?,
+                None => true,
             };
-            if *left == 0 {
-                beyond.push(item);
-            } else {
-                *left -= 1;
+            if has_room {
                 new.push(Line::of(0, &item, false)?);
+            } else {
+                beyond.push(item.channel);
             }
         }
     }
@@ -318,7 +373,7 @@ async fn find(
          FROM ",
         "LEFT JOIN deliveries waiting ON waiting.id = (SELECT MAX(d.id) FROM deliveries d \
              WHERE d.notification_id = line.notification_id AND d.endpoint_id = line.endpoint_id \
-                 AND d.status = 'pending' AND d.leased_at IS NULL AND d.handed_at IS NULL)"
+                 AND d.status = 'pending' AND d.leased_at IS NULL AND d.handed_at IS NULL AND d.tries = 0)"
     );
     let lines = items.iter().zip(0..).map(|(item, at)| Line::to_find(at, item));
     let lines = JsonText(lines.collect::<Vec<_>>());
@@ -329,12 +384,12 @@ async fn find(
     Ok(found.into_iter().map(|found| (found.at, found)).collect())
 }
 
-/// How many wait for a channel, `most` if more do.
-async fn waiting_for(transaction: &mut Transaction, channel: &Channel, most: usize) -> Result<usize> {
+/// How many wait for a channel, [`MOST_WAITING`] if more do.
+async fn waiting_for(transaction: &mut Transaction, channel: &Channel) -> Result<usize> {
     const COUNT: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM deliveries
         WHERE notification_id = $1 AND status = 'pending' LIMIT $2) AS waiting";
     let count: i64 = on!(transaction.connection(), db =>
-        sqlx::query_scalar(COUNT).bind(channel.id()).bind(most as i64).fetch_one(db).await)?;
+        sqlx::query_scalar(COUNT).bind(channel.id()).bind(MOST_WAITING as i64).fetch_one(db).await)?;
     Ok(usize::try_from(count).unwrap_or_default())
 }
 

@@ -312,7 +312,7 @@ async fn lease_one(
     }))
 }
 
-/// Tells of the other one too. What is told twice, by a broker that brings it again, counts once.
+/// Tells of the other one too: of each change once, also where the broker brings it again.
 pub fn overtake(alert: &mut Alert, other: Alert) {
     alert.untold = alert.untold.saturating_add(other.untold);
     let Alert { what, changed_at, cause, missed, .. } = other;

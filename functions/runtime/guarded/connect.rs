@@ -14,7 +14,7 @@ use url::{Host, Url};
 
 use crate::{
     address::{BlockedAddress, PrivateNetworks},
-    resolve::{ResolveError, Resolver},
+    resolve::{ResolveError, Resolver, is_local},
 };
 
 /// When an address does not answer for so long, the next one is tried beside it (RFC 8305).
@@ -35,12 +35,7 @@ pub enum ConnectError {
 
 impl ConnectError {
     fn of(address: SocketAddr, error: io::Error) -> Self {
-        match error.raw_os_error() {
-            Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EADDRNOTAVAIL) => {
-                Self::Local(error)
-            }
-            _ => Self::Refused(address, error),
-        }
+        if is_local(&error) { Self::Local(error) } else { Self::Refused(address, error) }
     }
 }
 

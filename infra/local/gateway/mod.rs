@@ -48,7 +48,12 @@ const MAX_HEADERS: usize = 100;
 /// connections, one after the other: so many milliseconds a newcomer waits behind all others.
 const ANSWERED_AT_ONCE: usize = 128;
 
-/// Of them, reads by key: a user alone may have half of them. More at once would take no less time, but more memory,
+/// Calls that wait for a server that their caller names, for minutes perhaps: apart, for they cost next to nothing and
+/// would keep everybody from being answered; and of one client.
+const ASK_STRANGERS_AT_ONCE: usize = 512;
+const ASK_STRANGERS_BY_CLIENT: usize = 16;
+
+/// Of those that are answered, reads by key: a user alone may have half of them. More at once would take no less time, but more memory,
 /// and keep the processors from all else.
 const READ_AT_ONCE: usize = 16;
 
@@ -69,6 +74,7 @@ pub struct Gateway {
     limits: limits::Limits,
     /// Of requests that are answered at once: clients take turns, so that one with many keeps nobody waiting.
     answering: Arc<FairShare<Who>>,
+    asking_strangers: Arc<FairShare<Who>>,
     reading: Arc<FairShare<Who>>,
     /// What one client may take, and whose word about clients is believed.
     clients: crate::Limits,
@@ -115,6 +121,7 @@ impl Gateway {
             consumers,
             limits: limits::Limits::default(),
             answering: FairShare::of(ANSWERED_AT_ONCE),
+            asking_strangers: FairShare::with_most(ASK_STRANGERS_AT_ONCE, ASK_STRANGERS_BY_CLIENT),
             reading: FairShare::of(READ_AT_ONCE),
             clients,
             bodies: Buffers::new(MAX_BODY_BYTES, MAX_BODY_BYTES_PER_ADDRESS),
@@ -401,9 +408,11 @@ impl Passage<'_> {
         let is_read = self.credential.is_some() && request.method() == Method::GET;
         let asked = async {
             // What comes from within is part of what has a place already.
+            let asks_strangers = self.route.asks_strangers;
+            let share = if asks_strangers { &self.gateway.asking_strangers } else { &self.gateway.answering };
             let _place = match self.is_from_within {
-                true => None,
-                false => Some(self.gateway.answering.take(self.who()).await),
+                true if !asks_strangers => None,
+                _ => Some(share.take(self.who()).await),
             };
             let _turn = match is_read {
                 true => Some(self.gateway.reading.take(self.who()).await),

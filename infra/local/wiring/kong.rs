@@ -19,6 +19,7 @@ use crate::gateway::router::Criteria;
 pub struct Route {
     pub name: String,
     pub function: &'static str,
+    pub asks_strangers: bool,
     /// The host that the function is asked under, as on a cluster.
     pub host: HeaderValue,
     /// How long the function may take to answer.
@@ -347,18 +348,18 @@ pub fn read(file: &File, functions: &'static [Function], gateway_token: &str) ->
 }
 
 /// `http://NAME.pongpong.svc.cluster.local`: the first label names the function.
-fn upstream(url: &str, functions: &'static [Function]) -> Result<(HeaderValue, &'static str)> {
+fn upstream(url: &str, functions: &'static [Function]) -> Result<(HeaderValue, &'static Function)> {
     let host = url.strip_prefix("http://").filter(|host| !host.contains(['/', ':', '?', '@', '#']));
     let host = host.with_context(|| format!("url: {url:?} is not understood"))?;
     let name = host.split('.').next().unwrap_or_default();
-    Ok((HeaderValue::from_str(host)?, function(functions, name).context("url")?.name))
+    Ok((HeaderValue::from_str(host)?, function(functions, name).context("url")?))
 }
 
 fn complete(
     spec: &RouteSpec,
     plugins: [&[Plugin]; 3],
     host: HeaderValue,
-    function: &'static str,
+    function: &'static Function,
     read_timeout: Duration,
 ) -> Result<Route> {
     ensure!(!spec.strip_path, "strip_path: only false is understood");
@@ -368,7 +369,8 @@ fn complete(
     let methods = spec.methods.iter().map(|m| m.parse()).collect::<Result<_, _>>().context("methods")?;
     let mut route = Route {
         name: spec.name.clone(),
-        function,
+        function: function.name,
+        asks_strangers: function.asks_strangers,
         host,
         read_timeout,
         criteria: Criteria { hosts: Vec::new(), methods, paths, regex_priority: spec.regex_priority },

@@ -280,3 +280,25 @@ async fn server_that_closes_is_not_taken_for_an_old_one() {
     failed(&outcome, FailureCode::TlsInvalid, "closed the connection during the TLS handshake");
     assert!(connections.load(Ordering::SeqCst) <= 2);
 }
+
+#[tokio::test]
+async fn one_refusal_of_a_modern_server_says_nothing_of_old_tls() {
+    let files = Files::of(P256).await;
+    for args in [&["-tls1_3"][..], &["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"]] {
+        let server = files.serve(args).await;
+        let port = Url::parse(&server.url).unwrap().port().unwrap();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let at = listen(move |mut stream| {
+            let is_first = connections.fetch_add(1, Ordering::SeqCst) == 0;
+            async move {
+                if !is_first {
+                    let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                    let _ = tokio::io::copy_bidirectional(&mut stream, &mut server).await;
+                }
+            }
+        })
+        .await;
+        let outcome = files.probe(&target(format!("https://secure.test:{}/", at.port()))).await;
+        failed(&outcome, FailureCode::TlsInvalid, "closed the connection during the TLS handshake");
+    }
+}

@@ -140,6 +140,8 @@ on_both! {
             (json!({"method": "GET", "retries": null}), 1),
             (json!({"method": "POST", "retries": 1}), 1),
             (json!({"retries": null}), 0),
+            (json!({"method": "GET", "retries": 3}), 3),
+            (json!({"method": "POST"}), 3),
         ] {
             let changed = world.call(Some(1), "PATCH", &path, Some(patch.clone())).await.json(200);
             assert_eq!(changed["retries"], retries, "{patch}");

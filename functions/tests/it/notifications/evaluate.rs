@@ -29,6 +29,7 @@ on_both! {
         let down = evaluate(&world, "c", &[result(1, 7, 2, false)]).await;
         let reply = down.reply().unwrap();
         assert_eq!((reply.kind(), reply.headers["ce-id"].to_str().unwrap()), (kind::STATUS_CHANGED, "c/status"));
+        assert_eq!(reply.headers["ce-owners"], "7", "whose places it takes");
         assert_eq!(changes(&down), [StatusChange {
             endpoint_id: 1, user_id: 7, from: Status::Up, to: Status::Down, changed_at: at(2), revision: 0,
             outage_started_at: Some(at(1)), cause: Some(failure()),

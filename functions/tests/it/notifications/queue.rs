@@ -339,6 +339,21 @@ on_both! {
         assert_eq!((told_of, counted), (1000, vec![601]));
     }
 
+    async fn switched_on_and_off_a_channel_fills_no_log(world: World) {
+        with_any_endpoints(&world);
+        let id = world.webhook(1, "https://slow.test/").await;
+        let path = format!("/public/v1/notifications/{id}");
+        for round in 0..5 {
+            let down = |id: i64| change(1000 + id, 1, round, Status::Up, Status::Down);
+            dispatch(&world, &(0..40).map(down).collect::<Vec<_>>()).await;
+            for enabled in [false, true] {
+                world.call(Some(1), "PATCH", &path, Some(json!({"enabled": enabled}))).await.json(200);
+            }
+        }
+        // Eight that were handed out, and of each round the last twenty.
+        assert_eq!(world.number("SELECT COUNT(*) FROM deliveries").await, 108);
+    }
+
     async fn a_day_that_nothing_was_tried_in_is_no_day_of_tries(world: World) {
         world.with_endpoints();
         let hook = Listener::start(503, "").await;

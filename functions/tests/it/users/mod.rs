@@ -172,6 +172,16 @@ on_both! {
         assert!(answers.iter().filter(|answer| answer.status != 201).all(|answer| answer.code(409) == "EMAIL_TAKEN"));
     }
 
+    async fn who_signed_up_with_another_spelling_before_can_log_in(users: Users) {
+        users.signup("me@bücher.de").await;
+        let context = &users.world.context;
+        let db = context.db().unwrap();
+        runtime::on!(db.write(), db =>
+            sqlx::query("UPDATE users SET email = 'me@bücher.de'").execute(db).await.map(drop)).unwrap();
+        functions::migrate(db, context.env()).await.unwrap();
+        users.login("me@bücher.de", PASSWORD).await.json(200);
+    }
+
     async fn a_sign_up_names_what_is_wrong(users: Users) {
         for (field, body) in [
             ("email", json!({"email": "not an address", "password": PASSWORD})),

@@ -7,7 +7,7 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
-use crate::world::{HANGING, World, send};
+use crate::world::{HANGING, WAITING, World, send};
 
 /// All that the server says to these bytes, until it closes the connection.
 async fn raw(world: &World, bytes: &str) -> String {
@@ -194,4 +194,30 @@ async fn one_client_has_its_share_of_the_answers_and_no_more() {
     assert!(is_answered(&mut ask(3, "anything").await, Duration::from_secs(5)).await);
     hanging.pop();
     assert!(is_answered(&mut one_more, Duration::from_secs(5)).await);
+}
+
+#[tokio::test]
+async fn calls_that_wait_for_strangers_keep_nobody_from_being_answered() {
+    let world = World::new().await;
+    let ask = async |last_byte: u8, path: &str| {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 0, last_byte], 0))).unwrap();
+        let mut stream = socket.connect(world.engine.address).await.unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+        stream
+    };
+    let mut hanging = Vec::new();
+    for client in 2..14 {
+        for _ in 0..20 {
+            hanging.push(ask(client, "/strangers/v1/wait").await);
+        }
+    }
+    while WAITING.load(Ordering::SeqCst) < 12 * 16 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let mut start = [0; 12];
+    let mut newcomer = ask(99, "/test/v1/anything").await;
+    tokio::time::timeout(Duration::from_secs(5), newcomer.read_exact(&mut start)).await.unwrap().unwrap();
+    assert_eq!(&start, b"HTTP/1.1 200");
+    assert_eq!(WAITING.load(Ordering::SeqCst), 12 * 16, "sixteen of a client");
 }

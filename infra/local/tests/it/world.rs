@@ -49,6 +49,10 @@ pub static FUNCTIONS: &[Function] = &[
     Function::new("echo", "test", "says what it was asked")
         .without_database()
         .http(Routes::undescribed(|| Router::new().route("/{*path}", any(echo)).route("/", any(echo)))),
+    Function::new("strangers", "test", "waits for a server of its caller's")
+        .without_database()
+        .asks_strangers()
+        .http(Routes::undescribed(|| Router::new().route("/{*path}", any(echo)))),
     subscriber!("first"),
     subscriber!("second"),
     subscriber!("dead-letter"),
@@ -59,6 +63,7 @@ pub static FUNCTIONS: &[Function] = &[
 pub static HANGING: AtomicUsize = AtomicUsize::new(0);
 
 /// Requests of `/test/v1/connections`, each of which takes all connections to the database that it can have.
+pub static WAITING: AtomicUsize = AtomicUsize::new(0);
 pub static TAKING: AtomicUsize = AtomicUsize::new(0);
 
 pub const LARGE: usize = 15 << 20;
@@ -69,6 +74,10 @@ async fn echo(State(context): State<Context>, request: Request) -> axum::Json<Va
     match parts.uri.path() {
         "/test/v1/hang" => {
             HANGING.fetch_add(1, Ordering::SeqCst);
+            std::future::pending::<()>().await;
+        }
+        "/strangers/v1/wait" => {
+            WAITING.fetch_add(1, Ordering::SeqCst);
             std::future::pending::<()>().await;
         }
         "/test/v1/connections" => {
