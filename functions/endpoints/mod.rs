@@ -87,10 +87,10 @@ pub struct Settings {
     #[serde(default)]
     #[schema(default = false)]
     pub legacy_tls: bool,
-    /// How often a failed check is tried again before it counts as down. When absent: 1 for GET, HEAD and OPTIONS, 0 for
+    /// How often a failed check is tried again before it counts as down. When absent or null: 1 for GET, HEAD and OPTIONS, 0 for
     /// the other methods, which may change something.
     #[serde(default)]
-    #[schema(value_type = i32, required = false, example = 1, minimum = 0, maximum = 5)]
+    #[schema(value_type = Option<i32>, required = false, example = 1, minimum = 0, maximum = 5)]
     pub retries: Option<i32>,
     /// How many checks in a row must fail before the endpoint is down.
     #[serde(default = "twice")]
