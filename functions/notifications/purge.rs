@@ -17,7 +17,7 @@ pub const FUNCTION: Function = Function::new(
 
 const DELIVERY_RETENTION: TimeDelta = TimeDelta::days(90);
 /// Of an owner, the newest: endpoints that go up and down all the time fill no disk.
-const MOST_DELIVERIES: i64 = 100_000;
+const MAX_DELIVERIES_PER_USER: i64 = 100_000;
 /// A redelivered event is given the same reply for so long; brokers give up much earlier.
 const CHANGE_RETENTION: TimeDelta = TimeDelta::days(7);
 
@@ -39,7 +39,7 @@ async fn handle(State(context): State<Context>) -> Result<Reply> {
     USERS.run(db, now - TOMBSTONE_RETENTION).await?;
     MAIL_COUNTS.run(db, now.timestamp()).await?;
     UNCONFIRMED.run(db, (now - addresses::LINK_LIFE).timestamp()).await?;
-    purge_beyond(db, MOST_DELIVERIES).await?;
+    purge_beyond(db, MAX_DELIVERIES_PER_USER).await?;
     Ok(Reply::NONE)
 }
 

@@ -23,11 +23,11 @@ use crate::{
 };
 
 /// Messages that wait for one channel.
-pub const MOST_WAITING: usize = 1000;
+pub const MAX_WAITING_PER_CHANNEL: usize = 1000;
 /// Rows that are written before others may: a few milliseconds.
-const AT_ONCE: usize = 100;
+const MAX_ROWS_PER_TRANSACTION: usize = 100;
 /// Stands for the endpoints that are counted.
-const OTHERS: i64 = 0;
+const UNTOLD_ENDPOINT_ID: i64 = 0;
 
 /// A channel that may be told, opened once for all that it is told.
 #[derive(Debug)]
@@ -109,9 +109,9 @@ struct Room {
 #[derive(Default)]
 struct Full(Mutex<HashMap<i64, DateTime<Utc>>>);
 
-const BELIEVED: TimeDelta = TimeDelta::seconds(10);
+const FULL_TTL: TimeDelta = TimeDelta::seconds(10);
 /// Of a channel's room, what is taken before it is counted again.
-const COUNTED_FOR: usize = 100;
+const RECOUNT_AFTER: usize = 100;
 
 impl Room {
     async fn take(
@@ -125,14 +125,16 @@ impl Room {
             *left -= 1;
             return Ok(true);
         }
-        if full().get(&channel.id()).is_some_and(|until| now < *until && *until <= now + BELIEVED) {
+        if full().get(&channel.id()).is_some_and(|until| now < *until && *until <= now + FULL_TTL) {
             return Ok(false);
         }
-        let left = MOST_WAITING.saturating_sub(waiting_for(transaction, channel).await?).min(COUNTED_FOR);
+        let left = MAX_WAITING_PER_CHANNEL
+            .saturating_sub(waiting_for(transaction, channel).await?)
+            .min(RECOUNT_AFTER);
         if left == 0 {
             let mut full = full();
-            full.retain(|_, until| now < *until && *until <= now + BELIEVED);
-            full.insert(channel.id(), now + BELIEVED);
+            full.retain(|_, until| now < *until && *until <= now + FULL_TTL);
+            full.insert(channel.id(), now + FULL_TTL);
             return Ok(false);
         }
         self.left.insert(channel.id(), left - 1);
@@ -157,7 +159,7 @@ struct Item<'a> {
 
 impl<'a> Chunk<'a> {
     fn is_full(&self, channel: &Channel, alert: &Alert) -> bool {
-        self.items.len() == AT_ONCE || self.pairs.contains(&(channel.id(), about(alert)))
+        self.items.len() == MAX_ROWS_PER_TRANSACTION || self.pairs.contains(&(channel.id(), about(alert)))
     }
 
     fn add(&mut self, channel: &'a Channel, alert: &Alert) {
@@ -215,7 +217,7 @@ async fn count(context: &Context, beyond: &[&Channel]) -> Result<()> {
     let changed_at = context.clock().now();
     let message = |(channel, untold)| {
         let alert = Alert {
-            endpoint_id: OTHERS,
+            endpoint_id: UNTOLD_ENDPOINT_ID,
             endpoint_name: "Other endpoints".to_owned(),
             url: String::new(),
             what: AlertKind::Untold,
@@ -227,11 +229,11 @@ async fn count(context: &Context, beyond: &[&Channel]) -> Result<()> {
             untold,
             link: link.clone(),
         };
-        Item { channel, endpoint_id: OTHERS, alert }
+        Item { channel, endpoint_id: UNTOLD_ENDPOINT_ID, alert }
     };
     let mut items: Vec<_> = counts.into_values().map(message).collect();
     while !items.is_empty() {
-        let rest = items.split_off(items.len().min(AT_ONCE));
+        let rest = items.split_off(items.len().min(MAX_ROWS_PER_TRANSACTION));
         write(context, std::mem::replace(&mut items, rest), None).await?;
     }
     Ok(())
@@ -384,12 +386,12 @@ async fn find(
     Ok(found.into_iter().map(|found| (found.at, found)).collect())
 }
 
-/// How many wait for a channel, [`MOST_WAITING`] if more do.
+/// How many wait for a channel, [`MAX_WAITING_PER_CHANNEL`] if more do.
 async fn waiting_for(transaction: &mut Transaction, channel: &Channel) -> Result<usize> {
     const COUNT: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM deliveries
         WHERE notification_id = $1 AND status = 'pending' LIMIT $2) AS waiting";
     let count: i64 = on!(transaction.connection(), db =>
-        sqlx::query_scalar(COUNT).bind(channel.id()).bind(MOST_WAITING as i64).fetch_one(db).await)?;
+        sqlx::query_scalar(COUNT).bind(channel.id()).bind(MAX_WAITING_PER_CHANNEL as i64).fetch_one(db).await)?;
     Ok(usize::try_from(count).unwrap_or_default())
 }
 

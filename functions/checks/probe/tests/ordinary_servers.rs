@@ -449,6 +449,19 @@ async fn long_json_is_looked_at_up_to_what_it_takes_of_memory() {
     }
 }
 
+/// Checks of one owner for a word, all at once.
+async fn probe_at_once(
+    prober: &Prober,
+    owner: i64,
+    count: usize,
+    url: &str,
+    timeout_ms: u32,
+) -> Vec<Outcome> {
+    let target = Target { timeout_ms, assertions: contains("word"), ..target(url) };
+    let checks = (0..count).map(|_| prober.probe(owner, &target, None));
+    futures::future::join_all(checks).await
+}
+
 /// An owner's large bodies share a bound, and are all read; what had to wait too long says nothing of its target.
 #[tokio::test]
 async fn many_large_bodies_are_read_within_the_bound() {
@@ -456,18 +469,10 @@ async fn many_large_bodies_are_read_within_the_bound() {
     body.extend_from_slice(b"word");
     let url = canned(page(&body)).await;
     let prober = prober();
-    let checks = (0..60).map(|_| {
-        let mut target = target(&url);
-        target.timeout_ms = 60_000;
-        target.assertions = contains("word");
-        let prober = prober.clone();
-        async move { prober.probe(1, &target, None).await }
-    });
-    for outcome in futures::future::join_all(checks).await {
-        up(&outcome);
-    }
+    probe_at_once(&prober, 1, 60, &url, 60_000).await.iter().for_each(up);
 
-    // Two hundred that grow together, past each step of the bound.
+    // Two hundred that grow together, past each step of the bound. The server pauses by the real clock: the prober reads
+    // from real sockets.
     let growing = listen(|mut stream| async move {
         let half = vec![b'x'; 500 * 1024];
         let _ = stream.read(&mut [0; 4096]).await;
@@ -478,28 +483,12 @@ async fn many_large_bodies_are_read_within_the_bound() {
         let _ = stream.write_all(b"word").await;
     })
     .await;
-    let checks = (0..200).map(|_| {
-        let mut target = target(format!("http://{growing}/"));
-        target.timeout_ms = 30_000;
-        target.assertions = contains("word");
-        let prober = prober.clone();
-        async move { prober.probe(3, &target, None).await }
-    });
-    for outcome in futures::future::join_all(checks).await {
-        up(&outcome);
-    }
+    probe_at_once(&prober, 3, 200, &format!("http://{growing}/"), 30_000).await.iter().for_each(up);
 
     // Large bodies that never end hold all the room there is for this owner.
     let stalled =
         endless("HTTP/1.1 200 OK\r\n\r\n", vec![b'x'; 2 << 20].leak(), Duration::from_secs(60)).await;
-    let checks = (0..30).map(|_| {
-        let mut target = target(&stalled);
-        target.timeout_ms = 1_500;
-        target.assertions = contains("word");
-        let prober = prober.clone();
-        async move { prober.probe(2, &target, None).await }
-    });
-    let outcomes = futures::future::join_all(checks).await;
+    let outcomes = probe_at_once(&prober, 2, 30, &stalled, 1_500).await;
     let unknown = outcomes.iter().filter(|outcome| outcome.status == CheckStatus::Unknown);
     let waited = unknown.inspect(|outcome| {
         let error = outcome.error.as_ref().unwrap();
