@@ -217,11 +217,15 @@ impl Cluster {
         Ok(())
     }
 
-    /// Moves the clock of all; chaos' own is moved already. Then the schedule's ticks are due.
+    /// Moves everybody's clock. Then the schedule's ticks are due.
     pub async fn advance(self: &Arc<Self>, seconds: i64) {
-        for running in self.running.lock().await.values_mut() {
+        let mut all = self.running.lock().await;
+        // With the lock held: a process that is started meanwhile would begin at the new time, and hear of it again.
+        self.clock.set(self.clock.now() + TimeDelta::seconds(seconds));
+        for running in all.values_mut() {
             running.process.advance(seconds).await;
         }
+        drop(all);
         let now = self.clock.now();
         let ticked = std::mem::replace(&mut self.state().ticked, now).max(now - TimeDelta::days(2));
         for function in functions::ALL {
