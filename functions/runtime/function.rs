@@ -28,8 +28,8 @@ pub struct Function {
     pub reads: &'static [&'static [&'static str]],
     /// Whether it sends events of its own accord, besides the one that it may reply.
     pub publishes: bool,
-    /// Whether it waits for a server that its caller names, which may take its time.
-    pub asks_strangers: bool,
+    /// At which paths a change may wait for a server that its caller names, which may take its time.
+    pub asks_strangers: fn(&str) -> bool,
 }
 
 /// What a function answers over HTTP: [`http!`](crate::http).
@@ -115,7 +115,7 @@ impl Function {
             uses_database: true,
             reads: &[],
             publishes: false,
-            asks_strangers: false,
+            asks_strangers: |_| false,
         }
     }
 
@@ -156,8 +156,12 @@ impl Function {
         self
     }
 
-    pub const fn asks_strangers(mut self) -> Self {
-        self.asks_strangers = true;
+    pub const fn asks_strangers(self) -> Self {
+        self.asks_strangers_at(|_| true)
+    }
+
+    pub const fn asks_strangers_at(mut self, paths: fn(&str) -> bool) -> Self {
+        self.asks_strangers = paths;
         self
     }
 

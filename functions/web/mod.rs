@@ -129,6 +129,9 @@ pub const FUNCTION: Function = Function::new("web", "web", "pages for people; ev
             .layer(middleware::from_fn(guarded))
             .layer(CompressionLayer::new())
     }))
+    .asks_strangers_at(|path| {
+        path == "/demo" || ["/endpoints/", "/notifications/"].iter().any(|start| path.starts_with(start))
+    })
     .without_database()
     .reads(runtime::settings!(api::Gateway, crate::links::PublicUrl));
 

@@ -49,7 +49,7 @@ const MAX_HEADERS: usize = 100;
 const ANSWERED_AT_ONCE: usize = 128;
 
 /// Calls that wait for a server that their caller names, for minutes perhaps: apart, for they cost next to nothing and
-/// would keep everybody from being answered; and of one client.
+/// would keep everybody from being answered; and of one client. As many again for the pages that wait for such a call.
 const ASK_STRANGERS_AT_ONCE: usize = 512;
 const ASK_STRANGERS_BY_CLIENT: usize = 16;
 
@@ -75,6 +75,8 @@ pub struct Gateway {
     /// Of requests that are answered at once: clients take turns, so that one with many keeps nobody waiting.
     answering: Arc<FairShare<Who>>,
     asking_strangers: Arc<FairShare<Who>>,
+    /// The same for calls of functions of this process: the call that waits for them has a place of the other.
+    asking_from_within: Arc<FairShare<Who>>,
     reading: Arc<FairShare<Who>>,
     /// What one client may take, and whose word about clients is believed.
     clients: crate::Limits,
@@ -122,6 +124,7 @@ impl Gateway {
             limits: limits::Limits::default(),
             answering: FairShare::of(ANSWERED_AT_ONCE),
             asking_strangers: FairShare::with_most(ASK_STRANGERS_AT_ONCE, ASK_STRANGERS_BY_CLIENT),
+            asking_from_within: FairShare::with_most(ASK_STRANGERS_AT_ONCE, ASK_STRANGERS_BY_CLIENT),
             reading: FairShare::of(READ_AT_ONCE),
             clients,
             bodies: Buffers::new(MAX_BODY_BYTES, MAX_BODY_BYTES_PER_ADDRESS),
@@ -406,13 +409,18 @@ impl Passage<'_> {
 
     async fn ask(&self, request: Request<Body>) -> Result<Response<Body>, Response<Body>> {
         let is_read = self.credential.is_some() && request.method() == Method::GET;
+        let asks_strangers = !request.method().is_safe() && (self.route.asks_strangers)(request.uri().path());
         let asked = async {
-            // What comes from within is part of what has a place already.
-            let asks_strangers = self.route.asks_strangers;
-            let share = if asks_strangers { &self.gateway.asking_strangers } else { &self.gateway.answering };
-            let _place = match self.is_from_within {
-                true if !asks_strangers => None,
-                _ => Some(share.take(self.who()).await),
+            let share = match (asks_strangers, self.is_from_within) {
+                (true, false) => Some(&self.gateway.asking_strangers),
+                (true, true) => Some(&self.gateway.asking_from_within),
+                (false, false) => Some(&self.gateway.answering),
+                // Part of what has a place already.
+                (false, true) => None,
+            };
+            let _place = match share {
+                Some(share) => Some(share.take(self.who()).await),
+                None => None,
             };
             let _turn = match is_read {
                 true => Some(self.gateway.reading.take(self.who()).await),

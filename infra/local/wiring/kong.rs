@@ -19,7 +19,7 @@ use crate::gateway::router::Criteria;
 pub struct Route {
     pub name: String,
     pub function: &'static str,
-    pub asks_strangers: bool,
+    pub asks_strangers: fn(&str) -> bool,
     /// The host that the function is asked under, as on a cluster.
     pub host: HeaderValue,
     /// How long the function may take to answer.

@@ -203,7 +203,8 @@ async fn calls_that_wait_for_strangers_keep_nobody_from_being_answered() {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::from(([127, 0, 0, last_byte], 0))).unwrap();
         let mut stream = socket.connect(world.engine.address).await.unwrap();
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
         stream
     };
     let mut hanging = Vec::new();
