@@ -39,6 +39,8 @@ use crate::{
 /// has half of them.
 const AT_ONCE: usize = 16;
 const AT_ONCE_WITHOUT_DATABASE: usize = 512;
+/// Deliveries of one owner that are read at a time: of thousands that wait, few can begin.
+const MAX_READ_OF_OWNER: usize = 32;
 /// A dead letter is tried for ever, at least this often.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// What is due later than this was postponed by a clock that was set back since.
@@ -108,11 +110,16 @@ pub async fn run(queue: Arc<Queue>, broker: Broker, apps: Arc<Apps>, life: Life)
         let free = queue.at_once - under_way.len();
         if free > 0 {
             let ids: Vec<_> = under_way.keys().copied().collect();
-            match broker.journal().first(&queue.name, &ids, free).await {
+            let most = free.min(MAX_READ_OF_OWNER);
+            match broker.journal().first(&queue.name, &ids, most).await {
                 Ok(waiting) => {
                     broker.readiness().works(&Part::BrokerReads);
+                    let may_be_more = waiting.len() >= most && most < free;
                     let chosen;
                     (chosen, next) = choose(waiting, &under_way, free, broker.clock().now());
+                    if may_be_more && !chosen.is_empty() {
+                        next = Some(broker.clock().now());
+                    }
                     for waiting in chosen {
                         let (id, owner) = (waiting.id, waiting.owner.clone());
                         let (queue, broker, apps) = (Arc::clone(&queue), broker.clone(), Arc::clone(&apps));
