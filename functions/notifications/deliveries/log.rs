@@ -1,6 +1,6 @@
-//! Adds to the log what is to be told, so that what waits is bounded, however often endpoints change and however many
-//! channels an owner has: of each endpoint one message
-//! for a channel that no sender has yet, which tells of all its changes, and about a thousand messages of a channel; what goes beyond that is counted in one message more.
+//! Adds alerts to the log. What waits is bounded, however often endpoints change and however many channels an owner
+//! has: one message per endpoint and channel that no sender has yet, which tells of all changes since, and about a
+//! thousand messages per channel; the rest is counted in one more message.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -245,6 +245,8 @@ struct Found {
     at: i64,
     /// It came before: the broker brings it again.
     is_known: bool,
+    /// The channel was told of this outage when it was made.
+    is_told: bool,
     /// A later change of the endpoint came before.
     is_overtaken: bool,
     /// A message of the endpoint that nobody was handed yet.
@@ -260,6 +262,7 @@ struct Line {
     notification_id: i64,
     endpoint_id: i64,
     changed_at: String,
+    outage_started_at: Option<String>,
     what: &'static str,
     recipient: String,
     host: String,
@@ -278,8 +281,8 @@ impl Line {
             at,
             notification_id: item.channel.id(),
             endpoint_id: item.endpoint_id,
-            // As SQLite keeps it.
-            changed_at: item.alert.changed_at.to_rfc3339_opts(SecondsFormat::AutoSi, false),
+            changed_at: as_sqlite_keeps(item.alert.changed_at),
+            outage_started_at: item.alert.outage_started_at.map(as_sqlite_keeps),
             what: item.alert.what.as_str(),
             recipient: item.channel.recipient.clone(),
             host: item.channel.host.clone(),
@@ -287,6 +290,10 @@ impl Line {
             is_overtaken: false,
         }
     }
+}
+
+fn as_sqlite_keeps(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::AutoSi, false)
 }
 
 /// A statement about `$1`, a list of [`Line`]s, for SQLite and for PostgreSQL.
@@ -297,15 +304,16 @@ macro_rules! of_lines {
                 $before,
                 "(SELECT value ->> 'at' AS at, value ->> 'notification_id' AS notification_id, \
                  value ->> 'endpoint_id' AS endpoint_id, value ->> 'changed_at' AS changed_at, \
-                 value ->> 'what' AS what, value ->> 'recipient' AS recipient, value ->> 'host' AS host, \
-                 value ->> 'alert' AS alert, value ->> 'is_overtaken' AS is_overtaken FROM json_each($1)) AS line ",
+                 value ->> 'outage_started_at' AS outage_started_at, value ->> 'what' AS what, \
+                 value ->> 'recipient' AS recipient, value ->> 'host' AS host, value ->> 'alert' AS alert, \
+                 value ->> 'is_overtaken' AS is_overtaken FROM json_each($1)) AS line ",
                 $after
             ),
             concat!(
                 $before,
                 "json_to_recordset($1::text::json) AS line (at bigint, notification_id bigint, \
-                 endpoint_id bigint, changed_at timestamptz, what text, recipient text, host text, alert text, \
-                 is_overtaken boolean) ",
+                 endpoint_id bigint, changed_at timestamptz, outage_started_at timestamptz, what text, recipient text, \
+                 host text, alert text, is_overtaken boolean) ",
                 $after
             ),
         ]
@@ -323,6 +331,9 @@ async fn log<'a>(
     let (mut new, mut replaced, mut beyond) = (Vec::new(), Vec::new(), Vec::new());
     for (mut item, at) in items.into_iter().zip(0..) {
         let found = found.get(&at);
+        if found.is_some_and(|found| found.is_told && !found.is_known) {
+            continue;
+        }
         // Counts add up, also of one moment.
         let is_count = item.alert.what == AlertKind::Untold;
         let waiting = found.filter(|found| !found.is_known || is_count).and_then(|found| {
@@ -369,6 +380,9 @@ async fn find(
              EXISTS (SELECT 1 FROM deliveries d WHERE d.notification_id = line.notification_id \
                  AND d.endpoint_id = line.endpoint_id AND d.changed_at = line.changed_at AND d.what = line.what) \
                  AS is_known, \
+             line.what = 'down' AND EXISTS (SELECT 1 FROM deliveries d \
+                 WHERE d.notification_id = line.notification_id AND d.endpoint_id = line.endpoint_id \
+                     AND d.what = 'down' AND d.changed_at = line.outage_started_at AND d.status <> 'failed') AS is_told, \
              line.changed_at <= $2 AND EXISTS (SELECT 1 FROM deliveries d \
                  WHERE d.notification_id = line.notification_id AND d.endpoint_id = line.endpoint_id \
                      AND d.changed_at > line.changed_at AND d.changed_at <= $2) AS is_overtaken \

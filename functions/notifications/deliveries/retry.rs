@@ -45,7 +45,8 @@ async fn ask_again(db: &Db, user_id: i64, id: i64, now: DateTime<Utc>) -> Result
     const STATUS: &str = "SELECT status FROM deliveries WHERE id = $1 AND user_id = $2";
     const UPDATE: &str =
         "UPDATE deliveries SET attempt = attempt + 1, tries = 0, status = 'pending', error = NULL,
-            finished_at = NULL, published_at = NULL, asked_at = $2, due_at = $2
+            finished_at = NULL, published_at = NULL, asked_at = $2, due_at = $2,
+            handed_at = COALESCE(handed_at, $2)
         WHERE id = $1 AND leased_at IS NULL AND status IN ('failed', 'pending') RETURNING notification_id";
     const CHANNEL: &str =
         "UPDATE notifications SET failures = 0, failed_at = NULL, not_before = NULL WHERE id = $1";

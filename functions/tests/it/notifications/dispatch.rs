@@ -120,6 +120,29 @@ on_both! {
         assert_eq!(world.deliveries(2).await.len(), 0);
     }
 
+    async fn who_was_told_of_an_outage_when_it_was_made_is_not_told_again(world: World) {
+        world.with_endpoints();
+        for slot in 0..2 {
+            let results = [result(1, 1, slot, false)];
+            let answer = world.event("notification-evaluate", kind::CHECK_COMPLETED, &format!("r{slot}"), &results).await;
+            assert!(answer.status.is_success(), "{answer:?}");
+        }
+        world.events.lock().unwrap().clear();
+        world.notification(1, json!({"name": "hook", "channel": "webhook", "send_open_incidents": true,
+            "config": {"url": "https://x.test/", "secret": SECRET}})).await;
+        let told = requested(&world);
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].1.alert.changed_at, at(0));
+        // The event of the change itself comes late, and again.
+        for _ in 0..2 {
+            dispatch(&world, &[change(1, 1, 1, Status::Up, Status::Down)]).await.json(202);
+        }
+        assert_eq!(requested(&world).len(), 0);
+        assert_eq!(world.deliveries(1).await.len(), 1);
+        dispatch(&world, &[change(1, 1, 3, Status::Down, Status::Up)]).await.json(202);
+        assert_eq!(world.deliveries(1).await.len(), 2, "the recovery is another message");
+    }
+
     async fn what_the_broker_did_not_take_is_published_by_the_redelivery(world: World) {
         world.with_endpoints();
         for at in 0..5 {
