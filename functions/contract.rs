@@ -232,7 +232,7 @@ pub enum FailureCode {
     InvalidRequest,
     /// With status unknown: a defect of pongpong ended the check; its log says more.
     ProberDefect,
-    /// With status unknown: the check could not start before the next one was due.
+    /// With status unknown: the check could not be made before the next one was due.
     NotStarted,
     /// With status unknown: the request reached the prober after the next check was due.
     RequestedTooLate,

@@ -93,7 +93,7 @@ pub fn prober(context: &Context) -> Result<Arc<Prober>> {
         // The rest is for clients, the database, other functions and names.
         let files = process::max_open_files();
         let others = RESERVED_FILES + process::max_client_connections();
-        let possible = files.saturating_sub(others).max(files / 2).max(1);
+        let possible = probe::concurrency_by(files.saturating_sub(others).max(files / 2));
         if possible < concurrency {
             tracing::warn!(
                 concurrency,

@@ -149,8 +149,8 @@ impl Facts {
 fn missed(code: FailureCode) -> Text {
     match code {
         FailureCode::NotStarted => text(
-            "The last check was missed: it could not start before the next one was due.",
-            "마지막 체크를 놓쳤습니다. 다음 체크 시각까지 시작하지 못했습니다.",
+            "The last check was missed: too many others were running to make it before the next one was due.",
+            "마지막 체크를 놓쳤습니다. 실행 중인 체크가 너무 많아 다음 체크 시각까지 완료하지 못했습니다.",
         ),
         FailureCode::RequestedTooLate => text(
             "The last check was missed: its request arrived after the next one was due.",

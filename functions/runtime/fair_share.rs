@@ -24,12 +24,15 @@ struct State<K: Hash + Eq + Clone> {
     waiting: HashMap<K, VecDeque<oneshot::Sender<Place<K>>>>,
     /// Owners that have somebody waiting, in the order of their turns.
     turns: VecDeque<K>,
+    /// Places whose holders were told to give them back.
+    claimed: usize,
 }
 
 /// Free again when it is dropped.
 #[derive(Debug)]
 pub struct Place<K: Hash + Eq + Clone = i64> {
     owner: K,
+    is_claimed: bool,
     share: Option<Arc<FairShare<K>>>,
 }
 
@@ -41,7 +44,7 @@ impl<K: Hash + Eq + Clone> FairShare<K> {
     /// Where an owner holds no more than `most`, however many are free: it takes many owners to hold all of them.
     pub fn with_most(places: usize, most: usize) -> Arc<Self> {
         let (held, waiting, turns) = Default::default();
-        Arc::new(Self(Mutex::new(State { free: places.max(1), most, held, waiting, turns })))
+        Arc::new(Self(Mutex::new(State { free: places.max(1), most, held, waiting, turns, claimed: 0 })))
     }
 
     /// Waits for a place. Dropping the future gives the turn to the next one.
@@ -69,8 +72,9 @@ impl<K: Hash + Eq + Clone> FairShare<K> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn release(self: Arc<Self>, owner: &K) {
+    fn release(self: Arc<Self>, owner: &K, is_claimed: bool) {
         let mut state = self.state();
+        state.claimed -= usize::from(is_claimed);
         state.take_back(owner);
         state.serve(&self);
     }
@@ -81,10 +85,23 @@ impl<K: Hash + Eq + Clone> State<K> {
         self.held.get(owner).copied().unwrap_or(0) < self.free.min(self.most)
     }
 
+    /// Whether an owner has to give a place back: none holds more, and others that hold less wait for more places than
+    /// were claimed.
+    fn claim_from(&mut self, owner: &K) -> bool {
+        let held = |owner: &K| self.held.get(owner).copied().unwrap_or(0);
+        let (own, most) = (held(owner), self.held.values().copied().max().unwrap_or(0));
+        let wanted = self.waiting.iter().filter(|(other, _)| held(other) < own);
+        let wanted: usize =
+            wanted.map(|(_, all)| all.iter().filter(|waits| !waits.is_closed()).count()).sum();
+        let is_claimed = own == most && wanted > self.claimed;
+        self.claimed += usize::from(is_claimed);
+        is_claimed
+    }
+
     fn give(&mut self, share: &Arc<FairShare<K>>, owner: K) -> Place<K> {
         self.free -= 1;
         *self.held.entry(owner.clone()).or_default() += 1;
-        Place { owner, share: Some(Arc::clone(share)) }
+        Place { owner, is_claimed: false, share: Some(Arc::clone(share)) }
     }
 
     fn take_back(&mut self, owner: &K) {
@@ -113,9 +130,9 @@ impl<K: Hash + Eq + Clone> State<K> {
                     // It waits no longer. Not by its drop, which would wait for the lock that is held here.
                     place.share = None;
                     self.take_back(&owner);
-                } else {
-                    passed = 0;
                 }
+                // Also then: its owner's next one may have it.
+                passed = 0;
             }
             if self.waiting.get(&owner).is_some_and(|waiting| !waiting.is_empty()) {
                 self.turns.push_back(owner);
@@ -126,10 +143,20 @@ impl<K: Hash + Eq + Clone> State<K> {
     }
 }
 
+impl<K: Hash + Eq + Clone> Place<K> {
+    /// Whether it is to be given back, because another owner waits for it who holds fewer.
+    pub fn is_claimed(&mut self) -> bool {
+        if let Some(share) = self.share.as_ref().filter(|_| !self.is_claimed) {
+            self.is_claimed = share.state().claim_from(&self.owner);
+        }
+        self.is_claimed
+    }
+}
+
 impl<K: Hash + Eq + Clone> Drop for Place<K> {
     fn drop(&mut self) {
         if let Some(share) = self.share.take() {
-            share.release(&self.owner);
+            share.release(&self.owner, self.is_claimed);
         }
     }
 }
@@ -160,6 +187,41 @@ mod tests {
         let taken = |owner| std::iter::from_fn(|| now(&share, owner)).collect::<Vec<_>>();
         let all: Vec<_> = (0..18).map(taken).collect();
         assert!(all.iter().all(|taken| taken.len() == 5), "many owners, and places are free");
+    }
+
+    #[tokio::test]
+    async fn a_place_is_claimed_for_who_has_less_and_waits() {
+        let share = FairShare::of(4);
+        let mut most = [share.take(1).await, share.take(1).await];
+        let (mut second, mut third) = (share.take(2).await, share.take(3).await);
+        let mut same = Box::pin(share.take(1));
+        assert!((&mut same).now_or_never().is_none());
+        assert!(!most[0].is_claimed(), "for its own owner");
+        let mut newcomer = Box::pin(share.take(4));
+        assert!((&mut newcomer).now_or_never().is_none());
+        assert!(!second.is_claimed() && !third.is_claimed(), "the first has more");
+        assert!(most[0].is_claimed() && most[0].is_claimed() && !most[1].is_claimed(), "one waits");
+        drop(newcomer);
+        let [first, mut other] = most;
+        drop(first);
+        assert!(!other.is_claimed() && !second.is_claimed(), "nobody waits any more");
+    }
+
+    #[tokio::test]
+    async fn whoever_stopped_waiting_keeps_no_place_from_its_owner() {
+        let share = FairShare::of(2);
+        let busy = share.take(1).await;
+        let own = share.take(2).await;
+        let mut blocked = Box::pin(share.take(1));
+        assert!((&mut blocked).now_or_never().is_none());
+        let mut gone: Vec<_> = (0..5).map(|_| Box::pin(share.take(2))).collect();
+        assert!(gone.iter_mut().all(|gone| gone.now_or_never().is_none()));
+        let mut next = Box::pin(share.take(2));
+        assert!((&mut next).now_or_never().is_none());
+        drop(gone);
+        drop(own);
+        assert!(next.now_or_never().is_some());
+        drop(busy);
     }
 
     #[tokio::test]

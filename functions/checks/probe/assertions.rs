@@ -29,11 +29,27 @@ const MAX_SHOWN_CHARS: usize = 200;
 /// An assertion, compiled.
 #[derive(Debug)]
 pub(super) enum Check {
-    Contains { value: String, wanted: bool },
+    Contains {
+        value: String,
+        wanted: bool,
+    },
     Matches(Arc<Pattern>),
-    JsonPath { text: String, path: JsonPath, comparison: Comparison, value: Value },
-    Header { name: HeaderName, comparison: Comparison, value: String },
-    TotalTime { below_ms: u32 },
+    JsonPath {
+        text: String,
+        path: JsonPath,
+        /// Of each JSON value, how often it is looked at, at most; none, where only a few are.
+        weight: usize,
+        comparison: Comparison,
+        value: Value,
+    },
+    Header {
+        name: HeaderName,
+        comparison: Comparison,
+        value: String,
+    },
+    TotalTime {
+        below_ms: u32,
+    },
 }
 
 impl Check {
@@ -51,9 +67,9 @@ impl Check {
             }
             Assertion::JsonPath { path, comparison, value } => {
                 let (text, comparison) = (path.clone(), *comparison);
-                let path = read_path(path).map_err(|message| ("path", message))?;
+                let (path, weight) = read_path(path).map_err(|message| ("path", message))?;
                 check_json_value(comparison, value).map_err(|message| ("value", message))?;
-                Ok(Self::JsonPath { text, path, comparison, value: value.clone() })
+                Ok(Self::JsonPath { text, path, weight, comparison, value: value.clone() })
             }
             Assertion::Header { name, comparison, value } => {
                 let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
@@ -86,8 +102,13 @@ impl Check {
         }
     }
 
-    pub(super) fn has_pattern(&self) -> bool {
-        matches!(self, Self::Matches(_))
+    /// Whether judging by it may take long, also of a short body.
+    pub(super) fn is_costly(&self) -> bool {
+        match self {
+            Self::Matches(_) => true,
+            Self::JsonPath { weight, .. } => *weight > 0,
+            Self::Contains { .. } | Self::Header { .. } | Self::TotalTime { .. } => false,
+        }
     }
 
     pub(super) fn needs_body(&self) -> bool {
@@ -128,38 +149,35 @@ fn read_regex(text: &str) -> Result<Arc<Pattern>, Text> {
     Pattern::cached(text)
 }
 
-fn read_path(text: &str) -> Result<JsonPath, Text> {
+fn read_path(text: &str) -> Result<(JsonPath, usize), Text> {
     check_pattern_length(text)?;
     // Before the parser sees it: each filter within a filter doubles the parser's time, and nested
     // parentheses use up its stack.
-    if is_too_complex(text) {
-        return Err(runtime::text(
-            "is too complex: at most one `..`, two filters, three commas, 16 nested brackets and 12 steps from \
-             the first `..` or filter on, and neither `..` nor `$` within a filter",
-            "너무 복잡합니다. `..`은 1개, 필터는 2개, 쉼표는 3개, 괄호 중첩은 16단계, 첫 `..` 또는 필터 뒤의 경로는 12단계까지이며 필터 안에는 `..`과 \
-             `$`를 쓸 수 없습니다",
-        ));
-    }
-    JsonPath::parse(text).map_err(|error| {
+    let weight = weight(text).ok_or_else(|| {
+        runtime::text(
+            "is too complex: at most one `..`, two filters, three commas and 16 nested brackets; within a filter \
+             neither `..` nor `$`, and comparisons with a literal only",
+            "너무 복잡합니다. `..`은 1개, 필터는 2개, 쉼표는 3개, 괄호 중첩은 16단계까지이며 필터 안에는 `..`과 `$`를 쓸 수 \
+             없고 리터럴과만 비교할 수 있습니다",
+        )
+    })?;
+    let path = JsonPath::parse(text).map_err(|error| {
         runtime::text(format!("is not a JSONPath: {error}"), format!("올바른 JSONPath가 아닙니다: {error}"))
-    })
+    })?;
+    Ok((path, weight))
 }
 
 const MAX_NESTED_BRACKETS: usize = 16;
-/// Each may be taken from every node of the document.
-const MAX_SEGMENTS_BEHIND: usize = 12;
 
-/// Whether parsing a path could take long, or the path could visit vastly more nodes than the document
-/// has: each `..` and each list of selectors multiplies them, and a filter that starts at the root does
-/// so for every node.
-fn is_too_complex(path: &str) -> bool {
-    let (mut descents, mut filters, mut commas, mut behind, mut depth) = (0, 0, 0, 0, 0_usize);
-    let mut quote = None;
-    let mut chars = path.chars().peekable();
-    while let Some(char) = chars.next() {
-        if quote.is_none() && matches!(char, '.' | '[') && descents + filters > 0 {
-            behind += 1;
-        }
+/// How often a path may look at each value of a document, at most: every step and every comparison may come to each
+/// value once, since a document is a tree, and a list of selectors multiplies that. Zero, where it looks at a few values
+/// only. None, where parsing it could take long, or where it could take more than that: two `..`, a filter that begins
+/// at the root, and a comparison of two values, each with all that is within it.
+fn weight(path: &str) -> Option<usize> {
+    let (mut descents, mut filters, mut commas, mut steps, mut depth) = (0, 0, 0, 0, 0_usize);
+    let (mut quote, mut looks_at_many) = (None, false);
+    let mut chars = path.char_indices().peekable();
+    while let Some((at, char)) = chars.next() {
         match (quote, char) {
             (Some(_), '\\') => {
                 chars.next();
@@ -167,27 +185,66 @@ fn is_too_complex(path: &str) -> bool {
             (Some(open), _) if char == open => quote = None,
             (Some(_), _) => {}
             (None, '"' | '\'') => quote = Some(char),
-            (None, '.') if chars.peek() == Some(&'.') => {
-                chars.next();
-                descents += 1;
-                if filters > 0 {
-                    return true;
+            (None, '.') => {
+                steps += 1;
+                if chars.next_if(|(_, next)| *next == '.').is_some() {
+                    descents += 1;
+                    if filters > 0 {
+                        return None;
+                    }
                 }
             }
-            (None, '$') if filters > 0 => return true,
+            (None, '$') if filters > 0 => return None,
             (None, '?') => filters += 1,
             (None, ',') => commas += 1,
+            (None, '*' | ':') => looks_at_many = true,
+            (None, '@') => steps += 1,
+            (None, '=' | '<' | '>') | (None, '!') if filters > 0 => {
+                let is_two = chars.next_if(|(_, next)| *next == '=').is_some();
+                if char == '!' && !is_two {
+                    continue;
+                }
+                steps += 1;
+                if !ends_with_literal(&path[..at])
+                    && !begins_with_literal(&path[at + 1 + usize::from(is_two)..])
+                {
+                    return None;
+                }
+            }
             (None, '[' | '(') => {
+                steps += 1;
                 depth += 1;
                 if depth > MAX_NESTED_BRACKETS {
-                    return true;
+                    return None;
                 }
             }
             (None, ']' | ')') => depth = depth.saturating_sub(1),
             (None, _) => {}
         }
     }
-    descents > 1 || filters > 2 || commas > 3 || behind > MAX_SEGMENTS_BEHIND
+    if descents > 1 || filters > 2 || commas > 3 {
+        return None;
+    }
+    let is_plain = descents + filters == 0 && !looks_at_many;
+    Some(if is_plain { 0 } else { steps << commas })
+}
+
+/// What separates the parts of a filter.
+const BETWEEN: &[char] =
+    &['(', ')', '[', ']', ',', '&', '|', '!', '<', '=', '>', '?', '"', '\'', ' ', '\t', '\r', '\n'];
+
+fn ends_with_literal(text: &str) -> bool {
+    let text = text.trim_end();
+    text.ends_with(['"', '\'']) || is_literal(text.rsplit(BETWEEN).next().unwrap_or_default())
+}
+
+fn begins_with_literal(text: &str) -> bool {
+    let text = text.trim_start();
+    text.starts_with(['"', '\'']) || is_literal(text.split(BETWEEN).next().unwrap_or_default())
+}
+
+fn is_literal(word: &str) -> bool {
+    serde_json::from_str::<Value>(word).is_ok()
 }
 
 fn check_json_value(comparison: Comparison, value: &Value) -> Result<(), Text> {
@@ -274,7 +331,7 @@ fn check_header(
 fn check_body(
     check: &Check,
     content: &Content,
-    json: &mut Option<Result<Value, String>>,
+    json: &mut Option<Result<Json, String>>,
     work: &mut Work,
 ) -> Result<(), String> {
     let Content { text, cut } = content;
@@ -286,15 +343,16 @@ fn check_body(
             let end = end.ok_or("the patterns take too long on this body, use simpler ones, or fewer")?;
             end.is_some_and(|end| cut.is_none() || end < text.len())
         }
-        Check::JsonPath { path, comparison, value, .. } => {
+        Check::JsonPath { path, weight, comparison, value, .. } => {
             let json = json.get_or_insert_with(|| match cut {
                 None => read_json(text),
                 Some(cut) => Err(format!("{cut}: it is not whole JSON")),
             });
-            return match json {
-                Err(why) => Err(why.clone()),
-                Ok(json) => check_selected(path, *comparison, value, json),
-            };
+            let Json { value: json, values } = json.as_ref().map_err(Clone::clone)?;
+            if !work.visit(weight.saturating_mul(*values)) {
+                return Err("the JSONPaths take too long on this body, use simpler ones, or fewer".to_owned());
+            }
+            return check_selected(path, *comparison, value, json);
         }
         Check::Header { .. } | Check::TotalTime { .. } => return Ok(()),
     };
@@ -309,15 +367,25 @@ fn check_body(
     }
 }
 
-fn read_json(text: &[u8]) -> Result<Value, String> {
+struct Json {
+    value: Value,
+    /// So many values it has at most, with those within.
+    values: usize,
+}
+
+fn read_json(text: &[u8]) -> Result<Json, String> {
     // Short as they may be in the text: a value, an array and an object with something in it.
     let bytes = |byte| match byte {
         b',' => 64,
         b'[' => 160,
         _ => 640,
     };
-    let values = memchr::memchr3_iter(b',', b'[', b'{', text).map(|at| bytes(text[at])).sum::<usize>();
-    if text.len() + values > MAX_JSON_MEMORY {
+    let (mut values, mut memory) = (1, text.len());
+    for at in memchr::memchr3_iter(b',', b'[', b'{', text) {
+        values += 1;
+        memory += bytes(text[at]);
+    }
+    if memory > MAX_JSON_MEMORY {
         let mib = MAX_JSON_MEMORY / 1024 / 1024;
         return Err(format!("the body has too many JSON values: they would take more than {mib} MiB"));
     }
@@ -325,7 +393,10 @@ fn read_json(text: &[u8]) -> Result<Value, String> {
         Ok(text) => serde_json::from_str(text),
         Err(_) => serde_json::from_str(&String::from_utf8_lossy(text)),
     };
-    read.map_err(|error| format!("the body is not JSON ({error}): {}", Shown::start_of(text)))
+    match read {
+        Ok(value) => Ok(Json { value, values }),
+        Err(error) => Err(format!("the body is not JSON ({error}): {}", Shown::start_of(text))),
+    }
 }
 
 /// Of several values that a path selects, each must hold: "all items are ok".

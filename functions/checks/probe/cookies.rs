@@ -15,8 +15,8 @@ const MAX_BYTES: usize = 16 * 1024;
 
 #[derive(Default)]
 pub(super) struct Cookies {
-    /// None until one is set: most checks see no cookie.
-    store: Option<Box<CookieStore>>,
+    /// Of http, and of https. None until one is set: most checks see no cookie.
+    stores: [Option<Box<CookieStore>>; 2],
     count: usize,
     bytes: usize,
 }
@@ -33,7 +33,7 @@ impl Cookies {
             else {
                 continue;
             };
-            if self.store.get_or_insert_default().insert_raw(&cookie, url).is_ok() {
+            if self.stores[scheme(url)].get_or_insert_default().insert_raw(&cookie, url).is_ok() {
                 self.count += 1;
                 self.bytes += bytes;
             }
@@ -43,7 +43,7 @@ impl Cookies {
     /// The `Cookie` header of a request: those that belong there, and the settings' own, where they go along. Of one
     /// name, the one that was set last counts.
     pub(super) fn header(&self, url: &Url, own: Option<&HeaderValue>) -> Option<HeaderValue> {
-        let store = self.store.as_ref()?;
+        let store = self.stores[scheme(url)].as_ref()?;
         let mut set = store.matches(url);
         if set.is_empty() {
             return None;
@@ -63,13 +63,14 @@ impl Cookies {
     }
 }
 
+fn scheme(url: &Url) -> usize {
+    usize::from(url.scheme() == "https")
+}
+
 /// A cookie that may be kept. Path and domain are the store's.
 fn read(url: &Url, text: &str) -> Option<RawCookie<'static>> {
     let mut cookie = RawCookie::parse(text.to_owned()).ok()?;
-    if url.scheme() == "https" {
-        // What was set under encryption is not sent without.
-        cookie.set_secure(true);
-    } else if cookie.secure() == Some(true) {
+    if url.scheme() == "http" && cookie.secure() == Some(true) {
         return None;
     }
     let domain = cookie.domain().map(|domain| domain.trim().trim_start_matches('.').to_owned());
@@ -110,7 +111,7 @@ mod tests {
     fn cookie_goes_only_where_it_belongs() {
         for (by, set, to, wanted) in [
             ("http://a.example.com/", "c=1", "http://a.example.com/x", Some("c=1")),
-            ("http://a.example.com/", "c=1", "https://a.example.com/x", Some("c=1")),
+            ("http://a.example.com/", "c=1", "https://a.example.com/x", None),
             ("https://a.example.com/", "c=1", "https://a.example.com/x", Some("c=1")),
             ("https://a.example.com/", "c=1", "http://a.example.com/x", None),
             ("https://a.example.com/", "c=1; Secure", "http://a.example.com/", None),

@@ -10,11 +10,10 @@ use std::{
     pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, Waker},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::{Bytes, BytesMut};
-use futures::FutureExt;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -33,7 +32,7 @@ use tokio::{
 
 use super::{
     assertions::cut,
-    failure,
+    failure, no_room,
     seen::{Phase, Seen},
     tls,
 };
@@ -54,7 +53,7 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
     /// It is longer than [`MAX_BODY_READ`]: the end is missing.
     pub(super) is_cut: bool,
-    pub(super) _memory: Vec<Place>,
+    pub(super) memory: Vec<Place>,
 }
 
 /// A step takes a response up to so many bytes, and so many responses at once: 280 MiB together. One owner alone has half
@@ -65,43 +64,98 @@ const KIB: usize = 1024;
 /// The first bytes of each check are free.
 const FREE_BYTES: usize = 8 * KIB;
 
+/// So long a check keeps memory for which another owner waits that holds less of it: whoever answers slowly, or
+/// never ends, takes nobody's turn.
+pub(super) const MAX_HELD: Duration = Duration::from_secs(5);
+/// How soon it is looked again whether anybody waits.
+const HELD_LOOK: Duration = Duration::from_secs(1);
+
 /// Memory that heads and bodies of all checks share, per owner.
-pub(super) struct Memory([Arc<FairShare>; STEPS.len()]);
+pub(super) struct Memory {
+    steps: [Arc<FairShare>; STEPS.len()],
+    pub(super) max_held: Duration,
+}
 
 impl Memory {
     pub(super) fn new() -> Self {
-        Self(STEPS.map(|(_, places)| FairShare::of(places)))
+        Self { steps: STEPS.map(|(_, places)| FairShare::of(places)), max_held: MAX_HELD }
     }
 }
 
-/// What one exchange holds of [`Memory`]. Steps are taken in order, and whoever has the last one needs nothing more, so
-/// those that wait cannot wait for each other.
+/// What one exchange holds of [`Memory`]: so much its connection may read. Steps are taken in order, and whoever has the
+/// last one needs nothing more, so those that wait cannot wait for each other.
 struct Held<'a> {
     memory: &'a Memory,
     owner: i64,
-    bytes: usize,
+    meter: Arc<Meter>,
+    /// What came before, in handshakes.
+    began_at: u64,
     places: Vec<Place>,
+    /// When the last place was taken.
+    since: Instant,
 }
 
-impl Held<'_> {
-    /// Holds memory for so many bytes more. Notes when it had to wait.
-    async fn grow(&mut self, bytes: usize, seen: &mut Seen) {
-        self.bytes += bytes;
+/// Another owner waits for memory that was held for long.
+pub(super) struct Wanted;
+
+impl<'a> Held<'a> {
+    fn of(keep: Keep<'a>, meter: Arc<Meter>) -> Self {
+        let began_at = meter.wire_bytes();
+        meter.stop_at(began_at + FREE_BYTES as u64);
+        Self {
+            memory: keep.memory,
+            owner: keep.owner,
+            meter,
+            began_at,
+            places: Vec::new(),
+            since: Instant::now(),
+        }
+    }
+
+    /// Waits for what comes, and takes memory for it before it is read.
+    async fn reading<T>(&mut self, coming: impl Future<Output = T>, seen: &mut Seen) -> Result<T, Wanted> {
+        let mut coming = pin!(coming);
+        let meter = Arc::clone(&self.meter);
         loop {
-            let taken = self.places.len();
-            let room = if taken == 0 { FREE_BYTES } else { STEPS[taken - 1].0 };
-            let Some(step) = self.memory.0.get(taken).filter(|_| self.bytes > room) else { return };
-            let mut place = pin!(step.take(self.owner));
-            self.places.push(match place.as_mut().now_or_never() {
-                Some(place) => place,
-                None => {
-                    let since = *seen.waiting_since.insert(Instant::now());
-                    let place = place.await;
-                    seen.waiting_since = None;
-                    seen.waited += since.elapsed();
-                    place
-                }
-            });
+            tokio::select! {
+                biased;
+                came = during(&mut self.places, self.since + self.memory.max_held, &mut coming) => return came,
+                () = meter.stopped() => {}
+            }
+            if let Some(step) = self.memory.steps.get(self.places.len()) {
+                let look_at = self.since + self.memory.max_held;
+                let place = seen.wait(during(&mut self.places, look_at, step.take(self.owner))).await?;
+                self.places.push(place);
+                self.since = Instant::now();
+            }
+            match self.places.len() {
+                taken if taken < STEPS.len() => meter.stop_at(self.began_at + STEPS[taken - 1].0 as u64),
+                _ => self.read_on(),
+            }
+        }
+    }
+
+    /// What is read from now on is not kept, or there is memory for all of it.
+    fn read_on(&self) {
+        self.meter.stop_at(u64::MAX);
+    }
+}
+
+/// Waits while places are held. From `look_at` on, they are given up when another owner wants one of them.
+pub(super) async fn during<T>(
+    places: &mut [Place],
+    mut look_at: Instant,
+    waiting: impl Future<Output = T>,
+) -> Result<T, Wanted> {
+    if places.is_empty() {
+        return Ok(waiting.await);
+    }
+    let mut waiting = pin!(waiting);
+    loop {
+        match tokio::time::timeout_at(look_at.into(), &mut waiting).await {
+            Ok(done) => return Ok(done),
+            Err(_) if places.iter_mut().any(Place::is_claimed) => return Err(Wanted),
+            Err(_) => look_at = Instant::now() + HELD_LOOK,
         }
     }
 }
@@ -126,14 +180,17 @@ pub(super) async fn exchange(
 ) -> Result<Answer, Failure> {
     seen.enter(Phase::FirstByte);
     let meter = stream.meter();
-    let mut held = Held { memory: keep.memory, owner: keep.owner, bytes: 0, places: Vec::new() };
+    let mut held = Held::of(keep, Arc::clone(&meter));
     let outcome = if stream.speaks_http2() {
         Box::pin(by_http2(stream, request, keep, held, &meter, seen)).await
     } else {
-        let stream = Asked::ask(stream, &request, &mut held, seen).await;
-        Box::pin(by_http1(stream, request, keep, held, &meter, seen)).await
+        match Asked::ask(stream, &request, &mut held, seen).await {
+            Ok(stream) => Box::pin(by_http1(stream, request, keep, held, &meter, seen)).await,
+            Err(wanted) => Err(wanted.into()),
+        }
     };
     outcome.map_err(|broken| match broken {
+        Broken::Wanted => no_room(),
         Broken::Head => failure(FailureCode::ProtocolError, head_too_large()),
         Broken::Exchange(error) => protocol_failure(&error, seen),
     })
@@ -143,6 +200,13 @@ enum Broken {
     Exchange(hyper::Error),
     /// More headers than [`MAX_HEADERS`].
     Head,
+    Wanted,
+}
+
+impl From<Wanted> for Broken {
+    fn from(_: Wanted) -> Self {
+        Self::Wanted
+    }
 }
 
 impl From<hyper::Error> for Broken {
@@ -206,15 +270,18 @@ async fn converse(
 ) -> Result<Answer, Broken> {
     let mut connection = pin!(connection);
     let mut connection = Driven::new(connection.as_mut());
-    let (head, mut body) = connection.until(response).await?.into_parts();
+    let (head, mut body) = held.reading(connection.until(response), seen).await??.into_parts();
     seen.enter(Phase::Transfer);
     seen.status = Some(head.status);
     if head.headers.len() > MAX_HEADERS {
         return Err(Broken::Head);
     }
     let (mut kept, mut is_cut) = (Vec::new(), false);
+    if !keep.body {
+        held.read_on();
+    }
     if !(keep.skip_redirects && leads_elsewhere(head.status, &head.headers)) {
-        while let Some(frame) = connection.until(body.frame()).await {
+        while let Some(frame) = held.reading(connection.until(body.frame()), seen).await? {
             // Trailers are no part of the body.
             let Ok(data) = frame?.into_data() else {
                 continue;
@@ -223,7 +290,6 @@ async fn converse(
             meter.count_body(data.len() as u64);
             if keep.body {
                 let part = &data[..data.len().min(MAX_BODY_READ - kept.len())];
-                held.grow(part.len(), seen).await;
                 append(&mut kept, part);
             }
             if seen.bytes >= MAX_BODY_READ as u64 {
@@ -233,7 +299,7 @@ async fn converse(
         }
     }
     seen.enter(Phase::Between);
-    Ok(Answer { status: head.status, headers: head.headers, body: kept, is_cut, _memory: held.places })
+    Ok(Answer { status: head.status, headers: head.headers, body: kept, is_cut, memory: held.places })
 }
 
 /// Grows by doubling, but not beyond the limit.
@@ -315,7 +381,7 @@ impl Asked {
         request: &Request<Full<Bytes>>,
         held: &mut Held<'_>,
         seen: &mut Seen,
-    ) -> Self {
+    ) -> Result<Self, Wanted> {
         let mut beginning = BytesMut::new();
         let (mut failed, mut head) = (None, Head::default());
         let request = written(request);
@@ -327,7 +393,7 @@ impl Asked {
                 let _ = stream.flush().await;
                 drop(bytes);
                 beginning.reserve(BEGINNING);
-                while stream.read_buf(&mut beginning).await.unwrap_or_else(|error| {
+                while held.reading(stream.read_buf(&mut beginning), seen).await?.unwrap_or_else(|error| {
                     failed = Some(error);
                     0
                 }) > 0
@@ -337,8 +403,6 @@ impl Asked {
                         break;
                     }
                     if beginning.len() == beginning.capacity() {
-                        // As much again as there is room for, and hyper's copy.
-                        held.grow(2 * beginning.len(), seen).await;
                         beginning.reserve(beginning.len());
                     }
                 }
@@ -346,7 +410,7 @@ impl Asked {
             // Its answer is hyper's alone, whatever head it has.
             None => head = Head::UNKNOWN,
         }
-        Self {
+        Ok(Self {
             stream,
             written,
             beginning: beginning.freeze(),
@@ -354,7 +418,7 @@ impl Asked {
             head,
             hyper_asked: !written,
             reader: None,
-        }
+        })
     }
 }
 

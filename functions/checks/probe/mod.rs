@@ -40,7 +40,7 @@ use url::{Host, Position, Url};
 use self::{
     assertions::{Check, cut},
     cookies::Cookies,
-    exchange::{Answer, Keep, Memory, exchange, leads_elsewhere},
+    exchange::{Answer, Keep, MAX_HELD, Memory, during, exchange, leads_elsewhere},
     plan::Plan,
     redirect::{Hop, MAX_REDIRECTS},
     seen::{Phase, Seen},
@@ -63,6 +63,19 @@ pub const DEFAULT_CONCURRENCY: usize = 20_480;
 /// Checks that begin at once: handshakes of thousands at the same time would measure this machine instead of the
 /// targets.
 const MAX_STARTING: usize = 500;
+/// Names that are looked up at once, each by up to [`FILES_PER_LOOKUP`] sockets; owners share them.
+const MAX_LOOKUPS: usize = 512;
+/// Two record types, and two name servers.
+const FILES_PER_LOOKUP: usize = 4;
+/// Sockets that a check may have: an address that does not answer is kept beside the next one.
+const FILES_PER_CHECK: usize = guarded::MAX_ATTEMPTS;
+
+/// So many checks can run at once with so many open files.
+pub fn concurrency_by(files: usize) -> usize {
+    let of_lookups = (MAX_LOOKUPS * FILES_PER_LOOKUP).min(files / 4);
+    ((files - of_lookups) / FILES_PER_CHECK).max(1)
+}
+
 /// A check that has not ended by then mostly waits: the next one begins beside it.
 const STARTING_TIMEOUT: Duration = Duration::from_millis(250);
 
@@ -113,6 +126,7 @@ pub struct Prober {
     private_networks: Arc<PrivateNetworks>,
     running: Arc<FairShare>,
     starting: Arc<FairShare>,
+    lookups: Arc<FairShare>,
     memory: Memory,
     tls: Tls,
     user_agent: HeaderValue,
@@ -126,6 +140,7 @@ impl Prober {
             private_networks: config.private_networks,
             running: FairShare::of(config.concurrency),
             starting: FairShare::of(config.concurrency.min(MAX_STARTING)),
+            lookups: FairShare::of(MAX_LOOKUPS),
             memory: Memory::new(),
             tls: Tls::new(&config.extra_roots)?,
             user_agent: HeaderValue::try_from(config.user_agent)?,
@@ -147,12 +162,15 @@ impl Prober {
     }
 
     async fn check(&self, owner: i64, target: &Target, start_by: Option<Instant>) -> Outcome {
-        let plan = match Plan::prepare(owner, target).await {
-            Ok(plan) => plan,
-            Err(problems) => return down(Seen::new(), plan::invalid(&problems)),
+        let plan = match Plan::prepare(owner, target, start_by).await {
+            Some(Ok(plan)) => plan,
+            Some(Err(problems)) => return down(Seen::new(), plan::invalid(&problems)),
+            None => return not_started(),
         };
         let mut tries_left = plan.retries;
+        let judge_by = start_by;
         let mut start_by = start_by;
+        let mut failed = None;
         loop {
             let outcome = {
                 // Not held while pausing.
@@ -165,7 +183,7 @@ impl Prober {
                     },
                 };
                 // On the heap only while it runs: thousands wait for their slot.
-                let mut trying = Box::pin(self.try_once(owner, &plan));
+                let mut trying = Box::pin(self.try_once(owner, &plan, judge_by));
                 match tokio::time::timeout(STARTING_TIMEOUT, &mut trying).await {
                     Ok(outcome) => outcome,
                     Err(_) => {
@@ -174,13 +192,18 @@ impl Prober {
                     }
                 }
             };
+            let code = outcome.error.as_ref().map(|error| error.code);
+            if code == Some(FailureCode::NotStarted) {
+                // There is no room for another try either. What the one before it says counts.
+                return failed.unwrap_or(outcome);
+            }
             // What the guard refused it would refuse again.
-            let is_final = outcome.error.as_ref().is_none_or(|error| {
-                matches!(error.code, FailureCode::BlockedAddress | FailureCode::InvalidRequest)
-            });
+            let is_final =
+                matches!(code, None | Some(FailureCode::BlockedAddress | FailureCode::InvalidRequest));
             if is_final || tries_left == 0 {
                 return outcome;
             }
+            failed = Some(outcome);
             tries_left -= 1;
             tokio::time::sleep(self.retry_pause).await;
         }
@@ -191,12 +214,12 @@ impl Prober {
         (running, self.starting.take(owner).await)
     }
 
-    async fn try_once(&self, owner: i64, plan: &Plan) -> Outcome {
+    async fn try_once(&self, owner: i64, plan: &Plan, judge_by: Option<Instant>) -> Outcome {
         let mut seen = Seen::new();
         let answer = match tokio::time::timeout(plan.timeout, self.fetch(owner, plan, &mut seen)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(failure)) => return down(seen, failure),
-            Err(_) if seen.waited_for_most_of(plan.timeout) => return no_memory(),
+            Err(_) if seen.waited_for_most_of(plan.timeout) => return down(seen, no_room()),
             Err(_) => {
                 let failure = out_of_time(plan, &seen);
                 return down(seen, failure);
@@ -204,11 +227,18 @@ impl Prober {
         };
         // Whether a processor is free to judge says nothing about the target: it takes no time of the check's.
         let timings_ms = seen.timings();
-        let judged = self.evaluate(owner, plan, answer, timings_ms.total).await;
+        let judged = self.evaluate(owner, plan, answer, timings_ms.total, judge_by).await;
         Outcome { timings_ms, ..outcome(seen, judged.err()) }
     }
 
-    async fn evaluate(&self, owner: i64, plan: &Plan, answer: Answer, total_ms: u32) -> Result<(), Failure> {
+    async fn evaluate(
+        &self,
+        owner: i64,
+        plan: &Plan,
+        answer: Answer,
+        total_ms: u32,
+        judge_by: Option<Instant>,
+    ) -> Result<(), Failure> {
         let status = answer.status;
         if !plan.expected.contains(status.as_u16()) {
             let text = format!("Expected status {}, got {}", plan.expected, described(status));
@@ -217,9 +247,7 @@ impl Prober {
         if plan.checks.is_empty() {
             return Ok(());
         }
-        judge(owner, plan.checks.clone(), answer, total_ms)
-            .await
-            .map_err(|text| failure(FailureCode::AssertionFailed, text))
+        judge(owner, plan.checks.clone(), answer, total_ms, judge_by).await
     }
 
     /// Follows redirects to the final answer.
@@ -260,7 +288,7 @@ impl Prober {
     ) -> Result<Answer, Failure> {
         // What the hop before said is no part of what this one comes to.
         (seen.ip, seen.status, seen.client_certificate_asked) = (None, None, false);
-        let stream = Metered::new(self.connect(&hop.url, seen).await.map_err(no_connection)?);
+        let stream = Metered::new(self.connect(keep.owner, &hop.url, seen).await.map_err(no_connection)?);
         let stream = if hop.url.scheme() == "https" {
             seen.enter(Phase::Tls);
             self.tls.handshake(stream, &hop.url, wanted, seen).await?
@@ -274,11 +302,17 @@ impl Prober {
         exchange(stream, request, keep, seen).await
     }
 
-    async fn connect(&self, url: &Url, seen: &mut Seen) -> Result<TcpStream, ConnectError> {
-        if let Some(Host::Domain(_)) = url.host() {
-            seen.enter(Phase::Dns);
-        }
-        let addresses = guarded::addresses(url, &self.resolver, &self.private_networks).await?;
+    async fn connect(&self, owner: i64, url: &Url, seen: &mut Seen) -> Result<TcpStream, ConnectError> {
+        let addresses = {
+            let _place = match url.host() {
+                Some(Host::Domain(_)) => Some(seen.wait(self.lookups.take(owner)).await),
+                _ => None,
+            };
+            if _place.is_some() {
+                seen.enter(Phase::Dns);
+            }
+            guarded::addresses(url, &self.resolver, &self.private_networks).await?
+        };
         seen.enter(Phase::Connect);
         let stream = guarded::connect(&addresses).await?;
         // Close by reset: when a probe closes, it has all it wants, and a thousand checks a second
@@ -329,17 +363,32 @@ impl Prober {
     }
 }
 
-async fn judge(owner: i64, checks: Arc<[Check]>, answer: Answer, total_ms: u32) -> Result<(), String> {
-    let Answer { headers, body, is_cut, _memory, .. } = answer;
-    let is_quick = !checks.iter().any(Check::has_pattern) && !headers.contains_key(header::CONTENT_ENCODING);
+async fn judge(
+    owner: i64,
+    checks: Arc<[Check]>,
+    answer: Answer,
+    total_ms: u32,
+    until: Option<Instant>,
+) -> Result<(), Failure> {
+    let Answer { headers, body, is_cut, mut memory, .. } = answer;
+    let not_held = |text| failure(FailureCode::AssertionFailed, text);
+    let is_quick = !checks.iter().any(Check::is_costly) && !headers.contains_key(header::CONTENT_ENCODING);
     if is_quick && body.len() <= MAX_JUDGED_IN_PLACE {
-        return assertions::judge(&checks, &headers, &body, is_cut, total_ms);
+        return assertions::judge(&checks, &headers, &body, is_cut, total_ms).map_err(not_held);
     }
+    let give_up_from = std::time::Instant::now() + MAX_HELD;
+    let turn = during(&mut memory, give_up_from, plan::turn(&plan::JUDGING, owner, until)).await;
+    let Some(place) = turn.map_err(|_| no_room())? else {
+        return Err(failure(
+            FailureCode::NotStarted,
+            "The response could not be judged before the next check was due: too many others were being judged",
+        ));
+    };
     let judge = move || {
-        let _memory = _memory;
+        let _memory = memory;
         assertions::judge(&checks, &headers, &body, is_cut, total_ms)
     };
-    plan::off_workers(owner, judge).await
+    plan::off_workers(place, judge).await.map_err(not_held)
 }
 
 fn out_of_time(plan: &Plan, seen: &Seen) -> Failure {
@@ -438,10 +487,10 @@ fn defect() -> Outcome {
     unknown(FailureCode::ProberDefect, "The check was ended by a defect of pongpong; its log says more")
 }
 
-fn no_memory() -> Outcome {
-    unknown(
+fn no_room() -> Failure {
+    failure(
         FailureCode::NotStarted,
-        "The response could not be read in time: too many other large responses were being read",
+        "The check could not be finished in time: too many others took the room that it waited for",
     )
 }
 

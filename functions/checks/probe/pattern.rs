@@ -28,15 +28,28 @@ const SLOW_BYTES: usize = 64 * 1024;
 /// And do: each byte costs a step for each state of the pattern.
 const SLOW_STEPS: usize = 16 * 1024 * 1024;
 
-/// What the patterns of one check may take, all together.
+/// Values of JSON that paths may look at.
+const JSON_VISITS: usize = 16 * 1024 * 1024;
+
+/// What the patterns and the JSONPaths of one check may take, all together.
 pub(super) struct Work {
     cache_fillings: usize,
     slow_steps: usize,
+    json_visits: usize,
 }
 
 impl Default for Work {
     fn default() -> Self {
-        Self { cache_fillings: CACHE_FILLINGS, slow_steps: SLOW_STEPS }
+        Self { cache_fillings: CACHE_FILLINGS, slow_steps: SLOW_STEPS, json_visits: JSON_VISITS }
+    }
+}
+
+impl Work {
+    /// Whether so many values of JSON may be looked at more.
+    pub(super) fn visit(&mut self, values: usize) -> bool {
+        let left = self.json_visits.checked_sub(values);
+        self.json_visits = left.unwrap_or(self.json_visits);
+        left.is_some()
     }
 }
 

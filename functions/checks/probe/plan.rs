@@ -10,8 +10,11 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use runtime::{Text, fair_share::FairShare};
-use tokio::task::JoinError;
+use runtime::{
+    Text,
+    fair_share::{FairShare, Place},
+};
+use tokio::{task::JoinError, time::Instant};
 use url::Url;
 
 use super::{
@@ -40,19 +43,30 @@ pub type Problems = Vec<(String, Text)>;
 /// Each may take 150 MB, for a body that is decoded three times, and its JSON.
 const MAX_COSTLY: usize = 2;
 
-/// Compilers and searches that run at once: the other processors go on with what is quick.
-static COSTLY: LazyLock<Arc<FairShare>> = LazyLock::new(|| {
+/// Patterns that are compiled at once. Judging has places of its own: neither waits for the other.
+static COMPILING: LazyLock<Arc<FairShare>> = LazyLock::new(costly);
+/// Bodies that are judged at once.
+pub(super) static JUDGING: LazyLock<Arc<FairShare>> = LazyLock::new(costly);
+
+/// The other processors go on with what is quick.
+fn costly() -> Arc<FairShare> {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     FairShare::of(processors.div_ceil(2).min(MAX_COSTLY))
-});
+}
 
-/// Runs what strangers can make slow outside the async workers, a bounded number at once; owners take turns.
-/// A panic goes on here.
+/// A place, if it comes until then; owners take turns.
+pub(super) async fn turn(share: &Arc<FairShare>, owner: i64, until: Option<Instant>) -> Option<Place> {
+    match until {
+        None => Some(share.take(owner).await),
+        Some(until) => tokio::time::timeout_at(until, share.take(owner)).await.ok(),
+    }
+}
+
+/// Runs what strangers can make slow outside the async workers. A panic goes on here.
 pub(super) async fn off_workers<T: Send + 'static>(
-    owner: i64,
+    place: Place,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> T {
-    let place = COSTLY.take(owner).await;
     let working = tokio::task::spawn_blocking(move || {
         // Held until the work ends, also when nobody waits for it any more.
         let _place = place;
@@ -68,9 +82,9 @@ pub(super) async fn off_workers<T: Send + 'static>(
 
 /// [`validate`] where patterns are compiled outside the async workers.
 pub async fn validate_off_workers(owner: i64, target: &Target) -> Problems {
-    match Plan::prepare(owner, target).await {
-        Ok(_) => Problems::new(),
-        Err(problems) => problems,
+    match Plan::prepare(owner, target, None).await {
+        Some(Err(problems)) => problems,
+        Some(Ok(_)) | None => Problems::new(),
     }
 }
 
@@ -91,16 +105,22 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Reads a target. What takes long is compiled outside the async workers, once.
-    pub(super) async fn prepare(owner: i64, target: &Target) -> Result<Self, Problems> {
+    /// Reads a target. What takes long is compiled outside the async workers, once. `None`: its turn did not come
+    /// until then.
+    pub(super) async fn prepare(
+        owner: i64,
+        target: &Target,
+        until: Option<Instant>,
+    ) -> Option<Result<Self, Problems>> {
         let must_compile = target.assertions.iter().take(MAX_ASSERTIONS).any(
             |assertion| matches!(assertion, Assertion::BodyMatches { regex } if !Pattern::is_cached(regex)),
         );
         if !must_compile {
-            return Self::read(target);
+            return Some(Self::read(target));
         }
         let own = target.clone();
-        off_workers(owner, move || Self::read(&own)).await
+        let place = turn(&COMPILING, owner, until).await?;
+        Some(off_workers(place, move || Self::read(&own)).await)
     }
 
     pub(super) fn read(target: &Target) -> Result<Self, Problems> {

@@ -3,10 +3,12 @@
 
 use std::{
     net::IpAddr,
+    pin::pin,
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
+use futures::FutureExt;
 
 use crate::contract::{Failure, Timings};
 
@@ -30,7 +32,7 @@ pub(super) struct Seen {
     /// Known already, while more is found out about it.
     pub(super) failure: Option<Failure>,
     pub(super) bytes: u64,
-    /// Since when the check waits for memory that other checks hold, and for how long it did before.
+    /// Since when the check waits for what other checks hold, and for how long it did before.
     pub(super) waiting_since: Option<Instant>,
     pub(super) waited: Duration,
     pub(super) phase: Phase,
@@ -58,7 +60,20 @@ impl Seen {
         }
     }
 
-    /// Whether half of `time` and more went by for want of memory: that a check took long says nothing about its target
+    /// Waits for a place that other checks may hold, and notes for how long.
+    pub(super) async fn wait<T>(&mut self, place: impl Future<Output = T>) -> T {
+        let mut place = pin!(place);
+        if let Some(place) = place.as_mut().now_or_never() {
+            return place;
+        }
+        let since = *self.waiting_since.insert(Instant::now());
+        let place = place.await;
+        self.waiting_since = None;
+        self.waited += since.elapsed();
+        place
+    }
+
+    /// Whether half of `time` and more went by in waiting for other checks: that a check took long says nothing about its target
     /// then.
     pub(super) fn waited_for_most_of(&self, time: Duration) -> bool {
         let now = self.waiting_since.map_or(Duration::ZERO, |since| since.elapsed());

@@ -932,9 +932,11 @@ async fn a_flood_of_http2_frames_ends_the_check_long_before_its_timeout() {
 // ---- assertions ------------------------------------------------------------------------------
 
 async fn assert_on(url: &str, assertion: Assertion) -> Outcome {
-    let mut target = target(url);
-    target.assertions = vec![assertion];
-    probe(target).await
+    with_assertions(url, vec![assertion]).await
+}
+
+async fn with_assertions(url: &str, assertions: Vec<Assertion>) -> Outcome {
+    probe(Target { assertions, ..target(url) }).await
 }
 
 fn json_path(path: &str, comparison: Comparison, value: serde_json::Value) -> Assertion {
@@ -1005,6 +1007,18 @@ async fn assertions_on_json() {
     let empty = canned(page("")).await;
     let outcome = assert_on(&empty, json_path("$.a", Equals, json!(1))).await;
     failed(&outcome, FailureCode::AssertionFailed, "the body is not JSON");
+}
+
+#[tokio::test]
+async fn the_json_paths_of_a_check_share_what_they_may_take() {
+    let body = json!({"a": vec![json!({"b": [1, 2]}); 50_000]}).to_string();
+    let url = canned(page(body)).await;
+    let paths = |count| vec![json_path("$.a[?@.b[0] == 1].b[0]", Comparison::Equals, json!(1)); count];
+    up(&with_assertions(&url, paths(5)).await);
+    let outcome = with_assertions(&url, paths(20)).await;
+    failed(&outcome, FailureCode::AssertionFailed, "the JSONPaths take too long on this body");
+    // Each looks at a few values only.
+    up(&with_assertions(&url, vec![json_path("$.a[49999].b[1]", Comparison::Equals, json!(2)); 20]).await);
 }
 
 #[tokio::test]
@@ -1176,24 +1190,26 @@ async fn a_panic_is_no_outage_of_the_target() {
 
 #[tokio::test]
 async fn a_wait_for_a_free_processor_is_no_timeout_of_the_target() {
-    let (mut releases, mut busy) = (Vec::new(), JoinSet::new());
-    for owner in 100..100 + std::thread::available_parallelism().map_or(1, |n| n.get()) as i64 {
-        let (release, released) = std::sync::mpsc::channel::<()>();
-        releases.push(release);
-        busy.spawn(plan::off_workers(owner, move || {
-            let _ = released.recv();
-        }));
+    // Owners beside it take all that may be judged at once: on one processor, one of them waits in vain.
+    let mut held = Vec::new();
+    for owner in [100, 101] {
+        held.extend(tokio::time::timeout(Duration::from_millis(100), plan::JUDGING.take(owner)).await);
     }
-    // So that all of them hold, or wait for, a place before the check does.
-    tokio::task::yield_now().await;
     let url = canned(page("x".repeat(MAX_JUDGED_IN_PLACE + 1))).await;
     let mut judged = target(url);
     judged.timeout_ms = 200;
     judged.assertions = contains("x");
+    // Not judged before the next one is due, it is missed: it says nothing of the target, and it does say so.
+    let due = Instant::now() + Duration::from_millis(100);
+    let missed = prober().probe(1, &judged, Some(due.into())).await;
+    let error = missed.error.unwrap();
+    assert_eq!((missed.status, error.code), (CheckStatus::Unknown, FailureCode::NotStarted));
+    assert!(error.message.contains("judged"), "{}", error.message);
+
     let check = tokio::spawn(async move { prober().probe(1, &judged, None).await });
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(!check.is_finished(), "it waits for its turn");
-    drop(releases);
+    drop(held);
     let outcome = check.await.unwrap();
     up(&outcome);
     assert!(outcome.timings_ms.total < 200, "{:?}", outcome.timings_ms);
@@ -1248,6 +1264,8 @@ fn every_field_is_validated() {
         path("$.a[?length(@.b) > 1]"),
         path("$..[?@.a.b == 'x' && @.c.d[0] == 'y.z[]'].e[*].f"),
         path(&format!("${}", ".a".repeat(60))),
+        path(&format!("$..[?@{}]", "[*]".repeat(60))),
+        path("$[?'a' == @.b || @['b']!=-1.5e1 || !@.c || (@.d[1] == true)]"),
     ] {
         let mut target = target("http://x/");
         ok(&mut target);
@@ -1307,10 +1325,11 @@ fn every_field_is_validated() {
         ("assertions[1].path", path("$..a..b")),
         ("assertions[1].path", path("$[*,*][*,*][*,*][*,*]")),
         ("assertions[1].path", path("$[?@..a]")),
-        // Each step is taken from every node.
-        ("assertions[1].path", path(&format!("$..[?@{}]", "[*]".repeat(60)))),
-        ("assertions[1].path", path(&format!("$..{}", ".a".repeat(60)))),
-        ("assertions[1].path", path(&format!("$[?@{}]", ".a".repeat(60)))),
+        // Two values are compared with all that is within them.
+        ("assertions[1].path", path("$[?@.a == @.b]")),
+        ("assertions[1].path", path(&format!("$..[?@==@{}]", "&&@==@".repeat(160)))),
+        ("assertions[1].path", path("$[?value(@.a) != value(@.b)]")),
+        ("assertions[1].path", path("$[?@.étrue<@['1']]")),
         // Each level doubles the parser's time.
         ("assertions[1].path", path(&format!("${}{}", "[?@".repeat(60), "]".repeat(60)))),
         ("assertions[1].path", path(&format!("$[?{}@.a", "value(@[?".repeat(60)))),

@@ -1,13 +1,14 @@
 //! From a URL to an open connection, past the address guard.
 
 use std::{
+    collections::VecDeque,
     error::Error,
     fmt, io,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
-use futures::{StreamExt, stream::FuturesUnordered};
+use futures::future::select_all;
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpSocket, TcpStream};
 use url::{Host, Url};
@@ -20,6 +21,8 @@ use crate::{
 /// When an address does not answer for so long, the next one is tried beside it (RFC 8305).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 const MAX_ADDRESSES: usize = 8;
+/// Attempts that go on at once: a name whose eight addresses lead nowhere must not take eight sockets.
+pub const MAX_ATTEMPTS: usize = 2;
 
 /// Why there is no connection.
 #[derive(Debug)]
@@ -117,20 +120,23 @@ async fn open(address: SocketAddr) -> io::Result<TcpStream> {
     socket.connect(address).await
 }
 
-/// The first of several addresses that answers. They start one after another, a while apart, or at
-/// once when one before them has failed.
+/// The first of several addresses that answers. They start one after another, a while apart, or at once when one before
+/// them has failed; the oldest attempt but the last ones is given up.
 async fn race(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
     let mut waiting = addresses.iter().copied();
-    let mut running = FuturesUnordered::new();
+    let mut running = VecDeque::new();
     let mut first_failure = None;
     loop {
         if let Some(address) = waiting.next() {
-            running.push(async move { (address, open(address).await) });
+            if running.len() == MAX_ATTEMPTS {
+                running.pop_front();
+            }
+            running.push_back(Box::pin(async move { (address, open(address).await) }));
         }
         let finished = if waiting.len() == 0 {
-            running.next().await
+            next(&mut running).await
         } else {
-            match tokio::time::timeout(ATTEMPT_DELAY, running.next()).await {
+            match tokio::time::timeout(ATTEMPT_DELAY, next(&mut running)).await {
                 Ok(finished) => finished,
                 Err(_) => continue,
             }
@@ -145,6 +151,16 @@ async fn race(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
             None => return Err(first_failure.unwrap_or(ConnectError::NoAddress)),
         }
     }
+}
+
+/// The first of these that is done, taken out.
+async fn next<F: Future + Unpin>(running: &mut VecDeque<F>) -> Option<F::Output> {
+    if running.is_empty() {
+        return None;
+    }
+    let (done, at, _) = select_all(running.iter_mut()).await;
+    running.remove(at);
+    Some(done)
 }
 
 /// What the system says, without its `(os error 99)`.

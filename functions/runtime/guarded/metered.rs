@@ -3,15 +3,21 @@
 
 use std::{
     error::Error,
-    fmt, io,
+    fmt,
+    future::poll_fn,
+    io,
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
     task::{Context, Poll},
 };
 
+use futures::task::AtomicWaker;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -23,14 +29,59 @@ const MAX_OVERHEAD: u64 = 1024 * 1024;
 const MAX_SMALL_READS: u64 = 2_000;
 
 /// Of one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Meter {
     wire_bytes: AtomicU64,
     body_bytes: AtomicU64,
     reads: AtomicU64,
+    /// At so many bytes on the wire, nothing more is read.
+    stop_at: AtomicU64,
+    has_stopped: AtomicBool,
+    reader: AtomicWaker,
+    holder: AtomicWaker,
+}
+
+impl Default for Meter {
+    fn default() -> Self {
+        let (wire_bytes, body_bytes, reads, has_stopped, reader, holder) = Default::default();
+        Self { wire_bytes, body_bytes, reads, stop_at: AtomicU64::new(u64::MAX), has_stopped, reader, holder }
+    }
 }
 
 impl Meter {
+    pub fn wire_bytes(&self) -> u64 {
+        self.wire_bytes.load(SeqCst)
+    }
+
+    /// Whatever reads the connection stops there, or one read later.
+    pub fn stop_at(&self, wire_bytes: u64) {
+        self.stop_at.store(wire_bytes, SeqCst);
+        self.reader.wake();
+    }
+
+    /// Ends when a reader has stopped.
+    pub async fn stopped(&self) {
+        poll_fn(|cx| {
+            self.holder.register(cx.waker());
+            if self.has_stopped.swap(false, SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    fn must_stop(&self, cx: &Context<'_>) -> bool {
+        if self.wire_bytes() < self.stop_at.load(SeqCst) {
+            return false;
+        }
+        self.reader.register(cx.waker());
+        // It may have been moved on meanwhile.
+        let must_stop = self.wire_bytes() >= self.stop_at.load(SeqCst);
+        if must_stop {
+            self.has_stopped.store(true, SeqCst);
+            self.holder.wake();
+        }
+        must_stop
+    }
+
     pub fn count_body(&self, bytes: u64) {
         self.body_bytes.fetch_add(bytes, Relaxed);
     }
@@ -89,6 +140,9 @@ impl AsyncRead for Metered {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let Self { stream, meter } = self.get_mut();
+        if meter.must_stop(cx) {
+            return Poll::Pending;
+        }
         let before = buffer.filled().len();
         let read = Pin::new(stream).poll_read(cx, buffer);
         if let Poll::Ready(Ok(())) = read {
@@ -114,8 +168,32 @@ impl AsyncWrite for Metered {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn nothing_is_read_beyond_where_it_has_to_stop() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut peer, _) = listener.accept().await.unwrap();
+        let mut stream = Metered::new(stream);
+        let meter = Arc::clone(&stream.meter);
+        meter.stop_at(1000);
+        let reading = tokio::spawn(async move {
+            let mut all = Vec::new();
+            stream.read_to_end(&mut all).await.map(|_| all)
+        });
+        peer.write_all(&[1; 100_000]).await.unwrap();
+        drop(peer);
+        meter.stopped().await;
+        assert!((1000..50_000).contains(&meter.wire_bytes()), "{}", meter.wire_bytes());
+        assert!(!reading.is_finished());
+        meter.stop_at(u64::MAX);
+        assert_eq!(reading.await.unwrap().unwrap().len(), 100_000);
+    }
 
     #[test]
     fn small_reads_have_a_bound_and_large_ones_none() {

@@ -2,12 +2,6 @@
 
 use super::*;
 
-async fn with_assertions(url: &str, assertions: Vec<Assertion>) -> Outcome {
-    let mut target = target(url);
-    target.assertions = assertions;
-    probe(target).await
-}
-
 fn lacks(value: &str) -> Vec<Assertion> {
     vec![Assertion::BodyNotContains { value: value.to_owned() }]
 }
@@ -497,5 +491,29 @@ async fn many_large_bodies_are_read_within_the_bound() {
     assert_eq!(waited.count(), 22, "30 without the 8 that one owner may read at once");
     for outcome in outcomes.iter().filter(|outcome| outcome.status != CheckStatus::Unknown) {
         failed(outcome, FailureCode::Timeout, "did not end within 1500 ms");
+    }
+}
+
+/// Accounts whose large bodies stand still take all the memory; each keeps it for a moment only while another waits.
+#[tokio::test]
+async fn bodies_that_stand_still_make_room_for_others() {
+    let mut prober = prober();
+    Arc::get_mut(&mut prober).unwrap().memory.max_held = Duration::from_millis(300);
+    let stalled =
+        endless("HTTP/1.1 200 OK\r\n\r\n", vec![b'x'; 2 << 20].leak(), Duration::from_secs(60)).await;
+    let mut body = vec![b'x'; 3 * 1024 * 1024];
+    body.extend_from_slice(b"word");
+    let url = canned(page(&body)).await;
+    let attack =
+        futures::future::join_all((1..=6).map(|owner| probe_at_once(&prober, owner, 16, &stalled, 10_000)));
+    let newcomer = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        probe_at_once(&prober, 7, 1, &url, 5_000).await
+    };
+    let (outcomes, newcomers) = tokio::join!(attack, newcomer);
+    newcomers.iter().for_each(up);
+    for outcome in outcomes.iter().flatten() {
+        let code = outcome.error.as_ref().unwrap().code;
+        assert!(matches!(code, FailureCode::NotStarted | FailureCode::Timeout), "{outcome:?}");
     }
 }

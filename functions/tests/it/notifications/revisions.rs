@@ -286,7 +286,10 @@ on_both! {
         check(&world, id, 1, Up, None).await;
         assert_eq!(reason().await, "The last check succeeded.");
         check(&world, id, 1, Unknown, Some(FailureCode::NotStarted)).await;
-        assert_eq!(reason().await, "The last check was missed: it could not start before the next one was due.");
+        assert_eq!(
+            reason().await,
+            "The last check was missed: too many others were running to make it before the next one was due."
+        );
         check(&world, id, 1, Unknown, Some(FailureCode::ProberDefect)).await;
         assert_eq!(reason().await, "The last check was missed because of an internal error of pongpong.");
         let seen = endpoint(&world, id).await;

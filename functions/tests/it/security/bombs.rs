@@ -157,7 +157,9 @@ async fn a_check_outlives_every_bomb() {
         world.call(Some(1), "POST", "/public/v1/checks", Some(settings)).await.json(200)
     });
     for (name, answer) in answers.await {
-        assert_eq!(answer["status"], "down", "{name}: {answer}");
+        // One owner's large responses wait for each other: where they do so for long, that says nothing of the target.
+        let is_judged = answer["status"] == "down";
+        assert!(is_judged || answer["error"]["code"] == "NOT_STARTED", "{name}: {answer}");
         // It stops at 10 MiB, and one read more.
         assert!(answer["response_bytes"].as_u64().unwrap() <= 11 << 20, "{name}: {answer}");
         assert!(answer.to_string().len() < 2000, "{name}: {answer}");
