@@ -34,7 +34,7 @@ chaos-built:
 bench: bench-built  ## how fast it is, into docs/benchmarks.md (ARGS=--help; ARGS="prober --rounds 3")
 	DURABLE=yes functions/tests/with-services target/release/bench $(ARGS)
 
-bench-check: bench-built  ## fails when a ratio is more than 20 percent worse than in infra/bench/ratios.json
+bench-check: bench-built  ## fails when a ratio is more than 20 percent worse than in tools/bench/ratios.json
 	DURABLE=yes functions/tests/with-services target/release/bench check $(ARGS)
 
 bench-parts:  ## what is measured within one function, by Criterion, beside its last run
@@ -42,7 +42,7 @@ bench-parts:  ## what is measured within one function, by Criterion, beside its 
 
 .PHONY: bench-built
 bench-built:
-	infra/bench/packages
+	tools/bench/packages
 	cargo build --release --locked --workspace --bins
 	infra/image/root dist
 
@@ -53,7 +53,7 @@ security: test-packages  ## attacks: APIs, parsers, dependencies; SECONDS=90 of 
 	infra/security/dependencies
 	cargo build --locked --workspace --examples
 	infra/security/api $(SECONDS) $(SEED)
-	SEED=$(SEED) infra/security/fuzz/run $$(( $(SECONDS) / 9 ))
+	SEED=$(SEED) tools/fuzz/run $$(( $(SECONDS) / 9 ))
 
 URL ?= http://localhost:8000
 scenario:  ## the whole story, told to a deployment: URL=... (ARGS=--help)

@@ -185,7 +185,7 @@ impl Record {
 const ABOUT: &str = "\
 # How fast it is
 
-<!-- Written by `make bench`; what it says is changed in infra/bench. -->
+<!-- Written by `make bench`; what it says is changed in tools/bench. -->
 
 Every figure here was written by `make bench` (one subject: `make bench ARGS=prober`). What is compared
 was measured in one run on one machine, each side in turn, in several rounds; shown are the median and,
@@ -201,7 +201,7 @@ It opens and closes 100 connections at once on one thread; a prober that spreads
 that, as ours does. PostgreSQL is Debian's with its own settings, `fsync` included.
 
 `make bench-check` measures the ratios again (and the sizes, which need no other side), in fewer rounds, and
-fails when one is more than 20 percent worse than what is committed in `infra/bench/ratios.json`. What is measured within one function by
+fails when one is more than 20 percent worse than what is committed in `tools/bench/ratios.json`. What is measured within one function by
 `criterion`: `make bench-parts`.
 ";
 

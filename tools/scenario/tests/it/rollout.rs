@@ -58,7 +58,7 @@ impl Cluster {
     }
 
     fn rollout(&self, arguments: &str) -> (bool, String) {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rollout/rollout.sh");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../infra/rollout/rollout.sh");
         let told = self.run(&script, &arguments.split(' ').collect::<Vec<_>>());
         self.check_history();
         told
@@ -333,7 +333,7 @@ fn who_calls_it_wrongly_is_told_how() {
 #[test]
 fn shellcheck_finds_nothing() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let scripts = ["../rollout/rollout.sh", "../deploy", "../undeploy", "tests/it/kubectl.sh"];
+    let scripts = ["../../infra/rollout/rollout.sh", "../../infra/deploy", "../../infra/undeploy", "tests/it/kubectl.sh"];
     let scripts = scripts.map(|script| folder.join(script));
     match Command::new("shellcheck").args(scripts).output() {
         Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout)),

@@ -1,7 +1,7 @@
 //! Everything that parses what strangers send. Nothing that is sent may make it panic, or answer 5xx; what it
 //! takes, it takes as it was meant.
 //!
-//! Each function is a target of cargo-fuzz: `infra/security/fuzz/run` lets libFuzzer look for what breaks it;
+//! Each function is a target of cargo-fuzz: `tools/fuzz/run` lets libFuzzer look for what breaks it;
 //! what it finds is put into `corpus/`, which `cargo test` tries.
 #![expect(clippy::unwrap_used, reason = "what fails here is a finding, or the stage itself")]
 

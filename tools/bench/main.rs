@@ -131,7 +131,7 @@ const CHECKED: [Subject; 8] = [
     Subject::Pages,
     Subject::Functions,
 ];
-const RECORD: &str = "infra/bench/ratios.json";
+const RECORD: &str = "tools/bench/ratios.json";
 /// How much worse a ratio may be.
 const SLACK: f64 = 1.2;
 
