@@ -20,10 +20,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use crate::{
-    contract::{DeliveryOutcome, NotificationDelivered, NotificationRequested, kind},
-    senders::{self, Done},
-};
+use crate::senders::{self, Done};
+use contract::{DeliveryOutcome, NotificationDelivered, NotificationRequested, kind};
 
 pub const SERVICE: &str = "dead-letter";
 

@@ -4,7 +4,6 @@
 //! tables; what it needs of another it asks by that one's private API, or gets in an event.
 
 pub mod checks;
-pub mod contract;
 pub mod dead_letter;
 pub mod endpoints;
 pub mod gateway;

@@ -4,10 +4,10 @@
 use std::{hint::black_box, net::IpAddr};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use contract::{Assertion, CheckResult, CheckStatus, Comparison, Outcome, Status, Target, Timings};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use functions::{
     checks::probe::{StatusRanges, judge_of, validate},
-    contract::{Assertion, CheckResult, CheckStatus, Comparison, Outcome, Status, Target, Timings},
     notifications::state::State,
     reports::{sketch::Sketch, tally::Tally},
 };

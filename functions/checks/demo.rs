@@ -1,7 +1,7 @@
 //! `POST /public/v1/demo_checks`: checks any public URL once, for people who have no account yet.
 
-use ::contract::address::Address;
 use axum::{Json, extract::State};
+use contract::address::Address;
 use runtime::{
     Context, Env, Error, FromEnv, Function, Input, Result, address::PrivateNetworks, error::ErrorBody, text,
 };
@@ -13,7 +13,8 @@ use super::{
     now::{self, Checked},
     probe::{ProbeConfig, Prober},
 };
-use crate::{contract::FailureCode, endpoints::Settings};
+use crate::endpoints::Settings;
+use contract::FailureCode;
 
 pub const FUNCTION: Function =
     Function::new("check-demo", SERVICE, "checks any public URL once, for people who have no account yet")

@@ -1,7 +1,7 @@
 //! `POST /public/v1/checks`: checks an endpoint, or what may become one, and answers with the result.
 
-use ::contract::address::Address;
 use axum::{Json, extract::State};
+use contract::address::Address;
 use http::StatusCode;
 use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, input, text};
 use serde::{Deserialize, Serialize};
@@ -9,10 +9,8 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{SERVICE, probe::Prober, prober};
-use crate::{
-    contract::{CheckStatus, FailureCode, Outcome, Target},
-    endpoints::{OwnedEndpoint, Settings},
-};
+use crate::endpoints::{OwnedEndpoint, Settings};
+use contract::{CheckStatus, FailureCode, Outcome, Target};
 
 pub const FUNCTION: Function = Function::new(
     "check-now",

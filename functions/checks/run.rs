@@ -22,10 +22,8 @@ use serde_json::value::{RawValue, to_raw_value};
 use tokio::{sync::oneshot, task::JoinSet, time::Instant};
 
 use super::{RegionConfig, SERVICE, count_missed, prober};
-use crate::{
-    checks::probe::{Prober, unknown},
-    contract::{CheckRequest, CheckResult, FailureCode, Outcome, kind},
-};
+use crate::checks::probe::{Prober, unknown};
+use contract::{CheckRequest, CheckResult, FailureCode, Outcome, kind};
 
 pub const FUNCTION: Function =
     Function::new("check-run", SERVICE, "probes the batch concurrently, and replies `check.completed`")

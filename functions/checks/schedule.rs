@@ -17,13 +17,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use super::{SERVICE, count_missed, count_requested, count_returned};
-use crate::{
-    contract::{CheckRequest, kind},
-    endpoints::{
-        AHEAD,
-        claim::{Claim, Claimed, Claims, Confirmation, Return, Returns},
-    },
+use crate::endpoints::{
+    AHEAD,
+    claim::{Claim, Claimed, Claims, Confirmation, Return, Returns},
 };
+use contract::{CheckRequest, kind};
 
 pub const NAME: &str = "check-schedule";
 
@@ -223,7 +221,7 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
-    use crate::contract::Target;
+    use contract::Target;
 
     fn request(endpoint_id: i64, slot: i64, body: usize) -> CheckRequest {
         let target = Target {

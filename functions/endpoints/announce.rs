@@ -15,7 +15,7 @@ use runtime::{
 };
 
 use super::{AHEAD, SERVICE, maintenances::windows::Windows};
-use crate::contract::{EndpointChanged, Span, kind};
+use contract::{EndpointChanged, Span, kind};
 
 const NAME: &str = "endpoint-announce";
 

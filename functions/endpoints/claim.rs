@@ -22,7 +22,7 @@ use sqlx::Row as _;
 use utoipa::ToSchema;
 
 use super::{AHEAD, SERVICE, Settings, maintenances::windows::Windows};
-use crate::contract::{CheckRequest, Target};
+use contract::{CheckRequest, Target};
 
 pub const FUNCTION: Function =
     Function::new("endpoint-private-claim", SERVICE, "hands out what is due, each slot once")

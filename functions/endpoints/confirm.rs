@@ -11,9 +11,9 @@ use runtime::{
 use super::{OwnedEndpoint, SERVICE, columns, maintenances::windows::Windows};
 use crate::{
     checks::schedule::{self, WINDOW_SECONDS},
-    contract::{CheckRequest, FailedCheck, kind},
     notifications::state::CONFIRMATION_DELAY,
 };
+use contract::{CheckRequest, FailedCheck, kind};
 
 const NAME: &str = "endpoint-confirm";
 const MAX_OTHERS: i64 = 100;

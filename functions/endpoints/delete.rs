@@ -5,7 +5,7 @@ use http::StatusCode;
 use runtime::{Caller, Context, Function, Id, Outgoing, Result, error::ErrorBody, on};
 
 use super::{SERVICE, find_own};
-use crate::contract::{EndpointDeleted, kind};
+use contract::{EndpointDeleted, kind};
 
 pub const FUNCTION: Function =
     Function::new("endpoint-delete", SERVICE, "removes an endpoint, and everywhere what belongs to it")

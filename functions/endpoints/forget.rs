@@ -5,10 +5,8 @@ use runtime::{Context, Event, Function, Reply, Result, Subscription, db::On, inp
 use serde_json::value::RawValue;
 
 use super::{SERVICE, lock_user, maintenances};
-use crate::{
-    contract::{EndpointDeleted, UserDeleted, kind},
-    purge::{Purge, purge, tombstones_before},
-};
+use crate::purge::{Purge, purge, tombstones_before};
+use contract::{EndpointDeleted, UserDeleted, kind};
 
 pub const FUNCTION: Function =
     Function::new("endpoint-forget", SERVICE, "removes what is gone, also when who deleted it was cut off")

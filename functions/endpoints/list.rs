@@ -8,7 +8,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{COUNT, Endpoint, SERVICE, columns};
-use crate::contract::Status;
+use contract::Status;
 
 pub const FUNCTION: Function = Function::new(
     "endpoint-list",

@@ -21,8 +21,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use ::contract::address::Address;
 use chrono::{DateTime, TimeDelta, Utc};
+use contract::address::Address;
 use http::Method;
 use runtime::{
     Context, Db, Env, Error, Fields, FromEnv, Result,
@@ -34,10 +34,8 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::{
-    checks::{self, probe},
-    contract::{Assertion, CheckRequest, Status, Target},
-};
+use crate::checks::{self, probe};
+use contract::{Assertion, CheckRequest, Status, Target};
 use maintenances::windows::Windows;
 
 pub const SERVICE: &str = "endpoint-service";

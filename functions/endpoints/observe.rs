@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{SERVICE, reason::Note};
-use crate::contract::{CheckResult, CheckStatus, Status, StatusChange, kind};
+use contract::{CheckResult, CheckStatus, Status, StatusChange, kind};
 
 pub const FUNCTION: Function = Function::new(
     "endpoint-observe",

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use url::Url;
 use utoipa::ToSchema;
 
-use crate::{contract::Channel, mailbox};
+use crate::mailbox;
+use contract::Channel;
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]

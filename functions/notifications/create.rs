@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{Notification, Row, SERVICE, addresses, config::Config, dispatch};
-use crate::contract::Channel;
+use contract::Channel;
 
 const NAME: &str = "notification-create";
 

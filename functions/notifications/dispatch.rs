@@ -18,10 +18,8 @@ use super::{
     Row, SERVICE,
     deliveries::log::{self, Channel, News},
 };
-use crate::{
-    contract::{Alert, AlertKind, LocationChange, Status, StatusChange, kind},
-    links,
-};
+use crate::links;
+use contract::{Alert, AlertKind, LocationChange, Status, StatusChange, kind};
 
 const NAME: &str = "notification-dispatch";
 

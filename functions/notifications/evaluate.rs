@@ -30,7 +30,7 @@ use super::{
     state::{CONFIRMATION_DELAY, State},
     suspicion::{self, Batch},
 };
-use crate::contract::{
+use contract::{
     AlertKind, CheckResult, CheckStatus, EndpointChanged, FailedCheck, LocationChange, Status, StatusChange,
     kind,
 };

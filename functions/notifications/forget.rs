@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{SERVICE, deliveries::queue, suspicion};
-use crate::contract::{EndpointDeleted, UserDeleted, kind};
+use contract::{EndpointDeleted, UserDeleted, kind};
 
 pub const FUNCTION: Function =
     Function::new("notification-forget", SERVICE, "removes what belonged to a deleted user or endpoint")

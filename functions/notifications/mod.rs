@@ -39,7 +39,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::contract::Channel;
+use contract::Channel;
 
 pub(crate) use suspicion::Settings as SuspicionSettings;
 

@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::contract::{CheckResult, CheckStatus, EndpointChanged, Failure, Status, StatusChange};
+use contract::{CheckResult, CheckStatus, EndpointChanged, Failure, Status, StatusChange};
 
 /// After a failed check, how soon the next one comes [s], where the interval is longer.
 pub const CONFIRMATION_DELAY: u32 = 10;
@@ -198,7 +198,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::contract::{FailureCode, Outcome, Timings};
+    use contract::{FailureCode, Outcome, Timings};
 
     fn result(slot: i64, up: bool, failures: u16, successes: u16) -> CheckResult {
         let at = DateTime::UNIX_EPOCH + TimeDelta::seconds(slot);

@@ -30,7 +30,7 @@ use runtime::{
 use serde_json::json;
 
 use super::evaluate::{MAX_AHEAD, States};
-use crate::contract::{AlertKind, CheckResult, FailedCheck, Location, LocationChange, Status, StatusChange};
+use contract::{AlertKind, CheckResult, FailedCheck, Location, LocationChange, Status, StatusChange};
 
 /// `SUSPECT_MIN` (default 10), `SUSPECT_SHARE` (default 0.5; 1: never) and `SUSPECT_MINUTES` (default 15).
 pub(crate) struct Settings {

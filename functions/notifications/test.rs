@@ -9,10 +9,10 @@ use super::{
     config::Config,
 };
 use crate::{
-    contract::{Alert, AlertKind},
     links,
     senders::{self, Done, message::Message},
 };
+use contract::{Alert, AlertKind};
 
 pub const FUNCTION: Function = Function::new("notification-test", SERVICE, "sends a test message now")
     .http(runtime::http!(handle))

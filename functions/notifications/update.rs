@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{Notification, Row, SERVICE, addresses, config::Config, deliveries::queue};
-use crate::contract::Channel;
+use contract::Channel;
 
 pub const FUNCTION: Function = Function::new("notification-update", SERVICE, "changes a channel")
     .http(runtime::http!(handle))

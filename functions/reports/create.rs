@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{SERVICE, record::record};
-use crate::contract::CheckResult;
+use contract::CheckResult;
 
 pub const FUNCTION: Function =
     Function::new("report-create", SERVICE, "stores the results of checks, by HTTP")

@@ -9,7 +9,7 @@ use super::{
     moment::{self, DAY, floor},
     store,
 };
-use crate::contract::kind;
+use contract::kind;
 
 pub const FUNCTION: Function =
     Function::new("report-forget", SERVICE, "deletes the results and outages of what was deleted")

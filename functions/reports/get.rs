@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{SERVICE, moment, store};
-use crate::contract::{CheckStatus, Failure, Timings};
+use contract::{CheckStatus, Failure, Timings};
 
 pub const FUNCTION: Function =
     Function::new("report-get", SERVICE, "shows one result of a check").http(runtime::http!(handle));

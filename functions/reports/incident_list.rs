@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{SERVICE, moment, store};
-use crate::contract::Failure;
+use contract::Failure;
 
 pub const FUNCTION: Function =
     Function::new("incident-list", SERVICE, "lists outages, newest first").http(runtime::http!(handle));

@@ -7,7 +7,7 @@ use runtime::{
 };
 
 use super::{SERVICE, incident_list::EndReason, moment, record::check_not_ahead, store};
-use crate::contract::{Status, StatusChange, kind};
+use contract::{Status, StatusChange, kind};
 
 pub const FUNCTION: Function = Function::new("incident-record", SERVICE, "opens and closes outages")
     .on(&[Subscription::to(kind::STATUS_CHANGED)], || post(handle));

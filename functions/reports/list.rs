@@ -14,7 +14,7 @@ use super::{
     record::AHEAD,
     store::{self, Cover},
 };
-use crate::contract::CheckStatus;
+use contract::CheckStatus;
 
 pub const FUNCTION: Function = Function::new("report-list", SERVICE, "lists results of checks, newest first")
     .http(runtime::http!(handle))

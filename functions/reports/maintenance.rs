@@ -8,7 +8,7 @@ use super::{
     moment::{self, HOUR, floor},
     store,
 };
-use crate::contract::{EndpointChanged, Span};
+use contract::{EndpointChanged, Span};
 
 /// Those that are stored, and those to come.
 pub(super) async fn mark(context: &Context, changed: &[EndpointChanged]) -> Result<()> {

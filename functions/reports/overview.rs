@@ -20,10 +20,8 @@ use super::{
     store::{self, Cover},
     tally,
 };
-use crate::{
-    contract::{CheckStatus, Failure},
-    zones,
-};
+use crate::zones;
+use contract::{CheckStatus, Failure};
 
 pub const FUNCTION: Function =
     Function::new("report-overview", SERVICE, "shows how several endpoints did over a range, slot by slot")

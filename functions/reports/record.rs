@@ -26,7 +26,7 @@ use super::{
     series::{self, Key, Series},
     store,
 };
-use crate::contract::{CheckResult, CheckStatus, kind};
+use contract::{CheckResult, CheckStatus, kind};
 
 pub const FUNCTION: Function = Function::new(
     "report-record",

@@ -14,7 +14,7 @@ use super::{
     sketch::Sketch,
     tally::{Phases, Tally},
 };
-use crate::contract::{Failure, FailureCode};
+use contract::{Failure, FailureCode};
 
 /// PostgreSQL's advisory locks are known by number.
 const WRITING: i64 = 0x7265_706f_7274_0001;

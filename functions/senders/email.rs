@@ -27,13 +27,11 @@ use url::Url;
 use utoipa::ToSchema;
 
 use super::{Done, Failed, SERVICE, TIMEOUT, Tried, message::Message};
-use crate::{
-    contract::{Channel, NotificationRequested, kind},
-    notifications::{
-        addresses::{self, Recipient, Recipients},
-        config,
-    },
+use crate::notifications::{
+    addresses::{self, Recipient, Recipients},
+    config,
 };
+use contract::{Channel, NotificationRequested, kind};
 
 pub const NAME: &str = "email-send";
 

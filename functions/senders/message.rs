@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::contract::{Alert, AlertKind, Failure, Location, Missed};
+use contract::{Alert, AlertKind, Failure, Location, Missed};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -224,7 +224,7 @@ fn duration(lasted: TimeDelta) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::FailureCode;
+    use contract::FailureCode;
 
     fn alert(what: AlertKind) -> Alert {
         let at = |text: &str| DateTime::parse_from_rfc3339(text).expect("a time").to_utc();

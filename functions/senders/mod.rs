@@ -27,14 +27,12 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use utoipa::ToSchema;
 
-use crate::{
-    contract::{Channel, DeliveryOutcome, NotificationDelivered, NotificationRequested, kind},
-    notifications::{
-        self,
-        config::Config,
-        deliveries::record::{self, DeliveryStanding, Standing},
-    },
+use crate::notifications::{
+    self,
+    config::Config,
+    deliveries::record::{self, DeliveryStanding, Standing},
 };
+use contract::{Channel, DeliveryOutcome, NotificationDelivered, NotificationRequested, kind};
 
 pub const SERVICE: &str = "notification-service";
 

@@ -11,10 +11,8 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{Answer, Done, Failed, SERVICE, message::Message};
-use crate::{
-    contract::{Channel, NotificationRequested, kind},
-    notifications::config::{self, Config, Slack},
-};
+use crate::notifications::config::{self, Config, Slack};
+use contract::{Channel, NotificationRequested, kind};
 
 pub const NAME: &str = "slack-send";
 

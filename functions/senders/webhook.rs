@@ -12,10 +12,8 @@ use sha2::Sha256;
 use utoipa::ToSchema;
 
 use super::{Done, Failed, SERVICE, message::Message};
-use crate::{
-    contract::{Alert, Channel, NotificationRequested, kind},
-    notifications::config::{self, Config, Webhook},
-};
+use crate::notifications::config::{self, Config, Webhook};
+use contract::{Alert, Channel, NotificationRequested, kind};
 
 pub const NAME: &str = "webhook-send";
 

@@ -9,10 +9,8 @@ use runtime::{
 use serde_json::value::RawValue;
 
 use super::{Group, SERVICE};
-use crate::{
-    contract::{EndpointDeleted, UserDeleted, kind},
-    purge::{Purge, purge, tombstones_before},
-};
+use crate::purge::{Purge, purge, tombstones_before};
+use contract::{EndpointDeleted, UserDeleted, kind};
 
 pub const FUNCTION: Function =
     Function::new("status-forget", SERVICE, "removes what belonged to a deleted user or endpoint")

@@ -21,7 +21,8 @@ use super::{
     ids, is_slug,
     upstream::{self, Endpoint, Maintenance, Overview},
 };
-use crate::{contract::Status, reports::moment, zones};
+use crate::{reports::moment, zones};
+use contract::Status;
 
 pub const FUNCTION: Function =
     Function::new("status-page-show", SERVICE, "everything that a public status page shows")

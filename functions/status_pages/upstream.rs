@@ -9,7 +9,7 @@ use http::StatusCode;
 use runtime::{Context, Error, Items, Result, page::Page};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::contract::Status;
+use contract::Status;
 
 /// How many ids go into one question, and how many rows into one answer.
 const CHUNK: usize = 100;

@@ -5,7 +5,7 @@ use http::StatusCode;
 use runtime::{Caller, Context, Function, Outgoing, Result, error::ErrorBody};
 
 use super::{SERVICE, forget::forget};
-use crate::contract::{UserDeleted, kind};
+use contract::{UserDeleted, kind};
 
 pub const FUNCTION: Function =
     Function::new("user-delete", SERVICE, "removes the caller, the keys, and all that the caller owned")

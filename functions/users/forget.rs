@@ -6,7 +6,7 @@ use axum::{extract::State, routing::post};
 use runtime::{Context, Event, Function, Reply, Result, Subscription, on};
 
 use super::{SERVICE, kong::Kong};
-use crate::contract::{UserDeleted, kind};
+use contract::{UserDeleted, kind};
 
 pub const FUNCTION: Function =
     Function::new("user-forget", SERVICE, "completes the deletion of a user that was interrupted")

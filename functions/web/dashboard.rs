@@ -16,10 +16,8 @@ use super::{
     visitor::{Response, User, Visitor, encoded},
     words::{self, Unit, grouped},
 };
-use crate::{
-    contract::{CheckStatus, Status},
-    endpoints::Endpoint,
-};
+use crate::endpoints::Endpoint;
+use contract::{CheckStatus, Status};
 
 const PER_PAGE: i64 = 25;
 const STATUSES: [&str; 4] = ["down", "pending", "up", "paused"];

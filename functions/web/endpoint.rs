@@ -22,11 +22,8 @@ use super::{
     visitor::{Posted, Response, User, Visitor},
     words::{self, Unit},
 };
-use crate::{
-    contract::{CheckStatus, Failure, Outcome, Status, Timings},
-    endpoints::Endpoint,
-    links,
-};
+use crate::{endpoints::Endpoint, links};
+use contract::{CheckStatus, Failure, Outcome, Status, Timings};
 
 const RANGES: [&str; 5] = ["1h", "24h", "7d", "30d", "90d"];
 const PER_PAGE: i64 = 20;

@@ -16,10 +16,8 @@ use super::{
     page::{Page, Section, pick},
     visitor::{Posted, Response, User, Visitor},
 };
-use crate::{
-    contract::{Assertion, Comparison},
-    endpoints::{Endpoint, Settings, default_retries},
-};
+use crate::endpoints::{Endpoint, Settings, default_retries};
+use contract::{Assertion, Comparison};
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 const KINDS: [&str; 6] =

@@ -14,7 +14,8 @@ use super::{
     reports::{Filter, MOST_ROWS, Report},
     visitor::{Response, User, encoded},
 };
-use crate::{contract::CheckStatus, reports::moment};
+use crate::reports::moment;
+use contract::CheckStatus;
 
 const COLUMNS: [&str; 19] = [
     "checked_at",

@@ -11,10 +11,8 @@ use super::{
     page::pick,
     words::{self, ms, percent, span, uptime_class},
 };
-use crate::{
-    contract::{CheckStatus, Failure},
-    reports::incident_list::EndReason,
-};
+use crate::reports::incident_list::EndReason;
+use contract::{CheckStatus, Failure};
 
 /// What pages can be asked to look back on.
 pub const RANGES: [&str; 4] = ["24h", "7d", "30d", "90d"];
@@ -201,7 +199,7 @@ pub fn open_outage(language: Language, item: &Item, now: DateTime<Utc>) -> Optio
 #[expect(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
     use super::*;
-    use crate::contract::FailureCode;
+    use contract::FailureCode;
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_772_366_400 + seconds, 0).unwrap()

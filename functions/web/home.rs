@@ -15,7 +15,7 @@ use super::{
     visitor::{Posted, Response, Visitor, encoded},
     words,
 };
-use crate::contract::{Outcome, Timings};
+use contract::{Outcome, Timings};
 
 #[derive(Template)]
 #[template(path = "home.html")]

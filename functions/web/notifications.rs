@@ -16,7 +16,6 @@ use super::{
     visitor::{Posted, Response, User, Visitor},
 };
 use crate::{
-    contract::{AlertKind, Channel},
     notifications::{
         Notification,
         addresses::State,
@@ -25,6 +24,7 @@ use crate::{
     },
     senders::{Done, email},
 };
+use contract::{AlertKind, Channel};
 
 const API: &str = "/notification-service/v1/notifications";
 

@@ -2,7 +2,8 @@
 
 use runtime::{error::Language, page::Page};
 
-use crate::{contract::Status, endpoints::Endpoint};
+use crate::endpoints::Endpoint;
+use contract::Status;
 
 /// How an endpoint does, as the pages of its owner say it.
 pub struct Standing {

@@ -17,11 +17,8 @@ use super::{
     visitor::{Response, User, Visitor, encoded},
     words::{self, Unit, grouped},
 };
-use crate::{
-    contract::{CheckStatus, Failure, Timings},
-    reports::incident_list::EndReason,
-    zones,
-};
+use crate::{reports::incident_list::EndReason, zones};
+use contract::{CheckStatus, Failure, Timings};
 
 /// What is asked for, as it stands in the address.
 #[derive(Clone, Debug, Default, Deserialize)]

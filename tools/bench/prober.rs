@@ -10,10 +10,8 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use chrono::Utc;
-use functions::{
-    checks::probe::{ProbeConfig, Prober},
-    contract::{Assertion, CheckRequest, Comparison, Target, kind},
-};
+use contract::{Assertion, CheckRequest, Comparison, Target, kind};
+use functions::checks::probe::{ProbeConfig, Prober};
 use runtime::{Outgoing, address::PrivateNetworks, trust::ExtraRoots};
 use tokio::task::JoinSet;
 

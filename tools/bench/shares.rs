@@ -8,7 +8,7 @@ use std::{process::Command, time::Duration};
 use anyhow::{Result, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, ValueEnum};
-use functions::contract::{Status, StatusChange, kind};
+use contract::{Status, StatusChange, kind};
 use pongpong::{Engine, Settings};
 use runtime::{Outgoing, on, secret::Sealer};
 use serde::{Deserialize, Serialize};

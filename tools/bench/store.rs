@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use axum::body::Body;
 use chrono::{DateTime, TimeDelta, Utc};
-use functions::contract::{CheckResult, CheckStatus, Outcome, Timings, kind};
+use contract::{CheckResult, CheckStatus, Outcome, Timings, kind};
 use runtime::{Clock, Db, Outgoing, on};
 
 use crate::{

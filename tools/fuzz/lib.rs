@@ -18,10 +18,8 @@ use std::{
 
 use axum::{Router, body::Body};
 use bytes::Bytes;
-use functions::{
-    checks::probe::{self, ProbeConfig, Prober, StatusRanges},
-    contract::{Assertion, CheckResult, Comparison, Target},
-};
+use contract::{Assertion, CheckResult, Comparison, Target};
+use functions::checks::probe::{self, ProbeConfig, Prober, StatusRanges};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use pongpong::wiring::{File, Files, Wiring};
 use runtime::{

@@ -17,7 +17,7 @@ use super::{
     content::{self, Content},
     pattern::{Pattern, Work},
 };
-use crate::contract::{Assertion, Comparison};
+use contract::{Assertion, Comparison};
 
 /// What a body may take as JSON [bytes].
 const MAX_JSON_MEMORY: usize = 96 * 1024 * 1024;

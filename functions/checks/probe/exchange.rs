@@ -36,7 +36,7 @@ use super::{
     seen::{Phase, Seen},
     tls,
 };
-use crate::contract::{Failure, FailureCode};
+use contract::{Failure, FailureCode};
 
 /// After so many bytes, reading ends and the check goes on: it is a probe, not a download.
 pub(super) const MAX_BODY_READ: usize = 10 * 1024 * 1024;

@@ -50,10 +50,8 @@ pub use self::{
     plan::{validate, validate_off_workers},
     status_ranges::StatusRanges,
 };
-use crate::{
-    contract::{CheckStatus, Failure, FailureCode, Outcome, Target, Timings},
-    links,
-};
+use crate::links;
+use contract::{CheckStatus, Failure, FailureCode, Outcome, Target, Timings};
 
 /// Judging more than so much of a body leaves the task: a pattern or a decoder may take
 /// milliseconds, in which other checks want their timings right.

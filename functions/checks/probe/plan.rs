@@ -22,7 +22,7 @@ use super::{
     pattern::Pattern,
     status_ranges::StatusRanges,
 };
-use crate::contract::{Assertion, Failure, FailureCode, Target};
+use contract::{Assertion, Failure, FailureCode, Target};
 
 const MAX_URL_CHARS: usize = 2_048;
 const MAX_HEADERS: usize = 50;

@@ -9,10 +9,8 @@ use super::{
     failure,
     plan::{self, Plan},
 };
-use crate::{
-    contract::{Failure, FailureCode},
-    links,
-};
+use crate::links;
+use contract::{Failure, FailureCode};
 
 pub(super) const MAX_REDIRECTS: usize = 10;
 

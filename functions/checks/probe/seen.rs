@@ -10,7 +10,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
 
-use crate::contract::{Failure, Timings};
+use contract::{Failure, Timings};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {

@@ -35,7 +35,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::contract::{Assertion, Comparison};
+use contract::{Assertion, Comparison};
 
 mod ordinary_servers;
 mod tls_servers;

@@ -36,7 +36,7 @@ use std::sync::LazyLock;
 #[cfg(feature = "legacy-tls")]
 use super::legacy_tls::{self, LegacyTls};
 use super::{assertions::cut, failure, p521, seen::Seen};
-use crate::contract::{Failure, FailureCode};
+use contract::{Failure, FailureCode};
 
 /// Shared by all checks of a process.
 pub(super) struct Tls {

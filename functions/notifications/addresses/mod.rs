@@ -32,10 +32,8 @@ use super::{
     Row,
     config::{self, Config},
 };
-use crate::{
-    contract::{Channel, NotificationRequested},
-    mailbox::{mailbox, spelling as key},
-};
+use crate::mailbox::{mailbox, spelling as key};
+use contract::{Channel, NotificationRequested};
 
 pub(super) use links::{LINK_LIFE, mail_links};
 

@@ -9,10 +9,8 @@ use runtime::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{
-    contract::{Alert, Channel},
-    notifications::{SERVICE, channel_of},
-};
+use crate::notifications::{SERVICE, channel_of};
+use contract::{Alert, Channel};
 
 pub const FUNCTION: Function =
     Function::new("delivery-list", SERVICE, "lists what was sent, to whom, with what outcome")

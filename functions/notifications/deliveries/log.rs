@@ -17,10 +17,10 @@ use serde::Serialize;
 
 use super::queue;
 use crate::{
-    contract::{Alert, AlertKind},
     links,
     notifications::{Row, config::Config, evaluate::MAX_AHEAD, ids_of},
 };
+use contract::{Alert, AlertKind};
 
 /// Messages that wait for one channel.
 pub const MAX_WAITING_PER_CHANNEL: usize = 1000;

@@ -17,10 +17,10 @@ use runtime::{
 use serde_json::json;
 
 use crate::{
-    contract::{Alert, AlertKind, Missed, NotificationRequested, kind},
     notifications::{Row as Channel, addresses, channel_of, evaluate::MAX_AHEAD},
     senders,
 };
+use contract::{Alert, AlertKind, Missed, NotificationRequested, kind};
 
 /// How many messages of an owner, and to one target host, are on their way at once.
 pub const AT_ONCE: usize = 16;

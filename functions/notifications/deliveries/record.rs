@@ -15,10 +15,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::queue::{self, LONGEST_WAIT};
-use crate::{
-    contract::{DeliveryOutcome, NotificationDelivered, kind},
-    notifications::SERVICE,
-};
+use crate::notifications::SERVICE;
+use contract::{DeliveryOutcome, NotificationDelivered, kind};
 
 pub const NAME: &str = "delivery-record";
 

@@ -1,7 +1,7 @@
 //! Tests of functions/dead_letter.rs.
 
 use bytes::Bytes;
-use functions::contract::{Status, kind};
+use contract::{Status, kind};
 use http::HeaderMap;
 use serde_json::json;
 

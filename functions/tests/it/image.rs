@@ -13,7 +13,7 @@ use std::{
 };
 
 use axum::{Router, routing::post};
-use functions::contract::{CheckRequest, CheckResult, CheckStatus, Target, kind};
+use contract::{CheckRequest, CheckResult, CheckStatus, Target, kind};
 use hickory_resolver::proto::{
     op::{Message, MessageType, ResponseCode},
     rr::{RData, Record, RecordType, rdata::A},

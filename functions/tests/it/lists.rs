@@ -1,6 +1,6 @@
 //! Rows that cannot be read are left out of lists, which say so: nothing else is, and pages stay where they are.
 
-use functions::contract::{CheckResult, Status, StatusChange, kind};
+use contract::{CheckResult, Status, StatusChange, kind};
 use serde_json::{Value, json};
 
 use crate::{

@@ -1,7 +1,7 @@
 //! Events are open: what a subscriber does not know it ignores, and one item that it cannot read keeps it from no
 //! other.
 
-use functions::contract::{
+use contract::{
     AlertKind, CheckStatus, DeliveryOutcome, EndpointChanged, EndpointDeleted, Failure, FailureCode,
     Location, LocationChange, NotificationDelivered, Outcome, Span, Status, StatusChange, UserDeleted, kind,
 };

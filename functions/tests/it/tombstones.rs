@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use functions::contract::{UserDeleted, kind};
+use contract::{UserDeleted, kind};
 
 use crate::world::{Database, World, on_both};
 

@@ -10,10 +10,8 @@ use anyhow::Context as _;
 use axum::body::Body;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use functions::{
-    contract::{CheckRequest, kind},
-    roles::{ROLES, Role},
-};
+use contract::{CheckRequest, kind};
+use functions::roles::{ROLES, Role};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use runtime::{

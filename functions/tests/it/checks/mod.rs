@@ -5,8 +5,8 @@ use std::{
 };
 
 use axum::{Router, routing::get};
+use contract::{CheckRequest, CheckResult, CheckStatus, FailureCode, Target, kind};
 use functions::checks::run;
-use functions::contract::{CheckRequest, CheckResult, CheckStatus, FailureCode, Target, kind};
 use serde_json::json;
 
 use crate::world::{Database, Sent, World, on_both};

@@ -3,10 +3,8 @@
 use std::{collections::HashSet, time::Duration};
 
 use chrono::TimeDelta;
-use functions::{
-    contract::{CheckRequest, kind},
-    endpoints::claim::{Claimed, Claims},
-};
+use contract::{CheckRequest, kind};
+use functions::endpoints::claim::{Claimed, Claims};
 use serde_json::json;
 
 use crate::world::{Database, World, on_both};
@@ -310,8 +308,8 @@ async fn claims_deletions_and_results_at_once_never_wait_in_a_circle() {
         // A claim by a clock that was set back changes every row.
         world.clock().set(world.clock().now() - TimeDelta::hours(1));
         let results: Vec<_> = ids.iter().map(|id| crate::notifications::result(*id, user, 0, true)).collect();
-        let gone = functions::contract::EndpointDeleted { endpoint_id: ids[9], user_id: user };
-        let deleted = functions::contract::UserDeleted { user_id: user };
+        let gone = contract::EndpointDeleted { endpoint_id: ids[9], user_id: user };
+        let deleted = contract::UserDeleted { user_id: user };
         tokio::join!(
             async { world.event("endpoint-observe", kind::CHECK_COMPLETED, "o", &results).await.json(202) },
             async { world.event("endpoint-forget", kind::ENDPOINT_DELETED, "e", &gone).await.json(202) },

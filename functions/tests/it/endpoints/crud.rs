@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use functions::contract::{
+use contract::{
     CheckRequest, EndpointDeleted, Failure, FailureCode, Status, StatusChange, UserDeleted, kind,
 };
 use serde_json::{Value, json};

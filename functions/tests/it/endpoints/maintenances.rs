@@ -6,12 +6,10 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use functions::{
-    contract::{
-        CheckRequest, CheckResult, CheckStatus, EndpointDeleted, Status, StatusChange, UserDeleted, kind,
-    },
-    endpoints::claim::{Claimed, Claims},
+use contract::{
+    CheckRequest, CheckResult, CheckStatus, EndpointDeleted, Status, StatusChange, UserDeleted, kind,
 };
+use functions::endpoints::claim::{Claimed, Claims};
 use serde_json::{Value, json};
 
 use crate::world::{Database, World, on_both};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use functions::contract::{Status, StatusChange, kind};
+use contract::{Status, StatusChange, kind};
 use serde_json::{Value, json};
 
 use super::change;

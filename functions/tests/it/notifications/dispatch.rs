@@ -1,8 +1,6 @@
 //! Dispatch, the delivery log, retries, and tests of a channel.
 
-use functions::contract::{
-    DeliveryOutcome, NotificationDelivered, NotificationRequested, Status, StatusChange, kind,
-};
+use contract::{DeliveryOutcome, NotificationDelivered, NotificationRequested, Status, StatusChange, kind};
 use serde_json::{Value, json};
 
 use super::{SECRET, at, change, result};

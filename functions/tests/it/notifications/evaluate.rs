@@ -1,4 +1,4 @@
-use functions::contract::{CheckResult, EndpointDeleted, Status, StatusChange, UserDeleted, kind};
+use contract::{CheckResult, EndpointDeleted, Status, StatusChange, UserDeleted, kind};
 
 use super::{at, failure, result};
 use crate::world::{Answer, Database, World, on_both};

@@ -1,4 +1,4 @@
-use functions::contract::{EndpointDeleted, Status, UserDeleted, kind};
+use contract::{EndpointDeleted, Status, UserDeleted, kind};
 use serde_json::json;
 
 use super::{change, result};
@@ -88,7 +88,7 @@ async fn what_is_deleted_and_evaluated_at_once_never_waits_in_a_circle() {
         let (one, two) = (batch(1), batch(2));
         let downs: Vec<_> =
             endpoints.iter().map(|id| change(*id, user, 2, Status::Up, Status::Down)).collect();
-        let evaluate = async |id: &str, batch: &[functions::contract::CheckResult]| {
+        let evaluate = async |id: &str, batch: &[contract::CheckResult]| {
             let answer = world.event("notification-evaluate", kind::CHECK_COMPLETED, id, batch).await;
             assert!(answer.status.is_success(), "{answer:?}");
         };

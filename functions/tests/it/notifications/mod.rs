@@ -12,9 +12,7 @@ mod standing;
 mod suspicion;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use functions::contract::{
-    CheckResult, CheckStatus, Failure, FailureCode, Outcome, Status, StatusChange, Timings,
-};
+use contract::{CheckResult, CheckStatus, Failure, FailureCode, Outcome, Status, StatusChange, Timings};
 use serde_json::{Value, json};
 
 use crate::world::World;

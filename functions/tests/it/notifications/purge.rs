@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use functions::contract::{EndpointDeleted, Status, UserDeleted, kind};
+use contract::{EndpointDeleted, Status, UserDeleted, kind};
 
 use super::{change, result};
 use crate::world::{Database, World, on_both};

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use functions::contract::{NotificationRequested, Status, StatusChange, kind};
+use contract::{NotificationRequested, Status, StatusChange, kind};
 use serde_json::{Value, json};
 
 use super::{at, change};

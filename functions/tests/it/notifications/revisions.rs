@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use functions::contract::{
-    CheckResult, CheckStatus, EndpointChanged, Failure, FailureCode, Status, StatusChange, kind,
-};
+use contract::{CheckResult, CheckStatus, EndpointChanged, Failure, FailureCode, Status, StatusChange, kind};
 use serde_json::{Value, json};
 
 use super::{at, result};
@@ -122,7 +120,7 @@ on_both! {
         let events = std::mem::take(&mut *world.events.lock().unwrap());
         let asked = events.iter().filter(|event| event.kind() == kind::CHECK_REQUESTED);
         let mut slots: Vec<_> = asked
-            .flat_map(|event| event.data::<Vec<functions::contract::CheckRequest>>())
+            .flat_map(|event| event.data::<Vec<contract::CheckRequest>>())
             .map(|request| (request.endpoint_id, request.scheduled_at))
             .collect();
         let count = slots.len();

@@ -1,6 +1,6 @@
 //! What is sent when the world has changed between the change and the message.
 
-use functions::contract::{EndpointDeleted, Status, UserDeleted, kind};
+use contract::{EndpointDeleted, Status, UserDeleted, kind};
 use serde_json::json;
 
 use super::change;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use chrono::DateTime;
-use functions::contract::{CheckRequest, CheckResult, CheckStatus, Failure, FailureCode, UserDeleted, kind};
+use contract::{CheckRequest, CheckResult, CheckStatus, Failure, FailureCode, UserDeleted, kind};
 use runtime::{Outgoing, on};
 use serde_json::{Value, json};
 

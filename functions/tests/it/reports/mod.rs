@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use functions::contract::{
+use contract::{
     CheckResult, CheckStatus, EndpointDeleted, Failure, FailureCode, Outcome, Status, StatusChange, Timings,
     UserDeleted, kind,
 };

@@ -10,10 +10,8 @@ use std::{
     },
 };
 
-use functions::{
-    checks::probe::{ProbeConfig, Prober},
-    contract::{FailureCode, Target},
-};
+use contract::{FailureCode, Target};
+use functions::checks::probe::{ProbeConfig, Prober};
 use hickory_resolver::proto::{
     op::{Message, MessageType},
     rr::{

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use functions::contract::kind;
+use contract::kind;
 use runtime::function::Operation;
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use functions::contract::{Channel, Status, kind};
+use contract::{Channel, Status, kind};
 use serde_json::json;
 
 use super::{later, missed, reported, request, send};

@@ -4,7 +4,7 @@ mod email;
 mod slack;
 mod webhook;
 
-use functions::contract::{
+use contract::{
     Alert, AlertKind, Channel, DeliveryOutcome, NotificationDelivered, NotificationRequested, kind,
 };
 use runtime::secret::Sealer;

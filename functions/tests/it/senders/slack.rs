@@ -1,4 +1,4 @@
-use functions::contract::Channel;
+use contract::Channel;
 use serde_json::json;
 
 use super::{later, reported, request, send};

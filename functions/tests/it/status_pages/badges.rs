@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use functions::contract::Status;
+use contract::Status;
 use serde_json::{Value, json};
 
 use super::{list, parameter};

@@ -1,4 +1,4 @@
-use functions::contract::{EndpointDeleted, UserDeleted, kind};
+use contract::{EndpointDeleted, UserDeleted, kind};
 use serde_json::json;
 
 use super::PAGES;

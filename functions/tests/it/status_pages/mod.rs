@@ -6,7 +6,7 @@ mod forget;
 mod pages;
 mod show;
 
-use functions::contract::{Failure, FailureCode, Status, StatusChange, kind};
+use contract::{Failure, FailureCode, Status, StatusChange, kind};
 use serde_json::{Value, json};
 
 use crate::world::World;

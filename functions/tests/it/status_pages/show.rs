@@ -8,7 +8,7 @@ use std::{
 
 use axum::body::Body;
 use chrono::{DateTime, TimeDelta, Utc};
-use functions::contract::Status;
+use contract::Status;
 use http::Request;
 use serde_json::{Value, json};
 use tower::ServiceExt;

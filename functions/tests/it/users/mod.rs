@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use functions::contract::kind;
+use contract::kind;
 use serde_json::{Value, json};
 
 use crate::{
@@ -519,7 +519,7 @@ on_both! {
 
     async fn a_deletion_of_oneself_that_was_cut_off_is_finished(users: Users) {
         let id = users.signup("me@example.com").await;
-        let gone = functions::contract::UserDeleted { user_id: id };
+        let gone = contract::UserDeleted { user_id: id };
         for _ in 0..2 {
             users.world.event("user-forget", kind::USER_DELETED, "u", &gone).await.json(202);
         }

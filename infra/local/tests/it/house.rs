@@ -11,10 +11,8 @@ use std::{
 use axum::{Router, body::Body, extract::State, routing::post};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use functions::{
-    checks::run,
-    contract::{CheckRequest, kind},
-};
+use contract::{CheckRequest, kind};
+use functions::checks::run;
 use http::{HeaderMap, Request};
 use pongpong::{Engine, Settings};
 use runtime::{Clock, Context, Function, Outgoing};

@@ -333,7 +333,12 @@ fn who_calls_it_wrongly_is_told_how() {
 #[test]
 fn shellcheck_finds_nothing() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let scripts = ["../../infra/rollout/rollout.sh", "../../infra/deploy", "../../infra/undeploy", "tests/it/kubectl.sh"];
+    let scripts = [
+        "../../infra/rollout/rollout.sh",
+        "../../infra/deploy",
+        "../../infra/undeploy",
+        "tests/it/kubectl.sh",
+    ];
     let scripts = scripts.map(|script| folder.join(script));
     match Command::new("shellcheck").args(scripts).output() {
         Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout)),
