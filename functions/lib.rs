@@ -145,7 +145,7 @@ pub fn check_optional_settings(env: &Env) -> anyhow::Result<()> {
     check::<reports::purge::Retention>(env)?;
     check::<senders::email::Mailer>(env)?;
     check::<users::LoginConfig>(env)?;
-    check::<runtime::trust::ExtraRoots>(env)
+    check::<net::trust::ExtraRoots>(env)
 }
 
 fn check<T: FromEnv>(env: &Env) -> anyhow::Result<()> {

@@ -1,7 +1,10 @@
-//! What the functions, the engine, the pages and the terminal client agree on: the shapes of events, and how an address
-//! that a person types is read.
+//! What the functions, the engine, the pages and the terminal client agree on: the shapes of events, how an address that
+//! a person types is read, and how it is shown.
 
 pub mod address;
 mod events;
+pub mod shown;
+mod text;
 
 pub use events::*;
+pub use text::{Text, text};

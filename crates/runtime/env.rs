@@ -7,6 +7,7 @@
 use std::{collections::HashMap, fmt::Display, str::FromStr, sync::Arc};
 
 use anyhow::{Context as _, anyhow};
+use net::trust::ExtraRoots;
 
 /// The variables that this process was started with. Their values may be secrets: never printed.
 #[derive(Clone, Default)]
@@ -18,6 +19,16 @@ pub trait FromEnv: Sized + Send + Sync + 'static {
     const NAMES: &[&str];
 
     fn from_env(env: &Env) -> anyhow::Result<Self>;
+}
+
+/// `EXTRA_CA_CERTS`: a PEM file's path, or PEM itself, which a ConfigMap hands in without a volume.
+impl FromEnv for ExtraRoots {
+    const NAMES: &[&str] = &["EXTRA_CA_CERTS"];
+
+    fn from_env(env: &Env) -> anyhow::Result<Self> {
+        let Some(given) = env.get("EXTRA_CA_CERTS") else { return Ok(Self::default()) };
+        Self::read(given).context("EXTRA_CA_CERTS is not acceptable")
+    }
 }
 
 impl Env {

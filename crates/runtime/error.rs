@@ -3,27 +3,18 @@
 //! Messages are kept in both languages until the request's `Accept-Language` is known
 //! ([`crate::serve`] renders them). A 5xx hides its cause from the caller and logs it.
 
-use std::{borrow::Cow, collections::BTreeMap, ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use contract::{Text, text};
+
 use crate::input::{is_invisible, is_odd};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// A sentence for people, in English and Korean.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Text {
-    pub en: Cow<'static, str>,
-    pub ko: Cow<'static, str>,
-}
-
-pub fn text(en: impl Into<Cow<'static, str>>, ko: impl Into<Cow<'static, str>>) -> Text {
-    Text { en: en.into(), ko: ko.into() }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
@@ -36,6 +27,14 @@ tokio::task_local! {
 }
 
 impl Language {
+    /// What a text says in it.
+    pub fn read(self, text: &Text) -> &str {
+        match self {
+            Self::English => &text.en,
+            Self::Korean => &text.ko,
+        }
+    }
+
     /// Of the request that is being answered; English outside of one.
     pub fn current() -> Self {
         LANGUAGE.try_with(|language| *language).unwrap_or(Self::English)
@@ -59,15 +58,6 @@ impl Language {
                 }
             })
             .unwrap_or(Self::English)
-    }
-}
-
-impl Text {
-    pub fn say(&self, language: Language) -> &str {
-        match language {
-            Language::English => &self.en,
-            Language::Korean => &self.ko,
-        }
     }
 }
 
@@ -208,9 +198,9 @@ impl Error {
     pub fn render(&self, language: Language) -> Response {
         let Inner { status, code, message, fields, retry_after, .. } = &*self.0;
         let body = ErrorBody {
-            message: message.say(language),
+            message: language.read(message),
             code,
-            fields: fields.iter().map(|(name, what)| (name.as_str(), what.say(language))).collect(),
+            fields: fields.iter().map(|(name, what)| (name.as_str(), language.read(what))).collect(),
         };
         let mut response = (*status, axum::Json(body)).into_response();
         if let Some(after) = retry_after {
@@ -337,9 +327,4 @@ impl<T> OnConstraint<T> for std::result::Result<T, sqlx::Error> {
             _ => e.into(),
         })
     }
-}
-/// What a panic said.
-pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
-    let literal = panic.downcast_ref::<&str>().copied();
-    literal.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or_default()
 }

@@ -17,16 +17,11 @@
 //! | `db.rs` | SQLite and PostgreSQL behind one SQL text |
 //! | `clock.rs` | the time, injected |
 //! | `secret.rs` | tokens, hashes, sealing; randomness, injected |
-//! | `address.rs` | which addresses may be connected to |
-//! | `guarded/` | connections to servers that users named, and the client of messages |
-//! | `resolve.rs` | names to addresses |
-//! | `trust.rs` | which certificate authorities are trusted |
 //! | `process.rs` | memory and open files of the process |
 //! | `log.rs` | JSON logs |
 //! | `trace.rs` | the trace that a request belongs to, and the span that this process adds |
 //! | `telemetry.rs` | where spans go, and what is counted |
 
-pub mod address;
 pub mod caller;
 pub mod clock;
 pub mod context;
@@ -34,9 +29,7 @@ pub mod db;
 pub mod env;
 pub mod error;
 pub mod event;
-pub mod fair_share;
 pub mod function;
-pub mod guarded;
 pub mod input;
 pub mod items;
 pub mod lambda;
@@ -44,19 +37,18 @@ pub mod log;
 pub mod outbound;
 pub mod page;
 pub mod process;
-pub mod resolve;
 pub mod secret;
 pub mod serve;
 pub mod telemetry;
 pub mod trace;
-pub mod trust;
 
 pub use caller::Caller;
 pub use clock::Clock;
 pub use context::Context;
+pub use contract::{Text, text};
 pub use db::Db;
 pub use env::{Env, FromEnv};
-pub use error::{Error, Fields, Result, Text, text};
+pub use error::{Error, Fields, Result};
 pub use event::{Event, Outgoing, Reply};
 pub use function::{Function, Routes, Subscription};
 pub use input::{Id, Input, Query};

@@ -16,14 +16,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 
 use crate::{
-    Context, Env, Error, FromEnv, Function,
-    error::{Language, panic_message},
-    lambda,
-    log::VERSION,
-    telemetry,
-    telemetry::Incoming,
-    text,
-    trace::Trace,
+    Context, Env, Error, FromEnv, Function, error::Language, lambda, log::VERSION, telemetry,
+    telemetry::Incoming, text, trace::Trace,
 };
 
 /// What a person may send; check bodies (64 KiB) fit with room.
@@ -49,7 +43,7 @@ fn operations(function: &'static Function, context: &Context) -> Router {
 fn told(function: &'static Function, context: &Context, routes: Router<Context>) -> Router {
     // A panic is answered inside of what tells: it is logged as every 5xx is.
     let panicked = |cause: Box<dyn std::any::Any + Send>| {
-        Error::internal(anyhow::anyhow!("panicked: {}", panic_message(&*cause))).into_response()
+        Error::internal(anyhow::anyhow!("panicked: {}", net::panic_message(&*cause))).into_response()
     };
     routes
         .method_not_allowed_fallback(async || {

@@ -3,17 +3,18 @@
 
 use std::{hint::black_box, net::IpAddr};
 
+use checks::{StatusRanges, judge_of, validate};
 use chrono::{DateTime, TimeDelta, Utc};
 use contract::{Assertion, CheckResult, CheckStatus, Comparison, Outcome, Status, Target, Timings};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use functions::{
-    checks::probe::{StatusRanges, judge_of, validate},
     notifications::state::State,
     reports::{sketch::Sketch, tally::Tally},
 };
 use http::HeaderMap;
+use net::address::PrivateNetworks;
 use pongpong::wiring::{Files, Wiring};
-use runtime::{address::PrivateNetworks, input};
+use runtime::input;
 use serde_json::json;
 use url::Url;
 

@@ -1,17 +1,16 @@
 //! `POST /public/v1/demo_checks`: checks any public URL once, for people who have no account yet.
 
 use axum::{Json, extract::State};
+use checks::{ProbeConfig, Prober};
 use contract::address::Address;
-use runtime::{
-    Context, Env, Error, FromEnv, Function, Input, Result, address::PrivateNetworks, error::ErrorBody, text,
-};
+use net::address::PrivateNetworks;
+use runtime::{Context, Env, Error, FromEnv, Function, Input, Result, error::ErrorBody, text};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{
     SERVICE,
     now::{self, Checked},
-    probe::{ProbeConfig, Prober},
 };
 use crate::endpoints::Settings;
 use contract::FailureCode;

@@ -2,21 +2,18 @@
 
 pub mod demo;
 pub mod now;
-pub mod probe;
 pub mod run;
 pub mod schedule;
 
 use std::sync::{Arc, LazyLock};
 
+use net::{address::PrivateNetworks, trust::ExtraRoots};
 use runtime::{
-    Context, Env, FromEnv, Result,
-    address::PrivateNetworks,
-    process,
+    Context, Env, FromEnv, Result, process,
     telemetry::{Counter, KeyValue, counter},
-    trust::ExtraRoots,
 };
 
-use probe::{ProbeConfig, Prober};
+use checks::{ProbeConfig, Prober};
 
 pub const SERVICE: &str = "endpoint-check";
 
@@ -79,7 +76,7 @@ impl FromEnv for ProbeSettings {
     const NAMES: &[&str] = &["CHECK_CONCURRENCY", "CHECK_PRIVATE_NETWORKS"];
 
     fn from_env(env: &Env) -> anyhow::Result<Self> {
-        let concurrency = env.parse_or("CHECK_CONCURRENCY", probe::DEFAULT_CONCURRENCY)?;
+        let concurrency = env.parse_or("CHECK_CONCURRENCY", checks::DEFAULT_CONCURRENCY)?;
         anyhow::ensure!(concurrency >= 1, "CHECK_CONCURRENCY must be at least 1");
         let private_networks = env.parse_or("CHECK_PRIVATE_NETWORKS", PrivateNetworks::Deny)?;
         Ok(Self { private_networks, concurrency })
@@ -93,7 +90,7 @@ pub fn prober(context: &Context) -> Result<Arc<Prober>> {
         // The rest is for clients, the database, other functions and names.
         let files = process::max_open_files();
         let others = RESERVED_FILES + process::max_client_connections();
-        let possible = probe::concurrency_by(files.saturating_sub(others).max(files / 2));
+        let possible = checks::concurrency_by(files.saturating_sub(others).max(files / 2));
         if possible < concurrency {
             tracing::warn!(
                 concurrency,

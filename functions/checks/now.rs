@@ -1,6 +1,7 @@
 //! `POST /public/v1/checks`: checks an endpoint, or what may become one, and answers with the result.
 
 use axum::{Json, extract::State};
+use checks::Prober;
 use contract::address::Address;
 use http::StatusCode;
 use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, input, text};
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{SERVICE, probe::Prober, prober};
+use super::{SERVICE, prober};
 use crate::endpoints::{OwnedEndpoint, Settings};
 use contract::{CheckStatus, FailureCode, Outcome, Target};
 
@@ -21,7 +22,7 @@ pub const FUNCTION: Function = Function::new(
 .per_minute(60)
 .asks_strangers()
 .without_database()
-.reads(runtime::settings!(super::ProbeSettings, runtime::trust::ExtraRoots));
+.reads(runtime::settings!(super::ProbeSettings, net::trust::ExtraRoots));
 
 /// An endpoint that is there, or one as it would be saved.
 #[derive(ToSchema)]

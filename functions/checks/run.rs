@@ -11,18 +11,18 @@ use std::{
 
 use axum::{extract::State, routing::post};
 use chrono::{DateTime, TimeDelta, Utc};
+use net::trust::ExtraRoots;
 use runtime::{
     Clock, Context, Error, Event, Function, Items, Outgoing, Reply, Result, Subscription,
     telemetry::{Counter, Histogram, KeyValue, UpDownCounter, counter, level, seconds},
     text,
     trace::Trace,
-    trust::ExtraRoots,
 };
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::{sync::oneshot, task::JoinSet, time::Instant};
 
 use super::{RegionConfig, SERVICE, count_missed, prober};
-use crate::checks::probe::{Prober, unknown};
+use checks::{Prober, unknown};
 use contract::{CheckRequest, CheckResult, FailureCode, Outcome, kind};
 
 pub const FUNCTION: Function =

@@ -34,7 +34,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::checks::{self, probe};
+use crate::checks;
 use contract::{Assertion, CheckRequest, Status, Target};
 use maintenances::windows::Windows;
 
@@ -292,7 +292,7 @@ impl Settings {
                 "모든 시도를 합해 120초를 넘을 수 없습니다",
             )
         });
-        for (field, what) in probe::validate_off_workers(owner, &self.target()).await {
+        for (field, what) in ::checks::validate_off_workers(owner, &self.target()).await {
             // Those have been looked at already, with the same bounds.
             if field != "retries" && field != "timeout_ms" {
                 fields.add(field, what);

@@ -21,7 +21,7 @@ where
     Facts: FromRow<'r, R>,
 {
     fn from_row(row: &'r R) -> sqlx::Result<Self> {
-        Ok(Self(Facts::from_row(row)?.explain().say(Language::current()).to_owned()))
+        Ok(Self(Language::current().read(&Facts::from_row(row)?.explain()).to_owned()))
     }
 }
 

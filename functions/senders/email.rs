@@ -18,9 +18,10 @@ use lettre::{
         client::{Certificate, Tls, TlsParameters},
     },
 };
+use net::trust::ExtraRoots;
 use runtime::{
     Context, Env, Event, Fields, FromEnv, Function, Input, Reply, Result, Subscription, error::ErrorBody,
-    text, trust::ExtraRoots,
+    text,
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -41,7 +42,7 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "sends an email")
         axum::routing::post(handle_event)
     })
     .without_database()
-    .reads(runtime::settings!(runtime::secret::Sealer, runtime::trust::ExtraRoots, Mailer));
+    .reads(runtime::settings!(runtime::secret::Sealer, net::trust::ExtraRoots, Mailer));
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

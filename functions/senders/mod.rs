@@ -15,13 +15,15 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use runtime::{
-    Context, Env, Error, Event, FromEnv, Outgoing, Reply, Result,
+use net::{
     address::PrivateNetworks,
     guarded::{Client, Post, SendError},
     resolve::Resolver,
-    telemetry::{Counter, Histogram, KeyValue, counter, seconds},
     trust::ExtraRoots,
+};
+use runtime::{
+    Context, Env, Error, Event, FromEnv, Outgoing, Reply, Result,
+    telemetry::{Counter, Histogram, KeyValue, counter, seconds},
 };
 use serde::{Deserialize, Serialize};
 use url::Url;

@@ -2,9 +2,10 @@
 //! Slack, by `chat.postMessage` or an incoming webhook.
 
 use axum::{Json, extract::State};
+use net::guarded::Post;
 use runtime::{
     Context, Env, Event, Fields, FromEnv, Function, Input, Reply, Result, Subscription, error::ErrorBody,
-    guarded::Post, text,
+    text,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -22,7 +23,7 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "says it in Slack")
         axum::routing::post(handle_event)
     })
     .without_database()
-    .reads(runtime::settings!(runtime::secret::Sealer, runtime::trust::ExtraRoots, super::Policy, SlackApi));
+    .reads(runtime::settings!(runtime::secret::Sealer, net::trust::ExtraRoots, super::Policy, SlackApi));
 
 struct SlackApi {
     url: String,

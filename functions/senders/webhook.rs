@@ -23,7 +23,7 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "posts a signed Clou
         axum::routing::post(handle_event)
     })
     .without_database()
-    .reads(runtime::settings!(runtime::secret::Sealer, runtime::trust::ExtraRoots, super::Policy));
+    .reads(runtime::settings!(runtime::secret::Sealer, net::trust::ExtraRoots, super::Policy));
 
 /// What receivers get: the alert, and the same in words as `text`.
 const ALERT: &str = "io.pongpong.alert.v1";

@@ -9,10 +9,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use checks::{ProbeConfig, Prober};
 use chrono::Utc;
 use contract::{Assertion, CheckRequest, Comparison, Target, kind};
-use functions::checks::probe::{ProbeConfig, Prober};
-use runtime::{Outgoing, address::PrivateNetworks, trust::ExtraRoots};
+use net::{address::PrivateNetworks, trust::ExtraRoots};
+use runtime::Outgoing;
 use tokio::task::JoinSet;
 
 use crate::{

@@ -18,16 +18,15 @@ use std::{
 
 use axum::{Router, body::Body};
 use bytes::Bytes;
+use checks::{ProbeConfig, Prober, StatusRanges};
 use contract::{Assertion, CheckResult, Comparison, Target};
-use functions::checks::probe::{self, ProbeConfig, Prober, StatusRanges};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use net::{address::PrivateNetworks, resolve::Resolver};
 use pongpong::wiring::{File, Files, Wiring};
 use runtime::{
     Clock, Context, Env, Event, Function, Outgoing,
-    address::PrivateNetworks,
     function::Operation,
     outbound::{Outbound, To},
-    resolve::Resolver,
     secret::Random,
 };
 use tokio::runtime::Runtime;
@@ -365,7 +364,7 @@ pub fn assertion(data: &[u8]) {
     for assertion in [path, Assertion::BodyMatches { regex: text.to_owned() }] {
         let began = Instant::now();
         let target = Target { assertions: vec![assertion], ..target("http://example.com/") };
-        if let Some(judge) = probe::judge_of(&target) {
+        if let Some(judge) = checks::judge_of(&target) {
             let _ = judge(&HeaderMap::new(), document.as_bytes());
         }
         assert!(began.elapsed() < MAX_ASSERTION_TIME, "{text:?} takes {:?}", began.elapsed());
@@ -383,7 +382,7 @@ pub fn kong(data: &[u8]) {
 pub fn url(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     // Of other schemes hosts are just text; nothing connects to those.
-    if probe::validate(&target(text)).is_empty() {
+    if checks::validate(&target(text)).is_empty() {
         leads_outside(&Url::parse(text).unwrap(), text);
     }
 }
@@ -428,7 +427,7 @@ pub fn redirect(data: &[u8]) {
     let Ok(location) = HeaderValue::from_bytes(&data[end + 1..]) else { return };
     let headers = BTreeMap::from([("x-api-key".to_owned(), "secret".to_owned())]);
     let target = Target { headers, method: "POST".to_owned(), ..target(from) };
-    let Some((to, headers)) = probe::redirected(&target, StatusCode::FOUND, &location) else { return };
+    let Some((to, headers)) = checks::redirected(&target, StatusCode::FOUND, &location) else { return };
     let text = String::from_utf8_lossy(location.as_bytes());
     assert!(matches!(to.scheme(), "http" | "https"), "{text:?} leads to {to}");
     assert!(to.username().is_empty() && to.password().is_none(), "{text:?} leads to {to}");

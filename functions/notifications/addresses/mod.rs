@@ -259,5 +259,5 @@ fn seconds(at: DateTime<Utc>) -> i64 {
 }
 
 fn said(text: &Text) -> String {
-    text.say(runtime::error::Language::current()).to_owned()
+    runtime::error::Language::current().read(&text).to_owned()
 }

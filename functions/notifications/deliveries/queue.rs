@@ -258,7 +258,7 @@ async fn waiting_for(
 }
 
 /// Whether there is room at the host for one more of the owner: who has many there leaves room for the others, as in
-/// [`runtime::fair_share`].
+/// [`net::fair_share`].
 async fn has_place(transaction: &mut Transaction, owner: i64, host: &str, hosts: &mut Hosts) -> Result<bool> {
     if host.is_empty() {
         return Ok(true);

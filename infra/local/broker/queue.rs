@@ -1,6 +1,6 @@
 //! One subscription's queue: takes what is due, delivers it, and decides what becomes of it.
 //!
-//! Owners share its places as they do those of [`runtime::fair_share`]: one may hold as many as are free, and of
+//! Owners share its places as they do those of [`net::fair_share`]: one may hold as many as are free, and of
 //! those that wait the next is of the owner who holds the fewest. An event says in its attribute `owners` on whose
 //! account it is.
 

@@ -24,7 +24,8 @@ use http::{
 };
 use http_body::Body as _;
 use http_body_util::BodyExt;
-use runtime::{Clock, fair_share::FairShare, secret::Random};
+use net::fair_share::FairShare;
+use runtime::{Clock, secret::Random};
 
 pub use self::limits::network;
 use self::{

@@ -10,8 +10,8 @@ use std::{
     },
 };
 
+use checks::{ProbeConfig, Prober};
 use contract::{FailureCode, Target};
-use functions::checks::probe::{ProbeConfig, Prober};
 use hickory_resolver::proto::{
     op::{Message, MessageType},
     rr::{
@@ -19,7 +19,7 @@ use hickory_resolver::proto::{
         rdata::{A, AAAA},
     },
 };
-use runtime::{
+use net::{
     address::PrivateNetworks,
     guarded::{Client, Post, SendError},
     resolve::Resolver,

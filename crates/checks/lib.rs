@@ -27,7 +27,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Full;
-use runtime::{
+use net::{
     address::PrivateNetworks,
     fair_share::{FairShare, Place},
     guarded::{self, ConnectError, Metered, Stream},
@@ -50,7 +50,7 @@ pub use self::{
     plan::{validate, validate_off_workers},
     status_ranges::StatusRanges,
 };
-use crate::links;
+use contract::shown;
 use contract::{CheckStatus, Failure, FailureCode, Outcome, Target, Timings};
 
 /// Judging more than so much of a body leaves the task: a pattern or a decoder may take
@@ -153,7 +153,7 @@ impl Prober {
         // A defect that one target brings to light must not lose the others of its batch.
         let outcome = AssertUnwindSafe(self.check(owner, target, start_by)).catch_unwind().await;
         outcome.unwrap_or_else(|panic| {
-            let panic = runtime::error::panic_message(&*panic);
+            let panic = net::panic_message(&*panic);
             tracing::error!(owner, url = url_of(target), panic, "a check panicked: a defect of pongpong");
             defect()
         })
@@ -411,12 +411,12 @@ fn out_of_time(plan: &Plan, seen: &Seen) -> Failure {
 }
 
 fn url_of(target: &Target) -> String {
-    cut(&links::text_without_secrets(&target.url))
+    cut(&shown::text_without_secrets(&target.url))
 }
 
 /// A URL in a message: what is behind its path may be secret, also of what a redirect leads to.
 fn shown(url: &Url) -> String {
-    cut(&links::without_secrets(url))
+    cut(&shown::without_secrets(url))
 }
 
 fn described(status: StatusCode) -> String {

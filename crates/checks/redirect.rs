@@ -9,7 +9,7 @@ use super::{
     failure,
     plan::{self, Plan},
 };
-use crate::links;
+use contract::shown;
 use contract::{Failure, FailureCode};
 
 pub(super) const MAX_REDIRECTS: usize = 10;
@@ -87,7 +87,7 @@ const HARMLESS_HEADERS: [HeaderName; 9] = [
 fn location(from: &Url, answered: &HeaderMap) -> Result<Url, Failure> {
     let raw = answered.get(header::LOCATION).map(|value| value.as_bytes()).unwrap_or_default();
     let invalid = |why: &str| {
-        let shown = cut(&links::text_without_secrets(&String::from_utf8_lossy(raw)));
+        let shown = cut(&shown::text_without_secrets(&String::from_utf8_lossy(raw)));
         let from = super::shown(from);
         failure(FailureCode::InvalidRedirect, format!("{from} redirects to \"{shown}\", which {why}"))
     };

@@ -12,7 +12,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use runtime::{
+use net::{
     guarded::{Metered, Stream, server_name},
     trust::ExtraRoots,
 };

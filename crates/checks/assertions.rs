@@ -11,7 +11,7 @@ use memchr::memmem;
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
-use runtime::Text;
+use contract::Text;
 
 use super::{
     content::{self, Content},
@@ -73,7 +73,7 @@ impl Check {
             }
             Assertion::Header { name, comparison, value } => {
                 let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-                    let message = runtime::text("is not a valid header name", "올바른 헤더 이름이 아닙니다");
+                    let message = contract::text("is not a valid header name", "올바른 헤더 이름이 아닙니다");
                     ("name", message)
                 })?;
                 if value.len() > MAX_VALUE_BYTES {
@@ -86,7 +86,7 @@ impl Check {
             }
             Assertion::TotalTime { below_ms } => {
                 if !(1..=60_000).contains(below_ms) {
-                    let message = runtime::text("must be from 1 to 60000", "1에서 60000 사이여야 합니다");
+                    let message = contract::text("must be from 1 to 60000", "1에서 60000 사이여야 합니다");
                     return Err(("below_ms", message));
                 }
                 Ok(Self::TotalTime { below_ms: *below_ms })
@@ -117,16 +117,16 @@ impl Check {
 }
 
 fn too_long() -> Text {
-    runtime::text("must be at most 8 KiB", "최대 8 KiB까지 가능합니다")
+    contract::text("must be at most 8 KiB", "최대 8 KiB까지 가능합니다")
 }
 
 fn not_a_number() -> Text {
-    runtime::text("must be a number, since it is compared by size", "크기를 비교하므로 숫자여야 합니다")
+    contract::text("must be a number, since it is compared by size", "크기를 비교하므로 숫자여야 합니다")
 }
 
 fn read_text(value: &str) -> Result<String, (&'static str, Text)> {
     if value.is_empty() {
-        return Err(("value", runtime::text("must not be empty", "비어 있을 수 없습니다")));
+        return Err(("value", contract::text("must not be empty", "비어 있을 수 없습니다")));
     }
     if value.len() > MAX_VALUE_BYTES {
         return Err(("value", too_long()));
@@ -136,10 +136,10 @@ fn read_text(value: &str) -> Result<String, (&'static str, Text)> {
 
 fn check_pattern_length(text: &str) -> Result<(), Text> {
     if text.is_empty() {
-        return Err(runtime::text("must not be empty", "비어 있을 수 없습니다"));
+        return Err(contract::text("must not be empty", "비어 있을 수 없습니다"));
     }
     if text.chars().nth(MAX_PATTERN_CHARS).is_some() {
-        return Err(runtime::text("must be at most 1024 characters", "최대 1024자까지 가능합니다"));
+        return Err(contract::text("must be at most 1024 characters", "최대 1024자까지 가능합니다"));
     }
     Ok(())
 }
@@ -154,7 +154,7 @@ fn read_path(text: &str) -> Result<(JsonPath, usize), Text> {
     // Before the parser sees it: each filter within a filter doubles the parser's time, and nested
     // parentheses use up its stack.
     let weight = weight(text).ok_or_else(|| {
-        runtime::text(
+        contract::text(
             "is too complex: at most one `..`, two filters, three commas and 16 nested brackets; within a filter \
              neither `..` nor `$`, and comparisons with a literal only",
             "너무 복잡합니다. `..`은 1개, 필터는 2개, 쉼표는 3개, 괄호 중첩은 16단계까지이며 필터 안에는 `..`과 `$`를 쓸 수 \
@@ -162,7 +162,7 @@ fn read_path(text: &str) -> Result<(JsonPath, usize), Text> {
         )
     })?;
     let path = JsonPath::parse(text).map_err(|error| {
-        runtime::text(format!("is not a JSONPath: {error}"), format!("올바른 JSONPath가 아닙니다: {error}"))
+        contract::text(format!("is not a JSONPath: {error}"), format!("올바른 JSONPath가 아닙니다: {error}"))
     })?;
     Ok((path, weight))
 }
@@ -252,7 +252,7 @@ fn check_json_value(comparison: Comparison, value: &Value) -> Result<(), Text> {
         return Err(not_a_number());
     }
     if comparison == Comparison::Contains && (value.is_array() || value.is_object()) {
-        return Err(runtime::text(
+        return Err(contract::text(
             "must be a string, number, boolean or null for `contains`",
             "`contains`에는 문자열, 숫자, 참/거짓 또는 null이어야 합니다",
         ));

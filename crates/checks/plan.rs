@@ -9,11 +9,9 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
+use contract::Text;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use runtime::{
-    Text,
-    fair_share::{FairShare, Place},
-};
+use net::fair_share::{FairShare, Place};
 use tokio::{task::JoinError, time::Instant};
 use url::Url;
 
@@ -132,13 +130,13 @@ impl Plan {
         let expected =
             target.expected_status.parse().map_err(|message| note("expected_status", message)).ok();
         if !(100..=60_000).contains(&target.timeout_ms) {
-            note("timeout_ms", runtime::text("must be from 100 to 60000", "100에서 60000 사이여야 합니다"));
+            note("timeout_ms", contract::text("must be from 100 to 60000", "100에서 60000 사이여야 합니다"));
         }
         if target.retries > MAX_RETRIES {
-            note("retries", runtime::text("must be at most 5", "최대 5까지 가능합니다"));
+            note("retries", contract::text("must be at most 5", "최대 5까지 가능합니다"));
         }
         if target.legacy_tls && !cfg!(feature = "legacy-tls") {
-            let message = runtime::text(
+            let message = contract::text(
                 "cannot be set: this pongpong was built without old TLS (the feature legacy-tls)",
                 "설정할 수 없습니다. 이 pongpong은 오래된 TLS 기능(legacy-tls) 없이 빌드되었습니다",
             );
@@ -146,11 +144,11 @@ impl Plan {
         }
         let body = target.body.as_deref().unwrap_or_default();
         if body.len() > MAX_BODY_BYTES {
-            note("body", runtime::text("must be at most 64 KiB", "최대 64 KiB까지 가능합니다"));
+            note("body", contract::text("must be at most 64 KiB", "최대 64 KiB까지 가능합니다"));
         }
         let mut headers = HeaderMap::new();
         if target.headers.len() > MAX_HEADERS {
-            note("headers", runtime::text("must be at most 50 headers", "헤더는 최대 50개까지 가능합니다"));
+            note("headers", contract::text("must be at most 50 headers", "헤더는 최대 50개까지 가능합니다"));
         } else {
             for (name, value) in &target.headers {
                 match read_header(name, value) {
@@ -166,7 +164,7 @@ impl Plan {
         if target.assertions.len() > MAX_ASSERTIONS {
             note(
                 "assertions",
-                runtime::text("must be at most 20 assertions", "검증 조건은 최대 20개까지 가능합니다"),
+                contract::text("must be at most 20 assertions", "검증 조건은 최대 20개까지 가능합니다"),
             );
         } else {
             for (index, assertion) in target.assertions.iter().enumerate() {
@@ -174,7 +172,7 @@ impl Plan {
                     Ok(check) => {
                         patterns_size += check.size();
                         if patterns_size > MAX_PATTERNS_SIZE {
-                            let message = runtime::text(
+                            let message = contract::text(
                                 "is too complex together with the patterns before it",
                                 "앞의 정규식과 합쳐 너무 복잡합니다",
                             );
@@ -226,14 +224,14 @@ pub(super) fn invalid(problems: &Problems) -> Failure {
 
 fn read_url(text: &str) -> Result<Url, Text> {
     if text.chars().nth(MAX_URL_CHARS).is_some() {
-        return Err(runtime::text("must be at most 2048 characters", "최대 2048자까지 가능합니다"));
+        return Err(contract::text("must be at most 2048 characters", "최대 2048자까지 가능합니다"));
     }
     // The parser would drop tabs and newlines in silence.
     if text.chars().any(char::is_control) {
-        return Err(runtime::text("must not contain control characters", "제어 문자를 포함할 수 없습니다"));
+        return Err(contract::text("must not contain control characters", "제어 문자를 포함할 수 없습니다"));
     }
     let url = Url::parse(text)
-        .map_err(|error| runtime::text(format!("is not a URL: {error}"), "올바른 URL이 아닙니다"))?;
+        .map_err(|error| contract::text(format!("is not a URL: {error}"), "올바른 URL이 아닙니다"))?;
     check_url(&url)?;
     Ok(url)
 }
@@ -241,16 +239,16 @@ fn read_url(text: &str) -> Result<Url, Text> {
 /// What holds of the first URL holds of every redirect.
 pub(super) fn check_url(url: &Url) -> Result<(), Text> {
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(runtime::text(
+        return Err(contract::text(
             "must begin with http:// or https://",
             "http:// 또는 https://로 시작해야 합니다",
         ));
     }
     if url.host_str().is_none_or(str::is_empty) {
-        return Err(runtime::text("must have a host", "호스트가 있어야 합니다"));
+        return Err(contract::text("must have a host", "호스트가 있어야 합니다"));
     }
     if url.port() == Some(0) {
-        return Err(runtime::text("must not have port 0", "포트 0은 사용할 수 없습니다"));
+        return Err(contract::text("must not have port 0", "포트 0은 사용할 수 없습니다"));
     }
     Ok(())
 }
@@ -264,7 +262,7 @@ fn read_method(text: &str) -> Result<Method, Text> {
         "PATCH" => Ok(Method::PATCH),
         "DELETE" => Ok(Method::DELETE),
         "OPTIONS" => Ok(Method::OPTIONS),
-        _ => Err(runtime::text(
+        _ => Err(contract::text(
             "must be one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
             "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS 중 하나여야 합니다",
         )),
@@ -273,10 +271,10 @@ fn read_method(text: &str) -> Result<Method, Text> {
 
 fn read_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Text> {
     if name.len() + value.len() > MAX_HEADER_BYTES {
-        return Err(runtime::text("must be at most 8 KiB", "최대 8 KiB까지 가능합니다"));
+        return Err(contract::text("must be at most 8 KiB", "최대 8 KiB까지 가능합니다"));
     }
     let name = HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| runtime::text("is not a valid header name", "올바른 헤더 이름이 아닙니다"))?;
+        .map_err(|_| contract::text("is not a valid header name", "올바른 헤더 이름이 아닙니다"))?;
     // These describe the connection, which is the prober's own, or would contradict the body.
     if matches!(
         name.as_str(),
@@ -291,16 +289,16 @@ fn read_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Tex
             | "transfer-encoding"
             | "upgrade"
     ) {
-        return Err(runtime::text("cannot be set", "설정할 수 없는 헤더입니다"));
+        return Err(contract::text("cannot be set", "설정할 수 없는 헤더입니다"));
     }
     let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
-        runtime::text(
+        contract::text(
             "must not contain newlines or other control characters",
             "줄바꿈이나 다른 제어 문자를 포함할 수 없습니다",
         )
     })?;
     if name == header::HOST && http::uri::Authority::try_from(value.as_bytes()).is_err() {
-        return Err(runtime::text("is not a valid host", "올바른 호스트가 아닙니다"));
+        return Err(contract::text("is not a valid host", "올바른 호스트가 아닙니다"));
     }
     Ok((name, value))
 }

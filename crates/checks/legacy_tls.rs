@@ -3,6 +3,7 @@
 
 use std::{net::SocketAddr, pin::Pin, time::Duration};
 
+use net::guarded::{self, Metered};
 use openssl::{
     error::ErrorStack,
     pkey::Id,
@@ -11,7 +12,6 @@ use openssl::{
         SslVerifyMode, SslVersion,
     },
 };
-use runtime::guarded::{self, Metered};
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio_openssl::SslStream;
 

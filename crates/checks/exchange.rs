@@ -21,7 +21,7 @@ use hyper::{
     client::conn::{http1, http2},
 };
 use hyper_util::rt::TokioIo;
-use runtime::{
+use net::{
     fair_share::{FairShare, Place},
     guarded::{self, Driven, Flooded, Meter, Stream},
 };

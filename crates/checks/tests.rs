@@ -23,8 +23,8 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
+use net::resolve::Resolver;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
-use runtime::resolve::Resolver;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
 use tokio::{
@@ -1370,7 +1370,7 @@ fn every_field_is_validated() {
         bad(&mut target);
         let problems = validate(&target);
         assert_eq!(problems.len(), 1, "{field}: {problems:?}");
-        let (named, runtime::Text { en: english, ko: korean }) = &problems[0];
+        let (named, contract::Text { en: english, ko: korean }) = &problems[0];
         assert_eq!(named, field);
         assert!(!english.is_empty() && !english.contains('\n'), "{english}");
         assert!(korean.chars().any(|char| ('가'..='힣').contains(&char)), "{korean}");
