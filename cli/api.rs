@@ -5,11 +5,9 @@ use std::{path::Path, sync::Arc, time::Duration};
 use anyhow::{Context as _, Result};
 use backon::{ExponentialBuilder, Retryable};
 use indicatif::ProgressBar;
+use net::trust::ExtraRoots;
 use reqwest::{Method, StatusCode, header, redirect};
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
-};
+use rustls::ClientConfig;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use url::Url;
 
@@ -371,24 +369,19 @@ pub fn id_of(object: &Value) -> Option<i64> {
 
 /// The public authorities, and those of a file.
 pub fn tls(ca_cert: Option<&Path>) -> Result<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    if let Some(path) = ca_cert {
-        let wrong = |what: String| Failure::usage(format!("{}: {what}", path.display()));
-        let read: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
-        let certificates = read.map_err(|error| wrong(format!("not a PEM file of certificates: {error}")))?;
-        if certificates.is_empty() {
-            return Err(wrong("it holds no certificate".to_owned()).into());
-        }
-        for certificate in certificates {
-            roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
-        }
-    }
+    let roots = extra_roots(ca_cert)?.store()?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth())
+}
+
+/// What `--ca-cert` says.
+pub fn extra_roots(ca_cert: Option<&Path>) -> Result<ExtraRoots> {
+    let Some(path) = ca_cert else { return Ok(ExtraRoots::default()) };
+    let read = ExtraRoots::read(&path.to_string_lossy());
+    Ok(read.map_err(|error| Failure::usage(format!("{}: {error:#}", path.display())))?)
 }
 
 /// The server's messages come in English or Korean.

@@ -1,18 +1,21 @@
 //! `pong check`: is it up, how fast, and where the time goes.
 
+use std::path::Path;
+
 use anyhow::Result;
+use checks::{ProbeConfig, Prober};
 use clap::Args;
-use contract::address::Address;
-use serde_json::{Map, Value as Json};
+use contract::{Target, address::Address};
+use net::address::PrivateNetworks;
+use serde_json::{Map, Value as Json, json};
 
 use crate::{
-    api::{ENDPOINT, Value, id_of},
+    api::{ENDPOINT, Value, extra_roots, id_of},
     app::App,
     chart::{milliseconds, waterfall},
     endpoint::Request,
     error::{Exit, Failure},
     output::{BOLD, DIM, RED, moment, paint, plain, print, since, spinner, status_style, visible},
-    prober,
 };
 
 #[derive(Args)]
@@ -64,9 +67,9 @@ impl Check {
             (None, None) => {
                 let Address { url, fallback } = Address::of(&self.target.unwrap_or_default());
                 let waiting = spinner(format!("checking {url}"));
-                let mut result = prober::probe(&url, &target(&body)?, app.ca_cert()).await?;
+                let mut result = from_here(&url, &body, app.ca_cert()).await?;
                 if let Some(url) = fallback.filter(|_| result["error"]["code"] == "CONNECT_REFUSED") {
-                    let by_http = prober::probe(&url, &target(&body)?, app.ca_cert()).await?;
+                    let by_http = from_here(&url, &body, app.ca_cert()).await?;
                     if by_http["status"] == "up" {
                         result = by_http;
                     }
@@ -89,17 +92,25 @@ impl Check {
     }
 }
 
-fn target(body: &Map<String, Json>) -> Result<prober::Target> {
-    if body.contains_key("assertions") {
-        let failure =
-            Failure::new(Exit::NotLoggedIn, "what the answer must hold is judged by pongpong, not from here");
-        return Err(failure.hint("pong login, or leave these options out").into());
+/// The result as the API answers it, by the same code.
+async fn from_here(url: &str, body: &Map<String, Json>, ca_cert: Option<&Path>) -> Result<Value> {
+    let mut settings = json!({
+        "url": url, "method": "GET", "timeout_ms": 10_000, "expected_status": "200-399", "follow_redirects": true,
+        "verify_tls": true, "retries": 0,
+    });
+    for (name, value) in body {
+        settings[name] = value.clone();
     }
-    if body.get("legacy_tls") == Some(&Json::Bool(true)) {
-        let failure = Failure::new(Exit::NotLoggedIn, "old TLS is spoken by pongpong, not from here");
-        return Err(failure.hint("pong login, or leave this option out").into());
+    let target: Target = serde_json::from_value(settings)?;
+    if let Some((field, what)) = checks::validate(&target).first() {
+        return Err(Failure::usage(format!("{field}: {}", what.en)).into());
     }
-    Ok(serde_json::from_value(Json::Object(body.clone()))?)
+    let mut config = ProbeConfig::new(PrivateNetworks::Allow)?;
+    config.extra_roots = extra_roots(ca_cert)?;
+    let outcome = Prober::new(config)?.probe(0, &target, None).await;
+    let mut result = serde_norway::to_value(outcome)?;
+    result["url"] = target.url.into();
+    Ok(result)
 }
 
 const PHASES: [&str; 5] = ["dns", "connect", "tls", "first_byte", "transfer"];

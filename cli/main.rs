@@ -28,7 +28,6 @@ mod maintenance;
 mod manual;
 mod notification;
 mod output;
-mod prober;
 mod report;
 mod session;
 mod status_page;

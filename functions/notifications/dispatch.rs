@@ -223,7 +223,11 @@ async fn alerts(
         let alert = Alert {
             endpoint_id: change.endpoint_id,
             endpoint_name: endpoint.name,
-            url: if is_current { links::text_without_secrets(&endpoint.url) } else { String::new() },
+            url: if is_current {
+                contract::shown::text_without_secrets(&endpoint.url)
+            } else {
+                String::new()
+            },
             what,
             changed_at: change.changed_at,
             // A clock may have been set back since.
