@@ -155,7 +155,7 @@ async fn servers_are_read_as_pongpong_reads_them() {
             let answer = if has_cookie {
                 "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
             } else {
-                "HTTP/1.1 302 Found\r\nlocation: /\r\nset-cookie: seen=1; Domain=example.com\r\ncontent-length: 0\r\n\r\n"
+                "HTTP/1.1 302 Found\r\nlocation: /\r\nset-cookie: seen=1\r\ncontent-length: 0\r\n\r\n"
             };
             let _ = stream.write_all(answer.as_bytes()).await;
         }
