@@ -122,20 +122,24 @@ impl Record {
         Ok(())
     }
 
-    /// The figures in the README, between two comments.
+    /// The figures in the README, between two comments: the first goal of each subject, and every missed one.
     pub fn write_figures(&self, readme: &Path, order: &[(&str, &str)]) -> Result<()> {
         const BEGIN: &str = "<!-- figures -->\n";
         const END: &str = "<!-- /figures -->";
         let text = fs::read_to_string(readme)?;
         let (before, rest) = text.split_once(BEGIN).context("README.md has no place for the figures")?;
         let (_, after) = rest.split_once(END).context("README.md has no end of the figures")?;
-        fs::write(readme, format!("{before}{BEGIN}{}{END}{after}", self.goals(order)?))?;
+        let figures = self.goals(order, |place, goal| place == 0 || !goal.reached())?;
+        fs::write(readme, format!("{before}{BEGIN}{figures}{END}{after}"))?;
         Ok(())
     }
 
-    fn goals(&self, order: &[(&str, &str)]) -> Result<String> {
+    /// A table of the goals that `is_shown`, given each goal's place within its subject.
+    fn goals(&self, order: &[(&str, &str)], is_shown: impl Fn(usize, &Goal) -> bool) -> Result<String> {
         let mut text = String::from("| what | figure | goal | reached | beside |\n|---|---|---|---|---|\n");
-        for goal in order.iter().filter_map(|(name, _)| self.subjects.get(*name)).flat_map(|m| &m.goals) {
+        let subjects = order.iter().filter_map(|(name, _)| self.subjects.get(*name));
+        let goals = subjects.flat_map(|measured| measured.goals.iter().enumerate());
+        for (_, goal) in goals.filter(|&(place, goal)| is_shown(place, goal)) {
             let with_unit = |figure: String| format!("{figure} {}", goal.unit).trim_end().to_owned();
             let most = if goal.better == Better::Lower { "at most" } else { "at least" };
             writeln!(
@@ -153,7 +157,7 @@ impl Record {
 
     fn markdown(&self, order: &[(&str, &str)]) -> Result<String> {
         let mut text = String::from(ABOUT);
-        writeln!(text, "\n## Goals\n\n{}", self.goals(order)?.trim_end())?;
+        writeln!(text, "\n## Goals\n\n{}", self.goals(order, |_, _| true)?.trim_end())?;
         for (name, title) in order {
             let Some(measured) = self.subjects.get(*name) else { continue };
             writeln!(text, "\n## {title}\n\n`{}`, on {}.", measured.command, measured.machine)?;
@@ -209,19 +213,22 @@ fails when one is more than 20 percent worse than what is committed in `tools/be
 mod tests {
     use super::*;
 
+    fn goal(what: &str, goal: f64) -> Goal {
+        Goal {
+            what: what.to_owned(),
+            unit: "ms".to_owned(),
+            figure: Spread::of([9.0, 12.0, 11.0]),
+            goal,
+            better: Better::Lower,
+            beside: String::new(),
+        }
+    }
+
     fn measured() -> Measured {
         let mut table = Table::new("Title", "About.", &["a", "b"]);
         table.row(["1".to_owned(), "2".to_owned()]);
-        let goal = Goal {
-            what: "it".to_owned(),
-            unit: "ms".to_owned(),
-            figure: Spread::of([9.0, 12.0, 11.0]),
-            goal: 10.0,
-            better: Better::Lower,
-            beside: String::new(),
-        };
         let ratios = vec![Ratio::new("a/b", "a beside b", Spread::one(0.5))];
-        Measured { tables: vec![table], goals: vec![goal], ratios, ..Measured::default() }
+        Measured { tables: vec![table], goals: vec![goal("it", 10.0)], ratios, ..Measured::default() }
     }
 
     #[test]
@@ -237,6 +244,22 @@ mod tests {
         assert!(text.contains("| 1 | 2 |") && text.contains("## Two") && !text.contains("Three"), "{text}");
         assert!(text.contains("| it | 11.0 (9.00 to 12.0) ms | at most 10.0 ms | **no** |"), "{text}");
         assert_eq!(record.ratios("one").len(), 1);
+    }
+
+    #[test]
+    fn readme_shows_first_goal_of_each_subject_and_missed_ones() {
+        let goals = vec![goal("first", 20.0), goal("other", 20.0), goal("missed", 10.0)];
+        let mut record = Record::default();
+        record.put("one", Measured { goals, ..Measured::default() });
+        let folder = tempfile::tempdir().expect("a folder");
+        let readme = folder.path().join("README.md");
+        fs::write(&readme, "<!-- figures -->\n<!-- /figures -->").expect("writes");
+        record.write_figures(&readme, &[("one", "One")]).expect("writes");
+        let text = fs::read_to_string(&readme).expect("reads");
+        let is_shown = |what| text.contains(&format!("| {what} |"));
+        assert!(is_shown("first") && is_shown("missed") && !is_shown("other"), "{text}");
+        let all = record.markdown(&[("one", "One")]).expect("writes");
+        assert!(all.contains("| other | 11.0"), "{all}");
     }
 
     #[test]
