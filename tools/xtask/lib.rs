@@ -36,13 +36,8 @@ pub fn generated(root: &Path) -> Result<Vec<(PathBuf, String)>> {
     files.extend(table.iter().map(|function| {
         (format!("knative/base/services/{}.yaml", function.name).into(), services::service(function))
     }));
-    for page in ["README.md", "docs/README.ko.md"] {
-        let text = fs::read_to_string(root.join(page)).with_context(|| page.to_owned())?;
-        let text =
-            map::between_markers(&text, "functions", &map::table(table)).with_context(|| page.to_owned())?;
-        files.push((page.into(), text));
-    }
     for (page, marker, inner) in [
+        ("docs/functions.md", "functions", map::table(table)),
         ("docs/gateway.md", "routes", kong::table(table)),
         ("docs/deploy.md", "requests", services::requests(table)),
     ] {

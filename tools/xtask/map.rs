@@ -1,4 +1,4 @@
-//! The map of functions in the READMEs.
+//! The table of functions in `docs/functions.md`.
 
 use std::fmt::Write as _;
 
