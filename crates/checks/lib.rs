@@ -65,13 +65,10 @@ const MAX_STARTING: usize = 500;
 const MAX_LOOKUPS: usize = 512;
 /// Two record types, and two name servers.
 const FILES_PER_LOOKUP: usize = 4;
-/// Sockets that a check may have: an address that does not answer is kept beside the next one.
-const FILES_PER_CHECK: usize = guarded::MAX_ATTEMPTS;
-
 /// So many checks can run at once with so many open files.
 pub fn concurrency_by(files: usize) -> usize {
-    let of_lookups = (MAX_LOOKUPS * FILES_PER_LOOKUP).min(files / 4);
-    ((files - of_lookups) / FILES_PER_CHECK).max(1)
+    let others = MAX_LOOKUPS * FILES_PER_LOOKUP + guarded::SPARE_SOCKETS;
+    (files - others.min(files / 4)).max(1)
 }
 
 /// A check that has not ended by then mostly waits: the next one begins beside it.

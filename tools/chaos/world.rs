@@ -699,15 +699,20 @@ impl<'a> World<'a> {
     /// is an outage could not be read from them. And in a crowd the ten that are known to fail must not be
     /// ten results of one endpoint, while nothing is broken.
     async fn keep_order(&mut self) -> Result<()> {
-        let until = Instant::now() + Duration::from_secs(30);
+        let until = Instant::now() + Duration::from_secs(5);
         let is_wanted = self.kind == Kind::Namespace || self.kind.is_crowd() && self.active.is_empty();
         while is_wanted && Instant::now() < until {
             // The database may have no connection to give for a moment.
             let Ok(page) = self.ledger.read().await else { continue };
             let uncounted = self.endpoints.iter().map(|watched| self.uncounted(watched, &page).max(0));
             let too_late = self.log.too_late.load(Ordering::SeqCst) - self.too_late;
+            let is_seen = |watched: &Watched| {
+                let newest = self.went_by(watched, &page).last();
+                newest.is_none_or(|slot| !self.unseen(watched, &page).contains(&slot))
+            };
             let is_judged = self.kind != Kind::Namespace
-                || page.results.iter().all(|(id, results)| results.keys().last() <= page.judged.get(id));
+                || self.endpoints.iter().all(is_seen)
+                    && page.results.iter().all(|(id, results)| results.keys().last() <= page.judged.get(id));
             if uncounted.sum::<i64>() <= too_late && is_judged {
                 break;
             }

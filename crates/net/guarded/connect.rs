@@ -10,7 +10,10 @@ use std::{
 
 use futures::future::select_all;
 use rustls::pki_types::ServerName;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    sync::Semaphore,
+};
 use url::{Host, Url};
 
 use crate::{
@@ -21,8 +24,11 @@ use crate::{
 /// When an address does not answer for so long, the next one is tried beside it (RFC 8305).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 const MAX_ADDRESSES: usize = 8;
-/// Attempts that go on at once: a name whose eight addresses lead nowhere must not take eight sockets.
-pub const MAX_ATTEMPTS: usize = 2;
+/// Sockets of the process beside one for each connection that is being made: with one of them an address that does not
+/// answer is kept beside the next one, without it is given up. Eight addresses that lead nowhere must not take eight
+/// sockets.
+pub const SPARE_SOCKETS: usize = 256;
+static SPARE: Semaphore = Semaphore::const_new(SPARE_SOCKETS);
 
 /// Why there is no connection.
 #[derive(Debug)]
@@ -121,14 +127,18 @@ async fn open(address: SocketAddr) -> io::Result<TcpStream> {
 }
 
 /// The first of several addresses that answers. They start one after another, a while apart, or at once when one before
-/// them has failed; the oldest attempt but the last ones is given up.
+/// them has failed. At most two attempts go on at once.
 async fn race(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
     let mut waiting = addresses.iter().copied();
     let mut running = VecDeque::new();
+    let mut spare = None;
     let mut first_failure = None;
     loop {
         if let Some(address) = waiting.next() {
-            if running.len() == MAX_ATTEMPTS {
+            if running.len() == 1 && spare.is_none() {
+                spare = SPARE.try_acquire().ok();
+            }
+            if running.len() > usize::from(spare.is_some()) {
                 running.pop_front();
             }
             running.push_back(Box::pin(async move { (address, open(address).await) }));

@@ -8,7 +8,7 @@ mod stream;
 
 pub use self::{
     client::{Client, Post, SendError},
-    connect::{ConnectError, MAX_ATTEMPTS, addresses, connect, server_name},
+    connect::{ConnectError, SPARE_SOCKETS, addresses, connect, server_name},
     metered::{Flooded, Meter, Metered},
     stream::{Driven, MAX_HEAD, Stream},
 };
