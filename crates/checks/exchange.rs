@@ -33,7 +33,7 @@ use tokio::{
 use super::{
     assertions::cut,
     failure, no_room,
-    seen::{Phase, Seen},
+    seen::{Phase, Seen, Waits},
     tls,
 };
 use contract::{Failure, FailureCode};
@@ -45,6 +45,12 @@ const MAX_HEADERS: usize = 200;
 const MAX_HEAD: usize = 256 * 1024;
 /// A head up to here is read by hyper into its usual buffer.
 const MAX_USUAL_HEAD: usize = guarded::MAX_HEAD - 4 * 1024;
+const MAX_SMALL_HEAD: usize = 12 * KIB;
+/// By HTTP/2, as it counts: 32 bytes more for each header. A byte on the wire may be a header, of 72 bytes in memory:
+/// so many checks at once may read one, and the interim responses before it, within so many steps.
+const MAX_HTTP2_HEAD: u32 = 16 * KIB as u32;
+const MAX_HTTP2_HEAD_STEPS: usize = 2;
+const MAX_BY_HTTP2: usize = 8192;
 
 pub(super) struct Answer {
     pub(super) status: StatusCode,
@@ -54,12 +60,17 @@ pub(super) struct Answer {
     /// It is longer than [`MAX_BODY_READ`]: the end is missing.
     pub(super) is_cut: bool,
     pub(super) memory: Vec<Place>,
+    /// When it was taken.
+    pub(super) since: Instant,
 }
 
 /// A step takes a response up to so many bytes, and so many responses at once: 280 MiB together. One owner alone has half
 /// of the places.
 const STEPS: [(usize, usize); 5] =
     [(16 * KIB, 2048), (64 * KIB, 512), (256 * KIB, 256), (1024 * KIB, 64), (MAX_BODY_READ, 16)];
+pub(super) const MAX_STEPS: usize = STEPS.len();
+/// A handshake message is joined in memory, up to 64 KiB.
+pub(super) const MAX_HANDSHAKE_STEPS: usize = 3;
 const KIB: usize = 1024;
 /// The first bytes of each check are free.
 const FREE_BYTES: usize = 8 * KIB;
@@ -73,64 +84,106 @@ const HELD_LOOK: Duration = Duration::from_secs(1);
 /// Memory that heads and bodies of all checks share, per owner.
 pub(super) struct Memory {
     steps: [Arc<FairShare>; STEPS.len()],
+    by_http2: Arc<FairShare>,
     pub(super) max_held: Duration,
 }
 
 impl Memory {
     pub(super) fn new() -> Self {
-        Self { steps: STEPS.map(|(_, places)| FairShare::of(places)), max_held: MAX_HELD }
+        let steps = STEPS.map(|(_, places)| FairShare::of(places));
+        Self { steps, by_http2: FairShare::of(MAX_BY_HTTP2), max_held: MAX_HELD }
     }
 }
 
 /// What one exchange holds of [`Memory`]: so much its connection may read. Steps are taken in order, and whoever has the
 /// last one needs nothing more, so those that wait cannot wait for each other.
-struct Held<'a> {
+pub(super) struct Held<'a> {
     memory: &'a Memory,
     owner: i64,
+    waits: Waits,
     meter: Arc<Meter>,
     /// What came before, in handshakes.
     began_at: u64,
     places: Vec<Place>,
-    /// When the last place was taken.
+    /// So many of them there can be.
+    pub(super) most: usize,
+    /// When the first place was taken.
     since: Instant,
 }
 
 /// Another owner waits for memory that was held for long.
 pub(super) struct Wanted;
 
+/// Why nothing more is read.
+pub(super) enum Stopped {
+    Wanted,
+    /// It would take more memory than it may.
+    TooLong,
+}
+
+impl From<Wanted> for Stopped {
+    fn from(_: Wanted) -> Self {
+        Self::Wanted
+    }
+}
+
 impl<'a> Held<'a> {
-    fn of(keep: Keep<'a>, meter: Arc<Meter>) -> Self {
-        let began_at = meter.wire_bytes();
-        meter.stop_at(began_at + FREE_BYTES as u64);
-        Self {
+    pub(super) fn of(keep: Keep<'a>, meter: Arc<Meter>, waits: Waits) -> Self {
+        let mut held = Self {
             memory: keep.memory,
             owner: keep.owner,
+            waits,
             meter,
-            began_at,
+            began_at: 0,
             places: Vec::new(),
+            most: STEPS.len(),
             since: Instant::now(),
-        }
+        };
+        held.begin();
+        held
+    }
+
+    /// What was read before is kept no longer.
+    pub(super) fn begin(&mut self) {
+        self.places.clear();
+        self.began_at = self.meter.wire_bytes();
+        self.meter.stop_at(self.began_at + FREE_BYTES as u64);
     }
 
     /// Waits for what comes, and takes memory for it before it is read.
-    async fn reading<T>(&mut self, coming: impl Future<Output = T>, seen: &mut Seen) -> Result<T, Wanted> {
+    pub(super) async fn reading<T>(&mut self, coming: impl Future<Output = T>) -> Result<T, Stopped> {
         let mut coming = pin!(coming);
-        let meter = Arc::clone(&self.meter);
+        let (meter, memory) = (Arc::clone(&self.meter), self.memory);
         loop {
+            let look_at = self.since + memory.max_held;
             tokio::select! {
                 biased;
-                came = during(&mut self.places, self.since + self.memory.max_held, &mut coming) => return came,
+                came = during(&mut self.places, look_at, &mut coming) => return Ok(came?),
                 () = meter.stopped() => {}
             }
-            if let Some(step) = self.memory.steps.get(self.places.len()) {
-                let look_at = self.since + self.memory.max_held;
-                let place = seen.wait(during(&mut self.places, look_at, step.take(self.owner))).await?;
-                self.places.push(place);
+            if self.places.len() == self.most {
+                if self.most == STEPS.len() {
+                    self.read_on();
+                    continue;
+                }
+                return Err(Stopped::TooLong);
+            }
+            let (bytes, _) = STEPS[self.places.len()];
+            let turn = memory.steps[self.places.len()].take(self.owner);
+            // What came already goes on meanwhile: it may be thrown away.
+            let place = tokio::select! {
+                biased;
+                came = during(&mut self.places, look_at, &mut coming) => return Ok(came?),
+                place = self.waits.wait(turn) => place,
+            };
+            if self.places.is_empty() {
                 self.since = Instant::now();
             }
-            match self.places.len() {
-                taken if taken < STEPS.len() => meter.stop_at(self.began_at + STEPS[taken - 1].0 as u64),
-                _ => self.read_on(),
+            self.places.push(place);
+            if self.places.len() < STEPS.len() {
+                meter.stop_at(self.began_at + bytes as u64);
+            } else {
+                self.read_on();
             }
         }
     }
@@ -176,17 +229,18 @@ pub(super) async fn exchange(
     stream: Stream,
     request: Request<Full<Bytes>>,
     keep: Keep<'_>,
+    mut held: Held<'_>,
     seen: &mut Seen,
 ) -> Result<Answer, Failure> {
     seen.enter(Phase::FirstByte);
+    held.begin();
     let meter = stream.meter();
-    let mut held = Held::of(keep, Arc::clone(&meter));
     let outcome = if stream.speaks_http2() {
         Box::pin(by_http2(stream, request, keep, held, &meter, seen)).await
     } else {
-        match Asked::ask(stream, &request, &mut held, seen).await {
+        match Asked::ask(stream, &request, &mut held).await {
             Ok(stream) => Box::pin(by_http1(stream, request, keep, held, &meter, seen)).await,
-            Err(wanted) => Err(wanted.into()),
+            Err(stopped) => Err(stopped.into()),
         }
     };
     outcome.map_err(|broken| match broken {
@@ -203,9 +257,12 @@ enum Broken {
     Wanted,
 }
 
-impl From<Wanted> for Broken {
-    fn from(_: Wanted) -> Self {
-        Self::Wanted
+impl From<Stopped> for Broken {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            Stopped::Wanted => Self::Wanted,
+            Stopped::TooLong => Self::Head,
+        }
     }
 }
 
@@ -228,7 +285,12 @@ async fn by_http1(
     builder.allow_spaces_after_header_name_in_responses(true).ignore_invalid_headers_in_responses(true);
     // What costs hyper more is asked of it only for heads that need it.
     let head = &stream.head;
-    builder.max_buf_size(if head.is_large() { MAX_HEAD } else { guarded::MAX_HEAD });
+    builder.max_buf_size(match () {
+        () if head.is_large() => MAX_HEAD,
+        () if keep.body || head.line_at > MAX_SMALL_HEAD => guarded::MAX_HEAD,
+        // A body that is only counted needs no more.
+        () => MAX_SMALL_HEAD + 4 * KIB,
+    });
     if head.lines > 100 {
         builder.max_headers(MAX_HEADERS);
     }
@@ -243,16 +305,18 @@ async fn by_http2(
     stream: Stream,
     request: Request<Full<Bytes>>,
     keep: Keep<'_>,
-    held: Held<'_>,
+    mut held: Held<'_>,
     meter: &Meter,
     seen: &mut Seen,
 ) -> Result<Answer, Broken> {
+    let _place = held.waits.wait(keep.memory.by_http2.take(keep.owner)).await;
+    held.most = MAX_HTTP2_HEAD_STEPS;
     let tasks = Tasks::default();
     // Windows small enough that a flood waits in the network, not in our memory.
     let (mut sender, connection) = http2::Builder::new(tasks.executor())
         .initial_stream_window_size(256 * 1024)
         .initial_connection_window_size(256 * 1024)
-        .max_header_list_size(MAX_HEAD as u32)
+        .max_header_list_size(MAX_HTTP2_HEAD)
         .handshake(TokioIo::new(stream))
         .await?;
     let outcome = converse(connection, sender.send_request(request), keep, held, meter, seen).await;
@@ -270,7 +334,8 @@ async fn converse(
 ) -> Result<Answer, Broken> {
     let mut connection = pin!(connection);
     let mut connection = Driven::new(connection.as_mut());
-    let (head, mut body) = held.reading(connection.until(response), seen).await??.into_parts();
+    let (head, mut body) = held.reading(connection.until(response)).await??.into_parts();
+    held.most = STEPS.len();
     seen.enter(Phase::Transfer);
     seen.status = Some(head.status);
     if head.headers.len() > MAX_HEADERS {
@@ -281,7 +346,7 @@ async fn converse(
         held.read_on();
     }
     if !(keep.skip_redirects && leads_elsewhere(head.status, &head.headers)) {
-        while let Some(frame) = held.reading(connection.until(body.frame()), seen).await? {
+        while let Some(frame) = held.reading(connection.until(body.frame())).await? {
             // Trailers are no part of the body.
             let Ok(data) = frame?.into_data() else {
                 continue;
@@ -299,7 +364,14 @@ async fn converse(
         }
     }
     seen.enter(Phase::Between);
-    Ok(Answer { status: head.status, headers: head.headers, body: kept, is_cut, memory: held.places })
+    Ok(Answer {
+        status: head.status,
+        headers: head.headers,
+        body: kept,
+        is_cut,
+        memory: held.places,
+        since: held.since,
+    })
 }
 
 /// Grows by doubling, but not beyond the limit.
@@ -380,8 +452,7 @@ impl Asked {
         mut stream: Stream,
         request: &Request<Full<Bytes>>,
         held: &mut Held<'_>,
-        seen: &mut Seen,
-    ) -> Result<Self, Wanted> {
+    ) -> Result<Self, Stopped> {
         let mut beginning = BytesMut::new();
         let (mut failed, mut head) = (None, Head::default());
         let request = written(request);
@@ -393,7 +464,7 @@ impl Asked {
                 let _ = stream.flush().await;
                 drop(bytes);
                 beginning.reserve(BEGINNING);
-                while held.reading(stream.read_buf(&mut beginning), seen).await?.unwrap_or_else(|error| {
+                while held.reading(stream.read_buf(&mut beginning)).await?.unwrap_or_else(|error| {
                     failed = Some(error);
                     0
                 }) > 0
@@ -544,8 +615,10 @@ impl AsyncWrite for Asked {
 }
 
 fn head_too_large() -> String {
-    let kib = MAX_HEAD / 1024;
-    format!("The head of the response is too large (more than {kib} KiB or {MAX_HEADERS} headers)")
+    let (kib, by_http2) = (MAX_HEAD / KIB, MAX_HTTP2_HEAD as usize / KIB);
+    format!(
+        "The head of the response is too large (more than {kib} KiB, by HTTP/2 {by_http2} KiB, or {MAX_HEADERS} headers)"
+    )
 }
 
 fn protocol_failure(error: &hyper::Error, seen: &Seen) -> Failure {

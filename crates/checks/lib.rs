@@ -40,7 +40,10 @@ use url::{Host, Position, Url};
 use self::{
     assertions::{Check, cut},
     cookies::Cookies,
-    exchange::{Answer, Keep, MAX_HELD, Memory, during, exchange, leads_elsewhere},
+    exchange::{
+        Answer, Held, Keep, MAX_HANDSHAKE_STEPS, MAX_HELD, MAX_STEPS, Memory, Stopped, during, exchange,
+        leads_elsewhere,
+    },
     plan::Plan,
     redirect::{Hop, MAX_REDIRECTS},
     seen::{Phase, Seen},
@@ -135,7 +138,8 @@ impl Prober {
             private_networks: config.private_networks,
             running: FairShare::of(config.concurrency),
             starting: FairShare::of(config.concurrency.min(MAX_STARTING)),
-            lookups: FairShare::of(MAX_LOOKUPS),
+            // No more than there are files for: see `concurrency_by`.
+            lookups: FairShare::of(MAX_LOOKUPS.min(config.concurrency.div_ceil(12))),
             memory: Memory::new(),
             tls: Tls::new(&config.extra_roots)?,
             user_agent: HeaderValue::try_from(config.user_agent)?,
@@ -189,8 +193,9 @@ impl Prober {
             };
             let code = outcome.error.as_ref().map(|error| error.code);
             if code == Some(FailureCode::NotStarted) {
-                // There is no room for another try either. What the one before it says counts.
-                return failed.unwrap_or(outcome);
+                // There is no room for another try either. What the one before it says counts, where this one got nothing
+                // else.
+                return failed.filter(|_| outcome.status_code.is_none()).unwrap_or(outcome);
             }
             // What the guard refused it would refuse again.
             let is_final =
@@ -214,7 +219,7 @@ impl Prober {
         let answer = match tokio::time::timeout(plan.timeout, self.fetch(owner, plan, &mut seen)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(failure)) => return down(seen, failure),
-            Err(_) if seen.waited_for_most_of(plan.timeout) => return down(seen, no_room()),
+            Err(_) if seen.waits.are_most_of(plan.timeout) => return down(seen, no_room()),
             Err(_) => {
                 let failure = out_of_time(plan, &seen);
                 return down(seen, failure);
@@ -284,9 +289,18 @@ impl Prober {
         // What the hop before said is no part of what this one comes to.
         (seen.ip, seen.status, seen.client_certificate_asked) = (None, None, false);
         let stream = Metered::new(self.connect(keep.owner, &hop.url, seen).await.map_err(no_connection)?);
+        let mut held = Held::of(keep, Arc::clone(&stream.meter), seen.waits.clone());
         let stream = if hop.url.scheme() == "https" {
             seen.enter(Phase::Tls);
-            self.tls.handshake(stream, &hop.url, wanted, seen).await?
+            held.most = MAX_HANDSHAKE_STEPS;
+            let stream = held.reading(self.tls.handshake(stream, &hop.url, wanted, seen)).await;
+            held.most = MAX_STEPS;
+            stream.map_err(|stopped| match stopped {
+                Stopped::Wanted => no_room(),
+                Stopped::TooLong => {
+                    failure(FailureCode::TlsInvalid, "The server's certificates are too long")
+                }
+            })??
         } else {
             Stream::Plain(stream)
         };
@@ -294,13 +308,13 @@ impl Prober {
             let text = format!("{} cannot be requested", shown(&hop.url));
             failure(FailureCode::InvalidRequest, text)
         })?;
-        exchange(stream, request, keep, seen).await
+        exchange(stream, request, keep, held, seen).await
     }
 
     async fn connect(&self, owner: i64, url: &Url, seen: &mut Seen) -> Result<TcpStream, ConnectError> {
         let addresses = {
             let _place = match url.host() {
-                Some(Host::Domain(_)) => Some(seen.wait(self.lookups.take(owner)).await),
+                Some(Host::Domain(_)) => Some(seen.waits.wait(self.lookups.take(owner)).await),
                 _ => None,
             };
             if _place.is_some() {
@@ -365,14 +379,13 @@ async fn judge(
     total_ms: u32,
     until: Option<Instant>,
 ) -> Result<(), Failure> {
-    let Answer { headers, body, is_cut, mut memory, .. } = answer;
+    let Answer { headers, body, is_cut, mut memory, since, .. } = answer;
     let not_held = |text| failure(FailureCode::AssertionFailed, text);
     let is_quick = !checks.iter().any(Check::is_costly) && !headers.contains_key(header::CONTENT_ENCODING);
     if is_quick && body.len() <= MAX_JUDGED_IN_PLACE {
         return assertions::judge(&checks, &headers, &body, is_cut, total_ms).map_err(not_held);
     }
-    let give_up_from = std::time::Instant::now() + MAX_HELD;
-    let turn = during(&mut memory, give_up_from, plan::turn(&plan::JUDGING, owner, until)).await;
+    let turn = during(&mut memory, since + MAX_HELD, plan::turn(&plan::JUDGING, owner, until)).await;
     let Some(place) = turn.map_err(|_| no_room())? else {
         return Err(failure(
             FailureCode::NotStarted,

@@ -45,11 +45,12 @@ impl Default for Work {
 }
 
 impl Work {
-    /// Whether so many values of JSON may be looked at more.
-    pub(super) fn visit(&mut self, values: usize) -> bool {
+    /// Looks at so many values of JSON more, if it may.
+    pub(super) fn visit(&mut self, values: usize) -> Result<(), String> {
         let left = self.json_visits.checked_sub(values);
-        self.json_visits = left.unwrap_or(self.json_visits);
-        left.is_some()
+        self.json_visits =
+            left.ok_or("the JSONPaths take too long on this body, use simpler ones, or fewer")?;
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@
 use std::{
     net::IpAddr,
     pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -32,13 +33,54 @@ pub(super) struct Seen {
     /// Known already, while more is found out about it.
     pub(super) failure: Option<Failure>,
     pub(super) bytes: u64,
-    /// Since when the check waits for what other checks hold, and for how long it did before.
-    pub(super) waiting_since: Option<Instant>,
-    pub(super) waited: Duration,
+    pub(super) waits: Waits,
     pub(super) phase: Phase,
     began: Instant,
     entered: Instant,
     spent: [Option<Duration>; 5],
+}
+
+/// How long a check waited for what other checks hold.
+#[derive(Clone, Default)]
+pub(super) struct Waits(Arc<Mutex<Waited>>);
+
+#[derive(Default)]
+struct Waited {
+    since: Option<Instant>,
+    before: Duration,
+}
+
+impl Waits {
+    /// Waits for a place, also if nobody waits for it to the end.
+    pub(super) async fn wait<T>(&self, place: impl Future<Output = T>) -> T {
+        let mut place = pin!(place);
+        if let Some(place) = place.as_mut().now_or_never() {
+            return place;
+        }
+        self.waited().since = Some(Instant::now());
+        let _ends = Ends(self);
+        place.await
+    }
+
+    /// Whether half of `time` and more went by in waiting for other checks: that a check took long says nothing about
+    /// its target then.
+    pub(super) fn are_most_of(&self, time: Duration) -> bool {
+        let waited = self.waited();
+        waited.before + waited.since.map_or(Duration::ZERO, |since| since.elapsed()) >= time / 2
+    }
+
+    fn waited(&self) -> MutexGuard<'_, Waited> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Ends<'a>(&'a Waits);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        let mut waited = self.0.waited();
+        waited.before += waited.since.take().map_or(Duration::ZERO, |since| since.elapsed());
+    }
 }
 
 impl Seen {
@@ -51,33 +93,12 @@ impl Seen {
             client_certificate_asked: false,
             failure: None,
             bytes: 0,
-            waiting_since: None,
-            waited: Duration::ZERO,
+            waits: Waits::default(),
             phase: Phase::Between,
             began: now,
             entered: now,
             spent: [None; 5],
         }
-    }
-
-    /// Waits for a place that other checks may hold, and notes for how long.
-    pub(super) async fn wait<T>(&mut self, place: impl Future<Output = T>) -> T {
-        let mut place = pin!(place);
-        if let Some(place) = place.as_mut().now_or_never() {
-            return place;
-        }
-        let since = *self.waiting_since.insert(Instant::now());
-        let place = place.await;
-        self.waiting_since = None;
-        self.waited += since.elapsed();
-        place
-    }
-
-    /// Whether half of `time` and more went by in waiting for other checks: that a check took long says nothing about its target
-    /// then.
-    pub(super) fn waited_for_most_of(&self, time: Duration) -> bool {
-        let now = self.waiting_since.map_or(Duration::ZERO, |since| since.elapsed());
-        self.waited + now >= time / 2
     }
 
     /// Ends the phase that runs. Over redirects, the times of the same phase add up.

@@ -89,11 +89,15 @@ impl<K: Hash + Eq + Clone> State<K> {
     /// were claimed.
     fn claim_from(&mut self, owner: &K) -> bool {
         let held = |owner: &K| self.held.get(owner).copied().unwrap_or(0);
-        let (own, most) = (held(owner), self.held.values().copied().max().unwrap_or(0));
-        let wanted = self.waiting.iter().filter(|(other, _)| held(other) < own);
-        let wanted: usize =
-            wanted.map(|(_, all)| all.iter().filter(|waits| !waits.is_closed()).count()).sum();
-        let is_claimed = own == most && wanted > self.claimed;
+        let own = held(owner);
+        if self.held.values().any(|other| *other > own) {
+            return false;
+        }
+        // Those that could take what this one gives back.
+        let may_hold = own.min(self.free + self.claimed + 1);
+        let wanted = self.waiting.iter().filter(|(other, _)| held(other) < may_hold);
+        let wanted = wanted.flat_map(|(_, all)| all).filter(|waits| !waits.is_closed());
+        let is_claimed = wanted.take(self.claimed + 1).count() > self.claimed;
         self.claimed += usize::from(is_claimed);
         is_claimed
     }

@@ -130,7 +130,10 @@ pub const FUNCTION: Function = Function::new("web", "web", "pages for people; ev
             .layer(CompressionLayer::new())
     }))
     .asks_strangers_at(|path| {
-        path == "/demo" || ["/endpoints/", "/notifications/"].iter().any(|start| path.starts_with(start))
+        let is_endpoint = ["/new", "/edit", "/check", "/pause"].iter().any(|end| path.ends_with(end));
+        path == "/demo"
+            || path.starts_with("/endpoints/") && is_endpoint
+            || path.starts_with("/notifications/")
     })
     .without_database()
     .reads(runtime::settings!(api::Gateway, crate::links::PublicUrl));

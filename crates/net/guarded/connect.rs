@@ -129,21 +129,28 @@ async fn open(address: SocketAddr) -> io::Result<TcpStream> {
 /// The first of several addresses that answers. They start one after another, a while apart, or at once when one before
 /// them has failed. At most two attempts go on at once.
 async fn race(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
-    let mut waiting = addresses.iter().copied();
+    let mut waiting: VecDeque<_> = addresses.iter().copied().collect();
+    let mut given_up = VecDeque::new();
     let mut running = VecDeque::new();
     let mut spare = None;
     let mut first_failure = None;
     loop {
-        if let Some(address) = waiting.next() {
+        if waiting.is_empty() && running.is_empty() {
+            // Each had a moment: now each has as long as it takes.
+            waiting.append(&mut given_up);
+        }
+        if let Some(address) = waiting.pop_front() {
             if running.len() == 1 && spare.is_none() {
                 spare = SPARE.try_acquire().ok();
             }
-            if running.len() > usize::from(spare.is_some()) {
-                running.pop_front();
+            if running.len() > usize::from(spare.is_some())
+                && let Some((address, _)) = running.pop_front()
+            {
+                given_up.push_back(address);
             }
-            running.push_back(Box::pin(async move { (address, open(address).await) }));
+            running.push_back((address, Box::pin(open(address))));
         }
-        let finished = if waiting.len() == 0 {
+        let finished = if waiting.is_empty() {
             next(&mut running).await
         } else {
             match tokio::time::timeout(ATTEMPT_DELAY, next(&mut running)).await {
@@ -160,17 +167,20 @@ async fn race(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
             Some(_) => {}
             None => return Err(first_failure.unwrap_or(ConnectError::NoAddress)),
         }
+        if running.len() < 2 {
+            spare = None;
+        }
     }
 }
 
 /// The first of these that is done, taken out.
-async fn next<F: Future + Unpin>(running: &mut VecDeque<F>) -> Option<F::Output> {
+async fn next<F: Future + Unpin>(running: &mut VecDeque<(SocketAddr, F)>) -> Option<(SocketAddr, F::Output)> {
     if running.is_empty() {
         return None;
     }
-    let (done, at, _) = select_all(running.iter_mut()).await;
-    running.remove(at);
-    Some(done)
+    let (done, at, _) = select_all(running.iter_mut().map(|(_, open)| open)).await;
+    let (address, _) = running.remove(at)?;
+    Some((address, done))
 }
 
 /// What the system says, without its `(os error 99)`.
