@@ -79,7 +79,8 @@ struct Ends<'a>(&'a Waits);
 impl Drop for Ends<'_> {
     fn drop(&mut self) {
         let mut waited = self.0.waited();
-        waited.before += waited.since.take().map_or(Duration::ZERO, |since| since.elapsed());
+        let now = waited.since.take().map_or(Duration::ZERO, |since| since.elapsed());
+        waited.before += now;
     }
 }
 
