@@ -286,6 +286,20 @@ pub enum Status {
     Paused,
 }
 
+impl TryFrom<String> for Status {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "pending" => Ok(Self::Pending),
+            "up" => Ok(Self::Up),
+            "down" => Ok(Self::Down),
+            "paused" => Ok(Self::Paused),
+            _ => Err(format!("{text} is not a status")),
+        }
+    }
+}
+
 impl Status {
     pub fn as_str(self) -> &'static str {
         name(&self)

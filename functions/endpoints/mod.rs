@@ -215,20 +215,6 @@ pub struct OwnedEndpoint {
     pub endpoint: Endpoint,
 }
 
-impl TryFrom<String> for Status {
-    type Error = String;
-
-    fn try_from(text: String) -> std::result::Result<Self, String> {
-        match text.as_str() {
-            "pending" => Ok(Self::Pending),
-            "up" => Ok(Self::Up),
-            "down" => Ok(Self::Down),
-            "paused" => Ok(Self::Paused),
-            _ => Err(format!("{text} is not a status")),
-        }
-    }
-}
-
 impl Settings {
     /// All defaults.
     pub fn of_url(url: &str) -> Result<Self> {

@@ -17,9 +17,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
-    Context, Db, Error, Result,
+    Context, Db, Error, Result, Text,
     db::{JsonText, On, UnixSeconds},
-    error::Text,
     on,
     secret::{self, Sealer},
     text,
