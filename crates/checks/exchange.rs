@@ -617,7 +617,8 @@ impl AsyncWrite for Asked {
 fn head_too_large() -> String {
     let (kib, by_http2) = (MAX_HEAD / KIB, MAX_HTTP2_HEAD as usize / KIB);
     format!(
-        "The head of the response is too large (more than {kib} KiB, by HTTP/2 {by_http2} KiB, or {MAX_HEADERS} headers)"
+        "The head of the response is too large (more than {kib} KiB or {MAX_HEADERS} headers; by HTTP/2 more than \
+         {by_http2} KiB)"
     )
 }
 
@@ -647,7 +648,10 @@ fn protocol_failure(error: &hyper::Error, seen: &Seen) -> Failure {
     } else if error.is_parse_too_large() {
         head_too_large()
     } else if seen.phase == Phase::FirstByte
-        && h2.is_some_and(|h2| h2.is_library() && h2.reason() == Some(h2::Reason::PROTOCOL_ERROR))
+        && h2.is_some_and(|h2| {
+            let refused = [h2::Reason::PROTOCOL_ERROR, h2::Reason::COMPRESSION_ERROR];
+            h2.is_library() && h2.reason().is_some_and(|reason| refused.contains(&reason))
+        })
     {
         // h2 says no more of it.
         format!("{}, or is not valid HTTP/2", head_too_large())

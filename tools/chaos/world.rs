@@ -898,11 +898,11 @@ impl<'a> World<'a> {
             if !self.outlasted.is_empty() {
                 self.press_again().await;
             }
-            waits_for_rollup +=
-                usize::from(matches!(&finding, Finding::NotYet(why) if why.starts_with(SUMMARY)));
+            let waits = matches!(&finding, Finding::NotYet(why) if why.starts_with(SUMMARY));
+            waits_for_rollup += usize::from(waits);
             // What came late, because the clock was set back, is summed up with the next hour.
             let rollup = (HOUR + 360 - self.now().timestamp() % HOUR) % HOUR;
-            self.advance(if waits_for_rollup == 3 { rollup } else { seconds }).await;
+            self.advance(if waits && waits_for_rollup == 3 { rollup } else { seconds }).await;
             self.keep_order().await?;
             seconds = (seconds + 1).min(if self.kind == Kind::Namespace { 9 } else { 12 });
         }
