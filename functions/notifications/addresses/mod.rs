@@ -258,5 +258,5 @@ fn seconds(at: DateTime<Utc>) -> i64 {
 }
 
 fn said(text: &Text) -> String {
-    runtime::error::Language::current().read(&text).to_owned()
+    runtime::error::Language::current().read(text).to_owned()
 }
