@@ -199,7 +199,7 @@ fn weight(path: &str) -> Option<usize> {
             (None, ',') => commas += 1,
             (None, '*' | ':') => looks_at_many = true,
             (None, '@') => steps += 1,
-            (None, '=' | '<' | '>') | (None, '!') if filters > 0 => {
+            (None, '=' | '<' | '>' | '!') if filters > 0 => {
                 let is_two = chars.next_if(|(_, next)| *next == '=').is_some();
                 if char == '!' && !is_two {
                     continue;

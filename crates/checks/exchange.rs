@@ -68,7 +68,6 @@ pub(super) struct Answer {
 /// of the places.
 const STEPS: [(usize, usize); 5] =
     [(16 * KIB, 2048), (64 * KIB, 512), (256 * KIB, 256), (1024 * KIB, 64), (MAX_BODY_READ, 16)];
-pub(super) const MAX_STEPS: usize = STEPS.len();
 /// A handshake message is joined in memory, up to 64 KiB.
 pub(super) const MAX_HANDSHAKE_STEPS: usize = 3;
 const KIB: usize = 1024;
@@ -146,6 +145,7 @@ impl<'a> Held<'a> {
     /// What was read before is kept no longer.
     pub(super) fn begin(&mut self) {
         self.places.clear();
+        self.most = STEPS.len();
         self.began_at = self.meter.wire_bytes();
         self.meter.stop_at(self.began_at + FREE_BYTES as u64);
     }

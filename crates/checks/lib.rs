@@ -41,8 +41,7 @@ use self::{
     assertions::{Check, cut},
     cookies::Cookies,
     exchange::{
-        Answer, Held, Keep, MAX_HANDSHAKE_STEPS, MAX_HELD, MAX_STEPS, Memory, Stopped, during, exchange,
-        leads_elsewhere,
+        Answer, Held, Keep, MAX_HANDSHAKE_STEPS, MAX_HELD, Memory, Stopped, during, exchange, leads_elsewhere,
     },
     plan::Plan,
     redirect::{Hop, MAX_REDIRECTS},
@@ -294,7 +293,6 @@ impl Prober {
             seen.enter(Phase::Tls);
             held.most = MAX_HANDSHAKE_STEPS;
             let stream = held.reading(self.tls.handshake(stream, &hop.url, wanted, seen)).await;
-            held.most = MAX_STEPS;
             stream.map_err(|stopped| match stopped {
                 Stopped::Wanted => no_room(),
                 Stopped::TooLong => {
