@@ -3,6 +3,7 @@
 //! POST / (any event), GET /private/v1/dead_letters, POST /private/v1/dead_letters/{id}/replay.
 
 pub mod purge;
+pub mod resume;
 
 use std::sync::LazyLock;
 
@@ -51,16 +52,18 @@ fn labels(kind: &'static str, destination: &'static str) -> [KeyValue; 2] {
 /// letter, with what is wrong now, and no longer looks as if the replay had helped.
 async fn store(State(context): State<Context>, headers: HeaderMap, body: Bytes) -> Result<Reply> {
     const INSERT: &str = "INSERT INTO dead_letters (source, event_id, kind, destination, error_code, error,
-            headers, body, received_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            headers, body, received_at, due_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         ON CONFLICT (source, event_id, destination) DO UPDATE SET error_code = excluded.error_code,
-            error = excluded.error, received_at = excluded.received_at, replayed_at = NULL";
+            error = excluded.error, received_at = excluded.received_at, replayed_at = NULL,
+            due_at = CASE WHEN dead_letters.replays < $11 THEN excluded.due_at END";
     let (letter, now) = (Letter::read(&headers, &body), context.clock().now());
+    let due_at = letter.is_worth_another_try().then(|| now + resume::PAUSE);
     on!(context.db()?.write(), db => {
         let query = sqlx::query(INSERT).bind(&letter.source).bind(&letter.event_id).bind(&letter.kind);
         let query = query.bind(&letter.destination).bind(&letter.error_code).bind(&letter.error);
-        let query = query.bind(kept_headers(&headers)).bind(body.as_ref()).bind(now);
-        query.execute(db).await.map(drop)
+        let query = query.bind(kept_headers(&headers)).bind(body.as_ref()).bind(now).bind(due_at);
+        query.bind(resume::MOST_REPLAYS).execute(db).await.map(drop)
     })?;
     tracing::warn!(kind = letter.kind, id = letter.event_id, destination = letter.destination, "given up");
     LETTERS.add(1, &letter.labels());
@@ -108,6 +111,14 @@ impl Letter {
         let name = host.split(['.', '/', ':']).next().unwrap_or_default();
         let function = crate::find(name).map(|function| function.name);
         labels(kind.unwrap_or("other"), function.unwrap_or("other"))
+    }
+
+    /// Not what was refused for good, nor what is of no use when it comes late; messages have a log of their own.
+    fn is_worth_another_try(&self) -> bool {
+        const LATE: [&str; 3] = [kind::CHECK_REQUESTED, kind::CHECK_FAILED, kind::NOTIFICATION_REQUESTED];
+        let code = self.error_code.as_deref().and_then(|code| code.parse().ok());
+        let is_refused = code.is_some_and(|code: u16| (400..500).contains(&code) && ![404, 408, 409, 429].contains(&code));
+        kind::ALL.contains(&&*self.kind) && !LATE.contains(&&*self.kind) && !is_refused
     }
 
     fn read(headers: &HeaderMap, body: &[u8]) -> Self {
@@ -247,9 +258,15 @@ async fn list(State(context): State<Context>, paging: Paging) -> Result<Json<Lis
     ),
 )]
 async fn replay(State(context): State<Context>, Id(id): Id) -> Result<(StatusCode, Json<Done>)> {
+    publish_again(&context, id).await?;
+    Ok((StatusCode::OK, Json(Done::ok())))
+}
+
+async fn publish_again(context: &Context, id: i64) -> Result<()> {
     const SELECT: &str = "SELECT headers, body, received_at FROM dead_letters WHERE id = $1";
     // Not if it has come back already.
-    const UPDATE: &str = "UPDATE dead_letters SET replayed_at = $2 WHERE id = $1 AND received_at = $3";
+    const UPDATE: &str =
+        "UPDATE dead_letters SET replayed_at = $2, due_at = NULL WHERE id = $1 AND received_at = $3";
     let (db, now) = (context.db()?, context.clock().now());
     let (headers, body, received_at): (String, Vec<u8>, DateTime<Utc>) =
         on!(db.read(), db => sqlx::query_as(SELECT).bind(id).fetch_one(db).await)
@@ -262,7 +279,7 @@ async fn replay(State(context): State<Context>, Id(id): Id) -> Result<(StatusCod
     context.outbound().publish(event).await?;
     on!(db.write(), db =>
         sqlx::query(UPDATE).bind(id).bind(now).bind(received_at).execute(db).await.map(drop))?;
-    Ok((StatusCode::OK, Json(Done::ok())))
+    Ok(())
 }
 
 #[cfg(test)]

@@ -116,6 +116,7 @@ pub static ALL: &[Function] = &[
     status_pages::badges::show::FUNCTION,
     status_pages::forget::FUNCTION,
     dead_letter::FUNCTION,
+    dead_letter::resume::FUNCTION,
     dead_letter::purge::FUNCTION,
     web::FUNCTION,
 ];

@@ -15,7 +15,8 @@ use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
 use super::{
-    Row, SERVICE,
+    Row, SERVICE, changes,
+    changes::Key,
     deliveries::log::{self, Channel, News},
 };
 use crate::links;
@@ -44,10 +45,11 @@ async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> 
 }
 
 async fn tell_of_endpoints(context: &Context, changes: Vec<StatusChange>) -> Result<()> {
+    let keys = changes.iter().map(Key::from).collect();
     let changes: Vec<_> =
         changes.into_iter().filter_map(|c| what_to_tell(&c).map(|what| (c, what))).collect();
     if changes.is_empty() {
-        return Ok(());
+        return changes::are_told(context.db()?, keys).await;
     }
     let users = changes.iter().map(|(change, _)| change.user_id).collect();
     let channels = enabled(context, users).await?;
@@ -60,7 +62,8 @@ async fn tell_of_endpoints(context: &Context, changes: Vec<StatusChange>) -> Res
     }
     log::add(context, NAME, news.into_iter().map(|(owner, told)| News { owner, told }).collect()).await?;
     // The broker brings the event again, for those that could not be read.
-    failed.map_or(Ok(()), Err)
+    failed.map_or(Ok(()), Err)?;
+    changes::are_told(context.db()?, keys).await
 }
 
 /// An endpoint that is down.
@@ -106,6 +109,7 @@ pub(super) async fn send_open_incidents(context: &Context, function: &str, notif
 
 async fn tell_of_locations(context: &Context, changes: Vec<LocationChange>) -> Result<()> {
     let link = links::to(context, "/reports?status=down")?;
+    let keys = changes.iter().map(Key::from).collect();
     let channels = enabled(context, changes.iter().map(|change| change.user_id).collect()).await?;
     let mut news: BTreeMap<i64, Vec<_>> = BTreeMap::new();
     for change in changes {
@@ -125,7 +129,8 @@ async fn tell_of_locations(context: &Context, changes: Vec<LocationChange>) -> R
         };
         news.entry(change.user_id).or_default().push((alert, told));
     }
-    log::add(context, NAME, news.into_iter().map(|(owner, told)| News { owner, told }).collect()).await
+    log::add(context, NAME, news.into_iter().map(|(owner, told)| News { owner, told }).collect()).await?;
+    changes::are_told(context.db()?, keys).await
 }
 
 /// Whoever has an endpoint at the location, or was told when it was suspected: that endpoint may be elsewhere,

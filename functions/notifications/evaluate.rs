@@ -11,7 +11,7 @@
 //! works sees everything broken. What is held is then computed again, without going down.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::LazyLock,
 };
 
@@ -20,18 +20,18 @@ use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
     Context, Db, Error, Event, Function, Items, Outgoing, Reply, Result, Subscription,
     db::{On, readable_by},
-    input, on,
+    input,
     telemetry::{Counter, KeyValue, counter},
 };
 use serde_json::{json, value::RawValue};
 
 use super::{
-    SERVICE,
+    SERVICE, changes,
     state::{CONFIRMATION_DELAY, State},
     suspicion::{self, Batch},
 };
 use contract::{
-    AlertKind, CheckResult, CheckStatus, EndpointChanged, FailedCheck, LocationChange, Status, StatusChange,
+    CheckResult, CheckStatus, EndpointChanged, FailedCheck, LocationChange, Status, StatusChange,
     kind,
 };
 
@@ -88,16 +88,7 @@ async fn handle(FromContext(context): FromContext<Context>, event: Event<Box<Raw
     if changes.is_empty() {
         return Ok(Reply::NONE);
     }
-    let id = format!("{}/status", event.id);
-    let changed = Outgoing::new(NAME, kind::STATUS_CHANGED, id, time, &changes)?;
-    Ok(changed.with_extension("owners", &owners_of(&changes)).into())
-}
-
-/// For the queue of whoever tells of it, whose places owners share; not more than a header holds.
-fn owners_of(changes: &[StatusChange]) -> String {
-    const MOST: usize = 200;
-    let owners: BTreeSet<i64> = changes.iter().map(|change| change.user_id).collect();
-    owners.iter().take(MOST).map(i64::to_string).collect::<Vec<_>>().join(",")
+    Ok(changes::event(NAME, format!("{}/status", event.id), time, &changes)?.into())
 }
 
 /// What an event caused, now or when it was first handled.
@@ -138,7 +129,7 @@ async fn evaluate(context: &Context, event_id: &str, mut results: Vec<CheckResul
         failed.others > 0 || interval > CONFIRMATION_DELAY
     });
     if !changes.is_empty() || !locations.is_empty() {
-        record(&mut transaction, event_id, &changes, &locations, now).await?;
+        changes::record(&mut transaction, event_id, &changes, &locations, now).await?;
     }
     changes.iter().for_each(|change| count(change.to, 1));
     HELD.add(held, &[]);
@@ -147,7 +138,7 @@ async fn evaluate(context: &Context, event_id: &str, mut results: Vec<CheckResul
         SUSPICIONS.add(1, &[KeyValue::new("region", region), KeyValue::new("scope", scope)]);
     }
     if seen_before {
-        (changes, locations) = recorded(&mut transaction, event_id).await?;
+        (changes, locations) = changes::recorded(&mut transaction, event_id).await?;
     }
     transaction.commit().await?;
     Ok(Evaluated { changes, locations, unconfirmed })
@@ -179,10 +170,10 @@ async fn change_settings(
         save(&mut transaction, &after).await?;
     }
     if !changes.is_empty() {
-        record(&mut transaction, event_id, &changes, &[], now).await?;
+        changes::record(&mut transaction, event_id, &changes, &[], now).await?;
     }
     if seen_before {
-        (changes, _) = recorded(&mut transaction, event_id).await?;
+        (changes, _) = changes::recorded(&mut transaction, event_id).await?;
     }
     transaction.commit().await?;
     Ok(changes)
@@ -403,51 +394,4 @@ async fn save(transaction: &mut runtime::db::Transaction, states: &States) -> Re
         }
     }
     Ok(())
-}
-
-/// What is said of locations is kept beside: under the suspicion's id, negative, and a slot that says
-/// whether it began or ended.
-async fn record(
-    transaction: &mut runtime::db::Transaction,
-    event_id: &str,
-    changes: &[StatusChange],
-    locations: &[LocationChange],
-    now: DateTime<Utc>,
-) -> Result<()> {
-    const INSERT: &str = "INSERT INTO notification_changes
-            (endpoint_id, slot, user_id, event_id, change, recorded_at)
-        VALUES ($1, $2, $3, $4, $5, $6)
-        ON CONFLICT (endpoint_id, slot) DO UPDATE SET event_id = excluded.event_id, change = excluded.change";
-    let of_endpoints =
-        changes.iter().map(|c| (c.endpoint_id, c.changed_at.timestamp_micros(), c.user_id, json!(c)));
-    let of_locations = locations
-        .iter()
-        .map(|c| (-c.location.id, i64::from(c.what != AlertKind::LocationSuspected), c.user_id, json!(c)));
-    on!(transaction.connection(), db => {
-        for (id, slot, user_id, change) in of_endpoints.chain(of_locations) {
-            let query = sqlx::query(INSERT).bind(id).bind(slot).bind(user_id);
-            query.bind(event_id).bind(change.to_string()).bind(now).execute(&mut *db).await?;
-        }
-    });
-    Ok(())
-}
-
-async fn recorded(
-    transaction: &mut runtime::db::Transaction,
-    event_id: &str,
-) -> Result<(Vec<StatusChange>, Vec<LocationChange>)> {
-    const SELECT: &str = "SELECT endpoint_id > 0, change FROM notification_changes WHERE event_id = $1
-        ORDER BY endpoint_id, slot";
-    let rows: Vec<(bool, String)> = on!(transaction.connection(), db =>
-        sqlx::query_as(SELECT).bind(event_id).fetch_all(db).await)?;
-    let (mut changes, mut locations) = (Vec::new(), Vec::new());
-    for (of_endpoint, json) in rows {
-        let json = format!("[{json}]");
-        if of_endpoint {
-            changes.extend(input::parse::<Items<_>>(json.as_bytes())?);
-        } else {
-            locations.extend(input::parse::<Items<_>>(json.as_bytes())?);
-        }
-    }
-    Ok((changes, locations))
 }

@@ -5,6 +5,7 @@
 //! sent now waits in [`deliveries::queue`].
 
 pub mod addresses;
+mod changes;
 pub mod config;
 pub mod create;
 pub mod delete;

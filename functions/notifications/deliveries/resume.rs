@@ -1,11 +1,11 @@
-//! `* * * * *`: sends what waits for its next try, and what was lost on its way.
+//! `* * * * *`: sends what waits for its next try, and what was lost on its way; publishes again what nobody was told of.
 
 use axum::{extract::State, routing::post};
 use http::StatusCode;
 use runtime::{Context, Function, Result};
 
 use super::queue;
-use crate::notifications::SERVICE;
+use crate::notifications::{SERVICE, changes};
 
 const NAME: &str = "delivery-resume";
 
@@ -17,5 +17,6 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "sends what waits fo
 async fn handle(State(context): State<Context>) -> Result<StatusCode> {
     let owners = queue::wake(context.db()?, context.clock().now()).await?;
     queue::release(&context, NAME, &owners).await?;
+    changes::tell_again(&context, NAME).await?;
     Ok(StatusCode::NO_CONTENT)
 }

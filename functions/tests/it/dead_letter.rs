@@ -87,6 +87,54 @@ on_both! {
         }
     }
 
+    async fn whose_receiver_was_away_is_published_again_by_itself(world: World) {
+        let letter = |id: &str, kind: &str, code: u16| {
+            let body = json!({"specversion": "1.0", "id": id, "source": "/x", "type": kind, "data": [],
+                "knativeerrordest": "http://somewhere/", "knativeerrorcode": code});
+            let mut headers = HeaderMap::new();
+            headers.insert("content-type", "application/cloudevents+json".parse().unwrap());
+            Sent { headers, body: Bytes::from(body.to_string()) }
+        };
+        let away = letter("away", kind::STATUS_CHANGED, 503);
+        for letter in [
+            &away,
+            &letter("not there", kind::USER_DELETED, 404),
+            &letter("refused", kind::STATUS_CHANGED, 400),
+            &letter("too late", kind::CHECK_REQUESTED, 503),
+            &letter("in the log of deliveries", kind::NOTIFICATION_REQUESTED, 503),
+            &letter("a stranger's", "com.example", 503),
+        ] {
+            world.deliver("dead-letter", letter).await.json(202);
+        }
+        let resume = async |minutes: u64| {
+            world.clock().advance(std::time::Duration::from_secs(minutes * 60));
+            world.request("dead-letter-resume", None, "POST", "/", None).await
+        };
+        let published = || -> Vec<String> {
+            let events = std::mem::take(&mut *world.events.lock().unwrap());
+            events.iter().map(|event| event.headers["ce-id"].to_str().unwrap().to_owned()).collect()
+        };
+        resume(5).await.json(204);
+        assert_eq!(published(), [""; 0], "it is too early");
+        resume(5).await.json(204);
+        assert_eq!(published(), ["away", "not there"]);
+        resume(60).await.json(204);
+        assert_eq!(published(), [""; 0], "neither came back");
+
+        // While the broker takes nothing they wait, and count as little as may be.
+        world.deliver("dead-letter", &away).await.json(202);
+        *world.broker_takes.lock().unwrap() = Some(0);
+        assert!(resume(10).await.status.is_server_error());
+        *world.broker_takes.lock().unwrap() = None;
+        let mut tries = 0;
+        for _ in 0..40 {
+            resume(10).await.json(204);
+            tries += published().len();
+            world.deliver("dead-letter", &away).await.json(202);
+        }
+        assert_eq!(tries, 22, "of 24, with the first and the one that the broker did not take");
+    }
+
     async fn anything_is_kept(world: World) {
         let mut structured = HeaderMap::new();
         structured.insert("content-type", "application/cloudevents+json".parse().unwrap());

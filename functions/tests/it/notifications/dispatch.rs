@@ -64,6 +64,43 @@ on_both! {
         }
     }
 
+    async fn a_change_that_nobody_was_told_of_is_told_when_it_can_be(world: World) {
+        world.with_endpoints();
+        world.webhook(1, "https://x.test/").await;
+        let events = || std::mem::take(&mut *world.events.lock().unwrap());
+        let resume = async |minutes: u64| {
+            world.clock().advance(std::time::Duration::from_secs(minutes * 60));
+            world.request("delivery-resume", None, "POST", "/", None).await.json(204);
+        };
+        for slot in [0, 1] {
+            // The reply is lost, with the broker that has it.
+            world.event("notification-evaluate", kind::CHECK_COMPLETED, &format!("e{slot}"), &[result(1, 1, slot, false)]).await;
+        }
+        assert_eq!(events().len(), 1);
+        resume(19).await;
+        assert_eq!(events().len(), 0, "the broker may have it still");
+        *world.broker_takes.lock().unwrap() = Some(0);
+        world.clock().advance(std::time::Duration::from_secs(60));
+        assert!(world.request("delivery-resume", None, "POST", "/", None).await.status.is_server_error());
+        *world.broker_takes.lock().unwrap() = None;
+        resume(1).await;
+        let again = events();
+        assert_eq!(again.iter().map(crate::world::Sent::kind).collect::<Vec<_>>(), [kind::STATUS_CHANGED]);
+        assert_eq!(again[0].headers["ce-owners"], "1");
+
+        // Its endpoint cannot be read now: that is no way to be told.
+        world.stand_in("endpoint-private-get", |_| (500, json!({"code": "INTERNAL"})));
+        assert!(world.deliver("notification-dispatch", &again[0]).await.status.is_server_error());
+        resume(20).await;
+        let again = events();
+        assert_eq!(again.len(), 1);
+        world.with_endpoints();
+        world.deliver("notification-dispatch", &again[0]).await.json(202);
+        assert_eq!(requested(&world).len(), 1);
+        resume(25).await;
+        assert!(events().iter().all(|event| event.kind() != kind::STATUS_CHANGED), "it was told");
+    }
+
     async fn each_channel_that_covers_it_is_told_once(world: World) {
         world.with_endpoints();
         let all = world.webhook(1, "https://x.test/all").await;

@@ -1,0 +1,152 @@
+//! What went down or up, kept from the moment that it is decided until it is told: whatever becomes of the event
+//! `status.changed`, with a broker that loses it or a database that is away for longer than the broker tries, the
+//! change is here, and `delivery-resume` publishes it again.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use runtime::{Context, Db, Outgoing, Result, db::Transaction, on};
+use serde::Serialize;
+use serde_json::json;
+
+use super::evaluate::MAX_AHEAD;
+use contract::{AlertKind, LocationChange, StatusChange, kind};
+
+/// Within it a broker has brought the event, or given it up: ten tries take up to 17 minutes.
+const PATIENCE: TimeDelta = TimeDelta::minutes(20);
+/// Where a change is kept.
+#[derive(Serialize)]
+pub struct Key {
+    /// Of a location: the suspicion's id, negative.
+    endpoint_id: i64,
+    /// In microseconds. Of a location: whether the suspicion began or ended.
+    slot: i64,
+}
+
+impl From<&StatusChange> for Key {
+    fn from(change: &StatusChange) -> Self {
+        Self { endpoint_id: change.endpoint_id, slot: change.changed_at.timestamp_micros() }
+    }
+}
+
+impl From<&LocationChange> for Key {
+    fn from(change: &LocationChange) -> Self {
+        let slot = i64::from(change.what != AlertKind::LocationSuspected);
+        Self { endpoint_id: -change.location.id, slot }
+    }
+}
+
+/// What is not told is due from then on.
+pub async fn record(
+    transaction: &mut Transaction,
+    event_id: &str,
+    changes: &[StatusChange],
+    locations: &[LocationChange],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    const INSERT: &str = "INSERT INTO notification_changes
+            (endpoint_id, slot, user_id, event_id, change, recorded_at, due_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        ON CONFLICT (endpoint_id, slot) DO UPDATE SET event_id = excluded.event_id, change = excluded.change,
+            due_at = excluded.due_at";
+    let of_endpoints = changes.iter().map(|change| (Key::from(change), change.user_id, json!(change)));
+    let of_locations = locations.iter().map(|change| (Key::from(change), change.user_id, json!(change)));
+    on!(transaction.connection(), db => {
+        for (Key { endpoint_id, slot }, user_id, change) in of_endpoints.chain(of_locations) {
+            let query = sqlx::query(INSERT).bind(endpoint_id).bind(slot).bind(user_id).bind(event_id);
+            query.bind(change.to_string()).bind(now).bind(now + PATIENCE).execute(&mut *db).await?;
+        }
+    });
+    Ok(())
+}
+
+/// What an event caused when it was first handled.
+pub async fn recorded(
+    transaction: &mut Transaction,
+    event_id: &str,
+) -> Result<(Vec<StatusChange>, Vec<LocationChange>)> {
+    const SELECT: &str = "SELECT endpoint_id, slot, change FROM notification_changes WHERE event_id = $1
+        ORDER BY endpoint_id, slot";
+    let rows: Vec<Row> = on!(transaction.connection(), db =>
+        sqlx::query_as(SELECT).bind(event_id).fetch_all(db).await)?;
+    Ok(read(rows))
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    endpoint_id: i64,
+    slot: i64,
+    change: String,
+}
+
+/// One that cannot be read keeps no other from being told.
+fn read(rows: Vec<Row>) -> (Vec<StatusChange>, Vec<LocationChange>) {
+    let (mut changes, mut locations) = (Vec::new(), Vec::new());
+    for Row { endpoint_id, slot, change } in rows {
+        let read = if endpoint_id > 0 {
+            serde_json::from_str(&change).map(|change| changes.push(change))
+        } else {
+            serde_json::from_str(&change).map(|change| locations.push(change))
+        };
+        if let Err(error) = read {
+            tracing::error!(endpoint_id, slot, %error, "a change that is kept cannot be read: set aside");
+        }
+    }
+    (changes, locations)
+}
+
+/// For the queue of whoever tells of it, whose places owners share; not more than a header holds.
+pub fn event(
+    source: &str,
+    id: String,
+    time: DateTime<Utc>,
+    changes: &[StatusChange],
+) -> Result<Outgoing> {
+    const MOST_OWNERS: usize = 200;
+    let owners: BTreeSet<i64> = changes.iter().map(|change| change.user_id).collect();
+    let owners = owners.iter().take(MOST_OWNERS).map(i64::to_string).collect::<Vec<_>>().join(",");
+    Ok(Outgoing::new(source, kind::STATUS_CHANGED, id, time, &changes)?.with_extension("owners", &owners))
+}
+
+/// Each channel has its message in the log of deliveries, or there was nothing to tell.
+pub async fn are_told(db: &Db, keys: Vec<Key>) -> Result<()> {
+    set_due(db, keys, None).await
+}
+
+async fn set_due(db: &Db, keys: Vec<Key>, due_at: Option<DateTime<Utc>>) -> Result<()> {
+    const POSTGRES: &str = "UPDATE notification_changes SET due_at = $2 WHERE (endpoint_id, slot) IN (
+        SELECT endpoint_id, slot FROM json_to_recordset($1::text::json) AS told (endpoint_id bigint, slot bigint))";
+    const SQLITE: &str = "UPDATE notification_changes SET due_at = $2 WHERE (endpoint_id, slot) IN (
+        SELECT value ->> 'endpoint_id', value ->> 'slot' FROM json_each($1))";
+    let sql = db.pick(SQLITE, POSTGRES);
+    let keys = json!(keys).to_string();
+    on!(db.write(), db => sqlx::query(sql).bind(keys).bind(due_at).execute(db).await.map(drop))?;
+    Ok(())
+}
+
+/// Publishes what should have been told by now, once more.
+pub async fn tell_again(context: &Context, function: &str) -> Result<()> {
+    // One that is due far ahead is of a clock that was set back.
+    const DUE: &str = "SELECT endpoint_id, slot, change FROM notification_changes
+        WHERE due_at <= $1 OR due_at > $2 ORDER BY due_at LIMIT 500";
+    let (db, now) = (context.db()?, context.clock().now());
+    let next = now + PATIENCE;
+    let rows: Vec<Row> = on!(db.read(), db =>
+        sqlx::query_as(DUE).bind(now).bind(next + MAX_AHEAD).fetch_all(db).await)?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    tracing::warn!(changes = rows.len(), "changes were not told in time: they are published again");
+    let keys = rows.iter().map(|row| Key { endpoint_id: row.endpoint_id, slot: row.slot }).collect();
+    let (changes, locations) = read(rows);
+    let id = |what| format!("{what}-again-{}", now.timestamp_micros());
+    if !changes.is_empty() {
+        context.publish(event(function, id("status"), now, &changes)?).await?;
+    }
+    if !locations.is_empty() {
+        let told = Outgoing::new(function, kind::LOCATION_CHANGED, id("location"), now, &locations)?;
+        context.publish(told).await?;
+    }
+    // What the broker did not take is due still.
+    set_due(db, keys, Some(next)).await
+}
