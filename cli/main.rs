@@ -21,6 +21,7 @@ mod config;
 mod context;
 mod endpoint;
 mod error;
+mod fields;
 mod import;
 mod incident;
 mod key;

@@ -1,6 +1,7 @@
 //! `pong notification`: whom to tell, and what was told.
 
 use anyhow::Result;
+use channels::Kind;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value as Json, json};
 
@@ -8,14 +9,24 @@ use crate::{
     api::{Api, ENDPOINT, NOTIFICATION, Value, id_of},
     app::{App, label},
     error::{Exit, Failure},
+    fields::Fields,
     output::{self, Column, ids, more, plain, status, text, time},
 };
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Adds one, of one of the channels
-    #[command(subcommand)]
-    Add(Add),
+    /// Adds one
+    Add {
+        /// email, slack, webhook, ...: `pong notification kinds` lists them
+        kind: String,
+        name: String,
+        #[command(flatten)]
+        about: About,
+        #[command(flatten)]
+        fields: Fields,
+    },
+    /// Shows the kinds that the server has, with their fields
+    Kinds,
     /// Shows all
     List,
     /// Shows one; its secrets are masked
@@ -36,24 +47,8 @@ pub enum Command {
         all_endpoints: bool,
         #[arg(long, value_name = "BOOL")]
         enabled: Option<bool>,
-        /// E-mail: to whom, divided by commas
-        #[arg(long, value_delimiter = ',')]
-        to: Vec<String>,
-        /// Slack: the channel
-        #[arg(long)]
-        channel: Option<String>,
-        /// Slack: the bot's token
-        #[arg(long)]
-        token: Option<String>,
-        /// Slack: an incoming webhook
-        #[arg(long)]
-        webhook_url: Option<String>,
-        /// Webhook: where to
-        #[arg(long)]
-        url: Option<String>,
-        /// Webhook: what it is signed with
-        #[arg(long)]
-        secret: Option<String>,
+        #[command(flatten)]
+        fields: Fields,
     },
     /// Deletes some
     Rm {
@@ -104,49 +99,10 @@ pub struct About {
     endpoints: Vec<String>,
 }
 
-#[derive(Subcommand)]
-pub enum Add {
-    /// By e-mail
-    Email {
-        name: String,
-        /// One to ten addresses, divided by commas
-        #[arg(long, value_delimiter = ',', required = true)]
-        to: Vec<String>,
-        #[command(flatten)]
-        about: About,
-    },
-    /// In Slack: by a bot's token and a channel, or by an incoming webhook
-    Slack {
-        name: String,
-        #[arg(long, requires = "token")]
-        channel: Option<String>,
-        #[arg(long, env = "SLACK_TOKEN", hide_env_values = true)]
-        token: Option<String>,
-        /// The workspace, for people
-        #[arg(long)]
-        domain: Option<String>,
-        #[arg(long, conflicts_with_all = ["channel"], required_unless_present = "channel")]
-        webhook_url: Option<String>,
-        #[command(flatten)]
-        about: About,
-    },
-    /// By a signed CloudEvent that is posted to a URL
-    Webhook {
-        name: String,
-        #[arg(long)]
-        url: String,
-        /// What it is signed with, as whsec_... [default: made by the server, and shown once]
-        #[arg(long)]
-        secret: Option<String>,
-        #[command(flatten)]
-        about: About,
-    },
-}
-
 static COLUMNS: [Column; 9] = [
     text("ID", "id"),
     text("NAME", "name"),
-    text("CHANNEL", "channel"),
+    text("KIND", "kind"),
     text("TO", "config"),
     ids("ENDPOINTS", "endpoint_ids"),
     text("ENABLED", "enabled"),
@@ -177,11 +133,13 @@ fn note_addresses(app: &App, notification: &Value) {
     }
 }
 
+static KINDS: [Column; 3] = [text("KIND", "kind"), text("ABOUT", "about"), text("FIELDS", "field_names")];
+
 static DELIVERIES: [Column; 13] = [
     text("ID", "id"),
     time("WHEN", "created_at"),
     status("STATUS", "status"),
-    text("CHANNEL", "channel"),
+    text("KIND", "kind"),
     text("TO", "recipient"),
     text("ENDPOINT", "alert.endpoint_name"),
     text("ABOUT", "alert.what"),
@@ -197,15 +155,20 @@ impl Command {
     pub async fn run(self, app: &App) -> Result<Exit> {
         let api = app.api()?;
         match self {
-            Self::Add(add) => {
-                let made = add.make(&api).await?;
+            Self::Add { kind, name, about, fields } => {
+                let config = fields.with_variables(&kind).of_kind(&api, &kind).await?;
+                let ids = about.ids(&api).await?;
+                let body = json!({"name": name, "kind": kind, "config": config, "endpoint_ids": ids});
+                let made = api.create(&NOTIFICATION, &body).await?;
                 app.out.done(&made, &format!("Added notification {}", label(&NOTIFICATION, &made)))?;
                 note_addresses(app, &made);
-                let secret = made["config"]["secret"].as_str().filter(|secret| !secret.contains('…'));
-                if let (Some(secret), true) = (secret, app.out.is_table()) {
-                    output::note("It is signed with this secret, which is not shown again:");
-                    output::print(secret)?;
+                if app.out.is_table() {
+                    note_generated(&kind, &config, &made)?;
                 }
+            }
+            Self::Kinds => {
+                let kinds = api.list("/notification-service/v1/notification_kinds", &[], None).await?;
+                app.out.list(&kinds, &KINDS, "There are none")?;
             }
             Self::List => {
                 let items = api.list(NOTIFICATION.path, &[], None).await?;
@@ -214,19 +177,7 @@ impl Command {
                 items.iter().for_each(|item| note_addresses(app, item));
             }
             Self::Show { notification } => app.out.object(&api.find(&NOTIFICATION, &notification).await?)?,
-            Self::Edit {
-                notification,
-                name,
-                about,
-                all_endpoints,
-                enabled,
-                to,
-                channel,
-                token,
-                webhook_url,
-                url,
-                secret,
-            } => {
+            Self::Edit { notification, name, about, all_endpoints, enabled, fields: given } => {
                 let old = api.find(&NOTIFICATION, &notification).await?;
                 let mut fields = Map::new();
                 fields.extend(name.map(|name| ("name".to_owned(), name.into())));
@@ -237,27 +188,11 @@ impl Command {
                 if all_endpoints {
                     fields.insert("endpoint_ids".to_owned(), Json::Null);
                 }
-                let given: Vec<_> = [
-                    ("to", (!to.is_empty()).then(|| json!(to))),
-                    ("channel", channel.map(Json::from)),
-                    ("token", token.map(Json::from)),
-                    ("webhook_url", webhook_url.map(Json::from)),
-                    ("url", url.map(Json::from)),
-                    ("secret", secret.map(Json::from)),
-                ]
-                .into_iter()
-                .filter_map(|(field, value)| Some((field.to_owned(), value?)))
-                .collect();
                 if !given.is_empty() {
                     // The config is replaced as a whole; secrets that come back masked stay as they are.
                     let mut config: Map<String, Json> = serde_norway::from_value(old["config"].clone())?;
-                    let is = |name: &str| given.iter().any(|(field, _)| field == name);
-                    if is("webhook_url") {
-                        config.retain(|field, _| !matches!(field.as_str(), "channel" | "token"));
-                    } else if is("channel") || is("token") {
-                        config.remove("webhook_url");
-                    }
-                    config.extend(given);
+                    config.extend(given.of_kind(&api, &plain(&old["kind"])).await?);
+                    config.retain(|_, value| !value.is_null());
                     fields.insert("config".to_owned(), config.into());
                 }
                 if fields.is_empty() {
@@ -311,32 +246,18 @@ impl Command {
     }
 }
 
-impl Add {
-    async fn make(self, api: &Api) -> Result<Value> {
-        let (channel, name, config, about) = match self {
-            Self::Email { name, to, about } => ("email", name, json!({"to": to}), about),
-            Self::Slack { name, webhook_url: Some(url), domain, about, .. } => {
-                ("slack", name, without_nulls(json!({"webhook_url": url, "domain": domain})), about)
-            }
-            Self::Slack { name, channel, token, domain, about, .. } => {
-                let config = json!({"channel": channel, "token": token, "domain": domain});
-                ("slack", name, without_nulls(config), about)
-            }
-            Self::Webhook { name, url, secret, about } => {
-                ("webhook", name, without_nulls(json!({"url": url, "secret": secret})), about)
-            }
-        };
-        let ids = about.ids(api).await?;
-        let body = json!({"name": name, "channel": channel, "config": config, "endpoint_ids": ids});
-        api.create(&NOTIFICATION, &body).await
+/// What the server generated for a kind that is known here, which is shown only now.
+fn note_generated(kind: &str, given: &Map<String, Json>, made: &Value) -> Result<()> {
+    for field in Kind::find(kind).into_iter().flat_map(|kind| kind.fields) {
+        if field.generate.is_some()
+            && given.get(field.name).is_none_or(Json::is_null)
+            && let Some(value) = made["config"][field.name].as_str().filter(|value| !value.contains('…'))
+        {
+            output::note(&format!("Its {} is not shown again:", field.label.0.to_lowercase()));
+            output::print(value)?;
+        }
     }
-}
-
-fn without_nulls(mut value: Json) -> Json {
-    if let Json::Object(fields) = &mut value {
-        fields.retain(|_, value| !value.is_null());
-    }
-    value
+    Ok(())
 }
 
 impl About {

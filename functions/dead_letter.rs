@@ -86,7 +86,7 @@ async fn tell_log(context: &Context, letter: &Letter, headers: &HeaderMap, body:
         reached: Vec::new(),
         at: context.clock().now(),
     };
-    senders::count(event.data.channel, "postponed");
+    senders::count(&event.data.kind, "postponed");
     let id = format!("{}/given-up", event.id);
     let event = Outgoing::new(NAME, kind::NOTIFICATION_DELIVERED, id, failed.at, &failed)?;
     context.outbound().publish(event).await
@@ -113,12 +113,16 @@ impl Letter {
         labels(kind.unwrap_or("other"), function.unwrap_or("other"))
     }
 
-    /// Not what was refused for good, nor what is of no use when it comes late; messages have a log of their own.
+    /// Not what was refused for good, nor what is of no use when it comes late; messages and changes that are to be told
+    /// have a log of their own.
     fn is_worth_another_try(&self) -> bool {
         const LATE: [&str; 3] = [kind::CHECK_REQUESTED, kind::CHECK_FAILED, kind::NOTIFICATION_REQUESTED];
         let code = self.error_code.as_deref().and_then(|code| code.parse().ok());
-        let is_refused = code.is_some_and(|code: u16| (400..500).contains(&code) && ![404, 408, 409, 429].contains(&code));
-        kind::ALL.contains(&&*self.kind) && !LATE.contains(&&*self.kind) && !is_refused
+        let is_refused =
+            code.is_some_and(|code: u16| (400..500).contains(&code) && ![404, 408, 409, 429].contains(&code));
+        let is_told_again =
+            self.source.ends_with("/delivery-resume") && self.destination.contains("notification-dispatch");
+        kind::ALL.contains(&&*self.kind) && !LATE.contains(&&*self.kind) && !is_refused && !is_told_again
     }
 
     fn read(headers: &HeaderMap, body: &[u8]) -> Self {

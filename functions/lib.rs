@@ -8,7 +8,6 @@ pub mod dead_letter;
 pub mod endpoints;
 pub mod gateway;
 mod links;
-pub mod mailbox;
 pub mod notifications;
 mod purge;
 pub mod reports;
@@ -77,6 +76,7 @@ pub static ALL: &[Function] = &[
     reports::forget::FUNCTION,
     reports::rollup::FUNCTION,
     reports::purge::FUNCTION,
+    notifications::kind_list::FUNCTION,
     notifications::create::FUNCTION,
     notifications::list::FUNCTION,
     notifications::get::FUNCTION,
@@ -99,6 +99,7 @@ pub static ALL: &[Function] = &[
     senders::email::FUNCTION,
     senders::slack::FUNCTION,
     senders::webhook::FUNCTION,
+    senders::channel::FUNCTION,
     status_pages::create::FUNCTION,
     status_pages::list::FUNCTION,
     status_pages::get::FUNCTION,

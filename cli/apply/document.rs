@@ -131,7 +131,7 @@ pub enum Comparison {
 #[serde(default, deny_unknown_fields)]
 pub struct Notification {
     pub name: String,
-    pub channel: String,
+    pub kind: String,
     pub config: Mapping,
     /// None: all of them.
     pub endpoints: Option<Vec<String>>,
@@ -142,7 +142,7 @@ impl Default for Notification {
     fn default() -> Self {
         Self {
             name: String::new(),
-            channel: String::new(),
+            kind: String::new(),
             config: Mapping::new(),
             endpoints: None,
             enabled: true,

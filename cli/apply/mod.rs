@@ -348,18 +348,8 @@ fn diff(old: &Mapping, new: &Mapping) -> Result<Vec<String>> {
 
 /// What was filled in stands last: back to where it belongs.
 fn ordered(fields: &Mapping) -> Mapping {
-    let first = [
-        "name",
-        "title",
-        "url",
-        "slug",
-        "channel",
-        "description",
-        "config",
-        "groups",
-        "starts_at",
-        "ends_at",
-    ];
+    let first =
+        ["name", "title", "url", "slug", "kind", "description", "config", "groups", "starts_at", "ends_at"];
     let place =
         |name: &Value| first.iter().position(|first| name.as_str() == Some(first)).unwrap_or(first.len());
     let mut list: Vec<_> = fields.iter().collect();

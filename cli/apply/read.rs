@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use channels::Kind;
 use chrono::{DateTime, SecondsFormat};
 use contract::address::Address;
 use serde::{Serialize, de::DeserializeOwned};
@@ -134,19 +135,17 @@ fn checked(section: Section, item: Value) -> Result<Mapping, Wrong> {
         }
         Section::Notifications => {
             let mut notification: Notification = parse(item)?;
-            required(&[("name", &notification.name), ("channel", &notification.channel)])?;
-            let known: &[&str] = match notification.channel.as_str() {
-                "email" => &["to"],
-                "slack" => &["domain", "channel", "token", "webhook_url"],
-                "webhook" => &["url", "secret"],
-                _ => return Err(vec![("channel".into(), "must be email, slack or webhook".into())]),
-            };
+            required(&[("name", &notification.name), ("kind", &notification.kind)])?;
+            // A kind that only the server knows is the server's to check.
+            let fields = Kind::find(&notification.kind).map(|kind| kind.fields);
+            let is_known =
+                |name: &str| fields.is_none_or(|fields| fields.iter().any(|field| field.name == name));
+            let known =
+                || fields.into_iter().flatten().map(|field| field.name).collect::<Vec<_>>().join(", ");
             let names = notification.config.keys().filter_map(Value::as_str);
             let unknown: Wrong = names
-                .filter(|name| !known.contains(name))
-                .map(|name| {
-                    (format!("config.{name}"), format!("is not known here: there are {}", known.join(", ")))
-                })
+                .filter(|name| !is_known(name))
+                .map(|name| (format!("config.{name}"), format!("is not known here: there are {}", known())))
                 .collect();
             if !unknown.is_empty() {
                 return Err(unknown);
@@ -337,9 +336,9 @@ mod tests {
                 "endpoints[0] (a) assertions[0]",
                 "unknown field",
             ),
-            ("notifications: [{name: n, channel: fax}]", "notifications[0] (n) channel", "must be email"),
+            ("notifications: [{name: n, channel: slack}]", "notifications[0] (n) channel", "unknown field"),
             (
-                "notifications: [{name: n, channel: email, config: {cc: []}}]",
+                "notifications: [{name: n, kind: email, config: {cc: []}}]",
                 "notifications[0] (n) config.cc",
                 "is not known",
             ),

@@ -1,11 +1,16 @@
 //! Secrets of notifications. The server gives them back masked (`xoxb-…1234`), so that it cannot be
 //! told whether one that fits its mask is the same: it is taken to be.
 
+use channels::{CHANNELS, Field, Kind};
 use serde_norway::Mapping;
 
 use crate::api::Value;
 
-const FIELDS: [&str; 3] = ["token", "webhook_url", "secret"];
+/// Of every kind that is known here; what only the server knows is a secret where it comes back masked.
+fn secrets() -> impl Iterator<Item = &'static Field> {
+    CHANNELS.iter().flat_map(|kind| kind.fields).filter(|field| field.is_secret)
+}
+
 const MASK: char = '…';
 
 fn config(fields: &mut Mapping) -> Option<&mut Mapping> {
@@ -14,9 +19,7 @@ fn config(fields: &mut Mapping) -> Option<&mut Mapping> {
 
 pub fn is_masked(fields: &Mapping) -> bool {
     let config = fields.get("config").and_then(Value::as_mapping);
-    config.is_some_and(|config| {
-        FIELDS.iter().any(|field| text(config, field).is_some_and(|text| text.contains(MASK)))
-    })
+    config.is_some_and(|config| config.values().filter_map(Value::as_str).any(|text| text.contains(MASK)))
 }
 
 fn text<'a>(config: &'a Mapping, field: &str) -> Option<&'a str> {
@@ -34,14 +37,18 @@ pub fn settled(wanted: &Mapping, there: &Mapping, send_all: bool) -> Mapping {
     let mut settled = wanted.clone();
     let there = there.get("config").and_then(Value::as_mapping).cloned().unwrap_or_default();
     let Some(config) = config(&mut settled) else { return settled };
-    for field in FIELDS {
-        let Some(masked) = text(&there, field) else { continue };
+    for (name, masked) in &there {
+        let (Some(field), Some(masked)) = (name.as_str(), masked.as_str()) else { continue };
+        if !masked.contains(MASK) {
+            continue;
+        }
+        let is_generated = || secrets().any(|secret| secret.name == field && secret.generate.is_some());
         match text(config, field) {
             Some(given) if fits(given, masked) && (!send_all || given.contains(MASK)) => {
                 config.insert(field.into(), masked.into());
             }
-            // A webhook keeps the one that was made for it.
-            None if field == "secret" => {
+            // One that was generated is kept.
+            None if is_generated() => {
                 config.insert(field.into(), masked.into());
             }
             _ => {}
@@ -53,10 +60,17 @@ pub fn settled(wanted: &Mapping, there: &Mapping, send_all: bool) -> Mapping {
 /// For the eyes: a secret in clear does not belong on a screen.
 pub fn hidden(fields: &Mapping) -> Mapping {
     let mut hidden = fields.clone();
+    let kind = fields.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
     if let Some(config) = config(&mut hidden) {
-        for field in FIELDS {
-            if text(config, field).is_some_and(|text| !text.contains(MASK)) {
-                config.insert(field.into(), "(a new secret)".into());
+        // Nobody here knows what of it is secret.
+        if Kind::find(&kind).is_none() {
+            for (_, value) in config.iter_mut().filter(|(_, value)| value.is_string()) {
+                *value = "(a new value)".into();
+            }
+        }
+        for Field { name, .. } in secrets() {
+            if text(config, name).is_some_and(|text| !text.contains(MASK)) {
+                config.insert((*name).into(), "(a new secret)".into());
             }
         }
     }
@@ -69,7 +83,8 @@ mod tests {
     use super::*;
 
     fn slack(token: &str) -> Mapping {
-        serde_norway::from_str(&format!("{{name: n, config: {{channel: c, token: {token}}}}}")).unwrap()
+        serde_norway::from_str(&format!("{{name: n, kind: slack, config: {{channel: c, token: {token}}}}}"))
+            .unwrap()
     }
 
     #[test]
@@ -93,5 +108,8 @@ mod tests {
     #[test]
     fn secrets_are_not_shown() {
         assert!(!format!("{:?}", hidden(&slack("xoxb-12345"))).contains("12345"));
+        let of_the_server = "{name: n, kind: of_the_future, config: {password: verysecret}}";
+        let of_the_server: Mapping = serde_norway::from_str(of_the_server).unwrap();
+        assert!(!format!("{:?}", hidden(&of_the_server)).contains("verysecret"));
     }
 }

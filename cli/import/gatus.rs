@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
-use serde_norway::Mapping;
+use channels::{Foreign, Tool};
 
 use super::{Imported, body_matches, duration, is_on, milliseconds, parsed, status_ranges, whole_seconds};
 use crate::{
@@ -315,32 +315,19 @@ fn json(path: &str, sign: &str, right: &str) -> Result<Assertion, &'static str> 
     Ok(Assertion::JsonPath { path, comparison, value })
 }
 
-fn alerting(channel: &str, config: &Value, endpoints: Vec<String>, imported: &mut Imported) {
-    let mut ours = Mapping::new();
-    let kind = match channel {
-        "slack" if config.get("webhook-url").is_some() => {
-            ours.insert("webhook_url".into(), config["webhook-url"].clone());
-            "slack"
-        }
-        "email" if config.get("to").is_some() => {
-            let to: Vec<Value> = plain(&config["to"]).split(',').map(|to| to.trim().into()).collect();
-            ours.insert("to".into(), to.into());
-            "email"
-        }
-        other => {
-            imported.skip(format!("alerting.{other}"), "there are e-mail, Slack and webhooks");
-            return;
-        }
-    };
+fn alerting(provider: &str, config: &Value, endpoints: Vec<String>, imported: &mut Imported) {
+    let settings = serde_json::to_value(config).unwrap_or_default();
+    let foreign = Foreign { tool: Tool::Gatus, kind: provider, settings: &settings };
+    let place = format!("alerting.{provider}");
+    let Some(notification) = imported.notification(&place, &foreign) else { return };
     if config.get("overrides").is_some() {
-        imported.differs(format!("alerting.{channel}"), "its overrides of groups are left out");
+        imported.differs(&place, "its overrides of groups are left out");
     }
     imported.notifications.push(Notification {
-        name: channel.to_owned(),
-        channel: kind.to_owned(),
-        config: ours,
+        name: provider.to_owned(),
         endpoints: Some(endpoints),
         enabled: true,
+        ..notification
     });
 }
 

@@ -7,6 +7,7 @@ mod uptime_kuma;
 use std::{collections::BTreeSet, path::PathBuf};
 
 use anyhow::Result;
+use channels::{Foreign, Kind};
 use clap::{Args, ValueEnum};
 use serde_norway::Mapping;
 
@@ -112,6 +113,22 @@ impl Imported {
 
     fn differs(&mut self, what: impl Into<String>, why: impl Into<String>) {
         self.note(false, what.into(), why.into());
+    }
+
+    /// The same notification here, but for its name and whom it tells of. `what` is it called in notes.
+    fn notification(&mut self, what: &str, foreign: &Foreign<'_>) -> Option<Notification> {
+        let Some((kind, import)) = Kind::import(foreign) else {
+            self.skip(
+                what,
+                format!("notifications by {} are not known: there are {}", foreign.kind, Kind::labels()),
+            );
+            return None;
+        };
+        import.differs.into_iter().for_each(|difference| self.differs(what, difference));
+        // JSON of texts and lists is YAML as well.
+        let config = serde_norway::to_value(import.config).ok()?;
+        let config = config.as_mapping().cloned().unwrap_or_default();
+        Some(Notification { kind: kind.name.to_owned(), config, ..Notification::default() })
     }
 
     fn note(&mut self, is_skipped: bool, what: String, why: String) {

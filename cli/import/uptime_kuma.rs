@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
-use serde_norway::Mapping;
+use channels::{Foreign, Tool};
 
 use super::{Imported, basic_auth, is_on, milliseconds, whole_seconds};
 use crate::{
@@ -230,37 +230,10 @@ fn notification(
         imported.skip(&name, "its config cannot be read");
         return None;
     };
-    let mut ours = Mapping::new();
     let kind = plain(&config["type"]);
-    let channel = match kind.as_str() {
-        "slack" => {
-            ours.insert("webhook_url".into(), config["slackwebhookURL"].clone());
-            if !plain(&config["slackchannel"]).is_empty() {
-                imported.differs(&name, "the channel is the one that the webhook was made for");
-            }
-            "slack"
-        }
-        "smtp" => {
-            let to: Vec<Value> = plain(&config["smtpTo"]).split(',').map(|to| to.trim().into()).collect();
-            ours.insert("to".into(), to.into());
-            if !(plain(&config["smtpCC"]).is_empty() && plain(&config["smtpBCC"]).is_empty()) {
-                imported.differs(&name, "copies (CC, BCC) are not sent: add them to the addresses");
-            }
-            "email"
-        }
-        "webhook" => {
-            imported.differs(&name, "a webhook gets our message (a CloudEvent), not that of Uptime Kuma");
-            ours.insert("url".into(), config["webhookURL"].clone());
-            "webhook"
-        }
-        other => {
-            imported.skip(
-                &name,
-                format!("notifications by {other} are not known: there are e-mail, Slack and webhooks"),
-            );
-            return None;
-        }
-    };
+    let settings = serde_json::to_value(&config).unwrap_or_default();
+    let foreign = Foreign { tool: Tool::UptimeKuma, kind: &kind, settings: &settings };
+    let ours = imported.notification(&name, &foreign)?;
     let endpoints = told_of.get(&plain(&notification["id"])).cloned().unwrap_or_default();
     if endpoints.is_empty() {
         imported.skip(&name, "none of the endpoints uses it");
@@ -268,10 +241,9 @@ fn notification(
     }
     Some(Notification {
         name,
-        channel: channel.to_owned(),
-        config: ours,
         endpoints: Some(endpoints),
         enabled: notification.get("active").is_none_or(is_on),
+        ..ours
     })
 }
 

@@ -390,21 +390,7 @@ pub struct Span {
     pub until: DateTime<Utc>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Channel {
-    Email,
-    Slack,
-    Webhook,
-}
-
-impl Channel {
-    pub fn as_str(self) -> &'static str {
-        name(&self)
-    }
-}
-
-/// One message to one channel: `notification.requested`. The event's `channel` extension says which.
+/// One message to one notification: `notification.requested`. The event's `channel` extension has its kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NotificationRequested {
     pub delivery_id: i64,
@@ -414,7 +400,8 @@ pub struct NotificationRequested {
     #[serde(default)]
     pub tries: i64,
     pub notification_id: i64,
-    pub channel: Channel,
+    #[serde(alias = "channel")]
+    pub kind: String,
     /// The channel's `config`, of an email channel its recipients: sealed with `ENCRYPTION_KEY`, it passes the broker
     /// unread.
     pub sealed_config: String,

@@ -3,8 +3,12 @@
 
 pub mod address;
 mod events;
+mod fields;
+mod kinds;
 pub mod shown;
 mod text;
 
 pub use events::*;
+pub use fields::{Fields, Invalid, is_invisible, is_odd};
+pub use kinds::{FieldInfo, FieldInput, KindInfo};
 pub use text::{Text, text};

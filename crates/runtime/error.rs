@@ -3,7 +3,7 @@
 //! Messages are kept in both languages until the request's `Accept-Language` is known
 //! ([`crate::serve`] renders them). A 5xx hides its cause from the caller and logs it.
 
-use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
@@ -11,8 +11,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use contract::{Text, text};
-
-use crate::input::{is_invisible, is_odd};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -267,51 +265,9 @@ impl std::fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Collects what is wrong with an input, so that a person sees all of it at once.
-#[derive(Debug, Default)]
-pub struct Fields(Vec<(String, Text)>);
-
-impl Fields {
-    pub fn check(&mut self, ok: bool, name: &str, otherwise: impl FnOnce() -> Text) {
-        if !ok {
-            self.0.push((name.to_owned(), otherwise()));
-        }
-    }
-
-    /// A text of one line, for people to read.
-    pub fn check_line(&mut self, name: &str, line: &str, length: RangeInclusive<usize>) {
-        self.check_text(name, line, length, &[]);
-    }
-
-    /// A text for people to read, which may have odd characters of these.
-    pub fn check_text(&mut self, name: &str, value: &str, length: RangeInclusive<usize>, odd: &[char]) {
-        let is_refused = |c| is_odd(c) && !odd.contains(&c);
-        let fits = length.contains(&value.chars().count()) && !value.chars().any(is_refused);
-        self.check(fits, name, || {
-            let (least, most) = (length.start(), length.end());
-            text(
-                format!("must have {least} to {most} characters, none of them a control character"),
-                format!("제어 문자 없이 {least}자 이상 {most}자 이하여야 합니다"),
-            )
-        });
-        self.check(!fits || value.is_empty() || !value.chars().all(is_invisible), name, || {
-            text("must have a character that can be seen", "눈에 보이는 글자가 있어야 합니다")
-        });
-    }
-
-    /// An id that a list is filtered by.
-    pub fn check_id(&mut self, id: Option<i64>, name: &str) {
-        self.check(id.is_none_or(|id| id > 0), name, || {
-            text("must be a positive integer", "양의 정수여야 합니다")
-        });
-    }
-
-    pub fn add(&mut self, name: impl Into<String>, what: Text) {
-        self.0.push((name.into(), what));
-    }
-
-    pub fn finish(self) -> Result<()> {
-        if self.0.is_empty() { Ok(()) } else { Err(Error::invalid(self.0)) }
+impl From<contract::Invalid> for Error {
+    fn from(invalid: contract::Invalid) -> Self {
+        Self::invalid(invalid.0)
     }
 }
 

@@ -2,20 +2,24 @@
 //! `status.changed`, with a broker that loses it or a database that is away for longer than the broker tries, the
 //! change is here, and `delivery-resume` publishes it again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use runtime::{Context, Db, Outgoing, Result, db::Transaction, on};
+use runtime::{
+    Context, Db, Outgoing, Result,
+    db::{JsonText, On, Transaction},
+    on,
+};
 use serde::Serialize;
 use serde_json::json;
 
 use super::evaluate::MAX_AHEAD;
-use contract::{AlertKind, LocationChange, StatusChange, kind};
+use contract::{AlertKind, LocationChange, Status, StatusChange, kind};
 
 /// Within it a broker has brought the event, or given it up: ten tries take up to 17 minutes.
 const PATIENCE: TimeDelta = TimeDelta::minutes(20);
 /// Where a change is kept.
-#[derive(Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Key {
     /// Of a location: the suspicion's id, negative.
     endpoint_id: i64,
@@ -36,7 +40,16 @@ impl From<&LocationChange> for Key {
     }
 }
 
-/// What is not told is due from then on.
+/// A row, as both databases take apart a list of them.
+#[derive(Serialize)]
+struct New {
+    #[serde(flatten)]
+    key: Key,
+    user_id: i64,
+    change: String,
+}
+
+/// In one statement. What is not told is due from then on.
 pub async fn record(
     transaction: &mut Transaction,
     event_id: &str,
@@ -44,19 +57,42 @@ pub async fn record(
     locations: &[LocationChange],
     now: DateTime<Utc>,
 ) -> Result<()> {
-    const INSERT: &str = "INSERT INTO notification_changes
-            (endpoint_id, slot, user_id, event_id, change, recorded_at, due_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
-        ON CONFLICT (endpoint_id, slot) DO UPDATE SET event_id = excluded.event_id, change = excluded.change,
-            due_at = excluded.due_at";
+    macro_rules! insert {
+        ($new:literal) => {
+            concat!(
+                "INSERT INTO notification_changes
+                    (endpoint_id, slot, user_id, event_id, change, recorded_at, due_at)
+                SELECT new.endpoint_id, new.slot, new.user_id, $2, new.change, $3, $4 FROM ",
+                $new,
+                " AS new WHERE true ON CONFLICT (endpoint_id, slot) DO UPDATE SET event_id = excluded.event_id,
+                    change = excluded.change, due_at = excluded.due_at"
+            )
+        };
+    }
+    const SQLITE: &str = insert!(
+        "(SELECT value ->> 'endpoint_id' AS endpoint_id, value ->> 'slot' AS slot, value ->> 'user_id' AS user_id,
+            value ->> 'change' AS change FROM json_each($1))"
+    );
+    const POSTGRES: &str = insert!(
+        "(SELECT * FROM json_to_recordset($1::text::json)
+            AS line (endpoint_id bigint, slot bigint, user_id bigint, change text))"
+    );
     let of_endpoints = changes.iter().map(|change| (Key::from(change), change.user_id, json!(change)));
     let of_locations = locations.iter().map(|change| (Key::from(change), change.user_id, json!(change)));
+    // No statement writes a row twice: of two with one key the last counts.
+    let new: BTreeMap<_, _> = of_endpoints
+        .chain(of_locations)
+        .map(|(key, user_id, change)| (key, New { key, user_id, change: change.to_string() }))
+        .collect();
+    let new = JsonText(new.into_values().collect::<Vec<_>>());
+    let sql = match transaction.connection() {
+        On::Sqlite(_) => SQLITE,
+        On::Postgres(_) => POSTGRES,
+    };
     on!(transaction.connection(), db => {
-        for (Key { endpoint_id, slot }, user_id, change) in of_endpoints.chain(of_locations) {
-            let query = sqlx::query(INSERT).bind(endpoint_id).bind(slot).bind(user_id).bind(event_id);
-            query.bind(change.to_string()).bind(now).bind(now + PATIENCE).execute(&mut *db).await?;
-        }
-    });
+        let query = sqlx::query(sql).bind(new).bind(event_id).bind(now);
+        query.bind(now + PATIENCE).execute(db).await.map(drop)
+    })?;
     Ok(())
 }
 
@@ -96,16 +132,30 @@ fn read(rows: Vec<Row>) -> (Vec<StatusChange>, Vec<LocationChange>) {
 }
 
 /// For the queue of whoever tells of it, whose places owners share; not more than a header holds.
-pub fn event(
-    source: &str,
-    id: String,
-    time: DateTime<Utc>,
-    changes: &[StatusChange],
-) -> Result<Outgoing> {
+pub fn event(source: &str, id: String, time: DateTime<Utc>, changes: &[StatusChange]) -> Result<Outgoing> {
     const MOST_OWNERS: usize = 200;
     let owners: BTreeSet<i64> = changes.iter().map(|change| change.user_id).collect();
     let owners = owners.iter().take(MOST_OWNERS).map(i64::to_string).collect::<Vec<_>>().join(",");
     Ok(Outgoing::new(source, kind::STATUS_CHANGED, id, time, &changes)?.with_extension("owners", &owners))
+}
+
+/// Of changes that come so late that they come again, those to "down" whose outage is over: who was not told then is not
+/// woken now. The "up", if there was one, tells of the outage.
+pub async fn over(context: &Context, changes: &[StatusChange]) -> Result<HashSet<Key>> {
+    const OVER: &str = "SELECT EXISTS (SELECT 1 FROM notification_states
+        WHERE endpoint_id = $1 AND (status <> 'down' OR failing_since IS NULL OR failing_since <> $2))";
+    let (db, now) = (context.db()?, context.clock().now());
+    let mut over = HashSet::new();
+    let is_late = |change: &&StatusChange| change.to == Status::Down && now - change.changed_at > PATIENCE;
+    for change in changes.iter().filter(is_late) {
+        let since = change.outage_started_at.map(|began| began.timestamp_micros());
+        let is_over: bool = on!(db.read(), db =>
+            sqlx::query_scalar(OVER).bind(change.endpoint_id).bind(since).fetch_one(db).await)?;
+        if is_over {
+            over.insert(Key::from(change));
+        }
+    }
+    Ok(over)
 }
 
 /// Each channel has its message in the log of deliveries, or there was nothing to tell.
@@ -113,10 +163,12 @@ pub async fn are_told(db: &Db, keys: Vec<Key>) -> Result<()> {
     set_due(db, keys, None).await
 }
 
+/// What is told already is not due again.
 async fn set_due(db: &Db, keys: Vec<Key>, due_at: Option<DateTime<Utc>>) -> Result<()> {
-    const POSTGRES: &str = "UPDATE notification_changes SET due_at = $2 WHERE (endpoint_id, slot) IN (
+    const POSTGRES: &str = "UPDATE notification_changes SET due_at = $2 WHERE due_at IS NOT NULL AND (endpoint_id, slot) IN (
         SELECT endpoint_id, slot FROM json_to_recordset($1::text::json) AS told (endpoint_id bigint, slot bigint))";
-    const SQLITE: &str = "UPDATE notification_changes SET due_at = $2 WHERE (endpoint_id, slot) IN (
+    const SQLITE: &str =
+        "UPDATE notification_changes SET due_at = $2 WHERE due_at IS NOT NULL AND (endpoint_id, slot) IN (
         SELECT value ->> 'endpoint_id', value ->> 'slot' FROM json_each($1))";
     let sql = db.pick(SQLITE, POSTGRES);
     let keys = json!(keys).to_string();

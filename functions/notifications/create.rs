@@ -1,6 +1,7 @@
 //! POST /public/v1/notifications: adds a channel to be told on.
 
 use axum::{Json, extract::State, http::StatusCode};
+use channels::{Config, ConfigSchema};
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
     Caller, Context, Db, Error, Fields, Function, Input, Result, error::ErrorBody, input::IdempotencyKey, on,
@@ -10,8 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{Notification, Row, SERVICE, addresses, config::Config, dispatch};
-use contract::Channel;
+use super::{Notification, Row, SERVICE, addresses, dispatch};
 
 const NAME: &str = "notification-create";
 
@@ -24,15 +24,15 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "adds a channel to b
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewNotification, example = json!({
-    "name": "On call", "channel": "email", "config": {"to": ["a@example.com"]}, "endpoint_ids": [7],
+    "name": "On call", "kind": "email", "config": {"to": ["a@example.com"]}, "endpoint_ids": [7],
 }))]
 struct Body {
     /// 1 to 100 characters.
     name: String,
-    channel: Channel,
-    /// `{to}` for email, `{domain, channel, token}` or `{webhook_url}` for Slack, `{url, secret}` for
-    /// a webhook.
-    #[schema(value_type = Config)]
+    #[schema(schema_with = super::kind_schema)]
+    kind: String,
+    /// The fields of its kind: `GET /notification-service/v1/notification_kinds` lists them.
+    #[schema(value_type = ConfigSchema)]
     config: Value,
     /// At most 1000 of one's own endpoints; null: all of them, those to come included.
     #[serde(default)]
@@ -78,14 +78,14 @@ async fn handle(
     let mut fields = Fields::default();
     fields.check_line("name", &body.name, 1..=100);
     fields.finish()?;
-    let mut config = Config::read(body.channel, &body.config, None)?;
+    let mut config = Config::read(super::kind_named(&body.kind)?, &body.config, None)?;
     let endpoint_ids = super::check_endpoints(&context, caller.user_id, body.endpoint_ids).await?;
-    let shown_once = config.complete(context.random());
+    let shown_once = config.generate(|| context.random().bytes());
     let row = Row {
         id: 0,
         user_id: caller.user_id,
         name: body.name,
-        channel: body.channel.as_str().to_owned(),
+        kind: body.kind,
         sealed_config: super::seal(&context, &config)?,
         endpoint_ids: endpoint_ids.map(|ids| json!(ids).to_string()),
         enabled: body.enabled,
@@ -109,7 +109,7 @@ async fn handle(
     let links = addresses::to_confirm(&context, caller.user_id, &config, None).await?;
     let warning = addresses::mail_links(&context, caller.user_id, &links).await?;
     let shown = if shown_once && is_fresh {
-        row.with_config(&context, &config, &addresses::States::default())?
+        row.with_config(&context, &config, config.values().clone(), &addresses::States::default())?
     } else {
         row.shown_alone(&context).await?
     };
@@ -128,7 +128,7 @@ async fn insert(db: &Db, new: Row, key: Option<String>) -> Result<Row> {
         "INSERT INTO notification_idempotency_keys (user_id, key, notification_id) VALUES ($1, $2, $3)";
     const GONE: &str = "SELECT EXISTS (SELECT 1 FROM notification_forgotten_users WHERE user_id = $1)";
     const INSERT: &str = "INSERT INTO notifications
-            (user_id, name, channel, sealed_config, endpoint_ids, enabled, created_at, updated_at)
+            (user_id, name, kind, sealed_config, endpoint_ids, enabled, created_at, updated_at)
         SELECT $1, $2, $3, $4, $5, $6, $7, $7
         WHERE (SELECT COUNT(*) FROM notifications WHERE user_id = $1) < $8
         RETURNING *";
@@ -150,7 +150,7 @@ async fn insert(db: &Db, new: Row, key: Option<String>) -> Result<Row> {
         }
     }
     let row: Option<Row> = on!(transaction.connection(), db => {
-        let query = sqlx::query_as(INSERT).bind(new.user_id).bind(new.name).bind(new.channel);
+        let query = sqlx::query_as(INSERT).bind(new.user_id).bind(new.name).bind(new.kind);
         let query = query.bind(new.sealed_config).bind(new.endpoint_ids).bind(new.enabled);
         query.bind(created_at).bind(MOST).fetch_optional(db).await
     })?;

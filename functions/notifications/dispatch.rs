@@ -45,12 +45,13 @@ async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> 
 }
 
 async fn tell_of_endpoints(context: &Context, changes: Vec<StatusChange>) -> Result<()> {
-    let keys = changes.iter().map(Key::from).collect();
-    let changes: Vec<_> =
-        changes.into_iter().filter_map(|c| what_to_tell(&c).map(|what| (c, what))).collect();
-    if changes.is_empty() {
-        return changes::are_told(context.db()?, keys).await;
+    let mut told: HashMap<i64, Vec<Key>> = HashMap::new();
+    for change in &changes {
+        told.entry(change.endpoint_id).or_default().push(Key::from(change));
     }
+    let over = changes::over(context, &changes).await?;
+    let changes = changes.into_iter().filter(|change| !over.contains(&Key::from(change)));
+    let changes: Vec<_> = changes.filter_map(|c| what_to_tell(&c).map(|what| (c, what))).collect();
     let users = changes.iter().map(|(change, _)| change.user_id).collect();
     let channels = enabled(context, users).await?;
     let (alerts, failed) = alerts(context, changes, &channels).await;
@@ -61,9 +62,10 @@ async fn tell_of_endpoints(context: &Context, changes: Vec<StatusChange>) -> Res
         news.entry(owner).or_default().push((alert, told));
     }
     log::add(context, NAME, news.into_iter().map(|(owner, told)| News { owner, told }).collect()).await?;
+    told.retain(|endpoint, _| !failed.iter().any(|(id, _)| id == endpoint));
+    changes::are_told(context.db()?, told.into_values().flatten().collect()).await?;
     // The broker brings the event again, for those that could not be read.
-    failed.map_or(Ok(()), Err)?;
-    changes::are_told(context.db()?, keys).await
+    failed.into_iter().next_back().map_or(Ok(()), |(_, error)| Err(error))
 }
 
 /// An endpoint that is down.
@@ -104,7 +106,7 @@ pub(super) async fn send_open_incidents(context: &Context, function: &str, notif
     let (alerts, failed) = alerts(context, changes, &own).await;
     let told = alerts.into_iter().map(|(_, alert)| (alert, own[&user_id].iter().collect())).collect();
     log::add(context, function, vec![News { owner: user_id, told }]).await?;
-    failed.map_or(Ok(()), Err)
+    failed.into_iter().next_back().map_or(Ok(()), |(_, error)| Err(error))
 }
 
 async fn tell_of_locations(context: &Context, changes: Vec<LocationChange>) -> Result<()> {
@@ -183,12 +185,12 @@ async fn enabled(context: &Context, users: HashSet<i64>) -> Result<HashMap<i64, 
 }
 
 /// What is told of each change that anybody wants to hear about. An endpoint that cannot be read keeps no other's
-/// from being told: the last such error is beside them.
+/// from being told: such endpoints are beside them, with the error.
 async fn alerts(
     context: &Context,
     changes: Vec<(StatusChange, AlertKind)>,
     channels: &HashMap<i64, Vec<Channel>>,
-) -> (Vec<(i64, Alert)>, Option<Error>) {
+) -> (Vec<(i64, Alert)>, Vec<(i64, Error)>) {
     #[derive(Deserialize)]
     struct Endpoint {
         user_id: i64,
@@ -216,7 +218,7 @@ async fn alerts(
             Err(error) => {
                 let id = change.endpoint_id;
                 tracing::error!(id, %error, "an endpoint cannot be read: its alert waits");
-                return Err(error);
+                return Err((id, error));
             }
         };
         if what == AlertKind::Down && !endpoint.enabled {
@@ -241,16 +243,17 @@ async fn alerts(
             location: None,
             missed: Vec::new(),
             untold: 0,
-            link: links::to(context, &format!("/endpoints/{}", change.endpoint_id))?,
+            link: links::to(context, &format!("/endpoints/{}", change.endpoint_id))
+                .map_err(|error| (change.endpoint_id, error))?,
         };
         Ok(Some((change.user_id, alert)))
     });
-    let alerts: Vec<Result<Option<(i64, Alert)>>> = alerts.buffered(AT_ONCE).collect().await;
-    let (mut found, mut failed) = (Vec::new(), None);
+    let alerts: Vec<Result<Option<(i64, Alert)>, (i64, Error)>> = alerts.buffered(AT_ONCE).collect().await;
+    let (mut found, mut failed) = (Vec::new(), Vec::new());
     for alert in alerts {
         match alert {
             Ok(alert) => found.extend(alert),
-            Err(error) => failed = Some(error),
+            Err(of_endpoint) => failed.push(of_endpoint),
         }
     }
     (found, failed)

@@ -31,8 +31,7 @@ use super::{
     suspicion::{self, Batch},
 };
 use contract::{
-    CheckResult, CheckStatus, EndpointChanged, FailedCheck, LocationChange, Status, StatusChange,
-    kind,
+    CheckResult, CheckStatus, EndpointChanged, FailedCheck, LocationChange, Status, StatusChange, kind,
 };
 
 const NAME: &str = "notification-evaluate";

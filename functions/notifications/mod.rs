@@ -6,7 +6,6 @@
 
 pub mod addresses;
 mod changes;
-pub mod config;
 pub mod create;
 pub mod delete;
 pub mod deliveries;
@@ -14,6 +13,7 @@ pub mod dispatch;
 pub mod evaluate;
 pub mod forget;
 pub mod get;
+pub mod kind_list;
 pub mod list;
 pub mod private_call;
 pub mod private_get;
@@ -27,8 +27,8 @@ pub mod update;
 use std::collections::BTreeMap;
 
 use addresses::States;
+use channels::{CHANNELS, Config, ConfigSchema, Kind};
 use chrono::{DateTime, Utc};
-use config::Config;
 use runtime::{
     Context, Db, Error, Result, Text,
     db::{On, Transaction},
@@ -38,9 +38,10 @@ use runtime::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::ToSchema;
-
-use contract::Channel;
+use utoipa::{
+    ToSchema,
+    openapi::{ObjectBuilder, Schema, Type},
+};
 
 pub(crate) use suspicion::Settings as SuspicionSettings;
 
@@ -49,7 +50,7 @@ pub const SERVICE: &str = "notification-service";
 /// A channel that is told when an endpoint goes down, and when it is back.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({
-    "id": 3, "name": "On call", "channel": "slack",
+    "id": 3, "name": "On call", "kind": "slack",
     "config": {"domain": "example", "channel": "#alerts", "token": "xoxb-…9876"},
     "endpoint_ids": [7, 8], "enabled": true, "failures": 0, "paused_until": null,
     "tested_at": "2026-03-01T12:05:00Z",
@@ -58,9 +59,10 @@ pub const SERVICE: &str = "notification-service";
 pub struct Notification {
     pub id: i64,
     pub name: String,
-    pub channel: Channel,
+    #[schema(schema_with = kind_schema)]
+    pub kind: String,
     /// As it was entered; secrets are masked.
-    #[schema(value_type = Config)]
+    #[schema(value_type = ConfigSchema)]
     pub config: Value,
     /// The endpoints that it is about; null: all of them.
     pub endpoint_ids: Option<Vec<i64>>,
@@ -89,7 +91,7 @@ pub struct Row {
     pub id: i64,
     pub user_id: i64,
     pub name: String,
-    pub channel: String,
+    pub kind: String,
     pub sealed_config: String,
     pub endpoint_ids: Option<String>,
     pub enabled: bool,
@@ -102,27 +104,23 @@ pub struct Row {
 }
 
 impl Row {
-    pub fn channel(&self) -> Result<Channel> {
-        channel_of(&self.channel)
+    pub fn kind(&self) -> Result<&'static Kind> {
+        stored_kind(&self.kind)
     }
 
     pub fn config(&self, context: &Context) -> Result<Config> {
-        open(context, &self.sealed_config)
+        open(context, self.kind()?, &self.sealed_config)
     }
 
     /// The addresses of an email channel that can be read.
     fn addresses(&self, context: &Context) -> Vec<String> {
-        let is_email = self.channel == Channel::Email.as_str();
-        match is_email.then(|| self.config(context)) {
-            Some(Ok(Config::Email(email))) => email.to,
-            _ => Vec::new(),
-        }
+        self.config(context).map(|config| config.addresses()).unwrap_or_default()
     }
 
     /// As it is shown: with the secrets masked.
     pub fn shown(self, context: &Context, states: &States) -> Result<Notification> {
-        let config = self.config(context)?.masked();
-        self.with_config(context, &config, states)
+        let config = self.config(context)?;
+        self.with_config(context, &config, config.masked(), states)
     }
 
     /// One alone.
@@ -131,14 +129,21 @@ impl Row {
         self.shown(context, &states)
     }
 
-    fn with_config(self, context: &Context, config: &Config, states: &States) -> Result<Notification> {
+    /// `shown` is of the config.
+    fn with_config(
+        self,
+        context: &Context,
+        config: &Config,
+        shown: Value,
+        states: &States,
+    ) -> Result<Notification> {
         let paused_until = self.paused_until(context.clock().now());
         Ok(Notification {
             addresses: states.of_config(self.user_id, config),
             warning: None,
             id: self.id,
-            channel: self.channel()?,
-            config: serde_json::to_value(config).map_err(Error::internal)?,
+            kind: self.kind,
+            config: shown,
             endpoint_ids: self.endpoint_ids.as_deref().map(ids_of),
             name: self.name,
             enabled: self.enabled,
@@ -168,11 +173,26 @@ async fn lock_user(transaction: &mut Transaction, user_id: i64) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn channel_of(name: &str) -> Result<Channel> {
-    [Channel::Email, Channel::Slack, Channel::Webhook]
-        .into_iter()
-        .find(|channel| channel.as_str() == name)
-        .ok_or_else(|| Error::internal(anyhow::anyhow!("there is no channel {name}")))
+fn stored_kind(name: &str) -> Result<&'static Kind> {
+    Kind::find(name).ok_or_else(|| Error::internal(anyhow::anyhow!("there is no notification kind {name}")))
+}
+
+/// The kind that somebody names.
+pub(crate) fn kind_named(name: &str) -> Result<&'static Kind> {
+    let refuse = || {
+        let known = Kind::names();
+        Error::field(
+            "kind",
+            text(format!("must be one of {known}"), format!("다음 중 하나여야 합니다: {known}")),
+        )
+    };
+    Kind::find(name).ok_or_else(refuse)
+}
+
+/// In OpenAPI.
+pub(crate) fn kind_schema() -> Schema {
+    let names = CHANNELS.iter().map(|kind| kind.name);
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).into()
 }
 
 fn ids_of(json: &str) -> Vec<i64> {
@@ -183,14 +203,14 @@ fn ids_of(json: &str) -> Vec<i64> {
 const PURPOSE: &str = "notification-config";
 
 fn seal(context: &Context, config: &Config) -> Result<String> {
-    let json = serde_json::to_string(config).map_err(Error::internal)?;
+    let json = config.values().to_string();
     Ok(context.config::<Sealer>()?.seal(context.random(), PURPOSE, &json)?)
 }
 
 /// Opens a sealed config: here, and in a sender.
-pub fn open(context: &Context, sealed: &str) -> Result<Config> {
+pub fn open(context: &Context, kind: &'static Kind, sealed: &str) -> Result<Config> {
     let json = context.config::<Sealer>()?.open(PURPOSE, sealed)?;
-    serde_json::from_str(&json).map_err(Error::internal)
+    Ok(Config::stored(kind, serde_json::from_str(&json).map_err(Error::internal)?))
 }
 
 const MOST_ENDPOINTS: usize = 1000;

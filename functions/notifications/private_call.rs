@@ -1,12 +1,13 @@
 //! POST /private/v1/notifications/{id}/call: sends a given text through a channel, now.
 
 use axum::{Json, extract::State};
+use channels::Message;
 use runtime::{Context, Fields, Function, Id, Input, Result, error::ErrorBody, text};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{SERVICE, private_get, test};
-use crate::senders::{Done, message::Message};
+use crate::senders::Done;
 
 pub const FUNCTION: Function =
     Function::new("notification-private-call", SERVICE, "sends a given text through a channel")

@@ -1,16 +1,16 @@
 //! POST /public/v1/notifications/{id}/test: sends a test message now.
 
 use axum::{Json, extract::State};
+use channels::{Config, Message};
 use runtime::{Caller, Context, Function, Id, Result, error::ErrorBody, on};
 
 use super::{
     Row, SERVICE,
     addresses::{self, Recipients},
-    config::Config,
 };
 use crate::{
     links,
-    senders::{self, Done, message::Message},
+    senders::{self, Done},
 };
 use contract::{Alert, AlertKind};
 
@@ -85,25 +85,31 @@ pub(super) async fn send(
     message: Message,
     alert: Option<Alert>,
 ) -> Result<Done> {
-    let sent: Result<Done> = match config {
-        Config::Email(email) => {
-            let Recipients { to, left_out } =
-                addresses::recipients(context, row.user_id, email, true, &[]).await?;
-            if to.is_empty() {
-                return Ok(Done::fail(left_out.unwrap_or_default()));
+    let to = config.addresses();
+    let sent: Result<Done> = if to.is_empty() {
+        // By the function that sends its alerts.
+        match config.kind.function {
+            Some(senders::slack::NAME) => {
+                let body = senders::slack::body(config, &message);
+                call(context, senders::slack::NAME, "/private/v1/slack_messages", &body).await
             }
-            let body = senders::email::Body::new(to, message);
-            let sent = call(context, senders::email::NAME, "/private/v1/emails", &body).await;
-            sent.map(|done: Done| Done { message: joined([done.message, left_out]), ..done })
+            Some(senders::webhook::NAME) => {
+                let body = senders::webhook::body(config, &message, alert.as_ref());
+                call(context, senders::webhook::NAME, "/private/v1/webhooks", &body).await
+            }
+            _ => {
+                let body = senders::channel::Body::new(config, message, alert);
+                call(context, senders::channel::NAME, "/private/v1/channel_messages", &body).await
+            }
         }
-        Config::Slack(slack) => {
-            let body = senders::slack::Body::new(slack, message);
-            call(context, senders::slack::NAME, "/private/v1/slack_messages", &body).await
+    } else {
+        let Recipients { to, left_out } = addresses::recipients(context, row.user_id, &to, true, &[]).await?;
+        if to.is_empty() {
+            return Ok(Done::fail(left_out.unwrap_or_default()));
         }
-        Config::Webhook(webhook) => {
-            let body = senders::webhook::Body::new(webhook, message, alert);
-            call(context, senders::webhook::NAME, "/private/v1/webhooks", &body).await
-        }
+        let body = senders::email::Body::new(to, message);
+        let sent = call(context, senders::email::NAME, "/private/v1/emails", &body).await;
+        sent.map(|done: Done| Done { message: joined([done.message, left_out]), ..done })
     };
     Ok(sent.unwrap_or_else(|error| {
         tracing::warn!(%error, "the sender did not take a message");

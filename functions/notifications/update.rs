@@ -1,13 +1,13 @@
 //! PATCH /public/v1/notifications/{id}: changes what is given.
 
 use axum::{Json, extract::State};
+use channels::{Config, ConfigSchema};
 use runtime::{Caller, Context, Error, Fields, Function, Id, Input, Result, error::ErrorBody, on, text};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{Notification, Row, SERVICE, addresses, config::Config, deliveries::queue};
-use contract::Channel;
+use super::{Notification, Row, SERVICE, addresses, deliveries::queue};
 
 pub const FUNCTION: Function = Function::new("notification-update", SERVICE, "changes a channel")
     .http(runtime::http!(handle))
@@ -19,9 +19,10 @@ pub const FUNCTION: Function = Function::new("notification-update", SERVICE, "ch
 struct Body {
     name: Option<String>,
     /// Cannot be changed: it may only be repeated.
-    channel: Option<Channel>,
+    #[schema(schema_with = super::kind_schema)]
+    kind: Option<String>,
     /// Replaces the whole of it; a secret that is sent back masked stays as it is.
-    #[schema(value_type = Option<Config>)]
+    #[schema(value_type = Option<ConfigSchema>)]
     config: Option<Value>,
     /// null: all endpoints.
     #[serde(default, deserialize_with = "given")]
@@ -78,8 +79,8 @@ async fn handle(
     check(&row, &body)?;
     // One that cannot be read hinders no other change.
     let before = if body.config.is_some() { Some(row.config(&context)?) } else { None };
-    let read = |sent: Value| Config::read(row.channel()?, &sent, before.as_ref());
-    let config = body.config.map(read).transpose()?;
+    let read = |sent: Value| -> Result<_> { Ok(Config::read(row.kind()?, &sent, before.as_ref())?) };
+    let config: Option<Config> = body.config.map(read).transpose()?;
     let is_other = config.is_some() && config != before;
     let sealed_config = config.as_ref().map(|config| super::seal(&context, config)).transpose()?;
     let gives_endpoints = body.endpoint_ids.is_some();
@@ -118,9 +119,9 @@ fn check(row: &Row, body: &Body) -> Result<()> {
     if let Some(name) = &body.name {
         fields.check_line("name", name, 1..=100);
     }
-    let same = body.channel.is_none_or(|channel| channel.as_str() == row.channel);
-    fields.check(same, "channel", || {
+    let same = body.kind.as_ref().is_none_or(|kind| *kind == row.kind);
+    fields.check(same, "kind", || {
         text("cannot be changed: add another notification", "변경할 수 없습니다. 새 알림을 추가하세요")
     });
-    fields.finish()
+    Ok(fields.finish()?)
 }

@@ -139,7 +139,7 @@ mod tests {
         let mut fields = Fields::default();
         range(&mut fields, Some("2026-03-02"), Some("2026-03-01"));
         range(&mut fields, Some("x"), None);
-        let error = fields.finish().expect_err("refused").to_string();
+        let error = runtime::Error::from(fields.finish().expect_err("refused")).to_string();
         assert!(error.contains("; from: must be before `to`; from: must be a date"), "{error}");
         let mut fields = Fields::default();
         assert_eq!(range(&mut fields, Some("0000-01-01"), Some("9999-12-31")).0, Some(-62_167_219_200));

@@ -1,10 +1,11 @@
-//! POST /private/v1/emails, and event `notification.requested` with channel=email: sends an email.
+//! POST /private/v1/emails, and event `notification.requested` of kind email: sends an email.
 //!
 //! By SMTP; where `SMTP_URL` is not set, into files that a person can open.
 
-use std::{path::PathBuf, str::FromStr, sync::Arc};
+use std::{path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use axum::{Json, extract::State};
+use channels::{Channel as _, Kind, Message, SendError, kinds::email::Email, mailbox};
 use futures::future::join_all;
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
@@ -27,18 +28,15 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use utoipa::ToSchema;
 
-use super::{Done, Failed, SERVICE, TIMEOUT, Tried, message::Message};
-use crate::notifications::{
-    addresses::{self, Recipient, Recipients},
-    config,
-};
-use contract::{Channel, NotificationRequested, kind};
+use super::{Done, Failed, SERVICE, TIMEOUT};
+use crate::notifications::addresses::{self, Recipient, Recipients};
+use contract::{NotificationRequested, kind};
 
 pub const NAME: &str = "email-send";
 
 pub const FUNCTION: Function = Function::new(NAME, SERVICE, "sends an email")
     .http(runtime::http!(handle))
-    .on(&[Subscription::of_channel(kind::NOTIFICATION_REQUESTED, "email")], || {
+    .on(&[Subscription::of_channel(kind::NOTIFICATION_REQUESTED, Email::KIND)], || {
         axum::routing::post(handle_event)
     })
     .without_database()
@@ -87,7 +85,9 @@ impl Body {
     }
 }
 
-const WHOM: &str = "The mail server";
+/// For all of a session, below the minute that a sender has: a server may look through a message for a while before it
+/// says that it has it, and who gives up before that sends it again.
+const MAX_SESSION: Duration = Duration::from_secs(45);
 
 /// What the delivery log and a test say where `SMTP_URL` is not set.
 pub const WRITTEN_TO_FILE: &str =
@@ -108,7 +108,7 @@ pub const WRITTEN_TO_FILE: &str =
 async fn handle(State(context): State<Context>, Input(body): Input<Body>) -> Result<Json<Done>> {
     let to = body.to.recipients();
     let mut fields = Fields::default();
-    let ok = (1..=10).contains(&to.len()) && to.iter().all(|to| crate::mailbox::is_address(&to.address));
+    let ok = (1..=10).contains(&to.len()) && to.iter().all(|to| mailbox::is_address(&to.address));
     fields.check(ok, "to", || text("must be 1 to 10 email addresses", "1~10개의 이메일 주소여야 합니다"));
     fields.finish()?;
     let plain = Message::plain(&body.subject, &body.content);
@@ -116,7 +116,7 @@ async fn handle(State(context): State<Context>, Input(body): Input<Body>) -> Res
     let id = format!("message-{}", context.random().token());
     let mailer = mailer(&context)?;
     let sent = tokio::time::timeout(TIMEOUT, mailer.send(&context, &id, &to, &message)).await;
-    Ok(Json(sent.unwrap_or_else(|_| Err(Failed::ForNow(super::too_slow(WHOM, TIMEOUT)))).into()))
+    Ok(Json(sent.unwrap_or_else(|_| Err(Failed::ForNow(super::too_slow(Email::RECEIVER, TIMEOUT)))).into()))
 }
 
 async fn handle_event(State(context): State<Context>, event: Event<NotificationRequested>) -> Result<Reply> {
@@ -227,15 +227,15 @@ impl Mailer {
             tracing::error!(%error, "an email cannot be built");
             Failed::ForGood("The message cannot be written as an email.".to_owned())
         };
+        let kind =
+            Kind::find(Email::KIND).ok_or_else(|| unreadable(anyhow::anyhow!("there is no kind email")))?;
         let (envelope, raw) = self.write(id, to, message).map_err(unreadable)?;
         match &self.way {
             Way::Smtp(smtp) => {
                 let try_once = || async {
-                    let sent = smtp.send_raw(&envelope, &raw).await;
-                    let is_hiccup = sent.as_ref().is_err_and(is_hiccup);
-                    Tried { result: sent.map(drop).map_err(|error| failure(&error)), is_hiccup }
+                    smtp.send_raw(&envelope, &raw).await.map(drop).map_err(|error| failure(&error))
                 };
-                super::try_twice(context, Channel::Email, WHOM, try_once).await
+                super::try_twice(context, kind, [MAX_SESSION; 2], try_once).await
             }
             Way::Outbox(directory) => put(directory, id, raw).await.map_err(|error| {
                 tracing::error!(%error, "an email cannot be put into OUTBOX_DIR");
@@ -281,7 +281,7 @@ fn judged(tried: &[(&str, Result<(), Failed>)]) -> Result<(), Failed> {
         return Err(later.unwrap_or(first).clone());
     }
     let each = refused().map(|(address, failed)| {
-        format!("{} (for {})", config::mask_address(address), if is_passing(failed) { "now" } else { "good" })
+        format!("{} (for {})", mailbox::masked(address), if is_passing(failed) { "now" } else { "good" })
     });
     let why = format!("The mail server refused the message to {}.", each.collect::<Vec<_>>().join(", "));
     Err(if later.is_some() { Failed::ForSomeNow(why, reached) } else { Failed::ForSome(why) })
@@ -307,7 +307,7 @@ fn is_hiccup(error: &smtp::Error) -> bool {
     is_closing || !error.is_timeout() && error.to_string().starts_with("Connection error")
 }
 
-fn failure(error: &smtp::Error) -> Failed {
+fn failure(error: &smtp::Error) -> SendError {
     // The server's own words.
     let said = || {
         let source = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
@@ -315,15 +315,17 @@ fn failure(error: &smtp::Error) -> Failed {
         format!("{code}{}", source.chars().filter(|c| !c.is_control()).take(300).collect::<String>())
     };
     if error.is_permanent() {
-        Failed::ForGood(format!("The mail server refused the message: {}", said()))
-    } else if error.is_transient() {
-        Failed::ForNow(format!("The mail server does not take the message now: {}", said()))
+        return SendError::Permanent(format!("The mail server refused the message: {}", said()));
+    }
+    let why = if error.is_transient() {
+        format!("The mail server does not take the message now: {}", said())
     } else if error.is_timeout() {
-        Failed::ForNow(super::too_slow(WHOM, TIMEOUT))
+        super::too_slow(Email::RECEIVER, TIMEOUT)
     } else {
         tracing::warn!(%error, "the mail server cannot be used");
-        Failed::ForNow("The mail server could not be reached.".to_owned())
-    }
+        "The mail server could not be reached.".to_owned()
+    };
+    SendError::Transient { why, retry_after: None, is_hiccup: is_hiccup(error) }
 }
 
 /// Whole or not at all; under the same name when it is put again.

@@ -1,10 +1,11 @@
-//! One function for each channel: it sends, and says what became of it.
+//! Sends messages, and says what became of them: email, Slack and webhooks by a function each, with the private API of
+//! the first contract; all other kinds by `channel-send`.
 //!
 //! What may work later (no connection, 5xx, 429) is reported as postponed, what will not as failed:
 //! `notifications::deliveries::queue` decides when it is sent again. Neither holds a place in the broker.
 
+pub mod channel;
 pub mod email;
-pub mod message;
 pub mod slack;
 pub mod webhook;
 
@@ -13,28 +14,23 @@ use std::{
     time::Duration,
 };
 
+use axum::{Json, extract::State};
+use channels::{CHANNELS, Config, Kind, Message, SendContext, SendError};
 use chrono::{DateTime, TimeDelta, Utc};
-use http::{HeaderName, HeaderValue, StatusCode, header};
-use net::{
-    address::PrivateNetworks,
-    guarded::{Client, Post, SendError},
-    resolve::Resolver,
-    trust::ExtraRoots,
-};
+use net::{address::PrivateNetworks, guarded::Client, resolve::Resolver, trust::ExtraRoots};
 use runtime::{
     Context, Env, Error, Event, FromEnv, Outgoing, Reply, Result,
     telemetry::{Counter, Histogram, KeyValue, counter, seconds},
 };
 use serde::{Deserialize, Serialize};
-use url::Url;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::notifications::{
     self,
-    config::Config,
     deliveries::record::{self, DeliveryStanding, Standing},
 };
-use contract::{Channel, DeliveryOutcome, NotificationDelivered, NotificationRequested, kind};
+use contract::{Alert, DeliveryOutcome, Invalid, NotificationDelivered, NotificationRequested, kind};
 
 pub const SERVICE: &str = "notification-service";
 
@@ -97,9 +93,36 @@ impl From<Result<(), Failed>> for Done {
     }
 }
 
-/// The config that came along, or the reply that it cannot be read.
-fn config(context: &Context, request: &NotificationRequested) -> Result<Config, Failed> {
-    opened(request, notifications::open(context, &request.sealed_config))
+impl From<SendError> for Failed {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Permanent(why) => Self::ForGood(why),
+            SendError::Transient { why, retry_after: None, .. } => Self::ForNow(why),
+            SendError::Transient { why, retry_after: Some(after), .. } => Self::ForAWhile(why, after),
+        }
+    }
+}
+
+/// Event `notification.requested`, of any kind whose [`Channel::send`](channels::Channel::send) does all of it.
+async fn handle_event(State(context): State<Context>, event: Event<NotificationRequested>) -> Result<Reply> {
+    let request = &event.data;
+    let kind = Kind::find(&request.kind)
+        .ok_or_else(|| Error::internal(anyhow::anyhow!("there is no kind {}", request.kind)))?;
+    let function = kind.function.unwrap_or(channel::NAME);
+    if let Some(reply) = unwanted(&context, function, &event).await? {
+        return Ok(reply);
+    }
+    // The same whenever this is delivered again, so that the receiver can tell.
+    let id = format!("delivery-{}-{}", request.delivery_id, request.attempt);
+    let sent = match opened(request, notifications::open(&context, kind, &request.sealed_config)) {
+        Ok(config) => {
+            let alert = &request.alert;
+            let about = About { id: &id, time: alert.changed_at, alert: Some(alert) };
+            send(&context, &config, &Message::of(alert), about).await?
+        }
+        Err(failed) => Err(failed),
+    };
+    attempted(&context, function, &event, sent)
 }
 
 fn opened<T>(request: &NotificationRequested, opened: Result<T>) -> Result<T, Failed> {
@@ -135,7 +158,7 @@ async fn unwanted(
         Standing::Disabled => (DeliveryOutcome::Failed, "Not sent: the channel was switched off meanwhile."),
         Standing::Overtaken => (DeliveryOutcome::Superseded, "Not sent: the endpoint was paused meanwhile."),
     };
-    count(event.data.channel, "unwanted");
+    count(&event.data.kind, "unwanted");
     let told = Told { outcome, error: Some(why.to_owned()), after: None, reached: Vec::new() };
     tell(context, function, event, told).map(Some)
 }
@@ -143,21 +166,27 @@ async fn unwanted(
 static NOTIFICATIONS: LazyLock<Counter<u64>> =
     LazyLock::new(|| counter("pongpong.notifications", "{notification}", "What became of messages"));
 
-pub(crate) fn count(channel: Channel, outcome: &'static str) {
-    add(1, channel, outcome);
+/// A kind that is not known is not counted: labels are of few values.
+pub(crate) fn count(kind: &str, outcome: &'static str) {
+    if let Some(kind) = Kind::find(kind) {
+        add(1, kind, outcome);
+    }
 }
 
-fn add(messages: u64, channel: Channel, outcome: &'static str) {
-    let labels = [KeyValue::new("channel", channel.as_str()), KeyValue::new("outcome", outcome)];
-    NOTIFICATIONS.add(messages, &labels);
+fn label(kind: &Kind) -> KeyValue {
+    KeyValue::new("kind", kind.name)
+}
+
+fn add(messages: u64, kind: &Kind, outcome: &'static str) {
+    NOTIFICATIONS.add(messages, &[label(kind), KeyValue::new("outcome", outcome)]);
 }
 
 pub(crate) fn count_from_zero() {
-    for channel in [Channel::Email, Channel::Slack, Channel::Webhook] {
+    for kind in CHANNELS {
         ["delivered", "failed", "postponed", "given_up", "unwanted"]
             .into_iter()
-            .for_each(|what| add(0, channel, what));
-        SECOND_TRIES.add(0, &[KeyValue::new("channel", channel.as_str())]);
+            .for_each(|what| add(0, kind, what));
+        SECOND_TRIES.add(0, &[label(kind)]);
     }
 }
 
@@ -181,18 +210,18 @@ fn attempted(
         Err(Failed::ForSomeNow(_, reached)) => (Postponed, None, reached.clone()),
     };
     let error = sent.err().map(Failed::why);
-    let NotificationRequested { channel, attempt, tries, alert, .. } = &event.data;
+    let NotificationRequested { kind, attempt, tries, alert, .. } = &event.data;
     match outcome {
-        Delivered => count(*channel, "delivered"),
+        Delivered => count(kind, "delivered"),
         // Once, however often it is tried.
         Postponed if *tries > 0 => {}
-        Postponed => count(*channel, "postponed"),
-        _ => count(*channel, "failed"),
+        Postponed => count(kind, "postponed"),
+        _ => count(kind, "failed"),
     }
     // A person who sends it once more decides when.
     if outcome == Delivered && *attempt == 1 {
         let delay = (context.clock().now() - alert.changed_at).as_seconds_f64();
-        DELAY.record(delay.max(0.0), &[KeyValue::new("channel", channel.as_str())]);
+        DELAY.record(delay.max(0.0), &[KeyValue::new("kind", kind.clone())]);
     }
     let told = Told { outcome, error, after, reached };
     tell(context, function, event, told)
@@ -233,11 +262,6 @@ const TIMEOUT: Duration = Duration::from_secs(8);
 const FAILED_AT_ONCE: TimeDelta = TimeDelta::seconds(2);
 const SECOND_TRY_AFTER: Duration = Duration::from_secs(1);
 const SECOND_TRY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Of an answer: enough for any error that a channel has.
-const LONGEST_ANSWER: usize = 16 * 1024;
-
-/// For URLs that users entered.
-struct Guarded(Client);
 
 struct Policy(Arc<PrivateNetworks>);
 
@@ -249,180 +273,143 @@ impl FromEnv for Policy {
     }
 }
 
-/// For URLs that whoever runs this has set.
-struct Trusted(Client);
+/// Settings that kinds ask for.
+struct KindSettings;
 
-fn trusted(context: &Context) -> Result<Arc<Trusted>> {
-    context.shared(|context| {
-        let roots = context.config::<ExtraRoots>()?;
-        Ok(Trusted(Client::new(Arc::new(PrivateNetworks::Allow), Resolver::system()?, &roots)?))
-    })
+impl FromEnv for KindSettings {
+    const NAMES: &[&str] = &SETTINGS;
+
+    fn from_env(_env: &Env) -> anyhow::Result<Self> {
+        Ok(Self)
+    }
 }
 
-fn guarded(context: &Context) -> Result<Arc<Guarded>> {
+/// Of all kinds.
+const SETTINGS: [&str; count_settings()] = {
+    let mut all = [""; count_settings()];
+    let (mut kind, mut next) = (0, 0);
+    while kind < CHANNELS.len() {
+        let mut at = 0;
+        while at < CHANNELS[kind].settings.len() {
+            all[next] = CHANNELS[kind].settings[at];
+            (at, next) = (at + 1, next + 1);
+        }
+        kind += 1;
+    }
+    all
+};
+
+const fn count_settings() -> usize {
+    let (mut kind, mut count) = (0, 0);
+    while kind < CHANNELS.len() {
+        count += CHANNELS[kind].settings.len();
+        kind += 1;
+    }
+    count
+}
+
+struct Clients {
+    /// For URLs that users entered.
+    guarded: Client,
+    /// For URLs that the operator has set.
+    trusted: Client,
+}
+
+fn clients(context: &Context) -> Result<Arc<Clients>> {
     context.shared(|context| {
         let policy = Arc::clone(&context.config::<Policy>()?.0);
         let roots = context.config::<ExtraRoots>()?;
-        Ok(Guarded(Client::new(policy, Resolver::system()?, &roots)?))
+        let client = |policy| anyhow::Ok(Client::new(policy, Resolver::system()?, &roots)?);
+        Ok(Clients { guarded: client(policy)?, trusted: client(Arc::new(PrivateNetworks::Allow))? })
     })
-}
-
-/// A message to be posted; the names of its headers are in lower case.
-fn post_of(url: &str, headers: &[(&'static str, &str)], body: String) -> Result<Post, Failed> {
-    let url = Url::parse(url).map_err(|_| Failed::ForGood("The URL is not valid.".to_owned()))?;
-    let headers = headers.iter().map(|&(name, value)| {
-        Ok((HeaderName::from_static(name), HeaderValue::from_str(value).map_err(|_| unwritable())?))
-    });
-    Ok(Post { url, headers: headers.collect::<Result<_, Failed>>()?, body: body.into() })
-}
-
-fn unwritable() -> Failed {
-    Failed::ForGood("The message cannot be written.".to_owned())
-}
-
-/// An answer, read to a bound.
-struct Answer {
-    status: StatusCode,
-    retry_after: Option<Duration>,
-    body: Vec<u8>,
 }
 
 static SECOND_TRIES: LazyLock<Counter<u64>> = LazyLock::new(|| {
     counter("pongpong.notification.second_tries", "{try}", "Tries made a second after one that failed")
 });
 
-/// What came of one try.
-struct Tried<T> {
-    result: Result<T, Failed>,
-    /// That it failed in a way that may be over in a moment, and that the receiver cannot have the message.
-    is_hiccup: bool,
+/// Sends what the private API of the first contract was given: a kind's config, without `config.` before its fields.
+async fn send_text(
+    context: &Context,
+    kind: &str,
+    values: &Value,
+    content: &str,
+    alert: Option<&Alert>,
+) -> Result<Json<Done>> {
+    let kind = notifications::kind_named(kind)?;
+    let config = Config::read(kind, values, None).map_err(|Invalid(fields)| {
+        let name = |name: String| name.strip_prefix("config.").map(str::to_owned).unwrap_or(name);
+        Invalid(fields.into_iter().map(|(field, what)| (name(field), what)).collect())
+    })?;
+    send_now(context, &config, &Message::plain("", content), alert).await
 }
 
-/// Tries once more, a second later, what failed at once: the next try by `delivery-resume` is up to a minute away.
-async fn try_twice<T, F>(
+/// Sends what nobody logs.
+async fn send_now(
     context: &Context,
-    channel: Channel,
-    whom: &str,
-    try_once: impl Fn() -> F,
-) -> Result<T, Failed>
-where
-    F: Future<Output = Tried<T>>,
-{
-    let (clock, began) = (context.clock(), context.clock().now());
-    let first = try_once().await;
-    let failed_after = clock.now() - began;
-    if !first.is_hiccup || failed_after > FAILED_AT_ONCE {
-        return first.result;
-    }
-    clock.sleep(SECOND_TRY_AFTER).await;
-    SECOND_TRIES.add(1, &[KeyValue::new("channel", channel.as_str())]);
-    match tokio::time::timeout(SECOND_TRY_TIMEOUT, try_once()).await {
-        Ok(second) => second.result,
-        Err(_) => Err(Failed::ForNow(too_slow(whom, SECOND_TRY_TIMEOUT))),
-    }
+    config: &Config,
+    message: &Message,
+    alert: Option<&Alert>,
+) -> Result<Json<Done>> {
+    let id = format!("message-{}", context.random().token());
+    let about = About { id: &id, time: context.clock().now(), alert };
+    Ok(Json(send(context, config, message, about).await?.into()))
+}
+
+/// What a message is about, beside its words.
+struct About<'a> {
+    id: &'a str,
+    time: DateTime<Utc>,
+    alert: Option<&'a Alert>,
 }
 
 async fn send(
     context: &Context,
-    channel: Channel,
-    whom: &str,
-    client: &Client,
-    post: &Post,
-) -> Result<Answer, Failed> {
-    try_twice(context, channel, whom, || try_send(context, whom, client, post)).await
-}
-
-async fn try_send(context: &Context, whom: &str, client: &Client, post: &Post) -> Tried<Answer> {
-    let failed = |is_hiccup, why| Tried { result: Err(why), is_hiccup };
-    let response = match tokio::time::timeout(TIMEOUT, client.post(post, LONGEST_ANSWER)).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(error)) => return failed(matches!(error, SendError::NotConnected), failure(whom, error)),
-        Err(_) => return failed(false, Failed::ForNow(too_slow(whom, TIMEOUT))),
+    config: &Config,
+    message: &Message,
+    About { id, time, alert }: About<'_>,
+) -> Result<Result<(), Failed>> {
+    let clients = clients(context)?;
+    let settings = |name: &str| context.env().get(name).map(str::to_owned);
+    let try_once = || async {
+        let (guarded, trusted) = (&clients.guarded, &clients.trusted);
+        let now = context.clock().now();
+        let cx = SendContext { guarded, trusted, settings: &settings, id, time, now, alert };
+        config.send(message, &cx).await
     };
-    let (head, body) = response.into_parts();
-    let retry_after = head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let retry_after = retry_after.and_then(|value| wait(value, context.clock().now()));
-    let is_hiccup = matches!(head.status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE)
-        && retry_after.is_none();
-    Tried { result: Ok(Answer { status: head.status, retry_after, body }), is_hiccup }
+    let limits = [TIMEOUT, SECOND_TRY_TIMEOUT];
+    Ok(try_twice(context, config.kind, limits, try_once).await)
 }
 
-/// Seconds, or a date.
-fn wait(retry_after: &str, now: DateTime<Utc>) -> Option<Duration> {
-    let seconds = retry_after.trim().parse().ok().map(Duration::from_secs);
-    seconds.or_else(|| {
-        let until = DateTime::parse_from_rfc2822(retry_after.trim()).ok()?;
-        (until.to_utc() - now).to_std().ok()
-    })
+/// Tries once more, a second later, what failed at once: the next try by `delivery-resume` is up to a minute away.
+async fn try_twice<F>(
+    context: &Context,
+    kind: &Kind,
+    [limit, second_limit]: [Duration; 2],
+    try_once: impl Fn() -> F,
+) -> Result<(), Failed>
+where
+    F: Future<Output = Result<(), SendError>>,
+{
+    let whom = kind.receiver;
+    let (clock, began) = (context.clock(), context.clock().now());
+    let first = match tokio::time::timeout(limit, try_once()).await {
+        Ok(first) => first,
+        Err(_) => return Err(Failed::ForNow(too_slow(whom, limit))),
+    };
+    let failed_after = clock.now() - began;
+    let is_hiccup = matches!(first, Err(SendError::Transient { is_hiccup: true, .. }));
+    if !is_hiccup || failed_after > FAILED_AT_ONCE {
+        return Ok(first?);
+    }
+    clock.sleep(SECOND_TRY_AFTER).await;
+    SECOND_TRIES.add(1, &[label(kind)]);
+    match tokio::time::timeout(second_limit, try_once()).await {
+        Ok(second) => Ok(second?),
+        Err(_) => Err(Failed::ForNow(too_slow(whom, second_limit))),
+    }
 }
 
 fn too_slow(whom: &str, timeout: Duration) -> String {
     format!("{whom} did not answer within {} seconds.", timeout.as_secs())
-}
-
-fn failure(whom: &str, error: SendError) -> Failed {
-    Failed::ForNow(match error {
-        SendError::Blocked(blocked) => return Failed::ForGood(format!("{blocked}.")),
-        SendError::NotConnected => format!("{whom} could not be reached."),
-        SendError::Flooded => format!("{whom} sends far more than its response."),
-        SendError::BrokenOff => format!("{whom} broke off the connection."),
-    })
-}
-
-/// What an answer says of whether to try again.
-fn judged(whom: &str, answer: &Answer) -> Result<(), Failed> {
-    let status = answer.status;
-    if status.is_success() {
-        return Ok(());
-    }
-    let why = format!("{whom} answered {status}.");
-    if !status.is_server_error() && !matches!(status.as_u16(), 408 | 409 | 425 | 429) {
-        return Err(Failed::ForGood(why));
-    }
-    Err(later(why, answer))
-}
-
-fn later(why: String, answer: &Answer) -> Failed {
-    match answer.retry_after {
-        Some(after) => Failed::ForAWhile(why, after),
-        None => Failed::ForNow(why),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_status_tells_whether_to_try_again() {
-        let answer = |status: u16, retry_after| {
-            let status = StatusCode::from_u16(status).expect("a status");
-            Answer { status, retry_after, body: Vec::new() }
-        };
-        let judge = |status| judged("It", &answer(status, None));
-        for fine in [200, 202, 204] {
-            assert_eq!(judge(fine), Ok(()));
-        }
-        for later in [408, 409, 425, 429, 500, 502, 503, 504] {
-            assert!(matches!(judge(later), Err(Failed::ForNow(_))), "{later}");
-        }
-        for never in [301, 302, 400, 401, 403, 404, 410, 413, 422] {
-            assert!(matches!(judge(never), Err(Failed::ForGood(_))), "{never}");
-        }
-        assert_eq!(judge(404).map_err(Failed::why), Err("It answered 404 Not Found.".to_owned()));
-        let hour = Duration::from_secs(3600);
-        let busy = judged("It", &answer(429, Some(hour)));
-        assert_eq!(busy, Err(Failed::ForAWhile("It answered 429 Too Many Requests.".to_owned(), hour)));
-    }
-
-    #[test]
-    fn a_receiver_says_when_in_seconds_or_by_a_date() {
-        let now = DateTime::parse_from_rfc3339("2026-03-01T12:00:00Z").expect("a time").to_utc();
-        let said = |text| wait(text, now).map(|wait| wait.as_secs());
-        assert_eq!(said(" 30"), Some(30));
-        assert_eq!(said("Sun, 01 Mar 2026 12:02:00 GMT"), Some(120));
-        for nothing in ["", "-3", "soon", "Sun, 01 Mar 2026 11:00:00 GMT"] {
-            assert_eq!(said(nothing), None, "{nothing}");
-        }
-    }
 }

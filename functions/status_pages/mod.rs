@@ -167,7 +167,7 @@ async fn check_endpoints(context: &Context, user_id: i64, groups: &[Group], know
             fields.add(format!("groups[{at}].endpoint_ids"), no_endpoint(*id));
         }
     }
-    fields.finish()
+    Ok(fields.finish()?)
 }
 
 fn no_endpoint(id: i64) -> runtime::Text {

@@ -6,7 +6,9 @@ use runtime::{Context, Error, Result};
 use serde_json::json;
 
 use super::tries;
-use crate::{mailbox::mailbox, senders};
+use channels::mailbox::mailbox;
+
+use crate::senders;
 
 /// Of one address in a day. Nobody proves an address when signing up, so it may be a stranger's.
 const MAX_MAILS: i64 = 50;

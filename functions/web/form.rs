@@ -40,13 +40,13 @@ impl<const N: usize> FromRequestParts<Context> for Id<N> {
 pub struct Wrong {
     /// What is said above it.
     pub message: String,
-    fields: BTreeMap<&'static str, String>,
+    fields: BTreeMap<String, String>,
 }
 
 impl Wrong {
     /// For a form with these fields; what is wrong with others is said above it. An error is what the form
     /// can do nothing about.
-    pub fn of(refusal: Refusal, shown: &[&'static str]) -> Result<Self, Refusal> {
+    pub fn of(refusal: Refusal, shown: &[&str]) -> Result<Self, Refusal> {
         if !matches!(refusal.status, StatusCode::BAD_REQUEST | StatusCode::CONFLICT) {
             return Err(refusal);
         }
@@ -63,7 +63,7 @@ impl Wrong {
                     let nth =
                         rest.strip_prefix('[').and_then(|rest| rest.split(']').next()?.parse::<u32>().ok());
                     let what = nth.map_or(what.clone(), |nth| format!("{}: {what}", nth + 1));
-                    (wrong.fields.entry(field).or_default(), what)
+                    (wrong.fields.entry(field.to_owned()).or_default(), what)
                 }
                 None => (&mut wrong.message, format!("{name}: {what}")),
             };
@@ -82,8 +82,8 @@ impl Wrong {
         Self { message, fields: BTreeMap::new() }
     }
 
-    pub fn field(name: &'static str, what: &str) -> Self {
-        Self { message: String::new(), fields: BTreeMap::from([(name, what.to_owned())]) }
+    pub fn field(name: &str, what: &str) -> Self {
+        Self { message: String::new(), fields: BTreeMap::from([(name.to_owned(), what.to_owned())]) }
     }
 
     pub fn at(&self, field: &str) -> &str {

@@ -2,11 +2,16 @@
 
 use askama::Template;
 use axum::extract::Query;
+use channels::{CHANNELS, Field, Input, Kind};
 use futures::join;
 use http::{Method, StatusCode};
 use runtime::List;
-use serde::{Deserialize, de::IgnoredAny};
-use serde_json::{Value, json};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, IgnoredAny},
+};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 use super::{
     api::{Api, Refusal},
@@ -19,12 +24,11 @@ use crate::{
     notifications::{
         Notification,
         addresses::State,
-        channel_of,
         deliveries::list::{Delivery, DeliveryStatus},
     },
     senders::{Done, email},
 };
-use contract::{AlertKind, Channel};
+use contract::AlertKind;
 
 const API: &str = "/notification-service/v1/notifications";
 
@@ -161,12 +165,24 @@ fn of_several(page: &Page, delivery: &Delivery) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// Where it goes, of a channel's config as it is shown.
-fn target(config: &Value) -> String {
-    let text = |name: &str| config[name].as_str().map(str::to_owned);
-    let to =
-        config["to"].as_array().map(|to| to.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "));
-    to.or_else(|| text("channel")).or_else(|| text("webhook_url")).or_else(|| text("url")).unwrap_or_default()
+/// A field's value as a form and a list show it: of several, one on each line.
+fn shown(field: &Field, config: &Value) -> String {
+    match &config[field.name] {
+        Value::Array(list) => list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\n"),
+        value => value.as_str().unwrap_or_default().to_owned(),
+    }
+}
+
+/// Where it goes: the first of its fields that has a value.
+fn target(notification: &Notification) -> String {
+    let fields = Kind::find(&notification.kind).map(|kind| kind.fields).unwrap_or_default();
+    let values = fields.iter().map(|field| shown(field, &notification.config));
+    values.into_iter().find(|value| !value.is_empty()).unwrap_or_default().replace('\n', ", ")
+}
+
+/// In the language of a page.
+fn kind_label<'a>(page: &'a Page, name: &'a str) -> &'a str {
+    Kind::find(name).map_or(name, |kind| page.t(kind.label.0, kind.label.1))
 }
 
 /// An email channel's addresses that get nothing, and why.
@@ -203,7 +219,7 @@ pub async fn list(User(visitor): User, Query(shown): Query<Shown>) -> Response {
 struct Form {
     page: Page,
     /// None: it is still to be chosen.
-    channel: Option<Channel>,
+    kind: Option<&'static Kind>,
     /// What is there, when it is not new.
     saved: Option<Notification>,
     sent: Sent,
@@ -212,23 +228,18 @@ struct Form {
     choices: Vec<Choice>,
     /// What came of a test.
     tested: Option<Done>,
-    /// A webhook's, which is shown once.
-    secret: Option<String>,
+    /// What was generated, which is shown once: its label in this language, and itself.
+    once: Vec<(String, String)>,
     log: Option<Log>,
 }
 
-/// Fields as the API names them.
-const FIELDS: [&str; 9] = [
-    "name",
-    "endpoint_ids",
-    "config.to",
-    "config.webhook_url",
-    "config.channel",
-    "config.token",
-    "config.domain",
-    "config.url",
-    "config.secret",
-];
+/// What is wrong, at the field where it is.
+fn wrong_in(kind: &Kind, refusal: Refusal) -> Result<Wrong, Refusal> {
+    let own: Vec<_> = kind.fields.iter().map(|field| format!("config.{}", field.name)).collect();
+    let mut names = vec!["name", "endpoint_ids"];
+    names.extend(own.iter().map(String::as_str));
+    Wrong::of(refusal, &names)
+}
 
 #[derive(Clone, Copy, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -242,23 +253,20 @@ enum Act {
     Delete,
 }
 
-/// What the form sends.
+/// What the form sends: for each kind the same, and a kind's own fields as `config.<name>`.
+#[derive(Clone, Default)]
+pub struct Sent {
+    common: Common,
+    config: BTreeMap<String, String>,
+}
+
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
-pub struct Sent {
+struct Common {
     act: Act,
     once: String,
-    channel: String,
+    kind: String,
     name: String,
-    to: String,
-    /// How Slack is reached: `webhook` or `token`.
-    way: String,
-    webhook_url: String,
-    slack_channel: String,
-    token: String,
-    domain: String,
-    url: String,
-    secret: String,
     scope: String,
     endpoint_ids: Vec<i64>,
     find: String,
@@ -266,55 +274,66 @@ pub struct Sent {
     send_open_incidents: bool,
 }
 
+impl<'de> Deserialize<'de> for Sent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (mut config, mut common) = (BTreeMap::new(), Vec::new());
+        for (name, value) in Vec::<(String, String)>::deserialize(deserializer)? {
+            match name.strip_prefix("config.") {
+                Some(field) => {
+                    config.insert(field.to_owned(), value);
+                }
+                None => common.push((name, value)),
+            }
+        }
+        let common = serde_html_form::to_string(common).map_err(D::Error::custom)?;
+        Ok(Self { common: serde_html_form::from_str(&common).map_err(D::Error::custom)?, config })
+    }
+}
+
 impl Sent {
     fn of(saved: &Notification) -> Self {
-        let text = |name: &str| saved.config[name].as_str().unwrap_or_default().to_owned();
-        let to = saved.config["to"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        Self {
-            channel: saved.channel.as_str().to_owned(),
+        let fields = Kind::find(&saved.kind).map(|kind| kind.fields).unwrap_or_default();
+        let config = fields.iter().map(|field| (field.name.to_owned(), shown(field, &saved.config)));
+        let common = Common {
+            kind: saved.kind.clone(),
             name: saved.name.clone(),
-            to: to.collect::<Vec<_>>().join("\n"),
-            way: if saved.config["token"].is_string() { "token" } else { "webhook" }.to_owned(),
-            webhook_url: text("webhook_url"),
-            slack_channel: text("channel"),
-            token: text("token"),
-            domain: text("domain"),
-            url: text("url"),
-            secret: text("secret"),
             scope: if saved.endpoint_ids.is_some() { "some" } else { "all" }.to_owned(),
             endpoint_ids: saved.endpoint_ids.clone().unwrap_or_default(),
-            ..Self::default()
-        }
+            ..Common::default()
+        };
+        Self { common, config: config.collect() }
     }
 
     fn scope(&self) -> Scope<'_> {
-        Scope { scope: &self.scope, endpoint_ids: &self.endpoint_ids, find: &self.find, found: &self.found }
+        let Common { scope, endpoint_ids, find, found, .. } = &self.common;
+        Scope { scope, endpoint_ids, find, found }
     }
 
-    fn uses_token(&self) -> bool {
-        self.way == "token"
+    /// What stands in a field.
+    fn value(&self, field: &Field) -> &str {
+        self.config.get(field.name).map_or("", |value| value.trim())
     }
 
     /// As the API takes it; a secret that is still masked stays what it was.
-    fn config(&self, channel: Channel) -> Value {
-        let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-        let domain = given(&self.domain);
-        match channel {
-            Channel::Email => {
-                let to = self.to.split([',', ';', ' ', '\n', '\r']).filter(|to| !to.is_empty());
-                json!({"to": to.collect::<Vec<_>>()})
+    fn config(&self, kind: &Kind) -> Value {
+        let value = |field: &Field| {
+            let text = self.value(field);
+            match field.input {
+                Input::Emails { .. } => {
+                    let list = text.split([',', ';', ' ', '\n', '\r']).filter(|item| !item.is_empty());
+                    Some(json!(list.collect::<Vec<_>>()))
+                }
+                _ if text.is_empty() && !field.is_required => None,
+                _ => Some(json!(text)),
             }
-            Channel::Slack if self.uses_token() => {
-                json!({"domain": domain, "channel": given(&self.slack_channel), "token": given(&self.token)})
-            }
-            Channel::Slack => json!({"domain": domain, "webhook_url": self.webhook_url.trim()}),
-            Channel::Webhook => json!({"url": self.url.trim(), "secret": given(&self.secret)}),
-        }
+        };
+        let values = kind.fields.iter().filter_map(|field| Some((field.name.to_owned(), value(field)?)));
+        Value::Object(values.collect::<Map<_, _>>())
     }
 
-    fn body(&self, channel: Channel) -> Value {
+    fn body(&self, kind: &Kind) -> Value {
         json!({
-            "name": self.name.trim(), "channel": channel, "config": self.config(channel),
+            "name": self.common.name.trim(), "kind": kind.name, "config": self.config(kind),
             "endpoint_ids": self.scope().ids(),
         })
     }
@@ -323,73 +342,70 @@ impl Sent {
 impl Form {
     async fn of(
         visitor: &Visitor,
-        channel: Option<Channel>,
+        kind: Option<&'static Kind>,
         sent: Sent,
         wrong: Wrong,
     ) -> Result<Self, Refusal> {
-        let chosen = &sent.endpoint_ids;
-        let endpoints = Endpoints::of(&visitor.api, sent.find.trim(), chosen).await?;
+        let chosen = &sent.common.endpoint_ids;
+        let endpoints = Endpoints::of(&visitor.api, sent.common.find.trim(), chosen).await?;
         Ok(Self {
             page: visitor.page(Section::Notifications, visitor.t("Add a channel", "채널 추가")),
-            channel,
+            kind,
             saved: None,
             choices: endpoints.choices(chosen),
             sent,
             wrong,
             endpoints,
             tested: None,
-            secret: None,
+            once: Vec::new(),
             log: None,
         })
     }
 
-    fn is(&self, channel: &str) -> bool {
-        self.channel.is_some_and(|own| own.as_str() == channel)
+    fn has_secrets(&self) -> bool {
+        self.kind.is_some_and(|kind| kind.fields.iter().any(|field| field.is_secret))
     }
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct New {
-    channel: String,
+    kind: String,
 }
 
 pub async fn blank(User(visitor): User, Query(new): Query<New>) -> Response {
-    let channel = channel_of(&new.channel).ok();
-    // What most use.
-    let sent = Sent { way: "webhook".to_owned(), channel: new.channel, ..Sent::default() };
-    again(&visitor, channel, sent, Wrong::default()).await
+    again(&visitor, Kind::find(&new.kind), Sent::default(), Wrong::default()).await
 }
 
-async fn again(visitor: &Visitor, channel: Option<Channel>, sent: Sent, wrong: Wrong) -> Response {
+async fn again(visitor: &Visitor, kind: Option<&'static Kind>, sent: Sent, wrong: Wrong) -> Response {
     let status = wrong.status();
-    match Form::of(visitor, channel, sent, wrong).await {
+    match Form::of(visitor, kind, sent, wrong).await {
         Ok(form) => visitor.show(status, &form),
         Err(refusal) => visitor.refused(&refusal),
     }
 }
 
 pub async fn create(User(visitor): User, Posted(sent): Posted<Sent>) -> Response {
-    let Ok(channel) = channel_of(&sent.channel) else { return visitor.go("/notifications/new") };
-    if sent.act == Act::Find || sent.scope().is_search() {
-        return again(&visitor, Some(channel), sent, Wrong::default()).await;
+    let Some(kind) = Kind::find(&sent.common.kind) else { return visitor.go("/notifications/new") };
+    if sent.common.act == Act::Find || sent.scope().is_search() {
+        return again(&visitor, Some(kind), sent, Wrong::default()).await;
     }
     if let Err(wrong) = sent.scope().check(&visitor) {
-        return again(&visitor, Some(channel), sent, wrong).await;
+        return again(&visitor, Some(kind), sent, wrong).await;
     }
-    let mut body = sent.body(channel);
-    body["send_open_incidents"] = json!(sent.send_open_incidents);
-    let made = visitor.api.send(Method::POST, API, &body, Some(&sent.once)).await;
+    let mut body = sent.body(kind);
+    body["send_open_incidents"] = json!(sent.common.send_open_incidents);
+    let made = visitor.api.send(Method::POST, API, &body, Some(&sent.common.once)).await;
     match made {
-        Ok(made) => created(&visitor, channel, made, &sent).await,
-        Err(refusal) => match Wrong::of(refusal, &FIELDS) {
-            Ok(wrong) => again(&visitor, Some(channel), sent, wrong).await,
+        Ok(made) => created(&visitor, kind, made, &sent).await,
+        Err(refusal) => match wrong_in(kind, refusal) {
+            Ok(wrong) => again(&visitor, Some(kind), sent, wrong).await,
             Err(refusal) => visitor.refused(&refusal),
         },
     }
 }
 
-async fn created(visitor: &Visitor, channel: Channel, made: Notification, sent: &Sent) -> Response {
+async fn created(visitor: &Visitor, kind: &Kind, made: Notification, sent: &Sent) -> Response {
     let is_silent = made.addresses.iter().flatten().any(|(_, state)| *state != State::Confirmed);
     let what = if is_silent {
         visitor.t(
@@ -404,14 +420,18 @@ async fn created(visitor: &Visitor, channel: Channel, made: Notification, sent: 
     };
     let what = &with_warning(what, made.warning.as_deref());
     let id = made.id;
-    if channel != Channel::Webhook || !sent.secret.trim().is_empty() {
+    // The one time that it can be seen.
+    let generated =
+        kind.fields.iter().filter(|field| field.generate.is_some() && sent.value(field).is_empty());
+    let once: Vec<_> = generated
+        .map(|field| (visitor.t(field.label.0, field.label.1).to_owned(), shown(field, &made.config)))
+        .collect();
+    if once.is_empty() {
         return visitor.go_saying(&format!("/notifications/{id}"), what);
     }
-    // The one time that it can be seen.
-    let secret = made.config["secret"].as_str().map(str::to_owned);
     match existing(visitor, id, &Shown::default()).await {
         Ok(mut form) => {
-            form.secret = secret;
+            form.once = once;
             form.page.flash = Some(what.to_owned());
             visitor.show(StatusCode::CREATED, &form)
         }
@@ -429,7 +449,7 @@ pub async fn show(User(visitor): User, Id([id]): Id, Query(asked): Query<Shown>)
 /// A channel that is there: to be changed, with what was sent to it.
 async fn existing(visitor: &Visitor, id: i64, asked: &Shown) -> Result<Form, Refusal> {
     let saved: Notification = visitor.api.get(&format!("{API}/{id}")).await?;
-    let form = Form::of(visitor, Some(saved.channel), Sent::of(&saved), Wrong::default());
+    let form = Form::of(visitor, Kind::find(&saved.kind), Sent::of(&saved), Wrong::default());
     let (form, log) = join!(form, Log::of(visitor, asked, Some(id)));
     let form = form?;
     let page = Page { title: saved.name.clone(), ..form.page };
@@ -446,7 +466,7 @@ pub async fn change(User(visitor): User, Id([id]): Id, Posted(sent): Posted<Sent
 async fn act(visitor: &Visitor, id: i64, sent: Sent) -> Result<Response, Refusal> {
     let path = format!("{API}/{id}");
     let own = format!("/notifications/{id}");
-    match sent.act {
+    match sent.common.act {
         Act::Test => {
             // A cookie holds 4 kB.
             const MAX_MESSAGE_CHARS: usize = 500;
@@ -455,7 +475,7 @@ async fn act(visitor: &Visitor, id: i64, sent: Sent) -> Result<Response, Refusal
             Ok(visitor.go_showing(&own, &Done { status, message }))
         }
         Act::Enable | Act::Disable => {
-            let enabled = sent.act == Act::Enable;
+            let enabled = sent.common.act == Act::Enable;
             visitor.api.patch::<_, IgnoredAny>(&path, &json!({"enabled": enabled})).await?;
             let what = if enabled {
                 visitor.t("The channel is on.", "채널을 켰습니다.")
@@ -476,21 +496,21 @@ async fn act(visitor: &Visitor, id: i64, sent: Sent) -> Result<Response, Refusal
 
 async fn save(visitor: &Visitor, id: i64, sent: Sent, path: &str, own: &str) -> Result<Response, Refusal> {
     let form = existing(visitor, id, &Shown::default()).await?;
-    let Some(channel) = form.channel else { return Ok(visitor.go(own)) };
-    let wrong = if sent.act == Act::Find || sent.scope().is_search() {
+    let Some(kind) = form.kind else { return Ok(visitor.go(own)) };
+    let wrong = if sent.common.act == Act::Find || sent.scope().is_search() {
         Wrong::default()
     } else if let Err(wrong) = sent.scope().check(visitor) {
         wrong
     } else {
-        match visitor.api.patch::<_, Notification>(path, &sent.body(channel)).await {
+        match visitor.api.patch::<_, Notification>(path, &sent.body(kind)).await {
             Ok(saved) => {
                 let what = with_warning(visitor.t("Saved.", "저장했습니다."), saved.warning.as_deref());
                 return Ok(visitor.go_saying(own, &what));
             }
-            Err(refusal) => Wrong::of(refusal, &FIELDS)?,
+            Err(refusal) => wrong_in(kind, refusal)?,
         }
     };
-    let again = Form::of(visitor, Some(channel), sent, wrong).await?;
+    let again = Form::of(visitor, Some(kind), sent, wrong).await?;
     let status = again.wrong.status();
     let form = Form { page: form.page, saved: form.saved, log: form.log, ..again };
     Ok(visitor.show(status, &form))
@@ -516,34 +536,21 @@ pub async fn retry(User(visitor): User, Id([id]): Id, Posted(Next { next }): Pos
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_is_sent_becomes_what_the_api_takes() {
-        let sent = Sent {
-            to: "a@example.com, b@example.com\r\n c@example.com;".into(),
-            way: "token".into(),
-            slack_channel: " #ops ".into(),
-            token: "xoxb-…9876".into(),
-            webhook_url: "https://hooks.slack.com/…".into(),
-            url: "https://example.com/hook".into(),
-            ..Sent::default()
-        };
-        let to = json!({"to": ["a@example.com", "b@example.com", "c@example.com"]});
-        assert_eq!(sent.config(Channel::Email), to);
-        let token = json!({"domain": null, "channel": "#ops", "token": "xoxb-…9876"});
-        assert_eq!(sent.config(Channel::Slack), token);
-        let url = json!({"url": "https://example.com/hook", "secret": null});
-        assert_eq!(sent.config(Channel::Webhook), url);
-        let webhook = Sent { way: "webhook".into(), ..sent };
-        assert_eq!(
-            webhook.config(Channel::Slack),
-            json!({"domain": null, "webhook_url": "https://hooks.slack.com/…"})
-        );
+    fn sent(form: &str) -> Sent {
+        serde_html_form::from_str(form).expect("a form")
     }
 
     #[test]
-    fn where_a_channel_leads() {
-        assert_eq!(target(&json!({"to": ["a@b.co", "c@d.co"]})), "a@b.co, c@d.co");
-        assert_eq!(target(&json!({"channel": "#ops", "token": "…"})), "#ops");
-        assert_eq!(target(&json!({"url": "https://x/"})), "https://x/");
+    fn form_becomes_what_the_api_takes() {
+        let of = |kind, form| sent(form).config(Kind::find(kind).expect("a kind"));
+        let to = of("email", "config.to=a@example.com%2C+b@example.com%0D%0A+c@example.com;&name=n");
+        assert_eq!(to, json!({"to": ["a@example.com", "b@example.com", "c@example.com"]}));
+        let slack =
+            of("slack", "config.webhook_url=&config.channel=+%23ops+&config.token=xoxb-%E2%80%A69876");
+        assert_eq!(slack, json!({"channel": "#ops", "token": "xoxb-…9876"}));
+        let missing = of("webhook", "config.secret=&config.strange=1&endpoint_ids=1&endpoint_ids=2");
+        assert_eq!(missing, json!({"url": ""}));
+        let both = sent("endpoint_ids=1&endpoint_ids=2&scope=some&send_open_incidents=true");
+        assert_eq!((both.common.endpoint_ids, both.common.send_open_incidents), (vec![1, 2], true));
     }
 }

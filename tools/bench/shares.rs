@@ -161,7 +161,7 @@ async fn deliveries(engine: &Engine, work: &Work) -> Result<Done> {
 
 async fn channel(engine: &Engine, user: i64, url: &str) -> Result<()> {
     const ADD: &str = "INSERT INTO notifications
-            (user_id, name, channel, sealed_config, enabled, created_at, updated_at)
+            (user_id, name, kind, sealed_config, enabled, created_at, updated_at)
         VALUES ($1, 'hook', 'webhook', $2, TRUE, $3, $3)";
     let context = engine.context();
     let config = json!({ "url": url }).to_string();

@@ -63,10 +63,10 @@ impl Channels {
     pub fn bodies(&self) -> [Value; 3] {
         let webhook = format!("http://{}/hook", self.proxies[2].address);
         [
-            json!({"name": "mail", "channel": "email", "config": {"to": ["me@example.com"]}}),
-            json!({"name": "slack", "channel": "slack",
+            json!({"name": "mail", "kind": "email", "config": {"to": ["me@example.com"]}}),
+            json!({"name": "slack", "kind": "slack",
                 "config": {"domain": "team", "channel": "#ops", "token": "xoxb-secret"}}),
-            json!({"name": "hook", "channel": "webhook", "config": {"url": webhook}}),
+            json!({"name": "hook", "kind": "webhook", "config": {"url": webhook}}),
         ]
     }
 

@@ -96,7 +96,7 @@ impl Letter {
 pub struct Delivery {
     pub id: i64,
     pub endpoint_id: i64,
-    pub channel: String,
+    pub kind: String,
     pub what: String,
     pub status: String,
     pub error: Option<String>,
@@ -124,7 +124,7 @@ impl Ledger {
             FULL JOIN (SELECT user_id, COUNT(*) AS endpoints FROM endpoints GROUP BY user_id) e USING (user_id)
             WHERE COALESCE(kept.endpoints, 0) <> COALESCE(e.endpoints, 0)";
         const INCIDENTS: &str = "SELECT endpoint_id, ended_at IS NULL FROM report_incidents";
-        const DELIVERIES: &str = "SELECT id, endpoint_id, channel, what, status, error FROM deliveries";
+        const DELIVERIES: &str = "SELECT id, endpoint_id, kind, what, status, error FROM deliveries";
         const HOURS: &str = "SELECT s.endpoint_id, r.start, r.checks FROM report_rollups r
             JOIN report_series s ON s.id = r.series_id
             WHERE r.span = 3600 AND r.start NOT IN (SELECT start FROM report_late_hours)";

@@ -189,7 +189,7 @@ static BELONGINGS: LazyLock<()> = LazyLock::new(|| {
         ),
         (
             "/notification-service/v1/notifications",
-            r#"{"name":"mail","channel":"email","config":{"to":["a@example.com"]}}"#,
+            r#"{"name":"mail","kind":"email","config":{"to":["a@example.com"]}}"#,
         ),
         (
             "/status-service/v1/status_pages",

@@ -74,7 +74,7 @@ fn is_error(answer: &Answer, code: &str) -> Result<(), Failure> {
 async fn fields(run: &Run, key: &str) -> Result<(), Failure> {
     let endpoints = "/endpoint-service/v1/endpoints";
     let notifications = "/notification-service/v1/notifications";
-    let mail = json!({"name": "x", "channel": "email", "config": {"to": ["nobody"]}});
+    let mail = json!({"name": "x", "kind": "email", "config": {"to": ["nobody"]}});
     for (path, body, field) in [
         (endpoints, json!({"url": "not a url"}), "url"),
         (endpoints, json!({"url": "file:///etc/passwd"}), "url"),

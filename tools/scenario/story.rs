@@ -149,7 +149,7 @@ async fn add_channel(run: &Run, me: &Person, key: &str) -> Result<Channel, Failu
         Some(receiver) => ("webhook", json!({"url": receiver.url})),
         None => ("email", json!({"to": [run.email.as_ref().unwrap_or(&me.email)]})),
     };
-    let body = json!({"name": "scenario", "channel": channel, "config": config});
+    let body = json!({"name": "scenario", "kind": channel, "config": config});
     let path = "/notification-service/v1/notifications";
     let answer = run.api.post(path, body).key(key).expect(201).await?;
     let made = answer.json();

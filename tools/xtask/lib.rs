@@ -5,6 +5,7 @@ mod examples;
 mod kong;
 mod lambda;
 mod map;
+mod notifications;
 mod openapi;
 mod schedules;
 mod services;
@@ -40,6 +41,7 @@ pub fn generated(root: &Path) -> Result<Vec<(PathBuf, String)>> {
         ("docs/functions.md", "functions", map::table(table)),
         ("docs/gateway.md", "routes", kong::table(table)),
         ("docs/deploy.md", "requests", services::requests(table)),
+        ("docs/notifications.md", "kinds", notifications::kinds()),
     ] {
         let text = fs::read_to_string(root.join(page)).context(page)?;
         files.push((page.into(), map::between_markers(&text, marker, &inner).context(page)?));
@@ -94,6 +96,37 @@ mod tests {
         let page = std::fs::read_to_string(super::root().join("docs/settings.md")).expect("the page");
         for name in functions::ALL.iter().flat_map(|function| function.settings()) {
             assert!(page.contains(&format!("| `{name}`")), "docs/settings.md lacks {name}");
+        }
+    }
+
+    /// Code and pages; tests may.
+    fn sources(folder: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
+        for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path())
+        {
+            let name = entry.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if entry.is_dir() && !["target", "tests", "corpus"].contains(&name) && !name.starts_with('.') {
+                sources(&entry, found);
+            } else if name.ends_with(".rs") || name.ends_with(".html") || name.ends_with(".js") {
+                found.push(entry);
+            }
+        }
+    }
+
+    /// Email, Slack and webhooks have functions of their own, which the first contract names.
+    #[test]
+    fn no_file_but_a_kinds_own_names_it() {
+        let root = super::root().canonicalize().expect("the root");
+        let mut files = Vec::new();
+        sources(&root, &mut files);
+        assert!(files.len() > 300, "{}", files.len());
+        for kind in channels::CHANNELS.iter().filter(|kind| kind.function.is_none()) {
+            let own = format!("crates/channels/kinds/{}.rs", kind.name);
+            let may = [own.as_str(), "crates/channels/kinds/mod.rs", "crates/channels/lib.rs"];
+            for file in &files {
+                let path = file.strip_prefix(&root).expect("below the root").to_string_lossy().into_owned();
+                let names = std::fs::read_to_string(file).expect("text").to_lowercase().contains(kind.name);
+                assert!(!names || may.contains(&path.as_str()), "{path} names {}", kind.name);
+            }
         }
     }
 

@@ -21,14 +21,14 @@ endpoints:
   body: a price of $${5}
 notifications:
 - name: chat
-  channel: slack
+  kind: slack
   config: {channel: '#ops', token: '${SLACK}'}
   endpoints: [Shop, Blog]
 - name: mail
-  channel: email
+  kind: email
   config: {to: [a@example.com]}
 - name: hook
-  channel: webhook
+  kind: webhook
   config: {url: https://example.com/hook}
   enabled: false
 status_pages:
@@ -200,7 +200,7 @@ async fn mistakes_are_named_by_file_object_and_field() {
     world.says("apply").await.fails(2, &["--file"]);
 
     // What only the server knows; and the others are done all the same.
-    let refused = "endpoints:\n- {name: bad, url: 'ftp://a/', retries: 9}\n- {name: good, url: 'https://a/', enabled: false}\nnotifications:\n- {name: n, channel: email, config: {to: [a@example.com]}, endpoints: [nobody]}\n";
+    let refused = "endpoints:\n- {name: bad, url: 'ftp://a/', retries: 9}\n- {name: good, url: 'https://a/', enabled: false}\nnotifications:\n- {name: n, kind: email, config: {to: [a@example.com]}, endpoints: [nobody]}\n";
     world.apply(refused, &[]).await.fails(
         2,
         &[

@@ -36,8 +36,18 @@ async fn every_verb() {
     assert!(table.err.contains("you@example.com is not confirmed"), "{}", table.err);
     let table = table.does();
     assert!(table.contains("all") && !table.contains("1234567890"), "{table}");
-    world.says("notification add slack wrong --channel #ops").await.fails(2, &["--token"]);
+    world.says("notification add slack wrong --channel #ops").await.fails(2, &["config.token"]);
     world.says("notification add email wrong --to nobody").await.fails(2, &["config.to[0]"]);
+    world
+        .says("notification add email wrong --url https://x.test")
+        .await
+        .fails(2, &["--url is no field of email", "--to"]);
+    world
+        .says("notification add fax wrong --set to=1")
+        .await
+        .fails(2, &["there is no kind `fax`", "discord"]);
+    let kinds = world.does("notification kinds").await;
+    assert!(kinds.contains("discord") && kinds.contains("webhook_url"), "{kinds}");
 
     world.does("notification edit bot --channel #alerts --endpoints Shop").await;
     let bot = world.json("notification show bot").await;
@@ -48,7 +58,7 @@ async fn every_verb() {
     world.does("notification edit bot --all-endpoints --enabled false --name robot").await;
     let robot = world.json("notification show robot").await;
     assert_eq!((&robot["endpoint_ids"], &robot["enabled"]), (&serde_json::Value::Null, &false.into()));
-    world.does("notification edit robot --webhook-url https://hooks.slack.com/services/T/B/y").await;
+    world.does("notification edit robot --webhook-url https://hooks.slack.com/services/T/B/y --channel= --token=").await;
     assert!(world.json("notification show robot").await["config"].get("token").is_none());
     world.says("notification edit robot").await.fails(2, &["nothing to change was given"]);
 

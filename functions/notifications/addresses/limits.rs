@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use runtime::{Context, Result, on, secret};
 
 use super::seconds;
-use crate::mailbox::mailbox;
+use channels::mailbox::mailbox;
 
 const WINDOW: TimeDelta = TimeDelta::days(1);
 /// Messages to one address, of all users together.

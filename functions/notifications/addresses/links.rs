@@ -2,6 +2,7 @@
 //!
 //! What they are about is sealed within their tokens: nobody else can make one, and none is kept.
 
+use channels::Message;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::join_all;
 use http::Method;
@@ -10,7 +11,7 @@ use runtime::{Context, Result, on, secret::Sealer, text};
 use super::{Recipient, bad_token, key, limits, said, seconds};
 use crate::{
     links,
-    senders::{Done, email, message::Message},
+    senders::{Done, email},
 };
 
 const CONFIRM: &str = "confirm-address";

@@ -15,6 +15,10 @@ pub mod unsubscribe;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use channels::{
+    Config,
+    mailbox::{self, mailbox, spelling as key},
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
     Context, Db, Error, Result, Text,
@@ -27,12 +31,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::{
-    Row,
-    config::{self, Config},
-};
-use crate::mailbox::{mailbox, spelling as key};
-use contract::{Channel, NotificationRequested};
+use super::Row;
+use contract::NotificationRequested;
 
 pub(super) use links::{LINK_LIFE, mail_links};
 
@@ -118,8 +118,8 @@ impl States {
 
     /// Of a channel's addresses; none, if it is no email channel.
     pub fn of_config(&self, user_id: i64, config: &Config) -> Option<BTreeMap<String, State>> {
-        let Config::Email(email) = config else { return None };
-        Some(email.to.iter().map(|to| (to.clone(), self.state(user_id, to))).collect())
+        let to = config.addresses();
+        (!to.is_empty()).then(|| to.into_iter().map(|to| (to.clone(), self.state(user_id, &to))).collect())
     }
 }
 
@@ -132,12 +132,10 @@ pub(super) async fn to_confirm(
     before: Option<&Config>,
 ) -> Result<Vec<String>> {
     const AGAIN_AFTER: TimeDelta = TimeDelta::days(1);
-    let Config::Email(email) = config else { return Ok(Vec::new()) };
-    let before: HashSet<String> = match before {
-        Some(Config::Email(before)) => before.to.iter().map(|to| key(to)).collect(),
-        _ => HashSet::new(),
-    };
-    let states = States::of(context.db()?, email.to.clone()).await?;
+    let to = config.addresses();
+    let before = before.map(Config::addresses).unwrap_or_default();
+    let before: HashSet<String> = before.iter().map(|to| key(to)).collect();
+    let states = States::of(context.db()?, to.clone()).await?;
     let recent = (context.clock().now() - AGAIN_AFTER).timestamp();
     let is_open = |to: &str| {
         let was_mailed = states.known(user_id, to).and_then(|known| known.mailed_at);
@@ -145,15 +143,15 @@ pub(super) async fn to_confirm(
             && !before.contains(&key(to))
             && was_mailed.is_none_or(|UnixSeconds(at)| at < recent)
     };
-    Ok(unique(&email.to).filter(|to| is_open(to)).cloned().collect())
+    Ok(unique(&to).filter(|to| is_open(to)).cloned().collect())
 }
 
 /// The addresses of a channel that are not confirmed.
 pub(super) async fn unconfirmed(context: &Context, user_id: i64, config: &Config) -> Result<Vec<String>> {
-    let Config::Email(email) = config else { return Ok(Vec::new()) };
-    let states = States::of(context.db()?, email.to.clone()).await?;
+    let to = config.addresses();
+    let states = States::of(context.db()?, to.clone()).await?;
     let is_unconfirmed = |to: &&String| states.state(user_id, to) == State::Unconfirmed;
-    Ok(unique(&email.to).filter(is_unconfirmed).cloned().collect())
+    Ok(unique(&to).filter(is_unconfirmed).cloned().collect())
 }
 
 /// Each once, whatever its case.
@@ -191,13 +189,13 @@ pub fn name(address: &str) -> String {
 pub(super) async fn recipients(
     context: &Context,
     user_id: i64,
-    email: &config::Email,
+    addresses: &[String],
     is_new: bool,
     reached: &[String],
 ) -> Result<Recipients> {
-    let states = States::of(context.db()?, email.to.clone()).await?;
+    let states = States::of(context.db()?, addresses.to_vec()).await?;
     let (mut to, mut left_out) = (Vec::new(), Vec::new());
-    let open = unique(&email.to).enumerate().filter(|(_, address)| !reached.contains(&name(address)));
+    let open = unique(addresses).enumerate().filter(|(_, address)| !reached.contains(&name(address)));
     for (number, address) in open {
         let why = match states.state(user_id, address) {
             State::Unconfirmed => "not confirmed",
@@ -209,7 +207,7 @@ pub(super) async fn recipients(
             }
             State::Confirmed => "too many mails today",
         };
-        left_out.push(format!("{} ({why})", config::mask_address(address)));
+        left_out.push(format!("{} ({why})", mailbox::masked(address)));
     }
     let left_out = (!left_out.is_empty()).then(|| format!("Not sent to {}.", left_out.join(", ")));
     Ok(Recipients { to, left_out })
@@ -225,18 +223,20 @@ pub(super) async fn for_sender(
 ) -> Result<NotificationRequested> {
     const DELIVERY: &str = "SELECT user_id, reached FROM deliveries WHERE id = $1";
     let mut request = request.clone();
-    if request.channel != Channel::Email {
+    // What cannot be read fails at the sender.
+    let config =
+        super::stored_kind(&request.kind).and_then(|kind| super::open(context, kind, &request.sealed_config));
+    let addresses = config.map(|config| config.addresses()).unwrap_or_default();
+    if addresses.is_empty() {
         return Ok(request);
     }
     let delivery: Option<(i64, JsonText<Vec<String>>)> = on!(context.db()?.read(), db =>
         sqlx::query_as(DELIVERY).bind(request.delivery_id).fetch_optional(db).await)?;
-    // What is deleted, or cannot be read, fails at the sender.
-    if let (Some((owner, JsonText(reached))), Ok(Config::Email(email))) =
-        (delivery, super::open(context, &request.sealed_config))
-    {
+    // So does what is deleted.
+    if let Some((owner, JsonText(reached))) = delivery {
         let is_new = request.tries == 0
             && limits::is_first_time(context, request.delivery_id, request.attempt).await?;
-        let recipients = recipients(context, owner, &email, is_new, &reached).await?;
+        let recipients = recipients(context, owner, &addresses, is_new, &reached).await?;
         let json = serde_json::to_string(&recipients).map_err(Error::internal)?;
         request.sealed_config = context.config::<Sealer>()?.seal(context.random(), PURPOSE, &json)?;
     }

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Address, EVERYBODY, States, links, seconds};
-use crate::{mailbox::mailbox, notifications::SERVICE};
+use channels::mailbox::mailbox;
+
+use crate::notifications::SERVICE;
 
 pub const FUNCTION: Function = Function::new(
     "address-unsubscribe",

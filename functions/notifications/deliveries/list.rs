@@ -9,8 +9,8 @@ use runtime::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::notifications::{SERVICE, channel_of};
-use contract::{Alert, Channel};
+use crate::notifications::{SERVICE, kind_schema};
+use contract::Alert;
 
 pub const FUNCTION: Function =
     Function::new("delivery-list", SERVICE, "lists what was sent, to whom, with what outcome")
@@ -51,7 +51,8 @@ pub struct Delivery {
     pub notification_id: i64,
     /// 0 where it is not about one endpoint.
     pub endpoint_id: i64,
-    pub channel: Channel,
+    #[schema(schema_with = kind_schema)]
+    pub kind: String,
     /// Masked.
     #[schema(example = "m…@example.com")]
     pub recipient: String,
@@ -74,7 +75,7 @@ struct Row {
     id: i64,
     notification_id: i64,
     endpoint_id: i64,
-    channel: String,
+    kind: String,
     recipient: String,
     alert: String,
     status: String,
@@ -104,7 +105,7 @@ async fn handle(
     Query(filter): Query<Filter>,
     paging: Paging,
 ) -> Result<Json<List<Delivery>>> {
-    const SELECT: &str = "SELECT id, notification_id, endpoint_id, channel, recipient, alert, status,
+    const SELECT: &str = "SELECT id, notification_id, endpoint_id, kind, recipient, alert, status,
             error, attempt, tries, due_at, leased_at IS NOT NULL AS is_leased, created_at, finished_at
         FROM deliveries WHERE user_id = $1 AND ($2 IS NULL OR notification_id = $2)
             AND ($3 IS NULL OR endpoint_id = $3) AND ($4 IS NULL OR status = $4)
@@ -142,7 +143,7 @@ impl TryFrom<Row> for Delivery {
             notification_id: row.notification_id,
             // What is about a location is logged under less than that.
             endpoint_id: row.endpoint_id.max(0),
-            channel: channel_of(&row.channel)?,
+            kind: row.kind,
             recipient: row.recipient,
             alert: serde_json::from_str(&row.alert).map_err(Error::internal)?,
             status: status.map_or(DeliveryStatus::Pending, |(status, _)| status),

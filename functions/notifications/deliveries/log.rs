@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use channels::Config;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use runtime::{
     Context, Result,
@@ -18,7 +19,7 @@ use serde::Serialize;
 use super::queue;
 use crate::{
     links,
-    notifications::{Row, config::Config, evaluate::MAX_AHEAD, ids_of},
+    notifications::{Row, evaluate::MAX_AHEAD, ids_of},
 };
 use contract::{Alert, AlertKind};
 
@@ -41,8 +42,8 @@ pub struct Channel {
 
 impl Channel {
     pub fn of(context: &Context, row: Row) -> Option<Self> {
-        if row.channel().is_err() {
-            tracing::error!(row.id, "the channel of a notification is unknown: set aside");
+        if row.kind().is_err() {
+            tracing::error!(row.id, "the kind of a notification is unknown: set aside");
             return None;
         }
         // One that cannot be opened fails at its sender, and keeps nobody else from being told.
@@ -422,9 +423,9 @@ async fn insert(transaction: &mut Transaction, lines: Vec<Line>, now: DateTime<U
     // Nothing for what was deleted or switched off meanwhile. What was leased and not published, a process that died
     // has left.
     static INSERT: [&str; 2] = of_lines!(
-        "INSERT INTO deliveries (user_id, notification_id, endpoint_id, changed_at, what, channel, recipient, host, \
+        "INSERT INTO deliveries (user_id, notification_id, endpoint_id, changed_at, what, kind, recipient, host, \
              alert, status, attempt, created_at, asked_at, due_at, finished_at) \
-         SELECT n.user_id, n.id, line.endpoint_id, line.changed_at, line.what, n.channel, line.recipient, line.host, \
+         SELECT n.user_id, n.id, line.endpoint_id, line.changed_at, line.what, n.kind, line.recipient, line.host, \
              line.alert, CASE WHEN line.is_overtaken THEN 'superseded' ELSE 'pending' END, 1, $2, $2, $2, \
              CASE WHEN line.is_overtaken THEN $2 END \
          FROM ",

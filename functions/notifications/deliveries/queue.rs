@@ -17,7 +17,7 @@ use runtime::{
 use serde_json::json;
 
 use crate::{
-    notifications::{Row as Channel, addresses, channel_of, evaluate::MAX_AHEAD},
+    notifications::{Row as Channel, addresses, evaluate::MAX_AHEAD},
     senders,
 };
 use contract::{Alert, AlertKind, Missed, NotificationRequested, kind};
@@ -286,7 +286,7 @@ async fn lease_one(
             handed_at = COALESCE(handed_at, $2) WHERE id = $1";
     const SET_ASIDE: &str = "UPDATE deliveries SET status = 'failed', finished_at = $2,
             error = 'This cannot be read by pongpong.' WHERE id = $1";
-    let (Ok(kind), Ok(mut alert)) = (channel.channel(), serde_json::from_str::<Alert>(&found.alert)) else {
+    let (Ok(kind), Ok(mut alert)) = (channel.kind(), serde_json::from_str::<Alert>(&found.alert)) else {
         tracing::error!(found.id, "a delivery cannot be read: set aside");
         on!(transaction.connection(), db =>
             sqlx::query(SET_ASIDE).bind(found.id).bind(now).execute(db).await.map(drop))?;
@@ -306,7 +306,7 @@ async fn lease_one(
         attempt: found.attempt,
         tries: found.tries,
         notification_id: found.notification_id,
-        channel: kind,
+        kind: kind.name.to_owned(),
         sealed_config: channel.sealed_config.clone(),
         alert,
     }))
@@ -374,7 +374,7 @@ async fn publish_one(
     let id = format!("delivery-{delivery_id}-{attempt}-{tries}");
     let request = addresses::for_sender(context, request).await?;
     let event = Outgoing::new(function, kind::NOTIFICATION_REQUESTED, id, now, &request)?;
-    context.publish(event.with_extension("channel", request.channel.as_str())).await
+    context.publish(event.with_extension("channel", &request.kind)).await
 }
 
 /// That the broker has them, or that it does not: then they wait again. Their outcome may be known already, or the
@@ -428,7 +428,7 @@ pub async fn wake(db: &Db, now: DateTime<Utc>) -> Result<Vec<i64>> {
     const GIVE_UP: &str = "UPDATE deliveries SET finished_at = $1,
             status = CASE WHEN reached = '[]' THEN 'failed' ELSE 'delivered' END,
             error = COALESCE(error, 'This could not be sent within 24 hours.')
-        WHERE status = 'pending' AND leased_at IS NULL AND asked_at <= $2 RETURNING channel";
+        WHERE status = 'pending' AND leased_at IS NULL AND asked_at <= $2 RETURNING kind";
     // The sum keeps SQLite from going through the whole log in the order of its owners.
     const OWNERS: &str = "SELECT DISTINCT user_id + 0 FROM deliveries
         WHERE status = 'pending' AND leased_at IS NULL AND due_at <= $1 ORDER BY 1";
@@ -449,6 +449,6 @@ pub async fn wake(db: &Db, now: DateTime<Utc>) -> Result<Vec<i64>> {
         sqlx::query_scalar(GIVE_UP).bind(now).bind(now - GIVEN_UP).fetch_all(&mut *db).await
     })?;
     transaction.commit().await?;
-    given_up.iter().flat_map(|name| channel_of(name)).for_each(|channel| senders::count(channel, "given_up"));
+    given_up.iter().for_each(|kind| senders::count(kind, "given_up"));
     Ok(on!(db.read(), db => sqlx::query_scalar(OWNERS).bind(now).fetch_all(db).await)?)
 }

@@ -43,7 +43,7 @@ on_both! {
         let make = async |path: &str, body: Value| world.call(Some(1), "POST", path, Some(body)).await.json(201);
         for n in 1..=3 {
             make("/public/v1/endpoints", json!({"url": "https://example.com", "name": format!("e{n}")})).await;
-            let channel = json!({"name": format!("n{n}"), "channel": "webhook", "config": {"url": "https://x.test"}});
+            let channel = json!({"name": format!("n{n}"), "kind": "webhook", "config": {"url": "https://x.test"}});
             make("/public/v1/notifications", channel).await;
             make("/public/v1/status_pages", json!({"slug": format!("page-{n}"), "title": "Shop"})).await;
             let text = json!({"status_page_id": 1, "title": "Hello", "text": "there", "severity": "info"});
@@ -53,7 +53,7 @@ on_both! {
         leaves_none_out(&world, "/public/v1/endpoints").await;
         for poison in [
             "UPDATE endpoints SET assertions = '[{\"type\":\"of the future\"}]' WHERE id = 2",
-            "UPDATE notifications SET channel = 'of the future' WHERE id = 2",
+            "UPDATE notifications SET kind = 'of the future' WHERE id = 2",
             "UPDATE status_pages SET groups = '{' WHERE id = 2",
             "UPDATE status_announcements SET severity = 'of the future' WHERE id = 2",
             "UPDATE endpoint_maintenances SET endpoint_ids = '{' WHERE id = 2",

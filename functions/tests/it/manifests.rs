@@ -322,7 +322,7 @@ async fn an_outage_is_told_by_functions_that_have_just_what_their_manifests_give
     let me =
         cluster.call("user-signup", None, "POST", "/public/v1/signup", signup).await["id"].as_i64().unwrap();
     assert_eq!(kong.keys_of(me), Some(1));
-    let channel = json!({"name": "mail", "channel": "email", "config": {"to": ["me@example.com"]}});
+    let channel = json!({"name": "mail", "kind": "email", "config": {"to": ["me@example.com"]}});
     cluster.call("notification-create", Some(me), "POST", "/public/v1/notifications", channel).await;
     let link = json!({"token": crate::smtp::link_token(&smtp.messages()[0], "/mail/confirm?token=")});
     cluster.call("address-confirm", None, "POST", "/public/v1/addresses/confirm", link).await;

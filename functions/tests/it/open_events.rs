@@ -47,7 +47,7 @@ fn sample(world: &World, kind: &str) -> Value {
             location,
         }]),
         kind::NOTIFICATION_REQUESTED => json!({
-            "delivery_id": 1, "attempt": 1, "notification_id": 1, "channel": "webhook", "sealed_config": "",
+            "delivery_id": 1, "attempt": 1, "notification_id": 1, "kind": "webhook", "sealed_config": "",
             "alert": {
                 "endpoint_id": 1, "endpoint_name": "Shop", "url": "http://shop.test/", "what": "down",
                 "changed_at": now, "link": "http://pong.test/",

@@ -238,7 +238,7 @@ async fn prometheus_gets_an_answer_to_all_that_dashboards_and_rules_ask() {
     let prometheus = Prometheus::start(&engine);
     prometheus.is(r#"up{job="pongpong/pongpong"}"#, 1.0).await;
     // Counters begin at 0, so that the first of what they count is seen.
-    prometheus.is(r#"pongpong_notifications_total{channel="email",outcome="delivered"}"#, 0.0).await;
+    prometheus.is(r#"pongpong_notifications_total{kind="email",outcome="delivered"}"#, 0.0).await;
 
     // Shop and Steady are up, Secure is as it says; then Shop goes down: a mail comes, Slack refuses.
     let person = story.begin(&mut engine).await;
@@ -259,7 +259,7 @@ async fn prometheus_gets_an_answer_to_all_that_dashboards_and_rules_ask() {
     story.site.status.store(503, Ordering::SeqCst);
     person.wait_for_status(&mut story.home, &mut engine, "down").await;
     person.wait_for_delivered(&mut story.home, &mut engine, 1).await;
-    let refused = r#"pongpong_notifications_total{channel="slack",outcome="postponed"} > 0"#;
+    let refused = r#"pongpong_notifications_total{kind="slack",outcome="postponed"} > 0"#;
     prometheus.becomes(refused, "there", |seen| seen.len() == 1).await;
     story.slack.answers(404, "no such channel");
     let failed = "/notification-service/v1/deliveries?status=failed";
@@ -286,10 +286,10 @@ async fn prometheus_gets_an_answer_to_all_that_dashboards_and_rules_ask() {
         (r#"probe_http_duration_seconds{name="Secure",phase="tls"}"#, 0.03),
         (r#"sum(probe_http_duration_seconds{name="Secure"})"#, 0.037),
         (r#"probe_ssl_earliest_cert_expiry{name="Secure"}"#, 1_893_456_000.0),
-        (r#"pongpong_notifications_total{channel="email",outcome="delivered"}"#, 1.0),
-        (r#"pongpong_notifications_total{channel="slack",outcome="failed"}"#, 1.0),
+        (r#"pongpong_notifications_total{kind="email",outcome="delivered"}"#, 1.0),
+        (r#"pongpong_notifications_total{kind="slack",outcome="failed"}"#, 1.0),
         ("sum(pongpong_notifications_total)", 3.0),
-        (r#"pongpong_notification_delay_seconds_count{channel="email"}"#, 1.0),
+        (r#"pongpong_notification_delay_seconds_count{kind="email"}"#, 1.0),
         ("sum(pongpong_notification_delay_seconds_count)", 1.0),
         (r#"pongpong_status_changes_total{status="down"}"#, 1.0),
         ("sum(pongpong_dead_letters_total)", 0.0),
@@ -369,7 +369,7 @@ async fn prometheus_gets_an_answer_to_all_that_dashboards_and_rules_ask() {
     let text = request.send().await.unwrap().text().await.unwrap();
     for line in [
         r#"probe_success{id="1",name="Shop",region="local",tags="",user="1"} 0"#,
-        r#"pongpong_notifications_total{channel="email",outcome="delivered"} 0"#,
+        r#"pongpong_notifications_total{kind="email",outcome="delivered"} 0"#,
     ] {
         assert!(text.contains(line), "{line}: {text}");
     }

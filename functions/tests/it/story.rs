@@ -207,12 +207,12 @@ impl Story {
     /// Up to the point where the endpoint is watched and is up.
     pub async fn begin(&mut self, engine: &mut Engine) -> Person {
         let person = Person::sign_up(engine).await;
-        let email = json!({"name": "mail", "channel": "email", "config": {"to": ["me@example.com"]}});
+        let email = json!({"name": "mail", "kind": "email", "config": {"to": ["me@example.com"]}});
         person.post(engine, "/notification-service/v1/notifications", email).await;
         let link = self.smtp.messages().pop().expect("a link that confirms the address");
         let token = json!({"token": crate::smtp::link_token(&link, "/mail/confirm?token=")});
         person.post(engine, "/notification-service/v1/addresses/confirm", token).await;
-        let slack = json!({"name": "slack", "channel": "slack", "config": {"domain": "team", "channel": "#ops", "token": "xoxb-secret"}});
+        let slack = json!({"name": "slack", "kind": "slack", "config": {"domain": "team", "channel": "#ops", "token": "xoxb-secret"}});
         person.post(engine, "/notification-service/v1/notifications", slack).await;
         let endpoint = json!({"url": self.site.url, "name": "Shop", "interval_seconds": 10, "failure_threshold": 2, "retries": 0});
         person.post(engine, "/endpoint-service/v1/endpoints", endpoint).await;

@@ -106,9 +106,9 @@ async fn one_trace_goes_from_the_tick_to_the_message() {
     assert!(collector.counted("pongpong.checks.requested", &[]) >= all);
     assert_eq!(collector.counted("pongpong.status_changes", &[("status", "down")]), 1.0);
     for channel in ["email", "slack"] {
-        let delivered = [("channel", channel), ("outcome", "delivered")];
+        let delivered = [("kind", channel), ("outcome", "delivered")];
         assert_eq!(collector.counted("pongpong.notifications", &delivered), 1.0, "{channel}");
-        assert_eq!(collector.counted("pongpong.notification.delay", &[("channel", channel)]), 1.0);
+        assert_eq!(collector.counted("pongpong.notification.delay", &[("kind", channel)]), 1.0);
     }
     let ran = [("faas.name", "check-run"), ("cloudevents.event_type", "io.pongpong.check.requested.v1")];
     assert!(collector.counted("messaging.process.duration", &ran) >= 1.0);

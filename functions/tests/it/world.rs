@@ -374,7 +374,7 @@ fn context_of(function: &Function, all: &Context, db: Option<Db>) -> Context {
 }
 
 /// They wait before a second try.
-const SENDERS: [&str; 3] = ["email-send", "slack-send", "webhook-send"];
+const SENDERS: [&str; 4] = ["email-send", "slack-send", "webhook-send", "channel-send"];
 
 /// Lets a second go by whenever this waits for the clock.
 async fn with_time<F: Future>(clock: &Clock, future: F) -> F::Output {

@@ -203,10 +203,10 @@ async fn a_reload_sends_nothing_again() {
     assert!(!scene.browser.has("#result").await);
     assert_eq!(target.asked().len(), 0);
 
-    scene.browser.open("/notifications/new?channel=webhook").await;
+    scene.browser.open("/notifications/new?kind=webhook").await;
     scene.browser.fill("name", "On call").await;
-    scene.browser.fill("url", &target.url).await;
-    scene.browser.fill("secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").await;
+    scene.browser.fill("config.url", &target.url).await;
+    scene.browser.fill("config.secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").await;
     scene.browser.press("Save").await;
     scene.browser.press("Send test").await;
     scene.browser.sees("The channel took the test message.").await;

@@ -136,13 +136,13 @@ async fn a_channel_is_tried_out() {
     scene.browser.press("Add the first channel").await;
     scene.browser.press("Webhook").await;
     scene.browser.fill("name", "On call").await;
-    scene.browser.fill("url", "not a URL").await;
+    scene.browser.fill("config.url", "not a URL").await;
     scene.browser.press("Save").await;
-    assert!(!scene.browser.find("#url-error").await.text().await.unwrap().is_empty());
+    assert!(!scene.browser.find("#config-url-error").await.text().await.unwrap().is_empty());
     assert_eq!(scene.browser.find("#name").await.prop("value").await.unwrap().as_deref(), Some("On call"));
-    scene.browser.fill("url", &hook.url).await;
+    scene.browser.fill("config.url", &hook.url).await;
     scene.browser.press("Save").await;
-    scene.browser.sees("The signing secret").await;
+    scene.browser.sees("Shown only now").await;
     scene.browser.press("Send test").await;
     scene.browser.sees("Not sent").await;
     hook.answers(200, "");
@@ -191,7 +191,7 @@ async fn script_in_a_name_is_text() {
         "/dashboard",
         &endpoint,
         "/reports",
-        "/notifications/new?channel=email",
+        "/notifications/new?kind=email",
         "/maintenance/new",
         "/status-pages/new",
     ] {
@@ -214,9 +214,9 @@ pub(super) const PAGES: [&str; 18] = [
     "/endpoints/1/delete",
     "/notifications",
     "/notifications/new",
-    "/notifications/new?channel=email",
-    "/notifications/new?channel=slack",
-    "/notifications/new?channel=webhook",
+    "/notifications/new?kind=email",
+    "/notifications/new?kind=slack",
+    "/notifications/new?kind=webhook",
     "/reports",
     "/maintenance",
     "/maintenance/new",

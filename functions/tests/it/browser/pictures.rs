@@ -138,7 +138,7 @@ async fn furnish(story: &mut Story, engine: &mut Engine) -> Owner {
         "starts_at": now + chrono::TimeDelta::hours(30), "ends_at": now + chrono::TimeDelta::hours(32),
     });
     owner.post("/endpoint-service/v1/maintenances", maintenance).await;
-    let mail = json!({"name": "On call", "channel": "email", "config": {"to": ["oncall@example.com"]}});
+    let mail = json!({"name": "On call", "kind": "email", "config": {"to": ["oncall@example.com"]}});
     owner.post("/notification-service/v1/notifications", mail).await;
     owner.post("/status-service/v1/badges", json!({"endpoint_id": ids[0]})).await;
     // An outage that is over, and rollups for long ranges.

@@ -17,7 +17,7 @@ const UNSUBSCRIBE: &str = "/public/v1/addresses/unsubscribe";
 const DAY: Duration = Duration::from_secs(86_400);
 
 fn email(to: &[&str]) -> Value {
-    json!({"name": "mail", "channel": "email", "config": {"to": to}})
+    json!({"name": "mail", "kind": "email", "config": {"to": to}})
 }
 
 fn down(slot: i64) -> StatusChange {
@@ -173,7 +173,7 @@ on_both! {
         let before = world.mails().len();
         for n in 0..5 {
             let to: Vec<String> = (0..10).map(|at| format!("{n}.{at}@example.com")).collect();
-            world.notification(5, json!({"name": "n", "channel": "email", "config": {"to": to}})).await;
+            world.notification(5, json!({"name": "n", "kind": "email", "config": {"to": to}})).await;
         }
         assert_eq!(world.mails().len() - before, 30, "of one user");
         world.call(Some(6), "POST", PATH, Some(email(&["4.9@example.com"]))).await.json(201);

@@ -6,20 +6,20 @@ use crate::world::{Database, World, on_both};
 const PATH: &str = "/public/v1/notifications";
 
 fn email(name: &str) -> Value {
-    json!({"name": name, "channel": "email", "config": {"to": ["a@example.com"]}})
+    json!({"name": name, "kind": "email", "config": {"to": ["a@example.com"]}})
 }
 
 on_both! {
     async fn a_channel_is_added_shown_changed_and_removed(world: World) {
         world.with_endpoints();
         let mut created = world.call(Some(1), "POST", PATH, Some(json!({
-            "name": "On call", "channel": "email", "config": {"to": ["a@example.com"]}, "endpoint_ids": [3, 1, 3],
+            "name": "On call", "kind": "email", "config": {"to": ["a@example.com"]}, "endpoint_ids": [3, 1, 3],
         }))).await.json(201);
         // Of the mail that confirms the address.
         created.as_object_mut().unwrap().remove("warning");
         assert_eq!(created["config"], json!({"to": ["a@example.com"]}));
         assert_eq!(created["endpoint_ids"], json!([1, 3]));
-        assert_eq!((&created["enabled"], &created["channel"]), (&json!(true), &json!("email")));
+        assert_eq!((&created["enabled"], &created["kind"]), (&json!(true), &json!("email")));
         assert_eq!(created["created_at"], "2026-03-01T12:00:00Z");
         let path = format!("{PATH}/{}", created["id"]);
         let shown = world.call(Some(1), "GET", &path, None).await;
@@ -27,7 +27,7 @@ on_both! {
         assert_eq!(shown.headers["cache-control"], "no-store", "it is of one user");
 
         world.clock().advance(std::time::Duration::from_secs(5));
-        let changed = json!({"name": "퐁퐁", "endpoint_ids": null, "enabled": false, "channel": "email",
+        let changed = json!({"name": "퐁퐁", "endpoint_ids": null, "enabled": false, "kind": "email",
             "config": {"to": ["b@example.com", "c@example.com"]}});
         let changed = world.call(Some(1), "PATCH", &path, Some(changed)).await.json(200);
         assert_eq!((&changed["name"], &changed["endpoint_ids"]), (&json!("퐁퐁"), &Value::Null));
@@ -82,7 +82,7 @@ on_both! {
             (with("name", json!("\u{200B}\u{3164}")), "name"),
             (with("name", json!("a\nb")), "name"),
             (with("name", json!("x".repeat(101))), "name"),
-            (with("channel", json!("pigeon")), "channel"),
+            (with("kind", json!("pigeon")), "kind"),
             (with("config", json!(null)), "config"),
             (with("config", json!({"to": ["nobody"]})), "config.to[0]"),
             (with("config", json!({"url": "https://x.test/"})), "config.url"),
@@ -100,7 +100,7 @@ on_both! {
         let id = world.notification(1, email("fine")).await;
         let path = format!("{PATH}/{id}");
         for (body, field) in [
-            (json!({"channel": "slack"}), "channel"),
+            (json!({"kind": "slack"}), "kind"),
             (json!({"config": {"webhook_url": "https://x.test/"}}), "config.webhook_url"),
             (json!({"name": ""}), "name"),
             (json!({"endpoint_ids": [12]}), "endpoint_ids"),
@@ -118,11 +118,11 @@ on_both! {
     }
 
     async fn secrets_are_never_in_answers(world: World) {
-        let slack = json!({"name": "s", "channel": "slack",
+        let slack = json!({"name": "s", "kind": "slack",
             "config": {"domain": "acme", "channel": "#ops", "token": "xoxb-1-2-verysecret9876"}});
-        let hook = json!({"name": "h", "channel": "slack",
+        let hook = json!({"name": "h", "kind": "slack",
             "config": {"webhook_url": "https://hooks.slack.com/services/T0/B0/verysecret"}});
-        let webhook = json!({"name": "w", "channel": "webhook", "config": {"url": "https://x.test/", "secret": SECRET}});
+        let webhook = json!({"name": "w", "kind": "webhook", "config": {"url": "https://x.test/", "secret": SECRET}});
         for (body, shown) in [
             (slack, json!({"domain": "acme", "channel": "#ops", "token": "xoxb-…9876"})),
             (hook, json!({"webhook_url": "https://hooks.slack.com/…"})),
@@ -147,7 +147,7 @@ on_both! {
     }
 
     async fn a_webhooks_secret_is_shown_once(world: World) {
-        let body = json!({"name": "w", "channel": "webhook", "config": {"url": "https://x.test/"}});
+        let body = json!({"name": "w", "kind": "webhook", "config": {"url": "https://x.test/"}});
         let created = world.call(Some(1), "POST", PATH, Some(body)).await.json(201);
         let secret = created["config"]["secret"].as_str().unwrap();
         assert!(secret.starts_with("whsec_") && secret.len() == 50, "{secret}");
@@ -157,7 +157,7 @@ on_both! {
     }
 
     async fn a_request_that_is_sent_again_makes_no_second_notification(world: World) {
-        let body = json!({"name": "w", "channel": "webhook", "config": {"url": "https://x.test/"}});
+        let body = json!({"name": "w", "kind": "webhook", "config": {"url": "https://x.test/"}});
         let tries = (0..4).map(|_| world.post_once(1, PATH, "key-1", &body));
         let answers = futures::future::join_all(tries).await;
         let first = answers[0].json(201);

@@ -18,7 +18,7 @@ fn requested(world: &World) -> Vec<(String, NotificationRequested)> {
     let read = |event: &crate::world::Sent| {
         assert_eq!(event.kind(), kind::NOTIFICATION_REQUESTED);
         let data: NotificationRequested = event.data();
-        assert_eq!(event.headers["ce-channel"], data.channel.as_str());
+        assert_eq!(event.headers["ce-channel"], data.kind.as_str());
         (event.headers["ce-id"].to_str().unwrap().to_owned(), data)
     };
     events.iter().map(read).collect()
@@ -37,7 +37,7 @@ on_both! {
         let first = world.webhook(1, "https://x.test/first").await;
         let poisoned = world.webhook(1, "https://x.test/poisoned").await;
         let last = world.webhook(1, "https://x.test/last").await;
-        let poison = "UPDATE notifications SET channel = 'of the future' WHERE id = $1";
+        let poison = "UPDATE notifications SET kind = 'of the future' WHERE id = $1";
         runtime::on!(world.context.db().unwrap().write(), db =>
             sqlx::query(poison).bind(poisoned).execute(db).await.map(drop)).unwrap();
 
@@ -101,13 +101,62 @@ on_both! {
         assert!(events().iter().all(|event| event.kind() != kind::STATUS_CHANGED), "it was told");
     }
 
+    async fn an_outage_that_is_over_wakes_nobody_when_it_is_told_late(world: World) {
+        world.with_endpoints();
+        world.webhook(1, "https://x.test/").await;
+        for (slot, up) in [(0, false), (1, false), (2, true), (3, true)] {
+            world.event("notification-evaluate", kind::CHECK_COMPLETED, &format!("e{slot}"), &[result(1, 1, slot, up)]).await;
+        }
+        world.events.lock().unwrap().clear();
+        world.clock().advance(std::time::Duration::from_secs(21 * 60));
+        world.request("delivery-resume", None, "POST", "/", None).await.json(204);
+        let again = world.events.lock().unwrap().pop_front().unwrap();
+        assert_eq!(again.data::<Vec<Value>>().len(), 2);
+        for _ in 0..2 {
+            world.deliver("notification-dispatch", &again).await.json(202);
+        }
+        let told: Vec<_> = requested(&world).into_iter().map(|(_, request)| request.alert.what.as_str()).collect();
+        assert_eq!(told, ["up"]);
+        world.clock().advance(std::time::Duration::from_secs(21 * 60));
+        world.request("delivery-resume", None, "POST", "/", None).await.json(204);
+        assert_eq!(world.events.lock().unwrap().iter().filter(|e| e.kind() == kind::STATUS_CHANGED).count(), 0);
+    }
+
+    async fn one_that_cannot_be_read_keeps_no_other_due(world: World) {
+        world.stand_in("endpoint-private-get", |path| match path.rsplit('/').next().unwrap() {
+            "2" => (500, json!({"code": "INTERNAL"})),
+            id => (200, json!({"id": 1, "user_id": 1, "name": format!("Shop {id}"), "url": "https://shop.test/"})),
+        });
+        world.webhook(1, "https://x.test/").await;
+        let mut changed = None;
+        for slot in [0, 1] {
+            let results = [result(1, 1, slot, false), result(2, 1, slot, false)];
+            let answer =
+                world.event("notification-evaluate", kind::CHECK_COMPLETED, &format!("e{slot}"), &results).await;
+            changed = answer.reply();
+        }
+        assert!(world.deliver("notification-dispatch", &changed.unwrap()).await.status.is_server_error());
+        world.events.lock().unwrap().clear();
+        world.clock().advance(std::time::Duration::from_secs(21 * 60));
+        world.request("delivery-resume", None, "POST", "/", None).await.json(204);
+        let again: Vec<Vec<StatusChange>> = world.events.lock().unwrap().iter()
+            .filter(|event| event.kind() == kind::STATUS_CHANGED).map(crate::world::Sent::data).collect();
+        assert_eq!(again.concat().iter().map(|change| change.endpoint_id).collect::<Vec<_>>(), [2]);
+        // Told while it is published again, it is not due once more.
+        let now = world.clock().now();
+        let rearmed = "SELECT COUNT(*) FROM notification_changes WHERE due_at > $1";
+        let due: i64 = runtime::on!(world.context.db().unwrap().read(), db =>
+            sqlx::query_scalar(rearmed).bind(now).fetch_one(db).await).unwrap();
+        assert_eq!(due, 1);
+    }
+
     async fn each_channel_that_covers_it_is_told_once(world: World) {
         world.with_endpoints();
         let all = world.webhook(1, "https://x.test/all").await;
-        let some = world.notification(1, json!({"name": "some", "channel": "email",
+        let some = world.notification(1, json!({"name": "some", "kind": "email",
             "config": {"to": ["mary@example.com"]}, "endpoint_ids": [1, 2]})).await;
         for (ids, enabled) in [(json!([3]), true), (json!([]), true), (Value::Null, false)] {
-            world.notification(1, json!({"name": "not this", "channel": "email", "enabled": enabled,
+            world.notification(1, json!({"name": "not this", "kind": "email", "enabled": enabled,
                 "config": {"to": ["a@example.com"]}, "endpoint_ids": ids})).await;
         }
         world.webhook(2, "https://x.test/another-users").await;
@@ -149,7 +198,7 @@ on_both! {
 
         let log = world.deliveries(1).await;
         assert_eq!(log.len(), 5);
-        let email = log.iter().find(|d| d["channel"] == "email").unwrap();
+        let email = log.iter().find(|d| d["kind"] == "email").unwrap();
         assert_eq!((&email["recipient"], &email["status"]), (&json!("m…@example.com"), &json!("pending")), "newest first");
         assert!(!serde_json::to_string(&log).unwrap().contains(SECRET));
         assert_eq!(world.deliveries(2).await.len(), 0);
@@ -163,7 +212,7 @@ on_both! {
             assert!(answer.status.is_success(), "{answer:?}");
         }
         world.events.lock().unwrap().clear();
-        world.notification(1, json!({"name": "hook", "channel": "webhook", "send_open_incidents": true,
+        world.notification(1, json!({"name": "hook", "kind": "webhook", "send_open_incidents": true,
             "config": {"url": "https://x.test/", "secret": SECRET}})).await;
         let told = requested(&world);
         assert_eq!(told.len(), 1);
@@ -238,7 +287,7 @@ on_both! {
     async fn the_log_says_whom_of_several_a_message_did_not_reach(world: World) {
         world.with_endpoints();
         let to = json!(["mary@example.com", "bob@example.com"]);
-        world.notification(1, json!({"name": "n", "channel": "email", "config": {"to": to}})).await;
+        world.notification(1, json!({"name": "n", "kind": "email", "config": {"to": to}})).await;
         dispatch(&world, &[down(1, 1)]).await.json(202);
         let told = NotificationDelivered {
             delivery_id: requested(&world)[0].1.delivery_id,

@@ -8,7 +8,7 @@ on_both! {
     async fn a_deleted_endpoint_is_taken_out_of_the_lists(world: World) {
         world.with_endpoints();
         let list = async |ids: serde_json::Value| {
-            let body = json!({"name": "n", "channel": "email", "config": {"to": ["a@example.com"]}, "endpoint_ids": ids});
+            let body = json!({"name": "n", "kind": "email", "config": {"to": ["a@example.com"]}, "endpoint_ids": ids});
             world.notification(1, body).await
         };
         let (two, one, all) = (list(json!([1, 2])).await, list(json!([1])).await, list(json!(null)).await);
@@ -46,7 +46,7 @@ on_both! {
 
     async fn a_deleted_user_makes_no_channel(world: World) {
         world.event("notification-forget", kind::USER_DELETED, "x", &UserDeleted { user_id: 1 }).await.json(202);
-        let body = json!({"name": "n", "channel": "email", "config": {"to": ["a@example.com"]}});
+        let body = json!({"name": "n", "kind": "email", "config": {"to": ["a@example.com"]}});
         let late = world.call(Some(1), "POST", "/public/v1/notifications", Some(body.clone())).await;
         assert_eq!(late.code(401), "NOT_LOGGED_IN");
         world.notification(2, body).await;

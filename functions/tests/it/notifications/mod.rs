@@ -94,7 +94,7 @@ impl World {
 
     pub async fn webhook(&self, user: i64, url: &str) -> i64 {
         let config = json!({"url": url, "secret": SECRET});
-        self.notification(user, json!({"name": "hook", "channel": "webhook", "config": config})).await
+        self.notification(user, json!({"name": "hook", "kind": "webhook", "config": config})).await
     }
 
     pub async fn deliveries(&self, user: i64) -> Vec<Value> {

@@ -59,9 +59,9 @@ on_both! {
     async fn an_owner_keeps_the_newest_hundred_thousand_and_what_waits(world: World) {
         // The oldest waits.
         const FILL: &str = "WITH RECURSIVE numbers AS (SELECT 2 AS n UNION ALL SELECT n + 1 FROM numbers WHERE n < 100012)
-            INSERT INTO deliveries (user_id, notification_id, endpoint_id, changed_at, what, channel, recipient, alert,
+            INSERT INTO deliveries (user_id, notification_id, endpoint_id, changed_at, what, kind, recipient, alert,
                 status, attempt, created_at, asked_at, due_at)
-            SELECT user_id, notification_id, n, changed_at, what, channel, recipient, '{}', 'delivered', 1, created_at,
+            SELECT user_id, notification_id, n, changed_at, what, kind, recipient, '{}', 'delivered', 1, created_at,
                 asked_at, due_at FROM numbers, deliveries";
         fill(&world).await;
         runtime::on!(world.context.db().unwrap().write(), db => sqlx::query(FILL).execute(db).await.map(drop)).unwrap();

@@ -310,7 +310,7 @@ on_both! {
         world.stand_in("endpoint-private-list", move |_| (200, json!({"items": [endpoint(5000)]})));
         let full = world.webhook(1, "https://slow.test/").await;
         let config = json!({"url": "https://other.test/"});
-        let one = json!({"name": "one", "channel": "webhook", "endpoint_ids": [5000], "config": config});
+        let one = json!({"name": "one", "kind": "webhook", "endpoint_ids": [5000], "config": config});
         let one = world.notification(1, one).await;
         for some in (1..=1600).collect::<Vec<i64>>().chunks(400) {
             let down = |id: &i64| change(*id, 1, 2, Status::Up, Status::Down);
@@ -539,7 +539,7 @@ on_both! {
         const MAILS: &str = "SELECT CAST(SUM(mails) AS BIGINT) FROM notification_mail_counts WHERE subject LIKE 'message %'";
         world.with_endpoints();
         let config = json!({"to": ["mary@example.com"]});
-        world.notification(1, json!({"name": "mail", "channel": "email", "config": config})).await;
+        world.notification(1, json!({"name": "mail", "kind": "email", "config": config})).await;
         let db = world.context.db().unwrap();
         runtime::on!(db.write(), db => sqlx::query(CONFIRM).execute(db).await.map(drop)).unwrap();
         *world.broker_takes.lock().unwrap() = Some(0);

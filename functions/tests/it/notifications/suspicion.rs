@@ -87,7 +87,7 @@ on_both! {
         world.webhook(1, &hook.url).await;
         // One there, one elsewhere, one that was never checked.
         for (hook, ids) in [(&of_one, json!([101, 121])), (&of_others, json!([121, 122])), (&of_none, json!([]))] {
-            world.notification(1, json!({"name": "some", "channel": "webhook", "config": {"url": hook.url},
+            world.notification(1, json!({"name": "some", "kind": "webhook", "config": {"url": hook.url},
                 "endpoint_ids": ids})).await;
         }
         check(&world, batch(1, 20, 0, |n| n == 20)).await;

@@ -31,7 +31,7 @@ impl Belongings {
         let make = async |path: &str, body: Value| house.make(who, path, body).await["id"].clone();
         let nobody = crate::listener::nobody().await;
         // So that an outage is told of.
-        let notification = json!({"name": "mail", "channel": "email", "config": {"to": ["a@example.com"]}});
+        let notification = json!({"name": "mail", "kind": "email", "config": {"to": ["a@example.com"]}});
         let notification = make("/notification-service/v1/notifications", notification).await;
         let endpoint = json!({"name": "shop", "url": nobody, "retries": 0, "failure_threshold": 1, "interval_seconds": 86_400});
         let endpoint = make("/endpoint-service/v1/endpoints", endpoint).await;
@@ -246,7 +246,7 @@ on_both! {
         // In bodies: of one's own objects, too.
         let id = mine.number("endpoints");
         let own = |kind: &str| theirs.id(kind).to_owned();
-        let mail = json!({"name": "x", "channel": "email", "config": {"to": ["x@example.com"]}, "endpoint_ids": [id]});
+        let mail = json!({"name": "x", "kind": "email", "config": {"to": ["x@example.com"]}, "endpoint_ids": [id]});
         let plan = json!({"title": "x", "ends_at": "2026-03-02T00:00:00Z", "endpoint_ids": [id]});
         let groups = json!({"title": "x", "groups": [{"name": "x", "endpoint_ids": [id]}]});
         let news = json!({"title": "x", "status_page_id": mine.number("status_pages")});

@@ -143,7 +143,7 @@ impl Stage {
     async fn set(name: &str) -> Self {
         let site = Site::signed_up().await;
         let talker = talker().await;
-        let mail = json!({"name": name, "channel": "email", "config": {"to": ["a@example.com"]}});
+        let mail = json!({"name": name, "kind": "email", "config": {"to": ["a@example.com"]}});
         site.make("/notification-service/v1/notifications", mail).await;
         let token = json!({"token": link_token(&site.mails()[0], "/mail/confirm?token=")});
         site.make("/notification-service/v1/addresses/confirm", token).await;
@@ -153,7 +153,7 @@ impl Stage {
             ("slack", json!({"webhook_url": refused})),
             ("slack", json!({"domain": "shop", "channel": name, "token": "xoxb-1234567890-abcd"})),
         ] {
-            let hook = json!({"name": name, "channel": channel, "config": config});
+            let hook = json!({"name": name, "kind": channel, "config": config});
             site.make("/notification-service/v1/notifications", hook).await;
         }
         let mut endpoint = Value::Null;

@@ -357,7 +357,7 @@ async fn no_secret_is_where_it_should_not_be() {
         ("slack's hook", "slack", json!({"webhook_url": format!("{}/services/T/B/{SLACK_PATH}", slack.url)})),
         ("mail", "email", json!({"to": ["a@example.com"]})),
     ] {
-        let body = json!({"name": name, "channel": channel, "config": config});
+        let body = json!({"name": name, "kind": channel, "config": config});
         let (status, made) = story.ask("POST", to(channels), &mine, body).await;
         assert_eq!(status, 201, "{made}");
         story.ask("GET", to(&format!("{channels}/{}", made["id"])), &mine, Value::Null).await;

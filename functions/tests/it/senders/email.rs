@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use contract::{Channel, Status, kind};
+use contract::{Status, kind};
 use serde_json::json;
 
 use super::{later, missed, reported, request, send};
@@ -25,7 +25,7 @@ async fn a_real_server_gets_it_whole() {
     let smtp = SmtpServer::start().await;
     let world = world(&smtp).await;
     let config = json!({"to": ["mary@example.com", "bob@example.com"]});
-    assert_eq!(reported(&send(&world, &request(&world, Channel::Email, config)).await), Ok(()));
+    assert_eq!(reported(&send(&world, &request(&world, "email", config)).await), Ok(()));
     let messages = smtp.messages();
     assert_eq!(messages.len(), 2, "one for each");
     let of = |address: &str| messages.iter().find(|mail| mail.contains(&format!("To: {address}"))).unwrap();
@@ -50,7 +50,7 @@ async fn one_address_that_is_gone_does_not_keep_the_others_from_being_told() {
     let smtp = SmtpServer::start().await;
     let world = world(&smtp).await;
     let to = json!(["gone@example.com", "bob@example.com", "busy@else.test"]);
-    let why = later(&send(&world, &request(&world, Channel::Email, json!({"to": to}))).await);
+    let why = later(&send(&world, &request(&world, "email", json!({"to": to}))).await);
     let expected =
         "The mail server refused the message to g…@example.com (for good), b…@else.test (for now).";
     assert_eq!(why, expected);
@@ -60,14 +60,14 @@ async fn one_address_that_is_gone_does_not_keep_the_others_from_being_told() {
     assert_eq!(done, json!({"status": "ok", "message": expected}));
     assert_eq!(smtp.messages().len(), 2);
     let all_gone = json!({"to": ["gone@example.com", "gone2@example.com"]});
-    let error = reported(&send(&world, &request(&world, Channel::Email, all_gone)).await).unwrap_err();
+    let error = reported(&send(&world, &request(&world, "email", all_gone)).await).unwrap_err();
     assert!(error.starts_with("The mail server refused the message: 550"), "{error}");
     let busy = json!({"to": ["busy@example.com"]});
-    let why = later(&send(&world, &request(&world, Channel::Email, busy)).await);
+    let why = later(&send(&world, &request(&world, "email", busy)).await);
     assert!(why.starts_with("The mail server does not take the message now: 450"), "{why}");
     // Nobody has it, and one may get it yet.
     let some_busy = json!({"to": ["gone@example.com", "busy@example.com"]});
-    let why = later(&send(&world, &request(&world, Channel::Email, some_busy)).await);
+    let why = later(&send(&world, &request(&world, "email", some_busy)).await);
     assert!(why.starts_with("The mail server does not take the message now: 450"), "{why}");
     assert_eq!(smtp.messages().len(), 2);
 }
@@ -76,7 +76,7 @@ async fn one_address_that_is_gone_does_not_keep_the_others_from_being_told() {
 async fn a_server_that_takes_nothing_now_is_tried_again_later() {
     let smtp = SmtpServer::start().await;
     let world = world(&smtp).await;
-    let request = request(&world, Channel::Email, json!({"to": ["a@example.com", "b@example.com"]}));
+    let request = request(&world, "email", json!({"to": ["a@example.com", "b@example.com"]}));
     for status in [421, 451, 452] {
         smtp.answers(Some(status));
         let why = later(&send(&world, &request).await);
@@ -92,7 +92,7 @@ async fn a_server_that_takes_nothing_now_is_tried_again_later() {
 async fn server_that_closes_for_a_moment_is_tried_again_a_second_later() {
     let smtp = SmtpServer::start().await;
     let world = world(&smtp).await;
-    let request = request(&world, Channel::Email, json!({"to": ["a@example.com"]}));
+    let request = request(&world, "email", json!({"to": ["a@example.com"]}));
     smtp.answers_once(421);
     assert_eq!(reported(&send(&world, &request).await), Ok(()));
     assert_eq!(smtp.messages().len(), 1);
@@ -106,7 +106,7 @@ async fn who_is_left_out_is_told_beside_what_came_of_the_others() {
     let smtp = SmtpServer::start().await;
     let world = world(&smtp).await;
     let left_out = "Not sent to x…@example.com (not confirmed).";
-    let to = |to: &[&str]| request(&world, Channel::Email, json!({"to": to, "left_out": left_out}));
+    let to = |to: &[&str]| request(&world, "email", json!({"to": to, "left_out": left_out}));
     assert_eq!(reported(&send(&world, &to(&[])).await), Err(left_out.to_owned()));
     assert_eq!(missed(&send(&world, &to(&["bob@example.com"])).await), left_out);
     let some = missed(&send(&world, &to(&["bob@example.com", "gone@example.com"])).await);
@@ -124,7 +124,7 @@ async fn a_server_that_is_away_is_tried_again_later() {
     drop(smtp);
     // The process may take a moment to end.
     while tokio::net::TcpStream::connect(&address).await.is_ok() {}
-    let request = request(&world, Channel::Email, json!({"to": ["a@example.com"]}));
+    let request = request(&world, "email", json!({"to": ["a@example.com"]}));
     let began = world.clock().now();
     let answer = send(&world, &request).await;
     assert_eq!(world.clock().now() - began, chrono::TimeDelta::seconds(1), "it is tried twice");
@@ -158,7 +158,7 @@ async fn others_functions_send_with_it() {
 #[tokio::test]
 async fn without_a_server_it_is_put_into_a_file_once() {
     let world = World::new(Database::Sqlite).await;
-    let request = request(&world, Channel::Email, json!({"to": ["a@example.com"]}));
+    let request = request(&world, "email", json!({"to": ["a@example.com"]}));
     for _ in 0..2 {
         assert_eq!(missed(&send(&world, &request).await), functions::senders::email::WRITTEN_TO_FILE);
     }
@@ -176,11 +176,11 @@ async fn without_a_server_it_is_put_into_a_file_once() {
 #[tokio::test]
 async fn settings_that_cannot_be_read_fail_for_good() {
     let world = World::new(Database::Sqlite).await;
-    let mut request = request(&world, Channel::Email, json!({"to": ["a@example.com"]}));
+    let mut request = request(&world, "email", json!({"to": ["a@example.com"]}));
     request.sealed_config = "v1.AAAA".into();
     let error = reported(&send(&world, &request).await).unwrap_err();
     assert!(error.starts_with("The channel's settings cannot be read"), "{error}");
-    let wrong = super::request(&world, Channel::Email, json!({"url": "https://x.test/"}));
+    let wrong = super::request(&world, "email", json!({"url": "https://x.test/"}));
     assert!(reported(&send(&world, &wrong).await).is_err());
 }
 
@@ -192,7 +192,7 @@ async fn who_has_a_message_is_not_sent_it_again_when_others_are() {
     let config = |to: serde_json::Value| json!({"config": {"to": to}});
     let mut body = config(json!(["mary@example.com", "busy@example.com"]));
     body["name"] = json!("mail");
-    body["channel"] = json!("email");
+    body["kind"] = json!("email");
     let id = world.notification(1, body).await;
     let confirm = "UPDATE notification_addresses SET confirmed_at = 1";
     runtime::on!(world.context.db().unwrap().write(), db => sqlx::query(confirm).execute(db).await.map(drop))

@@ -1,12 +1,11 @@
 //! Tests of functions/senders.
 
 mod email;
+mod kinds;
 mod slack;
 mod webhook;
 
-use contract::{
-    Alert, AlertKind, Channel, DeliveryOutcome, NotificationDelivered, NotificationRequested, kind,
-};
+use contract::{Alert, AlertKind, DeliveryOutcome, NotificationDelivered, NotificationRequested, kind};
 use runtime::secret::Sealer;
 use serde_json::{Value, json};
 
@@ -16,7 +15,7 @@ use crate::{
 };
 
 /// Of a delivery that is still wanted.
-pub fn request(world: &World, channel: Channel, config: Value) -> NotificationRequested {
+pub fn request(world: &World, kind: &str, config: Value) -> NotificationRequested {
     world.stand_in("delivery-record", |_| (200, json!({"standing": "wanted"})));
     let sealer = world.context.config::<Sealer>().unwrap();
     let (purpose, sealed) = match config["to"].as_array() {
@@ -33,7 +32,7 @@ pub fn request(world: &World, channel: Channel, config: Value) -> NotificationRe
         attempt: 1,
         tries: 0,
         notification_id: 3,
-        channel,
+        kind: kind.to_owned(),
         sealed_config,
         alert: Alert {
             endpoint_id: 1,
@@ -53,11 +52,8 @@ pub fn request(world: &World, channel: Channel, config: Value) -> NotificationRe
 
 /// Hands the event to the channel's sender.
 pub async fn send(world: &World, request: &NotificationRequested) -> Answer {
-    let function = match request.channel {
-        Channel::Email => "email-send",
-        Channel::Slack => "slack-send",
-        Channel::Webhook => "webhook-send",
-    };
+    let kind = channels::Kind::find(&request.kind).unwrap();
+    let function = kind.function.unwrap_or("channel-send");
     world.event(function, kind::NOTIFICATION_REQUESTED, "delivery-12-1", request).await
 }
 

@@ -1,4 +1,3 @@
-use contract::Channel;
 use serde_json::json;
 
 use super::{later, reported, request, send};
@@ -18,7 +17,7 @@ async fn a_bot_posts_to_the_channel() {
     )
     .await;
     let config = json!({"domain": "acme", "channel": "#ops", "token": TOKEN});
-    let request = request(&world, Channel::Slack, config);
+    let request = request(&world, "slack", config);
     assert_eq!(reported(&send(&world, &request).await), Ok(()));
     let asked = slack.asked();
     assert_eq!(
@@ -45,7 +44,7 @@ async fn an_incoming_webhook_is_used_and_guarded() {
     let slack = Listener::start(200, "ok").await;
     let world = World::new(Database::Sqlite).await;
     let hook = |url: &str| json!({"webhook_url": format!("{url}/services/verysecret")});
-    let request = request(&world, Channel::Slack, hook(&slack.url));
+    let request = request(&world, "slack", hook(&slack.url));
     assert_eq!(reported(&send(&world, &request).await), Ok(()));
     let asked = slack.asked();
     assert_eq!(
@@ -64,11 +63,11 @@ async fn an_incoming_webhook_is_used_and_guarded() {
     slack.answers_once(503);
     assert_eq!(reported(&send(&world, &request).await), Ok(()));
     assert_eq!(slack.asked().len(), 2, "it is tried again at once");
-    let away = super::request(&world, Channel::Slack, hook(&nobody().await));
+    let away = super::request(&world, "slack", hook(&nobody().await));
     assert_eq!(later(&send(&world, &away).await), "Slack could not be reached.");
 
     let careful = World::with(Database::Sqlite, [("CHECK_PRIVATE_NETWORKS", "deny")]).await;
-    let request = super::request(&careful, Channel::Slack, hook(&slack.url));
+    let request = super::request(&careful, "slack", hook(&slack.url));
     let error = reported(&send(&careful, &request).await).unwrap_err();
     assert!(error.contains("is not a public address") && !error.contains("verysecret"), "{error}");
     assert_eq!(slack.asked().len(), 0);

@@ -4,7 +4,6 @@ use std::sync::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use contract::Channel;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
 use sha2::Sha256;
@@ -32,7 +31,7 @@ async fn it_posts_a_signed_cloudevent_that_a_repetition_can_be_known_by() {
     let hook = Listener::start(204, "").await;
     let world = World::new(Database::Sqlite).await;
     let request =
-        request(&world, Channel::Webhook, json!({"url": format!("{}/hook?a=1", hook.url), "secret": SECRET}));
+        request(&world, "webhook", json!({"url": format!("{}/hook?a=1", hook.url), "secret": SECRET}));
     for _ in 0..2 {
         assert_eq!(reported(&send(&world, &request).await), Ok(()));
         world.clock().advance(std::time::Duration::from_secs(60));
@@ -61,7 +60,7 @@ async fn it_posts_a_signed_cloudevent_that_a_repetition_can_be_known_by() {
 async fn what_may_pass_is_tried_again_and_what_will_not_is_reported() {
     let hook = Listener::start(200, "").await;
     let world = World::new(Database::Sqlite).await;
-    let request = request(&world, Channel::Webhook, json!({"url": hook.url}));
+    let request = request(&world, "webhook", json!({"url": hook.url}));
     for status in [408, 409, 425, 429, 500, 503] {
         hook.answers(status, "secret details");
         let why = later(&send(&world, &request).await);
@@ -76,7 +75,7 @@ async fn what_may_pass_is_tried_again_and_what_will_not_is_reported() {
         assert!(error.starts_with(&format!("The webhook answered {status}")), "{error}");
     }
     assert_eq!(hook.asked().len(), 14, "no redirect is followed; 503 is tried twice");
-    let away = super::request(&world, Channel::Webhook, json!({"url": nobody().await}));
+    let away = super::request(&world, "webhook", json!({"url": nobody().await}));
     assert_eq!(later(&send(&world, &away).await), "The webhook could not be reached.");
 }
 
@@ -84,7 +83,7 @@ async fn what_may_pass_is_tried_again_and_what_will_not_is_reported() {
 async fn receiver_that_fails_for_a_moment_is_tried_again_a_second_later() {
     let hook = Listener::start(200, "").await;
     let world = World::new(Database::Sqlite).await;
-    let request = request(&world, Channel::Webhook, json!({"url": hook.url, "secret": SECRET}));
+    let request = request(&world, "webhook", json!({"url": hook.url, "secret": SECRET}));
     for status in [502, 503] {
         let began = world.clock().now();
         hook.answers_once(status);
@@ -104,7 +103,7 @@ async fn receiver_that_fails_for_a_moment_is_tried_again_a_second_later() {
 async fn receiver_that_may_have_the_message_or_says_when_is_not_tried_again_at_once() {
     let hook = Listener::start(200, "").await;
     let world = World::new(Database::Sqlite).await;
-    let request = request(&world, Channel::Webhook, json!({"url": hook.url}));
+    let request = request(&world, "webhook", json!({"url": hook.url}));
     for status in [408, 429, 500, 504] {
         hook.answers_once(status);
         later(&send(&world, &request).await);
@@ -120,7 +119,7 @@ async fn receiver_that_may_have_the_message_or_says_when_is_not_tried_again_at_o
 async fn receiver_that_fails_slowly_is_not_tried_again_at_once() {
     let hook = Listener::start(503, "").await;
     let world = World::new(Database::Sqlite).await;
-    let request = request(&world, Channel::Webhook, json!({"url": hook.url}));
+    let request = request(&world, "webhook", json!({"url": hook.url}));
     let clock = world.clock().clone();
     hook.does_before_answer(move || clock.advance(std::time::Duration::from_secs(3)));
     later(&send(&world, &request).await);
@@ -147,11 +146,11 @@ async fn closing(read: usize) -> (u16, Arc<AtomicUsize>) {
 async fn broken_connection_is_tried_again_at_once_only_before_the_request_is_sent() {
     let world = World::new(Database::Sqlite).await;
     let (port, connections) = closing(1).await;
-    let in_handshake = request(&world, Channel::Webhook, json!({"url": format!("https://localhost:{port}")}));
+    let in_handshake = request(&world, "webhook", json!({"url": format!("https://localhost:{port}")}));
     assert_eq!(later(&send(&world, &in_handshake).await), "The webhook could not be reached.");
     assert_eq!(connections.load(Ordering::SeqCst), 2);
     let (port, connections) = closing(500).await;
-    let sent = request(&world, Channel::Webhook, json!({"url": format!("http://localhost:{port}")}));
+    let sent = request(&world, "webhook", json!({"url": format!("http://localhost:{port}")}));
     assert_eq!(later(&send(&world, &sent).await), "The webhook broke off the connection.");
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
@@ -168,10 +167,9 @@ async fn flood_of_interim_answers_ends_the_connection_long_before_the_timeout() 
         }
     });
     let world = World::new(Database::Sqlite).await;
-    for (channel, config, whom) in [
-        (Channel::Webhook, json!({"url": url}), "The webhook"),
-        (Channel::Slack, json!({"webhook_url": url}), "Slack"),
-    ] {
+    for (channel, config, whom) in
+        [("webhook", json!({"url": url}), "The webhook"), ("slack", json!({"webhook_url": url}), "Slack")]
+    {
         let answer = send(&world, &request(&world, channel, config)).await;
         assert_eq!(later(&answer), format!("{whom} sends far more than its response."));
     }
@@ -198,7 +196,7 @@ async fn certificate_is_of_an_authority_that_is_trusted() {
     let to = |host: &str| json!({"url": format!("https://{host}:{port}/hook")});
     let careful = World::new(Database::Sqlite).await;
     let trusting = World::with(Database::Sqlite, [("EXTRA_CA_CERTS", cert.pem().as_str())]).await;
-    let post = async |world: &World, host| send(world, &request(world, Channel::Webhook, to(host))).await;
+    let post = async |world: &World, host| send(world, &request(world, "webhook", to(host))).await;
     assert_eq!(reported(&post(&trusting, "localhost").await), Ok(()));
     for (world, host) in [(&careful, "localhost"), (&trusting, "127.0.0.1")] {
         assert_eq!(later(&post(world, host).await), "The webhook could not be reached.", "{host}");
@@ -209,7 +207,7 @@ async fn certificate_is_of_an_authority_that_is_trusted() {
 async fn an_endless_answer_is_cut_off() {
     let hook = Listener::start(200, &"x".repeat(50_000_000)).await;
     let world = World::new(Database::Sqlite).await;
-    let request = request(&world, Channel::Webhook, json!({"url": hook.url}));
+    let request = request(&world, "webhook", json!({"url": hook.url}));
     assert_eq!(reported(&send(&world, &request).await), Ok(()));
 }
 
@@ -225,7 +223,7 @@ async fn the_address_guard_holds() {
         format!("http://2130706433:{port}/"),
         "http://169.254.169.254/latest/meta-data/".to_owned(),
     ] {
-        let request = request(&world, Channel::Webhook, json!({"url": url}));
+        let request = request(&world, "webhook", json!({"url": url}));
         let error = reported(&send(&world, &request).await).unwrap_err();
         assert!(error.contains("is not a public address"), "{url}: {error}");
     }

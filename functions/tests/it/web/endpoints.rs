@@ -472,8 +472,8 @@ async fn pages_say_that_nobody_will_be_alerted() {
         }
     };
     say("Nobody will be alerted: no notification channel is on.").await;
-    let form = [("channel", "webhook"), ("name", "Hook"), ("url", &hook.url), ("scope", "all")];
-    site.post("/notifications/new?channel=webhook", "/notifications", &form).await;
+    let form = [("kind", "webhook"), ("name", "Hook"), ("config.url", &hook.url), ("scope", "all")];
+    site.post("/notifications/new?kind=webhook", "/notifications", &form).await;
     say("Alerts may reach nobody: no notification channel was tested yet.").await;
     assert_eq!(hook.asked().len(), 0);
     let tested = site.post("/notifications/1", "/notifications/1", &[("act", "test")]).await;
@@ -498,9 +498,9 @@ async fn a_new_channel_is_told_what_is_down_already_if_wanted() {
         "interval_seconds": 86_400}))
         .await;
     site.engine.idle().await.unwrap();
-    let new = "/notifications/new?channel=webhook";
+    let new = "/notifications/new?kind=webhook";
     site.get(new).await.says("Also send what is down now");
-    let form = [("channel", "webhook"), ("name", "Hook"), ("url", &hook.url), ("scope", "all")];
+    let form = [("kind", "webhook"), ("name", "Hook"), ("config.url", &hook.url), ("scope", "all")];
     site.post(new, "/notifications", &form).await;
     site.engine.idle().await.unwrap();
     assert_eq!(hook.asked().len(), 0);

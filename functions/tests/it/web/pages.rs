@@ -33,16 +33,17 @@ async fn test(site: &Site) -> Shown {
 async fn a_channel_is_added_changed_tested_and_deleted() {
     let site = Site::signed_up().await;
     site.get("/notifications").await.says("Nobody is told yet");
-    site.get("/notifications/new").await.says("/notifications/new?channel=slack");
+    site.get("/notifications/new").await.says("/notifications/new?kind=slack");
     let id = site.endpoint(SCRIPT, "http://127.0.0.1:9/").await;
-    let new = "/notifications/new?channel=email";
+    let new = "/notifications/new?kind=email";
 
     // What is wrong stands beside its field, and what was entered is still there.
-    let email = [("channel", "email"), ("name", SCRIPT), ("to", "a@example.com\nnobody"), ("scope", "some")];
+    let email =
+        [("kind", "email"), ("name", SCRIPT), ("config.to", "a@example.com\nnobody"), ("scope", "some")];
     let chosen = id.to_string();
     let shown = site.post(new, "/notifications", &[&email[..], &[("endpoint_ids", &chosen)]].concat()).await;
     refused(&shown)
-        .says("id=\"to-error\">2: must be an email address")
+        .says("id=\"config-to-error\">2: must be an email address")
         .says("a@example.com\nnobody</textarea>");
     shown.says(&format!("name=\"endpoint_ids\" value=\"{id}\" checked"));
     assert!(!shown.html.contains(SCRIPT) && shown.html.contains("&#60;script&#62;"), "{}", shown.html);
@@ -54,7 +55,7 @@ async fn a_channel_is_added_changed_tested_and_deleted() {
     assert_eq!(searched.status, 200);
     searched.says("name=\"found\" value=\"script\"");
 
-    let good = [("channel", "email"), ("name", SCRIPT), ("to", "a@example.com"), ("scope", "all")];
+    let good = [("kind", "email"), ("name", SCRIPT), ("config.to", "a@example.com"), ("scope", "all")];
     // Sent twice, it adds one.
     let twice = [&good[..], &[("once", "abc")]].concat();
     leads(&site.post(new, "/notifications", &twice).await, "/notifications/1");
@@ -86,8 +87,8 @@ fn links(site: &Site, path: &str) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_is_confirmed_and_stopped_by_buttons_alone() {
     let site = Site::signed_up().await;
-    let form = [("channel", "email"), ("name", "Mail"), ("to", "a@example.com"), ("scope", "all")];
-    leads(&site.post("/notifications/new?channel=email", "/notifications", &form).await, "/notifications/1");
+    let form = [("kind", "email"), ("name", "Mail"), ("config.to", "a@example.com"), ("scope", "all")];
+    leads(&site.post("/notifications/new?kind=email", "/notifications", &form).await, "/notifications/1");
     let unconfirmed = |shown: &Shown| shown.html.contains("not confirmed");
     let page = site.get("/notifications/1").await;
     page.says("a mail with a link that confirms them").says("SMTP_URL is not set").says("not confirmed");
@@ -136,7 +137,7 @@ async fn an_address_is_confirmed_and_stopped_by_buttons_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_without_a_server_is_said_to_be_in_a_file() {
     let site = Site::signed_up().await;
-    let email = json!({"name": "Mail", "channel": "email", "config": {"to": ["a@example.com"]}});
+    let email = json!({"name": "Mail", "kind": "email", "config": {"to": ["a@example.com"]}});
     let made = site.make("/notification-service/v1/notifications", email).await;
     assert!(made["warning"].as_str().unwrap().contains("SMTP_URL is not set"), "{made}");
     let token = links(&site, "/mail/confirm").remove(0).replace("/mail/confirm?token=", "");
@@ -154,16 +155,16 @@ async fn mail_without_a_server_is_said_to_be_in_a_file() {
 async fn a_masked_secret_stays_and_a_test_says_what_the_channel_said() {
     let site = Site::signed_up().await;
     let slack = Listener::start(404, "no_service").await;
-    let form = [("channel", "slack"), ("name", "Ops"), ("way", "webhook"), ("scope", "all")];
+    let form = [("kind", "slack"), ("name", "Ops"), ("scope", "all")];
     let url = format!("{}/services/T/B/secret", slack.url);
-    let made = [&form[..], &[("webhook_url", url.as_str())]].concat();
-    leads(&site.post("/notifications/new?channel=slack", "/notifications", &made).await, "/notifications/1");
+    let made = [&form[..], &[("config.webhook_url", url.as_str())]].concat();
+    leads(&site.post("/notifications/new?kind=slack", "/notifications", &made).await, "/notifications/1");
 
     let masked = format!("{}/…", slack.url);
     let shown = site.get("/notifications/1").await;
     shown.says(&format!("value=\"{masked}\""));
     assert!(!shown.html.contains("secret\""), "{}", shown.html);
-    let renamed = [("name", "Night"), ("way", "webhook"), ("webhook_url", &masked), ("scope", "all")];
+    let renamed = [("name", "Night"), ("config.webhook_url", &masked), ("scope", "all")];
     leads(&site.post("/notifications/1", "/notifications/1", &renamed).await, "/notifications/1");
     let tested = test(&site).await;
     tested.says("Not sent").says("no_service").says("role=\"alert\"");
@@ -172,19 +173,19 @@ async fn a_masked_secret_stays_and_a_test_says_what_the_channel_said() {
     test(&site).await.says("Look whether it arrived");
 
     // A webhook's own secret is shown once.
-    let hook = [("channel", "webhook"), ("name", "Hook"), ("url", &slack.url), ("scope", "all")];
-    let made = site.post("/notifications/new?channel=webhook", "/notifications", &hook).await;
+    let hook = [("kind", "webhook"), ("name", "Hook"), ("config.url", &slack.url), ("scope", "all")];
+    let made = site.post("/notifications/new?kind=webhook", "/notifications", &hook).await;
     assert_eq!(made.status, 201);
-    made.says("<code id=\"secret\" class=\"break\">whsec_").says("value=\"whsec_…");
+    made.says("<code id=\"once-1\" class=\"break\">whsec_").says("value=\"whsec_…");
     let later = site.get("/notifications/2").await;
-    assert!(!later.html.contains("id=\"secret\""), "{}", later.html);
+    assert!(!later.html.contains("id=\"once-1\""), "{}", later.html);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_sent_is_listed_and_sent_again() {
     let site = Site::signed_up().await;
     let hook = Listener::start(410, "gone").await;
-    let config = json!({"name": "Hook", "channel": "webhook", "config": {"url": hook.url}});
+    let config = json!({"name": "Hook", "kind": "webhook", "config": {"url": hook.url}});
     site.api(Method::POST, "/notification-service/v1/notifications", config).await;
     let target = checks::Site::start().await;
     target.status.store(503, Ordering::SeqCst);
@@ -419,7 +420,7 @@ async fn the_api_is_explained_under_a_strict_policy() {
 async fn what_is_somebody_elses_is_not_there() {
     let site = Site::signed_up().await;
     site.endpoint("Shop", "http://127.0.0.1:9/").await;
-    let email = json!({"name": "Mail", "channel": "email", "config": {"to": ["a@example.com"]}});
+    let email = json!({"name": "Mail", "kind": "email", "config": {"to": ["a@example.com"]}});
     site.api(Method::POST, "/notification-service/v1/notifications", email).await;
     let plan = json!({"title": "Work", "ends_at": "2026-03-02T00:00:00Z", "endpoint_ids": null});
     site.api(Method::POST, "/endpoint-service/v1/maintenances", plan).await;
@@ -493,7 +494,7 @@ async fn forms_lead_back_and_are_cancelled_alike() {
     for path in [
         "/endpoints/new",
         "/endpoints/1/edit",
-        "/notifications/new?channel=email",
+        "/notifications/new?kind=email",
         "/maintenance/new",
         "/status-pages/new",
         "/status-pages/1/announcements/new",

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use runtime::input::is_invisible;
+use contract::is_invisible;
 
 /// A bare address. Quoted local parts and addresses in brackets are legal, but hardly a mail server
 /// takes them, and no person has one.
@@ -30,6 +30,12 @@ pub fn mailbox(address: &str) -> String {
     let (local, domain) = address.rsplit_once('@').unwrap_or((&address, ""));
     let name = local.split('+').next().filter(|name| !name.is_empty()).unwrap_or(local);
     format!("{name}@{domain}")
+}
+
+/// `m…@example.com`
+pub fn masked(address: &str) -> String {
+    let (name, domain) = address.rsplit_once('@').unwrap_or((address, ""));
+    format!("{}…@{domain}", name.chars().next().unwrap_or('…'))
 }
 
 #[cfg(test)]

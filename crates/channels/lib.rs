@@ -1,0 +1,201 @@
+//! Notification kinds: one file each in `kinds`, one line each in [`CHANNELS`]. Everything else about a kind derives
+//! from its definition: validation, masking, OpenAPI, forms, flags of the command line, Triggers, docs, tests.
+
+pub mod config;
+pub mod field;
+pub mod kinds;
+pub mod mailbox;
+pub mod message;
+pub mod send;
+
+pub use config::{Config, ConfigSchema};
+pub use field::{Field, Input};
+pub use message::Message;
+pub use send::{SendContext, SendError};
+
+use std::pin::Pin;
+
+use contract::Fields;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+
+/// Every notification kind, once.
+pub const CHANNELS: &[Kind] = &[
+    Kind::of::<kinds::email::Email>(),
+    Kind::of::<kinds::slack::Slack>(),
+    Kind::of::<kinds::webhook::Webhook>(),
+    Kind::of::<kinds::discord::Discord>(),
+];
+
+/// A notification kind.
+pub trait Channel: Sized + 'static {
+    /// As it is stored, and named in the API and in events: `snake_case`.
+    const KIND: &'static str;
+    /// As people read it, in English and Korean.
+    const LABEL: (&'static str, &'static str);
+    /// Where messages go: a sentence for whoever chooses a kind.
+    const ABOUT: (&'static str, &'static str);
+    const FIELDS: &'static [Field];
+    /// What errors call whoever gets the messages.
+    const RECEIVER: &'static str = Self::LABEL.0;
+    /// A function of its own; otherwise `channel-send` sends it.
+    const FUNCTION: Option<&'static str> = None;
+    /// The names of settings that [`send`](Self::send) asks for.
+    const SETTINGS: &'static [&'static str] = &[];
+    type Config: DeserializeOwned + Send + Sync;
+
+    /// What the fields cannot say for themselves, with names as in `config.token`.
+    fn check(_config: &Self::Config, _fields: &mut Fields) {}
+
+    /// For the delivery log: enough to recognise, without secrets.
+    fn recipient(config: &Self::Config) -> String;
+
+    /// The host whose places its messages share with others'; empty: no place is taken.
+    fn host(config: &Self::Config) -> String;
+
+    /// Sends once. Not asked of a kind whose own function does all of it.
+    fn send(
+        _config: &Self::Config,
+        _message: &Message,
+        _cx: &SendContext<'_>,
+    ) -> impl Future<Output = Result<(), SendError>> + Send {
+        async { Err(SendError::permanent("This kind is sent by a function of its own.")) }
+    }
+
+    /// The config of another monitor's notification, if it is of this kind.
+    fn import(_foreign: &Foreign<'_>) -> Option<Import> {
+        None
+    }
+}
+
+/// A notification of another monitor.
+#[derive(Clone, Copy, Debug)]
+pub struct Foreign<'a> {
+    pub tool: Tool,
+    /// What the tool calls its kind.
+    pub kind: &'a str,
+    pub settings: &'a Value,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tool {
+    UptimeKuma,
+    Gatus,
+}
+
+/// The same notification here.
+#[derive(Debug)]
+pub struct Import {
+    pub config: Value,
+    /// What is not as it was there.
+    pub differs: Vec<&'static str>,
+}
+
+impl Import {
+    pub fn of(config: Value) -> Self {
+        Self { config, differs: Vec::new() }
+    }
+
+    pub fn differs(mut self, is_so: bool, what: &'static str) -> Self {
+        self.differs.extend(is_so.then_some(what));
+        self
+    }
+}
+
+impl Foreign<'_> {
+    /// A setting that is a text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.settings[name].as_str().map(str::trim).filter(|text| !text.is_empty())
+    }
+
+    /// A setting that is a list, divided by commas.
+    pub fn list(&self, name: &str) -> Option<Vec<&str>> {
+        let list: Vec<_> =
+            self.text(name)?.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
+        (!list.is_empty()).then_some(list)
+    }
+}
+
+type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send + 'a>>;
+
+/// A row of the table.
+pub struct Kind {
+    pub name: &'static str,
+    pub label: (&'static str, &'static str),
+    pub about: (&'static str, &'static str),
+    pub fields: &'static [Field],
+    pub receiver: &'static str,
+    pub function: Option<&'static str>,
+    pub settings: &'static [&'static str],
+    check: fn(&Value, &mut Fields),
+    recipient: fn(&Value) -> String,
+    host: fn(&Value) -> String,
+    send: for<'a> fn(&'a Value, &'a Message, &'a SendContext<'a>) -> Sending<'a>,
+    import: fn(&Foreign<'_>) -> Option<Import>,
+}
+
+impl Kind {
+    const fn of<C: Channel>() -> Self {
+        Self {
+            name: C::KIND,
+            label: C::LABEL,
+            about: C::ABOUT,
+            fields: C::FIELDS,
+            receiver: C::RECEIVER,
+            function: C::FUNCTION,
+            settings: C::SETTINGS,
+            check: |config, fields| {
+                if let Some(config) = typed::<C>(config) {
+                    C::check(&config, fields);
+                }
+            },
+            recipient: |config| {
+                typed::<C>(config).map_or_else(|| "?".to_owned(), |config| C::recipient(&config))
+            },
+            host: |config| typed::<C>(config).map(|config| C::host(&config)).unwrap_or_default(),
+            send: |config, message, cx| {
+                Box::pin(async move {
+                    let Some(config) = typed::<C>(config) else {
+                        return Err(SendError::permanent(
+                            "These are not the settings of this kind of notification.",
+                        ));
+                    };
+                    C::send(&config, message, cx).await
+                })
+            },
+            import: C::import,
+        }
+    }
+
+    pub fn find(name: &str) -> Option<&'static Self> {
+        CHANNELS.iter().find(|kind| kind.name == name)
+    }
+
+    /// The kinds, as a refusal lists them.
+    pub fn names() -> String {
+        CHANNELS.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The kinds, as people read them.
+    pub fn labels() -> String {
+        CHANNELS.iter().map(|kind| kind.label.0).collect::<Vec<_>>().join(", ")
+    }
+
+    pub fn field(&self, name: &str) -> Option<&'static Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+
+    pub fn import(foreign: &Foreign<'_>) -> Option<(&'static Self, Import)> {
+        CHANNELS.iter().find_map(|kind| Some((kind, (kind.import)(foreign)?)))
+    }
+}
+
+impl std::fmt::Debug for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+fn typed<C: Channel>(config: &Value) -> Option<C::Config> {
+    C::Config::deserialize(config).ok()
+}

@@ -1,0 +1,75 @@
+//! What is wrong with an input, by field.
+
+use std::ops::RangeInclusive;
+
+use crate::{Text, text};
+
+/// A character that no name or text needs: a control character, one that turns the direction of what comes after it
+/// (`evil.test` could be read as another name), or one that XML cannot hold.
+pub fn is_odd(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FFFE}' | '\u{FFFF}')
+}
+
+/// A character that shows nothing: a blank, or one that Unicode lets fonts leave out (`Default_Ignorable_Code_Point`).
+pub fn is_invisible(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(
+            c,
+            '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}' | '\u{180B}'..='\u{180F}'
+                | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}'
+                | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFF8}'
+                | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}'
+        )
+}
+
+/// The fields that are invalid, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid(pub Vec<(String, Text)>);
+
+/// Collects what is wrong with an input, so that a person sees all of it at once.
+#[derive(Debug, Default)]
+pub struct Fields(Vec<(String, Text)>);
+
+impl Fields {
+    pub fn check(&mut self, ok: bool, name: &str, otherwise: impl FnOnce() -> Text) {
+        if !ok {
+            self.0.push((name.to_owned(), otherwise()));
+        }
+    }
+
+    /// A text of one line, for people to read.
+    pub fn check_line(&mut self, name: &str, line: &str, length: RangeInclusive<usize>) {
+        self.check_text(name, line, length, &[]);
+    }
+
+    /// A text for people to read, which may have odd characters of these.
+    pub fn check_text(&mut self, name: &str, value: &str, length: RangeInclusive<usize>, odd: &[char]) {
+        let is_refused = |c| is_odd(c) && !odd.contains(&c);
+        let fits = length.contains(&value.chars().count()) && !value.chars().any(is_refused);
+        self.check(fits, name, || {
+            let (least, most) = (length.start(), length.end());
+            text(
+                format!("must have {least} to {most} characters, none of them a control character"),
+                format!("제어 문자 없이 {least}자 이상 {most}자 이하여야 합니다"),
+            )
+        });
+        self.check(!fits || value.is_empty() || !value.chars().all(is_invisible), name, || {
+            text("must have a character that can be seen", "눈에 보이는 글자가 있어야 합니다")
+        });
+    }
+
+    /// An id that a list is filtered by.
+    pub fn check_id(&mut self, id: Option<i64>, name: &str) {
+        self.check(id.is_none_or(|id| id > 0), name, || {
+            text("must be a positive integer", "양의 정수여야 합니다")
+        });
+    }
+
+    pub fn add(&mut self, name: impl Into<String>, what: Text) {
+        self.0.push((name.into(), what));
+    }
+
+    pub fn finish(self) -> Result<(), Invalid> {
+        if self.0.is_empty() { Ok(()) } else { Err(Invalid(self.0)) }
+    }
+}

@@ -1,0 +1,66 @@
+//! GET /public/v1/notification_kinds: the kinds of notifications, with the fields of their configs.
+
+use axum::{Json, extract::State};
+use channels::{CHANNELS, Field, Input, Kind};
+use contract::{FieldInfo, FieldInput, KindInfo};
+use runtime::{
+    Caller, Context, Function, List, Paging, Result,
+    error::{ErrorBody, Language},
+    text,
+};
+
+use super::SERVICE;
+
+pub const FUNCTION: Function =
+    Function::new("notification-kind-list", SERVICE, "lists the notification kinds and their fields")
+        .http(runtime::http!(handle))
+        .without_database();
+
+/// Labels and help are in the language of `Accept-Language`.
+#[utoipa::path(
+    get, path = "/public/v1/notification_kinds", tag = "notifications", security(("apikey" = [])), params(Paging),
+    responses((status = 200, body = List<KindInfo>), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody)),
+)]
+async fn handle(
+    State(_context): State<Context>,
+    _caller: Caller,
+    paging: Paging,
+) -> Result<Json<List<KindInfo>>> {
+    let (skipped, total) = (usize::try_from(paging.offset()).unwrap_or(usize::MAX), CHANNELS.len());
+    let kinds: Vec<_> = CHANNELS.iter().skip(skipped).take(paging.per_page as usize).map(info).collect();
+    let found = kinds.len();
+    Ok(paging.list(kinds, found, total as i64))
+}
+
+fn said((en, ko): (&'static str, &'static str)) -> String {
+    Language::current().read(&text(en, ko)).to_owned()
+}
+
+fn info(kind: &Kind) -> KindInfo {
+    KindInfo {
+        kind: kind.name.to_owned(),
+        label: said(kind.label),
+        about: said(kind.about),
+        field_names: kind.fields.iter().map(|field| field.name.to_owned()).collect(),
+        fields: kind.fields.iter().map(field_info).collect(),
+    }
+}
+
+fn field_info(field: &Field) -> FieldInfo {
+    let (input, max) = match field.input {
+        Input::Url => (FieldInput::Url, None),
+        Input::Line { max } => (FieldInput::Line, Some(max)),
+        Input::Emails { max } => (FieldInput::Emails, Some(max)),
+    };
+    FieldInfo {
+        name: field.name.to_owned(),
+        label: said(field.label),
+        help: said(field.help),
+        example: field.example.to_owned(),
+        input,
+        max,
+        is_required: field.is_required,
+        is_secret: field.is_secret,
+        is_generated: field.generate.is_some(),
+    }
+}
