@@ -29,6 +29,49 @@ impl std::fmt::Debug for Config {
     }
 }
 
+/// A config that was sent, beside the stored one that it changes.
+struct Reading<'a> {
+    kind: &'static Kind,
+    sent: &'a Map<String, Value>,
+    stored: Option<&'a Value>,
+}
+
+impl<'a> Reading<'a> {
+    fn kept(&self, field: &Field) -> Option<&'a Value> {
+        self.stored?.get(field.name)
+    }
+
+    /// What a form leaves empty is absent.
+    fn given(&self, field: &Field) -> Option<&'a Value> {
+        let is_empty = |value: &&Value| value.is_null() || !field.is_required && **value == "";
+        self.sent.get(field.name).filter(|value| !is_empty(value))
+    }
+
+    /// Another URL than the stored one.
+    fn is_elsewhere(&self) -> bool {
+        let mut urls = self.kind.fields.iter().filter(|field| field.input == Input::Url);
+        urls.any(|field| {
+            let is_same = |value: &Value| {
+                self.kept(field).is_some_and(|kept| *value == *kept || *value == field.masked(kept))
+            };
+            self.given(field).is_some_and(|value| !is_same(value))
+        })
+    }
+
+    /// A masked secret stands for the stored one, unless it would follow to another server; so does an absent one that
+    /// was generated.
+    fn value(&self, field: &Field) -> Option<&'a Value> {
+        match (self.given(field), self.kept(field)) {
+            (None, kept) if field.generate.is_some() => kept,
+            (Some(value), Some(kept)) if field.is_secret && *value == field.masked(kept) => {
+                let stays = field.generate.is_some() || !self.is_elsewhere();
+                Some(if stays { kept } else { value })
+            }
+            (value, _) => value,
+        }
+    }
+}
+
 fn one(name: impl Into<String>, what: Text) -> Invalid {
     Invalid(vec![(name.into(), what)])
 }
@@ -39,7 +82,7 @@ impl Config {
         Self { kind, values }
     }
 
-    /// Reads what was sent. A masked secret, or an absent one that was generated, stands for the `stored` one.
+    /// Reads what was sent, and checks it.
     pub fn read(kind: &'static Kind, sent: &Value, stored: Option<&Self>) -> Result<Self, Invalid> {
         let Some(sent) = sent.as_object() else {
             return Err(one("config", text("must be a JSON object", "JSON 객체여야 합니다")));
@@ -54,49 +97,27 @@ impl Config {
             );
             fields.add(format!("config.{name}"), what);
         }
-        let kept = |field: &Field| stored.and_then(|stored| stored.values.get(field.name));
-        let given = |field: &Field| {
-            let is_empty = |value: &Value| value.is_null() || !field.is_required && value == "";
-            sent.get(field.name).filter(|value| !is_empty(value))
-        };
-        // A secret that is not shown any more does not follow to another server.
-        let is_elsewhere = kind.fields.iter().filter(|field| field.input == Input::Url).any(|field| {
-            let is_same = |value: &Value| {
-                kept(field).is_some_and(|kept| *value == *kept || *value == field.masked(kept))
-            };
-            given(field).is_some_and(|value| !is_same(value))
-        });
+        let reading = Reading { kind, sent, stored: stored.map(|stored| &stored.values) };
         let mut values = Map::new();
         for field in kind.fields {
-            let value = match (given(field), kept(field)) {
-                (Some(value), Some(kept)) if field.is_secret && *value == field.masked(kept) => {
-                    if is_elsewhere && field.generate.is_none() {
-                        Some(value)
-                    } else {
-                        Some(kept)
-                    }
+            let name = format!("config.{}", field.name);
+            match reading.value(field) {
+                None => fields.check(!field.is_required, &name, || text("missing field", "필수 항목입니다")),
+                Some(masked) if field.is_secret && masked.as_str().is_some_and(|text| text.contains('…')) =>
+                {
+                    let what = text(
+                        "must be given in full: this is what was masked",
+                        "가려진 값이 아니라 전체 값을 입력해야 합니다",
+                    );
+                    fields.add(name, what);
                 }
-                (None, kept) if field.generate.is_some() => kept,
-                (value, _) => value,
-            };
-            let Some(value) = value else {
-                fields.check(!field.is_required, &format!("config.{}", field.name), || {
-                    text("missing field", "필수 항목입니다")
-                });
-                continue;
-            };
-            if field.is_secret && value.as_str().is_some_and(|value| value.contains('…')) {
-                let what = text(
-                    "must be given in full: this is what was masked",
-                    "가려진 값이 아니라 전체 값을 입력해야 합니다",
-                );
-                fields.add(format!("config.{}", field.name), what);
-                continue;
+                Some(value) => {
+                    for (place, what) in field.refusals(value) {
+                        fields.add(format!("{name}{place}"), what);
+                    }
+                    values.insert(field.name.to_owned(), value.clone());
+                }
             }
-            for (place, what) in field.refusals(value) {
-                fields.add(format!("config.{}{place}", field.name), what);
-            }
-            values.insert(field.name.to_owned(), value.clone());
         }
         fields.finish()?;
         let values = Value::Object(values);

@@ -184,13 +184,16 @@ async fn enabled(context: &Context, users: HashSet<i64>) -> Result<HashMap<i64, 
     Ok(of_user)
 }
 
+/// An endpoint that cannot be read, and why.
+type Unread = (i64, Error);
+
 /// What is told of each change that anybody wants to hear about. An endpoint that cannot be read keeps no other's
 /// from being told: such endpoints are beside them, with the error.
 async fn alerts(
     context: &Context,
     changes: Vec<(StatusChange, AlertKind)>,
     channels: &HashMap<i64, Vec<Channel>>,
-) -> (Vec<(i64, Alert)>, Vec<(i64, Error)>) {
+) -> (Vec<(i64, Alert)>, Vec<Unread>) {
     #[derive(Deserialize)]
     struct Endpoint {
         user_id: i64,
@@ -248,7 +251,7 @@ async fn alerts(
         };
         Ok(Some((change.user_id, alert)))
     });
-    let alerts: Vec<Result<Option<(i64, Alert)>, (i64, Error)>> = alerts.buffered(AT_ONCE).collect().await;
+    let alerts: Vec<Result<Option<(i64, Alert)>, Unread>> = alerts.buffered(AT_ONCE).collect().await;
     let (mut found, mut failed) = (Vec::new(), Vec::new());
     for alert in alerts {
         match alert {
