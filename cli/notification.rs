@@ -10,7 +10,7 @@ use crate::{
     app::{App, label},
     error::{Exit, Failure},
     fields::Fields,
-    output::{self, Column, ids, more, plain, status, text, time},
+    output::{self, Column, ids, more, names, plain, status, text, time},
 };
 
 #[derive(Subcommand)]
@@ -133,7 +133,7 @@ fn note_addresses(app: &App, notification: &Value) {
     }
 }
 
-static KINDS: [Column; 3] = [text("KIND", "kind"), text("ABOUT", "about"), text("FIELDS", "field_names")];
+static KINDS: [Column; 3] = [text("KIND", "kind"), text("ABOUT", "about"), names("FIELDS", "fields")];
 
 static DELIVERIES: [Column; 13] = [
     text("ID", "id"),

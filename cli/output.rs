@@ -45,6 +45,7 @@ enum Show {
     Time,
     Ago,
     All,
+    Names,
 }
 
 pub const fn text(title: &'static str, path: &'static str) -> Column {
@@ -68,6 +69,11 @@ pub const fn ago(title: &'static str, path: &'static str) -> Column {
 /// Ids, where null means all.
 pub const fn ids(title: &'static str, path: &'static str) -> Column {
     Column { title, path, show: Show::All }
+}
+
+/// What each object of a list is called.
+pub const fn names(title: &'static str, path: &'static str) -> Column {
+    Column { title, path, show: Show::Names }
 }
 
 /// Not in tables.
@@ -245,6 +251,10 @@ fn cell(value: &Value, show: Show) -> Cell {
         }
         Show::Time => Cell::new(moment(value).map_or_else(|| plain(value), local)),
         Show::Ago => Cell::new(moment(value).map_or_else(|| plain(value), since)),
+        Show::Names => {
+            let names = value.as_sequence().into_iter().flatten().map(|item| plain(&item["name"]));
+            Cell::new(visible(&names.collect::<Vec<_>>().join(", ")))
+        }
         Show::Text | Show::All => match value {
             Value::Mapping(map) if !map.is_empty() => Cell::new(yaml(value)),
             Value::Sequence(items) if items.iter().any(|item| item.is_mapping()) => Cell::new(yaml(value)),

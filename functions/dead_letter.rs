@@ -58,12 +58,12 @@ async fn store(State(context): State<Context>, headers: HeaderMap, body: Bytes) 
             error = excluded.error, received_at = excluded.received_at, replayed_at = NULL,
             due_at = CASE WHEN dead_letters.replays < $11 THEN excluded.due_at END";
     let (letter, now) = (Letter::read(&headers, &body), context.clock().now());
-    let due_at = letter.is_worth_another_try().then(|| now + resume::PAUSE);
+    let due_at = letter.is_worth_another_try().then(|| now + resume::REPLAY_DELAY);
     on!(context.db()?.write(), db => {
         let query = sqlx::query(INSERT).bind(&letter.source).bind(&letter.event_id).bind(&letter.kind);
         let query = query.bind(&letter.destination).bind(&letter.error_code).bind(&letter.error);
         let query = query.bind(kept_headers(&headers)).bind(body.as_ref()).bind(now).bind(due_at);
-        query.bind(resume::MOST_REPLAYS).execute(db).await.map(drop)
+        query.bind(resume::MAX_REPLAYS).execute(db).await.map(drop)
     })?;
     tracing::warn!(kind = letter.kind, id = letter.event_id, destination = letter.destination, "given up");
     LETTERS.add(1, &letter.labels());

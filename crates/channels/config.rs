@@ -1,6 +1,6 @@
 //! A config: a kind's fields with their values, checked. Secrets are masked wherever it is shown.
 
-use contract::{Fields, Invalid, Text, text};
+use contract::{Fields, Invalid, text};
 use serde_json::{Map, Value, json};
 use utoipa::{
     PartialSchema, ToSchema,
@@ -72,10 +72,6 @@ impl<'a> Reading<'a> {
     }
 }
 
-fn one(name: impl Into<String>, what: Text) -> Invalid {
-    Invalid(vec![(name.into(), what)])
-}
-
 impl Config {
     /// Of what was checked before, and is stored.
     pub fn stored(kind: &'static Kind, values: Value) -> Self {
@@ -85,7 +81,8 @@ impl Config {
     /// Reads what was sent, and checks it.
     pub fn read(kind: &'static Kind, sent: &Value, stored: Option<&Self>) -> Result<Self, Invalid> {
         let Some(sent) = sent.as_object() else {
-            return Err(one("config", text("must be a JSON object", "JSON 객체여야 합니다")));
+            let what = text("must be a JSON object", "JSON 객체여야 합니다");
+            return Err(Invalid(vec![("config".to_owned(), what)]));
         };
         let mut fields = Fields::default();
         // The first few tell enough.
@@ -244,6 +241,8 @@ fn nullable() -> utoipa::openapi::schema::SchemaType {
 
 #[cfg(test)]
 mod tests {
+    use contract::Text;
+
     use super::*;
 
     fn kind(name: &str) -> &'static Kind {

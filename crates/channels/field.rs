@@ -86,7 +86,7 @@ impl Field {
         Self { is_secret: true, ..self }
     }
 
-    /// What a value must be beside fitting its input: `must be ...`.
+    /// What a line must be besides: `must be ...`.
     pub const fn valid(self, is_valid: fn(&str) -> bool, en: &'static str, ko: &'static str) -> Self {
         Self { valid: Some(Rule { is_valid, what: (en, ko) }), ..self }
     }
@@ -117,34 +117,27 @@ impl Field {
                 let Some(value) = value.as_str() else {
                     return whole(text("must be a string", "문자열이어야 합니다"));
                 };
-                self.refusal(value).map(whole).unwrap_or_default()
+                let refusal = match self.input {
+                    Input::Line { max } => self.refusal_of_line(value, max),
+                    _ => refusal_of_url(value),
+                };
+                refusal.map(whole).unwrap_or_default()
             }
         }
     }
 
-    fn refusal(&self, value: &str) -> Option<Text> {
-        match self.input {
-            Input::Url => {
-                if let Some(what) = refusal_of_url(value) {
-                    return Some(what);
-                }
-            }
-            Input::Line { max } => {
-                let fits = (1..=max).contains(&value.chars().count()) && !value.chars().any(contract::is_odd);
-                if !fits && self.valid.is_none() {
-                    return Some(text(
-                        format!("must have 1 to {max} characters, none of them a control character"),
-                        format!("제어 문자 없이 1자 이상 {max}자 이하여야 합니다"),
-                    ));
-                }
-                if let (false, Some(Rule { what: (en, ko), .. })) = (fits, self.valid) {
-                    return Some(text(en, ko));
-                }
-            }
-            Input::Emails { .. } => {}
+    /// Its rule says more than its length.
+    fn refusal_of_line(&self, line: &str, max: usize) -> Option<Text> {
+        let fits = (1..=max).contains(&line.chars().count()) && !line.chars().any(contract::is_odd);
+        match self.valid {
+            Some(Rule { is_valid, what: (en, ko) }) => (!fits || !is_valid(line)).then(|| text(en, ko)),
+            None => (!fits).then(|| {
+                text(
+                    format!("must have 1 to {max} characters, none of them a control character"),
+                    format!("제어 문자 없이 1자 이상 {max}자 이하여야 합니다"),
+                )
+            }),
         }
-        let Rule { is_valid, what: (en, ko) } = self.valid?;
-        (!is_valid(value)).then(|| text(en, ko))
     }
 
     /// As it may be shown.

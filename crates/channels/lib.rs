@@ -135,7 +135,7 @@ pub struct Kind {
 }
 
 impl Kind {
-    const fn of<C: Channel>() -> Self {
+    pub const fn of<C: Channel>() -> Self {
         Self {
             name: C::KIND,
             label: C::LABEL,

@@ -12,7 +12,6 @@ pub struct KindInfo {
     pub label: String,
     #[schema(example = "To a program of yours, signed.")]
     pub about: String,
-    pub field_names: Vec<String>,
     pub fields: Vec<FieldInfo>,
 }
 

@@ -2,7 +2,7 @@
 //! the broker tries. What comes back is tried again later, for at least four hours.
 
 use axum::{extract::State, routing::post};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use http::StatusCode;
 use runtime::{Context, Function, Result, on};
 
@@ -14,33 +14,41 @@ pub const FUNCTION: Function =
         .publishes();
 
 /// Between a letter and its replay.
-pub(super) const PAUSE: TimeDelta = TimeDelta::minutes(10);
+pub(super) const REPLAY_DELAY: TimeDelta = TimeDelta::minutes(10);
 /// By itself: what fails so often is left to people.
-pub(super) const MOST_REPLAYS: i32 = 24;
-
+pub(super) const MAX_REPLAYS: i32 = 24;
 /// Less than the five minutes until the next run.
 const MAX_RUN: TimeDelta = TimeDelta::minutes(4);
 
 async fn handle(State(context): State<Context>) -> Result<StatusCode> {
     // One that is due far ahead is of a clock that was set back. Each is a batch of up to 16 MiB: one at a time.
     const DUE: &str = "SELECT id FROM dead_letters WHERE due_at <= $1 OR due_at > $2 ORDER BY due_at LIMIT 1";
-    const WAIT: &str = "UPDATE dead_letters SET due_at = $2 WHERE id = $1";
+    const SET_DUE: &str = "UPDATE dead_letters SET due_at = $2 WHERE id = $1";
     const COUNT: &str = "UPDATE dead_letters SET replays = replays + 1 WHERE id = $1";
     let (db, began) = (context.db()?, context.clock().now());
     loop {
         let now = context.clock().now();
-        let next = now + PAUSE;
+        let next = now + REPLAY_DELAY;
         let due: Option<i64> = on!(db.read(), db =>
             sqlx::query_scalar(DUE).bind(now).bind(next).fetch_optional(db).await)?;
         let Some(id) = due.filter(|_| now - began < MAX_RUN) else { return Ok(StatusCode::NO_CONTENT) };
+        let set_due = async |due_at: Option<DateTime<Utc>>| -> Result<()> {
+            on!(db.write(), db => sqlx::query(SET_DUE).bind(id).bind(due_at).execute(db).await.map(drop))?;
+            Ok(())
+        };
         // It is out of the way of the others, whatever becomes of it.
-        on!(db.write(), db => sqlx::query(WAIT).bind(id).bind(next).execute(db).await.map(drop))?;
+        set_due(Some(next)).await?;
         match super::publish_again(&context, id).await {
-            Ok(()) => tracing::info!(id, "a dead letter was published again"),
+            Ok(()) => {
+                on!(db.write(), db => sqlx::query(COUNT).bind(id).execute(db).await.map(drop))?;
+                tracing::info!(id, "a dead letter was published again");
+            }
             // The broker is away: so it is for the others.
             Err(error) if error.status().is_server_error() => return Err(error),
-            Err(error) => tracing::error!(id, %error, "a dead letter cannot be published again"),
+            Err(error) => {
+                set_due(None).await?;
+                tracing::error!(id, %error, "a dead letter cannot be published again: it is left to people");
+            }
         }
-        on!(db.write(), db => sqlx::query(COUNT).bind(id).execute(db).await.map(drop))?;
     }
 }

@@ -17,7 +17,8 @@ use super::evaluate::MAX_AHEAD;
 use contract::{AlertKind, LocationChange, Status, StatusChange, kind};
 
 /// Within it a broker has brought the event, or given it up: ten tries take up to 17 minutes.
-const PATIENCE: TimeDelta = TimeDelta::minutes(20);
+const REPUBLISH_AFTER: TimeDelta = TimeDelta::minutes(20);
+
 /// Where a change is kept.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Key {
@@ -91,7 +92,7 @@ pub async fn record(
     };
     on!(transaction.connection(), db => {
         let query = sqlx::query(sql).bind(new).bind(event_id).bind(now);
-        query.bind(now + PATIENCE).execute(db).await.map(drop)
+        query.bind(now + REPUBLISH_AFTER).execute(db).await.map(drop)
     })?;
     Ok(())
 }
@@ -133,33 +134,34 @@ fn read(rows: Vec<Row>) -> (Vec<StatusChange>, Vec<LocationChange>) {
 
 /// For the queue of whoever tells of it, whose places owners share; not more than a header holds.
 pub fn event(source: &str, id: String, time: DateTime<Utc>, changes: &[StatusChange]) -> Result<Outgoing> {
-    const MOST_OWNERS: usize = 200;
+    const MAX_OWNERS: usize = 200;
     let owners: BTreeSet<i64> = changes.iter().map(|change| change.user_id).collect();
-    let owners = owners.iter().take(MOST_OWNERS).map(i64::to_string).collect::<Vec<_>>().join(",");
+    let owners = owners.iter().take(MAX_OWNERS).map(i64::to_string).collect::<Vec<_>>().join(",");
     Ok(Outgoing::new(source, kind::STATUS_CHANGED, id, time, &changes)?.with_extension("owners", &owners))
 }
 
 /// Of changes that come so late that they come again, those to "down" whose outage is over: who was not told then is not
 /// woken now. The "up", if there was one, tells of the outage.
-pub async fn over(context: &Context, changes: &[StatusChange]) -> Result<HashSet<Key>> {
-    const OVER: &str = "SELECT EXISTS (SELECT 1 FROM notification_states
+pub async fn ended_outages(context: &Context, changes: &[StatusChange]) -> Result<HashSet<Key>> {
+    const ENDED: &str = "SELECT EXISTS (SELECT 1 FROM notification_states
         WHERE endpoint_id = $1 AND (status <> 'down' OR failing_since IS NULL OR failing_since <> $2))";
     let (db, now) = (context.db()?, context.clock().now());
-    let mut over = HashSet::new();
-    let is_late = |change: &&StatusChange| change.to == Status::Down && now - change.changed_at > PATIENCE;
+    let mut ended = HashSet::new();
+    let is_late =
+        |change: &&StatusChange| change.to == Status::Down && now - change.changed_at > REPUBLISH_AFTER;
     for change in changes.iter().filter(is_late) {
         let since = change.outage_started_at.map(|began| began.timestamp_micros());
-        let is_over: bool = on!(db.read(), db =>
-            sqlx::query_scalar(OVER).bind(change.endpoint_id).bind(since).fetch_one(db).await)?;
-        if is_over {
-            over.insert(Key::from(change));
+        let has_ended: bool = on!(db.read(), db =>
+            sqlx::query_scalar(ENDED).bind(change.endpoint_id).bind(since).fetch_one(db).await)?;
+        if has_ended {
+            ended.insert(Key::from(change));
         }
     }
-    Ok(over)
+    Ok(ended)
 }
 
 /// Each channel has its message in the log of deliveries, or there was nothing to tell.
-pub async fn are_told(db: &Db, keys: Vec<Key>) -> Result<()> {
+pub async fn mark_told(db: &Db, keys: Vec<Key>) -> Result<()> {
     set_due(db, keys, None).await
 }
 
@@ -177,12 +179,12 @@ async fn set_due(db: &Db, keys: Vec<Key>, due_at: Option<DateTime<Utc>>) -> Resu
 }
 
 /// Publishes what should have been told by now, once more.
-pub async fn tell_again(context: &Context, function: &str) -> Result<()> {
+pub async fn republish_untold(context: &Context, function: &str) -> Result<()> {
     // One that is due far ahead is of a clock that was set back.
     const DUE: &str = "SELECT endpoint_id, slot, change FROM notification_changes
         WHERE due_at <= $1 OR due_at > $2 ORDER BY due_at LIMIT 500";
     let (db, now) = (context.db()?, context.clock().now());
-    let next = now + PATIENCE;
+    let next = now + REPUBLISH_AFTER;
     let rows: Vec<Row> = on!(db.read(), db =>
         sqlx::query_as(DUE).bind(now).bind(next + MAX_AHEAD).fetch_all(db).await)?;
     if rows.is_empty() {

@@ -45,13 +45,20 @@ async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> 
 }
 
 async fn tell_of_endpoints(context: &Context, changes: Vec<StatusChange>) -> Result<()> {
-    let mut told: HashMap<i64, Vec<Key>> = HashMap::new();
-    for change in &changes {
-        told.entry(change.endpoint_id).or_default().push(Key::from(change));
-    }
-    let over = changes::over(context, &changes).await?;
-    let changes = changes.into_iter().filter(|change| !over.contains(&Key::from(change)));
+    let keys: Vec<_> = changes.iter().map(|change| (change.endpoint_id, Key::from(change))).collect();
+    let ended = changes::ended_outages(context, &changes).await?;
+    let changes = changes.into_iter().filter(|change| !ended.contains(&Key::from(change)));
     let changes: Vec<_> = changes.filter_map(|c| what_to_tell(&c).map(|what| (c, what))).collect();
+    // As of each endpoint that is new: nobody is to be asked for.
+    let failed = if changes.is_empty() { Vec::new() } else { log_news(context, changes).await? };
+    let is_told = |(id, key): (i64, Key)| (!failed.iter().any(|(failed, _)| *failed == id)).then_some(key);
+    changes::mark_told(context.db()?, keys.into_iter().filter_map(is_told).collect()).await?;
+    // The broker brings the event again, for those that could not be read.
+    failed.into_iter().next_back().map_or(Ok(()), |(_, error)| Err(error))
+}
+
+/// Into the log of deliveries; returns the endpoints of which it could not be done.
+async fn log_news(context: &Context, changes: Vec<(StatusChange, AlertKind)>) -> Result<Vec<Unread>> {
     let users = changes.iter().map(|(change, _)| change.user_id).collect();
     let channels = enabled(context, users).await?;
     let (alerts, failed) = alerts(context, changes, &channels).await;
@@ -62,10 +69,7 @@ async fn tell_of_endpoints(context: &Context, changes: Vec<StatusChange>) -> Res
         news.entry(owner).or_default().push((alert, told));
     }
     log::add(context, NAME, news.into_iter().map(|(owner, told)| News { owner, told }).collect()).await?;
-    told.retain(|endpoint, _| !failed.iter().any(|(id, _)| id == endpoint));
-    changes::are_told(context.db()?, told.into_values().flatten().collect()).await?;
-    // The broker brings the event again, for those that could not be read.
-    failed.into_iter().next_back().map_or(Ok(()), |(_, error)| Err(error))
+    Ok(failed)
 }
 
 /// An endpoint that is down.
@@ -132,7 +136,7 @@ async fn tell_of_locations(context: &Context, changes: Vec<LocationChange>) -> R
         news.entry(change.user_id).or_default().push((alert, told));
     }
     log::add(context, NAME, news.into_iter().map(|(owner, told)| News { owner, told }).collect()).await?;
-    changes::are_told(context.db()?, keys).await
+    changes::mark_told(context.db()?, keys).await
 }
 
 /// Whoever has an endpoint at the location, or was told when it was suspected: that endpoint may be elsewhere,

@@ -41,7 +41,6 @@ fn info(kind: &Kind) -> KindInfo {
         kind: kind.name.to_owned(),
         label: said(kind.label),
         about: said(kind.about),
-        field_names: kind.fields.iter().map(|field| field.name.to_owned()).collect(),
         fields: kind.fields.iter().map(field_info).collect(),
     }
 }

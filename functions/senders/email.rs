@@ -34,6 +34,8 @@ use contract::{NotificationRequested, kind};
 
 pub const NAME: &str = "email-send";
 
+const KIND: Kind = Kind::of::<Email>();
+
 pub const FUNCTION: Function = Function::new(NAME, SERVICE, "sends an email")
     .http(runtime::http!(handle))
     .on(&[Subscription::of_channel(kind::NOTIFICATION_REQUESTED, Email::KIND)], || {
@@ -227,15 +229,13 @@ impl Mailer {
             tracing::error!(%error, "an email cannot be built");
             Failed::ForGood("The message cannot be written as an email.".to_owned())
         };
-        let kind =
-            Kind::find(Email::KIND).ok_or_else(|| unreadable(anyhow::anyhow!("there is no kind email")))?;
         let (envelope, raw) = self.write(id, to, message).map_err(unreadable)?;
         match &self.way {
             Way::Smtp(smtp) => {
                 let try_once = || async {
                     smtp.send_raw(&envelope, &raw).await.map(drop).map_err(|error| failure(&error))
                 };
-                super::try_twice(context, kind, [MAX_SESSION; 2], try_once).await
+                super::try_twice(context, &KIND, [MAX_SESSION; 2], try_once).await
             }
             Way::Outbox(directory) => put(directory, id, raw).await.map_err(|error| {
                 tracing::error!(%error, "an email cannot be put into OUTBOX_DIR");

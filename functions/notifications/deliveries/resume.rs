@@ -17,7 +17,7 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "sends what waits fo
 async fn handle(State(context): State<Context>) -> Result<StatusCode> {
     let owners = queue::wake(context.db()?, context.clock().now()).await?;
     // Neither waits for what hinders the other.
-    let told = changes::tell_again(&context, NAME).await;
-    queue::release(&context, NAME, &owners).await.and(told)?;
+    let republished = changes::republish_untold(&context, NAME).await;
+    queue::release(&context, NAME, &owners).await.and(republished)?;
     Ok(StatusCode::NO_CONTENT)
 }

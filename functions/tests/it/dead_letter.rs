@@ -103,9 +103,13 @@ on_both! {
             &letter("too late", kind::CHECK_REQUESTED, 503),
             &letter("in the log of deliveries", kind::NOTIFICATION_REQUESTED, 503),
             &letter("a stranger's", "com.example", 503),
+            // No header can hold this id.
+            &letter("가", kind::STATUS_CHANGED, 503),
         ] {
             world.deliver("dead-letter", letter).await.json(202);
         }
+        let due = async || world.number("SELECT COUNT(*) FROM dead_letters WHERE due_at IS NOT NULL").await;
+        assert_eq!(due().await, 3);
         let resume = async |minutes: u64| {
             world.clock().advance(std::time::Duration::from_secs(minutes * 60));
             world.request("dead-letter-resume", None, "POST", "/", None).await
@@ -118,6 +122,7 @@ on_both! {
         assert_eq!(published(), [""; 0], "it is too early");
         resume(5).await.json(204);
         assert_eq!(published(), ["away", "not there"]);
+        assert_eq!(due().await, 0, "what cannot be published is left to people");
         resume(60).await.json(204);
         assert_eq!(published(), [""; 0], "neither came back");
 
