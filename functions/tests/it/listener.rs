@@ -1,6 +1,9 @@
 //! An HTTP server that stands in for Slack, or for a user's webhook.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::{Router, extract::Request, http::StatusCode, response::AppendHeaders};
 use http::HeaderMap;
@@ -94,6 +97,19 @@ impl Listener {
     /// What it was asked since the last time.
     pub fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut self.asked.lock().unwrap())
+    }
+
+    /// Waits for what another process does by itself.
+    pub async fn until_asked(&self) -> Vec<Asked> {
+        let asked = async {
+            loop {
+                match self.asked() {
+                    none if none.is_empty() => tokio::time::sleep(Duration::from_millis(10)).await,
+                    some => return some,
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), asked).await.expect("nothing was asked")
     }
 }
 

@@ -160,19 +160,37 @@ impl Browser {
         field.send_keys(value).await.unwrap();
     }
 
-    /// Presses the button, or follows the link, that says this.
-    pub async fn press(&self, what: &str) {
+    /// Presses the button, or follows the link, that says this, as soon as it is shown.
+    #[track_caller]
+    pub fn press(&self, what: &str) -> impl Future<Output = ()> {
+        let caller = std::panic::Location::caller();
         let said = format!(
             "//main//*[self::button or self::a or self::summary][not(@aria-hidden)][normalize-space()=\"{what}\"] | //header//*[self::button or self::a][normalize-space()=\"{what}\"]"
         );
-        let found = self.client.find_all(Locator::XPath(&said)).await.unwrap();
-        for element in found {
-            if element.is_displayed().await.unwrap() {
-                element.click().await.unwrap();
-                return;
+        async move {
+            let pressed = async {
+                while !self.press_if_shown(&said).await {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+            };
+            if tokio::time::timeout(PATIENCE, pressed).await.is_err() {
+                panic!("{caller}: nothing says {what:?} on {}:\n{}", self.path().await, self.text().await);
             }
         }
-        panic!("nothing says {what:?} on {}:\n{}", self.path().await, self.text().await);
+    }
+
+    /// An element of a page that is being replaced is as good as not there.
+    async fn press_if_shown(&self, xpath: &str) -> bool {
+        for element in self.client.find_all(Locator::XPath(xpath)).await.unwrap_or_default() {
+            if element.is_displayed().await.unwrap_or(false) {
+                match element.click().await {
+                    Ok(()) => return true,
+                    Err(e) if e.is_stale_element_reference() => return false,
+                    Err(e) => panic!("{xpath}: {e}"),
+                }
+            }
+        }
+        false
     }
 
     pub async fn run(&self, script: &str) -> Value {
