@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
+use contract::{Assertion, Comparison, Severity};
 use serde_json::{Map, Value as Json, json};
 
 use crate::{
     api::{ENDPOINT, Value, id_of},
     app::{App, label},
-    apply::document::{Assertion, Comparison},
     error::{Exit, Failure},
     output::{Column, ago, more, status, text},
 };
@@ -83,6 +83,7 @@ pub struct List {
 pub enum Status {
     Pending,
     Up,
+    Degraded,
     Down,
     Paused,
 }
@@ -139,6 +140,9 @@ pub struct Request {
     /// Whether old TLS is fine: 1.0, 1.1, and ciphers that are no longer safe [default: false]
     #[arg(long, value_name = "BOOL")]
     legacy_tls: Option<bool>,
+    /// Days before a certificate expires from when on the endpoint is degraded; 0: never [default: 14]
+    #[arg(long, value_name = "DAYS")]
+    certificate_warning_days: Option<u32>,
     /// How often a failed check is tried again at once [default: 1; for methods other than GET, HEAD, OPTIONS: 0]
     #[arg(long)]
     retries: Option<u32>,
@@ -151,15 +155,13 @@ pub struct Request {
     /// What the body must match
     #[arg(long, value_name = "REGEX")]
     matches: Vec<String>,
-    /// What a JSONPath must come to, as '$.status == "ok"' (also != < <= > >= contains)
-    #[arg(long, value_name = "CONDITION", value_parser = json_condition)]
-    json: Vec<Assertion>,
-    /// What a header of the answer must be, as 'content-type contains json'
-    #[arg(long, value_name = "CONDITION", value_parser = header_condition)]
-    answer_header: Vec<Assertion>,
-    /// The whole check must take less than this
-    #[arg(long, value_name = "MS")]
-    below: Option<u32>,
+    /// What must hold of a fact, as 'total_ms < 500', 'json $.status == "ok"', 'header content-type contains json',
+    /// 'certificate_days_left >= 14' (also != <= > not_contains matches not_matches exists not_exists)
+    #[arg(long, value_name = "CONDITION", value_parser = condition)]
+    assert: Vec<Assertion>,
+    /// The same: if it does not hold, the endpoint is degraded, not down
+    #[arg(long, value_name = "CONDITION", value_parser = condition)]
+    warn: Vec<Assertion>,
 }
 
 impl Settings {
@@ -196,12 +198,16 @@ impl Request {
             None => None,
         };
         let headers: BTreeMap<_, _> = self.headers.into_iter().collect();
-        let mut assertions: Vec<Assertion> = Vec::new();
-        assertions.extend(self.contains.into_iter().map(|value| Assertion::BodyContains { value }));
-        assertions.extend(self.lacks.into_iter().map(|value| Assertion::BodyNotContains { value }));
-        assertions.extend(self.matches.into_iter().map(|regex| Assertion::BodyMatches { regex }));
-        assertions.extend(self.json.into_iter().chain(self.answer_header));
-        assertions.extend(self.below.map(|below_ms| Assertion::TotalTime { below_ms }));
+        let of_body = |texts: Vec<String>, comparison| {
+            texts.into_iter().map(move |text| Assertion::of("body", comparison, text))
+        };
+        let mut assertions: Vec<Assertion> = of_body(self.contains, Comparison::Contains)
+            .chain(of_body(self.lacks, Comparison::NotContains))
+            .chain(of_body(self.matches, Comparison::Matches))
+            .collect();
+        assertions.extend(self.assert);
+        let degraded = |assertion| Assertion { severity: Severity::Degraded, ..assertion };
+        assertions.extend(self.warn.into_iter().map(degraded));
         set("method", self.method.map(|method| method.to_uppercase().into()));
         set("headers", (!headers.is_empty()).then(|| json!(headers)));
         set("body", body.map(Json::from));
@@ -211,6 +217,7 @@ impl Request {
         set("follow_redirects", self.follow_redirects.map(Json::from));
         set("verify_tls", self.verify_tls.map(Json::from));
         set("legacy_tls", self.legacy_tls.map(Json::from));
+        set("certificate_warning_days", self.certificate_warning_days.map(Json::from));
         set("retries", self.retries.map(Json::from));
         Ok(fields)
     }
@@ -221,33 +228,47 @@ fn header(text: &str) -> Result<(String, String), String> {
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
-fn condition(text: &str) -> Result<(&str, Comparison, &str), String> {
-    // The longer ones first: `<=` begins with `<`.
-    let operators = [
+/// `FACT [PATH or NAME] COMPARISON [VALUE]`
+fn condition(text: &str) -> Result<Assertion, String> {
+    const SIGNS: [(&str, Comparison); 6] = [
         ("==", Comparison::Equals),
         ("!=", Comparison::NotEquals),
-        ("<=", Comparison::LessOrEqual),
-        (">=", Comparison::GreaterOrEqual),
         ("<", Comparison::LessThan),
+        ("<=", Comparison::LessOrEqual),
         (">", Comparison::GreaterThan),
-        ("contains", Comparison::Contains),
+        (">=", Comparison::GreaterOrEqual),
     ];
-    let found = operators.iter().find_map(|(sign, comparison)| {
-        let (left, right) = text.split_once(&format!(" {sign} "))?;
-        Some((left.trim(), *comparison, right.trim()))
+    let signs = SIGNS.into_iter().chain(Comparison::ALL.map(|comparison| (comparison.as_str(), comparison)));
+    let signs: Vec<_> = signs.collect();
+    let mut depth = 0;
+    let mut words = text.split_inclusive(' ').scan(0, |end, word| {
+        let start = *end;
+        *end += word.len();
+        // A filter of a JSONPath compares, too.
+        let is_within = depth > 0;
+        depth += word.matches(['[', '(']).count();
+        depth -= word.matches([']', ')']).count().min(depth);
+        Some((start, *end, word.trim_end(), is_within))
     });
-    found.ok_or_else(|| "a condition is written with blanks, as '$.status == \"ok\"'".to_owned())
-}
-
-fn json_condition(text: &str) -> Result<Assertion, String> {
-    let (path, comparison, value) = condition(text)?;
-    let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
-    Ok(Assertion::JsonPath { path: path.to_owned(), comparison, value })
-}
-
-fn header_condition(text: &str) -> Result<Assertion, String> {
-    let (name, comparison, value) = condition(text)?;
-    Ok(Assertion::Header { name: name.to_owned(), comparison, value: value.trim_matches('"').to_owned() })
+    let found = words.find_map(|(start, end, word, is_within)| {
+        let (_, comparison) = signs.iter().find(|(sign, _)| *sign == word && !is_within)?;
+        Some((text[..start].trim(), *comparison, text[end..].trim()))
+    });
+    let Some((left, comparison, right)) = found else {
+        return Err("a condition is written with blanks, as 'total_ms < 500'".to_owned());
+    };
+    let (fact, of) = left.split_once(' ').unwrap_or((left, ""));
+    let value = match right {
+        "" => Json::Null,
+        text if matches!(fact, "body" | "header") => text.trim_matches('"').into(),
+        text => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
+    };
+    Ok(match (fact, of) {
+        (fact, "") => Assertion::of(fact, comparison, value),
+        ("json", path) => Assertion::of_json(path, comparison, value),
+        ("header", name) => Assertion::of_header(name, comparison, value),
+        (fact, of) => return Err(format!("`{fact} {of}`: only json has a path, and header a name")),
+    })
 }
 
 static COLUMNS: [Column; 13] = [
@@ -326,4 +347,31 @@ async fn enable(app: &App, endpoints: &[String], enabled: bool) -> Result<()> {
         app.out.done(&changed, &format!("{what} endpoint {}", label(&ENDPOINT, &changed)))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn condition_is_read_as_an_assertion() {
+        use Comparison::{Contains, Equals, Exists, GreaterOrEqual, LessThan, Matches};
+        for (text, assertion) in [
+            ("total_ms < 500", Assertion::of("total_ms", LessThan, 500)),
+            ("certificate_days_left >= 14", Assertion::of("certificate_days_left", GreaterOrEqual, 14)),
+            ("ip == 1.1.1.1", Assertion::of("ip", Equals, "1.1.1.1")),
+            ("body contains all is fine", Assertion::of("body", Contains, "all is fine")),
+            ("json $.status == \"ok\"", Assertion::of_json("$.status", Equals, "ok")),
+            ("json $.n == 7", Assertion::of_json("$.n", Equals, 7)),
+            ("json $.a[?@.b == 'x y'].c == 2", Assertion::of_json("$.a[?@.b == 'x y'].c", Equals, 2)),
+            ("json $.a exists", Assertion::of_json("$.a", Exists, ())),
+            ("header content-type matches ^text/", Assertion::of_header("content-type", Matches, "^text/")),
+        ] {
+            assert_eq!(condition(text).unwrap(), assertion, "{text}");
+        }
+        for bad in ["total_ms<500", "", "ip 1 == 2"] {
+            assert!(condition(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -97,15 +97,19 @@ pub struct About {
     /// Tells only of these endpoints, divided by commas [default: all, those to come included]
     #[arg(long, value_delimiter = ',', value_name = "ID|NAME")]
     endpoints: Vec<String>,
+    /// Whether it is also told when an endpoint is degraded [default: true]
+    #[arg(long, value_name = "BOOL")]
+    send_degraded: Option<bool>,
 }
 
-static COLUMNS: [Column; 9] = [
+static COLUMNS: [Column; 10] = [
     text("ID", "id"),
     text("NAME", "name"),
     text("KIND", "kind"),
     text("TO", "config"),
     ids("ENDPOINTS", "endpoint_ids"),
     text("ENABLED", "enabled"),
+    more("send_degraded"),
     more("failures"),
     more("paused_until"),
     more("addresses"),
@@ -158,7 +162,10 @@ impl Command {
             Self::Add { kind, name, about, fields } => {
                 let config = fields.with_variables(&kind).of_kind(&api, &kind).await?;
                 let ids = about.ids(&api).await?;
-                let body = json!({"name": name, "kind": kind, "config": config, "endpoint_ids": ids});
+                let mut body = json!({"name": name, "kind": kind, "config": config, "endpoint_ids": ids});
+                if let Some(send_degraded) = about.send_degraded {
+                    body["send_degraded"] = send_degraded.into();
+                }
                 let made = api.create(&NOTIFICATION, &body).await?;
                 app.out.done(&made, &format!("Added notification {}", label(&NOTIFICATION, &made)))?;
                 note_addresses(app, &made);
@@ -182,6 +189,7 @@ impl Command {
                 let mut fields = Map::new();
                 fields.extend(name.map(|name| ("name".to_owned(), name.into())));
                 fields.extend(enabled.map(|enabled| ("enabled".to_owned(), enabled.into())));
+                fields.extend(about.send_degraded.map(|send| ("send_degraded".to_owned(), send.into())));
                 if let Some(ids) = about.ids(&api).await? {
                     fields.insert("endpoint_ids".to_owned(), json!(ids));
                 }

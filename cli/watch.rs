@@ -392,10 +392,11 @@ impl Screen {
             .collect();
         let badness = |status: &str| match status {
             "down" => 0,
-            "maintenance" => 1,
-            "pending" => 2,
-            "up" => 3,
-            _ => 4,
+            "degraded" => 1,
+            "maintenance" => 2,
+            "pending" => 3,
+            "up" => 4,
+            _ => 5,
         };
         let number = |one: Option<f64>, other: Option<f64>| match (one, other) {
             (Some(one), Some(other)) => one.total_cmp(&other),
@@ -460,7 +461,7 @@ impl Screen {
             Span::styled(" pongpong ", Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD)),
             Span::raw(format!(" {} ", self.base)),
         ];
-        for status in ["down", "pending", "maintenance", "up", "paused"] {
+        for status in ["down", "degraded", "pending", "maintenance", "up", "paused"] {
             if count(status) > 0 {
                 line.push(Span::styled(format!(" {} {status}", count(status)), style_of(status)));
             }

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use contract::Assertion;
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, Error as _},
+};
 use serde_norway::Mapping;
 
 use crate::api::{self, Kind, Value};
@@ -56,10 +60,12 @@ pub struct Endpoint {
     pub interval_seconds: u32,
     pub timeout_ms: u32,
     pub expected_status: String,
+    #[serde(deserialize_with = "without_unknown_fields")]
     pub assertions: Vec<Assertion>,
     pub follow_redirects: bool,
     pub verify_tls: bool,
     pub legacy_tls: bool,
+    pub certificate_warning_days: u32,
     /// None: the default of the method.
     pub retries: Option<u32>,
     pub failure_threshold: u32,
@@ -83,6 +89,7 @@ impl Default for Endpoint {
             follow_redirects: true,
             verify_tls: true,
             legacy_tls: false,
+            certificate_warning_days: 14,
             retries: None,
             failure_threshold: 2,
             success_threshold: 1,
@@ -104,27 +111,22 @@ impl Endpoint {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Assertion {
-    BodyContains { value: String },
-    BodyNotContains { value: String },
-    BodyMatches { regex: String },
-    JsonPath { path: String, comparison: Comparison, value: serde_json::Value },
-    Header { name: String, comparison: Comparison, value: String },
-    TotalTime { below_ms: u32 },
+/// Events carry fields that are not known; a file must not have any.
+struct Known(Assertion);
+
+impl<'de> Deserialize<'de> for Known {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let given = Mapping::deserialize(deserializer)?;
+        let mut names = given.keys().filter_map(Value::as_str);
+        match names.find(|name| !Assertion::FIELDS.contains(name)) {
+            Some(name) => Err(D::Error::unknown_field(name, &Assertion::FIELDS)),
+            None => serde_norway::from_value(Value::Mapping(given)).map(Self).map_err(D::Error::custom),
+        }
+    }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Comparison {
-    Equals,
-    NotEquals,
-    Contains,
-    LessThan,
-    LessOrEqual,
-    GreaterThan,
-    GreaterOrEqual,
+fn without_unknown_fields<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Assertion>, D::Error> {
+    Ok(Vec::<Known>::deserialize(deserializer)?.into_iter().map(|Known(assertion)| assertion).collect())
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -135,6 +137,7 @@ pub struct Notification {
     pub config: Mapping,
     /// None: all of them.
     pub endpoints: Option<Vec<String>>,
+    pub send_degraded: bool,
     pub enabled: bool,
 }
 
@@ -145,6 +148,7 @@ impl Default for Notification {
             kind: String::new(),
             config: Mapping::new(),
             endpoints: None,
+            send_degraded: true,
             enabled: true,
         }
     }

@@ -332,7 +332,7 @@ mod tests {
             ("endpoints: [7]", "endpoints[0]", "must have fields"),
             ("endpoints: [{name: a, url: '${NO}'}]", "endpoints[0].url", "variable NO is not set"),
             (
-                "endpoints: [{name: a, url: u, assertions: [{type: total_time, below: 1}]}]",
+                "endpoints: [{name: a, url: u, assertions: [{fact: total_ms, comparison: less_than, below: 1}]}]",
                 "endpoints[0] (a) assertions[0]",
                 "unknown field",
             ),

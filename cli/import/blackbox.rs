@@ -3,16 +3,10 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Result, bail};
+use contract::{Assertion, Comparison};
 
-use super::{
-    Imported, basic_auth, body_matches, duration, is_on, literal, milliseconds, parsed, status_ranges,
-    whole_seconds,
-};
-use crate::{
-    api::Value,
-    apply::document::{Assertion, Comparison, Endpoint},
-    output::plain,
-};
+use super::{Imported, basic_auth, duration, is_on, milliseconds, parsed, status_ranges, whole_seconds};
+use crate::{api::Value, apply::document::Endpoint, output::plain};
 
 /// The two that come with the exporter, for whoever does not give the modules.
 const USUAL: &str = "{http_2xx: {prober: http}, http_post_2xx: {prober: http, http: {method: POST}}}";
@@ -90,7 +84,8 @@ fn of_module(name: &str, module: &Value, imported: &mut Imported) -> Option<Temp
     }
     let mut needs_tls = false;
     for (field, value) in module["http"].as_mapping().into_iter().flatten() {
-        match field.as_str().unwrap_or_default() {
+        let field = field.as_str().unwrap_or_default();
+        match field {
             "method" => endpoint.method = plain(value).to_uppercase(),
             "valid_status_codes" => {
                 let codes: BTreeSet<u16> = value
@@ -125,34 +120,18 @@ fn of_module(name: &str, module: &Value, imported: &mut Imported) -> Option<Temp
                     .headers
                     .insert("Authorization".to_owned(), format!("{kind} {}", plain(&value["credentials"])));
             }
-            "fail_if_body_not_matches_regexp" => {
-                endpoint.assertions.extend(
-                    value.as_sequence().into_iter().flatten().map(|regex| body_matches(plain(regex))),
-                );
+            "fail_if_body_not_matches_regexp" | "fail_if_body_matches_regexp" => {
+                let comparison = comparison(field);
+                let regexes = value.as_sequence().into_iter().flatten().map(plain);
+                endpoint.assertions.extend(regexes.map(|regex| Assertion::of("body", comparison, regex)));
             }
-            "fail_if_body_matches_regexp" => {
-                for regex in value.as_sequence().into_iter().flatten().map(plain) {
-                    match literal(&regex) {
-                        Some(value) => endpoint.assertions.push(Assertion::BodyNotContains { value }),
-                        None => imported.differs(
-                            &label,
-                            format!("only plain text can be excluded from a body, not `{regex}`"),
-                        ),
-                    }
-                }
-            }
-            "fail_if_header_not_matches" => {
+            "fail_if_header_not_matches" | "fail_if_header_matches" => {
                 for spec in value.as_sequence().into_iter().flatten() {
                     let (header, regex) = (plain(&spec["header"]), plain(&spec["regexp"]));
-                    match literal(&regex).filter(|_| !is_on(&spec["allow_missing"])) {
-                        Some(value) => endpoint.assertions.push(Assertion::Header {
-                            name: header,
-                            comparison: Comparison::Contains,
-                            value,
-                        }),
-                        None => imported
-                            .differs(&label, format!("the header {header} is not compared with `{regex}`")),
+                    if is_on(&spec["allow_missing"]) {
+                        imported.differs(&label, format!("the header {header} has to be there"));
                     }
+                    endpoint.assertions.push(Assertion::of_header(&header, comparison(field), regex));
                 }
             }
             // How it gets there, not whether it is fine.
@@ -163,6 +142,10 @@ fn of_module(name: &str, module: &Value, imported: &mut Imported) -> Option<Temp
         }
     }
     Some(Template { endpoint, has_timeout: timeout.is_some(), needs_tls })
+}
+
+fn comparison(field: &str) -> Comparison {
+    if field.contains("_not_") { Comparison::Matches } else { Comparison::NotMatches }
 }
 
 fn tls(config: &Value, label: &str, endpoint: &mut Endpoint, imported: &mut Imported) {

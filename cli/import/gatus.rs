@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
 use channels::{Foreign, Tool};
+use contract::{Assertion, Comparison};
 
-use super::{Imported, body_matches, duration, is_on, milliseconds, parsed, status_ranges, whole_seconds};
+use super::{Imported, duration, is_on, milliseconds, parsed, status_ranges, whole_seconds};
 use crate::{
     api::Value,
-    apply::document::{Assertion, Comparison, Endpoint, Notification},
+    apply::document::{Endpoint, Notification},
     output::plain,
 };
 
@@ -200,23 +201,46 @@ fn condition(
         }
         "[RESPONSE_TIME]" => {
             let limit: u32 = right.parse().map_err(|_| "it compares with no number")?;
-            match sign {
-                "<" => Ok(Some(Assertion::TotalTime { below_ms: limit })),
-                "<=" => Ok(Some(Assertion::TotalTime { below_ms: limit.saturating_add(1) })),
-                _ => Err("only an upper limit of the response time is known"),
-            }
+            Ok(Some(Assertion::of("total_ms", comparison(sign), limit)))
+        }
+        "[IP]" if any(right) == [right] && matches!(sign, "==" | "!=") => {
+            Ok(Some(Assertion::of("ip", comparison(sign), right)))
         }
         // Whatever is not connected to is down anyway.
         "[CONNECTED]" if (sign, right) == ("==", "true") => Ok(None),
-        "[CERTIFICATE_EXPIRATION]" => Err("a certificate counts only once it has ended"),
+        "[CERTIFICATE_EXPIRATION]" if matches!(sign, ">" | ">=") => {
+            let seconds = duration(right).ok_or("it compares with no duration")?;
+            // Ours are whole days.
+            let days = (seconds / 86_400.0).ceil() as u32;
+            Ok(Some(Assertion::of("certificate_days_left", Comparison::GreaterOrEqual, days)))
+        }
         "[BODY]" => body(sign, right).map(Some),
         left => match left.strip_prefix("[BODY]") {
             Some(path) => json(path, sign, right).map(Some),
-            None if left.starts_with("len(") || left.starts_with("has(") => {
-                Err("functions of the body are not known")
-            }
-            None => Err("there is nothing like it"),
+            None => match left.strip_prefix("has([BODY]").and_then(|path| path.strip_suffix(')')) {
+                Some(path) => {
+                    let comparison = match (sign, right) {
+                        ("==", "true") | ("!=", "false") => Comparison::Exists,
+                        ("==", "false") | ("!=", "true") => Comparison::NotExists,
+                        _ => return Err("it is either true or false"),
+                    };
+                    Ok(Some(Assertion::of_json(&json_path(path)?, comparison, ())))
+                }
+                None if left.starts_with("len(") => Err("the length of a value is not known"),
+                None => Err("there is nothing like it"),
+            },
         },
+    }
+}
+
+fn comparison(sign: &str) -> Comparison {
+    match sign {
+        "==" => Comparison::Equals,
+        "!=" => Comparison::NotEquals,
+        "<" => Comparison::LessThan,
+        "<=" => Comparison::LessOrEqual,
+        ">" => Comparison::GreaterThan,
+        _ => Comparison::GreaterOrEqual,
     }
 }
 
@@ -253,34 +277,33 @@ fn regex_of(pattern: &str) -> String {
 }
 
 fn body(sign: &str, right: &str) -> Result<Assertion, &'static str> {
-    match (sign, pattern(right)) {
-        ("==", Some(pattern)) => Ok(match within(pattern) {
-            Some(text) => Assertion::BodyContains { value: text.to_owned() },
-            None => body_matches(regex_of(pattern)),
-        }),
-        ("!=", Some(pattern)) => match within(pattern) {
-            Some(text) => Ok(Assertion::BodyNotContains { value: text.to_owned() }),
-            None => Err("only plain text can be excluded"),
-        },
-        ("==", None) if any(right) == [right] => {
-            // Their wildcards mean nothing here.
-            let literal: String = right
-                .chars()
-                .map(|c| if "\\.+*?()|[]{}^$".contains(c) { format!("\\{c}") } else { c.to_string() })
-                .collect();
-            Ok(body_matches(format!("(?s)^{literal}$")))
+    if !matches!(sign, "==" | "!=") || any(right) != [right] {
+        return Err("the body as a whole has no size, and is one text");
+    }
+    Ok(match pattern(right) {
+        Some(pattern) => {
+            let (comparison, text) = by_pattern(sign, pattern);
+            Assertion::of("body", comparison, text)
         }
-        _ => Err("the body as a whole can only be matched"),
+        // Their wildcards mean nothing here.
+        None => Assertion::of("body", comparison(sign), right),
+    })
+}
+
+/// The comparison that says the same as a pattern, and its value.
+fn by_pattern(sign: &str, pattern: &str) -> (Comparison, String) {
+    match (within(pattern), sign) {
+        (Some(text), "==") => (Comparison::Contains, text.to_owned()),
+        (Some(text), _) => (Comparison::NotContains, text.to_owned()),
+        (None, "==") => (Comparison::Matches, regex_of(pattern)),
+        (None, _) => (Comparison::NotMatches, regex_of(pattern)),
     }
 }
 
-fn json(path: &str, sign: &str, right: &str) -> Result<Assertion, &'static str> {
+fn json_path(path: &str) -> Result<String, &'static str> {
     let is_plain = path.chars().all(|c| c.is_ascii_alphanumeric() || "_.[]-".contains(c));
     if !is_plain {
         return Err("the path is not understood");
-    }
-    if any(right) != [right] {
-        return Err("one of several values is not known");
     }
     // A name with a hyphen has to stand in brackets.
     let steps: Vec<_> = path
@@ -294,25 +317,23 @@ fn json(path: &str, sign: &str, right: &str) -> Result<Assertion, &'static str> 
             _ => format!(".{step}"),
         })
         .collect();
-    let path = format!("${}", steps.concat());
-    if let Some(pattern) = pattern(right) {
-        return match (sign, within(pattern)) {
-            ("==", Some(text)) => {
-                Ok(Assertion::JsonPath { path, comparison: Comparison::Contains, value: text.into() })
-            }
-            _ => Err("only plain text within a value is known"),
-        };
+    Ok(format!("${}", steps.concat()))
+}
+
+fn json(path: &str, sign: &str, right: &str) -> Result<Assertion, &'static str> {
+    let path = json_path(path)?;
+    if any(right) != [right] {
+        return Err("one of several values is not known");
     }
-    let comparison = match sign {
-        "==" => Comparison::Equals,
-        "!=" => Comparison::NotEquals,
-        "<" => Comparison::LessThan,
-        "<=" => Comparison::LessOrEqual,
-        ">" => Comparison::GreaterThan,
-        _ => Comparison::GreaterOrEqual,
-    };
-    let value = serde_json::from_str(right).unwrap_or_else(|_| right.into());
-    Ok(Assertion::JsonPath { path, comparison, value })
+    if let Some(pattern) = pattern(right) {
+        if !matches!(sign, "==" | "!=") {
+            return Err("a pattern has no size");
+        }
+        let (comparison, text) = by_pattern(sign, pattern);
+        return Ok(Assertion::of_json(&path, comparison, text));
+    }
+    let value: serde_json::Value = serde_json::from_str(right).unwrap_or_else(|_| right.into());
+    Ok(Assertion::of_json(&path, comparison(sign), value))
 }
 
 fn alerting(provider: &str, config: &Value, endpoints: Vec<String>, imported: &mut Imported) {
@@ -347,42 +368,63 @@ mod tests {
     #[test]
     fn conditions_become_assertions() {
         for (text, ours) in [
-            ("[RESPONSE_TIME] < 300", json!({"type": "total_time", "below_ms": 300})),
-            ("[RESPONSE_TIME] <= 300", json!({"type": "total_time", "below_ms": 301})),
+            ("[RESPONSE_TIME] < 300", json!({"fact": "total_ms", "comparison": "less_than", "value": 300})),
+            (
+                "[RESPONSE_TIME] <= 300",
+                json!({"fact": "total_ms", "comparison": "less_or_equal", "value": 300}),
+            ),
             (
                 "[BODY].status == UP",
-                json!({"type": "json_path", "path": "$.status", "comparison": "equals", "value": "UP"}),
+                json!({"fact": "json", "path": "$.status", "comparison": "equals", "value": "UP"}),
             ),
             (
                 "[BODY].data[0].id >= 3",
-                json!({"type": "json_path", "path": "$.data[0].id", "comparison": "greater_or_equal", "value": 3}),
+                json!({"fact": "json", "path": "$.data[0].id", "comparison": "greater_or_equal", "value": 3}),
             ),
             (
                 "[BODY][0].id == 1",
-                json!({"type": "json_path", "path": "$[0].id", "comparison": "equals", "value": 1}),
+                json!({"fact": "json", "path": "$[0].id", "comparison": "equals", "value": 1}),
             ),
             (
                 "[BODY].a-b.c == true",
-                json!({"type": "json_path", "path": "$['a-b'].c", "comparison": "equals", "value": true}),
+                json!({"fact": "json", "path": "$['a-b'].c", "comparison": "equals", "value": true}),
             ),
             (
                 "[BODY].name == pat(*jo*)",
-                json!({"type": "json_path", "path": "$.name", "comparison": "contains", "value": "jo"}),
+                json!({"fact": "json", "path": "$.name", "comparison": "contains", "value": "jo"}),
             ),
-            ("[BODY] == pat(*fine*)", json!({"type": "body_contains", "value": "fine"})),
-            ("[BODY] != pat(*error*)", json!({"type": "body_not_contains", "value": "error"})),
-            ("[BODY] == pat(v?.*)", json!({"type": "body_matches", "regex": "(?s)^v.\\..*$"})),
-            ("[BODY] == pong", json!({"type": "body_matches", "regex": "(?s)^pong$"})),
+            ("[BODY] == pat(*fine*)", json!({"fact": "body", "comparison": "contains", "value": "fine"})),
+            (
+                "[BODY] != pat(*error*)",
+                json!({"fact": "body", "comparison": "not_contains", "value": "error"}),
+            ),
+            (
+                "[BODY] == pat(v?.*)",
+                json!({"fact": "body", "comparison": "matches", "value": "(?s)^v.\\..*$"}),
+            ),
+            ("[BODY] != pat(v?)", json!({"fact": "body", "comparison": "not_matches", "value": "(?s)^v.$"})),
+            ("[BODY] == pong", json!({"fact": "body", "comparison": "equals", "value": "pong"})),
+            ("[IP] == 1.1.1.1", json!({"fact": "ip", "comparison": "equals", "value": "1.1.1.1"})),
+            ("[RESPONSE_TIME] > 1", json!({"fact": "total_ms", "comparison": "greater_than", "value": 1})),
+            ("has([BODY].a) == true", json!({"fact": "json", "path": "$.a", "comparison": "exists"})),
+            (
+                "has([BODY].a-b) == false",
+                json!({"fact": "json", "path": "$['a-b']", "comparison": "not_exists"}),
+            ),
+            (
+                "[CERTIFICATE_EXPIRATION] > 49h",
+                json!({"fact": "certificate_days_left", "comparison": "greater_or_equal", "value": 3}),
+            ),
         ] {
             assert_eq!(turned(text), Ok(Some(ours)), "{text}");
         }
         assert_eq!(turned("[CONNECTED] == true"), Ok(None));
         for text in [
-            "[CERTIFICATE_EXPIRATION] > 48h",
+            "[CERTIFICATE_EXPIRATION] < 48h",
             "len([BODY].a) > 0",
-            "[IP] == 1.1.1.1",
+            "[IP] > 1.1.1.1",
             "[BODY].a == any(1, 2)",
-            "[RESPONSE_TIME] > 1",
+            "[RESPONSE_TIME] > soon",
         ] {
             assert!(turned(text).is_err(), "{text}");
         }

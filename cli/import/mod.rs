@@ -16,7 +16,7 @@ use crate::{
     app::App,
     apply::{
         self,
-        document::{Assertion, Endpoint, Notification, brief},
+        document::{Endpoint, Notification, brief},
         export::{save, written},
         read::{Files, contents},
     },
@@ -261,20 +261,6 @@ fn basic_auth(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
-/// Of a regular expression that is nothing but text.
-fn literal(regex: &str) -> Option<String> {
-    let mut text = String::new();
-    let mut chars = regex.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => text.push(chars.next().filter(|c| !c.is_alphanumeric())?),
-            c if ".+*?()|[]{}^$".contains(c) => return None,
-            c => text.push(c),
-        }
-    }
-    (!text.is_empty()).then_some(text)
-}
-
 /// `200-299,301`, of all codes that are fine.
 fn status_ranges(codes: &BTreeSet<u16>) -> String {
     let mut ranges: Vec<(u16, u16)> = Vec::new();
@@ -303,10 +289,6 @@ fn is_on(value: &Value) -> bool {
     value.as_bool().or_else(|| value.as_i64().map(|number| number != 0)).unwrap_or_default()
 }
 
-fn body_matches(regex: String) -> Assertion {
-    Assertion::BodyMatches { regex }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -320,15 +302,6 @@ mod tests {
         }
         for text in ["", "10", "s", "1x", "0s"] {
             assert_eq!(duration(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_only_text_is_known() {
-        assert_eq!(literal("all fine"), Some("all fine".to_owned()));
-        assert_eq!(literal(r"1\.0"), Some("1.0".to_owned()));
-        for regex in ["a.c", "a|b", r"\d", "^a", ""] {
-            assert_eq!(literal(regex), None, "{regex}");
         }
     }
 

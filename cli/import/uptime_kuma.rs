@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
 use channels::{Foreign, Tool};
+use contract::{Assertion, Comparison};
 
 use super::{Imported, basic_auth, is_on, milliseconds, whole_seconds};
 use crate::{
     api::Value,
-    apply::document::{Assertion, Comparison, Endpoint, Notification},
+    apply::document::{Endpoint, Notification},
     output::plain,
 };
 
@@ -119,7 +120,6 @@ fn endpoint(monitor: &Value, groups: &BTreeMap<i64, String>, imported: &mut Impo
         .into_iter()
         .collect();
     for (is_so, what) in [
-        (is_on(&monitor["expiryNotification"]), "nobody is told before a certificate ends"),
         (number("resendInterval").is_some(), "an outage is told of once, and not again while it lasts"),
         (!monitor["proxyId"].is_null(), "it is checked without the proxy"),
     ] {
@@ -174,11 +174,8 @@ fn judgement(monitor: &Value, endpoint: &mut Endpoint, imported: &mut Imported) 
     if kind == "keyword" {
         let value = plain(&monitor["keyword"]);
         let is_inverted = is_on(&monitor["invertKeyword"]);
-        endpoint.assertions.push(if is_inverted {
-            Assertion::BodyNotContains { value }
-        } else {
-            Assertion::BodyContains { value }
-        });
+        let comparison = if is_inverted { Comparison::NotContains } else { Comparison::Contains };
+        endpoint.assertions.push(Assertion::of("body", comparison, value));
     }
     if kind == "json-query" {
         let (query, expected) = (plain(&monitor["jsonPath"]), plain(&monitor["expectedValue"]));
@@ -194,8 +191,9 @@ fn judgement(monitor: &Value, endpoint: &mut Endpoint, imported: &mut Imported) 
         };
         match (path(&query), comparison) {
             (Some(path), Some(comparison)) => {
-                let value = serde_json::from_str(&expected).unwrap_or_else(|_| expected.into());
-                endpoint.assertions.push(Assertion::JsonPath { path, comparison, value });
+                let value: serde_json::Value =
+                    serde_json::from_str(&expected).unwrap_or_else(|_| expected.into());
+                endpoint.assertions.push(Assertion::of_json(&path, comparison, value));
             }
             _ => imported.differs(
                 &endpoint.name,

@@ -57,6 +57,13 @@ fn of_endpoint(alert: &Alert, lasted: Option<&str>) -> (String, String) {
             let after = lasted.map(|lasted| format!(" after {lasted}")).unwrap_or_default();
             (format!("[up] {name}: is back{after}"), format!("{name} is up again."))
         }
+        AlertKind::Degraded => {
+            let why = alert.cause.as_ref().map_or("it does not work as it should", |cause| &cause.message);
+            (format!("[degraded] {name}: {why}"), format!("{name} is degraded."))
+        }
+        AlertKind::NotDegraded => {
+            (format!("[up] {name}: is not degraded any more"), format!("{name} is not degraded any more."))
+        }
         AlertKind::Test => (
             format!("[test] {name}: this channel works"),
             "This is a test message: you will be told here.".to_owned(),
@@ -145,7 +152,8 @@ fn rows(alert: &Alert, lasted: Option<String>) -> Vec<(&'static str, String)> {
 
 fn told_late(missed: &Missed) -> String {
     let what = missed.what.as_str().replace('_', " ");
-    let why = missed.cause.as_ref().filter(|_| missed.what == AlertKind::Down);
+    let is_bad = matches!(missed.what, AlertKind::Down | AlertKind::Degraded);
+    let why = missed.cause.as_ref().filter(|_| is_bad);
     let why = why.map(|cause| format!(": {}", cause.message)).unwrap_or_default();
     format!("{what} at {}{why}", time(missed.changed_at))
 }

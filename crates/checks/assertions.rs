@@ -1,23 +1,22 @@
-//! What must hold of a response beside its status.
+//! What must hold of the facts that a check found out.
 //!
 //! Patterns and paths come from users and run over what strangers answer, so every one has a bound:
 //! on its length, on the size of what it compiles to, and on how often it can multiply the nodes
 //! that it visits.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
+use contract::{Assertion, Comparison, Severity, Text, text};
 use http::{HeaderMap, HeaderName};
 use memchr::memmem;
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
-use contract::Text;
-
 use super::{
     content::{self, Content},
+    facts::{Fact, Shape, fact_named},
     pattern::{Pattern, Work},
 };
-use contract::{Assertion, Comparison};
 
 /// What a body may take as JSON [bytes].
 const MAX_JSON_MEMORY: usize = 96 * 1024 * 1024;
@@ -27,111 +26,173 @@ const MAX_VALUE_BYTES: usize = 8 * 1024;
 const MAX_SHOWN_CHARS: usize = 200;
 
 /// An assertion, compiled.
-#[derive(Debug)]
-pub(super) enum Check {
-    Contains {
-        value: String,
-        wanted: bool,
-    },
-    Matches(Arc<Pattern>),
-    JsonPath {
+#[derive(Clone, Debug)]
+pub(super) struct Check {
+    subject: Subject,
+    comparison: Comparison,
+    wanted: Wanted,
+    severity: Severity,
+}
+
+/// What it looks at.
+#[derive(Clone, Debug)]
+enum Subject {
+    /// A number or a text.
+    Value(&'static Fact),
+    Header(HeaderName),
+    Body,
+    Json {
         text: String,
         path: JsonPath,
         /// Of each JSON value, how often it is looked at, at most; none, where only a few are.
         weight: usize,
-        comparison: Comparison,
-        value: Value,
     },
-    Header {
-        name: HeaderName,
-        comparison: Comparison,
-        value: String,
-    },
-    TotalTime {
-        below_ms: u32,
-    },
+}
+
+/// What it is compared with.
+#[derive(Clone, Debug)]
+enum Wanted {
+    Nothing,
+    Value(Value),
+    Pattern(Arc<Pattern>),
 }
 
 impl Check {
     /// The error names the field within the assertion.
     pub(super) fn read(assertion: &Assertion) -> Result<Self, (&'static str, Text)> {
-        match assertion {
-            Assertion::BodyContains { value } => {
-                Ok(Self::Contains { value: read_text(value)?, wanted: true })
-            }
-            Assertion::BodyNotContains { value } => {
-                Ok(Self::Contains { value: read_text(value)?, wanted: false })
-            }
-            Assertion::BodyMatches { regex } => {
-                read_regex(regex).map(Self::Matches).map_err(|message| ("regex", message))
-            }
-            Assertion::JsonPath { path, comparison, value } => {
-                let (text, comparison) = (path.clone(), *comparison);
-                let (path, weight) = read_path(path).map_err(|message| ("path", message))?;
-                check_json_value(comparison, value).map_err(|message| ("value", message))?;
-                Ok(Self::JsonPath { text, path, weight, comparison, value: value.clone() })
-            }
-            Assertion::Header { name, comparison, value } => {
-                let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-                    let message = contract::text("is not a valid header name", "올바른 헤더 이름이 아닙니다");
-                    ("name", message)
-                })?;
-                if value.len() > MAX_VALUE_BYTES {
-                    return Err(("value", too_long()));
-                }
-                if orders(*comparison) && number(value).is_none() {
-                    return Err(("value", not_a_number()));
-                }
-                Ok(Self::Header { name, comparison: *comparison, value: value.clone() })
-            }
-            Assertion::TotalTime { below_ms } => {
-                if !(1..=60_000).contains(below_ms) {
-                    let message = contract::text("must be from 1 to 60000", "1에서 60000 사이여야 합니다");
-                    return Err(("below_ms", message));
-                }
-                Ok(Self::TotalTime { below_ms: *below_ms })
+        let Assertion { fact, path, name, comparison, value, severity } = assertion;
+        let fact = fact_named(fact).map_err(|refusal| ("fact", refusal))?;
+        let is_known = fact.shape.comparisons().contains(comparison);
+        if !is_known {
+            let known: Vec<_> = fact.shape.comparisons().iter().map(|known| known.as_str()).collect();
+            let known = known.join(", ");
+            let refusal = text(
+                format!("must be one of {known} for the fact `{}`", fact.name),
+                format!("`{}` 항목에는 {known} 중 하나여야 합니다", fact.name),
+            );
+            return Err(("comparison", refusal));
+        }
+        for (field, given, shape) in [("path", path, Shape::Json), ("name", name, Shape::Header)] {
+            if given.is_some() && fact.shape != shape {
+                let refusal = text(
+                    format!("does not belong to the fact `{}`", fact.name),
+                    format!("`{}` 항목에는 쓸 수 없습니다", fact.name),
+                );
+                return Err((field, refusal));
             }
         }
+        let missing = || text("missing field", "필수 항목입니다");
+        let subject = match fact.shape {
+            Shape::Number | Shape::Text => Subject::Value(fact),
+            Shape::Body => Subject::Body,
+            Shape::Header => {
+                let name = name.as_ref().ok_or_else(|| ("name", missing()))?;
+                let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
+                    ("name", text("is not a valid header name", "올바른 헤더 이름이 아닙니다"))
+                })?;
+                Subject::Header(name)
+            }
+            Shape::Json => {
+                let path = path.as_ref().ok_or_else(|| ("path", missing()))?;
+                let (parsed, weight) = read_path(path).map_err(|refusal| ("path", refusal))?;
+                Subject::Json { text: path.clone(), path: parsed, weight }
+            }
+        };
+        let wanted = read_wanted(fact.shape, *comparison, value).map_err(|refusal| ("value", refusal))?;
+        Ok(Self { subject, comparison: *comparison, wanted, severity: *severity })
     }
 
     /// Memory of what was compiled, as a measure of what compiling it costs [bytes].
     pub(super) fn size(&self) -> usize {
-        match self {
-            Self::Matches(pattern) => pattern.size(),
-            _ => 0,
-        }
+        if let Wanted::Pattern(pattern) = &self.wanted { pattern.size() } else { 0 }
     }
 
     /// Whether judging by it may take long, also of a short body.
     pub(super) fn is_costly(&self) -> bool {
-        match self {
-            Self::Matches(_) => true,
-            Self::JsonPath { weight, .. } => *weight > 0,
-            Self::Contains { .. } | Self::Header { .. } | Self::TotalTime { .. } => false,
+        match (&self.subject, &self.wanted) {
+            (_, Wanted::Pattern(_)) => true,
+            (Subject::Json { weight, .. }, _) => *weight > 0,
+            _ => false,
         }
     }
 
     pub(super) fn needs_body(&self) -> bool {
-        matches!(self, Self::Contains { .. } | Self::Matches(_) | Self::JsonPath { .. })
+        matches!(self.subject, Subject::Body | Subject::Json { .. })
     }
 }
 
-fn too_long() -> Text {
-    contract::text("must be at most 8 KiB", "최대 8 KiB까지 가능합니다")
+fn read_wanted(shape: Shape, comparison: Comparison, value: &Value) -> Result<Wanted, Text> {
+    use Comparison::{Contains, Exists, Matches, NotContains, NotExists, NotMatches};
+    let refuse = |en: &'static str, ko: &'static str| Err(text(en, ko));
+    if matches!(comparison, Exists | NotExists) {
+        return if value.is_null() {
+            Ok(Wanted::Nothing)
+        } else {
+            refuse(
+                "must be absent: whether there is one is all that is asked",
+                "이 비교에는 값을 지정할 수 없습니다",
+            )
+        };
+    }
+    if matches!(comparison, Matches | NotMatches) {
+        let Some(regex) = value.as_str() else {
+            return refuse("must be a regular expression", "정규식이어야 합니다");
+        };
+        return read_regex(regex).map(Wanted::Pattern);
+    }
+    let bytes = value.as_str().map_or_else(|| value.to_string().len(), str::len);
+    if bytes > MAX_VALUE_BYTES {
+        return refuse("must be at most 8 KiB", "최대 8 KiB까지 가능합니다");
+    }
+    if orders(comparison) || shape == Shape::Number {
+        return match number_of(value) {
+            Some(number) => Ok(Wanted::Value(number)),
+            None => refuse("must be a number", "숫자여야 합니다"),
+        };
+    }
+    let is_plain = !(value.is_array() || value.is_object());
+    if matches!(comparison, Contains | NotContains) && !is_plain {
+        return refuse(
+            "must be a string, number, boolean or null for `contains` and `not_contains`",
+            "`contains`와 `not_contains`에는 문자열, 숫자, 참/거짓 또는 null이어야 합니다",
+        );
+    }
+    if shape == Shape::Json {
+        return Ok(Wanted::Value(value.clone()));
+    }
+    match as_text(value) {
+        Some(text) if text.is_empty() && matches!(comparison, Contains | NotContains) => {
+            refuse("must not be empty", "비어 있을 수 없습니다")
+        }
+        Some(text) => Ok(Wanted::Value(text.into_owned().into())),
+        None => refuse("must be a string or a number", "문자열이나 숫자여야 합니다"),
+    }
 }
 
-fn not_a_number() -> Text {
-    contract::text("must be a number, since it is compared by size", "크기를 비교하므로 숫자여야 합니다")
+/// A number, also one that is written in a text.
+fn number_of(value: &Value) -> Option<Value> {
+    match value {
+        Value::Number(_) => Some(value.clone()),
+        Value::String(text) => {
+            let text = text.trim();
+            let number = text.parse::<i64>().map(Value::from);
+            number.ok().or_else(|| number_in(text).map(Value::from))
+        }
+        _ => None,
+    }
 }
 
-fn read_text(value: &str) -> Result<String, (&'static str, Text)> {
-    if value.is_empty() {
-        return Err(("value", contract::text("must not be empty", "비어 있을 수 없습니다")));
+fn number_in(text: &str) -> Option<f64> {
+    text.trim().parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+/// A text, or what a number or a boolean is as one.
+fn as_text(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(text.into()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string().into()),
+        _ => None,
     }
-    if value.len() > MAX_VALUE_BYTES {
-        return Err(("value", too_long()));
-    }
-    Ok(value.to_owned())
 }
 
 fn check_pattern_length(text: &str) -> Result<(), Text> {
@@ -247,85 +308,109 @@ fn is_literal(word: &str) -> bool {
     serde_json::from_str::<Value>(word).is_ok()
 }
 
-fn check_json_value(comparison: Comparison, value: &Value) -> Result<(), Text> {
-    if orders(comparison) && !value.is_number() {
-        return Err(not_a_number());
-    }
-    if comparison == Comparison::Contains && (value.is_array() || value.is_object()) {
-        return Err(contract::text(
-            "must be a string, number, boolean or null for `contains`",
-            "`contains`에는 문자열, 숫자, 참/거짓 또는 null이어야 합니다",
-        ));
-    }
-    if value.to_string().len() > MAX_VALUE_BYTES {
-        return Err(too_long());
-    }
-    Ok(())
-}
-
 fn orders(comparison: Comparison) -> bool {
     use Comparison::{GreaterOrEqual, GreaterThan, LessOrEqual, LessThan};
     matches!(comparison, LessThan | LessOrEqual | GreaterThan | GreaterOrEqual)
 }
 
-fn number(text: &str) -> Option<f64> {
-    text.trim().parse().ok().filter(|number: &f64| number.is_finite())
+/// What a check found out.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    /// Numbers and texts, by their names.
+    pub(super) values: Vec<(&'static str, Value)>,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+    /// The body lacks its end.
+    pub(super) is_cut: bool,
 }
 
-/// Why the first assertion that does not hold does not. A body that is cut lacks its end.
-pub(super) fn judge(
-    checks: &[Check],
-    headers: &HeaderMap,
-    body: &[u8],
-    is_cut: bool,
-    total_ms: u32,
-) -> Result<(), String> {
+/// An assertion that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Broken {
+    pub(super) severity: Severity,
+    pub(super) message: String,
+}
+
+/// The first assertion that does not hold, and says down; if none does, that says degraded.
+pub(super) fn judge(checks: &[Check], facts: &Facts) -> Result<(), Broken> {
+    let mut degraded = None;
     let mut content = None;
     let mut json = None;
     let mut work = Work::default();
     for (index, check) in checks.iter().enumerate() {
-        let held = match check {
-            Check::TotalTime { below_ms } if total_ms < *below_ms => Ok(()),
-            Check::TotalTime { .. } => Err(format!("the check took {total_ms} ms")),
-            Check::Header { name, comparison, value } => check_header(headers, name, *comparison, value),
-            Check::Contains { .. } | Check::Matches(_) | Check::JsonPath { .. } => {
-                match content.get_or_insert_with(|| content::decode(headers, body, is_cut)) {
+        let held = match &check.subject {
+            Subject::Value(fact) => {
+                let found = facts.values.iter().find(|(name, _)| *name == fact.name);
+                check_value(check, found.map(|(_, value)| value), &mut work)
+            }
+            Subject::Header(name) => check_value(check, header(&facts.headers, name).as_ref(), &mut work),
+            Subject::Body | Subject::Json { .. } => {
+                let decode = || content::decode(&facts.headers, &facts.body, facts.is_cut);
+                match content.get_or_insert_with(decode) {
                     Err(why) => Err(why.clone()),
                     Ok(content) => check_body(check, content, &mut json, &mut work),
                 }
             }
         };
-        held.map_err(|why| format!("Assertion {} failed ({check}): {why}", index + 1))?;
+        let Err(why) = held else { continue };
+        let message = format!("Assertion {} failed ({check}): {why}", index + 1);
+        let broken = Broken { severity: check.severity, message };
+        match check.severity {
+            Severity::Down => return Err(broken),
+            Severity::Degraded => drop(degraded.get_or_insert(broken)),
+        }
     }
-    Ok(())
+    degraded.map_or(Ok(()), Err)
 }
 
-fn check_header(
-    headers: &HeaderMap,
-    name: &HeaderName,
-    comparison: Comparison,
-    value: &str,
-) -> Result<(), String> {
-    let seen = headers
-        .get_all(name)
-        .iter()
-        .map(|value| String::from_utf8_lossy(value.as_bytes()))
-        .collect::<Vec<_>>();
-    if seen.is_empty() {
-        return Err("the response has no such header".to_owned());
+/// Several fields of one name mean the same as one field with commas (RFC 9110, 5.2).
+fn header(headers: &HeaderMap, name: &HeaderName) -> Option<Value> {
+    let values: Vec<_> =
+        headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+    (!values.is_empty()).then(|| values.join(", ").into())
+}
+
+fn check_value(check: &Check, found: Option<&Value>, work: &mut Work) -> Result<(), String> {
+    let found = match (check.comparison, found) {
+        (Comparison::Exists, Some(_)) | (Comparison::NotExists, None) => return Ok(()),
+        (_, None) => return Err("there is none".to_owned()),
+        (_, Some(found)) => found,
+    };
+    if holds(check, found, work)? {
+        return Ok(());
     }
-    // Several fields of one name mean the same as one field with commas (RFC 9110, 5.2).
-    let seen = seen.join(", ");
-    let holds = match comparison {
-        Comparison::Equals => seen == value,
-        Comparison::NotEquals => seen != value,
-        Comparison::Contains => seen.contains(value),
-        _ => match (number(&seen), number(value)) {
-            (Some(seen), Some(value)) => in_order(comparison, seen, value),
+    Err(match found {
+        Value::String(text) => format!("it is {}", Shown(text)),
+        other => format!("it is {}", Raw(&other.to_string())),
+    })
+}
+
+const SLOW_PATTERNS: &str = "the patterns take too long on this body, use simpler ones, or fewer";
+
+/// Whether a comparison holds for a value that is there.
+fn holds(check: &Check, found: &Value, work: &mut Work) -> Result<bool, String> {
+    use Comparison::{Contains, Equals, Exists, Matches, NotContains, NotEquals, NotExists, NotMatches};
+    let wanted = match &check.wanted {
+        Wanted::Nothing => return Ok(check.comparison == Exists),
+        Wanted::Pattern(pattern) => {
+            let Some(text) = as_text(found) else { return Ok(check.comparison == NotMatches) };
+            let end = pattern.find_end(text.as_bytes(), work).ok_or(SLOW_PATTERNS)?;
+            return Ok(end.is_some() == (check.comparison == Matches));
+        }
+        Wanted::Value(wanted) => wanted,
+    };
+    Ok(match check.comparison {
+        Equals => same(found, wanted),
+        NotEquals => !same(found, wanted),
+        Contains => contains(found, wanted),
+        NotContains => !contains(found, wanted),
+        // These have no value, or a pattern.
+        Exists | NotExists | Matches | NotMatches => false,
+        _ => match (number_of(found).and_then(|found| found.as_f64()), wanted.as_f64()) {
+            (Some(found), Some(wanted)) => in_order(check.comparison, found, wanted),
             _ => false,
         },
-    };
-    if holds { Ok(()) } else { Err(format!("it is {}", Shown(&seen))) }
+    })
 }
 
 fn check_body(
@@ -335,33 +420,48 @@ fn check_body(
     work: &mut Work,
 ) -> Result<(), String> {
     let Content { text, cut } = content;
+    if let Subject::Json { path, weight, .. } = &check.subject {
+        let json = json.get_or_insert_with(|| match cut {
+            None => read_json(text),
+            Some(cut) => Err(format!("{cut}: it is not whole JSON")),
+        });
+        let json = json.as_ref().map_err(Clone::clone)?;
+        work.visit(weight.saturating_mul(json.visits))?;
+        return check_selected(check, path, &json.value, work);
+    }
+    let wanted = match &check.wanted {
+        Wanted::Value(Value::String(wanted)) => wanted.as_bytes(),
+        _ => b"",
+    };
     // Where the end is missing, only what was found is certain: it may be followed by the rest.
-    let found = match check {
-        Check::Contains { value, .. } => memmem::find(text, value.as_bytes()).is_some(),
-        Check::Matches(pattern) => {
-            let end = pattern.find_end(text, work);
-            let end = end.ok_or("the patterns take too long on this body, use simpler ones, or fewer")?;
+    let found = match (&check.wanted, check.comparison) {
+        (Wanted::Pattern(pattern), _) => {
+            let end = pattern.find_end(text, work).ok_or(SLOW_PATTERNS)?;
             end.is_some_and(|end| cut.is_none() || end < text.len())
         }
-        Check::JsonPath { path, weight, comparison, value, .. } => {
-            let json = json.get_or_insert_with(|| match cut {
-                None => read_json(text),
-                Some(cut) => Err(format!("{cut}: it is not whole JSON")),
-            });
-            let json = json.as_ref().map_err(Clone::clone)?;
-            work.visit(weight.saturating_mul(json.visits))?;
-            return check_selected(path, *comparison, value, &json.value, work);
-        }
-        Check::Header { .. } | Check::TotalTime { .. } => return Ok(()),
+        (_, Comparison::Equals | Comparison::NotEquals) => match cut {
+            // It is longer already, or begins otherwise.
+            Some(_) if wanted.len() <= text.len() || !wanted.starts_with(text) => false,
+            Some(cut) => return Err(format!("it begins so, but {cut}")),
+            None => **text == *wanted,
+        },
+        _ => memmem::find(text, wanted).is_some(),
     };
-    let is_wanted = !matches!(check, Check::Contains { wanted: false, .. });
+    let is_equality = matches!(check.comparison, Comparison::Equals | Comparison::NotEquals);
+    let is_wanted =
+        !matches!(check.comparison, Comparison::NotEquals | Comparison::NotContains | Comparison::NotMatches);
     match cut {
-        _ if found && !is_wanted => Err("the body contains it".to_owned()),
-        _ if found => Ok(()),
-        Some(cut) => Err(format!("it was not found, but {cut}")),
-        None if !is_wanted => Ok(()),
-        None if text.is_empty() => Err("the body is empty".to_owned()),
-        None => Err(format!("the body begins with {}", Shown::start_of(text))),
+        _ if found && !is_wanted => Err(match check.comparison {
+            Comparison::NotContains => "the body contains it",
+            Comparison::NotMatches => "the body matches it",
+            _ => "the body is that",
+        }
+        .to_owned()),
+        _ if found || is_equality && !is_wanted => Ok(()),
+        Some(cut) if !is_equality => Err(format!("it was not found, but {cut}")),
+        _ if !is_wanted => Ok(()),
+        _ if text.is_empty() => Err("the body is empty".to_owned()),
+        _ => Err(format!("the body begins with {}", Shown::start_of(text))),
     }
 }
 
@@ -411,77 +511,74 @@ fn read_json(text: &[u8]) -> Result<Json, String> {
 }
 
 /// Of several values that a path selects, each must hold: "all items are ok".
-fn check_selected(
-    path: &JsonPath,
-    comparison: Comparison,
-    value: &Value,
-    json: &Value,
-    work: &mut Work,
-) -> Result<(), String> {
+fn check_selected(check: &Check, path: &JsonPath, json: &Value, work: &mut Work) -> Result<(), String> {
     let selected = path.query(json);
-    if selected.is_empty() {
-        return Err("the path selects nothing".to_owned());
+    match (check.comparison, selected.is_empty()) {
+        (Comparison::NotExists, true) | (Comparison::Exists, false) => return Ok(()),
+        (_, true) => return Err("the path selects nothing".to_owned()),
+        (_, false) => {}
     }
-    for seen in selected.iter() {
-        work.visit(match seen {
-            Value::String(text) if comparison == Comparison::Contains => text.len() / BYTES_PER_VISIT,
-            Value::Array(items) if comparison == Comparison::Contains => items.len(),
+    for found in selected.iter() {
+        let looks_within = matches!(check.comparison, Comparison::Contains | Comparison::NotContains);
+        work.visit(match found {
+            Value::String(text) if looks_within => text.len() / BYTES_PER_VISIT,
+            Value::Array(items) if looks_within => items.len(),
             _ => 1,
         })?;
-        if !compare(comparison, seen, value) {
-            return Err(format!("it is {}", Raw(&seen.to_string())));
+        if !holds(check, found, work)? {
+            return Err(format!("it is {}", Raw(&found.to_string())));
         }
     }
     Ok(())
 }
 
-fn compare(comparison: Comparison, seen: &Value, value: &Value) -> bool {
-    match comparison {
-        Comparison::Equals => same(seen, value),
-        Comparison::NotEquals => !same(seen, value),
-        Comparison::Contains => match seen {
-            Value::String(seen) => value.as_str().is_some_and(|value| seen.contains(value)),
-            Value::Array(seen) => seen.iter().any(|seen| same(seen, value)),
-            _ => false,
-        },
-        _ => match (seen.as_f64(), value.as_f64()) {
-            (Some(seen), Some(value)) => in_order(comparison, seen, value),
-            _ => false,
-        },
+fn contains(found: &Value, wanted: &Value) -> bool {
+    match found {
+        Value::String(found) => as_text(wanted).is_some_and(|wanted| found.contains(&*wanted)),
+        Value::Array(items) => items.iter().any(|item| same(item, wanted)),
+        _ => false,
     }
 }
 
-/// To people, 1 and 1.0 are the same number.
-fn same(a: &Value, b: &Value) -> bool {
-    // Two integers are compared as such: a double cannot tell large ones apart.
-    a == b || ((a.is_f64() || b.is_f64()) && a.is_number() && a.as_f64() == b.as_f64())
+/// To people, 1 and 1.0 are the same number; a text is compared as a text, a number as a number.
+fn same(found: &Value, wanted: &Value) -> bool {
+    match (found, wanted) {
+        // Two integers are compared as such: a double cannot tell large ones apart.
+        (Value::Number(a), Value::Number(b)) => {
+            a == b || ((a.is_f64() || b.is_f64()) && a.as_f64() == b.as_f64())
+        }
+        (Value::String(_), Value::Number(_)) => number_of(found).is_some_and(|number| same(&number, wanted)),
+        (Value::Number(_) | Value::Bool(_), Value::String(wanted)) => {
+            as_text(found).is_some_and(|found| found == wanted.as_str())
+        }
+        _ => found == wanted,
+    }
 }
 
-fn in_order(comparison: Comparison, seen: f64, value: f64) -> bool {
+fn in_order(comparison: Comparison, found: f64, wanted: f64) -> bool {
     match comparison {
-        Comparison::LessThan => seen < value,
-        Comparison::LessOrEqual => seen <= value,
-        Comparison::GreaterThan => seen > value,
-        Comparison::GreaterOrEqual => seen >= value,
-        Comparison::Equals | Comparison::NotEquals | Comparison::Contains => false,
+        Comparison::LessThan => found < wanted,
+        Comparison::LessOrEqual => found <= wanted,
+        Comparison::GreaterThan => found > wanted,
+        Comparison::GreaterOrEqual => found >= wanted,
+        _ => false,
     }
 }
 
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Contains { value, wanted: true } => write!(f, "body contains {}", Shown(value)),
-            Self::Contains { value, wanted: false } => {
-                write!(f, "body does not contain {}", Shown(value))
-            }
-            Self::Matches(pattern) => write!(f, "body matches {}", Raw(pattern.as_str())),
-            Self::JsonPath { text, comparison, value, .. } => {
-                write!(f, "{} {} {}", Raw(text), words(*comparison), Raw(&value.to_string()))
-            }
-            Self::Header { name, comparison, value } => {
-                write!(f, "header {name} {} {}", words(*comparison), Shown(value))
-            }
-            Self::TotalTime { below_ms } => write!(f, "total time is below {below_ms} ms"),
+        match &self.subject {
+            Subject::Value(fact) => f.write_str(fact.name),
+            Subject::Header(name) => write!(f, "header {name}"),
+            Subject::Body => f.write_str("body"),
+            Subject::Json { text, .. } => write!(f, "{}", Raw(text)),
+        }?;
+        write!(f, " {}", words(self.comparison))?;
+        match &self.wanted {
+            Wanted::Nothing => Ok(()),
+            Wanted::Pattern(pattern) => write!(f, " {}", Raw(pattern.as_str())),
+            Wanted::Value(Value::String(text)) => write!(f, " {}", Shown(text)),
+            Wanted::Value(value) => write!(f, " {}", Raw(&value.to_string())),
         }
     }
 }
@@ -491,10 +588,15 @@ fn words(comparison: Comparison) -> &'static str {
         Comparison::Equals => "equals",
         Comparison::NotEquals => "does not equal",
         Comparison::Contains => "contains",
+        Comparison::NotContains => "does not contain",
+        Comparison::Matches => "matches",
+        Comparison::NotMatches => "does not match",
         Comparison::LessThan => "is less than",
         Comparison::LessOrEqual => "is at most",
         Comparison::GreaterThan => "is greater than",
         Comparison::GreaterOrEqual => "is at least",
+        Comparison::Exists => "exists",
+        Comparison::NotExists => "does not exist",
     }
 }
 

@@ -54,6 +54,7 @@ const MAX_BY_HTTP2: usize = 8192;
 
 pub(super) struct Answer {
     pub(super) status: StatusCode,
+    pub(super) version: http::Version,
     pub(super) headers: HeaderMap,
     /// The body, if it is wanted.
     pub(super) body: Vec<u8>,
@@ -366,6 +367,7 @@ async fn converse(
     seen.enter(Phase::Between);
     Ok(Answer {
         status: head.status,
+        version: head.version,
         headers: head.headers,
         body: kept,
         is_cut,

@@ -8,6 +8,7 @@ mod assertions;
 mod content;
 mod cookies;
 mod exchange;
+pub mod facts;
 #[cfg(feature = "legacy-tls")]
 mod legacy_tls;
 mod p521;
@@ -24,6 +25,7 @@ mod tests;
 use std::{io, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Full;
@@ -34,11 +36,12 @@ use net::{
     resolve::Resolver,
     trust::ExtraRoots,
 };
+use serde_json::Value;
 use tokio::{net::TcpStream, time::Instant};
 use url::{Host, Position, Url};
 
 use self::{
-    assertions::{Check, cut},
+    assertions::{Broken, Check, Facts, cut},
     cookies::Cookies,
     exchange::{
         Answer, Held, Keep, MAX_HANDSHAKE_STEPS, MAX_HELD, Memory, Stopped, during, exchange, leads_elsewhere,
@@ -53,7 +56,7 @@ pub use self::{
     status_ranges::StatusRanges,
 };
 use contract::shown;
-use contract::{CheckStatus, Failure, FailureCode, Outcome, Target, Timings};
+use contract::{CheckStatus, Failure, FailureCode, Outcome, Severity, Target, Timings};
 
 /// Judging more than so much of a body leaves the task: a pattern or a decoder may take
 /// milliseconds, in which other checks want their timings right.
@@ -106,9 +109,12 @@ impl ProbeConfig {
 
 /// Judges answers as a check of this target does, without one: for benchmarks. `None`: the target is not
 /// acceptable.
-pub fn judge_of(target: &Target) -> Option<impl Fn(&HeaderMap, &[u8]) -> Result<(), String> + use<>> {
+pub fn judge_of(target: &Target) -> Option<impl Fn(&HeaderMap, &[u8]) -> bool + use<>> {
     let plan = Plan::read(target).ok()?;
-    Some(move |headers: &HeaderMap, body: &[u8]| assertions::judge(&plan.checks, headers, body, false, 0))
+    Some(move |headers: &HeaderMap, body: &[u8]| {
+        let facts = Facts { headers: headers.clone(), body: body.to_vec(), ..Facts::default() };
+        assertions::judge(&plan.checks, &facts).is_ok()
+    })
 }
 
 /// Where an answer to a check of this target leads, and with which headers of it: for fuzzing. `None`: nowhere.
@@ -190,7 +196,8 @@ impl Prober {
                     }
                 }
             };
-            let code = outcome.error.as_ref().map(|error| error.code);
+            // What works is not tried again.
+            let code = outcome.error.as_ref().map(|error| error.code).filter(|_| !outcome.status.is_up());
             if code == Some(FailureCode::NotStarted) {
                 // There is no room for another try either. What the one before it says counts, where this one got nothing
                 // else.
@@ -226,27 +233,40 @@ impl Prober {
         };
         // Whether a processor is free to judge says nothing about the target: it takes no time of the check's.
         let timings_ms = seen.timings();
-        let judged = self.evaluate(owner, plan, answer, timings_ms.total, judge_by).await;
-        Outcome { timings_ms, ..outcome(seen, judged.err()) }
+        let judged = self.evaluate(owner, plan, answer, &seen, timings_ms, judge_by).await;
+        let status = match &judged {
+            Ok(None) => CheckStatus::Up,
+            Ok(Some(_)) => CheckStatus::Degraded,
+            // What this machine lacked says nothing about the target.
+            Err(failure) if failure.code == FailureCode::NotStarted => CheckStatus::Unknown,
+            Err(_) => CheckStatus::Down,
+        };
+        let error = judged.unwrap_or_else(Some);
+        Outcome { status, timings_ms, ..outcome(seen, error) }
     }
 
+    /// Why it is down; or else why it is degraded, if it is.
     async fn evaluate(
         &self,
         owner: i64,
         plan: &Plan,
         answer: Answer,
-        total_ms: u32,
+        seen: &Seen,
+        timings: Timings,
         judge_by: Option<Instant>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Failure>, Failure> {
         let status = answer.status;
         if !plan.expected.contains(status.as_u16()) {
             let text = format!("Expected status {}, got {}", plan.expected, described(status));
             return Err(failure(FailureCode::StatusMismatch, text));
         }
-        if plan.checks.is_empty() {
-            return Ok(());
-        }
-        judge(owner, plan.checks.clone(), answer, total_ms, judge_by).await
+        let degraded = if plan.checks.is_empty() {
+            None
+        } else {
+            let values = facts_of(&answer, seen, timings);
+            judge(owner, plan.checks.clone(), answer, values, judge_by).await?
+        };
+        Ok(degraded.or_else(|| expires_soon(plan, seen.certificate_expires_at?)))
     }
 
     /// Follows redirects to the final answer.
@@ -260,7 +280,6 @@ impl Prober {
         let mut hop = Hop::of(plan);
         let wanted = tls::Wanted { verify: plan.verify_tls, legacy: plan.legacy_tls };
         let mut cookies = Cookies::default();
-        let mut redirects = 0;
         loop {
             let answer = self.visit(&hop, &cookies, wanted, keep, seen).await?;
             if !plan.follow_redirects || !leads_elsewhere(answer.status, &answer.headers) {
@@ -268,8 +287,8 @@ impl Prober {
             }
             cookies.keep(&hop.url, &answer.headers);
             hop = hop.redirected(answer.status, &answer.headers)?;
-            redirects += 1;
-            if redirects > MAX_REDIRECTS {
+            seen.redirects += 1;
+            if seen.redirects > MAX_REDIRECTS {
                 let text =
                     format!("More than {MAX_REDIRECTS} redirects, the last one to {}", shown(&hop.url));
                 return Err(failure(FailureCode::TooManyRedirects, text));
@@ -370,18 +389,76 @@ impl Prober {
     }
 }
 
+/// What assertions can look at beside headers and body.
+fn facts_of(answer: &Answer, seen: &Seen, timings: Timings) -> Vec<(&'static str, Value)> {
+    let version = match answer.version {
+        http::Version::HTTP_10 => "1.0",
+        http::Version::HTTP_2 => "2",
+        _ => "1.1",
+    };
+    let mut values = vec![
+        ("status", answer.status.as_u16().into()),
+        ("http_version", version.into()),
+        ("redirects", seen.redirects.into()),
+        ("body_bytes", seen.bytes.into()),
+        ("total_ms", timings.total.into()),
+    ];
+    let phases = [
+        ("dns_ms", timings.dns),
+        ("connect_ms", timings.connect),
+        ("tls_ms", timings.tls),
+        ("first_byte_ms", timings.first_byte),
+        ("transfer_ms", timings.transfer),
+    ];
+    values.extend(phases.into_iter().filter_map(|(name, ms)| Some((name, ms?.into()))));
+    values.extend(seen.ip.map(|ip| ("ip", ip.to_string().into())));
+    let expires = seen.certificate_expires_at;
+    values.extend(expires.map(|at| ("certificate_days_left", days_left(at, Utc::now()).into())));
+    values
+}
+
+/// Who does not verify certificates does not care.
+fn expires_soon(plan: &Plan, at: DateTime<Utc>) -> Option<Failure> {
+    let days = days_left(at, Utc::now());
+    let is_wanted = plan.verify_tls && plan.certificate_warning_days > 0;
+    let is_soon = is_wanted && days <= i64::from(plan.certificate_warning_days);
+    let day = at.format("%Y-%m-%d");
+    is_soon.then(|| {
+        let text = match days {
+            // One that the server sends and nobody needs; the others are refused.
+            ..0 => format!("A certificate of the chain has expired ({day})"),
+            0 => format!("A certificate expires within a day ({day})"),
+            1 => format!("A certificate expires in 1 day ({day})"),
+            _ => format!("A certificate expires in {days} days ({day})"),
+        };
+        failure(FailureCode::CertificateExpiring, text)
+    })
+}
+
+/// Whole days, negative once it has expired.
+fn days_left(expires_at: DateTime<Utc>, now: DateTime<Utc>) -> i64 {
+    (expires_at - now).num_seconds().div_euclid(86_400)
+}
+
 async fn judge(
     owner: i64,
     checks: Arc<[Check]>,
     answer: Answer,
-    total_ms: u32,
+    values: Vec<(&'static str, Value)>,
     until: Option<Instant>,
-) -> Result<(), Failure> {
+) -> Result<Option<Failure>, Failure> {
     let Answer { headers, body, is_cut, mut memory, since, .. } = answer;
-    let not_held = |text| failure(FailureCode::AssertionFailed, text);
+    let judged = |held: Result<(), Broken>| match held {
+        Ok(()) => Ok(None),
+        Err(Broken { severity, message }) => {
+            let failure = failure(FailureCode::AssertionFailed, message);
+            if severity == Severity::Degraded { Ok(Some(failure)) } else { Err(failure) }
+        }
+    };
     let is_quick = !checks.iter().any(Check::is_costly) && !headers.contains_key(header::CONTENT_ENCODING);
-    if is_quick && body.len() <= MAX_JUDGED_IN_PLACE {
-        return assertions::judge(&checks, &headers, &body, is_cut, total_ms).map_err(not_held);
+    let facts = Facts { values, headers, body, is_cut };
+    if is_quick && facts.body.len() <= MAX_JUDGED_IN_PLACE {
+        return judged(assertions::judge(&checks, &facts));
     }
     let turn = during(&mut memory, since + MAX_HELD, plan::turn(&plan::JUDGING, owner, until)).await;
     let Some(place) = turn.map_err(|_| no_room())? else {
@@ -392,9 +469,9 @@ async fn judge(
     };
     let judge = move || {
         let _memory = memory;
-        assertions::judge(&checks, &headers, &body, is_cut, total_ms)
+        assertions::judge(&checks, &facts)
     };
-    plan::off_workers(place, judge).await.map_err(not_held)
+    judged(plan::off_workers(place, judge).await)
 }
 
 fn out_of_time(plan: &Plan, seen: &Seen) -> Failure {

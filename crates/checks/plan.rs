@@ -20,7 +20,7 @@ use super::{
     pattern::Pattern,
     status_ranges::StatusRanges,
 };
-use contract::{Assertion, Failure, FailureCode, Target};
+use contract::{Assertion, Comparison, Failure, FailureCode, Target};
 
 const MAX_URL_CHARS: usize = 2_048;
 const MAX_HEADERS: usize = 50;
@@ -30,6 +30,7 @@ const MAX_ASSERTIONS: usize = 20;
 /// Of the compiled patterns of one target together [bytes]: about 50 ms to compile.
 const MAX_PATTERNS_SIZE: usize = 2 * 1024 * 1024;
 const MAX_RETRIES: u8 = 5;
+const MAX_WARNING_DAYS: u32 = 365;
 
 /// Everything that is wrong with a target, by field path (such as `assertions[2].regex`).
 pub fn validate(target: &Target) -> Problems {
@@ -99,6 +100,7 @@ pub(super) struct Plan {
     pub(super) follow_redirects: bool,
     pub(super) verify_tls: bool,
     pub(super) legacy_tls: bool,
+    pub(super) certificate_warning_days: u32,
     pub(super) retries: u8,
 }
 
@@ -110,9 +112,11 @@ impl Plan {
         target: &Target,
         until: Option<Instant>,
     ) -> Option<Result<Self, Problems>> {
-        let must_compile = target.assertions.iter().take(MAX_ASSERTIONS).any(
-            |assertion| matches!(assertion, Assertion::BodyMatches { regex } if !Pattern::is_cached(regex)),
-        );
+        let is_new = |assertion: &Assertion| {
+            let is_pattern = matches!(assertion.comparison, Comparison::Matches | Comparison::NotMatches);
+            is_pattern && assertion.value.as_str().is_some_and(|regex| !Pattern::is_cached(regex))
+        };
+        let must_compile = target.assertions.iter().take(MAX_ASSERTIONS).any(is_new);
         if !must_compile {
             return Some(Self::read(target));
         }
@@ -141,6 +145,12 @@ impl Plan {
                 "설정할 수 없습니다. 이 pongpong은 오래된 TLS 기능(legacy-tls) 없이 빌드되었습니다",
             );
             note("legacy_tls", message);
+        }
+        if target.certificate_warning_days > MAX_WARNING_DAYS {
+            note(
+                "certificate_warning_days",
+                contract::text("must be at most 365", "최대 365까지 가능합니다"),
+            );
         }
         let body = target.body.as_deref().unwrap_or_default();
         if body.len() > MAX_BODY_BYTES {
@@ -176,7 +186,7 @@ impl Plan {
                                 "is too complex together with the patterns before it",
                                 "앞의 정규식과 합쳐 너무 복잡합니다",
                             );
-                            note(&format!("assertions[{index}].regex"), message);
+                            note(&format!("assertions[{index}].value"), message);
                             // The rest is not compiled.
                             break;
                         }
@@ -204,6 +214,7 @@ impl Plan {
                     follow_redirects: target.follow_redirects,
                     verify_tls: target.verify_tls,
                     legacy_tls: target.legacy_tls,
+                    certificate_warning_days: target.certificate_warning_days,
                     retries: target.retries,
                 })
             }

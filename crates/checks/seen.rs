@@ -27,12 +27,14 @@ pub(super) enum Phase {
 pub(super) struct Seen {
     pub(super) ip: Option<IpAddr>,
     pub(super) status: Option<http::StatusCode>,
+    /// The first to expire of the chain that was sent last.
     pub(super) certificate_expires_at: Option<DateTime<Utc>>,
     /// By the server that was connected to last.
     pub(super) client_certificate_asked: bool,
     /// Known already, while more is found out about it.
     pub(super) failure: Option<Failure>,
     pub(super) bytes: u64,
+    pub(super) redirects: usize,
     pub(super) waits: Waits,
     pub(super) phase: Phase,
     began: Instant,
@@ -94,6 +96,7 @@ impl Seen {
             client_certificate_asked: false,
             failure: None,
             bytes: 0,
+            redirects: 0,
             waits: Waits::default(),
             phase: Phase::Between,
             began: now,

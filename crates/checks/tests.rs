@@ -16,6 +16,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use chrono::Datelike;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, service::service_fn};
@@ -35,7 +36,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use contract::{Assertion, Comparison};
+use contract::{Assertion, Comparison, Severity};
 
 mod ordinary_servers;
 mod tls_servers;
@@ -54,6 +55,7 @@ fn target(url: impl Into<String>) -> Target {
         follow_redirects: true,
         verify_tls: true,
         legacy_tls: false,
+        certificate_warning_days: 0,
         retries: 0,
     }
 }
@@ -541,7 +543,8 @@ async fn methods_and_secrets_over_redirects() {
         ] {
             target.headers.insert(name.to_owned(), value.to_owned());
         }
-        target.assertions = vec![Assertion::BodyMatches { regex: format!("^{}$", regex::escape(wanted)) }];
+        target.assertions =
+            vec![Assertion::of("body", Comparison::Matches, format!("^{}$", regex::escape(wanted)))];
         async move { up(&probe(target).await) }
     };
     case("POST", "/301", "GET accept-language ").await;
@@ -704,10 +707,19 @@ impl Authority {
     }
 
     fn acceptor(&self, name: &str, until: i32, protocols: &[&str]) -> TlsAcceptor {
+        self.acceptor_until(name, (until, 1, 1), protocols)
+    }
+
+    fn acceptor_until(
+        &self,
+        name: &str,
+        (year, month, day): (i32, u8, u8),
+        protocols: &[&str],
+    ) -> TlsAcceptor {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = date_time_ymd(until, 1, 1);
+        params.not_after = date_time_ymd(year, month, day);
         let leaf = params.signed_by(&key, &self.issuer).unwrap();
         acceptor(leaf.der().clone(), &key, protocols)
     }
@@ -750,7 +762,7 @@ async fn serve_tls(acceptor: TlsAcceptor, host: &str) -> String {
 }
 
 fn contains(value: &str) -> Vec<Assertion> {
-    vec![Assertion::BodyContains { value: value.to_owned() }]
+    vec![Assertion::of("body", Comparison::Contains, value)]
 }
 
 #[tokio::test]
@@ -817,6 +829,38 @@ async fn a_bad_certificate_is_refused_and_its_expiry_shown() {
         up(&outcome);
         assert!(outcome.certificate_expires_at.is_some());
     }
+}
+
+#[tokio::test]
+async fn certificate_that_expires_soon_is_degraded() {
+    let authority = Authority::new();
+    let prober = prober_with(vec![authority.root.clone()], Resolver::fixed(names));
+    // Midnight after ten whole days.
+    let day = (Utc::now() + chrono::TimeDelta::days(11)).date_naive();
+    let until = (day.year(), day.month() as u8, day.day() as u8);
+    let url = serve_tls(authority.acceptor_until("secure.test", until, &[]), "secure.test").await;
+    let check = async |change: &dyn Fn(&mut Target)| {
+        let mut target = target(url.clone());
+        target.certificate_warning_days = 14;
+        change(&mut target);
+        prober.probe(0, &target, None).await
+    };
+    let soon = check(&|_| {}).await;
+    assert_eq!(soon.status, CheckStatus::Degraded);
+    let error = soon.error.unwrap();
+    assert_eq!(error.code, FailureCode::CertificateExpiring);
+    assert_eq!(error.message, format!("A certificate expires in 10 days ({day})"));
+    assert_eq!(check(&|target| target.certificate_warning_days = 10).await.status, CheckStatus::Degraded);
+    up(&check(&|target| target.certificate_warning_days = 9).await);
+    up(&check(&|target| target.certificate_warning_days = 0).await);
+    up(&check(&|target| target.verify_tls = false).await);
+    let days = |comparison, days: i64| vec![Assertion::of("certificate_days_left", comparison, days)];
+    up(&check(&|target| {
+        (target.certificate_warning_days, target.assertions) = (0, days(Comparison::Equals, 10));
+    })
+    .await);
+    let down = check(&|target| target.assertions = days(Comparison::GreaterOrEqual, 11)).await;
+    failed(&down, FailureCode::AssertionFailed, "(certificate_days_left is at least 11): it is 10");
 }
 
 #[tokio::test]
@@ -940,22 +984,35 @@ async fn with_assertions(url: &str, assertions: Vec<Assertion>) -> Outcome {
 }
 
 fn json_path(path: &str, comparison: Comparison, value: serde_json::Value) -> Assertion {
-    Assertion::JsonPath { path: path.to_owned(), comparison, value }
+    Assertion::of_json(path, comparison, value)
 }
 
 #[tokio::test]
 async fn assertions_on_the_body() {
     let url = canned(page("<h1>All systems go</h1>")).await;
-    let body = |text: &str| Assertion::BodyContains { value: text.to_owned() };
-    let not = |text: &str| Assertion::BodyNotContains { value: text.to_owned() };
-    let regex = |text: &str| Assertion::BodyMatches { regex: text.to_owned() };
-    for holds in [body("systems"), not("error"), regex(r"(?i)ALL \w+ go")] {
+    let body = |text: &str| Assertion::of("body", Comparison::Contains, text);
+    let not = |text: &str| Assertion::of("body", Comparison::NotContains, text);
+    let regex = |text: &str| Assertion::of("body", Comparison::Matches, text);
+    for holds in [
+        body("systems"),
+        not("error"),
+        regex(r"(?i)ALL \w+ go"),
+        Assertion::of("body", Comparison::NotMatches, "^All"),
+        Assertion::of("body", Comparison::Equals, "<h1>All systems go</h1>"),
+        Assertion::of("body", Comparison::NotEquals, "go"),
+    ] {
         up(&assert_on(&url, holds).await);
     }
     for (fails, message) in [
         (body("down"), "Assertion 1 failed (body contains \"down\"): the body begins with \"<h1>All systems"),
         (not("go"), "(body does not contain \"go\"): the body contains it"),
         (regex("^All"), "(body matches ^All): the body begins with"),
+        (
+            Assertion::of("body", Comparison::NotMatches, "g."),
+            "(body does not match g.): the body matches it",
+        ),
+        (Assertion::of("body", Comparison::Equals, "go"), "(body equals \"go\"): the body begins with"),
+        (Assertion::of("body", Comparison::NotEquals, "<h1>All systems go</h1>"), "the body is that"),
     ] {
         let outcome = assert_on(&url, fails).await;
         failed(&outcome, FailureCode::AssertionFailed, message);
@@ -969,7 +1026,7 @@ async fn assertions_on_the_body() {
 #[tokio::test]
 async fn assertions_on_json() {
     use Comparison::*;
-    let body = r#"{"status":"ok","count":3,"rate":0.5,"tags":["a","b"],"items":[{"up":true},{"up":true}],"big":9007199254740993}"#;
+    let body = r#"{"status":"ok","count":3,"rate":0.5,"tags":["a","b"],"items":[{"up":true},{"up":true}],"big":9007199254740993,"text":"12"}"#;
     let url = canned(page(body)).await;
     for (path, comparison, value) in [
         ("$.status", Equals, json!("ok")),
@@ -987,6 +1044,19 @@ async fn assertions_on_json() {
         ("$..up", Equals, json!(true)),
         ("$.items[?@.up == true].up", Equals, json!(true)),
         ("$.big", NotEquals, json!(9_007_199_254_740_992_i64)),
+        // A text is compared as a text, a number as a number.
+        ("$.count", Equals, json!("3")),
+        ("$.items[0].up", Equals, json!("true")),
+        ("$.text", Equals, json!(12)),
+        ("$.text", GreaterThan, json!(11.5)),
+        ("$.text", LessThan, json!("13")),
+        ("$.status", NotContains, json!("x")),
+        ("$.tags", NotContains, json!("c")),
+        ("$.status", Matches, json!("^o.$")),
+        ("$.count", Matches, json!("^3$")),
+        ("$.tags", NotMatches, json!("a")),
+        ("$.items[1].up", Exists, json!(null)),
+        ("$.nothing", NotExists, json!(null)),
     ] {
         let outcome = assert_on(&url, json_path(path, comparison, value)).await;
         assert_eq!(outcome.error, None, "{path}");
@@ -994,6 +1064,10 @@ async fn assertions_on_json() {
     for (path, comparison, value, message) in [
         ("$.status", Equals, json!("bad"), "($.status equals \"bad\"): it is \"ok\""),
         ("$.nothing", NotEquals, json!(1), "the path selects nothing"),
+        ("$.nothing", Exists, json!(null), "($.nothing exists): the path selects nothing"),
+        ("$.status", NotExists, json!(null), "($.status does not exist): it is \"ok\""),
+        ("$.status", NotMatches, json!("ok"), "($.status does not match ok): it is \"ok\""),
+        ("$.tags[*]", NotContains, json!("b"), "it is \"b\""),
         ("$.count", LessThan, json!(3), "($.count is less than 3): it is 3"),
         ("$.status", LessThan, json!(3), "it is \"ok\""),
         ("$.tags[*]", Equals, json!("a"), "it is \"b\""),
@@ -1025,24 +1099,42 @@ async fn the_json_paths_of_a_check_share_what_they_may_take() {
 async fn assertions_on_headers_and_time() {
     use Comparison::*;
     let url = canned(with_headers("X-Left: 12\r\nVia: a\r\nVia: b\r\n", "")).await;
-    let header = |name: &str, comparison, value: &str| Assertion::Header {
-        name: name.to_owned(),
-        comparison,
-        value: value.to_owned(),
-    };
+    let header = |name: &str, comparison, value: &str| Assertion::of_header(name, comparison, value);
     for holds in [
         header("x-left", Equals, "12"),
         header("X-Left", GreaterThan, "9"),
         header("Via", Equals, "a, b"),
         header("Via", Contains, "b"),
         header("Via", NotEquals, "c"),
-        Assertion::TotalTime { below_ms: 5_000 },
+        header("Via", NotContains, "c"),
+        header("Via", Matches, "^a, .$"),
+        header("Via", NotMatches, "^b"),
+        Assertion::of_header("via", Exists, ()),
+        Assertion::of_header("x-none", NotExists, ()),
+        Assertion::of("total_ms", LessThan, 5_000),
+        Assertion::of("total_ms", LessThan, "5000"),
+        Assertion::of("status", Equals, 200),
+        Assertion::of("status", Equals, "200"),
+        Assertion::of("status", NotEquals, 404),
+        Assertion::of("connect_ms", Exists, ()),
+        Assertion::of("tls_ms", NotExists, ()),
+        Assertion::of("certificate_days_left", NotExists, ()),
+        Assertion::of("ip", Equals, "127.0.0.1"),
+        Assertion::of("ip", Matches, r"^127\."),
+        Assertion::of("http_version", Equals, 1.1),
+        Assertion::of("redirects", Equals, 0),
+        Assertion::of("body_bytes", Equals, 0),
     ] {
         up(&assert_on(&url, holds).await);
     }
     for (fails, message) in [
-        (header("x-left", LessThan, "9"), "(header x-left is less than \"9\"): it is \"12\""),
-        (header("x-none", NotEquals, "9"), "the response has no such header"),
+        (header("x-left", LessThan, "9"), "(header x-left is less than 9): it is \"12\""),
+        (Assertion::of("status", GreaterOrEqual, 500), "(status is at least 500): it is 200"),
+        (Assertion::of("ip", NotMatches, "^127"), "(ip does not match ^127): it is \"127.0.0.1\""),
+        (Assertion::of("dns_ms", LessThan, 5), "(dns_ms is less than 5): there is none"),
+        (Assertion::of("certificate_days_left", GreaterThan, 14), "there is none"),
+        (Assertion::of_header("via", NotExists, ()), "(header via does not exist): it is \"a, b\""),
+        (header("x-none", NotEquals, "9"), "(header x-none does not equal \"9\"): there is none"),
     ] {
         failed(&assert_on(&url, fails).await, FailureCode::AssertionFailed, message);
     }
@@ -1052,9 +1144,25 @@ async fn assertions_on_headers_and_time() {
         let _ = stream.write_all(&page("")).await;
     })
     .await;
-    let slow = Assertion::TotalTime { below_ms: 10 };
+    let slow = Assertion::of("total_ms", Comparison::LessThan, 10);
     let outcome = assert_on(&format!("http://{address}/"), slow).await;
-    failed(&outcome, FailureCode::AssertionFailed, "(total time is below 10 ms): the check took");
+    failed(&outcome, FailureCode::AssertionFailed, "(total_ms is less than 10): it is ");
+}
+
+#[tokio::test]
+async fn assertion_that_says_degraded_leaves_the_check_up() {
+    let url = canned(page("All systems go")).await;
+    let of =
+        |value: &str, severity| Assertion { severity, ..Assertion::of("body", Comparison::Contains, value) };
+    let outcome = with_assertions(&url, vec![of("x", Severity::Degraded), of("z", Severity::Degraded)]).await;
+    assert_eq!(outcome.status, CheckStatus::Degraded);
+    let error = outcome.error.unwrap();
+    assert_eq!(error.code, FailureCode::AssertionFailed);
+    assert!(error.message.starts_with("Assertion 1 failed (body contains \"x\")"), "{}", error.message);
+    // What is down is not degraded, whatever comes first.
+    let outcome = with_assertions(&url, vec![of("x", Severity::Degraded), of("z", Severity::Down)]).await;
+    failed(&outcome, FailureCode::AssertionFailed, "Assertion 2 failed");
+    up(&with_assertions(&url, vec![of("go", Severity::Degraded), of("All", Severity::Down)]).await);
 }
 
 #[tokio::test]
@@ -1103,9 +1211,9 @@ async fn a_bomb_is_not_unpacked() {
     encoder.write_all(b"needle").unwrap();
     let bomb = encoder.finish().unwrap();
     let url = canned(with_headers("Content-Encoding: gzip\r\n", bomb)).await;
-    let assertion = Assertion::BodyContains { value: "needle".to_owned() };
+    let assertion = Assertion::of("body", Comparison::Contains, "needle");
     failed(&assert_on(&url, assertion).await, FailureCode::AssertionFailed, "longer than 10 MiB");
-    let assertion = Assertion::BodyNotContains { value: "needle".to_owned() };
+    let assertion = Assertion::of("body", Comparison::NotContains, "needle");
     failed(&assert_on(&url, assertion).await, FailureCode::AssertionFailed, "longer than 10 MiB");
 }
 
@@ -1242,11 +1350,11 @@ fn every_field_is_validated() {
     }
     fn assertion(assertion: Assertion) -> Change {
         with(move |target| {
-            target.assertions.push(Assertion::TotalTime { below_ms: 1 });
+            target.assertions.push(Assertion::of("total_ms", Comparison::LessThan, 1));
             target.assertions.push(assertion.clone());
         })
     }
-    let regex = |text: &str| assertion(Assertion::BodyMatches { regex: text.to_owned() });
+    let regex = |text: &str| assertion(Assertion::of("body", Comparison::Matches, text));
     let path = |text: &str| assertion(json_path(text, Comparison::Equals, json!(1)));
 
     for ok in [
@@ -1314,11 +1422,14 @@ fn every_field_is_validated() {
         ("timeout_ms", with(|target| target.timeout_ms = 60_001)),
         ("retries", with(|target| target.retries = 6)),
         ("expected_status", with(|target| target.expected_status = "2xx".to_owned())),
-        ("assertions", with(|target| target.assertions = vec![Assertion::TotalTime { below_ms: 1 }; 21])),
-        ("assertions[1].regex", regex("(")),
-        ("assertions[1].regex", regex("")),
-        ("assertions[1].regex", regex(&"x".repeat(1_025))),
-        ("assertions[1].regex", regex(r"((\w{100}){100}){100}")),
+        (
+            "assertions",
+            with(|target| target.assertions = vec![Assertion::of("total_ms", Comparison::LessThan, 1); 21]),
+        ),
+        ("assertions[1].value", regex("(")),
+        ("assertions[1].value", regex("")),
+        ("assertions[1].value", regex(&"x".repeat(1_025))),
+        ("assertions[1].value", regex(r"((\w{100}){100}){100}")),
         ("assertions[1].path", path("")),
         ("assertions[1].path", path("a.b")),
         ("assertions[1].path", path("$[")),
@@ -1336,35 +1447,44 @@ fn every_field_is_validated() {
         // Each level takes of the parser's stack.
         ("assertions[1].path", path(&format!("$[?{}@.a", "(".repeat(1000)))),
         (
-            "assertions[5].regex",
+            "assertions[5].value",
             with(|target| {
-                target.assertions =
-                    (0..20).map(|n| Assertion::BodyMatches { regex: format!(r"\w{{{}}}", 8 + n) }).collect();
+                target.assertions = (0..20)
+                    .map(|n| Assertion::of("body", Comparison::Matches, format!(r"\w{{{}}}", 8 + n)))
+                    .collect();
             }),
         ),
         ("assertions[1].path", path("$[?$.a]")),
         ("assertions[1].path", path("$[?match(@.a, 'x')]")),
-        ("assertions[1].value", assertion(json_path("$.a", Comparison::LessThan, json!("1")))),
+        ("assertions[1].value", assertion(json_path("$.a", Comparison::LessThan, json!("one")))),
         ("assertions[1].value", assertion(json_path("$.a", Comparison::Contains, json!([1])))),
-        ("assertions[1].value", assertion(Assertion::BodyContains { value: String::new() })),
-        ("assertions[1].value", assertion(Assertion::BodyNotContains { value: "x".repeat(9_000) })),
+        ("assertions[1].value", assertion(Assertion::of("body", Comparison::Contains, String::new()))),
+        ("assertions[1].value", assertion(Assertion::of("body", Comparison::NotContains, "x".repeat(9_000)))),
+        ("assertions[1].name", assertion(Assertion::of_header("a b", Comparison::Equals, String::new()))),
+        ("assertions[1].value", assertion(Assertion::of_header("x", Comparison::GreaterThan, "NaN"))),
+        ("assertions[1].value", assertion(Assertion::of("total_ms", Comparison::LessThan, "soon"))),
+        ("assertions[1].value", assertion(Assertion::of("status", Comparison::Equals, json!([200])))),
+        ("assertions[1].value", assertion(Assertion::of("ip", Comparison::Exists, 1))),
+        ("assertions[1].value", assertion(Assertion::of("body", Comparison::Matches, 1))),
+        ("assertions[1].fact", assertion(Assertion::of("banner", Comparison::Equals, 1))),
+        ("assertions[1].comparison", assertion(Assertion::of("total_ms", Comparison::Contains, 1))),
+        ("assertions[1].comparison", assertion(Assertion::of("body", Comparison::LessThan, 1))),
+        ("assertions[1].path", assertion(Assertion::of("json", Comparison::Exists, ()))),
+        ("assertions[1].name", assertion(Assertion::of("header", Comparison::Exists, ()))),
+        (
+            "assertions[1].path",
+            assertion(Assertion {
+                fact: "body".to_owned(),
+                ..json_path("$", Comparison::Equals, json!("x"))
+            }),
+        ),
         (
             "assertions[1].name",
-            assertion(Assertion::Header {
-                name: "a b".to_owned(),
-                comparison: Comparison::Equals,
-                value: String::new(),
+            assertion(Assertion {
+                fact: "ip".to_owned(),
+                ..Assertion::of_header("x", Comparison::Equals, "x")
             }),
         ),
-        (
-            "assertions[1].value",
-            assertion(Assertion::Header {
-                name: "x".to_owned(),
-                comparison: Comparison::GreaterThan,
-                value: "NaN".to_owned(),
-            }),
-        ),
-        ("assertions[1].below_ms", assertion(Assertion::TotalTime { below_ms: 0 })),
     ] {
         let mut target = target("http://x/");
         bad(&mut target);
@@ -1388,7 +1508,7 @@ proptest::proptest! {
         target.headers.insert(name, value);
         target.expected_status = status;
         target.assertions = vec![
-            Assertion::BodyMatches { regex: pattern.clone() },
+            Assertion::of("body", Comparison::Matches, pattern.clone()),
             json_path(&pattern, Comparison::Contains, json!("x")),
         ];
         let _ = validate(&target);

@@ -125,7 +125,7 @@ impl Tls {
         let Some((leaf, intermediates)) = certificates.split_first() else {
             return Err(failure(FailureCode::TlsInvalid, "The server has no certificate"));
         };
-        seen.certificate_expires_at = expiry(leaf);
+        seen.certificate_expires_at = certificates.iter().filter_map(expiry).min();
         if verify {
             self.verifier.verify_server_cert(leaf, intermediates, name, &[], UnixTime::now()).map_err(
                 |error| {
@@ -315,8 +315,8 @@ impl ServerCertVerifier for JudgedLater {
     }
 }
 
-fn expiry(leaf: &CertificateDer<'_>) -> Option<DateTime<Utc>> {
-    let (_, certificate) = X509Certificate::from_der(leaf).ok()?;
+fn expiry(certificate: &CertificateDer<'_>) -> Option<DateTime<Utc>> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
     DateTime::from_timestamp(certificate.validity().not_after.timestamp(), 0)
 }
 

@@ -60,38 +60,70 @@ pub struct Target {
     /// Speak what the server speaks, however old: TLS 1.0 and 1.1, and TLS 1.2 with CBC, RSA key exchange or DHE.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub legacy_tls: bool,
+    /// Degraded once a certificate of the chain expires within so many days; 0: never.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub certificate_warning_days: u32,
     /// How often a failed check is tried again before it counts as down.
     pub retries: u8,
 }
 
-/// What must hold of a response, beside its status.
+/// What must hold of a fact that a check found out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum Assertion {
-    BodyContains {
-        value: String,
-    },
-    BodyNotContains {
-        value: String,
-    },
-    BodyMatches {
-        regex: String,
-    },
-    /// Compares what an RFC 9535 JSONPath selects with a value.
-    JsonPath {
-        path: String,
-        comparison: Comparison,
-        #[schema(value_type = Value)]
-        value: serde_json::Value,
-    },
-    Header {
-        name: String,
-        comparison: Comparison,
-        value: String,
-    },
-    TotalTime {
-        below_ms: u32,
-    },
+pub struct Assertion {
+    /// Such as `status`, `body`, `json` (with `path`), `header` (with `name`), `total_ms`, `certificate_days_left`.
+    #[schema(example = "json")]
+    pub fact: String,
+    /// Of `json`: an RFC 9535 JSONPath. Of several values that it selects, the comparison must hold for each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "$.status")]
+    pub path: Option<String>,
+    /// Of `header`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = json!(null))]
+    pub name: Option<String>,
+    pub comparison: Comparison,
+    /// A text compares as text, also with a number or boolean (`"200"` equals `200`); a number as a number, also with a
+    /// numeric text. A regular expression for `matches` and `not_matches`; absent for `exists` and `not_exists`.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    #[schema(value_type = Value, required = false, example = "ok")]
+    pub value: serde_json::Value,
+    /// What the check is if it does not hold.
+    #[serde(default, skip_serializing_if = "Severity::is_down")]
+    #[schema(default = "down")]
+    pub severity: Severity,
+}
+
+impl Assertion {
+    pub const FIELDS: [&str; 6] = ["fact", "path", "name", "comparison", "value", "severity"];
+
+    /// Of a fact that is told by its name alone.
+    pub fn of(fact: &str, comparison: Comparison, value: impl Into<serde_json::Value>) -> Self {
+        let (fact, value) = (fact.to_owned(), value.into());
+        Self { fact, path: None, name: None, comparison, value, severity: Severity::Down }
+    }
+
+    pub fn of_json(path: &str, comparison: Comparison, value: impl Into<serde_json::Value>) -> Self {
+        Self { path: Some(path.to_owned()), ..Self::of("json", comparison, value) }
+    }
+
+    pub fn of_header(name: &str, comparison: Comparison, value: impl Into<serde_json::Value>) -> Self {
+        Self { name: Some(name.to_owned()), ..Self::of("header", comparison, value) }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = AssertionSeverity)]
+pub enum Severity {
+    #[default]
+    Down,
+    Degraded,
+}
+
+impl Severity {
+    fn is_down(&self) -> bool {
+        *self == Self::Down
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -100,10 +132,36 @@ pub enum Comparison {
     Equals,
     NotEquals,
     Contains,
+    NotContains,
+    Matches,
+    NotMatches,
     LessThan,
     LessOrEqual,
     GreaterThan,
     GreaterOrEqual,
+    Exists,
+    NotExists,
+}
+
+impl Comparison {
+    pub const ALL: [Self; 12] = [
+        Self::Equals,
+        Self::NotEquals,
+        Self::Contains,
+        Self::NotContains,
+        Self::Matches,
+        Self::NotMatches,
+        Self::LessThan,
+        Self::LessOrEqual,
+        Self::GreaterThan,
+        Self::GreaterOrEqual,
+        Self::Exists,
+        Self::NotExists,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        name(&self)
+    }
 }
 
 /// One scheduled slot of one endpoint: `check.requested` carries an array of these, and in its extension `owners` the
@@ -169,6 +227,8 @@ pub struct FailedCheck {
 #[serde(rename_all = "snake_case")]
 pub enum CheckStatus {
     Up,
+    /// It works, but not as it should: `error` says why. Counts as up.
+    Degraded,
     Down,
     /// The check was not made, or failed by a defect of pongpong: it says nothing about the endpoint. Counted as
     /// missed; never stored as a result, never an outage.
@@ -178,6 +238,11 @@ pub enum CheckStatus {
 impl CheckStatus {
     pub fn as_str(self) -> &'static str {
         name(&self)
+    }
+
+    /// Whether it works.
+    pub fn is_up(self) -> bool {
+        matches!(self, Self::Up | Self::Degraded)
     }
 }
 
@@ -222,6 +287,8 @@ pub enum FailureCode {
     Timeout,
     StatusMismatch,
     AssertionFailed,
+    /// With status degraded: a certificate of the chain expires soon.
+    CertificateExpiring,
     TooManyRedirects,
     InvalidRedirect,
     /// The address guard refused to connect.
@@ -282,6 +349,8 @@ pub enum Status {
     /// Not checked yet, or not often enough to tell.
     Pending,
     Up,
+    /// It works, but not as it should.
+    Degraded,
     Down,
     Paused,
 }
@@ -293,6 +362,7 @@ impl TryFrom<String> for Status {
         match text.as_str() {
             "pending" => Ok(Self::Pending),
             "up" => Ok(Self::Up),
+            "degraded" => Ok(Self::Degraded),
             "down" => Ok(Self::Down),
             "paused" => Ok(Self::Paused),
             _ => Err(format!("{text} is not a status")),
@@ -303,6 +373,11 @@ impl TryFrom<String> for Status {
 impl Status {
     pub fn as_str(self) -> &'static str {
         name(&self)
+    }
+
+    /// Whether it works.
+    pub fn is_up(self) -> bool {
+        matches!(self, Self::Up | Self::Degraded)
     }
 }
 
@@ -322,7 +397,7 @@ pub struct StatusChange {
     /// When the outage began: the first failed check of the row. Present when `from` or `to` is down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outage_started_at: Option<DateTime<Utc>>,
-    /// Why it went down; on recovery, why it had been down.
+    /// Why it went down, or is degraded; on recovery, why it had been down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Failure>,
 }
@@ -448,6 +523,10 @@ pub struct Missed {
 pub enum AlertKind {
     Down,
     Up,
+    /// It works, but not as it should.
+    Degraded,
+    /// It works as it should again.
+    NotDegraded,
     Test,
     /// Most endpoints of a location began to fail at once: their alerts are held.
     LocationSuspected,

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::{SERVICE, prober};
 use crate::endpoints::{OwnedEndpoint, Settings};
-use contract::{CheckStatus, FailureCode, Outcome, Target};
+use contract::{FailureCode, Outcome, Target};
 
 pub const FUNCTION: Function = Function::new(
     "check-now",
@@ -95,7 +95,7 @@ pub(super) async fn probe(
     if let Some(url) = fallback.filter(|_| is_refused) {
         let target = Target { url, ..target.clone() };
         let outcome = prober.probe(user_id, &target, None).await;
-        if outcome.status == CheckStatus::Up {
+        if outcome.status.is_up() {
             return Checked { url: target.url, outcome };
         }
     }

@@ -235,6 +235,7 @@ mod tests {
             follow_redirects: true,
             verify_tls: true,
             legacy_tls: false,
+            certificate_warning_days: 0,
             retries: 0,
         };
         let scheduled_at = DateTime::from_timestamp(slot, 0).expect("a time");

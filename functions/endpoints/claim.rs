@@ -378,7 +378,7 @@ async fn lease(context: &Context, until: i64, limit: i64, now: i64) -> Result<(u
                 $lock,
                 ") AS due) AS bounded WHERE before < $4) RETURNING id, user_id, next_slot, revision, name, url, method, \
                  headers, body, interval_seconds, timeout_ms, expected_status, assertions, follow_redirects, \
-                 verify_tls, legacy_tls, retries, failure_threshold, success_threshold, enabled, tags"
+                 verify_tls, legacy_tls, certificate_warning_days, retries, failure_threshold, success_threshold, enabled, tags"
             )
         };
     }

@@ -72,8 +72,8 @@ async fn insert(
         "INSERT INTO endpoints (user_id, name, url, method, headers, body, interval_seconds, timeout_ms, \
          expected_status, assertions, follow_redirects, verify_tls, retries, failure_threshold, \
          success_threshold, enabled, tags, next_slot, created_at, updated_at, settings_bytes, bytes_per_minute, \
-         legacy_tls, status) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
-         $19, $19, $20, $21, $22, 'pending') RETURNING ",
+         legacy_tls, certificate_warning_days, status) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
+         $19, $19, $20, $21, $22, $23, 'pending') RETURNING ",
         columns!()
     );
     let bytes = s.bytes();
@@ -103,7 +103,7 @@ async fn insert(
         let insert = insert.bind(s.assertions).bind(s.follow_redirects).bind(s.verify_tls).bind(s.retries);
         let insert = insert.bind(s.failure_threshold).bind(s.success_threshold).bind(s.enabled).bind(s.tags);
         let insert = insert.bind(next_slot).bind(now).bind(bytes.stored()).bind(bytes.per_minute());
-        insert.bind(s.legacy_tls).fetch_one(db).await
+        insert.bind(s.legacy_tls).bind(s.certificate_warning_days).fetch_one(db).await
     })?;
     check_bytes_quota(context, &mut tx, user_id, &bytes).await?;
     if let Some(key) = key {

@@ -108,7 +108,8 @@ use select;
 
 macro_rules! rank {
     () => {
-        "CASE WHEN NOT enabled THEN 3 WHEN status = 'down' THEN 0 WHEN status = 'up' THEN 2 ELSE 1 END"
+        "CASE WHEN NOT enabled THEN 4 WHEN status = 'down' THEN 0 WHEN status = 'degraded' THEN 1 \
+         WHEN status = 'up' THEN 3 ELSE 2 END"
     };
 }
 use rank;

@@ -85,6 +85,10 @@ pub struct Settings {
     #[serde(default)]
     #[schema(default = false)]
     pub legacy_tls: bool,
+    /// Degraded once a certificate of the server's chain expires within so many days; 0: never.
+    #[serde(default = "two_weeks")]
+    #[schema(default = 14, minimum = 0, maximum = 365)]
+    pub certificate_warning_days: i32,
     /// How often a failed check is tried again before it counts as down. When absent or null: 1 for GET, HEAD and OPTIONS, 0 for
     /// the other methods, which may change something.
     #[serde(default)]
@@ -112,12 +116,10 @@ fn without_unknown_fields<'de, D: Deserializer<'de>>(
 ) -> std::result::Result<JsonText<Vec<Assertion>>, D::Error> {
     let given = Vec::<Value>::deserialize(deserializer)?;
     let read = |given: Value| {
-        let assertion = Assertion::deserialize(&given).map_err(D::Error::custom)?;
-        let known = serde_json::to_value(&assertion).map_err(D::Error::custom)?;
         let mut names = given.as_object().into_iter().flat_map(Map::keys);
-        match names.find(|name| known.get(name.as_str()).is_none()) {
+        match names.find(|name| !Assertion::FIELDS.contains(&name.as_str())) {
             Some(name) => Err(D::Error::custom(format!("unknown field `{name}`"))),
-            None => Ok(assertion),
+            None => Assertion::deserialize(&given).map_err(D::Error::custom),
         }
     };
     given.into_iter().map(read).collect::<std::result::Result<_, _>>().map(JsonText)
@@ -159,6 +161,10 @@ fn a_minute() -> i32 {
     60
 }
 
+fn two_weeks() -> i32 {
+    14
+}
+
 fn ten_seconds() -> i32 {
     10_000
 }
@@ -197,8 +203,8 @@ pub struct Endpoint {
 macro_rules! columns {
     () => {
         "id, name, url, method, headers, body, interval_seconds, timeout_ms, expected_status, assertions, \
-         follow_redirects, verify_tls, legacy_tls, retries, failure_threshold, success_threshold, enabled, tags, \
-         CASE WHEN enabled THEN status ELSE 'paused' END AS status, last_checked_at, missed_slots, \
+         follow_redirects, verify_tls, legacy_tls, certificate_warning_days, retries, failure_threshold, \
+         success_threshold, enabled, tags, CASE WHEN enabled THEN status ELSE 'paused' END AS status, last_checked_at, missed_slots, \
          revision, CASE WHEN result_revision < revision THEN 0 ELSE failures END AS failures, result_revision, result_slot, result_note, down_since, \
          created_at, updated_at"
     };
@@ -259,6 +265,7 @@ impl Settings {
         in_range(&mut fields, "interval_seconds", self.interval_seconds, 10, 86_400);
         in_range(&mut fields, "failure_threshold", self.failure_threshold, 1, 100);
         in_range(&mut fields, "success_threshold", self.success_threshold, 1, 100);
+        in_range(&mut fields, "certificate_warning_days", self.certificate_warning_days, 0, 365);
         in_range(&mut fields, "retries", retries, 0, 5);
         in_range(&mut fields, "timeout_ms", self.timeout_ms, 100, 60_000);
         fields.check(self.tags.0.len() <= 20, "tags", || text("must be at most 20", "20개 이하여야 합니다"));
@@ -280,7 +287,7 @@ impl Settings {
         });
         for (field, what) in ::checks::validate_off_workers(owner, &self.target()).await {
             // Those have been looked at already, with the same bounds.
-            if field != "retries" && field != "timeout_ms" {
+            if !["retries", "timeout_ms", "certificate_warning_days"].contains(&field.as_str()) {
                 fields.add(field, what);
             }
         }
@@ -326,6 +333,7 @@ impl Settings {
             follow_redirects: self.follow_redirects,
             verify_tls: self.verify_tls,
             legacy_tls: self.legacy_tls,
+            certificate_warning_days: self.certificate_warning_days.try_into().unwrap_or_default(),
             retries: self.retries.and_then(|retries| retries.try_into().ok()).unwrap_or_default(),
         }
     }

@@ -30,6 +30,7 @@ where
 #[serde(tag = "is", rename_all = "snake_case")]
 pub(super) enum Note {
     Failed { code: FailureCode, message: String, region: String },
+    Degraded { message: String },
     Missed { code: FailureCode },
     Maintenance,
 }
@@ -44,10 +45,13 @@ impl Note {
             CheckStatus::Unknown => Some(Self::Missed { code }),
             _ if result.maintenance => Some(Self::Maintenance),
             CheckStatus::Up => None,
-            CheckStatus::Down => {
+            status => {
                 let message = error.map(|error| error.message.as_str()).unwrap_or_default();
                 let message = message.chars().take(Self::MAX_MESSAGE_CHARS).collect();
-                Some(Self::Failed { code, message, region: result.region.clone() })
+                Some(match status {
+                    CheckStatus::Degraded => Self::Degraded { message },
+                    _ => Self::Failed { code, message, region: result.region.clone() },
+                })
             }
         }
     }
@@ -97,6 +101,13 @@ impl Facts {
                 "점검 중이라 체크 결과를 반영하지 않습니다.",
             ),
             Some(Note::Missed { code }) => missed(code),
+            Some(Note::Degraded { message }) => {
+                let message = message.trim_end_matches('.');
+                text(
+                    format!("The last check succeeded, but: {message}."),
+                    format!("마지막 체크는 성공했지만 문제가 있습니다: {message}."),
+                )
+            }
             Some(Note::Failed { code, message, region }) => self.explain_failure(code, &message, &region),
         }
     }

@@ -21,6 +21,8 @@ struct EndpointTotals {
     total: i64,
     #[schema(example = 9)]
     up: i64,
+    #[schema(example = 0)]
+    degraded: i64,
     #[schema(example = 1)]
     down: i64,
     #[schema(example = 1)]
@@ -69,6 +71,7 @@ async fn handle(caller: Caller, State(context): State<Context>) -> Result<Json<E
     Ok(Json(EndpointTotals {
         total: statuses.values().sum(),
         up: of("up"),
+        degraded: of("degraded"),
         down: of("down"),
         pending: of("pending"),
         paused: of("paused"),

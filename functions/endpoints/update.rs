@@ -46,7 +46,8 @@ async fn handle(
          retries = $13, failure_threshold = $14, success_threshold = $15, enabled = $16, tags = $17, \
          next_slot = COALESCE($18, next_slot), \
          leased_until = CASE WHEN $18 IS NULL THEN leased_until END, updated_at = $19, revision = revision + $20, \
-         settings_bytes = $21, bytes_per_minute = $22, legacy_tls = $23 WHERE id = $1 RETURNING ",
+         settings_bytes = $21, bytes_per_minute = $22, legacy_tls = $23, certificate_warning_days = $24 \
+         WHERE id = $1 RETURNING ",
         columns!()
     );
     static NEXT_SLOT: &str = "SELECT next_slot FROM endpoints WHERE id = $1";
@@ -87,7 +88,8 @@ async fn handle(
         let update = update.bind(s.assertions).bind(s.follow_redirects).bind(s.verify_tls).bind(s.retries);
         let update = update.bind(s.failure_threshold).bind(s.success_threshold).bind(s.enabled).bind(s.tags);
         let update = update.bind(next_slot).bind(now).bind(i64::from(changed));
-        update.bind(bytes.stored()).bind(bytes.per_minute()).bind(s.legacy_tls).fetch_one(db).await
+        let update = update.bind(bytes.stored()).bind(bytes.per_minute()).bind(s.legacy_tls);
+        update.bind(s.certificate_warning_days).fetch_one(db).await
     })?;
     // Whoever has too much already, of a time with other limits, may change the rest, and have less.
     if bytes.stored() > before.stored() || bytes.per_minute() > before.per_minute() {

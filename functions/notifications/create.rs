@@ -37,17 +37,17 @@ struct Body {
     /// At most 1000 of one's own endpoints; null: all of them, those to come included.
     #[serde(default)]
     endpoint_ids: Option<Vec<i64>>,
-    #[serde(default = "yes")]
+    /// Whether it is also told when an endpoint is degraded: works, but not as it should.
+    #[serde(default = "super::yes")]
+    #[schema(default = true)]
+    send_degraded: bool,
+    #[serde(default = "super::yes")]
     #[schema(default = true)]
     enabled: bool,
     /// Also sends the incidents that are open now.
     #[serde(default)]
     #[schema(default = false)]
     send_open_incidents: bool,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// A webhook's secret that was made here is in this answer, and never shown again. Addresses that are not
@@ -88,6 +88,7 @@ async fn handle(
         kind: body.kind,
         sealed_config: super::seal(&context, &config)?,
         endpoint_ids: endpoint_ids.map(|ids| json!(ids).to_string()),
+        send_degraded: body.send_degraded,
         enabled: body.enabled,
         failures: 0,
         failed_at: None,
@@ -128,8 +129,8 @@ async fn insert(db: &Db, new: Row, key: Option<String>) -> Result<Row> {
         "INSERT INTO notification_idempotency_keys (user_id, key, notification_id) VALUES ($1, $2, $3)";
     const GONE: &str = "SELECT EXISTS (SELECT 1 FROM notification_forgotten_users WHERE user_id = $1)";
     const INSERT: &str = "INSERT INTO notifications
-            (user_id, name, kind, sealed_config, endpoint_ids, enabled, created_at, updated_at)
-        SELECT $1, $2, $3, $4, $5, $6, $7, $7
+            (user_id, name, kind, sealed_config, endpoint_ids, enabled, created_at, updated_at, send_degraded)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $7, $9
         WHERE (SELECT COUNT(*) FROM notifications WHERE user_id = $1) < $8
         RETURNING *";
     let created_at: DateTime<Utc> = new.created_at;
@@ -152,7 +153,7 @@ async fn insert(db: &Db, new: Row, key: Option<String>) -> Result<Row> {
     let row: Option<Row> = on!(transaction.connection(), db => {
         let query = sqlx::query_as(INSERT).bind(new.user_id).bind(new.name).bind(new.kind);
         let query = query.bind(new.sealed_config).bind(new.endpoint_ids).bind(new.enabled);
-        query.bind(created_at).bind(MOST).fetch_optional(db).await
+        query.bind(created_at).bind(MOST).bind(new.send_degraded).fetch_optional(db).await
     })?;
     if let (Some(key), Some(row)) = (key, &row) {
         on!(transaction.connection(), db => {

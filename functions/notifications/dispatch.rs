@@ -64,8 +64,12 @@ async fn log_news(context: &Context, changes: Vec<(StatusChange, AlertKind)>) ->
     let (alerts, failed) = alerts(context, changes, &channels).await;
     let mut news: BTreeMap<i64, Vec<_>> = BTreeMap::new();
     for (owner, alert) in alerts {
-        let told =
-            channels.get(&owner).into_iter().flatten().filter(|c| c.covers(alert.endpoint_id)).collect();
+        let told = channels
+            .get(&owner)
+            .into_iter()
+            .flatten()
+            .filter(|c| c.covers(alert.endpoint_id) && c.wants(alert.what))
+            .collect();
         news.entry(owner).or_default().push((alert, told));
     }
     log::add(context, NAME, news.into_iter().map(|(owner, told)| News { owner, told }).collect()).await?;
@@ -164,7 +168,9 @@ async fn told_of<'a>(
 fn what_to_tell(change: &StatusChange) -> Option<AlertKind> {
     match (change.from, change.to) {
         (_, Status::Down) => Some(AlertKind::Down),
-        (Status::Down, Status::Up) => Some(AlertKind::Up),
+        (Status::Down, Status::Up | Status::Degraded) => Some(AlertKind::Up),
+        (_, Status::Degraded) => Some(AlertKind::Degraded),
+        (Status::Degraded, Status::Up) => Some(AlertKind::NotDegraded),
         _ => None,
     }
 }
@@ -211,9 +217,9 @@ async fn alerts(
     fn enabled_unless_told() -> bool {
         true
     }
-    let wanted = changes.into_iter().filter(|(change, _)| {
+    let wanted = changes.into_iter().filter(|(change, what)| {
         let own = channels.get(&change.user_id);
-        own.is_some_and(|own| own.iter().any(|c| c.covers(change.endpoint_id)))
+        own.is_some_and(|own| own.iter().any(|c| c.covers(change.endpoint_id) && c.wants(*what)))
     });
     let alerts = stream::iter(wanted).map(|(change, what)| async move {
         let path = format!("/private/v1/endpoints/{}", change.endpoint_id);
@@ -228,7 +234,7 @@ async fn alerts(
                 return Err((id, error));
             }
         };
-        if what == AlertKind::Down && !endpoint.enabled {
+        if matches!(what, AlertKind::Down | AlertKind::Degraded) && !endpoint.enabled {
             // Paused meanwhile: the evaluator ends the outage, if it does not know yet.
             return Ok(None);
         }

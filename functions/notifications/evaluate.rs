@@ -53,7 +53,7 @@ static HELD: LazyLock<Counter<u64>> = LazyLock::new(|| {
 });
 
 pub(crate) fn count_from_zero() {
-    [Status::Up, Status::Down].into_iter().for_each(|status| count(status, 0));
+    [Status::Up, Status::Degraded, Status::Down].into_iter().for_each(|status| count(status, 0));
     HELD.add(0, &[]);
 }
 
@@ -258,6 +258,8 @@ struct Row {
     endpoint_id: i64,
     user_id: i64,
     status: String,
+    degraded: bool,
+    degraded_run: i32,
     revision: i64,
     run: i32,
     last_slot: i64,
@@ -277,6 +279,8 @@ impl Row {
                 "down" => Status::Down,
                 _ => Status::Pending,
             },
+            is_degraded: self.degraded,
+            degraded_run: self.degraded_run,
             revision: self.revision,
             run: self.run,
             // From a clock that was set back since: everything that comes now is newer.
@@ -299,13 +303,15 @@ fn slot_of(micros: i64) -> DateTime<Utc> {
 
 async fn load(transaction: &mut runtime::db::Transaction, ids: &[i64]) -> Result<Vec<Row>> {
     // Locked in the order of their ids: two batches cannot wait for each other.
-    const POSTGRES: &str = "SELECT endpoint_id, user_id, status, revision, run, last_slot, failing_since,
-            cause, unreachable_since,
+    const POSTGRES: &str =
+        "SELECT endpoint_id, user_id, status, degraded, degraded_run, revision, run, last_slot,
+            failing_since, cause, unreachable_since,
             deleted_at IS NOT NULL AS deleted, EXISTS (SELECT 1 FROM notification_suspicions q
                 WHERE q.user_id = notification_states.user_id) AS any_suspicion
         FROM notification_states WHERE endpoint_id = ANY($1) ORDER BY endpoint_id FOR UPDATE";
-    const SQLITE: &str = "SELECT endpoint_id, user_id, status, revision, run, last_slot, failing_since,
-            cause, unreachable_since,
+    const SQLITE: &str =
+        "SELECT endpoint_id, user_id, status, degraded, degraded_run, revision, run, last_slot,
+            failing_since, cause, unreachable_since,
             deleted_at IS NOT NULL AS deleted, EXISTS (SELECT 1 FROM notification_suspicions q
                 WHERE q.user_id = notification_states.user_id) AS any_suspicion
         FROM notification_states WHERE endpoint_id IN (SELECT value FROM json_each($1))";
@@ -354,37 +360,75 @@ async fn forgotten(transaction: &mut runtime::db::Transaction, users: Vec<i64>) 
 async fn save(transaction: &mut runtime::db::Transaction, states: &States) -> Result<()> {
     const POSTGRES: &str = "UPDATE notification_states AS s SET status = new.status, run = new.run,
             last_slot = new.last_slot, failing_since = new.failing_since, cause = new.cause,
-            region = new.region, revision = new.revision, unreachable_since = new.unreachable_since
+            region = new.region, revision = new.revision, unreachable_since = new.unreachable_since,
+            degraded = new.degraded, degraded_run = new.degraded_run
         FROM UNNEST($1::BIGINT[], $2::TEXT[], $3::INTEGER[], $4::BIGINT[], $5::BIGINT[], $6::TEXT[], $7::TEXT[],
-                $8::BIGINT[], $9::BIGINT[])
-            AS new (endpoint_id, status, run, last_slot, failing_since, cause, region, revision, unreachable_since)
+                $8::BIGINT[], $9::BIGINT[], $10::BOOLEAN[], $11::INTEGER[])
+            AS new (endpoint_id, status, run, last_slot, failing_since, cause, region, revision, unreachable_since,
+                degraded, degraded_run)
         WHERE s.endpoint_id = new.endpoint_id";
     const SQLITE: &str = "UPDATE notification_states AS s SET status = new.value ->> 1,
             run = new.value ->> 2, last_slot = new.value ->> 3, failing_since = new.value ->> 4,
             cause = new.value ->> 5, region = new.value ->> 6, revision = new.value ->> 7,
-            unreachable_since = new.value ->> 8
+            unreachable_since = new.value ->> 8, degraded = new.value ->> 9, degraded_run = new.value ->> 10
         FROM json_each($1) AS new WHERE s.endpoint_id = new.value ->> 0";
     let rows = states.iter().map(|(id, state)| {
         let status = match state.status {
             Status::Up => "up",
             Status::Down => "down",
-            Status::Pending | Status::Paused => "pending",
+            _ => "pending",
         };
         let cause = state.cause.as_ref().map(|cause| json!(cause).to_string());
         let failing_since = state.failing_since.map(|t| t.timestamp_micros());
         let region = state.region.as_deref();
         let unreachable_since = state.unreachable_since.map(|t| t.timestamp_micros());
         let slot = state.last_slot.timestamp_micros();
-        (*id, status, state.run, slot, failing_since, cause, region, state.revision, unreachable_since)
+        let (degraded, degraded_run) = (state.is_degraded, state.degraded_run);
+        let State { run, revision, .. } = *state;
+        (
+            *id,
+            status,
+            run,
+            slot,
+            failing_since,
+            cause,
+            region,
+            revision,
+            unreachable_since,
+            degraded,
+            degraded_run,
+        )
     });
     match transaction.connection() {
         On::Postgres(db) => {
-            let mut columns: (Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>, Vec<_>) =
-                Default::default();
-            columns.extend(rows);
-            let (ids, statuses, runs, slots, since, causes, regions, revisions, unreachable) = columns;
+            let (
+                ids,
+                statuses,
+                runs,
+                slots,
+                since,
+                causes,
+                regions,
+                revisions,
+                unreachable,
+                degraded,
+                degraded_runs,
+            ): (
+                Vec<_>,
+                Vec<_>,
+                Vec<_>,
+                Vec<_>,
+                Vec<_>,
+                Vec<_>,
+                Vec<_>,
+                Vec<_>,
+                Vec<_>,
+                Vec<_>,
+                Vec<_>,
+            ) = rows.collect();
             let query = sqlx::query(POSTGRES).bind(ids).bind(statuses).bind(runs).bind(slots).bind(since);
             let query = query.bind(causes).bind(regions).bind(revisions).bind(unreachable);
+            let query = query.bind(degraded).bind(degraded_runs);
             query.execute(db).await?;
         }
         On::Sqlite(db) => {

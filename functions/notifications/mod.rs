@@ -52,7 +52,7 @@ pub const SERVICE: &str = "notification-service";
 #[schema(example = json!({
     "id": 3, "name": "On call", "kind": "slack",
     "config": {"domain": "example", "channel": "#alerts", "token": "xoxb-…9876"},
-    "endpoint_ids": [7, 8], "enabled": true, "failures": 0, "paused_until": null,
+    "endpoint_ids": [7, 8], "send_degraded": true, "enabled": true, "failures": 0, "paused_until": null,
     "tested_at": "2026-03-01T12:05:00Z",
     "created_at": "2026-03-01T12:00:00Z", "updated_at": "2026-03-01T12:00:00Z",
 }))]
@@ -66,6 +66,9 @@ pub struct Notification {
     pub config: Value,
     /// The endpoints that it is about; null: all of them.
     pub endpoint_ids: Option<Vec<i64>>,
+    /// Whether it is also told when an endpoint is degraded.
+    #[serde(default = "yes")]
+    pub send_degraded: bool,
     pub enabled: bool,
     /// How often in a row it did not take a message; 0 while it works.
     pub failures: i64,
@@ -85,6 +88,10 @@ pub struct Notification {
     pub warning: Option<String>,
 }
 
+fn yes() -> bool {
+    true
+}
+
 /// A row of the table.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Row {
@@ -94,6 +101,7 @@ pub struct Row {
     pub kind: String,
     pub sealed_config: String,
     pub endpoint_ids: Option<String>,
+    pub send_degraded: bool,
     pub enabled: bool,
     pub failures: i64,
     pub failed_at: Option<DateTime<Utc>>,
@@ -146,6 +154,7 @@ impl Row {
             config: shown,
             endpoint_ids: self.endpoint_ids.as_deref().map(ids_of),
             name: self.name,
+            send_degraded: self.send_degraded,
             enabled: self.enabled,
             failures: self.failures,
             paused_until,

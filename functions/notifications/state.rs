@@ -13,8 +13,12 @@ pub const CONFIRMATION_DELAY: u32 = 10;
 /// What is known of an endpoint between two results.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
-    /// Pending, up or down.
+    /// Pending, up or down: whether it works.
     pub status: Status,
+    /// While it is up: whether it is degraded.
+    pub is_degraded: bool,
+    /// How many results in a row spoke against that.
+    pub degraded_run: i32,
     /// The newest revision of the endpoint's settings: results of older ones are ignored.
     pub revision: i64,
     /// How many results in a row spoke for another status.
@@ -36,6 +40,8 @@ impl State {
     pub fn unknown() -> Self {
         Self {
             status: Status::Pending,
+            is_degraded: false,
+            degraded_run: 0,
             revision: 0,
             run: 0,
             last_slot: DateTime::<Utc>::MIN_UTC,
@@ -44,6 +50,11 @@ impl State {
             unreachable_since: None,
             region: None,
         }
+    }
+
+    /// What people see of it.
+    fn shown(&self) -> Status {
+        if self.status == Status::Up && self.is_degraded { Status::Degraded } else { self.status }
     }
 
     /// Whether a result is late, a duplicate, or of settings that have changed: it says nothing new.
@@ -76,10 +87,12 @@ impl State {
         if changed.enabled || self.status == Status::Pending {
             return None;
         }
+        let from = self.shown();
+        (self.status, self.is_degraded) = (Status::Pending, false);
         Some(StatusChange {
             endpoint_id: changed.endpoint_id,
             user_id: changed.user_id,
-            from: std::mem::replace(&mut self.status, Status::Pending),
+            from,
             to: Status::Paused,
             changed_at: changed.changed_at,
             revision: changed.revision,
@@ -121,17 +134,45 @@ impl State {
             self.interrupt();
             return None;
         }
-        match result.outcome.status {
-            CheckStatus::Up => self.succeed(result),
+        let shown = self.shown();
+        let change = match result.outcome.status {
+            CheckStatus::Up | CheckStatus::Degraded => self.succeed(result),
             CheckStatus::Down => self.fail(result, on_hold),
             CheckStatus::Unknown => None,
+        };
+        if result.outcome.status.is_up() {
+            self.weigh(result, change.is_some());
+        }
+        let to = self.shown();
+        match change {
+            Some(change) => Some(StatusChange { from: shown, to, ..change }),
+            None if to == shown => None,
+            None => {
+                let cause = result.outcome.error.clone().filter(|_| to == Status::Degraded);
+                Some(StatusChange { from: shown, to, outage_started_at: None, cause, ..self.change(result) })
+            }
+        }
+    }
+
+    /// Takes from a check that succeeded whether the endpoint is degraded. One that has just come up is what this check
+    /// says.
+    fn weigh(&mut self, result: &CheckResult, has_come_up: bool) {
+        let is_degraded = result.outcome.status == CheckStatus::Degraded;
+        if is_degraded == self.is_degraded {
+            self.degraded_run = 0;
+            return;
+        }
+        self.degraded_run = self.degraded_run.saturating_add(1);
+        let needed = if is_degraded { result.failure_threshold } else { result.success_threshold };
+        if has_come_up || self.degraded_run >= threshold(needed) {
+            (self.is_degraded, self.degraded_run) = (is_degraded, 0);
         }
     }
 
     /// Failures before and after a maintenance are not failures in a row; the status stays as it is.
     /// That the slot was seen counts: what comes late from before it would be told in the midst of it.
     fn interrupt(&mut self) {
-        self.run = 0;
+        (self.run, self.degraded_run) = (0, 0);
         if self.status != Status::Down {
             (self.failing_since, self.cause, self.unreachable_since) = (None, None, None);
         }
@@ -150,8 +191,8 @@ impl State {
         if self.run < threshold(result.success_threshold) {
             return None;
         }
-        let change = self.change(result, Status::Up);
-        (self.failing_since, self.cause) = (None, None);
+        let change = self.change(result);
+        (self.status, self.failing_since, self.cause, self.run) = (Status::Up, None, None, 0);
         Some(change)
     }
 
@@ -170,16 +211,19 @@ impl State {
         self.run = self.run.saturating_add(1);
         self.cause.clone_from(&result.outcome.error);
         let decided = self.run >= threshold(result.failure_threshold) && !on_hold;
-        decided.then(|| self.change(result, Status::Down))
+        decided.then(|| {
+            (self.status, self.run) = (Status::Down, 0);
+            self.change(result)
+        })
     }
 
-    fn change(&mut self, result: &CheckResult, to: Status) -> StatusChange {
-        self.run = 0;
+    /// Of which it is not said yet what it is from, and to.
+    fn change(&self, result: &CheckResult) -> StatusChange {
         StatusChange {
             endpoint_id: result.endpoint_id,
             user_id: result.user_id,
-            from: std::mem::replace(&mut self.status, to),
-            to,
+            from: Status::Pending,
+            to: Status::Pending,
             changed_at: result.scheduled_at,
             revision: self.revision,
             outage_started_at: self.failing_since,
@@ -254,6 +298,40 @@ mod tests {
         assert_eq!(told("UDUDUD", 2, 2), [], "neither is sure yet");
         assert_eq!(told("DU", 1, 1), [(0, Down), (1, Up)]);
         assert_eq!(told("DU", 0, 0), [(0, Down), (1, Up)], "a threshold of 0 is one of 1");
+    }
+
+    #[test]
+    fn degraded_is_told_after_as_many_checks_as_down() {
+        use Status::{Degraded, Down, Up};
+        // `G`: degraded.
+        let told = |results: &str, failures, successes| {
+            let results = results.chars().enumerate().map(|(at, c)| {
+                let mut result = result(at as i64, c != 'D', failures, successes);
+                if c == 'G' {
+                    let message = format!("slot {at}");
+                    result.outcome.status = CheckStatus::Degraded;
+                    result.outcome.error = Some(Failure { code: FailureCode::AssertionFailed, message });
+                }
+                result
+            });
+            run(results).iter().map(|c| (c.changed_at.timestamp(), c.to)).collect::<Vec<_>>()
+        };
+        assert_eq!(told("UGUGGGUG", 2, 1), [(0, Up), (4, Degraded), (6, Up)]);
+        assert_eq!(told("GGU", 2, 1), [(0, Degraded), (2, Up)], "the first check says what it is");
+        assert_eq!(told("UDDGGU", 2, 1), [(0, Up), (2, Down), (3, Degraded), (5, Up)]);
+        assert_eq!(told("UDDUG", 2, 1), [(0, Up), (2, Down), (3, Up)]);
+        assert_eq!(told("UGGDDG", 2, 1), [(0, Up), (2, Degraded), (4, Down), (5, Degraded)]);
+        assert_eq!(told("UGGDGU", 2, 1), [(0, Up), (2, Degraded), (5, Up)], "one failure is not enough");
+        assert_eq!(told("GGUGUU", 1, 2), [(1, Degraded), (5, Up)]);
+        let changes = run([result(0, true, 1, 1), {
+            let mut degraded = result(1, true, 1, 1);
+            degraded.outcome.status = CheckStatus::Degraded;
+            degraded.outcome.error =
+                Some(Failure { code: FailureCode::AssertionFailed, message: "slow".into() });
+            degraded
+        }]);
+        assert_eq!(changes[1].cause.as_ref().map(|cause| cause.message.as_str()), Some("slow"));
+        assert_eq!((changes[1].from, changes[1].outage_started_at), (Up, None));
     }
 
     #[test]

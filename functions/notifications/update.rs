@@ -28,6 +28,7 @@ struct Body {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Vec<i64>>)]
     endpoint_ids: Option<Option<Vec<i64>>>,
+    send_degraded: Option<bool>,
     enabled: Option<bool>,
 }
 
@@ -62,7 +63,7 @@ async fn handle(
             endpoint_ids = CASE WHEN $6 THEN $7 ELSE endpoint_ids END, updated_at = $8,
             failures = CASE WHEN $4 IS NULL THEN failures ELSE 0 END,
             not_before = CASE WHEN $4 IS NULL THEN not_before ELSE NULL END,
-            tested_at = CASE WHEN $9 THEN NULL ELSE tested_at END
+            tested_at = CASE WHEN $9 THEN NULL ELSE tested_at END, send_degraded = COALESCE($10, send_degraded)
         WHERE id = $1 AND user_id = $2 RETURNING *";
     // What waits goes by the new settings, and need not wait for those that failed.
     const MOVE: &str =
@@ -92,7 +93,8 @@ async fn handle(
     let row: Row = on!(transaction.connection(), db => {
         let query = sqlx::query_as(UPDATE).bind(id).bind(caller.user_id).bind(body.name);
         let query = query.bind(sealed_config).bind(body.enabled).bind(gives_endpoints);
-        query.bind(endpoint_ids).bind(now).bind(is_other).fetch_one(db).await
+        let query = query.bind(endpoint_ids).bind(now).bind(is_other);
+        query.bind(body.send_degraded).fetch_one(db).await
     })
     .map_err(Error::not_found_if_no_row)?;
     if let Some(config) = &config {

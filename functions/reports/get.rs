@@ -110,7 +110,7 @@ impl From<Stored> for Report {
             endpoint_id: stored.endpoint_id,
             checked_at: slot + TimeDelta::milliseconds(stored.checked_after_ms.into()),
             region: stored.region,
-            status: if stored.up { CheckStatus::Up } else { CheckStatus::Down },
+            status: status_of(stored.up, stored.error_code.is_some()),
             status_code: stored.status_code,
             error: store::failure(stored.error_code, stored.error_message),
             timings_ms: Timings {
@@ -126,6 +126,15 @@ impl From<Stored> for Report {
             response_bytes: stored.response_bytes,
             maintenance: stored.maintenance,
         }
+    }
+}
+
+/// What is degraded is up, with an error.
+pub(super) fn status_of(up: bool, has_error: bool) -> CheckStatus {
+    match (up, has_error) {
+        (true, false) => CheckStatus::Up,
+        (true, true) => CheckStatus::Degraded,
+        (false, _) => CheckStatus::Down,
     }
 }
 

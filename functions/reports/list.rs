@@ -58,9 +58,9 @@ async fn handle(
 ) -> Result<Json<List<Report>>> {
     let mut fields = Fields::default();
     fields.check_id(filter.endpoint_id, "endpoint_id");
-    fields.check(filter.status != Some(CheckStatus::Unknown), "status", || {
-        text("must be up or down", "up 또는 down이어야 합니다")
-    });
+    // What is degraded counts as up, also in sums.
+    let is_known = !matches!(filter.status, Some(CheckStatus::Unknown | CheckStatus::Degraded));
+    fields.check(is_known, "status", || text("must be up or down", "up 또는 down이어야 합니다"));
     let (from, to) = moment::range(&mut fields, filter.from.as_deref(), filter.to.as_deref());
     fields.finish()?;
     let db = context.db()?;
@@ -70,7 +70,7 @@ async fn handle(
     let wanted = Wanted {
         user_id: caller.user_id,
         endpoint_id: filter.endpoint_id,
-        up: filter.status.map(|status| status == CheckStatus::Up),
+        up: filter.status.map(CheckStatus::is_up),
         slots: from.unwrap_or(0).max(state.raw_from)..to.unwrap_or(end).min(end),
     };
     let total = wanted.total(db, &state).await?;

@@ -462,7 +462,7 @@ impl From<Last> for LastCheck {
         let slot = moment::time_of(moment::slot_of(last.id));
         Self {
             checked_at: slot + TimeDelta::milliseconds(last.checked_after_ms.into()),
-            status: if last.up { CheckStatus::Up } else { CheckStatus::Down },
+            status: super::get::status_of(last.up, last.error_code.is_some()),
             total_ms: last.total_ms,
             error: store::failure(last.error_code, last.error_message),
         }

@@ -298,7 +298,7 @@ impl<'a> Row<'a> {
             id: moment::id_of(slot, series.id),
             series_id: series.id,
             checked_after_ms: i32::try_from(after).unwrap_or(i32::MAX),
-            up: outcome.status == CheckStatus::Up,
+            up: outcome.status.is_up(),
             status_code: outcome.status_code.map(i32::from),
             dns_ms: timings.dns.map(ms),
             connect_ms: timings.connect.map(ms),

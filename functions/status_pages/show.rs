@@ -52,8 +52,10 @@ pub struct Shown {
 #[schema(as = PublicOverallStatus)]
 pub enum Overall {
     Up,
-    /// Some are down.
+    /// Some work, but not as they should.
     Degraded,
+    /// Some are down.
+    PartlyDown,
     /// All are down.
     Down,
     /// Nothing is down, and something is being maintained.
@@ -92,6 +94,8 @@ pub struct ShownEndpoint {
 pub enum ShownStatus {
     Pending,
     Up,
+    /// It works, but not as it should.
+    Degraded,
     Down,
     Paused,
     Maintenance,
@@ -106,6 +110,7 @@ impl ShownStatus {
             _ if is_maintained => Self::Maintenance,
             Status::Pending => Self::Pending,
             Status::Up => Self::Up,
+            Status::Degraded => Self::Degraded,
             Status::Down => Self::Down,
         }
     }
@@ -335,6 +340,8 @@ fn overall(statuses: impl Iterator<Item = ShownStatus>) -> Overall {
     } else if are(ShownStatus::Down) == statuses.len() {
         Overall::Down
     } else if are(ShownStatus::Down) > 0 {
+        Overall::PartlyDown
+    } else if are(ShownStatus::Degraded) > 0 {
         Overall::Degraded
     } else if are(ShownStatus::Maintenance) > 0 {
         Overall::Maintenance
@@ -400,7 +407,7 @@ mod tests {
 
     #[test]
     fn the_worst_decides_but_what_is_paused_does_not() {
-        use ShownStatus::{Down, Maintenance, Paused, Pending, Up};
+        use ShownStatus::{Degraded, Down, Maintenance, Paused, Pending, Up};
         for (statuses, expected) in [
             (&[][..], Overall::Unknown),
             (&[Paused], Overall::Unknown),
@@ -409,9 +416,12 @@ mod tests {
             (&[Up, Paused], Overall::Up),
             (&[Up, Maintenance], Overall::Maintenance),
             (&[Maintenance], Overall::Maintenance),
-            (&[Down, Maintenance], Overall::Degraded),
-            (&[Down, Up], Overall::Degraded),
-            (&[Down, Pending], Overall::Degraded),
+            (&[Down, Maintenance], Overall::PartlyDown),
+            (&[Down, Up], Overall::PartlyDown),
+            (&[Down, Pending], Overall::PartlyDown),
+            (&[Down, Degraded], Overall::PartlyDown),
+            (&[Degraded, Up], Overall::Degraded),
+            (&[Degraded, Maintenance], Overall::Degraded),
             (&[Down, Down, Paused], Overall::Down),
         ] {
             assert_eq!(overall(statuses.iter().copied()), expected, "{statuses:?}");

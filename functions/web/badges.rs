@@ -83,6 +83,7 @@ impl Badge {
             What::Status => {
                 let (message, color) = match shown.status {
                     ShownStatus::Up => ("up", "brightgreen"),
+                    ShownStatus::Degraded => ("degraded", "yellow"),
                     ShownStatus::Down => ("down", "red"),
                     ShownStatus::Pending => ("pending", "lightgrey"),
                     ShownStatus::Paused => ("paused", "lightgrey"),

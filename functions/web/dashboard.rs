@@ -20,7 +20,7 @@ use crate::endpoints::Endpoint;
 use contract::{CheckStatus, Status};
 
 const PER_PAGE: i64 = 25;
-const STATUSES: [&str; 4] = ["down", "pending", "up", "paused"];
+const STATUSES: [&str; 5] = ["down", "degraded", "pending", "up", "paused"];
 const SORTS: [&str; 4] = ["status", "name", "-created_at", "last_checked_at"];
 
 /// As the address has it; what makes no sense is as if it were not there.
@@ -92,6 +92,8 @@ impl Asked {
 struct Totals {
     total: i64,
     up: i64,
+    #[serde(default)]
+    degraded: i64,
     down: i64,
     pending: i64,
     paused: i64,
@@ -108,6 +110,7 @@ impl Totals {
     fn of(&self, status: &str) -> i64 {
         match status {
             "up" => self.up,
+            "degraded" => self.degraded,
             "down" => self.down,
             "pending" => self.pending,
             _ => self.paused,
@@ -177,7 +180,7 @@ impl Row {
             (None, None) => {
                 let fails = item.last.as_ref().is_some_and(|last| last.status == CheckStatus::Down);
                 let is_plain = match endpoint.status {
-                    Status::Pending => false,
+                    Status::Pending | Status::Degraded => false,
                     Status::Up => !fails,
                     Status::Down | Status::Paused => true,
                 };
@@ -226,12 +229,16 @@ struct Dashboard {
 
 impl Dashboard {
     fn headline(&self) -> String {
-        let Totals { total, up, down, pending, paused, .. } = self.totals;
+        let Totals { total, up, degraded, down, pending, paused, .. } = self.totals;
         let is_any = [down > 0, pending > 0, total > paused];
-        let [up, down, pending, watched] = [up, down, pending, total - paused].map(grouped);
+        let is_degraded = !is_any[0] && degraded > 0;
+        let [up, degraded, down, pending, watched] =
+            [up, degraded, down, pending, total - paused].map(grouped);
         match self.page.language {
             Language::English if is_any[0] => format!("{down} of {watched} down"),
             Language::Korean if is_any[0] => format!("{watched}개 중 {down}개 장애"),
+            Language::English if is_degraded => format!("{degraded} of {watched} degraded"),
+            Language::Korean if is_degraded => format!("{watched}개 중 {degraded}개 주의"),
             Language::English if is_any[1] => format!("{up} of {watched} up, {pending} not known yet"),
             Language::Korean if is_any[1] => format!("{watched}개 중 {up}개 정상, {pending}개 확인 중"),
             Language::English if !is_any[2] => "All are paused".to_owned(),
@@ -244,6 +251,7 @@ impl Dashboard {
     fn mood(&self) -> &'static str {
         match self.totals {
             Totals { down: 1.., .. } => "down",
+            Totals { degraded: 1.., .. } => "degraded",
             Totals { pending: 1.., .. } => "pending",
             Totals { up: 1.., .. } => "up",
             _ => "paused",

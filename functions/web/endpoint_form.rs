@@ -17,13 +17,10 @@ use super::{
     visitor::{Posted, Response, User, Visitor},
 };
 use crate::endpoints::{Endpoint, Settings, default_retries};
-use contract::{Assertion, Comparison};
+use checks::facts::FACTS;
+use contract::{Assertion, Comparison, Severity};
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-const KINDS: [&str; 6] =
-    ["body_contains", "body_not_contains", "body_matches", "json_path", "header", "total_time"];
-const COMPARISONS: [&str; 7] =
-    ["equals", "not_equals", "contains", "less_than", "less_or_equal", "greater_than", "greater_or_equal"];
 /// What the API takes; more rows than that are of no use.
 const MOST_HEADERS: usize = 50;
 const MOST_ASSERTIONS: usize = 20;
@@ -43,13 +40,15 @@ pub struct Sent {
     interval_seconds: String,
     timeout_ms: String,
     expected_status: String,
-    assertion_type: Vec<String>,
+    assertion_fact: Vec<String>,
     assertion_what: Vec<String>,
     assertion_comparison: Vec<String>,
     assertion_value: Vec<String>,
+    assertion_severity: Vec<String>,
     follow_redirects: bool,
     verify_tls: bool,
     legacy_tls: bool,
+    certificate_warning_days: String,
     retries: String,
     failure_threshold: String,
     success_threshold: String,
@@ -60,60 +59,56 @@ pub struct Sent {
 /// A row of the assertions.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Row {
-    kind: String,
+    fact: String,
     /// The JSONPath, or the header's name.
     what: String,
     comparison: String,
     value: String,
+    severity: String,
 }
 
 impl Row {
     fn is_empty(&self) -> bool {
-        self.kind.is_empty() && self.what.trim().is_empty() && self.value.trim().is_empty()
+        self.fact.is_empty() && self.what.trim().is_empty() && self.value.trim().is_empty()
     }
 
     fn of(assertion: &Assertion) -> Self {
-        let kind = serde_variant_of(assertion);
-        let named = |comparison: &Comparison| {
-            serde_variant::to_variant_name(comparison).unwrap_or_default().to_owned()
-        };
-        let (what, comparison, value) = match assertion {
-            Assertion::BodyContains { value } | Assertion::BodyNotContains { value } => {
-                (String::new(), String::new(), value.clone())
-            }
-            Assertion::BodyMatches { regex } => (String::new(), String::new(), regex.clone()),
-            Assertion::JsonPath { path, comparison, value } => {
-                (path.clone(), named(comparison), written(value))
-            }
-            Assertion::Header { name, comparison, value } => (name.clone(), named(comparison), value.clone()),
-            Assertion::TotalTime { below_ms } => (String::new(), String::new(), below_ms.to_string()),
-        };
-        Self { kind, what, comparison, value }
+        let Assertion { fact, path, name, comparison, value, severity } = assertion;
+        Self {
+            severity: if *severity == Severity::Degraded { "degraded" } else { "down" }.to_owned(),
+            fact: fact.clone(),
+            what: path.as_ref().or(name.as_ref()).cloned().unwrap_or_default(),
+            comparison: comparison.as_str().to_owned(),
+            value: match value {
+                Value::Null if matches!(comparison, Comparison::Exists | Comparison::NotExists) => {
+                    String::new()
+                }
+                Value::String(text) if fact != "json" => text.clone(),
+                other => written(other),
+            },
+        }
     }
 
-    /// As the API takes it, or the field that is wrong.
-    fn json(&self) -> Result<Value, &'static str> {
-        let Self { kind, what, comparison, value } = self;
-        let what = what.trim();
-        Ok(match kind.as_str() {
-            "body_matches" => json!({"type": kind, "regex": value}),
-            "json_path" => {
-                json!({"type": kind, "path": what, "comparison": comparison, "value": read(value)})
-            }
-            "header" => json!({"type": kind, "name": what, "comparison": comparison, "value": value}),
-            "total_time" => {
-                let below: u32 = value.trim().parse().map_err(|_| "below_ms")?;
-                json!({"type": kind, "below_ms": below})
-            }
-            "body_contains" | "body_not_contains" => json!({"type": kind, "value": value}),
-            _ => return Err("type"),
-        })
+    /// As the API takes it.
+    fn json(&self) -> Value {
+        let Self { fact, what, comparison, value, severity } = self;
+        let mut assertion = json!({"fact": fact, "comparison": comparison});
+        if severity == "degraded" {
+            assertion["severity"] = "degraded".into();
+        }
+        match fact.as_str() {
+            "json" => assertion["path"] = what.trim().into(),
+            "header" => assertion["name"] = what.trim().into(),
+            _ => {}
+        }
+        let has_none = value.is_empty() && matches!(comparison.as_str(), "exists" | "not_exists");
+        if !has_none {
+            let is_pattern = matches!(comparison.as_str(), "matches" | "not_matches");
+            assertion["value"] =
+                if fact == "json" && !is_pattern { read(value) } else { value.as_str().into() };
+        }
+        assertion
     }
-}
-
-fn serde_variant_of(assertion: &Assertion) -> String {
-    let value = serde_json::to_value(assertion).unwrap_or_default();
-    value["type"].as_str().unwrap_or_default().to_owned()
 }
 
 /// A value of JSON: text needs no quotes, unless it would mean something else without them.
@@ -153,6 +148,7 @@ impl Fields {
             follow_redirects: s.follow_redirects,
             verify_tls: s.verify_tls,
             legacy_tls: s.legacy_tls,
+            certificate_warning_days: s.certificate_warning_days.to_string(),
             retries: own_retries(s),
             failure_threshold: s.failure_threshold.to_string(),
             success_threshold: s.success_threshold.to_string(),
@@ -171,7 +167,7 @@ impl Fields {
 
     /// Rows that are empty are left out: the first of the rest is the API's `assertions[0]`.
     fn read(mut sent: Sent) -> Self {
-        let rows = [sent.header_name.len(), sent.assertion_type.len()];
+        let rows = [sent.header_name.len(), sent.assertion_fact.len()];
         let take = |values: &mut Vec<String>| std::mem::take(values).into_iter();
         let names = take(&mut sent.header_name);
         let mut values = take(&mut sent.header_value);
@@ -181,11 +177,13 @@ impl Fields {
         let mut whats = take(&mut sent.assertion_what);
         let mut comparisons = take(&mut sent.assertion_comparison);
         let mut values = take(&mut sent.assertion_value);
-        let all = take(&mut sent.assertion_type).map(|kind| Row {
-            kind,
+        let mut severities = take(&mut sent.assertion_severity);
+        let all = take(&mut sent.assertion_fact).map(|fact| Row {
+            fact,
             what: whats.next().unwrap_or_default(),
             comparison: comparisons.next().unwrap_or_default(),
             value: values.next().unwrap_or_default(),
+            severity: severities.next().unwrap_or_default(),
         });
         let assertions = all.filter(|row| !row.is_empty()).take(MOST_ASSERTIONS + 1).collect();
         sent.url = sent.url.trim().to_owned();
@@ -200,6 +198,7 @@ impl Fields {
         for (field, text) in [
             ("interval_seconds", &sent.interval_seconds),
             ("timeout_ms", &sent.timeout_ms),
+            ("certificate_warning_days", &sent.certificate_warning_days),
             ("failure_threshold", &sent.failure_threshold),
             ("success_threshold", &sent.success_threshold),
         ] {
@@ -228,16 +227,11 @@ impl Fields {
         }
         let mut assertions = Vec::new();
         for (index, row) in self.assertions.iter().enumerate() {
-            match row.json() {
-                Ok(assertion) => assertions.push(assertion),
-                Err("type") => {
-                    let what = pick(language, "choose what to look at", "무엇을 검증할지 고르세요");
-                    errors.insert(format!("assertions[{index}].type"), what.to_owned());
-                }
-                Err(field) => {
-                    drop(errors.insert(format!("assertions[{index}].{field}"), whole_number(language)))
-                }
+            if row.fact.is_empty() {
+                let what = pick(language, "choose what to look at", "무엇을 검증할지 고르세요");
+                errors.insert(format!("assertions[{index}].fact"), what.to_owned());
             }
+            assertions.push(row.json());
         }
         // Browsers write lines of a form with CRLF; nobody typed that.
         let body = sent.body.replace("\r\n", "\n");
@@ -350,7 +344,7 @@ impl Form {
             && sent.follow_redirects
             && sent.verify_tls
             && !sent.legacy_tls;
-        let own = ["headers", "body", "method", "timeout_ms", "follow_redirects", "verify_tls", "legacy_tls"];
+        let own = ["headers", "body", "method", "follow_redirects", "verify_tls", "legacy_tls"];
         !usual || self.is_wrong(&own)
     }
 
@@ -381,12 +375,10 @@ impl Form {
         let own = self.fields.errors.iter().filter_map(|(field, what)| {
             let part = field.strip_prefix(&of_row)?;
             let name = match part.trim_start_matches('.') {
-                "regex" => self.page.t("pattern", "정규식"),
                 "path" => "JSONPath",
                 "name" => self.page.t("header", "헤더"),
                 "value" => self.page.t("value", "값"),
                 "comparison" => self.page.t("comparison", "비교"),
-                "below_ms" => "ms",
                 _ => "",
             };
             Some(if name.is_empty() { what.clone() } else { format!("{name}: {what}") })
@@ -408,7 +400,8 @@ impl Form {
 
     /// What is wrong with what has no place of its own on the page.
     fn other_errors(&self) -> Vec<String> {
-        const PLACED: [&str; 11] = [
+        const PLACED: [&str; 12] = [
+            "certificate_warning_days",
             "name",
             "url",
             "method",
@@ -431,27 +424,27 @@ impl Form {
         others.map(|(field, what)| format!("{field}: {what}")).collect()
     }
 
-    fn kind_name(&self, kind: &str) -> &str {
-        match kind {
-            "body_contains" => self.page.t("Body contains", "본문에 있음"),
-            "body_not_contains" => self.page.t("Body does not contain", "본문에 없음"),
-            "body_matches" => self.page.t("Body matches (regex)", "본문이 정규식과 일치"),
-            "json_path" => self.page.t("JSON value", "JSON 값"),
-            "header" => self.page.t("Header", "헤더"),
-            _ => self.page.t("Answers within (ms)", "응답 시간 (ms 미만)"),
+    fn comparison_name(&self, comparison: &Comparison) -> &str {
+        match comparison {
+            Comparison::Equals => self.page.t("equals", "같음"),
+            Comparison::NotEquals => self.page.t("is not", "다름"),
+            Comparison::Contains => self.page.t("contains", "포함"),
+            Comparison::NotContains => self.page.t("does not contain", "포함하지 않음"),
+            Comparison::Matches => self.page.t("matches (regex)", "정규식과 일치"),
+            Comparison::NotMatches => self.page.t("does not match (regex)", "정규식과 불일치"),
+            Comparison::LessThan => "<",
+            Comparison::LessOrEqual => "≤",
+            Comparison::GreaterThan => ">",
+            Comparison::GreaterOrEqual => "≥",
+            Comparison::Exists => self.page.t("exists", "있음"),
+            Comparison::NotExists => self.page.t("does not exist", "없음"),
         }
     }
 
-    fn comparison_name(&self, comparison: &str) -> &str {
-        match comparison {
-            "equals" => self.page.t("equals", "같음"),
-            "not_equals" => self.page.t("is not", "다름"),
-            "contains" => self.page.t("contains", "포함"),
-            "less_than" => "<",
-            "less_or_equal" => "≤",
-            "greater_than" => ">",
-            _ => "≥",
-        }
+    /// Of a new row: what is asked for most.
+    fn is_chosen(row: &Row, comparison: &Comparison) -> bool {
+        row.comparison == comparison.as_str()
+            || row.comparison.is_empty() && *comparison == Comparison::Contains
     }
 
     /// Again, with all that was sent, and what was wrong beside it.
@@ -587,13 +580,13 @@ mod tests {
         settings.tags.0 = vec!["a".into(), "b".into()];
         settings.headers.0 = [("X-One".to_owned(), "1".to_owned())].into();
         settings.assertions.0 = vec![
-            Assertion::BodyContains { value: "ok".into() },
-            Assertion::BodyMatches { regex: "^a b$".into() },
-            Assertion::JsonPath { path: "$.n".into(), comparison: Comparison::LessThan, value: json!(4) },
-            Assertion::JsonPath { path: "$.s".into(), comparison: Comparison::Equals, value: json!("4") },
-            Assertion::JsonPath { path: "$.t".into(), comparison: Comparison::Equals, value: json!("fine") },
-            Assertion::Header { name: "Via".into(), comparison: Comparison::Contains, value: "x".into() },
-            Assertion::TotalTime { below_ms: 500 },
+            Assertion::of("body", Comparison::Contains, "ok"),
+            Assertion::of("body", Comparison::Matches, "^a b$"),
+            Assertion::of_json("$.n", Comparison::LessThan, json!(4)),
+            Assertion::of_json("$.s", Comparison::Equals, json!("4")),
+            Assertion::of_json("$.t", Comparison::Equals, json!("fine")),
+            Assertion::of_header("Via", Comparison::Contains, "x"),
+            Assertion::of("total_ms", Comparison::LessThan, 500),
         ];
         let mut fields = Fields::of(&settings);
         let json = fields.json(Language::English);
@@ -605,12 +598,12 @@ mod tests {
     fn rows_keep_together_and_empty_ones_are_left_out() {
         let fields = Fields::read(sent(
             "header_name=&header_value=&header_name=A&header_value=1&\
-             assertion_type=&assertion_what=&assertion_comparison=equals&assertion_value=&\
-             assertion_type=json_path&assertion_what=%24.a&assertion_comparison=equals&assertion_value=true",
+             assertion_fact=&assertion_what=&assertion_comparison=equals&assertion_value=&\
+             assertion_fact=json&assertion_what=%24.a&assertion_comparison=equals&assertion_value=true",
         ));
         assert_eq!(fields.headers, [("A".to_owned(), "1".to_owned())]);
         assert_eq!(fields.assertions.len(), 1);
-        assert_eq!(fields.assertions[0].json().unwrap()["value"], true);
+        assert_eq!(fields.assertions[0].json()["value"], true);
     }
 
     #[test]
@@ -619,14 +612,13 @@ mod tests {
             interval_seconds: "often".into(),
             header_name: vec!["A".into(), "A".into(), String::new()],
             header_value: vec!["1".into(), "2".into(), "3".into()],
-            assertion_type: vec!["total_time".into(), String::new()],
+            assertion_fact: vec!["total_ms".into(), String::new()],
             assertion_value: vec!["quick".into(), "x".into()],
             ..valid()
         });
         fields.json(Language::English);
         let wrong: Vec<_> = fields.errors.keys().map(String::as_str).collect();
-        let expected =
-            ["assertions[0].below_ms", "assertions[1].type", "headers.", "headers.A", "interval_seconds"];
+        let expected = ["assertions[1].fact", "headers.", "headers.A", "interval_seconds"];
         assert_eq!(wrong, expected);
     }
 
@@ -639,7 +631,7 @@ mod tests {
         });
         assert!(fields.rows_changed("add_header"));
         assert_eq!(fields.headers.len(), 3);
-        let mut empty = Fields::read(Sent { assertion_type: vec![String::new()], ..valid() });
+        let mut empty = Fields::read(Sent { assertion_fact: vec![String::new()], ..valid() });
         assert!(empty.rows_changed("add_assertion"));
         assert_eq!(empty.assertions.len(), 2, "one more than there were");
         assert!(fields.rows_changed("remove_header 0"));

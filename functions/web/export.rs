@@ -15,7 +15,6 @@ use super::{
     visitor::{Response, User, encoded},
 };
 use crate::reports::moment;
-use contract::CheckStatus;
 
 const COLUMNS: [&str; 19] = [
     "checked_at",
@@ -208,7 +207,7 @@ fn line(report: &Report, (name, url): &(String, String)) -> [String; 19] {
         report.endpoint_id.to_string(),
         defused(name),
         defused(url),
-        if report.status == CheckStatus::Up { "up" } else { "down" }.to_owned(),
+        report.status.as_str().to_owned(),
         text(report.status_code),
         report.error.as_ref().map(|error| error.code.as_str().to_owned()).unwrap_or_default(),
         report.error.as_ref().map(|error| defused(&error.message)).unwrap_or_default(),

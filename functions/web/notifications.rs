@@ -144,8 +144,13 @@ fn is_written(delivery: &Delivery) -> bool {
         && delivery.error.as_ref().is_some_and(|error| error.contains(email::WRITTEN_TO_FILE))
 }
 
-fn is_down(delivery: &Delivery) -> bool {
-    delivery.alert.what == AlertKind::Down
+/// What it says of its endpoint.
+fn status(delivery: &Delivery) -> &'static str {
+    match delivery.alert.what {
+        AlertKind::Down => "down",
+        AlertKind::Degraded => "degraded",
+        _ => "up",
+    }
 }
 
 /// What a message says that is not about one endpoint.
@@ -160,7 +165,12 @@ fn of_several(page: &Page, delivery: &Delivery) -> Option<String> {
                 if count == 1 { "1 more change".to_owned() } else { format!("{count} more changes") };
             return Some(page.t(&english, &format!("변경 {count}건 더")).to_owned());
         }
-        AlertKind::Down | AlertKind::Up | AlertKind::Test | AlertKind::Other => return None,
+        AlertKind::Down
+        | AlertKind::Up
+        | AlertKind::Degraded
+        | AlertKind::NotDegraded
+        | AlertKind::Test
+        | AlertKind::Other => return None,
     };
     Some(text.to_owned())
 }
@@ -272,6 +282,7 @@ struct Common {
     find: String,
     found: String,
     send_open_incidents: bool,
+    send_degraded: bool,
 }
 
 impl<'de> Deserialize<'de> for Sent {
@@ -299,6 +310,7 @@ impl Sent {
             name: saved.name.clone(),
             scope: if saved.endpoint_ids.is_some() { "some" } else { "all" }.to_owned(),
             endpoint_ids: saved.endpoint_ids.clone().unwrap_or_default(),
+            send_degraded: saved.send_degraded,
             ..Common::default()
         };
         Self { common, config: config.collect() }
@@ -334,7 +346,7 @@ impl Sent {
     fn body(&self, kind: &Kind) -> Value {
         json!({
             "name": self.common.name.trim(), "kind": kind.name, "config": self.config(kind),
-            "endpoint_ids": self.scope().ids(),
+            "endpoint_ids": self.scope().ids(), "send_degraded": self.common.send_degraded,
         })
     }
 }
@@ -374,7 +386,9 @@ pub struct New {
 }
 
 pub async fn blank(User(visitor): User, Query(new): Query<New>) -> Response {
-    again(&visitor, Kind::find(&new.kind), Sent::default(), Wrong::default()).await
+    let common = Common { send_degraded: true, ..Common::default() };
+    let sent = Sent { common, ..Sent::default() };
+    again(&visitor, Kind::find(&new.kind), sent, Wrong::default()).await
 }
 
 async fn again(visitor: &Visitor, kind: Option<&'static Kind>, sent: Sent, wrong: Wrong) -> Response {

@@ -16,7 +16,7 @@ pub struct Standing {
 impl Standing {
     pub fn of(language: Language, endpoint: &Endpoint, in_maintenance: bool) -> Self {
         let (failures, threshold) = (endpoint.failures, i64::from(endpoint.settings.failure_threshold));
-        let may_fall = matches!(endpoint.status, Status::Up | Status::Pending);
+        let may_fall = endpoint.status.is_up() || endpoint.status == Status::Pending;
         if in_maintenance {
             return Self { class: "maintenance", failing: String::new() };
         }

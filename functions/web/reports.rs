@@ -94,10 +94,6 @@ pub struct Report {
 }
 
 impl Report {
-    fn is_up(&self) -> bool {
-        self.status == CheckStatus::Up
-    }
-
     /// One after the other, in parts of a thousand of the longest on the page.
     fn phases(&self, longest: &u32) -> Vec<home::Phase> {
         let part =

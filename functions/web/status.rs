@@ -44,8 +44,10 @@ pub async fn show(visitor: Visitor, Path(slug): Path<String>, headers: HeaderMap
     let page = Page { flash: None, ..visitor.page(Section::None, shown.title.clone()) };
     let page = page.refreshing(REFRESH_SECONDS);
     let page = match shown.status {
-        Overall::Down | Overall::Degraded => page.with_state(true, sentence(visitor.language, shown.status)),
-        Overall::Up | Overall::Maintenance | Overall::Unknown => page,
+        Overall::Down | Overall::PartlyDown => {
+            page.with_state(true, sentence(visitor.language, shown.status))
+        }
+        Overall::Up | Overall::Degraded | Overall::Maintenance | Overall::Unknown => page,
     };
     match (Status { page, shown }).render() {
         Ok(html) => {
@@ -104,7 +106,7 @@ impl Status {
     fn class(&self) -> &'static str {
         match self.shown.status {
             Overall::Up => "up",
-            Overall::Degraded => "degraded",
+            Overall::Degraded | Overall::PartlyDown => "degraded",
             Overall::Down => "down",
             Overall::Maintenance => "maintenance",
             Overall::Unknown => "pending",
@@ -115,7 +117,7 @@ impl Status {
     fn sign(&self) -> &'static str {
         match self.shown.status {
             Overall::Up => "M5 12.5l4.5 4.5L19 7.5",
-            Overall::Degraded => "M12 6v7M12 17v.5",
+            Overall::Degraded | Overall::PartlyDown => "M12 6v7M12 17v.5",
             Overall::Down => "M7 7l10 10M17 7L7 17",
             Overall::Maintenance => "M12 7v5.5l3.5 2",
             Overall::Unknown => "M7 12h.5M12 12h.5M17 12h.5",
@@ -299,7 +301,8 @@ fn class_of(day: &ShownDay) -> &'static str {
 pub fn sentence(language: Language, status: Overall) -> &'static str {
     match status {
         Overall::Up => pick(language, "All services are up", "모든 서비스가 정상입니다"),
-        Overall::Degraded => pick(language, "Some services are down", "일부 서비스에 장애가 있습니다"),
+        Overall::Degraded => pick(language, "Some services are degraded", "일부 서비스에 주의가 필요합니다"),
+        Overall::PartlyDown => pick(language, "Some services are down", "일부 서비스에 장애가 있습니다"),
         Overall::Down => pick(language, "All services are down", "모든 서비스에 장애가 있습니다"),
         Overall::Maintenance => pick(language, "Maintenance is under way", "점검 중입니다"),
         Overall::Unknown => pick(language, "Nothing is known yet", "아직 확인된 것이 없습니다"),

@@ -62,8 +62,9 @@ enum Command {
     Engine(engine::Work),
     #[command(hide = true)]
     Owners(shares::Work),
+    /// Not `pages`, which is a subject.
     #[command(hide = true)]
-    Pages(pages::Work),
+    Load(pages::Work),
 }
 
 #[derive(Args)]
@@ -187,7 +188,7 @@ fn main() -> Result<()> {
             runtime::process::prepare();
             tokio::runtime::Runtime::new()?.block_on(shares::work(work))
         }
-        Some(Command::Pages(work)) => {
+        Some(Command::Load(work)) => {
             runtime::process::prepare();
             tokio::runtime::Runtime::new()?.block_on(pages::work(work))
         }

@@ -265,7 +265,8 @@ mod tests {
             assert!(began.elapsed() < Duration::from_secs(60), "no CPU time passes");
         }
         let this = std::process::id();
-        assert!(cpu_of(this) >= Duration::from_millis(20));
+        // The kernel counts in ticks.
+        assert!(cpu_of(this) >= Duration::from_millis(10));
         assert!(cpu_of_family(this) >= cpu_of(this) - Duration::from_millis(20));
         let resident = resident(this).expect("a status");
         assert!(resident.now > 0 && resident.most >= resident.now);

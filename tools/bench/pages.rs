@@ -198,7 +198,7 @@ fn engine(data: &Path, database_url: &str) -> Result<Served> {
     command
         .env_clear()
         .env("LOG_LEVEL", "info")
-        .arg("pages")
+        .arg("load")
         .arg("--data")
         .arg(data)
         .args(["--port", &port.to_string()]);

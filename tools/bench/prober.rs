@@ -57,6 +57,7 @@ pub fn target(url: String) -> Target {
         follow_redirects: true,
         verify_tls: true,
         legacy_tls: false,
+        certificate_warning_days: 14,
         retries: 0,
     }
 }
@@ -76,13 +77,9 @@ pub fn measure(options: &Options) -> Result<Measured> {
     let secure = target(format!("https://127.0.0.1:{https}/health"));
     let mut asserting = plain.clone();
     asserting.assertions = vec![
-        Assertion::BodyContains { value: "ok".to_owned() },
-        Assertion::JsonPath {
-            path: "$.queue.length".to_owned(),
-            comparison: Comparison::LessThan,
-            value: serde_json::json!(100),
-        },
-        Assertion::TotalTime { below_ms: 5_000 },
+        Assertion::of("body", Comparison::Contains, "ok"),
+        Assertion::of_json("$.queue.length", Comparison::LessThan, serde_json::json!(100)),
+        Assertion::of("total_ms", Comparison::LessThan, 5_000),
     ];
     let at = |path: &str| target(format!("http://127.0.0.1:{http}{path}"));
     let refused = target(format!("http://127.0.0.1:{}/", targets.refused));

@@ -323,6 +323,7 @@ fn target(url: &str) -> Target {
         follow_redirects: false,
         verify_tls: true,
         legacy_tls: false,
+        certificate_warning_days: 0,
         retries: 0,
     }
 }
@@ -334,10 +335,10 @@ pub fn response(data: &[u8]) {
     let text = || "ok".to_owned();
     let comparison = Comparison::Contains;
     let assertions = vec![
-        Assertion::BodyNotContains { value: "fuzz".to_owned() },
-        Assertion::BodyMatches { regex: "(?i)^\\s*(<|\\{|ok).*".to_owned() },
-        Assertion::JsonPath { path: "$..a[?@.b > 1]".to_owned(), comparison, value: 1.into() },
-        Assertion::Header { name: "content-type".to_owned(), comparison, value: text() },
+        Assertion::of("body", Comparison::NotContains, "fuzz"),
+        Assertion::of("body", Comparison::Matches, "(?i)^\\s*(<|\\{|ok).*"),
+        Assertion::of_json("$..a[?@.b > 1]", comparison, 1),
+        Assertion::of_header("content-type", comparison, text()),
     ];
     // One by one: the first that fails would hide the others.
     for assertion in assertions {
@@ -359,9 +360,8 @@ pub fn assertion(data: &[u8]) {
     let nested = format!("{}1{}", "[".repeat(100), "]".repeat(100));
     let many = "{\"a\":[{\"b\":1},{\"b\":[2,\"three\"]}],\"c\":{\"a\":null}},".repeat(500);
     let document = format!("[{many}{nested}]");
-    let path =
-        Assertion::JsonPath { path: text.to_owned(), comparison: Comparison::Contains, value: 1.into() };
-    for assertion in [path, Assertion::BodyMatches { regex: text.to_owned() }] {
+    let path = Assertion::of_json(text, Comparison::Contains, 1);
+    for assertion in [path, Assertion::of("body", Comparison::Matches, text)] {
         let began = Instant::now();
         let target = Target { assertions: vec![assertion], ..target("http://example.com/") };
         if let Some(judge) = checks::judge_of(&target) {

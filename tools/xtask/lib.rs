@@ -2,6 +2,7 @@
 
 mod eventing;
 mod examples;
+mod facts;
 mod kong;
 mod lambda;
 mod map;
@@ -41,6 +42,7 @@ pub fn generated(root: &Path) -> Result<Vec<(PathBuf, String)>> {
         ("docs/functions.md", "functions", map::table(table)),
         ("docs/gateway.md", "routes", kong::table(table)),
         ("docs/deploy.md", "requests", services::requests(table)),
+        ("docs/checks.md", "facts", facts::table()),
         ("docs/notifications.md", "kinds", notifications::kinds()),
     ] {
         let text = fs::read_to_string(root.join(page)).context(page)?;

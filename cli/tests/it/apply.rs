@@ -12,8 +12,8 @@ endpoints:
   <<: *common
   tags: [shop]
   assertions:
-  - {type: body_contains, value: Welcome}
-  - {type: json_path, path: $.status, comparison: equals, value: {deep: [1, true, null]}}
+  - {fact: body, comparison: contains, value: Welcome}
+  - {fact: json, path: $.status, comparison: equals, value: {deep: [1, true, null]}}
 - name: Blog
   url: https://blog.example.com/${BLOG_PATH:-}
   enabled: false

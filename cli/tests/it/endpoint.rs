@@ -48,12 +48,12 @@ async fn every_verb() {
         "no",
         "--matches",
         "^o",
-        "--json",
-        "$.a.b >= 3",
-        "--answer-header",
-        "content-type contains text",
-        "--below",
-        "900",
+        "--assert",
+        "json $.a.b >= 3",
+        "--assert",
+        "header content-type contains text",
+        "--assert",
+        "total_ms < 900",
         "--paused",
         "--output",
         "json",
@@ -126,7 +126,7 @@ async fn what_is_not_acceptable_is_told_by_field() {
     refused
         .fails(2, &["error: ", "  interval_seconds: must be from 10 to 86400", "  timeout_ms: ", "  url: "]);
     world
-        .says("endpoint add https://example.com --json nonsense")
+        .says("endpoint add https://example.com --assert nonsense")
         .await
         .fails(2, &["a condition is written with blanks"]);
     world.says("endpoint add").await.fails(2, &["Usage: pong endpoint add"]);

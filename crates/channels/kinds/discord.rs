@@ -57,10 +57,12 @@ impl Channel for Discord {
 fn body(message: &Message, cx: &SendContext<'_>) -> Value {
     const RED: u32 = 0xd9_30_25;
     const GREEN: u32 = 0x18_80_38;
+    const AMBER: u32 = 0xf9_ab_00;
     const GREY: u32 = 0x5f_63_68;
     let color = match cx.alert.map(|alert| alert.what) {
         Some(AlertKind::Down | AlertKind::LocationSuspected | AlertKind::LocationStillFails) => RED,
-        Some(AlertKind::Up | AlertKind::LocationWorks) => GREEN,
+        Some(AlertKind::Degraded) => AMBER,
+        Some(AlertKind::Up | AlertKind::NotDegraded | AlertKind::LocationWorks) => GREEN,
         _ => GREY,
     };
     // A link that nobody outside of this machine can follow is none to Discord.

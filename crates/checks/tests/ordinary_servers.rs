@@ -3,12 +3,11 @@
 use super::*;
 
 fn lacks(value: &str) -> Vec<Assertion> {
-    vec![Assertion::BodyNotContains { value: value.to_owned() }]
+    vec![Assertion::of("body", Comparison::NotContains, value)]
 }
 
 fn header_is(name: &str, value: &str) -> Vec<Assertion> {
-    let (name, value) = (name.to_owned(), value.to_owned());
-    vec![Assertion::Header { name, comparison: Comparison::Equals, value }]
+    vec![Assertion::of_header(name, Comparison::Equals, value)]
 }
 
 // ---- cookies ---------------------------------------------------------------------------------
@@ -361,7 +360,7 @@ async fn text_is_found_in_its_charset() {
         ("text/html; charset=iso-8859-1", "정상".as_bytes().to_vec(), "정상"),
     ] {
         let url = canned(with_headers(&format!("Content-Type: {kind}\r\n"), body)).await;
-        let regex = Assertion::BodyMatches { regex: format!(r"\b{word}") };
+        let regex = Assertion::of("body", Comparison::Matches, format!(r"\b{word}"));
         for assertions in [contains(word), vec![regex]] {
             assert_eq!(with_assertions(&url, assertions).await.error, None, "{kind}");
         }
@@ -392,7 +391,7 @@ async fn json_with_a_byte_order_mark_is_json() {
     for (headers, body) in bodies {
         let url = canned(with_headers(headers, body)).await;
         let path = json_path("$.status", Comparison::Equals, json!("정상"));
-        let start = Assertion::BodyMatches { regex: r"^\{".to_owned() };
+        let start = Assertion::of("body", Comparison::Matches, r"^\{");
         assert_eq!(with_assertions(&url, vec![path, start]).await.error, None, "{headers}");
     }
 }
@@ -408,7 +407,7 @@ async fn all_that_is_read_of_a_body_is_looked_at() {
     up(&with_assertions(&url, contains("word")).await);
     up(&with_assertions(&url, lacks("missing")).await);
     failed(&with_assertions(&url, lacks("word")).await, FailureCode::AssertionFailed, "contains it");
-    let anchored = |regex: &str| vec![Assertion::BodyMatches { regex: regex.to_owned() }];
+    let anchored = |regex: &str| vec![Assertion::of("body", Comparison::Matches, regex)];
     up(&with_assertions(&url, anchored("x$")).await);
 
     // More than that is not read: what was not found may come behind it.

@@ -64,6 +64,11 @@ impl Channel {
         self.endpoints.as_ref().is_none_or(|endpoints| endpoints.contains(&endpoint_id))
     }
 
+    /// Not everybody wants to hear of what still works.
+    pub fn wants(&self, what: AlertKind) -> bool {
+        self.row.send_degraded || !matches!(what, AlertKind::Degraded | AlertKind::NotDegraded)
+    }
+
     pub fn covers_any(&self, endpoints: &HashSet<i64>) -> bool {
         self.endpoints.as_ref().is_none_or(|own| !own.is_disjoint(endpoints))
     }

@@ -217,6 +217,7 @@ fn check(endpoint_id: i64, url: String) -> CheckRequest {
             follow_redirects: true,
             verify_tls: true,
             legacy_tls: false,
+            certificate_warning_days: 0,
             retries: 0,
         },
     }

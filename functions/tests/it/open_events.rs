@@ -33,7 +33,7 @@ fn sample(world: &World, kind: &str) -> Value {
             "target": {
                 "url": "http://127.0.0.1:1/", "method": "GET", "timeout_ms": 300, "expected_status": "200",
                 "follow_redirects": true, "verify_tls": true, "retries": 0,
-                "assertions": [{"type": "body_contains", "value": "ok"}],
+                "assertions": [{"fact": "body", "comparison": "contains", "value": "ok"}],
             },
         }]),
         kind::CHECK_COMPLETED => json!([result(1, 1, 0, true)]),

@@ -52,6 +52,7 @@ fn request(world: &World, endpoint_id: i64, url: &str, in_seconds: i64) -> Check
             follow_redirects: true,
             verify_tls: true,
             legacy_tls: false,
+            certificate_warning_days: 0,
             retries: 0,
         },
     }
@@ -180,7 +181,7 @@ on_both! {
         // What may become an endpoint is tried with all that it would be saved with.
         let draft = json!({
             "name": "Draft", "url": site.url, "expected_status": "503", "interval_seconds": 300, "retries": 0,
-            "tags": ["a"], "assertions": [{"type": "body_contains", "value": "hello"}],
+            "tags": ["a"], "assertions": [{"fact": "body", "comparison": "contains", "value": "hello"}],
         });
         assert_eq!(check(1, draft.clone()).await.json(200)["status"], "up");
         let mut failing = draft.clone();
@@ -268,7 +269,7 @@ async fn the_schedule_sets_aside_what_it_cannot_read() {
     }
     let mut poisoned = claimed(2);
     poisoned["target"]["assertions"] =
-        json!([{"type": "json_path", "path": "$", "comparison": "equals", "value": deep}]);
+        json!([{"fact": "json", "path": "$", "comparison": "equals", "value": deep}]);
     let pages = std::sync::Mutex::new(vec![
         json!({"items": []}),
         json!({"items": [claimed(1), poisoned, claimed(3)]}),

@@ -66,7 +66,7 @@ on_both! {
         let all = json!({
             "name": "가게", "url": "https://example.com/a?b=c", "method": "POST", "headers": {"X-A": "1"},
             "body": "{\"q\":1}", "interval_seconds": 10, "timeout_ms": 500, "expected_status": "200-299,301",
-            "assertions": [{"type": "body_contains", "value": "ok"}, {"type": "total_time", "below_ms": 900}],
+            "assertions": [{"fact": "body", "comparison": "contains", "value": "ok"}, {"fact": "total_ms", "comparison": "less_than", "value": 900}],
             "follow_redirects": false, "verify_tls": false, "legacy_tls": true, "retries": 0, "failure_threshold": 3,
             "success_threshold": 2, "enabled": true, "tags": ["shop", "서울"],
         });
@@ -100,10 +100,9 @@ on_both! {
             ("timeout_ms", json!({"url": url, "timeout_ms": 0})),
             ("expected_status", json!({"url": url, "expected_status": "200-"})),
             ("expected_status", json!({"url": url, "expected_status": ""})),
-            ("assertions", json!({"url": url, "assertions": [{"type": "body_matches", "regex": "("}]})),
+            ("assertions", json!({"url": url, "assertions": [{"fact": "body", "comparison": "matches", "value": "("}]})),
             ("assertions", json!({"url": url, "assertions": [{"type": "nonsense"}]})),
-            ("assertions", json!({"url": url, "assertions": [{
-                "type": "json_path", "path": "$", "comparison": "equals",
+            ("assertions", json!({"url": url, "assertions": [{"fact": "json", "path": "$", "comparison": "equals",
                 "value": (0..20).fold(json!(1), |value, _| json!([value])),
             }]})),
             ("tags", json!({"url": url, "tags": ["a\"b"]})),
@@ -212,7 +211,7 @@ on_both! {
             let own = format!("/public/v1/endpoints/{}", made["id"]);
             let headers: serde_json::Map<_, _> =
                 (0..30).map(|n| (format!("x-{n}"), json!("\"".repeat(4000)))).collect();
-            let assertions = vec![json!({"type": "body_contains", "value": text(47_000)}); 5];
+            let assertions = vec![json!({"fact": "body", "comparison": "contains", "value": text(47_000)}); 5];
             for patch in [json!({"body": text(250_000)}), json!({"headers": headers}), json!({"assertions": assertions})] {
                 world.call(Some(1), "PATCH", &own, Some(patch)).await.json(200);
             }
@@ -282,17 +281,26 @@ on_both! {
 
     async fn totals_by_status_and_tag(world: World) {
         let totals = async |user| world.call(Some(user), "GET", "/public/v1/endpoint_totals", None).await.json(200);
-        assert_eq!(totals(1).await, json!({"total": 0, "up": 0, "down": 0, "pending": 0, "paused": 0, "tags": []}));
+        assert_eq!(totals(1).await, json!({"total": 0, "up": 0, "degraded": 0, "down": 0, "pending": 0, "paused": 0, "tags": []}));
         let mut ids = vec![];
-        for (tags, enabled) in [(json!(["shop", "eu", "eu"]), true), (json!(["shop"]), true), (json!([]), false), (json!(["가게"]), true)] {
+        for (tags, enabled) in [
+            (json!(["shop", "eu", "eu"]), true), (json!(["shop"]), true), (json!([]), false), (json!(["가게"]), true),
+            (json!([]), true),
+        ] {
             let made = create(&world, 1, json!({"url": "https://example.com", "tags": tags, "enabled": enabled})).await;
             ids.push(made["id"].as_i64().unwrap());
         }
         create(&world, 2, json!({"url": "https://example.com", "tags": ["other"]})).await;
-        let changes = [change(&world, ids[0], Status::Up, 50), change(&world, ids[1], Status::Down, 50), change(&world, ids[2], Status::Up, 50)];
+        let changes = [change(&world, ids[0], Status::Up, 50), change(&world, ids[1], Status::Down, 50), change(&world, ids[2], Status::Up, 50),
+            change(&world, ids[4], Status::Degraded, 50)];
         world.event("endpoint-observe", kind::STATUS_CHANGED, "c", &changes).await;
+        let found = world.call(Some(1), "GET", "/public/v1/endpoints?status=degraded", None).await.json(200);
+        assert_eq!((&found["items"][0]["id"], found["items"].as_array().unwrap().len()), (&json!(ids[4]), 1));
+        let sorted = world.call(Some(1), "GET", "/public/v1/endpoints?sort=status", None).await.json(200);
+        let sorted: Vec<_> = sorted["items"].as_array().unwrap().iter().map(|item| item["status"].clone()).collect();
+        assert_eq!(json!(sorted), json!(["down", "degraded", "pending", "up", "paused"]));
         assert_eq!(totals(1).await, json!({
-            "total": 4, "up": 1, "down": 1, "pending": 1, "paused": 1,
+            "total": 5, "up": 1, "degraded": 1, "down": 1, "pending": 1, "paused": 1,
             "tags": [{"tag": "shop", "count": 2}, {"tag": "eu", "count": 1}, {"tag": "가게", "count": 1}],
         }));
         world.call(None, "GET", "/public/v1/endpoint_totals", None).await.code(401);

@@ -1,6 +1,8 @@
 //! Dispatch, the delivery log, retries, and tests of a channel.
 
-use contract::{DeliveryOutcome, NotificationDelivered, NotificationRequested, Status, StatusChange, kind};
+use contract::{
+    AlertKind, DeliveryOutcome, NotificationDelivered, NotificationRequested, Status, StatusChange, kind,
+};
 use serde_json::{Value, json};
 
 use super::{SECRET, at, change, result};
@@ -62,6 +64,30 @@ on_both! {
             let list = world.call(caller, "GET", path, None).await.json(200);
             assert_eq!(list["items"].as_array().unwrap().len(), 2, "{path}: {list}");
         }
+    }
+
+    async fn degraded_is_told_to_those_who_want_to_hear_of_it(world: World) {
+        world.with_endpoints();
+        let all = world.webhook(1, "https://x.test/all").await;
+        let config = json!({"url": "https://x.test/quiet", "secret": SECRET});
+        let body = json!({"name": "quiet", "kind": "webhook", "config": config, "send_degraded": false});
+        let quiet = world.notification(1, body).await;
+        let told = async |slot, from, to| {
+            // Each of an endpoint of its own: what is on its way holds back what comes after it.
+            dispatch(&world, &[change(slot, 1, slot, from, to)]).await.json(202);
+            let told = requested(&world).into_iter().map(|(_, r)| (r.notification_id, r.alert.what));
+            told.collect::<std::collections::BTreeMap<_, _>>()
+        };
+        let to_both = |what| [(all, what), (quiet, what)].into();
+        assert_eq!(told(1, Status::Up, Status::Degraded).await, [(all, AlertKind::Degraded)].into());
+        assert_eq!(told(2, Status::Degraded, Status::Up).await, [(all, AlertKind::NotDegraded)].into());
+        assert_eq!(told(3, Status::Pending, Status::Up).await, [].into());
+        assert_eq!(told(4, Status::Degraded, Status::Down).await, to_both(AlertKind::Down));
+        assert_eq!(told(5, Status::Down, Status::Degraded).await, to_both(AlertKind::Up));
+        let path = format!("/public/v1/notifications/{quiet}");
+        let shown = world.call(Some(1), "PATCH", &path, Some(json!({"send_degraded": true}))).await.json(200);
+        assert_eq!(shown["send_degraded"], true);
+        assert_eq!(told(6, Status::Up, Status::Degraded).await, to_both(AlertKind::Degraded));
     }
 
     async fn a_change_that_nobody_was_told_of_is_told_when_it_can_be(world: World) {

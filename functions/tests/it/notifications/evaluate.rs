@@ -1,4 +1,6 @@
-use contract::{CheckResult, EndpointDeleted, Status, StatusChange, UserDeleted, kind};
+use contract::{
+    CheckResult, CheckStatus, EndpointDeleted, Failure, FailureCode, Status, StatusChange, UserDeleted, kind,
+};
 
 use super::{at, failure, result};
 use crate::world::{Answer, Database, World, on_both};
@@ -39,6 +41,23 @@ on_both! {
         assert_eq!((up[0].from, up[0].to, up[0].outage_started_at), (Status::Down, Status::Up, Some(at(1))));
         assert_eq!(up[0].cause, Some(failure()));
         assert_eq!(told(&evaluate(&world, "f", &[result(1, 7, 5, true)]).await), []);
+    }
+
+    async fn degraded_is_kept_and_told_once(world: World) {
+        let degraded = |slot| {
+            let mut result = result(1, 7, slot, true);
+            let error = Failure { code: FailureCode::CertificateExpiring, message: "soon".into() };
+            (result.outcome.status, result.outcome.error) = (CheckStatus::Degraded, Some(error));
+            result
+        };
+        assert_eq!(told(&evaluate(&world, "a", &[result(1, 7, 0, true)]).await), [(1, 0, Status::Up)]);
+        assert_eq!(told(&evaluate(&world, "b", &[degraded(1)]).await), []);
+        let answer = evaluate(&world, "c", &[degraded(2)]).await;
+        let [change] = &changes(&answer)[..] else { panic!("{answer:?}") };
+        assert_eq!((change.from, change.to, change.outage_started_at), (Status::Up, Status::Degraded, None));
+        assert_eq!(change.cause.as_ref().map(|cause| cause.code), Some(FailureCode::CertificateExpiring));
+        assert_eq!(told(&evaluate(&world, "d", &[degraded(3)]).await), []);
+        assert_eq!(told(&evaluate(&world, "e", &[result(1, 7, 4, true)]).await), [(1, 4, Status::Up)]);
     }
 
     async fn a_redelivery_is_given_the_same_reply_though_time_went_on(world: World) {

@@ -277,7 +277,7 @@ on_both! {
     }
 
     async fn a_status_has_its_reason(world: World) {
-        use CheckStatus::{Down, Unknown, Up};
+        use CheckStatus::{Degraded, Down, Unknown, Up};
         let id = add(&world, json!({"url": "http://shop.test/"})).await;
         let reason = async || endpoint(&world, id).await["status_reason"].as_str().unwrap().to_owned();
         assert_eq!(reason().await, "Waiting for the first check.");
@@ -302,6 +302,15 @@ on_both! {
             waiting for the first check since then.");
         check(&world, id, 2, Up, None).await;
         assert_eq!(reason().await, "The last check succeeded.");
+        for _ in 0..2 {
+            assert_eq!(endpoint(&world, id).await["status"], "up");
+            check(&world, id, 2, Degraded, Some(FailureCode::CertificateExpiring)).await;
+            assert_eq!(reason().await, "The last check succeeded, but: No answer.");
+        }
+        let seen = endpoint(&world, id).await;
+        assert_eq!((&seen["status"], &seen["failures"]), (&json!("degraded"), &json!(0)));
+        check(&world, id, 2, Up, None).await;
+        assert_eq!(endpoint(&world, id).await["status"], "up");
         let korean = http::Request::get(format!("/public/v1/endpoints/{id}"))
             .header("x-gateway-token", crate::world::GATEWAY_TOKEN).header("x-consumer-custom-id", 1)
             .header("x-credential-identifier", "a-credential").header("accept-language", "ko");

@@ -250,6 +250,7 @@ fn target(url: &str) -> Target {
         follow_redirects: true,
         verify_tls: true,
         legacy_tls: false,
+        certificate_warning_days: 0,
         retries: 0,
     }
 }

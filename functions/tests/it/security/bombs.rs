@@ -148,9 +148,9 @@ async fn all(ask: impl AsyncFn(String, usize) -> Value) -> Vec<(&'static str, Va
 async fn a_check_outlives_every_bomb() {
     let world = World::new(Database::Sqlite).await;
     let assertions = json!([
-        {"type": "body_contains", "value": "needle"},
-        {"type": "body_matches", "regex": "(0+)+needle"},
-        {"type": "json_path", "path": "$..needle", "comparison": "equals", "value": 1},
+        {"fact": "body", "comparison": "contains", "value": "needle"},
+        {"fact": "body", "comparison": "matches", "value": "(0+)+needle"},
+        {"fact": "json", "path": "$..needle", "comparison": "equals", "value": 1},
     ]);
     let answers = all(async |url, _| {
         let settings = json!({"url": url, "timeout_ms": 1000, "retries": 0, "assertions": assertions});

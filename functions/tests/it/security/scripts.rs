@@ -158,11 +158,14 @@ impl Stage {
         }
         let mut endpoint = Value::Null;
         for (path, assertion) in [
-            ("json", json!({"type": "json_path", "path": "$.said", "comparison": "equals", "value": name})),
-            ("header", json!({"type": "header", "name": "x", "comparison": "equals", "value": name})),
-            ("text", json!({"type": "body_contains", "value": format!("{name} is not there")})),
-            ("packed", json!({"type": "body_contains", "value": name})),
-            ("moved", json!({"type": "body_contains", "value": name})),
+            ("json", json!({"fact": "json", "path": "$.said", "comparison": "equals", "value": name})),
+            ("header", json!({"fact": "header", "name": "x", "comparison": "equals", "value": name})),
+            (
+                "text",
+                json!({"fact": "body", "comparison": "contains", "value": format!("{name} is not there")}),
+            ),
+            ("packed", json!({"fact": "body", "comparison": "contains", "value": name})),
+            ("moved", json!({"fact": "body", "comparison": "contains", "value": name})),
         ] {
             endpoint = site.make("/endpoint-service/v1/endpoints", json!({
                 "name": name, "url": format!("{talker}/{path}/{name}?{name}#{name}"), "tags": ["shop"], "body": name,

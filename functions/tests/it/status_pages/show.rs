@@ -80,7 +80,7 @@ on_both! {
         world.becomes(1, two, Status::Down).await;
         let answer = shown(&world).await;
         let page = answer.json(200);
-        assert_eq!((&page["status"], &page["generated_at"]), (&json!("degraded"), &json!(now)));
+        assert_eq!((&page["status"], &page["generated_at"]), (&json!("partly_down"), &json!(now)));
         assert_eq!(page["groups"], json!([{"name": "Website", "endpoints": [
             {"name": "Search", "status": "down", "uptime_percent": 99.965, "avg_ms": 120.5,
                 "days": [{"date": "2026-02-28", "checks": 1440, "up": 1439}, {"date": "2026-03-01", "checks": 1440, "up": 1440}]},
@@ -123,10 +123,14 @@ on_both! {
         assert_eq!(look().await, (json!("unknown"), vec![json!("pending"), json!("pending")], 2));
         world.becomes(1, one, Status::Up).await;
         assert_eq!(look().await.0, "up");
+        world.becomes(1, one, Status::Degraded).await;
+        assert_eq!(look().await, (json!("degraded"), vec![json!("degraded"), json!("pending")], 2));
+        world.becomes(1, one, Status::Up).await;
         stand_ins(&world, vec![maintenance(now, "m", (-1, 9), json!([two]))]);
         assert_eq!(look().await, (json!("maintenance"), vec![json!("up"), json!("maintenance")], 1));
         stand_ins(&world, Vec::new());
         world.becomes(1, one, Status::Down).await;
+        assert_eq!(look().await.0, "partly_down");
         world.becomes(1, two, Status::Down).await;
         assert_eq!(look().await.0, "down");
         // Nobody knows whether what is paused is still down.

@@ -61,6 +61,7 @@ impl Site {
             ("enabled", "true"),
             ("follow_redirects", "true"),
             ("verify_tls", "true"),
+            ("certificate_warning_days", "14"),
         ];
         let left = defaults.into_iter().filter(|(name, _)| fields.iter().all(|(given, _)| given != name));
         let all: Vec<_> = fields.iter().copied().chain(left).collect();
@@ -108,13 +109,13 @@ async fn what_is_wrong_stands_beside_its_field_and_nothing_is_lost() {
         ("header_value", "1"),
         ("header_name", "Connection"),
         ("header_value", "close"),
-        ("assertion_type", "json_path"),
+        ("assertion_fact", "json"),
         ("assertion_what", "$.a"),
         ("assertion_comparison", "less_than"),
         ("assertion_value", "4"),
-        ("assertion_type", "body_matches"),
+        ("assertion_fact", "body"),
         ("assertion_what", ""),
-        ("assertion_comparison", "equals"),
+        ("assertion_comparison", "matches"),
         ("assertion_value", "(unclosed"),
         ("body", "\n two\r\nlines"),
         ("action", "save"),
@@ -123,7 +124,7 @@ async fn what_is_wrong_stands_beside_its_field_and_nothing_is_lost() {
     assert_eq!(again.status, 400);
     again
         .says("id=\"interval_seconds-error\"")
-        .says("id=\"assertion-1-error\">pattern: ")
+        .says("id=\"assertion-1-error\">value: ")
         .says("id=\"header-1-error\"")
         .says("id=\"tags-error\">words!: ");
     for error in ["id=\"assertion-0-error\"", "id=\"header-0-error\"", "id=\"url-error\"", "assertions[1]"] {
@@ -194,9 +195,9 @@ async fn settings_are_tried_before_they_are_saved() {
     let wanted = |value: &'static str| {
         [
             ("url", target.url.as_str()),
-            ("assertion_type", "body_contains"),
+            ("assertion_fact", "body"),
             ("assertion_what", ""),
-            ("assertion_comparison", "equals"),
+            ("assertion_comparison", "contains"),
             ("assertion_value", value),
             ("action", "test"),
         ]
@@ -216,7 +217,7 @@ async fn settings_are_tried_before_they_are_saved() {
 async fn an_endpoint_is_changed() {
     let site = site().await;
     let settings = json!({"url": "https://a.test", "name": "A", "headers": {"X-One": "1"}, "tags": ["shop"],
-        "assertions": [{"type": "json_path", "path": "$.s", "comparison": "equals", "value": "4"}]});
+        "assertions": [{"fact": "json", "path": "$.s", "comparison": "equals", "value": "4"}]});
     let id = site.add(settings).await;
     let path = format!("/endpoints/{id}/edit");
     let form = site.get(&path).await;

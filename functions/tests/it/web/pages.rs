@@ -35,6 +35,10 @@ async fn a_channel_is_added_changed_tested_and_deleted() {
     site.get("/notifications").await.says("Nobody is told yet");
     site.get("/notifications/new").await.says("/notifications/new?kind=slack");
     let id = site.endpoint(SCRIPT, "http://127.0.0.1:9/").await;
+    // Of what happened before it, a channel is not told.
+    while !site.get("/dashboard").await.html.contains("1 of 1 down") {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
     let new = "/notifications/new?kind=email";
 
     // What is wrong stands beside its field, and what was entered is still there.

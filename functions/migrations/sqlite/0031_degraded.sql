@@ -1,0 +1,8 @@
+-- An endpoint that works, but not as it should.
+ALTER TABLE notification_states ADD COLUMN degraded BOOLEAN NOT NULL DEFAULT FALSE;
+-- How many results in a row spoke against that.
+ALTER TABLE notification_states ADD COLUMN degraded_run INTEGER NOT NULL DEFAULT 0;
+-- Whether a notification is told of it.
+ALTER TABLE notifications ADD COLUMN send_degraded BOOLEAN NOT NULL DEFAULT TRUE;
+-- Degraded once a certificate expires within so many days; 0: never.
+ALTER TABLE endpoints ADD COLUMN certificate_warning_days INTEGER NOT NULL DEFAULT 14;
