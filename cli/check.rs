@@ -15,7 +15,7 @@ use crate::{
     chart::{milliseconds, waterfall},
     endpoint::Request,
     error::{Exit, Failure},
-    output::{BOLD, DIM, RED, moment, paint, plain, print, since, spinner, status_style, visible},
+    output::{BOLD, DIM, moment, paint, plain, print, since, spinner, status_style, visible},
 };
 
 #[derive(Args)]
@@ -127,7 +127,11 @@ fn show(result: &Value, from: &str) -> Result<()> {
     print(&format!("{}  {}", head.join("  "), visible(&plain(&result["url"]))))?;
     if let Some(message) = result["error"]["message"].as_str() {
         let code = plain(&result["error"]["code"]);
-        print(&format!("{} {}", paint(RED, &visible(message)), paint(DIM, &visible(&code))))?;
+        print(&format!(
+            "{} {}",
+            paint(status_style(&status), &visible(message)),
+            paint(DIM, &visible(&code))
+        ))?;
     }
     let phases: Vec<_> = PHASES.iter().filter_map(|name| Some((*name, timings[*name].as_f64()?))).collect();
     for row in waterfall(&phases, 40) {

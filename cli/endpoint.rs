@@ -257,10 +257,17 @@ fn condition(text: &str) -> Result<Assertion, String> {
     let Some((left, comparison, right)) = found else {
         return Err("a condition is written with blanks, as 'total_ms < 500'".to_owned());
     };
+    let has_none = matches!(comparison, Comparison::Exists | Comparison::NotExists);
+    if right.is_empty() != has_none {
+        let what = if has_none { "takes no value" } else { "needs a value" };
+        return Err(format!("`{}` {what}", comparison.as_str()));
+    }
     let (fact, of) = left.split_once(' ').unwrap_or((left, ""));
+    let is_pattern = matches!(comparison, Comparison::Matches | Comparison::NotMatches);
+    let is_quoted = right.len() > 1 && right.starts_with('"') && right.ends_with('"');
     let value = match right {
         "" => Json::Null,
-        text if matches!(fact, "body" | "header") => text.trim_matches('"').into(),
+        text if is_pattern || matches!(fact, "body" | "header") && !is_quoted => text.into(),
         text => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
     };
     Ok(match (fact, of) {
@@ -365,12 +372,16 @@ mod tests {
             ("json $.status == \"ok\"", Assertion::of_json("$.status", Equals, "ok")),
             ("json $.n == 7", Assertion::of_json("$.n", Equals, 7)),
             ("json $.a[?@.b == 'x y'].c == 2", Assertion::of_json("$.a[?@.b == 'x y'].c", Equals, 2)),
+            ("json $.code matches 200", Assertion::of_json("$.code", Matches, "200")),
+            ("header etag == \"\\\"abc\\\"\"", Assertion::of_header("etag", Equals, "\"abc\"")),
+            ("header via == \"a b\"", Assertion::of_header("via", Equals, "a b")),
+            ("header age == 12", Assertion::of_header("age", Equals, "12")),
             ("json $.a exists", Assertion::of_json("$.a", Exists, ())),
             ("header content-type matches ^text/", Assertion::of_header("content-type", Matches, "^text/")),
         ] {
             assert_eq!(condition(text).unwrap(), assertion, "{text}");
         }
-        for bad in ["total_ms<500", "", "ip 1 == 2"] {
+        for bad in ["total_ms<500", "", "ip 1 == 2", "json $.a ==", "json $.a exists 1"] {
             assert!(condition(bad).is_err(), "{bad}");
         }
     }

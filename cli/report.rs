@@ -135,10 +135,11 @@ impl Command {
     }
 }
 
-static POINTS: [Column; 8] = [
+static POINTS: [Column; 9] = [
     more("at"),
     more("checks"),
     more("up"),
+    more("degraded"),
     more("avg_ms"),
     more("min_ms"),
     more("max_ms"),
@@ -153,6 +154,8 @@ struct Summary {
     step_seconds: i64,
     checks: i64,
     up: i64,
+    #[serde(default)]
+    degraded: i64,
     uptime_percent: Option<f64>,
     series: Vec<Point>,
 }
@@ -170,7 +173,8 @@ fn show(endpoint: &Value, summary: &Value) -> Result<()> {
     let (name, url) = (plain(&endpoint["name"]), plain(&endpoint["url"]));
     print(&format!("{}  {}", paint(BOLD, &visible(&name)), paint(DIM, &visible(&url))))?;
     let uptime = of.uptime_percent.map_or_else(|| "no checks".to_owned(), percent);
-    print(&format!("uptime   {uptime} ({} of {} checks)", of.up, of.checks))?;
+    let degraded = if of.degraded > 0 { format!(", {} degraded", of.degraded) } else { String::new() };
+    print(&format!("uptime   {uptime} ({} of {} checks{degraded})", of.up, of.checks))?;
     let latency = &summary["latency_ms"];
     let times: Vec<_> = ["avg", "min", "p50", "p90", "p95", "p99", "max"]
         .iter()

@@ -554,7 +554,7 @@ fn style_of(status: &str) -> Style {
 }
 
 fn last_ms(overview: Option<&Overview>) -> Option<f64> {
-    overview?.last.as_ref().filter(|last| last.status == "up")?.total_ms
+    overview?.last.as_ref().filter(|last| matches!(&*last.status, "up" | "degraded"))?.total_ms
 }
 
 /// As high as the answers took long, in the colour of how many came.

@@ -131,6 +131,10 @@ fn of_module(name: &str, module: &Value, imported: &mut Imported) -> Option<Temp
                     if is_on(&spec["allow_missing"]) {
                         imported.differs(&label, format!("the header {header} has to be there"));
                     }
+                    if regex.contains(['^', '$']) {
+                        let why = format!("several headers {header} are one here, joined by commas");
+                        imported.differs(&label, why);
+                    }
                     endpoint.assertions.push(Assertion::of_header(&header, comparison(field), regex));
                 }
             }

@@ -276,18 +276,32 @@ fn regex_of(pattern: &str) -> String {
     regex + "$"
 }
 
+/// There the body is compared without blanks around it.
+fn trimmed(regex: &str) -> String {
+    let whole = regex.strip_prefix("(?s)^").and_then(|regex| regex.strip_suffix('$')).unwrap_or(regex);
+    format!(r"(?s)^\s*{whole}\s*$")
+}
+
 fn body(sign: &str, right: &str) -> Result<Assertion, &'static str> {
     if !matches!(sign, "==" | "!=") || any(right) != [right] {
         return Err("the body as a whole has no size, and is one text");
     }
-    Ok(match pattern(right) {
-        Some(pattern) => {
-            let (comparison, text) = by_pattern(sign, pattern);
-            Assertion::of("body", comparison, text)
-        }
+    let (comparison, text) = match pattern(right) {
+        Some(pattern) => by_pattern(sign, pattern),
         // Their wildcards mean nothing here.
-        None => Assertion::of("body", comparison(sign), right),
-    })
+        None => {
+            let special = |c| "\\.+*?()|[]{}^$".contains(c);
+            let literal: String =
+                right.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect();
+            by_regex(sign, literal)
+        }
+    };
+    let is_regex = matches!(comparison, Comparison::Matches | Comparison::NotMatches);
+    Ok(Assertion::of("body", comparison, if is_regex { trimmed(&text) } else { text }))
+}
+
+fn by_regex(sign: &str, regex: String) -> (Comparison, String) {
+    (if sign == "==" { Comparison::Matches } else { Comparison::NotMatches }, regex)
 }
 
 /// The comparison that says the same as a pattern, and its value.
@@ -295,8 +309,7 @@ fn by_pattern(sign: &str, pattern: &str) -> (Comparison, String) {
     match (within(pattern), sign) {
         (Some(text), "==") => (Comparison::Contains, text.to_owned()),
         (Some(text), _) => (Comparison::NotContains, text.to_owned()),
-        (None, "==") => (Comparison::Matches, regex_of(pattern)),
-        (None, _) => (Comparison::NotMatches, regex_of(pattern)),
+        (None, sign) => by_regex(sign, regex_of(pattern)),
     }
 }
 
@@ -400,10 +413,16 @@ mod tests {
             ),
             (
                 "[BODY] == pat(v?.*)",
-                json!({"fact": "body", "comparison": "matches", "value": "(?s)^v.\\..*$"}),
+                json!({"fact": "body", "comparison": "matches", "value": r"(?s)^\s*v.\..*\s*$"}),
             ),
-            ("[BODY] != pat(v?)", json!({"fact": "body", "comparison": "not_matches", "value": "(?s)^v.$"})),
-            ("[BODY] == pong", json!({"fact": "body", "comparison": "equals", "value": "pong"})),
+            (
+                "[BODY] != pat(v?)",
+                json!({"fact": "body", "comparison": "not_matches", "value": r"(?s)^\s*v.\s*$"}),
+            ),
+            (
+                "[BODY] == pong",
+                json!({"fact": "body", "comparison": "matches", "value": r"(?s)^\s*pong\s*$"}),
+            ),
             ("[IP] == 1.1.1.1", json!({"fact": "ip", "comparison": "equals", "value": "1.1.1.1"})),
             ("[RESPONSE_TIME] > 1", json!({"fact": "total_ms", "comparison": "greater_than", "value": 1})),
             ("has([BODY].a) == true", json!({"fact": "json", "path": "$.a", "comparison": "exists"})),

@@ -9,6 +9,7 @@ use std::{borrow::Cow, fmt, sync::Arc};
 use contract::{Assertion, Comparison, Severity, Text, text};
 use http::{HeaderMap, HeaderName};
 use memchr::memmem;
+use regex_automata::hybrid::dfa::Cache;
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
@@ -121,19 +122,20 @@ impl Check {
     }
 }
 
-fn read_wanted(shape: Shape, comparison: Comparison, value: &Value) -> Result<Wanted, Text> {
+fn read_wanted(shape: Shape, comparison: Comparison, value: &Option<Value>) -> Result<Wanted, Text> {
     use Comparison::{Contains, Exists, Matches, NotContains, NotExists, NotMatches};
     let refuse = |en: &'static str, ko: &'static str| Err(text(en, ko));
-    if matches!(comparison, Exists | NotExists) {
-        return if value.is_null() {
-            Ok(Wanted::Nothing)
-        } else {
-            refuse(
+    let value = match (value, matches!(comparison, Exists | NotExists)) {
+        (None, true) => return Ok(Wanted::Nothing),
+        (None, false) => return refuse("missing field", "필수 항목입니다"),
+        (Some(_), true) => {
+            return refuse(
                 "must be absent: whether there is one is all that is asked",
                 "이 비교에는 값을 지정할 수 없습니다",
-            )
-        };
-    }
+            );
+        }
+        (Some(value), false) => value,
+    };
     if matches!(comparison, Matches | NotMatches) {
         let Some(regex) = value.as_str() else {
             return refuse("must be a regular expression", "정규식이어야 합니다");
@@ -157,13 +159,13 @@ fn read_wanted(shape: Shape, comparison: Comparison, value: &Value) -> Result<Wa
             "`contains`와 `not_contains`에는 문자열, 숫자, 참/거짓 또는 null이어야 합니다",
         );
     }
+    if *value == "" && matches!(comparison, Contains | NotContains) {
+        return refuse("must not be empty", "비어 있을 수 없습니다");
+    }
     if shape == Shape::Json {
         return Ok(Wanted::Value(value.clone()));
     }
     match as_text(value) {
-        Some(text) if text.is_empty() && matches!(comparison, Contains | NotContains) => {
-            refuse("must not be empty", "비어 있을 수 없습니다")
-        }
         Some(text) => Ok(Wanted::Value(text.into_owned().into())),
         None => refuse("must be a string or a number", "문자열이나 숫자여야 합니다"),
     }
@@ -338,6 +340,10 @@ pub(super) fn judge(checks: &[Check], facts: &Facts) -> Result<(), Broken> {
     let mut json = None;
     let mut work = Work::default();
     for (index, check) in checks.iter().enumerate() {
+        // The first of these is told.
+        if check.severity == Severity::Degraded && degraded.is_some() {
+            continue;
+        }
         let held = match &check.subject {
             Subject::Value(fact) => {
                 let found = facts.values.iter().find(|(name, _)| *name == fact.name);
@@ -357,7 +363,7 @@ pub(super) fn judge(checks: &[Check], facts: &Facts) -> Result<(), Broken> {
         let broken = Broken { severity: check.severity, message };
         match check.severity {
             Severity::Down => return Err(broken),
-            Severity::Degraded => drop(degraded.get_or_insert(broken)),
+            Severity::Degraded => degraded = Some(broken),
         }
     }
     degraded.map_or(Ok(()), Err)
@@ -376,7 +382,7 @@ fn check_value(check: &Check, found: Option<&Value>, work: &mut Work) -> Result<
         (_, None) => return Err("there is none".to_owned()),
         (_, Some(found)) => found,
     };
-    if holds(check, found, work)? {
+    if holds(check, found, &mut None, work)? {
         return Ok(());
     }
     Err(match found {
@@ -387,14 +393,14 @@ fn check_value(check: &Check, found: Option<&Value>, work: &mut Work) -> Result<
 
 const SLOW_PATTERNS: &str = "the patterns take too long on this body, use simpler ones, or fewer";
 
-/// Whether a comparison holds for a value that is there.
-fn holds(check: &Check, found: &Value, work: &mut Work) -> Result<bool, String> {
+/// Whether a comparison holds for a value that is there; `cache` is its pattern's.
+fn holds(check: &Check, found: &Value, cache: &mut Option<Cache>, work: &mut Work) -> Result<bool, String> {
     use Comparison::{Contains, Equals, Exists, Matches, NotContains, NotEquals, NotExists, NotMatches};
     let wanted = match &check.wanted {
         Wanted::Nothing => return Ok(check.comparison == Exists),
         Wanted::Pattern(pattern) => {
             let Some(text) = as_text(found) else { return Ok(check.comparison == NotMatches) };
-            let end = pattern.find_end(text.as_bytes(), work).ok_or(SLOW_PATTERNS)?;
+            let end = pattern.find_end_with(cache, text.as_bytes(), work).ok_or(SLOW_PATTERNS)?;
             return Ok(end.is_some() == (check.comparison == Matches));
         }
         Wanted::Value(wanted) => wanted,
@@ -518,14 +524,16 @@ fn check_selected(check: &Check, path: &JsonPath, json: &Value, work: &mut Work)
         (_, true) => return Err("the path selects nothing".to_owned()),
         (_, false) => {}
     }
+    let looks_within = matches!(check.comparison, Comparison::Contains | Comparison::NotContains)
+        || matches!(check.wanted, Wanted::Pattern(_));
+    let mut cache = None;
     for found in selected.iter() {
-        let looks_within = matches!(check.comparison, Comparison::Contains | Comparison::NotContains);
         work.visit(match found {
-            Value::String(text) if looks_within => text.len() / BYTES_PER_VISIT,
+            Value::String(text) if looks_within => 1 + text.len() / BYTES_PER_VISIT,
             Value::Array(items) if looks_within => items.len(),
             _ => 1,
         })?;
-        if !holds(check, found, work)? {
+        if !holds(check, found, &mut cache, work)? {
             return Err(format!("it is {}", Raw(&found.to_string())));
         }
     }

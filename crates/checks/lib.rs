@@ -425,9 +425,7 @@ fn expires_soon(plan: &Plan, at: DateTime<Utc>) -> Option<Failure> {
     let day = at.format("%Y-%m-%d");
     is_soon.then(|| {
         let text = match days {
-            // One that the server sends and nobody needs; the others are refused.
-            ..0 => format!("A certificate of the chain has expired ({day})"),
-            0 => format!("A certificate expires within a day ({day})"),
+            ..=0 => format!("A certificate expires within a day ({day})"),
             1 => format!("A certificate expires in 1 day ({day})"),
             _ => format!("A certificate expires in {days} days ({day})"),
         };
@@ -436,7 +434,7 @@ fn expires_soon(plan: &Plan, at: DateTime<Utc>) -> Option<Failure> {
 }
 
 /// Whole days, negative once it has expired.
-fn days_left(expires_at: DateTime<Utc>, now: DateTime<Utc>) -> i64 {
+pub fn days_left(expires_at: DateTime<Utc>, now: DateTime<Utc>) -> i64 {
     (expires_at - now).num_seconds().div_euclid(86_400)
 }
 

@@ -6,11 +6,10 @@
 
 use std::sync::{Arc, LazyLock};
 
-use moka::sync::Cache;
 use regex::bytes::{Regex, RegexBuilder};
 use regex_automata::{
     Input, MatchErrorKind,
-    hybrid::dfa::{Config, DFA},
+    hybrid::dfa::{Cache, Config, DFA},
     nfa::thompson,
     util::syntax,
 };
@@ -58,11 +57,11 @@ impl Work {
 const MAX_CACHED_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Compiled once, and used by every check with the same pattern.
-static COMPILED: LazyLock<Cache<String, Arc<Pattern>>> = LazyLock::new(|| {
+static COMPILED: LazyLock<moka::sync::Cache<String, Arc<Pattern>>> = LazyLock::new(|| {
     let weigh = |text: &String, pattern: &Arc<Pattern>| {
         u32::try_from(text.len() + pattern.size()).unwrap_or(u32::MAX)
     };
-    Cache::builder().max_capacity(MAX_CACHED_BYTES).weigher(weigh).build()
+    moka::sync::Cache::builder().max_capacity(MAX_CACHED_BYTES).weigher(weigh).build()
 });
 
 #[derive(Debug)]
@@ -131,15 +130,27 @@ impl Pattern {
 
     /// Where the first match ends, if there is one. `None` where it would take too long to tell.
     pub(super) fn find_end(&self, body: &[u8], work: &mut Work) -> Option<Option<usize>> {
+        self.find_end_with(&mut None, body, work)
+    }
+
+    /// The same for one of many texts. What the automaton learns of one is kept for the next: to learn it anew would
+    /// cost more than the search, and be bounded by nothing.
+    pub(super) fn find_end_with(
+        &self,
+        cache: &mut Option<Cache>,
+        body: &[u8],
+        work: &mut Work,
+    ) -> Option<Option<usize>> {
         let Some(automaton) = &self.automaton else {
             return self.find_end_slowly(body, SIZE_LIMIT / 16, work);
         };
         if work.cache_fillings == 0 {
             return None;
         }
-        let mut cache = automaton.create_cache();
-        let found = automaton.try_search_fwd(&mut cache, &Input::new(body).earliest(true));
-        work.cache_fillings = work.cache_fillings.saturating_sub(cache.clear_count());
+        let cache = cache.get_or_insert_with(|| automaton.create_cache());
+        let before = cache.clear_count();
+        let found = automaton.try_search_fwd(cache, &Input::new(body).earliest(true));
+        work.cache_fillings = work.cache_fillings.saturating_sub(cache.clear_count() - before);
         match found {
             Ok(found) => Some(found.map(|found| found.offset())),
             // An automaton cannot tell where words end outside of ASCII.

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use contract::Text;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use net::fair_share::{FairShare, Place};
+use serde_json::Value;
 use tokio::{task::JoinError, time::Instant};
 use url::Url;
 
@@ -32,7 +33,7 @@ const MAX_PATTERNS_SIZE: usize = 2 * 1024 * 1024;
 const MAX_RETRIES: u8 = 5;
 const MAX_WARNING_DAYS: u32 = 365;
 
-/// Everything that is wrong with a target, by field path (such as `assertions[2].regex`).
+/// Everything that is wrong with a target, by field path (such as `assertions[2].value`).
 pub fn validate(target: &Target) -> Problems {
     Plan::read(target).err().unwrap_or_default()
 }
@@ -114,7 +115,8 @@ impl Plan {
     ) -> Option<Result<Self, Problems>> {
         let is_new = |assertion: &Assertion| {
             let is_pattern = matches!(assertion.comparison, Comparison::Matches | Comparison::NotMatches);
-            is_pattern && assertion.value.as_str().is_some_and(|regex| !Pattern::is_cached(regex))
+            let regex = assertion.value.as_ref().and_then(Value::as_str);
+            is_pattern && regex.is_some_and(|regex| !Pattern::is_cached(regex))
         };
         let must_compile = target.assertions.iter().take(MAX_ASSERTIONS).any(is_new);
         if !must_compile {

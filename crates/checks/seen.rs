@@ -27,7 +27,7 @@ pub(super) enum Phase {
 pub(super) struct Seen {
     pub(super) ip: Option<IpAddr>,
     pub(super) status: Option<http::StatusCode>,
-    /// The first to expire of the chain that was sent last.
+    /// The first to expire of the certificates that were sent.
     pub(super) certificate_expires_at: Option<DateTime<Utc>>,
     /// By the server that was connected to last.
     pub(super) client_certificate_asked: bool,

@@ -1096,6 +1096,18 @@ async fn the_json_paths_of_a_check_share_what_they_may_take() {
 }
 
 #[tokio::test]
+async fn pattern_over_many_values_is_bounded() {
+    // Each value is short, and the pattern has thousands of states that it comes to anew with each.
+    let body = json!(vec!["aaaaaaaaaa"; 300_000]).to_string();
+    let url = canned(page(body)).await;
+    let assertions = vec![json_path("$[*]", Comparison::NotMatches, json!("[ab]*a[ab]{1000}c")); 5];
+    let began = Instant::now();
+    let outcome = with_assertions(&url, assertions).await;
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    up(&outcome);
+}
+
+#[tokio::test]
 async fn assertions_on_headers_and_time() {
     use Comparison::*;
     let url = canned(with_headers("X-Left: 12\r\nVia: a\r\nVia: b\r\n", "")).await;
@@ -1465,6 +1477,11 @@ fn every_field_is_validated() {
         ("assertions[1].value", assertion(Assertion::of("total_ms", Comparison::LessThan, "soon"))),
         ("assertions[1].value", assertion(Assertion::of("status", Comparison::Equals, json!([200])))),
         ("assertions[1].value", assertion(Assertion::of("ip", Comparison::Exists, 1))),
+        (
+            "assertions[1].value",
+            assertion(Assertion { value: None, ..json_path("$", Comparison::Equals, json!(1)) }),
+        ),
+        ("assertions[1].value", assertion(json_path("$", Comparison::Contains, json!("")))),
         ("assertions[1].value", assertion(Assertion::of("body", Comparison::Matches, 1))),
         ("assertions[1].fact", assertion(Assertion::of("banner", Comparison::Equals, 1))),
         ("assertions[1].comparison", assertion(Assertion::of("total_ms", Comparison::Contains, 1))),

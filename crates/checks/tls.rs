@@ -125,14 +125,15 @@ impl Tls {
         let Some((leaf, intermediates)) = certificates.split_first() else {
             return Err(failure(FailureCode::TlsInvalid, "The server has no certificate"));
         };
-        seen.certificate_expires_at = certificates.iter().filter_map(expiry).min();
+        let (own, now) = (expiry(leaf), Utc::now());
+        // One that has expired, and is not the server's own, nobody needs, or the chain is refused.
+        let others = intermediates.iter().filter_map(expiry).filter(|at| *at > now);
+        // Of redirects, each server's counts.
+        seen.certificate_expires_at = seen.certificate_expires_at.into_iter().chain(own).chain(others).min();
         if verify {
-            self.verifier.verify_server_cert(leaf, intermediates, name, &[], UnixTime::now()).map_err(
-                |error| {
-                    let text = certificate_message(&error, url, seen.certificate_expires_at);
-                    failure(FailureCode::TlsInvalid, text)
-                },
-            )?;
+            self.verifier
+                .verify_server_cert(leaf, intermediates, name, &[], UnixTime::now())
+                .map_err(|error| failure(FailureCode::TlsInvalid, certificate_message(&error, url, own)))?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 /// Event types, as in the `type` attribute of a CloudEvent.
@@ -84,13 +84,18 @@ pub struct Assertion {
     pub comparison: Comparison,
     /// A text compares as text, also with a number or boolean (`"200"` equals `200`); a number as a number, also with a
     /// numeric text. A regular expression for `matches` and `not_matches`; absent for `exists` and `not_exists`.
-    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Value, required = false, example = "ok")]
-    pub value: serde_json::Value,
+    pub value: Option<serde_json::Value>,
     /// What the check is if it does not hold.
     #[serde(default, skip_serializing_if = "Severity::is_down")]
     #[schema(default = "down")]
     pub severity: Severity,
+}
+
+/// Null is a value of JSON.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<serde_json::Value>, D::Error> {
+    serde_json::Value::deserialize(deserializer).map(Some)
 }
 
 impl Assertion {
@@ -98,7 +103,9 @@ impl Assertion {
 
     /// Of a fact that is told by its name alone.
     pub fn of(fact: &str, comparison: Comparison, value: impl Into<serde_json::Value>) -> Self {
-        let (fact, value) = (fact.to_owned(), value.into());
+        let has_none = matches!(comparison, Comparison::Exists | Comparison::NotExists);
+        let (fact, value) =
+            (fact.to_owned(), Some(value.into()).filter(|value| !(has_none && value.is_null())));
         Self { fact, path: None, name: None, comparison, value, severity: Severity::Down }
     }
 
@@ -231,7 +238,8 @@ pub enum CheckStatus {
     Degraded,
     Down,
     /// The check was not made, or failed by a defect of pongpong: it says nothing about the endpoint. Counted as
-    /// missed; never stored as a result, never an outage.
+    /// missed; never stored as a result, never an outage. So is a status that this version does not know.
+    #[serde(other)]
     Unknown,
 }
 
@@ -381,13 +389,21 @@ impl Status {
     }
 }
 
+/// Of a status that this version does not know, nothing is known.
+fn known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Status, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    Ok(Status::try_from(name).unwrap_or(Status::Pending))
+}
+
 /// An endpoint went from one status to another: `status.changed` carries an array of these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StatusChange {
     pub endpoint_id: i64,
     pub user_id: i64,
+    #[serde(deserialize_with = "known")]
     pub from: Status,
     /// Paused: checks ended, and with them the outage.
+    #[serde(deserialize_with = "known")]
     pub to: Status,
     /// The slot whose result decided.
     pub changed_at: DateTime<Utc>,

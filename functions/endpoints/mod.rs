@@ -111,18 +111,23 @@ pub struct Settings {
 }
 
 /// Events ignore the fields of an assertion that they do not know; what a person sets does not.
+struct Known(Assertion);
+
+impl<'de> Deserialize<'de> for Known {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let given = Map::<String, Value>::deserialize(deserializer)?;
+        match given.keys().find(|name| !Assertion::FIELDS.contains(&name.as_str())) {
+            Some(name) => Err(D::Error::custom(format!("unknown field `{name}`"))),
+            None => Assertion::deserialize(Value::Object(given)).map(Self).map_err(D::Error::custom),
+        }
+    }
+}
+
 fn without_unknown_fields<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<JsonText<Vec<Assertion>>, D::Error> {
-    let given = Vec::<Value>::deserialize(deserializer)?;
-    let read = |given: Value| {
-        let mut names = given.as_object().into_iter().flat_map(Map::keys);
-        match names.find(|name| !Assertion::FIELDS.contains(&name.as_str())) {
-            Some(name) => Err(D::Error::custom(format!("unknown field `{name}`"))),
-            None => Assertion::deserialize(&given).map_err(D::Error::custom),
-        }
-    };
-    given.into_iter().map(read).collect::<std::result::Result<_, _>>().map(JsonText)
+    let given = Vec::<Known>::deserialize(deserializer)?;
+    Ok(JsonText(given.into_iter().map(|Known(assertion)| assertion).collect()))
 }
 
 /// Of `check-now`.

@@ -140,19 +140,25 @@ pub fn event(source: &str, id: String, time: DateTime<Utc>, changes: &[StatusCha
     Ok(Outgoing::new(source, kind::STATUS_CHANGED, id, time, &changes)?.with_extension("owners", &owners))
 }
 
-/// Of changes that come so late that they come again, those to "down" whose outage is over: who was not told then is not
+/// Of changes that come so late that they come again, those to "down" or "degraded" that is over: who was not told then is not
 /// woken now. The "up", if there was one, tells of the outage.
 pub async fn ended_outages(context: &Context, changes: &[StatusChange]) -> Result<HashSet<Key>> {
     const ENDED: &str = "SELECT EXISTS (SELECT 1 FROM notification_states
         WHERE endpoint_id = $1 AND (status <> 'down' OR failing_since IS NULL OR failing_since <> $2))";
+    const NOT_DEGRADED: &str = "SELECT EXISTS (SELECT 1 FROM notification_states
+        WHERE endpoint_id = $1 AND (status <> 'up' OR NOT degraded))";
     let (db, now) = (context.db()?, context.clock().now());
     let mut ended = HashSet::new();
-    let is_late =
-        |change: &&StatusChange| change.to == Status::Down && now - change.changed_at > REPUBLISH_AFTER;
+    let is_late = |change: &&StatusChange| now - change.changed_at > REPUBLISH_AFTER;
     for change in changes.iter().filter(is_late) {
         let since = change.outage_started_at.map(|began| began.timestamp_micros());
-        let has_ended: bool = on!(db.read(), db =>
-            sqlx::query_scalar(ENDED).bind(change.endpoint_id).bind(since).fetch_one(db).await)?;
+        let has_ended: bool = on!(db.read(), db => match change.to {
+            Status::Down => {
+                sqlx::query_scalar(ENDED).bind(change.endpoint_id).bind(since).fetch_one(db).await?
+            }
+            Status::Degraded => sqlx::query_scalar(NOT_DEGRADED).bind(change.endpoint_id).fetch_one(db).await?,
+            _ => false,
+        });
         if has_ended {
             ended.insert(Key::from(change));
         }

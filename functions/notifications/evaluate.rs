@@ -44,7 +44,7 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "tells from check re
     .publishes();
 
 static CHANGES: LazyLock<Counter<u64>> =
-    LazyLock::new(|| counter("pongpong.status_changes", "{change}", "Endpoints that went up or down"));
+    LazyLock::new(|| counter("pongpong.status_changes", "{change}", "Changes of endpoints' status"));
 static SUSPICIONS: LazyLock<Counter<u64>> = LazyLock::new(|| {
     counter("pongpong.location.suspicions", "{suspicion}", "Users told that a location is suspected")
 });

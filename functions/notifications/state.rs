@@ -1,4 +1,4 @@
-//! The up/down state machine: what a check result makes of an endpoint's state.
+//! The state machine of an endpoint's status: what a check result makes of an endpoint's state.
 //!
 //! Pure: results arrive late, twice and out of order, so that everything that decides is here, where
 //! it can be tested without a database.
@@ -140,9 +140,8 @@ impl State {
             CheckStatus::Down => self.fail(result, on_hold),
             CheckStatus::Unknown => None,
         };
-        if result.outcome.status.is_up() {
-            self.weigh(result, change.is_some());
-        }
+        let has_come_up = change.as_ref().is_some_and(|_| self.status == Status::Up);
+        self.weigh(result, has_come_up);
         let to = self.shown();
         match change {
             Some(change) => Some(StatusChange { from: shown, to, ..change }),
@@ -154,17 +153,20 @@ impl State {
         }
     }
 
-    /// Takes from a check that succeeded whether the endpoint is degraded. One that has just come up is what this check
-    /// says.
+    /// Takes from a check whether the endpoint is degraded. One that has just come up is told to be up first.
     fn weigh(&mut self, result: &CheckResult, has_come_up: bool) {
         let is_degraded = result.outcome.status == CheckStatus::Degraded;
-        if is_degraded == self.is_degraded {
+        if has_come_up {
+            (self.is_degraded, self.degraded_run) = (false, i32::from(is_degraded));
+            return;
+        }
+        if !result.outcome.status.is_up() || is_degraded == self.is_degraded {
             self.degraded_run = 0;
             return;
         }
         self.degraded_run = self.degraded_run.saturating_add(1);
         let needed = if is_degraded { result.failure_threshold } else { result.success_threshold };
-        if has_come_up || self.degraded_run >= threshold(needed) {
+        if self.degraded_run >= threshold(needed) {
             (self.is_degraded, self.degraded_run) = (is_degraded, 0);
         }
     }
@@ -317,12 +319,16 @@ mod tests {
             run(results).iter().map(|c| (c.changed_at.timestamp(), c.to)).collect::<Vec<_>>()
         };
         assert_eq!(told("UGUGGGUG", 2, 1), [(0, Up), (4, Degraded), (6, Up)]);
-        assert_eq!(told("GGU", 2, 1), [(0, Degraded), (2, Up)], "the first check says what it is");
-        assert_eq!(told("UDDGGU", 2, 1), [(0, Up), (2, Down), (3, Degraded), (5, Up)]);
+        assert_eq!(told("GGU", 2, 1), [(0, Up), (1, Degraded), (2, Up)]);
+        assert_eq!(told("UDDGGU", 2, 1), [(0, Up), (2, Down), (3, Up), (4, Degraded), (5, Up)]);
         assert_eq!(told("UDDUG", 2, 1), [(0, Up), (2, Down), (3, Up)]);
-        assert_eq!(told("UGGDDG", 2, 1), [(0, Up), (2, Degraded), (4, Down), (5, Degraded)]);
+        assert_eq!(told("DGG", 1, 1), [(0, Down), (1, Up), (2, Degraded)]);
+        let down_between = [(0, Up), (2, Degraded), (4, Down), (5, Up), (6, Degraded)];
+        assert_eq!(told("UGGDDGG", 2, 1), down_between);
         assert_eq!(told("UGGDGU", 2, 1), [(0, Up), (2, Degraded), (5, Up)], "one failure is not enough");
-        assert_eq!(told("GGUGUU", 1, 2), [(1, Degraded), (5, Up)]);
+        assert_eq!(told("UGDG", 2, 1), [(0, Up)], "not in a row");
+        assert_eq!(told("UGGUDU", 2, 2), [(1, Up), (2, Degraded)], "nor is this");
+        assert_eq!(told("GGUGUU", 1, 2), [(1, Up), (3, Degraded), (5, Up)]);
         let changes = run([result(0, true, 1, 1), {
             let mut degraded = result(1, true, 1, 1);
             degraded.outcome.status = CheckStatus::Degraded;

@@ -286,7 +286,7 @@ static FAMILIES: [Family; 8] = [
     },
     Family {
         name: "probe_ssl_earliest_cert_expiry",
-        help: "When the server's certificate expires, in Unix time",
+        help: "When the first certificate of the server's chain expires, in Unix time",
         series: &[(None, |newest| newest.certificate_expires.map(|at| at as f64))],
     },
     Family {

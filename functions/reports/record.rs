@@ -26,7 +26,7 @@ use super::{
     series::{self, Key, Series},
     store,
 };
-use contract::{CheckResult, CheckStatus, kind};
+use contract::{CheckResult, CheckStatus, FailureCode, kind};
 
 pub const FUNCTION: Function = Function::new(
     "report-record",
@@ -293,6 +293,7 @@ impl<'a> Row<'a> {
         let is_in_maintenance = series.maintenance.as_ref().is_some_and(|slots| slots.contains(&slot));
         let ms = |ms: u32| i32::try_from(ms).unwrap_or(i32::MAX);
         let outcome = &result.outcome;
+        let error = outcome.error.as_ref().filter(|_| outcome.status != CheckStatus::Up);
         let timings = outcome.timings_ms;
         Self {
             id: moment::id_of(slot, series.id),
@@ -312,8 +313,13 @@ impl<'a> Row<'a> {
             }),
             certificate_expires: outcome.certificate_expires_at.map(|at| at.timestamp()),
             response_bytes: i64::try_from(outcome.response_bytes).unwrap_or(i64::MAX),
-            error_code: outcome.error.as_ref().map(|error| error.code.as_str()),
-            error_message: outcome.error.as_ref().map(|error| store::shortened(&error.message)),
+            // By which what is degraded is told from what is up.
+            error_code: match outcome.status {
+                CheckStatus::Up => None,
+                CheckStatus::Degraded => Some(error.map_or(FailureCode::Other, |error| error.code).as_str()),
+                _ => error.map(|error| error.code.as_str()),
+            },
+            error_message: error.map(|error| store::shortened(&error.message)),
             maintenance: (result.maintenance || is_in_maintenance).then_some(true),
         }
     }

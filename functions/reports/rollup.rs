@@ -230,7 +230,7 @@ async fn replace_sqlite(
 ) -> Result<()> {
     const REPLACE: &str = "
         INSERT OR REPLACE INTO report_rollups (series_id, span, start, checks, up, sum_ms, min_ms, max_ms, latency,
-            dns_ms, connect_ms, tls_ms, first_byte_ms, transfer_ms, maintenance_checks, maintenance_up) ";
+            dns_ms, connect_ms, tls_ms, first_byte_ms, transfer_ms, maintenance_checks, maintenance_up, degraded) ";
     for rows in rows.chunks(64) {
         let mut replace = QueryBuilder::new(REPLACE);
         replace.push_values(rows, |mut values, (series, tally)| {
@@ -240,7 +240,10 @@ async fn replace_sqlite(
             for ms in tally.phases_ms {
                 values.push_bind(ms);
             }
-            values.push_bind(tally.maintenance_checks).push_bind(tally.maintenance_up);
+            values
+                .push_bind(tally.maintenance_checks)
+                .push_bind(tally.maintenance_up)
+                .push_bind(tally.degraded);
         });
         replace.build().persistent(rows.len() == 64).execute(&mut *db).await?;
     }
@@ -255,18 +258,20 @@ async fn replace_postgres(
 ) -> Result<()> {
     const REPLACE: &str = "
         INSERT INTO report_rollups (series_id, span, start, checks, up, sum_ms, min_ms, max_ms, latency,
-            dns_ms, connect_ms, tls_ms, first_byte_ms, transfer_ms, maintenance_checks, maintenance_up)
+            dns_ms, connect_ms, tls_ms, first_byte_ms, transfer_ms, maintenance_checks, maintenance_up, degraded)
         SELECT series_id, $1, $2, checks, up, sum_ms, min_ms, max_ms, latency,
-            dns_ms, connect_ms, tls_ms, first_byte_ms, transfer_ms, maintenance_checks, maintenance_up
+            dns_ms, connect_ms, tls_ms, first_byte_ms, transfer_ms, maintenance_checks, maintenance_up, degraded
         FROM UNNEST($3::BIGINT[], $4::BIGINT[], $5::BIGINT[], $6::BIGINT[], $7::BIGINT[], $8::BIGINT[], $9::BYTEA[],
-                $10::BIGINT[], $11::BIGINT[], $12::BIGINT[], $13::BIGINT[], $14::BIGINT[], $15::BIGINT[], $16::BIGINT[])
+                $10::BIGINT[], $11::BIGINT[], $12::BIGINT[], $13::BIGINT[], $14::BIGINT[], $15::BIGINT[], $16::BIGINT[],
+                $17::BIGINT[])
             AS t (series_id, checks, up, sum_ms, min_ms, max_ms, latency,
-                dns_ms, connect_ms, tls_ms, first_byte_ms, transfer_ms, maintenance_checks, maintenance_up)
+                dns_ms, connect_ms, tls_ms, first_byte_ms, transfer_ms, maintenance_checks, maintenance_up, degraded)
         ON CONFLICT (series_id, span, start) DO UPDATE SET checks = excluded.checks, up = excluded.up,
             sum_ms = excluded.sum_ms, min_ms = excluded.min_ms, max_ms = excluded.max_ms, latency = excluded.latency,
             dns_ms = excluded.dns_ms, connect_ms = excluded.connect_ms, tls_ms = excluded.tls_ms,
             first_byte_ms = excluded.first_byte_ms, transfer_ms = excluded.transfer_ms,
-            maintenance_checks = excluded.maintenance_checks, maintenance_up = excluded.maintenance_up";
+            maintenance_checks = excluded.maintenance_checks, maintenance_up = excluded.maintenance_up,
+            degraded = excluded.degraded";
     fn column<T>(rows: &[(i64, &Tally)], of: impl Fn(&Tally) -> T) -> Vec<T> {
         rows.iter().map(|(_, tally)| of(tally)).collect()
     }
@@ -284,6 +289,7 @@ async fn replace_postgres(
     replace
         .bind(column(rows, |t| t.maintenance_checks))
         .bind(column(rows, |t| t.maintenance_up))
+        .bind(column(rows, |t| t.degraded))
         .execute(db)
         .await?;
     Ok(())

@@ -145,6 +145,7 @@ pub struct Rollup {
     pub start: i64,
     pub checks: i64,
     pub up: i64,
+    pub degraded: i64,
     pub sum_ms: i64,
     pub min_ms: i64,
     pub max_ms: i64,
@@ -161,7 +162,7 @@ pub struct Rollup {
 /// The columns of [`Rollup`], for a static SELECT.
 macro_rules! rollup_columns {
     () => {
-        "series_id, start, checks, up, sum_ms, min_ms, max_ms, latency, dns_ms, connect_ms, tls_ms, \
+        "series_id, start, checks, up, degraded, sum_ms, min_ms, max_ms, latency, dns_ms, connect_ms, tls_ms, \
          first_byte_ms, transfer_ms, maintenance_checks, maintenance_up"
     };
 }
@@ -169,7 +170,7 @@ pub(super) use rollup_columns;
 
 impl Rollup {
     pub fn tally(&self) -> Result<Tally> {
-        let Self { checks, up, sum_ms, min_ms, max_ms, maintenance_checks, maintenance_up, .. } = *self;
+        let Self { checks, up, degraded, sum_ms, min_ms, max_ms, .. } = *self;
         let latency = Sketch::from_bytes(&self.latency).ok_or_else(|| {
             anyhow::anyhow!("the sketch of series {} at {} is broken", self.series_id, self.start)
         })?;
@@ -177,35 +178,40 @@ impl Rollup {
         Ok(Tally {
             checks,
             up,
+            degraded,
             sum_ms,
             min_ms,
             max_ms,
             phases_ms,
             latency,
-            maintenance_checks,
-            maintenance_up,
+            maintenance_checks: self.maintenance_checks,
+            maintenance_up: self.maintenance_up,
         })
     }
 }
 
 /// What is summed up of a raw result, and of what it is: its id or its series.
 pub type Raw =
-    (i64, bool, i32, Option<i32>, Option<i32>, Option<i32>, Option<i32>, Option<i32>, Option<bool>);
+    (i64, bool, i32, Option<i32>, Option<i32>, Option<i32>, Option<i32>, Option<i32>, Option<bool>, bool);
 
 /// The columns of [`Raw`] after the first.
 macro_rules! raw_columns {
     () => {
-        "up, total_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, transfer_ms, maintenance"
+        "up, total_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, transfer_ms, maintenance, \
+         up AND error_code IS NOT NULL AS degraded"
     };
 }
 pub(super) use raw_columns;
 
 pub fn add(tally: &mut Tally, result: Raw) {
-    let (_, up, total_ms, dns, connect, tls, first_byte, transfer, maintenance) = result;
+    let (_, up, total_ms, dns, connect, tls, first_byte, transfer, maintenance, degraded) = result;
     let phases_ms: Phases<i32> = [dns, connect, tls, first_byte, transfer];
     match maintenance {
         Some(true) => tally.add_maintenance(up),
-        _ => tally.add(up, total_ms, phases_ms),
+        _ => {
+            tally.add(up, total_ms, phases_ms);
+            tally.degraded += i64::from(degraded);
+        }
     }
 }
 

@@ -67,6 +67,9 @@ struct Summary {
     checks: i64,
     #[schema(example = 1439)]
     up: i64,
+    /// Of those that are up.
+    #[schema(example = 3)]
+    degraded: i64,
     /// Cut to three decimals: 100 means that no check failed. Null without checks.
     #[schema(example = 99.93)]
     uptime_percent: Option<f64>,
@@ -99,6 +102,7 @@ struct Point {
     at: DateTime<Utc>,
     checks: i64,
     up: i64,
+    degraded: i64,
     avg_ms: Option<f64>,
     min_ms: Option<i64>,
     max_ms: Option<i64>,
@@ -306,6 +310,7 @@ fn summary(endpoint_id: i64, plan: &Plan, apdex_ms: u32, points: &BTreeMap<i64, 
         at: moment::time_of(*at),
         checks: tally.checks,
         up: tally.up,
+        degraded: tally.degraded,
         avg_ms: tally.avg_ms(),
         min_ms: tally.min_ms(),
         max_ms: tally.max_ms(),
@@ -320,6 +325,7 @@ fn summary(endpoint_id: i64, plan: &Plan, apdex_ms: u32, points: &BTreeMap<i64, 
         to: moment::time_of(plan.range.end),
         checks: all.checks,
         up: all.up,
+        degraded: all.degraded,
         uptime_percent: all.uptime_percent(),
         latency_ms: Latency {
             avg: all.avg_ms(),

@@ -7,6 +7,8 @@ use super::sketch::Sketch;
 pub struct Tally {
     pub checks: i64,
     pub up: i64,
+    /// Of those that are up.
+    pub degraded: i64,
     pub sum_ms: i64,
     pub min_ms: i64,
     pub max_ms: i64,
@@ -45,6 +47,7 @@ impl Tally {
         }
         self.checks += other.checks;
         self.up += other.up;
+        self.degraded += other.degraded;
         self.sum_ms += other.sum_ms;
         self.latency.merge(&other.latency);
         self.add_phases(other.phases_ms);

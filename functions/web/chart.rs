@@ -31,6 +31,8 @@ pub struct Summary {
     pub to: DateTime<Utc>,
     pub checks: i64,
     pub up: i64,
+    #[serde(default)]
+    pub degraded: i64,
     pub uptime_percent: Option<f64>,
     pub latency_ms: Latency,
     pub apdex: Option<f64>,
@@ -439,6 +441,7 @@ mod tests {
             to: from + TimeDelta::hours(1),
             checks: 252,
             up: 243,
+            degraded: 0,
             uptime_percent: Some(96.4),
             latency_ms: Latency::default(),
             apdex: Some(0.9),

@@ -27,8 +27,6 @@ use contract::{CheckStatus, Failure, Outcome, Status, Timings};
 
 const RANGES: [&str; 5] = ["1h", "24h", "7d", "30d", "90d"];
 const PER_PAGE: i64 = 20;
-/// A certificate that ends sooner wants to be looked after.
-const CERTIFICATE_DAYS: i64 = 14;
 
 /// As the address has it.
 #[derive(Clone, Default, Deserialize)]
@@ -217,13 +215,13 @@ impl Show {
     }
 
     fn days_left(&self, certificate: &DateTime<Utc>) -> i64 {
-        (*certificate - self.now).num_days()
+        checks::days_left(*certificate, self.now)
     }
 
     fn certificate_class(&self, certificate: &DateTime<Utc>) -> &'static str {
         match self.days_left(certificate) {
             ..0 => "bad",
-            0..CERTIFICATE_DAYS => "fair",
+            days if days <= i64::from(self.endpoint.settings.certificate_warning_days) => "fair",
             _ => "",
         }
     }

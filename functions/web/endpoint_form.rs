@@ -17,7 +17,7 @@ use super::{
     visitor::{Posted, Response, User, Visitor},
 };
 use crate::endpoints::{Endpoint, Settings, default_retries};
-use checks::facts::FACTS;
+use checks::facts::{FACTS, Shape};
 use contract::{Assertion, Comparison, Severity};
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -74,17 +74,16 @@ impl Row {
 
     fn of(assertion: &Assertion) -> Self {
         let Assertion { fact, path, name, comparison, value, severity } = assertion;
+        let is_pattern = matches!(comparison, Comparison::Matches | Comparison::NotMatches);
         Self {
             severity: if *severity == Severity::Degraded { "degraded" } else { "down" }.to_owned(),
             fact: fact.clone(),
             what: path.as_ref().or(name.as_ref()).cloned().unwrap_or_default(),
             comparison: comparison.as_str().to_owned(),
             value: match value {
-                Value::Null if matches!(comparison, Comparison::Exists | Comparison::NotExists) => {
-                    String::new()
-                }
-                Value::String(text) if fact != "json" => text.clone(),
-                other => written(other),
+                None => String::new(),
+                Some(Value::String(text)) if fact != "json" || is_pattern => text.clone(),
+                Some(other) => written(other),
             },
         }
     }
@@ -104,8 +103,9 @@ impl Row {
         let has_none = value.is_empty() && matches!(comparison.as_str(), "exists" | "not_exists");
         if !has_none {
             let is_pattern = matches!(comparison.as_str(), "matches" | "not_matches");
-            assertion["value"] =
-                if fact == "json" && !is_pattern { read(value) } else { value.as_str().into() };
+            let is_number = FACTS.iter().any(|known| known.name == fact && known.shape == Shape::Number);
+            let is_json = !is_pattern && (fact == "json" || is_number);
+            assertion["value"] = if is_json { read(value) } else { value.as_str().into() };
         }
         assertion
     }
@@ -587,6 +587,11 @@ mod tests {
             Assertion::of_json("$.t", Comparison::Equals, json!("fine")),
             Assertion::of_header("Via", Comparison::Contains, "x"),
             Assertion::of("total_ms", Comparison::LessThan, 500),
+            Assertion::of_json("$.code", Comparison::Matches, "200"),
+            Assertion::of_json("$.code", Comparison::Equals, ()),
+            Assertion::of_json("$.code", Comparison::NotExists, ()),
+            Assertion::of("http_version", Comparison::Equals, "2"),
+            Assertion { severity: Severity::Degraded, ..Assertion::of("ip", Comparison::Matches, "^10") },
         ];
         let mut fields = Fields::of(&settings);
         let json = fields.json(Language::English);

@@ -194,8 +194,10 @@ async fn standing(
     Id(id): Id,
     Query(which): Query<Which>,
 ) -> Result<Json<DeliveryStanding>> {
-    // What was down, and is pending, was paused.
-    const SELECT: &str = "SELECT d.attempt, d.tries, d.status, n.enabled, d.what = 'down' AND EXISTS (
+    // What was down or degraded, and is pending, was paused.
+    const SELECT: &str = "SELECT d.attempt, d.tries, d.status,
+            n.enabled AND (n.send_degraded OR d.what NOT IN ('degraded', 'not_degraded')) AS enabled,
+            d.what IN ('down', 'degraded') AND EXISTS (
                 SELECT 1 FROM notification_states s WHERE s.endpoint_id = d.endpoint_id AND s.status = 'pending')
             AS overtaken
         FROM deliveries d JOIN notifications n ON n.id = d.notification_id WHERE d.id = $1";

@@ -102,6 +102,7 @@ on_both! {
             ("expected_status", json!({"url": url, "expected_status": ""})),
             ("assertions", json!({"url": url, "assertions": [{"fact": "body", "comparison": "matches", "value": "("}]})),
             ("assertions", json!({"url": url, "assertions": [{"type": "nonsense"}]})),
+            ("assertions[0].below", json!({"url": url, "assertions": [{"fact": "ip", "comparison": "exists", "below": 1}]})),
             ("assertions", json!({"url": url, "assertions": [{"fact": "json", "path": "$", "comparison": "equals",
                 "value": (0..20).fold(json!(1), |value, _| json!([value])),
             }]})),

@@ -50,6 +50,22 @@ on_both! {
         assert_eq!(hook.asked().len(), 0);
     }
 
+    async fn degraded_is_not_sent_to_who_wants_no_such_messages_any_more(world: World) {
+        world.with_endpoints();
+        let hook = Listener::start(200, "").await;
+        let path = format!("/public/v1/notifications/{}", world.webhook(1, &hook.url).await);
+        let request = requested(&world, 0, Status::Up, Status::Degraded).await;
+        world.call(Some(1), "PATCH", &path, Some(json!({"send_degraded": false}))).await.json(200);
+        send(&world, &request).await;
+        assert_eq!(hook.asked().len(), 0);
+        world.call(Some(1), "PATCH", &path, Some(json!({"send_degraded": true}))).await.json(200);
+        let changes = [change(2, 1, 1, Status::Up, Status::Degraded)];
+        world.event("notification-dispatch", kind::STATUS_CHANGED, "d", &changes).await.json(202);
+        let request = world.events.lock().unwrap().pop_front().expect("a request");
+        send(&world, &request).await;
+        assert!(hook.asked()[0].body.contains("\"what\":\"degraded\""));
+    }
+
     async fn a_channel_that_is_switched_off_is_silent_and_the_log_says_why(world: World) {
         world.with_endpoints();
         let hook = Listener::start(200, "").await;

@@ -67,7 +67,7 @@ probe_http_status_code{{{id}}} 200
 # HELP probe_http_ssl Whether the response came by TLS
 # TYPE probe_http_ssl gauge
 probe_http_ssl{{{id}}} 1
-# HELP probe_ssl_earliest_cert_expiry When the server's certificate expires, in Unix time
+# HELP probe_ssl_earliest_cert_expiry When the first certificate of the server's chain expires, in Unix time
 # TYPE probe_ssl_earliest_cert_expiry gauge
 probe_ssl_earliest_cert_expiry{{{id}}} 1800000000
 # HELP probe_ip_protocol 4 or 6: which kind of address answered; 0 if none did

@@ -73,6 +73,14 @@ pub fn down(endpoint_id: i64, at: DateTime<Utc>) -> CheckResult {
     result
 }
 
+pub fn degraded(endpoint_id: i64, at: DateTime<Utc>, total: u32) -> CheckResult {
+    let mut result = up(endpoint_id, at, total);
+    let message = "A certificate expires in 5 days".to_owned();
+    result.outcome.status = CheckStatus::Degraded;
+    result.outcome.error = Some(Failure { code: FailureCode::CertificateExpiring, message });
+    result
+}
+
 impl World {
     pub async fn record(&self, results: &[CheckResult]) {
         let answer = self.event("report-record", kind::CHECK_COMPLETED, "r/1", results).await;

@@ -9,7 +9,11 @@ fn history(world: &World) -> Vec<CheckResult> {
         .map(|n| {
             let at = world.ago(n * 60);
             let total = 40 + (n * 7919 % 997) as u32 + if n % 50 == 0 { 4000 } else { 0 };
-            if n % 97 == 0 { down(ANNS, at) } else { up(ANNS, at, total) }
+            match n {
+                n if n % 97 == 0 => down(ANNS, at),
+                n if n % 31 == 0 => degraded(ANNS, at, total),
+                _ => up(ANNS, at, total),
+            }
         })
         .collect()
 }
@@ -39,7 +43,7 @@ on_both! {
         let series = summary["series"].as_array().unwrap();
         assert_eq!((summary["step_seconds"].as_i64(), series.len()), (Some(600), 100));
         assert_eq!(series[99], json!({
-            "at": "2026-03-01T11:50:00Z", "checks": 1, "up": 1, "avg_ms": 10.0, "min_ms": 10, "max_ms": 10,
+            "at": "2026-03-01T11:50:00Z", "checks": 1, "up": 1, "degraded": 0, "avg_ms": 10.0, "min_ms": 10, "max_ms": 10,
             "p50_ms": 10, "p95_ms": 10, "p99_ms": 10,
             "phases_ms": {"dns": 1.0, "connect": 2.0, "tls": null, "first_byte": 3.0, "transfer": 0.0},
         }));
@@ -52,6 +56,7 @@ on_both! {
         }
         let path = format!("/public/v1/summaries/{ANNS}?from=2026-02-27&apdex_ms=300");
         let before = world.get(ANN, &path).await;
+        assert!(before["degraded"].as_i64() > Some(50), "{before}");
         world.tick("report-rollup").await;
         assert!(world.number("SELECT COUNT(*) FROM report_rollups").await > 50);
         let after = world.get(ANN, &path).await;
