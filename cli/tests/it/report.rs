@@ -35,7 +35,7 @@ async fn results_are_listed_shown_and_summed_up() {
     assert!(summary.contains(['▁', '█']), "{summary}");
     assert_eq!(world.json("report summary Self --range 7d").await["uptime_percent"], 100.0);
     let points = world.does("report summary Self --output csv").await;
-    assert!(points.starts_with("at,checks,up,avg_ms") && points.lines().count() == 2, "{points}");
+    assert!(points.starts_with("at,checks,up,degraded,avg_ms") && points.lines().count() == 2, "{points}");
     let said = world.says("incident list --open").await;
     assert_eq!((said.code, said.err.as_str()), (0, "There was no outage\n"));
     assert_eq!(world.json("incident list --endpoint Self").await, serde_json::json!([]));
