@@ -171,9 +171,8 @@ impl Context {
 
     /// Ends all connections to the database.
     pub async fn close_db(&self) {
-        for db in [&self.0.db_for_clients, &self.0.db].into_iter().filter_map(OnceLock::get) {
-            db.close().await;
-        }
+        let open = [&self.0.db_for_clients, &self.0.db].into_iter().filter_map(OnceLock::get);
+        futures::future::join_all(open.map(Db::close)).await;
     }
 
     /// The settings of one concern, read once.

@@ -254,22 +254,24 @@ impl Engine {
     /// Takes nothing new, and finishes what runs; what does not end within the grace is cut off
     /// (an event is then delivered again at the next start).
     pub async fn stop(self) -> Result<()> {
-        let until = tokio::time::Instant::now() + self.grace;
+        // What the others needed gets a moment, even when they took all of the time: that is part of it.
+        let moment = Duration::from_millis(500);
+        let moments = moment * u32::try_from(self.lives.len()).unwrap_or_default();
+        let until = tokio::time::Instant::now() + self.grace.saturating_sub(moments);
         self.context().stop();
         for (n, life) in self.lives.iter().enumerate() {
             if n == 1 {
                 // What requests left to be done after their answers, while all that it needs is there.
                 let _ = tokio::time::timeout_at(until, self.context().finish()).await;
             }
-            // What the others needed gets a moment, even when they took all of the time.
             let left = until.saturating_duration_since(tokio::time::Instant::now());
-            if !life.stop(left.max(Duration::from_millis(500))).await {
+            if !life.stop(left.max(moment)).await {
                 tracing::warn!("what still ran is cut off, and done again at the next start");
             }
             life.kill();
         }
-        self.context().close_db().await;
-        self.store.close().await;
+        // Each takes a second where its server says nothing.
+        tokio::join!(self.context().close_db(), self.store.close());
         Ok(())
     }
 }
