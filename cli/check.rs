@@ -96,7 +96,7 @@ impl Check {
 async fn from_here(url: &str, body: &Map<String, Json>, ca_cert: Option<&Path>) -> Result<Value> {
     let mut settings = json!({
         "url": url, "method": "GET", "timeout_ms": 10_000, "expected_status": "200-399", "follow_redirects": true,
-        "verify_tls": true, "certificate_warning_days": 14, "retries": 0,
+        "verify_tls": true, "certificate_warning_days": contract::CERTIFICATE_WARNING_DAYS, "retries": 0,
     });
     for (name, value) in body {
         settings[name] = value.clone();

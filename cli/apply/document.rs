@@ -3,10 +3,7 @@
 use std::collections::BTreeMap;
 
 use contract::Assertion;
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{DeserializeOwned, Error as _},
-};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_norway::Mapping;
 
 use crate::api::{self, Kind, Value};
@@ -60,7 +57,7 @@ pub struct Endpoint {
     pub interval_seconds: u32,
     pub timeout_ms: u32,
     pub expected_status: String,
-    #[serde(deserialize_with = "without_unknown_fields")]
+    #[serde(deserialize_with = "contract::strict_assertions")]
     pub assertions: Vec<Assertion>,
     pub follow_redirects: bool,
     pub verify_tls: bool,
@@ -89,7 +86,7 @@ impl Default for Endpoint {
             follow_redirects: true,
             verify_tls: true,
             legacy_tls: false,
-            certificate_warning_days: 14,
+            certificate_warning_days: contract::CERTIFICATE_WARNING_DAYS,
             retries: None,
             failure_threshold: 2,
             success_threshold: 1,
@@ -109,24 +106,6 @@ impl Endpoint {
         }
         brief(&self)
     }
-}
-
-/// Events carry fields that are not known; a file must not have any.
-struct Known(Assertion);
-
-impl<'de> Deserialize<'de> for Known {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let given = Mapping::deserialize(deserializer)?;
-        let mut names = given.keys().filter_map(Value::as_str);
-        match names.find(|name| !Assertion::FIELDS.contains(name)) {
-            Some(name) => Err(D::Error::unknown_field(name, &Assertion::FIELDS)),
-            None => serde_norway::from_value(Value::Mapping(given)).map(Self).map_err(D::Error::custom),
-        }
-    }
-}
-
-fn without_unknown_fields<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Assertion>, D::Error> {
-    Ok(Vec::<Known>::deserialize(deserializer)?.into_iter().map(|Known(assertion)| assertion).collect())
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -91,11 +91,13 @@ fn endpoint(monitor: &Value, groups: &BTreeMap<i64, String>, imported: &mut Impo
         // As there: most of the interval, unless it is set.
         timeout_ms: milliseconds(number("timeout").unwrap_or(interval * 0.8)),
         verify_tls: !is_on(&monitor["ignoreTls"]),
-        certificate_warning_days: if monitor["expiryNotification"].as_bool() == Some(false) { 0 } else { 14 },
         follow_redirects: monitor["maxredirects"].as_i64() != Some(0),
         enabled: monitor.get("active").is_none_or(is_on),
         ..Endpoint::default()
     };
+    if monitor["expiryNotification"].as_bool() == Some(false) {
+        endpoint.certificate_warning_days = 0;
+    }
     if let Some(method) = monitor["method"].as_str() {
         endpoint.method = method.to_uppercase();
     }

@@ -117,6 +117,11 @@ impl Check {
         }
     }
 
+    /// The name of the number or text that it compares.
+    pub(super) fn fact(&self) -> Option<&'static str> {
+        if let Subject::Value(fact) = self.subject { Some(fact.name) } else { None }
+    }
+
     pub(super) fn needs_body(&self) -> bool {
         matches!(self.subject, Subject::Body | Subject::Json { .. })
     }
@@ -328,19 +333,19 @@ pub(super) struct Facts {
 
 /// An assertion that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Broken {
+pub(super) struct Violation {
     pub(super) severity: Severity,
     pub(super) message: String,
 }
 
-/// The first assertion that does not hold, and says down; if none does, that says degraded.
-pub(super) fn judge(checks: &[Check], facts: &Facts) -> Result<(), Broken> {
+/// Fails with the first violated assertion of severity `down`, else with the first of severity `degraded`.
+pub(super) fn judge(checks: &[Check], facts: &Facts) -> Result<(), Violation> {
     let mut degraded = None;
     let mut content = None;
     let mut json = None;
     let mut work = Work::default();
     for (index, check) in checks.iter().enumerate() {
-        // The first of these is told.
+        // Only the first of these is reported.
         if check.severity == Severity::Degraded && degraded.is_some() {
             continue;
         }
@@ -360,10 +365,10 @@ pub(super) fn judge(checks: &[Check], facts: &Facts) -> Result<(), Broken> {
         };
         let Err(why) = held else { continue };
         let message = format!("Assertion {} failed ({check}): {why}", index + 1);
-        let broken = Broken { severity: check.severity, message };
+        let violation = Violation { severity: check.severity, message };
         match check.severity {
-            Severity::Down => return Err(broken),
-            Severity::Degraded => degraded = Some(broken),
+            Severity::Down => return Err(violation),
+            Severity::Degraded => degraded = Some(violation),
         }
     }
     degraded.map_or(Ok(()), Err)

@@ -41,7 +41,7 @@ use tokio::{net::TcpStream, time::Instant};
 use url::{Host, Position, Url};
 
 use self::{
-    assertions::{Broken, Check, Facts, cut},
+    assertions::{Check, Facts, Violation, cut},
     cookies::Cookies,
     exchange::{
         Answer, Held, Keep, MAX_HANDSHAKE_STEPS, MAX_HELD, Memory, Stopped, during, exchange, leads_elsewhere,
@@ -263,7 +263,8 @@ impl Prober {
         let degraded = if plan.checks.is_empty() {
             None
         } else {
-            let values = facts_of(&answer, seen, timings);
+            let asked = plan.checks.iter().filter_map(Check::fact);
+            let values = asked.filter_map(|name| Some((name, fact(name, &answer, seen, timings)?))).collect();
             judge(owner, plan.checks.clone(), answer, values, judge_by).await?
         };
         Ok(degraded.or_else(|| expires_soon(plan, seen.certificate_expires_at?)))
@@ -389,35 +390,30 @@ impl Prober {
     }
 }
 
-/// What assertions can look at beside headers and body.
-fn facts_of(answer: &Answer, seen: &Seen, timings: Timings) -> Vec<(&'static str, Value)> {
-    let version = match answer.version {
-        http::Version::HTTP_10 => "1.0",
-        http::Version::HTTP_2 => "2",
-        _ => "1.1",
-    };
-    let mut values = vec![
-        ("status", answer.status.as_u16().into()),
-        ("http_version", version.into()),
-        ("redirects", seen.redirects.into()),
-        ("body_bytes", seen.bytes.into()),
-        ("total_ms", timings.total.into()),
-    ];
-    let phases = [
-        ("dns_ms", timings.dns),
-        ("connect_ms", timings.connect),
-        ("tls_ms", timings.tls),
-        ("first_byte_ms", timings.first_byte),
-        ("transfer_ms", timings.transfer),
-    ];
-    values.extend(phases.into_iter().filter_map(|(name, ms)| Some((name, ms?.into()))));
-    values.extend(seen.ip.map(|ip| ("ip", ip.to_string().into())));
-    let expires = seen.certificate_expires_at;
-    values.extend(expires.map(|at| ("certificate_days_left", days_left(at, Utc::now()).into())));
-    values
+/// A number or a text that an assertion compares; none: this check does not have it.
+fn fact(name: &str, answer: &Answer, seen: &Seen, timings: Timings) -> Option<Value> {
+    Some(match name {
+        "status" => answer.status.as_u16().into(),
+        "http_version" => match answer.version {
+            http::Version::HTTP_10 => "1.0".into(),
+            http::Version::HTTP_2 => "2".into(),
+            _ => "1.1".into(),
+        },
+        "redirects" => seen.redirects.into(),
+        "body_bytes" => seen.bytes.into(),
+        "total_ms" => timings.total.into(),
+        "dns_ms" => timings.dns?.into(),
+        "connect_ms" => timings.connect?.into(),
+        "tls_ms" => timings.tls?.into(),
+        "first_byte_ms" => timings.first_byte?.into(),
+        "transfer_ms" => timings.transfer?.into(),
+        "ip" => seen.ip?.to_string().into(),
+        "certificate_days_left" => days_left(seen.certificate_expires_at?, Utc::now()).into(),
+        _ => return None,
+    })
 }
 
-/// Who does not verify certificates does not care.
+/// Only where certificates are verified.
 fn expires_soon(plan: &Plan, at: DateTime<Utc>) -> Option<Failure> {
     let days = days_left(at, Utc::now());
     let is_wanted = plan.verify_tls && plan.certificate_warning_days > 0;
@@ -446,9 +442,9 @@ async fn judge(
     until: Option<Instant>,
 ) -> Result<Option<Failure>, Failure> {
     let Answer { headers, body, is_cut, mut memory, since, .. } = answer;
-    let judged = |held: Result<(), Broken>| match held {
+    let judged = |held: Result<(), Violation>| match held {
         Ok(()) => Ok(None),
-        Err(Broken { severity, message }) => {
+        Err(Violation { severity, message }) => {
             let failure = failure(FailureCode::AssertionFailed, message);
             if severity == Severity::Degraded { Ok(Some(failure)) } else { Err(failure) }
         }

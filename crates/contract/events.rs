@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use utoipa::ToSchema;
 
 /// Event types, as in the `type` attribute of a CloudEvent.
@@ -40,6 +40,9 @@ pub mod kind {
 fn name(of: &impl Serialize) -> &'static str {
     serde_variant::to_variant_name(of).unwrap_or_default()
 }
+
+/// Days before a certificate expires from when on a check is degraded, unless the endpoint says otherwise.
+pub const CERTIFICATE_WARNING_DAYS: u32 = 14;
 
 /// How to check: everything that the prober needs to know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -93,7 +96,27 @@ pub struct Assertion {
     pub severity: Severity,
 }
 
-/// Null is a value of JSON.
+/// Assertions that a person writes, in JSON or YAML: events ignore unknown fields, this refuses them
+/// (`deserialize_with`).
+pub fn strict_assertions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Assertion>, D::Error> {
+    /// Reads one by one, so that an error names its place in the list.
+    struct Strict(Assertion);
+
+    impl<'de> Deserialize<'de> for Strict {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            let given = serde_json::Map::deserialize(deserializer)?;
+            match given.keys().find(|name| !Assertion::FIELDS.contains(&name.as_str())) {
+                Some(name) => Err(D::Error::unknown_field(name, &Assertion::FIELDS)),
+                None => Assertion::deserialize(serde_json::Value::Object(given))
+                    .map(Self)
+                    .map_err(D::Error::custom),
+            }
+        }
+    }
+    Ok(Vec::<Strict>::deserialize(deserializer)?.into_iter().map(|Strict(assertion)| assertion).collect())
+}
+
+/// Tells null, a value of JSON, from an absent value.
 fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<serde_json::Value>, D::Error> {
     serde_json::Value::deserialize(deserializer).map(Some)
 }
@@ -101,7 +124,7 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<serde_json
 impl Assertion {
     pub const FIELDS: [&str; 6] = ["fact", "path", "name", "comparison", "value", "severity"];
 
-    /// Of a fact that is told by its name alone.
+    /// Of a fact that needs neither a path nor a name.
     pub fn of(fact: &str, comparison: Comparison, value: impl Into<serde_json::Value>) -> Self {
         let has_none = matches!(comparison, Comparison::Exists | Comparison::NotExists);
         let (fact, value) =

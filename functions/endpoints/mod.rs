@@ -30,8 +30,7 @@ use runtime::{
     input::is_invisible,
     on, text,
 };
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
-use serde_json::{Map, Value};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::checks;
@@ -71,7 +70,7 @@ pub struct Settings {
     #[schema(example = "200-299,301", default = "200-399")]
     pub expected_status: String,
     #[serde(default)]
-    #[serde(deserialize_with = "without_unknown_fields")]
+    #[serde(deserialize_with = "strict_assertions")]
     #[schema(value_type = Vec<Assertion>, required = false)]
     pub assertions: JsonText<Vec<Assertion>>,
     #[serde(default = "yes")]
@@ -86,7 +85,7 @@ pub struct Settings {
     #[schema(default = false)]
     pub legacy_tls: bool,
     /// Degraded once a certificate of the server's chain expires within so many days; 0: never.
-    #[serde(default = "two_weeks")]
+    #[serde(default = "certificate_warning_days")]
     #[schema(default = 14, minimum = 0, maximum = 365)]
     pub certificate_warning_days: i32,
     /// How often a failed check is tried again before it counts as down. When absent or null: 1 for GET, HEAD and OPTIONS, 0 for
@@ -110,24 +109,10 @@ pub struct Settings {
     pub tags: JsonText<Vec<String>>,
 }
 
-/// Events ignore the fields of an assertion that they do not know; what a person sets does not.
-struct Known(Assertion);
-
-impl<'de> Deserialize<'de> for Known {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        let given = Map::<String, Value>::deserialize(deserializer)?;
-        match given.keys().find(|name| !Assertion::FIELDS.contains(&name.as_str())) {
-            Some(name) => Err(D::Error::custom(format!("unknown field `{name}`"))),
-            None => Assertion::deserialize(Value::Object(given)).map(Self).map_err(D::Error::custom),
-        }
-    }
-}
-
-fn without_unknown_fields<'de, D: Deserializer<'de>>(
+fn strict_assertions<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<JsonText<Vec<Assertion>>, D::Error> {
-    let given = Vec::<Known>::deserialize(deserializer)?;
-    Ok(JsonText(given.into_iter().map(|Known(assertion)| assertion).collect()))
+    contract::strict_assertions(deserializer).map(JsonText)
 }
 
 /// Of `check-now`.
@@ -166,8 +151,8 @@ fn a_minute() -> i32 {
     60
 }
 
-fn two_weeks() -> i32 {
-    14
+fn certificate_warning_days() -> i32 {
+    contract::CERTIFICATE_WARNING_DAYS as i32
 }
 
 fn ten_seconds() -> i32 {

@@ -17,7 +17,7 @@ pub struct State {
     pub status: Status,
     /// While it is up: whether it is degraded.
     pub is_degraded: bool,
-    /// How many results in a row spoke against that.
+    /// How many results in a row contradicted `is_degraded`.
     pub degraded_run: i32,
     /// The newest revision of the endpoint's settings: results of older ones are ignored.
     pub revision: i64,
@@ -33,6 +33,12 @@ pub struct State {
     pub unreachable_since: Option<DateTime<Utc>>,
     /// Where the newest result was made. None in a maintenance: that tells nothing of the location.
     pub region: Option<String>,
+}
+
+/// What a change to or from down carries.
+struct Outage {
+    began: Option<DateTime<Utc>>,
+    cause: Option<Failure>,
 }
 
 impl State {
@@ -52,7 +58,7 @@ impl State {
         }
     }
 
-    /// What people see of it.
+    /// The status as it is shown.
     fn shown(&self) -> Status {
         if self.status == Status::Up && self.is_degraded { Status::Degraded } else { self.status }
     }
@@ -134,27 +140,37 @@ impl State {
             self.interrupt();
             return None;
         }
-        let shown = self.shown();
-        let change = match result.outcome.status {
+        let from = self.shown();
+        let decided = match result.outcome.status {
             CheckStatus::Up | CheckStatus::Degraded => self.succeed(result),
             CheckStatus::Down => self.fail(result, on_hold),
             CheckStatus::Unknown => None,
         };
-        let has_come_up = change.as_ref().is_some_and(|_| self.status == Status::Up);
-        self.weigh(result, has_come_up);
+        let has_come_up = decided.is_some() && self.status == Status::Up;
+        self.weigh_degraded(result, has_come_up);
         let to = self.shown();
-        match change {
-            Some(change) => Some(StatusChange { from: shown, to, ..change }),
-            None if to == shown => None,
+        let Outage { began: outage_started_at, cause } = match decided {
+            Some(outage) => outage,
+            None if to == from => return None,
             None => {
                 let cause = result.outcome.error.clone().filter(|_| to == Status::Degraded);
-                Some(StatusChange { from: shown, to, outage_started_at: None, cause, ..self.change(result) })
+                Outage { began: None, cause }
             }
-        }
+        };
+        Some(StatusChange {
+            endpoint_id: result.endpoint_id,
+            user_id: result.user_id,
+            from,
+            to,
+            changed_at: result.scheduled_at,
+            revision: self.revision,
+            outage_started_at,
+            cause,
+        })
     }
 
-    /// Takes from a check whether the endpoint is degraded. One that has just come up is told to be up first.
-    fn weigh(&mut self, result: &CheckResult, has_come_up: bool) {
+    /// Decides whether the endpoint is degraded. After an outage it is reported as up first.
+    fn weigh_degraded(&mut self, result: &CheckResult, has_come_up: bool) {
         let is_degraded = result.outcome.status == CheckStatus::Degraded;
         if has_come_up {
             (self.is_degraded, self.degraded_run) = (false, i32::from(is_degraded));
@@ -180,7 +196,8 @@ impl State {
         }
     }
 
-    fn succeed(&mut self, result: &CheckResult) -> Option<StatusChange> {
+    /// Returns the outage that this ends, if it decides that the endpoint is up.
+    fn succeed(&mut self, result: &CheckResult) -> Option<Outage> {
         self.unreachable_since = None;
         if self.status != Status::Down && self.failing_since.take().is_some() {
             // The row of failures was too short to count.
@@ -193,12 +210,12 @@ impl State {
         if self.run < threshold(result.success_threshold) {
             return None;
         }
-        let change = self.change(result);
-        (self.status, self.failing_since, self.cause, self.run) = (Status::Up, None, None, 0);
-        Some(change)
+        (self.status, self.run) = (Status::Up, 0);
+        Some(Outage { began: self.failing_since.take(), cause: self.cause.take() })
     }
 
-    fn fail(&mut self, result: &CheckResult, on_hold: bool) -> Option<StatusChange> {
+    /// Returns the outage that this begins, if it decides that the endpoint is down.
+    fn fail(&mut self, result: &CheckResult, on_hold: bool) -> Option<Outage> {
         let is_unreachable = result.outcome.error.as_ref().is_some_and(|error| error.code.is_unreachable());
         self.unreachable_since =
             is_unreachable.then(|| self.unreachable_since.unwrap_or(result.scheduled_at));
@@ -215,22 +232,8 @@ impl State {
         let decided = self.run >= threshold(result.failure_threshold) && !on_hold;
         decided.then(|| {
             (self.status, self.run) = (Status::Down, 0);
-            self.change(result)
+            Outage { began: self.failing_since, cause: self.cause.clone() }
         })
-    }
-
-    /// Of which it is not said yet what it is from, and to.
-    fn change(&self, result: &CheckResult) -> StatusChange {
-        StatusChange {
-            endpoint_id: result.endpoint_id,
-            user_id: result.user_id,
-            from: Status::Pending,
-            to: Status::Pending,
-            changed_at: result.scheduled_at,
-            revision: self.revision,
-            outage_started_at: self.failing_since,
-            cause: self.cause.clone(),
-        }
     }
 }
 

@@ -313,7 +313,7 @@ impl<'a> Row<'a> {
             }),
             certificate_expires: outcome.certificate_expires_at.map(|at| at.timestamp()),
             response_bytes: i64::try_from(outcome.response_bytes).unwrap_or(i64::MAX),
-            // By which what is degraded is told from what is up.
+            // A result that is up has an error only if it is degraded.
             error_code: match outcome.status {
                 CheckStatus::Up => None,
                 CheckStatus::Degraded => Some(error.map_or(FailureCode::Other, |error| error.code).as_str()),

@@ -133,25 +133,18 @@ async fn updates_go_on_and_disturb_nobody() {
              getSelection().selectAllChildren(document.querySelector('.where a'));",
         )
         .await;
-    for _ in 0..6 {
+    for results in 1..4 {
         scene.story.home.advance(&mut scene.engine, 10);
-        // The engine is a process of its own, which takes real time to check and to store.
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        scene.browser.run(REFRESH).await;
+        let shown = format!("return document.querySelectorAll('#results li').length > {results}");
+        scene.browser.until(&format!("{REFRESH}; {shown}")).await;
     }
-    scene.browser.until("return document.querySelectorAll('#results li').length >= 3").await;
     let left = "return [document.activeElement.textContent, getSelection().toString().startsWith('http'),
         document.querySelectorAll('#results details[open]').length]";
     assert_eq!(scene.browser.run(left).await, json!(["Check now", true, 1]));
     scene.story.site.status.store(503, Ordering::SeqCst);
-    for _ in 0..3 {
-        scene.story.home.advance(&mut scene.engine, 10);
-        // The engine is a process of its own, which takes real time to check and to store.
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-        scene.browser.run(REFRESH).await;
-    }
+    scene.story.home.advance(&mut scene.engine, 10);
     // A tab says how its page does.
-    scene.browser.until("return document.title.startsWith('Down · Shop')").await;
+    scene.browser.until(&format!("{REFRESH}; return document.title.startsWith('Down · Shop')")).await;
     scene
         .browser
         .until("return document.querySelector('link[rel=icon]').href.includes('favicon-down')")
