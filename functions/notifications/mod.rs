@@ -40,7 +40,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{
     ToSchema,
-    openapi::{ObjectBuilder, Schema, Type},
+    openapi::{ObjectBuilder, Schema, Type, schema::SchemaType},
 };
 
 pub(crate) use suspicion::Settings as SuspicionSettings;
@@ -198,10 +198,17 @@ pub(crate) fn kind_named(name: &str) -> Result<&'static Kind> {
     Kind::find(name).ok_or_else(refuse)
 }
 
-/// In OpenAPI.
+/// The names of `CHANNELS`, in OpenAPI.
 pub(crate) fn kind_schema() -> Schema {
     let names = CHANNELS.iter().map(|kind| kind.name);
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).into()
+}
+
+/// The same where it may be left out, for which null stands as well.
+fn optional_kind_schema() -> Schema {
+    let names = CHANNELS.iter().map(|kind| Value::from(kind.name)).chain([Value::Null]);
+    let types = SchemaType::from_iter([Type::String, Type::Null]);
+    ObjectBuilder::new().schema_type(types).enum_values(Some(names)).into()
 }
 
 fn ids_of(json: &str) -> Vec<i64> {

@@ -19,7 +19,7 @@ pub const FUNCTION: Function = Function::new("notification-update", SERVICE, "ch
 struct Body {
     name: Option<String>,
     /// Cannot be changed: it may only be repeated.
-    #[schema(schema_with = super::kind_schema)]
+    #[schema(schema_with = super::optional_kind_schema)]
     kind: Option<String>,
     /// Replaces the whole of it; a secret that is sent back masked stays as it is.
     #[schema(value_type = Option<ConfigSchema>)]
