@@ -235,6 +235,7 @@ spec:
 {variables}          startupProbe:
             httpGet:
               path: /health
+              port: 8080
             periodSeconds: 1
             failureThreshold: 60
           readinessProbe:

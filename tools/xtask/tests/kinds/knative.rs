@@ -150,11 +150,11 @@ struct Probe {
     failure_threshold: Option<u32>,
 }
 
-/// Without a port: it is the container's.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct HttpGet {
     path: String,
+    port: Option<u16>,
 }
 
 #[derive(Deserialize)]
@@ -258,6 +258,11 @@ pub fn service(document: &Value) -> Result<(), String> {
     }
     // Knative's readiness without a period was seen to be asked every 10 s in the worst case.
     ensure(container.startup_probe.period_seconds == 1, "a start is noticed late")?;
+    // Seen with Knative Serving of August 2026: it gives readiness and liveness probes the container's port, but not the
+    // startup probe, and the API server refuses every Deployment (`startupProbe.httpGet.port: Invalid value: 0`).
+    ensure(container.startup_probe.http_get.port == Some(8080), "a startup probe names its port")?;
+    let others = [&container.readiness_probe, &container.liveness_probe];
+    ensure(others.iter().all(|probe| probe.http_get.port.is_none_or(|port| port == 8080)), "another port")?;
     ensure((1..=2).contains(&container.readiness_probe.period_seconds), "readiness is noticed late")?;
     for (probe, path) in [
         (&container.startup_probe, "/health"),
