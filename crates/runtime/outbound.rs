@@ -11,7 +11,7 @@ use anyhow::{Context as _, anyhow, bail};
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use failsafe::{backoff, failure_policy, futures::CircuitBreaker as _};
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use http::{Method, Request, Response, StatusCode, header};
 use opentelemetry::{
     KeyValue,
@@ -43,6 +43,8 @@ pub struct Outbound {
     carry: Carry,
     breakers: Arc<Mutex<HashMap<To, Breaker>>>,
     patience: Duration,
+    /// Functions are processes of their own, which may have stopped meanwhile.
+    are_apart: bool,
 }
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -53,7 +55,7 @@ const FAILURES_TO_OPEN: u32 = 10;
 
 impl Outbound {
     pub fn new(carry: Carry) -> Self {
-        Self { carry, breakers: Arc::default(), patience: TIMEOUT }
+        Self { carry, breakers: Arc::default(), patience: TIMEOUT, are_apart: false }
     }
 
     /// Waits longer, or not so long, for each answer.
@@ -77,7 +79,7 @@ impl Outbound {
         let sink = env.get("K_SINK").map(str::to_owned);
         let gateway = env.get("GATEWAY_URL").unwrap_or("http://kong-proxy").trim_end_matches('/').to_owned();
         let client = Arc::new(OnceLock::<reqwest::Client>::new());
-        Self::new(Arc::new(move |to, request| {
+        let carry: Carry = Arc::new(move |to, request| {
             let path = request.uri().path_and_query().map_or("/", |p| p.as_str());
             let url = match to {
                 To::Function(name) => {
@@ -89,7 +91,20 @@ impl Outbound {
             };
             let client = Arc::clone(&client);
             Box::pin(async move { over_http(&client, &url?, request).await })
+        });
+        Self { are_apart: true, ..Self::new(carry) }
+    }
+
+    /// Starts functions that have scaled to zero, and are needed soon. Nothing depends on it: what fails is ignored.
+    pub async fn wake(&self, functions: &[&'static str]) {
+        if !self.are_apart {
+            return;
+        }
+        join_all(functions.iter().map(async |function| {
+            let Ok(request) = Request::get("/health").body(Bytes::new()) else { return };
+            let _ = tokio::time::timeout(TIMEOUT, self.carry(To::Function(function), request)).await;
         }))
+        .await;
     }
 
     /// Calls another function's private API.
@@ -254,6 +269,18 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+
+    #[tokio::test]
+    async fn functions_are_woken_where_they_are_apart() {
+        let (near, asked) = answering(200);
+        near.wake(&["email-send"]).await;
+        assert_eq!(asked.load(Ordering::SeqCst), 0, "there is nothing to start");
+        // One that does not come up keeps no other from it.
+        let (far, asked) = answering(503);
+        let far = Outbound { are_apart: true, ..far };
+        far.wake(&["notification-dispatch", "email-send"]).await;
+        assert_eq!(asked.load(Ordering::SeqCst), 2, "each once, whatever it answers");
+    }
 
     fn answering(status: u16) -> (Outbound, Arc<AtomicUsize>) {
         saying(status, "7")

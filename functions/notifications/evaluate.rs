@@ -11,11 +11,12 @@
 //! works sees everything broken. What is held is then computed again, without going down.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    sync::LazyLock,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::{LazyLock, Mutex, PoisonError},
 };
 
 use axum::extract::State as FromContext;
+use channels::CHANNELS;
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
     Context, Db, Error, Event, Function, Items, Outgoing, Reply, Result, Subscription,
@@ -26,10 +27,11 @@ use runtime::{
 use serde_json::{json, value::RawValue};
 
 use super::{
-    SERVICE, changes,
+    SERVICE, changes, dispatch,
     state::{CONFIRMATION_DELAY, State},
     suspicion::{self, Batch},
 };
+use crate::{endpoints, senders};
 use contract::{
     CheckResult, CheckStatus, EndpointChanged, FailedCheck, LocationChange, Status, StatusChange, kind,
 };
@@ -63,13 +65,16 @@ fn count(to: Status, changes: u64) {
 
 async fn handle(FromContext(context): FromContext<Context>, event: Event<Box<RawValue>>) -> Result<Reply> {
     let json = event.data.get().as_bytes();
-    let Evaluated { changes, locations, unconfirmed } = if event.kind == kind::ENDPOINT_CHANGED {
+    let Evaluated { changes, locations, unconfirmed, is_failing } = if event.kind == kind::ENDPOINT_CHANGED {
         let changes = change_settings(&context, &event.id, input::parse::<Items<_>>(json)?.0).await?;
         Evaluated { changes, ..Evaluated::default() }
     } else {
         evaluate(&context, &event.id, input::parse::<Items<_>>(json)?.0).await?
     };
     let time = event.time.unwrap_or(context.clock().now());
+    if is_failing {
+        wake_the_senders(&context)?;
+    }
     if !unconfirmed.is_empty() {
         let id = format!("{}/failed", event.id);
         let failed = Outgoing::new(NAME, kind::CHECK_FAILED, id, time, &unconfirmed)?;
@@ -96,6 +101,35 @@ struct Evaluated {
     changes: Vec<StatusChange>,
     locations: Vec<LocationChange>,
     unconfirmed: Vec<FailedCheck>,
+    /// The next checks decide whether something is down.
+    is_failing: bool,
+}
+
+/// When it was done last.
+#[derive(Default)]
+struct Woken(Mutex<Option<DateTime<Utc>>>);
+
+/// On a cluster those who tell of an outage have mostly scaled to zero, and each of them takes seconds to start, one
+/// after the other. They start while the next check is awaited. Knative keeps them for a minute and more.
+fn wake_the_senders(context: &Context) -> Result<()> {
+    const INTERVAL: TimeDelta = TimeDelta::seconds(30);
+    let woken = context.shared(|_| Ok(Woken::default()))?;
+    let now = context.clock().now();
+    let mut last = woken.0.lock().unwrap_or_else(PoisonError::into_inner);
+    if last.is_none_or(|last| (now - last).abs() >= INTERVAL) {
+        *last = Some(now);
+        let outbound = context.outbound().clone();
+        context.background(async move { outbound.wake(&who_tells()).await });
+    }
+    Ok(())
+}
+
+/// What an outage is told by, from its event to its message.
+fn who_tells() -> Vec<&'static str> {
+    let senders = CHANNELS.iter().map(|kind| kind.function.unwrap_or(senders::channel::NAME));
+    let before = [dispatch::FUNCTION.name, endpoints::private_get::FUNCTION.name];
+    let all: BTreeSet<_> = before.into_iter().chain(senders).collect();
+    all.into_iter().collect()
 }
 
 async fn evaluate(context: &Context, event_id: &str, mut results: Vec<CheckResult>) -> Result<Evaluated> {
@@ -121,6 +155,7 @@ async fn evaluate(context: &Context, event_id: &str, mut results: Vec<CheckResul
     }
     let Advanced { mut changes, held, seen_before, mut unconfirmed, states: after } = after;
     suspicion::ask_others(context, &mut transaction, &after, &mut unconfirmed).await?;
+    let is_failing = !unconfirmed.is_empty();
     // What is checked as often anyway needs no early check.
     unconfirmed.retain(|failed| {
         let first = results.partition_point(|result| result.endpoint_id < failed.endpoint_id);
@@ -140,7 +175,7 @@ async fn evaluate(context: &Context, event_id: &str, mut results: Vec<CheckResul
         (changes, locations) = changes::recorded(&mut transaction, event_id).await?;
     }
     transaction.commit().await?;
-    Ok(Evaluated { changes, locations, unconfirmed })
+    Ok(Evaluated { changes, locations, unconfirmed, is_failing })
 }
 
 /// The changes of status that changes of settings caused, now or when the event was first handled.
@@ -437,4 +472,20 @@ async fn save(transaction: &mut runtime::db::Transaction, states: &States) -> Re
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_tells_is_a_function_and_has_every_sender() {
+        let woken = who_tells();
+        assert!(
+            woken.iter().all(|name| crate::ALL.iter().any(|function| function.name == *name)),
+            "{woken:?}"
+        );
+        let sends = |name: &str| woken.contains(&name);
+        assert!(["notification-dispatch", "email-send", "channel-send"].into_iter().all(sends), "{woken:?}");
+    }
 }
