@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use anyhow::Result;
-use checks::{ProbeConfig, Prober};
+use checks::{CHECKS, Kind, ProbeConfig, Prober};
 use clap::Args;
-use contract::{Target, address::Address};
+use contract::{Invalid, Target, address::Address};
+use fields::Refusals;
 use net::address::PrivateNetworks;
 use serde_json::{Map, Value as Json, json};
 
@@ -13,7 +14,7 @@ use crate::{
     api::{ENDPOINT, Value, extra_roots, id_of},
     app::App,
     chart::{milliseconds, waterfall},
-    endpoint::Request,
+    endpoint::{Given, Request, kind_of},
     error::{Exit, Failure},
     output::{BOLD, DIM, moment, paint, plain, print, since, spinner, status_style, visible},
 };
@@ -42,18 +43,18 @@ impl Check {
             target.parse::<i64>().is_ok() || api.is_some() && is_word
         });
         let wanted = self.endpoint.or(named);
-        let mut body = self.request.fields()?;
+        let given = self.request.given();
         let (result, from) = match (api, wanted) {
             (Some(api), wanted) => {
-                match wanted {
+                let body = match wanted {
                     Some(wanted) => {
-                        let id = id_of(&api.find(&ENDPOINT, &wanted).await?).unwrap_or_default();
-                        body.insert("endpoint_id".to_owned(), id.into());
+                        let endpoint = api.find(&ENDPOINT, &wanted).await?;
+                        let mut body = given.of_change(&api, &endpoint, None, Vec::new()).await?;
+                        body.insert("endpoint_id".to_owned(), id_of(&endpoint).unwrap_or_default().into());
+                        body
                     }
-                    None => {
-                        body.insert("url".to_owned(), self.target.unwrap_or_default().into());
-                    }
-                }
+                    None => given.of_new(&api, self.target.unwrap_or_default()).await?,
+                };
                 let waiting = spinner("checking".to_owned());
                 let result = api.post("/endpoint-check/v1/checks", &body).await?;
                 waiting.finish_and_clear();
@@ -66,10 +67,11 @@ impl Check {
             }
             (None, None) => {
                 let Address { url, fallback } = Address::of(&self.target.unwrap_or_default());
+                let local = Local::of(given, &url).await?;
                 let waiting = spinner(format!("checking {url}"));
-                let mut result = from_here(&url, &body, app.ca_cert()).await?;
+                let mut result = local.check(&url, app.ca_cert()).await?;
                 if let Some(url) = fallback.filter(|_| result["error"]["code"] == "CONNECT_REFUSED") {
-                    let by_http = from_here(&url, &body, app.ca_cert()).await?;
+                    let by_http = local.check(&url, app.ca_cert()).await?;
                     if matches!(by_http["status"].as_str(), Some("up" | "degraded")) {
                         result = by_http;
                     }
@@ -92,25 +94,58 @@ impl Check {
     }
 }
 
-/// The result as the API answers it, by the same code.
-async fn from_here(url: &str, body: &Map<String, Json>, ca_cert: Option<&Path>) -> Result<Value> {
-    let mut settings = json!({
-        "url": url, "method": "GET", "timeout_ms": 10_000, "expected_status": "200-399", "follow_redirects": true,
-        "verify_tls": true, "certificate_warning_days": contract::CERTIFICATE_WARNING_DAYS, "retries": 0,
-    });
-    for (name, value) in body {
-        settings[name] = value.clone();
+/// A check from here.
+struct Local {
+    kind: &'static Kind,
+    config: Json,
+    fields: Map<String, Json>,
+}
+
+impl Local {
+    async fn of(given: Given, url: &str) -> Result<Self> {
+        let Given { fields, kind, config } = given;
+        let named = kind.unwrap_or_default();
+        let Some(kind) = kind_of(&named, url) else {
+            let (field, known) = match named.as_str() {
+                "" => ("url", format!("must begin with {}", Kind::beginnings(CHECKS))),
+                _ => ("kind", format!("must be one of {}", Kind::names())),
+            };
+            return Err(refused([(field.to_owned(), known)]).into());
+        };
+        let config = Json::Object(config.of_kind(None, kind.name).await?);
+        let config =
+            fields::read(kind.fields, &config, None).map_err(|Invalid(wrong)| refused(in_words(wrong)))?;
+        Ok(Self { kind, config, fields })
     }
-    let target: Target = serde_json::from_value(settings)?;
-    if let Some((field, what)) = checks::validate(&target).first() {
-        return Err(Failure::usage(format!("{field}: {}", what.en)).into());
+
+    /// The result as the API answers it, by the same code.
+    async fn check(&self, url: &str, ca_cert: Option<&Path>) -> Result<Value> {
+        let mut settings = json!({
+            "kind": self.kind.name, "url": url, "config": self.config, "timeout_ms": 10_000, "retries": 0,
+        });
+        for (name, value) in &self.fields {
+            settings[name] = value.clone();
+        }
+        let target: Target = serde_json::from_value(settings)?;
+        let wrong = checks::validate(&target);
+        if !wrong.is_empty() {
+            return Err(refused(in_words(wrong)).into());
+        }
+        let mut config = ProbeConfig::new(PrivateNetworks::Allow)?;
+        config.extra_roots = extra_roots(ca_cert)?;
+        let outcome = Prober::new(config)?.probe(0, &target, None).await;
+        let mut result = serde_norway::to_value(outcome)?;
+        result["url"] = target.url.into();
+        Ok(result)
     }
-    let mut config = ProbeConfig::new(PrivateNetworks::Allow)?;
-    config.extra_roots = extra_roots(ca_cert)?;
-    let outcome = Prober::new(config)?.probe(0, &target, None).await;
-    let mut result = serde_norway::to_value(outcome)?;
-    result["url"] = target.url.into();
-    Ok(result)
+}
+
+fn in_words(wrong: Refusals) -> impl Iterator<Item = (String, String)> {
+    wrong.into_iter().map(|(field, what)| (field, what.en.into_owned()))
+}
+
+fn refused(wrong: impl IntoIterator<Item = (String, String)>) -> Failure {
+    Failure { fields: wrong.into_iter().collect(), ..Failure::usage("this cannot be checked") }
 }
 
 const PHASES: [&str; 5] = ["dns", "connect", "tls", "first_byte", "transfer"];
@@ -140,7 +175,8 @@ fn show(result: &Value, from: &str) -> Result<()> {
     let mut facts = vec![from.to_owned()];
     let ip = plain(&result["ip"]);
     facts.extend((!ip.is_empty()).then(|| format!("address {ip}")));
-    facts.push(format!("{} bytes", plain(&result["response_bytes"])));
+    let bytes = result["response_bytes"].as_u64().filter(|bytes| *bytes > 0);
+    facts.extend(bytes.map(|bytes| format!("{bytes} bytes")));
     facts.extend(
         moment(&result["certificate_expires_at"]).map(|at| format!("certificate ends {}", since(at))),
     );

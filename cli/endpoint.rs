@@ -1,17 +1,18 @@
 //! `pong endpoint`: what is watched.
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
+use checks::{CHECKS, Kind};
 use clap::{Args, Subcommand, ValueEnum};
-use contract::{Assertion, Comparison, Severity};
+use contract::{Assertion, Comparison, Severity, address::Address};
 use serde_json::{Map, Value as Json, json};
+use url::Url;
 
 use crate::{
-    api::{ENDPOINT, Value, id_of},
+    api::{Api, ENDPOINT, Value, id_of},
     app::{App, label},
     error::{Exit, Failure},
-    output::{Column, ago, more, status, text},
+    fields::{Endpoints, Fields, Table},
+    output::{Column, ago, more, names, plain, status, text},
 };
 
 #[derive(Subcommand)]
@@ -22,6 +23,8 @@ pub enum Command {
         #[command(flatten)]
         settings: Settings,
     },
+    /// Shows the kinds that the server has, with their fields
+    Kinds,
     /// Shows all, or those that are searched for
     List(List),
     /// Shows one with all of its settings
@@ -36,7 +39,7 @@ pub enum Command {
         /// Another URL
         #[arg(long)]
         url: Option<String>,
-        /// Sets fields back to their defaults: headers,body,assertions,tags,...
+        /// Sets fields back to their defaults: config,headers,assertions,tags,...
         #[arg(long, value_delimiter = ',', value_name = "FIELDS")]
         reset: Vec<String>,
         #[command(flatten)]
@@ -116,34 +119,15 @@ pub struct Settings {
 /// How one check is made, and judged.
 #[derive(Args)]
 pub struct Request {
-    /// [default: GET]
+    /// http, tcp, ...: `pong endpoint kinds` lists them [default: that of the URL]
     #[arg(long)]
-    method: Option<String>,
-    /// A header to send, as 'Name: value'; may be repeated
-    #[arg(long = "header", value_name = "HEADER", value_parser = header)]
-    headers: Vec<(String, String)>,
-    /// What to send; @FILE takes it from a file
-    #[arg(long)]
-    body: Option<String>,
+    kind: Option<String>,
+    #[command(flatten)]
+    config: Fields<Endpoints>,
     /// Milliseconds that a check may take [default: 10000]
     #[arg(long, value_name = "MS")]
     timeout: Option<u32>,
-    /// Which answers are fine, as 200-299,301 [default: 200-399]
-    #[arg(long, value_name = "CODES")]
-    expected_status: Option<String>,
-    /// [default: true]
-    #[arg(long, value_name = "BOOL")]
-    follow_redirects: Option<bool>,
-    /// [default: true]
-    #[arg(long, value_name = "BOOL")]
-    verify_tls: Option<bool>,
-    /// Whether old TLS is fine: 1.0, 1.1, and ciphers that are no longer safe [default: false]
-    #[arg(long, value_name = "BOOL")]
-    legacy_tls: Option<bool>,
-    /// Days before a certificate expires from when on the endpoint is degraded; 0: never [default: 14]
-    #[arg(long, value_name = "DAYS")]
-    certificate_warning_days: Option<u32>,
-    /// How often a failed check is tried again at once [default: 1; for methods other than GET, HEAD, OPTIONS: 0]
+    /// How often a failed check is tried again at once [default: 1; if it may change something, as a POST may: 0]
     #[arg(long)]
     retries: Option<u32>,
     /// What the body must hold; this and the following may be repeated
@@ -164,12 +148,19 @@ pub struct Request {
     warn: Vec<Assertion>,
 }
 
+/// What was given of an endpoint, beside its URL.
+pub struct Given {
+    /// In the words of the API.
+    pub fields: Map<String, Json>,
+    pub kind: Option<String>,
+    pub config: Fields<Endpoints>,
+}
+
 impl Settings {
-    /// As the API wants them: only what was given.
-    fn fields(self) -> Result<Map<String, Json>> {
-        let mut fields = self.request.fields()?;
+    fn given(self) -> Given {
+        let mut given = self.request.given();
         let mut set = |name: &str, value: Option<Json>| {
-            fields.extend(value.map(|value| (name.to_owned(), value)));
+            given.fields.extend(value.map(|value| (name.to_owned(), value)));
         };
         set("name", self.name.map(Json::from));
         set("interval_seconds", self.interval.map(Json::from));
@@ -177,27 +168,16 @@ impl Settings {
         set("success_threshold", self.success_threshold.map(Json::from));
         set("tags", (!self.tags.is_empty()).then(|| json!(self.tags)));
         set("enabled", self.paused.then_some(Json::Bool(false)));
-        Ok(fields)
+        given
     }
 }
 
 impl Request {
-    pub fn fields(self) -> Result<Map<String, Json>> {
+    pub fn given(self) -> Given {
         let mut fields = Map::new();
         let mut set = |name: &str, value: Option<Json>| {
             fields.extend(value.map(|value| (name.to_owned(), value)));
         };
-        let body = match self.body {
-            Some(body) => match body.strip_prefix('@') {
-                Some(file) => Some(
-                    std::fs::read_to_string(file)
-                        .map_err(|error| Failure::usage(format!("{file}: {error}")))?,
-                ),
-                None => Some(body),
-            },
-            None => None,
-        };
-        let headers: BTreeMap<_, _> = self.headers.into_iter().collect();
         let of_body = |texts: Vec<String>, comparison| {
             texts.into_iter().map(move |text| Assertion::of("body", comparison, text))
         };
@@ -208,24 +188,103 @@ impl Request {
         assertions.extend(self.assert);
         let degraded = |assertion| Assertion { severity: Severity::Degraded, ..assertion };
         assertions.extend(self.warn.into_iter().map(degraded));
-        set("method", self.method.map(|method| method.to_uppercase().into()));
-        set("headers", (!headers.is_empty()).then(|| json!(headers)));
-        set("body", body.map(Json::from));
         set("timeout_ms", self.timeout.map(Json::from));
-        set("expected_status", self.expected_status.map(Json::from));
         set("assertions", (!assertions.is_empty()).then(|| json!(assertions)));
-        set("follow_redirects", self.follow_redirects.map(Json::from));
-        set("verify_tls", self.verify_tls.map(Json::from));
-        set("legacy_tls", self.legacy_tls.map(Json::from));
-        set("certificate_warning_days", self.certificate_warning_days.map(Json::from));
         set("retries", self.retries.map(Json::from));
-        Ok(fields)
+        Given { fields, kind: self.kind, config: self.config }
     }
 }
 
-fn header(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once(':').ok_or("a header is written as 'Name: value'")?;
-    Ok((name.trim().to_owned(), value.trim().to_owned()))
+/// The kind that is named, else that of the URL's scheme, if it is known here.
+pub fn kind_of(named: &str, url: &str) -> Option<&'static Kind> {
+    if !named.is_empty() {
+        return Kind::find(named);
+    }
+    let url = Address::of(url).url;
+    // What is no URL, or not yet (a variable in it), is checked as an address without a scheme is.
+    Kind::of_url(&url).or_else(|| CHECKS.first().filter(|_| Url::parse(&url).is_err()))
+}
+
+/// The name of the kind that is named, else of that of the URL's scheme, as the server says if need be.
+async fn name_of_kind(api: &Api, named: Option<&String>, url: &str) -> Result<String> {
+    match (named, kind_of("", url)) {
+        (Some(named), _) => return Ok(named.clone()),
+        (None, Some(kind)) => return Ok(kind.name.to_owned()),
+        (None, None) => {}
+    }
+    let kinds = api.list(Endpoints::PATH, &[], None).await?;
+    let schemes = |kind: &Value| -> Vec<String> {
+        kind["schemes"].as_sequence().into_iter().flatten().map(plain).collect()
+    };
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    if let Some(kind) = kinds.iter().find(|kind| schemes(kind).iter().any(|own| own == scheme)) {
+        return Ok(plain(&kind["kind"]));
+    }
+    let known = kinds.iter().flat_map(schemes).map(|scheme| format!("{scheme}://")).collect::<Vec<_>>();
+    let what = format!("must begin with one of {}", known.join(", "));
+    let failure = Failure::usage("there is no kind for this URL");
+    Err(Failure { fields: [("url".to_owned(), what)].into(), ..failure }.into())
+}
+
+impl Given {
+    fn is_empty(&self) -> bool {
+        self.fields.is_empty() && self.kind.is_none() && self.config.is_empty()
+    }
+
+    /// A new endpoint: only what was given.
+    pub async fn of_new(self, api: &Api, url: String) -> Result<Map<String, Json>> {
+        let Self { mut fields, kind, mut config } = self;
+        if let Some(known) = kind_of(kind.as_deref().unwrap_or_default(), &url) {
+            config = config.with_variables(known.name);
+        }
+        if !config.is_empty() {
+            let name = name_of_kind(api, kind.as_ref(), &url).await?;
+            let mut config = config.of_kind(Some(api), &name).await?;
+            config.retain(|_, value| !value.is_null());
+            fields.insert("config".to_owned(), config.into());
+        }
+        fields.extend(kind.map(|kind| ("kind".to_owned(), kind.into())));
+        fields.insert("url".to_owned(), url.into());
+        Ok(fields)
+    }
+
+    /// A change of an endpoint. Its config is replaced as a whole: with what was not given as it is, unless the kind
+    /// changes; secrets that come back masked stay as they are.
+    pub async fn of_change(
+        self,
+        api: &Api,
+        old: &Value,
+        url: Option<String>,
+        reset: Vec<String>,
+    ) -> Result<Map<String, Json>> {
+        let Self { mut fields, kind, config } = self;
+        let was = plain(&old["kind"]);
+        let is_of_config = |name: &String| {
+            let has = |kind: &Kind| kind.fields.iter().any(|field| field.name == *name);
+            old.get(name).is_none()
+                && (old["config"].get(name).is_some() || Kind::find(&was).is_some_and(has))
+        };
+        let (of_config, reset): (Vec<_>, Vec<_>) = reset.into_iter().partition(is_of_config);
+        if !config.is_empty() || !of_config.is_empty() {
+            let becomes = match (&kind, &url) {
+                (None, None) => was.clone(),
+                (kind, url) => name_of_kind(api, kind.as_ref(), url.as_deref().unwrap_or_default()).await?,
+            };
+            let is_kept = becomes == was && !reset.iter().any(|name| name == "config");
+            let mut whole: Map<String, Json> =
+                if is_kept { serde_norway::from_value(old["config"].clone())? } else { Map::new() };
+            whole.retain(|name, _| !of_config.contains(name));
+            whole.extend(config.of_kind(Some(api), &becomes).await?);
+            whole.retain(|_, value| !value.is_null());
+            fields.insert("config".to_owned(), whole.into());
+        }
+        fields.extend(kind.map(|kind| ("kind".to_owned(), kind.into())));
+        fields.extend(url.map(|url| ("url".to_owned(), url.into())));
+        for name in reset {
+            fields.entry(name).or_insert(Json::Null);
+        }
+        Ok(fields)
+    }
 }
 
 /// `FACT [PATH or NAME] COMPARISON [VALUE]`
@@ -278,18 +337,20 @@ fn condition(text: &str) -> Result<Assertion, String> {
     })
 }
 
-static COLUMNS: [Column; 13] = [
+static KINDS: [Column; 4] =
+    [text("KIND", "kind"), text("ABOUT", "about"), text("SCHEMES", "schemes"), names("FIELDS", "fields")];
+
+static COLUMNS: [Column; 12] = [
     text("ID", "id"),
     text("NAME", "name"),
     status("STATUS", "status"),
     ago("LAST CHECK", "last_checked_at"),
     text("EVERY (S)", "interval_seconds"),
-    text("METHOD", "method"),
+    text("KIND", "kind"),
     text("URL", "url"),
     text("TAGS", "tags"),
     text("REASON", "status_reason"),
     more("timeout_ms"),
-    more("expected_status"),
     more("created_at"),
     more("updated_at"),
 ];
@@ -298,24 +359,27 @@ impl Command {
     pub async fn run(self, app: &App) -> Result<Exit> {
         match self {
             Self::Add { url, settings } => {
-                let mut fields = settings.fields()?;
-                fields.insert("url".to_owned(), url.into());
-                let made = app.api()?.create(&ENDPOINT, &fields).await?;
+                let api = app.api()?;
+                let fields = settings.given().of_new(&api, url).await?;
+                let made = api.create(&ENDPOINT, &fields).await?;
                 app.out.done(&made, &format!("Added endpoint {}", label(&ENDPOINT, &made)))?;
+            }
+            Self::Kinds => {
+                let kinds = app.api()?.list(Endpoints::PATH, &[], None).await?;
+                app.out.list(&kinds, &KINDS, "There are none")?;
             }
             Self::List(list) => list.run(app).await?,
             Self::Show { endpoint } => app.out.object(&app.api()?.find(&ENDPOINT, &endpoint).await?)?,
             Self::Edit { endpoint, url, reset, settings } => {
-                let mut fields = settings.fields()?;
-                fields.extend(url.map(|url| ("url".to_owned(), url.into())));
-                fields.extend(reset.into_iter().map(|field| (field, Json::Null)));
-                if fields.is_empty() {
+                let given = settings.given();
+                if given.is_empty() && url.is_none() && reset.is_empty() {
                     let hint = "pong endpoint edit --help shows what can be changed";
                     return Err(Failure::usage("nothing to change was given").hint(hint).into());
                 }
                 let api = app.api()?;
-                let id = api.find_id(&ENDPOINT, &endpoint).await?;
-                let changed = api.update(&ENDPOINT, id, &fields).await?;
+                let old = api.find(&ENDPOINT, &endpoint).await?;
+                let fields = given.of_change(&api, &old, url, reset).await?;
+                let changed = api.update(&ENDPOINT, id_of(&old).unwrap_or_default(), &fields).await?;
                 app.out.done(&changed, &format!("Changed endpoint {}", label(&ENDPOINT, &changed)))?;
             }
             Self::Rm { endpoints, yes } => return app.remove(&ENDPOINT, &endpoints, yes).await,

@@ -67,3 +67,13 @@ fn page() -> Result<Vec<u8>> {
     }
     Ok(page)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_do_not_collide() {
+        Cli::command().debug_assert();
+    }
+}

@@ -9,7 +9,7 @@ use crate::{
     api::{Api, ENDPOINT, NOTIFICATION, Value, id_of},
     app::{App, label},
     error::{Exit, Failure},
-    fields::Fields,
+    fields::{Fields, Notifications, Table},
     output::{self, Column, ids, more, names, plain, status, text, time},
 };
 
@@ -23,7 +23,7 @@ pub enum Command {
         #[command(flatten)]
         about: About,
         #[command(flatten)]
-        fields: Fields,
+        fields: Fields<Notifications>,
     },
     /// Shows the kinds that the server has, with their fields
     Kinds,
@@ -48,7 +48,7 @@ pub enum Command {
         #[arg(long, value_name = "BOOL")]
         enabled: Option<bool>,
         #[command(flatten)]
-        fields: Fields,
+        fields: Fields<Notifications>,
     },
     /// Deletes some
     Rm {
@@ -160,7 +160,7 @@ impl Command {
         let api = app.api()?;
         match self {
             Self::Add { kind, name, about, fields } => {
-                let config = fields.with_variables(&kind).of_kind(&api, &kind).await?;
+                let config = fields.with_variables(&kind).of_kind(Some(&api), &kind).await?;
                 let ids = about.ids(&api).await?;
                 let mut body = json!({"name": name, "kind": kind, "config": config, "endpoint_ids": ids});
                 if let Some(send_degraded) = about.send_degraded {
@@ -174,7 +174,7 @@ impl Command {
                 }
             }
             Self::Kinds => {
-                let kinds = api.list("/notification-service/v1/notification_kinds", &[], None).await?;
+                let kinds = api.list(Notifications::PATH, &[], None).await?;
                 app.out.list(&kinds, &KINDS, "There are none")?;
             }
             Self::List => {
@@ -199,7 +199,7 @@ impl Command {
                 if !given.is_empty() {
                     // The config is replaced as a whole; secrets that come back masked stay as they are.
                     let mut config: Map<String, Json> = serde_norway::from_value(old["config"].clone())?;
-                    config.extend(given.of_kind(&api, &plain(&old["kind"])).await?);
+                    config.extend(given.of_kind(Some(&api), &plain(&old["kind"])).await?);
                     config.retain(|_, value| !value.is_null());
                     fields.insert("config".to_owned(), config.into());
                 }

@@ -43,6 +43,7 @@ pub static ALL: &[Function] = &[
     endpoints::create::FUNCTION,
     endpoints::list::FUNCTION,
     endpoints::totals::FUNCTION,
+    endpoints::kind_list::FUNCTION,
     endpoints::get::FUNCTION,
     endpoints::update::FUNCTION,
     endpoints::delete::FUNCTION,

@@ -1,12 +1,14 @@
 //! What a file may hold, in the words of the API; endpoints are called by their names.
 
-use std::collections::BTreeMap;
-
 use contract::Assertion;
+use fields::Field;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_norway::Mapping;
 
-use crate::api::{self, Kind, Value};
+use crate::{
+    api::{self, Kind, Value},
+    endpoint::kind_of,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Section {
@@ -51,19 +53,14 @@ impl Section {
 pub struct Endpoint {
     pub name: String,
     pub url: String,
-    pub method: String,
-    pub headers: BTreeMap<String, String>,
-    pub body: Option<String>,
+    /// Empty: that of the URL's scheme.
+    pub kind: String,
+    pub config: Mapping,
     pub interval_seconds: u32,
     pub timeout_ms: u32,
-    pub expected_status: String,
     #[serde(deserialize_with = "contract::strict_assertions")]
     pub assertions: Vec<Assertion>,
-    pub follow_redirects: bool,
-    pub verify_tls: bool,
-    pub legacy_tls: bool,
-    pub certificate_warning_days: u32,
-    /// None: the default of the method.
+    /// None: the default of the kind, with this config.
     pub retries: Option<u32>,
     pub failure_threshold: u32,
     pub success_threshold: u32,
@@ -76,17 +73,11 @@ impl Default for Endpoint {
         Self {
             name: String::new(),
             url: String::new(),
-            method: "GET".to_owned(),
-            headers: BTreeMap::new(),
-            body: None,
+            kind: String::new(),
+            config: Mapping::new(),
             interval_seconds: 60,
             timeout_ms: 10_000,
-            expected_status: "200-399".to_owned(),
             assertions: Vec::new(),
-            follow_redirects: true,
-            verify_tls: true,
-            legacy_tls: false,
-            certificate_warning_days: contract::CERTIFICATE_WARNING_DAYS,
             retries: None,
             failure_threshold: 2,
             success_threshold: 1,
@@ -97,15 +88,35 @@ impl Default for Endpoint {
 }
 
 impl Endpoint {
-    /// Without what is the default anyway.
+    /// Without what is the default anyway. What only the server knows is left as it is.
     pub fn brief(mut self) -> Mapping {
-        // As the API has it: methods that may change something are not repeated unasked.
-        let is_repeated = matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS");
-        if self.retries == Some(u32::from(is_repeated)) {
-            self.retries = None;
+        if let Some(kind) = kind_of(&self.kind, &self.url) {
+            brief_config(kind.fields, &mut self.config);
+            let config = serde_json::to_value(&self.config).unwrap_or_default();
+            if self.retries == Some(kind.default_retries(&config).into()) {
+                self.retries = None;
+            }
+            if kind_of("", &self.url).is_some_and(|usual| usual.name == kind.name) {
+                self.kind.clear();
+            }
         }
         brief(&self)
     }
+}
+
+/// Leaves out what the kind's fields are anyway: their defaults, and what is empty.
+pub fn brief_config(fields: &[Field], config: &mut Mapping) {
+    let is_usual = |field: &Field, value: &Value| {
+        let is_empty = *value == "" || value.as_mapping().is_some_and(Mapping::is_empty);
+        let value = serde_json::to_value(value).ok();
+        value.as_ref().is_some_and(serde_json::Value::is_null)
+            || !field.is_required && is_empty
+            || value.is_some() && value == field.default.value()
+    };
+    config.retain(|name, value| {
+        let field = fields.iter().find(|field| *name == *field.name);
+        field.is_none_or(|field| !is_usual(field, value))
+    });
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -130,6 +141,16 @@ impl Default for Notification {
             send_degraded: true,
             enabled: true,
         }
+    }
+}
+
+impl Notification {
+    /// Without what is the default anyway.
+    pub fn brief(mut self) -> Mapping {
+        if let Some(kind) = channels::Kind::find(&self.kind) {
+            brief_config(kind.fields, &mut self.config);
+        }
+        brief(&self)
     }
 }
 
@@ -228,14 +249,48 @@ mod tests {
         assert_eq!(serde_norway::from_value::<Endpoint>(Value::Mapping(brief)).unwrap(), endpoint);
     }
 
+    fn brief_of(yaml: &str) -> Value {
+        let endpoint: Endpoint = serde_norway::from_str(yaml).unwrap();
+        Value::Mapping(endpoint.brief())
+    }
+
+    #[test]
+    fn brief_leaves_out_the_defaults_of_the_kind() {
+        for (whole, brief) in [
+            ("{url: 'https://a/', kind: http, retries: 1}", "{url: 'https://a/'}"),
+            ("{url: 'tcp://a:1', kind: tcp, config: {}, retries: 1}", "{url: 'tcp://a:1'}"),
+            ("{url: 'tcp://a:1', kind: http}", "{url: 'tcp://a:1', kind: http}"),
+            (
+                "{url: 'https://a/', config: {method: GET, headers: {}, secret_headers: {}, body: null, \
+                  expected_status: 200-399, follow_redirects: true, verify_tls: true, legacy_tls: false, \
+                  certificate_warning_days: 14}}",
+                "{url: 'https://a/'}",
+            ),
+            (
+                "{url: 'https://a/', config: {method: POST, secret_headers: {A: …}, verify_tls: false, \
+                  certificate_warning_days: 0}}",
+                "{url: 'https://a/', config: {method: POST, secret_headers: {A: …}, verify_tls: false, \
+                  certificate_warning_days: 0}}",
+            ),
+            // What only the server knows.
+            (
+                "{url: 'fax://a', kind: fax, config: {paper: a4, copies: null}, retries: 1}",
+                "{url: 'fax://a', kind: fax, config: {paper: a4, copies: null}, retries: 1}",
+            ),
+            // Its variable is put in later.
+            ("{url: '${URL}/x', config: {method: GET}}", "{url: '${URL}/x'}"),
+        ] {
+            assert_eq!(brief_of(whole), serde_norway::from_str::<Value>(brief).unwrap(), "{whole}");
+        }
+    }
+
     #[test]
     fn default_retries_depend_on_the_method() {
         for (method, retries, is_left_out) in
             [("GET", 1, true), ("GET", 0, false), ("POST", 0, true), ("POST", 1, false), ("DELETE", 0, true)]
         {
-            let endpoint =
-                Endpoint { method: method.to_owned(), retries: Some(retries), ..Endpoint::default() };
-            assert_eq!(!endpoint.brief().contains_key("retries"), is_left_out, "{method} {retries}");
+            let yaml = format!("{{url: 'https://a/', config: {{method: {method}}}, retries: {retries}}}");
+            assert_eq!(brief_of(&yaml).get("retries").is_none(), is_left_out, "{method} {retries}");
         }
     }
 }

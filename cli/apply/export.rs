@@ -49,7 +49,7 @@ impl Export {
                 }
             }
             count += there.len();
-            has_masks |= there.iter().any(|one| secrets::is_masked(&one.fields));
+            has_masks |= there.iter().any(|one| secrets::is_masked(section, &one.fields));
             let items: Vec<_> = there.into_iter().map(|one| Value::Mapping(one.fields)).collect();
             if !items.is_empty() {
                 document.insert(section.key().into(), items.into());

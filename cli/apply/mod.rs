@@ -49,7 +49,7 @@ pub struct How {
     /// Deletes without asking
     #[arg(long, short)]
     yes: bool,
-    /// Sends secrets of notifications also where they look the same
+    /// Sends secrets also where they look the same
     #[arg(long)]
     send_secrets: bool,
 }
@@ -192,7 +192,7 @@ fn compare(wanted: Wanted, there: Option<Existing>, how: &How) -> Result<Option<
     let Wanted { file, section, name, fields } = wanted;
     let mut shown = fields.clone();
     if let Some(there) = &there {
-        shown = secrets::settled(&shown, &there.fields, how.send_secrets);
+        shown = secrets::settled(section, &shown, &there.fields, how.send_secrets);
         // What the file leaves to the server is as the server has it.
         for field in ["slug", "starts_at"] {
             if let (false, Some(value)) = (shown.contains_key(field), there.fields.get(field)) {
@@ -203,12 +203,10 @@ fn compare(wanted: Wanted, there: Option<Existing>, how: &How) -> Result<Option<
             return Ok(None);
         }
     }
-    let still_masked = match &there {
-        // Those that fit stay as they are.
-        Some(there) => secrets::is_masked(&shown) && !secrets::is_masked(&there.fields),
-        None => secrets::is_masked(&fields),
-    };
-    if still_masked {
+    // Those that fit stay as they are.
+    let nothing = Mapping::new();
+    let known = there.as_ref().map_or(&nothing, |there| &there.fields);
+    if secrets::has_unknown_mask(section, &shown, known) {
         let hint = "Put the secret itself there, best by an environment variable: ${SLACK_TOKEN}";
         let message = format!(
             "{file}: {} {name}: a secret is masked, and the server has none that it stands for",
@@ -298,7 +296,7 @@ impl Change {
         if let Some((_, wanted)) = &self.wanted {
             let empty = Mapping::new();
             let there = self.there.as_ref().map_or(&empty, |(_, fields)| fields);
-            for line in diff(there, wanted)? {
+            for line in diff(self.section, there, wanted)? {
                 print(&format!("    {line}"))?;
             }
         }
@@ -310,7 +308,7 @@ impl Change {
             Some((_, wanted)) => {
                 let empty = Mapping::new();
                 let there = self.there.as_ref().map_or(&empty, |(_, fields)| fields);
-                diff(there, wanted).unwrap_or_default()
+                diff(self.section, there, wanted).unwrap_or_default()
             }
             None => Vec::new(),
         };
@@ -322,9 +320,9 @@ impl Change {
 }
 
 /// A unified diff of the two as YAML.
-fn diff(old: &Mapping, new: &Mapping) -> Result<Vec<String>> {
+fn diff(section: Section, old: &Mapping, new: &Mapping) -> Result<Vec<String>> {
     let yaml = |fields: &Mapping| -> Result<String> {
-        let hidden = secrets::hidden(fields);
+        let hidden = secrets::hidden(section, fields);
         if hidden.is_empty() { Ok(String::new()) } else { Ok(serde_norway::to_string(&ordered(&hidden))?) }
     };
     let (old, new) = (yaml(old)?, yaml(new)?);

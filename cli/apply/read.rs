@@ -8,13 +8,15 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use channels::Kind;
+use checks::CHECKS;
 use chrono::{DateTime, SecondsFormat};
-use contract::address::Address;
+use contract::{Invalid, address::Address};
+use fields::{Field, MASK};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_norway::Mapping;
 
-use super::document::{Endpoint, Maintenance, Notification, Section, StatusPage, brief};
-use crate::{api::Value, error::Failure};
+use super::document::{Endpoint, Maintenance, Notification, Section, StatusPage, brief, whole};
+use crate::{api::Value, endpoint::kind_of, error::Failure};
 
 /// An object as a file has it.
 #[derive(Clone, Debug)]
@@ -121,41 +123,32 @@ pub fn contents(path: &Path) -> Result<(String, String)> {
 }
 
 /// The field (empty: the object itself), and what is wrong with it.
-type Wrong = Vec<(String, String)>;
+pub type Wrong = Vec<(String, String)>;
 
 fn checked(section: Section, item: Value) -> Result<Mapping, Wrong> {
     match section {
         Section::Endpoints => {
+            misplaced(&item)?;
             let mut endpoint: Endpoint = parse(item)?;
             endpoint.name = endpoint.name.trim().to_owned();
             required(&[("name", &endpoint.name), ("url", &endpoint.url)])?;
             // As pongpong keeps it: or each `apply` would find a difference.
             endpoint.url = Address::of(&endpoint.url).url;
+            let kind = kind_of(&endpoint.kind, &endpoint.url);
+            none(refusals(kind.map(|kind| kind.fields), &endpoint.config))?;
             Ok(endpoint.brief())
         }
         Section::Notifications => {
             let mut notification: Notification = parse(item)?;
             required(&[("name", &notification.name), ("kind", &notification.kind)])?;
-            // A kind that only the server knows is the server's to check.
-            let fields = Kind::find(&notification.kind).map(|kind| kind.fields);
-            let is_known =
-                |name: &str| fields.is_none_or(|fields| fields.iter().any(|field| field.name == name));
-            let known =
-                || fields.into_iter().flatten().map(|field| field.name).collect::<Vec<_>>().join(", ");
-            let names = notification.config.keys().filter_map(Value::as_str);
-            let unknown: Wrong = names
-                .filter(|name| !is_known(name))
-                .map(|name| (format!("config.{name}"), format!("is not known here: there are {}", known())))
-                .collect();
-            if !unknown.is_empty() {
-                return Err(unknown);
-            }
+            let kind = Kind::find(&notification.kind);
+            none(refusals(kind.map(|kind| kind.fields), &notification.config))?;
             // Which ones counts, not their order.
             if let Some(names) = &mut notification.endpoints {
                 names.sort();
                 names.dedup();
             }
-            Ok(brief(&notification))
+            Ok(notification.brief())
         }
         Section::StatusPages => {
             let mut page: StatusPage = parse(item)?;
@@ -190,6 +183,44 @@ fn checked(section: Section, item: Value) -> Result<Mapping, Wrong> {
     }
 }
 
+/// What is wrong with a config, by places such as `config.headers.Host`. What is masked is the server's to check, and so
+/// is a kind that only the server knows.
+pub fn refusals(fields: Option<&'static [Field]>, config: &Mapping) -> Wrong {
+    let Some(fields) = fields else { return Wrong::new() };
+    let config = match serde_json::to_value(config) {
+        Ok(config) => config,
+        Err(error) => return vec![("config".to_owned(), error.to_string())],
+    };
+    let Err(Invalid(refusals)) = fields::read(fields, &config, None) else { return Wrong::new() };
+    let is_masked = |place: &str| {
+        let (name, of) = place.split_once('.').unwrap_or((place, ""));
+        let value = if of.is_empty() { &config[name] } else { &config[name][of] };
+        let is_secret = fields.iter().any(|field| field.is_secret && field.name == name);
+        is_secret && value.as_str().is_some_and(|text| text.contains(MASK))
+    };
+    refusals
+        .into_iter()
+        .filter(|(place, _)| !place.strip_prefix("config.").is_some_and(is_masked))
+        .map(|(place, what)| (place, what.en.into_owned()))
+        .collect()
+}
+
+/// Fields of the config that stand beside it.
+fn misplaced(item: &Value) -> Result<(), Wrong> {
+    let own = whole(&Endpoint::default());
+    let is_of_config = |name: &&str| {
+        let mut fields = CHECKS.iter().flat_map(|kind| kind.fields);
+        !own.contains_key(*name) && fields.any(|field| field.name == *name)
+    };
+    let names = item.as_mapping().into_iter().flatten().filter_map(|(name, _)| name.as_str());
+    let wrong = |name: &str| (name.to_owned(), "must stand in the endpoint's config".to_owned());
+    none(names.filter(is_of_config).map(wrong).collect())
+}
+
+fn none(wrong: Wrong) -> Result<(), Wrong> {
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
 pub fn normal_time(text: &str) -> Option<String> {
     let at = DateTime::parse_from_rfc3339(text).ok()?;
     Some(at.to_utc().to_rfc3339_opts(SecondsFormat::Secs, true))
@@ -206,12 +237,8 @@ fn parse<T: DeserializeOwned + Serialize>(item: Value) -> Result<T, Wrong> {
 }
 
 fn required(fields: &[(&str, &str)]) -> Result<(), Wrong> {
-    let missing: Wrong = fields
-        .iter()
-        .filter(|(_, value)| value.trim().is_empty())
-        .map(|(name, _)| ((*name).to_owned(), "is missing".to_owned()))
-        .collect();
-    if missing.is_empty() { Ok(()) } else { Err(missing) }
+    let missing = fields.iter().filter(|(_, value)| value.trim().is_empty());
+    none(missing.map(|(name, _)| ((*name).to_owned(), "is missing".to_owned())).collect())
 }
 
 /// `${NAME}` and `${NAME:-otherwise}` in any text; `$${` stands for `${`.
@@ -340,8 +367,24 @@ mod tests {
             (
                 "notifications: [{name: n, kind: email, config: {cc: []}}]",
                 "notifications[0] (n) config.cc",
-                "is not known",
+                "unknown field: there is to",
             ),
+            (
+                "endpoints: [{name: a, url: 'https://a/', config: {methods: GET}}]",
+                "endpoints[0] (a) config.methods",
+                "unknown field: there is method, expected_status",
+            ),
+            (
+                "endpoints: [{name: a, url: 'https://a/', config: {expected_status: 200}}]",
+                "endpoints[0] (a) config.expected_status",
+                "must be a string",
+            ),
+            (
+                "endpoints: [{name: a, url: 'tcp://a:1', config: {method: GET}}]",
+                "endpoints[0] (a) config.method",
+                "unknown field",
+            ),
+            ("endpoints: [{name: a, url: u, method: GET}]", "endpoints[0] (a) method", "must stand in"),
             ("maintenances: [{title: t, ends_at: soon}]", "maintenances[0] (t) ends_at", "must be a time"),
             (
                 "status_pages: [{title: t, groups: [{name: g, endpoint: []}]}]",
@@ -352,6 +395,15 @@ mod tests {
             let found = mistakes(text);
             assert!(found.get(place).is_some_and(|found| found.contains(what)), "{text}: {found:?}");
         }
+    }
+
+    #[test]
+    fn masked_secrets_and_kinds_of_the_server_are_left_to_it() {
+        let text = "endpoints:\n- {name: a, url: 'https://a/', config: {secret_headers: {X.Y: …}}}\n\
+                    - {name: b, url: 'fax://b', config: {paper: a4}}\n\
+                    - {name: c, url: 'https://c/', kind: fax, config: {paper: a4}}\n\
+                    notifications:\n- {name: n, kind: slack, config: {webhook_url: 'https://hooks.slack.com/…'}}\n";
+        Files::default().add("m.yaml", text, &variable).unwrap();
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     api::{Api, Value, id_of},
+    endpoint::kind_of,
     error::{Exit, Failure},
     output::plain,
 };
@@ -97,7 +98,7 @@ fn fields_of(section: Section, item: &Value, names: &Names) -> Result<Mapping> {
         Section::Notifications => {
             let mut notification: Notification = known(item)?;
             notification.endpoints = sorted(names.of(&item["endpoint_ids"]));
-            brief(&notification)
+            notification.brief()
         }
         Section::StatusPages => {
             let groups = item["groups"].as_sequence().cloned().unwrap_or_default();
@@ -136,7 +137,14 @@ fn sorted(names: Option<Vec<String>>) -> Option<Vec<String>> {
 pub fn body_of(section: Section, fields: &Mapping, names: &Names) -> Result<Map<String, Json>> {
     let of = |fields: &Mapping| Value::Mapping(fields.clone());
     let whole = match section {
-        Section::Endpoints => whole(&serde_norway::from_value::<Endpoint>(of(fields))?),
+        Section::Endpoints => {
+            let mut endpoint: Endpoint = serde_norway::from_value(of(fields))?;
+            // Of another URL it may be another.
+            if let Some(kind) = kind_of(&endpoint.kind, &endpoint.url) {
+                kind.name.clone_into(&mut endpoint.kind);
+            }
+            whole(&endpoint)
+        }
         Section::Notifications => whole(&serde_norway::from_value::<Notification>(of(fields))?),
         Section::StatusPages => whole(&serde_norway::from_value::<StatusPage>(of(fields))?),
         Section::Maintenances => whole(&serde_norway::from_value::<Maintenance>(of(fields))?),
@@ -156,6 +164,10 @@ pub fn body_of(section: Section, fields: &Mapping, names: &Names) -> Result<Map<
         *group = json!({"name": group["name"], "endpoint_ids": ids(&list)?});
     }
     // What is left to the server to choose.
-    body.retain(|name, value| !(value.is_null() && matches!(name.as_str(), "slug" | "starts_at")));
+    body.retain(|name, value| match name.as_str() {
+        "slug" | "starts_at" => !value.is_null(),
+        "kind" => *value != "",
+        _ => true,
+    });
     Ok(body)
 }

@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
-use channels::{Foreign, Tool};
 use contract::{Assertion, Comparison};
+use fields::{Foreign, Tool};
 
-use super::{Imported, duration, is_on, milliseconds, parsed, status_ranges, whole_seconds};
+use super::{
+    Imported, duration, has_fact, has_header, is_on, labels, milliseconds, parsed, set, set_header,
+    status_ranges, whole_seconds,
+};
 use crate::{
     api::Value,
     apply::document::{Endpoint, Notification},
@@ -87,34 +90,30 @@ fn ours(text: &str) -> String {
 fn endpoint(item: &Value, alerting: &Value, imported: &mut Imported) -> Option<Endpoint> {
     let name = plain(&item["name"]);
     let url = plain(&item["url"]);
-    let other = ["dns", "ssh"].iter().find(|kind| item.get(**kind).is_some());
+    let other = ["dns", "ssh"].into_iter().find(|kind| item.get(*kind).is_some());
     let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
-    if let Some(kind) = other.copied().or((!matches!(scheme, "http" | "https" | "")).then_some(scheme)) {
-        imported.skip(&name, format!("it is checked by {kind}: pongpong checks HTTP"));
-        return None;
-    }
-    let mut endpoint = Endpoint { name: name.clone(), url, ..Endpoint::default() };
-    if let Some(method) = item["method"].as_str() {
-        endpoint.method = method.to_uppercase();
-    }
+    let kind = other.unwrap_or(scheme);
+    let is_http = matches!(kind, "http" | "https" | "");
+    let mut endpoint = if is_http {
+        Endpoint { url, ..Endpoint::default() }
+    } else {
+        let settings = serde_json::to_value(item).unwrap_or_default();
+        let foreign = Foreign { tool: Tool::Gatus, kind, settings: &settings };
+        let Some(endpoint) = imported.endpoint(&name, &foreign) else {
+            imported.skip(&name, format!("it is checked by {kind}: pongpong checks {}", labels()));
+            return None;
+        };
+        endpoint
+    };
+    endpoint.name = name.clone();
     if let Some(seconds) = item["interval"].as_str().and_then(duration) {
         endpoint.interval_seconds = whole_seconds(seconds);
     }
     endpoint.enabled = item.get("enabled").is_none_or(is_on);
-    let headers = item["headers"].as_mapping().cloned().unwrap_or_default();
-    endpoint.headers = headers.iter().map(|(name, value)| (plain(name), plain(value))).collect();
-    endpoint.body = item["body"].as_str().filter(|body| !body.is_empty()).map(str::to_owned);
-    if is_on(&item["graphql"]) {
-        let query = endpoint.body.take().unwrap_or_default();
-        endpoint.body = Some(serde_json::json!({ "query": query }).to_string());
-        endpoint.headers.entry("Content-Type".to_owned()).or_insert_with(|| "application/json".to_owned());
-    }
-    if endpoint
-        .body
-        .as_ref()
-        .is_some_and(|body| body.contains("[ENDPOINT_") || body.contains("[RANDOM_STRING"))
-    {
-        imported.differs(&name, "placeholders in its body are sent as they stand");
+    if is_http {
+        request(item, &mut endpoint, imported);
+    } else if item["body"].as_str().is_some_and(|body| !body.is_empty()) {
+        imported.differs(&name, "its body is not sent: it is only connected to");
     }
     client(&item["client"], &mut endpoint, imported);
     endpoint.tags.extend(item["group"].as_str().map(str::to_owned));
@@ -141,11 +140,34 @@ fn endpoint(item: &Value, alerting: &Value, imported: &mut Imported) -> Option<E
     Some(endpoint)
 }
 
+fn request(item: &Value, endpoint: &mut Endpoint, imported: &mut Imported) {
+    if let Some(method) = item["method"].as_str() {
+        set(endpoint, "method", method.to_uppercase());
+    }
+    for (name, value) in item["headers"].as_mapping().into_iter().flatten() {
+        set_header(endpoint, &plain(name), plain(value));
+    }
+    let mut body = item["body"].as_str().filter(|body| !body.is_empty()).map(str::to_owned);
+    if is_on(&item["graphql"]) {
+        let query = body.take().unwrap_or_default();
+        body = Some(serde_json::json!({ "query": query }).to_string());
+        if !has_header(endpoint, "Content-Type") {
+            set_header(endpoint, "Content-Type", "application/json");
+        }
+    }
+    let Some(body) = body else { return };
+    if body.contains("[ENDPOINT_") || body.contains("[RANDOM_STRING") {
+        imported.differs(&endpoint.name, "placeholders in its body are sent as they stand");
+    }
+    set(endpoint, "body", body);
+}
+
 fn client(client: &Value, endpoint: &mut Endpoint, imported: &mut Imported) {
+    let is_http = has_fact(endpoint, "status");
     for (field, value) in client.as_mapping().into_iter().flatten() {
         match field.as_str().unwrap_or_default() {
-            "insecure" => endpoint.verify_tls = !is_on(value),
-            "ignore-redirect" => endpoint.follow_redirects = !is_on(value),
+            "insecure" if is_http => set(endpoint, "verify_tls", !is_on(value)),
+            "ignore-redirect" if is_http => set(endpoint, "follow_redirects", !is_on(value)),
             "timeout" => {
                 if let Some(seconds) = value.as_str().and_then(duration) {
                     endpoint.timeout_ms = milliseconds(seconds);
@@ -158,17 +180,30 @@ fn client(client: &Value, endpoint: &mut Endpoint, imported: &mut Imported) {
 
 fn conditions(list: &Value, endpoint: &mut Endpoint, imported: &mut Imported) {
     let mut codes: BTreeSet<u16> = (100..=999).collect();
+    let has_status = has_fact(endpoint, "status");
     for condition in list.as_sequence().into_iter().flatten().map(plain) {
-        let read = parts(&condition).ok_or("it is not understood");
-        match read.and_then(|parts| self::condition(parts, &mut codes)) {
+        let read = match parts(&condition) {
+            None => Err("it is not understood"),
+            Some(("[STATUS]", ..)) if !has_status => Err(NO_FACT),
+            Some(parts) => self::condition(parts, &mut codes),
+        };
+        let read = match read {
+            Ok(Some(assertion)) if !has_fact(endpoint, &assertion.fact) => Err(NO_FACT),
+            read => read,
+        };
+        match read {
             Ok(assertion) => endpoint.assertions.extend(assertion),
             Err(why) => {
                 imported.differs(&endpoint.name, format!("the condition `{condition}` is left out: {why}"))
             }
         }
     }
-    endpoint.expected_status = status_ranges(&codes);
+    if has_status {
+        set(endpoint, "expected_status", status_ranges(&codes));
+    }
 }
+
+const NO_FACT: &str = "this kind of check does not find it out";
 
 type Parts<'a> = (&'a str, &'a str, &'a str);
 
@@ -455,10 +490,43 @@ mod tests {
         let list: Value =
             serde_norway::from_str("['[STATUS] >= 200', '[STATUS] < 300', '[STATUS] != 204']").unwrap();
         conditions(&list, &mut endpoint, &mut Imported::default());
-        assert_eq!(endpoint.expected_status, "200-203,205-299");
+        assert_eq!(endpoint.config["expected_status"], "200-203,205-299");
         let list: Value = serde_norway::from_str("['[STATUS] == any(200, 429)']").unwrap();
         conditions(&list, &mut endpoint, &mut Imported::default());
-        assert_eq!(endpoint.expected_status, "200,429");
+        assert_eq!(endpoint.config["expected_status"], "200,429");
+    }
+
+    #[test]
+    fn ports_are_turned_and_what_they_cannot_hold_is_told() {
+        let config = "
+endpoints:
+  - {name: db, group: core, url: 'tcp://$DB_HOST:5432', interval: 30s, client: {timeout: 3s},
+     conditions: ['[CONNECTED] == true', '[RESPONSE_TIME] < 200']}
+  - {name: redis, url: 'tcp://r:6379', body: PING, conditions: ['[BODY] == pat(*PONG*)', '[STATUS] == 200']}
+  - {name: ping, url: 'icmp://a', conditions: ['[CONNECTED] == true']}
+";
+        let imported = read(config).expect("a configuration");
+        let briefs: Vec<_> = imported.endpoints.iter().map(|endpoint| endpoint.clone().brief()).collect();
+        let expected: Vec<serde_norway::Mapping> = serde_norway::from_str(
+            "
+- {name: db, url: 'tcp://${DB_HOST}:5432', interval_seconds: 30, timeout_ms: 3000, tags: [core],
+   assertions: [{fact: total_ms, comparison: less_than, value: 200}]}
+- {name: redis, url: 'tcp://r:6379'}
+",
+        )
+        .unwrap();
+        assert_eq!(briefs, expected);
+        let notes: Vec<_> =
+            imported.notes.iter().map(|note| format!("{}: {}", note.what, note.why)).collect();
+        assert_eq!(
+            notes,
+            [
+                "redis: its body is not sent: it is only connected to",
+                "redis: the condition `[BODY] == pat(*PONG*)` is left out: this kind of check does not find it out",
+                "redis: the condition `[STATUS] == 200` is left out: this kind of check does not find it out",
+                "ping: it is checked by icmp: pongpong checks HTTP, TCP",
+            ]
+        );
     }
 
     #[test]

@@ -7,8 +7,10 @@ mod uptime_kuma;
 use std::{collections::BTreeSet, path::PathBuf};
 
 use anyhow::Result;
-use channels::{Foreign, Kind};
+use checks::CHECKS;
 use clap::{Args, ValueEnum};
+use contract::Assertion;
+use fields::Foreign;
 use serde_norway::Mapping;
 
 use crate::{
@@ -16,10 +18,11 @@ use crate::{
     app::App,
     apply::{
         self,
-        document::{Endpoint, Notification, brief},
+        document::{Endpoint, Notification},
         export::{save, written},
-        read::{Files, contents},
+        read::{Files, contents, refusals},
     },
+    endpoint::kind_of,
     error::{Exit, Failure},
     output::{BOLD, RED, YELLOW, note, paint, visible},
 };
@@ -117,18 +120,29 @@ impl Imported {
 
     /// The same notification here, but for its name and whom it tells of. `what` is it called in notes.
     fn notification(&mut self, what: &str, foreign: &Foreign<'_>) -> Option<Notification> {
-        let Some((kind, import)) = Kind::import(foreign) else {
-            self.skip(
-                what,
-                format!("notifications by {} are not known: there are {}", foreign.kind, Kind::labels()),
-            );
+        let Some((kind, import)) = channels::Kind::import(foreign) else {
+            let known = channels::Kind::labels();
+            self.skip(what, format!("notifications by {} are not known: there are {known}", foreign.kind));
             return None;
         };
         import.differs.into_iter().for_each(|difference| self.differs(what, difference));
-        // JSON of texts and lists is YAML as well.
-        let config = serde_norway::to_value(import.config).ok()?;
-        let config = config.as_mapping().cloned().unwrap_or_default();
-        Some(Notification { kind: kind.name.to_owned(), config, ..Notification::default() })
+        Some(Notification {
+            kind: kind.name.to_owned(),
+            config: as_yaml(import.config),
+            ..Notification::default()
+        })
+    }
+
+    /// The same endpoint here, but for its name and what all kinds have, if a kind knows it.
+    fn endpoint(&mut self, what: &str, foreign: &Foreign<'_>) -> Option<Endpoint> {
+        let (kind, import) = checks::Kind::import(foreign)?;
+        import.differs.into_iter().for_each(|difference| self.differs(what, difference));
+        Some(Endpoint {
+            url: import.url,
+            kind: kind.name.to_owned(),
+            config: as_yaml(import.config),
+            ..Endpoint::default()
+        })
     }
 
     fn note(&mut self, is_skipped: bool, what: String, why: String) {
@@ -162,6 +176,8 @@ impl Imported {
             self.bound(&endpoint.name, "timeout_ms", &mut endpoint.timeout_ms, 100, 60_000);
             self.bound(&endpoint.name, "failure_threshold", &mut endpoint.failure_threshold, 1, 100);
             self.bound(&endpoint.name, "success_threshold", &mut endpoint.success_threshold, 1, 100);
+            self.keep_valid(endpoint);
+            self.keep_judged(endpoint);
             let tags: BTreeSet<String> =
                 endpoint.tags.iter().map(|tag| as_tag(tag)).filter(|tag| !tag.is_empty()).collect();
             endpoint.tags = tags.into_iter().take(20).collect();
@@ -169,6 +185,36 @@ impl Imported {
         self.endpoints = endpoints;
         self.notifications
             .retain(|notification| notification.endpoints.as_ref().is_none_or(|names| !names.is_empty()));
+    }
+
+    /// What a config cannot hold is left out of it.
+    fn keep_valid(&mut self, endpoint: &mut Endpoint) {
+        let fields = kind_of(&endpoint.kind, &endpoint.url).map(|kind| kind.fields);
+        for (place, what) in refusals(fields, &endpoint.config) {
+            let place = place.trim_start_matches("config.");
+            self.differs(&endpoint.name, format!("its {place} is left out: {what}"));
+            match place.split_once('.') {
+                Some((list, name)) => {
+                    let list = endpoint.config.get_mut(list).and_then(Value::as_mapping_mut);
+                    list.and_then(|list| list.remove(name));
+                }
+                None => drop(endpoint.config.remove(place)),
+            }
+        }
+    }
+
+    /// Assertions are only over facts that the kind finds out.
+    fn keep_judged(&mut self, endpoint: &mut Endpoint) {
+        let all = std::mem::take(&mut endpoint.assertions);
+        let (kept, left_out): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|assertion| has_fact(endpoint, &assertion.fact));
+        endpoint.assertions = kept;
+        for Assertion { fact, .. } in left_out {
+            self.differs(
+                &endpoint.name,
+                format!("what must hold of `{fact}` is left out: its kind has none"),
+            );
+        }
     }
 
     fn bound(&mut self, name: &str, field: &str, value: &mut u32, least: u32, most: u32) {
@@ -185,7 +231,8 @@ impl Imported {
             self.endpoints.iter().map(|endpoint| Value::Mapping(endpoint.clone().brief())).collect();
         document.insert("endpoints".into(), endpoints.into());
         if !self.notifications.is_empty() {
-            let list: Vec<_> = self.notifications.iter().map(|one| Value::Mapping(brief(one))).collect();
+            let list: Vec<_> =
+                self.notifications.iter().map(|one| Value::Mapping(one.clone().brief())).collect();
             document.insert("notifications".into(), list.into());
         }
         let mut document = Value::Mapping(document);
@@ -209,6 +256,56 @@ impl Imported {
             self.notes.len() - skipped,
         ));
     }
+}
+
+/// JSON as YAML.
+fn as_yaml(config: serde_json::Value) -> Mapping {
+    serde_norway::to_value(config).ok().and_then(|config| config.as_mapping().cloned()).unwrap_or_default()
+}
+
+/// The kinds of checks, as a note lists them.
+fn labels() -> String {
+    CHECKS.iter().map(|kind| kind.label.0).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether an assertion can look at it.
+fn has_fact(endpoint: &Endpoint, fact: &str) -> bool {
+    kind_of(&endpoint.kind, &endpoint.url).is_none_or(|kind| kind.facts().any(|known| known.name == fact))
+}
+
+/// Sets a field of an endpoint's config.
+fn set(endpoint: &mut Endpoint, field: &str, value: impl Into<Value>) {
+    endpoint.config.insert(field.into(), value.into());
+}
+
+/// Whether a header has this name, in any spelling.
+fn has_header(endpoint: &Endpoint, name: &str) -> bool {
+    let lists = ["headers", "secret_headers"].into_iter().filter_map(|list| endpoint.config.get(list));
+    let mut names = lists.filter_map(Value::as_mapping).flat_map(Mapping::keys).filter_map(Value::as_str);
+    names.any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// Adds a header: to the secret ones, if it tells who sends it.
+fn set_header(endpoint: &mut Endpoint, name: &str, value: impl Into<Value>) {
+    let list = if is_credential(name) { "secret_headers" } else { "headers" };
+    if has_header(endpoint, name) {
+        for list in ["headers", "secret_headers"] {
+            if let Some(headers) = endpoint.config.get_mut(list).and_then(Value::as_mapping_mut) {
+                headers
+                    .retain(|known, _| !known.as_str().is_some_and(|known| known.eq_ignore_ascii_case(name)));
+            }
+        }
+    }
+    let headers = endpoint.config.entry(list.into()).or_insert_with(|| Mapping::new().into());
+    if let Some(headers) = headers.as_mapping_mut() {
+        headers.insert(name.into(), value.into());
+    }
+}
+
+fn is_credential(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let ends = ["authorization", "cookie", "token", "key", "secret", "password"];
+    ends.iter().any(|end| name.ends_with(end))
 }
 
 /// `letters, digits, - _ . : /`
@@ -303,6 +400,59 @@ mod tests {
         for text in ["", "10", "s", "1x", "0s"] {
             assert_eq!(duration(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn headers_with_credentials_are_secret() {
+        let mut endpoint = Endpoint::default();
+        for (name, value) in [
+            ("Accept", "a"),
+            ("X-Api-Key", "b"),
+            ("authorization", "c"),
+            ("Authorization", "d"),
+            ("Price", "5$"),
+        ] {
+            set_header(&mut endpoint, name, value);
+        }
+        let expected = serde_json::json!({
+            "headers": {"Accept": "a", "Price": "5$"},
+            "secret_headers": {"X-Api-Key": "b", "Authorization": "d"},
+        });
+        assert_eq!(endpoint.config, as_yaml(expected));
+        assert!(has_header(&endpoint, "AUTHORIZATION") && !has_header(&endpoint, "Cookie"));
+    }
+
+    #[test]
+    fn what_a_config_cannot_hold_is_told() {
+        let mut imported = Imported::default();
+        let mut endpoint =
+            Endpoint { name: "A".to_owned(), url: "https://a/".to_owned(), ..Endpoint::default() };
+        set(&mut endpoint, "method", "TRACE");
+        set_header(&mut endpoint, "Connection", "close");
+        set_header(&mut endpoint, "Accept", "a");
+        imported.endpoints.push(endpoint);
+        imported.finish();
+        assert_eq!(imported.endpoints[0].config, as_yaml(serde_json::json!({"headers": {"Accept": "a"}})));
+        let whys: Vec<_> = imported.notes.iter().map(|note| note.why.as_str()).collect();
+        assert_eq!(whys.len(), 2);
+        assert!(whys[0].starts_with("its method is left out: must be one of GET"), "{whys:?}");
+        assert_eq!(whys[1], "its headers.Connection is left out: cannot be set");
+    }
+
+    #[test]
+    fn conditions_over_facts_that_the_kind_has_not_are_told() {
+        let assertion = |fact| Assertion::of(fact, contract::Comparison::Equals, 1);
+        let mut imported = Imported::default();
+        imported.endpoints.push(Endpoint {
+            name: "Port".to_owned(),
+            url: "tcp://a:1".to_owned(),
+            assertions: vec![assertion("connect_ms"), assertion("body")],
+            ..Endpoint::default()
+        });
+        imported.finish();
+        assert_eq!(imported.endpoints[0].assertions, [assertion("connect_ms")]);
+        assert_eq!(imported.notes.len(), 1);
+        assert!(imported.notes[0].why.contains("`body`"));
     }
 
     #[test]

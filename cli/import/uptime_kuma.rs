@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
-use channels::{Foreign, Tool};
 use contract::{Assertion, Comparison};
+use fields::{Foreign, Tool};
 
-use super::{Imported, basic_auth, is_on, milliseconds, whole_seconds};
+use super::{Imported, basic_auth, has_header, is_on, labels, milliseconds, set, set_header, whole_seconds};
 use crate::{
     api::Value,
     apply::document::{Endpoint, Notification},
@@ -33,16 +33,9 @@ pub fn read(text: &str) -> Result<Imported> {
     let mut told_of: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for monitor in &monitors {
         let name = plain(&monitor["name"]);
-        match plain(&monitor["type"]).as_str() {
-            "http" | "keyword" | "json-query" => {}
-            "group" => {
-                imported.differs(&name, "a group becomes a tag of what is in it");
-                continue;
-            }
-            other => {
-                imported.skip(&name, format!("it is of type {other}: pongpong checks HTTP"));
-                continue;
-            }
+        if monitor["type"].as_str() == Some("group") {
+            imported.differs(&name, "a group becomes a tag of what is in it");
+            continue;
         }
         if let Some(endpoint) = endpoint(monitor, &groups, &mut imported) {
             for id in notification_ids(&monitor["notificationIDList"]) {
@@ -82,35 +75,30 @@ fn endpoint(monitor: &Value, groups: &BTreeMap<i64, String>, imported: &mut Impo
         imported.skip(&name, "it is upside down (up when there is no answer), which pongpong does not know");
         return None;
     }
+    let mut endpoint = match plain(&monitor["type"]).as_str() {
+        "http" | "keyword" | "json-query" => http(monitor, imported)?,
+        kind => {
+            let settings = serde_json::to_value(monitor).unwrap_or_default();
+            let foreign = Foreign { tool: Tool::UptimeKuma, kind, settings: &settings };
+            let Some(endpoint) = imported.endpoint(&name, &foreign) else {
+                imported.skip(&name, format!("it is of type {kind}: pongpong checks {}", labels()));
+                return None;
+            };
+            endpoint
+        }
+    };
     let number = |field: &str| monitor[field].as_f64().filter(|number| *number > 0.0);
     let interval = number("interval").unwrap_or(60.0);
-    let mut endpoint = Endpoint {
-        name: name.clone(),
-        url: plain(&monitor["url"]),
-        interval_seconds: whole_seconds(interval),
-        // As there: most of the interval, unless it is set.
-        timeout_ms: milliseconds(number("timeout").unwrap_or(interval * 0.8)),
-        verify_tls: !is_on(&monitor["ignoreTls"]),
-        follow_redirects: monitor["maxredirects"].as_i64() != Some(0),
-        enabled: monitor.get("active").is_none_or(is_on),
-        ..Endpoint::default()
-    };
-    if monitor["expiryNotification"].as_bool() == Some(false) {
-        endpoint.certificate_warning_days = 0;
-    }
-    if let Some(method) = monitor["method"].as_str() {
-        endpoint.method = method.to_uppercase();
-    }
-    let codes: Vec<_> =
-        items(&monitor["accepted_statuscodes"]).unwrap_or_default().iter().map(plain).collect();
-    endpoint.expected_status = if codes.is_empty() { "200-299".to_owned() } else { codes.join(",") };
+    endpoint.name = name.clone();
+    endpoint.interval_seconds = whole_seconds(interval);
+    // As there: most of the interval, unless it is set.
+    endpoint.timeout_ms = milliseconds(number("timeout").unwrap_or(interval * 0.8));
+    endpoint.enabled = monitor.get("active").is_none_or(is_on);
     let retries = number("maxretries").unwrap_or_default();
     endpoint.failure_threshold = whole_seconds(retries + 1.0);
     if retries > 0.0 && number("retryInterval").is_some_and(|seconds| (seconds - interval).abs() > 0.5) {
         imported.differs(&name, "retries come at the interval, not at a retry interval of their own");
     }
-    request(monitor, &mut endpoint, imported)?;
-    judgement(monitor, &mut endpoint, imported);
     let tags = items(&monitor["tags"]).unwrap_or_default();
     endpoint.tags = tags
         .iter()
@@ -133,21 +121,37 @@ fn endpoint(monitor: &Value, groups: &BTreeMap<i64, String>, imported: &mut Impo
     Some(endpoint)
 }
 
+fn http(monitor: &Value, imported: &mut Imported) -> Option<Endpoint> {
+    let name = plain(&monitor["name"]);
+    let mut endpoint = Endpoint { name, url: plain(&monitor["url"]), ..Endpoint::default() };
+    if let Some(method) = monitor["method"].as_str() {
+        set(&mut endpoint, "method", method.to_uppercase());
+    }
+    set(&mut endpoint, "verify_tls", !is_on(&monitor["ignoreTls"]));
+    set(&mut endpoint, "follow_redirects", monitor["maxredirects"].as_i64() != Some(0));
+    if monitor["expiryNotification"].as_bool() == Some(false) {
+        set(&mut endpoint, "certificate_warning_days", 0);
+    }
+    let codes: Vec<_> =
+        items(&monitor["accepted_statuscodes"]).unwrap_or_default().iter().map(plain).collect();
+    let codes = if codes.is_empty() { "200-299".to_owned() } else { codes.join(",") };
+    set(&mut endpoint, "expected_status", codes);
+    request(monitor, &mut endpoint, imported)?;
+    judgement(monitor, &mut endpoint, imported);
+    Some(endpoint)
+}
+
 fn request(monitor: &Value, endpoint: &mut Endpoint, imported: &mut Imported) -> Option<()> {
     let name = endpoint.name.clone();
     // Kept there as JSON within a text.
     let headers = plain(&monitor["headers"]);
     match serde_json::from_str::<BTreeMap<String, Value>>(&headers) {
-        Ok(headers) => {
-            endpoint.headers = headers.iter().map(|(name, value)| (name.clone(), plain(value))).collect()
-        }
+        Ok(headers) => headers.iter().for_each(|(name, value)| set_header(endpoint, name, plain(value))),
         Err(_) if headers.trim().is_empty() => {}
         Err(_) => imported.differs(&name, "its headers are no JSON object, and left out"),
     }
-    endpoint.body = monitor["body"].as_str().filter(|body| !body.is_empty()).map(str::to_owned);
-    if endpoint.body.is_some()
-        && !endpoint.headers.keys().any(|name| name.eq_ignore_ascii_case("content-type"))
-    {
+    if let Some(body) = monitor["body"].as_str().filter(|body| !body.is_empty()) {
+        set(endpoint, "body", body);
         let kind = match monitor["httpBodyEncoding"].as_str() {
             Some("xml") => "text/xml; charset=utf-8",
             Some("form") => {
@@ -156,12 +160,16 @@ fn request(monitor: &Value, endpoint: &mut Endpoint, imported: &mut Imported) ->
             }
             _ => "application/json",
         };
-        endpoint.headers.insert("Content-Type".to_owned(), kind.to_owned());
+        if !has_header(endpoint, "Content-Type") {
+            set_header(endpoint, "Content-Type", kind);
+        }
     }
     let (user, password) = (plain(&monitor["basic_auth_user"]), plain(&monitor["basic_auth_pass"]));
+    let has_login = !user.is_empty() || !password.is_empty();
     match monitor["authMethod"].as_str() {
-        Some("basic") | None if !user.is_empty() || !password.is_empty() => {
-            endpoint.headers.insert("Authorization".to_owned(), basic_auth(&user, &password));
+        // As there, a header of its own goes before it.
+        Some("basic") | None if has_login && !has_header(endpoint, "Authorization") => {
+            set_header(endpoint, "Authorization", basic_auth(&user, &password));
         }
         Some(method @ ("ntlm" | "mtls" | "oauth2-cc")) => {
             imported.skip(&name, format!("it logs in by {method}, which pongpong cannot"));

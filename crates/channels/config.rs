@@ -1,15 +1,14 @@
 //! A config: a kind's fields with their values, checked. Secrets are masked wherever it is shown.
 
-use contract::{Fields, Invalid, text};
-use serde_json::{Map, Value, json};
+use contract::{Fields, Invalid};
+use fields::{Input, Stored};
+use serde_json::Value;
 use utoipa::{
     PartialSchema, ToSchema,
-    openapi::{
-        ArrayBuilder, ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, Type, schema::AdditionalProperties,
-    },
+    openapi::{OneOfBuilder, Ref, RefOr, Schema},
 };
 
-use crate::{CHANNELS, Field, Input, Kind, Message, SendContext, SendError};
+use crate::{CHANNELS, Kind, Message, SendContext, SendError};
 
 #[derive(Clone)]
 pub struct Config {
@@ -29,49 +28,6 @@ impl std::fmt::Debug for Config {
     }
 }
 
-/// A config that was sent, beside the stored one that it changes.
-struct Reading<'a> {
-    kind: &'static Kind,
-    sent: &'a Map<String, Value>,
-    stored: Option<&'a Value>,
-}
-
-impl<'a> Reading<'a> {
-    fn kept(&self, field: &Field) -> Option<&'a Value> {
-        self.stored?.get(field.name)
-    }
-
-    /// What a form leaves empty is absent.
-    fn given(&self, field: &Field) -> Option<&'a Value> {
-        let is_empty = |value: &&Value| value.is_null() || !field.is_required && **value == "";
-        self.sent.get(field.name).filter(|value| !is_empty(value))
-    }
-
-    /// Another URL than the stored one.
-    fn is_elsewhere(&self) -> bool {
-        let mut urls = self.kind.fields.iter().filter(|field| field.input == Input::Url);
-        urls.any(|field| {
-            let is_same = |value: &Value| {
-                self.kept(field).is_some_and(|kept| *value == *kept || *value == field.masked(kept))
-            };
-            self.given(field).is_some_and(|value| !is_same(value))
-        })
-    }
-
-    /// A masked secret stands for the stored one, unless it would follow to another server; so does an absent one that
-    /// was generated.
-    fn value(&self, field: &Field) -> Option<&'a Value> {
-        match (self.given(field), self.kept(field)) {
-            (None, kept) if field.generate.is_some() => kept,
-            (Some(value), Some(kept)) if field.is_secret && *value == field.masked(kept) => {
-                let stays = field.generate.is_some() || !self.is_elsewhere();
-                Some(if stays { kept } else { value })
-            }
-            (value, _) => value,
-        }
-    }
-}
-
 impl Config {
     /// Of what was checked before, and is stored.
     pub fn stored(kind: &'static Kind, values: Value) -> Self {
@@ -80,44 +36,8 @@ impl Config {
 
     /// Reads what was sent, and checks it.
     pub fn read(kind: &'static Kind, sent: &Value, stored: Option<&Self>) -> Result<Self, Invalid> {
-        let Some(sent) = sent.as_object() else {
-            let what = text("must be a JSON object", "JSON 객체여야 합니다");
-            return Err(Invalid(vec![("config".to_owned(), what)]));
-        };
-        let mut fields = Fields::default();
-        // The first few tell enough.
-        for name in sent.keys().filter(|name| kind.field(name).is_none()).take(10) {
-            let known = kind.fields.iter().map(|field| field.name).collect::<Vec<_>>().join(", ");
-            let what = text(
-                format!("unknown field: there is {known}"),
-                format!("알 수 없는 항목입니다. 가능한 항목: {known}"),
-            );
-            fields.add(format!("config.{name}"), what);
-        }
-        let reading = Reading { kind, sent, stored: stored.map(|stored| &stored.values) };
-        let mut values = Map::new();
-        for field in kind.fields {
-            let name = format!("config.{}", field.name);
-            match reading.value(field) {
-                None => fields.check(!field.is_required, &name, || text("missing field", "필수 항목입니다")),
-                Some(masked) if field.is_secret && masked.as_str().is_some_and(|text| text.contains('…')) =>
-                {
-                    let what = text(
-                        "must be given in full: this is what was masked",
-                        "가려진 값이 아니라 전체 값을 입력해야 합니다",
-                    );
-                    fields.add(name, what);
-                }
-                Some(value) => {
-                    for (place, what) in field.refusals(value) {
-                        fields.add(format!("{name}{place}"), what);
-                    }
-                    values.insert(field.name.to_owned(), value.clone());
-                }
-            }
-        }
-        fields.finish()?;
-        let values = Value::Object(values);
+        let stored = stored.map(|stored| Stored { values: &stored.values, is_elsewhere: false });
+        let values = fields::read(kind.fields, sent, stored)?;
         let mut fields = Fields::default();
         (kind.check)(&values, &mut fields);
         fields.finish()?;
@@ -126,14 +46,7 @@ impl Config {
 
     /// Generates what may be absent and is; says whether it did.
     pub fn generate(&mut self, random: impl Fn() -> [u8; 32]) -> bool {
-        let mut did = false;
-        for field in self.kind.fields {
-            if let (Some(generate), None) = (field.generate, self.values.get(field.name)) {
-                self.values[field.name] = generate(&random()).into();
-                did = true;
-            }
-        }
-        did
+        fields::generate(self.kind.fields, &mut self.values, random)
     }
 
     /// As it is stored, sealed; and shown once, when something was generated.
@@ -143,13 +56,7 @@ impl Config {
 
     /// As it may be shown.
     pub fn masked(&self) -> Value {
-        let mut shown = self.values.clone();
-        for field in self.kind.fields {
-            if let Some(value) = shown.get_mut(field.name) {
-                *value = field.masked(value);
-            }
-        }
-        shown
+        fields::masked(self.kind.fields, &self.values)
     }
 
     /// The email addresses that it names, whose owners confirm them.
@@ -175,6 +82,10 @@ impl Config {
     }
 }
 
+fn schema_name(kind: &Kind) -> String {
+    fields::schema_name(kind.name, "Config")
+}
+
 /// In OpenAPI: one of the kinds' configs.
 #[derive(Debug)]
 pub struct ConfigSchema;
@@ -185,7 +96,7 @@ impl ToSchema for ConfigSchema {
     }
 
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        schemas.extend(CHANNELS.iter().map(|kind| (schema_name(kind), schema_of(kind))));
+        schemas.extend(CHANNELS.iter().map(|kind| (schema_name(kind), fields::schema(kind.fields))));
     }
 }
 
@@ -198,50 +109,11 @@ impl PartialSchema for ConfigSchema {
     }
 }
 
-/// `SlackConfig`
-fn schema_name(kind: &Kind) -> String {
-    let words = kind.name.split('_').map(|word| {
-        let (first, rest) = word.split_at(1);
-        first.to_uppercase() + rest
-    });
-    words.collect::<String>() + "Config"
-}
-
-fn schema_of(kind: &Kind) -> RefOr<Schema> {
-    let mut object = ObjectBuilder::new().additional_properties(Some(AdditionalProperties::FreeForm(false)));
-    for field in kind.fields {
-        object = object.property(field.name, property(field));
-        if field.is_required {
-            object = object.required(field.name);
-        }
-    }
-    object.into()
-}
-
-fn property(field: &Field) -> RefOr<Schema> {
-    let (label, help) = (field.label.0, field.help.0);
-    let about = if help.is_empty() { format!("{label}.") } else { format!("{label}. {help}") };
-    let text = ObjectBuilder::new().schema_type(Type::String);
-    match field.input {
-        Input::Emails { max } => {
-            let list = ArrayBuilder::new().items(text).min_items(Some(1)).max_items(Some(max));
-            list.description(Some(about)).examples([json!([field.example])]).into()
-        }
-        Input::Url | Input::Line { .. } => {
-            let text = if field.is_required { text } else { text.schema_type(nullable()) };
-            let text = text.description(Some(about));
-            if field.example.is_empty() { text.into() } else { text.examples([json!(field.example)]).into() }
-        }
-    }
-}
-
-fn nullable() -> utoipa::openapi::schema::SchemaType {
-    utoipa::openapi::schema::SchemaType::Array(vec![Type::String, Type::Null])
-}
-
 #[cfg(test)]
 mod tests {
     use contract::Text;
+    use fields::Field;
+    use serde_json::json;
 
     use super::*;
 
@@ -264,7 +136,7 @@ mod tests {
         let shown = if shown.is_empty() { kind.fields.iter().take(1).collect() } else { shown };
         let value = |field: &&Field| match field.input {
             Input::Emails { .. } => json!([field.example]),
-            Input::Url | Input::Line { .. } => json!(field.example),
+            _ => json!(field.example),
         };
         shown.iter().map(|field| (field.name.to_owned(), value(field))).collect()
     }

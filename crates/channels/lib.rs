@@ -2,20 +2,18 @@
 //! from its definition: validation, masking, OpenAPI, forms, flags of the command line, Triggers, docs, tests.
 
 pub mod config;
-pub mod field;
 pub mod kinds;
-pub mod mailbox;
 pub mod message;
 pub mod send;
 
 pub use config::{Config, ConfigSchema};
-pub use field::{Field, Input};
 pub use message::Message;
 pub use send::{SendContext, SendError};
 
 use std::pin::Pin;
 
 use contract::Fields;
+use fields::{Field, Foreign, Import};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -65,54 +63,6 @@ pub trait Channel: Sized + 'static {
     /// The config of another monitor's notification, if it is of this kind.
     fn import(_foreign: &Foreign<'_>) -> Option<Import> {
         None
-    }
-}
-
-/// A notification of another monitor.
-#[derive(Clone, Copy, Debug)]
-pub struct Foreign<'a> {
-    pub tool: Tool,
-    /// What the tool calls its kind.
-    pub kind: &'a str,
-    pub settings: &'a Value,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tool {
-    UptimeKuma,
-    Gatus,
-}
-
-/// The same notification here.
-#[derive(Debug)]
-pub struct Import {
-    pub config: Value,
-    /// What is not as it was there.
-    pub differs: Vec<&'static str>,
-}
-
-impl Import {
-    pub fn of(config: Value) -> Self {
-        Self { config, differs: Vec::new() }
-    }
-
-    pub fn differs(mut self, is_so: bool, what: &'static str) -> Self {
-        self.differs.extend(is_so.then_some(what));
-        self
-    }
-}
-
-impl Foreign<'_> {
-    /// A setting that is a text.
-    pub fn text(&self, name: &str) -> Option<&str> {
-        self.settings[name].as_str().map(str::trim).filter(|text| !text.is_empty())
-    }
-
-    /// A setting that is a list, divided by commas.
-    pub fn list(&self, name: &str) -> Option<Vec<&str>> {
-        let list: Vec<_> =
-            self.text(name)?.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
-        (!list.is_empty()).then_some(list)
     }
 }
 

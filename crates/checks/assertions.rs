@@ -14,8 +14,9 @@ use serde_json::Value;
 use serde_json_path::JsonPath;
 
 use super::{
+    Kind,
     content::{self, Content},
-    facts::{Fact, Shape, fact_named},
+    facts::{Fact, Shape},
     pattern::{Pattern, Work},
 };
 
@@ -28,7 +29,7 @@ const MAX_SHOWN_CHARS: usize = 200;
 
 /// An assertion, compiled.
 #[derive(Clone, Debug)]
-pub(super) struct Check {
+pub(crate) struct Compiled {
     subject: Subject,
     comparison: Comparison,
     wanted: Wanted,
@@ -58,11 +59,11 @@ enum Wanted {
     Pattern(Arc<Pattern>),
 }
 
-impl Check {
+impl Compiled {
     /// The error names the field within the assertion.
-    pub(super) fn read(assertion: &Assertion) -> Result<Self, (&'static str, Text)> {
+    pub(crate) fn read(kind: &Kind, assertion: &Assertion) -> Result<Self, (&'static str, Text)> {
         let Assertion { fact, path, name, comparison, value, severity } = assertion;
-        let fact = fact_named(fact).map_err(|refusal| ("fact", refusal))?;
+        let fact = kind.fact(fact).map_err(|refusal| ("fact", refusal))?;
         let is_known = fact.shape.comparisons().contains(comparison);
         if !is_known {
             let known: Vec<_> = fact.shape.comparisons().iter().map(|known| known.as_str()).collect();
@@ -104,12 +105,12 @@ impl Check {
     }
 
     /// Memory of what was compiled, as a measure of what compiling it costs [bytes].
-    pub(super) fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         if let Wanted::Pattern(pattern) = &self.wanted { pattern.size() } else { 0 }
     }
 
     /// Whether judging by it may take long, also of a short body.
-    pub(super) fn is_costly(&self) -> bool {
+    pub(crate) fn is_costly(&self) -> bool {
         match (&self.subject, &self.wanted) {
             (_, Wanted::Pattern(_)) => true,
             (Subject::Json { weight, .. }, _) => *weight > 0,
@@ -118,11 +119,11 @@ impl Check {
     }
 
     /// The name of the number or text that it compares.
-    pub(super) fn fact(&self) -> Option<&'static str> {
+    pub(crate) fn fact(&self) -> Option<&'static str> {
         if let Subject::Value(fact) = self.subject { Some(fact.name) } else { None }
     }
 
-    pub(super) fn needs_body(&self) -> bool {
+    pub(crate) fn needs_body(&self) -> bool {
         matches!(self.subject, Subject::Body | Subject::Json { .. })
     }
 }
@@ -322,24 +323,24 @@ fn orders(comparison: Comparison) -> bool {
 
 /// What a check found out.
 #[derive(Debug, Default)]
-pub(super) struct Facts {
+pub(crate) struct Facts {
     /// Numbers and texts, by their names.
-    pub(super) values: Vec<(&'static str, Value)>,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
+    pub(crate) values: Vec<(&'static str, Value)>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
     /// The body lacks its end.
-    pub(super) is_cut: bool,
+    pub(crate) is_cut: bool,
 }
 
 /// An assertion that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Violation {
-    pub(super) severity: Severity,
-    pub(super) message: String,
+pub(crate) struct Violation {
+    pub(crate) severity: Severity,
+    pub(crate) message: String,
 }
 
 /// Fails with the first violated assertion of severity `down`, else with the first of severity `degraded`.
-pub(super) fn judge(checks: &[Check], facts: &Facts) -> Result<(), Violation> {
+pub(crate) fn judge(checks: &[Compiled], facts: &Facts) -> Result<(), Violation> {
     let mut degraded = None;
     let mut content = None;
     let mut json = None;
@@ -381,7 +382,7 @@ fn header(headers: &HeaderMap, name: &HeaderName) -> Option<Value> {
     (!values.is_empty()).then(|| values.join(", ").into())
 }
 
-fn check_value(check: &Check, found: Option<&Value>, work: &mut Work) -> Result<(), String> {
+fn check_value(check: &Compiled, found: Option<&Value>, work: &mut Work) -> Result<(), String> {
     let found = match (check.comparison, found) {
         (Comparison::Exists, Some(_)) | (Comparison::NotExists, None) => return Ok(()),
         (_, None) => return Err("there is none".to_owned()),
@@ -399,7 +400,12 @@ fn check_value(check: &Check, found: Option<&Value>, work: &mut Work) -> Result<
 const SLOW_PATTERNS: &str = "the patterns take too long on this body, use simpler ones, or fewer";
 
 /// Whether a comparison holds for a value that is there; `cache` is its pattern's.
-fn holds(check: &Check, found: &Value, cache: &mut Option<Cache>, work: &mut Work) -> Result<bool, String> {
+fn holds(
+    check: &Compiled,
+    found: &Value,
+    cache: &mut Option<Cache>,
+    work: &mut Work,
+) -> Result<bool, String> {
     use Comparison::{Contains, Equals, Exists, Matches, NotContains, NotEquals, NotExists, NotMatches};
     let wanted = match &check.wanted {
         Wanted::Nothing => return Ok(check.comparison == Exists),
@@ -425,7 +431,7 @@ fn holds(check: &Check, found: &Value, cache: &mut Option<Cache>, work: &mut Wor
 }
 
 fn check_body(
-    check: &Check,
+    check: &Compiled,
     content: &Content,
     json: &mut Option<Result<Json, String>>,
     work: &mut Work,
@@ -522,7 +528,7 @@ fn read_json(text: &[u8]) -> Result<Json, String> {
 }
 
 /// Of several values that a path selects, each must hold: "all items are ok".
-fn check_selected(check: &Check, path: &JsonPath, json: &Value, work: &mut Work) -> Result<(), String> {
+fn check_selected(check: &Compiled, path: &JsonPath, json: &Value, work: &mut Work) -> Result<(), String> {
     let selected = path.query(json);
     match (check.comparison, selected.is_empty()) {
         (Comparison::NotExists, true) | (Comparison::Exists, false) => return Ok(()),
@@ -578,7 +584,7 @@ fn in_order(comparison: Comparison, found: f64, wanted: f64) -> bool {
     }
 }
 
-impl fmt::Display for Check {
+impl fmt::Display for Compiled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.subject {
             Subject::Value(fact) => f.write_str(fact.name),
@@ -614,7 +620,7 @@ fn words(comparison: Comparison) -> &'static str {
 }
 
 /// The first 200 characters, on one line, without what a terminal or a mail would act on.
-pub(super) fn cut(text: &str) -> String {
+pub(crate) fn cut(text: &str) -> String {
     let mut chars = text.chars();
     let mut shown: String =
         chars.by_ref().take(MAX_SHOWN_CHARS).map(|char| if char.is_control() { ' ' } else { char }).collect();

@@ -16,7 +16,7 @@ use ruzstd::decoding::{
     errors::{FrameDecoderError, ReadFrameHeaderError},
 };
 
-use super::exchange::MAX_BODY_READ;
+use crate::request::exchange::MAX_BODY_READ;
 
 /// One body is encoded once; twice where a proxy does it again.
 const MAX_CODINGS: usize = 3;
@@ -25,15 +25,15 @@ const MAX_PRESCAN: usize = 1024;
 
 /// What there is of a body.
 #[derive(Debug)]
-pub(super) struct Content<'a> {
+pub(crate) struct Content<'a> {
     /// UTF-8 where its charset is known; otherwise as it came.
-    pub(super) text: Cow<'a, [u8]>,
-    pub(super) cut: Option<Cut>,
+    pub(crate) text: Cow<'a, [u8]>,
+    pub(crate) cut: Option<Cut>,
 }
 
 /// Why the end of a body is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cut {
+pub(crate) enum Cut {
     /// It is longer than [`MAX_BODY_READ`], as sent or as decoded.
     TooLong,
     /// Its content coding ends too early, or is damaged.
@@ -54,7 +54,7 @@ impl fmt::Display for Cut {
 
 /// Decodes a body, of which nothing, or the end, is missing. No more than [`MAX_BODY_READ`] is decoded, so a few
 /// bytes that would expand to gigabytes cost no more than a plain body does.
-pub(super) fn decode<'a>(headers: &HeaderMap, body: &'a [u8], is_cut: bool) -> Result<Content<'a>, String> {
+pub(crate) fn decode<'a>(headers: &HeaderMap, body: &'a [u8], is_cut: bool) -> Result<Content<'a>, String> {
     let mut cut = is_cut.then_some(Cut::TooLong);
     let mut bytes = Cow::Borrowed(body);
     for coding in codings(headers)?.into_iter().rev() {

@@ -1,6 +1,6 @@
 //! What a check finds out, and assertions can look at.
 
-use contract::{Comparison, Text, text};
+use contract::Comparison;
 
 /// Named in assertions.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,32 +19,36 @@ pub enum Shape {
     Body,
     /// What a JSONPath selects in the body.
     Json,
-    /// One of the response's.
+    /// One of the answer's.
     Header,
 }
 
-/// All facts.
-pub const FACTS: &[Fact] = &[
-    Fact::number("status", "Status code", "상태 코드"),
-    Fact { name: "body", label: ("Body", "본문"), shape: Shape::Body },
-    Fact { name: "json", label: ("JSON value", "JSON 값"), shape: Shape::Json },
-    Fact { name: "header", label: ("Header", "헤더"), shape: Shape::Header },
+/// Of every kind.
+pub const COMMON: &[Fact] = &[
     Fact::number("total_ms", "Total time (ms)", "전체 시간 (ms)"),
     Fact::number("dns_ms", "DNS (ms)", "DNS (ms)"),
     Fact::number("connect_ms", "Connect (ms)", "연결 (ms)"),
-    Fact::number("tls_ms", "TLS (ms)", "TLS (ms)"),
-    Fact::number("first_byte_ms", "First byte (ms)", "첫 바이트 (ms)"),
-    Fact::number("transfer_ms", "Transfer (ms)", "전송 (ms)"),
-    Fact::number("certificate_days_left", "Days until the certificate expires", "인증서 만료까지 남은 일수"),
-    Fact::number("body_bytes", "Size of the body (bytes)", "본문 크기 (바이트)"),
-    Fact::number("redirects", "Redirects", "리다이렉트 횟수"),
-    Fact { name: "ip", label: ("IP address", "IP 주소"), shape: Shape::Text },
-    Fact { name: "http_version", label: ("HTTP version", "HTTP 버전"), shape: Shape::Text },
+    Fact::text("ip", "IP address", "IP 주소"),
 ];
+/// Of kinds that speak TLS.
+pub const TLS_MS: Fact = Fact::number("tls_ms", "TLS (ms)", "TLS (ms)");
+pub const CERTIFICATE_DAYS_LEFT: Fact =
+    Fact::number("certificate_days_left", "Days until the certificate expires", "인증서 만료까지 남은 일수");
+/// Of kinds that get an answer.
+pub const FIRST_BYTE_MS: Fact = Fact::number("first_byte_ms", "First byte (ms)", "첫 바이트 (ms)");
+pub const TRANSFER_MS: Fact = Fact::number("transfer_ms", "Transfer (ms)", "전송 (ms)");
 
 impl Fact {
-    const fn number(name: &'static str, en: &'static str, ko: &'static str) -> Self {
-        Self { name, label: (en, ko), shape: Shape::Number }
+    pub const fn of(name: &'static str, shape: Shape, en: &'static str, ko: &'static str) -> Self {
+        Self { name, label: (en, ko), shape }
+    }
+
+    pub const fn number(name: &'static str, en: &'static str, ko: &'static str) -> Self {
+        Self::of(name, Shape::Number, en, ko)
+    }
+
+    pub const fn text(name: &'static str, en: &'static str, ko: &'static str) -> Self {
+        Self::of(name, Shape::Text, en, ko)
     }
 }
 
@@ -64,11 +68,4 @@ impl Shape {
             Self::Json | Self::Header => &Comparison::ALL,
         }
     }
-}
-
-pub(super) fn fact_named(name: &str) -> Result<&'static Fact, Text> {
-    FACTS.iter().find(|fact| fact.name == name).ok_or_else(|| {
-        let known = FACTS.iter().map(|fact| fact.name).collect::<Vec<_>>().join(", ");
-        text(format!("must be one of {known}"), format!("{known} 중 하나여야 합니다"))
-    })
 }

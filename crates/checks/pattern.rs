@@ -31,7 +31,7 @@ const SLOW_STEPS: usize = 16 * 1024 * 1024;
 const JSON_VISITS: usize = 16 * 1024 * 1024;
 
 /// What the patterns and the JSONPaths of one check may take, all together.
-pub(super) struct Work {
+pub(crate) struct Work {
     cache_fillings: usize,
     slow_steps: usize,
     json_visits: usize,
@@ -45,7 +45,7 @@ impl Default for Work {
 
 impl Work {
     /// Looks at so many values of JSON more, if it may.
-    pub(super) fn visit(&mut self, values: usize) -> Result<(), String> {
+    pub(crate) fn visit(&mut self, values: usize) -> Result<(), String> {
         let left = self.json_visits.checked_sub(values);
         self.json_visits =
             left.ok_or("the JSONPaths take too long on this body, use simpler ones, or fewer")?;
@@ -65,18 +65,18 @@ static COMPILED: LazyLock<moka::sync::Cache<String, Arc<Pattern>>> = LazyLock::n
 });
 
 #[derive(Debug)]
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     regex: Regex,
     automaton: Option<DFA>,
 }
 
 impl Pattern {
     /// Whether [`Self::cached`] has it: otherwise it may compile for tens of milliseconds.
-    pub(super) fn is_cached(text: &str) -> bool {
+    pub(crate) fn is_cached(text: &str) -> bool {
         COMPILED.contains_key(text)
     }
 
-    pub(super) fn cached(text: &str) -> Result<Arc<Self>, Text> {
+    pub(crate) fn cached(text: &str) -> Result<Arc<Self>, Text> {
         if let Some(pattern) = COMPILED.get(text) {
             return Ok(pattern);
         }
@@ -118,24 +118,24 @@ impl Pattern {
         Ok(Self { regex, automaton })
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         self.regex.as_str()
     }
 
     /// Memory that it takes, roughly [bytes]: the regex has an automaton like ours.
-    pub(super) fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         let automaton = self.automaton.as_ref().map_or(SIZE_LIMIT, |dfa| dfa.get_nfa().memory_usage());
         2 * automaton + 1024
     }
 
     /// Where the first match ends, if there is one. `None` where it would take too long to tell.
-    pub(super) fn find_end(&self, body: &[u8], work: &mut Work) -> Option<Option<usize>> {
+    pub(crate) fn find_end(&self, body: &[u8], work: &mut Work) -> Option<Option<usize>> {
         self.find_end_with(&mut None, body, work)
     }
 
     /// The same for one of many texts. What the automaton learns of one is kept for the next: to learn it anew would
     /// cost more than the search, and be bounded by nothing.
-    pub(super) fn find_end_with(
+    pub(crate) fn find_end_with(
         &self,
         cache: &mut Option<Cache>,
         body: &[u8],

@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::{
-    collections::BTreeMap,
     convert::Infallible,
     future::Future,
     io::Write,
@@ -16,7 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use chrono::Datelike;
+use chrono::{Datelike, Utc};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, service::service_fn};
@@ -24,7 +23,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use net::resolve::Resolver;
+use net::{address::PrivateNetworks, resolve::Resolver, trust::ExtraRoots};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
@@ -36,7 +35,8 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use contract::{Assertion, Comparison, Severity};
+use crate::runner::MAX_JUDGED_IN_PLACE;
+use contract::{Assertion, CheckStatus, Comparison, Outcome, Severity, Target};
 
 mod ordinary_servers;
 mod tls_servers;
@@ -44,20 +44,11 @@ mod tls_servers;
 // ---- the stage -------------------------------------------------------------------------------
 
 fn target(url: impl Into<String>) -> Target {
-    Target {
-        url: url.into(),
-        method: "GET".to_owned(),
-        headers: BTreeMap::new(),
-        body: None,
-        timeout_ms: 5_000,
-        expected_status: "200-399".to_owned(),
-        assertions: Vec::new(),
-        follow_redirects: true,
-        verify_tls: true,
-        legacy_tls: false,
-        certificate_warning_days: 0,
-        retries: 0,
-    }
+    Target { timeout_ms: 5_000, ..Target::of("http", url) }.with("certificate_warning_days", 0)
+}
+
+fn set_header(target: &mut Target, name: &str, value: impl Into<String>) {
+    target.config["headers"][name] = value.into().into();
 }
 
 fn names(host: &str) -> Vec<IpAddr> {
@@ -244,13 +235,9 @@ async fn the_request_is_what_was_asked_for() {
     let head = || seen.lock().unwrap().to_lowercase();
 
     let mut put = target(format!("http://me:p%40ss@{address}/a%20b?c=d#fragment"));
-    put.method = "PUT".to_owned();
-    put.body = Some("body".to_owned());
-    put.headers = BTreeMap::from([
-        ("X-Foo".to_owned(), "bar".to_owned()),
-        ("X-Korean".to_owned(), "한글".to_owned()),
-        ("User-Agent".to_owned(), "custom/1".to_owned()),
-    ]);
+    put.config["method"] = "PUT".into();
+    put.config["body"] = "body".into();
+    put.config["headers"] = json!({"X-Foo": "bar", "X-Korean": "한글", "User-Agent": "custom/1"});
     up(&probe(put).await);
     let seen_head = head();
     assert!(seen_head.starts_with("put /a%20b?c=d http/1.1\r\n"), "{seen_head}");
@@ -269,7 +256,7 @@ async fn the_request_is_what_was_asked_for() {
     }
 
     let mut get = target(format!("http://{address}"));
-    get.headers.insert("Host".to_owned(), "other.example".to_owned());
+    set_header(&mut get, "Host", "other.example");
     up(&probe(get).await);
     assert!(head().starts_with("get / http/1.1\r\nhost: other.example\r\n"), "{}", head());
     assert!(head().contains("user-agent: pongpong/"));
@@ -295,8 +282,8 @@ async fn short_and_long_requests_are_the_same_over_the_wire() {
     .await;
     for length in [1, 1000, 50_000] {
         let mut target = target(format!("http://{address}/a?b=c"));
-        (target.method, target.body) = ("POST".into(), Some("x".repeat(length)));
-        target.headers = serde_json::from_value(json!({"X-One": "1", "Content-Type": "text/plain"})).unwrap();
+        (target.config["method"], target.config["body"]) = ("POST".into(), "x".repeat(length).into());
+        target.config["headers"] = json!({"X-One": "1", "Content-Type": "text/plain"});
         up(&probe(target).await);
     }
     let heads = heads.lock().unwrap();
@@ -327,7 +314,7 @@ async fn the_status_decides() {
     failed(&outcome, FailureCode::StatusMismatch, "Expected status 200-399, got 503 Service Unavailable");
     assert_eq!((outcome.status_code, outcome.response_bytes), (Some(503), 4));
     let mut expected = target(&url);
-    expected.expected_status = "200, 500-503".to_owned();
+    expected.config["expected_status"] = "200, 500-503".into();
     up(&probe(expected).await);
 }
 
@@ -335,7 +322,7 @@ async fn the_status_decides() {
 async fn a_head_request_has_no_body() {
     let url = canned("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n").await;
     let mut head = target(url);
-    head.method = "HEAD".to_owned();
+    head.config["method"] = "HEAD".into();
     up(&probe(head).await);
 }
 
@@ -477,7 +464,7 @@ async fn redirects_are_followed_or_not() {
     failed(&outcome, FailureCode::TooManyRedirects, "More than 10 redirects");
 
     let mut stay = target(format!("{url}/3"));
-    stay.follow_redirects = false;
+    stay.config["follow_redirects"] = false.into();
     let outcome = probe(stay).await;
     up(&outcome);
     assert_eq!((outcome.status_code, outcome.response_bytes), (Some(307), 18));
@@ -532,8 +519,8 @@ async fn methods_and_secrets_over_redirects() {
     .await;
     let case = |method: &str, path: &str, wanted: &str| {
         let mut target = target(format!("{start}{path}"));
-        target.method = method.to_owned();
-        target.body = Some("payload".to_owned());
+        target.config["method"] = method.into();
+        target.config["body"] = "payload".into();
         for (name, value) in [
             ("Authorization", "Bearer x"),
             ("Cookie", "a=b"),
@@ -541,7 +528,7 @@ async fn methods_and_secrets_over_redirects() {
             ("Accept-Language", "ko"),
             ("Content-Type", "text/plain"),
         ] {
-            target.headers.insert(name.to_owned(), value.to_owned());
+            set_header(&mut target, name, value);
         }
         target.assertions =
             vec![Assertion::of("body", Comparison::Matches, format!("^{}$", regex::escape(wanted)))];
@@ -777,13 +764,13 @@ async fn https_in_both_versions() {
         let url = serve_tls(authority.acceptor("secure.test", 2099, protocols), "secure.test").await;
         let mut secure = target(url);
         secure.assertions = contains(version);
-        secure.headers.insert("X-Foo".to_owned(), "bar".to_owned());
+        set_header(&mut secure, "X-Foo", "bar");
         let outcome = prober.probe(0, &secure, None).await;
         up(&outcome);
         assert!(outcome.timings_ms.tls.is_some());
         let expires = outcome.certificate_expires_at.unwrap();
         assert_eq!(expires.to_rfc3339(), "2099-01-01T00:00:00+00:00");
-        secure.headers.insert("Host".to_owned(), "virtual.example".to_owned());
+        set_header(&mut secure, "Host", "virtual.example");
         secure.assertions = contains("to virtual.example");
         up(&prober.probe(0, &secure, None).await);
     }
@@ -800,7 +787,7 @@ async fn a_bad_certificate_is_refused_and_its_expiry_shown() {
     let prober = prober_with(vec![authority.root.clone()], Resolver::fixed(names));
     let check = |url: String, verify: bool| {
         let mut target = target(url);
-        target.verify_tls = verify;
+        target.config["verify_tls"] = verify.into();
         let prober = prober.clone();
         async move { prober.probe(0, &target, None).await }
     };
@@ -841,7 +828,7 @@ async fn certificate_that_expires_soon_is_degraded() {
     let url = serve_tls(authority.acceptor_until("secure.test", until, &[]), "secure.test").await;
     let check = async |change: &dyn Fn(&mut Target)| {
         let mut target = target(url.clone());
-        target.certificate_warning_days = 14;
+        target.config["certificate_warning_days"] = 14.into();
         change(&mut target);
         prober.probe(0, &target, None).await
     };
@@ -850,13 +837,17 @@ async fn certificate_that_expires_soon_is_degraded() {
     let error = soon.error.unwrap();
     assert_eq!(error.code, FailureCode::CertificateExpiring);
     assert_eq!(error.message, format!("A certificate expires in 10 days ({day})"));
-    assert_eq!(check(&|target| target.certificate_warning_days = 10).await.status, CheckStatus::Degraded);
-    up(&check(&|target| target.certificate_warning_days = 9).await);
-    up(&check(&|target| target.certificate_warning_days = 0).await);
-    up(&check(&|target| target.verify_tls = false).await);
+    assert_eq!(
+        check(&|target| target.config["certificate_warning_days"] = 10.into()).await.status,
+        CheckStatus::Degraded
+    );
+    up(&check(&|target| target.config["certificate_warning_days"] = 9.into()).await);
+    up(&check(&|target| target.config["certificate_warning_days"] = 0.into()).await);
+    up(&check(&|target| target.config["verify_tls"] = false.into()).await);
     let days = |comparison, days: i64| vec![Assertion::of("certificate_days_left", comparison, days)];
     up(&check(&|target| {
-        (target.certificate_warning_days, target.assertions) = (0, days(Comparison::Equals, 10));
+        target.config["certificate_warning_days"] = 0.into();
+        target.assertions = days(Comparison::Equals, 10);
     })
     .await);
     let down = check(&|target| target.assertions = days(Comparison::GreaterOrEqual, 11)).await;
@@ -1336,12 +1327,15 @@ async fn a_wait_for_a_free_processor_is_no_timeout_of_the_target() {
 }
 
 #[tokio::test]
-async fn an_invalid_target_is_an_outcome_too() {
+async fn a_target_that_cannot_be_read_is_no_outage() {
     let mut bad = target("file:///etc/passwd");
     bad.retries = 9;
     let outcome = probe(bad).await;
-    failed(&outcome, FailureCode::InvalidRequest, "url: must begin with http:// or https://");
-    failed(&outcome, FailureCode::InvalidRequest, "retries: must be at most 5");
+    let error = outcome.error.unwrap();
+    assert_eq!((outcome.status, error.code), (CheckStatus::Unknown, FailureCode::InvalidRequest));
+    for what in ["url: must begin with https:// or http://", "retries: must be at most 5"] {
+        assert!(error.message.contains(what), "{}", error.message);
+    }
 }
 
 #[test]
@@ -1357,7 +1351,7 @@ fn every_field_is_validated() {
     fn header(name: impl Into<String>, value: impl Into<String>) -> Change {
         let (name, value) = (name.into(), value.into());
         with(move |target| {
-            target.headers.insert(name.clone(), value.clone());
+            set_header(target, &name, value.clone());
         })
     }
     fn assertion(assertion: Assertion) -> Change {
@@ -1409,31 +1403,31 @@ fn every_field_is_validated() {
         ("url", url("http://[::1/")),
         ("url", url(format!("http://x/{}", "a".repeat(2_040)))),
         ("url", url("http://999.999.999.999/")),
-        ("method", with(|target| target.method = "get".to_owned())),
-        ("method", with(|target| target.method = "CONNECT".to_owned())),
-        ("method", with(|target| target.method = "GET / HTTP/1.1\r\n".to_owned())),
-        ("headers.bad name", header("bad name", "x")),
-        ("headers.", header("", "x")),
-        ("headers.X-Foo", header("X-Foo", "a\r\nB: c")),
-        ("headers.X-Foo", header("X-Foo", "a\0")),
-        ("headers.X-Foo", header("X-Foo", "x".repeat(8_200))),
-        ("headers.Connection", header("Connection", "X-Secret")),
-        ("headers.content-length", header("content-length", "1")),
-        ("headers.Transfer-Encoding", header("Transfer-Encoding", "chunked")),
-        ("headers.Host", header("Host", "a b")),
+        ("config.method", with(|target| target.config["method"] = "get".into())),
+        ("config.method", with(|target| target.config["method"] = "CONNECT".into())),
+        ("config.method", with(|target| target.config["method"] = "GET / HTTP/1.1\r\n".into())),
+        ("config.headers.bad name", header("bad name", "x")),
+        ("config.headers.", header("", "x")),
+        ("config.headers.X-Foo", header("X-Foo", "a\r\nB: c")),
+        ("config.headers.X-Foo", header("X-Foo", "a\0")),
+        ("config.headers.X-Foo", header("X-Foo", "x".repeat(8_200))),
+        ("config.headers.Connection", header("Connection", "X-Secret")),
+        ("config.headers.content-length", header("content-length", "1")),
+        ("config.headers.Transfer-Encoding", header("Transfer-Encoding", "chunked")),
+        ("config.headers.Host", header("Host", "a b")),
         (
-            "headers",
+            "config.headers",
             with(|target| {
                 for n in 0..51 {
-                    target.headers.insert(format!("x-{n}"), String::new());
+                    set_header(target, &format!("x-{n}"), "");
                 }
             }),
         ),
-        ("body", with(|target| target.body = Some("x".repeat(65_537)))),
+        ("config.body", with(|target| target.config["body"] = "x".repeat(65_537).into())),
         ("timeout_ms", with(|target| target.timeout_ms = 99)),
         ("timeout_ms", with(|target| target.timeout_ms = 60_001)),
         ("retries", with(|target| target.retries = 6)),
-        ("expected_status", with(|target| target.expected_status = "2xx".to_owned())),
+        ("config.expected_status", with(|target| target.config["expected_status"] = "2xx".into())),
         (
             "assertions",
             with(|target| target.assertions = vec![Assertion::of("total_ms", Comparison::LessThan, 1); 21]),
@@ -1521,13 +1515,95 @@ proptest::proptest! {
         status in ".{0,20}", pattern in ".{0,40}",
     ) {
         let mut target = target(url);
-        target.method = method;
-        target.headers.insert(name, value);
-        target.expected_status = status;
+        target.config["method"] = method.into();
+        set_header(&mut target, &name, value);
+        target.config["expected_status"] = status.into();
         target.assertions = vec![
             Assertion::of("body", Comparison::Matches, pattern.clone()),
             json_path(&pattern, Comparison::Contains, json!("x")),
         ];
         let _ = validate(&target);
+    }
+}
+
+#[test]
+fn every_kind_is_complete_and_apart_from_the_others() {
+    let mut schemes: Vec<&str> = Vec::new();
+    for kind in CHECKS {
+        assert!(kind.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{}", kind.name);
+        let fields = kind.fields.iter().flat_map(|field| [field.label, field.help]);
+        for (en, ko) in fields.chain([kind.label, kind.about]).chain(kind.facts().map(|fact| fact.label)) {
+            assert!(!en.is_empty() && !ko.is_empty(), "{}: {en:?} {ko:?}", kind.name);
+        }
+        let example = Target::of(kind.name, kind.example);
+        assert_eq!(validate(&example), Vec::new(), "{}", kind.name);
+        assert_eq!(Kind::of_url(kind.example).map(|kind| kind.name), Some(kind.name));
+        schemes.extend(kind.schemes);
+        // What is as it is by default needs not be said, and may be.
+        let whole = fields::with_defaults(kind.fields, &example.config);
+        assert_eq!(
+            validate(&Target { config: whole.clone(), ..example.clone() }),
+            Vec::new(),
+            "{}",
+            kind.name
+        );
+        assert_eq!(fields::read(kind.fields, &whole, None), Ok(json!({})), "{}", kind.name);
+        for field in kind.fields {
+            let wrong = example.clone().with(field.name, json!([[7]]));
+            let refused = validate(&wrong);
+            assert!(refused[0].0.starts_with(&format!("config.{}", field.name)), "{refused:?}");
+        }
+        assert_eq!(validate(&example.clone().with("strange", 1))[0].0, "config.strange");
+        let names: std::collections::BTreeSet<_> = kind.facts().map(|fact| fact.name).collect();
+        assert_eq!(names.len(), kind.facts().count(), "{}", kind.name);
+        let other = Target { kind: kind.name.to_owned(), ..Target::of("", "gopher://a.test/") };
+        assert_eq!(validate(&other)[0].0, "url", "{}", kind.name);
+    }
+    let all = schemes.len();
+    schemes.sort_unstable();
+    schemes.dedup();
+    assert_eq!(schemes.len(), all, "a scheme names one kind");
+    assert_eq!(validate(&Target::of("strange", "http://a.test/"))[0].0, "kind");
+}
+
+#[tokio::test]
+async fn a_kind_that_is_not_known_says_nothing_about_its_target() {
+    let outcome = probe(Target::of("strange", "strange://a.test/")).await;
+    assert_eq!(outcome.status, CheckStatus::Unknown);
+}
+
+#[tokio::test]
+async fn tcp_is_up_while_its_port_accepts_connections() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let target =
+        |host: &str| Target { timeout_ms: 2_000, ..Target::of("tcp", format!("tcp://{host}:{port}")) };
+    for host in ["127.0.0.1", "public.test", "PUBLIC.test"] {
+        let outcome = probe(target(host)).await;
+        up(&outcome);
+        assert_eq!((outcome.status_code, outcome.response_bytes, outcome.timings_ms.tls), (None, 0, None));
+        assert!(outcome.timings_ms.connect.is_some() && outcome.ip.is_some(), "{outcome:?}");
+    }
+    let quick = |value: i64| Target {
+        assertions: vec![Assertion::of("connect_ms", Comparison::LessThan, value)],
+        ..target("127.0.0.1")
+    };
+    up(&probe(quick(1_000)).await);
+    failed(&probe(quick(0)).await, FailureCode::AssertionFailed, "");
+    drop(listener);
+    failed(&probe(target("127.0.0.1")).await, FailureCode::ConnectRefused, "");
+    failed(&probe(target("blocked.test")).await, FailureCode::BlockedAddress, "");
+    for url in [
+        "tcp://a.test",
+        "tcp://a.test:0",
+        "tcp://a.test:1/x",
+        "tcp://me@a.test:1",
+        "tcp://a.test:1?b",
+        "tcp://:1",
+        "tcp://a.test%2F:1",
+        "tcp://a.test%3A22%2F:1",
+        "tcp://a%40b.test:1",
+    ] {
+        assert_eq!(validate(&Target::of("tcp", url))[0].0, "url", "{url}");
     }
 }

@@ -3,7 +3,7 @@
 //! The shapes here are public: they travel through the broker, are kept in dead letters, and are
 //! read by whoever subscribes. A field is added, never renamed or removed, within a `v1` type.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
@@ -41,33 +41,65 @@ fn name(of: &impl Serialize) -> &'static str {
     serde_variant::to_variant_name(of).unwrap_or_default()
 }
 
-/// Days before a certificate expires from when on a check is degraded, unless the endpoint says otherwise.
-pub const CERTIFICATE_WARNING_DAYS: u32 = 14;
-
 /// How to check: everything that the prober needs to know.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Target {
+    /// Such as `http`: one of the check kinds.
+    #[schema(example = "http")]
+    pub kind: String,
+    #[schema(example = "https://example.com/health")]
     pub url: String,
-    pub method: String,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub headers: BTreeMap<String, String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body: Option<String>,
-    pub timeout_ms: u32,
-    /// Such as `200-299,301`.
-    pub expected_status: String,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// The kind's own settings that are not its defaults; secrets in it are sealed, but where the check is made.
+    #[serde(default = "empty", skip_serializing_if = "is_empty")]
+    #[schema(value_type = Object)]
+    pub config: serde_json::Value,
+    #[serde(default, deserialize_with = "open_assertions", skip_serializing_if = "Vec::is_empty")]
     pub assertions: Vec<Assertion>,
-    pub follow_redirects: bool,
-    pub verify_tls: bool,
-    /// Speak what the server speaks, however old: TLS 1.0 and 1.1, and TLS 1.2 with CBC, RSA key exchange or DHE.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub legacy_tls: bool,
-    /// Degraded once a certificate of the chain expires within so many days; 0: never.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub certificate_warning_days: u32,
+    pub timeout_ms: u32,
     /// How often a failed check is tried again before it counts as down.
     pub retries: u8,
+}
+
+/// Without the config, which may hold secrets.
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { kind, url, assertions, timeout_ms, retries, config: _ } = self;
+        let url = crate::shown::text_without_secrets(url);
+        write!(
+            f,
+            "Target {{ {kind} {url}, {timeout_ms} ms, {retries} retries, {} assertions }}",
+            assertions.len()
+        )
+    }
+}
+
+impl Target {
+    /// By default: once, within ten seconds.
+    pub fn of(kind: &str, url: impl Into<String>) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            url: url.into(),
+            config: empty(),
+            assertions: Vec::new(),
+            timeout_ms: 10_000,
+            retries: 0,
+        }
+    }
+
+    /// With a field of its config.
+    pub fn with(mut self, field: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.config[field] = value.into();
+        self
+    }
+}
+
+/// A config that says nothing.
+pub fn empty() -> serde_json::Value {
+    serde_json::Map::new().into()
+}
+
+fn is_empty(config: &serde_json::Value) -> bool {
+    config.as_object().is_some_and(serde_json::Map::is_empty)
 }
 
 /// What must hold of a fact that a check found out.
@@ -114,6 +146,16 @@ pub fn strict_assertions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<V
         }
     }
     Ok(Vec::<Strict>::deserialize(deserializer)?.into_iter().map(|Strict(assertion)| assertion).collect())
+}
+
+/// Assertions in an event. One of a newer version, with another comparison say, is kept as a fact that no kind has: what
+/// it means this version cannot tell, and so not what the check comes to.
+fn open_assertions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Assertion>, D::Error> {
+    let read = |given: serde_json::Value| {
+        let fact = given.to_string();
+        serde_json::from_value(given).unwrap_or_else(|_| Assertion::of(&fact, Comparison::Exists, ()))
+    };
+    Ok(Vec::deserialize(deserializer)?.into_iter().map(read).collect())
 }
 
 /// Tells null, a value of JSON, from an absent value.
@@ -195,7 +237,7 @@ impl Comparison {
 }
 
 /// One scheduled slot of one endpoint: `check.requested` carries an array of these, and in its extension `owners` the
-/// ids of their users, with commas between them.
+/// ids of their users, with commas between them; all are of one kind, its extension `kind`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckRequest {
     pub endpoint_id: i64,
@@ -326,7 +368,7 @@ pub enum FailureCode {
     BlockedAddress,
     /// What came back is not HTTP, or broke off.
     ProtocolError,
-    /// The request could not be built (should have been refused when it was saved).
+    /// The request could not be built; with status unknown: this version cannot read the settings of the check.
     InvalidRequest,
     /// With status unknown: a defect of pongpong ended the check; its log says more.
     ProberDefect,

@@ -10,5 +10,5 @@ mod text;
 
 pub use events::*;
 pub use fields::{Fields, Invalid, is_invisible, is_odd};
-pub use kinds::{FieldInfo, FieldInput, KindInfo};
+pub use kinds::{CheckKindInfo, FactInfo, FieldInfo, FieldInput, KindInfo};
 pub use text::{Text, text};

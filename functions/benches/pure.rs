@@ -19,20 +19,9 @@ use serde_json::json;
 use url::Url;
 
 fn target() -> Target {
-    Target {
-        url: "https://shop.example.com:8443/health?full=1".to_owned(),
-        method: "GET".to_owned(),
-        headers: [("Accept".to_owned(), "application/json".to_owned())].into(),
-        body: None,
-        timeout_ms: 10_000,
-        expected_status: "200-299,301,404".to_owned(),
-        assertions: vec![],
-        follow_redirects: true,
-        verify_tls: true,
-        legacy_tls: false,
-        certificate_warning_days: 0,
-        retries: 1,
-    }
+    Target { retries: 1, ..Target::of("http", "https://shop.example.com:8443/health?full=1") }
+        .with("expected_status", "200-299,301,404")
+        .with("headers", json!({"Accept": "application/json"}))
 }
 
 fn checks(c: &mut Criterion) {

@@ -1,7 +1,7 @@
 //! `POST /public/v1/demo_checks`: checks any public URL once, for people who have no account yet.
 
 use axum::{Json, extract::State};
-use checks::{ProbeConfig, Prober};
+use checks::{Check, ProbeConfig, Prober, kinds};
 use contract::address::Address;
 use net::address::PrivateNetworks;
 use runtime::{Context, Env, Error, FromEnv, Function, Input, Result, error::ErrorBody, text};
@@ -70,8 +70,11 @@ async fn handle(State(context): State<Context>, Input(demo): Input<Demo>) -> Res
         return Err(Error::not_found());
     }
     let fallback = Address::of(&demo.url).fallback;
-    let settings = Settings { timeout_ms: TIMEOUT_MS, retries: Some(0), ..Settings::of_url(&demo.url)? };
-    let target = settings.checked(NOBODY).await?.target();
+    // Strangers may look at pages, but not for open ports.
+    let kind = kinds::http::Http::KIND.to_owned();
+    let settings =
+        Settings { kind, timeout_ms: TIMEOUT_MS, retries: Some(0), ..Settings::of_url(&demo.url)? };
+    let target = settings.checked(NOBODY, None).await?.target();
     let prober = context.shared(|_| {
         let config = ProbeConfig::new(PrivateNetworks::Deny)?;
         Ok(DemoProber(Prober::new(ProbeConfig { concurrency: CONCURRENCY, ..config })?))

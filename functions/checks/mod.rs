@@ -43,7 +43,7 @@ pub(crate) fn count_missed(reason: &'static str, checks: u64) {
 pub(crate) fn count_from_zero() {
     count_requested(schedule::NAME, 0);
     count_returned(0);
-    ["not_claimed", "too_late", "not_started", "defect"]
+    ["not_claimed", "too_late", "not_started", "defect", "unreadable"]
         .into_iter()
         .for_each(|reason| count_missed(reason, 0));
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{SERVICE, prober};
-use crate::endpoints::{OwnedEndpoint, Settings};
+use crate::endpoints::{OwnedEndpoint, Settings, address};
 use contract::{FailureCode, Outcome, Target};
 
 pub const FUNCTION: Function = Function::new(
@@ -22,9 +22,9 @@ pub const FUNCTION: Function = Function::new(
 .per_minute(60)
 .asks_strangers()
 .without_database()
-.reads(runtime::settings!(super::ProbeSettings, net::trust::ExtraRoots));
+.reads(runtime::settings!(super::ProbeSettings, net::trust::ExtraRoots, runtime::secret::Sealer));
 
-/// An endpoint that is there, or one as it would be saved.
+/// An endpoint that is there, as it is or as a change would make it; or one as it would be saved.
 #[derive(ToSchema)]
 #[serde(untagged)]
 #[schema(example = json!({"url": "https://example.com/health"}))]
@@ -33,6 +33,8 @@ enum Wanted {
     Endpoint {
         #[schema(example = 1, minimum = 1)]
         endpoint_id: i64,
+        #[serde(flatten)]
+        changes: Map<String, Value>,
     },
     /// Any setting of an endpoint, to try it out before it is saved.
     Settings(Box<Settings>),
@@ -61,23 +63,30 @@ async fn handle(
     Input(mut wanted): Input<Map<String, Value>>,
 ) -> Result<(StatusCode, Json<Checked>)> {
     let id = wanted.remove("endpoint_id").filter(|id| !id.is_null());
-    let (target, fallback) = match (id, wanted.values().all(Value::is_null)) {
-        (Some(id), true) => {
-            let invalid =
-                || Error::field("endpoint_id", text("must be a positive integer", "양의 정수여야 합니다"));
-            let id = id.as_i64().filter(|id| *id > 0).ok_or_else(invalid)?;
-            (target_of(&context, caller.user_id, id).await?, None)
-        }
-        (None, false) => {
-            let settings: Settings = input::parse(Value::Object(wanted).to_string().as_bytes())?;
-            let fallback = Address::of(&settings.url).fallback;
-            (settings.checked(caller.user_id).await?.target(), fallback)
-        }
-        _ => {
+    let is_alone = wanted.values().all(Value::is_null);
+    let (settings, fallback) = match id {
+        None if is_alone => {
             let what = text("give either endpoint_id or url", "endpoint_id와 url 중 하나를 지정하세요");
             return Err(Error::field("endpoint_id", what));
         }
+        None => {
+            let settings: Settings = input::parse(Value::Object(wanted).to_string().as_bytes())?;
+            let fallback = address(&settings.kind, &settings.url).fallback;
+            (settings.checked(caller.user_id, None).await?, fallback)
+        }
+        Some(id) => {
+            let invalid =
+                || Error::field("endpoint_id", text("must be a positive integer", "양의 정수여야 합니다"));
+            let id = id.as_i64().filter(|id| *id > 0).ok_or_else(invalid)?;
+            let stored = settings_of(&context, caller.user_id, id).await?;
+            if is_alone {
+                (stored.opened(&context)?, None)
+            } else {
+                (stored.tried(&context, caller.user_id, wanted).await?, None)
+            }
+        }
     };
+    let target = settings.target();
     let checked = probe(&*prober(&context)?, caller.user_id, target, fallback).await;
     Ok((StatusCode::OK, Json(checked)))
 }
@@ -133,13 +142,13 @@ const COMPLETE_TIMEOUT_MS: i32 = 3000;
 async fn complete(State(context): State<Context>, Input(typed): Input<Typed>) -> Result<Json<Completed>> {
     let Address { url, fallback } = Address::of(&typed.url);
     let settings = Settings { timeout_ms: COMPLETE_TIMEOUT_MS, retries: Some(0), ..Settings::of_url(&url)? };
-    let target = settings.checked(typed.user_id).await?.target();
+    let target = settings.checked(typed.user_id, None).await?.target();
     let checked = probe(&*prober(&context)?, typed.user_id, target, fallback).await;
     Ok(Json(Completed { url: checked.url }))
 }
 
-async fn target_of(context: &Context, user_id: i64, id: i64) -> Result<Target> {
+async fn settings_of(context: &Context, user_id: i64, id: i64) -> Result<Settings> {
     let owned: OwnedEndpoint =
         context.outbound().get("endpoint-private-get", &format!("/private/v1/endpoints/{id}")).await?;
-    if owned.user_id == user_id { Ok(owned.endpoint.settings.target()) } else { Err(Error::not_found()) }
+    if owned.user_id == user_id { Ok(owned.endpoint.settings) } else { Err(Error::not_found()) }
 }

@@ -14,6 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use net::trust::ExtraRoots;
 use runtime::{
     Clock, Context, Error, Event, Function, Items, Outgoing, Reply, Result, Subscription,
+    secret::Sealer,
     telemetry::{Counter, Histogram, KeyValue, UpDownCounter, counter, level, seconds},
     text,
     trace::Trace,
@@ -22,8 +23,9 @@ use serde_json::value::{RawValue, to_raw_value};
 use tokio::{sync::oneshot, task::JoinSet, time::Instant};
 
 use super::{RegionConfig, SERVICE, count_missed, prober};
-use checks::{Prober, unknown};
-use contract::{CheckRequest, CheckResult, FailureCode, Outcome, kind};
+use crate::endpoints::open_target;
+use checks::{Kind, Prober, unknown};
+use contract::{CheckRequest, CheckResult, CheckStatus, FailureCode, Outcome, kind};
 
 pub const FUNCTION: Function =
     Function::new("check-run", SERVICE, "probes the batch concurrently, and replies `check.completed`")
@@ -38,7 +40,7 @@ pub const FUNCTION: Function =
             || post(handle),
         )
         .without_database()
-        .reads(runtime::settings!(super::ProbeSettings, ExtraRoots, RegionConfig))
+        .reads(runtime::settings!(super::ProbeSettings, ExtraRoots, RegionConfig, Sealer))
         .publishes();
 
 static CHECKS: LazyLock<Counter<u64>> =
@@ -88,9 +90,14 @@ async fn run(context: &Context, event: Event<Items<CheckRequest>>) -> Result<Rep
     let mut done = Vec::with_capacity(event.data.len());
     let (mut slots, mut finished) = (Vec::with_capacity(event.data.len()), 0);
     let now = context.clock().now();
-    for request in event.data {
+    for mut request in event.data {
         if is_stale(&request, now) {
             done.push(too_late(request, now, &region));
+            continue;
+        }
+        if let Err(error) = open_target(context, &mut request.target) {
+            tracing::error!(%error, request.endpoint_id, "a secret of an endpoint cannot be opened: is ENCRYPTION_KEY another?");
+            done.push(unopened(request, now, &region));
             continue;
         }
         slots.push(request.scheduled_at);
@@ -98,7 +105,8 @@ async fn run(context: &Context, event: Event<Items<CheckRequest>>) -> Result<Rep
         running.spawn(check(prober, clock, region.clone(), label.clone(), request));
     }
     slots.sort_unstable();
-    let mut missed = done.len() as u64;
+    let mut missed = done.iter().filter(|result| is_too_late(result)).count() as u64;
+    count_missed("unreadable", done.len() as u64 - missed);
     let (mut told, mut telling) = (0, JoinSet::new());
     let mut tell_at = Instant::now() + PATIENCE;
     while !running.is_empty() {
@@ -167,6 +175,11 @@ fn too_late(request: CheckRequest, now: DateTime<Utc>, region: &str) -> CheckRes
     result(request, now, region.to_owned(), outcome)
 }
 
+fn unopened(request: CheckRequest, now: DateTime<Utc>, region: &str) -> CheckResult {
+    let what = "A secret of the endpoint's settings cannot be opened any more";
+    result(request, now, region.to_owned(), unknown(FailureCode::InvalidRequest, what))
+}
+
 fn is_too_late(result: &CheckResult) -> bool {
     result.outcome.error.as_ref().is_some_and(|failure| failure.code == FailureCode::RequestedTooLate)
 }
@@ -210,6 +223,7 @@ async fn check(
         Box::pin(prober.probe(request.user_id, &request.target, start_by)).await
     };
     let status = KeyValue::new("status", outcome.status.as_str());
+    let kind = KeyValue::new("kind", Kind::find(&request.target.kind).map_or("other", |kind| kind.name));
     let code = outcome.error.as_ref().map(|failure| failure.code);
     match code {
         Some(FailureCode::NotStarted) => count_missed("not_started", 1),
@@ -217,10 +231,13 @@ async fn check(
             count_missed("defect", 1);
             tracing::error!(request.endpoint_id, "a check was ended by a defect");
         }
-        _ => DURATION.record(began.elapsed().as_secs_f64(), &[status.clone(), label.clone()]),
+        Some(FailureCode::InvalidRequest) if outcome.status == CheckStatus::Unknown => {
+            count_missed("unreadable", 1);
+        }
+        _ => DURATION.record(began.elapsed().as_secs_f64(), &[status.clone(), kind.clone(), label.clone()]),
     }
     let error = code.map_or("none", FailureCode::as_str);
-    CHECKS.add(1, &[status, KeyValue::new("error", error), label]);
+    CHECKS.add(1, &[status, kind, KeyValue::new("error", error), label]);
     result(request, checked_at, region, outcome)
 }
 

@@ -4,7 +4,7 @@
 //! slot: a minute in one batch would tell of an outage up to a minute late.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -39,7 +39,7 @@ const BATCH_OWNERS: usize = 200;
 /// Batches on their way to the broker at once: one that answers late delays no other.
 const BATCHES_AT_ONCE: usize = 8;
 /// As measured; brokers refuse messages over 1 MB (Kafka's `max.message.bytes` is 1,048,588).
-/// A request alone is smaller: headers, body and assertions come in a body of 256 KiB each at most.
+/// A request alone is smaller: config and assertions come in a body of 256 KiB each at most.
 const BATCH_BYTES: usize = 768 * 1024;
 
 #[derive(Serialize)]
@@ -142,6 +142,7 @@ struct Measured {
     endpoint_id: i64,
     user_id: i64,
     slot: i64,
+    kind: String,
     json: Box<RawValue>,
 }
 
@@ -150,7 +151,8 @@ impl Measured {
         let slot = request.scheduled_at.timestamp();
         let id = format!("{}-{slot}-{}", request.endpoint_id, request.revision);
         let json = serde_json::value::to_raw_value(request).map_err(Error::internal)?;
-        Ok(Self { id, endpoint_id: request.endpoint_id, user_id: request.user_id, slot, json })
+        let CheckRequest { endpoint_id, user_id, ref target, .. } = *request;
+        Ok(Self { id, endpoint_id, user_id, slot, kind: target.kind.clone(), json })
     }
 }
 
@@ -167,8 +169,17 @@ pub(crate) async fn ask_for(
     Ok(())
 }
 
+/// Batches of one kind each: who checks some kinds only needs not see the others.
 fn measured(requests: &[CheckRequest], window_seconds: i64) -> Result<Vec<Vec<Measured>>> {
-    Ok(batches(requests.iter().map(Measured::of).collect::<Result<_>>()?, window_seconds))
+    let mut kinds: BTreeMap<String, Vec<Measured>> = BTreeMap::new();
+    for request in requests {
+        let request = Measured::of(request)?;
+        match kinds.get_mut(&request.kind) {
+            Some(kind) => kind.push(request),
+            None => drop(kinds.insert(request.kind.clone(), vec![request])),
+        }
+    }
+    Ok(kinds.into_values().flat_map(|requests| batches(requests, window_seconds)).collect())
 }
 
 async fn publish<F>(
@@ -186,7 +197,8 @@ where
     // Owners share the places of a queue.
     let owners: BTreeSet<_> = batch.iter().map(|request| request.user_id).collect();
     let owners: Vec<_> = owners.iter().map(i64::to_string).collect();
-    context.publish_or(event.with_extension("owners", &owners.join(",")), refused).await?;
+    let event = event.with_extension("owners", &owners.join(",")).with_extension("kind", &first.kind);
+    context.publish_or(event, refused).await?;
     count_requested(function, batch.len());
     Ok(())
 }
@@ -224,20 +236,7 @@ mod tests {
     use contract::Target;
 
     fn request(endpoint_id: i64, slot: i64, body: usize) -> CheckRequest {
-        let target = Target {
-            url: "http://x.test/".into(),
-            method: "POST".into(),
-            headers: Default::default(),
-            body: Some("x".repeat(body)),
-            timeout_ms: 1000,
-            expected_status: "200".into(),
-            assertions: vec![],
-            follow_redirects: true,
-            verify_tls: true,
-            legacy_tls: false,
-            certificate_warning_days: 0,
-            retries: 0,
-        };
+        let target = Target::of("http", "http://x.test/").with("body", "x".repeat(body));
         let scheduled_at = DateTime::from_timestamp(slot, 0).expect("a time");
         CheckRequest {
             endpoint_id,
@@ -264,5 +263,10 @@ mod tests {
         assert_eq!(lengths((0..10).map(|n| request(n, 100, 128 * 1024)).collect()), [5, 5]);
         let of_owner = |n: i64| CheckRequest { user_id: n % 300, ..request(n, 100, 0) };
         assert_eq!(lengths((0..600).map(of_owner).collect()), [200, 200, 200]);
+        let of_kind = |n: i64| {
+            let target = Target::of(if n % 2 == 0 { "http" } else { "tcp" }, "tcp://x.test:1");
+            CheckRequest { target, ..request(n, 100, 0) }
+        };
+        assert_eq!(lengths((0..10).map(of_kind).collect()), [5, 5]);
     }
 }

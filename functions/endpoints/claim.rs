@@ -34,7 +34,7 @@ const LEASE_SECONDS: i64 = 10;
 /// Until the next tick, in which they may be readable.
 const SET_ASIDE_SECONDS: i64 = 50;
 const MOST: i64 = 1000;
-/// Of URLs, headers, bodies and assertions in one claim: targets can be large.
+/// Of URLs, configs and assertions in one claim: targets can be large.
 const MOST_TEXT: i64 = 2 * 1024 * 1024;
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -372,13 +372,11 @@ async fn lease(context: &Context, until: i64, limit: i64, now: i64) -> Result<(u
             concat!(
                 "UPDATE endpoints SET leased_until = $5 WHERE id IN (SELECT id FROM \
                  (SELECT id, SUM(size) OVER (ORDER BY next_slot, id) - size AS before FROM \
-                 (SELECT id, next_slot, LENGTH(url) + LENGTH(headers) + LENGTH(assertions) \
-                 + COALESCE(LENGTH(body), 0) AS size FROM endpoints WHERE enabled AND next_slot < $1 \
+                 (SELECT id, next_slot, LENGTH(url) + LENGTH(config) + LENGTH(assertions) AS size FROM endpoints WHERE enabled AND next_slot < $1 \
                  AND (leased_until IS NULL OR leased_until <= $3 OR leased_until > $3 + 90) ORDER BY next_slot LIMIT $2",
                 $lock,
-                ") AS due) AS bounded WHERE before < $4) RETURNING id, user_id, next_slot, revision, name, url, method, \
-                 headers, body, interval_seconds, timeout_ms, expected_status, assertions, follow_redirects, \
-                 verify_tls, legacy_tls, certificate_warning_days, retries, failure_threshold, success_threshold, enabled, tags"
+                ") AS due) AS bounded WHERE before < $4) RETURNING id, user_id, next_slot, revision, name, url, kind, \
+                 config, interval_seconds, timeout_ms, assertions, retries, failure_threshold, success_threshold, enabled, tags"
             )
         };
     }

@@ -19,7 +19,7 @@ pub const FUNCTION: Function =
         // Each asks for a check at once.
         .per_minute(600)
         .asks_strangers()
-        .reads(runtime::settings!(super::QuotaConfig))
+        .reads(runtime::settings!(super::QuotaConfig, runtime::secret::Sealer))
         .publishes();
 
 #[utoipa::path(
@@ -39,7 +39,8 @@ async fn handle(
     key: IdempotencyKey,
     Input(settings): Input<Settings>,
 ) -> Result<(StatusCode, Json<Endpoint>)> {
-    let settings = settings.completed(&context, caller.user_id).await.checked(caller.user_id).await?;
+    let settings = settings.completed(&context, caller.user_id).await.checked(caller.user_id, None).await?;
+    let settings = settings.sealed(&context, None)?;
     let start = Start::now(&context, caller.user_id, settings.interval_seconds, |_| false)?;
     let (endpoint, is_new) = insert(&context, caller.user_id, settings, start.next_slot, key.0).await?;
     if is_new
@@ -49,7 +50,7 @@ async fn handle(
         // It is added all the same, and the schedule goes on with it within a minute.
         tracing::warn!(%error, endpoint_id = endpoint.id, "the first checks could not be asked for");
     }
-    Ok((StatusCode::CREATED, Json(endpoint)))
+    Ok((StatusCode::CREATED, Json(endpoint.shown())))
 }
 
 /// The endpoint, and whether it was made by this.
@@ -69,11 +70,10 @@ async fn insert(
     static KEEP_KEY: &str =
         "INSERT INTO endpoint_idempotency_keys (user_id, key, endpoint_id) VALUES ($1, $2, $3)";
     static INSERT: &str = concat!(
-        "INSERT INTO endpoints (user_id, name, url, method, headers, body, interval_seconds, timeout_ms, \
-         expected_status, assertions, follow_redirects, verify_tls, retries, failure_threshold, \
-         success_threshold, enabled, tags, next_slot, created_at, updated_at, settings_bytes, bytes_per_minute, \
-         legacy_tls, certificate_warning_days, status) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
-         $19, $19, $20, $21, $22, $23, 'pending') RETURNING ",
+        "INSERT INTO endpoints (user_id, name, url, kind, config, interval_seconds, timeout_ms, assertions, retries, \
+         failure_threshold, success_threshold, enabled, tags, next_slot, created_at, updated_at, settings_bytes, \
+         bytes_per_minute, status) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, $16, $17, 'pending') RETURNING ",
         columns!()
     );
     let bytes = s.bytes();
@@ -98,12 +98,11 @@ async fn insert(
         ));
     }
     let endpoint: Endpoint = on!(tx.connection(), db => {
-        let insert = sqlx::query_as(INSERT).bind(user_id).bind(s.name).bind(s.url).bind(s.method).bind(s.headers);
-        let insert = insert.bind(s.body).bind(s.interval_seconds).bind(s.timeout_ms).bind(s.expected_status);
-        let insert = insert.bind(s.assertions).bind(s.follow_redirects).bind(s.verify_tls).bind(s.retries);
+        let insert = sqlx::query_as(INSERT).bind(user_id).bind(s.name).bind(s.url).bind(s.kind).bind(s.config);
+        let insert = insert.bind(s.interval_seconds).bind(s.timeout_ms).bind(s.assertions).bind(s.retries);
         let insert = insert.bind(s.failure_threshold).bind(s.success_threshold).bind(s.enabled).bind(s.tags);
         let insert = insert.bind(next_slot).bind(now).bind(bytes.stored()).bind(bytes.per_minute());
-        insert.bind(s.legacy_tls).bind(s.certificate_warning_days).fetch_one(db).await
+        insert.fetch_one(db).await
     })?;
     check_bytes_quota(context, &mut tx, user_id, &bytes).await?;
     if let Some(key) = key {

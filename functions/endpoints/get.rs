@@ -19,5 +19,5 @@ pub const FUNCTION: Function =
     )
 )]
 async fn handle(caller: Caller, State(context): State<Context>, Id(id): Id) -> Result<Json<Endpoint>> {
-    find_own(&context, caller.user_id, id).await.map(Json)
+    Ok(Json(find_own(&context, caller.user_id, id).await?.shown()))
 }

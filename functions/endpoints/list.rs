@@ -149,11 +149,12 @@ async fn handle(
         let count = if filtered { count.bind(&q).bind(&tag).bind(status) } else { count };
         count.fetch_one(db).await
     })?;
-    let (endpoints, found) = on!(db.read(), db => {
+    let (endpoints, found): (Vec<Endpoint>, usize) = on!(db.read(), db => {
         let select = sqlx::query(search.sort.select(filtered)).bind(caller.user_id);
         let select = if filtered { select.bind(&q).bind(&tag).bind(status) } else { select };
         select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(page_of)
     })?;
+    let endpoints = endpoints.into_iter().map(Endpoint::shown).collect();
     Ok(paging.list(endpoints, found, count))
 }
 

@@ -2,11 +2,13 @@
 
 pub mod announce;
 pub mod claim;
+mod config;
 pub mod confirm;
 pub mod create;
 pub mod delete;
 pub mod forget;
 pub mod get;
+pub mod kind_list;
 pub mod list;
 pub mod maintenances;
 pub mod observe;
@@ -17,12 +19,12 @@ pub mod totals;
 pub mod update;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{Mutex, PoisonError},
 };
 
+use ::checks::{CHECKS, ConfigSchema};
 use chrono::{DateTime, TimeDelta, Utc};
-use contract::address::Address;
 use http::Method;
 use runtime::{
     Context, Db, Env, Error, Fields, FromEnv, Result,
@@ -31,11 +33,17 @@ use runtime::{
     on, text,
 };
 use serde::{Deserialize, Deserializer, Serialize};
-use utoipa::ToSchema;
+use serde_json::Value;
+use utoipa::{
+    ToSchema,
+    openapi::{ObjectBuilder, Schema, Type},
+};
 
 use crate::checks;
 use contract::{Assertion, CheckRequest, Status, Target};
 use maintenances::windows::Windows;
+
+pub(crate) use config::{address, open_target};
 
 pub const SERVICE: &str = "endpoint-service";
 
@@ -51,45 +59,26 @@ pub struct Settings {
     /// 443; else `https`, or `http` if the server refuses HTTPS.
     #[schema(example = "https://example.com/health", max_length = 2048)]
     pub url: String,
-    #[serde(default = "get")]
-    #[schema(example = "GET", default = "GET")]
-    pub method: String,
+    /// Of the URL's scheme, when absent.
     #[serde(default)]
-    #[schema(value_type = BTreeMap<String, String>, required = false)]
-    pub headers: JsonText<BTreeMap<String, String>>,
-    #[serde(default)]
-    #[schema(max_length = 65536)]
-    pub body: Option<String>,
+    #[schema(schema_with = kind_schema)]
+    pub kind: String,
+    /// The kind's own settings. Secrets come back masked; one that is sent back masked stays as it is.
+    #[serde(default = "nothing")]
+    #[schema(value_type = ConfigSchema, required = false, example = json!({"expected_status": "200"}))]
+    pub config: JsonText<Value>,
     #[serde(default = "a_minute")]
     #[schema(example = 60, default = 60, minimum = 10, maximum = 86400)]
     pub interval_seconds: i32,
     #[serde(default = "ten_seconds")]
     #[schema(example = 10000, default = 10000, minimum = 100, maximum = 60000)]
     pub timeout_ms: i32,
-    #[serde(default = "fine")]
-    #[schema(example = "200-299,301", default = "200-399")]
-    pub expected_status: String,
     #[serde(default)]
     #[serde(deserialize_with = "strict_assertions")]
     #[schema(value_type = Vec<Assertion>, required = false)]
     pub assertions: JsonText<Vec<Assertion>>,
-    #[serde(default = "yes")]
-    #[schema(default = true)]
-    pub follow_redirects: bool,
-    #[serde(default = "yes")]
-    #[schema(default = true)]
-    pub verify_tls: bool,
-    /// Speak what the server speaks, however old: TLS 1.0 and 1.1, and TLS 1.2 with CBC, RSA key exchange or DHE. The
-    /// certificate is verified all the same.
-    #[serde(default)]
-    #[schema(default = false)]
-    pub legacy_tls: bool,
-    /// Degraded once a certificate of the server's chain expires within so many days; 0: never.
-    #[serde(default = "certificate_warning_days")]
-    #[schema(default = 14, minimum = 0, maximum = 365)]
-    pub certificate_warning_days: i32,
-    /// How often a failed check is tried again before it counts as down. When absent or null: 1 for GET, HEAD and OPTIONS, 0 for
-    /// the other methods, which may change something.
+    /// How often a failed check is tried again before it counts as down. When absent or null: 1, but 0 for a check that may
+    /// change something, such as a POST.
     #[serde(default)]
     #[schema(value_type = Option<i32>, required = false, example = 1, minimum = 0, maximum = 5)]
     pub retries: Option<i32>,
@@ -118,25 +107,19 @@ fn strict_assertions<'de, D: Deserializer<'de>>(
 /// Of `check-now`.
 const COMPLETE: &str = "/private/v1/addresses/complete";
 
-fn get() -> String {
-    "GET".into()
+/// The names of `CHECKS`, in OpenAPI.
+fn kind_schema() -> Schema {
+    let names = CHECKS.iter().map(|kind| kind.name);
+    let about = "Of the URL's scheme, when absent.";
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).description(Some(about)).into()
 }
 
-fn fine() -> String {
-    "200-399".into()
+fn nothing() -> JsonText<Value> {
+    JsonText(contract::empty())
 }
 
 fn yes() -> bool {
     true
-}
-
-/// Whether a request may change something on the server (RFC 9110, 9.2.1): it is repeated only on request.
-pub fn has_effects(method: &str) -> bool {
-    !matches!(method, "GET" | "HEAD" | "OPTIONS")
-}
-
-pub fn default_retries(method: &str) -> i32 {
-    i32::from(!has_effects(method))
 }
 
 fn once() -> i32 {
@@ -149,10 +132,6 @@ fn twice() -> i32 {
 
 fn a_minute() -> i32 {
     60
-}
-
-fn certificate_warning_days() -> i32 {
-    contract::CERTIFICATE_WARNING_DAYS as i32
 }
 
 fn ten_seconds() -> i32 {
@@ -192,8 +171,7 @@ pub struct Endpoint {
 /// The columns of [`Endpoint`], for a static SELECT.
 macro_rules! columns {
     () => {
-        "id, name, url, method, headers, body, interval_seconds, timeout_ms, expected_status, assertions, \
-         follow_redirects, verify_tls, legacy_tls, certificate_warning_days, retries, failure_threshold, \
+        "id, name, url, kind, config, interval_seconds, timeout_ms, assertions, retries, failure_threshold, \
          success_threshold, enabled, tags, CASE WHEN enabled THEN status ELSE 'paused' END AS status, last_checked_at, missed_slots, \
          revision, CASE WHEN result_revision < revision THEN 0 ELSE failures END AS failures, result_revision, result_slot, result_note, down_since, \
          created_at, updated_at"
@@ -219,7 +197,7 @@ impl Settings {
 
     /// Asks which scheme a bare address has, where that is not certain.
     pub async fn completed(mut self, context: &Context, user_id: i64) -> Self {
-        if Address::of(&self.url).fallback.is_none() {
+        if address(&self.kind, &self.url).fallback.is_none() {
             return self;
         }
         let typed = checks::now::Typed { user_id, url: self.url.clone() };
@@ -232,17 +210,21 @@ impl Settings {
         self
     }
 
-    /// Checks every field, what takes long in the owner's turn; a URL without a scheme gets one, a name that is missing
-    /// becomes the URL's host, and the retries the method's default.
-    pub async fn checked(mut self, owner: i64) -> Result<Self> {
-        self.url = Address::of(&self.url).url;
+    /// Checks every field, what takes long in the owner's turn. A URL without a scheme gets one, a kind that is missing is
+    /// that of the URL's scheme, a name that is missing becomes the URL's host, and the retries the kind's default. The
+    /// config is in clear then. `stored`: what it changes, opened.
+    pub async fn checked(mut self, owner: i64, stored: Option<&Self>) -> Result<Self> {
+        self.url = address(&self.kind, &self.url).url;
         self.name = self.name.trim().to_owned();
         if self.name.is_empty() {
-            let host = url::Url::parse(&self.url).ok().and_then(|url| url.host_str().map(str::to_owned));
-            self.name = host.unwrap_or_default().chars().take(100).collect();
+            self.name = config::host_of(&self.url).unwrap_or_default().chars().take(100).collect();
         }
-        let retries = *self.retries.get_or_insert_with(|| default_retries(&self.method));
         let mut fields = Fields::default();
+        let kind =
+            config::kind_of(&self.kind, &self.url).map_err(|(field, what)| fields.add(field, what)).ok();
+        if let Some(kind) = kind {
+            kind.name.clone_into(&mut self.kind);
+        }
         let in_range = |fields: &mut Fields, name: &str, value: i32, least: i32, most: i32| {
             fields.check((least..=most).contains(&value), name, || {
                 text(
@@ -252,10 +234,22 @@ impl Settings {
             });
         };
         fields.check_line("name", &self.name, 0..=100);
+        let is_config = match kind.map(|kind| config::read(kind, &self, stored)) {
+            Some(Ok(config)) => {
+                self.config.0 = config;
+                true
+            }
+            Some(Err(refusals)) => {
+                refusals.into_iter().for_each(|(field, what)| fields.add(field, what));
+                false
+            }
+            None => false,
+        };
+        let usual = kind.map_or(0, |kind| kind.default_retries(&self.config.0));
+        let retries = *self.retries.get_or_insert(usual.into());
         in_range(&mut fields, "interval_seconds", self.interval_seconds, 10, 86_400);
         in_range(&mut fields, "failure_threshold", self.failure_threshold, 1, 100);
         in_range(&mut fields, "success_threshold", self.success_threshold, 1, 100);
-        in_range(&mut fields, "certificate_warning_days", self.certificate_warning_days, 0, 365);
         in_range(&mut fields, "retries", retries, 0, 5);
         in_range(&mut fields, "timeout_ms", self.timeout_ms, 100, 60_000);
         fields.check(self.tags.0.len() <= 20, "tags", || text("must be at most 20", "20개 이하여야 합니다"));
@@ -275,9 +269,14 @@ impl Settings {
                 "모든 시도를 합해 120초를 넘을 수 없습니다",
             )
         });
-        for (field, what) in ::checks::validate_off_workers(owner, &self.target()).await {
-            // Those have been looked at already, with the same bounds.
-            if !["retries", "timeout_ms", "certificate_warning_days"].contains(&field.as_str()) {
+        let refusals = match kind {
+            Some(_) => ::checks::validate_off_workers(owner, &self.target()).await,
+            None => Vec::new(),
+        };
+        for (field, what) in refusals {
+            // Those have been looked at already.
+            let is_known = matches!(field.as_str(), "retries" | "timeout_ms");
+            if !is_known && (is_config || !field.starts_with("config")) {
                 fields.add(field, what);
             }
         }
@@ -302,30 +301,28 @@ impl Settings {
 
     fn bytes(&self) -> Bytes {
         Bytes {
-            parts: [
-                ("headers", json_bytes(&self.headers)),
-                ("body", json_bytes(&self.body)),
-                ("assertions", json_bytes(&self.assertions)),
-            ],
+            parts: [("config", json_bytes(&self.config)), ("assertions", json_bytes(&self.assertions))],
             interval_seconds: i64::from(self.interval_seconds).max(1),
         }
     }
 
     pub fn target(&self) -> Target {
         Target {
+            kind: self.kind.clone(),
             url: self.url.clone(),
-            method: self.method.clone(),
-            headers: self.headers.0.clone(),
-            body: self.body.clone(),
-            timeout_ms: self.timeout_ms.try_into().unwrap_or_default(),
-            expected_status: self.expected_status.clone(),
+            config: self.config.0.clone(),
             assertions: self.assertions.0.clone(),
-            follow_redirects: self.follow_redirects,
-            verify_tls: self.verify_tls,
-            legacy_tls: self.legacy_tls,
-            certificate_warning_days: self.certificate_warning_days.try_into().unwrap_or_default(),
+            timeout_ms: self.timeout_ms.try_into().unwrap_or_default(),
             retries: self.retries.and_then(|retries| retries.try_into().ok()).unwrap_or_default(),
         }
+    }
+}
+
+impl Endpoint {
+    /// As its owner sees it: with all of its config, but for secrets.
+    pub fn shown(mut self) -> Self {
+        self.settings.config.0 = config::shown(&self.settings);
+        self
     }
 }
 
@@ -335,7 +332,7 @@ fn json_bytes(part: &impl Serialize) -> i64 {
 
 /// What of an endpoint's settings may be large, as JSON.
 struct Bytes {
-    parts: [(&'static str, i64); 3],
+    parts: [(&'static str, i64); 2],
     interval_seconds: i64,
 }
 
@@ -351,7 +348,7 @@ impl Bytes {
     }
 
     fn largest(&self) -> &'static str {
-        self.parts.iter().max_by_key(|(_, bytes)| bytes).map_or("body", |(name, _)| name)
+        self.parts.iter().max_by_key(|(_, bytes)| bytes).map_or("config", |(name, _)| name)
     }
 }
 
@@ -362,7 +359,7 @@ fn is_tag(tag: &str) -> bool {
     (1..=50).contains(&tag.chars().count()) && tag.chars().all(fits)
 }
 
-/// `MAX_ENDPOINTS_PER_USER` (default 10000); headers, bodies and assertions of a user's endpoints:
+/// `MAX_ENDPOINTS_PER_USER` (default 10000); configs and assertions of a user's endpoints:
 /// `MAX_SETTINGS_BYTES_PER_USER` (default 4 MiB) as they are stored and shown, `MAX_CHECK_BYTES_PER_MINUTE` (default
 /// 16 MiB) as they travel to the prober each minute.
 pub struct QuotaConfig {
@@ -490,11 +487,9 @@ async fn check_bytes_quota(
         let max = quota.settings_bytes;
         let message = text(
             format!(
-                "Headers, bodies and assertions of your endpoints come to {stored} bytes; {max} are allowed. Shorten them."
+                "Configs and assertions of your endpoints come to {stored} bytes; {max} are allowed. Shorten them."
             ),
-            format!(
-                "엔드포인트의 헤더, 본문, 검증 조건이 모두 {stored}바이트입니다. {max}바이트까지 가능합니다."
-            ),
+            format!("엔드포인트의 설정과 검증 조건이 모두 {stored}바이트입니다. {max}바이트까지 가능합니다."),
         );
         return Err(Error::conflict_in(bytes.largest(), "TOO_MANY_SETTINGS_BYTES", message));
     }
@@ -502,12 +497,10 @@ async fn check_bytes_quota(
         let max = quota.bytes_per_minute;
         let message = text(
             format!(
-                "Headers, bodies and assertions of your checks come to {per_minute} bytes a minute; {max} are allowed. \
+                "Configs and assertions of your checks come to {per_minute} bytes a minute; {max} are allowed. \
                  Shorten them, or check less often."
             ),
-            format!(
-                "검사의 헤더, 본문, 검증 조건이 분당 {per_minute}바이트입니다. {max}바이트까지 가능합니다."
-            ),
+            format!("검사의 설정과 검증 조건이 분당 {per_minute}바이트입니다. {max}바이트까지 가능합니다."),
         );
         return Err(Error::conflict_in(bytes.largest(), "TOO_MANY_CHECK_BYTES", message));
     }

@@ -167,6 +167,10 @@ fn missed(code: FailureCode) -> Text {
             "The last check was missed: its request arrived after the next one was due.",
             "마지막 체크를 놓쳤습니다. 요청이 다음 체크 시각보다 늦게 도착했습니다.",
         ),
+        FailureCode::InvalidRequest => text(
+            "The last check was missed: the prober could not read the endpoint's settings. Save them again.",
+            "마지막 체크를 놓쳤습니다. 체크 설정을 읽을 수 없습니다. 설정을 다시 저장해 주세요.",
+        ),
         _ => text(
             "The last check was missed because of an internal error of pongpong.",
             "퐁퐁의 내부 오류로 마지막 체크를 완료하지 못했습니다.",

@@ -1,12 +1,12 @@
 //! `PATCH /public/v1/endpoints/{id}`: changes what is given, and keeps the rest.
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, input, on};
+use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, on};
 use serde_json::{Map, Value};
 
 use super::{
-    Endpoint, SERVICE, Settings, Start, announce, ask_for_checks, check_bytes_quota, columns,
-    default_retries, find_own, has_effects,
+    Endpoint, SERVICE, Settings, Start, announce, ask_for_checks, check_bytes_quota, columns, config,
+    find_own,
 };
 
 const NAME: &str = "endpoint-update";
@@ -15,13 +15,13 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "changes what is giv
     .http(runtime::http!(handle))
     .per_minute(600)
     .asks_strangers()
-    .reads(runtime::settings!(super::QuotaConfig))
+    .reads(runtime::settings!(super::QuotaConfig, runtime::secret::Sealer))
     .publishes();
 
 #[utoipa::path(
     patch, path = "/public/v1/endpoints/{id}", tag = "endpoints", security(("apikey" = [])),
     params(("id" = i64, Path, minimum = 1)),
-    request_body(content = Settings, description = "Any of the fields; the others stay as they are"),
+    request_body(content = Settings, description = "Any of the fields; the others stay as they are. `config` is replaced as a whole, but a secret that is sent back masked stays."),
     responses(
         (status = 200, description = "Changed", body = Endpoint),
         (status = 400, description = "A field is not acceptable", body = ErrorBody),
@@ -41,13 +41,11 @@ async fn handle(
     static POSTGRES: &str =
         concat!("SELECT ", columns!(), " FROM endpoints WHERE id = $1 AND user_id = $2 FOR UPDATE");
     static UPDATE: &str = concat!(
-        "UPDATE endpoints SET name = $2, url = $3, method = $4, headers = $5, body = $6, interval_seconds = $7, \
-         timeout_ms = $8, expected_status = $9, assertions = $10, follow_redirects = $11, verify_tls = $12, \
-         retries = $13, failure_threshold = $14, success_threshold = $15, enabled = $16, tags = $17, \
-         next_slot = COALESCE($18, next_slot), \
-         leased_until = CASE WHEN $18 IS NULL THEN leased_until END, updated_at = $19, revision = revision + $20, \
-         settings_bytes = $21, bytes_per_minute = $22, legacy_tls = $23, certificate_warning_days = $24 \
-         WHERE id = $1 RETURNING ",
+        "UPDATE endpoints SET name = $2, url = $3, kind = $4, config = $5, interval_seconds = $6, timeout_ms = $7, \
+         assertions = $8, retries = $9, failure_threshold = $10, success_threshold = $11, enabled = $12, tags = $13, \
+         next_slot = COALESCE($14, next_slot), \
+         leased_until = CASE WHEN $14 IS NULL THEN leased_until END, updated_at = $15, revision = revision + $16, \
+         settings_bytes = $17, bytes_per_minute = $18 WHERE id = $1 RETURNING ",
         columns!()
     );
     static NEXT_SLOT: &str = "SELECT next_slot FROM endpoints WHERE id = $1";
@@ -56,9 +54,10 @@ async fn handle(
     let mut seen = find_own(&context, caller.user_id, id).await?.settings;
     let (mut tx, old, s) = loop {
         // Checked before the row is held: what is costly to check must not keep others waiting for it.
-        let patch = with_default_retries(&seen, patch.clone());
-        let settings = input::patched::<Settings>(&seen, patch)?;
-        let settings = settings.completed(&context, caller.user_id).await.checked(caller.user_id).await?;
+        let opened = seen.clone().opened_as_possible(&context);
+        let settings = config::patched(&seen, patch.clone())?.completed(&context, caller.user_id).await;
+        let settings = settings.checked(caller.user_id, Some(&opened)).await?;
+        let settings = settings.sealed(&context, Some((&seen, &opened)))?;
         let mut tx = db.begin().await?;
         let found: Option<Endpoint> = on!(tx.connection(), db => {
             sqlx::query_as(select).bind(id).bind(caller.user_id).fetch_optional(db).await
@@ -83,13 +82,11 @@ async fn handle(
     let (bytes, before) = (s.bytes(), old.bytes());
     let now = context.clock().now();
     let endpoint: Endpoint = on!(tx.connection(), db => {
-        let update = sqlx::query_as(UPDATE).bind(id).bind(s.name).bind(s.url).bind(s.method).bind(s.headers);
-        let update = update.bind(s.body).bind(s.interval_seconds).bind(s.timeout_ms).bind(s.expected_status);
-        let update = update.bind(s.assertions).bind(s.follow_redirects).bind(s.verify_tls).bind(s.retries);
+        let update = sqlx::query_as(UPDATE).bind(id).bind(s.name).bind(s.url).bind(s.kind).bind(s.config);
+        let update = update.bind(s.interval_seconds).bind(s.timeout_ms).bind(s.assertions).bind(s.retries);
         let update = update.bind(s.failure_threshold).bind(s.success_threshold).bind(s.enabled).bind(s.tags);
         let update = update.bind(next_slot).bind(now).bind(i64::from(changed));
-        let update = update.bind(bytes.stored()).bind(bytes.per_minute()).bind(s.legacy_tls);
-        update.bind(s.certificate_warning_days).fetch_one(db).await
+        update.bind(bytes.stored()).bind(bytes.per_minute()).fetch_one(db).await
     })?;
     // Whoever has too much already, of a time with other limits, may change the rest, and have less.
     if bytes.stored() > before.stored() || bytes.per_minute() > before.per_minute() {
@@ -107,15 +104,5 @@ async fn handle(
     {
         tracing::warn!(%error, endpoint_id = id, "the first checks could not be asked for");
     }
-    Ok(Json(endpoint))
-}
-
-/// The retries of a GET that has as many as any were not asked for: where it becomes a POST, it has a POST's.
-fn with_default_retries(old: &Settings, mut patch: Map<String, Value>) -> Map<String, Value> {
-    let method = patch.get("method").and_then(Value::as_str);
-    let is_asked_for = old.retries != Some(default_retries(&old.method));
-    if !is_asked_for && !has_effects(&old.method) && method.is_some_and(has_effects) {
-        patch.entry("retries").or_insert(Value::Null);
-    }
-    patch
+    Ok(Json(endpoint.shown()))
 }

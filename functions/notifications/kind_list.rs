@@ -1,8 +1,8 @@
 //! GET /public/v1/notification_kinds: the kinds of notifications, with the fields of their configs.
 
 use axum::{Json, extract::State};
-use channels::{CHANNELS, Field, Input, Kind};
-use contract::{FieldInfo, FieldInput, KindInfo};
+use channels::{CHANNELS, Kind};
+use contract::KindInfo;
 use runtime::{
     Caller, Context, Function, List, Paging, Result,
     error::{ErrorBody, Language},
@@ -41,25 +41,6 @@ fn info(kind: &Kind) -> KindInfo {
         kind: kind.name.to_owned(),
         label: said(kind.label),
         about: said(kind.about),
-        fields: kind.fields.iter().map(field_info).collect(),
-    }
-}
-
-fn field_info(field: &Field) -> FieldInfo {
-    let (input, max) = match field.input {
-        Input::Url => (FieldInput::Url, None),
-        Input::Line { max } => (FieldInput::Line, Some(max)),
-        Input::Emails { max } => (FieldInput::Emails, Some(max)),
-    };
-    FieldInfo {
-        name: field.name.to_owned(),
-        label: said(field.label),
-        help: said(field.help),
-        example: field.example.to_owned(),
-        input,
-        max,
-        is_required: field.is_required,
-        is_secret: field.is_secret,
-        is_generated: field.generate.is_some(),
+        fields: kind.fields.iter().map(|field| field.info(said)).collect(),
     }
 }

@@ -5,7 +5,8 @@
 use std::{path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use axum::{Json, extract::State};
-use channels::{Channel as _, Kind, Message, SendError, kinds::email::Email, mailbox};
+use channels::{Channel as _, Kind, Message, SendError, kinds::email::Email};
+use fields::mailbox;
 use futures::future::join_all;
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Tokio1Executor,

@@ -6,7 +6,7 @@ use runtime::{Context, Error, Result};
 use serde_json::json;
 
 use super::tries;
-use channels::mailbox::mailbox;
+use fields::mailbox::mailbox;
 
 use crate::senders;
 

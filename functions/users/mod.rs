@@ -27,7 +27,7 @@ use runtime::{Context, Db, Env, Error, Fields, FromEnv, Result, Text, on, text};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use channels::mailbox;
+use fields::mailbox;
 
 pub const SERVICE: &str = "user-service";
 

@@ -218,10 +218,15 @@ impl Show {
         checks::days_left(*certificate, self.now)
     }
 
+    /// What its config says of certificates, if its kind has any.
+    fn warning_days(&self) -> i64 {
+        self.endpoint.settings.config.0["certificate_warning_days"].as_i64().unwrap_or_default()
+    }
+
     fn certificate_class(&self, certificate: &DateTime<Utc>) -> &'static str {
         match self.days_left(certificate) {
             ..0 => "bad",
-            days if days <= i64::from(self.endpoint.settings.certificate_warning_days) => "fair",
+            days if days <= self.warning_days() => "fair",
             _ => "",
         }
     }
@@ -235,14 +240,16 @@ impl Show {
     fn rules(&self) -> String {
         let s = &self.endpoint.settings;
         let every = words::length(self.page.language, TimeDelta::seconds(s.interval_seconds.into()));
-        let (method, expected, failures) = (&s.method, &s.expected_status, s.failure_threshold);
+        let failures = s.failure_threshold;
+        let kind =
+            checks::Kind::find(&s.kind).map_or(&*s.kind, |kind| self.page.t(kind.label.0, kind.label.1));
         let assertions = s.assertions.0.len();
         let mut rules = match self.page.language {
             Language::English => {
-                format!("{method} every {every} · expects {expected} · down after {failures} failed in a row")
+                format!("{kind} every {every} · down after {failures} failed in a row")
             }
             Language::Korean => {
-                format!("{method}, {every}마다 · 기대 상태 {expected} · 연속 {failures}회 실패하면 장애")
+                format!("{kind}, {every}마다 · 연속 {failures}회 실패하면 장애")
             }
         };
         if assertions > 0 {

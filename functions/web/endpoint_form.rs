@@ -6,54 +6,61 @@ use askama::Template;
 use axum::extract::Query;
 use http::{Method, StatusCode};
 use runtime::error::Language;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
 use super::{
     api::Refusal,
-    form::Id,
+    config::{self, ConfigForm},
+    form::{Id, Wrong},
     home::Checked,
     page::{Page, Section, pick},
     visitor::{Posted, Response, User, Visitor},
 };
-use crate::endpoints::{Endpoint, Settings, default_retries};
-use checks::facts::{FACTS, Shape};
+use crate::endpoints::{Endpoint, Settings};
+use checks::{
+    CHECKS, Kind,
+    facts::{Fact, Shape},
+};
 use contract::{Assertion, Comparison, Severity};
 
-const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 /// What the API takes; more rows than that are of no use.
-const MOST_HEADERS: usize = 50;
 const MOST_ASSERTIONS: usize = 20;
 
 /// The form as it is filled in: text, whatever it may mean, so that nothing is lost.
+#[derive(Clone, Default)]
+pub struct Sent {
+    common: Common,
+    config: ConfigForm,
+}
+
+/// What every kind has.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
-pub struct Sent {
+struct Common {
     action: String,
     once: String,
+    kind: String,
     name: String,
     url: String,
-    method: String,
-    header_name: Vec<String>,
-    header_value: Vec<String>,
-    body: String,
     interval_seconds: String,
     timeout_ms: String,
-    expected_status: String,
     assertion_fact: Vec<String>,
     assertion_what: Vec<String>,
     assertion_comparison: Vec<String>,
     assertion_value: Vec<String>,
     assertion_severity: Vec<String>,
-    follow_redirects: bool,
-    verify_tls: bool,
-    legacy_tls: bool,
-    certificate_warning_days: String,
     retries: String,
     failure_threshold: String,
     success_threshold: String,
     enabled: bool,
     tags: String,
+}
+
+impl<'de> Deserialize<'de> for Sent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        config::split(deserializer).map(|(common, config)| Self { common, config })
+    }
 }
 
 /// A row of the assertions.
@@ -89,7 +96,7 @@ impl Row {
     }
 
     /// As the API takes it.
-    fn json(&self) -> Value {
+    fn json(&self, kind: &Kind) -> Value {
         let Self { fact, what, comparison, value, severity } = self;
         let mut assertion = json!({"fact": fact, "comparison": comparison});
         if severity == "degraded" {
@@ -103,7 +110,7 @@ impl Row {
         let has_none = value.is_empty() && matches!(comparison.as_str(), "exists" | "not_exists");
         if !has_none {
             let is_pattern = matches!(comparison.as_str(), "matches" | "not_matches");
-            let is_number = FACTS.iter().any(|known| known.name == fact && known.shape == Shape::Number);
+            let is_number = kind.facts().any(|known| known.name == fact && known.shape == Shape::Number);
             let is_json = !is_pattern && (fact == "json" || is_number);
             assertion["value"] = if is_json { read(value) } else { value.as_str().into() };
         }
@@ -124,56 +131,57 @@ fn written(value: &Value) -> String {
 }
 
 /// The form as it is shown.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Fields {
-    sent: Sent,
-    headers: Vec<(String, String)>,
+    kind: &'static Kind,
+    sent: Common,
+    config: ConfigForm,
     assertions: Vec<Row>,
-    /// How many rows were there of each, with the empty ones.
-    rows: [usize; 2],
+    /// How many rows were there, with the empty ones.
+    rows: usize,
     /// What is wrong, by the API's names of the fields.
     errors: BTreeMap<String, String>,
+    /// It was the form of another kind: nobody has seen the settings of this one.
+    is_new_kind: bool,
+}
+
+/// By the scheme of the URL if it has one, else by its name.
+fn kind_of(name: &str, url: &str) -> &'static Kind {
+    let named = Kind::find(name).unwrap_or(&CHECKS[0]);
+    Some(url).filter(|url| url.contains("://")).and_then(Kind::of_url).unwrap_or(named)
 }
 
 impl Fields {
     fn of(s: &Settings) -> Self {
-        let sent = Sent {
+        let kind = Kind::find(&s.kind).unwrap_or_else(|| kind_of("", &s.url));
+        let sent = Common {
+            kind: kind.name.to_owned(),
             name: s.name.clone(),
             url: s.url.clone(),
-            method: s.method.clone(),
-            body: s.body.clone().unwrap_or_default(),
             interval_seconds: s.interval_seconds.to_string(),
             timeout_ms: s.timeout_ms.to_string(),
-            expected_status: s.expected_status.clone(),
-            follow_redirects: s.follow_redirects,
-            verify_tls: s.verify_tls,
-            legacy_tls: s.legacy_tls,
-            certificate_warning_days: s.certificate_warning_days.to_string(),
-            retries: own_retries(s),
+            retries: own_retries(kind, s),
             failure_threshold: s.failure_threshold.to_string(),
             success_threshold: s.success_threshold.to_string(),
             enabled: s.enabled,
             tags: s.tags.0.join(", "),
-            ..Sent::default()
+            ..Common::default()
         };
         Self {
+            kind,
             sent,
-            headers: s.headers.0.clone().into_iter().collect(),
+            config: ConfigForm::of(kind.fields, &fields::with_defaults(kind.fields, &s.config.0)),
             assertions: s.assertions.0.iter().map(Row::of).collect(),
-            rows: [0, 0],
+            rows: 0,
             errors: BTreeMap::new(),
+            is_new_kind: false,
         }
     }
 
     /// Rows that are empty are left out: the first of the rest is the API's `assertions[0]`.
-    fn read(mut sent: Sent) -> Self {
-        let rows = [sent.header_name.len(), sent.assertion_fact.len()];
+    fn read(Sent { common: mut sent, config }: Sent) -> Self {
+        let rows = sent.assertion_fact.len();
         let take = |values: &mut Vec<String>| std::mem::take(values).into_iter();
-        let names = take(&mut sent.header_name);
-        let mut values = take(&mut sent.header_value);
-        let headers = names.map(|name| (name.trim().to_owned(), values.next().unwrap_or_default()));
-        let headers = headers.filter(|(name, value)| !(name.is_empty() && value.trim().is_empty()));
-        let headers = headers.take(MOST_HEADERS + 1).collect();
         let mut whats = take(&mut sent.assertion_what);
         let mut comparisons = take(&mut sent.assertion_comparison);
         let mut values = take(&mut sent.assertion_value);
@@ -187,7 +195,19 @@ impl Fields {
         });
         let assertions = all.filter(|row| !row.is_empty()).take(MOST_ASSERTIONS + 1).collect();
         sent.url = sent.url.trim().to_owned();
-        Self { sent, headers, assertions, rows, errors: BTreeMap::new() }
+        let kind = kind_of(&sent.kind, &sent.url);
+        let is_new_kind = Kind::find(&sent.kind).is_some_and(|shown| shown.name != kind.name);
+        let mut fields = Self { kind, sent, config, assertions, rows, errors: BTreeMap::new(), is_new_kind };
+        if is_new_kind {
+            fields.turn_to(kind);
+        }
+        fields
+    }
+
+    /// With the defaults of a kind.
+    fn turn_to(&mut self, kind: &'static Kind) {
+        self.kind = kind;
+        self.config = ConfigForm::of(kind.fields, &fields::with_defaults(kind.fields, &json!({})));
     }
 
     /// As the API takes it. What cannot even be said to it is noted here.
@@ -198,7 +218,6 @@ impl Fields {
         for (field, text) in [
             ("interval_seconds", &sent.interval_seconds),
             ("timeout_ms", &sent.timeout_ms),
-            ("certificate_warning_days", &sent.certificate_warning_days),
             ("failure_threshold", &sent.failure_threshold),
             ("success_threshold", &sent.success_threshold),
         ] {
@@ -214,40 +233,24 @@ impl Fields {
                 Err(_) => drop(errors.insert("retries".to_owned(), whole_number(language))),
             },
         }
-        let mut headers = Map::new();
-        for (name, value) in &self.headers {
-            if name.is_empty() || headers.insert(name.clone(), value.clone().into()).is_some() {
-                let what = if name.is_empty() {
-                    pick(language, "a header needs a name", "헤더 이름이 필요합니다")
-                } else {
-                    pick(language, "is there twice", "두 번 입력했습니다")
-                };
-                errors.insert(format!("headers.{name}"), what.to_owned());
-            }
-        }
+        let (config, refusals) = self.config.json(self.kind.fields);
+        errors.extend(refusals.into_iter().map(|(field, what)| (field, language.read(&what).to_owned())));
         let mut assertions = Vec::new();
         for (index, row) in self.assertions.iter().enumerate() {
             if row.fact.is_empty() {
                 let what = pick(language, "choose what to look at", "무엇을 검증할지 고르세요");
                 errors.insert(format!("assertions[{index}].fact"), what.to_owned());
             }
-            assertions.push(row.json());
+            assertions.push(row.json(self.kind));
         }
-        // Browsers write lines of a form with CRLF; nobody typed that.
-        let body = sent.body.replace("\r\n", "\n");
         let tags: Vec<&str> =
             sent.tags.split([',', ' ', '\n', '\t']).map(str::trim).filter(|tag| !tag.is_empty()).collect();
         for (field, value) in [
             ("name", Value::from(sent.name.trim())),
             ("url", sent.url.as_str().into()),
-            ("method", sent.method.as_str().into()),
-            ("headers", headers.into()),
-            ("body", if body.is_empty() { Value::Null } else { body.into() }),
-            ("expected_status", sent.expected_status.trim().into()),
+            ("kind", self.kind.name.into()),
+            ("config", config),
             ("assertions", assertions.into()),
-            ("follow_redirects", sent.follow_redirects.into()),
-            ("verify_tls", sent.verify_tls.into()),
-            ("legacy_tls", sent.legacy_tls.into()),
             ("enabled", sent.enabled.into()),
             ("tags", tags.into()),
         ] {
@@ -257,32 +260,49 @@ impl Fields {
         settings.into()
     }
 
-    /// `add_header`, `remove_assertion 2`: a row more or less.
-    fn rows_changed(&mut self, action: &str) -> bool {
-        let (what, index) = action.split_once(' ').unwrap_or((action, ""));
-        let index = index.parse::<usize>().unwrap_or(usize::MAX);
+    /// `add_assertion`, `remove_assertion 2`: a row more or less; `kind tcp`: another kind.
+    fn is_changed_by(&mut self, action: &str) -> bool {
+        let (what, argument) = action.split_once(' ').unwrap_or((action, ""));
+        let index = argument.parse::<usize>().unwrap_or(usize::MAX);
         match what {
-            "add_header" => {
-                let rows = (self.rows[0] + 1).clamp(self.headers.len(), MOST_HEADERS + 1);
-                self.headers.resize(rows, Default::default());
+            "kind" => {
+                let Some(kind) = Kind::find(argument) else { return true };
+                if kind_of(kind.name, &self.sent.url).name != kind.name {
+                    self.sent.url.clear();
+                }
+                self.turn_to(kind);
             }
             "add_assertion" => {
-                let rows = (self.rows[1] + 1).clamp(self.assertions.len(), MOST_ASSERTIONS + 1);
+                let rows = (self.rows + 1).clamp(self.assertions.len(), MOST_ASSERTIONS + 1);
                 self.assertions.resize(rows, Row::default());
             }
-            "remove_header" if index < self.headers.len() => drop(self.headers.remove(index)),
             "remove_assertion" if index < self.assertions.len() => drop(self.assertions.remove(index)),
-            "remove_header" | "remove_assertion" => {}
+            "remove_assertion" => {}
             _ => return false,
         }
         true
     }
 }
 
-/// Empty where it is the method's default: with another method it is that one's.
-fn own_retries(settings: &Settings) -> String {
-    let own = settings.retries.filter(|retries| *retries != default_retries(&settings.method));
-    own.map(|retries| retries.to_string()).unwrap_or_default()
+/// Empty where it is the default: where that changes with the config, so does it.
+fn own_retries(kind: &Kind, settings: &Settings) -> String {
+    let usual = i32::from(kind.default_retries(&settings.config.0));
+    settings
+        .retries
+        .filter(|retries| *retries != usual)
+        .map(|retries| retries.to_string())
+        .unwrap_or_default()
+}
+
+/// The comparison that is asked for most.
+fn usual(fact: &Fact) -> &'static str {
+    let usual = match fact.shape {
+        Shape::Number if fact.name.ends_with("_left") => Comparison::GreaterOrEqual,
+        Shape::Number if fact.name.ends_with("_ms") => Comparison::LessThan,
+        Shape::Body => Comparison::Contains,
+        Shape::Number | Shape::Text | Shape::Json | Shape::Header => Comparison::Equals,
+    };
+    usual.as_str()
 }
 
 fn whole_number(language: Language) -> String {
@@ -332,33 +352,30 @@ impl Form {
     }
 
     /// A section that is folded opens where something is wrong in it, or set in it.
-    fn is_wrong(&self, fields: &[&str]) -> bool {
-        self.fields.errors.keys().any(|error| fields.iter().any(|field| error.starts_with(field)))
+    fn is_wrong(&self, field: &str) -> bool {
+        self.fields.errors.keys().any(|error| error.starts_with(field))
     }
 
-    fn more_open(&self) -> bool {
-        let sent = &self.fields.sent;
-        let usual = self.fields.headers.is_empty()
-            && sent.body.is_empty()
-            && matches!(sent.method.as_str(), "GET" | "HEAD")
-            && sent.follow_redirects
-            && sent.verify_tls
-            && !sent.legacy_tls;
-        let own = ["headers", "body", "method", "follow_redirects", "verify_tls", "legacy_tls"];
-        !usual || self.is_wrong(&own)
+    fn is_of(&self, kind: &Kind) -> bool {
+        self.fields.kind.name == kind.name
     }
 
-    /// The rows that are filled in, and one to fill in.
-    fn headers(&self) -> Vec<(String, String)> {
-        let mut headers = self.fields.headers.clone();
-        if headers.last().is_none_or(|(name, value)| !(name.is_empty() && value.is_empty())) {
-            headers.push(Default::default());
-        }
-        headers
+    fn is_config_open(&self) -> bool {
+        self.is_wrong("config") || !self.fields.config.is_usual(self.fields.kind.fields)
     }
 
-    fn header_error(&self, index: &usize, name: &str) -> &str {
-        if *index < self.fields.headers.len() { self.error(&format!("headers.{name}")) } else { "" }
+    /// What is wrong with the config, beside its fields.
+    fn config_wrong(&self) -> Wrong {
+        let own: Vec<_> =
+            self.fields.kind.fields.iter().map(|field| format!("config.{}", field.name)).collect();
+        let errors = self.fields.errors.clone().into_iter().filter(|(name, _)| name.starts_with("config"));
+        Wrong::within(errors.collect(), &own)
+    }
+
+    /// The names of the config's fields, in a line.
+    fn config_labels(&self) -> String {
+        let labels = self.fields.kind.fields.iter().map(|field| self.page.t(field.label.0, field.label.1));
+        labels.collect::<Vec<_>>().join(" · ")
     }
 
     fn assertions(&self) -> Vec<Row> {
@@ -400,28 +417,32 @@ impl Form {
 
     /// What is wrong with what has no place of its own on the page.
     fn other_errors(&self) -> Vec<String> {
-        const PLACED: [&str; 12] = [
-            "certificate_warning_days",
+        const PLACED: [&str; 7] = [
             "name",
             "url",
-            "method",
-            "body",
             "interval_seconds",
             "timeout_ms",
-            "expected_status",
             "retries",
             "failure_threshold",
             "success_threshold",
-            "headers",
         ];
         let placed = |field: &str| {
-            let named = self.fields.headers.iter().any(|(name, _)| field == format!("headers.{name}"));
             let rows = self.fields.assertions.len();
             let row = (0..rows).any(|index| field.starts_with(&format!("assertions[{index}]")));
-            PLACED.contains(&field) || field == "assertions" || field.starts_with("tags") || named || row
+            let is_config = self.fields.kind.fields.iter().any(|known| {
+                let rest = field.strip_prefix("config.").and_then(|field| field.strip_prefix(known.name));
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            });
+            PLACED.contains(&field) || field == "assertions" || field.starts_with("tags") || row || is_config
         };
         let others = self.fields.errors.iter().filter(|(field, _)| !placed(field));
         others.map(|(field, what)| format!("{field}: {what}")).collect()
+    }
+
+    /// Of a new row: a refusal of a fact that it does not fit is better than a check that always fails.
+    fn is_chosen(row: &Row, comparison: &Comparison) -> bool {
+        row.comparison == comparison.as_str()
+            || row.comparison.is_empty() && *comparison == Comparison::Contains
     }
 
     fn comparison_name(&self, comparison: &Comparison) -> &str {
@@ -439,12 +460,6 @@ impl Form {
             Comparison::Exists => self.page.t("exists", "있음"),
             Comparison::NotExists => self.page.t("does not exist", "없음"),
         }
-    }
-
-    /// Of a new row: what is asked for most.
-    fn is_chosen(row: &Row, comparison: &Comparison) -> bool {
-        row.comparison == comparison.as_str()
-            || row.comparison.is_empty() && *comparison == Comparison::Contains
     }
 
     /// Again, with all that was sent, and what was wrong beside it.
@@ -471,12 +486,14 @@ impl Form {
 #[serde(default)]
 pub struct New {
     url: String,
+    kind: String,
 }
 
 pub async fn create_form(User(visitor): User, Query(new): Query<New>) -> Response {
-    match Settings::of_url("https://") {
+    match Settings::of_url("") {
         Ok(defaults) => {
-            let defaults = Settings { url: new.url, ..defaults };
+            let kind = kind_of(&new.kind, &new.url).name.to_owned();
+            let defaults = Settings { url: new.url, kind, ..defaults };
             visitor.ok(&Form::new(&visitor, None, Fields::of(&defaults)))
         }
         Err(_) => visitor.refused(&Refusal { status: StatusCode::BAD_GATEWAY, ..Refusal::default() }),
@@ -484,14 +501,16 @@ pub async fn create_form(User(visitor): User, Query(new): Query<New>) -> Respons
 }
 
 pub async fn create(User(visitor): User, Posted(sent): Posted<Sent>) -> Response {
-    let sent = if sent.action == "quick" { with_defaults(sent) } else { sent };
+    let sent = if sent.common.action == "quick" { with_defaults(sent) } else { sent };
     handle(&visitor, None, sent).await
 }
 
 /// From the form that has only a URL.
 fn with_defaults(sent: Sent) -> Sent {
-    let defaults = Settings::of_url(&sent.url).map(|defaults| Fields::of(&defaults).sent).unwrap_or_default();
-    Sent { url: sent.url, once: sent.once, ..defaults }
+    let Common { url, once, .. } = sent.common;
+    let Ok(defaults) = Settings::of_url(&url) else { return Sent::default() };
+    let Fields { sent, config, .. } = Fields::of(&defaults);
+    Sent { common: Common { url, once, ..sent }, config }
 }
 
 pub async fn edit_form(User(visitor): User, Id([id]): Id) -> Response {
@@ -515,10 +534,13 @@ pub fn added(visitor: &Visitor) -> &str {
 }
 
 async fn handle(visitor: &Visitor, id: Option<i64>, sent: Sent) -> Response {
-    let (action, once) = (sent.action.clone(), sent.once.clone());
+    let (action, once) = (sent.common.action.clone(), sent.common.once.clone());
     let mut fields = Fields::read(sent);
-    if fields.rows_changed(&action) {
+    if fields.is_changed_by(&action) {
         return visitor.ok(&Form::new(visitor, id, fields));
+    }
+    if fields.is_new_kind {
+        return turned(visitor, id, fields).await;
     }
     let settings = fields.json(visitor.language);
     let form = Form::new(visitor, id, fields);
@@ -526,7 +548,11 @@ async fn handle(visitor: &Visitor, id: Option<i64>, sent: Sent) -> Response {
         return visitor.show(StatusCode::BAD_REQUEST, &form);
     }
     if action == "test" {
-        return match visitor.api.post("/endpoint-check/v1/checks", &settings).await {
+        let mut tried = settings;
+        if let Some(id) = id {
+            tried["endpoint_id"] = id.into();
+        }
+        return match visitor.api.post("/endpoint-check/v1/checks", &tried).await {
             Ok(checked) => visitor.ok(&Form { checked: Some(checked), ..form }),
             Err(refusal) => form.again(visitor, refusal),
         };
@@ -545,6 +571,27 @@ async fn handle(visitor: &Visitor, id: Option<i64>, sent: Sent) -> Response {
     }
 }
 
+/// The form of the kind that the URL names, before anything is done with settings that nobody has seen.
+async fn turned(visitor: &Visitor, id: Option<i64>, mut fields: Fields) -> Response {
+    if let Some(id) = id {
+        match visitor.api.get::<Endpoint>(&path_of(Some(id))).await {
+            Ok(endpoint) if endpoint.settings.kind == fields.kind.name => {
+                fields.config = Fields::of(&endpoint.settings).config;
+            }
+            Ok(_) => {}
+            Err(refusal) => return visitor.refused(&refusal),
+        }
+    }
+    let label = visitor.t(fields.kind.label.0, fields.kind.label.1);
+    let message = match visitor.language {
+        Language::English => {
+            format!("By its URL this is a check of the kind {label}. Look at its settings, then go on.")
+        }
+        Language::Korean => format!("URL에 따르면 {label} 종류의 체크입니다. 설정을 확인한 뒤 계속하세요."),
+    };
+    visitor.show(StatusCode::BAD_REQUEST, &Form { message, ..Form::new(visitor, id, fields) })
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may fail")]
 mod tests {
@@ -554,8 +601,10 @@ mod tests {
         serde_html_form::from_str(form).unwrap()
     }
 
-    fn valid() -> Sent {
-        Sent { url: "https://a.test".into(), ..with_defaults(sent("url=https%3A%2F%2Fa.test")) }
+    fn valid(change: impl FnOnce(&mut Common)) -> Sent {
+        let mut valid = with_defaults(sent("url=https%3A%2F%2Fa.test"));
+        change(&mut valid.common);
+        valid
     }
 
     #[test]
@@ -569,16 +618,17 @@ mod tests {
             json
         })
         .unwrap();
-        assert_eq!(settings, Settings::of_url("a.test/x").unwrap());
+        assert_eq!(settings.url, "a.test/x");
+        assert_eq!(settings.kind, "http");
     }
 
     #[test]
     fn settings_come_back_as_they_were() {
         let mut settings = Settings::of_url("https://a.test").unwrap();
         settings.name = "A".into();
-        settings.body = Some("x\ny".into());
+        settings.kind = "http".into();
+        settings.config.0 = json!({"headers": {"X-One": "1"}, "body": "x\ny", "method": "POST"});
         settings.tags.0 = vec!["a".into(), "b".into()];
-        settings.headers.0 = [("X-One".to_owned(), "1".to_owned())].into();
         settings.assertions.0 = vec![
             Assertion::of("body", Comparison::Contains, "ok"),
             Assertion::of("body", Comparison::Matches, "^a b$"),
@@ -596,52 +646,59 @@ mod tests {
         let mut fields = Fields::of(&settings);
         let json = fields.json(Language::English);
         assert!(fields.errors.is_empty(), "{:?}", fields.errors);
+        settings.config.0 = fields::with_defaults(Kind::find("http").unwrap().fields, &settings.config.0);
         assert_eq!(serde_json::from_value::<Settings>(json).unwrap(), settings);
     }
 
     #[test]
     fn rows_keep_together_and_empty_ones_are_left_out() {
         let fields = Fields::read(sent(
-            "header_name=&header_value=&header_name=A&header_value=1&\
-             assertion_fact=&assertion_what=&assertion_comparison=equals&assertion_value=&\
+            "assertion_fact=&assertion_what=&assertion_comparison=equals&assertion_value=&\
              assertion_fact=json&assertion_what=%24.a&assertion_comparison=equals&assertion_value=true",
         ));
-        assert_eq!(fields.headers, [("A".to_owned(), "1".to_owned())]);
         assert_eq!(fields.assertions.len(), 1);
-        assert_eq!(fields.assertions[0].json()["value"], true);
+        assert_eq!(fields.assertions[0].json(fields.kind)["value"], true);
     }
 
     #[test]
     fn what_is_no_number_is_told_beside_it() {
-        let mut fields = Fields::read(Sent {
-            interval_seconds: "often".into(),
-            header_name: vec!["A".into(), "A".into(), String::new()],
-            header_value: vec!["1".into(), "2".into(), "3".into()],
-            assertion_fact: vec!["total_ms".into(), String::new()],
-            assertion_value: vec!["quick".into(), "x".into()],
-            ..valid()
+        let mut sent = valid(|sent| {
+            sent.interval_seconds = "often".into();
+            sent.assertion_fact = vec!["total_ms".into(), String::new()];
+            sent.assertion_value = vec!["quick".into(), "x".into()];
         });
+        sent.config = self::sent("config.headers=A").config;
+        let mut fields = Fields::read(sent);
         fields.json(Language::English);
         let wrong: Vec<_> = fields.errors.keys().map(String::as_str).collect();
-        let expected = ["assertions[1].fact", "headers.", "headers.A", "interval_seconds"];
-        assert_eq!(wrong, expected);
+        assert_eq!(wrong, ["assertions[1].fact", "config.headers.A", "interval_seconds"]);
+    }
+
+    #[test]
+    fn the_scheme_of_a_url_chooses_the_kind() {
+        let kind = |form| Fields::read(sent(form)).kind.name;
+        assert_eq!(kind("kind=http&url=tcp%3A%2F%2Fa.test%3A1"), "tcp");
+        assert_eq!(kind("kind=tcp&url=a.test:22"), "tcp");
+        let turned = Fields::read(sent("kind=tcp&url=https%3A%2F%2Fa.test"));
+        assert!(turned.is_new_kind && turned.config.is_usual(turned.kind.fields), "nobody saw its settings");
+        assert_eq!(kind("url=a.test"), "http");
     }
 
     #[test]
     fn rows_come_and_go() {
-        let mut fields = Fields::read(Sent {
-            header_name: vec!["A".into(), "B".into()],
-            header_value: vec!["1".into(), "2".into()],
-            ..valid()
-        });
-        assert!(fields.rows_changed("add_header"));
-        assert_eq!(fields.headers.len(), 3);
-        let mut empty = Fields::read(Sent { assertion_fact: vec![String::new()], ..valid() });
-        assert!(empty.rows_changed("add_assertion"));
+        let rows = |facts: &[&str]| {
+            let facts = facts.iter().map(|fact| (*fact).to_owned()).collect();
+            Fields::read(valid(|sent| sent.assertion_fact = facts))
+        };
+        let mut fields = rows(&["status", "body"]);
+        assert!(fields.is_changed_by("add_assertion"));
+        assert_eq!(fields.assertions.len(), 3);
+        let mut empty = rows(&[""]);
+        assert!(empty.is_changed_by("add_assertion"));
         assert_eq!(empty.assertions.len(), 2, "one more than there were");
-        assert!(fields.rows_changed("remove_header 0"));
-        assert_eq!(fields.headers[0].0, "B");
-        assert!(fields.rows_changed("remove_header 99"));
-        assert!(!fields.rows_changed("save"));
+        assert!(fields.is_changed_by("remove_assertion 0"));
+        assert_eq!(fields.assertions[0].fact, "body");
+        assert!(fields.is_changed_by("remove_assertion 99"));
+        assert!(!fields.is_changed_by("save"));
     }
 }

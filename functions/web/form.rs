@@ -46,23 +46,35 @@ pub struct Wrong {
 impl Wrong {
     /// For a form with these fields; what is wrong with others is said above it. An error is what the form
     /// can do nothing about.
-    pub fn of(refusal: Refusal, shown: &[&str]) -> Result<Self, Refusal> {
+    pub fn of(refusal: Refusal, shown: &[impl AsRef<str>]) -> Result<Self, Refusal> {
         if !matches!(refusal.status, StatusCode::BAD_REQUEST | StatusCode::CONFLICT) {
             return Err(refusal);
         }
+        let mut wrong = Self::within(refusal.fields, shown);
+        if wrong == Self::default() {
+            wrong.message = refusal.message;
+        }
+        Ok(wrong)
+    }
+
+    /// What is wrong with these fields; with others, above the form.
+    pub fn within(fields: BTreeMap<String, String>, shown: &[impl AsRef<str>]) -> Self {
         let mut wrong = Self::default();
-        for (name, what) in refusal.fields {
+        for (name, what) in fields {
             let within = |field: &str| {
                 let rest = name.strip_prefix(field)?;
                 (rest.is_empty() || rest.starts_with(['[', '.'])).then_some(rest)
             };
-            let found = shown.iter().find_map(|field| Some((*field, within(field)?)));
+            let found = shown.iter().map(AsRef::as_ref).find_map(|field| Some((field, within(field)?)));
             let (text, what) = match found {
                 Some((field, rest)) => {
                     // People count from one.
                     let nth =
                         rest.strip_prefix('[').and_then(|rest| rest.split(']').next()?.parse::<u32>().ok());
-                    let what = nth.map_or(what.clone(), |nth| format!("{}: {what}", nth + 1));
+                    // Of a header, its name.
+                    let part = nth.map(|nth| (nth + 1).to_string());
+                    let part = part.or_else(|| rest.strip_prefix('.').map(str::to_owned));
+                    let what = part.map_or(what.clone(), |part| format!("{part}: {what}"));
                     (wrong.fields.entry(field.to_owned()).or_default(), what)
                 }
                 None => (&mut wrong.message, format!("{name}: {what}")),
@@ -72,10 +84,7 @@ impl Wrong {
             }
             text.push_str(&what);
         }
-        if wrong == Self::default() {
-            wrong.message = refusal.message;
-        }
-        Ok(wrong)
+        wrong
     }
 
     pub fn above(message: String) -> Self {
@@ -295,7 +304,7 @@ mod tests {
         assert_eq!((wrong.at("x"), wrong.message.as_str()), ("", "names: d"));
         let wrong = Wrong::of(refusal(409, []), &["name"]).expect("a form");
         assert_eq!(wrong.message, "Not acceptable.");
-        assert_eq!(Wrong::of(refusal(404, []), &[]).expect_err("no form").status, 404);
+        assert_eq!(Wrong::of(refusal(404, []), &[""]).expect_err("no form").status, 404);
     }
 
     #[test]

@@ -39,6 +39,7 @@ mod api;
 mod assets;
 mod badges;
 mod chart;
+mod config;
 mod dashboard;
 mod docs;
 mod endpoint;

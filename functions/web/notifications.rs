@@ -2,19 +2,16 @@
 
 use askama::Template;
 use axum::extract::Query;
-use channels::{CHANNELS, Field, Input, Kind};
+use channels::{CHANNELS, Kind};
 use futures::join;
 use http::{Method, StatusCode};
 use runtime::List;
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error as _, IgnoredAny},
-};
-use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
+use serde_json::{Value, json};
 
 use super::{
     api::{Api, Refusal},
+    config::{self, ConfigForm},
     form::{Choice, Endpoints, Id, Scope, Wrong, page_number},
     page::{Page, Section},
     parts::Pages,
@@ -28,7 +25,7 @@ use crate::{
     },
     senders::{Done, email},
 };
-use contract::AlertKind;
+use contract::{AlertKind, Text};
 
 const API: &str = "/notification-service/v1/notifications";
 
@@ -175,18 +172,10 @@ fn of_several(page: &Page, delivery: &Delivery) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// A field's value as a form and a list show it: of several, one on each line.
-fn shown(field: &Field, config: &Value) -> String {
-    match &config[field.name] {
-        Value::Array(list) => list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\n"),
-        value => value.as_str().unwrap_or_default().to_owned(),
-    }
-}
-
 /// Where it goes: the first of its fields that has a value.
 fn target(notification: &Notification) -> String {
     let fields = Kind::find(&notification.kind).map(|kind| kind.fields).unwrap_or_default();
-    let values = fields.iter().map(|field| shown(field, &notification.config));
+    let values = fields.iter().map(|field| config::shown(field, &notification.config));
     values.into_iter().find(|value| !value.is_empty()).unwrap_or_default().replace('\n', ", ")
 }
 
@@ -243,12 +232,14 @@ struct Form {
     log: Option<Log>,
 }
 
+fn shown_fields(kind: &Kind) -> Vec<String> {
+    let own = kind.fields.iter().map(|field| format!("config.{}", field.name));
+    ["name", "endpoint_ids"].into_iter().map(str::to_owned).chain(own).collect()
+}
+
 /// What is wrong, at the field where it is.
 fn wrong_in(kind: &Kind, refusal: Refusal) -> Result<Wrong, Refusal> {
-    let own: Vec<_> = kind.fields.iter().map(|field| format!("config.{}", field.name)).collect();
-    let mut names = vec!["name", "endpoint_ids"];
-    names.extend(own.iter().map(String::as_str));
-    Wrong::of(refusal, &names)
+    Wrong::of(refusal, &shown_fields(kind))
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Deserialize)]
@@ -267,7 +258,7 @@ enum Act {
 #[derive(Clone, Default)]
 pub struct Sent {
     common: Common,
-    config: BTreeMap<String, String>,
+    config: ConfigForm,
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -287,24 +278,14 @@ struct Common {
 
 impl<'de> Deserialize<'de> for Sent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (mut config, mut common) = (BTreeMap::new(), Vec::new());
-        for (name, value) in Vec::<(String, String)>::deserialize(deserializer)? {
-            match name.strip_prefix("config.") {
-                Some(field) => {
-                    config.insert(field.to_owned(), value);
-                }
-                None => common.push((name, value)),
-            }
-        }
-        let common = serde_html_form::to_string(common).map_err(D::Error::custom)?;
-        Ok(Self { common: serde_html_form::from_str(&common).map_err(D::Error::custom)?, config })
+        config::split(deserializer).map(|(common, config)| Self { common, config })
     }
 }
 
 impl Sent {
     fn of(saved: &Notification) -> Self {
         let fields = Kind::find(&saved.kind).map(|kind| kind.fields).unwrap_or_default();
-        let config = fields.iter().map(|field| (field.name.to_owned(), shown(field, &saved.config)));
+        let config = ConfigForm::of(fields, &saved.config);
         let common = Common {
             kind: saved.kind.clone(),
             name: saved.name.clone(),
@@ -313,7 +294,7 @@ impl Sent {
             send_degraded: saved.send_degraded,
             ..Common::default()
         };
-        Self { common, config: config.collect() }
+        Self { common, config }
     }
 
     fn scope(&self) -> Scope<'_> {
@@ -321,31 +302,20 @@ impl Sent {
         Scope { scope, endpoint_ids, find, found }
     }
 
-    /// What stands in a field.
-    fn value(&self, field: &Field) -> &str {
-        self.config.get(field.name).map_or("", |value| value.trim())
-    }
-
-    /// As the API takes it; a secret that is still masked stays what it was.
-    fn config(&self, kind: &Kind) -> Value {
-        let value = |field: &Field| {
-            let text = self.value(field);
-            match field.input {
-                Input::Emails { .. } => {
-                    let list = text.split([',', ';', ' ', '\n', '\r']).filter(|item| !item.is_empty());
-                    Some(json!(list.collect::<Vec<_>>()))
-                }
-                _ if text.is_empty() && !field.is_required => None,
-                _ => Some(json!(text)),
-            }
-        };
-        let values = kind.fields.iter().filter_map(|field| Some((field.name.to_owned(), value(field)?)));
-        Value::Object(values.collect::<Map<_, _>>())
+    /// What cannot even be said to the API.
+    fn check(&self, visitor: &Visitor, kind: &Kind) -> Result<(), Wrong> {
+        self.scope().check(visitor)?;
+        let (_, refusals) = self.config.json(kind.fields);
+        if refusals.is_empty() {
+            return Ok(());
+        }
+        let said = |(field, what): (String, Text)| (field, visitor.language.read(&what).to_owned());
+        Err(Wrong::within(refusals.into_iter().map(said).collect(), &shown_fields(kind)))
     }
 
     fn body(&self, kind: &Kind) -> Value {
         json!({
-            "name": self.common.name.trim(), "kind": kind.name, "config": self.config(kind),
+            "name": self.common.name.trim(), "kind": kind.name, "config": self.config.json(kind.fields).0,
             "endpoint_ids": self.scope().ids(), "send_degraded": self.common.send_degraded,
         })
     }
@@ -372,10 +342,6 @@ impl Form {
             once: Vec::new(),
             log: None,
         })
-    }
-
-    fn has_secrets(&self) -> bool {
-        self.kind.is_some_and(|kind| kind.fields.iter().any(|field| field.is_secret))
     }
 }
 
@@ -404,7 +370,7 @@ pub async fn create(User(visitor): User, Posted(sent): Posted<Sent>) -> Response
     if sent.common.act == Act::Find || sent.scope().is_search() {
         return again(&visitor, Some(kind), sent, Wrong::default()).await;
     }
-    if let Err(wrong) = sent.scope().check(&visitor) {
+    if let Err(wrong) = sent.check(&visitor, kind) {
         return again(&visitor, Some(kind), sent, wrong).await;
     }
     let mut body = sent.body(kind);
@@ -436,9 +402,9 @@ async fn created(visitor: &Visitor, kind: &Kind, made: Notification, sent: &Sent
     let id = made.id;
     // The one time that it can be seen.
     let generated =
-        kind.fields.iter().filter(|field| field.generate.is_some() && sent.value(field).is_empty());
+        kind.fields.iter().filter(|field| field.generate.is_some() && sent.config.value(field).is_empty());
     let once: Vec<_> = generated
-        .map(|field| (visitor.t(field.label.0, field.label.1).to_owned(), shown(field, &made.config)))
+        .map(|field| (visitor.t(field.label.0, field.label.1).to_owned(), config::shown(field, &made.config)))
         .collect();
     if once.is_empty() {
         return visitor.go_saying(&format!("/notifications/{id}"), what);
@@ -513,7 +479,7 @@ async fn save(visitor: &Visitor, id: i64, sent: Sent, path: &str, own: &str) -> 
     let Some(kind) = form.kind else { return Ok(visitor.go(own)) };
     let wrong = if sent.common.act == Act::Find || sent.scope().is_search() {
         Wrong::default()
-    } else if let Err(wrong) = sent.scope().check(visitor) {
+    } else if let Err(wrong) = sent.check(visitor, kind) {
         wrong
     } else {
         match visitor.api.patch::<_, Notification>(path, &sent.body(kind)).await {
@@ -556,7 +522,7 @@ mod tests {
 
     #[test]
     fn form_becomes_what_the_api_takes() {
-        let of = |kind, form| sent(form).config(Kind::find(kind).expect("a kind"));
+        let of = |kind, form| sent(form).config.json(Kind::find(kind).expect("a kind").fields).0;
         let to = of("email", "config.to=a@example.com%2C+b@example.com%0D%0A+c@example.com;&name=n");
         assert_eq!(to, json!({"to": ["a@example.com", "b@example.com", "c@example.com"]}));
         let slack =

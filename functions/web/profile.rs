@@ -14,7 +14,7 @@ use super::{
     page::{Page, Section},
     visitor::{Posted, Response, User, Visitor},
 };
-use channels::mailbox;
+use fields::mailbox;
 
 const ME: &str = "/user-service/v1/user";
 const KEYS: &str = "/user-service/v1/keys";

@@ -208,8 +208,7 @@ start() {
 # Of an endpoint that nobody has: what came of it is told to who asks, and to nobody else.
 check() {
     printf '[{"endpoint_id":0,"user_id":0,"scheduled_at":"2026-01-01T00:00:00Z","failure_threshold":1,'
-    printf '"success_threshold":1,"target":{"url":"%s","method":"GET","timeout_ms":10000,' "$TRY_URL"
-    printf '"expected_status":"200-399","follow_redirects":true,"verify_tls":true,"retries":1}}]'
+    printf '"success_threshold":1,"target":{"kind":"http","url":"%s","timeout_ms":10000,"retries":1}}]' "$TRY_URL"
 }
 
 try_one() {

@@ -92,11 +92,9 @@ pub struct Endpoints<'a> {
 pub async fn add_endpoints(db: &Db, endpoints: &Endpoints<'_>) -> Result<()> {
     const ADD: &str = "
         WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $1)
-        INSERT INTO endpoints (user_id, name, url, method, headers, interval_seconds, timeout_ms, expected_status,
-            assertions, follow_redirects, verify_tls, retries, failure_threshold, success_threshold, enabled, tags,
+        INSERT INTO endpoints (user_id, name, url, kind, config, interval_seconds, timeout_ms, assertions, retries, failure_threshold, success_threshold, enabled, tags,
             status, next_slot, last_checked_at, created_at, updated_at)
-        SELECT COALESCE($2, 1 + n / 1000), 'Endpoint ' || n, REPLACE($3, '{n}', CAST(n AS TEXT)), 'GET', '{}', 60, 10000,
-            '200-399', '[]', TRUE, TRUE, 0, 2, 1, TRUE, '[\"team-' || (n % 20) || '\",\"prod\"]',
+        SELECT COALESCE($2, 1 + n / 1000), 'Endpoint ' || n, REPLACE($3, '{n}', CAST(n AS TEXT)), 'http', '{}', 60, 10000, '[]', 0, 2, 1, TRUE, '[\"team-' || (n % 20) || '\",\"prod\"]',
             CASE WHEN NOT $5 THEN 'pending' WHEN n % 50 = 0 THEN 'down' WHEN n % 97 = 0 THEN 'pending' ELSE 'up' END,
             $4 + n % 60, CASE WHEN $5 THEN $4 - 60 + n % 60 END, $6, $6
         FROM numbers";

@@ -1,7 +1,6 @@
 //! The prober alone, beside blackbox_exporter and check_http, and a bare client as the limit.
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::Path,
     process::{Command, Stdio},
@@ -46,20 +45,7 @@ pub const BARE: &str = "wrk, HTTP";
 const BARE_TLS: &str = "wrk, HTTPS";
 
 pub fn target(url: String) -> Target {
-    Target {
-        url,
-        method: "GET".to_owned(),
-        headers: BTreeMap::default(),
-        body: None,
-        timeout_ms: 10_000,
-        expected_status: "200-399".to_owned(),
-        assertions: Vec::new(),
-        follow_redirects: true,
-        verify_tls: true,
-        legacy_tls: false,
-        certificate_warning_days: 14,
-        retries: 0,
-    }
+    Target::of("http", url)
 }
 
 pub fn measure(options: &Options) -> Result<Measured> {

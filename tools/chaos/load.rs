@@ -176,12 +176,11 @@ fn median(memory: &[u64]) -> Result<f64> {
 /// As many more of an endpoint, their slots spread over the interval; returns when the first is due.
 /// Not through the gateway, which lets nobody add so many in a minute.
 async fn multiply(db: &Db, endpoint: i64, times: i64) -> Result<i64> {
-    static COPY: &str = "INSERT INTO endpoints (user_id, name, url, method, headers, body, interval_seconds,
-            timeout_ms, expected_status, assertions, follow_redirects, verify_tls, retries, failure_threshold,
+    static COPY: &str = "INSERT INTO endpoints (user_id, name, url, kind, config, interval_seconds,
+            timeout_ms, assertions, retries, failure_threshold,
             success_threshold, enabled, tags, status, next_slot, created_at, updated_at)
         WITH RECURSIVE numbers (n) AS (SELECT 1 WHERE $2 > 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < $2)
-        SELECT user_id, name, url, method, headers, body, interval_seconds, timeout_ms, expected_status,
-            assertions, follow_redirects, verify_tls, retries, failure_threshold, success_threshold, enabled,
+        SELECT user_id, name, url, kind, config, interval_seconds, timeout_ms, assertions, retries, failure_threshold, success_threshold, enabled,
             tags, status, $3 + n % interval_seconds, created_at, updated_at
         FROM endpoints, numbers WHERE id = $1";
     static FIRST: &str = "SELECT next_slot FROM endpoints WHERE id = $1";

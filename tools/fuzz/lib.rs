@@ -6,7 +6,6 @@
 #![expect(clippy::unwrap_used, reason = "what fails here is a finding, or the stage itself")]
 
 use std::{
-    collections::BTreeMap,
     io::{Read, Write},
     net::{IpAddr, TcpListener},
     sync::{
@@ -311,21 +310,11 @@ static PROBER: LazyLock<Prober> = LazyLock::new(|| {
 });
 
 fn target(url: &str) -> Target {
-    Target {
-        url: url.to_owned(),
-        method: "GET".to_owned(),
-        headers: BTreeMap::new(),
-        body: None,
-        timeout_ms: 2000,
-        expected_status: "100-599".to_owned(),
-        assertions: Vec::new(),
-        // It would lead out of this machine.
-        follow_redirects: false,
-        verify_tls: true,
-        legacy_tls: false,
-        certificate_warning_days: 0,
-        retries: 0,
-    }
+    // A redirect would lead out of this machine.
+    let target = Target::of("http", url).with("follow_redirects", false);
+    Target { timeout_ms: 2000, ..target }
+        .with("expected_status", "100-599")
+        .with("certificate_warning_days", 0)
 }
 
 /// The answer to a check: status line, headers, chunks, encodings, and what assertions make of it.
@@ -425,8 +414,8 @@ pub fn redirect(data: &[u8]) {
     let Some(end) = data.iter().position(|byte| *byte == b'\n') else { return };
     let Ok(from) = std::str::from_utf8(&data[..end]) else { return };
     let Ok(location) = HeaderValue::from_bytes(&data[end + 1..]) else { return };
-    let headers = BTreeMap::from([("x-api-key".to_owned(), "secret".to_owned())]);
-    let target = Target { headers, method: "POST".to_owned(), ..target(from) };
+    let target =
+        target(from).with("headers", serde_json::json!({"x-api-key": "secret"})).with("method", "POST");
     let Some((to, headers)) = checks::redirected(&target, StatusCode::FOUND, &location) else { return };
     let text = String::from_utf8_lossy(location.as_bytes());
     assert!(matches!(to.scheme(), "http" | "https"), "{text:?} leads to {to}");

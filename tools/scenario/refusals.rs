@@ -174,7 +174,7 @@ async fn private(run: &Run, key: &str) -> Result<(), Failure> {
 }
 
 async fn too_large(run: &Run, key: &str) -> Result<(), Failure> {
-    let body = json!({"url": "https://example.com/", "body": "x".repeat(1_200_000)});
+    let body = json!({"url": "https://example.com/", "config": {"body": "x".repeat(1_200_000)}});
     let ask = || run.api.post("/endpoint-service/v1/endpoints", body.clone()).key(key).expect(413);
     // Who refuses without reading to the end may close before the answer has been read.
     ask.retry(ConstantBuilder::default()).when(|failure| failure.is_broken_off).await.map(drop)

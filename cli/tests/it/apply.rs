@@ -17,8 +17,13 @@ endpoints:
 - name: Blog
   url: https://blog.example.com/${BLOG_PATH:-}
   enabled: false
-  headers: {Accept: text/html}
-  body: a price of $${5}
+  config:
+    headers: {Accept: text/html}
+    secret_headers: {Authorization: 'Bearer ${SLACK}', X-Key: k1}
+    body: a price of $${5}
+- name: Database
+  url: tcp://db.example.com:5432
+  enabled: false
 notifications:
 - name: chat
   kind: slack
@@ -69,9 +74,10 @@ async fn a_file_is_applied_once() {
         "+ endpoint Shop\n    +name: Shop\n    +url: https://shop.example.com/\n    +interval_seconds: 30\n",
         "+ notification chat\n",
         "token: (a new secret)",
+        "Authorization: (a new secret)",
         "+ status page Everything\n",
         "+ maintenance Database\n",
-        "Dry run: 8 to add, 0 to change, 0 to delete, 0 unchanged\n",
+        "Dry run: 9 to add, 0 to change, 0 to delete, 0 unchanged\n",
     ] {
         assert!(dry.contains(part), "{part} is missing: {dry}");
     }
@@ -80,14 +86,14 @@ async fn a_file_is_applied_once() {
     assert_eq!(world.apply(FILE, &["--dry-run", "--exit-code"]).await.code, 5);
 
     assert!(
-        world.apply(FILE, &[]).await.does().ends_with("Done: 8 added, 0 changed, 0 deleted, 0 unchanged\n")
+        world.apply(FILE, &[]).await.does().ends_with("Done: 9 added, 0 changed, 0 deleted, 0 unchanged\n")
     );
     let again = world.apply(FILE, &[]).await.does();
-    assert_eq!(again, "Nothing to change: 8 as they should be\n");
+    assert_eq!(again, "Nothing to change: 9 as they should be\n");
     assert_eq!(world.apply(FILE, &["--dry-run", "--exit-code", "--prune"]).await.code, 0);
     let blog = world.json("endpoint show Blog").await;
     assert_eq!(
-        (&blog["body"], &blog["url"]),
+        (&blog["config"]["body"], &blog["url"]),
         (&"a price of ${5}".into(), &"https://blog.example.com/".into())
     );
     let page = world.json("status-page show everything").await;
@@ -113,7 +119,7 @@ async fn what_changed_is_shown_and_changed() {
         "-  token: xoxb-…abcd\n    +  token: (a new secret)\n",
         "~ status page Without a slug\n",
         "-ends_at: 2190-01-01T02:00:00Z\n    +ends_at: 2190-01-01T03:00:00Z\n",
-        "Done: 0 added, 4 changed, 0 deleted, 4 unchanged\n",
+        "Done: 0 added, 4 changed, 0 deleted, 5 unchanged\n",
     ] {
         assert!(said.contains(part), "{part} is missing: {said}");
     }
@@ -125,7 +131,7 @@ async fn what_changed_is_shown_and_changed() {
     // That it fits the mask, says nothing of what lies between.
     let fits = changed.replace("xoxb-1234567890-other", "xoxb-0987654321-other");
     assert!(world.apply(&fits, &["--dry-run"]).await.does().starts_with("Nothing to change"));
-    assert!(world.apply(&fits, &["--send-secrets"]).await.does().contains("1 changed"));
+    assert!(world.apply(&fits, &["--send-secrets"]).await.does().contains("2 changed"));
     let plan: serde_json::Value =
         serde_json::from_str(&world.apply(FILE, &["--dry-run", "--output", "json"]).await.does()).unwrap();
     assert_eq!((&plan[0]["action"], &plan[0]["name"]), (&"change".into(), &"Shop".into()));
@@ -139,7 +145,7 @@ async fn prune_deletes_what_the_sections_do_not_hold() {
         "endpoints:\n- {name: Shop, url: 'https://shop.example.com/', enabled: false}\nstatus_pages: []\n";
     let plan = world.apply(less, &["--dry-run"]).await.does();
     assert!(plan.contains("0 to delete"), "{plan}");
-    world.apply(less, &["--prune"]).await.fails(2, &["Delete 3 with their history?", "--yes"]);
+    world.apply(less, &["--prune"]).await.fails(2, &["Delete 4 with their history?", "--yes"]);
     let done = world.apply(less, &["--prune", "--yes"]).await.does();
     assert!(done.contains("- endpoint Blog\n") && done.contains("- status page Everything\n"), "{done}");
     assert_eq!(world.json("endpoint list").await.as_array().unwrap().len(), 1);
@@ -158,10 +164,15 @@ async fn what_is_exported_is_there() {
         exported.starts_with("# Secrets are masked") && exported.contains("body: a price of $${5}"),
         "{exported}"
     );
+    assert!(exported.contains("    secret_headers:\n      Authorization: …\n      X-Key: …\n"), "{exported}");
+    assert!(
+        exported.contains("- name: Database\n  url: tcp://db.example.com:5432\n  enabled: false\n"),
+        "{exported}"
+    );
     assert!(!exported.contains("timeout_ms"), "defaults go without saying: {exported}");
     for text in [exported.clone(), world.does("export --output json").await] {
         let said = world.apply(&text, &["--prune"]).await.does();
-        assert_eq!(said, "Nothing to change: 8 as they should be\n");
+        assert_eq!(said, "Nothing to change: 9 as they should be\n");
     }
     let file = world.path("out.yaml");
     world.does(&format!("export -o {}", file.display())).await;
@@ -171,14 +182,67 @@ async fn what_is_exported_is_there() {
 
     // Where nothing is yet, a masked secret stands for nothing.
     let other = World::new().await;
-    other.apply(&exported, &[]).await.fails(2, &["notification chat: a secret is masked", "${SLACK_TOKEN}"]);
-    let whole = exported
+    let masked = other.apply(&exported, &[]).await;
+    masked.fails(2, &["endpoint Blog: a secret is masked", "${SLACK_TOKEN}"]);
+    let without_headers =
+        exported.replace("Authorization: …", "Authorization: a").replace("X-Key: …", "X-Key: b");
+    let masked = other.apply(&without_headers, &[]).await;
+    masked.fails(2, &["notification chat: a secret is masked"]);
+    let whole = without_headers
         .replace("xoxb-…abcd", "xoxb-1234567890-abcd")
         .lines()
         .filter(|line| !line.contains("whsec_"))
         .fold(String::new(), |text, line| text + line + "\n");
     other.apply(&whole, &[]).await.does();
     assert!(other.apply(&whole, &["--prune"]).await.does().starts_with("Nothing to change"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secret_headers_stay_unless_they_are_sent() {
+    let world = World::new().await;
+    let file = |secrets: &str, method: &str| {
+        let config = format!("{{method: {method}, secret_headers: {{{secrets}}}}}");
+        format!(
+            "endpoints:\n- {{name: a, url: 'https://a.example.com/', enabled: false, config: {config}}}\n"
+        )
+    };
+    world.apply(&file("A: first, B: second", "GET"), &[]).await.does();
+    for same in [file("A: first, B: second", "GET"), file("A: …, B: …", "GET"), file("A: other, B: …", "GET")]
+    {
+        assert!(world.apply(&same, &[]).await.does().starts_with("Nothing to change"), "{same}");
+    }
+    // Masked ones stay beside what changes; new ones are not shown.
+    let said = world.apply(&file("A: …, B: …, C: third", "HEAD"), &[]).await.does();
+    assert!(said.contains("+    C: (a new secret)") && !said.contains("third"), "{said}");
+    let shown = world.json("endpoint show a").await["config"].clone();
+    assert_eq!(shown["secret_headers"], serde_json::json!({"A": "…", "B": "…", "C": "…"}));
+    assert_eq!(shown["method"], "HEAD");
+    let unknown = world.apply(&file("A: …, D: …", "HEAD"), &[]).await;
+    unknown.fails(2, &["endpoint a: a secret is masked, and the server has none"]);
+    let sent = file("A: other, B: …, C: …", "HEAD");
+    assert!(world.apply(&sent, &["--send-secrets"]).await.does().contains("1 changed"));
+    let said = world.apply(&file("B: …, C: …", "HEAD"), &[]).await.does();
+    assert!(said.contains("-    A: …"), "{said}");
+    assert!(world.apply(&world.does("export").await, &["--prune"]).await.does().starts_with("Nothing"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_url_may_be_another_kind() {
+    let world = World::new().await;
+    let file = |rest: &str| format!("endpoints:\n- {{name: a, enabled: false, {rest}}}\n");
+    world.apply(&file("url: 'https://a/', config: {method: POST}"), &[]).await.does();
+    let port = file("url: 'tcp://a:80'");
+    world.apply(&port, &[]).await.does();
+    let shown = world.json("endpoint show a").await;
+    assert_eq!(
+        (&shown["kind"], &shown["config"], &shown["retries"]),
+        (&"tcp".into(), &serde_json::json!({}), &1.into())
+    );
+    assert!(world.apply(&port, &[]).await.does().starts_with("Nothing to change"));
+    let said = file("url: 'tcp://a:80', kind: tcp, config: {}, retries: 1");
+    assert!(world.apply(&said, &[]).await.does().starts_with("Nothing to change"));
+    world.apply(&file("url: 'https://a/'"), &[]).await.does();
+    assert_eq!(world.json("endpoint show a").await["config"]["method"], "GET");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -200,7 +264,7 @@ async fn mistakes_are_named_by_file_object_and_field() {
     world.says("apply").await.fails(2, &["--file"]);
 
     // What only the server knows; and the others are done all the same.
-    let refused = "endpoints:\n- {name: bad, url: 'ftp://a/', retries: 9}\n- {name: good, url: 'https://a/', enabled: false}\nnotifications:\n- {name: n, kind: email, config: {to: [a@example.com]}, endpoints: [nobody]}\n";
+    let refused = "endpoints:\n- {name: bad, url: 'tcp://a/', retries: 9}\n- {name: good, url: 'https://a/', enabled: false}\nnotifications:\n- {name: n, kind: email, config: {to: [a@example.com]}, endpoints: [nobody]}\n";
     world.apply(refused, &[]).await.fails(
         2,
         &[

@@ -36,11 +36,48 @@ async fn without_an_account_it_checks_from_here() {
     assert_eq!((nowhere.code, &result["error"]["code"]), (3, &"DNS_FAILURE".into()));
     let unexpected = world.says(&format!("check {url} --expected-status 201")).await;
     assert!(unexpected.code == 3 && unexpected.out.contains("STATUS_MISMATCH"), "{}", unexpected.out);
-    world.says("check ftp://example.com/").await.fails(2, &["url: must begin with http:// or https://"]);
+    world
+        .says("check ftp://example.com/")
+        .await
+        .fails(2, &["url: must begin with https://, http:// or tcp://"]);
     assert!(world.does(&format!("check {url} --contains ok")).await.starts_with("up"));
     let unheld = world.says(&format!("check {url} --contains nothing")).await;
     assert!(unheld.code == 3 && unheld.out.contains("ASSERTION_FAILED"), "{}", unheld.out);
     world.says("check 7").await.fails(4, &["`7` is an endpoint of an account"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_is_checked_from_here() {
+    let home = tempfile::tempdir().unwrap();
+    let check = |line: String| {
+        let mut command = pong(home.path());
+        command.arg("check").args(line.split_whitespace());
+        run(command, "")
+    };
+    // The kernel accepts.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("tcp://{}", listener.local_addr().unwrap());
+    let said = check(url.clone()).await.does();
+    assert!(said.starts_with("up  ") && said.contains(&url) && said.contains("connect"), "{said}");
+    assert!(said.ends_with("from here, address 127.0.0.1\n"), "neither a status code nor bytes: {said}");
+    let result: Value = serde_json::from_str(&check(format!("{url} --output json")).await.does()).unwrap();
+    assert_eq!((&result["status"], &result["url"]), (&"up".into(), &url.as_str().into()));
+    assert!(result["status_code"].is_null() && result["timings_ms"]["connect"].is_number(), "{result}");
+    check(format!("{url} --method GET"))
+        .await
+        .fails(2, &["--method is no field of tcp", "no fields of its own"]);
+    check(format!("{url} --contains ok")).await.fails(2, &["assertions[0].fact: must be one of total_ms"]);
+    check(format!("{url} --kind http"))
+        .await
+        .fails(2, &["url: must begin with https:// or http:// for the kind http"]);
+    check(format!("{url} --kind fax")).await.fails(2, &["kind: must be one of http, tcp"]);
+    check("tcp://127.0.0.1".to_owned()).await.fails(2, &["url: must have a port"]);
+
+    drop(listener);
+    let down = check(url.clone()).await;
+    assert_eq!(down.code, 3);
+    assert!(down.out.starts_with("down") && down.out.contains("CONNECT_REFUSED"), "{}", down.out);
+    assert!(down.out.ends_with("from here\n"), "{}", down.out);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,6 +102,18 @@ async fn with_an_account_pongpong_checks() {
         );
     }
     world.says("check --endpoint Nothing").await.fails(6, &["there is no endpoint `Nothing`"]);
+
+    // A change is tried, and changes nothing.
+    let said = world.says(&format!("endpoint add {url} --name Health --paused --method head")).await;
+    assert_eq!(said.code, 0, "{}", said.err);
+    let said = world.says("check Health --expected-status 201").await;
+    assert!(said.code == 3 && said.out.contains("STATUS_MISMATCH"), "{}", said.out);
+    assert!(world.does("check Health").await.starts_with("up"));
+    assert_eq!(world.json("endpoint show Health").await["config"]["method"], "HEAD");
+    let port = world.url.replace("http://", "tcp://");
+    let said = world.does(&format!("check {port}")).await;
+    assert!(said.starts_with("up  ") && said.ends_with("by pongpong, address 127.0.0.1\n"), "{said}");
+    world.says(&format!("check {port} --body x")).await.fails(2, &["--body is no field of tcp"]);
 }
 
 /// Answers every request so.

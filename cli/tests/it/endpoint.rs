@@ -1,6 +1,12 @@
 //! `pong endpoint`.
 
-use crate::world::World;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use crate::world::{World, pong, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_verb() {
@@ -24,6 +30,10 @@ async fn every_verb() {
         "{}",
         "--header",
         "Accept: text/plain",
+        "--secret-header",
+        "Authorization: Bearer abc",
+        "--certificate-warning-days",
+        "30",
         "--timeout",
         "5000",
         "--expected-status",
@@ -61,15 +71,9 @@ async fn every_verb() {
     let made: serde_json::Value = serde_json::from_str(&world.run(add, "").await.does()).unwrap();
     for (field, value) in [
         ("name", "\"Shop front\""),
-        ("method", "\"POST\""),
-        ("body", "\"{}\""),
-        ("headers", r#"{"Accept":"text/plain"}"#),
+        ("kind", "\"http\""),
         ("interval_seconds", "30"),
         ("timeout_ms", "5000"),
-        ("expected_status", "\"200-299\""),
-        ("follow_redirects", "false"),
-        ("verify_tls", "false"),
-        ("legacy_tls", "true"),
         ("retries", "0"),
         ("failure_threshold", "3"),
         ("success_threshold", "2"),
@@ -79,6 +83,14 @@ async fn every_verb() {
     ] {
         assert_eq!(made[field].to_string(), value, "{field}");
     }
+    assert_eq!(
+        made["config"],
+        json!({
+            "method": "POST", "expected_status": "200-299", "headers": {"Accept": "text/plain"},
+            "secret_headers": {"Authorization": "…"}, "body": "{}", "follow_redirects": false,
+            "verify_tls": false, "certificate_warning_days": 30, "legacy_tls": true,
+        })
+    );
     assert_eq!(made["assertions"].as_array().unwrap().len(), 6);
     assert_eq!(made["assertions"][3]["comparison"], "greater_or_equal");
 
@@ -120,9 +132,147 @@ async fn every_verb() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn kinds_have_fields_of_their_own() {
+    let world = World::new().await;
+    let kinds = world.does("endpoint kinds").await;
+    assert!(kinds.contains("tcp") && kinds.contains("secret_headers"), "{kinds}");
+
+    world.does("endpoint add tcp://db.example.com:5432 --name db --paused").await;
+    world.does("endpoint add https://example.com/ --name Shop --kind http --method post --paused").await;
+    let db = world.json("endpoint show db").await;
+    assert_eq!((&db["kind"], &db["config"]), (&"tcp".into(), &json!({})));
+    assert!(world.does("endpoint list").await.contains("  tcp   tcp://db.example.com:5432"));
+    for line in [
+        "endpoint add tcp://a:1 --method GET",
+        "endpoint add https://a/ --kind tcp --method GET",
+        "endpoint edit db --method GET",
+        "endpoint edit Shop --url tcp://a:1 --method GET",
+    ] {
+        world.says(line).await.fails(2, &["--method is no field of tcp", "tcp has no fields of its own"]);
+    }
+    world.says("endpoint add https://a/ --kind tcp").await.fails(2, &["url: must begin with tcp://"]);
+    world.says("endpoint add https://a/ --kind fax").await.fails(2, &["kind: must be one of http, tcp"]);
+    let unknown = world.says("endpoint add https://a/ --kind fax --set paper=a4").await;
+    unknown.fails(2, &["there is no kind `fax`", "There is http, tcp"]);
+    world
+        .says("endpoint add fax://a --set paper=a4")
+        .await
+        .fails(2, &["url: must begin with one of https://"]);
+
+    // Another URL, another kind: nothing is left of the old config.
+    world.does("endpoint edit Shop --url tcp://shop.example.com:80").await;
+    let shop = world.json("endpoint show Shop").await;
+    assert_eq!((&shop["kind"], &shop["config"], &shop["retries"]), (&"tcp".into(), &json!({}), &1.into()));
+    world.does("endpoint edit Shop --url https://shop.example.com --kind http --verify-tls false").await;
+    let shop = world.json("endpoint show Shop").await;
+    assert_eq!((&shop["config"]["verify_tls"], &shop["config"]["method"]), (&false.into(), &"GET".into()));
+}
+
+/// A server with a kind that is not known here: tells of it and of endpoint 1, and gives back what else it is sent.
+async fn newer_server(mut stream: TcpStream) -> std::io::Result<()> {
+    let mut request = Vec::new();
+    let (head, body) = loop {
+        stream.read_buf(&mut request).await?;
+        let text = String::from_utf8_lossy(&request).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+        if body.len() >= length.unwrap_or(0) {
+            break (head.to_owned(), body.to_owned());
+        }
+    };
+    let field = |name: &str, input: &str, choices: Value| {
+        json!({"name": name, "label": name, "help": "", "example": "", "input": input, "choices": choices,
+            "is_required": false, "is_secret": false, "is_generated": false})
+    };
+    let kind = json!({"kind": "fax", "label": "Fax", "about": "", "schemes": ["fax"], "example": "fax://a", "facts": [],
+        "fields": [field("paper", "choice", json!(["a4", "letter"])), field("copies", "number", json!([])),
+            field("extra", "something_new", json!([]))]});
+    let answer = match head.split(['?', ' ']).nth(1) {
+        Some("/endpoint-service/v1/endpoint_kinds") => {
+            json!({"items": [kind], "page": {"total_count": 1}}).to_string()
+        }
+        Some("/endpoint-service/v1/endpoints/1") if head.starts_with("GET") => {
+            json!({"id": 1, "kind": "fax", "config": {"paper": "a4", "secret": "…"}}).to_string()
+        }
+        _ => body,
+    };
+    let length = answer.len();
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{answer}");
+    stream.write_all(answer.as_bytes()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_of_a_kind_that_only_the_server_knows_are_set() {
+    let home = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(newer_server(stream));
+        }
+    });
+    let says = |line: &str| {
+        let mut command = pong(home.path());
+        command.args(line.split_whitespace()).env("PONG_API_URL", &url).env("PONG_API_KEY", "some");
+        run(command, "")
+    };
+    let config = async |line: &str| {
+        let sent = says(&format!("{line} --output json")).await.does();
+        serde_json::from_str::<Value>(&sent).unwrap()
+    };
+    assert_eq!(
+        config("endpoint add fax://a --set paper=A4 --set copies=2 --set extra=[1]").await,
+        json!({"url": "fax://a", "config": {"paper": "a4", "copies": 2, "extra": [1]}})
+    );
+    assert_eq!(
+        config("endpoint edit 1 --set copies=3 --set paper=").await,
+        json!({"config": {"copies": 3, "secret": "…"}})
+    );
+    let known = "fax has --set paper=..., --set copies=..., --set extra=...";
+    says("endpoint edit 1 --method GET").await.fails(2, &["--method is no field of fax", known]);
+    says("endpoint add fax://a --set colour=red").await.fails(2, &["--set colour is no field of fax", known]);
+    says("endpoint add dns://a --set copies=1").await.fails(2, &["url: must begin with one of fax://"]);
+    says("endpoint add fax://a --set copies=some").await.fails(2, &["--set copies: must be a whole number"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_keeps_the_rest_of_the_config() {
+    let world = World::new().await;
+    let mut add = world.pong(["endpoint", "add", "https://example.com/", "--name", "Shop", "--paused"]);
+    add.args(["--secret-header", "X-Key: abc", "--header", "Accept: a/b", "--body", "{}", "--method", "PUT"]);
+    world.run(add, "").await.does();
+    let config = async || world.json("endpoint show Shop").await["config"].clone();
+    let before = config().await;
+    world.does("endpoint edit Shop --verify-tls false").await;
+    let mut expected = before.clone();
+    expected["verify_tls"] = false.into();
+    assert_eq!(config().await, expected);
+    assert_eq!(expected["secret_headers"], json!({"X-Key": "…"}));
+
+    world.does("endpoint edit Shop --reset body,verify_tls --certificate-warning-days 0").await;
+    let mut expected = before.clone();
+    expected.as_object_mut().unwrap().remove("body");
+    expected["certificate_warning_days"] = 0.into();
+    assert_eq!(config().await, expected);
+    world.does("endpoint edit Shop --header=").await;
+    assert!(config().await.get("headers").is_none());
+    assert_eq!(config().await["secret_headers"], json!({"X-Key": "…"}));
+
+    world.does("endpoint edit Shop --reset config --method head").await;
+    let reset = config().await;
+    assert_eq!((&reset["method"], reset.get("secret_headers")), (&"HEAD".into(), None));
+    world.does("endpoint edit Shop --reset config").await;
+    assert_eq!(config().await["method"], "GET");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_acceptable_is_told_by_field() {
     let world = World::new().await;
-    let refused = world.says("endpoint add ftp://example.com --interval 5 --timeout 1").await;
+    world
+        .says("endpoint add ftp://example.com")
+        .await
+        .fails(2, &["  url: must begin with https://, http:// or tcp"]);
+    let refused = world.says("endpoint add tcp://example.com --interval 5 --timeout 1").await;
     refused
         .fails(2, &["error: ", "  interval_seconds: must be from 10 to 86400", "  timeout_ms: ", "  url: "]);
     world
@@ -130,7 +280,18 @@ async fn what_is_not_acceptable_is_told_by_field() {
         .await
         .fails(2, &["a condition is written with blanks"]);
     world.says("endpoint add").await.fails(2, &["Usage: pong endpoint add"]);
-    world.says("endpoint add https://example.com --body @/nowhere").await.fails(2, &["/nowhere"]);
+    world.says("endpoint add https://example.com --body @/nowhere").await.fails(2, &["--body: /nowhere"]);
+    for (flag, what) in [
+        ("--header nonsense", "a header is written as 'Name: value'"),
+        ("--certificate-warning-days soon", "must be a whole number"),
+        (
+            "--certificate-warning-days 366",
+            "config.certificate_warning_days: must be a whole number from 0 to 365",
+        ),
+        ("--method fetch", "possible values: GET, HEAD"),
+    ] {
+        world.says(&format!("endpoint add https://example.com {flag}")).await.fails(2, &[what]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

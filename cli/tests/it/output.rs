@@ -20,11 +20,11 @@ async fn the_four_formats() {
     let csv = world.does("endpoint list --output csv").await;
     let mut rows = csv.lines();
     assert!(
-        rows.next().unwrap().starts_with("id,name,status,last_checked_at,interval_seconds,method,url,tags"),
+        rows.next().unwrap().starts_with("id,name,status,last_checked_at,interval_seconds,kind,url,tags"),
         "{csv}"
     );
     assert!(
-        rows.next().unwrap().starts_with(r#"1,Shop,paused,,60,GET,https://example.com/,"[""a"",""b""]","#),
+        rows.next().unwrap().starts_with(r#"1,Shop,paused,,60,http,https://example.com/,"[""a"",""b""]","#),
         "{csv}"
     );
     let json = world.json("endpoint list").await;

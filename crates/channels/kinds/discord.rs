@@ -1,12 +1,10 @@
 //! Discord, by a channel's webhook: <https://discord.com/developers/docs/resources/webhook#execute-webhook>.
 
 use contract::AlertKind;
+use fields::{Field, Foreign, Import, Tool, config, host_of, mask_url};
 use serde_json::{Value, json};
 
-use crate::{
-    Channel, Field, Foreign, Import, Message, SendContext, SendError, Tool, config,
-    field::{host_of, mask_url},
-};
+use crate::{Channel, Message, SendContext, SendError};
 
 pub struct Discord;
 

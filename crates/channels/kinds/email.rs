@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use crate::{Channel, Field, Foreign, Import, Tool, config, mailbox};
+use fields::{Field, Foreign, Import, Tool, config, mailbox};
+
+use crate::Channel;
 
 pub struct Email;
 

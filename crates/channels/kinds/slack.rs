@@ -1,12 +1,12 @@
 //! Slack, by an incoming webhook or by a bot's `chat.postMessage`.
 
 use contract::{Fields, text};
+use fields::{Field, Foreign, Import, Tool, config, host_of, mask_url};
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
-    Channel, Field, Foreign, Import, Message, SendContext, SendError, Tool, config,
-    field::{host_of, mask_url},
+    Channel, Message, SendContext, SendError,
     send::{Response, post},
 };
 

@@ -3,16 +3,13 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use contract::Alert;
+use fields::{Field, Foreign, Import, Tool, config, host_of, mask_url};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::{
-    Channel, Field, Foreign, Import, Message, SendContext, SendError, Tool, config,
-    field::{host_of, mask_url},
-    send::post,
-};
+use crate::{Channel, Message, SendContext, SendError, send::post};
 
 pub struct Webhook;
 

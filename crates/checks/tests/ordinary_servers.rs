@@ -29,7 +29,7 @@ async fn cookie_of_a_redirect_comes_back_with_the_next_request() {
     // It ends with the check: the next one begins without.
     up(&probe(target(&url)).await);
     let mut stay = target(&url);
-    (stay.follow_redirects, stay.expected_status) = (false, "302".to_owned());
+    (stay.config["follow_redirects"], stay.config["expected_status"]) = (false.into(), "302".into());
     up(&probe(stay).await);
 }
 
@@ -65,7 +65,7 @@ async fn cookie_goes_to_no_other_site_and_no_other_path() {
     }
     // The settings' own header goes along where cookies do.
     let mut own = target(format!("{url}/set/x?/y"));
-    own.headers.insert("Cookie".to_owned(), "mine=5; root=6".to_owned());
+    set_header(&mut own, "Cookie", "mine=5; root=6");
     own.assertions = contains("got mine=5; root=2.");
     up(&probe(own.clone()).await);
     own.url = format!("{url}/set/x?{elsewhere}/y");
@@ -223,7 +223,7 @@ async fn any_three_digits_can_be_expected() {
     for status in [100, 299, 999] {
         let url = canned(format!("HTTP/1.1 {status} Denied\r\nContent-Length: 0\r\n\r\n")).await;
         let mut target = target(url);
-        target.expected_status = format!("200,{status}");
+        target.config["expected_status"] = format!("200,{status}").into();
         // 100 is interim: what comes after it counts.
         let outcome = probe(target).await;
         assert_eq!(outcome.status_code, (status != 100).then_some(status), "{:?}", outcome.error);
@@ -499,7 +499,7 @@ async fn many_large_bodies_are_read_within_the_bound() {
 #[tokio::test]
 async fn bodies_that_stand_still_make_room_for_others() {
     let mut prober = prober();
-    Arc::get_mut(&mut prober).unwrap().memory.max_held = Duration::from_millis(300);
+    Arc::get_mut(&mut prober).unwrap().shared.memory.max_held = Duration::from_millis(300);
     let stalled =
         endless("HTTP/1.1 200 OK\r\n\r\n", vec![b'x'; 2 << 20].leak(), Duration::from_secs(60)).await;
     let mut body = vec![b'x'; 3 * 1024 * 1024];

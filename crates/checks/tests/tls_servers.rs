@@ -196,7 +196,7 @@ async fn old_tls_is_spoken_on_request_and_otherwise_named() {
             format!("The server offers only old TLS ({agreed}): set legacy_tls to check it all the same");
         failed(&outcome, FailureCode::TlsInvalid, &message);
 
-        target.legacy_tls = true;
+        target.config["legacy_tls"] = true.into();
         target.assertions = contains("Ciphers");
         let outcome = files.probe(&target).await;
         assert_eq!(outcome.error, None, "{args:?}");
@@ -212,7 +212,7 @@ async fn certificate_is_verified_as_strictly_with_old_tls() {
     let old = ["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"];
     for args in [&old[..], &["-tls1_3"]] {
         let server = files.serve(args).await;
-        let legacy = |url: &str| Target { legacy_tls: true, ..target(url) };
+        let legacy = |url: &str| target(url).with("legacy_tls", true);
         up(&files.probe(&legacy(&server.url)).await);
         let stranger = prober().probe(0, &legacy(&server.url), None).await;
         failed(&stranger, FailureCode::TlsInvalid, "was not issued by a trusted authority");
@@ -222,16 +222,16 @@ async fn certificate_is_verified_as_strictly_with_old_tls() {
         failed(&outcome, FailureCode::TlsInvalid, message);
         assert!(outcome.certificate_expires_at.is_some());
         assert_eq!(outcome.timings_ms.first_byte, None, "nothing was asked");
-        up(&files.probe(&Target { verify_tls: false, ..legacy(&other) }).await);
+        up(&files.probe(&legacy(&other).with("verify_tls", false)).await);
     }
     // Expired ones, and those of a server that does not have the key.
     let authority = Authority::new();
     let prober = prober_with(vec![authority.root.clone()], Resolver::fixed(names));
     let url = serve_tls(authority.acceptor("secure.test", 2024, &["h2", "http/1.1"]), "secure.test").await;
-    let outcome = prober.probe(0, &Target { legacy_tls: true, ..target(url) }, None).await;
+    let outcome = prober.probe(0, &target(url).with("legacy_tls", true), None).await;
     failed(&outcome, FailureCode::TlsInvalid, "The certificate expired on 2024-01-01");
     let url = serve_tls(authority.acceptor("secure.test", 2099, &["h2", "http/1.1"]), "secure.test").await;
-    let mut modern = Target { legacy_tls: true, ..target(url) };
+    let mut modern = target(url).with("legacy_tls", true);
     modern.assertions = contains("HTTP/1.1 to secure.test");
     up(&prober.probe(0, &modern, None).await);
 }
@@ -240,7 +240,7 @@ async fn certificate_is_verified_as_strictly_with_old_tls() {
 #[tokio::test]
 async fn address_guard_holds_with_old_tls() {
     for url in ["https://127.0.0.3/", "https://blocked.test/"] {
-        let outcome = probe(Target { legacy_tls: true, ..target(url) }).await;
+        let outcome = probe(target(url).with("legacy_tls", true)).await;
         failed(&outcome, FailureCode::BlockedAddress, "not a public address");
     }
 }
@@ -249,7 +249,7 @@ async fn address_guard_holds_with_old_tls() {
 #[tokio::test]
 async fn failure_of_old_tls_is_named() {
     let files = Files::of(RSA).await;
-    let legacy = |url: String| Target { legacy_tls: true, timeout_ms: 1_000, ..target(url) };
+    let legacy = |url: String| Target { timeout_ms: 1_000, ..target(url) }.with("legacy_tls", true);
     let plain = canned("HTTP/1.1 400 Bad Request\r\n\r\n").await.replace("http:", "https:");
     failed(&probe(legacy(plain)).await, FailureCode::Timeout, "TLS handshake was not finished");
     let talks = listen(|mut stream| async move {

@@ -4,7 +4,5 @@ ALTER TABLE notification_states ADD COLUMN degraded BOOLEAN NOT NULL DEFAULT FAL
 ALTER TABLE notification_states ADD COLUMN degraded_run INTEGER NOT NULL DEFAULT 0;
 -- Whether a notification is told of it.
 ALTER TABLE notifications ADD COLUMN send_degraded BOOLEAN NOT NULL DEFAULT TRUE;
--- Degraded once a certificate expires within so many days; 0: never.
-ALTER TABLE endpoints ADD COLUMN certificate_warning_days INTEGER NOT NULL DEFAULT 14;
 -- How many of those that are up were degraded.
 ALTER TABLE report_rollups ADD COLUMN degraded BIGINT NOT NULL DEFAULT 0;

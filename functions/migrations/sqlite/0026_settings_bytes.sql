@@ -3,7 +3,7 @@
 ALTER TABLE endpoints ADD COLUMN settings_bytes INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE endpoint_counts ADD COLUMN settings_bytes INTEGER NOT NULL DEFAULT 0;
 UPDATE endpoints SET settings_bytes =
-    OCTET_LENGTH(headers) + COALESCE(OCTET_LENGTH(body), 0) + OCTET_LENGTH(assertions);
+    OCTET_LENGTH(config) + OCTET_LENGTH(assertions);
 UPDATE endpoint_counts SET settings_bytes =
     (SELECT COALESCE(SUM(e.settings_bytes), 0) FROM endpoints e WHERE e.user_id = endpoint_counts.user_id);
 

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use runtime::{Context, Result, on, secret};
 
 use super::seconds;
-use channels::mailbox::mailbox;
+use fields::mailbox::mailbox;
 
 const WINDOW: TimeDelta = TimeDelta::days(1);
 /// Messages to one address, of all users together.

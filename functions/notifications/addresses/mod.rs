@@ -15,11 +15,9 @@ pub mod unsubscribe;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use channels::{
-    Config,
-    mailbox::{self, mailbox, spelling as key},
-};
+use channels::Config;
 use chrono::{DateTime, TimeDelta, Utc};
+use fields::mailbox::{self, mailbox, spelling as key};
 use runtime::{
     Context, Db, Error, Result, Text,
     db::{JsonText, On, UnixSeconds},

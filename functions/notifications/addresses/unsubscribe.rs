@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Address, EVERYBODY, States, links, seconds};
-use channels::mailbox::mailbox;
+use fields::mailbox::mailbox;
 
 use crate::notifications::SERVICE;
 

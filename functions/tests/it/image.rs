@@ -206,20 +206,7 @@ fn check(endpoint_id: i64, url: String) -> CheckRequest {
         interval_seconds: 60,
         revision: 0,
         maintenance: false,
-        target: Target {
-            url,
-            method: "GET".into(),
-            headers: Default::default(),
-            body: None,
-            timeout_ms: 5_000,
-            expected_status: "200".into(),
-            assertions: vec![],
-            follow_redirects: true,
-            verify_tls: true,
-            legacy_tls: false,
-            certificate_warning_days: 0,
-            retries: 0,
-        },
+        target: Target { timeout_ms: 5_000, ..Target::of("http", url) }.with("expected_status", "200"),
     }
 }
 

@@ -31,8 +31,7 @@ fn sample(world: &World, kind: &str) -> Value {
         kind::CHECK_REQUESTED => json!([{
             "endpoint_id": 1, "user_id": 1, "scheduled_at": now, "failure_threshold": 1, "success_threshold": 1,
             "target": {
-                "url": "http://127.0.0.1:1/", "method": "GET", "timeout_ms": 300, "expected_status": "200",
-                "follow_redirects": true, "verify_tls": true, "retries": 0,
+                "kind": "http", "url": "http://127.0.0.1:1/", "timeout_ms": 300, "retries": 0,
                 "assertions": [{"fact": "body", "comparison": "contains", "value": "ok"}],
             },
         }]),
@@ -109,6 +108,20 @@ on_both! {
         let answer = world.event("check-run", kind::CHECK_REQUESTED, "extended", &data).await;
         let results: Vec<Value> = answer.reply().expect("a result").data();
         assert_eq!(results.len(), 1);
+    }
+
+    async fn an_assertion_of_the_future_is_no_outage(world: World) {
+        for assertion in [
+            json!({"fact": "body", "comparison": "rhymes_with", "value": "ok"}),
+            json!({"fact": "status", "comparison": "equals", "value": 200, "severity": "curious"}),
+            json!({"fact": "mood", "comparison": "equals", "value": "fine"}),
+        ] {
+            let mut data = sample(&world, kind::CHECK_REQUESTED);
+            data[0]["target"]["assertions"] = json!([assertion]);
+            let answer = world.event("check-run", kind::CHECK_REQUESTED, "future", &data).await;
+            let results: Vec<contract::CheckResult> = answer.reply().expect("results").data();
+            assert_eq!(results[0].outcome.status, contract::CheckStatus::Unknown, "{assertion}");
+        }
     }
 
     async fn an_unknown_kind_of_alert_is_carried(world: World) {

@@ -159,6 +159,7 @@ document.addEventListener("click", (event) => {
     for (const error of $$(".error", row)) error.remove();
     for (const field of fields(row)) {
       field.removeAttribute("aria-invalid");
+      delete field.dataset.chosen;
       if (field.tagName === "SELECT") field.selectedIndex = 0;
       else field.value = "";
     }
@@ -166,6 +167,15 @@ document.addEventListener("click", (event) => {
   }
   if (remove) remove.closest("[data-row]").remove();
   fields(rows.lastElementChild)[0].focus();
+});
+
+// What is asked of a fact most, until another comparison is chosen.
+document.addEventListener("change", (event) => {
+  if (event.target.closest(".comparison")) event.target.dataset.chosen = "yes";
+  const fact = event.target.closest(".looks-at");
+  if (!fact) return;
+  const comparison = $$(".comparison", fact.parentElement)[0];
+  if (!comparison.dataset.chosen) comparison.value = fact.selectedOptions[0].dataset.usual || "equals";
 });
 
 // A list to choose from shows what is searched for; the search is then no part of the form.

@@ -41,20 +41,7 @@ fn request(world: &World, endpoint_id: i64, url: &str, in_seconds: i64) -> Check
         interval_seconds: 60,
         revision: 0,
         maintenance: false,
-        target: Target {
-            url: url.into(),
-            method: "GET".into(),
-            headers: Default::default(),
-            body: None,
-            timeout_ms: 300,
-            expected_status: "200-299".into(),
-            assertions: vec![],
-            follow_redirects: true,
-            verify_tls: true,
-            legacy_tls: false,
-            certificate_warning_days: 0,
-            retries: 0,
-        },
+        target: Target { timeout_ms: 300, ..Target::of("http", url) }.with("expected_status", "200-299"),
     }
 }
 
@@ -180,7 +167,7 @@ on_both! {
 
         // What may become an endpoint is tried with all that it would be saved with.
         let draft = json!({
-            "name": "Draft", "url": site.url, "expected_status": "503", "interval_seconds": 300, "retries": 0,
+            "name": "Draft", "url": site.url, "config": {"expected_status": "503"}, "interval_seconds": 300, "retries": 0,
             "tags": ["a"], "assertions": [{"fact": "body", "comparison": "contains", "value": "hello"}],
         });
         assert_eq!(check(1, draft.clone()).await.json(200)["status"], "up");
@@ -196,7 +183,10 @@ on_both! {
         check(1, json!({})).await.code(400);
         assert!(check(1, json!({"name": "x"})).await.json(400)["fields"]["url"].is_string());
         check(1, json!({"url": "ftp://x"})).await.code(400);
-        check(1, json!({"url": site.url, "endpoint_id": id})).await.code(400);
+        // A change is tried before it is saved.
+        let tried = json!({"endpoint_id": id, "url": format!("{}/tried", site.url), "config": {"expected_status": "503"}});
+        assert_eq!(check(1, tried.clone()).await.json(200)["status"], "up");
+        check(2, tried).await.code(404);
         check(1, json!({"endpoint_id": -1})).await.code(400);
         world.call(None, "POST", "/public/v1/checks", Some(json!({"url": site.url}))).await.code(401);
     }

@@ -259,7 +259,7 @@ on_both! {
 
     async fn large_targets_are_handed_out_in_pieces(world: World) {
         for n in 0..70 {
-            let body = json!({"url": "https://example.com", "method": "POST", "body": "x".repeat(64 * 1024)});
+            let body = json!({"url": "https://example.com", "config": {"body": "x".repeat(64 * 1024)}});
             world.call(Some(1 + n % 2), "POST", "/public/v1/endpoints", Some(body)).await.json(201);
         }
         world.clock().advance(Duration::from_secs(120));

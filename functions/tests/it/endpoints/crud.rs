@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::world::{Database, World, on_both};
 
-async fn create(world: &World, user: i64, body: Value) -> Value {
+pub(super) async fn create(world: &World, user: i64, body: Value) -> Value {
     world.call(Some(user), "POST", "/public/v1/endpoints", Some(body)).await.json(201)
 }
 
@@ -31,8 +31,8 @@ on_both! {
         let made = create(&world, 1, json!({ "url": "https://shop.example.com/health" })).await;
         assert_eq!(made["name"], "shop.example.com");
         assert_eq!(
-            (&made["interval_seconds"], &made["timeout_ms"], &made["expected_status"]),
-            (&json!(60), &json!(10000), &json!("200-399"))
+            (&made["interval_seconds"], &made["timeout_ms"], &made["kind"], &made["config"]["expected_status"]),
+            (&json!(60), &json!(10000), &json!("http"), &json!("200-399"))
         );
         assert_eq!((&made["failure_threshold"], &made["success_threshold"]), (&json!(2), &json!(1)));
         assert_eq!((&made["status"], &made["last_checked_at"]), (&json!("pending"), &Value::Null));
@@ -64,13 +64,20 @@ on_both! {
 
     async fn what_is_set_is_kept_and_shown(world: World) {
         let all = json!({
-            "name": "가게", "url": "https://example.com/a?b=c", "method": "POST", "headers": {"X-A": "1"},
-            "body": "{\"q\":1}", "interval_seconds": 10, "timeout_ms": 500, "expected_status": "200-299,301",
+            "name": "가게", "url": "https://example.com/a?b=c", "kind": "http",
+            "config": {
+                "method": "POST", "headers": {"X-A": "1"}, "secret_headers": {"X-B": "…"}, "body": "{\"q\":1}",
+                "expected_status": "200-299,301", "follow_redirects": false, "verify_tls": false, "legacy_tls": true,
+                "certificate_warning_days": 7,
+            },
+            "interval_seconds": 10, "timeout_ms": 500,
             "assertions": [{"fact": "body", "comparison": "contains", "value": "ok"}, {"fact": "total_ms", "comparison": "less_than", "value": 900}],
-            "follow_redirects": false, "verify_tls": false, "legacy_tls": true, "retries": 0, "failure_threshold": 3,
+            "retries": 0, "failure_threshold": 3,
             "success_threshold": 2, "enabled": true, "tags": ["shop", "서울"],
         });
-        let made = create(&world, 1, all.clone()).await;
+        let mut sent = all.clone();
+        sent["config"]["secret_headers"]["X-B"] = "hidden".into();
+        let made = create(&world, 1, sent).await;
         let path = format!("/public/v1/endpoints/{}", made["id"]);
         let shown = world.call(Some(1), "GET", &path, None).await.json(200);
         assert_eq!(shown, made);
@@ -92,14 +99,27 @@ on_both! {
             ("name", json!({"url": url, "name": "x".repeat(101)})),
             ("name", json!({"url": url, "name": "\u{200B}\u{3164}"})),
             ("tags", json!({"url": url, "tags": ["\u{3164}"]})),
-            ("method", json!({"url": url, "method": "FETCH"})),
-            ("headers", json!({"url": url, "headers": {"X-A": "1\r\nX-B: 2"}})),
+            ("config.method", json!({"url": url, "config": {"method": "FETCH"}})),
+            ("config.host", json!({"url": url, "config": {"host": "x"}})),
+            ("config", json!({"url": url, "config": [1]})),
+            ("config.secret_headers.X-A", json!({"url": url, "config": {"secret_headers": {"X-A": "…"}}})),
+            ("config.method", json!({"url": "tcp://example.com:5432", "config": {"method": "GET"}})),
+            ("kind", json!({"url": url, "kind": "carrier_pigeon"})),
+            ("url", json!({"url": url, "kind": "tcp"})),
+            ("url", json!({"url": "tcp://example.com"})),
+            ("url", json!({"url": "tcp://example.com:5432/path"})),
+            ("assertions[0].fact", json!({"url": "tcp://example.com:5432", "assertions": [
+                {"fact": "status", "comparison": "equals", "value": 200},
+            ]})),
+            ("assertions[0].comparison", json!({"url": "tcp://example.com:5432", "assertions": [
+                {"fact": "connect_ms", "comparison": "contains", "value": 1},
+            ]})),
+            ("config.headers.X-A", json!({"url": url, "config": {"headers": {"X-A": "1\r\nX-B: 2"}}})),
             ("interval_seconds", json!({"url": url, "interval_seconds": 9})),
             ("interval_seconds", json!({"url": url, "interval_seconds": -60})),
             ("interval_seconds", json!({"url": url, "interval_seconds": 1e300})),
             ("timeout_ms", json!({"url": url, "timeout_ms": 0})),
-            ("expected_status", json!({"url": url, "expected_status": "200-"})),
-            ("expected_status", json!({"url": url, "expected_status": ""})),
+            ("config.expected_status", json!({"url": url, "config": {"expected_status": "200-"}})),
             ("assertions", json!({"url": url, "assertions": [{"fact": "body", "comparison": "matches", "value": "("}]})),
             ("assertions", json!({"url": url, "assertions": [{"type": "nonsense"}]})),
             ("assertions[0].below", json!({"url": url, "assertions": [{"fact": "ip", "comparison": "exists", "below": 1}]})),
@@ -123,25 +143,25 @@ on_both! {
         let url = "https://example.com";
         for method in ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"] {
             let unasked = i64::from(["GET", "HEAD", "OPTIONS"].contains(&method));
-            let made = create(&world, 1, json!({"url": url, "method": method})).await;
+            let made = create(&world, 1, json!({"url": url, "config": {"method": method}})).await;
             assert_eq!(made["retries"], unasked, "{method}");
             let asked: Vec<CheckRequest> = world.events.lock().unwrap().pop_front().unwrap().data();
             assert_eq!(i64::from(asked[0].target.retries), unasked, "{method}");
-            let made = create(&world, 1, json!({"url": url, "method": method, "retries": 2})).await;
+            let made = create(&world, 1, json!({"url": url, "config": {"method": method}, "retries": 2})).await;
             assert_eq!(made["retries"], 2, "{method}");
             world.events.lock().unwrap().clear();
         }
         let made = create(&world, 1, json!({"url": url})).await;
         let path = format!("/public/v1/endpoints/{}", made["id"]);
         for (patch, retries) in [
-            (json!({"method": "POST"}), 0),
+            (json!({"config": {"method": "POST"}}), 0),
             (json!({"retries": 3}), 3),
-            (json!({"method": "PUT"}), 3),
-            (json!({"method": "GET", "retries": null}), 1),
-            (json!({"method": "POST", "retries": 1}), 1),
+            (json!({"config": {"method": "PUT"}}), 3),
+            (json!({"config": {"method": "GET"}, "retries": null}), 1),
+            (json!({"config": {"method": "POST"}, "retries": 1}), 1),
             (json!({"retries": null}), 0),
-            (json!({"method": "GET", "retries": 3}), 3),
-            (json!({"method": "POST"}), 3),
+            (json!({"config": {"method": "GET"}, "retries": 3}), 3),
+            (json!({"config": {"method": "POST"}}), 3),
         ] {
             let changed = world.call(Some(1), "PATCH", &path, Some(patch.clone())).await.json(200);
             assert_eq!(changed["retries"], retries, "{patch}");
@@ -149,21 +169,22 @@ on_both! {
     }
 
     async fn status_of_three_digits_is_taken(world: World) {
-        let body = json!({"url": "https://example.com", "expected_status": "100-199,999"});
-        assert_eq!(create(&world, 1, body).await["expected_status"], "100-199,999");
-        let body = json!({"url": "https://example.com", "expected_status": "1000"});
+        let body = json!({"url": "https://example.com", "config": {"expected_status": "100-199,999"}});
+        assert_eq!(create(&world, 1, body).await["config"]["expected_status"], "100-199,999");
+        let body = json!({"url": "https://example.com", "config": {"expected_status": "1000"}});
         let refused = world.call(Some(1), "POST", "/public/v1/endpoints", Some(body)).await.json(400);
-        let message = refused["fields"]["expected_status"].as_str().unwrap().to_owned();
+        let message = refused["fields"]["config.expected_status"].as_str().unwrap().to_owned();
         assert!(message.contains("from 100 to 999"), "{message}");
     }
 
     async fn a_patch_changes_what_it_names_and_null_is_the_default(world: World) {
-        let made = create(&world, 1, json!({"url": "https://example.com", "name": "A", "body": "x", "method": "POST"})).await;
+        let made = create(&world, 1, json!({"url": "https://example.com", "name": "A", "config": {"body": "x", "method": "POST"}})).await;
         let path = format!("/public/v1/endpoints/{}", made["id"]);
         let patch = |body: Value| world.call(Some(1), "PATCH", &path, Some(body));
         let changed = patch(json!({"name": "B", "timeout_ms": 700})).await.json(200);
-        assert_eq!((&changed["name"], &changed["timeout_ms"], &changed["body"]), (&json!("B"), &json!(700), &json!("x")));
-        assert_eq!(patch(json!({"body": null})).await.json(200)["body"], Value::Null);
+        assert_eq!((&changed["name"], &changed["timeout_ms"], &changed["config"]["body"]), (&json!("B"), &json!(700), &json!("x")));
+        assert_eq!(patch(json!({"config": {"method": "POST"}})).await.json(200)["config"]["body"], Value::Null);
+        assert_eq!(patch(json!({"config": null})).await.json(200)["config"]["method"], "GET");
         assert_eq!(patch(json!({"timeout_ms": null})).await.json(200)["timeout_ms"], 10000);
         assert_eq!(patch(json!({"url": null})).await.code(400), "VALIDATION_FAILED");
         assert_eq!(patch(json!({"id": 7})).await.code(400), "VALIDATION_FAILED");
@@ -206,21 +227,22 @@ on_both! {
 
     async fn the_largest_checks_fit_into_events(world: World) {
         let text = |bytes: usize| "\u{1}".repeat(bytes / 6);
-        let body = json!({"url": "https://example.com", "interval_seconds": 3600, "method": "POST"});
+        let body = json!({"url": "https://example.com", "interval_seconds": 3600});
         for _ in 0..3 {
             let made = create(&world, 1, body.clone()).await;
             let own = format!("/public/v1/endpoints/{}", made["id"]);
             let headers: serde_json::Map<_, _> =
-                (0..30).map(|n| (format!("x-{n}"), json!("\"".repeat(4000)))).collect();
+                (0..15).map(|n| (format!("x-{n}"), json!("\"".repeat(4000)))).collect();
             let assertions = vec![json!({"fact": "body", "comparison": "contains", "value": text(47_000)}); 5];
-            for patch in [json!({"body": text(250_000)}), json!({"headers": headers}), json!({"assertions": assertions})] {
+            let config = json!({"method": "POST", "body": text(120_000), "headers": headers});
+            for patch in [json!({"config": config}), json!({"assertions": assertions})] {
                 world.call(Some(1), "PATCH", &own, Some(patch)).await.json(200);
             }
         }
         world.clock().advance(Duration::from_secs(3600));
         world.tick("check-schedule").await;
         let events = world.events.lock().unwrap();
-        assert!(events.iter().any(|event| event.body.len() > 700_000), "large ones");
+        assert!(events.iter().any(|event| event.body.len() > 400_000), "large ones");
         assert!(events.iter().all(|event| event.body.len() < 1_000_000));
     }
 
@@ -434,7 +456,11 @@ on_both! {
 async fn the_quota_of_bytes_holds(database: Database) {
     let world = World::with(database, [("MAX_CHECK_BYTES_PER_MINUTE", "40000")]).await;
     let path = "/public/v1/endpoints";
-    let body = |bytes: usize, interval: i64| json!({"url": "https://example.com", "method": "POST", "body": "x".repeat(bytes), "interval_seconds": interval});
+    let body = |bytes: usize, interval: i64| {
+        json!({
+            "url": "https://example.com", "config": {"method": "POST", "body": "x".repeat(bytes)}, "interval_seconds": interval,
+        })
+    };
     let made = create(&world, 1, body(30_000, 60)).await;
     let refused = world.call(Some(1), "POST", path, Some(body(3_000, 10))).await;
     assert_eq!(refused.code(409), "TOO_MANY_CHECK_BYTES");
@@ -444,7 +470,7 @@ async fn the_quota_of_bytes_holds(database: Database) {
     let refused = world.call(Some(1), "PATCH", &own, Some(json!({"interval_seconds": 30}))).await;
     assert_eq!(refused.code(409), "TOO_MANY_CHECK_BYTES");
     assert_eq!(world.call(Some(1), "GET", &own, None).await.json(200)["interval_seconds"], 60);
-    world.call(Some(1), "PATCH", &own, Some(json!({"body": "short"}))).await.json(200);
+    world.call(Some(1), "PATCH", &own, Some(json!({"config": {"body": "short"}}))).await.json(200);
     create(&world, 1, body(30_000, 60)).await;
     world.call(Some(1), "DELETE", &own, None).await;
     let refused = world.call(Some(1), "POST", path, Some(body(30_000, 60))).await;
@@ -465,21 +491,25 @@ async fn the_quota_of_stored_bytes_holds(database: Database) {
     let world = World::with(database, [("MAX_SETTINGS_BYTES_PER_USER", "40000")]).await;
     let path = "/public/v1/endpoints";
     // Seldom checked: next to nothing in a minute.
-    let body = |bytes: usize| json!({"url": "https://example.com", "method": "POST", "body": "x".repeat(bytes), "interval_seconds": 86400});
+    let body = |bytes: usize| {
+        json!({
+            "url": "https://example.com", "config": {"method": "POST", "body": "x".repeat(bytes)}, "interval_seconds": 86400,
+        })
+    };
     let made = create(&world, 1, body(30_000)).await;
     let refused = world.call(Some(1), "POST", path, Some(body(10_000))).await;
     let said = refused.json(409);
     assert_eq!(said["code"], "TOO_MANY_SETTINGS_BYTES");
-    assert!(said["fields"]["body"].as_str().unwrap().contains("40000 are allowed"), "{said}");
+    assert!(said["fields"]["config"].as_str().unwrap().contains("40000 are allowed"), "{said}");
     create(&world, 2, body(30_000)).await;
     let small = create(&world, 1, body(5_000)).await;
     let small = format!("{path}/{}", small["id"]);
-    let headers = json!({"headers": {"X-Long": "x".repeat(5_000)}});
+    let headers = json!({"config": {"body": "x".repeat(5_000), "headers": {"X-Long": "x".repeat(5_000)}}});
     let refused = world.call(Some(1), "PATCH", &small, Some(headers.clone())).await.json(409);
-    assert!(refused["fields"]["body"].is_string() || refused["fields"]["headers"].is_string(), "{refused}");
+    assert!(refused["fields"]["config"].is_string(), "{refused}");
     world.call(Some(1), "PATCH", &small, Some(json!({"name": "renamed"}))).await.json(200);
     world
-        .call(Some(1), "PATCH", &format!("{path}/{}", made["id"]), Some(json!({"body": null})))
+        .call(Some(1), "PATCH", &format!("{path}/{}", made["id"]), Some(json!({"config": null})))
         .await
         .json(200);
     world.call(Some(1), "PATCH", &small, Some(headers)).await.json(200);

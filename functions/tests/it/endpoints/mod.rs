@@ -2,4 +2,5 @@
 
 mod claim;
 mod crud;
+mod kinds;
 mod maintenances;

@@ -115,7 +115,7 @@ on_both! {
                 .await
                 .json(201)["id"].as_i64().unwrap();
             world.clock().advance(std::time::Duration::from_secs(3));
-            world.call(Some(1), "PATCH", &format!("/public/v1/endpoints/{id}"), Some(json!({"expected_status": "418"}))).await.json(200);
+            world.call(Some(1), "PATCH", &format!("/public/v1/endpoints/{id}"), Some(json!({"config": {"expected_status": "418"}}))).await.json(200);
         }
         let events = std::mem::take(&mut *world.events.lock().unwrap());
         let asked = events.iter().filter(|event| event.kind() == kind::CHECK_REQUESTED);

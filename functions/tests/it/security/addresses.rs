@@ -2,7 +2,6 @@
 //! changes its mind; for checks, demo checks, webhooks and Slack.
 
 use std::{
-    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex,
@@ -239,20 +238,7 @@ async fn no_spelling_of_an_address_leads_inside() {
 }
 
 fn target(url: &str) -> Target {
-    Target {
-        url: url.to_owned(),
-        method: "GET".to_owned(),
-        headers: BTreeMap::new(),
-        body: None,
-        timeout_ms: 3000,
-        expected_status: "200-399".to_owned(),
-        assertions: Vec::new(),
-        follow_redirects: true,
-        verify_tls: true,
-        legacy_tls: false,
-        certificate_warning_days: 0,
-        retries: 0,
-    }
+    Target { timeout_ms: 3000, ..Target::of("http", url) }
 }
 
 /// For whom 127.0.0.1 is the internet, and the rest of this machine is not.

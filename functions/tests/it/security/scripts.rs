@@ -168,8 +168,8 @@ impl Stage {
             ("moved", json!({"fact": "body", "comparison": "contains", "value": name})),
         ] {
             endpoint = site.make("/endpoint-service/v1/endpoints", json!({
-                "name": name, "url": format!("{talker}/{path}/{name}?{name}#{name}"), "tags": ["shop"], "body": name,
-                "headers": {"X-Evil": name}, "retries": 0, "failure_threshold": 1, "method": "POST",
+                "name": name, "url": format!("{talker}/{path}/{name}?{name}#{name}"), "tags": ["shop"],
+                "config": {"method": "POST", "body": name, "headers": {"X-Evil": name}}, "retries": 0, "failure_threshold": 1,
                 "interval_seconds": 86_400,
                 "assertions": [assertion],
             })).await["id"].clone();

@@ -42,6 +42,7 @@ const ENCRYPTION_KEY: &str = "UmVjb2duaXNlLWVuY3J5cHRpb24ta2V5LTYtLS0tLS0";
 const GATEWAY_TOKEN: &str = "recognise-gateway-token-7";
 /// In the path of a Slack webhook, and in the header of an endpoint.
 const SLACK_PATH: &str = "recognise-slack-path-8";
+const CHECK_HEADER: &str = "Bearer recognise-header-10";
 const GUESSED_KEY: &str = "pp_recognise-guessed-key-9";
 
 /// Keeps every byte that it is sent.
@@ -347,7 +348,7 @@ async fn no_secret_is_where_it_should_not_be() {
             "POST",
             to("/endpoint-service/v1/endpoints"),
             &mine,
-            json!({"url": 1, "headers": {"Authorization": SLACK_PATH}}),
+            json!({"url": 1, "config": {"headers": {"Authorization": SLACK_PATH}}}),
         )
         .await;
     let channels = "/notification-service/v1/notifications";
@@ -374,8 +375,20 @@ async fn no_secret_is_where_it_should_not_be() {
             .await;
     }
     // A secret that is made, not given, is shown once: nothing of this list makes one.
-    let endpoint = json!({"name": "shop", "url": nobody, "retries": 0, "failure_threshold": 1});
+    let config = json!({"secret_headers": {"Authorization": CHECK_HEADER}});
+    let endpoint =
+        json!({"name": "shop", "url": nobody, "retries": 0, "failure_threshold": 1, "config": config});
     assert_eq!(story.ask("POST", to("/endpoint-service/v1/endpoints"), &mine, endpoint).await.0, 201);
+    let broken = json!({"url": nobody, "config": {"secret_headers": {"Authorization": CHECK_HEADER, "X": CHECK_HEADER.repeat(1000)}}});
+    assert_eq!(story.ask("POST", to("/endpoint-service/v1/endpoints"), &mine, broken).await.0, 400);
+    for (method, path, body) in [
+        ("GET", "/endpoint-service/v1/endpoints/1", Value::Null),
+        ("GET", "/endpoint-service/v1/endpoints", Value::Null),
+        ("PATCH", "/endpoint-service/v1/endpoints/1", json!({"name": "Shop"})),
+        ("POST", "/endpoint-check/v1/checks", json!({"endpoint_id": 1})),
+    ] {
+        assert_eq!(story.ask(method, to(path), &mine, body).await.0, 200, "{method} {path}");
+    }
 
     // It is down, and nobody can be told, however often it is tried.
     let secrets: Value = serde_json::from_slice(&std::fs::read(data.join("secrets.json")).unwrap()).unwrap();
@@ -449,6 +462,7 @@ async fn no_secret_is_where_it_should_not_be() {
         ENCRYPTION_KEY,
         GATEWAY_TOKEN,
         SLACK_PATH,
+        CHECK_HEADER,
         GUESSED_KEY,
         &key,
         &second_key,

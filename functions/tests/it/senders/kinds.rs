@@ -1,6 +1,7 @@
 //! Every notification kind whose messages are posted to a URL that a user entered, and what is known of all kinds.
 
-use channels::{CHANNELS, Input, Kind};
+use channels::{CHANNELS, Kind};
+use fields::Input;
 use serde_json::{Value, json};
 
 use super::{later, outcome, reported, request, send};

@@ -51,17 +51,17 @@ impl Site {
 
     async fn fill_in(&self, page: &str, fields: &[(&str, &str)]) -> Shown {
         let defaults = [
-            ("method", "GET"),
+            ("config.method", "GET"),
             ("interval_seconds", "60"),
             ("timeout_ms", "2000"),
-            ("expected_status", "200-299"),
+            ("config.expected_status", "200-299"),
             ("retries", "0"),
             ("failure_threshold", "2"),
             ("success_threshold", "1"),
             ("enabled", "true"),
-            ("follow_redirects", "true"),
-            ("verify_tls", "true"),
-            ("certificate_warning_days", "14"),
+            ("config.follow_redirects", "true"),
+            ("config.verify_tls", "true"),
+            ("config.certificate_warning_days", "14"),
         ];
         let left = defaults.into_iter().filter(|(name, _)| fields.iter().all(|(given, _)| given != name));
         let all: Vec<_> = fields.iter().copied().chain(left).collect();
@@ -89,7 +89,7 @@ async fn a_url_is_enough_and_sent_twice_it_is_added_once() {
     shown
         .says("Added: the first check is on its way.")
         .says("http://127.0.0.1:1/shop")
-        .says("GET every 1 min");
+        .says("HTTP every 1 min");
     let board = site.get("/dashboard").await;
     board.says("<a href=\"/endpoints/1\">127.0.0.1</a>").says("<b>1</b> all");
     let korean = site.ask(http::Method::GET, "/preferences?lang=ko", &[], String::new()).await;
@@ -105,10 +105,8 @@ async fn what_is_wrong_stands_beside_its_field_and_nothing_is_lost() {
         ("name", "Shop \"1\""),
         ("tags", "shop, two words!"),
         ("interval_seconds", "3"),
-        ("header_name", "X-One"),
-        ("header_value", "1"),
-        ("header_name", "Connection"),
-        ("header_value", "close"),
+        ("config.headers", "X-One: 1\r\nConnection: close"),
+        ("config.secret_headers", "X-Two: 2"),
         ("assertion_fact", "json"),
         ("assertion_what", "$.a"),
         ("assertion_comparison", "less_than"),
@@ -117,7 +115,7 @@ async fn what_is_wrong_stands_beside_its_field_and_nothing_is_lost() {
         ("assertion_what", ""),
         ("assertion_comparison", "matches"),
         ("assertion_value", "(unclosed"),
-        ("body", "\n two\r\nlines"),
+        ("config.body", "\n two\r\nlines"),
         ("action", "save"),
     ];
     let again = site.fill_in("/endpoints/new", &fields).await;
@@ -125,16 +123,21 @@ async fn what_is_wrong_stands_beside_its_field_and_nothing_is_lost() {
     again
         .says("id=\"interval_seconds-error\"")
         .says("id=\"assertion-1-error\">value: ")
-        .says("id=\"header-1-error\"")
+        .says("id=\"config-headers-error\">Connection: ")
         .says("id=\"tags-error\">words!: ");
-    for error in ["id=\"assertion-0-error\"", "id=\"header-0-error\"", "id=\"url-error\"", "assertions[1]"] {
+    for error in [
+        "id=\"assertion-0-error\"",
+        "id=\"config-secret_headers-error\"",
+        "id=\"url-error\"",
+        "assertions[1]",
+    ] {
         assert_eq!(count(&again, error), 0, "{error}");
     }
     again
         .says("value=\"https://a.test/&#60;x&#62;\"")
         .says("value=\"Shop &#34;1&#34;\"")
         .says("value=\"shop, two words!\"")
-        .says("value=\"X-One\"")
+        .says("X-One: 1\r\nConnection: close</textarea>")
         .says("value=\"(unclosed\"")
         .says("<option value=\"less_than\" selected>")
         .says("\n two\r\nlines</textarea>");
@@ -154,18 +157,23 @@ async fn retries_left_empty_are_those_of_the_method() {
         )
     };
     site.get("/endpoints/new").await.says(&shown(""));
-    let fields =
-        [("url", "http://127.0.0.1:1/"), ("method", "POST"), ("legacy_tls", "true"), ("action", "save")];
+    let fields = [
+        ("url", "http://127.0.0.1:1/"),
+        ("config.method", "POST"),
+        ("config.legacy_tls", "true"),
+        ("action", "save"),
+    ];
     for (retries, kept) in [("", ""), ("0", ""), ("1", "1")] {
         let added = site.fill_in("/endpoints/new", &[&fields[..], &[("retries", retries)]].concat()).await;
         assert_eq!(added.status, 303, "{}", added.html);
         let edited = site.get(&format!("{}/edit", added.location())).await;
-        edited.says(&shown(kept)).says("name=\"legacy_tls\" value=\"true\" checked");
+        edited.says(&shown(kept)).says("name=\"config.legacy_tls\" value=\"true\" checked");
     }
     // What it is for another method, nobody chose.
     let added = site.fill_in("/endpoints/new", &[("url", "http://127.0.0.1:1/"), ("retries", "")]).await;
     let edit = format!("{}/edit", added.location());
-    let fields = [("url", "http://127.0.0.1:1/"), ("method", "POST"), ("retries", ""), ("action", "save")];
+    let fields =
+        [("url", "http://127.0.0.1:1/"), ("config.method", "POST"), ("retries", ""), ("action", "save")];
     assert_eq!(site.fill_in(&edit, &fields).await.status, 303);
     site.get(&edit).await.says(&shown("")).says("<option selected>POST</option>");
 }
@@ -175,18 +183,18 @@ async fn rows_are_added_and_removed_without_a_script() {
     let site = site().await;
     let fields = [
         ("url", "https://a.test"),
-        ("header_name", "A"),
-        ("header_value", "1"),
-        ("header_name", "B"),
-        ("header_value", "2"),
+        ("assertion_fact", "status"),
+        ("assertion_value", "201"),
+        ("assertion_fact", "body"),
+        ("assertion_value", "fine"),
     ];
-    let add = [&fields[..], &[("action", "add_header")]].concat();
+    let add = [&fields[..], &[("action", "add_assertion")]].concat();
     let more = site.fill_in("/endpoints/new", &add).await;
-    assert_eq!((more.status, count(&more, "name=\"header_name\"")), (StatusCode::OK, 3));
-    let remove = [&fields[..], &[("action", "remove_header 0")]].concat();
+    assert_eq!((more.status, count(&more, "name=\"assertion_fact\"")), (StatusCode::OK, 3));
+    let remove = [&fields[..], &[("action", "remove_assertion 0")]].concat();
     let fewer = site.fill_in("/endpoints/new", &remove).await;
-    fewer.says("value=\"B\"").says("value=\"https://a.test\"");
-    assert_eq!((count(&fewer, "name=\"header_name\""), count(&fewer, "value=\"A\"")), (2, 0));
+    fewer.says("value=\"fine\"").says("value=\"https://a.test\"");
+    assert_eq!((count(&fewer, "name=\"assertion_fact\""), count(&fewer, "value=\"201\"")), (2, 0));
 }
 
 #[tokio::test]
@@ -216,21 +224,28 @@ async fn settings_are_tried_before_they_are_saved() {
 #[tokio::test]
 async fn an_endpoint_is_changed() {
     let site = site().await;
-    let settings = json!({"url": "https://a.test", "name": "A", "headers": {"X-One": "1"}, "tags": ["shop"],
+    let settings = json!({"url": "https://a.test", "name": "A", "config": {"headers": {"X-One": "1"}, "secret_headers": {"X-Two": "hidden"}}, "tags": ["shop"],
         "assertions": [{"fact": "json", "path": "$.s", "comparison": "equals", "value": "4"}]});
     let id = site.add(settings).await;
     let path = format!("/endpoints/{id}/edit");
     let form = site.get(&path).await;
-    form.says("value=\"X-One\"").says("value=\"$.s\"").says("value=\"&#34;4&#34;\"").says("value=\"shop\"");
+    form.says("X-One: 1</textarea>")
+        .says("X-Two: …</textarea>")
+        .says("value=\"$.s\"")
+        .says("value=\"&#34;4&#34;\"")
+        .says("value=\"shop\"");
     let saved = site
-        .fill_in(&path, &[("url", "https://b.test"), ("name", ""), ("method", "HEAD"), ("action", "save")])
+        .fill_in(
+            &path,
+            &[("url", "https://b.test"), ("name", ""), ("config.method", "HEAD"), ("action", "save")],
+        )
         .await;
     assert_eq!((saved.status, saved.location()), (StatusCode::SEE_OTHER, &*format!("/endpoints/{id}")));
     let api = format!("/endpoint-service/v1/endpoints/{id}");
     let now = site.api(http::Method::GET, &api, Value::Null).await;
     assert_eq!(
-        (&now["name"], &now["method"], &now["headers"]),
-        (&json!("b.test"), &json!("HEAD"), &json!({}))
+        (&now["name"], &now["config"]["method"], &now["config"]["headers"]),
+        (&json!("b.test"), &json!("HEAD"), &Value::Null)
     );
     assert_eq!((&now["tags"], &now["assertions"]), (&json!([]), &json!([])));
 }

@@ -194,9 +194,11 @@ async fn a_check_that_is_aimed_at_the_admin_api_gets_nothing() {
     let consumers = format!("http://{}/consumers", engine.admin_address);
     let aimed = json!({
         "url": format!("{consumers}/user-{}/key-auth", victim["id"]),
-        "method": "POST",
-        "headers": {"content-type": "application/json"},
-        "body": r#"{"key":"stolen"}"#,
+        "config": {
+            "method": "POST",
+            "headers": {"content-type": "application/json"},
+            "body": r#"{"key":"stolen"}"#,
+        },
     });
     let endpoint = ask("POST /endpoint-service/v1/endpoints", key, aimed).await.json(201);
     let check = "POST /endpoint-check/v1/checks";

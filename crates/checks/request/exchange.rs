@@ -30,16 +30,16 @@ use tokio::{
     task::{JoinError, JoinSet},
 };
 
-use super::{
+use crate::{
     assertions::cut,
-    failure, no_room,
-    seen::{Phase, Seen, Waits},
+    failure,
+    progress::{Phase, Progress, Waits, no_room},
     tls,
 };
 use contract::{Failure, FailureCode};
 
 /// After so many bytes, reading ends and the check goes on: it is a probe, not a download.
-pub(super) const MAX_BODY_READ: usize = 10 * 1024 * 1024;
+pub(crate) const MAX_BODY_READ: usize = 10 * 1024 * 1024;
 /// More header lines than any server needs; hyper's own bound is 100.
 const MAX_HEADERS: usize = 200;
 const MAX_HEAD: usize = 256 * 1024;
@@ -52,17 +52,17 @@ const MAX_HTTP2_HEAD: u32 = 16 * KIB as u32;
 const MAX_HTTP2_HEAD_STEPS: usize = 2;
 const MAX_BY_HTTP2: usize = 8192;
 
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) version: http::Version,
-    pub(super) headers: HeaderMap,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) version: http::Version,
+    pub(crate) headers: HeaderMap,
     /// The body, if it is wanted.
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
     /// It is longer than [`MAX_BODY_READ`]: the end is missing.
-    pub(super) is_cut: bool,
-    pub(super) memory: Vec<Place>,
+    pub(crate) is_cut: bool,
+    pub(crate) memory: Vec<Place>,
     /// When it was taken.
-    pub(super) since: Instant,
+    pub(crate) since: Instant,
 }
 
 /// A step takes a response up to so many bytes, and so many responses at once: 280 MiB together. One owner alone has half
@@ -70,26 +70,26 @@ pub(super) struct Answer {
 const STEPS: [(usize, usize); 5] =
     [(16 * KIB, 2048), (64 * KIB, 512), (256 * KIB, 256), (1024 * KIB, 64), (MAX_BODY_READ, 16)];
 /// A handshake message is joined in memory, up to 64 KiB.
-pub(super) const MAX_HANDSHAKE_STEPS: usize = 3;
+pub(crate) const MAX_HANDSHAKE_STEPS: usize = 3;
 const KIB: usize = 1024;
 /// The first bytes of each check are free.
 const FREE_BYTES: usize = 8 * KIB;
 
 /// So long a check keeps memory for which another owner waits that holds less of it: whoever answers slowly, or
 /// never ends, takes nobody's turn.
-pub(super) const MAX_HELD: Duration = Duration::from_secs(5);
+pub(crate) const MAX_HELD: Duration = Duration::from_secs(5);
 /// How soon it is looked again whether anybody waits.
 const HELD_LOOK: Duration = Duration::from_secs(1);
 
 /// Memory that heads and bodies of all checks share, per owner.
-pub(super) struct Memory {
+pub(crate) struct Memory {
     steps: [Arc<FairShare>; STEPS.len()],
     by_http2: Arc<FairShare>,
-    pub(super) max_held: Duration,
+    pub(crate) max_held: Duration,
 }
 
 impl Memory {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let steps = STEPS.map(|(_, places)| FairShare::of(places));
         Self { steps, by_http2: FairShare::of(MAX_BY_HTTP2), max_held: MAX_HELD }
     }
@@ -97,7 +97,7 @@ impl Memory {
 
 /// What one exchange holds of [`Memory`]: so much its connection may read. Steps are taken in order, and whoever has the
 /// last one needs nothing more, so those that wait cannot wait for each other.
-pub(super) struct Held<'a> {
+pub(crate) struct Held<'a> {
     memory: &'a Memory,
     owner: i64,
     waits: Waits,
@@ -106,16 +106,16 @@ pub(super) struct Held<'a> {
     began_at: u64,
     places: Vec<Place>,
     /// So many of them there can be.
-    pub(super) most: usize,
+    pub(crate) most: usize,
     /// When the first place was taken.
     since: Instant,
 }
 
 /// Another owner waits for memory that was held for long.
-pub(super) struct Wanted;
+pub(crate) struct Wanted;
 
 /// Why nothing more is read.
-pub(super) enum Stopped {
+pub(crate) enum Stopped {
     Wanted,
     /// It would take more memory than it may.
     TooLong,
@@ -128,7 +128,7 @@ impl From<Wanted> for Stopped {
 }
 
 impl<'a> Held<'a> {
-    pub(super) fn of(keep: Keep<'a>, meter: Arc<Meter>, waits: Waits) -> Self {
+    pub(crate) fn of(keep: Keep<'a>, meter: Arc<Meter>, waits: Waits) -> Self {
         let mut held = Self {
             memory: keep.memory,
             owner: keep.owner,
@@ -144,7 +144,7 @@ impl<'a> Held<'a> {
     }
 
     /// What was read before is kept no longer.
-    pub(super) fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         self.places.clear();
         self.most = STEPS.len();
         self.began_at = self.meter.wire_bytes();
@@ -152,7 +152,7 @@ impl<'a> Held<'a> {
     }
 
     /// Waits for what comes, and takes memory for it before it is read.
-    pub(super) async fn reading<T>(&mut self, coming: impl Future<Output = T>) -> Result<T, Stopped> {
+    pub(crate) async fn reading<T>(&mut self, coming: impl Future<Output = T>) -> Result<T, Stopped> {
         let mut coming = pin!(coming);
         let (meter, memory) = (Arc::clone(&self.meter), self.memory);
         loop {
@@ -196,7 +196,7 @@ impl<'a> Held<'a> {
 }
 
 /// Waits while places are held. From `look_at` on, they are given up when another owner wants one of them.
-pub(super) async fn during<T>(
+pub(crate) async fn during<T>(
     places: &mut [Place],
     mut look_at: Instant,
     waiting: impl Future<Output = T>,
@@ -216,38 +216,38 @@ pub(super) async fn during<T>(
 
 /// What to do with the body.
 #[derive(Clone, Copy)]
-pub(super) struct Keep<'a> {
+pub(crate) struct Keep<'a> {
     /// Keep it; otherwise it is only counted.
-    pub(super) body: bool,
+    pub(crate) body: bool,
     /// Where the memory for it is taken from, and for whom.
-    pub(super) memory: &'a Memory,
-    pub(super) owner: i64,
+    pub(crate) memory: &'a Memory,
+    pub(crate) owner: i64,
     /// Do not read the body of a response that leads elsewhere.
-    pub(super) skip_redirects: bool,
+    pub(crate) skip_redirects: bool,
 }
 
-pub(super) async fn exchange(
+pub(crate) async fn exchange(
     stream: Stream,
     request: Request<Full<Bytes>>,
     keep: Keep<'_>,
     mut held: Held<'_>,
-    seen: &mut Seen,
+    progress: &mut Progress,
 ) -> Result<Answer, Failure> {
-    seen.enter(Phase::FirstByte);
+    progress.enter(Phase::FirstByte);
     held.begin();
     let meter = stream.meter();
     let outcome = if stream.speaks_http2() {
-        Box::pin(by_http2(stream, request, keep, held, &meter, seen)).await
+        Box::pin(by_http2(stream, request, keep, held, &meter, progress)).await
     } else {
         match Asked::ask(stream, &request, &mut held).await {
-            Ok(stream) => Box::pin(by_http1(stream, request, keep, held, &meter, seen)).await,
+            Ok(stream) => Box::pin(by_http1(stream, request, keep, held, &meter, progress)).await,
             Err(stopped) => Err(stopped.into()),
         }
     };
     outcome.map_err(|broken| match broken {
         Broken::Wanted => no_room(),
         Broken::Head => failure(FailureCode::ProtocolError, head_too_large()),
-        Broken::Exchange(error) => protocol_failure(&error, seen),
+        Broken::Exchange(error) => protocol_failure(&error, progress),
     })
 }
 
@@ -279,7 +279,7 @@ async fn by_http1(
     keep: Keep<'_>,
     held: Held<'_>,
     meter: &Meter,
-    seen: &mut Seen,
+    progress: &mut Progress,
 ) -> Result<Answer, Broken> {
     let builder = &mut http1::Builder::new();
     // As browsers do: a line that is no header is left out.
@@ -299,7 +299,7 @@ async fn by_http1(
         builder.allow_obsolete_multiline_headers_in_responses(true);
     }
     let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
-    converse(connection, sender.send_request(request), keep, held, meter, seen).await
+    converse(connection, sender.send_request(request), keep, held, meter, progress).await
 }
 
 async fn by_http2(
@@ -308,7 +308,7 @@ async fn by_http2(
     keep: Keep<'_>,
     mut held: Held<'_>,
     meter: &Meter,
-    seen: &mut Seen,
+    progress: &mut Progress,
 ) -> Result<Answer, Broken> {
     let _place = held.waits.wait(keep.memory.by_http2.take(keep.owner)).await;
     held.most = MAX_HTTP2_HEAD_STEPS;
@@ -320,7 +320,7 @@ async fn by_http2(
         .max_header_list_size(MAX_HTTP2_HEAD)
         .handshake(TokioIo::new(stream))
         .await?;
-    let outcome = converse(connection, sender.send_request(request), keep, held, meter, seen).await;
+    let outcome = converse(connection, sender.send_request(request), keep, held, meter, progress).await;
     tasks.resume_panics();
     outcome
 }
@@ -331,14 +331,14 @@ async fn converse(
     keep: Keep<'_>,
     mut held: Held<'_>,
     meter: &Meter,
-    seen: &mut Seen,
+    progress: &mut Progress,
 ) -> Result<Answer, Broken> {
     let mut connection = pin!(connection);
     let mut connection = Driven::new(connection.as_mut());
     let (head, mut body) = held.reading(connection.until(response)).await??.into_parts();
     held.most = STEPS.len();
-    seen.enter(Phase::Transfer);
-    seen.status = Some(head.status);
+    progress.enter(Phase::Transfer);
+    progress.status_code = Some(head.status.as_u16());
     if head.headers.len() > MAX_HEADERS {
         return Err(Broken::Head);
     }
@@ -352,19 +352,19 @@ async fn converse(
             let Ok(data) = frame?.into_data() else {
                 continue;
             };
-            seen.bytes += data.len() as u64;
+            progress.bytes += data.len() as u64;
             meter.count_body(data.len() as u64);
             if keep.body {
                 let part = &data[..data.len().min(MAX_BODY_READ - kept.len())];
                 append(&mut kept, part);
             }
-            if seen.bytes >= MAX_BODY_READ as u64 {
-                is_cut = seen.bytes > MAX_BODY_READ as u64 || !body.is_end_stream();
+            if progress.bytes >= MAX_BODY_READ as u64 {
+                is_cut = progress.bytes > MAX_BODY_READ as u64 || !body.is_end_stream();
                 break;
             }
         }
     }
-    seen.enter(Phase::Between);
+    progress.enter(Phase::Between);
     Ok(Answer {
         status: head.status,
         version: head.version,
@@ -386,7 +386,7 @@ fn append(kept: &mut Vec<u8>, part: &[u8]) {
     kept.extend_from_slice(part);
 }
 
-pub(super) fn leads_elsewhere(status: StatusCode, headers: &HeaderMap) -> bool {
+pub(crate) fn leads_elsewhere(status: StatusCode, headers: &HeaderMap) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) && headers.contains_key(http::header::LOCATION)
 }
 
@@ -624,7 +624,7 @@ fn head_too_large() -> String {
     )
 }
 
-fn protocol_failure(error: &hyper::Error, seen: &Seen) -> Failure {
+fn protocol_failure(error: &hyper::Error, progress: &Progress) -> Failure {
     let cause = std::iter::successors(error.source(), |&cause| cause.source());
     let io = cause.clone().find_map(|cause| cause.downcast_ref::<io::Error>());
     let tls = cause.clone().find_map(|cause| {
@@ -633,13 +633,13 @@ fn protocol_failure(error: &hyper::Error, seen: &Seen) -> Failure {
             cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref()
         })
     });
-    if tls.is_some_and(|error| tls::wants_client_certificate(error, seen.client_certificate_asked)) {
+    if tls.is_some_and(|error| tls::wants_client_certificate(error, progress.client_certificate_asked)) {
         return failure(FailureCode::TlsInvalid, tls::CLIENT_CERTIFICATE_REQUIRED);
     }
     // By HTTP/2, or by OpenSSL, only its words are left.
     let last = cause.clone().last().map(ToString::to_string).unwrap_or_default();
     if last.contains("alert certificate required")
-        || (seen.client_certificate_asked && last.starts_with("received fatal alert"))
+        || (progress.client_certificate_asked && last.starts_with("received fatal alert"))
     {
         return failure(FailureCode::TlsInvalid, tls::CLIENT_CERTIFICATE_REQUIRED);
     }
@@ -649,7 +649,7 @@ fn protocol_failure(error: &hyper::Error, seen: &Seen) -> Failure {
         flooded.to_string()
     } else if error.is_parse_too_large() {
         head_too_large()
-    } else if seen.phase == Phase::FirstByte
+    } else if progress.phase == Phase::FirstByte
         && h2.is_some_and(|h2| {
             let refused = [h2::Reason::PROTOCOL_ERROR, h2::Reason::COMPRESSION_ERROR];
             h2.is_library() && h2.reason().is_some_and(|reason| refused.contains(&reason))
@@ -661,7 +661,7 @@ fn protocol_failure(error: &hyper::Error, seen: &Seen) -> Failure {
         "The server answered with HTTP/2 where HTTP/1.1 was agreed on".to_owned()
     } else if error.is_parse() || error.is_parse_status() {
         format!("What came back is not HTTP: {}", cut(&error.to_string()))
-    } else if is_reset && seen.client_certificate_asked && seen.phase == Phase::FirstByte {
+    } else if is_reset && progress.client_certificate_asked && progress.phase == Phase::FirstByte {
         // Its alert was lost with the connection.
         let text = format!("{}: it closed the connection when it got none", tls::CLIENT_CERTIFICATE_REQUIRED);
         return failure(FailureCode::TlsInvalid, text);
@@ -674,9 +674,9 @@ fn protocol_failure(error: &hyper::Error, seen: &Seen) -> Failure {
             matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe)
         })
     {
-        match seen.phase {
+        match progress.phase {
             Phase::Transfer => {
-                format!("The response broke off after {} bytes of its body", seen.bytes)
+                format!("The response broke off after {} bytes of its body", progress.bytes)
             }
             _ => "The connection was closed before the response came".to_owned(),
         }
@@ -712,8 +712,8 @@ mod tests {
                 }
             }
             assert_eq!(at_once, in_pieces, "{text:?}");
-            let seen = (at_once.is_whole, at_once.lines, at_once.is_folded);
-            assert_eq!(seen, (is_whole, lines, is_folded), "{text:?}");
+            let progress = (at_once.is_whole, at_once.lines, at_once.is_folded);
+            assert_eq!(progress, (is_whole, lines, is_folded), "{text:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a check has learned so far. It outlives the check when that is cut off by its timeout, so
+//! What a check has found out so far. It outlives the check when that is cut off by its timeout, so
 //! that a result shows how far it got.
 
 use std::{
@@ -11,10 +11,12 @@ use std::{
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
 
-use contract::{Failure, Timings};
+use contract::{Failure, FailureCode, Timings};
+
+use crate::failure;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(crate) enum Phase {
     Dns,
     Connect,
     Tls,
@@ -24,19 +26,19 @@ pub(super) enum Phase {
     Between,
 }
 
-pub(super) struct Seen {
-    pub(super) ip: Option<IpAddr>,
-    pub(super) status: Option<http::StatusCode>,
+pub struct Progress {
+    pub(crate) ip: Option<IpAddr>,
+    /// What the protocol answers with, such as 200.
+    pub(crate) status_code: Option<u16>,
     /// The first to expire of the certificates that were sent.
-    pub(super) certificate_expires_at: Option<DateTime<Utc>>,
+    pub(crate) certificate_expires_at: Option<DateTime<Utc>>,
     /// By the server that was connected to last.
-    pub(super) client_certificate_asked: bool,
+    pub(crate) client_certificate_asked: bool,
     /// Known already, while more is found out about it.
-    pub(super) failure: Option<Failure>,
-    pub(super) bytes: u64,
-    pub(super) redirects: usize,
-    pub(super) waits: Waits,
-    pub(super) phase: Phase,
+    pub(crate) failure: Option<Failure>,
+    pub(crate) bytes: u64,
+    pub(crate) waits: Waits,
+    pub(crate) phase: Phase,
     began: Instant,
     entered: Instant,
     spent: [Option<Duration>; 5],
@@ -44,7 +46,7 @@ pub(super) struct Seen {
 
 /// How long a check waited for what other checks hold.
 #[derive(Clone, Default)]
-pub(super) struct Waits(Arc<Mutex<Waited>>);
+pub(crate) struct Waits(Arc<Mutex<Waited>>);
 
 #[derive(Default)]
 struct Waited {
@@ -54,7 +56,7 @@ struct Waited {
 
 impl Waits {
     /// Waits for a place, also if nobody waits for it to the end.
-    pub(super) async fn wait<T>(&self, place: impl Future<Output = T>) -> T {
+    pub(crate) async fn wait<T>(&self, place: impl Future<Output = T>) -> T {
         let mut place = pin!(place);
         if let Some(place) = place.as_mut().now_or_never() {
             return place;
@@ -66,7 +68,7 @@ impl Waits {
 
     /// Whether half of `time` and more went by in waiting for other checks: that a check took long says nothing about
     /// its target then.
-    pub(super) fn are_most_of(&self, time: Duration) -> bool {
+    pub(crate) fn are_most_of(&self, time: Duration) -> bool {
         let waited = self.waited();
         waited.before + waited.since.map_or(Duration::ZERO, |since| since.elapsed()) >= time / 2
     }
@@ -86,17 +88,16 @@ impl Drop for Ends<'_> {
     }
 }
 
-impl Seen {
-    pub(super) fn new() -> Self {
+impl Progress {
+    pub(crate) fn new() -> Self {
         let now = Instant::now();
         Self {
             ip: None,
-            status: None,
+            status_code: None,
             certificate_expires_at: None,
             client_certificate_asked: false,
             failure: None,
             bytes: 0,
-            redirects: 0,
             waits: Waits::default(),
             phase: Phase::Between,
             began: now,
@@ -106,7 +107,7 @@ impl Seen {
     }
 
     /// Ends the phase that runs. Over redirects, the times of the same phase add up.
-    pub(super) fn enter(&mut self, phase: Phase) {
+    pub(crate) fn enter(&mut self, phase: Phase) {
         let now = Instant::now();
         if let Some(spent) = self.spent.get_mut(self.phase as usize) {
             *spent = Some(spent.unwrap_or_default() + (now - self.entered));
@@ -116,7 +117,7 @@ impl Seen {
     }
 
     /// A phase that was cut off shows how long it had lasted.
-    pub(super) fn timings(&mut self) -> Timings {
+    pub(crate) fn timings(&mut self) -> Timings {
         self.enter(self.phase);
         let [dns, connect, tls, first_byte, transfer] = self.spent.map(|spent| spent.map(millis));
         let total = millis(self.entered - self.began);
@@ -126,4 +127,12 @@ impl Seen {
 
 fn millis(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}
+
+/// What this machine lacked says nothing about the target.
+pub(crate) fn no_room() -> Failure {
+    failure(
+        FailureCode::NotStarted,
+        "The check could not be finished in time: too many others took the room that it waited for",
+    )
 }

@@ -20,7 +20,7 @@ use rustls::{
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
 /// ring's, with P-521 at the end: it is used where a server has nothing else.
-pub(super) fn provider() -> CryptoProvider {
+pub(crate) fn provider() -> CryptoProvider {
     let mut provider = ring::default_provider();
     provider.signature_verification_algorithms = *ALGORITHMS;
     provider.kx_groups.push(&KeyExchange);

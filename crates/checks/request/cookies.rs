@@ -14,7 +14,7 @@ const MAX_COOKIE_BYTES: usize = 4 * 1024;
 const MAX_BYTES: usize = 16 * 1024;
 
 #[derive(Default)]
-pub(super) struct Cookies {
+pub(crate) struct Cookies {
     /// Of http, and of https. None until one is set: most checks see no cookie.
     stores: [Option<Box<CookieStore>>; 2],
     count: usize,
@@ -23,7 +23,7 @@ pub(super) struct Cookies {
 
 impl Cookies {
     /// Keeps what a response from this URL sets.
-    pub(super) fn keep(&mut self, url: &Url, headers: &HeaderMap) {
+    pub(crate) fn keep(&mut self, url: &Url, headers: &HeaderMap) {
         for value in headers.get_all(header::SET_COOKIE) {
             let bytes = value.len();
             if self.count == MAX_COOKIES || bytes > MAX_COOKIE_BYTES || self.bytes + bytes > MAX_BYTES {
@@ -42,7 +42,7 @@ impl Cookies {
 
     /// The `Cookie` header of a request: those that belong there, and the settings' own, where they go along. Of one
     /// name, the one that was set last counts.
-    pub(super) fn header(&self, url: &Url, own: Option<&HeaderValue>) -> Option<HeaderValue> {
+    pub(crate) fn header(&self, url: &Url, own: Option<&HeaderValue>) -> Option<HeaderValue> {
         let store = self.stores[scheme(url)].as_ref()?;
         let mut set = store.matches(url);
         if set.is_empty() {

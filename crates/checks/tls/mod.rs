@@ -4,6 +4,10 @@
 //! by then, so this is as safe, and the certificate is at hand even if it is refused: people want
 //! to see when the one that failed had expired.
 
+#[cfg(feature = "legacy-tls")]
+mod legacy;
+mod p521;
+
 use std::{
     cell::Cell,
     future::{Future, poll_fn},
@@ -34,12 +38,12 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use std::sync::LazyLock;
 
 #[cfg(feature = "legacy-tls")]
-use super::legacy_tls::{self, LegacyTls};
-use super::{assertions::cut, failure, p521, seen::Seen};
+use self::legacy::LegacyTls;
+use crate::{assertions::cut, failure, progress::Progress};
 use contract::{Failure, FailureCode};
 
 /// Shared by all checks of a process.
-pub(super) struct Tls {
+pub(crate) struct Tls {
     strict: TlsConnector,
     lenient: TlsConnector,
     verifier: Arc<WebPkiServerVerifier>,
@@ -50,15 +54,15 @@ pub(super) struct Tls {
 
 /// What a check wants of TLS.
 #[derive(Clone, Copy)]
-pub(super) struct Wanted {
-    pub(super) verify: bool,
+pub(crate) struct Wanted {
+    pub(crate) verify: bool,
     /// Old versions and ciphers, too.
     #[cfg_attr(not(feature = "legacy-tls"), expect(dead_code, reason = "a target that wants it is refused"))]
-    pub(super) legacy: bool,
+    pub(crate) legacy: bool,
 }
 
 impl Tls {
-    pub(super) fn new(extra_roots: &ExtraRoots) -> anyhow::Result<Self> {
+    pub(crate) fn new(extra_roots: &ExtraRoots) -> anyhow::Result<Self> {
         let provider = Arc::new(p521::provider());
         Ok(Self {
             strict: connector(&provider, true)?,
@@ -71,12 +75,12 @@ impl Tls {
     }
 
     /// The expiry is noted as soon as there is a certificate, whatever is wrong with it.
-    pub(super) async fn handshake(
+    pub(crate) async fn handshake(
         &self,
         stream: Metered,
         url: &Url,
         wanted: Wanted,
-        seen: &mut Seen,
+        progress: &mut Progress,
     ) -> Result<Stream, Failure> {
         let name = server_name(url).ok_or_else(|| {
             let text = format!(
@@ -85,31 +89,30 @@ impl Tls {
             );
             failure(FailureCode::TlsInvalid, text)
         })?;
-        let judge = |certificates: &[CertificateDer<'_>], seen: &mut Seen| {
-            self.judge(certificates, &name, url, wanted.verify, seen)
+        let judge = |certificates: &[CertificateDer<'_>], progress: &mut Progress| {
+            self.judge(certificates, &name, url, wanted.verify, progress)
         };
         #[cfg(feature = "legacy-tls")]
         if wanted.legacy {
             let meter = Arc::clone(&stream.meter);
             let stream = Box::pin(self.legacy.handshake(stream, &name)).await;
-            let stream =
-                stream.map_err(|error| failure(FailureCode::TlsInvalid, legacy_tls::reason(&error)))?;
-            judge(&legacy_tls::certificates(&stream), seen)?;
+            let stream = stream.map_err(|error| failure(FailureCode::TlsInvalid, legacy::reason(&error)))?;
+            judge(&legacy::certificates(&stream), progress)?;
             return Ok(Stream::OtherTls(Box::new(stream), meter));
         }
         let connector = if wanted.verify { &self.strict } else { &self.lenient };
         let handshake = ClientCertificate::watch(connector.connect(name.clone(), stream));
         let (stream, is_asked) = handshake.await;
-        seen.client_certificate_asked = is_asked;
+        progress.client_certificate_asked = is_asked;
         match stream {
             Ok(stream) => {
-                judge(stream.get_ref().1.peer_certificates().unwrap_or_default(), seen)?;
+                judge(stream.get_ref().1.peer_certificates().unwrap_or_default(), progress)?;
                 Ok(Stream::Tls(Box::new(stream)))
             }
             Err(error) => {
                 let failure = failure(FailureCode::TlsInvalid, handshake_message(&error, is_asked));
                 let may_be_old = !is_asked && may_be_old(&error);
-                Err(if may_be_old { self.explained(failure, &name, url, seen).await } else { failure })
+                Err(if may_be_old { self.explained(failure, &name, url, progress).await } else { failure })
             }
         }
     }
@@ -120,7 +123,7 @@ impl Tls {
         name: &ServerName<'_>,
         url: &Url,
         verify: bool,
-        seen: &mut Seen,
+        progress: &mut Progress,
     ) -> Result<(), Failure> {
         let Some((leaf, intermediates)) = certificates.split_first() else {
             return Err(failure(FailureCode::TlsInvalid, "The server has no certificate"));
@@ -129,7 +132,8 @@ impl Tls {
         // One that has expired, and is not the server's own, nobody needs, or the chain is refused.
         let others = intermediates.iter().filter_map(expiry).filter(|at| *at > now);
         // Of redirects, each server's counts.
-        seen.certificate_expires_at = seen.certificate_expires_at.into_iter().chain(own).chain(others).min();
+        progress.certificate_expires_at =
+            progress.certificate_expires_at.into_iter().chain(own).chain(others).min();
         if verify {
             self.verifier
                 .verify_server_cert(leaf, intermediates, name, &[], UnixTime::now())
@@ -145,14 +149,14 @@ impl Tls {
         refused: Failure,
         name: &ServerName<'_>,
         url: &Url,
-        seen: &mut Seen,
+        progress: &mut Progress,
     ) -> Failure {
-        let (Some(ip), Some(port)) = (seen.ip, url.port_or_known_default()) else { return refused };
+        let (Some(ip), Some(port)) = (progress.ip, url.port_or_known_default()) else { return refused };
         // If the time is up meanwhile, this is what is known.
-        seen.failure = Some(refused.clone());
+        progress.failure = Some(refused.clone());
         // The address was judged, and connected to before.
         let offered = Box::pin(self.legacy.offered((ip, port).into(), name)).await;
-        seen.failure = None;
+        progress.failure = None;
         let Some(offered) = offered else { return refused };
         let text =
             format!("The server offers only old TLS ({offered}): set legacy_tls to check it all the same");
@@ -160,7 +164,7 @@ impl Tls {
     }
 
     #[cfg(not(feature = "legacy-tls"))]
-    async fn explained(&self, refused: Failure, _: &ServerName<'_>, _: &Url, _: &mut Seen) -> Failure {
+    async fn explained(&self, refused: Failure, _: &ServerName<'_>, _: &Url, _: &mut Progress) -> Failure {
         let text = format!(
             "{}. If it offers only old TLS (before 1.2, or with CBC, RSA key exchange or DHE), legacy_tls would allow \
              that, which this pongpong was built without",
@@ -241,7 +245,7 @@ impl ResolvesClientCert for ClientCertificate {
 
 /// Whether a connection ended because there was no client certificate: by TLS 1.3 a server says so after the
 /// handshake.
-pub(super) fn wants_client_certificate(error: &rustls::Error, is_asked: bool) -> bool {
+pub(crate) fn wants_client_certificate(error: &rustls::Error, is_asked: bool) -> bool {
     use AlertDescription as Alert;
     match error {
         rustls::Error::AlertReceived(Alert::CertificateRequired) => true,
@@ -262,7 +266,7 @@ pub(super) fn wants_client_certificate(error: &rustls::Error, is_asked: bool) ->
     }
 }
 
-pub(super) const CLIENT_CERTIFICATE_REQUIRED: &str =
+pub(crate) const CLIENT_CERTIFICATE_REQUIRED: &str =
     "The server requires a client certificate (mutual TLS), and checks have none";
 
 /// Leaves the certificate to `Tls::handshake`, but, if strict, has the server prove that it holds

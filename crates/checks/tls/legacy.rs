@@ -15,7 +15,7 @@ use openssl::{
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio_openssl::SslStream;
 
-use super::assertions::cut;
+use crate::assertions::cut;
 
 /// All but what proves nothing about the server.
 const CIPHERS: &str = "ALL:!aNULL:!eNULL:!PSK:!SRP:@SECLEVEL=0";
@@ -24,15 +24,15 @@ const LEGACY_SERVER_CONNECT: SslOptions = SslOptions::from_bits_retain(4);
 
 const OFFER_TIMEOUT: Duration = Duration::from_secs(3);
 
-pub(super) struct LegacyTls(SslContext);
+pub(crate) struct LegacyTls(SslContext);
 
 impl LegacyTls {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // A panic is a defect of ours, and no outage of the target.
         Self(context().expect("OpenSSL takes these settings"))
     }
 
-    pub(super) async fn handshake(
+    pub(crate) async fn handshake(
         &self,
         stream: Metered,
         name: &ServerName<'_>,
@@ -48,7 +48,7 @@ impl LegacyTls {
 
     /// What a server offers that refused a handshake by rustls: by another one, with all that is old. Nothing is asked of
     /// it.
-    pub(super) async fn offered(&self, address: SocketAddr, name: &ServerName<'_>) -> Option<String> {
+    pub(crate) async fn offered(&self, address: SocketAddr, name: &ServerName<'_>) -> Option<String> {
         let offered = async {
             let stream = guarded::connect(&[address]).await.ok()?;
             let _ = stream.set_zero_linger();
@@ -77,7 +77,7 @@ fn context() -> Result<SslContext, ErrorStack> {
 }
 
 /// The leaf first.
-pub(super) fn certificates(stream: &SslStream<Metered>) -> Vec<CertificateDer<'static>> {
+pub(crate) fn certificates(stream: &SslStream<Metered>) -> Vec<CertificateDer<'static>> {
     let chain = stream.ssl().peer_cert_chain().into_iter().flatten();
     chain.filter_map(|certificate| certificate.to_der().ok()).map(CertificateDer::from).collect()
 }
@@ -112,7 +112,7 @@ fn agreed(stream: &SslStream<Metered>) -> String {
 }
 
 /// Why a handshake failed.
-pub(super) fn reason(error: &Error) -> String {
+pub(crate) fn reason(error: &Error) -> String {
     let Some(stack) = error.ssl_error() else {
         return "The server closed the connection during the TLS handshake".to_owned();
     };
@@ -121,9 +121,7 @@ pub(super) fn reason(error: &Error) -> String {
         "wrong version number" | "http request" | "packet length too long" | "record layer failure" => {
             "The server does not speak TLS on this port".to_owned()
         }
-        reason if reason.contains("certificate required") => {
-            super::tls::CLIENT_CERTIFICATE_REQUIRED.to_owned()
-        }
+        reason if reason.contains("certificate required") => super::CLIENT_CERTIFICATE_REQUIRED.to_owned(),
         reason => match reason.split_once(" alert ") {
             Some((_, alert)) => format!("The server refused the TLS handshake: {}", cut(alert)),
             None => format!("The TLS handshake failed: {}", cut(reason)),

@@ -1,38 +1,25 @@
 //! Where a redirect leads, and what may travel along.
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use url::Url;
 
-use super::{
-    assertions::cut,
-    failure,
-    plan::{self, Plan},
-};
-use contract::shown;
-use contract::{Failure, FailureCode};
+use crate::{assertions::cut, failure};
+use contract::{Failure, FailureCode, Text, shown, text};
 
-pub(super) const MAX_REDIRECTS: usize = 10;
+pub(crate) const MAX_REDIRECTS: usize = 10;
 
 /// One request on the way.
-pub(super) struct Hop {
-    pub(super) url: Url,
-    pub(super) method: Method,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+pub(crate) struct Hop {
+    pub(crate) url: Url,
+    pub(crate) method: Method,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Hop {
-    pub(super) fn of(plan: &Plan) -> Self {
-        Self {
-            url: plan.url.clone(),
-            method: plan.method.clone(),
-            headers: plan.headers.clone(),
-            body: plan.body.clone(),
-        }
-    }
-
-    pub(super) fn redirected(mut self, status: StatusCode, answered: &HeaderMap) -> Result<Self, Failure> {
+    pub(crate) fn redirected(mut self, status: StatusCode, answered: &HeaderMap) -> Result<Self, Failure> {
         let mut url = location(&self.url, answered)?;
         // As browsers do (RFC 9110, 15.4).
         let becomes_get = match status.as_u16() {
@@ -56,12 +43,44 @@ impl Hop {
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect();
         }
-        if let Some(value) = plan::take_basic_auth(&mut url) {
+        if let Some(value) = take_basic_auth(&mut url) {
             self.headers.insert(header::AUTHORIZATION, value);
         }
         self.url = url;
         Ok(self)
     }
+}
+
+/// What holds of the first URL holds of every redirect.
+pub(crate) fn check_url(url: &Url) -> Result<(), Text> {
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(text("must begin with http:// or https://", "http:// 또는 https://로 시작해야 합니다"));
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(text("must have a host", "호스트가 있어야 합니다"));
+    }
+    if url.port() == Some(0) {
+        return Err(text("must not have port 0", "포트 0은 사용할 수 없습니다"));
+    }
+    Ok(())
+}
+
+/// Moves the user and password of a URL to the header that carries them, so that they show up in no
+/// message and in no relative redirect.
+pub(crate) fn take_basic_auth(url: &mut Url) -> Option<HeaderValue> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let decode = |text| percent_encoding::percent_decode_str(text);
+    let mut pair: Vec<u8> = decode(url.username()).collect();
+    pair.push(b':');
+    pair.extend(decode(url.password().unwrap_or_default()));
+    // These fail only for URLs that cannot have a user, so not for this one.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    let mut value = HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(pair))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 const CONTENT_HEADERS: [HeaderName; 5] = [
@@ -88,12 +107,12 @@ fn location(from: &Url, answered: &HeaderMap) -> Result<Url, Failure> {
     let raw = answered.get(header::LOCATION).map(|value| value.as_bytes()).unwrap_or_default();
     let invalid = |why: &str| {
         let shown = cut(&shown::text_without_secrets(&String::from_utf8_lossy(raw)));
-        let from = super::shown(from);
+        let from = crate::shown(from);
         failure(FailureCode::InvalidRedirect, format!("{from} redirects to \"{shown}\", which {why}"))
     };
-    let text = std::str::from_utf8(raw).map_err(|_| invalid("is not a URL"))?;
-    let url = from.join(text).map_err(|_| invalid("is not a URL"))?;
-    plan::check_url(&url).map_err(|message| invalid(&message.en))?;
+    let target = std::str::from_utf8(raw).map_err(|_| invalid("is not a URL"))?;
+    let url = from.join(target).map_err(|_| invalid("is not a URL"))?;
+    check_url(&url).map_err(|message| invalid(&message.en))?;
     Ok(url)
 }
 

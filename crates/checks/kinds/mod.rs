@@ -1,0 +1,4 @@
+//! The check kinds, one file each.
+
+pub mod http;
+pub mod tcp;

@@ -1,0 +1,453 @@
+//! A field: how it looks, and what fits into it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use contract::{FieldInfo, FieldInput, Text, text};
+use http::{HeaderName, HeaderValue};
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::{MASK, mailbox};
+
+/// A field of a config.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    pub name: &'static str,
+    /// In English and Korean, as is `help`.
+    pub label: (&'static str, &'static str),
+    pub help: (&'static str, &'static str),
+    pub example: &'static str,
+    pub input: Input,
+    pub is_required: bool,
+    /// What it is where it is absent.
+    pub default: Preset,
+    /// Sealed, and never shown again as a whole.
+    pub is_secret: bool,
+    valid: Option<Rule>,
+    /// Made of 32 random bytes where it is absent; shown once.
+    pub generate: Option<fn(&[u8; 32]) -> String>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Rule {
+    is_valid: fn(&str) -> bool,
+    what: (&'static str, &'static str),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// An http or https URL that a message is posted to.
+    Url,
+    /// One line of at most so many characters.
+    Line {
+        max: usize,
+    },
+    /// Several lines, of at most so many bytes.
+    Text {
+        max: usize,
+    },
+    /// A list of email addresses.
+    Emails {
+        max: usize,
+    },
+    /// HTTP headers: an object of texts.
+    Headers {
+        max: usize,
+    },
+    Choice {
+        of: &'static [&'static str],
+    },
+    Flag,
+    /// A whole number.
+    Number {
+        least: i64,
+        most: i64,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preset {
+    None,
+    Text(&'static str),
+    Flag(bool),
+    Number(i64),
+}
+
+impl Preset {
+    pub fn value(self) -> Option<Value> {
+        match self {
+            Self::None => None,
+            Self::Text(text) => Some(json!(text)),
+            Self::Flag(flag) => Some(json!(flag)),
+            Self::Number(number) => Some(json!(number)),
+        }
+    }
+}
+
+const MAX_URL_LEN: usize = 2048;
+const MAX_HEADER_LEN: usize = 8 * 1024;
+
+impl Field {
+    const fn new(input: Input, label: (&'static str, &'static str)) -> Self {
+        Self {
+            name: "",
+            label,
+            help: ("", ""),
+            example: "",
+            input,
+            is_required: true,
+            default: Preset::None,
+            is_secret: false,
+            valid: None,
+            generate: None,
+        }
+    }
+
+    pub const fn url(en: &'static str, ko: &'static str) -> Self {
+        Self::new(Input::Url, (en, ko)).example("https://example.com/hook")
+    }
+
+    pub const fn line(max: usize, en: &'static str, ko: &'static str) -> Self {
+        Self::new(Input::Line { max }, (en, ko))
+    }
+
+    pub const fn emails(max: usize, en: &'static str, ko: &'static str) -> Self {
+        Self::new(Input::Emails { max }, (en, ko)).example("a@example.com")
+    }
+
+    pub const fn text(max: usize, en: &'static str, ko: &'static str) -> Self {
+        Self::new(Input::Text { max }, (en, ko))
+    }
+
+    pub const fn headers(max: usize, en: &'static str, ko: &'static str) -> Self {
+        Self::new(Input::Headers { max }, (en, ko))
+    }
+
+    pub const fn choice(of: &'static [&'static str], en: &'static str, ko: &'static str) -> Self {
+        Self::new(Input::Choice { of }, (en, ko))
+    }
+
+    pub const fn flag(default: bool, en: &'static str, ko: &'static str) -> Self {
+        Self { default: Preset::Flag(default), ..Self::new(Input::Flag, (en, ko)) }
+    }
+
+    /// A whole number within these bounds.
+    pub const fn number(least: i64, most: i64, default: i64, en: &'static str, ko: &'static str) -> Self {
+        let input = Input::Number { least, most };
+        Self { default: Preset::Number(default), ..Self::new(input, (en, ko)) }
+    }
+
+    /// By [`config!`](crate::config).
+    #[doc(hidden)]
+    pub const fn named(self, name: &'static str, is_required: bool) -> Self {
+        let is_required = is_required && matches!(self.default, Preset::None);
+        Self { name, is_required, ..self }
+    }
+
+    pub const fn preset(self, text: &'static str) -> Self {
+        Self { default: Preset::Text(text), ..self }
+    }
+
+    pub const fn help(self, en: &'static str, ko: &'static str) -> Self {
+        Self { help: (en, ko), ..self }
+    }
+
+    pub const fn example(self, example: &'static str) -> Self {
+        Self { example, ..self }
+    }
+
+    pub const fn secret(self) -> Self {
+        Self { is_secret: true, ..self }
+    }
+
+    /// What a line must be besides: `must be ...`.
+    pub const fn valid(self, is_valid: fn(&str) -> bool, en: &'static str, ko: &'static str) -> Self {
+        Self { valid: Some(Rule { is_valid, what: (en, ko) }), ..self }
+    }
+
+    pub const fn generate(self, generate: fn(&[u8; 32]) -> String) -> Self {
+        Self { generate: Some(generate), ..self }
+    }
+
+    /// What the API says of it; `say` chooses a language.
+    pub fn info(&self, say: impl Fn((&'static str, &'static str)) -> String) -> FieldInfo {
+        let of = |input, min, max: Option<usize>| (input, min, max.and_then(|max| i64::try_from(max).ok()));
+        let (input, min, max) = match self.input {
+            Input::Url => of(FieldInput::Url, None, None),
+            Input::Line { max } => of(FieldInput::Line, None, Some(max)),
+            Input::Text { max } => of(FieldInput::Text, None, Some(max)),
+            Input::Emails { max } => of(FieldInput::Emails, None, Some(max)),
+            Input::Headers { max } => of(FieldInput::Headers, None, Some(max)),
+            Input::Choice { .. } => of(FieldInput::Choice, None, None),
+            Input::Flag => of(FieldInput::Flag, None, None),
+            Input::Number { least, most } => (FieldInput::Number, Some(least), Some(most)),
+        };
+        let choices = if let Input::Choice { of } = self.input { of } else { &[] };
+        FieldInfo {
+            name: self.name.to_owned(),
+            label: say(self.label),
+            help: say(self.help),
+            example: self.example.to_owned(),
+            input,
+            min,
+            max,
+            choices: choices.iter().map(|choice| (*choice).to_owned()).collect(),
+            default: self.default.value(),
+            is_required: self.is_required,
+            is_secret: self.is_secret,
+            is_generated: self.generate.is_some(),
+        }
+    }
+
+    /// What is wrong with a value, and where in it.
+    pub(crate) fn refusals(&self, value: &Value) -> Vec<(String, Text)> {
+        let whole = |what: Text| vec![(String::new(), what)];
+        let refusal = match self.input {
+            Input::Emails { max } => return refusals_of_addresses(value, max),
+            Input::Headers { max } => return refusals_of_headers(value, max),
+            Input::Flag => {
+                (!value.is_boolean()).then(|| text("must be true or false", "true 또는 false여야 합니다"))
+            }
+            Input::Number { least, most } => {
+                let fits = value.as_i64().is_some_and(|number| (least..=most).contains(&number));
+                (!fits).then(|| {
+                    text(
+                        format!("must be a whole number from {least} to {most}"),
+                        format!("{least} 이상 {most} 이하의 정수여야 합니다"),
+                    )
+                })
+            }
+            Input::Choice { of } => (!of.iter().any(|choice| *value == **choice)).then(|| {
+                let all = of.join(", ");
+                text(format!("must be one of {all}"), format!("{all} 중 하나여야 합니다"))
+            }),
+            Input::Url | Input::Line { .. } | Input::Text { .. } => match value.as_str() {
+                None => Some(text("must be a string", "문자열이어야 합니다")),
+                Some(value) => match self.input {
+                    Input::Line { max } => self.refusal_of_line(value, max),
+                    Input::Text { max } => (value.len() > max).then(|| too_long(max)),
+                    _ => refusal_of_url(value),
+                },
+            },
+        };
+        refusal.map(whole).unwrap_or_default()
+    }
+
+    /// Its rule says more than its length.
+    fn refusal_of_line(&self, line: &str, max: usize) -> Option<Text> {
+        let fits = (1..=max).contains(&line.chars().count()) && !line.chars().any(contract::is_odd);
+        match self.valid {
+            Some(Rule { is_valid, what: (en, ko) }) => (!fits || !is_valid(line)).then(|| text(en, ko)),
+            None => (!fits).then(|| {
+                text(
+                    format!("must have 1 to {max} characters, none of them a control character"),
+                    format!("제어 문자 없이 1자 이상 {max}자 이하여야 합니다"),
+                )
+            }),
+        }
+    }
+
+    /// As it may be shown. Of a secret, enough to recognise it.
+    pub fn masked(&self, value: &Value) -> Value {
+        match (self.is_secret, self.input, value.as_str()) {
+            (true, Input::Url, Some(url)) => mask_url(url).into(),
+            (true, _, Some(token)) => mask_token(token).into(),
+            (true, _, None) => self.hidden(value),
+            (false, ..) => value.clone(),
+        }
+    }
+
+    /// As it may be shown. Of a secret, nothing but that there is one.
+    pub fn hidden(&self, value: &Value) -> Value {
+        match (self.is_secret, value) {
+            (true, Value::Object(map)) => map.keys().map(|name| (name.clone(), json!(MASK))).collect(),
+            (true, _) => MASK.into(),
+            (false, _) => value.clone(),
+        }
+    }
+}
+
+/// The type of a config's field.
+pub trait FieldType {
+    /// Whether it has to be given, unless it has a default.
+    const IS_REQUIRED: bool = true;
+
+    fn preset(default: Preset) -> Self;
+}
+
+impl FieldType for String {
+    fn preset(default: Preset) -> Self {
+        if let Preset::Text(text) = default { text.to_owned() } else { Self::new() }
+    }
+}
+
+impl FieldType for bool {
+    fn preset(default: Preset) -> Self {
+        matches!(default, Preset::Flag(true))
+    }
+}
+
+impl FieldType for i64 {
+    fn preset(default: Preset) -> Self {
+        if let Preset::Number(number) = default { number } else { 0 }
+    }
+}
+
+impl FieldType for Vec<String> {
+    fn preset(_: Preset) -> Self {
+        Self::new()
+    }
+}
+
+impl FieldType for BTreeMap<String, String> {
+    const IS_REQUIRED: bool = false;
+
+    fn preset(_: Preset) -> Self {
+        Self::new()
+    }
+}
+
+impl<T> FieldType for Option<T> {
+    const IS_REQUIRED: bool = false;
+
+    fn preset(_: Preset) -> Self {
+        None
+    }
+}
+
+fn refusals_of_addresses(value: &Value, max: usize) -> Vec<(String, Text)> {
+    let of_texts =
+        value.as_array().and_then(|list| list.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
+    let Some(list) = of_texts.filter(|list| (1..=max).contains(&list.len())) else {
+        let what = text(
+            format!("must hold 1 to {max} addresses"),
+            format!("1개 이상 {max}개 이하의 주소여야 합니다"),
+        );
+        return vec![(String::new(), what)];
+    };
+    let wrong = list.iter().enumerate().filter(|(_, address)| !mailbox::is_address(address));
+    let what = || text("must be an email address", "이메일 주소여야 합니다");
+    wrong.map(|(at, _)| (format!("[{at}]"), what())).collect()
+}
+
+fn refusals_of_headers(value: &Value, max: usize) -> Vec<(String, Text)> {
+    let Some(headers) = value.as_object().filter(|headers| headers.len() <= max) else {
+        let what = text(
+            format!("must be an object with at most {max} headers"),
+            format!("헤더가 {max}개 이하인 객체여야 합니다"),
+        );
+        return vec![(String::new(), what)];
+    };
+    let mut names = BTreeSet::new();
+    let refusal = |(name, value): (&String, &Value)| {
+        let shown: String = name.chars().take(100).collect();
+        let what = match value.as_str() {
+            None => Some(text("must be a string", "문자열이어야 합니다")),
+            Some(value) => refusal_of_header(name, value).or_else(|| {
+                (!names.insert(name.to_ascii_lowercase())).then(|| text("is there twice", "중복됩니다"))
+            }),
+        };
+        what.map(|what| (format!(".{shown}"), what))
+    };
+    headers.iter().filter_map(refusal).collect()
+}
+
+/// What is wrong with a header that a request is to have.
+pub fn refusal_of_header(name: &str, value: &str) -> Option<Text> {
+    if name.len() + value.len() > MAX_HEADER_LEN {
+        return Some(too_long(MAX_HEADER_LEN));
+    }
+    let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
+        return Some(text("is not a valid header name", "올바른 헤더 이름이 아닙니다"));
+    };
+    if HeaderValue::from_bytes(value.as_bytes()).is_err() {
+        return Some(text(
+            "must not contain newlines or other control characters",
+            "줄바꿈이나 다른 제어 문자를 포함할 수 없습니다",
+        ));
+    }
+    // These describe the connection, which is the client's own, or would contradict the body.
+    const OF_CONNECTION: &[&str] = &[
+        "connection",
+        "content-length",
+        "expect",
+        "http2-settings",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    if OF_CONNECTION.contains(&name.as_str()) {
+        return Some(text("cannot be set", "설정할 수 없는 헤더입니다"));
+    }
+    let is_authority = http::uri::Authority::try_from(value.as_bytes()).is_ok();
+    (name == http::header::HOST && !is_authority)
+        .then(|| text("is not a valid host", "올바른 호스트가 아닙니다"))
+}
+
+fn too_long(bytes: usize) -> Text {
+    let kib = bytes / 1024;
+    text(format!("must be at most {kib} KiB"), format!("최대 {kib} KiB까지 가능합니다"))
+}
+
+/// What is wrong with a URL that a message is to be posted to.
+pub fn refusal_of_url(url: &str) -> Option<Text> {
+    if url.len() > MAX_URL_LEN {
+        return Some(text(
+            format!("must have at most {MAX_URL_LEN} characters"),
+            format!("최대 {MAX_URL_LEN}자까지 가능합니다"),
+        ));
+    }
+    // The parser would drop control characters and spaces around silently.
+    let parsed = if url.chars().any(|c| c.is_control() || c == ' ') { None } else { Url::parse(url).ok() };
+    let fits = |u: &Url| matches!(u.scheme(), "http" | "https") && u.has_host() && u.port() != Some(0);
+    match parsed.filter(fits) {
+        None => Some(text(
+            "must be an http or https URL with a host",
+            "호스트가 있는 http 또는 https URL이어야 합니다",
+        )),
+        Some(url) if !url.username().is_empty() || url.password().is_some() => Some(text(
+            "must not hold a user name or password",
+            "사용자 이름이나 비밀번호를 포함할 수 없습니다",
+        )),
+        Some(_) => None,
+    }
+}
+
+/// `xoxb-…1234`
+fn mask_token(token: &str) -> String {
+    // ASCII, by validation; taken by characters all the same.
+    let prefix: String = match token.find(['-', '_']) {
+        Some(at) if at < 6 => token.chars().take(at + 1).collect(),
+        _ => String::new(),
+    };
+    let shown = token.chars().count().saturating_sub(prefix.chars().count());
+    let last: String =
+        if shown >= 12 { token.chars().skip(token.chars().count() - 4).collect() } else { String::new() };
+    format!("{prefix}…{last}")
+}
+
+/// `https://hooks.slack.com/…`
+pub fn mask_url(url: &str) -> String {
+    let host = Url::parse(url).map(|u| u.origin().ascii_serialization());
+    format!("{}/…", host.unwrap_or_default())
+}
+
+/// The host of a URL, for the places that its messages share.
+pub fn host_of(url: &str) -> String {
+    Url::parse(url).ok().and_then(|url| Some(url.host_str()?.to_owned())).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mask_token;
+
+    #[test]
+    fn mask_token_of_a_short_token_shows_nothing() {
+        assert_eq!(mask_token("xoxb-12345"), "xoxb-…");
+        assert_eq!(mask_token("0123456789"), "…");
+        assert_eq!(mask_token("ééééééééééééé"), "…éééé");
+    }
+}

@@ -1,0 +1,197 @@
+//! A config that was sent, beside the stored one that it changes.
+
+use std::borrow::Cow;
+
+use contract::{Fields, Invalid, text};
+use serde_json::{Map, Value};
+
+use crate::{Field, Input, MASK};
+
+/// A stored config.
+#[derive(Clone, Copy, Debug)]
+pub struct Stored<'a> {
+    pub values: &'a Value,
+    /// Whether its secrets would go to another server than before.
+    pub is_elsewhere: bool,
+}
+
+struct Reading<'a> {
+    fields: &'static [Field],
+    sent: &'a Map<String, Value>,
+    stored: Option<Stored<'a>>,
+}
+
+impl<'a> Reading<'a> {
+    fn kept(&self, field: &Field) -> Option<&'a Value> {
+        self.stored?.values.get(field.name)
+    }
+
+    /// What a form leaves empty is absent.
+    fn given(&self, field: &Field) -> Option<&'a Value> {
+        let is_empty = |value: &&Value| value.is_null() || !field.is_required && **value == "";
+        self.sent.get(field.name).filter(|value| !is_empty(value))
+    }
+
+    /// Another URL than the stored one.
+    fn is_elsewhere(&self) -> bool {
+        let mut urls = self.fields.iter().filter(|field| field.input == Input::Url);
+        self.stored.is_some_and(|stored| stored.is_elsewhere)
+            || urls.any(|field| {
+                let is_same = |value: &Value| {
+                    self.kept(field).is_some_and(|kept| *value == *kept || *value == field.masked(kept))
+                };
+                self.given(field).is_some_and(|value| !is_same(value))
+            })
+    }
+
+    /// A masked secret stands for the stored one, unless it would follow to another server; so does an absent one that
+    /// was generated.
+    fn value(&self, field: &Field) -> Option<Cow<'a, Value>> {
+        let stays = || field.generate.is_some() || !self.is_elsewhere();
+        match (self.given(field), self.kept(field)) {
+            (None, kept) if field.generate.is_some() => kept.map(Cow::Borrowed),
+            (Some(Value::Object(given)), Some(Value::Object(kept))) if field.is_secret && stays() => {
+                let value = |(name, value): (&String, &Value)| {
+                    let is_masked = value.as_str() == Some(MASK);
+                    let stored = kept.get(name).filter(|_| is_masked);
+                    (name.clone(), stored.unwrap_or(value).clone())
+                };
+                Some(Cow::Owned(given.iter().map(value).collect()))
+            }
+            (Some(value), Some(kept)) if field.is_secret && is_mask_of(field, value, kept) => {
+                Some(Cow::Borrowed(if stays() { kept } else { value }))
+            }
+            (value, _) => value.map(Cow::Borrowed),
+        }
+    }
+}
+
+fn is_mask_of(field: &Field, value: &Value, kept: &Value) -> bool {
+    *value == MASK || *value == field.masked(kept)
+}
+
+/// Reads what was sent as a `config`, and checks it field by field. Defaults are left out.
+pub fn read(fields: &'static [Field], sent: &Value, stored: Option<Stored<'_>>) -> Result<Value, Invalid> {
+    let Some(sent) = sent.as_object() else {
+        let what = text("must be a JSON object", "JSON 객체여야 합니다");
+        return Err(Invalid(vec![("config".to_owned(), what)]));
+    };
+    let mut invalid = Fields::default();
+    // The first few tell enough.
+    for name in sent.keys().filter(|name| fields.iter().all(|field| field.name != **name)).take(10) {
+        let known = fields.iter().map(|field| field.name).collect::<Vec<_>>().join(", ");
+        let what = if known.is_empty() {
+            text("unknown field: this kind has none", "알 수 없는 항목입니다. 이 종류에는 설정이 없습니다")
+        } else {
+            text(
+                format!("unknown field: there is {known}"),
+                format!("알 수 없는 항목입니다. 가능한 항목: {known}"),
+            )
+        };
+        invalid.add(format!("config.{name}"), what);
+    }
+    let reading = Reading { fields, sent, stored };
+    let mut values = Map::new();
+    for field in fields {
+        let name = format!("config.{}", field.name);
+        let Some(value) = reading.value(field) else {
+            invalid.check(!field.is_required, &name, || text("missing field", "필수 항목입니다"));
+            continue;
+        };
+        let is_masked =
+            |value: &Value| field.is_secret && value.as_str().is_some_and(|text| text.contains(MASK));
+        let masked = match &*value {
+            Value::Object(map) => {
+                map.iter().find(|(_, value)| is_masked(value)).map(|(name, _)| format!(".{name}"))
+            }
+            value => is_masked(value).then(String::new),
+        };
+        if let Some(place) = masked {
+            let what = text(
+                "must be given in full: this is what was masked",
+                "가려진 값이 아니라 전체 값을 입력해야 합니다",
+            );
+            invalid.add(format!("{name}{place}"), what);
+            continue;
+        }
+        for (place, what) in field.refusals(&value) {
+            invalid.add(format!("{name}{place}"), what);
+        }
+        let is_nothing = value.as_object().is_some_and(Map::is_empty);
+        if field.default.value().as_ref() != Some(&*value) && !is_nothing {
+            values.insert(field.name.to_owned(), value.into_owned());
+        }
+    }
+    invalid.finish()?;
+    Ok(Value::Object(values))
+}
+
+/// Generates what may be absent and is; says whether it did.
+pub fn generate(fields: &[Field], values: &mut Value, random: impl Fn() -> [u8; 32]) -> bool {
+    let mut did = false;
+    for field in fields {
+        if let (Some(generate), None) = (field.generate, values.get(field.name)) {
+            values[field.name] = generate(&random()).into();
+            did = true;
+        }
+    }
+    did
+}
+
+/// As it may be shown. Of a secret, enough to recognise it.
+pub fn masked(fields: &[Field], values: &Value) -> Value {
+    shown(fields, values, Field::masked)
+}
+
+/// As it may be shown, also where secrets are sealed: of those, nothing but that there is one. Fields of a newer version
+/// may be secrets, too: they are left out.
+pub fn hidden(fields: &[Field], values: &Value) -> Value {
+    let mut known = values.clone();
+    if let Some(values) = known.as_object_mut() {
+        values.retain(|name, _| fields.iter().any(|field| field.name == name));
+    }
+    shown(fields, &known, Field::hidden)
+}
+
+fn shown(fields: &[Field], values: &Value, show: fn(&Field, &Value) -> Value) -> Value {
+    let mut shown = values.clone();
+    for field in fields {
+        if let Some(value) = shown.get_mut(field.name) {
+            *value = show(field, value);
+        }
+    }
+    shown
+}
+
+/// With the defaults of fields that are absent.
+pub fn with_defaults(fields: &[Field], values: &Value) -> Value {
+    let mut whole = values.clone();
+    for field in fields {
+        if let (Some(default), None) = (field.default.value(), whole.get(field.name)) {
+            whole[field.name] = default;
+        }
+    }
+    whole
+}
+
+/// The secret texts of a config.
+pub fn secrets_mut<'a>(fields: &[Field], values: &'a mut Value) -> Vec<&'a mut String> {
+    let is_secret = |name: &str| fields.iter().any(|field| field.is_secret && field.name == name);
+    let mut texts = Vec::new();
+    for (name, value) in values.as_object_mut().into_iter().flatten() {
+        if !is_secret(name) {
+            continue;
+        }
+        match value {
+            Value::String(text) => texts.push(text),
+            Value::Object(map) => {
+                texts.extend(map.values_mut().filter_map(|value| match value {
+                    Value::String(text) => Some(text),
+                    _ => None,
+                }));
+            }
+            _ => {}
+        }
+    }
+    texts
+}

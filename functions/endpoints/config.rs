@@ -1,0 +1,178 @@
+//! An endpoint's config: read by its kind, sealed where it is stored and travels, masked where it is shown.
+
+use std::collections::HashMap;
+
+use ::checks::{CHECKS, Kind};
+use contract::{Target, Text, address::Address, text};
+use fields::{Refusals, Stored};
+use runtime::{Context, Error, Result, db::JsonText, secret::Sealer};
+use serde_json::{Map, Value};
+use url::{Host, Url};
+
+use super::Settings;
+
+const PURPOSE: &str = "endpoint-config";
+
+/// An address that was typed for a kind, perhaps without a scheme. Only that of the first kind may be uncertain.
+pub(crate) fn address(kind: &str, typed: &str) -> Address {
+    match (Kind::find(kind), CHECKS, typed.contains("://")) {
+        (Some(kind), [first, ..], false) if kind.name != first.name => {
+            let scheme = kind.schemes.first().unwrap_or(&"");
+            Address { url: format!("{scheme}://{}", typed.trim()), fallback: None }
+        }
+        _ => Address::of(typed),
+    }
+}
+
+/// The kind that is named, else that of the URL's scheme; or what is wrong, by its field.
+pub(super) fn kind_of(name: &str, url: &str) -> Result<&'static Kind, (&'static str, Text)> {
+    if !name.is_empty() {
+        return Kind::find(name).ok_or_else(|| {
+            let known = Kind::names();
+            ("kind", text(format!("must be one of {known}"), format!("{known} 중 하나여야 합니다")))
+        });
+    }
+    match (Kind::of_url(url), CHECKS) {
+        (Some(kind), _) => Ok(kind),
+        // What is wrong with it the kind says.
+        (None, [first, ..]) if Url::parse(url).is_err() => Ok(first),
+        (None, _) => {
+            let known = Kind::beginnings(CHECKS);
+            let what = text(format!("must begin with {known}"), format!("다음으로 시작해야 합니다: {known}"));
+            Err(("url", what))
+        }
+    }
+}
+
+/// What was sent, checked field by field, in clear. `stored`: what it changes, opened.
+pub(super) fn read(kind: &Kind, sent: &Settings, stored: Option<&Settings>) -> Result<Value, Refusals> {
+    let stored = stored.filter(|stored| stored.kind == kind.name);
+    let stored = stored.map(|stored| Stored {
+        values: &stored.config.0,
+        is_elsewhere: server_of(&stored.url) != server_of(&sent.url),
+    });
+    fields::read(kind.fields, &sent.config.0, stored).map_err(|invalid| invalid.0)
+}
+
+/// Scheme, host and port: who gets what is sent there.
+fn server_of(url: &str) -> Option<(String, String, Option<u16>)> {
+    let parsed = Url::parse(url).ok()?;
+    Some((parsed.scheme().to_owned(), host_of(url)?, parsed.port_or_known_default()))
+}
+
+/// As DNS has it, also of schemes of which the parser takes hosts as they are.
+pub(super) fn host_of(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok()?;
+    let host = url.host_str()?;
+    Some(Host::parse(host).map_or_else(|_| host.to_owned(), |host| host.to_string()))
+}
+
+/// With all defaults, and without secrets.
+pub(super) fn shown(settings: &Settings) -> Value {
+    match Kind::find(&settings.kind) {
+        Some(kind) => fields::with_defaults(kind.fields, &fields::hidden(kind.fields, &settings.config.0)),
+        // Of a newer version, which may be rolled back: nothing is known of its secrets.
+        None => Map::new().into(),
+    }
+}
+
+/// What a change makes of stored settings, secrets masked.
+pub(super) fn patched(stored: &Settings, mut patch: Map<String, Value>) -> Result<Settings> {
+    let url = patch.get("url").and_then(Value::as_str).map(|url| address(&stored.kind, url).url);
+    if let (Some(url), None) = (url, patch.get("kind")) {
+        match Kind::of_url(&url) {
+            Some(kind) if kind.name != stored.kind => drop(patch.insert("kind".to_owned(), kind.name.into())),
+            // The refusal lists what there is.
+            None if Url::parse(&url).is_ok() => drop(patch.insert("kind".to_owned(), Value::Null)),
+            _ => {}
+        }
+    }
+    let is_other = patch.get("kind").is_some_and(|kind| *kind != *stored.kind);
+    if is_other {
+        patch.entry("config").or_insert(Value::Null);
+    }
+    // Retries that nobody asked for are those of what the check becomes.
+    let usual = Kind::find(&stored.kind).map(|kind| i32::from(kind.default_retries(&stored.config.0)));
+    if usual.is_some() && stored.retries == usual {
+        patch.entry("retries").or_insert(Value::Null);
+    }
+    let config = JsonText(shown(stored));
+    runtime::input::patched(&Settings { config, ..stored.clone() }, patch)
+}
+
+impl Settings {
+    /// With the secrets of its config in clear.
+    pub(crate) fn opened(mut self, context: &Context) -> Result<Self> {
+        open(context, &self.kind, &mut self.config.0).map_err(|error| {
+            tracing::error!(%error, "a secret of an endpoint cannot be opened");
+            let what = text(
+                "holds secrets that cannot be opened any more: give them again",
+                "더는 열 수 없는 비밀 값이 있습니다. 다시 입력해 주세요",
+            );
+            Error::field("config", what)
+        })?;
+        Ok(self)
+    }
+
+    /// The same for a change: what cannot be opened stays as it is, until it is given again.
+    pub(super) fn opened_as_possible(mut self, context: &Context) -> Self {
+        for secret in secrets(&self.kind, &mut self.config.0) {
+            if let Ok(plain) = unsealed(context, secret) {
+                *secret = plain;
+            }
+        }
+        self
+    }
+
+    /// As a change would make it, in clear.
+    pub(crate) async fn tried(
+        self,
+        context: &Context,
+        owner: i64,
+        patch: Map<String, Value>,
+    ) -> Result<Self> {
+        let changed = patched(&self, patch)?.completed(context, owner).await;
+        let opened = self.opened(context)?;
+        changed.checked(owner, Some(&opened)).await
+    }
+
+    /// As it is stored. A secret that stays the same stays sealed as it is. `stored`: what it changes, sealed and opened.
+    pub(super) fn sealed(mut self, context: &Context, stored: Option<(&Self, &Self)>) -> Result<Self> {
+        let Some(kind) = Kind::find(&self.kind) else { return Ok(self) };
+        let mut known = HashMap::new();
+        if let Some((sealed, opened)) = stored.filter(|(sealed, _)| sealed.kind == self.kind) {
+            let (mut sealed, mut opened) = (sealed.config.0.clone(), opened.config.0.clone());
+            let pairs = fields::secrets_mut(kind.fields, &mut opened).into_iter();
+            for (plain, sealed) in pairs.zip(fields::secrets_mut(kind.fields, &mut sealed)) {
+                known.insert(plain.clone(), sealed.clone());
+            }
+        }
+        for secret in fields::secrets_mut(kind.fields, &mut self.config.0) {
+            *secret = match known.get(secret) {
+                Some(sealed) => sealed.clone(),
+                None => context.config::<Sealer>()?.seal(context.random(), PURPOSE, secret)?,
+            };
+        }
+        Ok(self)
+    }
+}
+
+/// Opens the secrets of a check that is about to be made.
+pub(crate) fn open_target(context: &Context, target: &mut Target) -> Result<()> {
+    open(context, &target.kind, &mut target.config)
+}
+
+fn open(context: &Context, kind: &str, config: &mut Value) -> Result<()> {
+    for secret in secrets(kind, config) {
+        *secret = unsealed(context, secret)?;
+    }
+    Ok(())
+}
+
+fn secrets<'a>(kind: &str, config: &'a mut Value) -> Vec<&'a mut String> {
+    Kind::find(kind).map_or_else(Vec::new, |kind| fields::secrets_mut(kind.fields, config))
+}
+
+fn unsealed(context: &Context, secret: &str) -> Result<String> {
+    Ok(context.config::<Sealer>()?.open(PURPOSE, secret)?)
+}

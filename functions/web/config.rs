@@ -1,0 +1,170 @@
+//! A kind's config in a form: its fields as text, whatever it may mean, so that nothing is lost.
+
+use std::collections::BTreeMap;
+
+use contract::{Text, text};
+use fields::{Field, Input};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _},
+};
+use serde_json::{Map, Value, json};
+
+/// What stands in the fields, by their names.
+#[derive(Clone, Debug, Default)]
+pub struct ConfigForm(BTreeMap<String, String>);
+
+/// A form's own fields, and those of a config, which are called `config.<name>`.
+pub fn split<'de, C: DeserializeOwned, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<(C, ConfigForm), D::Error> {
+    let (mut config, mut common) = (BTreeMap::new(), Vec::new());
+    for (name, value) in Vec::<(String, String)>::deserialize(deserializer)? {
+        match name.strip_prefix("config.") {
+            Some(field) => drop(config.insert(field.to_owned(), value)),
+            None => common.push((name, value)),
+        }
+    }
+    let common = serde_html_form::to_string(common).map_err(D::Error::custom)?;
+    Ok((serde_html_form::from_str(&common).map_err(D::Error::custom)?, ConfigForm(config)))
+}
+
+/// A field's value as a form and a list show it: of several, one on each line.
+pub fn shown(field: &Field, config: &Value) -> String {
+    match &config[field.name] {
+        Value::Array(list) => list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\n"),
+        Value::Object(map) => {
+            let line =
+                |(name, value): (&String, &Value)| format!("{name}: {}", value.as_str().unwrap_or_default());
+            map.iter().map(line).collect::<Vec<_>>().join("\n")
+        }
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+impl ConfigForm {
+    /// Of a config with all that is as it is by default, too.
+    pub fn of(fields: &[Field], config: &Value) -> Self {
+        Self(fields.iter().map(|field| (field.name.to_owned(), shown(field, config))).collect())
+    }
+
+    pub fn value(&self, field: &Field) -> &str {
+        let value = self.0.get(field.name).map_or("", String::as_str);
+        if matches!(field.input, Input::Text { .. }) { value } else { value.trim() }
+    }
+
+    pub fn is(&self, field: &Field, value: &str) -> bool {
+        self.value(field) == value
+    }
+
+    pub fn is_on(&self, field: &Field) -> bool {
+        self.is(field, "true")
+    }
+
+    /// Whether there is nothing to see that is not so by default.
+    pub fn is_usual(&self, fields: &[Field]) -> bool {
+        let usual = Self::of(fields, &fields::with_defaults(fields, &json!({})));
+        fields.iter().all(|field| self.value(field) == usual.value(field) || self.is_off(field, &usual))
+    }
+
+    /// A box that is not ticked is not sent.
+    fn is_off(&self, field: &Field, usual: &Self) -> bool {
+        field.input == Input::Flag && self.is_on(field) == usual.is_on(field)
+    }
+
+    /// As the API takes it; a secret that is still masked stays what it was. What cannot even be said to it is refused
+    /// here.
+    pub fn json(&self, fields: &[Field]) -> (Value, fields::Refusals) {
+        let (mut values, mut refusals) = (Map::new(), Vec::new());
+        for field in fields {
+            let text = self.value(field);
+            let value = match field.input {
+                Input::Flag => json!(self.is_on(field)),
+                Input::Emails { .. } => {
+                    let list = text.split([',', ';', ' ', '\n', '\r']).filter(|item| !item.is_empty());
+                    json!(list.collect::<Vec<_>>())
+                }
+                _ if text.is_empty() && !field.is_required => continue,
+                Input::Number { .. } => text.parse::<i64>().map_or_else(|_| json!(text), Value::from),
+                Input::Headers { .. } => match headers(text) {
+                    Ok(headers) => headers.into(),
+                    Err((line, what)) => {
+                        refusals.push((format!("config.{}.{line}", field.name), what));
+                        continue;
+                    }
+                },
+                // Browsers write lines of a form with CRLF; nobody typed that.
+                Input::Text { .. } => json!(text.replace("\r\n", "\n")),
+                Input::Url | Input::Line { .. } | Input::Choice { .. } => json!(text),
+            };
+            values.insert(field.name.to_owned(), value);
+        }
+        (values.into(), refusals)
+    }
+}
+
+pub fn has_secrets(fields: &[Field]) -> bool {
+    fields.iter().any(|field| field.is_secret)
+}
+
+/// The attributes that tie a field to its hint and its error.
+pub fn described(id: &str, field: &Field, error: &str) -> String {
+    let hint = (!field.help.0.is_empty()).then(|| format!("{id}-hint"));
+    let wrong = (!error.is_empty()).then(|| format!("{id}-error"));
+    let by: Vec<_> = hint.into_iter().chain(wrong).collect();
+    let by = if by.is_empty() { String::new() } else { format!(" aria-describedby=\"{}\"", by.join(" ")) };
+    let invalid = if error.is_empty() { "" } else { " aria-invalid=\"true\"" };
+    format!("{by}{invalid}")
+}
+
+/// `Name: value`, one on each line.
+fn headers(lines: &str) -> Result<Map<String, Value>, (String, Text)> {
+    let mut headers = Map::new();
+    for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let Some((name, value)) = line.split_once(':') else {
+            let what = text("must be written as Name: value", "이름: 값 형식이어야 합니다");
+            return Err((line.chars().take(50).collect(), what));
+        };
+        if headers.insert(name.trim().to_owned(), value.trim().into()).is_some() {
+            return Err((name.trim().to_owned(), text("is there twice", "두 번 입력했습니다")));
+        }
+    }
+    Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn config_of_every_kind_comes_back_as_it_was() {
+        let checks = ::checks::CHECKS.iter().map(|kind| (kind.name, kind.fields));
+        for (kind, of_kind) in checks.chain(channels::CHANNELS.iter().map(|kind| (kind.name, kind.fields))) {
+            let value = |field: &Field| match field.input {
+                Input::Url => json!(field.example),
+                Input::Line { .. } => json!("x"),
+                Input::Text { .. } => json!(" a\nb "),
+                Input::Emails { .. } => json!([field.example, "b@example.com"]),
+                Input::Headers { .. } => json!({"X-One": "1: 2", "X-Two": ""}),
+                Input::Choice { of } => json!(of[of.len() - 1]),
+                Input::Flag => json!(field.default.value() != Some(json!(true))),
+                Input::Number { most, .. } => json!(most),
+            };
+            let config: Value = of_kind.iter().map(|field| (field.name.to_owned(), value(field))).collect();
+            let form = ConfigForm::of(of_kind, &config);
+            assert_eq!(form.json(of_kind), (config, Vec::new()), "{kind}");
+            assert!(of_kind.is_empty() || !form.is_usual(of_kind), "{kind}");
+            let usual = ConfigForm::of(of_kind, &fields::with_defaults(of_kind, &json!({})));
+            assert!(usual.is_usual(of_kind), "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_no_header_is_refused() {
+        assert_eq!(headers("A: 1\nB").map_err(|(line, _)| line), Err("B".to_owned()));
+        assert_eq!(headers("A: 1\r\nA:2").map_err(|(line, _)| line), Err("A".to_owned()));
+        assert_eq!(headers("\n A : 1 \r\n").map(Value::from), Ok(json!({"A": "1"})));
+    }
+}
