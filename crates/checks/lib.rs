@@ -72,6 +72,11 @@ pub trait Check: Sized + fmt::Debug + Send + Sync + 'static {
         1
     }
 
+    /// Who gets what is sent, as far as the config decides it: masked secrets do not follow to another.
+    fn receiver(_config: &Self::Config) -> String {
+        String::new()
+    }
+
     /// Degraded once a certificate that was seen expires within so many days; 0: never.
     fn certificate_warning_days(&self) -> u32 {
         0
@@ -146,6 +151,7 @@ pub struct Kind {
     own_facts: &'static [Fact],
     plan: fn(&Url, &Value) -> Planning,
     retries: fn(&Value) -> u8,
+    receiver: fn(&Value) -> String,
     import: fn(&Foreign<'_>) -> Option<Import>,
 }
 
@@ -168,6 +174,9 @@ impl Kind {
                 Ok(Box::new(C::plan(url, config)?))
             },
             retries: |config| C::Config::deserialize(config).map_or(0, |config| C::retries(&config)),
+            receiver: |config| {
+                C::Config::deserialize(config).map(|config| C::receiver(&config)).unwrap_or_default()
+            },
             import: C::import,
         }
     }
@@ -213,6 +222,11 @@ impl Kind {
     /// How often a failed check with this config is tried again, where nobody says.
     pub fn default_retries(&self, config: &Value) -> u8 {
         (self.retries)(config)
+    }
+
+    /// Who gets what a check with this config sends, beside the URL's server.
+    pub fn receiver(&self, config: &Value) -> String {
+        (self.receiver)(config)
     }
 
     pub fn import(foreign: &Foreign<'_>) -> Option<(&'static Self, Import)> {

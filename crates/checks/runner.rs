@@ -127,11 +127,15 @@ impl Prober {
     pub async fn probe(&self, owner: i64, target: &Target, start_by: Option<Instant>) -> Outcome {
         // A defect that one target brings to light must not lose the others of its batch.
         let outcome = AssertUnwindSafe(self.check(owner, target, start_by)).catch_unwind().await;
-        outcome.unwrap_or_else(|panic| {
+        let mut outcome = outcome.unwrap_or_else(|panic| {
             let panic = net::panic_message(&*panic);
             tracing::error!(owner, url = url_of(target), panic, "a check panicked: a defect of pongpong");
             defect()
-        })
+        });
+        if let Some(failure) = &mut outcome.error {
+            hide_secrets(target, &mut failure.message);
+        }
+        outcome
     }
 
     async fn check(&self, owner: i64, target: &Target, start_by: Option<Instant>) -> Outcome {
@@ -330,6 +334,21 @@ fn out_of_time(plan: &Plan, progress: &Progress) -> Failure {
         Phase::Between => (FailureCode::Timeout, format!("The check was not finished within {ms} ms")),
     };
     failure(code, text)
+}
+
+/// A server may answer with what it was sent, and an assertion quotes it.
+fn hide_secrets(target: &Target, message: &mut String) {
+    // Less is no secret, and may stand anywhere.
+    const MIN_LEN: usize = 4;
+    let fields = Kind::find(&target.kind).map(|kind| kind.fields).unwrap_or_default();
+    for secret in fields::secrets(fields, &target.config) {
+        // Of `Bearer abc`, also what comes after the scheme.
+        for part in [secret.as_str(), secret.rsplit(' ').next().unwrap_or_default()] {
+            if part.len() >= MIN_LEN && message.contains(part) {
+                *message = message.replace(part, fields::MASK);
+            }
+        }
+    }
 }
 
 fn url_of(target: &Target) -> String {

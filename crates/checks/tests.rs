@@ -1607,3 +1607,33 @@ async fn tcp_is_up_while_its_port_accepts_connections() {
         assert_eq!(validate(&Target::of("tcp", url))[0].0, "url", "{url}");
     }
 }
+
+#[tokio::test]
+async fn a_secret_header_follows_to_no_other_server_and_is_in_no_message() {
+    let seen = Arc::new(Mutex::new(String::new()));
+    let keep = Arc::clone(&seen);
+    let other = listen(move |mut stream| {
+        let keep = Arc::clone(&keep);
+        async move {
+            *keep.lock().unwrap() = read_head(&mut stream).await;
+            let _ = stream.write_all(&page("fine")).await;
+        }
+    })
+    .await;
+    let first = listen(move |mut stream| async move {
+        read_head(&mut stream).await;
+        let moved = format!("HTTP/1.1 302 Found\r\nLocation: http://{other}/\r\nContent-Length: 0\r\n\r\n");
+        let _ = stream.write_all(moved.as_bytes()).await;
+    })
+    .await;
+    let secrets = json!({"User-Agent": "secret-agent", "Accept": "secret-type"});
+    let target = |url: String| target(url).with("secret_headers", secrets.clone());
+    up(&probe(target(format!("http://{first}/"))).await);
+    let head = seen.lock().unwrap().clone();
+    assert!(!head.is_empty() && !head.contains("secret"), "{head}");
+
+    let echo = canned("HTTP/1.1 200 OK\r\nX-Echo: is secret-agent\r\nContent-Length: 0\r\n\r\n").await;
+    let assertions = vec![Assertion::of_header("X-Echo", Comparison::Equals, "x")];
+    let outcome = probe(Target { assertions, ..target(echo) }).await;
+    failed(&outcome, FailureCode::AssertionFailed, "it is \"is …\"");
+}

@@ -8,7 +8,7 @@ mod schema;
 
 pub use field::{Field, FieldType, Input, Preset, host_of, mask_url, refusal_of_header, refusal_of_url};
 pub use foreign::{Foreign, Import, Tool};
-pub use read::{Stored, generate, hidden, masked, read, secrets_mut, with_defaults};
+pub use read::{Stored, generate, hidden, masked, read, secrets, secrets_mut, with_defaults};
 pub use schema::{schema, schema_name};
 
 /// What is wrong, by the names of fields.

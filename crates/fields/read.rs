@@ -175,6 +175,11 @@ pub fn with_defaults(fields: &[Field], values: &Value) -> Value {
 }
 
 /// The secret texts of a config.
+pub fn secrets(fields: &[Field], values: &Value) -> Vec<String> {
+    secrets_mut(fields, &mut values.clone()).into_iter().map(|text| text.clone()).collect()
+}
+
+/// The secret texts of a config.
 pub fn secrets_mut<'a>(fields: &[Field], values: &'a mut Value) -> Vec<&'a mut String> {
     let is_secret = |name: &str| fields.iter().any(|field| field.is_secret && field.name == name);
     let mut texts = Vec::new();

@@ -71,7 +71,8 @@ async fn handle(
         }
         None => {
             let settings: Settings = input::parse(Value::Object(wanted).to_string().as_bytes())?;
-            let fallback = address(&settings.kind, &settings.url).fallback;
+            let fallback =
+                address(&settings.kind, &settings.url).fallback.filter(|_| !settings.has_secrets());
             (settings.checked(caller.user_id, None).await?, fallback)
         }
         Some(id) => {

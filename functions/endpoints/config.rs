@@ -49,7 +49,8 @@ pub(super) fn read(kind: &Kind, sent: &Settings, stored: Option<&Settings>) -> R
     let stored = stored.filter(|stored| stored.kind == kind.name);
     let stored = stored.map(|stored| Stored {
         values: &stored.config.0,
-        is_elsewhere: server_of(&stored.url) != server_of(&sent.url),
+        is_elsewhere: server_of(&stored.url) != server_of(&sent.url)
+            || kind.receiver(&stored.config.0) != kind.receiver(&sent.config.0),
     });
     fields::read(kind.fields, &sent.config.0, stored).map_err(|invalid| invalid.0)
 }
@@ -101,6 +102,13 @@ pub(super) fn patched(stored: &Settings, mut patch: Map<String, Value>) -> Resul
 }
 
 impl Settings {
+    /// Whether a check sends secrets.
+    pub(crate) fn has_secrets(&self) -> bool {
+        Kind::find(&self.kind)
+            .or_else(|| CHECKS.first())
+            .is_some_and(|kind| !fields::secrets(kind.fields, &self.config.0).is_empty())
+    }
+
     /// With the secrets of its config in clear.
     pub(crate) fn opened(mut self, context: &Context) -> Result<Self> {
         open(context, &self.kind, &mut self.config.0).map_err(|error| {

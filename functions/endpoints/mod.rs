@@ -197,7 +197,8 @@ impl Settings {
 
     /// Asks which scheme a bare address has, where that is not certain.
     pub async fn completed(mut self, context: &Context, user_id: i64) -> Self {
-        if address(&self.kind, &self.url).fallback.is_none() {
+        // Secrets do not go by HTTP because somebody refuses HTTPS.
+        if address(&self.kind, &self.url).fallback.is_none() || self.has_secrets() {
             return self;
         }
         let typed = checks::now::Typed { user_id, url: self.url.clone() };

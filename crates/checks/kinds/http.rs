@@ -168,6 +168,13 @@ impl Check for Http {
         u8::from(matches!(config.method.as_str(), "GET" | "HEAD" | "OPTIONS"))
     }
 
+    /// A proxy or a host of many sites chooses by this header.
+    fn receiver(config: &Config) -> String {
+        let all = config.headers.iter().chain(&config.secret_headers);
+        let host = all.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
+        host.map_or_else(String::new, |(_, host)| host.to_ascii_lowercase())
+    }
+
     /// Only where certificates are verified.
     fn certificate_warning_days(&self) -> u32 {
         if self.verify_tls { self.certificate_warning_days } else { 0 }

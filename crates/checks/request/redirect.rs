@@ -35,11 +35,11 @@ impl Hop {
             }
         }
         if !is_same_party(&self.url, &url) {
-            // Any header may hold a secret (`X-Api-Key`), so only those go along that do not.
+            // Any header may hold a secret (`X-Api-Key`), so only those go along that do not, and none that was said to.
             self.headers = self
                 .headers
                 .iter()
-                .filter(|(name, _)| HARMLESS_HEADERS.contains(name))
+                .filter(|(name, value)| HARMLESS_HEADERS.contains(name) && !value.is_sensitive())
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect();
         }

@@ -92,6 +92,10 @@ on_both! {
             let refused = patch(elsewhere.clone()).await.json(400);
             assert!(refused["fields"]["config.secret_headers.Authorization"].is_string(), "{elsewhere}: {refused}");
         }
+        // A host of many sites goes by this header.
+        let host = json!({"config": {"headers": {"Host": "b.test"}, "secret_headers": {"X-Key": "…"}}});
+        let refused = patch(host).await.json(400);
+        assert!(refused["fields"]["config.secret_headers.X-Key"].is_string(), "{refused}");
         let again = json!({"url": "https://b.test/x", "config": {"secret_headers": {"Authorization": "new"}}});
         let moved = patch(again).await.json(200);
         assert_eq!(moved["config"]["secret_headers"], json!({"Authorization": "…"}));
