@@ -53,7 +53,7 @@ pub trait Check: Sized + fmt::Debug + Send + Sync + 'static {
     const KIND: &'static str;
     /// As people read it, in English and Korean.
     const LABEL: (&'static str, &'static str);
-    /// What it does: a sentence for whoever chooses a kind.
+    /// What it does, in a sentence.
     const ABOUT: (&'static str, &'static str);
     /// Of its URLs: the first is that of examples. No other kind has the same.
     const SCHEMES: &'static [&'static str];

@@ -343,29 +343,31 @@ fn refusals_of_headers(value: &Value, max: usize) -> Vec<(String, Text)> {
         let shown: String = name.chars().take(100).collect();
         let what = match value.as_str() {
             None => Some(text("must be a string", "문자열이어야 합니다")),
-            Some(value) => refusal_of_header(name, value).or_else(|| {
-                (!names.insert(name.to_ascii_lowercase())).then(|| text("is there twice", "중복됩니다"))
-            }),
+            Some(value) => match header(name, value) {
+                Err(what) => Some(what),
+                Ok((name, _)) => {
+                    (!names.insert(name.to_string())).then(|| text("is there twice", "중복됩니다"))
+                }
+            },
         };
         what.map(|what| (format!(".{shown}"), what))
     };
     headers.iter().filter_map(refusal).collect()
 }
 
-/// What is wrong with a header that a request is to have.
-pub fn refusal_of_header(name: &str, value: &str) -> Option<Text> {
+/// A header that a request is to have, or what is wrong with it.
+pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Text> {
     if name.len() + value.len() > MAX_HEADER_LEN {
-        return Some(too_long(MAX_HEADER_LEN));
+        return Err(too_long(MAX_HEADER_LEN));
     }
-    let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
-        return Some(text("is not a valid header name", "올바른 헤더 이름이 아닙니다"));
-    };
-    if HeaderValue::from_bytes(value.as_bytes()).is_err() {
-        return Some(text(
+    let name = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| text("is not a valid header name", "올바른 헤더 이름이 아닙니다"))?;
+    let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
+        text(
             "must not contain newlines or other control characters",
             "줄바꿈이나 다른 제어 문자를 포함할 수 없습니다",
-        ));
-    }
+        )
+    })?;
     // These describe the connection, which is the client's own, or would contradict the body.
     const OF_CONNECTION: &[&str] = &[
         "connection",
@@ -380,11 +382,12 @@ pub fn refusal_of_header(name: &str, value: &str) -> Option<Text> {
         "upgrade",
     ];
     if OF_CONNECTION.contains(&name.as_str()) {
-        return Some(text("cannot be set", "설정할 수 없는 헤더입니다"));
+        return Err(text("cannot be set", "설정할 수 없는 헤더입니다"));
     }
-    let is_authority = http::uri::Authority::try_from(value.as_bytes()).is_ok();
-    (name == http::header::HOST && !is_authority)
-        .then(|| text("is not a valid host", "올바른 호스트가 아닙니다"))
+    if name == http::header::HOST && http::uri::Authority::try_from(value.as_bytes()).is_err() {
+        return Err(text("is not a valid host", "올바른 호스트가 아닙니다"));
+    }
+    Ok((name, value))
 }
 
 fn too_long(bytes: usize) -> Text {

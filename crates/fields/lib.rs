@@ -6,7 +6,7 @@ pub mod mailbox;
 mod read;
 mod schema;
 
-pub use field::{Field, FieldType, Input, Preset, host_of, mask_url, refusal_of_header, refusal_of_url};
+pub use field::{Field, FieldType, Input, Preset, header, host_of, mask_url, refusal_of_url};
 pub use foreign::{Foreign, Import, Tool};
 pub use read::{Stored, generate, hidden, masked, read, secrets, secrets_mut, with_defaults};
 pub use schema::{schema, schema_name};

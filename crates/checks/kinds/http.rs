@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use contract::{Failure, FailureCode, Target, Text, text};
 use fields::{Field, Refusals, config};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 use http_body_util::Full;
 use serde::Deserialize;
 use serde_json::Value;
@@ -312,13 +312,7 @@ fn request(
 }
 
 fn read_header(headers: &mut HeaderMap, name: &str, value: &str, is_secret: bool) -> Result<(), Text> {
-    if let Some(what) = fields::refusal_of_header(name, value) {
-        return Err(what);
-    }
-    let read = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value.as_bytes()));
-    let (Ok(name), Ok(mut value)) = read else {
-        return Err(text("is not a valid header", "올바른 헤더가 아닙니다"));
-    };
+    let (name, mut value) = fields::header(name, value)?;
     value.set_sensitive(is_secret);
     match headers.insert(name, value) {
         None => Ok(()),
