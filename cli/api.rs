@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// An object of the API. YAML's, for it keeps the order of the fields.
-pub type Value = serde_norway::Value;
+pub use crate::output::Value;
 
 /// A gateway gives a function 60 seconds.
 const TIMEOUT: Duration = Duration::from_secs(65);

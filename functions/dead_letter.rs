@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use axum::{Json, body::Bytes, extract::State, http::HeaderMap, http::StatusCode};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
     Context, Error, Event, Function, Id, List, Outgoing, Paging, Reply, Result,
     db::page_of,
@@ -21,10 +21,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use crate::senders::{self, Done};
+use crate::notifications::senders::{Done, metrics};
 use contract::{DeliveryOutcome, NotificationDelivered, NotificationRequested, kind};
 
 pub const SERVICE: &str = "dead-letter";
+/// Between a letter and its replay.
+const REPLAY_DELAY: TimeDelta = TimeDelta::minutes(10);
+/// By itself: what fails so often is left to people.
+const MAX_REPLAYS: i32 = 24;
 
 const NAME: &str = "dead-letter";
 
@@ -58,12 +62,12 @@ async fn store(State(context): State<Context>, headers: HeaderMap, body: Bytes) 
             error = excluded.error, received_at = excluded.received_at, replayed_at = NULL,
             due_at = CASE WHEN dead_letters.replays < $11 THEN excluded.due_at END";
     let (letter, now) = (Letter::read(&headers, &body), context.clock().now());
-    let due_at = letter.is_worth_another_try().then(|| now + resume::REPLAY_DELAY);
+    let due_at = letter.is_worth_another_try().then(|| now + REPLAY_DELAY);
     on!(context.db()?.write(), db => {
         let query = sqlx::query(INSERT).bind(&letter.source).bind(&letter.event_id).bind(&letter.kind);
         let query = query.bind(&letter.destination).bind(&letter.error_code).bind(&letter.error);
         let query = query.bind(kept_headers(&headers)).bind(body.as_ref()).bind(now).bind(due_at);
-        query.bind(resume::MAX_REPLAYS).execute(db).await.map(drop)
+        query.bind(MAX_REPLAYS).execute(db).await.map(drop)
     })?;
     tracing::warn!(kind = letter.kind, id = letter.event_id, destination = letter.destination, "given up");
     LETTERS.add(1, &letter.labels());
@@ -86,7 +90,7 @@ async fn tell_log(context: &Context, letter: &Letter, headers: &HeaderMap, body:
         reached: Vec::new(),
         at: context.clock().now(),
     };
-    senders::count(&event.data.kind, "postponed");
+    metrics::count(&event.data.kind, "postponed");
     let id = format!("{}/given-up", event.id);
     let event = Outgoing::new(NAME, kind::NOTIFICATION_DELIVERED, id, failed.at, &failed)?;
     context.outbound().publish(event).await

@@ -9,10 +9,10 @@ pub mod endpoints;
 pub mod gateway;
 mod links;
 pub mod notifications;
+pub mod prober;
 mod purge;
 pub mod reports;
 pub mod roles;
-pub mod senders;
 pub mod status_pages;
 pub mod users;
 pub mod web;
@@ -50,6 +50,7 @@ pub static ALL: &[Function] = &[
     endpoints::private_list::FUNCTION,
     endpoints::private_get::FUNCTION,
     endpoints::claim::FUNCTION,
+    endpoints::complete::FUNCTION,
     endpoints::confirm::FUNCTION,
     endpoints::observe::FUNCTION,
     endpoints::forget::FUNCTION,
@@ -97,10 +98,10 @@ pub static ALL: &[Function] = &[
     notifications::deliveries::retry::FUNCTION,
     notifications::deliveries::record::FUNCTION,
     notifications::deliveries::resume::FUNCTION,
-    senders::email::FUNCTION,
-    senders::slack::FUNCTION,
-    senders::webhook::FUNCTION,
-    senders::channel::FUNCTION,
+    notifications::senders::email::FUNCTION,
+    notifications::senders::slack::FUNCTION,
+    notifications::senders::webhook::FUNCTION,
+    notifications::senders::channel::FUNCTION,
     status_pages::create::FUNCTION,
     status_pages::list::FUNCTION,
     status_pages::get::FUNCTION,
@@ -141,12 +142,12 @@ pub fn check_settings(env: &Env) -> anyhow::Result<()> {
 /// but what it is given is to be right.
 pub fn check_optional_settings(env: &Env) -> anyhow::Result<()> {
     check::<checks::RegionConfig>(env)?;
-    check::<checks::ProbeSettings>(env)?;
+    check::<prober::ProbeSettings>(env)?;
     check::<checks::demo::DemoSettings>(env)?;
     check::<endpoints::QuotaConfig>(env)?;
-    check::<notifications::SuspicionSettings>(env)?;
+    check::<notifications::suspicion::Settings>(env)?;
     check::<reports::purge::Retention>(env)?;
-    check::<senders::email::Mailer>(env)?;
+    check::<notifications::senders::email::Mailer>(env)?;
     check::<users::LoginConfig>(env)?;
     check::<net::trust::ExtraRoots>(env)
 }
@@ -158,10 +159,11 @@ fn check<T: FromEnv>(env: &Env) -> anyhow::Result<()> {
 /// Tells Prometheus of counters of few values before they count: it sees no increase in the first value of a
 /// series. For a process that it asks; what is pushed carries the time of its beginning.
 pub fn count_from_zero() {
+    endpoints::requests::count_requested(checks::schedule::NAME, 0);
     checks::count_from_zero();
     reports::record::count_from_zero();
     notifications::evaluate::count_from_zero();
-    senders::count_from_zero();
+    notifications::senders::metrics::count_from_zero();
     dead_letter::count_from_zero();
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use contract::{Assertion, Comparison};
 use fields::{Foreign, Tool};
 
-use super::{
+use super::imported::{
     Imported, basic_auth, duration, has_header, is_on, labels, milliseconds, parsed, set, set_header,
     status_ranges, whole_seconds,
 };

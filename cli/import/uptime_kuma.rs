@@ -6,7 +6,9 @@ use anyhow::{Result, bail};
 use contract::{Assertion, Comparison};
 use fields::{Foreign, Tool};
 
-use super::{Imported, basic_auth, has_header, is_on, labels, milliseconds, set, set_header, whole_seconds};
+use super::imported::{
+    Imported, basic_auth, has_header, is_on, labels, milliseconds, set, set_header, whole_seconds,
+};
 use crate::{
     api::Value,
     apply::document::{Endpoint, Notification},

@@ -16,6 +16,7 @@ use serde_json_path::JsonPath;
 use super::{
     Kind,
     content::{self, Content},
+    cut,
     facts::{Fact, Shape},
     pattern::{Pattern, Work},
 };
@@ -617,17 +618,6 @@ fn words(comparison: Comparison) -> &'static str {
         Comparison::Exists => "exists",
         Comparison::NotExists => "does not exist",
     }
-}
-
-/// The first 200 characters, on one line, without what a terminal or a mail would act on.
-pub(crate) fn cut(text: &str) -> String {
-    let mut chars = text.chars();
-    let mut shown: String =
-        chars.by_ref().take(MAX_SHOWN_CHARS).map(|char| if char.is_control() { ' ' } else { char }).collect();
-    if chars.next().is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 struct Raw<'a>(&'a str);

@@ -246,5 +246,18 @@ pub(crate) fn failure(code: FailureCode, message: impl Into<String>) -> Failure 
 
 /// A URL in a message: what is behind its path may be secret, also of what a redirect leads to.
 pub(crate) fn shown(url: &Url) -> String {
-    assertions::cut(&contract::shown::without_secrets(url))
+    cut(&contract::shown::without_secrets(url))
+}
+
+/// What people see of something long.
+const MAX_SHOWN_CHARS: usize = 200;
+/// The first 200 characters, on one line, without what a terminal or a mail would act on.
+pub(crate) fn cut(text: &str) -> String {
+    let mut chars = text.chars();
+    let mut shown: String =
+        chars.by_ref().take(MAX_SHOWN_CHARS).map(|char| if char.is_control() { ' ' } else { char }).collect();
+    if chars.next().is_some() {
+        shown.push('…');
+    }
+    shown
 }

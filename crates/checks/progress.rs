@@ -15,6 +15,9 @@ use contract::{Failure, FailureCode, Timings};
 
 use crate::failure;
 
+pub(crate) const CLIENT_CERTIFICATE_REQUIRED: &str =
+    "The server requires a client certificate (mutual TLS), and checks have none";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     Dns,

@@ -20,8 +20,8 @@ use url::Url;
 
 use crate::{
     Answer, Kind,
-    assertions::{self, Compiled, Facts, Violation, cut},
-    failure,
+    assertions::{self, Compiled, Facts, Violation},
+    cut, failure,
     kinds::http::Http,
     network::{Network, Shared},
     plan::{self, Plan},

@@ -232,7 +232,17 @@ where
     readable_by("id", &rows)
 }
 
-/// The same; `name` is a column by which a row can be found.
+/// The ids of rows, also of those that cannot be read.
+pub fn ids_of<R>(rows: &[R]) -> Vec<i64>
+where
+    R: Row,
+    &'static str: ColumnIndex<R>,
+    i64: for<'r> Decode<'r, R::Database> + Type<R::Database>,
+{
+    rows.iter().filter_map(|row| row.try_get("id").ok()).collect()
+}
+
+/// The same as [`readable`]; `name` is a column by which a row can be found.
 pub fn readable_by<T, R>(name: &'static str, rows: &[R]) -> Vec<T>
 where
     R: Row,

@@ -58,6 +58,13 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Items<T> {
     }
 }
 
+/// The readable items, for a field.
+pub fn read_items<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    Ok(Items::deserialize(deserializer)?.0)
+}
+
 /// Of rows that were made into items, by their ids: those that could be.
 pub fn keep_readable<T, E: Display>(items: impl IntoIterator<Item = (i64, Result<T, E>)>) -> Vec<T> {
     let what = std::any::type_name::<T>();

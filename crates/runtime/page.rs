@@ -2,10 +2,10 @@
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{Error, Fields, Query, text};
+use crate::{Error, Fields, Query, items::read_items, text};
 
 const MOST_PER_PAGE: i64 = 100;
 /// Deep pages cost the database the rows before them.
@@ -71,7 +71,10 @@ fn is_zero(count: &i64) -> bool {
 
 /// One page of a list.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(bound(deserialize = "T: DeserializeOwned"))]
 pub struct List<T> {
+    // What another function gives, and cannot be read here, is set aside.
+    #[serde(deserialize_with = "read_items")]
     pub items: Vec<T>,
     pub page: Page,
 }

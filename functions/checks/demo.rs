@@ -8,11 +8,11 @@ use runtime::{Context, Env, Error, FromEnv, Function, Input, Result, error::Erro
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{
-    SERVICE,
-    now::{self, Checked},
+use super::SERVICE;
+use crate::{
+    endpoints::Settings,
+    prober::{Checked, check_now},
 };
-use crate::endpoints::Settings;
 use contract::FailureCode;
 
 pub const FUNCTION: Function =
@@ -79,7 +79,7 @@ async fn handle(State(context): State<Context>, Input(demo): Input<Demo>) -> Res
         let config = ProbeConfig::new(PrivateNetworks::Deny)?;
         Ok(DemoProber(Prober::new(ProbeConfig { concurrency: CONCURRENCY, ..config })?))
     })?;
-    let checked = now::probe(&prober.0, 0, target, fallback).await;
+    let checked = check_now(&prober.0, NOBODY, target, fallback).await;
     let code = checked.outcome.error.as_ref().map(|error| error.code);
     if matches!(code, Some(FailureCode::BlockedAddress | FailureCode::DnsFailure)) {
         // A private name and one that does not exist look the same: which private names there are is nothing for

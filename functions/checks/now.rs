@@ -1,28 +1,27 @@
 //! `POST /public/v1/checks`: checks an endpoint, or what may become one, and answers with the result.
 
 use axum::{Json, extract::State};
-use checks::Prober;
-use contract::address::Address;
 use http::StatusCode;
 use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, input, text};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{SERVICE, prober};
-use crate::endpoints::{OwnedEndpoint, Settings, address};
-use contract::{FailureCode, Outcome, Target};
+use super::SERVICE;
+use crate::{
+    endpoints::{Settings, address, patched, private_get},
+    prober::{Checked, ProbeSettings, check_now, prober},
+};
 
 pub const FUNCTION: Function = Function::new(
     "check-now",
     SERVICE,
     "checks an endpoint, or what may become one, and answers with the result",
 )
-.http(runtime::http!(handle, complete))
+.http(runtime::http!(handle))
 .per_minute(60)
 .asks_strangers()
 .without_database()
-.reads(runtime::settings!(super::ProbeSettings, net::trust::ExtraRoots, runtime::secret::Sealer));
+.reads(runtime::settings!(ProbeSettings, net::trust::ExtraRoots, runtime::secret::Sealer));
 
 /// An endpoint that is there, as it is or as a change would make it; or one as it would be saved.
 #[derive(ToSchema)]
@@ -38,14 +37,6 @@ enum Wanted {
     },
     /// Any setting of an endpoint, to try it out before it is saved.
     Settings(Box<Settings>),
-}
-
-#[derive(Serialize, ToSchema)]
-pub struct Checked {
-    #[schema(example = "https://example.com/health")]
-    pub url: String,
-    #[serde(flatten)]
-    pub outcome: Outcome,
 }
 
 #[utoipa::path(
@@ -83,73 +74,18 @@ async fn handle(
             if is_alone {
                 (stored.opened(&context)?, None)
             } else {
-                (stored.tried(&context, caller.user_id, wanted).await?, None)
+                let changed = patched(&stored, wanted)?.completed(&context, caller.user_id).await;
+                let opened = stored.opened(&context)?;
+                (changed.checked(caller.user_id, Some(&opened)).await?, None)
             }
         }
     };
     let target = settings.target();
-    let checked = probe(&*prober(&context)?, caller.user_id, target, fallback).await;
+    let checked = check_now(&*prober(&context)?, caller.user_id, target, fallback).await;
     Ok((StatusCode::OK, Json(checked)))
 }
 
-/// Checks `target`. One that refuses HTTPS, where its scheme was not typed, is checked by `fallback`; that counts if it
-/// succeeds.
-pub(super) async fn probe(
-    prober: &Prober,
-    user_id: i64,
-    target: Target,
-    fallback: Option<String>,
-) -> Checked {
-    let outcome = prober.probe(user_id, &target, None).await;
-    let is_refused = outcome.error.as_ref().is_some_and(|error| error.code == FailureCode::ConnectRefused);
-    if let Some(url) = fallback.filter(|_| is_refused) {
-        let target = Target { url, ..target.clone() };
-        let outcome = prober.probe(user_id, &target, None).await;
-        if outcome.status.is_up() {
-            return Checked { url: target.url, outcome };
-        }
-    }
-    Checked { url: target.url, outcome }
-}
-
-/// An address that was typed without a scheme.
-#[derive(Serialize, Deserialize, ToSchema)]
-#[schema(as = TypedAddress)]
-pub struct Typed {
-    #[schema(example = 1)]
-    pub user_id: i64,
-    #[schema(example = "example.com")]
-    pub url: String,
-}
-
-/// The URL that it stands for.
-#[derive(Serialize, Deserialize, ToSchema)]
-#[schema(as = CompletedAddress)]
-pub struct Completed {
-    #[schema(example = "https://example.com")]
-    pub url: String,
-}
-
-const COMPLETE_TIMEOUT_MS: i32 = 3000;
-
-/// Gives a bare address its scheme: HTTP if the server refuses HTTPS and answers HTTP.
-#[utoipa::path(
-    post, path = "/private/v1/addresses/complete", tag = "checks", request_body = Typed,
-    responses(
-        (status = 200, body = Completed),
-        (status = 400, description = "Not an address", body = ErrorBody),
-    )
-)]
-async fn complete(State(context): State<Context>, Input(typed): Input<Typed>) -> Result<Json<Completed>> {
-    let Address { url, fallback } = Address::of(&typed.url);
-    let settings = Settings { timeout_ms: COMPLETE_TIMEOUT_MS, retries: Some(0), ..Settings::of_url(&url)? };
-    let target = settings.checked(typed.user_id, None).await?.target();
-    let checked = probe(&*prober(&context)?, typed.user_id, target, fallback).await;
-    Ok(Json(Completed { url: checked.url }))
-}
-
 async fn settings_of(context: &Context, user_id: i64, id: i64) -> Result<Settings> {
-    let owned: OwnedEndpoint =
-        context.outbound().get("endpoint-private-get", &format!("/private/v1/endpoints/{id}")).await?;
+    let owned = private_get::call(context, id).await?;
     if owned.user_id == user_id { Ok(owned.endpoint.settings) } else { Err(Error::not_found()) }
 }

@@ -22,8 +22,11 @@ use runtime::{
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::{sync::oneshot, task::JoinSet, time::Instant};
 
-use super::{RegionConfig, SERVICE, count_missed, prober};
-use crate::endpoints::open_target;
+use super::{RegionConfig, SERVICE, count_missed};
+use crate::{
+    endpoints::open_target,
+    prober::{ProbeSettings, prober},
+};
 use checks::{Kind, Prober, unknown};
 use contract::{CheckRequest, CheckResult, CheckStatus, FailureCode, Outcome, kind};
 
@@ -40,7 +43,7 @@ pub const FUNCTION: Function =
             || post(handle),
         )
         .without_database()
-        .reads(runtime::settings!(super::ProbeSettings, ExtraRoots, RegionConfig, Sealer))
+        .reads(runtime::settings!(ProbeSettings, ExtraRoots, RegionConfig, Sealer))
         .publishes();
 
 static CHECKS: LazyLock<Counter<u64>> =

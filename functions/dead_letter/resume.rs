@@ -6,17 +6,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use http::StatusCode;
 use runtime::{Context, Function, Result, on};
 
-use super::SERVICE;
+use super::{REPLAY_DELAY, SERVICE, publish_again};
 
 pub const FUNCTION: Function =
     Function::new("dead-letter-resume", SERVICE, "publishes dead letters again, whose receivers were away")
         .every("*/5 * * * *", || post(handle))
         .publishes();
 
-/// Between a letter and its replay.
-pub(super) const REPLAY_DELAY: TimeDelta = TimeDelta::minutes(10);
-/// By itself: what fails so often is left to people.
-pub(super) const MAX_REPLAYS: i32 = 24;
 /// Less than the five minutes until the next run.
 const MAX_RUN: TimeDelta = TimeDelta::minutes(4);
 
@@ -38,7 +34,7 @@ async fn handle(State(context): State<Context>) -> Result<StatusCode> {
         };
         // It is out of the way of the others, whatever becomes of it.
         set_due(Some(next)).await?;
-        match super::publish_again(&context, id).await {
+        match publish_again(&context, id).await {
             Ok(()) => {
                 on!(db.write(), db => sqlx::query(COUNT).bind(id).execute(db).await.map(drop))?;
                 tracing::info!(id, "a dead letter was published again");

@@ -6,27 +6,30 @@
 //! claim finds them at once; who dies before that loses nothing, for the lease ends. After a pause only the latest slot that went by
 //! is still handed out; the ones before it are counted as missed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, TimeDelta, Utc};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use runtime::{
     Context, Db, Error, Fields, Function, Input, Items, Result,
-    db::{JsonText, On, readable},
+    db::{JsonText, On, ids_of, readable},
     error::ErrorBody,
     on, text,
 };
 use serde::{Deserialize, Serialize};
-use sqlx::Row as _;
+use serde_json::value::{RawValue, to_raw_value};
 use utoipa::ToSchema;
 
-use super::{AHEAD, SERVICE, Settings, maintenances::windows::Windows};
-use contract::{CheckRequest, Target};
+use super::{AHEAD, SERVICE, Settings, maintenances::windows::Windows, requests::Request};
+#[cfg(doc)]
+use contract::CheckRequest;
 
-pub const FUNCTION: Function =
-    Function::new("endpoint-private-claim", SERVICE, "hands out what is due, each slot once")
-        .http(runtime::http!(handle, confirm, give_back));
+const NAME: &str = "endpoint-private-claim";
+const CLAIM: &str = "/private/v1/endpoints/claim";
+
+pub const FUNCTION: Function = Function::new(NAME, SERVICE, "hands out what is due, each slot once")
+    .http(runtime::http!(handle, handle_confirm, handle_return));
 
 /// How long a claimer has to ask for the checks. Not longer than the pause after which a failed Job is started again:
 /// it finds again what the one before it claimed.
@@ -62,6 +65,8 @@ pub struct Claims {
 pub struct Claimed {
     pub endpoint_id: i64,
     pub user_id: i64,
+    pub kind: String,
+    pub revision: i64,
     /// Unix seconds, in their order.
     pub slots: Vec<i64>,
     /// Slots that went by while nobody claimed.
@@ -69,13 +74,9 @@ pub struct Claimed {
     /// For the confirmation: where this began, and where the next claim goes on.
     pub from_slot: i64,
     pub next_slot: i64,
-    pub failure_threshold: u16,
-    pub success_threshold: u16,
-    pub target: Target,
-    #[serde(default)]
-    pub interval_seconds: u32,
-    #[serde(default)]
-    pub revision: i64,
+    /// The [`CheckRequest`] of the first slot: carried as it is, also what another version does not know.
+    #[schema(value_type = Object)]
+    pub request: Box<RawValue>,
     /// Those of `slots` that lie in a maintenance.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub maintenance: Vec<i64>,
@@ -114,18 +115,27 @@ pub struct Return {
 }
 
 impl Claimed {
-    pub fn requests(&self) -> impl Iterator<Item = CheckRequest> {
-        self.slots.iter().map(|slot| CheckRequest {
-            endpoint_id: self.endpoint_id,
-            user_id: self.user_id,
-            scheduled_at: DateTime::from_timestamp(*slot, 0).unwrap_or_default(),
-            failure_threshold: self.failure_threshold,
-            success_threshold: self.success_threshold,
-            target: self.target.clone(),
-            interval_seconds: self.interval_seconds,
-            revision: self.revision,
-            maintenance: self.maintenance.contains(slot),
-        })
+    /// One for each slot.
+    pub fn requests(&self) -> serde_json::Result<Vec<Request>> {
+        let common: BTreeMap<String, &RawValue> = serde_json::from_str(self.request.get())?;
+        let is_held = to_raw_value(&true)?;
+        let request = |&slot: &i64| {
+            let scheduled_at = to_raw_value(&DateTime::from_timestamp(slot, 0).unwrap_or_default())?;
+            let mut own = common.clone();
+            own.insert("scheduled_at".to_owned(), &scheduled_at);
+            if self.maintenance.contains(&slot) {
+                own.insert("maintenance".to_owned(), &is_held);
+            }
+            Ok(Request {
+                id: Request::id(self.endpoint_id, slot, self.revision),
+                endpoint_id: self.endpoint_id,
+                user_id: self.user_id,
+                slot,
+                kind: self.kind.clone(),
+                json: to_raw_value(&own)?,
+            })
+        };
+        self.slots.iter().map(request).collect()
     }
 
     pub fn confirmed(&self) -> Confirmed {
@@ -142,6 +152,18 @@ impl Claimed {
             first_slot: self.slots.first().copied().unwrap_or(next_slot),
         }
     }
+}
+
+pub async fn call(context: &Context, claim: &Claim) -> Result<Claims> {
+    context.outbound().call(NAME, Method::POST, CLAIM, Some(claim)).await
+}
+
+pub async fn confirm(context: &Context, confirmation: &Confirmation) -> Result<()> {
+    context.outbound().call(NAME, Method::POST, &format!("{CLAIM}/confirm"), Some(confirmation)).await
+}
+
+pub async fn give_back(context: &Context, returns: &Returns) -> Result<()> {
+    context.outbound().call(NAME, Method::POST, &format!("{CLAIM}/return"), Some(returns)).await
 }
 
 #[utoipa::path(
@@ -172,7 +194,7 @@ async fn handle(State(context): State<Context>, Input(claim): Input<Claim>) -> R
     };
     let db = context.db()?;
     let leased = if rows.is_empty() { count_leased(db, until, now).await? } else { 0 };
-    let mut items: Vec<_> = rows.into_iter().map(|row| row.claimed(until, now)).collect();
+    let mut items = rows.into_iter().map(|row| row.claimed(until, now)).collect::<Result<Vec<_>>>()?;
     if let Err(error) = mark_maintenance(db, &mut items).await {
         // The claimer gets none of them.
         let returns = items.iter().map(Claimed::returned).collect();
@@ -215,7 +237,7 @@ async fn mark_maintenance(db: &Db, items: &mut [Claimed]) -> Result<()> {
         (status = 400, description = "A field is not acceptable", body = ErrorBody),
     )
 )]
-async fn confirm(
+async fn handle_confirm(
     State(context): State<Context>,
     Input(confirmation): Input<Confirmation>,
 ) -> Result<StatusCode> {
@@ -252,7 +274,7 @@ async fn confirm(
         (status = 400, description = "A field is not acceptable", body = ErrorBody),
     )
 )]
-async fn give_back(State(context): State<Context>, Input(returns): Input<Returns>) -> Result<StatusCode> {
+async fn handle_return(State(context): State<Context>, Input(returns): Input<Returns>) -> Result<StatusCode> {
     if returns.items.len() > MOST as usize {
         return Err(Error::field("items", text("must be at most 1000", "1000개 이하여야 합니다")));
     }
@@ -303,26 +325,26 @@ struct Row {
 }
 
 impl Row {
-    fn claimed(self, until: i64, now: i64) -> Claimed {
+    fn claimed(self, until: i64, now: i64) -> Result<Claimed> {
         let interval = i64::from(self.settings.interval_seconds).max(1);
         let from_slot = self.next_slot;
         // Whole intervals past `until`, so that the endpoint keeps its phase.
         let next_slot = from_slot + (until - from_slot + interval - 1) / interval * interval;
         let Slots { due, missed } = slots(from_slot, next_slot, interval, now);
-        Claimed {
+        let first = due.first().copied().unwrap_or(from_slot);
+        let request = self.settings.request(self.id, self.user_id, first, self.revision);
+        Ok(Claimed {
             endpoint_id: self.id,
             user_id: self.user_id,
+            kind: self.settings.kind,
+            revision: self.revision,
             slots: due,
             missed,
             from_slot,
             next_slot,
-            failure_threshold: self.settings.failure_threshold.try_into().unwrap_or(1),
-            success_threshold: self.settings.success_threshold.try_into().unwrap_or(1),
-            target: self.settings.target(),
-            interval_seconds: self.settings.interval_seconds.try_into().unwrap_or_default(),
-            revision: self.revision,
+            request: to_raw_value(&request).map_err(Error::internal)?,
             maintenance: Vec::new(),
-        }
+        })
     }
 }
 
@@ -332,7 +354,7 @@ async fn follow_clock(db: &Db, now: i64) -> Result<()> {
     /// Clocks of several machines differ by some seconds.
     const TOLERANCE: i64 = 10;
     static CLAIMED_AT: &str = "SELECT claimed_at FROM endpoint_clock WHERE id = 1";
-    static CLAIM: &str = "UPDATE endpoint_clock SET claimed_at = $1 WHERE id = 1";
+    static SET: &str = "UPDATE endpoint_clock SET claimed_at = $1 WHERE id = 1";
     macro_rules! repair {
         ($lock:literal) => {
             concat!(
@@ -361,7 +383,7 @@ async fn follow_clock(db: &Db, now: i64) -> Result<()> {
     } else if now < claimed_at {
         return Ok(());
     }
-    on!(db.write(), db => sqlx::query(CLAIM).bind(now).execute(db).await.map(drop))?;
+    on!(db.write(), db => sqlx::query(SET).bind(now).execute(db).await.map(drop))?;
     Ok(())
 }
 
@@ -387,7 +409,7 @@ async fn lease(context: &Context, until: i64, limit: i64, now: i64) -> Result<(u
     let (found, rows): (Vec<i64>, Vec<Row>) = on!(db.write(), db => {
         let lease = sqlx::query(lease).bind(until).bind(limit).bind(now).bind(MOST_TEXT);
         let rows = lease.bind(now + LEASE_SECONDS).fetch_all(db).await?;
-        (rows.iter().filter_map(|row| row.try_get("id").ok()).collect(), readable(rows))
+        (ids_of(&rows), readable(rows))
     });
     if rows.len() < found.len() {
         let unreadable = found.iter().copied().filter(|id| rows.iter().all(|row| row.id != *id)).collect();

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use ::checks::{CHECKS, Kind};
+use checks::{CHECKS, Kind};
 use contract::{Target, Text, address::Address, text};
 use fields::{Refusals, Stored};
 use runtime::{Context, Error, Result, db::JsonText, secret::Sealer};
 use serde_json::{Map, Value};
 use url::{Host, Url};
 
-use super::Settings;
+use super::settings::Settings;
 
 const PURPOSE: &str = "endpoint-config";
 
@@ -78,7 +78,7 @@ pub(super) fn shown(settings: &Settings) -> Value {
 }
 
 /// What a change makes of stored settings, secrets masked.
-pub(super) fn patched(stored: &Settings, mut patch: Map<String, Value>) -> Result<Settings> {
+pub(crate) fn patched(stored: &Settings, mut patch: Map<String, Value>) -> Result<Settings> {
     let url = patch.get("url").and_then(Value::as_str).map(|url| address(&stored.kind, url).url);
     if let (Some(url), None) = (url, patch.get("kind")) {
         match Kind::of_url(&url) {
@@ -130,18 +130,6 @@ impl Settings {
             }
         }
         self
-    }
-
-    /// As a change would make it, in clear.
-    pub(crate) async fn tried(
-        self,
-        context: &Context,
-        owner: i64,
-        patch: Map<String, Value>,
-    ) -> Result<Self> {
-        let changed = patched(&self, patch)?.completed(context, owner).await;
-        let opened = self.opened(context)?;
-        changed.checked(owner, Some(&opened)).await
     }
 
     /// As it is stored. A secret that stays the same stays sealed as it is. `stored`: what it changes, sealed and opened.

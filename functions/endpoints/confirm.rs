@@ -8,15 +8,17 @@ use runtime::{
     db::{JsonText, On, readable},
 };
 
-use super::{OwnedEndpoint, SERVICE, columns, maintenances::windows::Windows};
-use crate::{
-    checks::schedule::{self, WINDOW_SECONDS},
-    notifications::state::CONFIRMATION_DELAY,
+use super::{
+    OwnedEndpoint, SERVICE, columns,
+    maintenances::windows::Windows,
+    requests::{self, WINDOW_SECONDS},
 };
 use contract::{CheckRequest, FailedCheck, kind};
 
 const NAME: &str = "endpoint-confirm";
 const MAX_OTHERS: i64 = 100;
+/// After a failed check, how soon the next one comes [s], where the interval is longer.
+pub const CONFIRMATION_DELAY: u32 = 10;
 
 pub const FUNCTION: Function =
     Function::new(NAME, SERVICE, "asks for an early check of endpoints whose last one failed")
@@ -52,7 +54,7 @@ async fn handle(State(context): State<Context>, event: Event<Items<FailedCheck>>
         ..endpoint.settings.request(endpoint.id, *user_id, slot, endpoint.revision)
     };
     let requests: Vec<_> = due.map(request).collect();
-    schedule::ask_for(&context, NAME, &requests, WINDOW_SECONDS).await?;
+    requests::publish_all(&context, NAME, &requests, WINDOW_SECONDS).await?;
     Ok(Reply::NONE)
 }
 

@@ -7,8 +7,9 @@ use runtime::{
 };
 
 use super::{
-    COUNT, Endpoint, QuotaConfig, SERVICE, Settings, Start, ask_for_checks, begin_adding, check_bytes_quota,
-    columns,
+    COUNT, Endpoint, SERVICE, Settings, begin_adding, columns,
+    quota::{QuotaConfig, check_bytes_quota},
+    start::{Start, ask_for_checks},
 };
 
 const NAME: &str = "endpoint-create";
@@ -19,7 +20,7 @@ pub const FUNCTION: Function =
         // Each asks for a check at once.
         .per_minute(600)
         .asks_strangers()
-        .reads(runtime::settings!(super::QuotaConfig, runtime::secret::Sealer))
+        .reads(runtime::settings!(QuotaConfig, runtime::secret::Sealer))
         .publishes();
 
 #[utoipa::path(

@@ -4,7 +4,7 @@ use axum::extract::State;
 use http::StatusCode;
 use runtime::{Caller, Context, Function, Id, Outgoing, Result, error::ErrorBody, on};
 
-use super::{SERVICE, find_own};
+use super::{SERVICE, endpoint::find_own};
 use contract::{EndpointDeleted, kind};
 
 pub const FUNCTION: Function =

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use runtime::{Caller, Context, Function, Id, Result, error::ErrorBody};
 
-use super::{Endpoint, SERVICE, find_own};
+use super::{Endpoint, SERVICE, endpoint::find_own};
 
 pub const FUNCTION: Function =
     Function::new("endpoint-get", SERVICE, "one of the caller's endpoints").http(runtime::http!(handle));

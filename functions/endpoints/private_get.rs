@@ -5,9 +5,15 @@ use runtime::{Context, Error, Function, Id, Result, error::ErrorBody, on};
 
 use super::{OwnedEndpoint, SERVICE, columns};
 
+const NAME: &str = "endpoint-private-get";
+
 pub const FUNCTION: Function =
-    Function::new("endpoint-private-get", SERVICE, "any endpoint with its owner, for other functions")
+    Function::new(NAME, SERVICE, "any endpoint with its owner, for other functions")
         .http(runtime::http!(handle));
+
+pub async fn call(context: &Context, id: i64) -> Result<OwnedEndpoint> {
+    context.outbound().get(NAME, &format!("/private/v1/endpoints/{id}")).await
+}
 
 #[utoipa::path(
     get, path = "/private/v1/endpoints/{id}", tag = "endpoints", params(("id" = i64, Path, minimum = 1)),

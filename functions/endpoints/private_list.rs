@@ -1,10 +1,12 @@
 //! `GET /private/v1/endpoints`: endpoints with their owners, for other functions.
+//! `GET /private/v1/endpoint_briefs`: some endpoints, briefly.
 //! `GET /private/v1/endpoint_labels`: what is watched now, briefly, and many at a time.
 
 use axum::{Json, extract::State};
+use futures::future::try_join_all;
 use runtime::{
-    Context, Error, Function, List, Paging, Query, Result,
-    db::{JsonText, page_of, readable},
+    Context, Error, Function, Items, List, Paging, Query, Result,
+    db::{JsonText, On, ids_of, page_of, readable},
     error::ErrorBody,
     input, on, text,
 };
@@ -12,17 +14,21 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{OwnedEndpoint, SERVICE, columns};
+use contract::Status;
 
-pub const FUNCTION: Function =
-    Function::new("endpoint-private-list", SERVICE, "endpoints with their owners, for other functions")
-        .http(runtime::http!(handle, labels));
+pub const NAME: &str = "endpoint-private-list";
+
+pub const FUNCTION: Function = Function::new(
+    NAME,
+    SERVICE,
+    "endpoints with their owners, for other functions",
+)
+.http(runtime::http!(handle, handle_briefs, handle_labels));
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct Filter {
+struct Filter {
     user_id: Option<i64>,
-    /// Ids with commas between them, at most 1000.
-    ids: Option<String>,
 }
 
 #[utoipa::path(
@@ -37,44 +43,121 @@ async fn handle(
     Query(filter): Query<Filter>,
     paging: Paging,
 ) -> Result<Json<List<OwnedEndpoint>>> {
-    macro_rules! matching {
+    static COUNT: &str = "SELECT COUNT(*) FROM endpoints WHERE $1 IS NULL OR user_id = $1";
+    static SELECT: &str = concat!(
+        "SELECT user_id, ",
+        columns!(),
+        " FROM endpoints WHERE $1 IS NULL OR user_id = $1 ORDER BY id LIMIT $2 OFFSET $3"
+    );
+    let db = context.db()?;
+    let total = on!(db.read(), db => sqlx::query_scalar(COUNT).bind(filter.user_id).fetch_one(db).await)?;
+    let (endpoints, found) = on!(db.read(), db => {
+        let select = sqlx::query(SELECT).bind(filter.user_id).bind(paging.per_page).bind(paging.offset());
+        select.fetch_all(db).await.map(page_of)
+    })?;
+    Ok(paging.list(endpoints, found, total))
+}
+
+/// What other resources know of an endpoint.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema, sqlx::FromRow)]
+pub struct EndpointBrief {
+    #[schema(example = 7)]
+    pub id: i64,
+    #[schema(example = 1)]
+    pub user_id: i64,
+    #[schema(example = "Shop")]
+    pub name: String,
+    #[schema(example = "https://example.com/health")]
+    pub url: String,
+    #[sqlx(try_from = "String")]
+    pub status: Status,
+    pub enabled: bool,
+    #[schema(example = 1)]
+    pub revision: i64,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+struct EndpointBriefs {
+    #[schema(value_type = Vec<EndpointBrief>)]
+    items: Items<EndpointBrief>,
+    /// The ids of all that are there, also of those that cannot be read.
+    #[schema(example = json!([7]))]
+    found: Vec<i64>,
+}
+
+/// Endpoints that are there.
+pub struct Briefs {
+    pub items: Vec<EndpointBrief>,
+    /// Those that cannot be read: they are not deleted.
+    pub unreadable: Vec<i64>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Ids {
+    /// Ids with commas between them, at most 1000.
+    #[param(example = "7,8")]
+    ids: String,
+}
+
+/// Those of some endpoints that are there, whosever they are.
+pub async fn briefs(context: &Context, ids: &[i64]) -> Result<Briefs> {
+    let asked = ids.chunks(MAX_IDS).map(async |ids| {
+        let ids = ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
+        let path = format!("/private/v1/endpoint_briefs?ids={ids}");
+        context.outbound().get::<EndpointBriefs>(NAME, &path).await
+    });
+    let mut all = Briefs { items: Vec::new(), unreadable: Vec::new() };
+    for EndpointBriefs { items, found } in try_join_all(asked).await? {
+        let is_read = |id: &i64| items.iter().any(|endpoint| endpoint.id == *id);
+        all.unreadable.extend(found.into_iter().filter(|id| !is_read(id)));
+        all.items.extend(items);
+    }
+    Ok(all)
+}
+
+const MAX_IDS: usize = 1000;
+
+#[utoipa::path(
+    get, path = "/private/v1/endpoint_briefs", tag = "endpoints", params(Ids),
+    responses(
+        (status = 200, description = "Those that are there, by id", body = EndpointBriefs),
+        (status = 400, description = "A parameter is not acceptable", body = ErrorBody),
+    )
+)]
+async fn handle_briefs(
+    State(context): State<Context>,
+    Query(asked): Query<Ids>,
+) -> Result<Json<EndpointBriefs>> {
+    macro_rules! select {
         ($ids:literal) => {
             concat!(
-                "FROM endpoints WHERE ($1 IS NULL OR user_id = $1) AND ($2 IS NULL OR id IN (",
+                "SELECT id, user_id, name, url, CASE WHEN enabled THEN status ELSE 'paused' END AS status, enabled, \
+                 revision FROM endpoints WHERE id ",
                 $ids,
-                "))"
+                " ORDER BY id"
             )
         };
     }
-    macro_rules! select {
-        ($ids:literal) => {
-            concat!("SELECT user_id, ", columns!(), " ", matching!($ids), " ORDER BY id LIMIT $3 OFFSET $4")
-        };
-    }
-    macro_rules! count {
-        ($ids:literal) => {
-            concat!("SELECT COUNT(*) ", matching!($ids))
-        };
-    }
-    // The list of ids travels as one JSON text.
-    let db = context.db()?;
-    let count = db.pick(
-        count!("SELECT value FROM json_each($2)"),
-        count!("SELECT value::bigint FROM json_array_elements_text($2::json)"),
-    );
-    let select = db.pick(
-        select!("SELECT value FROM json_each($2)"),
-        select!("SELECT value::bigint FROM json_array_elements_text($2::json)"),
-    );
-    let ids = filter.ids.as_deref().map(parse_ids).transpose()?.map(JsonText);
-    let total = on!(db.read(), db => {
-        sqlx::query_scalar(count).bind(filter.user_id).bind(&ids).fetch_one(db).await
+    let ids = input::ids(&asked.ids, MAX_IDS).ok_or_else(|| {
+        let what = text(
+            "must be at most 1000 ids with commas between them",
+            "쉼표로 구분한 1000개 이하의 id여야 합니다",
+        );
+        Error::field("ids", what)
     })?;
-    let (endpoints, found) = on!(db.read(), db => {
-        let select = sqlx::query(select).bind(filter.user_id).bind(&ids);
-        select.bind(paging.per_page).bind(paging.offset()).fetch_all(db).await.map(page_of)
-    })?;
-    Ok(paging.list(endpoints, found, total))
+    let (found, items) = match context.db()?.read() {
+        On::Sqlite(db) => {
+            let select = sqlx::query(select!("IN (SELECT value FROM json_each($1))"));
+            let rows = select.bind(JsonText(ids)).fetch_all(db).await?;
+            (ids_of(&rows), readable(rows))
+        }
+        On::Postgres(db) => {
+            let rows = sqlx::query(select!("= ANY($1)")).bind(ids).fetch_all(db).await?;
+            (ids_of(&rows), readable(rows))
+        }
+    };
+    Ok(Json(EndpointBriefs { items: Items(items), found }))
 }
 
 /// What the metrics of an endpoint are known by.
@@ -94,18 +177,26 @@ pub struct EndpointLabels {
 
 /// A list that goes on after the last id of it, until one is empty.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct LabelsOfMany {
-    pub items: Vec<EndpointLabels>,
+struct LabelsOfMany {
+    #[schema(value_type = Vec<EndpointLabels>)]
+    items: Items<EndpointLabels>,
 }
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct Which {
+struct Which {
     user_id: Option<i64>,
     /// Those with greater ids.
     #[serde(default)]
     #[param(required = false)]
     after: i64,
+}
+
+/// A page of what is watched now, of one user or of all.
+pub async fn labels(context: &Context, user_id: Option<i64>, after: i64) -> Result<Vec<EndpointLabels>> {
+    let of_user = user_id.map(|id| format!("&user_id={id}")).unwrap_or_default();
+    let path = format!("/private/v1/endpoint_labels?after={after}{of_user}");
+    Ok(context.outbound().get::<LabelsOfMany>(NAME, &path).await?.items.0)
 }
 
 #[utoipa::path(
@@ -115,7 +206,10 @@ pub struct Which {
         (status = 400, description = "A parameter is not acceptable", body = ErrorBody),
     )
 )]
-async fn labels(State(context): State<Context>, Query(which): Query<Which>) -> Result<Json<LabelsOfMany>> {
+async fn handle_labels(
+    State(context): State<Context>,
+    Query(which): Query<Which>,
+) -> Result<Json<LabelsOfMany>> {
     macro_rules! select {
         ($of:literal) => {
             concat!(
@@ -135,15 +229,5 @@ async fn labels(State(context): State<Context>, Query(which): Query<Which>) -> R
         }
         None => sqlx::query(select!("")).bind(which.after).fetch_all(db).await.map(readable),
     })?;
-    Ok(Json(LabelsOfMany { items }))
-}
-
-fn parse_ids(ids: &str) -> Result<Vec<i64>> {
-    input::ids(ids, 1000).ok_or_else(|| {
-        let what = text(
-            "must be at most 1000 ids with commas between them",
-            "쉼표로 구분한 1000개 이하의 id여야 합니다",
-        );
-        Error::field("ids", what)
-    })
+    Ok(Json(LabelsOfMany { items: Items(items) }))
 }

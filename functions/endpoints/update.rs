@@ -5,8 +5,11 @@ use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorB
 use serde_json::{Map, Value};
 
 use super::{
-    Endpoint, SERVICE, Settings, Start, announce, ask_for_checks, check_bytes_quota, columns, config,
-    find_own,
+    Endpoint, SERVICE, Settings, announce, columns,
+    endpoint::find_own,
+    patched,
+    quota::{QuotaConfig, check_bytes_quota},
+    start::{Start, ask_for_checks},
 };
 
 const NAME: &str = "endpoint-update";
@@ -15,7 +18,7 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "changes what is giv
     .http(runtime::http!(handle))
     .per_minute(600)
     .asks_strangers()
-    .reads(runtime::settings!(super::QuotaConfig, runtime::secret::Sealer))
+    .reads(runtime::settings!(QuotaConfig, runtime::secret::Sealer))
     .publishes();
 
 #[utoipa::path(
@@ -55,7 +58,7 @@ async fn handle(
     let (mut tx, old, s) = loop {
         // Checked before the row is held: what is costly to check must not keep others waiting for it.
         let opened = seen.clone().opened_as_possible(&context);
-        let settings = config::patched(&seen, patch.clone())?.completed(&context, caller.user_id).await;
+        let settings = patched(&seen, patch.clone())?.completed(&context, caller.user_id).await;
         let settings = settings.checked(caller.user_id, Some(&opened)).await?;
         let settings = settings.sealed(&context, Some((&seen, &opened)))?;
         let mut tx = db.begin().await?;

@@ -13,7 +13,7 @@ use runtime::{
 use serde::Serialize;
 use serde_json::json;
 
-use super::evaluate::MAX_AHEAD;
+use super::MAX_AHEAD;
 use contract::{AlertKind, LocationChange, Status, StatusChange, kind};
 
 /// Within it a broker has brought the event, or given it up: ten tries take up to 17 minutes.

@@ -11,7 +11,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{Notification, Row, SERVICE, addresses, dispatch};
+use super::{
+    SERVICE,
+    addresses::{States, confirmation::mail_links, to_confirm},
+    config, dispatch,
+    notification::Notification,
+    row::Row,
+};
 
 const NAME: &str = "notification-create";
 
@@ -29,7 +35,7 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "adds a channel to b
 struct Body {
     /// 1 to 100 characters.
     name: String,
-    #[schema(schema_with = super::kind_schema)]
+    #[schema(schema_with = config::kind_schema)]
     kind: String,
     /// The fields of its kind: `GET /notification-service/v1/notification_kinds` lists them.
     #[schema(value_type = ConfigSchema)]
@@ -78,7 +84,7 @@ async fn handle(
     let mut fields = Fields::default();
     fields.check_line("name", &body.name, 1..=100);
     fields.finish()?;
-    let mut config = Config::read(super::kind_named(&body.kind)?, &body.config, None)?;
+    let mut config = Config::read(config::kind_named(&body.kind)?, &body.config, None)?;
     let endpoint_ids = super::check_endpoints(&context, caller.user_id, body.endpoint_ids).await?;
     let shown_once = config.generate(|| context.random().bytes());
     let row = Row {
@@ -86,7 +92,7 @@ async fn handle(
         user_id: caller.user_id,
         name: body.name,
         kind: body.kind,
-        sealed_config: super::seal(&context, &config)?,
+        sealed_config: config::seal(&context, &config)?,
         endpoint_ids: endpoint_ids.map(|ids| json!(ids).to_string()),
         send_degraded: body.send_degraded,
         enabled: body.enabled,
@@ -107,10 +113,10 @@ async fn handle(
     // Who asks again has not seen the first answer, nor the secret in it.
     let is_fresh = context.clock().now() - row.created_at < SHOWN_AGAIN;
     let config = row.config(&context)?;
-    let links = addresses::to_confirm(&context, caller.user_id, &config, None).await?;
-    let warning = addresses::mail_links(&context, caller.user_id, &links).await?;
+    let links = to_confirm(&context, caller.user_id, &config, None).await?;
+    let warning = mail_links(&context, caller.user_id, &links).await?;
     let shown = if shown_once && is_fresh {
-        row.with_config(&context, &config, config.values().clone(), &addresses::States::default())?
+        row.with_config(&context, &config, config.values().clone(), &States::default())?
     } else {
         row.shown_alone(&context).await?
     };

@@ -3,23 +3,26 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use anyhow::anyhow;
 use axum::extract::State;
 use chrono::DateTime;
-use futures::{StreamExt, stream};
 use runtime::{
     Context, Db, Error, Event, Function, Items, Reply, Result, Subscription,
     db::{On, readable},
     input, on,
 };
-use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
 use super::{
-    Row, SERVICE, changes,
+    SERVICE, changes,
     changes::Key,
     deliveries::log::{self, Channel, News},
+    row::Row,
 };
-use crate::links;
+use crate::{
+    endpoints::private_list::{self, Briefs, EndpointBrief},
+    links,
+};
 use contract::{Alert, AlertKind, LocationChange, Status, StatusChange, kind};
 
 const NAME: &str = "notification-dispatch";
@@ -30,9 +33,6 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "asks each channel t
     })
     .reads(runtime::settings!(runtime::secret::Sealer, links::PublicUrl))
     .publishes();
-
-/// Calls at once to another function or the broker: a data centre that fails changes many endpoints.
-const AT_ONCE: usize = 16;
 
 async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> Result<Reply> {
     let json = event.data.get().as_bytes();
@@ -50,18 +50,25 @@ async fn tell_of_endpoints(context: &Context, changes: Vec<StatusChange>) -> Res
     let changes = changes.into_iter().filter(|change| !ended.contains(&Key::from(change)));
     let changes: Vec<_> = changes.filter_map(|c| what_to_tell(&c).map(|what| (c, what))).collect();
     // As of each endpoint that is new: nobody is to be asked for.
-    let failed = if changes.is_empty() { Vec::new() } else { log_news(context, changes).await? };
-    let is_told = |(id, key): (i64, Key)| (!failed.iter().any(|(failed, _)| *failed == id)).then_some(key);
+    let unread = if changes.is_empty() { Vec::new() } else { log_news(context, changes).await? };
+    let is_told = |(id, key): (i64, Key)| (!unread.contains(&id)).then_some(key);
     changes::mark_told(context.db()?, keys.into_iter().filter_map(is_told).collect()).await?;
-    // The broker brings the event again, for those that could not be read.
-    failed.into_iter().next_back().map_or(Ok(()), |(_, error)| Err(error))
+    // The broker brings the event again, for those.
+    all_read(&unread)
 }
 
-/// Into the log of deliveries; returns the endpoints of which it could not be done.
-async fn log_news(context: &Context, changes: Vec<(StatusChange, AlertKind)>) -> Result<Vec<Unread>> {
+fn all_read(unread: &[i64]) -> Result<()> {
+    if unread.is_empty() {
+        return Ok(());
+    }
+    Err(Error::internal(anyhow!("the alerts of endpoints that cannot be read wait: {unread:?}")))
+}
+
+/// Into the log of deliveries; returns the endpoints that cannot be read.
+async fn log_news(context: &Context, changes: Vec<(StatusChange, AlertKind)>) -> Result<Vec<i64>> {
     let users = changes.iter().map(|(change, _)| change.user_id).collect();
     let channels = enabled(context, users).await?;
-    let (alerts, failed) = alerts(context, changes, &channels).await;
+    let (alerts, unread) = alerts(context, changes, &channels).await?;
     let mut news: BTreeMap<i64, Vec<_>> = BTreeMap::new();
     for (owner, alert) in alerts {
         let told = channels
@@ -73,7 +80,7 @@ async fn log_news(context: &Context, changes: Vec<(StatusChange, AlertKind)>) ->
         news.entry(owner).or_default().push((alert, told));
     }
     log::add(context, NAME, news.into_iter().map(|(owner, told)| News { owner, told }).collect()).await?;
-    Ok(failed)
+    Ok(unread)
 }
 
 /// An endpoint that is down.
@@ -111,10 +118,10 @@ pub(super) async fn send_open_incidents(context: &Context, function: &str, notif
     };
     let changes: Vec<_> = rows.into_iter().filter_map(change).collect();
     let own = HashMap::from([(user_id, Vec::from_iter(Channel::of(context, notification.clone())))]);
-    let (alerts, failed) = alerts(context, changes, &own).await;
+    let (alerts, unread) = alerts(context, changes, &own).await?;
     let told = alerts.into_iter().map(|(_, alert)| (alert, own[&user_id].iter().collect())).collect();
     log::add(context, function, vec![News { owner: user_id, told }]).await?;
-    failed.into_iter().next_back().map_or(Ok(()), |(_, error)| Err(error))
+    all_read(&unread)
 }
 
 async fn tell_of_locations(context: &Context, changes: Vec<LocationChange>) -> Result<()> {
@@ -194,60 +201,36 @@ async fn enabled(context: &Context, users: HashSet<i64>) -> Result<HashMap<i64, 
     Ok(of_user)
 }
 
-/// An endpoint that cannot be read, and why.
-type Unread = (i64, Error);
-
-/// What is told of each change that anybody wants to hear about. An endpoint that cannot be read keeps no other's
-/// from being told: such endpoints are beside them, with the error.
+/// What is told of each change that anybody wants to hear about, with its owner. An endpoint that cannot be read keeps
+/// no other's from being told: such endpoints are beside them.
 async fn alerts(
     context: &Context,
     changes: Vec<(StatusChange, AlertKind)>,
     channels: &HashMap<i64, Vec<Channel>>,
-) -> (Vec<(i64, Alert)>, Vec<Unread>) {
-    #[derive(Deserialize)]
-    struct Endpoint {
-        user_id: i64,
-        name: String,
-        url: String,
-        #[serde(default)]
-        revision: i64,
-        #[serde(default = "enabled_unless_told")]
-        enabled: bool,
-    }
-    fn enabled_unless_told() -> bool {
-        true
-    }
+) -> Result<(Vec<(i64, Alert)>, Vec<i64>)> {
     let wanted = changes.into_iter().filter(|(change, what)| {
         let own = channels.get(&change.user_id);
         own.is_some_and(|own| own.iter().any(|c| c.covers(change.endpoint_id) && c.wants(*what)))
     });
-    let alerts = stream::iter(wanted).map(|(change, what)| async move {
-        let path = format!("/private/v1/endpoints/{}", change.endpoint_id);
-        let endpoint = match context.outbound().get::<Endpoint>("endpoint-private-get", &path).await {
-            Ok(endpoint) if endpoint.user_id == change.user_id => endpoint,
-            // Deleted meanwhile: there is nothing to tell.
-            Ok(_) => return Ok(None),
-            Err(error) if error.status() == http::StatusCode::NOT_FOUND => return Ok(None),
-            Err(error) => {
-                let id = change.endpoint_id;
-                tracing::error!(id, %error, "an endpoint cannot be read: its alert waits");
-                return Err((id, error));
-            }
-        };
+    let wanted: Vec<_> = wanted.collect();
+    let ids: Vec<i64> = wanted.iter().map(|(change, _)| change.endpoint_id).collect();
+    let Briefs { items, unreadable } = private_list::briefs(context, &ids).await?;
+    let endpoints: HashMap<i64, EndpointBrief> = items.into_iter().map(|e| (e.id, e)).collect();
+    let alert = |(change, what): (StatusChange, AlertKind)| {
+        // None, or somebody else's: deleted meanwhile, there is nothing to tell.
+        let endpoint = endpoints.get(&change.endpoint_id).filter(|e| e.user_id == change.user_id)?;
         if matches!(what, AlertKind::Down | AlertKind::Degraded) && !endpoint.enabled {
             // Paused meanwhile: the evaluator ends the outage, if it does not know yet.
-            return Ok(None);
+            return None;
         }
         // Another URL may have been set since; the one that was checked is not known any more.
         let is_current = change.revision == 0 || change.revision == endpoint.revision;
-        let alert = Alert {
+        let url = is_current.then(|| contract::shown::text_without_secrets(&endpoint.url));
+        let link = links::to(context, &format!("/endpoints/{}", change.endpoint_id));
+        let alert = |link| Alert {
             endpoint_id: change.endpoint_id,
-            endpoint_name: endpoint.name,
-            url: if is_current {
-                contract::shown::text_without_secrets(&endpoint.url)
-            } else {
-                String::new()
-            },
+            endpoint_name: endpoint.name.clone(),
+            url: url.unwrap_or_default(),
             what,
             changed_at: change.changed_at,
             // A clock may have been set back since.
@@ -256,18 +239,9 @@ async fn alerts(
             location: None,
             missed: Vec::new(),
             untold: 0,
-            link: links::to(context, &format!("/endpoints/{}", change.endpoint_id))
-                .map_err(|error| (change.endpoint_id, error))?,
+            link,
         };
-        Ok(Some((change.user_id, alert)))
-    });
-    let alerts: Vec<Result<Option<(i64, Alert)>, Unread>> = alerts.buffered(AT_ONCE).collect().await;
-    let (mut found, mut failed) = (Vec::new(), Vec::new());
-    for alert in alerts {
-        match alert {
-            Ok(alert) => found.extend(alert),
-            Err(of_endpoint) => failed.push(of_endpoint),
-        }
-    }
-    (found, failed)
+        Some(link.map(|link| (change.user_id, alert(link))))
+    };
+    Ok((wanted.into_iter().filter_map(alert).collect::<Result<_>>()?, unreadable))
 }

@@ -27,11 +27,11 @@ use runtime::{
 use serde_json::{json, value::RawValue};
 
 use super::{
-    SERVICE, changes, dispatch,
-    state::{CONFIRMATION_DELAY, State},
+    MAX_AHEAD, SERVICE, changes, dispatch, senders,
+    state::{State, States},
     suspicion::{self, Batch},
 };
-use crate::{endpoints, senders};
+use crate::endpoints::{confirm::CONFIRMATION_DELAY, private_list};
 use contract::{
     CheckResult, CheckStatus, EndpointChanged, FailedCheck, LocationChange, Status, StatusChange, kind,
 };
@@ -126,8 +126,8 @@ fn wake_the_senders(context: &Context) -> Result<()> {
 
 /// What an outage is told by, from its event to its message.
 fn who_tells() -> Vec<&'static str> {
-    let senders = CHANNELS.iter().map(|kind| kind.function.unwrap_or(senders::channel::NAME));
-    let before = [dispatch::FUNCTION.name, endpoints::private_get::FUNCTION.name];
+    let senders = CHANNELS.iter().map(senders::function_of);
+    let before = [dispatch::FUNCTION.name, private_list::NAME];
     let all: BTreeSet<_> = before.into_iter().chain(senders).collect();
     all.into_iter().collect()
 }
@@ -212,8 +212,6 @@ async fn change_settings(
     transaction.commit().await?;
     Ok(changes)
 }
-
-pub(super) type States = HashMap<i64, State>;
 
 /// What a batch makes of the states.
 #[derive(Default)]
@@ -328,9 +326,6 @@ impl Row {
         }
     }
 }
-
-/// How far ahead of this clock the newest slot can be, since clocks of other machines differ.
-pub(super) const MAX_AHEAD: TimeDelta = TimeDelta::minutes(2);
 
 fn slot_of(micros: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::<Utc>::MIN_UTC)

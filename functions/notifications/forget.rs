@@ -11,7 +11,7 @@ use runtime::{
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{SERVICE, deliveries::queue, suspicion};
+use super::{SERVICE, deliveries::queue, row::ids_of, suspicion};
 use contract::{EndpointDeleted, UserDeleted, kind};
 
 pub const FUNCTION: Function =
@@ -112,7 +112,7 @@ async fn take_out(transaction: &mut Transaction, user_id: i64, endpoint_id: i64)
     on!(transaction.connection(), db => {
         let lists: Vec<(i64, String)> = sqlx::query_as(SELECT).bind(user_id).fetch_all(&mut *db).await?;
         for (id, list) in lists {
-            let mut ids = super::ids_of(&list);
+            let mut ids = ids_of(&list);
             if let Some(at) = ids.iter().position(|id| *id == endpoint_id) {
                 ids.remove(at);
                 sqlx::query(UPDATE).bind(id).bind(json!(ids).to_string()).execute(&mut *db).await?;

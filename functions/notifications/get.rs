@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use runtime::{Caller, Context, Function, Id, Result, error::ErrorBody};
 
-use super::{Notification, SERVICE};
+use super::{SERVICE, notification::Notification, row::own};
 
 pub const FUNCTION: Function = Function::new("notification-get", SERVICE, "shows one of one's own channels")
     .http(runtime::http!(handle))
@@ -22,6 +22,6 @@ pub const FUNCTION: Function = Function::new("notification-get", SERVICE, "shows
     ),
 )]
 async fn handle(State(context): State<Context>, caller: Caller, Id(id): Id) -> Result<Json<Notification>> {
-    let row = super::own(context.db()?, caller.user_id, id).await?;
+    let row = own(context.db()?, caller.user_id, id).await?;
     Ok(Json(row.shown_alone(&context).await?))
 }

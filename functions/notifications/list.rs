@@ -5,7 +5,7 @@ use runtime::{
     Caller, Context, Function, List, Paging, Result, db::page_of, error::ErrorBody, items::keep_readable, on,
 };
 
-use super::{Notification, Row, SERVICE, addresses::States};
+use super::{SERVICE, addresses::States, notification::Notification, row::Row};
 
 pub const FUNCTION: Function = Function::new("notification-list", SERVICE, "lists one's own channels")
     .http(runtime::http!(handle))

@@ -6,8 +6,7 @@ use runtime::{Context, Fields, Function, Id, Input, Result, error::ErrorBody, te
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{SERVICE, private_get, test};
-use crate::senders::Done;
+use super::{SERVICE, private_get, senders::Done, test};
 
 pub const FUNCTION: Function =
     Function::new("notification-private-call", SERVICE, "sends a given text through a channel")

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use runtime::{Context, Db, Error, Function, Id, Result, error::ErrorBody, on};
 
-use super::{Row, SERVICE, private_list::PrivateNotification};
+use super::{SERVICE, private_list::PrivateNotification, row::Row};
 
 pub const FUNCTION: Function =
     Function::new("notification-private-get", SERVICE, "shows a channel, for functions")

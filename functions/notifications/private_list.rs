@@ -7,7 +7,7 @@ use runtime::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Notification, Row, SERVICE, addresses::States};
+use super::{SERVICE, addresses::States, notification::Notification, row::Row};
 
 pub const FUNCTION: Function =
     Function::new("notification-private-list", SERVICE, "lists channels, for functions")

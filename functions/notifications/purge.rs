@@ -5,7 +5,7 @@ use axum::{extract::State, routing::post};
 use chrono::TimeDelta;
 use runtime::{Context, Db, Function, Reply, Result, on};
 
-use super::{SERVICE, addresses};
+use super::{SERVICE, addresses::links::LINK_LIFE};
 use crate::purge::{Purge, TOMBSTONE_RETENTION, purge, trusted_now};
 
 pub const FUNCTION: Function = Function::new(
@@ -38,7 +38,7 @@ async fn handle(State(context): State<Context>) -> Result<Reply> {
     STATES.run(db, now - TOMBSTONE_RETENTION).await?;
     USERS.run(db, now - TOMBSTONE_RETENTION).await?;
     MAIL_COUNTS.run(db, now.timestamp()).await?;
-    UNCONFIRMED.run(db, (now - addresses::LINK_LIFE).timestamp()).await?;
+    UNCONFIRMED.run(db, (now - LINK_LIFE).timestamp()).await?;
     purge_beyond(db, MAX_DELIVERIES_PER_USER).await?;
     Ok(Reply::NONE)
 }

@@ -3,12 +3,14 @@
 //! Pure: results arrive late, twice and out of order, so that everything that decides is here, where
 //! it can be tested without a database.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 
 use contract::{CheckResult, CheckStatus, EndpointChanged, Failure, Status, StatusChange};
 
-/// After a failed check, how soon the next one comes [s], where the interval is longer.
-pub const CONFIRMATION_DELAY: u32 = 10;
+/// Of endpoints, by their ids.
+pub(super) type States = HashMap<i64, State>;
 
 /// What is known of an endpoint between two results.
 #[derive(Clone, Debug, PartialEq)]

@@ -29,7 +29,7 @@ use runtime::{
 };
 use serde_json::json;
 
-use super::evaluate::{MAX_AHEAD, States};
+use super::{MAX_AHEAD, state::States};
 use contract::{AlertKind, CheckResult, FailedCheck, Location, LocationChange, Status, StatusChange};
 
 /// `SUSPECT_MIN` (default 10), `SUSPECT_SHARE` (default 0.5; 1: never) and `SUSPECT_MINUTES` (default 15).

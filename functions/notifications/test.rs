@@ -5,13 +5,16 @@ use channels::{Config, Message};
 use runtime::{Caller, Context, Function, Id, Result, error::ErrorBody, on};
 
 use super::{
-    Row, SERVICE,
-    addresses::{self, Recipients},
+    SERVICE,
+    addresses::{
+        confirmation::mail_links,
+        recipients::{Recipients, recipients},
+        unconfirmed,
+    },
+    row::{Row, own},
+    senders::{Done, channel, email, slack, webhook},
 };
-use crate::{
-    links,
-    senders::{self, Done},
-};
+use crate::links;
 use contract::{Alert, AlertKind};
 
 pub const FUNCTION: Function = Function::new("notification-test", SERVICE, "sends a test message now")
@@ -36,10 +39,10 @@ pub const FUNCTION: Function = Function::new("notification-test", SERVICE, "send
     ),
 )]
 async fn handle(State(context): State<Context>, caller: Caller, Id(id): Id) -> Result<Json<Done>> {
-    let row = super::own(context.db()?, caller.user_id, id).await?;
+    let row = own(context.db()?, caller.user_id, id).await?;
     let config = row.config(&context)?;
-    let unconfirmed = addresses::unconfirmed(&context, caller.user_id, &config).await?;
-    let warning = addresses::mail_links(&context, caller.user_id, &unconfirmed).await?;
+    let unconfirmed = unconfirmed(&context, caller.user_id, &config).await?;
+    let warning = mail_links(&context, caller.user_id, &unconfirmed).await?;
     let alert = Alert {
         endpoint_id: 0,
         endpoint_name: row.name.clone(),
@@ -89,39 +92,20 @@ pub(super) async fn send(
     let sent: Result<Done> = if to.is_empty() {
         // By the function that sends its alerts.
         match config.kind.function {
-            Some(senders::slack::NAME) => {
-                let body = senders::slack::body(config, &message);
-                call(context, senders::slack::NAME, "/private/v1/slack_messages", &body).await
-            }
-            Some(senders::webhook::NAME) => {
-                let body = senders::webhook::body(config, &message, alert.as_ref());
-                call(context, senders::webhook::NAME, "/private/v1/webhooks", &body).await
-            }
-            _ => {
-                let body = senders::channel::Body::new(config, message, alert);
-                call(context, senders::channel::NAME, "/private/v1/channel_messages", &body).await
-            }
+            Some(slack::NAME) => slack::call(context, config, &message).await,
+            Some(webhook::NAME) => webhook::call(context, config, &message, alert.as_ref()).await,
+            _ => channel::call(context, config, message, alert).await,
         }
     } else {
-        let Recipients { to, left_out } = addresses::recipients(context, row.user_id, &to, true, &[]).await?;
+        let Recipients { to, left_out } = recipients(context, row.user_id, &to, true, &[]).await?;
         if to.is_empty() {
             return Ok(Done::fail(left_out.unwrap_or_default()));
         }
-        let body = senders::email::Body::new(to, message);
-        let sent = call(context, senders::email::NAME, "/private/v1/emails", &body).await;
-        sent.map(|done: Done| Done { message: joined([done.message, left_out]), ..done })
+        let sent = email::call(context, &email::Body::new(to, message)).await;
+        sent.map(|done| Done { message: joined([done.message, left_out]), ..done })
     };
     Ok(sent.unwrap_or_else(|error| {
         tracing::warn!(%error, "the sender did not take a message");
         Done::fail("This could not be sent right now. Please try again.")
     }))
-}
-
-async fn call<T: serde::Serialize>(
-    context: &Context,
-    sender: &'static str,
-    path: &str,
-    body: &T,
-) -> Result<Done> {
-    context.outbound().call(sender, http::Method::POST, path, Some(body)).await
 }

@@ -7,7 +7,14 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{Notification, Row, SERVICE, addresses, deliveries::queue};
+use super::{
+    SERVICE,
+    addresses::{confirmation::mail_links, to_confirm},
+    config,
+    deliveries::queue,
+    notification::Notification,
+    row::{Row, own},
+};
 
 pub const FUNCTION: Function = Function::new("notification-update", SERVICE, "changes a channel")
     .http(runtime::http!(handle))
@@ -19,7 +26,7 @@ pub const FUNCTION: Function = Function::new("notification-update", SERVICE, "ch
 struct Body {
     name: Option<String>,
     /// Cannot be changed: it may only be repeated.
-    #[schema(schema_with = super::optional_kind_schema)]
+    #[schema(schema_with = config::optional_kind_schema)]
     kind: Option<String>,
     /// Replaces the whole of it; a secret that is sent back masked stays as it is.
     #[schema(value_type = Option<ConfigSchema>)]
@@ -76,14 +83,14 @@ async fn handle(
     const SILENCE: &str = "UPDATE deliveries SET status = 'failed', finished_at = $2,
             error = 'Not sent: the channel was switched off meanwhile.'
         WHERE notification_id = $1 AND status = 'pending' AND leased_at IS NULL";
-    let row = super::own(context.db()?, caller.user_id, id).await?;
+    let row = own(context.db()?, caller.user_id, id).await?;
     check(&row, &body)?;
     // One that cannot be read hinders no other change.
     let before = if body.config.is_some() { Some(row.config(&context)?) } else { None };
     let read = |sent: Value| -> Result<_> { Ok(Config::read(row.kind()?, &sent, before.as_ref())?) };
     let config: Option<Config> = body.config.map(read).transpose()?;
     let is_other = config.is_some() && config != before;
-    let sealed_config = config.as_ref().map(|config| super::seal(&context, config)).transpose()?;
+    let sealed_config = config.as_ref().map(|config| config::seal(&context, config)).transpose()?;
     let gives_endpoints = body.endpoint_ids.is_some();
     let endpoint_ids = super::check_endpoints(&context, caller.user_id, body.endpoint_ids.flatten()).await?;
     let endpoint_ids = endpoint_ids.map(|ids| json!(ids).to_string());
@@ -109,10 +116,10 @@ async fn handle(
     }
     transaction.commit().await?;
     let links = match &config {
-        Some(config) => addresses::to_confirm(&context, caller.user_id, config, before.as_ref()).await?,
+        Some(config) => to_confirm(&context, caller.user_id, config, before.as_ref()).await?,
         None => Vec::new(),
     };
-    let warning = addresses::mail_links(&context, caller.user_id, &links).await?;
+    let warning = mail_links(&context, caller.user_id, &links).await?;
     Ok(Json(Notification { warning, ..row.shown_alone(&context).await? }))
 }
 

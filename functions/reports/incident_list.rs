@@ -29,18 +29,18 @@ struct Filter {
 }
 
 /// A time during which an endpoint was down.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Incident {
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Incident {
     #[schema(example = 3)]
     id: i64,
     #[schema(example = 7)]
     pub endpoint_id: i64,
-    started_at: DateTime<Utc>,
+    pub started_at: DateTime<Utc>,
     /// Null: still open.
-    ended_at: Option<DateTime<Utc>>,
+    pub ended_at: Option<DateTime<Utc>>,
     /// Null: still open.
     end_reason: Option<EndReason>,
-    cause: Option<Failure>,
+    pub cause: Option<Failure>,
 }
 
 /// Why an incident ended.

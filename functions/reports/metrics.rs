@@ -30,7 +30,7 @@ use super::{
     SERVICE,
     moment::{self, DAY},
 };
-use crate::endpoints::private_list::{EndpointLabels, LabelsOfMany};
+use crate::endpoints::private_list::{self, EndpointLabels};
 
 pub const FUNCTION: Function =
     Function::new("report-metrics", SERVICE, "shows the newest results to Prometheus")
@@ -161,13 +161,9 @@ impl Exposition {
     /// A page of probes; returns its last endpoint, if there was any.
     async fn load(&mut self, after: i64) -> Result<Option<i64>> {
         let (db, now) = (self.context.db()?, self.context.clock().now().timestamp());
-        let mut path = format!("/private/v1/endpoint_labels?after={after}");
-        if let Some(user_id) = self.user_id {
-            let _ = write!(path, "&user_id={user_id}");
-        }
-        let page: LabelsOfMany = self.context.outbound().get("endpoint-private-list", &path).await?;
-        let last = page.items.last().map(|endpoint| endpoint.id);
-        let endpoints: HashMap<i64, EndpointLabels> = page.items.into_iter().map(|e| (e.id, e)).collect();
+        let page = private_list::labels(&self.context, self.user_id, after).await?;
+        let last = page.last().map(|endpoint| endpoint.id);
+        let endpoints: HashMap<i64, EndpointLabels> = page.into_iter().map(|e| (e.id, e)).collect();
         let newest = newest_of(db, endpoints.keys().copied().collect(), now - 3 * DAY - GRACE).await?;
         self.probes.extend(newest.into_iter().filter_map(|newest| {
             let endpoint = endpoints.get(&newest.endpoint_id)?;

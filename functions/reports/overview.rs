@@ -8,7 +8,9 @@ use chrono_tz::Tz;
 use runtime::{
     Caller, Context, Db, Error, Fields, Function, Query, Result,
     db::{JsonText, On},
-    input, text,
+    input,
+    items::read_items,
+    text,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -30,7 +32,7 @@ pub const FUNCTION: Function =
         .per_minute(300);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub(super) enum OverviewRange {
+pub enum OverviewRange {
     /// Slots of a minute.
     #[serde(rename = "1h")]
     Hour,
@@ -108,8 +110,8 @@ struct Asked {
 }
 
 /// How endpoints did.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Overview {
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Overview {
     #[schema(inline)]
     range: OverviewRange,
     /// The beginning of the first slot.
@@ -119,33 +121,34 @@ pub(super) struct Overview {
     #[schema(example = 960)]
     step_seconds: i64,
     /// In the order asked for; endpoints that are not yours, or have no results yet, are left out.
-    items: Vec<OverviewItem>,
+    #[serde(deserialize_with = "read_items")]
+    pub items: Vec<OverviewItem>,
 }
 
-#[derive(Serialize, ToSchema)]
-struct OverviewItem {
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct OverviewItem {
     #[schema(example = 7)]
-    endpoint_id: i64,
+    pub endpoint_id: i64,
     #[schema(example = 90)]
-    checks: i64,
+    pub checks: i64,
     #[schema(example = 89)]
-    up: i64,
+    pub up: i64,
     /// Cut to three decimals: 100 means that no check failed. Null without checks.
     #[schema(example = 98.888)]
-    uptime_percent: Option<f64>,
+    pub uptime_percent: Option<f64>,
     /// Of successful checks.
     #[schema(example = 120.5)]
-    avg_ms: Option<f64>,
+    pub avg_ms: Option<f64>,
     /// The newest result, of a maintenance too; null if it is past its retention.
     last: Option<LastCheck>,
     /// In the order of time; slots without checks are left out.
-    slots: Vec<OverviewSlot>,
+    pub slots: Vec<OverviewSlot>,
     /// Outages that overlap the range, newest first, 20 at most.
-    incidents: Vec<Incident>,
+    pub incidents: Vec<Incident>,
 }
 
-#[derive(Serialize, ToSchema)]
-struct LastCheck {
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct LastCheck {
     checked_at: DateTime<Utc>,
     status: CheckStatus,
     #[schema(example = 123)]
@@ -153,15 +156,15 @@ struct LastCheck {
     error: Option<Failure>,
 }
 
-#[derive(Serialize, ToSchema)]
-struct OverviewSlot {
-    at: DateTime<Utc>,
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct OverviewSlot {
+    pub at: DateTime<Utc>,
     #[schema(example = 16)]
-    checks: i64,
+    pub checks: i64,
     #[schema(example = 16)]
-    up: i64,
+    pub up: i64,
     #[schema(example = 118.2)]
-    avg_ms: Option<f64>,
+    pub avg_ms: Option<f64>,
 }
 
 /// Shows how several endpoints did over a range, slot by slot.

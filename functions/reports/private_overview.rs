@@ -1,21 +1,40 @@
 //! `GET /private/v1/overviews`: any user's endpoints over a range, slot by slot, for other functions.
 
 use axum::{Json, extract::State};
+use chrono_tz::Tz;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use runtime::{Context, Function, Query, Result};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{
     SERVICE,
-    overview::{Overview, OverviewRange, endpoints, overview, zone},
+    overview::{Overview, OverviewItem, OverviewRange, endpoints, overview, zone},
 };
 
+const NAME: &str = "report-private-overview";
+
 pub const FUNCTION: Function = Function::new(
-    "report-private-overview",
+    NAME,
     SERVICE,
     "shows how any user's endpoints did over a range, slot by slot, for other functions",
 )
 .http(runtime::http!(handle));
+
+/// At most 100. `zone`: whose days those of 90 days are.
+pub async fn call(
+    context: &Context,
+    user_id: i64,
+    endpoint_ids: &[i64],
+    range: &str,
+    zone: Tz,
+) -> Result<Vec<OverviewItem>> {
+    let ids = endpoint_ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
+    let zone = utf8_percent_encode(zone.name(), NON_ALPHANUMERIC);
+    let path =
+        format!("/private/v1/overviews?user_id={user_id}&endpoint_ids={ids}&range={range}&zone={zone}");
+    Ok(context.outbound().get::<Overview>(NAME, &path).await?.items)
+}
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -17,7 +17,7 @@ use super::{
     store::{self, Cover},
     tally::{Phases, Tally},
 };
-use crate::zones;
+use crate::{endpoints::private_list, zones};
 
 pub const FUNCTION: Function =
     Function::new("report-summary", SERVICE, "sums an endpoint up: uptime, latency, apdex, and their course")
@@ -186,12 +186,8 @@ async fn series_of(context: &Context, db: &Db, user_id: i64, endpoint_id: i64) -
     let owner = match series.first() {
         Some((_, owner)) => *owner,
         None => {
-            #[derive(Deserialize)]
-            struct Endpoint {
-                user_id: i64,
-            }
-            let path = format!("/private/v1/endpoints/{endpoint_id}");
-            context.outbound().get::<Endpoint>("endpoint-private-get", &path).await?.user_id
+            let found = private_list::briefs(context, &[endpoint_id]).await?.items;
+            found.first().ok_or_else(Error::not_found)?.user_id
         }
     };
     if owner == user_id { Ok(series.iter().map(|(id, _)| *id).collect()) } else { Err(Error::not_found()) }

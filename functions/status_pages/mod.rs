@@ -66,7 +66,7 @@ fn yes() -> bool {
 }
 
 /// Some endpoints under a heading.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = StatusPageGroup)]
 pub struct Group {
@@ -80,7 +80,7 @@ pub struct Group {
 }
 
 /// A status page, as its user sees it.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, sqlx::FromRow)]
 pub struct StatusPage {
     #[schema(example = 1)]
     pub id: i64,
@@ -95,6 +95,12 @@ pub struct StatusPage {
     pub published: bool,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+}
+
+impl StatusPage {
+    pub fn endpoints(&self) -> usize {
+        ids(&self.groups.0).count()
+    }
 }
 
 /// The columns of [`StatusPage`], for a static SELECT.

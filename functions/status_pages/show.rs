@@ -18,10 +18,16 @@ use super::{
     Group, SERVICE,
     announcements::Severity,
     cache::{self, Cache},
-    ids, is_slug,
-    upstream::{self, Endpoint, Maintenance, Overview},
+    ids, is_slug, upstream,
 };
-use crate::{reports::moment, zones};
+use crate::{
+    endpoints::{maintenances::Maintenance, private_list::EndpointBrief},
+    reports::{
+        moment,
+        overview::{OverviewItem, OverviewSlot},
+    },
+    zones,
+};
 use contract::Status;
 
 pub const FUNCTION: Function =
@@ -103,7 +109,7 @@ pub enum ShownStatus {
 
 impl ShownStatus {
     /// What is being maintained is said to be, whatever its last check said.
-    pub fn of(endpoint: &Endpoint, maintenances: &[Maintenance], now: DateTime<Utc>) -> Self {
+    pub fn of(endpoint: &EndpointBrief, maintenances: &[Maintenance], now: DateTime<Utc>) -> Self {
         let is_maintained = maintenances.iter().any(|m| m.is_active(now) && m.covers(endpoint.id));
         match endpoint.status {
             Status::Paused => Self::Paused,
@@ -270,14 +276,15 @@ async fn announcements(
 fn put_together(
     page: Page,
     announcements: Vec<ShownAnnouncement>,
-    endpoints: &[Endpoint],
-    overviews: Vec<Overview>,
+    endpoints: &[EndpointBrief],
+    overviews: Vec<OverviewItem>,
     maintenances: Vec<Maintenance>,
     zone: Tz,
     now: DateTime<Utc>,
 ) -> Shown {
-    let endpoints: HashMap<i64, &Endpoint> = endpoints.iter().map(|e| (e.id, e)).collect();
-    let mut overviews: HashMap<i64, Overview> = overviews.into_iter().map(|o| (o.endpoint_id, o)).collect();
+    let endpoints: HashMap<i64, &EndpointBrief> = endpoints.iter().map(|e| (e.id, e)).collect();
+    let mut overviews: HashMap<i64, OverviewItem> =
+        overviews.into_iter().map(|o| (o.endpoint_id, o)).collect();
     let mut incidents = Vec::new();
     let mut groups = Vec::new();
     for group in &page.groups.0 {
@@ -295,7 +302,7 @@ fn put_together(
                     endpoint_name: endpoint.name.clone(),
                     started_at: incident.started_at,
                     ended_at: incident.ended_at,
-                    cause_code: incident.cause.as_ref().map(|cause| cause.code.clone()),
+                    cause_code: incident.cause.as_ref().map(|cause| cause.code.as_str().to_owned()),
                 })
             }));
             ShownEndpoint {
@@ -323,8 +330,8 @@ fn put_together(
     }
 }
 
-fn days(overview: &Overview, zone: Tz) -> Vec<ShownDay> {
-    let day = |slot: &upstream::Slot| ShownDay {
+fn days(overview: &OverviewItem, zone: Tz) -> Vec<ShownDay> {
+    let day = |slot: &OverviewSlot| ShownDay {
         date: slot.at.with_timezone(&zone).date_naive(),
         checks: slot.checks,
         up: slot.up,
@@ -354,10 +361,10 @@ fn overall(statuses: impl Iterator<Item = ShownStatus>) -> Overall {
 fn shown_maintenances(
     mut maintenances: Vec<Maintenance>,
     groups: &[Group],
-    endpoints: &HashMap<i64, &Endpoint>,
+    endpoints: &HashMap<i64, &EndpointBrief>,
     now: DateTime<Utc>,
 ) -> Vec<ShownMaintenance> {
-    maintenances.sort_by_key(|maintenance| std::cmp::Reverse(maintenance.starts_at));
+    maintenances.sort_by_key(|maintenance| std::cmp::Reverse(maintenance.starts_at.time()));
     let shown = maintenances.into_iter().filter_map(|maintenance| {
         let endpoint_names = maintenance.endpoint_ids.as_ref().map(|covered| {
             let covered: HashSet<i64> = covered.iter().copied().collect();
@@ -367,7 +374,7 @@ fn shown_maintenances(
         let concerns = endpoint_names.as_ref().map_or(!endpoints.is_empty(), |names| !names.is_empty());
         let status = if maintenance.is_active(now) {
             Progress::Active
-        } else if now < maintenance.starts_at {
+        } else if now < maintenance.starts_at.time() {
             Progress::Scheduled
         } else {
             Progress::Ended
@@ -377,8 +384,8 @@ fn shown_maintenances(
         concerns.then_some(ShownMaintenance {
             title,
             description,
-            starts_at,
-            ends_at,
+            starts_at: starts_at.time(),
+            ends_at: ends_at.time(),
             announced_at,
             status,
             endpoint_names,

@@ -1,14 +1,12 @@
 //! Mails to a user about the account.
 
 use chrono::TimeDelta;
-use http::Method;
 use runtime::{Context, Error, Result};
-use serde_json::json;
 
 use super::tries;
 use fields::mailbox::mailbox;
 
-use crate::senders;
+use crate::notifications::senders;
 
 /// Of one address in a day. Nobody proves an address when signing up, so it may be a stranger's.
 const MAX_MAILS: i64 = 50;
@@ -21,12 +19,7 @@ pub async fn send(context: &Context, to: &str, subject: &str, content: &str) -> 
             "the mail was not sent: {MAX_MAILS} went there in a day"
         )));
     }
-    let mail = json!({"to": to, "subject": subject, "content": content});
-    let sent: senders::Done = context
-        .outbound()
-        .call(senders::email::NAME, Method::POST, "/private/v1/emails", Some(&mail))
-        .await?;
-    accepted(&sent)
+    accepted(&senders::email::call(context, &senders::email::Body::plain(to, subject, content)).await?)
 }
 
 /// A mail that the server refused is answered 200, too. The server's own words, after the colon, may hold the

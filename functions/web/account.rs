@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use axum::extract::Query;
+use axum::{extract::Query, response::Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use runtime::error::Language;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use super::{
     api::{Api, Refusal},
     endpoint_form,
-    page::{Page, Section},
-    visitor::{Posted, Response, Theme, User, Visitor, encoded},
+    page::{Page, Section, Theme},
+    visitor::{Posted, User, Visitor},
+    words::encoded,
 };
 use crate::endpoints::Endpoint;
 

@@ -3,14 +3,14 @@
 //! A link shows a page with a button, and only the button does something: programs that open links in mails do not.
 
 use askama::Template;
-use axum::{body::Bytes, extract::Query};
+use axum::{body::Bytes, extract::Query, response::Response};
 use http::{HeaderValue, header};
 use serde::{Deserialize, Serialize};
 
 use super::{
     api::Refusal,
     page::{Page, Section},
-    visitor::{Posted, Response, Visitor},
+    visitor::{Posted, Visitor},
 };
 use crate::notifications::addresses::{Address, State, unsubscribe::From};
 

@@ -1,7 +1,7 @@
 //! What is told on a status page.
 
 use askama::Template;
-use axum::extract::State;
+use axum::{extract::State, response::Response};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use http::Method;
 use runtime::{Context, List};
@@ -13,9 +13,9 @@ use super::{
     form::{Id, Moment, Wrong},
     maintenances::moment_wanted,
     page::{Page, Section},
-    status_pages::{self, StatusPage},
-    visitor::{Posted, Response, User, Visitor},
+    visitor::{Posted, User, Visitor},
 };
+use crate::status_pages::StatusPage;
 
 const API: &str = "/status-service/v1/announcements";
 
@@ -106,7 +106,7 @@ impl Form {
         saved: Option<Announcement>,
         sent: Option<(Sent, Wrong)>,
     ) -> Result<Self, Refusal> {
-        let on = visitor.api.get(&format!("{}/{id}", status_pages::API)).await?;
+        let on = visitor.api.get(&format!("/status-service/v1/status_pages/{id}")).await?;
         let title = match &saved {
             Some(saved) => saved.title.clone(),
             None => visitor.t("Announce something", "공지하기").to_owned(),

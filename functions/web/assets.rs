@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, header};
 use runtime::{Error, Result};
 use serde_json::json;
 
-use super::visitor::Response;
+use axum::response::Response;
 
 struct Asset {
     name: &'static str,

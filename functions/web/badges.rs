@@ -2,15 +2,18 @@
 //! makes one of.
 
 use askama::Template;
-use axum::extract::{Path, Query};
+use axum::{
+    extract::{Path, Query},
+    response::Response,
+};
 use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use super::{
     api::Refusal,
     public,
-    visitor::{Response, Visitor, encoded},
-    words,
+    visitor::Visitor,
+    words::{self, encoded},
 };
 use crate::status_pages::{badges::show::Shown, show::ShownStatus};
 

@@ -18,10 +18,7 @@ use plotters::{
 use runtime::error::Language;
 use serde::Deserialize;
 
-use super::{
-    page::pick,
-    words::{Unit, span},
-};
+use super::words::{Unit, pick, span};
 use crate::zones;
 
 /// As `report-summary` answers.

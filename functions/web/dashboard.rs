@@ -1,7 +1,7 @@
 //! Every endpoint at a glance: the worst first, searched, filtered and sorted, in pages.
 
 use askama::Template;
-use axum::extract::Query;
+use axum::{extract::Query, response::Response};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use runtime::{List, error::Language};
@@ -13,8 +13,8 @@ use super::{
     notifications::Alerting,
     page::{Page, Section},
     parts::Standing,
-    visitor::{Response, User, Visitor, encoded},
-    words::{self, Unit, grouped},
+    visitor::{User, Visitor},
+    words::{self, Unit, encoded, grouped},
 };
 use crate::endpoints::Endpoint;
 use contract::{CheckStatus, Status};

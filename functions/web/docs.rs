@@ -1,13 +1,14 @@
 //! The API, to read and to try: Swagger UI, and the specification that it shows.
 
 use askama::Template;
+use axum::response::Response;
 use http::{HeaderMap, HeaderValue, header};
 use runtime::Result;
 
 use super::{
     assets,
     page::{Page, Section},
-    visitor::{Response, Visitor},
+    visitor::Visitor,
 };
 
 #[derive(Template)]

@@ -3,7 +3,10 @@
 use std::net::IpAddr;
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::{
+    extract::{Query, State},
+    response::Response,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use http::StatusCode;
 use runtime::{Context, List, error::Language};
@@ -19,7 +22,7 @@ use super::{
     notifications::Alerting,
     page::{Page, Section},
     parts::{Pages, Standing},
-    visitor::{Posted, Response, User, Visitor},
+    visitor::{Posted, User, Visitor},
     words::{self, Unit},
 };
 use crate::{endpoints::Endpoint, links};

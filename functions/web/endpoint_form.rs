@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use axum::extract::Query;
+use axum::{extract::Query, response::Response};
 use http::{Method, StatusCode};
 use runtime::error::Language;
 use serde::{Deserialize, Deserializer};
@@ -14,8 +14,9 @@ use super::{
     config::{self, ConfigForm},
     form::{Id, Wrong},
     home::Checked,
-    page::{Page, Section, pick},
-    visitor::{Posted, Response, User, Visitor},
+    page::{Page, Section},
+    visitor::{Posted, User, Visitor},
+    words::pick,
 };
 use crate::endpoints::{Endpoint, Settings};
 use checks::{

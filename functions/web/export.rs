@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use axum::{body::Body, extract::Query};
+use axum::{body::Body, extract::Query, response::Response};
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures::stream;
 use http::{HeaderValue, header};
@@ -12,7 +12,8 @@ use super::{
     api::{Api, Refusal},
     form::{self, Endpoints},
     reports::{Filter, MOST_ROWS, Report},
-    visitor::{Response, User, encoded},
+    visitor::User,
+    words::encoded,
 };
 use crate::reports::moment;
 

@@ -1,6 +1,6 @@
 //! What happens on a status page, for feed readers: RSS 2.0 and JSON Feed 1.1.
 
-use axum::{extract::Path, extract::State, response::IntoResponse};
+use axum::{extract::Path, extract::State, response::IntoResponse, response::Response};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
@@ -12,10 +12,9 @@ use sha2::{Digest, Sha256};
 
 use super::{
     api::Refusal,
-    page::pick,
     public, status,
-    visitor::{Response, Visitor},
-    words,
+    visitor::Visitor,
+    words::{self, pick},
 };
 use crate::{
     links,

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use axum::extract::{FromRequestParts, Path};
+use axum::{
+    extract::{FromRequestParts, Path},
+    response::Response,
+};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use chrono_tz::Tz;
 use futures::future::{join_all, try_join_all};
@@ -12,7 +15,8 @@ use serde::Deserialize;
 
 use super::{
     api::{Api, Refusal},
-    visitor::{Response, Visitor, encoded},
+    visitor::Visitor,
+    words::encoded,
 };
 use crate::zones;
 

@@ -7,10 +7,7 @@ use chrono_tz::Tz;
 use runtime::error::Language;
 use serde::Deserialize;
 
-use super::{
-    page::pick,
-    words::{self, ms, percent, span, uptime_class},
-};
+use super::words::{self, ms, percent, pick, span, uptime_class};
 use crate::reports::incident_list::EndReason;
 use contract::{CheckStatus, Failure};
 

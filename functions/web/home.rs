@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use askama::Template;
-use axum::{extract::Query, response::IntoResponse};
+use axum::{extract::Query, response::IntoResponse, response::Response};
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode, Uri, header};
 use runtime::{Error, Function, text};
@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     api::Refusal,
     page::{Page, Section},
-    visitor::{Posted, Response, Visitor, encoded},
-    words,
+    visitor::{Posted, Visitor},
+    words::{self, encoded},
 };
 use contract::{Outcome, Timings};
 

@@ -1,7 +1,10 @@
 //! Planned work: while it lasts nobody is told, and it is left out of uptime.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::{
+    extract::{Query, State},
+    response::Response,
+};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use futures::try_join;
 use http::Method;
@@ -14,7 +17,7 @@ use super::{
     form::{Choice, Endpoints, Id, Moment, Scope, Wrong, page_number},
     page::{Page, Section},
     parts::Pages,
-    visitor::{Posted, Response, User, Visitor},
+    visitor::{Posted, User, Visitor},
 };
 
 const API: &str = "/endpoint-service/v1/maintenances";

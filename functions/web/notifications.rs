@@ -1,7 +1,7 @@
 //! Channels that are told when an endpoint goes down and when it is back; what was sent to them.
 
 use askama::Template;
-use axum::extract::Query;
+use axum::{extract::Query, response::Response};
 use channels::{CHANNELS, Kind};
 use futures::join;
 use http::{Method, StatusCode};
@@ -15,14 +15,12 @@ use super::{
     form::{Choice, Endpoints, Id, Scope, Wrong, page_number},
     page::{Page, Section},
     parts::Pages,
-    visitor::{Posted, Response, User, Visitor},
+    visitor::{Posted, User, Visitor},
 };
-use crate::{
-    notifications::{
-        Notification,
-        addresses::State,
-        deliveries::list::{Delivery, DeliveryStatus},
-    },
+use crate::notifications::{
+    addresses::State,
+    deliveries::list::{Delivery, DeliveryStatus},
+    notification::Notification,
     senders::{Done, email},
 };
 use contract::{AlertKind, Text};

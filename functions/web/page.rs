@@ -1,18 +1,17 @@
 //! What all pages share: the frame, the way that HTML is answered, and the page that says sorry.
 
 use askama::Template;
-use axum::body::Body;
+use axum::{body::Body, response::Response};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use http::{HeaderValue, StatusCode, header};
 use runtime::error::Language;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     api::Refusal,
     assets,
-    visitor::{Response, Theme, encoded},
-    words,
+    words::{self, encoded, pick},
 };
 use crate::zones;
 
@@ -58,19 +57,32 @@ pub struct Page {
     pub now: DateTime<Utc>,
 }
 
+/// Light, dark, or as the system has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Theme {
+    #[default]
+    Auto,
+    Light,
+    Dark,
+}
+
+impl Theme {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Light => "light",
+            Self::Dark => "dark",
+        }
+    }
+}
+
 /// What a tab says of its page.
 #[derive(Clone, Default)]
 pub struct State {
     pub is_down: bool,
     /// Empty: all is well.
     pub text: String,
-}
-
-pub fn pick<'a>(language: Language, english: &'a str, korean: &'a str) -> &'a str {
-    match language {
-        Language::English => english,
-        Language::Korean => korean,
-    }
 }
 
 impl Page {

@@ -1,6 +1,7 @@
 //! What concerns the user: email, password, keys, the end of the account.
 
 use askama::Template;
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use futures::try_join;
 use http::StatusCode;
@@ -12,7 +13,7 @@ use super::{
     api::Refusal,
     form::Wrong,
     page::{Page, Section},
-    visitor::{Posted, Response, User, Visitor},
+    visitor::{Posted, User, Visitor},
 };
 use fields::mailbox;
 

@@ -5,7 +5,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
 
-use super::visitor::Response;
+use axum::response::Response;
 
 /// What may be kept for `seconds`; nothing of it, if the visitor has it already.
 pub fn answer(

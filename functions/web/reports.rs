@@ -1,7 +1,7 @@
 //! Results and outages by date.
 
 use askama::Template;
-use axum::extract::Query;
+use axum::{extract::Query, response::Response};
 use chrono::{DateTime, Days, NaiveDate, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use futures::{future::join_all, try_join};
@@ -14,8 +14,8 @@ use super::{
     home,
     page::{Page, Section},
     parts::Pages,
-    visitor::{Response, User, Visitor, encoded},
-    words::{self, Unit, grouped},
+    visitor::{User, Visitor},
+    words::{self, Unit, encoded, grouped},
 };
 use crate::{reports::incident_list::EndReason, zones};
 use contract::{CheckStatus, Failure, Timings};

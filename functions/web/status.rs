@@ -1,7 +1,7 @@
 //! The public status page of a user: readable without an account, and without a script.
 
 use askama::Template;
-use axum::extract::Path;
+use axum::{extract::Path, response::Response};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use http::{HeaderMap, StatusCode, header};
@@ -9,10 +9,10 @@ use runtime::error::Language;
 
 use super::{
     api::Refusal,
-    page::{POLICY, Page, Section, pick},
+    page::{POLICY, Page, Section},
     public,
-    visitor::{Response, Visitor, encoded},
-    words,
+    visitor::Visitor,
+    words::{self, encoded, pick},
 };
 use crate::status_pages::{
     announcements::Severity,

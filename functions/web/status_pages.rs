@@ -1,10 +1,11 @@
 //! The pages that a user shows to everybody.
 
 use askama::Template;
+use axum::response::Response;
 use futures::join;
 use http::Method;
 use runtime::List;
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::{
@@ -12,32 +13,11 @@ use super::{
     api::Refusal,
     form::{Choice, Endpoints, Id, Wrong},
     page::{Page, Section},
-    visitor::{Posted, Response, User, Visitor},
+    visitor::{Posted, User, Visitor},
 };
+use crate::status_pages::{Group, StatusPage};
 
-pub const API: &str = "/status-service/v1/status_pages";
-
-#[derive(Clone, Deserialize)]
-pub struct StatusPage {
-    pub id: i64,
-    pub slug: String,
-    pub title: String,
-    description: String,
-    groups: Vec<Group>,
-    published: bool,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Group {
-    name: String,
-    endpoint_ids: Vec<i64>,
-}
-
-impl StatusPage {
-    fn endpoints(&self) -> usize {
-        self.groups.iter().map(|group| group.endpoint_ids.len()).sum()
-    }
-}
+const API: &str = "/status-service/v1/status_pages";
 
 #[derive(Template)]
 #[template(path = "status_pages.html")]
@@ -126,7 +106,7 @@ impl Sent {
             title: saved.title.clone(),
             description: saved.description.clone(),
             published: saved.published,
-            groups: saved.groups.clone(),
+            groups: saved.groups.0.clone(),
             ..Self::default()
         }
     }

@@ -3,7 +3,7 @@
 use axum::{
     body::Body,
     extract::{FromRequest, FromRequestParts, Request},
-    response::IntoResponse as _,
+    response::{IntoResponse as _, Response},
 };
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -18,11 +18,10 @@ use subtle::ConstantTimeEq;
 
 use super::{
     api::{Api, Refusal},
-    page::{self, Page, Section},
+    page::{self, Page, Section, Theme},
+    words::{encoded, pick},
 };
 use crate::{links::PublicUrl, zones};
-
-pub type Response = axum::response::Response;
 
 /// What a cookie is called, over HTTP and over HTTPS. One with such a prefix a browser takes over HTTPS alone,
 /// and from this very host: no other host of the domain can set it.
@@ -51,26 +50,6 @@ impl Name {
 
 /// A login from the browser ends with the key (30 days); the cookie does not outlive it.
 const DAYS: i64 = 30;
-
-/// Light, dark, or as the system has it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Theme {
-    #[default]
-    Auto,
-    Light,
-    Dark,
-}
-
-impl Theme {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Light => "light",
-            Self::Dark => "dark",
-        }
-    }
-}
 
 /// Whoever looks at a page, logged in or not.
 #[derive(Clone)]
@@ -158,7 +137,7 @@ impl Visitor {
 
     /// English or Korean.
     pub fn t<'a>(&self, english: &'a str, korean: &'a str) -> &'a str {
-        page::pick(self.language, english, korean)
+        pick(self.language, english, korean)
     }
 
     /// Shows a page. What was said on it is not said again.
@@ -227,7 +206,7 @@ impl Visitor {
         const YEAR: i64 = 365 * 86_400;
         let mut jar = self.jar.clone();
         if let Some(language) = language {
-            let name = page::pick(language, "en", "ko").to_owned();
+            let name = pick(language, "en", "ko").to_owned();
             jar = jar.add(cookie(LANGUAGE, name, self.secure, Some(YEAR)));
         }
         if let Some(theme) = theme {
@@ -350,11 +329,6 @@ fn csrf_token(bound_to: &str) -> String {
 
 fn value(jar: &CookieJar, name: &str) -> Option<String> {
     jar.get(name).map(|cookie| cookie.value().to_owned()).filter(|value| !value.is_empty())
-}
-
-/// For a part of a URL's query.
-pub fn encoded(text: &str) -> String {
-    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
 fn cookie(name: Name, value: String, secure: bool, seconds: Option<i64>) -> Cookie<'static> {

@@ -4,7 +4,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use runtime::error::Language;
 
-use super::page::pick;
+pub fn pick<'a>(language: Language, english: &'a str, korean: &'a str) -> &'a str {
+    match language {
+        Language::English => english,
+        Language::Korean => korean,
+    }
+}
+
+/// For a part of a URL's query.
+pub fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
 
 /// One for all durations that are shown together, so that they can be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,15 +14,13 @@ use http_body_util::{BodyExt, Limited};
 use runtime::{
     Clock, Context, Env, Function,
     context::for_client,
-    outbound::{Outbound, To},
+    outbound::{Carry, Outbound, To},
     secret::Random,
     serve,
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt;
-
-use crate::{broker::Broker, gateway::Gateway};
 
 /// Most that a function may answer to another, or reply to the broker.
 const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
@@ -31,8 +29,9 @@ pub struct Apps {
     context: Context,
     routers: HashMap<&'static str, Router>,
     clients: Clients,
-    /// Set when there is one: it is made of these.
-    pub gateway: OnceLock<Weak<Gateway>>,
+    /// Set when there are: they are made of these.
+    pub broker: OnceLock<Carry>,
+    pub gateway: OnceLock<Carry>,
 }
 
 /// What clients ask for has threads of its own: an answer of megabytes is made without a pause, and events would wait
@@ -56,46 +55,27 @@ impl Drop for Clients {
 }
 
 impl Apps {
-    /// Every function's router, over one context whose calls stay within this process and whose
-    /// events go to `broker`.
-    pub fn new(
-        functions: &'static [Function],
-        env: Env,
-        clock: Clock,
-        random: Random,
-        broker: Broker,
-    ) -> Result<Arc<Self>> {
+    /// Every function's router, over one context whose calls stay within this process.
+    pub fn new(functions: &'static [Function], env: Env, clock: Clock, random: Random) -> Result<Arc<Self>> {
         let clients = Clients::new()?;
         Ok(Arc::new_cyclic(|apps: &Weak<Self>| {
             // Weak: what a router holds must not keep the routers alive.
             let apps = apps.clone();
             let outbound = Outbound::new(Arc::new(move |to, request| {
-                let (apps, broker) = (apps.clone(), broker.clone());
+                let apps = apps.clone();
                 async move {
+                    let apps = apps.upgrade().context("the engine is gone")?;
                     match to {
-                        To::Sink => {
-                            let apps = apps.upgrade().context("the engine is gone")?;
-                            Ok(broker.receive_from(&apps, request).await)
-                        }
-                        To::Function(name) => {
-                            let apps = apps.upgrade().context("the engine is gone")?;
-                            apps.call(name, request.map(Body::from)).await
-                        }
-                        To::Gateway => {
-                            let apps = apps.upgrade().context("the engine is gone")?;
-                            let gateway = apps.gateway.get().and_then(Weak::upgrade);
-                            let gateway = gateway.context("there is no gateway")?;
-                            whole(gateway.handle_from_within(request.map(Body::from)).await)
-                                .await
-                                .context("reading the answer of the gateway")
-                        }
+                        To::Sink => apps.broker.get().context("there is no broker")?(to, request).await,
+                        To::Function(name) => apps.call(name, request.map(Body::from)).await,
+                        To::Gateway => apps.gateway.get().context("there is no gateway")?(to, request).await,
                     }
                 }
                 .boxed()
             }));
             let context = Context::new(env, clock, random, outbound);
             let routers = functions.iter().map(|f| (f.name, serve::router(f, &context))).collect();
-            Self { context, routers, clients, gateway: OnceLock::new() }
+            Self { context, routers, clients, broker: OnceLock::new(), gateway: OnceLock::new() }
         }))
     }
 
@@ -133,7 +113,7 @@ impl Apps {
     }
 }
 
-async fn whole(response: Response<Body>) -> Result<Response<Bytes>> {
+pub async fn whole(response: Response<Body>) -> Result<Response<Bytes>> {
     let (parts, body) = response.into_parts();
     let body = Limited::new(body, ANSWER_LIMIT).collect().await.map_err(|e| anyhow::anyhow!(e))?;
     Ok(Response::from_parts(parts, body.to_bytes()))

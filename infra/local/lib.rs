@@ -149,7 +149,8 @@ pub async fn start(settings: Settings) -> Result<Engine> {
     let broker =
         Broker::open(settings.broker, wiring.triggers, &store, clock.clone(), readiness.clone(), back)
             .await?;
-    let apps = Apps::new(functions, env, clock.clone(), random.clone(), broker.clone())?;
+    let apps = Apps::new(functions, env, clock.clone(), random.clone())?;
+    let _ = apps.broker.set(broker.carry(&apps));
     functions::migrate(apps.context().db()?, apps.context().env()).await?;
 
     let consumers = Consumers::new(store.clone());
@@ -166,8 +167,7 @@ pub async fn start(settings: Settings) -> Result<Engine> {
         Schedule::start(wiring.jobs, &apps, store.clone(), clock.clone(), readiness.clone(), front).await?;
     let gateway =
         Arc::new(Gateway::new(wiring.routes, Arc::clone(&apps), consumers, limits.clone(), clock, random));
-    // Set once: there is one gateway.
-    let _ = apps.gateway.set(Arc::downgrade(&gateway));
+    let _ = apps.gateway.set(gateway.carry());
     let context = apps.context().clone();
     front.spawn(server::serve(listener, front.clone(), limits, move |request, peer, local| {
         let (gateway, readiness, context) = (Arc::clone(&gateway), readiness.clone(), context.clone());

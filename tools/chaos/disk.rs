@@ -1,10 +1,13 @@
 //! A small disk, in memory, that can be full.
 
-use std::{fs::File, io::Write, path::PathBuf, process::Command};
+use std::{
+    fs::File,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
-use anyhow::Result;
-
-use crate::postgres::{is_root, run};
+use anyhow::{Context as _, Result, ensure};
 
 pub struct Disk {
     pub path: PathBuf,
@@ -50,4 +53,23 @@ impl Drop for Disk {
         // Lazily: somebody may be about to end who has a file open there.
         let _ = run(Command::new("umount").arg("-l").arg(&self.path));
     }
+}
+
+pub fn is_root() -> bool {
+    // The owner of what this process has in /proc is who it runs as.
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}
+
+pub fn run(command: &mut Command) -> Result<()> {
+    // To a file and not to a pipe: a server that is started would keep the pipe open.
+    let said = tempfile::NamedTempFile::new()?;
+    command.stdin(Stdio::null()).stdout(said.reopen()?).stderr(said.reopen()?);
+    let status = command.status().with_context(|| format!("{command:?}"))?;
+    ensure!(status.success(), "{command:?}: {}", read(said.path()));
+    Ok(())
+}
+
+pub fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
 }

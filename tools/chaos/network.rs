@@ -4,7 +4,7 @@ use std::{net::Ipv4Addr, process::Command};
 
 use anyhow::Result;
 
-use crate::postgres::{is_root, run};
+use crate::disk::{is_root, run};
 
 pub struct Namespace {
     pub name: String,

@@ -224,7 +224,7 @@ const ON_THE_WAY: [&str; 14] = [
     "notification-evaluate",
     "incident-record",
     "notification-dispatch",
-    "endpoint-private-get",
+    "endpoint-private-list",
     "delivery-record",
     "email-send",
     "slack-send",

@@ -2,16 +2,16 @@
 //! a database.
 
 use std::{
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
+    path::PathBuf,
+    process::Command,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use rand::RngExt;
 use sqlx::Connection;
 
-use crate::disk::Disk;
+use crate::disk::{Disk, is_root, run};
 
 pub struct Postgres {
     bin: PathBuf,
@@ -167,25 +167,6 @@ impl Drop for Postgres {
         // It may be down already.
         let _ = self.down();
     }
-}
-
-pub fn is_root() -> bool {
-    // The owner of what this process has in /proc is who it runs as.
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
-}
-
-pub fn run(command: &mut Command) -> Result<()> {
-    // To a file and not to a pipe: a server that is started would keep the pipe open.
-    let said = tempfile::NamedTempFile::new()?;
-    command.stdin(Stdio::null()).stdout(said.reopen()?).stderr(said.reopen()?);
-    let status = command.status().with_context(|| format!("{command:?}"))?;
-    ensure!(status.success(), "{command:?}: {}", read(said.path()));
-    Ok(())
-}
-
-fn read(path: &Path) -> String {
-    std::fs::read_to_string(path).unwrap_or_default()
 }
 
 /// For who binds it later: of those that the kernel gives nobody who asks for any.

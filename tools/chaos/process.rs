@@ -114,7 +114,7 @@ impl Process {
     /// SIGTERM.
     pub fn terminate(&self) -> Result<()> {
         let id = self.child.id().context("it has ended")?;
-        super::postgres::run(std::process::Command::new("kill").arg(id.to_string()))
+        super::disk::run(std::process::Command::new("kill").arg(id.to_string()))
     }
 
     pub async fn wait(&mut self, patience: Duration) -> Result<ExitStatus> {

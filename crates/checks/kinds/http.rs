@@ -136,7 +136,7 @@ impl Check for Http {
                 lists.iter().flat_map(|(list, given)| given.iter().map(move |one| (list, one)))
             {
                 if let Err(what) = read_header(&mut headers, name, value, *list == "secret_headers") {
-                    note(format!("config.{list}.{}", crate::assertions::cut(name)), what);
+                    note(format!("config.{list}.{}", crate::cut(name)), what);
                 }
             }
         }

@@ -31,9 +31,8 @@ use tokio::{
 };
 
 use crate::{
-    assertions::cut,
-    failure,
-    progress::{Phase, Progress, Waits, no_room},
+    cut, failure,
+    progress::{CLIENT_CERTIFICATE_REQUIRED, Phase, Progress, Waits, no_room},
     tls,
 };
 use contract::{Failure, FailureCode};
@@ -634,14 +633,14 @@ fn protocol_failure(error: &hyper::Error, progress: &Progress) -> Failure {
         })
     });
     if tls.is_some_and(|error| tls::wants_client_certificate(error, progress.client_certificate_asked)) {
-        return failure(FailureCode::TlsInvalid, tls::CLIENT_CERTIFICATE_REQUIRED);
+        return failure(FailureCode::TlsInvalid, CLIENT_CERTIFICATE_REQUIRED);
     }
     // By HTTP/2, or by OpenSSL, only its words are left.
     let last = cause.clone().last().map(ToString::to_string).unwrap_or_default();
     if last.contains("alert certificate required")
         || (progress.client_certificate_asked && last.starts_with("received fatal alert"))
     {
-        return failure(FailureCode::TlsInvalid, tls::CLIENT_CERTIFICATE_REQUIRED);
+        return failure(FailureCode::TlsInvalid, CLIENT_CERTIFICATE_REQUIRED);
     }
     let h2 = cause.clone().find_map(|cause| cause.downcast_ref::<h2::Error>());
     let is_reset = io.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionReset);
@@ -663,7 +662,7 @@ fn protocol_failure(error: &hyper::Error, progress: &Progress) -> Failure {
         format!("What came back is not HTTP: {}", cut(&error.to_string()))
     } else if is_reset && progress.client_certificate_asked && progress.phase == Phase::FirstByte {
         // Its alert was lost with the connection.
-        let text = format!("{}: it closed the connection when it got none", tls::CLIENT_CERTIFICATE_REQUIRED);
+        let text = format!("{}: it closed the connection when it got none", CLIENT_CERTIFICATE_REQUIRED);
         return failure(FailureCode::TlsInvalid, text);
     } else if is_reset {
         "The connection was reset before the response was complete".to_owned()

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use url::Url;
 
-use crate::{assertions::cut, failure};
+use crate::{cut, failure};
 use contract::{Failure, FailureCode, Text, shown, text};
 
 pub(crate) const MAX_REDIRECTS: usize = 10;

@@ -15,7 +15,7 @@ use openssl::{
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio_openssl::SslStream;
 
-use crate::assertions::cut;
+use crate::{cut, progress::CLIENT_CERTIFICATE_REQUIRED};
 
 /// All but what proves nothing about the server.
 const CIPHERS: &str = "ALL:!aNULL:!eNULL:!PSK:!SRP:@SECLEVEL=0";
@@ -121,7 +121,7 @@ pub(crate) fn reason(error: &Error) -> String {
         "wrong version number" | "http request" | "packet length too long" | "record layer failure" => {
             "The server does not speak TLS on this port".to_owned()
         }
-        reason if reason.contains("certificate required") => super::CLIENT_CERTIFICATE_REQUIRED.to_owned(),
+        reason if reason.contains("certificate required") => CLIENT_CERTIFICATE_REQUIRED.to_owned(),
         reason => match reason.split_once(" alert ") {
             Some((_, alert)) => format!("The server refused the TLS handshake: {}", cut(alert)),
             None => format!("The TLS handshake failed: {}", cut(reason)),

@@ -39,7 +39,10 @@ use std::sync::LazyLock;
 
 #[cfg(feature = "legacy-tls")]
 use self::legacy::LegacyTls;
-use crate::{assertions::cut, failure, progress::Progress};
+use crate::{
+    cut, failure,
+    progress::{CLIENT_CERTIFICATE_REQUIRED, Progress},
+};
 use contract::{Failure, FailureCode};
 
 /// Shared by all checks of a process.
@@ -265,9 +268,6 @@ pub(crate) fn wants_client_certificate(error: &rustls::Error, is_asked: bool) ->
         _ => false,
     }
 }
-
-pub(crate) const CLIENT_CERTIFICATE_REQUIRED: &str =
-    "The server requires a client certificate (mutual TLS), and checks have none";
 
 /// Leaves the certificate to `Tls::handshake`, but, if strict, has the server prove that it holds
 /// the key.

@@ -11,7 +11,11 @@ use hyper_util::rt::TokioIo;
 use tokio_rustls::TlsConnector;
 use url::{Position, Url};
 
-use super::{ConnectError, Driven, Flooded, MAX_HEAD, Metered, Stream, addresses, connect, server_name};
+use super::{
+    connect::{ConnectError, addresses, connect, server_name},
+    metered::{Flooded, Metered},
+    stream::{Driven, MAX_HEAD, Stream},
+};
 use crate::{
     address::{BlockedAddress, PrivateNetworks},
     resolve::Resolver,

@@ -51,24 +51,34 @@ pub enum MaintenanceStatus {
 }
 
 /// A time during which failures are expected.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Maintenance {
     #[schema(example = 1)]
     id: i64,
     #[schema(example = "Database upgrade")]
-    title: String,
+    pub title: String,
     #[schema(example = "Short interruptions are possible.")]
-    description: String,
+    pub description: String,
     #[schema(value_type = DateTime<Utc>, example = "2026-03-01T22:00:00Z")]
-    starts_at: UnixSeconds,
+    pub starts_at: UnixSeconds,
     #[schema(value_type = DateTime<Utc>, example = "2026-03-01T23:00:00Z")]
-    ends_at: UnixSeconds,
+    pub ends_at: UnixSeconds,
     /// Null: all of one's endpoints.
     #[schema(example = json!([7, 8]))]
-    endpoint_ids: Option<Vec<i64>>,
+    pub endpoint_ids: Option<Vec<i64>>,
     status: MaintenanceStatus,
-    created_at: DateTime<Utc>,
+    pub created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+}
+
+impl Maintenance {
+    pub fn is_active(&self, now: DateTime<Utc>) -> bool {
+        self.starts_at.time() <= now && now < self.ends_at.time()
+    }
+
+    pub fn covers(&self, endpoint_id: i64) -> bool {
+        self.endpoint_ids.as_ref().is_none_or(|ids| ids.contains(&endpoint_id))
+    }
 }
 
 /// A row of the table.

@@ -1,7 +1,7 @@
 //! `GET /private/v1/maintenances`: a user's maintenances during some time, for other functions.
 
 use axum::{Json, extract::State};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use runtime::{Context, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody, on};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -9,12 +9,11 @@ use utoipa::{IntoParams, ToSchema};
 use super::{Maintenance, Row};
 use crate::endpoints::SERVICE;
 
-pub const FUNCTION: Function = Function::new(
-    "maintenance-private-list",
-    SERVICE,
-    "a user's maintenances during some time, for other functions",
-)
-.http(runtime::http!(handle));
+const NAME: &str = "maintenance-private-list";
+
+pub const FUNCTION: Function =
+    Function::new(NAME, SERVICE, "a user's maintenances during some time, for other functions")
+        .http(runtime::http!(handle));
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -28,12 +27,37 @@ struct Filter {
 }
 
 /// A maintenance with its owner.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 struct OwnedMaintenance {
     #[schema(example = 1)]
     user_id: i64,
     #[serde(flatten)]
     maintenance: Maintenance,
+}
+
+/// A user's maintenances that overlap a time, the newest beginning first; 1000 at most.
+pub async fn call(
+    context: &Context,
+    user_id: i64,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+) -> Result<Vec<Maintenance>> {
+    const PER_PAGE: i64 = 100;
+    // More than anybody plans; a bound all the same.
+    const MAX_PAGES: i64 = 10;
+    let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let range = format!("user_id={user_id}&from={}&to={}", time(from), time(to));
+    let mut all = Vec::new();
+    for page in 1..=MAX_PAGES {
+        let path = format!("/private/v1/maintenances?{range}&page={page}&per_page={PER_PAGE}");
+        let found = context.outbound().get::<List<OwnedMaintenance>>(NAME, &path).await?;
+        all.extend(found.items.into_iter().map(|owned| owned.maintenance));
+        // Not by how many came: what cannot be read is missing in the list.
+        if page * PER_PAGE >= found.page.total_count {
+            break;
+        }
+    }
+    Ok(all)
 }
 
 #[utoipa::path(

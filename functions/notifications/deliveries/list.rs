@@ -9,7 +9,7 @@ use runtime::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::notifications::{SERVICE, kind_schema};
+use crate::notifications::{SERVICE, config::kind_schema};
 use contract::Alert;
 
 pub const FUNCTION: Function =

@@ -19,7 +19,10 @@ use serde::Serialize;
 use super::queue;
 use crate::{
     links,
-    notifications::{Row, evaluate::MAX_AHEAD, ids_of},
+    notifications::{
+        MAX_AHEAD,
+        row::{Row, ids_of},
+    },
 };
 use contract::{Alert, AlertKind};
 

@@ -16,10 +16,7 @@ use runtime::{
 };
 use serde_json::json;
 
-use crate::{
-    notifications::{Row as Channel, addresses, evaluate::MAX_AHEAD},
-    senders,
-};
+use crate::notifications::{MAX_AHEAD, addresses::recipients, row::Row as Channel, senders::metrics};
 use contract::{Alert, AlertKind, Missed, NotificationRequested, kind};
 
 /// How many messages of an owner, and to one target host, are on their way at once.
@@ -372,7 +369,7 @@ async fn publish_one(
 ) -> Result<(), Error> {
     let NotificationRequested { delivery_id, attempt, tries, .. } = request;
     let id = format!("delivery-{delivery_id}-{attempt}-{tries}");
-    let request = addresses::for_sender(context, request).await?;
+    let request = recipients::for_sender(context, request).await?;
     let event = Outgoing::new(function, kind::NOTIFICATION_REQUESTED, id, now, &request)?;
     context.publish(event.with_extension("channel", &request.kind)).await
 }
@@ -449,6 +446,6 @@ pub async fn wake(db: &Db, now: DateTime<Utc>) -> Result<Vec<i64>> {
         sqlx::query_scalar(GIVE_UP).bind(now).bind(now - GIVEN_UP).fetch_all(&mut *db).await
     })?;
     transaction.commit().await?;
-    given_up.iter().for_each(|kind| senders::count(kind, "given_up"));
+    given_up.iter().for_each(|kind| metrics::count(kind, "given_up"));
     Ok(on!(db.read(), db => sqlx::query_scalar(OWNERS).bind(now).fetch_all(db).await)?)
 }

@@ -21,7 +21,7 @@ use contract::{DeliveryOutcome, NotificationDelivered, kind};
 pub const NAME: &str = "delivery-record";
 
 pub const FUNCTION: Function = Function::new(NAME, SERVICE, "closes an entry in the delivery log")
-    .http(runtime::http!(standing))
+    .http(runtime::http!(handle_standing))
     .on(&[Subscription::to(kind::NOTIFICATION_DELIVERED)], || axum::routing::post(handle))
     .reads(runtime::settings!(runtime::secret::Sealer, crate::links::PublicUrl))
     .publishes();
@@ -158,8 +158,14 @@ pub enum Standing {
 }
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct DeliveryStanding {
-    pub standing: Standing,
+struct DeliveryStanding {
+    standing: Standing,
+}
+
+/// Asks whether a message is still to be sent.
+pub async fn standing(context: &Context, delivery_id: i64, attempt: i64, tries: i64) -> Result<Standing> {
+    let path = format!("/private/v1/deliveries/{delivery_id}?attempt={attempt}&tries={tries}");
+    Ok(context.outbound().get::<DeliveryStanding>(NAME, &path).await?.standing)
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -189,7 +195,7 @@ struct Row {
         (status = 400, body = ErrorBody),
     ),
 )]
-async fn standing(
+async fn handle_standing(
     State(context): State<Context>,
     Id(id): Id,
     Query(which): Query<Which>,

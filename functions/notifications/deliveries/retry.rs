@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use runtime::{Caller, Context, Db, Error, Function, Id, Result, error::ErrorBody, on, text};
 
 use super::queue;
-use crate::{notifications::SERVICE, senders::Done};
+use crate::notifications::{SERVICE, senders::Done};
 
 const NAME: &str = "delivery-retry";
 

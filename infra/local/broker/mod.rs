@@ -8,10 +8,11 @@ mod synchronous;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use bytes::Bytes;
+use futures::FutureExt;
 use http::{Request, Response, StatusCode};
-use runtime::Clock;
+use runtime::{Clock, outbound::Carry};
 use tokio::sync::watch;
 
 pub use self::event::Event;
@@ -118,8 +119,20 @@ impl Broker {
         self.take(request, async |event| self.accept(event).await).await
     }
 
-    /// The same for a function of this process, by the broker's mode.
-    pub(crate) async fn receive_from(&self, apps: &Apps, request: Request<Bytes>) -> Response<Bytes> {
+    /// The same for functions of this process, by the broker's mode.
+    pub(crate) fn carry(&self, apps: &Arc<Apps>) -> Carry {
+        let (broker, apps) = (self.clone(), Arc::downgrade(apps));
+        Arc::new(move |_, request| {
+            let (broker, apps) = (broker.clone(), apps.clone());
+            async move {
+                let apps = apps.upgrade().context("the engine is gone")?;
+                Ok(broker.receive_from(&apps, request).await)
+            }
+            .boxed()
+        })
+    }
+
+    async fn receive_from(&self, apps: &Apps, request: Request<Bytes>) -> Response<Bytes> {
         let deliver = async |event| {
             synchronous::deliver(self, apps, event).await;
             true

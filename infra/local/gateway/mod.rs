@@ -17,15 +17,17 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context as _;
 use axum::body::Body;
 use bytes::BytesMut;
+use futures::FutureExt;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts,
 };
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use net::fair_share::FairShare;
-use runtime::{Clock, secret::Random};
+use runtime::{Clock, outbound::Carry, secret::Random};
 
 pub use self::limits::network;
 use self::{
@@ -35,7 +37,7 @@ use self::{
     router::{Flavor, Router},
 };
 use crate::{
-    apps::Apps,
+    apps::{Apps, whole},
     consumers::{Consumers, Credential},
     wiring::kong::{Cors, LimitBy, Route},
 };
@@ -135,9 +137,23 @@ impl Gateway {
         }
     }
 
+    /// Answers requests of functions of this process.
+    pub fn carry(self: &Arc<Self>) -> Carry {
+        let gateway = Arc::downgrade(self);
+        Arc::new(move |_, request| {
+            let gateway = gateway.clone();
+            async move {
+                let gateway = gateway.upgrade().context("there is no gateway")?;
+                let answer = gateway.handle_from_within(request.map(Body::from)).await;
+                whole(answer).await.context("reading the answer of the gateway")
+            }
+            .boxed()
+        })
+    }
+
     /// Answers a request of a function of this process, which says on whose behalf it asks: the last
     /// address of `X-Forwarded-For` is the one that this gateway itself put there.
-    pub async fn handle_from_within(&self, mut request: Request<Body>) -> Response<Body> {
+    async fn handle_from_within(&self, mut request: Request<Body>) -> Response<Body> {
         let list = request.headers_mut().remove("x-forwarded-for");
         let last = list.as_ref().and_then(|list| list.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));

@@ -1,10 +1,10 @@
 //! Which route a request takes, by the rules of Kong's router (`kong/router` of Kong 3.9).
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, str::FromStr};
 
+use anyhow::{Result, ensure};
 use http::Method;
-
-use crate::wiring::kong::PathPattern;
+use regex::Regex;
 
 /// `router_flavor` of Kong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,26 @@ pub enum Flavor {
     /// Kong's default. How many attributes a route names is lost to a 32-bit shift there, so that a host alone
     /// beats any path: seen on Kong 3.9.3, and read in `get_priority` of its `transform.lua`.
     TraditionalCompatible,
+}
+
+#[derive(Clone, Debug)]
+pub enum PathPattern {
+    Prefix(String),
+    /// Anchored at the start only, as Kong's are.
+    Regex(Regex),
+}
+
+impl FromStr for PathPattern {
+    type Err = anyhow::Error;
+
+    /// `/prefix` or `~/regular/expression$`
+    fn from_str(path: &str) -> Result<Self> {
+        if let Some(regex) = path.strip_prefix('~') {
+            return Ok(Self::Regex(Regex::new(&format!("^{regex}"))?));
+        }
+        ensure!(path.starts_with('/'), "{path:?} does not start with /");
+        Ok(Self::Prefix(path.to_owned()))
+    }
 }
 
 /// What a route asks of a request. An empty list asks nothing.

@@ -10,7 +10,7 @@ use croner::{
 use runtime::Function;
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::{File, Metadata, documents, triggered};
+use super::file::{File, Metadata, documents, triggered};
 
 #[derive(Clone, Debug)]
 pub struct Job {

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use runtime::Function;
 use serde::Deserialize;
 
-use super::{File, Metadata, documents, triggered};
+use super::file::{File, Metadata, documents, triggered};
 
 /// A subscription, complete: what the Trigger leaves open is taken from the Broker.
 #[derive(Clone)]

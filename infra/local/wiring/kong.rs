@@ -3,16 +3,15 @@
 //! Of each plugin one configuration runs per request, the most specific: the route's, else the
 //! service's, else the global one.
 
-use std::{str::FromStr, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use http::{HeaderName, HeaderValue};
-use regex::Regex;
 use runtime::Function;
 use serde::Deserialize;
 
-use super::{File, documents, function};
-use crate::gateway::router::Criteria;
+use super::file::{File, documents, function};
+use crate::gateway::router::{Criteria, PathPattern};
 
 /// A route with all that runs on it.
 #[derive(Clone, Debug)]
@@ -32,26 +31,6 @@ pub struct Route {
     pub size_limit: Option<u64>,
     pub rate_limit: Option<RateLimit>,
     pub transform: Transform,
-}
-
-#[derive(Clone, Debug)]
-pub enum PathPattern {
-    Prefix(String),
-    /// Anchored at the start only, as Kong's are.
-    Regex(Regex),
-}
-
-impl FromStr for PathPattern {
-    type Err = anyhow::Error;
-
-    /// `/prefix` or `~/regular/expression$`
-    fn from_str(path: &str) -> Result<Self> {
-        if let Some(regex) = path.strip_prefix('~') {
-            return Ok(Self::Regex(Regex::new(&format!("^{regex}"))?));
-        }
-        ensure!(path.starts_with('/'), "{path:?} does not start with /");
-        Ok(Self::Prefix(path.to_owned()))
-    }
 }
 
 #[derive(Clone, Debug)]

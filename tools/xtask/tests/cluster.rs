@@ -207,7 +207,13 @@ components: [../{copy}/infra/istio/sidecars, ../{copy}/infra/gitops/waves]"
         })
         .map(|object| text(object, "metadata/name"))
         .collect();
-    assert_eq!(around, ["check-demo", "check-now", "check-run"]);
+    let probes = |function: &&runtime::Function| {
+        let mut read = function.reads.iter().copied().flatten();
+        read.any(|name| ["CHECK_CONCURRENCY", "DEMO_CHECKS"].contains(name))
+    };
+    let mut probers: Vec<_> = functions::ALL.iter().filter(probes).map(|function| function.name).collect();
+    probers.sort_unstable();
+    assert_eq!(around, probers);
 }
 
 /// ConfigMaps and Secrets with their keys.

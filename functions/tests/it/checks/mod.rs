@@ -243,41 +243,41 @@ async fn a_check_whose_next_one_is_due_is_not_made() {
     assert_eq!(told, [late, (CheckStatus::Up, None), late]);
 }
 
+/// Also what it does not know itself, for the endpoints' version may be newer.
 #[tokio::test]
-async fn the_schedule_sets_aside_what_it_cannot_read() {
+async fn the_schedule_passes_requests_on_as_they_are() {
     let world = World::new(Database::Sqlite).await;
+    let slot = world.clock().now().timestamp();
     let claimed = |id: i64| {
-        let target = serde_json::to_value(request(&world, id, "http://site.test/", 0).target).unwrap();
+        let mut request = serde_json::to_value(request(&world, id, "http://site.test/", 0)).unwrap();
+        request["target"]["assertions"] =
+            json!([{"fact": "of the future", "comparison": "equals", "new": 1e3}]);
+        request["quorum"] = json!(2);
         json!({
-            "endpoint_id": id, "user_id": 1, "slots": [world.clock().now().timestamp()], "missed": 0,
-            "from_slot": 0, "next_slot": 60, "failure_threshold": 1, "success_threshold": 1, "target": target,
+            "endpoint_id": id, "user_id": 1, "kind": "http", "revision": 3, "slots": [slot, slot + 60], "missed": 0,
+            "from_slot": 0, "next_slot": 60, "maintenance": [slot + 60], "request": request,
         })
     };
-    let mut deep = json!(1);
-    for _ in 0..130 {
-        deep = json!([deep]);
-    }
     let mut poisoned = claimed(2);
-    poisoned["target"]["assertions"] =
-        json!([{"fact": "json", "path": "$", "comparison": "equals", "value": deep}]);
+    poisoned["request"] = json!("nothing that can be read");
     let pages = std::sync::Mutex::new(vec![
         json!({"items": []}),
-        json!({"items": [claimed(1), poisoned, claimed(3)]}),
+        json!({"items": [claimed(1), poisoned, {"endpoint_id": 4}, claimed(3)]}),
     ]);
     world.stand_in("endpoint-private-claim", move |path| match path {
         "/private/v1/endpoints/claim" => (200, pages.lock().unwrap().pop().unwrap()),
         _ => (204, serde_json::Value::Null),
     });
     world.tick("check-schedule").await;
-    let asked: Vec<i64> = world
-        .events
-        .lock()
-        .unwrap()
-        .drain(..)
-        .flat_map(|event| event.data::<Vec<CheckRequest>>())
-        .map(|request| request.endpoint_id)
-        .collect();
-    assert_eq!(asked, [1, 3]);
+    let events: Vec<_> = world.events.lock().unwrap().drain(..).collect();
+    let asked: Vec<_> = events.iter().flat_map(|event| event.data::<Vec<serde_json::Value>>()).collect();
+    let told = asked.iter().map(|request| {
+        let at: chrono::DateTime<chrono::Utc> = request["scheduled_at"].as_str().unwrap().parse().unwrap();
+        let is_held = request["maintenance"] == true;
+        (request["endpoint_id"].as_i64().unwrap(), at.timestamp() - slot, is_held)
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [(1, 0, false), (3, 0, false), (1, 60, true), (3, 60, true)]);
+    assert_eq!((&asked[0]["quorum"], &asked[0]["target"]["assertions"][0]["new"]), (&json!(2), &json!(1e3)));
 }
 
 /// The slots that were asked for since, in their order.

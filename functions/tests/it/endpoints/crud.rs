@@ -444,9 +444,22 @@ on_both! {
             world.call(None, "GET", &format!("/private/v1/endpoints?{query}"), None).await.json(200)["page"]["total_count"].clone()
         };
         assert_eq!(count("user_id=1".into()).await, 2);
-        assert_eq!(count(format!("user_id=1&ids={},{}", ids[0], ids[2])).await, 1);
-        assert_eq!(count("ids=".into()).await, 0);
-        world.call(None, "GET", "/private/v1/endpoints?ids=1,x", None).await.code(400);
+        assert_eq!(count(String::new()).await, 3);
+        let briefs = async |ids: String| {
+            world.call(None, "GET", &format!("/private/v1/endpoint_briefs?ids={ids}"), None).await.json(200)
+        };
+        let some = briefs(format!("{},{},999", ids[2], ids[0])).await;
+        assert_eq!(some["found"], json!([ids[0], ids[2]]));
+        let brief = json!({"id": ids[2], "user_id": 2, "name": "example.com", "url": "https://example.com",
+            "status": "pending", "enabled": true, "revision": 1});
+        assert_eq!(some["items"][1], brief);
+        assert_eq!(briefs(String::new()).await, json!({"items": [], "found": []}));
+        world.call(None, "GET", "/private/v1/endpoint_briefs?ids=1,x", None).await.code(400);
+        let poison = "UPDATE endpoints SET status = 'of the future' WHERE id = $1";
+        runtime::on!(world.context.db().unwrap().write(), db =>
+            sqlx::query(poison).bind(ids[0]).execute(db).await.map(drop)).unwrap();
+        let some = briefs(format!("{},{}", ids[0], ids[1])).await;
+        assert_eq!((&some["found"], some["items"].as_array().unwrap().len()), (&json!(ids[..2]), 1));
         let one = world.call(None, "GET", &format!("/private/v1/endpoints/{}", ids[2]), None).await.json(200);
         assert_eq!(one["user_id"], 2);
         world.call(None, "GET", "/private/v1/endpoints/999", None).await.code(404);

@@ -37,7 +37,8 @@ async fn claim(world: &World) -> BTreeMap<i64, Vec<(i64, bool)>> {
     let confirmed = json!({"items": claims.items.iter().map(Claimed::confirmed).collect::<Vec<_>>()});
     world.call(None, "POST", "/private/v1/endpoints/claim/confirm", Some(confirmed)).await.json(204);
     let mut slots = BTreeMap::<i64, Vec<_>>::new();
-    for request in claims.items.iter().flat_map(Claimed::requests) {
+    for request in claims.items.iter().flat_map(|claimed| claimed.requests().unwrap()) {
+        let request: CheckRequest = serde_json::from_str(request.json.get()).unwrap();
         let slot = (request.scheduled_at - world.clock().now()).num_seconds();
         slots.entry(request.endpoint_id).or_default().push((slot, request.maintenance));
     }

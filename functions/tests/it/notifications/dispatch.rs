@@ -5,7 +5,7 @@ use contract::{
 };
 use serde_json::{Value, json};
 
-use super::{SECRET, at, change, result};
+use super::{SECRET, at, brief, change, result};
 use crate::{
     listener::{Listener, nobody},
     world::{Answer, Database, World, on_both},
@@ -32,10 +32,7 @@ fn down(endpoint: i64, user: i64) -> StatusChange {
 
 on_both! {
     async fn what_cannot_be_read_keeps_nobody_else_from_being_told(world: World) {
-        world.stand_in("endpoint-private-get", |path| match path.rsplit('/').next().unwrap() {
-            "2" => (500, json!({"code": "INTERNAL"})),
-            id => (200, json!({"id": 1, "user_id": 1, "name": format!("Shop {id}"), "url": "https://shop.test/"})),
-        });
+        world.with_briefs(|id| Some(if id == 2 { json!({"id": 2}) } else { brief(id, 1) }));
         let first = world.webhook(1, "https://x.test/first").await;
         let poisoned = world.webhook(1, "https://x.test/poisoned").await;
         let last = world.webhook(1, "https://x.test/last").await;
@@ -115,7 +112,7 @@ on_both! {
         assert_eq!(again[0].headers["ce-owners"], "1");
 
         // Its endpoint cannot be read now: that is no way to be told.
-        world.stand_in("endpoint-private-get", |_| (500, json!({"code": "INTERNAL"})));
+        world.stand_in("endpoint-private-list", |_| (500, json!({"code": "INTERNAL"})));
         assert!(world.deliver("notification-dispatch", &again[0]).await.status.is_server_error());
         resume(20).await;
         let again = events();
@@ -149,10 +146,7 @@ on_both! {
     }
 
     async fn one_that_cannot_be_read_keeps_no_other_due(world: World) {
-        world.stand_in("endpoint-private-get", |path| match path.rsplit('/').next().unwrap() {
-            "2" => (500, json!({"code": "INTERNAL"})),
-            id => (200, json!({"id": 1, "user_id": 1, "name": format!("Shop {id}"), "url": "https://shop.test/"})),
-        });
+        world.with_briefs(|id| Some(if id == 2 { json!({"id": 2}) } else { brief(id, 1) }));
         world.webhook(1, "https://x.test/").await;
         let mut changed = None;
         for slot in [0, 1] {
@@ -278,7 +272,7 @@ on_both! {
         // 10 is not there; 11 belongs to user 2, not to the one that the event names.
         dispatch(&world, &[change(10, 2, 0, Status::Up, Status::Down), down(11, 1)]).await.json(202);
         assert_eq!(requested(&world).len(), 0);
-        world.stand_in("endpoint-private-get", |_| (500, json!({})));
+        world.stand_in("endpoint-private-list", |_| (500, json!({})));
         assert_eq!(dispatch(&world, &[down(1, 1)]).await.code(503), "UNAVAILABLE");
         assert_eq!(world.deliveries(1).await.len(), 0);
     }

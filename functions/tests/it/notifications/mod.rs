@@ -65,25 +65,31 @@ pub fn change(endpoint_id: i64, user_id: i64, slot: i64, from: Status, to: Statu
     }
 }
 
+pub fn brief(id: i64, user: i64) -> Value {
+    json!({
+        "id": id, "user_id": user, "name": format!("Shop {id}"), "url": "https://shop.test/", "status": "up",
+        "enabled": true, "revision": 0,
+    })
+}
+
 impl World {
     /// Endpoints 1 to 9 belong to user 1, 11 to 19 to user 2, and so on.
     pub fn with_endpoints(&self) {
-        fn endpoint(id: i64) -> Value {
-            json!({ "id": id, "user_id": 1 + id / 10, "name": format!("Shop {id}"), "url": "https://shop.test/" })
-        }
-        self.stand_in("endpoint-private-get", |path| {
-            let id: i64 = path.rsplit('/').next().unwrap().parse().unwrap();
-            if id % 10 == 0 { (404, json!({"code": "NOT_FOUND"})) } else { (200, endpoint(id)) }
-        });
-        self.stand_in("endpoint-private-list", |path| {
-            let query = path.split_once('?').unwrap().1;
-            let value =
-                |name: &str| query.split('&').find_map(|p| p.strip_prefix(name)?.strip_prefix('=')).unwrap();
-            let user: i64 = value("user_id").parse().unwrap();
-            let ids = value("ids").split(',').map(|id| id.parse::<i64>().unwrap());
-            let own: Vec<_> = ids.filter(|id| 1 + id / 10 == user && id % 10 != 0).map(endpoint).collect();
-            let count = own.len();
-            (200, json!({"items": own, "page": {"current_page": 1, "total_count": count, "per_page": 100}}))
+        self.with_endpoints_of(|id| (id % 10 != 0).then_some(1 + id / 10));
+    }
+
+    /// Endpoints of these users.
+    pub fn with_endpoints_of(&self, user: impl Fn(i64) -> Option<i64> + Send + Sync + 'static) {
+        self.with_briefs(move |id| Some(brief(id, user(id)?)));
+    }
+
+    /// What other functions are told of endpoints.
+    pub fn with_briefs(&self, brief: impl Fn(i64) -> Option<Value> + Send + Sync + 'static) {
+        self.stand_in("endpoint-private-list", move |path| {
+            let ids = path.strip_prefix("/private/v1/endpoint_briefs?ids=").unwrap().split(',');
+            let ids = ids.filter(|id| !id.is_empty()).map(|id| id.parse().unwrap());
+            let (found, items): (Vec<i64>, Vec<Value>) = ids.filter_map(|id| Some((id, brief(id)?))).unzip();
+            (200, json!({"items": items, "found": found}))
         });
     }
 

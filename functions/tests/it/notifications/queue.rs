@@ -17,10 +17,7 @@ async fn dispatch(world: &World, changes: &[StatusChange]) {
 
 /// Of any endpoint: they are all the user's that the change names.
 fn with_any_endpoints(world: &World) {
-    world.stand_in("endpoint-private-get", |path| {
-        let id: i64 = path.rsplit('/').next().unwrap().parse().unwrap();
-        (200, json!({"id": id, "user_id": id / 1000, "name": format!("Shop {id}"), "url": "https://shop.test/"}))
-    });
+    world.with_endpoints_of(|id| Some(id / 1000));
 }
 
 /// So many endpoints of a user go down.
@@ -303,11 +300,7 @@ on_both! {
     }
 
     async fn a_thousand_messages_wait_for_a_channel_and_the_rest_is_counted(world: World) {
-        let endpoint = |id| json!({"id": id, "user_id": 1, "name": "Shop", "url": "https://shop.test/"});
-        world.stand_in("endpoint-private-get", move |path| {
-            (200, endpoint(path.rsplit('/').next().unwrap().parse::<i64>().unwrap()))
-        });
-        world.stand_in("endpoint-private-list", move |_| (200, json!({"items": [endpoint(5000)]})));
+        world.with_endpoints_of(|_| Some(1));
         let full = world.webhook(1, "https://slow.test/").await;
         let config = json!({"url": "https://other.test/"});
         let one = json!({"name": "one", "kind": "webhook", "endpoint_ids": [5000], "config": config});

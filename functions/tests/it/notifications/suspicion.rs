@@ -17,14 +17,7 @@ use crate::{
 
 /// Endpoints 101, 102 and so on belong to user 1, 201 and so on to user 2.
 fn with_users(world: &World) {
-    world.stand_in("endpoint-private-get", |path| {
-        let id: i64 = path.rsplit('/').next().unwrap().parse().unwrap();
-        (200, json!({"user_id": id / 100, "name": format!("Shop {id}"), "url": "https://shop.test/"}))
-    });
-    world.stand_in("endpoint-private-list", |_| {
-        let items = [101, 121, 122].map(|id| json!({"id": id, "user_id": 1}));
-        (200, json!({"items": items, "page": {"current_page": 1, "total_count": 3, "per_page": 100}}))
-    });
+    world.with_endpoints_of(|id| Some(id / 100));
 }
 
 /// Of a user's first endpoints, some of which fail.

@@ -129,7 +129,7 @@ impl World {
     /// One whose calls to other functions are answered by `answer`; that it is not found where it gives nothing.
     pub fn another_process_with(&self, answer: fn(&str) -> Option<Value>) -> runtime::Context {
         let outbound = Outbound::new(Arc::new(move |_, request| {
-            let answer = answer(request.uri().path());
+            let answer = answer(&request.uri().to_string());
             Box::pin(async move {
                 let status = if answer.is_some() { 200 } else { 404 };
                 let body = answer.unwrap_or_else(|| json!({"code": "NOT_FOUND"})).to_string();

@@ -140,7 +140,12 @@ on_both! {
 
     async fn before_the_first_result_the_endpoint_is_asked_for(world: World) {
         let other = world.another_process_with(|path| match path {
-            "/private/v1/endpoints/12" => Some(json!({"id": 12, "user_id": ANN})),
+            "/private/v1/endpoint_briefs?ids=13" => Some(json!({"items": [], "found": []})),
+            "/private/v1/endpoint_briefs?ids=12" => {
+                let brief = json!({"id": 12, "user_id": ANN, "name": "n", "url": "u", "status": "pending",
+                    "enabled": true, "revision": 1});
+                Some(json!({"items": [brief], "found": [12]}))
+            }
             _ => None,
         });
         let ask = async |user: i64, endpoint: i64| {

@@ -160,11 +160,17 @@ async fn without_a_server_it_is_put_into_a_file_once() {
     let world = World::new(Database::Sqlite).await;
     let request = request(&world, "email", json!({"to": ["a@example.com"]}));
     for _ in 0..2 {
-        assert_eq!(missed(&send(&world, &request).await), functions::senders::email::WRITTEN_TO_FILE);
+        assert_eq!(
+            missed(&send(&world, &request).await),
+            functions::notifications::senders::email::WRITTEN_TO_FILE
+        );
     }
     let mail = json!({"to": "a@example.com", "subject": "Hi", "content": "x"});
     let done = world.call(None, "POST", PATH, Some(mail)).await.json(200);
-    assert_eq!(done, json!({"status": "ok", "message": functions::senders::email::WRITTEN_TO_FILE}));
+    assert_eq!(
+        done,
+        json!({"status": "ok", "message": functions::notifications::senders::email::WRITTEN_TO_FILE})
+    );
     let outbox = world.context.env().get("OUTBOX_DIR").unwrap();
     let files: Vec<_> = std::fs::read_dir(outbox).unwrap().map(|f| f.unwrap().file_name()).collect();
     let of_delivery = files.iter().filter(|name| *name == "delivery-12-1.eml").count();

@@ -7,6 +7,7 @@ use super::{list, parameter};
 use crate::world::{Database, World, on_both};
 
 const PATH: &str = "/public/v1/badges";
+const NOW: &str = "2026-03-01T12:00:00Z";
 
 fn stand_ins(world: &World) {
     world.stand_in("report-private-overview", |path| {
@@ -14,7 +15,7 @@ fn stand_ins(world: &World) {
         let uptime = if parameter(path, "range") == "7d" { 98.5 } else { 100.0 };
         (
             200,
-            json!({"range": "7d", "items": [{
+            json!({"range": "7d", "from": NOW, "to": NOW, "step_seconds": 60, "items": [{
                 "endpoint_id": id, "checks": 10, "up": 9, "uptime_percent": uptime, "avg_ms": 120.5,
                 "last": null, "slots": [], "incidents": [],
             }]}),
@@ -77,10 +78,12 @@ on_both! {
     }
 
     async fn what_was_not_checked_has_no_figures(world: World) {
-        world.stand_in("report-private-overview", |_| (200, list(&[])));
+        world.stand_in("report-private-overview", |_| {
+            (200, json!({"range": "24h", "from": NOW, "to": NOW, "step_seconds": 60, "items": []}))
+        });
         let now = world.clock().now();
         world.stand_in("maintenance-private-list", move |_| (200, list(&[json!({
-            "id": 1, "title": "t", "description": "", "starts_at": now, "ends_at": now + chrono::TimeDelta::hours(1),
+            "id": 1, "user_id": 1, "title": "t", "description": "", "starts_at": now, "ends_at": now + chrono::TimeDelta::hours(1),
             "endpoint_ids": null, "status": "active", "created_at": now, "updated_at": now,
         })])));
         let id = world.watched(1, "Shop").await;

@@ -26,9 +26,13 @@ fn stand_ins(world: &World, maintenances: Vec<Value>) {
             parameter(path, "endpoint_ids").split(',').map(|id| id.parse().unwrap()).collect();
         assert!(ids.len() <= 100);
         let items: Vec<Value> = ids.into_iter().map(|id| overview(id, now)).collect();
-        (200, json!({"range": "90d", "from": now, "to": now, "step_seconds": 86400, "items": items}))
+        (200, overviews(now, &items))
     });
     world.stand_in("maintenance-private-list", move |_| (200, list(&maintenances)));
+}
+
+fn overviews(now: DateTime<Utc>, items: &[Value]) -> Value {
+    json!({"range": "90d", "from": now, "to": now, "step_seconds": 86400, "items": items})
 }
 
 fn overview(id: i64, now: DateTime<Utc>) -> Value {
@@ -40,7 +44,7 @@ fn overview(id: i64, now: DateTime<Utc>) -> Value {
             {"at": "2026-03-01T00:00:00Z", "checks": 1440, "up": 1440, "avg_ms": 118.2},
         ],
         "incidents": [{
-            "id": id, "started_at": now - TimeDelta::hours(id), "ended_at": null,
+            "id": id, "endpoint_id": id, "started_at": now - TimeDelta::hours(id), "ended_at": null, "end_reason": null,
             "cause": {"code": "TIMEOUT", "message": "secret.test did not answer"},
         }],
     })
@@ -48,7 +52,7 @@ fn overview(id: i64, now: DateTime<Utc>) -> Value {
 
 fn maintenance(now: DateTime<Utc>, title: &str, hours: (i64, i64), endpoint_ids: Value) -> Value {
     json!({
-        "id": 1, "title": title, "description": "d", "starts_at": now + TimeDelta::hours(hours.0),
+        "id": 1, "user_id": 1, "title": title, "description": "d", "starts_at": now + TimeDelta::hours(hours.0),
         "ends_at": now + TimeDelta::hours(hours.1), "endpoint_ids": endpoint_ids, "status": "active",
         "created_at": now, "updated_at": now,
     })
@@ -177,11 +181,12 @@ on_both! {
         let groups = json!([{"endpoint_ids": [id]}]);
         world.status_page(1, json!({"slug": "shop", "title": "Shop", "groups": groups})).await;
         stand_ins(&world, Vec::new());
+        let now = world.clock().now();
         let asked = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&asked);
         world.stand_in("report-private-overview", move |_| {
             counter.fetch_add(1, Ordering::SeqCst);
-            (200, list(&[]))
+            (200, overviews(now, &[]))
         });
         let answers = futures::future::join_all((0..50).map(|_| shown(&world))).await;
         let first = answers[0].json(200);
@@ -216,9 +221,10 @@ on_both! {
         world.status_page(1, json!({"slug": "shop", "title": "Shop", "groups": groups})).await;
         for broken in ["endpoint-private-list", "report-private-overview", "maintenance-private-list"] {
             stand_ins(&world, Vec::new());
-            world.stand_in("endpoint-private-list", move |_| (200, list(&[json!({
-                "id": id, "user_id": 1, "name": "Shop", "status": "up",
-            })])));
+            world.stand_in("endpoint-private-list", move |_| (200, json!({"found": [id], "items": [{
+                "id": id, "user_id": 1, "name": "Shop", "url": "https://shop.test/", "status": "up", "enabled": true,
+                "revision": 1,
+            }]})));
             let before = shown(&world).await.json(200);
             for (status, body) in [(503, json!({})), (404, json!({})), (200, json!({"items": 1}))] {
                 world.stand_in(broken, move |_| (status, body.clone()));

@@ -2,12 +2,13 @@
 
 use axum::{Json, extract::State};
 use channels::{Channel as _, Config, Message, kinds::webhook::Webhook};
+use http::Method;
 use runtime::{Context, Function, Input, Result, Subscription, error::ErrorBody};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::ToSchema;
 
-use super::{Done, SERVICE};
+use super::{Done, SERVICE, send};
 use contract::{Alert, kind};
 
 pub const NAME: &str = "webhook-send";
@@ -15,10 +16,10 @@ pub const NAME: &str = "webhook-send";
 pub const FUNCTION: Function = Function::new(NAME, SERVICE, "posts a signed CloudEvent")
     .http(runtime::http!(handle))
     .on(&[Subscription::of_channel(kind::NOTIFICATION_REQUESTED, Webhook::KIND)], || {
-        axum::routing::post(super::handle_event)
+        axum::routing::post(send::handle_event)
     })
     .without_database()
-    .reads(runtime::settings!(runtime::secret::Sealer, net::trust::ExtraRoots, super::Policy));
+    .reads(runtime::settings!(runtime::secret::Sealer, net::trust::ExtraRoots, send::Policy));
 
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -33,12 +34,17 @@ pub struct Body {
     alert: Option<Alert>,
 }
 
-/// What this is asked with.
-pub fn body(config: &Config, message: &Message, alert: Option<&Alert>) -> Value {
+/// Posts a message now.
+pub async fn call(
+    context: &Context,
+    config: &Config,
+    message: &Message,
+    alert: Option<&Alert>,
+) -> Result<Done> {
     let mut body = config.values().clone();
     body["content"] = message.text.clone().into();
     body["alert"] = json!(alert);
-    body
+    context.outbound().call(NAME, Method::POST, "/private/v1/webhooks", Some(&body)).await
 }
 
 #[utoipa::path(
@@ -55,5 +61,5 @@ pub fn body(config: &Config, message: &Message, alert: Option<&Alert>) -> Value 
 )]
 async fn handle(State(context): State<Context>, Input(body): Input<Body>) -> Result<Json<Done>> {
     let values = json!({"url": body.url, "secret": body.secret});
-    super::send_text(&context, Webhook::KIND, &values, &body.content, body.alert.as_ref()).await
+    send::send_text(&context, Webhook::KIND, &values, &body.content, body.alert.as_ref()).await
 }

@@ -1,120 +1,39 @@
-//! Sends messages, and says what became of them: email, Slack and webhooks by a function each, with the private API of
-//! the first contract; all other kinds by `channel-send`.
-//!
-//! What may work later (no connection, 5xx, 429) is reported as postponed, what will not as failed:
-//! `notifications::deliveries::queue` decides when it is sent again. Neither holds a place in the broker.
+//! Sending a message, and telling what became of it: the same for all kinds.
 
-pub mod channel;
-pub mod email;
-pub mod slack;
-pub mod webhook;
-
-use std::{
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{Json, extract::State};
 use channels::{CHANNELS, Config, Kind, Message, SendContext, SendError};
 use chrono::{DateTime, TimeDelta, Utc};
 use net::{address::PrivateNetworks, guarded::Client, resolve::Resolver, trust::ExtraRoots};
-use runtime::{
-    Context, Env, Error, Event, FromEnv, Outgoing, Reply, Result,
-    telemetry::{Counter, Histogram, KeyValue, counter, seconds},
-};
-use serde::{Deserialize, Serialize};
+use runtime::{Context, Env, Error, Event, FromEnv, Outgoing, Reply, Result, telemetry::KeyValue};
 use serde_json::Value;
-use utoipa::ToSchema;
 
+use super::{
+    Done, Failed, function_of,
+    metrics::{DELAY, SECOND_TRIES, count, label},
+};
 use crate::notifications::{
-    self,
-    deliveries::record::{self, DeliveryStanding, Standing},
+    config::{kind_named, open},
+    deliveries::record::{self, Standing},
 };
 use contract::{Alert, DeliveryOutcome, Invalid, NotificationDelivered, NotificationRequested, kind};
 
-pub const SERVICE: &str = "notification-service";
-
-/// Why a message did not get through, in words for people that hold no secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failed {
-    /// It is worth trying again.
-    ForNow(String),
-    /// The same, and the receiver says when (`Retry-After`).
-    ForAWhile(String, Duration),
-    ForGood(String),
-    /// Others got it, and these never will.
-    ForSome(String),
-    /// Others got it, whose names (of addresses a hash) are here; it is worth trying the rest again.
-    ForSomeNow(String, Vec<String>),
-}
-
-impl Failed {
-    pub fn why(self) -> String {
-        match self {
-            Self::ForNow(why)
-            | Self::ForAWhile(why, _)
-            | Self::ForGood(why)
-            | Self::ForSome(why)
-            | Self::ForSomeNow(why, _) => why,
-        }
-    }
-}
-
-/// What a call that does something answers.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = Sent)]
-pub struct Done {
-    /// `ok` or `fail`.
-    #[schema(example = "ok")]
-    pub status: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-}
-
-impl Done {
-    pub fn ok() -> Self {
-        Self { status: "ok".to_owned(), message: None }
-    }
-
-    pub fn fail(message: impl Into<String>) -> Self {
-        Self { status: "fail".to_owned(), message: Some(message.into()) }
-    }
-}
-
-impl From<Result<(), Failed>> for Done {
-    fn from(sent: Result<(), Failed>) -> Self {
-        match sent {
-            Ok(()) => Self::ok(),
-            Err(Failed::ForSome(why) | Failed::ForSomeNow(why, _)) => {
-                Self { message: Some(why), ..Self::ok() }
-            }
-            Err(failed) => Self::fail(failed.why()),
-        }
-    }
-}
-
-impl From<SendError> for Failed {
-    fn from(error: SendError) -> Self {
-        match error {
-            SendError::Permanent(why) => Self::ForGood(why),
-            SendError::Transient { why, retry_after: None, .. } => Self::ForNow(why),
-            SendError::Transient { why, retry_after: Some(after), .. } => Self::ForAWhile(why, after),
-        }
-    }
-}
-
 /// Event `notification.requested`, of any kind whose [`Channel::send`](channels::Channel::send) does all of it.
-async fn handle_event(State(context): State<Context>, event: Event<NotificationRequested>) -> Result<Reply> {
+pub(super) async fn handle_event(
+    State(context): State<Context>,
+    event: Event<NotificationRequested>,
+) -> Result<Reply> {
     let request = &event.data;
     let kind = Kind::find(&request.kind)
         .ok_or_else(|| Error::internal(anyhow::anyhow!("there is no kind {}", request.kind)))?;
-    let function = kind.function.unwrap_or(channel::NAME);
+    let function = function_of(kind);
     if let Some(reply) = unwanted(&context, function, &event).await? {
         return Ok(reply);
     }
     // The same whenever this is delivered again, so that the receiver can tell.
     let id = format!("delivery-{}-{}", request.delivery_id, request.attempt);
-    let sent = match opened(request, notifications::open(&context, kind, &request.sealed_config)) {
+    let sent = match opened(request, open(&context, kind, &request.sealed_config)) {
         Ok(config) => {
             let alert = &request.alert;
             let about = About { id: &id, time: alert.changed_at, alert: Some(alert) };
@@ -125,7 +44,7 @@ async fn handle_event(State(context): State<Context>, event: Event<NotificationR
     attempted(&context, function, &event, sent)
 }
 
-fn opened<T>(request: &NotificationRequested, opened: Result<T>) -> Result<T, Failed> {
+pub(super) fn opened<T>(request: &NotificationRequested, opened: Result<T>) -> Result<T, Failed> {
     opened.map_err(|error| {
         tracing::error!(%error, request.delivery_id, "a channel's config cannot be opened");
         Failed::ForGood("The channel's settings cannot be read. Please enter them again.".to_owned())
@@ -135,17 +54,16 @@ fn opened<T>(request: &NotificationRequested, opened: Result<T>) -> Result<T, Fa
 /// The reply to a request that is not to be sent any more. Asked at each attempt, for minutes may lie
 /// between two: what the message is about may be gone meanwhile, and who is told "down" after "up" is
 /// left with what is wrong.
-async fn unwanted(
+pub(super) async fn unwanted(
     context: &Context,
     function: &str,
     event: &Event<NotificationRequested>,
 ) -> Result<Option<Reply>> {
     let NotificationRequested { delivery_id, attempt, tries, .. } = event.data;
-    let path = format!("/private/v1/deliveries/{delivery_id}?attempt={attempt}&tries={tries}");
-    let asked = context.outbound().get::<DeliveryStanding>(record::NAME, &path);
+    let asked = record::standing(context, delivery_id, attempt, tries);
     let answer = tokio::time::timeout(TIMEOUT, asked).await;
     let standing = match answer.unwrap_or_else(|late| Err(Error::unavailable(late))) {
-        Ok(answer) => answer.standing,
+        Ok(standing) => standing,
         // To be woken for nothing is better than not to be woken.
         Err(error) => {
             tracing::warn!(%error, delivery_id, "it cannot be asked whether this is still wanted: it is sent");
@@ -163,39 +81,8 @@ async fn unwanted(
     tell(context, function, event, told).map(Some)
 }
 
-static NOTIFICATIONS: LazyLock<Counter<u64>> =
-    LazyLock::new(|| counter("pongpong.notifications", "{notification}", "What became of messages"));
-
-/// A kind that is not known is not counted: labels are of few values.
-pub(crate) fn count(kind: &str, outcome: &'static str) {
-    if let Some(kind) = Kind::find(kind) {
-        add(1, kind, outcome);
-    }
-}
-
-fn label(kind: &Kind) -> KeyValue {
-    KeyValue::new("kind", kind.name)
-}
-
-fn add(messages: u64, kind: &Kind, outcome: &'static str) {
-    NOTIFICATIONS.add(messages, &[label(kind), KeyValue::new("outcome", outcome)]);
-}
-
-pub(crate) fn count_from_zero() {
-    for kind in CHANNELS {
-        ["delivered", "failed", "postponed", "given_up", "unwanted"]
-            .into_iter()
-            .for_each(|what| add(0, kind, what));
-        SECOND_TRIES.add(0, &[label(kind)]);
-    }
-}
-
-static DELAY: LazyLock<Histogram<f64>> = LazyLock::new(|| {
-    seconds("pongpong.notification.delay", "From a change to the message that tells of it", 300.0)
-});
-
 /// Tells the broker, and the delivery log, what became of an attempt.
-fn attempted(
+pub(super) fn attempted(
     context: &Context,
     function: &str,
     event: &Event<NotificationRequested>,
@@ -257,13 +144,13 @@ fn tell(
 
 /// Shorter than that of a call between functions (10 s): a channel that is slow must not look like a
 /// sender that is, or the circuit to it opens for everybody.
-const TIMEOUT: Duration = Duration::from_secs(8);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(8);
 /// A first try that failed so soon may be followed by a second one at once, in which [`TIMEOUT`] leaves time.
 const FAILED_AT_ONCE: TimeDelta = TimeDelta::seconds(2);
 const SECOND_TRY_AFTER: Duration = Duration::from_secs(1);
 const SECOND_TRY_TIMEOUT: Duration = Duration::from_secs(5);
 
-struct Policy(Arc<PrivateNetworks>);
+pub(super) struct Policy(Arc<PrivateNetworks>);
 
 impl FromEnv for Policy {
     const NAMES: &[&str] = &["CHECK_PRIVATE_NETWORKS"];
@@ -274,7 +161,7 @@ impl FromEnv for Policy {
 }
 
 /// Settings that kinds ask for.
-struct KindSettings;
+pub(super) struct KindSettings;
 
 impl FromEnv for KindSettings {
     const NAMES: &[&str] = &SETTINGS;
@@ -324,19 +211,15 @@ fn clients(context: &Context) -> Result<Arc<Clients>> {
     })
 }
 
-static SECOND_TRIES: LazyLock<Counter<u64>> = LazyLock::new(|| {
-    counter("pongpong.notification.second_tries", "{try}", "Tries made a second after one that failed")
-});
-
 /// Sends what the private API of the first contract was given: a kind's config, without `config.` before its fields.
-async fn send_text(
+pub(super) async fn send_text(
     context: &Context,
     kind: &str,
     values: &Value,
     content: &str,
     alert: Option<&Alert>,
 ) -> Result<Json<Done>> {
-    let kind = notifications::kind_named(kind)?;
+    let kind = kind_named(kind)?;
     let config = Config::read(kind, values, None).map_err(|Invalid(fields)| {
         let name = |name: String| name.strip_prefix("config.").map(str::to_owned).unwrap_or(name);
         Invalid(fields.into_iter().map(|(field, what)| (name(field), what)).collect())
@@ -345,7 +228,7 @@ async fn send_text(
 }
 
 /// Sends what nobody logs.
-async fn send_now(
+pub(super) async fn send_now(
     context: &Context,
     config: &Config,
     message: &Message,
@@ -382,7 +265,7 @@ async fn send(
 }
 
 /// Tries once more, a second later, what failed at once: the next try by `delivery-resume` is up to a minute away.
-async fn try_twice<F>(
+pub(super) async fn try_twice<F>(
     context: &Context,
     kind: &Kind,
     [limit, second_limit]: [Duration; 2],
@@ -410,6 +293,6 @@ where
     }
 }
 
-fn too_slow(whom: &str, timeout: Duration) -> String {
+pub(super) fn too_slow(whom: &str, timeout: Duration) -> String {
     format!("{whom} did not answer within {} seconds.", timeout.as_secs())
 }

@@ -3,26 +3,27 @@
 
 use axum::{Json, extract::State};
 use channels::{CHANNELS, Config, Kind, Message};
+use http::Method;
 use runtime::{Context, Function, Input, Result, Subscription, error::ErrorBody};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Done, SERVICE};
-use crate::notifications;
+use super::{Done, SERVICE, send};
+use crate::notifications::config::{kind_named, kind_schema};
 use contract::{Alert, kind};
 
-pub const NAME: &str = "channel-send";
+pub const NAME: &str = super::CHANNEL_SEND;
 
 pub const FUNCTION: Function = Function::new(NAME, SERVICE, "sends messages of all other kinds")
     .http(runtime::http!(handle))
-    .on(&SUBSCRIPTIONS, || axum::routing::post(super::handle_event))
+    .on(&SUBSCRIPTIONS, || axum::routing::post(send::handle_event))
     .without_database()
     .reads(runtime::settings!(
         runtime::secret::Sealer,
         net::trust::ExtraRoots,
-        super::Policy,
-        super::KindSettings
+        send::Policy,
+        send::KindSettings
     ));
 
 const SUBSCRIPTIONS: [Subscription; count()] = {
@@ -54,7 +55,7 @@ const fn count() -> usize {
     "subject": "Hello", "text": "How are you?",
 }))]
 pub struct Body {
-    #[schema(schema_with = notifications::kind_schema)]
+    #[schema(schema_with = kind_schema)]
     kind: String,
     /// With its secrets.
     #[schema(value_type = channels::ConfigSchema)]
@@ -65,11 +66,17 @@ pub struct Body {
     alert: Option<Alert>,
 }
 
-impl Body {
-    pub fn new(config: &Config, message: Message, alert: Option<Alert>) -> Self {
-        let Message { subject, text, .. } = message;
-        Self { kind: config.kind.name.to_owned(), config: config.values().clone(), subject, text, alert }
-    }
+/// Sends a message now.
+pub async fn call(
+    context: &Context,
+    config: &Config,
+    message: Message,
+    alert: Option<Alert>,
+) -> Result<Done> {
+    let Message { subject, text, .. } = message;
+    let kind = config.kind.name.to_owned();
+    let body = Body { kind, config: config.values().clone(), subject, text, alert };
+    context.outbound().call(NAME, Method::POST, "/private/v1/channel_messages", Some(&body)).await
 }
 
 #[utoipa::path(
@@ -85,8 +92,8 @@ impl Body {
     ),
 )]
 async fn handle(State(context): State<Context>, Input(body): Input<Body>) -> Result<Json<Done>> {
-    let kind: &Kind = notifications::kind_named(&body.kind)?;
+    let kind: &Kind = kind_named(&body.kind)?;
     let config = Config::read(kind, &body.config, None)?;
     let message = Message::plain(&body.subject, &body.text);
-    super::send_now(&context, &config, &message, body.alert.as_ref()).await
+    send::send_now(&context, &config, &message, body.alert.as_ref()).await
 }

@@ -2,12 +2,13 @@
 
 use axum::{Json, extract::State};
 use channels::{Channel as _, Config, Message, kinds::slack::Slack};
+use http::Method;
 use runtime::{Context, Function, Input, Result, Subscription, error::ErrorBody};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::ToSchema;
 
-use super::{Done, SERVICE};
+use super::{Done, SERVICE, send};
 use contract::kind;
 
 pub const NAME: &str = "slack-send";
@@ -15,14 +16,14 @@ pub const NAME: &str = "slack-send";
 pub const FUNCTION: Function = Function::new(NAME, SERVICE, "posts a message to Slack")
     .http(runtime::http!(handle))
     .on(&[Subscription::of_channel(kind::NOTIFICATION_REQUESTED, Slack::KIND)], || {
-        axum::routing::post(super::handle_event)
+        axum::routing::post(send::handle_event)
     })
     .without_database()
     .reads(runtime::settings!(
         runtime::secret::Sealer,
         net::trust::ExtraRoots,
-        super::Policy,
-        super::KindSettings
+        send::Policy,
+        send::KindSettings
     ));
 
 #[derive(Serialize, Deserialize, ToSchema)]
@@ -43,11 +44,11 @@ pub struct Body {
     webhook_url: Option<String>,
 }
 
-/// What this is asked with.
-pub fn body(config: &Config, message: &Message) -> Value {
+/// Posts a message now.
+pub async fn call(context: &Context, config: &Config, message: &Message) -> Result<Done> {
     let mut body = config.values().clone();
     body["content"] = format!("{}\n{}", message.subject, message.text).into();
-    body
+    context.outbound().call(NAME, Method::POST, "/private/v1/slack_messages", Some(&body)).await
 }
 
 #[utoipa::path(
@@ -69,5 +70,5 @@ async fn handle(State(context): State<Context>, Input(body): Input<Body>) -> Res
         Some(url) => json!({ "webhook_url": url }),
         None => json!({ "channel": channel, "token": token }),
     };
-    super::send_text(&context, Slack::KIND, &values, &content, None).await
+    send::send_text(&context, Slack::KIND, &values, &content, None).await
 }

@@ -8,6 +8,7 @@ use axum::{Json, extract::State};
 use channels::{Channel as _, Kind, Message, SendError, kinds::email::Email};
 use fields::mailbox;
 use futures::future::join_all;
+use http::Method;
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
     address::Envelope,
@@ -29,8 +30,8 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use utoipa::ToSchema;
 
-use super::{Done, Failed, SERVICE, TIMEOUT};
-use crate::notifications::addresses::{self, Recipient, Recipients};
+use super::{Done, Failed, SERVICE, send, send::TIMEOUT};
+use crate::notifications::addresses::recipients::{self, Recipient, Recipients};
 use contract::{NotificationRequested, kind};
 
 pub const NAME: &str = "email-send";
@@ -86,6 +87,16 @@ impl Body {
         let Message { subject, text, html } = message;
         Self { to: To::Recipients(to), subject, content: text, html: Some(html) }
     }
+
+    pub fn plain(to: &str, subject: &str, content: &str) -> Self {
+        let (to, subject, content) = (To::One(to.to_owned()), subject.to_owned(), content.to_owned());
+        Self { to, subject, content, html: None }
+    }
+}
+
+/// Sends an email now.
+pub async fn call(context: &Context, body: &Body) -> Result<Done> {
+    context.outbound().call(NAME, Method::POST, "/private/v1/emails", Some(body)).await
 }
 
 /// For all of a session, below the minute that a sender has: a server may look through a message for a while before it
@@ -119,17 +130,17 @@ async fn handle(State(context): State<Context>, Input(body): Input<Body>) -> Res
     let id = format!("message-{}", context.random().token());
     let mailer = mailer(&context)?;
     let sent = tokio::time::timeout(TIMEOUT, mailer.send(&context, &id, &to, &message)).await;
-    Ok(Json(sent.unwrap_or_else(|_| Err(Failed::ForNow(super::too_slow(Email::RECEIVER, TIMEOUT)))).into()))
+    Ok(Json(sent.unwrap_or_else(|_| Err(Failed::ForNow(send::too_slow(Email::RECEIVER, TIMEOUT)))).into()))
 }
 
 async fn handle_event(State(context): State<Context>, event: Event<NotificationRequested>) -> Result<Reply> {
-    if let Some(reply) = super::unwanted(&context, NAME, &event).await? {
+    if let Some(reply) = send::unwanted(&context, NAME, &event).await? {
         return Ok(reply);
     }
     let request = &event.data;
     // The same whenever this is delivered again: mail programs then show one message.
     let id = format!("delivery-{}-{}", request.delivery_id, request.attempt);
-    let sent = match super::opened(request, addresses::open_recipients(&context, &request.sealed_config)) {
+    let sent = match send::opened(request, recipients::open_recipients(&context, &request.sealed_config)) {
         // None: all who are left have it already.
         Ok(Recipients { to, left_out }) if to.is_empty() => {
             left_out.map_or(Ok(()), |why| Err(Failed::ForGood(why)))
@@ -140,7 +151,7 @@ async fn handle_event(State(context): State<Context>, event: Event<NotificationR
         }
         Err(failed) => Err(failed),
     };
-    super::attempted(&context, NAME, &event, sent)
+    send::attempted(&context, NAME, &event, sent)
 }
 
 /// `SMTP_URL`, such as `smtp://user:password@host:587?tls=required`; `SMTP_FROM`, who it is from;
@@ -236,7 +247,7 @@ impl Mailer {
                 let try_once = || async {
                     smtp.send_raw(&envelope, &raw).await.map(drop).map_err(|error| failure(&error))
                 };
-                super::try_twice(context, &KIND, [MAX_SESSION; 2], try_once).await
+                send::try_twice(context, &KIND, [MAX_SESSION; 2], try_once).await
             }
             Way::Outbox(directory) => put(directory, id, raw).await.map_err(|error| {
                 tracing::error!(%error, "an email cannot be put into OUTBOX_DIR");
@@ -276,7 +287,7 @@ fn judged(tried: &[(&str, Result<(), Failed>)]) -> Result<(), Failed> {
     let Some((_, first)) = refused().next() else { return Ok(()) };
     let is_passing = |failed: &Failed| matches!(failed, Failed::ForNow(_) | Failed::ForAWhile(..));
     let later = refused().map(|(_, failed)| failed).find(|failed| is_passing(failed));
-    let reached = tried.iter().filter(|(_, sent)| sent.is_ok()).map(|(address, _)| addresses::name(address));
+    let reached = tried.iter().filter(|(_, sent)| sent.is_ok()).map(|(address, _)| recipients::name(address));
     let reached: Vec<String> = reached.collect();
     if reached.is_empty() {
         return Err(later.unwrap_or(first).clone());
@@ -321,7 +332,7 @@ fn failure(error: &smtp::Error) -> SendError {
     let why = if error.is_transient() {
         format!("The mail server does not take the message now: {}", said())
     } else if error.is_timeout() {
-        super::too_slow(Email::RECEIVER, TIMEOUT)
+        send::too_slow(Email::RECEIVER, TIMEOUT)
     } else {
         tracing::warn!(%error, "the mail server cannot be used");
         "The mail server could not be reached.".to_owned()

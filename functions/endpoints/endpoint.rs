@@ -1,0 +1,77 @@
+//! An endpoint: its settings, and what is known of it.
+
+use chrono::{DateTime, Utc};
+use runtime::{Context, Error, Result, db::UnixSeconds, on};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{config, reason, settings::Settings};
+use contract::Status;
+
+/// An endpoint, as stored and as shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, sqlx::FromRow)]
+pub struct Endpoint {
+    #[schema(example = 1)]
+    pub id: i64,
+    #[serde(flatten)]
+    #[sqlx(flatten)]
+    pub settings: Settings,
+    #[sqlx(try_from = "String")]
+    pub status: Status,
+    /// Why it has this status, or none yet, in words: English, or Korean by `Accept-Language`.
+    #[serde(default)]
+    #[sqlx(flatten)]
+    pub status_reason: reason::StatusReason,
+    #[schema(value_type = Option<DateTime<Utc>>)]
+    pub last_checked_at: Option<UnixSeconds>,
+    /// Scheduled checks that were not made, or not completed: `status_reason` says why the last one was not.
+    #[schema(example = 0)]
+    pub missed_slots: i64,
+    /// Failed checks in a row, to the newest result.
+    #[serde(default)]
+    #[schema(example = 0)]
+    pub failures: i64,
+    /// Grows with each change of what a check does or means; a result of another revision changes no status.
+    #[schema(example = 1)]
+    pub revision: i64,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// The columns of [`Endpoint`], for a static SELECT.
+macro_rules! columns {
+    () => {
+        "id, name, url, kind, config, interval_seconds, timeout_ms, assertions, retries, failure_threshold, \
+         success_threshold, enabled, tags, CASE WHEN enabled THEN status ELSE 'paused' END AS status, last_checked_at, missed_slots, \
+         revision, CASE WHEN result_revision < revision THEN 0 ELSE failures END AS failures, result_revision, result_slot, result_note, down_since, \
+         created_at, updated_at"
+    };
+}
+pub(crate) use columns;
+
+/// An endpoint with its owner, for other functions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, sqlx::FromRow)]
+pub struct OwnedEndpoint {
+    #[schema(example = 1)]
+    pub user_id: i64,
+    #[serde(flatten)]
+    #[sqlx(flatten)]
+    pub endpoint: Endpoint,
+}
+
+impl Endpoint {
+    /// As its owner sees it: with all of its config, but for secrets.
+    pub fn shown(mut self) -> Self {
+        self.settings.config.0 = config::shown(&self.settings);
+        self
+    }
+}
+
+/// One of the caller's own.
+pub(super) async fn find_own(context: &Context, user_id: i64, id: i64) -> Result<Endpoint> {
+    static SQL: &str = concat!("SELECT ", columns!(), " FROM endpoints WHERE id = $1 AND user_id = $2");
+    let found = on!(context.db()?.read(), db => {
+        sqlx::query_as(SQL).bind(id).bind(user_id).fetch_optional(db).await
+    })?;
+    found.ok_or_else(Error::not_found)
+}

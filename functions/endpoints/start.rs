@@ -1,0 +1,93 @@
+//! The first checks of an endpoint that is new or changed, until the schedule takes over.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use runtime::{Context, Result};
+
+use super::{AHEAD, endpoint::Endpoint, maintenances::windows::Windows, requests};
+use contract::CheckRequest;
+
+/// So many new endpoints of a user begin at once within a minute, and so many changed ones, in one process; those
+/// beyond begin with the schedule.
+const AT_ONCE_PER_MINUTE: u32 = 30;
+
+/// How many of whose endpoints began at once in a minute, given in Unix minutes.
+#[derive(Default)]
+struct Begun(Mutex<(i64, HashMap<i64, u32>)>);
+
+/// The checks of an endpoint that starts now, until the schedule takes over.
+pub(super) struct Start {
+    /// Due now, and then on the endpoint's grid.
+    pub slots: Vec<i64>,
+    /// The first slot that the schedule hands out.
+    pub next_slot: i64,
+}
+
+impl Start {
+    /// Where in the interval the grid lies is drawn: endpoints of one interval are spread over it, instead of all being
+    /// due at second 0. Not where a check of other settings was asked for already: a slot has one result.
+    pub fn now(
+        context: &Context,
+        user_id: i64,
+        interval_seconds: i32,
+        is_taken: impl Fn(i64) -> bool,
+    ) -> Result<Self> {
+        let interval = i64::from(interval_seconds).max(1);
+        let now = context.clock().now().timestamp();
+        // The tick of this minute was before us, and the next one's claim begins where we end.
+        let taken_over = now / 60 * 60 + AHEAD.num_seconds();
+        let on_grid = |first: i64| (first..taken_over).step_by(usize::try_from(interval).unwrap_or(1));
+        let draw = || {
+            let drawn = u64::from_le_bytes(context.random().bytes()) % interval.cast_unsigned();
+            now + 1 + drawn.cast_signed()
+        };
+        if !Self::may_begin_at_once(context, user_id, now / 60)? {
+            return Ok(Self { slots: Vec::new(), next_slot: draw() - now - 1 + taken_over });
+        }
+        let at_once = if is_taken(now) { now + 1 } else { now };
+        let fits = |first: &i64| *first > at_once && !on_grid(*first).any(&is_taken);
+        let first = (0..20).map(|_| draw()).find(fits).unwrap_or(at_once + interval);
+        let slots: Vec<i64> = std::iter::once(at_once).chain(on_grid(first)).collect();
+        let next_slot = first + (slots.len() as i64 - 1) * interval;
+        Ok(Self { slots, next_slot })
+    }
+
+    /// Each that does takes places in the queue of checks for two minutes: whoever changes endpoints all the time must
+    /// not have them all.
+    fn may_begin_at_once(context: &Context, user_id: i64, minute: i64) -> Result<bool> {
+        let begun = context.shared(|_| Ok(Begun::default()))?;
+        let mut begun = begun.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if begun.0 != minute {
+            *begun = (minute, HashMap::new());
+        }
+        let count = begun.1.entry(user_id).or_default();
+        *count = count.saturating_add(1);
+        Ok(*count <= AT_ONCE_PER_MINUTE)
+    }
+}
+
+/// Asks for the checks of a start.
+pub(super) async fn ask_for_checks(
+    context: &Context,
+    function: &'static str,
+    user_id: i64,
+    endpoint: &Endpoint,
+    slots: &[i64],
+) -> Result<()> {
+    let id = endpoint.id;
+    let (Some(first), Some(last)) = (slots.first(), slots.last()) else { return Ok(()) };
+    let windows = Windows::load(context.db()?, &[user_id], *first..last + 1).await?;
+    let request = |slot: &i64| CheckRequest {
+        maintenance: windows.hold(user_id, id, *slot),
+        ..endpoint.settings.request(id, user_id, *slot, endpoint.revision)
+    };
+    let requests: Vec<_> = slots.iter().map(request).collect();
+    // The first one by itself: nothing waits for those whose time has not come. They are one event, for each takes a
+    // place in a queue until its last check is made.
+    let (at_once, later) = requests.split_at(1);
+    requests::publish_all(context, function, at_once, i64::MAX).await?;
+    requests::publish_all(context, function, later, i64::MAX).await
+}

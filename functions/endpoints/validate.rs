@@ -1,0 +1,91 @@
+//! Whether settings are valid, field by field.
+
+use runtime::{Fields, Result, input::is_invisible, text};
+
+use super::{
+    config::{self, address},
+    settings::Settings,
+};
+
+impl Settings {
+    /// Checks every field, what takes long in the owner's turn. A URL without a scheme gets one, a kind that is missing is
+    /// that of the URL's scheme, a name that is missing becomes the URL's host, and the retries the kind's default. The
+    /// config is in clear then. `stored`: what it changes, opened.
+    pub async fn checked(mut self, owner: i64, stored: Option<&Self>) -> Result<Self> {
+        self.url = address(&self.kind, &self.url).url;
+        self.name = self.name.trim().to_owned();
+        if self.name.is_empty() {
+            self.name = config::host_of(&self.url).unwrap_or_default().chars().take(100).collect();
+        }
+        let mut fields = Fields::default();
+        let kind =
+            config::kind_of(&self.kind, &self.url).map_err(|(field, what)| fields.add(field, what)).ok();
+        if let Some(kind) = kind {
+            kind.name.clone_into(&mut self.kind);
+        }
+        let in_range = |fields: &mut Fields, name: &str, value: i32, least: i32, most: i32| {
+            fields.check((least..=most).contains(&value), name, || {
+                text(
+                    format!("must be from {least} to {most}"),
+                    format!("{least} 이상 {most} 이하여야 합니다"),
+                )
+            });
+        };
+        fields.check_line("name", &self.name, 0..=100);
+        let is_config = match kind.map(|kind| config::read(kind, &self, stored)) {
+            Some(Ok(config)) => {
+                self.config.0 = config;
+                true
+            }
+            Some(Err(refusals)) => {
+                refusals.into_iter().for_each(|(field, what)| fields.add(field, what));
+                false
+            }
+            None => false,
+        };
+        let usual = kind.map_or(0, |kind| kind.default_retries(&self.config.0));
+        let retries = *self.retries.get_or_insert(usual.into());
+        in_range(&mut fields, "interval_seconds", self.interval_seconds, 10, 86_400);
+        in_range(&mut fields, "failure_threshold", self.failure_threshold, 1, 100);
+        in_range(&mut fields, "success_threshold", self.success_threshold, 1, 100);
+        in_range(&mut fields, "retries", retries, 0, 5);
+        in_range(&mut fields, "timeout_ms", self.timeout_ms, 100, 60_000);
+        fields.check(self.tags.0.len() <= 20, "tags", || text("must be at most 20", "20개 이하여야 합니다"));
+        for (at, tag) in self.tags.0.iter().enumerate().take(20) {
+            fields.check(is_tag(tag), &format!("tags[{at}]"), || {
+                text(
+                    "must have 1 to 50 letters, digits, or any of - _ . : /",
+                    "글자, 숫자, - _ . : / 로 1자 이상 50자 이하여야 합니다",
+                )
+            });
+        }
+        // A batch waits for its slowest check, and the broker for the batch.
+        let longest = i64::from(self.timeout_ms) * (i64::from(retries) + 1);
+        fields.check(longest <= 120_000, "retries", || {
+            text(
+                "all tries together may take at most 120 seconds",
+                "모든 시도를 합해 120초를 넘을 수 없습니다",
+            )
+        });
+        let refusals = match kind {
+            Some(_) => ::checks::validate_off_workers(owner, &self.target()).await,
+            None => Vec::new(),
+        };
+        for (field, what) in refusals {
+            // Those have been looked at already.
+            let is_known = matches!(field.as_str(), "retries" | "timeout_ms");
+            if !is_known && (is_config || !field.starts_with("config")) {
+                fields.add(field, what);
+            }
+        }
+        fields.finish()?;
+        Ok(self)
+    }
+}
+
+/// A tag stands in JSON text as it is, so that SQL can look for it.
+fn is_tag(tag: &str) -> bool {
+    // A Hangul filler is a letter to Unicode.
+    let fits = |c: char| (c.is_alphanumeric() && !is_invisible(c)) || "-_.:/".contains(c);
+    (1..=50).contains(&tag.chars().count()) && tag.chars().all(fits)
+}

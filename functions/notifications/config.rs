@@ -1,0 +1,48 @@
+//! A notification's kind and config: sealed where it is stored and travels.
+
+use channels::{CHANNELS, Config, Kind};
+use runtime::{Context, Error, Result, secret::Sealer, text};
+use serde_json::Value;
+use utoipa::openapi::{ObjectBuilder, Schema, Type, schema::SchemaType};
+
+pub(super) fn stored_kind(name: &str) -> Result<&'static Kind> {
+    Kind::find(name).ok_or_else(|| Error::internal(anyhow::anyhow!("there is no notification kind {name}")))
+}
+
+/// The kind that somebody names.
+pub(crate) fn kind_named(name: &str) -> Result<&'static Kind> {
+    let refuse = || {
+        let known = Kind::names();
+        Error::field(
+            "kind",
+            text(format!("must be one of {known}"), format!("다음 중 하나여야 합니다: {known}")),
+        )
+    };
+    Kind::find(name).ok_or_else(refuse)
+}
+
+/// The names of `CHANNELS`, in OpenAPI.
+pub(crate) fn kind_schema() -> Schema {
+    let names = CHANNELS.iter().map(|kind| kind.name);
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).into()
+}
+
+/// The same where it may be left out, for which null stands as well.
+pub(super) fn optional_kind_schema() -> Schema {
+    let names = CHANNELS.iter().map(|kind| Value::from(kind.name)).chain([Value::Null]);
+    let types = SchemaType::from_iter([Type::String, Type::Null]);
+    ObjectBuilder::new().schema_type(types).enum_values(Some(names)).into()
+}
+
+const PURPOSE: &str = "notification-config";
+
+pub(super) fn seal(context: &Context, config: &Config) -> Result<String> {
+    let json = config.values().to_string();
+    Ok(context.config::<Sealer>()?.seal(context.random(), PURPOSE, &json)?)
+}
+
+/// Opens a sealed config: here, and in a sender.
+pub fn open(context: &Context, kind: &'static Kind, sealed: &str) -> Result<Config> {
+    let json = context.config::<Sealer>()?.open(PURPOSE, sealed)?;
+    Ok(Config::stored(kind, serde_json::from_str(&json).map_err(Error::internal)?))
+}

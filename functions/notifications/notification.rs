@@ -1,0 +1,98 @@
+//! A notification as it is shown.
+
+use std::collections::BTreeMap;
+
+use channels::{Config, ConfigSchema};
+use chrono::{DateTime, Utc};
+use runtime::{Context, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::{
+    addresses::{self, States},
+    config::kind_schema,
+    row::{Row, ids_of},
+};
+
+/// A channel that is told when an endpoint goes down, and when it is back.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "id": 3, "name": "On call", "kind": "slack",
+    "config": {"domain": "example", "channel": "#alerts", "token": "xoxb-…9876"},
+    "endpoint_ids": [7, 8], "send_degraded": true, "enabled": true, "failures": 0, "paused_until": null,
+    "tested_at": "2026-03-01T12:05:00Z",
+    "created_at": "2026-03-01T12:00:00Z", "updated_at": "2026-03-01T12:00:00Z",
+}))]
+pub struct Notification {
+    pub id: i64,
+    pub name: String,
+    #[schema(schema_with = kind_schema)]
+    pub kind: String,
+    /// As it was entered; secrets are masked.
+    #[schema(value_type = ConfigSchema)]
+    pub config: Value,
+    /// The endpoints that it is about; null: all of them.
+    pub endpoint_ids: Option<Vec<i64>>,
+    /// Whether it is also told when an endpoint is degraded.
+    #[serde(default = "super::yes")]
+    pub send_degraded: bool,
+    pub enabled: bool,
+    /// How often in a row it did not take a message; 0 while it works.
+    pub failures: i64,
+    /// Until when it is left alone for that.
+    pub paused_until: Option<DateTime<Utc>>,
+    /// When it first took a message, a test or an alert, with this config; null: never.
+    #[serde(default)]
+    pub tested_at: Option<DateTime<Utc>>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    /// Of an email channel: whether each address is confirmed. Messages go only to those that are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = json!({"a@example.com": "unconfirmed"}))]
+    pub addresses: Option<BTreeMap<String, addresses::State>>,
+    /// What to know of a change that was just made, such as a mail with a link that could not be sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
+}
+
+impl Row {
+    /// As it is shown: with the secrets masked.
+    pub fn shown(self, context: &Context, states: &States) -> Result<Notification> {
+        let config = self.config(context)?;
+        self.with_config(context, &config, config.masked(), states)
+    }
+
+    /// One alone.
+    pub async fn shown_alone(self, context: &Context) -> Result<Notification> {
+        let states = States::of_rows(context, std::slice::from_ref(&self)).await?;
+        self.shown(context, &states)
+    }
+
+    /// `shown` is of the config.
+    pub(super) fn with_config(
+        self,
+        context: &Context,
+        config: &Config,
+        shown: Value,
+        states: &States,
+    ) -> Result<Notification> {
+        let paused_until = self.paused_until(context.clock().now());
+        Ok(Notification {
+            addresses: states.of_config(self.user_id, config),
+            warning: None,
+            id: self.id,
+            kind: self.kind,
+            config: shown,
+            endpoint_ids: self.endpoint_ids.as_deref().map(ids_of),
+            name: self.name,
+            send_degraded: self.send_degraded,
+            enabled: self.enabled,
+            failures: self.failures,
+            paused_until,
+            tested_at: self.tested_at,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        })
+    }
+}
