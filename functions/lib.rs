@@ -7,6 +7,7 @@ pub mod checks;
 pub mod dead_letter;
 pub mod endpoints;
 pub mod gateway;
+mod id_list;
 mod links;
 pub mod notifications;
 pub mod prober;

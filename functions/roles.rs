@@ -66,7 +66,7 @@ async fn grant_one(db: &mut PgConnection, role: &Role, login: &str, password: &s
     // Member of it: who migrates must be able to change what it owns.
     const MEMBER: &str = "SELECT format('GRANT %I TO CURRENT_USER', $1)";
     const ROWS: &str = "SELECT format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO %I', relname, $1)
-        FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+        FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v')
             AND NOT relispartition AND relname LIKE ANY ($2)";
     // Only an owner can add and drop partitions, as each day does.
     const PARTITIONED: &str = "SELECT format('ALTER TABLE %I OWNER TO %I', relname, $1)

@@ -4,7 +4,7 @@ use axum::{extract::State, routing::post};
 use runtime::{Context, Event, Function, Reply, Result, Subscription, db::On, input, on};
 use serde_json::value::RawValue;
 
-use super::{SERVICE, lock_user, maintenances};
+use super::{SERVICE, lock_user};
 use crate::purge::{Purge, purge, tombstones_before};
 use contract::{EndpointDeleted, UserDeleted, kind};
 
@@ -25,14 +25,15 @@ async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> 
 }
 
 async fn endpoint_gone(context: &Context, gone: EndpointDeleted) -> Result<()> {
+    static LISTS: &str = "DELETE FROM endpoint_maintenance_endpoints WHERE endpoint_id = $1";
     static DELETE: &str = "DELETE FROM endpoints WHERE id = $1 AND user_id = $2";
     let mut tx = context.db()?.begin().await?;
     lock_user(&mut tx, gone.user_id).await?;
     // Maintenances before endpoints, as everywhere: no transaction then waits for another that waits for it.
-    maintenances::take_out(&mut tx, gone.user_id, gone.endpoint_id).await?;
     on!(tx.connection(), db => {
-        sqlx::query(DELETE).bind(gone.endpoint_id).bind(gone.user_id).execute(db).await.map(drop)
-    })?;
+        sqlx::query(LISTS).bind(gone.endpoint_id).execute(&mut *db).await?;
+        sqlx::query(DELETE).bind(gone.endpoint_id).bind(gone.user_id).execute(db).await?;
+    });
     tx.commit().await
 }
 

@@ -4,11 +4,11 @@ use axum::{Json, extract::State, http::StatusCode};
 use channels::{Config, ConfigSchema};
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
-    Caller, Context, Db, Error, Fields, Function, Input, Result, error::ErrorBody, input::IdempotencyKey, on,
-    text,
+    Caller, Context, Db, Error, Fields, Function, Input, Result, db::JsonText, error::ErrorBody,
+    input::IdempotencyKey, on, text,
 };
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
     addresses::{States, confirmation::mail_links, to_confirm},
     config, dispatch,
     notification::Notification,
-    row::Row,
+    row::{ENDPOINTS, Row, saved},
 };
 
 const NAME: &str = "notification-create";
@@ -93,7 +93,7 @@ async fn handle(
         name: body.name,
         kind: body.kind,
         sealed_config: config::seal(&context, &config)?,
-        endpoint_ids: endpoint_ids.map(|ids| json!(ids).to_string()),
+        endpoint_ids: endpoint_ids.map(JsonText),
         send_degraded: body.send_degraded,
         enabled: body.enabled,
         failures: 0,
@@ -129,16 +129,16 @@ const SHOWN_AGAIN: TimeDelta = TimeDelta::minutes(10);
 
 /// The notification: of the first request with this key, if there was one.
 async fn insert(db: &Db, new: Row, key: Option<String>) -> Result<Row> {
-    const MADE: &str = "SELECT * FROM notifications WHERE id = (
+    const MADE: &str = "SELECT * FROM notification_rows WHERE id = (
         SELECT notification_id FROM notification_idempotency_keys WHERE user_id = $1 AND key = $2)";
     const KEEP_KEY: &str =
         "INSERT INTO notification_idempotency_keys (user_id, key, notification_id) VALUES ($1, $2, $3)";
     const GONE: &str = "SELECT EXISTS (SELECT 1 FROM notification_forgotten_users WHERE user_id = $1)";
     const INSERT: &str = "INSERT INTO notifications
-            (user_id, name, kind, sealed_config, endpoint_ids, enabled, created_at, updated_at, send_degraded)
+            (user_id, name, kind, sealed_config, all_endpoints, enabled, created_at, updated_at, send_degraded)
         SELECT $1, $2, $3, $4, $5, $6, $7, $7, $9
         WHERE (SELECT COUNT(*) FROM notifications WHERE user_id = $1) < $8
-        RETURNING *";
+        RETURNING id";
     let created_at: DateTime<Utc> = new.created_at;
     let mut transaction = db.begin().await?;
     // So that two requests at once cannot both be the hundredth, and none slips past a user's end.
@@ -156,11 +156,19 @@ async fn insert(db: &Db, new: Row, key: Option<String>) -> Result<Row> {
             return Ok(made);
         }
     }
-    let row: Option<Row> = on!(transaction.connection(), db => {
-        let query = sqlx::query_as(INSERT).bind(new.user_id).bind(new.name).bind(new.kind);
-        let query = query.bind(new.sealed_config).bind(new.endpoint_ids).bind(new.enabled);
+    let endpoint_ids = new.endpoint_ids.as_ref().map(|ids| ids.0.as_slice());
+    let id: Option<i64> = on!(transaction.connection(), db => {
+        let query = sqlx::query_scalar(INSERT).bind(new.user_id).bind(new.name).bind(new.kind);
+        let query = query.bind(new.sealed_config).bind(endpoint_ids.is_none()).bind(new.enabled);
         query.bind(created_at).bind(MOST).bind(new.send_degraded).fetch_optional(db).await
     })?;
+    let row = match id {
+        Some(id) => {
+            ENDPOINTS.replace(&mut transaction, id, endpoint_ids).await?;
+            Some(saved(&mut transaction, id).await?)
+        }
+        None => None,
+    };
     if let (Some(key), Some(row)) = (key, &row) {
         on!(transaction.connection(), db => {
             sqlx::query(KEEP_KEY).bind(row.user_id).bind(key).bind(row.id).execute(db).await.map(drop)

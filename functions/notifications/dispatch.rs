@@ -184,8 +184,8 @@ fn what_to_tell(change: &StatusChange) -> Option<AlertKind> {
 
 async fn enabled(context: &Context, users: HashSet<i64>) -> Result<HashMap<i64, Vec<Channel>>> {
     const POSTGRES: &str =
-        "SELECT * FROM notifications WHERE enabled AND user_id = ANY($1) ORDER BY user_id, id";
-    const SQLITE: &str = "SELECT * FROM notifications
+        "SELECT * FROM notification_rows WHERE enabled AND user_id = ANY($1) ORDER BY user_id, id";
+    const SQLITE: &str = "SELECT * FROM notification_rows
         WHERE enabled AND user_id IN (SELECT value FROM json_each($1)) ORDER BY user_id, id";
     let users: Vec<i64> = users.into_iter().collect();
     let rows: Vec<Row> = match context.db()?.read() {

@@ -3,15 +3,10 @@
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use runtime::{
-    Context, Db, Error, Event, Function, Reply, Result, Subscription,
-    db::{On, Transaction},
-    on, text,
-};
+use runtime::{Context, Db, Error, Event, Function, Reply, Result, Subscription, db::On, on, text};
 use serde::Deserialize;
-use serde_json::json;
 
-use super::{SERVICE, deliveries::queue, row::ids_of, suspicion};
+use super::{SERVICE, deliveries::queue, suspicion};
 use contract::{EndpointDeleted, UserDeleted, kind};
 
 pub const FUNCTION: Function =
@@ -90,6 +85,8 @@ async fn forget_endpoint(db: &Db, user_id: i64, endpoint_id: i64, now: DateTime<
         VALUES ($1, $2, 'pending', 0, 0, $3)
         ON CONFLICT (endpoint_id) DO UPDATE SET deleted_at = $3, cause = NULL";
     const CHANGES: &str = "DELETE FROM notification_changes WHERE endpoint_id = $1";
+    // A list that gets empty stays one: it covers nothing, and never turns into "all".
+    const LISTS: &str = "DELETE FROM notification_endpoints WHERE endpoint_id = $1";
     const DELIVERIES: &str = "DELETE FROM deliveries WHERE endpoint_id = $1";
     let mut transaction = db.begin().await?;
     on!(transaction.connection(), db => {
@@ -97,27 +94,9 @@ async fn forget_endpoint(db: &Db, user_id: i64, endpoint_id: i64, now: DateTime<
         sqlx::query(CHANGES).bind(endpoint_id).execute(db).await?;
     });
     queue::lock(&mut transaction).await?;
-    take_out(&mut transaction, user_id, endpoint_id).await?;
-    on!(transaction.connection(), db =>
-        sqlx::query(DELIVERIES).bind(endpoint_id).execute(db).await.map(drop))?;
-    transaction.commit().await
-}
-
-/// Takes an endpoint out of the user's lists. A list that gets empty stays one: it covers nothing,
-/// and never turns into "all".
-async fn take_out(transaction: &mut Transaction, user_id: i64, endpoint_id: i64) -> Result<()> {
-    const SELECT: &str =
-        "SELECT id, endpoint_ids FROM notifications WHERE user_id = $1 AND endpoint_ids IS NOT NULL";
-    const UPDATE: &str = "UPDATE notifications SET endpoint_ids = $2 WHERE id = $1";
     on!(transaction.connection(), db => {
-        let lists: Vec<(i64, String)> = sqlx::query_as(SELECT).bind(user_id).fetch_all(&mut *db).await?;
-        for (id, list) in lists {
-            let mut ids = ids_of(&list);
-            if let Some(at) = ids.iter().position(|id| *id == endpoint_id) {
-                ids.remove(at);
-                sqlx::query(UPDATE).bind(id).bind(json!(ids).to_string()).execute(&mut *db).await?;
-            }
-        }
+        sqlx::query(LISTS).bind(endpoint_id).execute(&mut *db).await?;
+        sqlx::query(DELIVERIES).bind(endpoint_id).execute(db).await?;
     });
-    Ok(())
+    transaction.commit().await
 }

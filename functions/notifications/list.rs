@@ -27,7 +27,7 @@ async fn handle(
     caller: Caller,
     paging: Paging,
 ) -> Result<Json<List<Notification>>> {
-    const SELECT: &str = "SELECT * FROM notifications WHERE user_id = $1 ORDER BY id LIMIT $2 OFFSET $3";
+    const SELECT: &str = "SELECT * FROM notification_rows WHERE user_id = $1 ORDER BY id LIMIT $2 OFFSET $3";
     const COUNT: &str = "SELECT COUNT(*) FROM notifications WHERE user_id = $1";
     let db = context.db()?;
     let (rows, found): (Vec<Row>, _) = on!(db.read(), db => {

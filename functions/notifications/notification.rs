@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::{
     addresses::{self, States},
     config::kind_schema,
-    row::{Row, ids_of},
+    row::Row,
 };
 
 /// A channel that is told when an endpoint goes down, and when it is back.
@@ -84,7 +84,7 @@ impl Row {
             id: self.id,
             kind: self.kind,
             config: shown,
-            endpoint_ids: self.endpoint_ids.as_deref().map(ids_of),
+            endpoint_ids: self.endpoint_ids.map(|ids| ids.0),
             name: self.name,
             send_degraded: self.send_degraded,
             enabled: self.enabled,

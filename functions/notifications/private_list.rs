@@ -40,7 +40,7 @@ async fn handle(
     Query(filter): Query<Filter>,
     paging: Paging,
 ) -> Result<Json<List<PrivateNotification>>> {
-    const SELECT: &str = "SELECT * FROM notifications WHERE $1 IS NULL OR user_id = $1
+    const SELECT: &str = "SELECT * FROM notification_rows WHERE $1 IS NULL OR user_id = $1
         ORDER BY id LIMIT $2 OFFSET $3";
     const COUNT: &str = "SELECT COUNT(*) FROM notifications WHERE $1 IS NULL OR user_id = $1";
     let db = context.db()?;

@@ -2,9 +2,14 @@
 
 use channels::{Config, Kind};
 use chrono::{DateTime, Utc};
-use runtime::{Context, Db, Error, Result, on};
+use runtime::{
+    Context, Db, Error, Result,
+    db::{JsonText, Transaction},
+    on,
+};
 
 use super::config::{open, stored_kind};
+use crate::id_list::{IdList, id_list};
 
 /// A row of the table.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -14,7 +19,7 @@ pub struct Row {
     pub name: String,
     pub kind: String,
     pub sealed_config: String,
-    pub endpoint_ids: Option<String>,
+    pub endpoint_ids: Option<JsonText<Vec<i64>>>,
     pub send_degraded: bool,
     pub enabled: bool,
     pub failures: i64,
@@ -42,12 +47,16 @@ impl Row {
 
 /// A user's own notification: another user's does not exist.
 pub(super) async fn own(db: &Db, user_id: i64, id: i64) -> Result<Row> {
-    const SELECT: &str = "SELECT * FROM notifications WHERE id = $1 AND user_id = $2";
+    const SELECT: &str = "SELECT * FROM notification_rows WHERE id = $1 AND user_id = $2";
     on!(db.read(), db => sqlx::query_as(SELECT).bind(id).bind(user_id).fetch_one(db).await)
         .map_err(Error::not_found_if_no_row)
 }
 
-pub(super) fn ids_of(json: &str) -> Vec<i64> {
-    // Only ever written by us.
-    serde_json::from_str(json).unwrap_or_default()
+/// Within the transaction that makes or changes it.
+pub(super) async fn saved(transaction: &mut Transaction, id: i64) -> Result<Row> {
+    const SELECT: &str = "SELECT * FROM notification_rows WHERE id = $1";
+    Ok(on!(transaction.connection(), db => sqlx::query_as(SELECT).bind(id).fetch_one(db).await)?)
 }
+
+/// The endpoints that a notification is about.
+pub(super) const ENDPOINTS: IdList = id_list!("notifications", "notification_endpoints", "notification_id");

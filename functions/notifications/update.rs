@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use channels::{Config, ConfigSchema};
 use runtime::{Caller, Context, Error, Fields, Function, Id, Input, Result, error::ErrorBody, on, text};
 use serde::{Deserialize, Deserializer};
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
     config,
     deliveries::queue,
     notification::Notification,
-    row::{Row, own},
+    row::{ENDPOINTS, Row, own, saved},
 };
 
 pub const FUNCTION: Function = Function::new("notification-update", SERVICE, "changes a channel")
@@ -67,11 +67,11 @@ async fn handle(
 ) -> Result<Json<Notification>> {
     const UPDATE: &str = "UPDATE notifications SET name = COALESCE($3, name),
             sealed_config = COALESCE($4, sealed_config), enabled = COALESCE($5, enabled),
-            endpoint_ids = CASE WHEN $6 THEN $7 ELSE endpoint_ids END, updated_at = $8,
+            updated_at = $6,
             failures = CASE WHEN $4 IS NULL THEN failures ELSE 0 END,
             not_before = CASE WHEN $4 IS NULL THEN not_before ELSE NULL END,
-            tested_at = CASE WHEN $9 THEN NULL ELSE tested_at END, send_degraded = COALESCE($10, send_degraded)
-        WHERE id = $1 AND user_id = $2 RETURNING *";
+            tested_at = CASE WHEN $7 THEN NULL ELSE tested_at END, send_degraded = COALESCE($8, send_degraded)
+        WHERE id = $1 AND user_id = $2 RETURNING id";
     // What waits goes by the new settings, and need not wait for those that failed.
     const MOVE: &str =
         "UPDATE deliveries SET host = $2, due_at = CASE WHEN due_at > $3 THEN $3 ELSE due_at END
@@ -93,17 +93,19 @@ async fn handle(
     let sealed_config = config.as_ref().map(|config| config::seal(&context, config)).transpose()?;
     let gives_endpoints = body.endpoint_ids.is_some();
     let endpoint_ids = super::check_endpoints(&context, caller.user_id, body.endpoint_ids.flatten()).await?;
-    let endpoint_ids = endpoint_ids.map(|ids| json!(ids).to_string());
     let now = context.clock().now();
     let mut transaction = context.db()?.begin().await?;
     queue::lock(&mut transaction).await?;
-    let row: Row = on!(transaction.connection(), db => {
-        let query = sqlx::query_as(UPDATE).bind(id).bind(caller.user_id).bind(body.name);
-        let query = query.bind(sealed_config).bind(body.enabled).bind(gives_endpoints);
-        let query = query.bind(endpoint_ids).bind(now).bind(is_other);
-        query.bind(body.send_degraded).fetch_one(db).await
+    on!(transaction.connection(), db => {
+        let query = sqlx::query(UPDATE).bind(id).bind(caller.user_id).bind(body.name);
+        let query = query.bind(sealed_config).bind(body.enabled).bind(now).bind(is_other);
+        query.bind(body.send_degraded).fetch_one(db).await.map(drop)
     })
     .map_err(Error::not_found_if_no_row)?;
+    if gives_endpoints {
+        ENDPOINTS.replace(&mut transaction, id, endpoint_ids.as_deref()).await?;
+    }
+    let row = saved(&mut transaction, id).await?;
     if let Some(config) = &config {
         on!(transaction.connection(), db =>
             sqlx::query(MOVE).bind(id).bind(config.host()).bind(now).execute(db).await.map(drop))?;

@@ -4,12 +4,11 @@ use axum::{Json, extract::State};
 use http::StatusCode;
 use runtime::{
     Caller, Context, Error, Function, Input, Result,
-    db::JsonText,
     error::{ErrorBody, OnConstraint},
     on, text,
 };
 
-use super::{SERVICE, Settings, StatusPage, columns, slug_taken};
+use super::{SERVICE, Settings, StatusPage, slug_taken};
 
 pub const FUNCTION: Function =
     Function::new("status-page-create", SERVICE, "makes a status page").http(runtime::http!(handle));
@@ -41,24 +40,20 @@ async fn handle(
 const MOST: i64 = 100;
 
 async fn insert(context: &Context, user_id: i64, settings: Settings) -> Result<StatusPage> {
-    static INSERT: &str = concat!(
-        "INSERT INTO status_pages (user_id, slug, title, description, groups, published, created_at, updated_at) \
-         SELECT $1, $2, $3, $4, $5, $6, $7, $7 \
-         WHERE (SELECT COUNT(*) FROM status_pages WHERE user_id = $1) < $8 RETURNING ",
-        columns!()
-    );
+    static INSERT: &str = "INSERT INTO status_pages (user_id, slug, title, description, published, created_at, updated_at) \
+         SELECT $1, $2, $3, $4, $5, $6, $6 \
+         WHERE (SELECT COUNT(*) FROM status_pages WHERE user_id = $1) < $7 RETURNING id";
     let slug = settings.slug.unwrap_or_else(|| super::random_slug(context.random()));
     let mut transaction = context.db()?.begin().await?;
     super::lock_user(&mut transaction, user_id).await?;
     super::refuse_the_gone(&mut transaction, user_id).await?;
     let inserted = on!(transaction.connection(), db => {
-        let insert = sqlx::query_as(INSERT).bind(user_id).bind(slug).bind(settings.title);
-        let insert = insert.bind(settings.description).bind(JsonText(settings.groups)).bind(settings.published);
+        let insert = sqlx::query_scalar(INSERT).bind(user_id).bind(slug).bind(settings.title);
+        let insert = insert.bind(settings.description).bind(settings.published);
         insert.bind(context.clock().now()).bind(MOST).fetch_optional(db).await
     });
-    let page: Option<StatusPage> = inserted.on_unique(slug_taken)?;
-    transaction.commit().await?;
-    page.ok_or_else(|| {
+    let id: Option<i64> = inserted.on_unique(slug_taken)?;
+    let id = id.ok_or_else(|| {
         Error::conflict(
             "TOO_MANY_STATUS_PAGES",
             text(
@@ -66,5 +61,8 @@ async fn insert(context: &Context, user_id: i64, settings: Settings) -> Result<S
                 format!("상태 페이지는 최대 {MOST}개까지 만들 수 있습니다."),
             ),
         )
-    })
+    })?;
+    let page = super::save_groups(&mut transaction, id, settings.groups).await?;
+    transaction.commit().await?;
+    Ok(page)
 }

@@ -1,14 +1,10 @@
 //! Events `user.deleted` and `endpoint.deleted`: what is deleted is gone here too.
 
 use axum::{extract::State, routing::post};
-use runtime::{
-    Context, Event, Function, Reply, Result, Subscription,
-    db::{JsonText, Transaction},
-    input, on,
-};
+use runtime::{Context, Event, Function, Reply, Result, Subscription, input, on};
 use serde_json::value::RawValue;
 
-use super::{Group, SERVICE};
+use super::SERVICE;
 use crate::purge::{Purge, purge, tombstones_before};
 use contract::{EndpointDeleted, UserDeleted, kind};
 
@@ -55,35 +51,16 @@ async fn forget_user(context: &Context, gone: UserDeleted) -> Result<()> {
 
 async fn forget_endpoint(context: &Context, gone: EndpointDeleted) -> Result<()> {
     static BADGE: &str = "DELETE FROM status_badges WHERE endpoint_id = $1 AND user_id = $2";
+    // The time tells those who are changing the page that it is another now.
+    static CHANGED: &str = "UPDATE status_pages SET updated_at = $2 \
+         WHERE id IN (SELECT status_page_id FROM status_page_endpoints WHERE endpoint_id = $1)";
+    static LISTS: &str = "DELETE FROM status_page_endpoints WHERE endpoint_id = $1";
+    let now = context.clock().now();
     let mut transaction = context.db()?.begin().await?;
     on!(transaction.connection(), db => {
-        sqlx::query(BADGE).bind(gone.endpoint_id).bind(gone.user_id).execute(db).await.map(drop)
-    })?;
-    take_out(&mut transaction, context, &gone).await?;
-    transaction.commit().await
-}
-
-/// Takes an endpoint out of the user's pages.
-async fn take_out(transaction: &mut Transaction, context: &Context, gone: &EndpointDeleted) -> Result<()> {
-    let select = context.db()?.pick(
-        "SELECT id, groups FROM status_pages WHERE user_id = $1",
-        "SELECT id, groups FROM status_pages WHERE user_id = $1 ORDER BY id FOR UPDATE",
-    );
-    // The time tells those who are changing the page that it is another now.
-    const UPDATE: &str = "UPDATE status_pages SET groups = $2, updated_at = $3 WHERE id = $1";
-    let now = context.clock().now();
-    on!(transaction.connection(), db => {
-        let pages: Vec<(i64, JsonText<Vec<Group>>)> =
-            sqlx::query_as(select).bind(gone.user_id).fetch_all(&mut *db).await?;
-        for (id, mut groups) in pages {
-            let has = |group: &Group| group.endpoint_ids.contains(&gone.endpoint_id);
-            if groups.0.iter().any(has) {
-                for group in &mut groups.0 {
-                    group.endpoint_ids.retain(|id| *id != gone.endpoint_id);
-                }
-                sqlx::query(UPDATE).bind(id).bind(groups).bind(now).execute(&mut *db).await?;
-            }
-        }
+        sqlx::query(BADGE).bind(gone.endpoint_id).bind(gone.user_id).execute(&mut *db).await?;
+        sqlx::query(CHANGED).bind(gone.endpoint_id).bind(now).execute(&mut *db).await?;
+        sqlx::query(LISTS).bind(gone.endpoint_id).execute(db).await?;
     });
-    Ok(())
+    transaction.commit().await
 }

@@ -25,7 +25,7 @@ async fn handle(
     static SELECT: &str = concat!(
         "SELECT ",
         columns!(),
-        " FROM status_pages WHERE user_id = $1 ORDER BY id LIMIT $2 OFFSET $3"
+        " FROM status_page_rows WHERE user_id = $1 ORDER BY id LIMIT $2 OFFSET $3"
     );
     let db = context.db()?;
     let total = on!(db.read(), db => sqlx::query_scalar(COUNT).bind(caller.user_id).fetch_one(db).await)?;

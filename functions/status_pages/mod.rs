@@ -207,9 +207,47 @@ fn lines(text: &str) -> String {
 
 /// A user's own page: another user's does not exist.
 async fn own(db: &Db, user_id: i64, id: i64) -> Result<StatusPage> {
-    static SELECT: &str = concat!("SELECT ", columns!(), " FROM status_pages WHERE id = $1 AND user_id = $2");
+    static SELECT: &str =
+        concat!("SELECT ", columns!(), " FROM status_page_rows WHERE id = $1 AND user_id = $2");
     on!(db.read(), db => sqlx::query_as(SELECT).bind(id).bind(user_id).fetch_one(db).await)
         .map_err(Error::not_found_if_no_row)
+}
+
+/// Within the transaction that makes or changes it.
+async fn save_groups(transaction: &mut Transaction, id: i64, groups: Vec<Group>) -> Result<StatusPage> {
+    const CLEAR: [&str; 2] = [
+        "DELETE FROM status_page_endpoints WHERE status_page_id = $1",
+        "DELETE FROM status_page_groups WHERE status_page_id = $1",
+    ];
+    const SQLITE: [&str; 2] = [
+        "INSERT INTO status_page_groups (status_page_id, position, name)
+        SELECT $1, key, value ->> 'name' FROM json_each($2)",
+        "INSERT INTO status_page_endpoints (status_page_id, endpoint_id, group_position, position)
+        SELECT $1, e.value, g.key, e.key FROM json_each($2) AS g, json_each(g.value, '$.endpoint_ids') AS e",
+    ];
+    const POSTGRES: [&str; 2] = [
+        "INSERT INTO status_page_groups (status_page_id, position, name)
+        SELECT $1, g.n - 1, g.value ->> 'name' FROM json_array_elements($2::json) WITH ORDINALITY AS g (value, n)",
+        "INSERT INTO status_page_endpoints (status_page_id, endpoint_id, group_position, position)
+        SELECT $1, e.value::bigint, g.n - 1, e.n - 1
+        FROM json_array_elements($2::json) WITH ORDINALITY AS g (value, n),
+            json_array_elements_text(g.value -> 'endpoint_ids') WITH ORDINALITY AS e (value, n)",
+    ];
+    static SELECT: &str = concat!("SELECT ", columns!(), " FROM status_page_rows WHERE id = $1");
+    let insert = match transaction {
+        On::Sqlite(_) => SQLITE,
+        On::Postgres(_) => POSTGRES,
+    };
+    let groups = JsonText(groups);
+    Ok(on!(transaction.connection(), db => {
+        for clear in CLEAR {
+            sqlx::query(clear).bind(id).execute(&mut *db).await?;
+        }
+        for insert in insert {
+            sqlx::query(insert).bind(id).bind(&groups).execute(&mut *db).await?;
+        }
+        sqlx::query_as(SELECT).bind(id).fetch_one(db).await
+    })?)
 }
 
 /// Until the transaction ends, nobody else makes or forgets what this user has here.

@@ -245,7 +245,7 @@ const MOST_INCIDENTS: usize = 200;
 const DAYS: u32 = 90;
 
 async fn fetch(context: &Context, slug: &str, zone: Tz) -> Result<Shown> {
-    static PAGE: &str = "SELECT id, user_id, slug, title, description, groups FROM status_pages WHERE slug = $1 AND published";
+    static PAGE: &str = "SELECT id, user_id, slug, title, description, groups FROM status_page_rows WHERE slug = $1 AND published";
     let db = context.db()?;
     let found = on!(db.read(), db => sqlx::query_as(PAGE).bind(slug).fetch_optional(db).await)?;
     let page: Page = found.ok_or_else(Error::not_found)?;

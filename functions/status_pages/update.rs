@@ -3,13 +3,12 @@
 use axum::{Json, extract::State};
 use runtime::{
     Caller, Context, Error, Function, Id, Input, Result,
-    db::JsonText,
     error::{ErrorBody, OnConstraint},
     input, on,
 };
 use serde_json::{Map, Value};
 
-use super::{SERVICE, Settings, StatusPage, columns, slug_taken};
+use super::{SERVICE, Settings, StatusPage, slug_taken};
 
 pub const FUNCTION: Function =
     Function::new("status-page-update", SERVICE, "changes what is given, and keeps the rest")
@@ -56,11 +55,8 @@ async fn change(
     id: i64,
     patch: Map<String, Value>,
 ) -> Result<Option<StatusPage>> {
-    static UPDATE: &str = concat!(
-        "UPDATE status_pages SET slug = $3, title = $4, description = $5, groups = $6, published = $7, \
-         updated_at = $8 WHERE id = $1 AND user_id = $2 AND updated_at = $9 RETURNING ",
-        columns!()
-    );
+    static UPDATE: &str = "UPDATE status_pages SET slug = $3, title = $4, description = $5, published = $6, \
+         updated_at = $7 WHERE id = $1 AND user_id = $2 AND updated_at = $8 RETURNING id";
     let db = context.db()?;
     let StatusPage { slug, title, description, groups, published, updated_at, .. } =
         super::own(db, user_id, id).await?;
@@ -68,10 +64,17 @@ async fn change(
     let new = input::patched::<Settings>(&old, patch)?.checked()?;
     super::check_endpoints(context, user_id, &new.groups, &old.groups).await?;
     let slug = new.slug.unwrap_or_else(|| super::random_slug(context.random()));
-    let updated = on!(db.write(), db => {
-        let update = sqlx::query_as(UPDATE).bind(id).bind(user_id).bind(slug).bind(new.title);
-        let update = update.bind(new.description).bind(JsonText(new.groups)).bind(new.published);
+    let mut transaction = db.begin().await?;
+    let updated = on!(transaction.connection(), db => {
+        let update = sqlx::query_scalar(UPDATE).bind(id).bind(user_id).bind(slug).bind(new.title);
+        let update = update.bind(new.description).bind(new.published);
         update.bind(context.clock().now()).bind(updated_at).fetch_optional(db).await
     });
-    updated.on_unique(slug_taken)
+    let updated: Option<i64> = updated.on_unique(slug_taken)?;
+    if updated.is_none() {
+        return Ok(None);
+    }
+    let page = super::save_groups(&mut transaction, id, new.groups).await?;
+    transaction.commit().await?;
+    Ok(Some(page))
 }

@@ -161,8 +161,8 @@ async fn deliveries(engine: &Engine, work: &Work) -> Result<Done> {
 
 async fn channel(engine: &Engine, user: i64, url: &str) -> Result<()> {
     const ADD: &str = "INSERT INTO notifications
-            (user_id, name, kind, sealed_config, enabled, created_at, updated_at)
-        VALUES ($1, 'hook', 'webhook', $2, TRUE, $3, $3)";
+            (user_id, name, kind, sealed_config, all_endpoints, enabled, created_at, updated_at)
+        VALUES ($1, 'hook', 'webhook', $2, TRUE, TRUE, $3, $3)";
     let context = engine.context();
     let config = json!({ "url": url }).to_string();
     let sealed = context.config::<Sealer>()?.seal(context.random(), "notification-config", &config)?;

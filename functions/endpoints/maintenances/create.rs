@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use http::StatusCode;
 use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, on, text};
 
-use super::{Maintenance, Plan, Row, check_own};
+use super::{ENDPOINTS, Maintenance, Plan, check_own, saved};
 use crate::endpoints::{SERVICE, announce, begin_adding};
 
 pub const FUNCTION: Function =
@@ -38,9 +38,9 @@ async fn handle(
     Input(plan): Input<Plan>,
 ) -> Result<(StatusCode, Json<Maintenance>)> {
     static INSERT: &str = "INSERT INTO endpoint_maintenances \
-         (user_id, title, description, starts_at, ends_at, endpoint_ids, created_at, updated_at) \
+         (user_id, title, description, starts_at, ends_at, all_endpoints, created_at, updated_at) \
          SELECT $1, $2, $3, $4, $5, $6, $7, $7 \
-         WHERE (SELECT COUNT(*) FROM endpoint_maintenances WHERE user_id = $1 AND ends_at > $8) < $9 RETURNING *";
+         WHERE (SELECT COUNT(*) FROM endpoint_maintenances WHERE user_id = $1 AND ends_at > $8) < $9 RETURNING id";
     let now = context.clock().now();
     let plan = plan.checked(now)?;
     if plan.ends_at.time() <= now {
@@ -48,25 +48,24 @@ async fn handle(
     }
     let mut tx = begin_adding(context.db()?, caller.user_id).await?;
     if let Some(ids) = &plan.endpoint_ids {
-        check_own(&mut tx, caller.user_id, &ids.0).await?;
+        check_own(&mut tx, caller.user_id, ids).await?;
     }
-    let row: Option<Row> = on!(tx.connection(), db => {
-        let insert = sqlx::query_as(INSERT).bind(caller.user_id).bind(plan.title).bind(plan.description);
-        let insert = insert.bind(plan.starts_at).bind(plan.ends_at).bind(plan.endpoint_ids);
+    let id: Option<i64> = on!(tx.connection(), db => {
+        let insert = sqlx::query_scalar(INSERT).bind(caller.user_id).bind(plan.title).bind(plan.description);
+        let insert = insert.bind(plan.starts_at).bind(plan.ends_at).bind(plan.endpoint_ids.is_none());
         insert.bind(now).bind(now.timestamp()).bind(MOST).fetch_optional(db).await
     })?;
-    let revised = match &row {
-        Some(row) => row.revise_endpoints(&mut tx, now).await?,
-        None => Vec::new(),
-    };
-    tx.commit().await?;
-    announce::try_announce(&context, "maintenance-create", revised).await;
-    let row = row.ok_or_else(|| {
+    let id = id.ok_or_else(|| {
         let what = text(
             format!("You have {MOST} maintenances that are not over."),
             format!("끝나지 않은 점검은 {MOST}개까지 만들 수 있습니다."),
         );
         Error::conflict("TOO_MANY_MAINTENANCES", what)
     })?;
+    ENDPOINTS.replace(&mut tx, id, plan.endpoint_ids.as_deref()).await?;
+    let row = saved(&mut tx, id).await?;
+    let revised = row.revise_endpoints(&mut tx, now).await?;
+    tx.commit().await?;
+    announce::try_announce(&context, "maintenance-create", revised).await;
     Ok((StatusCode::CREATED, Json(row.shown(now))))
 }

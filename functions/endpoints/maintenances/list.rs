@@ -35,7 +35,7 @@ async fn handle(
 ) -> Result<Json<List<Maintenance>>> {
     macro_rules! matching {
         () => {
-            "FROM endpoint_maintenances WHERE user_id = $1 AND ($2 IS NULL OR CASE WHEN ends_at <= $3 THEN 'ended' \
+            "FROM endpoint_maintenance_rows WHERE user_id = $1 AND ($2 IS NULL OR CASE WHEN ends_at <= $3 THEN 'ended' \
              WHEN starts_at > $3 THEN 'scheduled' ELSE 'active' END = $2)"
         };
     }

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::announce;
+use crate::id_list::{IdList, id_list};
 
 /// What a person sets of a maintenance.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -136,7 +137,7 @@ struct Checked {
     description: String,
     starts_at: UnixSeconds,
     ends_at: UnixSeconds,
-    endpoint_ids: Option<JsonText<Vec<i64>>>,
+    endpoint_ids: Option<Vec<i64>>,
 }
 
 const LONGEST_SECONDS: i64 = 90 * 86_400;
@@ -170,7 +171,7 @@ impl Plan {
         let endpoint_ids = endpoint_ids.map(|mut ids| {
             ids.sort_unstable();
             ids.dedup();
-            JsonText(ids)
+            ids
         });
         Ok(Checked {
             title,
@@ -204,35 +205,20 @@ async fn check_own(transaction: &mut Transaction, user_id: i64, ids: &[i64]) -> 
 
 /// One of the caller's own.
 async fn find_own(context: &Context, user_id: i64, id: i64) -> Result<Row> {
-    static SELECT: &str = "SELECT * FROM endpoint_maintenances WHERE id = $1 AND user_id = $2";
+    static SELECT: &str = "SELECT * FROM endpoint_maintenance_rows WHERE id = $1 AND user_id = $2";
     on!(context.db()?.read(), db => {
         sqlx::query_as(SELECT).bind(id).bind(user_id).fetch_one(db).await
     })
     .map_err(Error::not_found_if_no_row)
 }
 
-/// Takes an endpoint that is gone out of the user's lists. A list that gets empty stays one: it covers
-/// nothing, and never turns into "all".
-pub(super) async fn take_out(transaction: &mut Transaction, user_id: i64, endpoint_id: i64) -> Result<()> {
-    static SQLITE: &str = "SELECT id, endpoint_ids FROM endpoint_maintenances \
-         WHERE user_id = $1 AND endpoint_ids IS NOT NULL";
-    static POSTGRES: &str = "SELECT id, endpoint_ids FROM endpoint_maintenances \
-         WHERE user_id = $1 AND endpoint_ids IS NOT NULL ORDER BY id FOR UPDATE";
-    static UPDATE: &str = "UPDATE endpoint_maintenances SET endpoint_ids = $2 WHERE id = $1";
-    let select = match transaction {
-        On::Sqlite(_) => SQLITE,
-        On::Postgres(_) => POSTGRES,
-    };
-    on!(transaction.connection(), db => {
-        let lists: Vec<(i64, JsonText<Vec<i64>>)> =
-            sqlx::query_as(select).bind(user_id).fetch_all(&mut *db).await?;
-        for (id, mut list) in lists {
-            let before = list.0.len();
-            list.0.retain(|listed| *listed != endpoint_id);
-            if list.0.len() < before {
-                sqlx::query(UPDATE).bind(id).bind(list).execute(&mut *db).await?;
-            }
-        }
-    });
-    Ok(())
+/// Within the transaction that makes or changes it.
+async fn saved(transaction: &mut Transaction, id: i64) -> Result<Row> {
+    static SELECT: &str = "SELECT * FROM endpoint_maintenance_rows WHERE id = $1";
+    Ok(on!(transaction.connection(), db => sqlx::query_as(SELECT).bind(id).fetch_one(db).await)?)
 }
+
+/// The endpoints that a maintenance is about. One that is deleted leaves the list: one that gets empty covers nothing,
+/// and never turns into "all".
+const ENDPOINTS: IdList =
+    id_list!("endpoint_maintenances", "endpoint_maintenance_endpoints", "maintenance_id");

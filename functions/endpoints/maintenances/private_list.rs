@@ -74,7 +74,7 @@ async fn handle(
 ) -> Result<Json<List<OwnedMaintenance>>> {
     macro_rules! matching {
         () => {
-            "FROM endpoint_maintenances WHERE user_id = $1 AND ($2 IS NULL OR ends_at > $2) \
+            "FROM endpoint_maintenance_rows WHERE user_id = $1 AND ($2 IS NULL OR ends_at > $2) \
              AND ($3 IS NULL OR starts_at < $3)"
         };
     }

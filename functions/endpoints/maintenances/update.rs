@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, input, on, text};
 use serde_json::{Map, Value, json};
 
-use super::{Maintenance, Plan, Row, check_own};
+use super::{ENDPOINTS, Maintenance, Plan, Row, check_own, saved};
 use crate::endpoints::{SERVICE, announce};
 
 pub const FUNCTION: Function =
@@ -31,10 +31,11 @@ async fn handle(
     Id(id): Id,
     Input(patch): Input<Map<String, Value>>,
 ) -> Result<Json<Maintenance>> {
-    static SQLITE: &str = "SELECT * FROM endpoint_maintenances WHERE id = $1 AND user_id = $2";
-    static POSTGRES: &str = "SELECT * FROM endpoint_maintenances WHERE id = $1 AND user_id = $2 FOR UPDATE";
+    static SQLITE: &str = "SELECT * FROM endpoint_maintenance_rows WHERE id = $1 AND user_id = $2";
+    static POSTGRES: &str =
+        "SELECT * FROM endpoint_maintenance_rows WHERE id = $1 AND user_id = $2 FOR UPDATE";
     static UPDATE: &str = "UPDATE endpoint_maintenances SET title = $2, description = $3, starts_at = $4, \
-         ends_at = $5, endpoint_ids = $6, updated_at = $7 WHERE id = $1 RETURNING *";
+         ends_at = $5, updated_at = $6 WHERE id = $1";
     let (db, now) = (context.db()?, context.clock().now());
     let mut tx = db.begin().await?;
     let select = db.pick(SQLITE, POSTGRES);
@@ -57,14 +58,15 @@ async fn handle(
         return Err(Error::field("ends_at", what));
     }
     if let Some(ids) = plan.endpoint_ids.as_ref().filter(|_| lists_endpoints) {
-        check_own(&mut tx, caller.user_id, &ids.0).await?;
+        check_own(&mut tx, caller.user_id, ids).await?;
     }
-    let row: Row = on!(tx.connection(), db => {
-        let update = sqlx::query_as(UPDATE).bind(id).bind(plan.title).bind(plan.description);
-        let update = update.bind(plan.starts_at).bind(plan.ends_at).bind(plan.endpoint_ids);
-        update.bind(now).fetch_one(db).await
-    })
-    .map_err(Error::not_found_if_no_row)?;
+    on!(tx.connection(), db => {
+        let update = sqlx::query(UPDATE).bind(id).bind(plan.title).bind(plan.description);
+        let update = update.bind(plan.starts_at).bind(plan.ends_at).bind(now);
+        update.execute(db).await.map(drop)
+    })?;
+    ENDPOINTS.replace(&mut tx, id, plan.endpoint_ids.as_deref()).await?;
+    let row = saved(&mut tx, id).await?;
     // A new title means nothing to a check.
     let held = |row: &Row| (row.starts_at.time(), row.ends_at.time(), row.endpoint_ids.clone());
     let is_moved = held(&old) != held(&row);

@@ -2,16 +2,38 @@ CREATE TABLE notifications (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     user_id BIGINT NOT NULL,
     name TEXT NOT NULL,
-    channel TEXT NOT NULL,
+    kind TEXT NOT NULL,
     -- The whole config as JSON, sealed with ENCRYPTION_KEY.
     sealed_config TEXT NOT NULL,
-    -- A JSON array; NULL: all of the user's endpoints. An empty one covers none.
-    endpoint_ids TEXT,
+    -- Those to come included; otherwise those in notification_endpoints, perhaps none.
+    all_endpoints BOOLEAN NOT NULL,
     enabled BOOLEAN NOT NULL,
     created_at TIMESTAMPTZ NOT NULL,
-    updated_at TIMESTAMPTZ NOT NULL
+    updated_at TIMESTAMPTZ NOT NULL,
+    -- Failures of a channel in a row, each round of messages sent at once counted once; and until when none may be sent
+    -- (`Retry-After`).
+    failures BIGINT NOT NULL DEFAULT 0,
+    failed_at TIMESTAMPTZ,
+    not_before TIMESTAMPTZ,
+    -- Whether a notification is told of it.
+    send_degraded BOOLEAN NOT NULL DEFAULT TRUE,
+    -- When a message of the current config first arrived, of a test or of an alert; NULL: never.
+    tested_at TIMESTAMPTZ
 );
 CREATE INDEX notifications_by_user ON notifications (user_id, id);
+
+CREATE TABLE notification_endpoints (
+    notification_id BIGINT NOT NULL REFERENCES notifications (id) ON DELETE CASCADE,
+    endpoint_id BIGINT NOT NULL,
+    PRIMARY KEY (notification_id, endpoint_id)
+);
+CREATE INDEX notification_endpoints_by_endpoint ON notification_endpoints (endpoint_id);
+
+-- With its endpoints as a JSON array; NULL: all of the user's.
+CREATE VIEW notification_rows AS
+SELECT n.*, CASE WHEN n.all_endpoints THEN NULL ELSE
+    COALESCE((SELECT JSON_AGG(endpoint_id ORDER BY endpoint_id)::TEXT FROM notification_endpoints WHERE notification_id = n.id), '[]') END AS endpoint_ids
+FROM notifications n;
 
 -- What the state machine knows of an endpoint. Slots are microseconds: compared and written with
 -- every check, so they are kept small. No index covers what a check changes.
@@ -25,10 +47,22 @@ CREATE TABLE notification_states (
     failing_since BIGINT,
     cause TEXT,
     -- Set when the endpoint is gone: a late result must not bring it back.
-    deleted_at TIMESTAMPTZ
+    deleted_at TIMESTAMPTZ,
+    -- Where the newest result was made; NULL until the next one, and in a maintenance.
+    region TEXT,
+    revision BIGINT NOT NULL DEFAULT 0,
+    -- Since when the endpoint cannot be reached. An endpoint that answers, whatever it answers, says that its
+    -- region works: only this counts against a region. Microseconds.
+    unreachable_since BIGINT,
+    -- An endpoint that works, but not as it should.
+    degraded BOOLEAN NOT NULL DEFAULT FALSE,
+    -- How many results in a row spoke against that.
+    degraded_run INTEGER NOT NULL DEFAULT 0
 ) WITH (fillfactor = 70);
 CREATE INDEX notification_states_by_user ON notification_states (user_id);
 CREATE INDEX notification_states_deleted ON notification_states (deleted_at) WHERE deleted_at IS NOT NULL;
+CREATE INDEX notification_states_unreachable ON notification_states (region, unreachable_since)
+    WHERE unreachable_since IS NOT NULL;
 
 CREATE TABLE notification_forgotten_users (
     user_id BIGINT PRIMARY KEY,
@@ -44,11 +78,14 @@ CREATE TABLE notification_changes (
     event_id TEXT NOT NULL,
     change TEXT NOT NULL,
     recorded_at TIMESTAMPTZ NOT NULL,
+    -- When it is to be told again, for nobody was yet; NULL: it was told.
+    due_at TIMESTAMPTZ,
     PRIMARY KEY (endpoint_id, slot)
 );
 CREATE INDEX notification_changes_by_event ON notification_changes (event_id);
 CREATE INDEX notification_changes_by_user ON notification_changes (user_id);
 CREATE INDEX notification_changes_by_time ON notification_changes (recorded_at);
+CREATE INDEX notification_changes_due ON notification_changes (due_at) WHERE due_at IS NOT NULL;
 
 -- One message to one channel about one change.
 CREATE TABLE deliveries (
@@ -58,7 +95,7 @@ CREATE TABLE deliveries (
     endpoint_id BIGINT NOT NULL,
     changed_at TIMESTAMPTZ NOT NULL,
     what TEXT NOT NULL,
-    channel TEXT NOT NULL,
+    kind TEXT NOT NULL,
     -- Masked: for people.
     recipient TEXT NOT NULL,
     alert TEXT NOT NULL,
@@ -69,8 +106,92 @@ CREATE TABLE deliveries (
     -- NULL until the broker has it.
     published_at TIMESTAMPTZ,
     finished_at TIMESTAMPTZ,
+    -- The target's host; empty: our own mail server's.
+    host TEXT NOT NULL DEFAULT '',
+    -- Failed tries of this attempt.
+    tries BIGINT NOT NULL DEFAULT 0,
+    asked_at TIMESTAMPTZ NOT NULL,
+    due_at TIMESTAMPTZ NOT NULL,
+    -- Set while a sender has it.
+    leased_at TIMESTAMPTZ,
+    -- Of an email: the addresses that have it already, hashed, as a JSON array.
+    reached TEXT NOT NULL DEFAULT '[]',
+    -- When it was first handed to the broker: its text stays as it is from then on. NULL: what comes later of its endpoint
+    -- takes its place in the same row.
+    handed_at TIMESTAMPTZ,
     UNIQUE (notification_id, endpoint_id, changed_at, what)
 );
 CREATE INDEX deliveries_by_user ON deliveries (user_id, id);
 CREATE INDEX deliveries_by_endpoint ON deliveries (endpoint_id);
 CREATE INDEX deliveries_by_time ON deliveries (created_at);
+CREATE INDEX deliveries_waiting ON deliveries (notification_id, due_at, id)
+    WHERE status = 'pending' AND leased_at IS NULL;
+CREATE INDEX deliveries_waiting_for_host ON deliveries (host, user_id)
+    WHERE status = 'pending' AND leased_at IS NULL;
+CREATE INDEX deliveries_leased ON deliveries (user_id) WHERE leased_at IS NOT NULL;
+CREATE INDEX deliveries_leased_for_host ON deliveries (host) WHERE leased_at IS NOT NULL;
+CREATE INDEX deliveries_open ON deliveries (notification_id, endpoint_id) WHERE status = 'pending';
+-- What `delivery-resume` looks for each minute.
+CREATE INDEX deliveries_due ON deliveries (due_at, user_id) WHERE status = 'pending' AND leased_at IS NULL;
+CREATE INDEX deliveries_asked ON deliveries (asked_at) WHERE status = 'pending' AND leased_at IS NULL;
+
+CREATE TABLE notification_idempotency_keys (
+    user_id BIGINT NOT NULL,
+    key TEXT NOT NULL,
+    notification_id BIGINT NOT NULL REFERENCES notifications (id) ON DELETE CASCADE,
+    PRIMARY KEY (user_id, key)
+);
+CREATE INDEX notification_idempotency_keys_by_notification ON notification_idempotency_keys (notification_id);
+
+-- A location that is suspected, as one user was told.
+CREATE TABLE notification_suspicions (
+    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    region TEXT NOT NULL,
+    user_id BIGINT NOT NULL,
+    -- Microseconds, as slots are: the first failure of what was held first.
+    since BIGINT NOT NULL,
+    -- It lasted for too long: nothing is held any more.
+    given_up BOOLEAN NOT NULL,
+    UNIQUE (region, user_id)
+);
+CREATE INDEX notification_suspicions_by_user ON notification_suspicions (user_id);
+
+CREATE TABLE notification_purges (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    trusted_at BIGINT NOT NULL,
+    doubted_at BIGINT
+);
+INSERT INTO notification_purges (id, trusted_at) VALUES (1, 0);
+
+-- E-mail addresses that channels name: notifications/addresses. Times are Unix seconds.
+CREATE TABLE notification_addresses (
+    -- In lower case.
+    address TEXT NOT NULL,
+    -- Whose messages it is about; 0: everybody's.
+    user_id BIGINT NOT NULL,
+    -- When the link that confirms it was mailed last.
+    mailed_at BIGINT,
+    confirmed_at BIGINT,
+    unsubscribed_at BIGINT,
+    PRIMARY KEY (address, user_id)
+);
+CREATE INDEX notification_addresses_by_user ON notification_addresses (user_id);
+CREATE INDEX notification_addresses_unconfirmed ON notification_addresses (mailed_at)
+    WHERE confirmed_at IS NULL AND unsubscribed_at IS NULL;
+
+-- Mails of one day.
+CREATE TABLE notification_mail_counts (
+    -- What is counted, such as the mails to one address (hashed).
+    subject TEXT PRIMARY KEY,
+    mails BIGINT NOT NULL,
+    -- The count starts again after this.
+    window_ends BIGINT NOT NULL
+);
+CREATE INDEX notification_mail_counts_by_end ON notification_mail_counts (window_ends);
+
+-- When `delivery-resume` last ran, in Unix seconds: time that passed without it is no time of trying.
+CREATE TABLE notification_resumes (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    resumed_at BIGINT NOT NULL
+);
+INSERT INTO notification_resumes (id, resumed_at) VALUES (1, 0);

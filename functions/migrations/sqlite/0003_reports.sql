@@ -8,6 +8,10 @@ CREATE TABLE report_series (
     region TEXT NOT NULL,
     -- Being deleted: shown to nobody, and given no more results.
     forgotten BOOLEAN NOT NULL DEFAULT FALSE,
+    -- Slots, from and before, whose results count as in maintenance, whatever their checks were told: it began, or was
+    -- changed, after they had been asked for.
+    maintenance_from INTEGER,
+    maintenance_until INTEGER,
     UNIQUE (endpoint_id, region)
 );
 CREATE INDEX report_series_by_user ON report_series (user_id);
@@ -16,8 +20,11 @@ CREATE INDEX report_series_by_user ON report_series (user_id);
 CREATE TABLE report_forgotten (
     what TEXT NOT NULL CHECK (what IN ('user', 'endpoint')),
     id INTEGER NOT NULL,
+    -- Unix seconds.
+    deleted_at INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (what, id)
 ) WITHOUT ROWID;
+CREATE INDEX report_forgotten_by_time ON report_forgotten (deleted_at);
 
 -- The id is the slot (seconds since 2025) and the series: rows are appended in the order of time, and
 -- a result that comes twice meets itself.
@@ -37,7 +44,9 @@ CREATE TABLE report_results (
     certificate_expires INTEGER,
     response_bytes INTEGER NOT NULL,
     error_code TEXT,
-    error_message TEXT
+    error_message TEXT,
+    -- TRUE, or NULL, which is the smallest.
+    maintenance BOOLEAN
 );
 -- Holds the id as well, as every index does: one series in the order of time.
 CREATE INDEX report_results_by_series ON report_results (series_id);
@@ -53,6 +62,17 @@ CREATE TABLE report_rollups (
     min_ms INTEGER NOT NULL,
     max_ms INTEGER NOT NULL,
     latency BLOB NOT NULL,
+    -- Sums over the successful checks; NULL where none had the phase.
+    dns_ms INTEGER,
+    connect_ms INTEGER,
+    tls_ms INTEGER,
+    first_byte_ms INTEGER,
+    transfer_ms INTEGER,
+    -- What `checks` and `up` leave out: lists show it all the same.
+    maintenance_checks INTEGER NOT NULL DEFAULT 0,
+    maintenance_up INTEGER NOT NULL DEFAULT 0,
+    -- How many of those that are up were degraded.
+    degraded INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (series_id, span, start)
 ) WITHOUT ROWID;
 CREATE INDEX report_rollups_by_start ON report_rollups (span, start);
@@ -68,6 +88,7 @@ CREATE TABLE report_state (
     name TEXT PRIMARY KEY,
     value INTEGER NOT NULL
 ) WITHOUT ROWID;
+INSERT INTO report_state (name, value) VALUES ('series_given', 0);
 
 CREATE TABLE report_incidents (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -78,6 +99,29 @@ CREATE TABLE report_incidents (
     ended_at TEXT,
     cause_code TEXT,
     cause_message TEXT,
+    -- recovered, paused; NULL while it is open.
+    end_reason TEXT,
     UNIQUE (endpoint_id, started_at)
 );
 CREATE INDEX report_incidents_by_user ON report_incidents (user_id, started_at);
+
+-- What a series comes to in the slots of an overview (16 minutes), of the last days: to add up single results
+-- of many endpoints would take too long.
+CREATE TABLE report_slots (
+    series_id INTEGER NOT NULL,
+    start INTEGER NOT NULL,
+    checks INTEGER NOT NULL,
+    up INTEGER NOT NULL,
+    sum_ms INTEGER NOT NULL,
+    PRIMARY KEY (series_id, start)
+) WITHOUT ROWID;
+CREATE INDEX report_slots_by_start ON report_slots (start);
+
+-- The time that a service's purges go by, in Unix seconds: functions/purge.rs.
+CREATE TABLE report_purges (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    trusted_at INTEGER NOT NULL,
+    -- Since when a clock showed a time too far ahead of that; NULL: none did.
+    doubted_at INTEGER
+);
+INSERT INTO report_purges (id, trusted_at) VALUES (1, 0);

@@ -19,10 +19,7 @@ use serde::Serialize;
 use super::queue;
 use crate::{
     links,
-    notifications::{
-        MAX_AHEAD,
-        row::{Row, ids_of},
-    },
+    notifications::{MAX_AHEAD, row::Row},
 };
 use contract::{Alert, AlertKind};
 
@@ -54,7 +51,7 @@ impl Channel {
         Some(Self {
             recipient: config.as_ref().map_or_else(|| "?".to_owned(), Config::recipient),
             host: config.as_ref().map(Config::host).unwrap_or_default(),
-            endpoints: row.endpoint_ids.as_deref().map(|list| ids_of(list).into_iter().collect()),
+            endpoints: row.endpoint_ids.as_ref().map(|ids| ids.0.iter().copied().collect()),
             row,
         })
     }

@@ -12,6 +12,17 @@ CREATE TABLE dead_letters (
     body BLOB NOT NULL,
     received_at TEXT NOT NULL,
     replayed_at TEXT,
+    -- When it is published again by itself; NULL: it was, or is left to people.
+    due_at TEXT,
+    replays INTEGER NOT NULL DEFAULT 0,
     UNIQUE (source, event_id, destination)
 );
 CREATE INDEX dead_letters_by_time ON dead_letters (received_at);
+CREATE INDEX dead_letters_due ON dead_letters (due_at) WHERE due_at IS NOT NULL;
+
+CREATE TABLE dead_letter_purges (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    trusted_at INTEGER NOT NULL,
+    doubted_at INTEGER
+);
+INSERT INTO dead_letter_purges (id, trusted_at) VALUES (1, 0);

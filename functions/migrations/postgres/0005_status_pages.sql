@@ -4,13 +4,38 @@ CREATE TABLE status_pages (
     slug TEXT NOT NULL UNIQUE,
     title TEXT NOT NULL,
     description TEXT NOT NULL,
-    -- A JSON array of {name, endpoint_ids}.
-    groups TEXT NOT NULL,
     published BOOLEAN NOT NULL,
     created_at TIMESTAMPTZ NOT NULL,
     updated_at TIMESTAMPTZ NOT NULL
 );
 CREATE INDEX status_pages_by_user ON status_pages (user_id, id);
+
+-- From 0, in the order in which they are shown.
+CREATE TABLE status_page_groups (
+    status_page_id BIGINT NOT NULL REFERENCES status_pages (id) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    PRIMARY KEY (status_page_id, position)
+);
+
+-- Each is on a page once.
+CREATE TABLE status_page_endpoints (
+    status_page_id BIGINT NOT NULL REFERENCES status_pages (id) ON DELETE CASCADE,
+    endpoint_id BIGINT NOT NULL,
+    group_position INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (status_page_id, endpoint_id)
+);
+CREATE INDEX status_page_endpoints_by_endpoint ON status_page_endpoints (endpoint_id);
+
+-- With its groups as a JSON array of {name, endpoint_ids}.
+CREATE VIEW status_page_rows AS
+SELECT p.*, COALESCE((
+    SELECT JSON_AGG(JSON_BUILD_OBJECT('name', g.name, 'endpoint_ids', COALESCE((
+        SELECT JSON_AGG(e.endpoint_id ORDER BY e.position) FROM status_page_endpoints e
+        WHERE e.status_page_id = g.status_page_id AND e.group_position = g.position), '[]')) ORDER BY g.position)::TEXT
+    FROM status_page_groups g WHERE g.status_page_id = p.id), '[]') AS groups
+FROM status_pages p;
 
 CREATE TABLE status_announcements (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -39,4 +64,8 @@ CREATE TABLE status_badges (
 CREATE INDEX status_badges_by_user ON status_badges (user_id, id);
 
 -- A key that the gateway still believes for a moment must bring nothing back.
-CREATE TABLE status_gone_users (user_id BIGINT PRIMARY KEY);
+CREATE TABLE status_gone_users (
+    user_id BIGINT PRIMARY KEY,
+    deleted_at BIGINT NOT NULL DEFAULT EXTRACT(EPOCH FROM now())::BIGINT
+);
+CREATE INDEX status_gone_users_by_time ON status_gone_users (deleted_at);

@@ -12,6 +12,17 @@ CREATE TABLE dead_letters (
     body BYTEA NOT NULL,
     received_at TIMESTAMPTZ NOT NULL,
     replayed_at TIMESTAMPTZ,
+    -- When it is published again by itself; NULL: it was, or is left to people.
+    due_at TIMESTAMPTZ,
+    replays INTEGER NOT NULL DEFAULT 0,
     UNIQUE (source, event_id, destination)
 );
 CREATE INDEX dead_letters_by_time ON dead_letters (received_at);
+CREATE INDEX dead_letters_due ON dead_letters (due_at) WHERE due_at IS NOT NULL;
+
+CREATE TABLE dead_letter_purges (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    trusted_at BIGINT NOT NULL,
+    doubted_at BIGINT
+);
+INSERT INTO dead_letter_purges (id, trusted_at) VALUES (1, 0);

@@ -4,13 +4,38 @@ CREATE TABLE status_pages (
     slug TEXT NOT NULL UNIQUE,
     title TEXT NOT NULL,
     description TEXT NOT NULL,
-    -- A JSON array of {name, endpoint_ids}.
-    groups TEXT NOT NULL,
     published BOOLEAN NOT NULL,
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL
 );
 CREATE INDEX status_pages_by_user ON status_pages (user_id, id);
+
+-- From 0, in the order in which they are shown.
+CREATE TABLE status_page_groups (
+    status_page_id INTEGER NOT NULL REFERENCES status_pages (id) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    PRIMARY KEY (status_page_id, position)
+) WITHOUT ROWID;
+
+-- Each is on a page once.
+CREATE TABLE status_page_endpoints (
+    status_page_id INTEGER NOT NULL REFERENCES status_pages (id) ON DELETE CASCADE,
+    endpoint_id INTEGER NOT NULL,
+    group_position INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (status_page_id, endpoint_id)
+) WITHOUT ROWID;
+CREATE INDEX status_page_endpoints_by_endpoint ON status_page_endpoints (endpoint_id);
+
+-- With its groups as a JSON array of {name, endpoint_ids}.
+CREATE VIEW status_page_rows AS
+SELECT p.*, (
+    SELECT JSON_GROUP_ARRAY(JSON_OBJECT('name', g.name, 'endpoint_ids', JSON((
+        SELECT JSON_GROUP_ARRAY(e.endpoint_id ORDER BY e.position) FROM status_page_endpoints e
+        WHERE e.status_page_id = g.status_page_id AND e.group_position = g.position))) ORDER BY g.position)
+    FROM status_page_groups g WHERE g.status_page_id = p.id) AS groups
+FROM status_pages p;
 
 CREATE TABLE status_announcements (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -39,4 +64,8 @@ CREATE TABLE status_badges (
 CREATE INDEX status_badges_by_user ON status_badges (user_id, id);
 
 -- A key that the gateway still believes for a moment must bring nothing back.
-CREATE TABLE status_gone_users (user_id INTEGER PRIMARY KEY);
+CREATE TABLE status_gone_users (
+    user_id INTEGER PRIMARY KEY,
+    deleted_at INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX status_gone_users_by_time ON status_gone_users (deleted_at);

@@ -1,2 +1,0 @@
--- Grows with each change of what a check does or means.
-ALTER TABLE endpoints ADD COLUMN revision BIGINT NOT NULL DEFAULT 1;
