@@ -27,9 +27,7 @@ pub use self::{
     plan::{validate, validate_off_workers},
     progress::Progress,
     request::status_ranges::StatusRanges,
-    runner::{
-        DEFAULT_CONCURRENCY, ProbeConfig, Prober, concurrency_by, days_left, judge_of, redirected, unknown,
-    },
+    runner::{DEFAULT_CONCURRENCY, ProbeConfig, Prober, concurrency_by, days_left, judge_of, unknown},
 };
 
 use std::{fmt, future::Future, pin::Pin, time::Instant};
@@ -59,6 +57,10 @@ pub trait Check: Sized + fmt::Debug + Send + Sync + 'static {
     const SCHEMES: &'static [&'static str];
     /// A URL that it checks.
     const EXAMPLE: &'static str;
+    /// What to enter as URL, in English and Korean.
+    const URL_HELP: (&'static str, &'static str);
+    /// Whether people without an account may try it: not what would find open ports.
+    const IS_DEMO: bool = false;
     const FIELDS: &'static [Field];
     /// What assertions can look at, beside [`facts::COMMON`].
     const FACTS: &'static [Fact];
@@ -147,6 +149,8 @@ pub struct Kind {
     pub about: (&'static str, &'static str),
     pub schemes: &'static [&'static str],
     pub example: &'static str,
+    pub url_help: (&'static str, &'static str),
+    pub is_demo: bool,
     pub fields: &'static [Field],
     own_facts: &'static [Fact],
     plan: fn(&Url, &Value) -> Planning,
@@ -163,6 +167,8 @@ impl Kind {
             about: C::ABOUT,
             schemes: C::SCHEMES,
             example: C::EXAMPLE,
+            url_help: C::URL_HELP,
+            is_demo: C::IS_DEMO,
             fields: C::FIELDS,
             own_facts: C::FACTS,
             plan: |url, config| {
@@ -222,6 +228,12 @@ impl Kind {
     /// How often a failed check with this config is tried again, where nobody says.
     pub fn default_retries(&self, config: &Value) -> u8 {
         (self.retries)(config)
+    }
+
+    /// A check is degraded once a certificate that it saw expires within so many days; 0: never.
+    pub fn certificate_warning_days(&self, url: &str, config: &Value) -> u32 {
+        let plan = Url::parse(url).ok().and_then(|url| (self.plan)(&url, config).ok());
+        plan.map_or(0, |plan| plan.certificate_warning_days())
     }
 
     /// Who gets what a check with this config sends, beside the URL's server.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use contract::{CheckStatus, Failure, FailureCode, Outcome, Severity, Target, Timings, shown};
 use fields::Refusals;
 use futures::FutureExt;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, header};
 use net::{
     address::PrivateNetworks,
     fair_share::{FairShare, Place},
@@ -16,13 +16,11 @@ use net::{
 };
 use serde_json::Value;
 use tokio::time::Instant;
-use url::Url;
 
 use crate::{
     Answer, Kind,
     assertions::{self, Compiled, Facts, Violation},
     cut, failure,
-    kinds::http::Http,
     network::{Network, Shared},
     plan::{self, Plan},
     progress::{Phase, Progress, no_room},
@@ -87,13 +85,6 @@ pub fn judge_of(target: &Target) -> Option<impl Fn(&HeaderMap, &[u8]) -> bool + 
         let facts = Facts { headers: headers.clone(), body: body.to_vec(), ..Facts::default() };
         assertions::judge(&plan.assertions, &facts).is_ok()
     })
-}
-
-/// Where an answer to a check of this target leads, and with which headers of it: for fuzzing. `None`: nowhere.
-pub fn redirected(target: &Target, status: StatusCode, location: &HeaderValue) -> Option<(Url, HeaderMap)> {
-    let answered = HeaderMap::from_iter([(header::LOCATION, location.clone())]);
-    let hop = Http::of(target)?.hop().redirected(status, &answered).ok()?;
-    Some((hop.url, hop.headers))
 }
 
 /// Built once per process and shared.

@@ -21,17 +21,17 @@ pub struct KindInfo {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = EndpointKind)]
 pub struct CheckKindInfo {
-    #[schema(example = "tcp")]
+    #[schema(example = "http")]
     pub kind: String,
-    #[schema(example = "TCP")]
+    #[schema(example = "HTTP")]
     pub label: String,
-    #[schema(example = "Whether a port accepts connections.")]
+    #[schema(example = "Whether a web page or an API answers as it should.")]
     pub about: String,
     /// Of its URLs.
-    #[schema(example = json!(["tcp"]))]
+    #[schema(example = json!(["https", "http"]))]
     pub schemes: Vec<String>,
     /// A URL that it checks.
-    #[schema(example = "tcp://db.example.com:5432")]
+    #[schema(example = "https://example.com/health")]
     pub example: String,
     pub fields: Vec<FieldInfo>,
     pub facts: Vec<FactInfo>,

@@ -1,7 +1,7 @@
 //! `POST /public/v1/demo_checks`: checks any public URL once, for people who have no account yet.
 
 use axum::{Json, extract::State};
-use checks::{Check, ProbeConfig, Prober, kinds};
+use checks::{CHECKS, ProbeConfig, Prober};
 use contract::address::Address;
 use net::address::PrivateNetworks;
 use runtime::{Context, Env, Error, FromEnv, Function, Input, Result, error::ErrorBody, text};
@@ -70,8 +70,8 @@ async fn handle(State(context): State<Context>, Input(demo): Input<Demo>) -> Res
         return Err(Error::not_found());
     }
     let fallback = Address::of(&demo.url).fallback;
-    // Strangers may look at pages, but not for open ports.
-    let kind = kinds::http::Http::KIND.to_owned();
+    // What strangers may not try is refused as a URL that no check has.
+    let kind = CHECKS.iter().find(|kind| kind.is_demo).map_or_else(String::new, |kind| kind.name.to_owned());
     let settings =
         Settings { kind, timeout_ms: TIMEOUT_MS, retries: Some(0), ..Settings::of_url(&demo.url)? };
     let target = settings.checked(NOBODY, None).await?.target();

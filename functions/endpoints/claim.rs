@@ -25,7 +25,7 @@ use super::{AHEAD, SERVICE, Settings, maintenances::windows::Windows, requests::
 #[cfg(doc)]
 use contract::CheckRequest;
 
-const NAME: &str = "endpoint-private-claim";
+pub const NAME: &str = "endpoint-private-claim";
 const CLAIM: &str = "/private/v1/endpoints/claim";
 
 pub const FUNCTION: Function = Function::new(NAME, SERVICE, "hands out what is due, each slot once")

@@ -32,7 +32,7 @@ pub struct Settings {
     pub kind: String,
     /// The kind's own settings. Secrets come back masked; one that is sent back masked stays as it is.
     #[serde(default = "nothing")]
-    #[schema(value_type = ConfigSchema, required = false, example = json!({"expected_status": "200"}))]
+    #[schema(value_type = ConfigSchema, required = false, example = json!({}))]
     pub config: JsonText<Value>,
     #[serde(default = "a_minute")]
     #[schema(example = 60, default = 60, minimum = 10, maximum = 86400)]

@@ -221,9 +221,10 @@ impl Show {
         checks::days_left(*certificate, self.now)
     }
 
-    /// What its config says of certificates, if its kind has any.
     fn warning_days(&self) -> i64 {
-        self.endpoint.settings.config.0["certificate_warning_days"].as_i64().unwrap_or_default()
+        let settings = &self.endpoint.settings;
+        let kind = checks::Kind::find(&settings.kind);
+        kind.map_or(0, |kind| kind.certificate_warning_days(&settings.url, &settings.config.0).into())
     }
 
     fn certificate_class(&self, certificate: &DateTime<Utc>) -> &'static str {

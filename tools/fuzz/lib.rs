@@ -416,7 +416,9 @@ pub fn redirect(data: &[u8]) {
     let Ok(location) = HeaderValue::from_bytes(&data[end + 1..]) else { return };
     let target =
         target(from).with("headers", serde_json::json!({"x-api-key": "secret"})).with("method", "POST");
-    let Some((to, headers)) = checks::redirected(&target, StatusCode::FOUND, &location) else { return };
+    let Some((to, headers)) = checks::kinds::http::redirected(&target, StatusCode::FOUND, &location) else {
+        return;
+    };
     let text = String::from_utf8_lossy(location.as_bytes());
     assert!(matches!(to.scheme(), "http" | "https"), "{text:?} leads to {to}");
     assert!(to.username().is_empty() && to.password().is_none(), "{text:?} leads to {to}");

@@ -3,89 +3,133 @@
 
 use std::fmt::Write as _;
 
+use anyhow::Result;
 use runtime::{Function, function::Operation};
+use serde::Serialize;
+use serde_json::{Value, json};
 
-const HEADER: &str = r#"# Generated from functions/lib.rs by `make manifests`: do not edit.
+/// Above the rest of the file.
+const ABOUT: &str = "# Generated from functions/lib.rs by `make manifests`: do not edit.
 #
 # The placeholder GATEWAY_TOKEN (with its dollar and braces) is replaced by whoever loads this file
 # (`function gateway`): Kong takes no variable in add.headers.
-#
-# A function that was at zero accepts the connection at once, and answers when it has started: that
-# is what Kong's own 60 seconds of read_timeout are for. Kong asks again only what could not be sent,
-# or may be asked twice (no POST, no PATCH): once is enough.
-_format_version: "3.0"
-plugins:
-  - name: correlation-id
-    config:
-      header_name: X-Request-ID
-      generator: uuid
-      echo_downstream: true
-  - name: cors
-    config:
-      origins: ["*"]
-      methods: [GET, POST, PATCH, DELETE, OPTIONS]
-      headers: [apikey, Content-Type, Accept-Language, Idempotency-Key]
-      exposed_headers: [X-Request-ID, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset]
-      max_age: 3600
-      credentials: false
-      preflight_continue: false
-  - name: request-size-limiting
-    config:
-      allowed_payload_size: 1
-  - name: prometheus
-    config:
-      status_code_metrics: true
-      latency_metrics: true
-services:
-"#;
-
-/// What only the gateway may say of who asks.
-const IDENTITY: &str =
-    "X-Consumer-ID, X-Consumer-Custom-ID, X-Consumer-Username, X-Credential-Identifier, X-Anonymous-Consumer";
-
-/// A prefix comes after every regular expression: everything that is no API.
-const WEB: &str = "      - name: web
-        paths: [/]
-        strip_path: false
-        preserve_host: false
-        plugins:
-          - name: request-transformer
-            config:
-              remove:
 ";
 
-pub fn file(table: &[Function]) -> String {
-    let mut text = HEADER.to_owned();
-    for function in table {
-        let public: Vec<_> =
-            function.operations().into_iter().filter(|o| o.path.starts_with("/public/")).collect();
-        let name = function.name;
-        if public.is_empty() && name != "web" {
-            continue;
-        }
-        // A check may take two minutes, its retries included; Kong itself would wait for one.
-        let patience =
-            if name == functions::checks::now::FUNCTION.name { "\n    read_timeout: 150000" } else { "" };
-        write!(
-            text,
-            "  - name: {name}
-    url: http://{name}.pongpong.svc.cluster.local
-    connect_timeout: 5000{patience}
-    retries: 1
-    routes:
-"
-        )
-        .ok();
-        if name == "web" {
-            writeln!(text, "{WEB}                headers: [X-Gateway-Token, {IDENTITY}]").ok();
-        }
-        for (n, operation) in public.iter().enumerate() {
-            // One operation is the rule; a second gets a name of its own.
-            let name = if n == 0 { name.to_owned() } else { format!("{name}-{n}") };
-            text.push_str(&route(function, &name, operation));
-        }
+#[derive(Serialize)]
+struct Configuration {
+    _format_version: &'static str,
+    plugins: Vec<Plugin>,
+    services: Vec<Service>,
+}
+
+#[derive(Serialize)]
+struct Service {
+    name: &'static str,
+    url: String,
+    connect_timeout: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_timeout: Option<u32>,
+    retries: u32,
+    routes: Vec<Route>,
+}
+
+#[derive(Serialize)]
+struct Route {
+    name: String,
+    paths: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    methods: Vec<String>,
+    strip_path: bool,
+    preserve_host: bool,
+    plugins: Vec<Plugin>,
+}
+
+#[derive(Serialize)]
+struct Plugin {
+    name: &'static str,
+    config: Value,
+}
+
+fn plugin(name: &'static str, config: Value) -> Plugin {
+    Plugin { name, config }
+}
+
+/// Of every route.
+fn plugins() -> Vec<Plugin> {
+    vec![
+        plugin(
+            "correlation-id",
+            json!({"header_name": "X-Request-ID", "generator": "uuid", "echo_downstream": true}),
+        ),
+        plugin(
+            "cors",
+            json!({
+                "origins": ["*"],
+                "methods": ["GET", "POST", "PATCH", "DELETE", "OPTIONS"],
+                "headers": ["apikey", "Content-Type", "Accept-Language", "Idempotency-Key"],
+                "exposed_headers":
+                    ["X-Request-ID", "Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"],
+                "max_age": 3600,
+                "credentials": false,
+                "preflight_continue": false,
+            }),
+        ),
+        plugin("request-size-limiting", json!({"allowed_payload_size": 1})),
+        plugin("prometheus", json!({"status_code_metrics": true, "latency_metrics": true})),
+    ]
+}
+
+const GATEWAY_TOKEN: &str = "X-Gateway-Token";
+/// What only the gateway may say of who asks.
+const IDENTITY: [&str; 5] = [
+    "X-Consumer-ID",
+    "X-Consumer-Custom-ID",
+    "X-Consumer-Username",
+    "X-Credential-Identifier",
+    "X-Anonymous-Consumer",
+];
+
+/// What nobody but the gateway may say.
+fn forged() -> Vec<&'static str> {
+    [&[GATEWAY_TOKEN][..], &IDENTITY].concat()
+}
+
+pub fn file(table: &[Function]) -> Result<String> {
+    let services = table.iter().map(service).filter(|service| !service.routes.is_empty()).collect();
+    let configuration = Configuration { _format_version: "3.0", plugins: plugins(), services };
+    Ok(format!("{ABOUT}{}", serde_norway::to_string(&configuration)?))
+}
+
+/// A function that was at zero accepts the connection at once, and answers when it has started: that is what Kong's own
+/// 60 seconds of `read_timeout` are for. Kong asks again only what could not be sent, or may be asked twice (no POST, no
+/// PATCH): once is enough.
+fn service(function: &Function) -> Service {
+    let name = function.name;
+    let operations = function.operations();
+    let public = operations.iter().filter(|operation| operation.path.starts_with("/public/"));
+    // One operation is the rule; a second gets a name of its own.
+    let name_of = |n| if n == 0 { name.to_owned() } else { format!("{name}-{n}") };
+    let mut routes: Vec<_> = public.enumerate().map(|(n, of)| route(function, name_of(n), of)).collect();
+    if name == functions::web::FUNCTION.name {
+        // A prefix comes after every regular expression: everything that is no API.
+        routes.push(Route {
+            name: name.to_owned(),
+            paths: vec!["/".to_owned()],
+            methods: Vec::new(),
+            strip_path: false,
+            preserve_host: false,
+            plugins: vec![plugin("request-transformer", json!({"remove": {"headers": forged()}}))],
+        });
     }
-    text
+    Service {
+        name,
+        url: format!("http://{name}.pongpong.svc.cluster.local"),
+        connect_timeout: 5000,
+        // A check may take two minutes, its retries included.
+        read_timeout: (name == functions::checks::now::FUNCTION.name).then_some(150_000),
+        retries: 1,
+        routes,
+    }
 }
 
 /// The public routes, for people.
@@ -109,7 +153,7 @@ pub fn gateway_path(function: &Function, path: &str) -> String {
     format!("/{}{}", function.service, path.trim_start_matches("/public"))
 }
 
-fn route(function: &Function, name: &str, operation: &Operation) -> String {
+fn route(function: &Function, name: String, operation: &Operation) -> Route {
     let (mut pattern, mut uri) = (String::from("~"), String::new());
     for part in gateway_path(function, &operation.path).split('/').skip(1) {
         match part.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
@@ -123,63 +167,35 @@ fn route(function: &Function, name: &str, operation: &Operation) -> String {
             None => write!(uri, "/{part}").ok(),
         };
     }
-    let method = operation.method;
-    // OPTIONS: a preflight is answered only where a route has it.
-    let mut text = format!(
-        r#"      - name: {name}
-        paths: ["{pattern}$"]
-        methods: [{method}, OPTIONS]
-        strip_path: false
-        preserve_host: false
-        plugins:
-"#
-    );
-    let (removed, limit_by) = if operation.needs_key {
-        text.push_str(
-            "          - name: key-auth
-            config:
-              key_names: [apikey]
-              key_in_query: false
-              key_in_body: false
-              hide_credentials: true
-",
-        );
-        // Not the identity: key-auth has set it over whatever the client sent, before this runs.
-        ("X-Gateway-Token".to_owned(), "consumer")
-    } else {
-        (format!("X-Gateway-Token, {IDENTITY}"), "ip")
-    };
-    if let Some(minute) = function.limit(operation.needs_key) {
-        write!(
-            text,
-            "          - name: rate-limiting
-            config:
-              minute: {minute}
-              policy: local
-              limit_by: {limit_by}
-"
-        )
-        .ok();
-    }
-    write!(
-        text,
-        r#"          - name: request-transformer
-            config:
-              remove:
-                headers: [{removed}]
-              replace:
-                uri: {uri}
-"#
-    )
-    .ok();
-    // Only beside a key: Kong removes forged headers among the first 100 alone, and without a key it sets no
-    // identity over them.
+    let mut plugins = Vec::new();
+    let mut transformed = json!({"replace": {"uri": uri}});
     if operation.needs_key {
-        text.push_str(
-            r#"              add:
-                headers: ["X-Gateway-Token:${GATEWAY_TOKEN}"]
-"#,
-        );
+        let keys = ["apikey"];
+        plugins.push(plugin(
+            "key-auth",
+            json!({"key_names": keys, "key_in_query": false, "key_in_body": false, "hide_credentials": true}),
+        ));
+        // Not the identity: key-auth has set it over whatever the client sent, before this runs.
+        transformed["remove"] = json!({"headers": [GATEWAY_TOKEN]});
+        // Only beside a key: Kong removes forged headers among the first 100 alone, and without a key it sets no
+        // identity over them.
+        transformed["add"] = json!({"headers": [format!("{GATEWAY_TOKEN}:${{GATEWAY_TOKEN}}")]});
+    } else {
+        transformed["remove"] = json!({"headers": forged()});
     }
-    text
+    if let Some(minute) = function.limit(operation.needs_key) {
+        let by = if operation.needs_key { "consumer" } else { "ip" };
+        let limit = json!({"minute": minute, "policy": "local", "limit_by": by});
+        plugins.push(plugin("rate-limiting", limit));
+    }
+    plugins.push(plugin("request-transformer", transformed));
+    Route {
+        name,
+        paths: vec![format!("{pattern}$")],
+        // A preflight is answered only where a route has its method.
+        methods: vec![operation.method.to_string(), "OPTIONS".to_owned()],
+        strip_path: false,
+        preserve_host: false,
+        plugins,
+    }
 }

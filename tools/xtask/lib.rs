@@ -18,27 +18,35 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
 
 const HEADER: &str = "# Generated from functions/lib.rs by `make manifests`: do not edit.\n";
+
+/// One file of these objects.
+fn yaml(objects: &[impl Serialize]) -> Result<String> {
+    let documents = objects.iter().map(serde_norway::to_string).collect::<Result<Vec<_>, _>>()?;
+    Ok(format!("{HEADER}{}", documents.join("---\n")))
+}
 
 /// Every generated file, by its path in the repository, as it should be.
 pub fn generated(root: &Path) -> Result<Vec<(PathBuf, String)>> {
     let table = functions::ALL;
     let mut files = vec![
-        ("infra/kong/kong.yml".into(), kong::file(table)),
-        ("knative/base/eventing/broker.yaml".into(), eventing::broker()),
-        ("knative/base/eventing/triggers.yaml".into(), eventing::triggers(table)),
-        ("knative/base/eventing/publishers.yaml".into(), eventing::publishers()),
-        ("knative/base/cron/cronjobs.yaml".into(), schedules::cron_jobs(table)),
-        ("knative/base/services/kustomization.yaml".into(), services::list(table)),
-        ("knative/base/migrate.yaml".into(), services::migration()),
+        ("infra/kong/kong.yml".into(), kong::file(table)?),
+        ("knative/base/eventing/broker.yaml".into(), eventing::broker()?),
+        ("knative/base/eventing/triggers.yaml".into(), eventing::triggers(table)?),
+        ("knative/base/eventing/publishers.yaml".into(), eventing::publishers()?),
+        ("knative/base/cron/cronjobs.yaml".into(), schedules::cron_jobs(table)?),
+        ("knative/base/services/kustomization.yaml".into(), services::list(table)?),
+        ("knative/base/migrate.yaml".into(), services::migration()?),
         ("infra/lambda/template.yaml".into(), lambda::template(table)?),
         ("docs/public-spec.yaml".into(), openapi::public(table)?),
         ("docs/private-spec.yaml".into(), openapi::private(table)?),
     ];
-    files.extend(table.iter().map(|function| {
-        (format!("knative/base/services/{}.yaml", function.name).into(), services::service(function))
-    }));
+    for function in table {
+        let path = format!("knative/base/services/{}.yaml", function.name);
+        files.push((path.into(), services::service(function)?));
+    }
     for (page, marker, inner) in [
         ("docs/functions.md", "functions", map::table(table)),
         ("docs/gateway.md", "routes", kong::table(table)),
@@ -135,6 +143,37 @@ mod tests {
         }
     }
 
+    /// Importers read the tools' own settings of web pages, and TLS names the setting that would help.
+    #[test]
+    fn no_file_but_a_check_kinds_own_names_it() {
+        let root = super::root().canonicalize().expect("the root");
+        let mut files = Vec::new();
+        for folder in ["crates", "functions", "cli", "infra"] {
+            sources(&root.join(folder), &mut files);
+        }
+        for kind in checks::CHECKS {
+            let own = format!("crates/checks/kinds/{}.rs", kind.name);
+            let may = [own.as_str(), "crates/checks/lib.rs", "crates/checks/tls/mod.rs"];
+            let fields = kind.fields.iter().map(|field| field.name).filter(|name| name.contains('_'));
+            let mut words: Vec<_> = fields.map(|field| format!("\"{field}\"")).collect();
+            words.push(format!("kinds::{}", kind.name));
+            // The scheme of every web page, too.
+            if kind.name != "http" {
+                words.extend([format!("\"{}\"", kind.name), format!("{}://", kind.name)]);
+            }
+            for file in &files {
+                let path = file.strip_prefix(&root).expect("below the root").to_string_lossy().into_owned();
+                if may.contains(&path.as_str()) || path.starts_with("cli/import/") {
+                    continue;
+                }
+                let text = std::fs::read_to_string(file).expect("text");
+                let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+                let named: Vec<_> = words.iter().filter(|word| code.contains(*word)).collect();
+                assert!(named.is_empty(), "{path} names {}: {named:?}", kind.name);
+            }
+        }
+    }
+
     #[test]
     fn every_function_is_listed_once_and_has_a_trigger() {
         let mut names: Vec<_> = functions::ALL.iter().map(|f| f.name).collect();
@@ -159,7 +198,7 @@ mod tests {
     #[test]
     fn service_that_is_not_public_is_cluster_local() {
         for function in functions::ALL {
-            let service = crate::services::service(function);
+            let service = crate::services::service(function).expect("YAML");
             let is_local = service.contains("networking.knative.dev/visibility: cluster-local");
             let is_public = function.name == "web"
                 || function.operations().iter().any(|o| o.path.starts_with("/public/"));

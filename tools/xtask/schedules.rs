@@ -1,74 +1,57 @@
 //! A Kubernetes CronJob for each function that the schedule triggers.
 
-use std::fmt::Write as _;
-
+use anyhow::Result;
+use k8s_openapi::api::{
+    batch::v1::{CronJob, CronJobSpec, JobSpec, JobTemplateSpec},
+    core::v1::{Container, PodSpec, PodTemplateSpec},
+};
 use runtime::Function;
 
 use crate::{
-    HEADER,
-    services::{self, COMMON, FENCE},
+    services::{common, container, labeled, named, pod, priority, resources},
+    yaml,
 };
 
-pub fn cron_jobs(table: &[Function]) -> String {
-    let mut text = HEADER.to_owned();
-    for function in table {
-        let (name, Some(cron)) = (function.name, function.cron) else { continue };
-        let variables: String = COMMON
-            .iter()
-            .map(|name| services::from(name, "configMapKeyRef", "pongpong", name, true))
-            .collect();
-        let priority = services::priority(function).replace('\n', "\n    ");
-        // Deeper by the Job around it.
-        let inner = |text: &str| text.lines().map(|line| format!("    {line}\n")).collect::<String>();
-        let (variables, fence) = (inner(&variables), inner(FENCE));
-        // A tick of a minute that is late is left to the next; what runs once a day runs late rather than never.
-        let deadline = if cron.starts_with("* ") { 60 } else { 18 * 3600 };
+pub fn cron_jobs(table: &[Function]) -> Result<String> {
+    let jobs = table.iter().filter_map(|function| Some(cron_job(function, function.cron?)));
+    yaml(&jobs.collect::<Vec<_>>())
+}
+
+fn cron_job(function: &Function, cron: &str) -> CronJob {
+    let labels = [("app", "trigger"), ("app.kubernetes.io/part-of", "pongpong")];
+    // A tick of a minute that is late is left to the next; what runs once a day runs late rather than never.
+    let deadline = if cron.starts_with("* ") { 60 } else { 18 * 3600 };
+    let container = Container {
+        resources: Some(resources(
+            [("cpu", "5m".to_owned()), ("memory", "16Mi".to_owned())],
+            &[("memory", "64Mi")],
+        )),
         // The shared image is the client, too.
-        write!(
-            text,
-            r#"---
-apiVersion: batch/v1
-kind: CronJob
-metadata:
-  name: {name}
-  labels:
-    app: trigger
-    app.kubernetes.io/part-of: pongpong
-spec:
-  schedule: "{cron}"
-  timeZone: Etc/UTC
-  concurrencyPolicy: Forbid
-  startingDeadlineSeconds: {deadline}
-  successfulJobsHistoryLimit: 1
-  failedJobsHistoryLimit: 3
-  jobTemplate:
-    spec:
-      backoffLimit: 2
-      activeDeadlineSeconds: 300
-      template:
-        metadata:
-          labels:
-            app: trigger
-            app.kubernetes.io/part-of: pongpong
-        spec:{priority}
-          restartPolicy: Never
-          automountServiceAccountToken: false
-          enableServiceLinks: false
-          containers:
-            - name: trigger
-              image: pongpong
-              imagePullPolicy: IfNotPresent
-              args: [trigger, {name}]
-              env:
-{variables}              resources:
-                requests:
-                  cpu: 5m
-                  memory: 16Mi
-                limits:
-                  memory: 64Mi
-{fence}"#
-        )
-        .ok();
+        ..container("trigger", &["trigger", function.name], common())
+    };
+    let pod = PodSpec {
+        restart_policy: Some("Never".to_owned()),
+        priority_class_name: priority(function),
+        ..pod(container)
+    };
+    let job = JobSpec {
+        backoff_limit: Some(2),
+        active_deadline_seconds: Some(300),
+        template: PodTemplateSpec { metadata: Some(labeled(&labels)), spec: Some(pod) },
+        ..JobSpec::default()
+    };
+    CronJob {
+        metadata: named(function.name, &labels),
+        spec: Some(CronJobSpec {
+            schedule: cron.to_owned(),
+            time_zone: Some("Etc/UTC".to_owned()),
+            concurrency_policy: Some("Forbid".to_owned()),
+            starting_deadline_seconds: Some(deadline),
+            successful_jobs_history_limit: Some(1),
+            failed_jobs_history_limit: Some(3),
+            job_template: JobTemplateSpec { metadata: None, spec: Some(job) },
+            ..CronJobSpec::default()
+        }),
+        ..CronJob::default()
     }
-    text
 }

@@ -1,11 +1,29 @@
 //! A Knative Service for each function, and the Job that migrates the database before them.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
-use functions::roles::{ROLES, Role};
+use anyhow::Result;
+use functions::{
+    checks::schedule,
+    endpoints::{claim, private_list},
+    roles::{ROLES, Role},
+};
+use k8s_openapi::{
+    api::{
+        batch::v1::{Job, JobSpec},
+        core::v1::{
+            Capabilities, ConfigMapKeySelector, Container, ContainerPort, EnvVar, EnvVarSource,
+            HTTPGetAction, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile,
+            SecretKeySelector, SecurityContext,
+        },
+    },
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
+};
 use runtime::Function;
+use serde::Serialize;
+use serde_json::json;
 
-use crate::HEADER;
+use crate::yaml;
 
 /// What a function is, as far as it matters to how it is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,12 +40,12 @@ pub enum Type {
 /// Whether an alarm comes later where this function has no place to run.
 pub fn is_on_alarm_path(function: &Function) -> bool {
     matches!(Type::of(function), Type::Event | Type::Prober | Type::Sender)
-        || [functions::checks::schedule::NAME, "endpoint-private-claim"].contains(&function.name)
+        || [schedule::NAME, claim::NAME, private_list::NAME].contains(&function.name)
 }
 
-/// What Kubernetes makes room for first, at the depth of a pod's fields.
-pub fn priority(function: &Function) -> &'static str {
-    if is_on_alarm_path(function) { "\n      priorityClassName: pongpong-alarm" } else { "" }
+/// What Kubernetes makes room for first.
+pub fn priority(function: &Function) -> Option<String> {
+    is_on_alarm_path(function).then(|| "pongpong-alarm".to_owned())
 }
 
 impl Type {
@@ -121,7 +139,7 @@ pub fn requests(table: &[Function]) -> String {
 }
 
 /// What every process is given. All of it may be absent.
-pub const COMMON: &[&str] = &[
+const COMMON: &[&str] = &[
     "FUNCTION_URL",
     "LOG_LEVEL",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -133,184 +151,237 @@ const REQUIRED: &[&str] = &["PUBLIC_URL", "KONG_ADMIN_URL"];
 /// Only for the engine on one machine.
 const NOT_HERE: &[&str] = &["KONG_ADMIN_TOKEN", "OUTBOX_DIR"];
 
-/// One variable of a container, as YAML at the depth of a container's fields.
-fn variable(function: &Function, name: &str) -> String {
-    let (kind, source, key) = match name {
-        "GATEWAY_TOKEN" => ("secretKeyRef", "gateway", name),
-        "ENCRYPTION_KEY" => ("secretKeyRef", "encryption", name),
-        "SMTP_URL" => ("secretKeyRef", "smtp", name),
-        "DATABASE_URL" => ("secretKeyRef", "database", Role::of(function).map_or("owner", |role| role.name)),
-        _ => ("configMapKeyRef", "pongpong", name),
+/// One variable of a container.
+fn variable(function: &Function, name: &str) -> EnvVar {
+    match name {
+        "GATEWAY_TOKEN" => secret(name, "gateway", name),
+        "ENCRYPTION_KEY" => secret(name, "encryption", name),
+        "SMTP_URL" => secret(name, "smtp", name),
+        "DATABASE_URL" => secret(name, "database", Role::of(function).map_or("owner", |role| role.name)),
+        _ => setting(name, !REQUIRED.contains(&name)),
+    }
+}
+
+/// From the ConfigMap.
+fn setting(name: &str, optional: bool) -> EnvVar {
+    let selector = ConfigMapKeySelector {
+        name: "pongpong".to_owned(),
+        key: name.to_owned(),
+        optional: optional.then_some(true),
     };
-    let optional = kind == "configMapKeyRef" && !REQUIRED.contains(&name);
-    from(name, kind, source, key, optional)
+    let source = EnvVarSource { config_map_key_ref: Some(selector), ..EnvVarSource::default() };
+    EnvVar { name: name.to_owned(), value_from: Some(source), ..EnvVar::default() }
 }
 
-pub fn from(name: &str, kind: &str, source: &str, key: &str, optional: bool) -> String {
-    let optional = if optional { "\n                  optional: true" } else { "" };
-    format!(
-        "            - name: {name}
-              valueFrom:
-                {kind}:
-                  name: {source}
-                  key: {key}{optional}
-"
-    )
+fn secret(name: &str, secret: &str, key: &str) -> EnvVar {
+    let selector = SecretKeySelector { name: secret.to_owned(), key: key.to_owned(), optional: None };
+    let source = EnvVarSource { secret_key_ref: Some(selector), ..EnvVarSource::default() };
+    EnvVar { name: name.to_owned(), value_from: Some(source), ..EnvVar::default() }
 }
 
-/// What keeps a container in, at the depth of a container's fields.
-pub const FENCE: &str = "          securityContext:
-            runAsNonRoot: true
-            runAsUser: 65532
-            runAsGroup: 65532
-            allowPrivilegeEscalation: false
-            readOnlyRootFilesystem: true
-            capabilities:
-              drop: [ALL]
-            seccompProfile:
-              type: RuntimeDefault
-";
+/// What every process is given.
+pub fn common() -> Vec<EnvVar> {
+    COMMON.iter().map(|name| setting(name, true)).collect()
+}
 
-pub fn service(function: &Function) -> String {
+/// A container of the one image, kept in.
+pub fn container(name: &str, args: &[&str], env: Vec<EnvVar>) -> Container {
+    Container {
+        name: name.to_owned(),
+        image: Some("pongpong".to_owned()),
+        image_pull_policy: Some("IfNotPresent".to_owned()),
+        args: Some(args.iter().copied().map(str::to_owned).collect()),
+        env: Some(env),
+        security_context: Some(SecurityContext {
+            run_as_non_root: Some(true),
+            run_as_user: Some(65532),
+            run_as_group: Some(65532),
+            allow_privilege_escalation: Some(false),
+            read_only_root_filesystem: Some(true),
+            capabilities: Some(Capabilities {
+                drop: Some(vec!["ALL".to_owned()]),
+                ..Capabilities::default()
+            }),
+            seccomp_profile: Some(SeccompProfile {
+                type_: "RuntimeDefault".to_owned(),
+                ..SeccompProfile::default()
+            }),
+            ..SecurityContext::default()
+        }),
+        ..Container::default()
+    }
+}
+
+/// A pod that the cluster tells nothing about itself.
+pub fn pod(container: Container) -> PodSpec {
+    PodSpec {
+        containers: vec![container],
+        enable_service_links: Some(false),
+        automount_service_account_token: Some(false),
+        ..PodSpec::default()
+    }
+}
+
+pub fn resources(requests: [(&str, String); 2], limits: &[(&str, &str)]) -> ResourceRequirements {
+    let requests = requests.into_iter().map(|(name, amount)| (name.to_owned(), Quantity(amount)));
+    let limits = limits.iter().map(|(name, amount)| ((*name).to_owned(), Quantity((*amount).to_owned())));
+    ResourceRequirements {
+        requests: Some(requests.collect()),
+        limits: Some(limits.collect()),
+        ..ResourceRequirements::default()
+    }
+}
+
+pub fn named(name: &str, labels: &[(&str, &str)]) -> ObjectMeta {
+    ObjectMeta { name: Some(name.to_owned()), ..labeled(labels) }
+}
+
+pub fn labeled(labels: &[(&str, &str)]) -> ObjectMeta {
+    ObjectMeta { labels: Some(texts(labels)), ..ObjectMeta::default() }
+}
+
+fn texts(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// A Knative Service.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Service {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: ObjectMeta,
+    spec: ServiceSpec,
+}
+
+#[derive(Serialize)]
+struct ServiceSpec {
+    template: RevisionTemplate,
+}
+
+#[derive(Serialize)]
+struct RevisionTemplate {
+    metadata: ObjectMeta,
+    spec: RevisionSpec,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RevisionSpec {
+    container_concurrency: u32,
+    timeout_seconds: u32,
+    #[serde(flatten)]
+    pod: PodSpec,
+}
+
+pub fn service(function: &Function) -> Result<String> {
     let kind = Type::of(function);
     let Scale { at_once, target, most, timeout, milli_cpu, memory } = kind.scale();
-    let (name, kind, version) = (function.name, kind.label(), runtime::log::VERSION);
+    let (name, version) = (function.name, format!("v{}", runtime::log::VERSION));
     let settings = function.settings();
+    let identity = [
+        ("app", name),
+        ("version", version.as_str()),
+        ("type", kind.label()),
+        ("app.kubernetes.io/part-of", "pongpong"),
+    ];
+    let mut labels = identity.to_vec();
     // People come through Kong, which is in the cluster; all others are there, too. What developers call by
     // its own URL is what asks who calls.
-    let visibility = match Type::of(function) {
-        Type::Api | Type::Web => "",
-        _ => "\n    networking.knative.dev/visibility: cluster-local",
-    };
-    let priority = priority(function);
-    let publishes = if function.publishes { "\n    pongpong/publishes: \"true\"" } else { "" };
+    if !matches!(kind, Type::Api | Type::Web) {
+        labels.push(("networking.knative.dev/visibility", "cluster-local"));
+    }
+    if function.publishes {
+        labels.push(("pongpong/publishes", "true"));
+    }
+    let mut pod_labels = identity.to_vec();
     // Kong's Admin API lets in who has this.
-    let keys =
-        if settings.contains(&"KONG_ADMIN_URL") { "\n        pongpong/kong-admin: \"true\"" } else { "" };
-    let variables: String = COMMON
-        .iter()
-        .chain(settings.iter().filter(|name| !NOT_HERE.contains(name)))
-        .map(|name| variable(function, name))
-        .collect();
-    format!(
-        r#"{HEADER}apiVersion: serving.knative.dev/v1
-kind: Service
-metadata:
-  name: {name}
-  labels:
-    app: {name}
-    version: v{version}
-    type: {kind}
-    app.kubernetes.io/part-of: pongpong{visibility}{publishes}
-spec:
-  template:
-    metadata:
-      labels:
-        app: {name}
-        version: v{version}
-        type: {kind}
-        app.kubernetes.io/part-of: pongpong{keys}
-      annotations:
-        autoscaling.knative.dev/initial-scale: "0"
-        autoscaling.knative.dev/min-scale: "0"
-        autoscaling.knative.dev/max-scale: "{most}"
-        autoscaling.knative.dev/metric: concurrency
-        autoscaling.knative.dev/target: "{target}"
-        queue.sidecar.serving.knative.dev/cpu-resource-request: {QUEUE_PROXY_MILLI_CPU}m
-        queue.sidecar.serving.knative.dev/memory-resource-request: {QUEUE_PROXY_MIB}Mi
-    spec:{priority}
-      containerConcurrency: {at_once}
-      timeoutSeconds: {timeout}
-      enableServiceLinks: false
-      automountServiceAccountToken: false
-      containers:
-        - name: function
-          image: pongpong
-          imagePullPolicy: IfNotPresent
-          args: [{name}]
-          ports:
-            - name: http1
-              containerPort: 8080
-          env:
-{variables}          startupProbe:
-            httpGet:
-              path: /health
-              port: 8080
-            periodSeconds: 1
-            failureThreshold: 60
-          readinessProbe:
-            httpGet:
-              path: /ready
-            periodSeconds: 2
-          livenessProbe:
-            httpGet:
-              path: /health
-          resources:
-            requests:
-              cpu: {milli_cpu}m
-              memory: {FUNCTION_MIB}Mi
-            limits:
-              cpu: "1"
-              memory: {memory}
-{FENCE}"#
-    )
+    if settings.contains(&"KONG_ADMIN_URL") {
+        pod_labels.push(("pongpong/kong-admin", "true"));
+    }
+    let (most, target) = (most.to_string(), target.to_string());
+    let (proxy_cpu, proxy_memory) = (format!("{QUEUE_PROXY_MILLI_CPU}m"), format!("{QUEUE_PROXY_MIB}Mi"));
+    let annotations = [
+        ("autoscaling.knative.dev/initial-scale", "0"),
+        ("autoscaling.knative.dev/min-scale", "0"),
+        ("autoscaling.knative.dev/max-scale", &most),
+        ("autoscaling.knative.dev/metric", "concurrency"),
+        ("autoscaling.knative.dev/target", &target),
+        ("queue.sidecar.serving.knative.dev/cpu-resource-request", &proxy_cpu),
+        ("queue.sidecar.serving.knative.dev/memory-resource-request", &proxy_memory),
+    ];
+    let own = settings.iter().filter(|name| !NOT_HERE.contains(name)).map(|name| variable(function, name));
+    let requests = [("cpu", format!("{milli_cpu}m")), ("memory", format!("{FUNCTION_MIB}Mi"))];
+    let container = Container {
+        ports: Some(vec![ContainerPort {
+            name: Some("http1".to_owned()),
+            container_port: PORT,
+            ..ContainerPort::default()
+        }]),
+        // Knative gives a start-up probe no port.
+        startup_probe: Some(Probe {
+            period_seconds: Some(1),
+            failure_threshold: Some(60),
+            ..probe("/health")
+        }),
+        readiness_probe: Some(Probe { period_seconds: Some(2), ..probe("/ready") }),
+        liveness_probe: Some(probe("/health")),
+        resources: Some(resources(requests, &[("cpu", "1"), ("memory", memory)])),
+        ..container("function", &[name], common().into_iter().chain(own).collect())
+    };
+    let pod = PodSpec { priority_class_name: priority(function), ..pod(container) };
+    let metadata = ObjectMeta { annotations: Some(texts(&annotations)), ..labeled(&pod_labels) };
+    let spec = RevisionSpec { container_concurrency: at_once, timeout_seconds: timeout, pod };
+    yaml(&[Service {
+        api_version: "serving.knative.dev/v1",
+        kind: "Service",
+        metadata: named(name, &labels),
+        spec: ServiceSpec { template: RevisionTemplate { metadata, spec } },
+    }])
+}
+
+const PORT: i32 = 8080;
+
+fn probe(path: &str) -> Probe {
+    let port = IntOrString::Int(PORT);
+    let get = HTTPGetAction { path: Some(path.to_owned()), port, ..HTTPGetAction::default() };
+    Probe { http_get: Some(get), ..Probe::default() }
 }
 
 /// Lists them for `kubectl kustomize`.
-pub fn list(table: &[Function]) -> String {
-    let mut text =
-        format!("{HEADER}apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n");
-    for function in table {
-        writeln!(text, "  - {}.yaml", function.name).ok();
-    }
-    text
+pub fn list(table: &[Function]) -> Result<String> {
+    let files: Vec<_> = table.iter().map(|function| format!("{}.yaml", function.name)).collect();
+    yaml(&[json!({
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": files,
+    })])
 }
 
 /// Runs before the functions do. Done twice, or twice at once, it does no harm.
-pub fn migration() -> String {
-    let roles: String = ROLES
-        .iter()
-        .map(|role| from(&role.setting(), "secretKeyRef", "database", role.name, false))
-        .collect();
-    let common: String =
-        COMMON.iter().map(|name| from(name, "configMapKeyRef", "pongpong", name, true)).collect();
-    let variables =
-        format!("{common}{}{roles}", from("DATABASE_URL", "secretKeyRef", "database", "owner", false));
-    format!(
-        r#"{HEADER}apiVersion: batch/v1
-kind: Job
-metadata:
-  name: migrate
-  labels:
-    app: migrate
-    app.kubernetes.io/part-of: pongpong
-    pongpong/step: before
-spec:
-  # The database may be starting, too.
-  backoffLimit: 10
-  # A Job cannot be changed: gone by the next release, it is simply made again.
-  ttlSecondsAfterFinished: 600
-  template:
-    metadata:
-      labels:
-        app: migrate
-        app.kubernetes.io/part-of: pongpong
-    spec:
-      restartPolicy: Never
-      enableServiceLinks: false
-      automountServiceAccountToken: false
-      containers:
-        - name: migrate
-          image: pongpong
-          imagePullPolicy: IfNotPresent
-          args: [migrate]
-          env:
-{variables}          resources:
-            requests:
-              cpu: 10m
-              memory: 32Mi
-            limits:
-              memory: 128Mi
-{FENCE}"#
-    )
+pub fn migration() -> Result<String> {
+    let mut variables = common();
+    variables.push(secret("DATABASE_URL", "database", "owner"));
+    variables.extend(ROLES.iter().map(|role| secret(&role.setting(), "database", role.name)));
+    let container = Container {
+        resources: Some(resources(
+            [("cpu", "10m".to_owned()), ("memory", "32Mi".to_owned())],
+            &[("memory", "128Mi")],
+        )),
+        ..container("migrate", &["migrate"], variables)
+    };
+    let labels = [("app", "migrate"), ("app.kubernetes.io/part-of", "pongpong")];
+    let pod = PodSpec { restart_policy: Some("Never".to_owned()), ..pod(container) };
+    yaml(&[Job {
+        metadata: named("migrate", &[&labels[..], &[("pongpong/step", "before")]].concat()),
+        spec: Some(JobSpec {
+            // The database may be starting, too.
+            backoff_limit: Some(10),
+            // A Job cannot be changed: gone by the next release, it is simply made again.
+            ttl_seconds_after_finished: Some(600),
+            template: PodTemplateSpec { metadata: Some(labeled(&labels)), spec: Some(pod) },
+            ..JobSpec::default()
+        }),
+        ..Job::default()
+    }])
 }

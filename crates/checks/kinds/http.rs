@@ -82,6 +82,12 @@ impl Check for Http {
     );
     const SCHEMES: &'static [&'static str] = &["https", "http"];
     const EXAMPLE: &'static str = "https://example.com/health";
+    const URL_HELP: (&'static str, &'static str) = (
+        "A page that tells whether the service works: better a health check than the front page. Without http:// or \
+         https://, the scheme is chosen for you.",
+        "서비스가 잘 되는지 알려 주는 주소. 첫 화면보다는 상태 확인용 주소가 좋습니다. http://나 https://를 생략하면 알맞은 것을 고릅니다.",
+    );
+    const IS_DEMO: bool = true;
     const FIELDS: &'static [Field] = FIELDS;
     const FACTS: &'static [Fact] = &[
         Fact::number("status", "Status code", "상태 코드"),
@@ -205,18 +211,13 @@ impl Check for Http {
 
 impl Http {
     /// The first request.
-    pub(crate) fn hop(&self) -> Hop {
+    fn hop(&self) -> Hop {
         Hop {
             url: self.url.clone(),
             method: self.method.clone(),
             headers: self.headers.clone(),
             body: self.body.clone(),
         }
-    }
-
-    /// For fuzzing.
-    pub(crate) fn of(target: &Target) -> Option<Self> {
-        Self::plan(&Url::parse(&target.url).ok()?, Config::deserialize(&target.config).ok()?).ok()
     }
 
     /// Follows redirects to the final answer, and counts them.
@@ -269,6 +270,15 @@ impl Http {
         })?;
         exchange(stream, request, keep, held, progress).await
     }
+}
+
+/// Where an answer to a check of this target leads, and with which headers of it: for fuzzing. `None`: nowhere.
+pub fn redirected(target: &Target, status: StatusCode, location: &HeaderValue) -> Option<(Url, HeaderMap)> {
+    let config = Config::deserialize(&target.config).ok()?;
+    let check = Http::plan(&Url::parse(&target.url).ok()?, config).ok()?;
+    let answered = HeaderMap::from_iter([(header::LOCATION, location.clone())]);
+    let hop = check.hop().redirected(status, &answered).ok()?;
+    Some((hop.url, hop.headers))
 }
 
 fn request(

@@ -20,6 +20,8 @@ impl Check for Tcp {
         ("Whether a port accepts connections.", "포트가 연결을 받는지 확인합니다.");
     const SCHEMES: &'static [&'static str] = &["tcp"];
     const EXAMPLE: &'static str = "tcp://db.example.com:5432";
+    const URL_HELP: (&'static str, &'static str) =
+        ("A host and a port: tcp://db.example.com:5432", "호스트와 포트: tcp://db.example.com:5432");
     const FIELDS: &'static [Field] = FIELDS;
     const FACTS: &'static [Fact] = &[];
     type Config = Config;
