@@ -334,7 +334,7 @@ impl Api {
             401 => Failure::new(Exit::NotLoggedIn, format!("{} does not accept the key", self.base))
                 .hint("It may have expired. Log in again: pong login (or set PONG_API_KEY anew)"),
             403 => says(Exit::Error, "this is not allowed"),
-            404 if is_json && code.is_some() => says(Exit::NotFound, "there is no such thing"),
+            404 if is_json && code.is_some() => says(Exit::NotFound, "not found"),
             404 | 405 => self.unknown(),
             429 => {
                 let wait = after.map_or_else(|| "later".to_owned(), |seconds| format!("in {seconds} s"));

@@ -23,7 +23,7 @@ pub const EXITS: [(&str, &str); 9] = [
     ("3", "what was checked is down"),
     ("4", "not logged in, or the key is not accepted"),
     ("5", "there are changes (pong apply --dry-run --exit-code)"),
-    ("6", "there is no such thing"),
+    ("6", "not found"),
     ("7", "the server does not know this operation"),
     ("130", "interrupted"),
 ];

@@ -129,7 +129,7 @@ pub fn find(name: &str) -> Option<&'static Function> {
     ALL.iter().find(|function| function.name == name)
 }
 
-/// Complains of a setting that is not acceptable, of whichever function: better at start than at
+/// Complains of a setting that is invalid, of whichever function: better at start than at
 /// the first use, which may be a night later. For a process that has all of them.
 pub fn check_settings(env: &Env) -> anyhow::Result<()> {
     check_optional_settings(env)?;

@@ -1,10 +1,7 @@
-//! `function NAME...`: serves one function, or several. See [`functions::ALL`].
-//! `function trigger NAME`: what a CronJob runs. `function migrate`: brings the tables up to date.
-//! `function gateway FOLDER`: makes Kong be what the files there say.
-
-use std::{process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use backon::{ConstantBuilder, Retryable as _};
+use clap::{CommandFactory, Parser, Subcommand};
 use functions::users::kong::Kong;
 use http::Method;
 use runtime::{Context, Env, Function, log, telemetry, trace::Trace};
@@ -12,73 +9,104 @@ use runtime::{Context, Env, Function, log, telemetry, trace::Trace};
 /// How long a tick may take: a night's purge is not done in seconds. The CronJob gives up a little later.
 const TICK: Duration = Duration::from_secs(290);
 
-fn main() -> anyhow::Result<ExitCode> {
-    runtime::process::prepare();
-    runtime::install_crypto();
-    tokio::runtime::Runtime::new()?.block_on(start())
+/// The functions of pongpong: serves those that are named
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    /// A function [default: what K_SERVICE or AWS_LAMBDA_FUNCTION_NAME says]
+    #[arg(value_name = "NAME", value_parser = any_function)]
+    names: Vec<&'static Function>,
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
-async fn start() -> anyhow::Result<ExitCode> {
+#[derive(Subcommand)]
+enum Command {
+    /// Call a function as the schedule does
+    Trigger {
+        #[arg(value_name = "NAME", value_parser = scheduled_function)]
+        function: &'static Function,
+    },
+    /// Bring the database's tables up to date
+    Migrate,
+    /// Make Kong be what the files of a folder say
+    Gateway { folder: PathBuf },
+}
+
+fn any_function(name: &str) -> Result<&'static Function, String> {
+    functions::find(name).ok_or_else(|| {
+        let all: Vec<_> = functions::ALL.iter().map(|function| function.name).collect();
+        format!("there is no such function, but: {}", all.join(", "))
+    })
+}
+
+fn scheduled_function(name: &str) -> Result<&'static Function, String> {
+    functions::find(name).filter(|function| function.cron.is_some()).ok_or_else(|| {
+        let scheduled = functions::ALL.iter().filter(|function| function.cron.is_some());
+        let all: Vec<_> = scheduled.map(|function| function.name).collect();
+        format!("the schedule calls no such function, but: {}", all.join(", "))
+    })
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    runtime::process::prepare();
+    runtime::install_crypto();
+    tokio::runtime::Runtime::new()?.block_on(start(arguments))
+}
+
+async fn start(Arguments { mut names, command }: Arguments) -> anyhow::Result<ExitCode> {
     let env = Env::of_process();
-    let mut names: Vec<String> = std::env::args().skip(1).collect();
-    if names.is_empty() {
+    if names.is_empty() && command.is_none() {
         // Knative, then Lambda, say which one this process is to be.
-        names.extend(env.get("K_SERVICE").or_else(|| env.get("AWS_LAMBDA_FUNCTION_NAME")).map(str::to_owned));
+        let Some(name) = env.get("K_SERVICE").or_else(|| env.get("AWS_LAMBDA_FUNCTION_NAME")) else {
+            Arguments::command().print_help()?;
+            return Ok(ExitCode::from(2));
+        };
+        names.push(any_function(name).map_err(anyhow::Error::msg)?);
     }
     log::init(&env, log::Format::Json)?;
-    let service = match &names[..] {
-        [one] => one,
-        [trigger, _] if trigger == "trigger" => trigger,
+    let service = match (&command, &names[..]) {
+        (None, [one]) => one.name,
+        (Some(Command::Trigger { .. }), _) => "trigger",
         _ => "pongpong",
     };
     telemetry::init(&env, service)?;
-    let ended = run(&names, Context::of_process(env)).await;
+    let ended = run(&names, command, Context::of_process(env)).await;
     telemetry::shutdown().await;
-    ended
+    ended.map(|()| ExitCode::SUCCESS)
 }
 
-async fn run(names: &[String], context: Context) -> anyhow::Result<ExitCode> {
-    if names == ["migrate"] {
-        let db = context.db()?;
-        // On a cluster database and migration start together.
-        let wait = ConstantBuilder::default().with_delay(Duration::from_secs(2)).with_max_times(120);
-        (|| db.ping())
-            .retry(wait)
-            .notify(|error, _| tracing::warn!(%error, "waiting for the database"))
-            .await?;
-        functions::migrate(db, context.env()).await?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    if let [gateway, folder] = names
-        && gateway == "gateway"
-    {
-        functions::gateway::load(&*context.config::<Kong>()?, folder.as_ref(), context.env()).await?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    if let [trigger, name] = names
-        && trigger == "trigger"
-        && let Some(function) = functions::find(name).filter(|f| f.cron.is_some())
-    {
-        let trace = Trace::of_tick(function.name);
-        let outbound = context.outbound().clone().with_patience(TICK);
-        let call = outbound.call::<(), serde_json::Value>(function.name, Method::POST, "/", None);
-        let answer = trace.clone().scope(call).await.inspect_err(|error| trace.failed(error))?;
-        tracing::info!(function = function.name, %answer, "triggered");
-        return Ok(ExitCode::SUCCESS);
-    }
-    let found: Option<Vec<&'static Function>> = names.iter().map(|name| functions::find(name)).collect();
-    match found {
-        Some(functions) if !functions.is_empty() => {
+async fn run(
+    names: &[&'static Function],
+    command: Option<Command>,
+    context: Context,
+) -> anyhow::Result<()> {
+    match command {
+        None => {
             functions::check_optional_settings(context.env())?;
-            runtime::serve::serve(&functions, context).await?;
-            Ok(ExitCode::SUCCESS)
+            runtime::serve::serve(names, context).await
         }
-        _ => {
-            eprintln!(
-                "usage: function NAME... | function trigger NAME | function migrate | function gateway FOLDER. NAME is one of:"
-            );
-            functions::ALL.iter().for_each(|f| eprintln!("  {}", f.name));
-            Ok(ExitCode::from(2))
+        Some(Command::Migrate) => {
+            let db = context.db()?;
+            // On a cluster database and migration start together.
+            let wait = ConstantBuilder::default().with_delay(Duration::from_secs(2)).with_max_times(120);
+            (|| db.ping())
+                .retry(wait)
+                .notify(|error, _| tracing::warn!(%error, "waiting for the database"))
+                .await?;
+            functions::migrate(db, context.env()).await
+        }
+        Some(Command::Gateway { folder }) => {
+            functions::gateway::load(&*context.config::<Kong>()?, &folder, context.env()).await
+        }
+        Some(Command::Trigger { function }) => {
+            let trace = Trace::of_tick(function.name);
+            let outbound = context.outbound().clone().with_timeout(TICK);
+            let call = outbound.call::<(), serde_json::Value>(function.name, Method::POST, "/", None);
+            let answer = trace.clone().scope(call).await.inspect_err(|error| trace.failed(error))?;
+            tracing::info!(function = function.name, %answer, "triggered");
+            Ok(())
         }
     }
 }

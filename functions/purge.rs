@@ -1,7 +1,7 @@
 //! What purges share: a time that they can trust, and deletion in batches.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use runtime::{Context, Db, Result, on};
+use runtime::{Context, Db, Result, on, sql,};
 use sqlx::{AssertSqlSafe, Encode, Postgres, Sqlite, Type};
 
 /// How far ahead of the last purge a clock is believed at once.
@@ -104,7 +104,7 @@ impl Purge {
 /// Shrinks SQLite's file by the pages that are free, but for a tenth of it, which the next rows take. A few megabytes
 /// at a time, so that others write in between. Files of before `auto_vacuum` stay as large as they are.
 pub(crate) async fn shrink(db: &Db) -> Result<()> {
-    const PAGES: &str = "SELECT freelist_count, page_count FROM pragma_freelist_count, pragma_page_count";
+    sql!(PAGES = "SELECT freelist_count, page_count FROM pragma_freelist_count, pragma_page_count");
     const STEP: &str = "PRAGMA incremental_vacuum(1000)";
     /// Does not wait for anybody.
     const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";

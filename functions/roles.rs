@@ -3,7 +3,7 @@
 
 use anyhow::Context as _;
 use percent_encoding::percent_decode_str;
-use runtime::{Env, Function, db::SESSION_TIMEOUTS};
+use runtime::{Env, Function, db::SESSION_TIMEOUTS, sql,};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 use crate::{dead_letter, endpoints, notifications, reports, status_pages, users};
@@ -50,7 +50,7 @@ pub async fn grant(pool: &PgPool, env: &Env) -> anyhow::Result<()> {
         let setting = role.setting();
         if let Some(url) = env.get(&setting) {
             // The error may hold the password: it is not passed on.
-            let url = url::Url::parse(url).ok().with_context(|| format!("{setting} is not acceptable"))?;
+            let url = url::Url::parse(url).ok().with_context(|| format!("{setting} is invalid"))?;
             let text = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
             let (login, password) = (text(url.username()), text(url.password().unwrap_or_default()));
             grant_one(&mut db, role, &login, &password).await.with_context(|| setting)?;
@@ -61,21 +61,21 @@ pub async fn grant(pool: &PgPool, env: &Env) -> anyhow::Result<()> {
 
 async fn grant_one(db: &mut PgConnection, role: &Role, login: &str, password: &str) -> anyhow::Result<()> {
     // PostgreSQL takes no parameters in these statements: it quotes them itself.
-    const LOGIN: &str = "SELECT format(CASE WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = $1)
-            THEN 'ALTER ROLE %I LOGIN PASSWORD %L' ELSE 'CREATE ROLE %I LOGIN PASSWORD %L' END, $1, $2)";
+    sql!(LOGIN = "SELECT format(CASE WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = $1)
+            THEN 'ALTER ROLE %I LOGIN PASSWORD %L' ELSE 'CREATE ROLE %I LOGIN PASSWORD %L' END, $1, $2)");
     // Member of it: who migrates must be able to change what it owns.
-    const MEMBER: &str = "SELECT format('GRANT %I TO CURRENT_USER', $1)";
-    const ROWS: &str = "SELECT format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO %I', relname, $1)
+    sql!(MEMBER = "SELECT format('GRANT %I TO CURRENT_USER', $1)");
+    sql!(ROWS = "SELECT format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO %I', relname, $1)
         FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v')
-            AND NOT relispartition AND relname LIKE ANY ($2)";
+            AND NOT relispartition AND relname LIKE ANY ($2)");
     // Only an owner can add and drop partitions, as each day does.
-    const PARTITIONED: &str = "SELECT format('ALTER TABLE %I OWNER TO %I', relname, $1)
+    sql!(PARTITIONED = "SELECT format('ALTER TABLE %I OWNER TO %I', relname, $1)
         FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname LIKE ANY ($2)
             AND (relkind = 'p' OR relispartition AND relkind = 'r')
         UNION ALL SELECT DISTINCT format('GRANT CREATE ON SCHEMA public TO %I', $1)
-        FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname LIKE ANY ($2) AND relkind = 'p'";
+        FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname LIKE ANY ($2) AND relkind = 'p'");
     // Behind PgBouncer a connection brings no settings along: there the role's hold.
-    const TIMEOUT: &str = "SELECT format('ALTER ROLE %I SET %I = %L', $1, $2, $3)";
+    sql!(TIMEOUT = "SELECT format('ALTER ROLE %I SET %I = %L', $1, $2, $3)");
     let mut statements: Vec<String> =
         sqlx::query_scalar(LOGIN).bind(login).bind(password).fetch_all(&mut *db).await?;
     statements.extend(sqlx::query_scalar::<_, String>(MEMBER).bind(login).fetch_all(&mut *db).await?);

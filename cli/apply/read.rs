@@ -78,7 +78,7 @@ impl Files {
         if mistakes.is_empty() {
             return Ok(());
         }
-        let failure = Failure::usage(format!("{file} is not acceptable"));
+        let failure = Failure::usage(format!("{file} is invalid"));
         Err(Failure { fields: mistakes, ..failure }.into())
     }
 

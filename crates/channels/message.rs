@@ -13,7 +13,7 @@ pub struct Message {
     pub html: String,
 }
 
-const LONGEST_SUBJECT: usize = 200;
+const MAX_SUBJECT_CHARS: usize = 200;
 
 impl Message {
     pub fn of(alert: &Alert) -> Self {
@@ -194,8 +194,8 @@ fn escape(text: &str) -> String {
 /// Fit for a header: a line break would begin another one.
 fn one_line(text: &str) -> String {
     let clean = without_controls(text);
-    let mut line: String = clean.chars().take(LONGEST_SUBJECT).collect();
-    if clean.chars().count() > LONGEST_SUBJECT {
+    let mut line: String = clean.chars().take(MAX_SUBJECT_CHARS).collect();
+    if clean.chars().count() > MAX_SUBJECT_CHARS {
         line.push('…');
     }
     line
@@ -326,7 +326,7 @@ mod tests {
         assert!(message.html.contains("&lt;script&gt;"));
         assert!(message.html.contains("a=1&amp;b=2"));
         evil.endpoint_name = "가".repeat(1000);
-        assert_eq!(Message::of(&evil).subject.chars().count(), LONGEST_SUBJECT + 1);
+        assert_eq!(Message::of(&evil).subject.chars().count(), MAX_SUBJECT_CHARS + 1);
     }
 
     #[test]

@@ -354,7 +354,7 @@ pub enum FailureCode {
     ConnectRefused,
     ConnectTimeout,
     ConnectFailed,
-    /// The certificate or the handshake is not acceptable.
+    /// The certificate or the handshake is invalid.
     TlsInvalid,
     /// The answer did not come, or did not end, in time.
     Timeout,

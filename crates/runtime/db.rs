@@ -75,7 +75,7 @@ impl Db {
     pub fn at(url: &str, max_connections: u32) -> anyhow::Result<Self> {
         if url.starts_with("sqlite:") {
             let options = SqliteConnectOptions::from_str(url)
-                .context("DATABASE_URL is not acceptable")?
+                .context("DATABASE_URL is invalid")?
                 .create_if_missing(true)
                 .journal_mode(SqliteJournalMode::Wal)
                 // A killed process loses nothing; only a power cut can cost the last moments.

@@ -27,7 +27,7 @@ impl FromEnv for ExtraRoots {
 
     fn from_env(env: &Env) -> anyhow::Result<Self> {
         let Some(given) = env.get("EXTRA_CA_CERTS") else { return Ok(Self::default()) };
-        Self::read(given).context("EXTRA_CA_CERTS is not acceptable")
+        Self::read(given).context("EXTRA_CA_CERTS is invalid")
     }
 }
 
@@ -53,7 +53,7 @@ impl Env {
         T::Err: Display,
     {
         self.get(name)
-            .map(|value| value.parse().map_err(|e| anyhow!("{name} is not acceptable: {e}")))
+            .map(|value| value.parse().map_err(|e| anyhow!("{name} is invalid: {e}")))
             .transpose()
     }
 

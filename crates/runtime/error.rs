@@ -77,7 +77,7 @@ struct Inner {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Error)]
 pub struct ErrorBody<'a> {
-    #[schema(example = "Some fields are not acceptable.")]
+    #[schema(example = "Some fields are invalid.")]
     message: &'a str,
     /// SCREAMING_SNAKE and stable: for programs.
     #[schema(example = "VALIDATION_FAILED")]
@@ -105,11 +105,11 @@ impl Error {
     }
 
     pub fn forbidden() -> Self {
-        Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", text("You may not do this.", "권한이 없습니다."))
+        Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", text("Permission denied.", "권한이 없습니다."))
     }
 
     pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", text("There is no such thing.", "찾을 수 없습니다."))
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", text("Not found.", "찾을 수 없습니다."))
     }
 
     pub fn conflict(code: &'static str, message: Text) -> Self {
@@ -122,12 +122,12 @@ impl Error {
         Self(Arc::new(Inner { status, code, message, fields, cause: None, retry_after: None }))
     }
 
-    /// One or more fields are not acceptable.
+    /// One or more fields are invalid.
     pub fn invalid(fields: Vec<(String, Text)>) -> Self {
         Self(Arc::new(Inner {
             status: StatusCode::BAD_REQUEST,
             code: "VALIDATION_FAILED",
-            message: text("Some fields are not acceptable.", "입력값이 올바르지 않습니다."),
+            message: text("Some fields are invalid.", "입력값이 올바르지 않습니다."),
             fields,
             cause: None,
             retry_after: None,

@@ -39,8 +39,12 @@ pub mod page;
 pub mod process;
 pub mod secret;
 pub mod serve;
+pub mod sql;
 pub mod telemetry;
 pub mod trace;
+
+#[doc(hidden)]
+pub use linkme;
 
 pub use caller::Caller;
 pub use clock::Clock;

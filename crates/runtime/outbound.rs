@@ -42,7 +42,7 @@ type Breaker = failsafe::StateMachine<failure_policy::ConsecutiveFailures<backof
 pub struct Outbound {
     carry: Carry,
     breakers: Arc<Mutex<HashMap<To, Breaker>>>,
-    patience: Duration,
+    timeout: Duration,
     /// Functions are processes of their own, which may have stopped meanwhile.
     are_apart: bool,
 }
@@ -55,12 +55,12 @@ const FAILURES_TO_OPEN: u32 = 10;
 
 impl Outbound {
     pub fn new(carry: Carry) -> Self {
-        Self { carry, breakers: Arc::default(), patience: TIMEOUT, are_apart: false }
+        Self { carry, breakers: Arc::default(), timeout: TIMEOUT, are_apart: false }
     }
 
     /// Waits longer, or not so long, for each answer.
-    pub fn with_patience(self, patience: Duration) -> Self {
-        Self { patience, ..self }
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
     }
 
     /// Carries one request, once, whatever comes of it.
@@ -186,12 +186,12 @@ impl Outbound {
     ) -> Result<Response<Bytes>> {
         trace.inject(request.headers_mut());
         let breaker = self.breaker(&to);
-        let (began, patience) =
-            (Instant::now(), if to == To::Sink { PUBLISH_TIMEOUT } else { self.patience });
+        let (began, timeout) =
+            (Instant::now(), if to == To::Sink { PUBLISH_TIMEOUT } else { self.timeout });
         let attempt = || {
             let (carry, to, request) = (Arc::clone(&self.carry), to.clone(), request.clone());
             breaker.call(async move {
-                let response = tokio::time::timeout(patience, carry(to, request))
+                let response = tokio::time::timeout(timeout, carry(to, request))
                     .await
                     .context("no answer in time")??;
                 // What a function itself says of one request is no sign that it fails for others.

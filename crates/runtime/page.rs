@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{Error, Fields, Query, items::read_items, text};
 
-const MOST_PER_PAGE: i64 = 100;
+const MAX_PER_PAGE: i64 = 100;
 /// Deep pages cost the database the rows before them.
 const LAST_PAGE: i64 = 100_000;
 
@@ -54,10 +54,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
         fields.check((1..=LAST_PAGE).contains(&paging.page), "page", || {
             text(format!("must be from 1 to {LAST_PAGE}"), format!("1 이상 {LAST_PAGE} 이하여야 합니다"))
         });
-        fields.check((1..=MOST_PER_PAGE).contains(&paging.per_page), "per_page", || {
+        fields.check((1..=MAX_PER_PAGE).contains(&paging.per_page), "per_page", || {
             text(
-                format!("must be from 1 to {MOST_PER_PAGE}"),
-                format!("1 이상 {MOST_PER_PAGE} 이하여야 합니다"),
+                format!("must be from 1 to {MAX_PER_PAGE}"),
+                format!("1 이상 {MAX_PER_PAGE} 이하여야 합니다"),
             )
         });
         fields.finish()?;

@@ -37,7 +37,7 @@ use crate::{Env, Function, log::VERSION, secret::Random};
 
 const SCOPE: &str = "pongpong";
 /// For the last of it to be sent when the process ends.
-const PATIENCE: Duration = Duration::from_secs(2);
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(2);
 
 struct Providers {
     traces: Option<(SdkTracerProvider, SdkTracer)>,
@@ -136,7 +136,7 @@ async fn send(
     // collector may be away.
     let Some((traced, _)) = &providers.traces else { return };
     let sent = [in_a_thread(move || traces(traced)), in_a_thread(move || metrics(&providers.metrics))];
-    match tokio::time::timeout(PATIENCE, futures::future::try_join_all(sent)).await {
+    match tokio::time::timeout(EXPORT_TIMEOUT, futures::future::try_join_all(sent)).await {
         Ok(Ok(results)) => {
             for error in results.into_iter().filter_map(Result::err) {
                 tracing::warn!(%error, "telemetry was not sent");

@@ -43,7 +43,7 @@ enum Wanted {
     post, path = "/public/v1/checks", tag = "checks", security(("apikey" = [])), request_body = Wanted,
     responses(
         (status = 200, description = "The result; a target that is down is a result too", body = Checked),
-        (status = 400, description = "A field is not acceptable", body = ErrorBody),
+        (status = 400, description = "A field is invalid", body = ErrorBody),
         (status = 401, description = "Not logged in", body = ErrorBody),
         (status = 404, description = "No such endpoint of the caller's", body = ErrorBody),
     )

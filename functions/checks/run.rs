@@ -55,13 +55,13 @@ static LAG: LazyLock<Histogram<f64>> =
 static IN_FLIGHT: LazyLock<UpDownCounter<i64>> =
     LazyLock::new(|| level("pongpong.checks.in_flight", "{check}", "Checks that are under way"));
 
-const MOST: usize = 10_000;
+const MAX_BATCH_LEN: usize = 10_000;
 /// Of results in one event: what follows from it, such as `status.changed`, fits into one event, too.
 const MAX_EVENT_BYTES: usize = 512 * 1024;
 /// Where the interval is not known.
 const STALE_AFTER: TimeDelta = TimeDelta::minutes(2);
 /// How long results wait for the rest of their batch.
-const PATIENCE: Duration = Duration::from_secs(1);
+const REPLY_DELAY: Duration = Duration::from_secs(1);
 
 async fn handle(State(context): State<Context>, event: Event<Items<CheckRequest>>) -> Result<Reply> {
     // Goes on when nobody waits for the answer any more: a broker that stopped waiting ends no check.
@@ -80,10 +80,10 @@ async fn handle(State(context): State<Context>, event: Event<Items<CheckRequest>
 }
 
 async fn run(context: &Context, event: Event<Items<CheckRequest>>) -> Result<Reply> {
-    if event.data.len() > MOST {
+    if event.data.len() > MAX_BATCH_LEN {
         return Err(Error::field(
             "data",
-            text(format!("must hold at most {MOST} checks"), format!("{MOST}개 이하여야 합니다")),
+            text(format!("must hold at most {MAX_BATCH_LEN} checks"), format!("{MAX_BATCH_LEN}개 이하여야 합니다")),
         ));
     }
     let prober = prober(context)?;
@@ -111,13 +111,13 @@ async fn run(context: &Context, event: Event<Items<CheckRequest>>) -> Result<Rep
     let mut missed = done.iter().filter(|result| is_too_late(result)).count() as u64;
     count_missed("unreadable", done.len() as u64 - missed);
     let (mut told, mut telling) = (0, JoinSet::new());
-    let mut tell_at = Instant::now() + PATIENCE;
+    let mut tell_at = Instant::now() + REPLY_DELAY;
     while !running.is_empty() {
         tokio::select! {
             // The prober catches its own panics: an error here is one of this function's.
             Some(result) = running.join_next() => {
                 if done.is_empty() {
-                    tell_at = Instant::now() + PATIENCE;
+                    tell_at = Instant::now() + REPLY_DELAY;
                 }
                 let result = result.map_err(Error::internal)?;
                 missed += u64::from(is_too_late(&result));

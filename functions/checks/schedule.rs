@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{SERVICE, count_missed, count_returned};
 use crate::endpoints::{
-    AHEAD,
+    CLAIM_AHEAD,
     claim::{self, Claim, Claimed, Confirmation, Return, Returns},
     requests::{self, Request, WINDOW_SECONDS, batches, count_requested},
 };
@@ -38,7 +38,7 @@ struct Scheduled {
 }
 
 async fn handle(State(context): State<Context>) -> Result<Json<Scheduled>> {
-    let claim = Claim { until: context.clock().now() + AHEAD, limit: PAGE };
+    let claim = Claim { until: context.clock().now() + CLAIM_AHEAD, limit: PAGE };
     let mut scheduled = Scheduled { status: "ok", checks: 0, missed: 0 };
     loop {
         let claims = claim::call(&context, &claim).await?;

@@ -4,7 +4,7 @@
 use axum::{extract::State, routing::post};
 use chrono::{DateTime, TimeDelta, Utc};
 use http::StatusCode;
-use runtime::{Context, Function, Result, on};
+use runtime::{Context, Function, Result, on, sql,};
 
 use super::{REPLAY_DELAY, SERVICE, publish_again};
 
@@ -18,9 +18,9 @@ const MAX_RUN: TimeDelta = TimeDelta::minutes(4);
 
 async fn handle(State(context): State<Context>) -> Result<StatusCode> {
     // One that is due far ahead is of a clock that was set back. Each is a batch of up to 16 MiB: one at a time.
-    const DUE: &str = "SELECT id FROM dead_letters WHERE due_at <= $1 OR due_at > $2 ORDER BY due_at LIMIT 1";
-    const SET_DUE: &str = "UPDATE dead_letters SET due_at = $2 WHERE id = $1";
-    const COUNT: &str = "UPDATE dead_letters SET replays = replays + 1 WHERE id = $1";
+    sql!(DUE = "SELECT id FROM dead_letters WHERE due_at <= $1 OR due_at > $2 ORDER BY due_at LIMIT 1");
+    sql!(SET_DUE = "UPDATE dead_letters SET due_at = $2 WHERE id = $1");
+    sql!(COUNT = "UPDATE dead_letters SET replays = replays + 1 WHERE id = $1");
     let (db, began) = (context.db()?, context.clock().now());
     loop {
         let now = context.clock().now();

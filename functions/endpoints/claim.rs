@@ -15,13 +15,13 @@ use runtime::{
     Context, Db, Error, Fields, Function, Input, Items, Result,
     db::{JsonText, On, ids_of, readable},
     error::ErrorBody,
-    on, text,
+    on, text, sql,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use utoipa::ToSchema;
 
-use super::{AHEAD, SERVICE, Settings, maintenances::windows::Windows, requests::Request};
+use super::{CLAIM_AHEAD, SERVICE, Settings, maintenances::windows::Windows, requests::Request};
 #[cfg(doc)]
 use contract::CheckRequest;
 
@@ -36,9 +36,9 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "hands out what is d
 const LEASE_SECONDS: i64 = 10;
 /// Until the next tick, in which they may be readable.
 const SET_ASIDE_SECONDS: i64 = 50;
-const MOST: i64 = 1000;
+const MAX_CLAIM_LEN: i64 = 1000;
 /// Of URLs, configs and assertions in one claim: targets can be large.
-const MOST_TEXT: i64 = 2 * 1024 * 1024;
+const MAX_TEXT_BYTES: i64 = 2 * 1024 * 1024;
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -170,7 +170,7 @@ pub async fn give_back(context: &Context, returns: &Returns) -> Result<()> {
     post, path = "/private/v1/endpoints/claim", tag = "endpoints", request_body = Claim,
     responses(
         (status = 200, description = "What is due", body = Claims),
-        (status = 400, description = "A field is not acceptable", body = ErrorBody),
+        (status = 400, description = "A field is invalid", body = ErrorBody),
     )
 )]
 async fn handle(State(context): State<Context>, Input(claim): Input<Claim>) -> Result<Json<Claims>> {
@@ -179,7 +179,7 @@ async fn handle(State(context): State<Context>, Input(claim): Input<Claim>) -> R
     fields.check(claim.until <= now + TimeDelta::minutes(10), "until", || {
         text("must be at most ten minutes ahead", "10분 이내여야 합니다")
     });
-    fields.check((1..=MOST).contains(&claim.limit), "limit", || {
+    fields.check((1..=MAX_CLAIM_LEN).contains(&claim.limit), "limit", || {
         text("must be from 1 to 1000", "1 이상 1000 이하여야 합니다")
     });
     fields.finish()?;
@@ -208,8 +208,8 @@ async fn handle(State(context): State<Context>, Input(claim): Input<Claim>) -> R
 }
 
 async fn count_leased(db: &Db, until: i64, now: i64) -> Result<i64> {
-    static COUNT: &str = "SELECT COUNT(*) FROM endpoints WHERE enabled AND next_slot < $1 \
-         AND leased_until > $2 AND leased_until <= $3";
+    sql!(COUNT = "SELECT COUNT(*) FROM endpoints WHERE enabled AND next_slot < $1 \
+         AND leased_until > $2 AND leased_until <= $3");
     let leases_end_by = now + LEASE_SECONDS;
     Ok(on!(db.read(), db =>
         sqlx::query_scalar(COUNT).bind(until).bind(now).bind(leases_end_by).fetch_one(db).await)?)
@@ -234,7 +234,7 @@ async fn mark_maintenance(db: &Db, items: &mut [Claimed]) -> Result<()> {
     post, path = "/private/v1/endpoints/claim/confirm", tag = "endpoints", request_body = Confirmation,
     responses(
         (status = 204, description = "Those slots are past"),
-        (status = 400, description = "A field is not acceptable", body = ErrorBody),
+        (status = 400, description = "A field is invalid", body = ErrorBody),
     )
 )]
 async fn handle_confirm(
@@ -242,17 +242,17 @@ async fn handle_confirm(
     Input(confirmation): Input<Confirmation>,
 ) -> Result<StatusCode> {
     // Not of an endpoint that was changed meanwhile, and has other slots now.
-    static SQLITE: &str = "UPDATE endpoints SET next_slot = done.next, leased_until = NULL, \
+    sql!(SQLITE = "UPDATE endpoints SET next_slot = done.next, leased_until = NULL, \
          missed_slots = missed_slots + done.missed FROM (SELECT value ->> 'endpoint_id' AS id, \
          value ->> 'from_slot' AS start, value ->> 'next_slot' AS next, value ->> 'missed' AS missed \
-         FROM json_each($1)) AS done WHERE endpoints.id = done.id AND endpoints.next_slot = done.start";
-    static POSTGRES: &str = "UPDATE endpoints SET next_slot = done.next, leased_until = NULL, \
+         FROM json_each($1)) AS done WHERE endpoints.id = done.id AND endpoints.next_slot = done.start");
+    sql!(POSTGRES = "UPDATE endpoints SET next_slot = done.next, leased_until = NULL, \
          missed_slots = missed_slots + done.missed \
          FROM (SELECT u.* FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) \
          AS u (id, start, next, missed) JOIN endpoints e ON e.id = u.id ORDER BY e.id FOR UPDATE OF e) AS done \
-         WHERE endpoints.id = done.id AND endpoints.next_slot = done.start";
+         WHERE endpoints.id = done.id AND endpoints.next_slot = done.start");
     let items = confirmation.items;
-    if items.len() > MOST as usize {
+    if items.len() > MAX_CLAIM_LEN as usize {
         return Err(Error::field("items", text("must be at most 1000", "1000개 이하여야 합니다")));
     }
     match context.db()?.write() {
@@ -271,11 +271,11 @@ async fn handle_confirm(
     post, path = "/private/v1/endpoints/claim/return", tag = "endpoints", request_body = Returns,
     responses(
         (status = 204, description = "The next claim finds them"),
-        (status = 400, description = "A field is not acceptable", body = ErrorBody),
+        (status = 400, description = "A field is invalid", body = ErrorBody),
     )
 )]
 async fn handle_return(State(context): State<Context>, Input(returns): Input<Returns>) -> Result<StatusCode> {
-    if returns.items.len() > MOST as usize {
+    if returns.items.len() > MAX_CLAIM_LEN as usize {
         return Err(Error::field("items", text("must be at most 1000", "1000개 이하여야 합니다")));
     }
     return_claims(context.db()?, returns.items).await?;
@@ -294,14 +294,14 @@ async fn return_claims(db: &Db, items: Vec<Return>) -> Result<()> {
             )
         };
     }
-    static SQLITE: &str = give_back!(
+    sql!(SQLITE = give_back!(
         "SELECT value ->> 'endpoint_id' AS id, value ->> 'from_slot' AS start, value ->> 'next_slot' AS next, \
          value ->> 'first_slot' AS first FROM json_each($1)"
-    );
-    static POSTGRES: &str = give_back!(
+    ));
+    sql!(POSTGRES = give_back!(
         "SELECT u.* FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) \
          AS u (id, start, next, first) JOIN endpoints e ON e.id = u.id ORDER BY e.id FOR UPDATE OF e"
-    );
+    ));
     match db.write() {
         On::Sqlite(db) => sqlx::query(SQLITE).bind(JsonText(items)).execute(db).await.map(drop)?,
         On::Postgres(db) => {
@@ -353,8 +353,8 @@ impl Row {
 async fn follow_clock(db: &Db, now: i64) -> Result<()> {
     /// Clocks of several machines differ by some seconds.
     const TOLERANCE: i64 = 10;
-    static CLAIMED_AT: &str = "SELECT claimed_at FROM endpoint_clock WHERE id = 1";
-    static SET: &str = "UPDATE endpoint_clock SET claimed_at = $1 WHERE id = 1";
+    sql!(CLAIMED_AT = "SELECT claimed_at FROM endpoint_clock WHERE id = 1");
+    sql!(SET = "UPDATE endpoint_clock SET claimed_at = $1 WHERE id = 1");
     macro_rules! repair {
         ($lock:literal) => {
             concat!(
@@ -372,7 +372,7 @@ async fn follow_clock(db: &Db, now: i64) -> Result<()> {
         return Ok(());
     }
     if now < claimed_at - TOLERANCE {
-        let ahead = AHEAD.num_seconds() + TOLERANCE;
+        let ahead = CLAIM_AHEAD.num_seconds() + TOLERANCE;
         let repaired = on!(db.write(), db =>
             sqlx::query(repair).bind(now).bind(ahead).execute(db).await.map(|done| done.rows_affected()))?;
         tracing::warn!(
@@ -402,12 +402,12 @@ async fn lease(context: &Context, until: i64, limit: i64, now: i64) -> Result<(u
             )
         };
     }
-    static SQLITE: &str = lease!("");
-    static POSTGRES: &str = lease!(" FOR UPDATE SKIP LOCKED");
+    sql!(SQLITE = lease!(""));
+    sql!(POSTGRES = lease!(" FOR UPDATE SKIP LOCKED"));
     let db = context.db()?;
     let lease = db.pick(SQLITE, POSTGRES);
     let (found, rows): (Vec<i64>, Vec<Row>) = on!(db.write(), db => {
-        let lease = sqlx::query(lease).bind(until).bind(limit).bind(now).bind(MOST_TEXT);
+        let lease = sqlx::query(lease).bind(until).bind(limit).bind(now).bind(MAX_TEXT_BYTES);
         let rows = lease.bind(now + LEASE_SECONDS).fetch_all(db).await?;
         (ids_of(&rows), readable(rows))
     });
@@ -420,10 +420,9 @@ async fn lease(context: &Context, until: i64, limit: i64, now: i64) -> Result<(u
 
 /// Rows that cannot be read are no sign of a claimer that has not done its work.
 async fn set_aside(db: &Db, ids: Vec<i64>, now: i64) -> Result<()> {
-    static SQLITE: &str =
-        "UPDATE endpoints SET leased_until = $1 WHERE id IN (SELECT value FROM json_each($2))";
-    static POSTGRES: &str = "UPDATE endpoints SET leased_until = $1 \
-         WHERE id IN (SELECT id FROM endpoints WHERE id = ANY($2) ORDER BY id FOR UPDATE)";
+    sql!(SQLITE = "UPDATE endpoints SET leased_until = $1 WHERE id IN (SELECT value FROM json_each($2))");
+    sql!(POSTGRES = "UPDATE endpoints SET leased_until = $1 \
+         WHERE id IN (SELECT id FROM endpoints WHERE id = ANY($2) ORDER BY id FOR UPDATE)");
     let until = now + SET_ASIDE_SECONDS;
     match db.write() {
         On::Sqlite(db) => sqlx::query(SQLITE).bind(until).bind(JsonText(ids)).execute(db).await.map(drop)?,

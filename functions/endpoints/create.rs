@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use http::StatusCode;
 use runtime::{
-    Caller, Context, Error, Function, Input, Result, error::ErrorBody, input::IdempotencyKey, on, text,
+    Caller, Context, Error, Function, Input, Result, error::ErrorBody, input::IdempotencyKey, on, text, sql,
 };
 
 use super::{
@@ -29,7 +29,7 @@ pub const FUNCTION: Function =
         ASCII. A second request with the same key is answered with the endpoint that the first one made.")),
     responses(
         (status = 201, description = "Added", body = Endpoint),
-        (status = 400, description = "A field is not acceptable", body = ErrorBody),
+        (status = 400, description = "A field is invalid", body = ErrorBody),
         (status = 401, description = "Not logged in", body = ErrorBody),
         (status = 409, description = "TOO_MANY_ENDPOINTS, TOO_MANY_SETTINGS_BYTES, TOO_MANY_CHECK_BYTES", body = ErrorBody),
     )
@@ -62,21 +62,20 @@ async fn insert(
     next_slot: i64,
     key: Option<String>,
 ) -> Result<(Endpoint, bool)> {
-    static MADE: &str = concat!(
+    sql!(MADE = concat!(
         "SELECT ",
         columns!(),
         " FROM endpoints WHERE id = (SELECT endpoint_id FROM endpoint_idempotency_keys \
          WHERE user_id = $1 AND key = $2)"
-    );
-    static KEEP_KEY: &str =
-        "INSERT INTO endpoint_idempotency_keys (user_id, key, endpoint_id) VALUES ($1, $2, $3)";
-    static INSERT: &str = concat!(
+    ));
+    sql!(KEEP_KEY = "INSERT INTO endpoint_idempotency_keys (user_id, key, endpoint_id) VALUES ($1, $2, $3)");
+    sql!(INSERT = concat!(
         "INSERT INTO endpoints (user_id, name, url, kind, config, interval_seconds, timeout_ms, assertions, retries, \
          failure_threshold, success_threshold, enabled, tags, next_slot, created_at, updated_at, settings_bytes, \
          bytes_per_minute, status) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, $16, $17, 'pending') RETURNING ",
         columns!()
-    );
+    ));
     let bytes = s.bytes();
     let most = context.config::<QuotaConfig>()?.endpoints_per_user;
     let now = context.clock().now();

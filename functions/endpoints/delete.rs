@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use http::StatusCode;
-use runtime::{Caller, Context, Function, Id, Outgoing, Result, error::ErrorBody, on};
+use runtime::{Caller, Context, Function, Id, Outgoing, Result, error::ErrorBody, on, sql,};
 
 use super::{SERVICE, endpoint::find_own};
 use contract::{EndpointDeleted, kind};
@@ -23,7 +23,7 @@ pub const FUNCTION: Function =
     )
 )]
 async fn handle(caller: Caller, State(context): State<Context>, Id(endpoint_id): Id) -> Result<StatusCode> {
-    static DELETE: &str = "DELETE FROM endpoints WHERE id = $1 AND user_id = $2";
+    sql!(DELETE = "DELETE FROM endpoints WHERE id = $1 AND user_id = $2");
     let user_id = caller.user_id;
     find_own(&context, user_id, endpoint_id).await?;
     let id = format!("endpoint-{endpoint_id}-deleted");

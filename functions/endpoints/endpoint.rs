@@ -1,7 +1,7 @@
 //! An endpoint: its settings, and what is known of it.
 
 use chrono::{DateTime, Utc};
-use runtime::{Context, Error, Result, db::UnixSeconds, on};
+use runtime::{Context, Error, Result, db::UnixSeconds, on, sql,};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -69,7 +69,7 @@ impl Endpoint {
 
 /// One of the caller's own.
 pub(super) async fn find_own(context: &Context, user_id: i64, id: i64) -> Result<Endpoint> {
-    static SQL: &str = concat!("SELECT ", columns!(), " FROM endpoints WHERE id = $1 AND user_id = $2");
+    sql!(SQL = concat!("SELECT ", columns!(), " FROM endpoints WHERE id = $1 AND user_id = $2"));
     let found = on!(context.db()?.read(), db => {
         sqlx::query_as(SQL).bind(id).bind(user_id).fetch_optional(db).await
     })?;

@@ -1,7 +1,7 @@
 //! `user.deleted`, `endpoint.deleted`: removes what is gone, also when who deleted it was cut off.
 
 use axum::{extract::State, routing::post};
-use runtime::{Context, Event, Function, Reply, Result, Subscription, db::On, input, on};
+use runtime::{Context, Event, Function, Reply, Result, Subscription, db::On, input, on, sql,};
 use serde_json::value::RawValue;
 
 use super::{SERVICE, lock_user};
@@ -25,8 +25,8 @@ async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> 
 }
 
 async fn endpoint_gone(context: &Context, gone: EndpointDeleted) -> Result<()> {
-    static LISTS: &str = "DELETE FROM endpoint_maintenance_endpoints WHERE endpoint_id = $1";
-    static DELETE: &str = "DELETE FROM endpoints WHERE id = $1 AND user_id = $2";
+    sql!(LISTS = "DELETE FROM endpoint_maintenance_endpoints WHERE endpoint_id = $1");
+    sql!(DELETE = "DELETE FROM endpoints WHERE id = $1 AND user_id = $2");
     let mut tx = context.db()?.begin().await?;
     lock_user(&mut tx, gone.user_id).await?;
     // Maintenances before endpoints, as everywhere: no transaction then waits for another that waits for it.
@@ -38,15 +38,14 @@ async fn endpoint_gone(context: &Context, gone: EndpointDeleted) -> Result<()> {
 }
 
 async fn user_gone(context: &Context, gone: UserDeleted) -> Result<()> {
-    static NEWEST: &str = "SELECT MAX(deleted_at) FROM endpoint_gone_users";
-    static REMEMBER: &str =
-        "INSERT INTO endpoint_gone_users (user_id, deleted_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    sql!(NEWEST = "SELECT MAX(deleted_at) FROM endpoint_gone_users");
+    sql!(REMEMBER = "INSERT INTO endpoint_gone_users (user_id, deleted_at) VALUES ($1, $2) ON CONFLICT DO NOTHING");
     const TOMBSTONES: Purge = purge!("endpoint_gone_users", "user_id", "deleted_at < $1");
-    static MAINTENANCES: &str = "DELETE FROM endpoint_maintenances WHERE user_id = $1";
+    sql!(MAINTENANCES = "DELETE FROM endpoint_maintenances WHERE user_id = $1");
     // In the order of their ids, as everywhere.
-    static LOCK: &str = "SELECT id FROM endpoints WHERE user_id = $1 ORDER BY id FOR UPDATE";
-    static DELETE: &str = "DELETE FROM endpoints WHERE user_id = $1";
-    static COUNT: &str = "DELETE FROM endpoint_counts WHERE user_id = $1";
+    sql!(LOCK = "SELECT id FROM endpoints WHERE user_id = $1 ORDER BY id FOR UPDATE");
+    sql!(DELETE = "DELETE FROM endpoints WHERE user_id = $1");
+    sql!(COUNT = "DELETE FROM endpoint_counts WHERE user_id = $1");
     let (db, now) = (context.db()?, context.clock().now());
     let newest: Option<i64> = on!(db.read(), db => sqlx::query_scalar(NEWEST).fetch_one(db).await)?;
     let mut tx = db.begin().await?;

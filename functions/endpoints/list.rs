@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use runtime::{
-    Caller, Context, Fields, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody, on, text,
+    Caller, Context, Fields, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody, on, text, sql,
 };
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -118,7 +118,7 @@ use rank;
     get, path = "/public/v1/endpoints", tag = "endpoints", security(("apikey" = [])), params(Search, Paging),
     responses(
         (status = 200, description = "A page of endpoints", body = List<Endpoint>),
-        (status = 400, description = "A parameter is not acceptable", body = ErrorBody),
+        (status = 400, description = "A parameter is invalid", body = ErrorBody),
         (status = 401, description = "Not logged in", body = ErrorBody),
     )
 )]
@@ -128,7 +128,7 @@ async fn handle(
     Query(search): Query<Search>,
     paging: Paging,
 ) -> Result<Json<List<Endpoint>>> {
-    static COUNT_MATCHING: &str = concat!("SELECT COUNT(*) ", matching!());
+    sql!(COUNT_MATCHING = concat!("SELECT COUNT(*) ", matching!()));
     let mut fields = Fields::default();
     let fits = |text: &Option<String>, most: usize| text.as_ref().is_none_or(|t| t.chars().count() <= most);
     fields.check(fits(&search.q, 200), "q", || {

@@ -29,7 +29,7 @@ use chrono::TimeDelta;
 use runtime::{
     Db, Error, Result,
     db::{On, Transaction},
-    on,
+    on, sql,
 };
 
 pub(crate) use config::{address, open_target, patched};
@@ -42,14 +42,14 @@ pub const SERVICE: &str = "endpoint-service";
 
 /// How far ahead slots are handed out: a minute, and some seconds more, for the next tick of the
 /// schedule may be late.
-pub const AHEAD: TimeDelta = TimeDelta::seconds(65);
+pub const CLAIM_AHEAD: TimeDelta = TimeDelta::seconds(65);
 
-/// How many a user has, as triggers keep it.
-const COUNT: &str = "SELECT COALESCE((SELECT endpoints FROM endpoint_counts WHERE user_id = $1), 0)";
+// How many a user has, as triggers keep it.
+sql!(COUNT = "SELECT COALESCE((SELECT endpoints FROM endpoint_counts WHERE user_id = $1), 0)");
 
 /// Until the transaction ends, nobody else adds anything of this user's, or forgets the user.
 async fn lock_user(transaction: &mut Transaction, user_id: i64) -> Result<()> {
-    static LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('endpoints'), hashint8($1))";
+    sql!(LOCK = "SELECT pg_advisory_xact_lock(hashtext('endpoints'), hashint8($1))");
     // SQLite has one writer at a time.
     if let On::Postgres(db) = transaction.connection() {
         sqlx::query(LOCK).bind(user_id).execute(db).await?;
@@ -60,7 +60,7 @@ async fn lock_user(transaction: &mut Transaction, user_id: i64) -> Result<()> {
 /// A transaction that adds something of a user's: two at once do not slip past a quota together, and
 /// a key that the gateway still believes for a moment brings nothing back of a user who is gone.
 async fn begin_adding(db: &Db, user_id: i64) -> Result<Transaction> {
-    static GONE: &str = "SELECT EXISTS (SELECT 1 FROM endpoint_gone_users WHERE user_id = $1)";
+    sql!(GONE = "SELECT EXISTS (SELECT 1 FROM endpoint_gone_users WHERE user_id = $1)");
     let mut tx = db.begin().await?;
     lock_user(&mut tx, user_id).await?;
     let gone: bool = on!(tx.connection(), db => sqlx::query_scalar(GONE).bind(user_id).fetch_one(db).await)?;

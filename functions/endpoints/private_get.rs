@@ -1,7 +1,7 @@
 //! `GET /private/v1/endpoints/{id}`: any endpoint with its owner, for other functions.
 
 use axum::{Json, extract::State};
-use runtime::{Context, Error, Function, Id, Result, error::ErrorBody, on};
+use runtime::{Context, Error, Function, Id, Result, error::ErrorBody, on, sql,};
 
 use super::{OwnedEndpoint, SERVICE, columns};
 
@@ -23,7 +23,7 @@ pub async fn call(context: &Context, id: i64) -> Result<OwnedEndpoint> {
     )
 )]
 async fn handle(State(context): State<Context>, Id(id): Id) -> Result<Json<OwnedEndpoint>> {
-    static SQL: &str = concat!("SELECT user_id, ", columns!(), " FROM endpoints WHERE id = $1");
+    sql!(SQL = concat!("SELECT user_id, ", columns!(), " FROM endpoints WHERE id = $1"));
     let found = on!(context.db()?.read(), db => sqlx::query_as(SQL).bind(id).fetch_optional(db).await)?;
     found.map(Json).ok_or_else(Error::not_found)
 }

@@ -8,7 +8,7 @@ use runtime::{
     Context, Error, Function, Items, List, Paging, Query, Result,
     db::{JsonText, On, ids_of, page_of, readable},
     error::ErrorBody,
-    input, on, text,
+    input, on, text, sql,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -35,7 +35,7 @@ struct Filter {
     get, path = "/private/v1/endpoints", tag = "endpoints", params(Filter, Paging),
     responses(
         (status = 200, description = "A page of endpoints", body = List<OwnedEndpoint>),
-        (status = 400, description = "A parameter is not acceptable", body = ErrorBody),
+        (status = 400, description = "A parameter is invalid", body = ErrorBody),
     )
 )]
 async fn handle(
@@ -43,12 +43,12 @@ async fn handle(
     Query(filter): Query<Filter>,
     paging: Paging,
 ) -> Result<Json<List<OwnedEndpoint>>> {
-    static COUNT: &str = "SELECT COUNT(*) FROM endpoints WHERE $1 IS NULL OR user_id = $1";
-    static SELECT: &str = concat!(
+    sql!(COUNT = "SELECT COUNT(*) FROM endpoints WHERE $1 IS NULL OR user_id = $1");
+    sql!(SELECT = concat!(
         "SELECT user_id, ",
         columns!(),
         " FROM endpoints WHERE $1 IS NULL OR user_id = $1 ORDER BY id LIMIT $2 OFFSET $3"
-    );
+    ));
     let db = context.db()?;
     let total = on!(db.read(), db => sqlx::query_scalar(COUNT).bind(filter.user_id).fetch_one(db).await)?;
     let (endpoints, found) = on!(db.read(), db => {
@@ -122,7 +122,7 @@ const MAX_IDS: usize = 1000;
     get, path = "/private/v1/endpoint_briefs", tag = "endpoints", params(Ids),
     responses(
         (status = 200, description = "Those that are there, by id", body = EndpointBriefs),
-        (status = 400, description = "A parameter is not acceptable", body = ErrorBody),
+        (status = 400, description = "A parameter is invalid", body = ErrorBody),
     )
 )]
 async fn handle_briefs(
@@ -203,7 +203,7 @@ pub async fn labels(context: &Context, user_id: Option<i64>, after: i64) -> Resu
     get, path = "/private/v1/endpoint_labels", tag = "endpoints", params(Which),
     responses(
         (status = 200, description = "At most 1000 that are not paused, by id", body = LabelsOfMany),
-        (status = 400, description = "A parameter is not acceptable", body = ErrorBody),
+        (status = 400, description = "A parameter is invalid", body = ErrorBody),
     )
 )]
 async fn handle_labels(

@@ -1,6 +1,6 @@
 //! How many endpoints a user may have, and how large their settings may be.
 
-use runtime::{Context, Env, Error, FromEnv, Result, db::Transaction, on, text};
+use runtime::{Context, Env, Error, FromEnv, Result, db::Transaction, on, text, sql,};
 use serde::Serialize;
 
 use super::settings::Settings;
@@ -74,7 +74,7 @@ pub(super) async fn check_bytes_quota(
     user_id: i64,
     bytes: &Bytes,
 ) -> Result<()> {
-    static BYTES: &str = "SELECT settings_bytes, bytes_per_minute FROM endpoint_counts WHERE user_id = $1";
+    sql!(BYTES = "SELECT settings_bytes, bytes_per_minute FROM endpoint_counts WHERE user_id = $1");
     let quota = context.config::<QuotaConfig>()?;
     let (stored, per_minute): (i64, i64) = on!(transaction.connection(), db =>
         sqlx::query_as(BYTES).bind(user_id).fetch_one(db).await)?;

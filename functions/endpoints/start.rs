@@ -7,7 +7,7 @@ use std::{
 
 use runtime::{Context, Result};
 
-use super::{AHEAD, endpoint::Endpoint, maintenances::windows::Windows, requests};
+use super::{CLAIM_AHEAD, endpoint::Endpoint, maintenances::windows::Windows, requests};
 use contract::CheckRequest;
 
 /// So many new endpoints of a user begin at once within a minute, and so many changed ones, in one process; those
@@ -38,7 +38,7 @@ impl Start {
         let interval = i64::from(interval_seconds).max(1);
         let now = context.clock().now().timestamp();
         // The tick of this minute was before us, and the next one's claim begins where we end.
-        let taken_over = now / 60 * 60 + AHEAD.num_seconds();
+        let taken_over = now / 60 * 60 + CLAIM_AHEAD.num_seconds();
         let on_grid = |first: i64| (first..taken_over).step_by(usize::try_from(interval).unwrap_or(1));
         let draw = || {
             let drawn = u64::from_le_bytes(context.random().bytes()) % interval.cast_unsigned();

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Function, Result, db::JsonText, error::ErrorBody, on};
+use runtime::{Caller, Context, Function, Result, db::JsonText, error::ErrorBody, on, sql,};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -13,7 +13,7 @@ pub const FUNCTION: Function =
     Function::new("endpoint-totals", SERVICE, "how many endpoints the caller has, by status and by tag")
         .http(runtime::http!(handle));
 
-const MOST_TAGS: usize = 200;
+const MAX_TAGS: usize = 200;
 
 #[derive(Serialize, ToSchema)]
 struct EndpointTotals {
@@ -52,8 +52,8 @@ struct TagTotal {
 async fn handle(caller: Caller, State(context): State<Context>) -> Result<Json<EndpointTotals>> {
     // Few lists of tags are the lists of many endpoints: taken apart here, each once, instead of each
     // endpoint's in the database.
-    static SQL: &str = "SELECT CASE WHEN enabled THEN status ELSE 'paused' END AS shown, tags, COUNT(*) \
-         FROM endpoints WHERE user_id = $1 GROUP BY shown, tags";
+    sql!(SQL = "SELECT CASE WHEN enabled THEN status ELSE 'paused' END AS shown, tags, COUNT(*) \
+         FROM endpoints WHERE user_id = $1 GROUP BY shown, tags");
     let rows: Vec<(String, JsonText<Vec<String>>, i64)> = on!(context.db()?.read(), db =>
         sqlx::query_as(SQL).bind(caller.user_id).fetch_all(db).await)?;
     let mut statuses = HashMap::<_, i64>::new();
@@ -66,7 +66,7 @@ async fn handle(caller: Caller, State(context): State<Context>) -> Result<Json<E
     }
     let mut tags: Vec<_> = tags.into_iter().map(|(tag, count)| TagTotal { tag, count }).collect();
     tags.sort_unstable_by(|a, b| b.count.cmp(&a.count).then_with(|| a.tag.cmp(&b.tag)));
-    tags.truncate(MOST_TAGS);
+    tags.truncate(MAX_TAGS);
     let of = |status: &str| statuses.get(status).copied().unwrap_or_default();
     Ok(Json(EndpointTotals {
         total: statuses.values().sum(),

@@ -1,7 +1,7 @@
 //! `PATCH /public/v1/endpoints/{id}`: changes what is given, and keeps the rest.
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, on};
+use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, on, sql,};
 use serde_json::{Map, Value};
 
 use super::{
@@ -27,7 +27,7 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "changes what is giv
     request_body(content = Settings, description = "Any of the fields; the others stay as they are. `config` is replaced as a whole, but a secret that is sent back masked stays."),
     responses(
         (status = 200, description = "Changed", body = Endpoint),
-        (status = 400, description = "A field is not acceptable", body = ErrorBody),
+        (status = 400, description = "A field is invalid", body = ErrorBody),
         (status = 401, description = "Not logged in", body = ErrorBody),
         (status = 404, description = "No such endpoint of the caller's", body = ErrorBody),
         (status = 409, description = "TOO_MANY_SETTINGS_BYTES, TOO_MANY_CHECK_BYTES", body = ErrorBody),
@@ -40,18 +40,17 @@ async fn handle(
     Input(patch): Input<Map<String, Value>>,
 ) -> Result<Json<Endpoint>> {
     // Two people may change different fields at once: the row is held from reading to writing.
-    static SQLITE: &str = concat!("SELECT ", columns!(), " FROM endpoints WHERE id = $1 AND user_id = $2");
-    static POSTGRES: &str =
-        concat!("SELECT ", columns!(), " FROM endpoints WHERE id = $1 AND user_id = $2 FOR UPDATE");
-    static UPDATE: &str = concat!(
+    sql!(SQLITE = concat!("SELECT ", columns!(), " FROM endpoints WHERE id = $1 AND user_id = $2"));
+    sql!(POSTGRES = concat!("SELECT ", columns!(), " FROM endpoints WHERE id = $1 AND user_id = $2 FOR UPDATE"));
+    sql!(UPDATE = concat!(
         "UPDATE endpoints SET name = $2, url = $3, kind = $4, config = $5, interval_seconds = $6, timeout_ms = $7, \
          assertions = $8, retries = $9, failure_threshold = $10, success_threshold = $11, enabled = $12, tags = $13, \
          next_slot = COALESCE($14, next_slot), \
          leased_until = CASE WHEN $14 IS NULL THEN leased_until END, updated_at = $15, revision = revision + $16, \
          settings_bytes = $17, bytes_per_minute = $18 WHERE id = $1 RETURNING ",
         columns!()
-    );
-    static NEXT_SLOT: &str = "SELECT next_slot FROM endpoints WHERE id = $1";
+    ));
+    sql!(NEXT_SLOT = "SELECT next_slot FROM endpoints WHERE id = $1");
     let db = context.db()?;
     let select = db.pick(SQLITE, POSTGRES);
     let mut seen = find_own(&context, caller.user_id, id).await?.settings;

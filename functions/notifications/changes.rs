@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
     Context, Db, Outgoing, Result,
     db::{JsonText, On, Transaction},
-    on,
+    on, sql,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -70,14 +70,14 @@ pub async fn record(
             )
         };
     }
-    const SQLITE: &str = insert!(
+    sql!(SQLITE = insert!(
         "(SELECT value ->> 'endpoint_id' AS endpoint_id, value ->> 'slot' AS slot, value ->> 'user_id' AS user_id,
             value ->> 'change' AS change FROM json_each($1))"
-    );
-    const POSTGRES: &str = insert!(
+    ));
+    sql!(POSTGRES = insert!(
         "(SELECT * FROM json_to_recordset($1::text::json)
             AS line (endpoint_id bigint, slot bigint, user_id bigint, change text))"
-    );
+    ));
     let of_endpoints = changes.iter().map(|change| (Key::from(change), change.user_id, json!(change)));
     let of_locations = locations.iter().map(|change| (Key::from(change), change.user_id, json!(change)));
     // No statement writes a row twice: of two with one key the last counts.
@@ -102,8 +102,8 @@ pub async fn recorded(
     transaction: &mut Transaction,
     event_id: &str,
 ) -> Result<(Vec<StatusChange>, Vec<LocationChange>)> {
-    const SELECT: &str = "SELECT endpoint_id, slot, change FROM notification_changes WHERE event_id = $1
-        ORDER BY endpoint_id, slot";
+    sql!(SELECT = "SELECT endpoint_id, slot, change FROM notification_changes WHERE event_id = $1
+        ORDER BY endpoint_id, slot");
     let rows: Vec<Row> = on!(transaction.connection(), db =>
         sqlx::query_as(SELECT).bind(event_id).fetch_all(db).await)?;
     Ok(read(rows))
@@ -143,10 +143,10 @@ pub fn event(source: &str, id: String, time: DateTime<Utc>, changes: &[StatusCha
 /// Of changes that come so late that they come again, those to "down" or "degraded" that is over: who was not told then is not
 /// woken now. The "up", if there was one, tells of the outage.
 pub async fn ended_outages(context: &Context, changes: &[StatusChange]) -> Result<HashSet<Key>> {
-    const ENDED: &str = "SELECT EXISTS (SELECT 1 FROM notification_states
-        WHERE endpoint_id = $1 AND (status <> 'down' OR failing_since IS NULL OR failing_since <> $2))";
-    const NOT_DEGRADED: &str = "SELECT EXISTS (SELECT 1 FROM notification_states
-        WHERE endpoint_id = $1 AND (status <> 'up' OR NOT degraded))";
+    sql!(ENDED = "SELECT EXISTS (SELECT 1 FROM notification_states
+        WHERE endpoint_id = $1 AND (status <> 'down' OR failing_since IS NULL OR failing_since <> $2))");
+    sql!(NOT_DEGRADED = "SELECT EXISTS (SELECT 1 FROM notification_states
+        WHERE endpoint_id = $1 AND (status <> 'up' OR NOT degraded))");
     let (db, now) = (context.db()?, context.clock().now());
     let mut ended = HashSet::new();
     let is_late = |change: &&StatusChange| now - change.changed_at > REPUBLISH_AFTER;
@@ -173,11 +173,10 @@ pub async fn mark_told(db: &Db, keys: Vec<Key>) -> Result<()> {
 
 /// What is told already is not due again.
 async fn set_due(db: &Db, keys: Vec<Key>, due_at: Option<DateTime<Utc>>) -> Result<()> {
-    const POSTGRES: &str = "UPDATE notification_changes SET due_at = $2 WHERE due_at IS NOT NULL AND (endpoint_id, slot) IN (
-        SELECT endpoint_id, slot FROM json_to_recordset($1::text::json) AS told (endpoint_id bigint, slot bigint))";
-    const SQLITE: &str =
-        "UPDATE notification_changes SET due_at = $2 WHERE due_at IS NOT NULL AND (endpoint_id, slot) IN (
-        SELECT value ->> 'endpoint_id', value ->> 'slot' FROM json_each($1))";
+    sql!(POSTGRES = "UPDATE notification_changes SET due_at = $2 WHERE due_at IS NOT NULL AND (endpoint_id, slot) IN (
+        SELECT endpoint_id, slot FROM json_to_recordset($1::text::json) AS told (endpoint_id bigint, slot bigint))");
+    sql!(SQLITE = "UPDATE notification_changes SET due_at = $2 WHERE due_at IS NOT NULL AND (endpoint_id, slot) IN (
+        SELECT value ->> 'endpoint_id', value ->> 'slot' FROM json_each($1))");
     let sql = db.pick(SQLITE, POSTGRES);
     let keys = json!(keys).to_string();
     on!(db.write(), db => sqlx::query(sql).bind(keys).bind(due_at).execute(db).await.map(drop))?;
@@ -187,8 +186,8 @@ async fn set_due(db: &Db, keys: Vec<Key>, due_at: Option<DateTime<Utc>>) -> Resu
 /// Publishes what should have been told by now, once more.
 pub async fn republish_untold(context: &Context, function: &str) -> Result<()> {
     // One that is due far ahead is of a clock that was set back.
-    const DUE: &str = "SELECT endpoint_id, slot, change FROM notification_changes
-        WHERE due_at <= $1 OR due_at > $2 ORDER BY due_at LIMIT 500";
+    sql!(DUE = "SELECT endpoint_id, slot, change FROM notification_changes
+        WHERE due_at <= $1 OR due_at > $2 ORDER BY due_at LIMIT 500");
     let (db, now) = (context.db()?, context.clock().now());
     let next = now + REPUBLISH_AFTER;
     let rows: Vec<Row> = on!(db.read(), db =>

@@ -5,7 +5,7 @@ use channels::{Config, ConfigSchema};
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
     Caller, Context, Db, Error, Fields, Function, Input, Result, db::JsonText, error::ErrorBody,
-    input::IdempotencyKey, on, text,
+    input::IdempotencyKey, on, text, sql,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -66,7 +66,7 @@ struct Body {
     responses(
         (status = 201, body = Notification),
         (status = 400, body = ErrorBody, example = json!({
-            "message": "Some fields are not acceptable.", "code": "VALIDATION_FAILED",
+            "message": "Some fields are invalid.", "code": "VALIDATION_FAILED",
             "fields": {"config.to[0]": "must be an email address"},
         })),
         (status = 401, body = ErrorBody),
@@ -111,7 +111,7 @@ async fn handle(
         tracing::error!(%error, row.id, "open incidents could not be sent to a new notification");
     }
     // Who asks again has not seen the first answer, nor the secret in it.
-    let is_fresh = context.clock().now() - row.created_at < SHOWN_AGAIN;
+    let is_fresh = context.clock().now() - row.created_at < SECRET_SHOWN_FOR;
     let config = row.config(&context)?;
     let links = to_confirm(&context, caller.user_id, &config, None).await?;
     let warning = mail_links(&context, caller.user_id, &links).await?;
@@ -123,22 +123,21 @@ async fn handle(
     Ok((StatusCode::CREATED, Json(Notification { warning, ..shown })))
 }
 
-const MOST: i64 = 100;
+const MAX_NOTIFICATIONS: i64 = 100;
 /// For so long a request that is sent again is shown a secret that was made for it.
-const SHOWN_AGAIN: TimeDelta = TimeDelta::minutes(10);
+const SECRET_SHOWN_FOR: TimeDelta = TimeDelta::minutes(10);
 
 /// The notification: of the first request with this key, if there was one.
 async fn insert(db: &Db, new: Row, key: Option<String>) -> Result<Row> {
-    const MADE: &str = "SELECT * FROM notification_rows WHERE id = (
-        SELECT notification_id FROM notification_idempotency_keys WHERE user_id = $1 AND key = $2)";
-    const KEEP_KEY: &str =
-        "INSERT INTO notification_idempotency_keys (user_id, key, notification_id) VALUES ($1, $2, $3)";
-    const GONE: &str = "SELECT EXISTS (SELECT 1 FROM notification_forgotten_users WHERE user_id = $1)";
-    const INSERT: &str = "INSERT INTO notifications
+    sql!(MADE = "SELECT * FROM notification_rows WHERE id = (
+        SELECT notification_id FROM notification_idempotency_keys WHERE user_id = $1 AND key = $2)");
+    sql!(KEEP_KEY = "INSERT INTO notification_idempotency_keys (user_id, key, notification_id) VALUES ($1, $2, $3)");
+    sql!(GONE = "SELECT EXISTS (SELECT 1 FROM notification_forgotten_users WHERE user_id = $1)");
+    sql!(INSERT = "INSERT INTO notifications
             (user_id, name, kind, sealed_config, all_endpoints, enabled, created_at, updated_at, send_degraded)
         SELECT $1, $2, $3, $4, $5, $6, $7, $7, $9
         WHERE (SELECT COUNT(*) FROM notifications WHERE user_id = $1) < $8
-        RETURNING id";
+        RETURNING id");
     let created_at: DateTime<Utc> = new.created_at;
     let mut transaction = db.begin().await?;
     // So that two requests at once cannot both be the hundredth, and none slips past a user's end.
@@ -160,7 +159,7 @@ async fn insert(db: &Db, new: Row, key: Option<String>) -> Result<Row> {
     let id: Option<i64> = on!(transaction.connection(), db => {
         let query = sqlx::query_scalar(INSERT).bind(new.user_id).bind(new.name).bind(new.kind);
         let query = query.bind(new.sealed_config).bind(endpoint_ids.is_none()).bind(new.enabled);
-        query.bind(created_at).bind(MOST).bind(new.send_degraded).fetch_optional(db).await
+        query.bind(created_at).bind(MAX_NOTIFICATIONS).bind(new.send_degraded).fetch_optional(db).await
     })?;
     let row = match id {
         Some(id) => {
@@ -179,8 +178,8 @@ async fn insert(db: &Db, new: Row, key: Option<String>) -> Result<Row> {
         Error::conflict(
             "TOO_MANY_NOTIFICATIONS",
             text(
-                format!("You have {MOST} notifications already."),
-                format!("알림은 최대 {MOST}개까지 만들 수 있습니다."),
+                format!("You have {MAX_NOTIFICATIONS} notifications already."),
+                format!("알림은 최대 {MAX_NOTIFICATIONS}개까지 만들 수 있습니다."),
             ),
         )
     })

@@ -1,7 +1,7 @@
 //! DELETE /public/v1/notifications/{id}: removes a channel, and the log of what went to it.
 
 use axum::{extract::State, http::StatusCode};
-use runtime::{Caller, Context, Error, Function, Id, Result, error::ErrorBody, on};
+use runtime::{Caller, Context, Error, Function, Id, Result, error::ErrorBody, on, sql,};
 
 use super::{SERVICE, deliveries::queue};
 
@@ -16,13 +16,13 @@ pub const FUNCTION: Function =
         (status = 400, body = ErrorBody),
         (status = 401, body = ErrorBody),
         (status = 404, body = ErrorBody, example = json!({
-            "message": "There is no such thing.", "code": "NOT_FOUND",
+            "message": "Not found.", "code": "NOT_FOUND",
         })),
     ),
 )]
 async fn handle(State(context): State<Context>, caller: Caller, Id(id): Id) -> Result<StatusCode> {
     // Its deliveries go with it: with the queue's lock, for a transaction that has one of them may want the channel.
-    const DELETE: &str = "DELETE FROM notifications WHERE id = $1 AND user_id = $2";
+    sql!(DELETE = "DELETE FROM notifications WHERE id = $1 AND user_id = $2");
     let mut transaction = context.db()?.begin().await?;
     queue::lock(&mut transaction).await?;
     let deleted = on!(transaction.connection(), db =>

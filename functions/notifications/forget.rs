@@ -3,7 +3,7 @@
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use runtime::{Context, Db, Error, Event, Function, Reply, Result, Subscription, db::On, on, text};
+use runtime::{Context, Db, Error, Event, Function, Reply, Result, Subscription, db::On, on, text, sql,};
 use serde::Deserialize;
 
 use super::{SERVICE, deliveries::queue, suspicion};
@@ -42,17 +42,17 @@ async fn handle(State(context): State<Context>, event: Event<Deleted>) -> Result
 }
 
 async fn forget_user(db: &Db, user_id: i64, now: DateTime<Utc>) -> Result<()> {
-    const TOMBSTONE: &str = "INSERT INTO notification_forgotten_users (user_id, deleted_at)
-        VALUES ($1, $2) ON CONFLICT DO NOTHING";
-    const LOCK: &str = "SELECT endpoint_id FROM notification_states WHERE user_id = $1
-        ORDER BY endpoint_id FOR UPDATE";
-    const STATES: &str = "UPDATE notification_states SET deleted_at = $2, cause = NULL
-        WHERE user_id = $1 AND deleted_at IS NULL";
+    sql!(TOMBSTONE = "INSERT INTO notification_forgotten_users (user_id, deleted_at)
+        VALUES ($1, $2) ON CONFLICT DO NOTHING");
+    sql!(LOCK = "SELECT endpoint_id FROM notification_states WHERE user_id = $1
+        ORDER BY endpoint_id FOR UPDATE");
+    sql!(STATES = "UPDATE notification_states SET deleted_at = $2, cause = NULL
+        WHERE user_id = $1 AND deleted_at IS NULL");
     // Their deliveries go with them.
-    const NOTIFICATIONS: &str = "DELETE FROM notifications WHERE user_id = $1";
-    const CHANGES: &str = "DELETE FROM notification_changes WHERE user_id = $1";
-    const ADDRESSES: &str = "DELETE FROM notification_addresses WHERE user_id = $1";
-    const SUSPICIONS: &str = "DELETE FROM notification_suspicions WHERE user_id = $1";
+    sql!(NOTIFICATIONS = "DELETE FROM notifications WHERE user_id = $1");
+    sql!(CHANGES = "DELETE FROM notification_changes WHERE user_id = $1");
+    sql!(ADDRESSES = "DELETE FROM notification_addresses WHERE user_id = $1");
+    sql!(SUSPICIONS = "DELETE FROM notification_suspicions WHERE user_id = $1");
     // First, and committed: whoever makes a state after this sees it, and any earlier one is seen
     // by what follows.
     on!(db.write(), db => sqlx::query(TOMBSTONE).bind(user_id).bind(now).execute(db).await.map(drop))?;
@@ -80,14 +80,14 @@ async fn forget_user(db: &Db, user_id: i64, now: DateTime<Utc>) -> Result<()> {
 
 async fn forget_endpoint(db: &Db, user_id: i64, endpoint_id: i64, now: DateTime<Utc>) -> Result<()> {
     // The row stays as its own tombstone: an evaluator either waits for its lock or finds it.
-    const STATE: &str = "INSERT INTO notification_states
+    sql!(STATE = "INSERT INTO notification_states
             (endpoint_id, user_id, status, run, last_slot, deleted_at)
         VALUES ($1, $2, 'pending', 0, 0, $3)
-        ON CONFLICT (endpoint_id) DO UPDATE SET deleted_at = $3, cause = NULL";
-    const CHANGES: &str = "DELETE FROM notification_changes WHERE endpoint_id = $1";
+        ON CONFLICT (endpoint_id) DO UPDATE SET deleted_at = $3, cause = NULL");
+    sql!(CHANGES = "DELETE FROM notification_changes WHERE endpoint_id = $1");
     // A list that gets empty stays one: it covers nothing, and never turns into "all".
-    const LISTS: &str = "DELETE FROM notification_endpoints WHERE endpoint_id = $1";
-    const DELIVERIES: &str = "DELETE FROM deliveries WHERE endpoint_id = $1";
+    sql!(LISTS = "DELETE FROM notification_endpoints WHERE endpoint_id = $1");
+    sql!(DELIVERIES = "DELETE FROM deliveries WHERE endpoint_id = $1");
     let mut transaction = db.begin().await?;
     on!(transaction.connection(), db => {
         sqlx::query(STATE).bind(endpoint_id).bind(user_id).bind(now).execute(&mut *db).await?;

@@ -17,7 +17,7 @@ pub const FUNCTION: Function = Function::new("notification-get", SERVICE, "shows
         (status = 400, body = ErrorBody),
         (status = 401, body = ErrorBody),
         (status = 404, body = ErrorBody, example = json!({
-            "message": "There is no such thing.", "code": "NOT_FOUND",
+            "message": "Not found.", "code": "NOT_FOUND",
         })),
     ),
 )]

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use runtime::{
-    Caller, Context, Function, List, Paging, Result, db::page_of, error::ErrorBody, items::keep_readable, on,
+    Caller, Context, Function, List, Paging, Result, db::page_of, error::ErrorBody, items::keep_readable, on, sql,
 };
 
 use super::{SERVICE, addresses::States, notification::Notification, row::Row};
@@ -16,7 +16,7 @@ pub const FUNCTION: Function = Function::new("notification-list", SERVICE, "list
     responses(
         (status = 200, body = List<Notification>),
         (status = 400, body = ErrorBody, example = json!({
-            "message": "Some fields are not acceptable.", "code": "VALIDATION_FAILED",
+            "message": "Some fields are invalid.", "code": "VALIDATION_FAILED",
             "fields": {"page": "must be from 1 to 100000"},
         })),
         (status = 401, body = ErrorBody),
@@ -27,8 +27,8 @@ async fn handle(
     caller: Caller,
     paging: Paging,
 ) -> Result<Json<List<Notification>>> {
-    const SELECT: &str = "SELECT * FROM notification_rows WHERE user_id = $1 ORDER BY id LIMIT $2 OFFSET $3";
-    const COUNT: &str = "SELECT COUNT(*) FROM notifications WHERE user_id = $1";
+    sql!(SELECT = "SELECT * FROM notification_rows WHERE user_id = $1 ORDER BY id LIMIT $2 OFFSET $3");
+    sql!(COUNT = "SELECT COUNT(*) FROM notifications WHERE user_id = $1");
     let db = context.db()?;
     let (rows, found): (Vec<Row>, _) = on!(db.read(), db => {
         let query = sqlx::query(SELECT).bind(caller.user_id);

@@ -32,7 +32,7 @@ use chrono::TimeDelta;
 use runtime::{
     Context, Error, Result, Text,
     db::{On, Transaction},
-    text,
+    text, sql,
 };
 
 use crate::endpoints;
@@ -48,7 +48,7 @@ fn yes() -> bool {
 
 /// Until the transaction ends, nobody else makes or forgets this user's notifications.
 async fn lock_user(transaction: &mut Transaction, user_id: i64) -> Result<()> {
-    const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('notifications'), hashint8($1))";
+    sql!(LOCK = "SELECT pg_advisory_xact_lock(hashtext('notifications'), hashint8($1))");
     // SQLite has one writer at a time.
     if let On::Postgres(db) = transaction.connection() {
         sqlx::query(LOCK).bind(user_id).execute(db).await?;
@@ -56,16 +56,16 @@ async fn lock_user(transaction: &mut Transaction, user_id: i64) -> Result<()> {
     Ok(())
 }
 
-const MOST_ENDPOINTS: usize = 1000;
+const MAX_ENDPOINTS: usize = 1000;
 
 /// Each once, in order; all of them the user's own.
 async fn check_endpoints(context: &Context, user_id: i64, ids: Option<Vec<i64>>) -> Result<Option<Vec<i64>>> {
     let Some(mut ids) = ids else { return Ok(None) };
     let refuse = |what: Text| Error::field("endpoint_ids", what);
-    if ids.len() > MOST_ENDPOINTS {
+    if ids.len() > MAX_ENDPOINTS {
         return Err(refuse(text(
-            format!("must hold at most {MOST_ENDPOINTS} ids"),
-            format!("최대 {MOST_ENDPOINTS}개까지 가능합니다"),
+            format!("must hold at most {MAX_ENDPOINTS} ids"),
+            format!("최대 {MAX_ENDPOINTS}개까지 가능합니다"),
         )));
     }
     ids.sort_unstable();

@@ -23,7 +23,7 @@ struct Body {
     text: String,
 }
 
-const LONGEST_TEXT: usize = 10_000;
+const MAX_TEXT_BYTES: usize = 10_000;
 
 #[utoipa::path(
     post, path = "/private/v1/notifications/{id}/call", tag = "notifications",
@@ -36,8 +36,8 @@ const LONGEST_TEXT: usize = 10_000;
 )]
 async fn handle(State(context): State<Context>, Id(id): Id, Input(body): Input<Body>) -> Result<Json<Done>> {
     let mut fields = Fields::default();
-    fields.check((1..=LONGEST_TEXT).contains(&body.text.len()), "text", || {
-        text(format!("must have 1 to {LONGEST_TEXT} bytes"), format!("1~{LONGEST_TEXT}바이트여야 합니다"))
+    fields.check((1..=MAX_TEXT_BYTES).contains(&body.text.len()), "text", || {
+        text(format!("must have 1 to {MAX_TEXT_BYTES} bytes"), format!("1~{MAX_TEXT_BYTES}바이트여야 합니다"))
     });
     fields.finish()?;
     let row = private_get::find(context.db()?, id).await?;

@@ -1,7 +1,7 @@
 //! GET /private/v1/notifications/{id}: a channel, whosever it is.
 
 use axum::{Json, extract::State};
-use runtime::{Context, Db, Error, Function, Id, Result, error::ErrorBody, on};
+use runtime::{Context, Db, Error, Function, Id, Result, error::ErrorBody, on, sql,};
 
 use super::{SERVICE, private_list::PrivateNotification, row::Row};
 
@@ -26,7 +26,7 @@ async fn handle(State(context): State<Context>, Id(id): Id) -> Result<Json<Priva
 }
 
 pub(super) async fn find(db: &Db, id: i64) -> Result<Row> {
-    const SELECT: &str = "SELECT * FROM notification_rows WHERE id = $1";
+    sql!(SELECT = "SELECT * FROM notification_rows WHERE id = $1");
     on!(db.read(), db => sqlx::query_as(SELECT).bind(id).fetch_one(db).await)
         .map_err(Error::not_found_if_no_row)
 }

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use runtime::{
-    Context, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody, items::keep_readable, on,
+    Context, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody, items::keep_readable, on, sql,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -40,9 +40,9 @@ async fn handle(
     Query(filter): Query<Filter>,
     paging: Paging,
 ) -> Result<Json<List<PrivateNotification>>> {
-    const SELECT: &str = "SELECT * FROM notification_rows WHERE $1 IS NULL OR user_id = $1
-        ORDER BY id LIMIT $2 OFFSET $3";
-    const COUNT: &str = "SELECT COUNT(*) FROM notifications WHERE $1 IS NULL OR user_id = $1";
+    sql!(SELECT = "SELECT * FROM notification_rows WHERE $1 IS NULL OR user_id = $1
+        ORDER BY id LIMIT $2 OFFSET $3");
+    sql!(COUNT = "SELECT COUNT(*) FROM notifications WHERE $1 IS NULL OR user_id = $1");
     let db = context.db()?;
     let (rows, found): (Vec<Row>, _) = on!(db.read(), db => {
         let query = sqlx::query(SELECT).bind(filter.user_id);

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use runtime::{
     Context, Db, Error, Result,
     db::{JsonText, Transaction},
-    on,
+    on, sql,
 };
 
 use super::config::{open, stored_kind};
@@ -47,14 +47,14 @@ impl Row {
 
 /// A user's own notification: another user's does not exist.
 pub(super) async fn own(db: &Db, user_id: i64, id: i64) -> Result<Row> {
-    const SELECT: &str = "SELECT * FROM notification_rows WHERE id = $1 AND user_id = $2";
+    sql!(SELECT = "SELECT * FROM notification_rows WHERE id = $1 AND user_id = $2");
     on!(db.read(), db => sqlx::query_as(SELECT).bind(id).bind(user_id).fetch_one(db).await)
         .map_err(Error::not_found_if_no_row)
 }
 
 /// Within the transaction that makes or changes it.
 pub(super) async fn saved(transaction: &mut Transaction, id: i64) -> Result<Row> {
-    const SELECT: &str = "SELECT * FROM notification_rows WHERE id = $1";
+    sql!(SELECT = "SELECT * FROM notification_rows WHERE id = $1");
     Ok(on!(transaction.connection(), db => sqlx::query_as(SELECT).bind(id).fetch_one(db).await)?)
 }
 

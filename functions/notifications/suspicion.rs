@@ -25,7 +25,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
     Context, Env, FromEnv, Result,
     db::{On, Transaction},
-    on,
+    on, sql,
 };
 use serde_json::json;
 
@@ -103,7 +103,7 @@ pub(super) async fn judge(
             // From a clock that was set back since: it may end now.
             let newest = users.get(user_id).map_or(open.since, |part| part.newest);
             if open.since > newest + MAX_AHEAD {
-                open.since = newest - AT_LEAST;
+                open.since = newest - MIN_DURATION;
             }
         }
         let newest_failure = || users.values().flat_map(|part| &part.downs).map(|(_, first)| *first).max();
@@ -164,7 +164,7 @@ fn parts<'a>(batch: &Batch<'a>, limit: TimeDelta) -> Parts<'a> {
         if let (Some(part), Some(first)) = (part, change.outage_started_at)
             && is_unreachable
             && change.changed_at - first <= limit
-            && change.changed_at + interval(change.endpoint_id) - first <= limit + AT_LEAST
+            && change.changed_at + interval(change.endpoint_id) - first <= limit + MIN_DURATION
         {
             part.downs.push((change.endpoint_id, first));
         }
@@ -187,7 +187,7 @@ enum Step {
 }
 
 /// So long it lasts at least: one that wavers must not be told each minute.
-const AT_LEAST: TimeDelta = TimeDelta::minutes(2);
+const MIN_DURATION: TimeDelta = TimeDelta::minutes(2);
 fn step(open: Option<&Open>, is_suspected: bool, part: &Part, limit: TimeDelta) -> Step {
     let Some(open) = open else {
         return if is_suspected { Step::Begin } else { Step::Nothing };
@@ -198,13 +198,13 @@ fn step(open: Option<&Open>, is_suspected: bool, part: &Part, limit: TimeDelta) 
         (true, false) => Step::Forget,
         (false, true) if lasted > limit => Step::GiveUp,
         (false, true) => Step::Hold,
-        (false, false) if lasted < AT_LEAST => Step::Hold,
+        (false, false) if lasted < MIN_DURATION => Step::Hold,
         (false, false) => Step::End,
     }
 }
 
 pub(super) async fn lock(transaction: &mut Transaction) -> Result<()> {
-    const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('notification_suspicions'))";
+    sql!(LOCK = "SELECT pg_advisory_xact_lock(hashtext('notification_suspicions'))");
     // SQLite has one writer at a time.
     if let On::Postgres(db) = transaction.connection() {
         sqlx::query(LOCK).execute(db).await?;
@@ -220,8 +220,8 @@ async fn forget(
     users: &BTreeMap<i64, Part>,
     limit: TimeDelta,
 ) -> Result<()> {
-    const DELETE: &str = "DELETE FROM notification_suspicions
-        WHERE region = $1 AND since < $2 AND (given_up OR since < $3)";
+    sql!(DELETE = "DELETE FROM notification_suspicions
+        WHERE region = $1 AND since < $2 AND (given_up OR since < $3)");
     let Some(newest) = users.values().map(|part| part.newest).max() else { return Ok(()) };
     let before = |age: TimeDelta| (newest - age).timestamp_micros();
     on!(transaction.connection(), db => {
@@ -239,10 +239,10 @@ struct Open {
 
 /// The suspicions of a location, by user.
 async fn open(transaction: &mut Transaction, region: &str, users: Vec<i64>) -> Result<HashMap<i64, Open>> {
-    const POSTGRES: &str = "SELECT user_id, id, since, given_up FROM notification_suspicions
-        WHERE region = $1 AND user_id = ANY($2)";
-    const SQLITE: &str = "SELECT user_id, id, since, given_up FROM notification_suspicions
-        WHERE region = $1 AND user_id IN (SELECT value FROM json_each($2))";
+    sql!(POSTGRES = "SELECT user_id, id, since, given_up FROM notification_suspicions
+        WHERE region = $1 AND user_id = ANY($2)");
+    sql!(SQLITE = "SELECT user_id, id, since, given_up FROM notification_suspicions
+        WHERE region = $1 AND user_id IN (SELECT value FROM json_each($2))");
     let rows: Vec<(i64, i64, i64, bool)> = match transaction.connection() {
         On::Postgres(db) => sqlx::query_as(POSTGRES).bind(region).bind(users).fetch_all(db).await?,
         On::Sqlite(db) => {
@@ -262,7 +262,7 @@ async fn open(transaction: &mut Transaction, region: &str, users: Vec<i64>) -> R
 struct Asked(Mutex<HashMap<(i64, String), DateTime<Utc>>>);
 
 /// More than one confirmation takes, and its answer.
-const ASKED_FOR: TimeDelta = TimeDelta::seconds(20);
+const ASK_AGAIN_AFTER: TimeDelta = TimeDelta::seconds(20);
 
 /// Says of failures how many of their users' others are to be checked for them to be judged.
 pub(super) async fn ask_others(
@@ -289,7 +289,7 @@ pub(super) async fn ask_others(
     let lock = || asked.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     for ((user_id, region), failed) in first_of_user {
         let place = (user_id, region.to_owned());
-        if lock().get(&place).is_some_and(|until| now < *until && *until <= now + ASKED_FOR) {
+        if lock().get(&place).is_some_and(|until| now < *until && *until <= now + ASK_AGAIN_AFTER) {
             continue;
         }
         let known = checked(transaction, user_id, region, DateTime::<Utc>::UNIX_EPOCH, least).await?;
@@ -299,7 +299,7 @@ pub(super) async fn ask_others(
             failed.others = least - since + 2;
             let mut asked = lock();
             asked.retain(|_, until| now < *until);
-            asked.insert(place, now + ASKED_FOR);
+            asked.insert(place, now + ASK_AGAIN_AFTER);
         }
     }
     Ok(())
@@ -313,8 +313,8 @@ async fn checked(
     since: DateTime<Utc>,
     most: i64,
 ) -> Result<i64> {
-    const SELECT: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM notification_states
-        WHERE user_id = $1 AND region = $2 AND last_slot >= $3 AND deleted_at IS NULL LIMIT $4) AS enough";
+    sql!(SELECT = "SELECT COUNT(*) FROM (SELECT 1 FROM notification_states
+        WHERE user_id = $1 AND region = $2 AND last_slot >= $3 AND deleted_at IS NULL LIMIT $4) AS enough");
     Ok(on!(transaction.connection(), db => {
         let query = sqlx::query_scalar(SELECT).bind(user_id).bind(region).bind(since.timestamp_micros());
         query.bind(most).fetch_one(db).await
@@ -383,11 +383,11 @@ impl Place<'_> {
     /// Costs as much as fails, however many endpoints there are: what works is counted only so far that it
     /// is enough.
     async fn mostly_fails(&self, transaction: &mut Transaction) -> Result<bool> {
-        const FAILING: &str = "SELECT COUNT(*) FROM notification_states
-            WHERE region = $1 AND unreachable_since >= $2 AND last_slot >= $3 AND deleted_at IS NULL";
-        const WORKING: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM notification_states
+        sql!(FAILING = "SELECT COUNT(*) FROM notification_states
+            WHERE region = $1 AND unreachable_since >= $2 AND last_slot >= $3 AND deleted_at IS NULL");
+        sql!(WORKING = "SELECT COUNT(*) FROM (SELECT 1 FROM notification_states
             WHERE region = $1 AND unreachable_since IS NULL AND last_slot >= $2 AND deleted_at IS NULL
-            LIMIT $3) AS enough";
+            LIMIT $3) AS enough");
         let Settings { least, share, .. } = *self.settings;
         let since = self.since.timestamp_micros();
         let failing: i64 = on!(transaction.connection(), db => {
@@ -408,12 +408,12 @@ impl Place<'_> {
 
     /// Of how many users most fails, out of how many.
     async fn users(&self, transaction: &mut Transaction) -> Result<Tally> {
-        const SELECT: &str = "SELECT COUNT(CASE WHEN failing > $4 * checked THEN 1 END) AS failing,
+        sql!(SELECT = "SELECT COUNT(CASE WHEN failing > $4 * checked THEN 1 END) AS failing,
                 COUNT(*) AS checked
             FROM (SELECT COUNT(unreachable_since) AS failing, COUNT(*) AS checked FROM notification_states
                 WHERE region = $1 AND last_slot >= $2 AND deleted_at IS NULL
                     AND (unreachable_since IS NULL OR unreachable_since >= $3)
-                GROUP BY user_id) AS users";
+                GROUP BY user_id) AS users");
         Ok(on!(transaction.connection(), db => {
             let query = sqlx::query_as(SELECT).bind(self.region).bind(self.since.timestamp_micros());
             query.bind(self.lately(self.since)).bind(self.settings.share).fetch_one(db).await
@@ -426,10 +426,10 @@ impl Place<'_> {
         user_id: i64,
         since: DateTime<Utc>,
     ) -> Result<Tally> {
-        const SELECT: &str = "SELECT COUNT(unreachable_since) AS failing, COUNT(*) AS checked
+        sql!(SELECT = "SELECT COUNT(unreachable_since) AS failing, COUNT(*) AS checked
             FROM notification_states
             WHERE user_id = $1 AND region = $2 AND last_slot >= $3 AND deleted_at IS NULL
-                AND (unreachable_since IS NULL OR unreachable_since >= $4)";
+                AND (unreachable_since IS NULL OR unreachable_since >= $4)");
         Ok(on!(transaction.connection(), db => {
             let query = sqlx::query_as(SELECT).bind(user_id).bind(self.region);
             let query = query.bind(since.timestamp_micros()).bind(self.lately(since));
@@ -446,10 +446,10 @@ impl Place<'_> {
         user_id: i64,
         part: &Part,
     ) -> Result<Option<LocationChange>> {
-        const BEGIN: &str = "INSERT INTO notification_suspicions (region, user_id, since, given_up)
-            VALUES ($1, $2, $3, FALSE) RETURNING id";
-        const GIVE_UP: &str = "UPDATE notification_suspicions SET given_up = TRUE WHERE id = $1";
-        const END: &str = "DELETE FROM notification_suspicions WHERE id = $1";
+        sql!(BEGIN = "INSERT INTO notification_suspicions (region, user_id, since, given_up)
+            VALUES ($1, $2, $3, FALSE) RETURNING id");
+        sql!(GIVE_UP = "UPDATE notification_suspicions SET given_up = TRUE WHERE id = $1");
+        sql!(END = "DELETE FROM notification_suspicions WHERE id = $1");
         let (what, id, since) = match (step, open) {
             (Step::Begin, _) => {
                 let first = part.downs.iter().map(|(_, first)| *first).min().unwrap_or(self.since);

@@ -1,7 +1,7 @@
 //! Events `user.deleted`, `endpoint.deleted`: deletes all that is kept of them here.
 
 use axum::{extract::State, routing::post};
-use runtime::{Context, Db, Error, Event, Function, Reply, Result, Subscription, on, text};
+use runtime::{Context, Db, Error, Event, Function, Reply, Result, Subscription, on, text, sql,};
 use serde::Deserialize;
 
 use super::{
@@ -73,8 +73,8 @@ static ENDPOINT: What = What {
 
 /// From here on nobody sees it, and no late result adds to it.
 async fn mark(db: &Db, what: &What, id: i64, now: i64) -> Result<()> {
-    const REMEMBER: &str = "INSERT INTO report_forgotten (what, id, deleted_at) VALUES ($1, $2, $3)
-        ON CONFLICT DO NOTHING";
+    sql!(REMEMBER = "INSERT INTO report_forgotten (what, id, deleted_at) VALUES ($1, $2, $3)
+        ON CONFLICT DO NOTHING");
     let mut transaction = store::begin_forgetting(db).await?;
     on!(transaction.connection(), db => {
         sqlx::query(REMEMBER).bind(what.name).bind(id).bind(now).execute(&mut *db).await?;
@@ -93,12 +93,11 @@ async fn delete_series(db: &Db, series: i64) -> Result<()> {
             concat!($sql, " AND EXISTS (SELECT 1 FROM report_series WHERE id = $1 AND forgotten)")
         };
     }
-    const FIRST: &str = of_forgotten!("SELECT MIN(id) FROM report_results WHERE series_id = $1");
-    const RESULTS: &str =
-        of_forgotten!("DELETE FROM report_results WHERE series_id = $1 AND id >= $2 AND id < $3");
-    const ROLLUPS: &str = of_forgotten!("DELETE FROM report_rollups WHERE series_id = $1");
-    const SLOTS: &str = of_forgotten!("DELETE FROM report_slots WHERE series_id = $1");
-    const SERIES: &str = "DELETE FROM report_series WHERE id = $1 AND forgotten";
+    sql!(FIRST = of_forgotten!("SELECT MIN(id) FROM report_results WHERE series_id = $1"));
+    sql!(RESULTS = of_forgotten!("DELETE FROM report_results WHERE series_id = $1 AND id >= $2 AND id < $3"));
+    sql!(ROLLUPS = of_forgotten!("DELETE FROM report_rollups WHERE series_id = $1"));
+    sql!(SLOTS = of_forgotten!("DELETE FROM report_slots WHERE series_id = $1"));
+    sql!(SERIES = "DELETE FROM report_series WHERE id = $1 AND forgotten");
     loop {
         let first: Option<i64> =
             on!(db.write(), db => sqlx::query_scalar(FIRST).bind(series).fetch_one(db).await)?;

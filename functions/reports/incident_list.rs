@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
-use runtime::{Caller, Context, Fields, Function, List, Paging, Query, Result, db::page_of, on};
+use runtime::{Caller, Context, Fields, Function, List, Paging, Query, Result, db::page_of, on, sql,};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -94,7 +94,7 @@ impl From<Stored> for Incident {
     security(("apikey" = [])),
     responses(
         (status = 200, description = "A page of incidents", body = List<Incident>),
-        (status = 400, description = "A filter is not acceptable", body = runtime::error::ErrorBody),
+        (status = 400, description = "A filter is invalid", body = runtime::error::ErrorBody),
         (status = 401, description = "Not logged in", body = runtime::error::ErrorBody),
     )
 )]
@@ -104,15 +104,15 @@ async fn handle(
     Query(filter): Query<Filter>,
     paging: Paging,
 ) -> Result<Json<List<Incident>>> {
-    const COUNT: &str = "
+    sql!(COUNT = "
         SELECT COUNT(*) FROM report_incidents
         WHERE user_id = $1 AND ($2 IS NULL OR endpoint_id = $2) AND ($3 IS NULL OR (ended_at IS NULL) = $3)
-            AND (ended_at IS NULL OR ended_at > $4) AND started_at < $5";
-    const LIST: &str = "
+            AND (ended_at IS NULL OR ended_at > $4) AND started_at < $5");
+    sql!(LIST = "
         SELECT id, endpoint_id, started_at, ended_at, end_reason, cause_code, cause_message FROM report_incidents
         WHERE user_id = $1 AND ($2 IS NULL OR endpoint_id = $2) AND ($3 IS NULL OR (ended_at IS NULL) = $3)
             AND (ended_at IS NULL OR ended_at > $4) AND started_at < $5
-        ORDER BY started_at DESC, id DESC LIMIT $6 OFFSET $7";
+        ORDER BY started_at DESC, id DESC LIMIT $6 OFFSET $7");
     let mut fields = Fields::default();
     fields.check_id(filter.endpoint_id, "endpoint_id");
     let (from, to) = moment::range(&mut fields, filter.from.as_deref(), filter.to.as_deref());

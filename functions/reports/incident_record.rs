@@ -3,7 +3,7 @@
 use axum::{extract::State, routing::post};
 use chrono::{DateTime, Utc};
 use runtime::{
-    Context, Event, Function, Items, Reply, Result, Subscription, Text, db::Transaction, on, text,
+    Context, Event, Function, Items, Reply, Result, Subscription, Text, db::Transaction, on, text, sql,
 };
 
 use super::{SERVICE, incident_list::EndReason, moment, record::check_not_ahead, store};
@@ -73,7 +73,7 @@ async fn record(
     started_at: DateTime<Utc>,
     ended_at: Option<DateTime<Utc>>,
 ) -> Result<()> {
-    const RECORD: &str = "
+    sql!(RECORD = "
         INSERT INTO report_incidents (user_id, endpoint_id, started_at, ended_at, cause_code, cause_message,
             end_reason)
         SELECT $1, $2, $3, $4, $5, $6, $7
@@ -87,7 +87,7 @@ async fn record(
                 WHEN report_incidents.ended_at <= excluded.ended_at THEN report_incidents.ended_at
                 ELSE COALESCE(excluded.ended_at, report_incidents.ended_at) END,
             cause_code = COALESCE(report_incidents.cause_code, excluded.cause_code),
-            cause_message = COALESCE(report_incidents.cause_message, excluded.cause_message)";
+            cause_message = COALESCE(report_incidents.cause_message, excluded.cause_message)");
     let end_reason =
         ended_at.map(|_| if change.to == Status::Paused { EndReason::Paused } else { EndReason::Recovered });
     let code = change.cause.as_ref().map(|cause| cause.code.as_str());

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Db, Fields, Function, List, Paging, Query, Result, db::page_of, on};
+use runtime::{Caller, Context, Db, Fields, Function, List, Paging, Query, Result, db::page_of, on, sql,};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -11,7 +11,7 @@ use super::{
     SERVICE,
     get::{Report, Stored, stored},
     moment::{self, DAY, HOUR},
-    record::AHEAD,
+    record::MAX_AHEAD,
     store::{self, Cover},
 };
 
@@ -54,7 +54,7 @@ enum UpDown {
     security(("apikey" = [])),
     responses(
         (status = 200, description = "A page of reports", body = List<Report>),
-        (status = 400, description = "A filter is not acceptable", body = runtime::error::ErrorBody),
+        (status = 400, description = "A filter is invalid", body = runtime::error::ErrorBody),
         (status = 401, description = "Not logged in", body = runtime::error::ErrorBody),
     )
 )]
@@ -71,7 +71,7 @@ async fn handle(
     let db = context.db()?;
     let state = store::State::load(db).await?;
     // Results that are being purged are not shown; nor are there any farther ahead than clocks differ.
-    let end = moment::seconds(context.clock().now() + AHEAD) + 1;
+    let end = moment::seconds(context.clock().now() + MAX_AHEAD) + 1;
     let wanted = Wanted {
         user_id: caller.user_id,
         endpoint_id: filter.endpoint_id,
@@ -111,14 +111,14 @@ impl Wanted {
 
     async fn count(&self, db: &Db, slots: &Range<i64>) -> Result<i64> {
         // An index alone answers this one.
-        const COUNT: &str = "
+        sql!(COUNT = "
             SELECT COUNT(*) FROM report_series s CROSS JOIN report_results r
             WHERE s.user_id = $1 AND ($2 IS NULL OR s.endpoint_id = $2) AND NOT s.forgotten
-                AND r.series_id = s.id AND r.id >= $3 AND r.id < $4 AND $5 IS NULL";
-        const COUNT_BY_STATUS: &str = "
+                AND r.series_id = s.id AND r.id >= $3 AND r.id < $4 AND $5 IS NULL");
+        sql!(COUNT_BY_STATUS = "
             SELECT COUNT(*) FROM report_series s CROSS JOIN report_results r
             WHERE s.user_id = $1 AND ($2 IS NULL OR s.endpoint_id = $2) AND NOT s.forgotten
-                AND r.series_id = s.id AND r.id >= $3 AND r.id < $4 AND r.up = $5";
+                AND r.series_id = s.id AND r.id >= $3 AND r.id < $4 AND r.up = $5");
         let ids = moment::ids(slots);
         let count = if self.up.is_none() { COUNT } else { COUNT_BY_STATUS };
         Ok(on!(db.read(), db => {
@@ -128,14 +128,14 @@ impl Wanted {
     }
 
     async fn count_rollups(&self, db: &Db, span: i64, starts: &Range<i64>) -> Result<i64> {
-        const COUNT: &str = "
+        sql!(COUNT = "
             SELECT CAST(COALESCE(SUM(CASE
                 WHEN $6 IS NULL THEN h.checks + h.maintenance_checks WHEN $6 THEN h.up + h.maintenance_up
                 ELSE h.checks - h.up + h.maintenance_checks - h.maintenance_up END), 0)
                 AS BIGINT)
             FROM report_series s CROSS JOIN report_rollups h
             WHERE s.user_id = $1 AND ($2 IS NULL OR s.endpoint_id = $2) AND NOT s.forgotten
-                AND h.series_id = s.id AND h.span = $3 AND h.start >= $4 AND h.start < $5";
+                AND h.series_id = s.id AND h.span = $3 AND h.start >= $4 AND h.start < $5");
         Ok(on!(db.read(), db => {
             let query = sqlx::query_scalar(COUNT).bind(self.user_id).bind(self.endpoint_id).bind(span);
             query.bind(starts.start).bind(starts.end).bind(self.up).fetch_one(db).await

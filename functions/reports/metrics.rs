@@ -23,7 +23,7 @@ use runtime::{
     Caller, Context, Db, Error, Function, Result,
     db::{JsonText, On},
     telemetry::TEXT_FORMAT,
-    text,
+    text, sql,
 };
 
 use super::{
@@ -213,18 +213,18 @@ async fn newest_of(db: &Db, endpoints: Vec<i64>, from: i64) -> Result<Vec<Newest
             )
         };
     }
-    const IN_SQLITE: &str = select!(
+    sql!(IN_SQLITE = select!(
         "report_series s CROSS JOIN report_results r
         WHERE s.endpoint_id IN (SELECT value FROM json_each($1)) AND NOT s.forgotten AND r.id =
             (SELECT id FROM report_results WHERE series_id = s.id AND id >= $2 ORDER BY id DESC LIMIT 1)
         ORDER BY s.endpoint_id, s.region"
-    );
+    ));
     // Partition by partition, from the newest on.
-    const IN_POSTGRES: &str = select!(
+    sql!(IN_POSTGRES = select!(
         "report_series s CROSS JOIN LATERAL (SELECT * FROM report_results
             WHERE series_id = s.id AND id >= $2 ORDER BY id DESC LIMIT 1) AS r
         WHERE s.endpoint_id = ANY($1) AND NOT s.forgotten ORDER BY s.endpoint_id, s.region"
-    );
+    ));
     let first = moment::first_id(from);
     Ok(match db.read() {
         On::Sqlite(db) => {

@@ -10,7 +10,7 @@ use runtime::{
     db::{JsonText, On},
     input,
     items::read_items,
-    text,
+    text, sql,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -178,7 +178,7 @@ pub struct OverviewSlot {
     security(("apikey" = [])),
     responses(
         (status = 200, description = "The overview", body = Overview),
-        (status = 400, description = "A parameter is not acceptable", body = runtime::error::ErrorBody),
+        (status = 400, description = "A parameter is invalid", body = runtime::error::ErrorBody),
         (status = 401, description = "Not logged in", body = runtime::error::ErrorBody),
     )
 )]
@@ -199,12 +199,12 @@ pub(super) fn zone(name: Option<&str>) -> Result<Tz> {
     Ok(zone)
 }
 
-const MOST_ENDPOINTS: usize = 100;
-const MOST_INCIDENTS: i64 = 20;
+const MAX_ENDPOINTS: usize = 100;
+const MAX_INCIDENTS: i64 = 20;
 
 /// Each once, in the order asked for.
 pub(super) fn endpoints(list: &str) -> Result<Vec<i64>> {
-    let mut endpoints = input::ids(list, MOST_ENDPOINTS).unwrap_or_default();
+    let mut endpoints = input::ids(list, MAX_ENDPOINTS).unwrap_or_default();
     if endpoints.is_empty() || endpoints.iter().any(|id| *id < 1) {
         let what =
             text("must be 1 to 100 ids with commas between them", "쉼표로 구분한 1~100개의 id여야 합니다");
@@ -291,10 +291,10 @@ pub(super) async fn overview(
 
 /// Series, and whose they are.
 async fn series_of(db: &Db, user_id: i64, endpoints: &[i64]) -> Result<HashMap<i64, i64>> {
-    const IN_SQLITE: &str = "SELECT id, endpoint_id FROM report_series
-        WHERE user_id = $1 AND endpoint_id IN (SELECT value FROM json_each($2)) AND NOT forgotten";
-    const IN_POSTGRES: &str = "SELECT id, endpoint_id FROM report_series
-        WHERE user_id = $1 AND endpoint_id = ANY($2) AND NOT forgotten";
+    sql!(IN_SQLITE = "SELECT id, endpoint_id FROM report_series
+        WHERE user_id = $1 AND endpoint_id IN (SELECT value FROM json_each($2)) AND NOT forgotten");
+    sql!(IN_POSTGRES = "SELECT id, endpoint_id FROM report_series
+        WHERE user_id = $1 AND endpoint_id = ANY($2) AND NOT forgotten");
     let rows: Vec<(i64, i64)> = match db.read() {
         On::Sqlite(db) => {
             sqlx::query_as(IN_SQLITE).bind(user_id).bind(JsonText(endpoints)).fetch_all(db).await?
@@ -389,9 +389,8 @@ async fn sum_results(
             )
         };
     }
-    const IN_SQLITE: &str =
-        sum!("report_results INDEXED BY report_results_by_series", "IN (SELECT value FROM json_each($1))");
-    const IN_POSTGRES: &str = sum!("report_results", "= ANY($1)");
+    sql!(IN_SQLITE = sum!("report_results INDEXED BY report_results_by_series", "IN (SELECT value FROM json_each($1))"));
+    sql!(IN_POSTGRES = sum!("report_results", "= ANY($1)"));
     let ids = moment::ids(part);
     // A slot's ids are as many as its seconds, times the series of a second.
     let (first, step) = (moment::first_id(from), moment::first_id(moment::FIRST_SLOT + step));
@@ -473,15 +472,15 @@ impl From<Last> for LastCheck {
 }
 
 async fn last_of(db: &Db, series: &[i64], raw_from: i64) -> Result<Vec<Last>> {
-    const IN_SQLITE: &str = "
+    sql!(IN_SQLITE = "
         SELECT r.series_id, r.id, r.checked_after_ms, r.up, r.total_ms, r.error_code, r.error_message
         FROM json_each($1) AS s CROSS JOIN report_results r
-        WHERE r.id = (SELECT id FROM report_results WHERE series_id = s.value AND id >= $2 ORDER BY id DESC LIMIT 1)";
+        WHERE r.id = (SELECT id FROM report_results WHERE series_id = s.value AND id >= $2 ORDER BY id DESC LIMIT 1)");
     // Partition by partition, from the newest on.
-    const IN_POSTGRES: &str = "
+    sql!(IN_POSTGRES = "
         SELECT r.* FROM UNNEST($1::BIGINT[]) AS s (id) CROSS JOIN LATERAL (
             SELECT series_id, id, checked_after_ms, up, total_ms, error_code, error_message FROM report_results
-            WHERE series_id = s.id AND id >= $2 ORDER BY id DESC LIMIT 1) AS r";
+            WHERE series_id = s.id AND id >= $2 ORDER BY id DESC LIMIT 1) AS r");
     let first = moment::first_id(raw_from);
     Ok(match db.read() {
         On::Sqlite(db) => sqlx::query_as(IN_SQLITE).bind(JsonText(series)).bind(first).fetch_all(db).await?,
@@ -502,17 +501,17 @@ async fn incidents_of(db: &Db, user_id: i64, endpoints: &[i64], slots: &Range<i6
             )
         };
     }
-    const IN_SQLITE: &str = overlapping!("IN (SELECT value FROM json_each($2))");
-    const IN_POSTGRES: &str = overlapping!("= ANY($2)");
+    sql!(IN_SQLITE = overlapping!("IN (SELECT value FROM json_each($2))"));
+    sql!(IN_POSTGRES = overlapping!("= ANY($2)"));
     let (from, to) = (moment::time_of(slots.start), moment::time_of(slots.end));
     let found: Vec<incident_list::Stored> = match db.read() {
         On::Sqlite(db) => {
             let select = sqlx::query_as(IN_SQLITE).bind(user_id).bind(JsonText(endpoints));
-            select.bind(from).bind(to).bind(MOST_INCIDENTS).fetch_all(db).await?
+            select.bind(from).bind(to).bind(MAX_INCIDENTS).fetch_all(db).await?
         }
         On::Postgres(db) => {
             let select = sqlx::query_as(IN_POSTGRES).bind(user_id).bind(endpoints);
-            select.bind(from).bind(to).bind(MOST_INCIDENTS).fetch_all(db).await?
+            select.bind(from).bind(to).bind(MAX_INCIDENTS).fetch_all(db).await?
         }
     };
     Ok(found.into_iter().map(Incident::from).collect())

@@ -6,7 +6,7 @@
 use sqlx::{PgConnection, PgPool};
 
 use super::moment;
-use runtime::Result;
+use runtime::{Result, sql};
 
 /// How many days ahead partitions are made: as long can it fail before a recorder has to make one.
 const DAYS_AHEAD: i64 = 3;
@@ -25,8 +25,8 @@ pub async fn make_ahead(pool: &PgPool, now: i64) -> Result<()> {
 
 /// Makes a day's partition, if it is not there.
 pub async fn ensure(pool: &PgPool, day: i64) -> sqlx::Result<()> {
-    const IS_THERE: &str = "SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass($1))";
-    const LOCK: &str = "SELECT pg_advisory_xact_lock(x'7265706f72740002'::bigint)";
+    sql!(IS_THERE = "SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass($1))");
+    sql!(LOCK = "SELECT pg_advisory_xact_lock(x'7265706f72740002'::bigint)");
     let name = name(day);
     let is_there = sqlx::query_scalar(IS_THERE).bind(&name);
     if is_there.fetch_one(pool).await? {
@@ -57,9 +57,9 @@ pub async fn ensure(pool: &PgPool, day: i64) -> sqlx::Result<()> {
 /// Drops the partitions of days before a slot: instant, and nothing to vacuum. What a reader keeps from being
 /// dropped is dropped by a later run.
 pub async fn drop_before(pool: &PgPool, slot: i64) -> Result<()> {
-    const PARTITIONS: &str = "
+    sql!(PARTITIONS = "
         SELECT relname::TEXT FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
-        WHERE inhparent = 'report_results'::REGCLASS";
+        WHERE inhparent = 'report_results'::REGCLASS");
     let names: Vec<String> = sqlx::query_scalar(PARTITIONS).fetch_all(pool).await?;
     let days = names.iter().filter_map(|name| name.strip_prefix("report_results_d")?.parse::<i64>().ok());
     for day in days.filter(|day| moment::start_of_day(day + 1) <= slot) {
@@ -86,7 +86,7 @@ fn name(day: i64) -> String {
 }
 
 async fn limit_waiting(transaction: &mut PgConnection, limit: &'static str) -> sqlx::Result<()> {
-    const LIMIT: &str = "SELECT set_config('lock_timeout', $1, TRUE)";
+    sql!(LIMIT = "SELECT set_config('lock_timeout', $1, TRUE)");
     sqlx::query(LIMIT).bind(limit).execute(transaction).await.map(std::mem::drop)
 }
 

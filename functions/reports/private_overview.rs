@@ -59,7 +59,7 @@ struct Asked {
     params(Asked),
     responses(
         (status = 200, description = "The overview", body = Overview),
-        (status = 400, description = "A parameter is not acceptable", body = runtime::error::ErrorBody),
+        (status = 400, description = "A parameter is invalid", body = runtime::error::ErrorBody),
     )
 )]
 async fn handle(State(context): State<Context>, Query(asked): Query<Asked>) -> Result<Json<Overview>> {

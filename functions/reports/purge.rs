@@ -2,7 +2,7 @@
 
 use axum::{extract::State, routing::post};
 use chrono::{DateTime, TimeDelta, Utc};
-use runtime::{Context, Db, Env, FromEnv, Function, Reply, Result, on};
+use runtime::{Context, Db, Env, FromEnv, Function, Reply, Result, on, sql,};
 
 use super::{
     SERVICE,
@@ -99,15 +99,15 @@ async fn handle(State(context): State<Context>) -> Result<Reply> {
 }
 
 async fn earliest_late_hour(db: &Db) -> Result<i64> {
-    const EARLIEST: &str = "SELECT MIN(start) FROM report_late_hours";
+    sql!(EARLIEST = "SELECT MIN(start) FROM report_late_hours");
     let earliest: Option<i64> = on!(db.read(), db => sqlx::query_scalar(EARLIEST).fetch_one(db).await)?;
     Ok(earliest.unwrap_or(i64::MAX))
 }
 
 /// A day of them at a time.
 async fn purge_rollups(db: &Db, span: i64, before: i64) -> Result<()> {
-    const EARLIEST: &str = "SELECT MIN(start) FROM report_rollups WHERE span = $1";
-    const PURGE: &str = "DELETE FROM report_rollups WHERE span = $1 AND start < $2";
+    sql!(EARLIEST = "SELECT MIN(start) FROM report_rollups WHERE span = $1");
+    sql!(PURGE = "DELETE FROM report_rollups WHERE span = $1 AND start < $2");
     loop {
         let earliest: Option<i64> =
             on!(db.read(), db => sqlx::query_scalar(EARLIEST).bind(span).fetch_one(db).await)?;

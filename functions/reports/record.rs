@@ -14,7 +14,7 @@ use runtime::{
     db::{On, Transaction},
     input, on,
     telemetry::{Counter, KeyValue, counter},
-    text,
+    text, sql,
 };
 use serde_json::value::RawValue;
 use sqlx::{PgConnection, PgPool, QueryBuilder, SqliteConnection};
@@ -63,10 +63,10 @@ async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> 
 }
 
 /// How far ahead of ours the clock of who checks may be.
-pub(super) const AHEAD: TimeDelta = TimeDelta::hours(1);
+pub(super) const MAX_AHEAD: TimeDelta = TimeDelta::hours(1);
 /// An hour that ended this long ago may be rolled up already ([`super::rollup`] waits a little longer).
 const LATE_AFTER: i64 = 3 * 60;
-const LONGEST_REGION: usize = 64;
+const MAX_REGION_BYTES: usize = 64;
 
 /// What an event tells of the future: one of two clocks is wrong, and may be set right before the broker
 /// gives up. Times that are no times are refused elsewhere.
@@ -74,7 +74,7 @@ pub(super) fn check_not_ahead(
     now: DateTime<Utc>,
     mut times: impl Iterator<Item = DateTime<Utc>>,
 ) -> Result<()> {
-    match times.find(|time| *time > now + AHEAD && time.timestamp() <= moment::LAST_SLOT) {
+    match times.find(|time| *time > now + MAX_AHEAD && time.timestamp() <= moment::LAST_SLOT) {
         Some(time) => Err(Error::unavailable(anyhow::anyhow!("{time} is ahead of this clock"))),
         None => Ok(()),
     }
@@ -151,14 +151,14 @@ fn problem(result: &CheckResult, now: DateTime<Utc>) -> Option<(&'static str, Te
     if result.user_id < 1 {
         return Some(("user_id", positive()));
     }
-    if *scheduled_at > now + AHEAD || scheduled_at.timestamp() > moment::LAST_SLOT {
+    if *scheduled_at > now + MAX_AHEAD || scheduled_at.timestamp() > moment::LAST_SLOT {
         return Some(("scheduled_at", text("is in the future", "미래의 시각입니다")));
     }
     if i32::try_from((*checked_at - *scheduled_at).num_milliseconds() + 1000).is_err() {
         return Some(("checked_at", text("is too far from scheduled_at", "scheduled_at과 너무 멉니다")));
     }
-    if region.is_empty() || region.len() > LONGEST_REGION {
-        let most = LONGEST_REGION;
+    if region.is_empty() || region.len() > MAX_REGION_BYTES {
+        let most = MAX_REGION_BYTES;
         return Some((
             "region",
             text(format!("must have 1 to {most} bytes"), format!("1~{most}바이트여야 합니다")),
@@ -190,7 +190,7 @@ struct Seen {
 }
 
 /// Some megabytes; beyond this many endpoints their series are looked up again.
-const MOST_KNOWN: usize = 100_000;
+const MAX_KNOWN: usize = 100_000;
 
 impl Known {
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -204,7 +204,7 @@ impl Known {
         results: &[&'a CheckResult],
         now: i64,
     ) -> Result<(HashMap<Key<'a>, Series>, i64)> {
-        const FORGETS: &str = "SELECT value FROM report_state WHERE name = 'forgets'";
+        sql!(FORGETS = "SELECT value FROM report_state WHERE name = 'forgets'");
         let forgets: Option<i64> = on!(transaction.connection(), db =>
             sqlx::query_scalar(FORGETS).fetch_optional(db).await)?;
         let forgets = forgets.unwrap_or_default();
@@ -235,7 +235,7 @@ impl Known {
         if seen.forgets != forgets {
             return;
         }
-        if seen.series.values().map(HashMap::len).sum::<usize>() > MOST_KNOWN {
+        if seen.series.values().map(HashMap::len).sum::<usize>() > MAX_KNOWN {
             seen.series.clear();
         }
         for ((endpoint, region), series) in series {
@@ -363,13 +363,13 @@ async fn insert_sqlite(db: &mut SqliteConnection, rows: &[Row<'_>]) -> Result<u6
 }
 
 async fn insert_postgres(db: &mut PgConnection, rows: &[Row<'_>]) -> Result<u64> {
-    const INSERT: &str = insert!(
+    sql!(INSERT = insert!(
         "INSERT",
         "SELECT * FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::INT[], $4::BOOLEAN[], $5::INT[], $6::INT[], $7::INT[],
             $8::INT[], $9::INT[], $10::INT[], $11::INT[], $12::BYTEA[], $13::BIGINT[], $14::BIGINT[], $15::TEXT[],
             $16::TEXT[], $17::BOOLEAN[])
         ON CONFLICT DO NOTHING"
-    );
+    ));
     fn column<T>(rows: &[Row<'_>], of: impl Fn(&Row<'_>) -> T) -> Vec<T> {
         rows.iter().map(of).collect()
     }
@@ -403,9 +403,9 @@ async fn mark_late_hours(
     now: i64,
     hours_until: i64,
 ) -> Result<()> {
-    const MARK: &str = "
+    sql!(MARK = "
         INSERT INTO report_late_hours (start, marks) VALUES ($1, 1)
-        ON CONFLICT (start) DO UPDATE SET marks = report_late_hours.marks + 1";
+        ON CONFLICT (start) DO UPDATE SET marks = report_late_hours.marks + 1");
     let hours: BTreeSet<_> = rows.iter().map(|row| floor(moment::slot_of(row.id), HOUR)).collect();
     let is_late = |hour: &i64| hour + HOUR + LATE_AFTER <= now || *hour < hours_until;
     for hour in hours.into_iter().filter(is_late) {

@@ -12,7 +12,7 @@ use runtime::{
     Context, Db, Function, Reply, Result,
     db::{On, read},
     items::set_aside,
-    on,
+    on, sql,
 };
 use sqlx::{PgConnection, QueryBuilder, SqliteConnection};
 
@@ -20,7 +20,7 @@ use super::{
     SERVICE,
     moment::{self, DAY, HOUR, SLOT, floor},
     partitions,
-    record::AHEAD,
+    record::MAX_AHEAD,
     store::{self, DAYS_UNTIL, HOURS_UNTIL, Raw, Rollup, SLOTS_UNTIL, raw_columns, rollup_columns},
     tally::Tally,
 };
@@ -51,8 +51,8 @@ async fn handle(State(context): State<Context>) -> Result<Reply> {
 /// After the clock was set back, what was rolled up ahead of its time is rolled up again, and the last day: nothing
 /// that was recorded meanwhile is left out.
 async fn follow_clock(db: &Db, now: i64) -> Result<()> {
-    const LOWER: &str = "UPDATE report_state SET value = $2 WHERE name = $1 AND value > $3";
-    let latest = now + AHEAD.num_seconds();
+    sql!(LOWER = "UPDATE report_state SET value = $2 WHERE name = $1 AND value > $3");
+    let latest = now + MAX_AHEAD.num_seconds();
     for (name, span) in [(HOURS_UNTIL, HOUR), (DAYS_UNTIL, DAY), (SLOTS_UNTIL, SLOT)] {
         let until = floor(now - DAY, span);
         on!(db.write(), db => {
@@ -63,7 +63,7 @@ async fn follow_clock(db: &Db, now: i64) -> Result<()> {
 }
 
 async fn roll_hours(db: &Db, until: i64) -> Result<()> {
-    const NEXT: &str = "SELECT MIN(id) FROM report_results WHERE id >= $1";
+    sql!(NEXT = "SELECT MIN(id) FROM report_results WHERE id >= $1");
     loop {
         let from = store::State::load(db).await?.hours_until;
         let first = moment::first_id(from);
@@ -77,7 +77,7 @@ async fn roll_hours(db: &Db, until: i64) -> Result<()> {
 }
 
 async fn roll_days(db: &Db) -> Result<()> {
-    const NEXT: &str = "SELECT MIN(start) FROM report_rollups WHERE span = $1 AND start >= $2";
+    sql!(NEXT = "SELECT MIN(start) FROM report_rollups WHERE span = $1 AND start >= $2");
     loop {
         let state = store::State::load(db).await?;
         let until = floor(state.hours_until, DAY);
@@ -107,14 +107,14 @@ async fn roll_slots(db: &Db, now: i64) -> Result<()> {
 
 /// Counts alone, which the database adds up itself.
 async fn roll_slot(db: &Db, slot: i64) -> Result<()> {
-    const DELETE: &str = "DELETE FROM report_slots WHERE start = $1";
-    const ROLL: &str = "
+    sql!(DELETE = "DELETE FROM report_slots WHERE start = $1");
+    sql!(ROLL = "
         INSERT INTO report_slots (series_id, start, checks, up, sum_ms)
         SELECT series_id, $1, COUNT(*), SUM(CASE WHEN up THEN 1 ELSE 0 END),
             SUM(CASE WHEN up THEN total_ms ELSE 0 END)
         FROM report_results WHERE id >= $2 AND id < $3 AND maintenance IS NULL
             AND +series_id IN (SELECT id FROM report_series WHERE NOT forgotten)
-        GROUP BY series_id";
+        GROUP BY series_id");
     let ids = moment::ids(&(slot..slot + SLOT));
     let mut transaction = store::begin_writing(db).await?;
     on!(transaction.connection(), db => {
@@ -125,8 +125,8 @@ async fn roll_slot(db: &Db, slot: i64) -> Result<()> {
 }
 
 async fn redo_late_hours(db: &Db, now: i64) -> Result<()> {
-    const LATE: &str = "SELECT start, marks FROM report_late_hours WHERE start < $1 ORDER BY start";
-    const DONE: &str = "DELETE FROM report_late_hours WHERE start = $1 AND marks = $2";
+    sql!(LATE = "SELECT start, marks FROM report_late_hours WHERE start < $1 ORDER BY start");
+    sql!(DONE = "DELETE FROM report_late_hours WHERE start = $1 AND marks = $2");
     let state = store::State::load(db).await?;
     let late: Vec<(i64, i64)> = on!(db.read(), db =>
         sqlx::query_as(LATE).bind(state.hours_until).fetch_all(db).await)?;
@@ -149,11 +149,11 @@ async fn redo_late_hours(db: &Db, now: i64) -> Result<()> {
 
 async fn roll_hour(db: &Db, hour: i64) -> Result<()> {
     // The plus keeps SQLite on the ids, which are in order, and off the index of series.
-    const RESULTS: &str = concat!(
+    sql!(RESULTS = concat!(
         "SELECT series_id, ",
         raw_columns!(),
         " FROM report_results WHERE id >= $1 AND id < $2 AND +series_id >= $3 AND +series_id < $4"
-    );
+    ));
     let ids = moment::ids(&(hour..hour + HOUR));
     for first in series_pieces(db).await? {
         let mut tallies = BTreeMap::<i64, Tally>::new();
@@ -171,12 +171,12 @@ async fn roll_hour(db: &Db, hour: i64) -> Result<()> {
 }
 
 async fn roll_day(db: &Db, day: i64) -> Result<()> {
-    const HOURS: &str = concat!(
+    sql!(HOURS = concat!(
         "SELECT ",
         rollup_columns!(),
         " FROM report_rollups WHERE span = $1 AND start >= $2 AND start < $3 AND +series_id >= $4 \
          AND +series_id < $5"
-    );
+    ));
     for first in series_pieces(db).await? {
         let mut tallies = BTreeMap::<i64, Tally>::new();
         on!(db.read(), db => {
@@ -200,13 +200,13 @@ async fn roll_day(db: &Db, day: i64) -> Result<()> {
 
 /// Where each piece of all series begins.
 async fn series_pieces(db: &Db) -> Result<impl Iterator<Item = i64>> {
-    const LAST: &str = "SELECT COALESCE(MAX(id), 0) FROM report_series";
+    sql!(LAST = "SELECT COALESCE(MAX(id), 0) FROM report_series");
     let last: i64 = on!(db.read(), db => sqlx::query_scalar(LAST).fetch_one(db).await)?;
     Ok((0..=last).step_by(SERIES_AT_ONCE as usize))
 }
 
 async fn replace(db: &Db, span: i64, start: i64, tallies: &BTreeMap<i64, Tally>) -> Result<()> {
-    const SERIES: &str = "SELECT id FROM report_series WHERE NOT forgotten AND id >= $1 AND id <= $2";
+    sql!(SERIES = "SELECT id FROM report_series WHERE NOT forgotten AND id >= $1 AND id <= $2");
     let (Some((first, _)), Some((last, _))) = (tallies.first_key_value(), tallies.last_key_value()) else {
         return Ok(());
     };
@@ -228,9 +228,9 @@ async fn replace_sqlite(
     start: i64,
     rows: &[(i64, &Tally)],
 ) -> Result<()> {
-    const REPLACE: &str = "
+    sql!(REPLACE = "
         INSERT OR REPLACE INTO report_rollups (series_id, span, start, checks, up, sum_ms, min_ms, max_ms, latency,
-            dns_ms, connect_ms, tls_ms, first_byte_ms, transfer_ms, maintenance_checks, maintenance_up, degraded) ";
+            dns_ms, connect_ms, tls_ms, first_byte_ms, transfer_ms, maintenance_checks, maintenance_up, degraded) ");
     for rows in rows.chunks(64) {
         let mut replace = QueryBuilder::new(REPLACE);
         replace.push_values(rows, |mut values, (series, tally)| {
@@ -256,7 +256,7 @@ async fn replace_postgres(
     start: i64,
     rows: &[(i64, &Tally)],
 ) -> Result<()> {
-    const REPLACE: &str = "
+    sql!(REPLACE = "
         INSERT INTO report_rollups (series_id, span, start, checks, up, sum_ms, min_ms, max_ms, latency,
             dns_ms, connect_ms, tls_ms, first_byte_ms, transfer_ms, maintenance_checks, maintenance_up, degraded)
         SELECT series_id, $1, $2, checks, up, sum_ms, min_ms, max_ms, latency,
@@ -271,7 +271,7 @@ async fn replace_postgres(
             dns_ms = excluded.dns_ms, connect_ms = excluded.connect_ms, tls_ms = excluded.tls_ms,
             first_byte_ms = excluded.first_byte_ms, transfer_ms = excluded.transfer_ms,
             maintenance_checks = excluded.maintenance_checks, maintenance_up = excluded.maintenance_up,
-            degraded = excluded.degraded";
+            degraded = excluded.degraded");
     fn column<T>(rows: &[(i64, &Tally)], of: impl Fn(&Tally) -> T) -> Vec<T> {
         rows.iter().map(|(_, tally)| of(tally)).collect()
     }

@@ -9,7 +9,7 @@ use std::{
 use runtime::{
     Error, Result,
     db::{On, Transaction, readable_by},
-    on,
+    on, sql,
 };
 
 use super::moment::LAST_SERIES;
@@ -52,7 +52,7 @@ pub async fn find_or_create<'a>(
     mut wanted: BTreeMap<Key<'a>, i64>,
     now: i64,
 ) -> Result<HashMap<Key<'a>, Series>> {
-    const LOCK: &str = "SELECT pg_advisory_xact_lock(x'7265706f72740003'::bigint)";
+    sql!(LOCK = "SELECT pg_advisory_xact_lock(x'7265706f72740003'::bigint)");
     let mut found = HashMap::with_capacity(wanted.len());
     find(transaction, &wanted, &mut found).await?;
     wanted.retain(|key, _| !found.contains_key(key));
@@ -74,12 +74,12 @@ async fn find<'a>(
     wanted: &BTreeMap<Key<'a>, i64>,
     found: &mut HashMap<Key<'a>, Series>,
 ) -> Result<()> {
-    const IN_SQLITE: &str = "SELECT endpoint_id, region, id, maintenance_from, maintenance_until
+    sql!(IN_SQLITE = "SELECT endpoint_id, region, id, maintenance_from, maintenance_until
         FROM report_series
-        WHERE endpoint_id IN (SELECT value FROM json_each($1)) AND NOT forgotten";
-    const IN_POSTGRES: &str = "SELECT endpoint_id, region, id, maintenance_from, maintenance_until
+        WHERE endpoint_id IN (SELECT value FROM json_each($1)) AND NOT forgotten");
+    sql!(IN_POSTGRES = "SELECT endpoint_id, region, id, maintenance_from, maintenance_until
         FROM report_series
-        WHERE endpoint_id = ANY($1) AND NOT forgotten";
+        WHERE endpoint_id = ANY($1) AND NOT forgotten");
     let endpoints: Vec<i64> = wanted.keys().map(|(endpoint, _)| *endpoint).collect();
     let rows: Vec<Row> = match transaction.connection() {
         On::Sqlite(db) => {
@@ -106,11 +106,11 @@ async fn create(
     last_id: i64,
     now: i64,
 ) -> Result<usize> {
-    const CREATE: &str = "
+    sql!(CREATE = "
         INSERT INTO report_series (id, user_id, endpoint_id, region) SELECT $4, $1, $2, $3
         WHERE NOT EXISTS (
             SELECT 1 FROM report_forgotten WHERE (what = 'user' AND id = $1) OR (what = 'endpoint' AND id = $2))
-        ON CONFLICT (endpoint_id, region) DO NOTHING";
+        ON CONFLICT (endpoint_id, region) DO NOTHING");
     if get(transaction, FULL_AT).await?.is_some_and(|at| (at..at + FULL_FOR).contains(&now)) {
         return Ok(0);
     }
@@ -141,13 +141,13 @@ const GIVEN: &str = "series_given";
 const FULL_AT: &str = "series_full_at";
 
 async fn get(transaction: &mut Transaction, name: &str) -> Result<Option<i64>> {
-    const GET: &str = "SELECT value FROM report_state WHERE name = $1";
+    sql!(GET = "SELECT value FROM report_state WHERE name = $1");
     Ok(on!(transaction.connection(), db => sqlx::query_scalar(GET).bind(name).fetch_optional(db).await)?)
 }
 
 async fn set(transaction: &mut Transaction, name: &str, value: i64) -> Result<()> {
-    const SET: &str = "INSERT INTO report_state (name, value) VALUES ($1, $2)
-        ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    sql!(SET = "INSERT INTO report_state (name, value) VALUES ($1, $2)
+        ON CONFLICT (name) DO UPDATE SET value = excluded.value");
     Ok(on!(transaction.connection(), db =>
         sqlx::query(SET).bind(name).bind(value).execute(db).await.map(drop))?)
 }
@@ -156,7 +156,7 @@ async fn set(transaction: &mut Transaction, name: &str, value: i64) -> Result<()
 async fn free_ids(transaction: &mut Transaction, range: Range<i64>, wanted: usize) -> Result<Vec<i64>> {
     /// Ids that are looked at together; as a rule all of the first ones are free.
     const STEP: i64 = 10_000;
-    const USED: &str = "SELECT id FROM report_series WHERE id > $1 AND id <= $2";
+    sql!(USED = "SELECT id FROM report_series WHERE id > $1 AND id <= $2");
     let (mut free, mut from) = (Vec::with_capacity(wanted), range.start);
     while free.len() < wanted && from < range.end {
         let until = (from + STEP).min(range.end);

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use futures::TryStreamExt;
-use runtime::{Db, Result, db::Transaction, on};
+use runtime::{Db, Result, db::Transaction, on, sql,};
 use serde::{
     Deserialize,
     de::{IntoDeserializer, value::StringDeserializer},
@@ -25,10 +25,10 @@ pub async fn begin_writing(db: &Db) -> Result<Transaction> {
     locked(db, "SELECT pg_advisory_xact_lock_shared($1)").await
 }
 
-/// Recorders that know series by heart look them up again.
-pub const LOOK_AGAIN: &str = "
+// Recorders that know series by heart look them up again.
+sql!(pub LOOK_AGAIN = "
     INSERT INTO report_state (name, value) VALUES ('forgets', 1)
-    ON CONFLICT (name) DO UPDATE SET value = report_state.value + 1";
+    ON CONFLICT (name) DO UPDATE SET value = report_state.value + 1");
 
 pub async fn begin_forgetting(db: &Db) -> Result<Transaction> {
     locked(db, "SELECT pg_advisory_xact_lock($1)").await
@@ -66,7 +66,7 @@ pub const HOURS_FROM: &str = "hours_from";
 
 impl State {
     pub async fn load(db: &Db) -> Result<Self> {
-        const LOAD: &str = "SELECT name, value FROM report_state";
+        sql!(LOAD = "SELECT name, value FROM report_state");
         let rows: Vec<(String, i64)> = on!(db.read(), db => sqlx::query_as(LOAD).fetch_all(db).await)?;
         let mut state = Self::default();
         for (name, value) in rows {
@@ -84,9 +84,9 @@ impl State {
 
     /// Never backward: two of the same function may run.
     pub async fn raise(db: &Db, name: &str, value: i64) -> Result<()> {
-        const RAISE: &str = "
+        sql!(RAISE = "
             INSERT INTO report_state (name, value) VALUES ($1, $2)
-            ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE excluded.value > report_state.value";
+            ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE excluded.value > report_state.value");
         on!(db.write(), db => sqlx::query(RAISE).bind(name).bind(value).execute(db).await.map(drop))?;
         Ok(())
     }
@@ -222,11 +222,11 @@ pub async fn each_result(
     slots: &Range<i64>,
     mut take: impl FnMut(i64, Raw),
 ) -> Result<()> {
-    const RESULTS: &str = concat!(
+    sql!(RESULTS = concat!(
         "SELECT id, ",
         raw_columns!(),
         " FROM report_results WHERE series_id = $1 AND id >= $2 AND id < $3"
-    );
+    ));
     let ids = moment::ids(slots);
     on!(db.read(), db => {
         let query = sqlx::query_as::<_, Raw>(RESULTS).bind(series_id).bind(ids.start).bind(ids.end);
@@ -240,11 +240,11 @@ pub async fn each_result(
 
 /// The rollups of a series whose start is in a range.
 pub async fn rollups(db: &Db, series_id: i64, span: i64, starts: &Range<i64>) -> Result<Vec<Rollup>> {
-    const ROLLUPS: &str = concat!(
+    sql!(ROLLUPS = concat!(
         "SELECT ",
         rollup_columns!(),
         " FROM report_rollups WHERE series_id = $1 AND span = $2 AND start >= $3 AND start < $4"
-    );
+    ));
     Ok(on!(db.read(), db => {
         let query = sqlx::query_as(ROLLUPS).bind(series_id).bind(span);
         query.bind(starts.start).bind(starts.end).fetch_all(db).await

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Range};
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use runtime::{Caller, Context, Db, Error, Fields, Function, Id, Query, Result, on, text};
+use runtime::{Caller, Context, Db, Error, Fields, Function, Id, Query, Result, on, text, sql,};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -13,7 +13,7 @@ use super::{
     SERVICE,
     moment::{self, DAY, HOUR, ceil, floor},
     purge::Retention,
-    record::AHEAD,
+    record::MAX_AHEAD,
     store::{self, Cover},
     tally::{Phases, Tally},
 };
@@ -146,7 +146,7 @@ impl From<Phases<f64>> for PhaseAverages {
     security(("apikey" = [])),
     responses(
         (status = 200, description = "The summary", body = Summary),
-        (status = 400, description = "The range is not acceptable", body = runtime::error::ErrorBody),
+        (status = 400, description = "The range is invalid", body = runtime::error::ErrorBody),
         (status = 401, description = "Not logged in", body = runtime::error::ErrorBody),
         (status = 404, description = "No such endpoint of yours", body = runtime::error::ErrorBody),
     )
@@ -169,7 +169,7 @@ async fn handle(
     let now = context.clock().now();
     // There is nothing before the longest retention, nor after now but for clocks that differ.
     let oldest = context.config::<Retention>()?.days_from(now);
-    let newest = moment::seconds(now + AHEAD);
+    let newest = moment::seconds(now + MAX_AHEAD);
     let to = to.map_or(moment::seconds(now), |to| to.clamp(oldest + 1, newest));
     let from = from.unwrap_or(to - DAY).clamp(oldest, to - 1);
     let by_day = asked.step.map(|Step::Day| zone);
@@ -180,7 +180,7 @@ async fn handle(
 
 /// The series of the caller's endpoint: none, before its first result.
 async fn series_of(context: &Context, db: &Db, user_id: i64, endpoint_id: i64) -> Result<Vec<i64>> {
-    const SERIES: &str = "SELECT id, user_id FROM report_series WHERE endpoint_id = $1 AND NOT forgotten";
+    sql!(SERIES = "SELECT id, user_id FROM report_series WHERE endpoint_id = $1 AND NOT forgotten");
     let series: Vec<(i64, i64)> = on!(db.read(), db =>
         sqlx::query_as(SERIES).bind(endpoint_id).fetch_all(db).await)?;
     let owner = match series.first() {
@@ -194,8 +194,8 @@ async fn series_of(context: &Context, db: &Db, user_id: i64, endpoint_id: i64) -
 }
 
 /// Up to this, every single result is read: at most 17,280 for each region.
-const LONGEST_RAW: i64 = 2 * DAY;
-const MOST_POINTS: i64 = 200;
+const MAX_RAW_RANGE: i64 = 2 * DAY;
+const MAX_POINTS: i64 = 200;
 const STEPS: [i64; 15] = [
     60,
     120,
@@ -225,7 +225,7 @@ struct Plan {
 }
 
 /// Days of a zone are read from whole hours up to this; farther back, from days of UTC.
-const LONGEST_HOURS: i64 = 400 * DAY;
+const MAX_HOURLY_RANGE: i64 = 400 * DAY;
 
 impl Plan {
     fn of(mut range: Range<i64>, state: &store::State, by_day: Option<Tz>) -> Self {
@@ -233,7 +233,7 @@ impl Plan {
         // The finest rows that still exist, or that are few enough.
         let finest = if range.start < state.hours_from {
             DAY
-        } else if range.start < state.raw_from || length > LONGEST_RAW {
+        } else if range.start < state.raw_from || length > MAX_RAW_RANGE {
             HOUR
         } else {
             1
@@ -246,11 +246,11 @@ impl Plan {
                 range.end = ceil(range.end, span);
             }
         }
-        let step = STEPS.into_iter().find(|step| *step >= finest && length <= step * MOST_POINTS);
+        let step = STEPS.into_iter().find(|step| *step >= finest && length <= step * MAX_POINTS);
         let step = if by_day.is_some() { DAY } else { step.unwrap_or(30 * DAY) };
         let days_until = match by_day {
             Some(zone) if zone != Tz::UTC => {
-                let hours_from = state.hours_from.max(range.end - LONGEST_HOURS);
+                let hours_from = state.hours_from.max(range.end - MAX_HOURLY_RANGE);
                 state.days_until.min(ceil(hours_from, DAY))
             }
             _ if step >= DAY => state.days_until,
@@ -392,7 +392,7 @@ mod tests {
     fn a_series_is_never_long() {
         for length in [1, 60, HOUR, DAY, 3 * DAY, 9 * DAY, 100 * DAY, 1825 * DAY, 36_500 * DAY] {
             let plan = Plan::of(NOW - length..NOW, &store::State::default(), None);
-            assert!(length / plan.step <= MOST_POINTS || plan.step == 30 * DAY, "{length}: {}", plan.step);
+            assert!(length / plan.step <= MAX_POINTS || plan.step == 30 * DAY, "{length}: {}", plan.step);
         }
     }
 }

@@ -22,10 +22,10 @@ const STALE: TimeDelta = TimeDelta::minutes(5);
 /// Before what failed is tried again.
 const PAUSE: TimeDelta = TimeDelta::seconds(3);
 /// A visitor does not wait longer than this.
-const PATIENCE: Duration = Duration::from_secs(8);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(8);
 /// All answers together; a page of 200 endpoints has 1 MB.
-const MOST_BYTES: usize = 16 << 20;
-const MOST_SLOTS: usize = 10_000;
+const MAX_BYTES: usize = 16 << 20;
+const MAX_SLOTS: usize = 10_000;
 
 #[derive(Default)]
 pub struct Cache(Mutex<HashMap<String, Slot>>);
@@ -79,7 +79,7 @@ impl Cache {
         if let Some(answer) = self.slots().get(key).and_then(|slot| slot.answer(clock.now())) {
             return answer;
         }
-        let fetched = match tokio::time::timeout(PATIENCE, fetch).await {
+        let fetched = match tokio::time::timeout(FETCH_TIMEOUT, fetch).await {
             Ok(fetched) => {
                 fetched.and_then(|value| Ok(serde_json::to_vec(&value).map_err(anyhow::Error::from)?))
             }
@@ -130,7 +130,7 @@ fn prune(slots: &mut HashMap<String, Slot>, now: DateTime<Utc>) {
     });
     let size = |slot: &Slot| slot.kept.as_ref().map_or(0, |kept| kept.body.len());
     let mut bytes: usize = slots.values().map(size).sum();
-    while bytes > MOST_BYTES || slots.len() > MOST_SLOTS {
+    while bytes > MAX_BYTES || slots.len() > MAX_SLOTS {
         let age = |slot: &Slot| slot.kept.as_ref().map(|kept| kept.at);
         let oldest = slots.iter().min_by_key(|(_, slot)| age(slot)).map(|(key, _)| key.clone());
         let Some(gone) = oldest.and_then(|key| slots.remove(&key)) else { break };
@@ -230,7 +230,7 @@ mod tests {
             cache.get(&clock, &n.to_string(), missing).await.unwrap_err();
         }
         assert_eq!(cache.slots().len(), 0);
-        let large = "x".repeat(MOST_BYTES / 4);
+        let large = "x".repeat(MAX_BYTES / 4);
         for n in 0..10 {
             cache.get(&clock, &n.to_string(), async { Ok(&large) }).await.unwrap();
             clock.advance(Duration::from_secs(1));

@@ -5,7 +5,7 @@ use http::StatusCode;
 use runtime::{
     Caller, Context, Error, Function, Input, Result,
     error::{ErrorBody, OnConstraint},
-    on, text,
+    on, text, sql,
 };
 
 use super::{SERVICE, Settings, StatusPage, slug_taken};
@@ -18,8 +18,8 @@ pub const FUNCTION: Function =
     request_body = Settings,
     responses(
         (status = 201, description = "Made", body = StatusPage),
-        (status = 400, description = "A field is not acceptable", body = ErrorBody, example = json!({
-            "message": "Some fields are not acceptable.", "code": "VALIDATION_FAILED",
+        (status = 400, description = "A field is invalid", body = ErrorBody, example = json!({
+            "message": "Some fields are invalid.", "code": "VALIDATION_FAILED",
             "fields": {"groups[0].endpoint_ids": "there is no endpoint 9"},
         })),
         (status = 401, description = "Not logged in", body = ErrorBody),
@@ -37,12 +37,12 @@ async fn handle(
     Ok((StatusCode::CREATED, Json(page)))
 }
 
-const MOST: i64 = 100;
+const MAX_STATUS_PAGES: i64 = 100;
 
 async fn insert(context: &Context, user_id: i64, settings: Settings) -> Result<StatusPage> {
-    static INSERT: &str = "INSERT INTO status_pages (user_id, slug, title, description, published, created_at, updated_at) \
+    sql!(INSERT = "INSERT INTO status_pages (user_id, slug, title, description, published, created_at, updated_at) \
          SELECT $1, $2, $3, $4, $5, $6, $6 \
-         WHERE (SELECT COUNT(*) FROM status_pages WHERE user_id = $1) < $7 RETURNING id";
+         WHERE (SELECT COUNT(*) FROM status_pages WHERE user_id = $1) < $7 RETURNING id");
     let slug = settings.slug.unwrap_or_else(|| super::random_slug(context.random()));
     let mut transaction = context.db()?.begin().await?;
     super::lock_user(&mut transaction, user_id).await?;
@@ -50,15 +50,15 @@ async fn insert(context: &Context, user_id: i64, settings: Settings) -> Result<S
     let inserted = on!(transaction.connection(), db => {
         let insert = sqlx::query_scalar(INSERT).bind(user_id).bind(slug).bind(settings.title);
         let insert = insert.bind(settings.description).bind(settings.published);
-        insert.bind(context.clock().now()).bind(MOST).fetch_optional(db).await
+        insert.bind(context.clock().now()).bind(MAX_STATUS_PAGES).fetch_optional(db).await
     });
     let id: Option<i64> = inserted.on_unique(slug_taken)?;
     let id = id.ok_or_else(|| {
         Error::conflict(
             "TOO_MANY_STATUS_PAGES",
             text(
-                format!("You have {MOST} status pages already."),
-                format!("상태 페이지는 최대 {MOST}개까지 만들 수 있습니다."),
+                format!("You have {MAX_STATUS_PAGES} status pages already."),
+                format!("상태 페이지는 최대 {MAX_STATUS_PAGES}개까지 만들 수 있습니다."),
             ),
         )
     })?;

@@ -1,7 +1,7 @@
 //! `GET /public/v1/status_pages`: the caller's status pages, in the order in which they were made.
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Function, List, Paging, Result, db::page_of, error::ErrorBody, on};
+use runtime::{Caller, Context, Function, List, Paging, Result, db::page_of, error::ErrorBody, on, sql,};
 
 use super::{SERVICE, StatusPage, columns};
 
@@ -12,7 +12,7 @@ pub const FUNCTION: Function =
     get, path = "/public/v1/status_pages", tag = "status pages", security(("apikey" = [])), params(Paging),
     responses(
         (status = 200, description = "A page of status pages", body = List<StatusPage>),
-        (status = 400, description = "A parameter is not acceptable", body = ErrorBody),
+        (status = 400, description = "A parameter is invalid", body = ErrorBody),
         (status = 401, description = "Not logged in", body = ErrorBody),
     )
 )]
@@ -21,12 +21,12 @@ async fn handle(
     State(context): State<Context>,
     paging: Paging,
 ) -> Result<Json<List<StatusPage>>> {
-    static COUNT: &str = "SELECT COUNT(*) FROM status_pages WHERE user_id = $1";
-    static SELECT: &str = concat!(
+    sql!(COUNT = "SELECT COUNT(*) FROM status_pages WHERE user_id = $1");
+    sql!(SELECT = concat!(
         "SELECT ",
         columns!(),
         " FROM status_page_rows WHERE user_id = $1 ORDER BY id LIMIT $2 OFFSET $3"
-    );
+    ));
     let db = context.db()?;
     let total = on!(db.read(), db => sqlx::query_scalar(COUNT).bind(caller.user_id).fetch_one(db).await)?;
     let (pages, found) = on!(db.read(), db => {

@@ -30,7 +30,7 @@ use runtime::{
     db::{JsonText, On, Transaction},
     on,
     secret::Random,
-    text,
+    text, sql,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -111,8 +111,8 @@ macro_rules! columns {
 }
 pub(crate) use columns;
 
-const MOST_GROUPS: usize = 20;
-const MOST_ENDPOINTS: usize = 200;
+const MAX_GROUPS: usize = 20;
+const MAX_ENDPOINTS: usize = 200;
 
 impl Settings {
     /// Checks every field but whose the endpoints are.
@@ -130,18 +130,18 @@ impl Settings {
         }
         fields.check_line("title", &self.title, 1..=100);
         fields.check_text("description", &self.description, 0..=2000, &['\n']);
-        fields.check(self.groups.len() <= MOST_GROUPS, "groups", || {
-            text(format!("must be at most {MOST_GROUPS}"), format!("최대 {MOST_GROUPS}개까지 가능합니다"))
+        fields.check(self.groups.len() <= MAX_GROUPS, "groups", || {
+            text(format!("must be at most {MAX_GROUPS}"), format!("최대 {MAX_GROUPS}개까지 가능합니다"))
         });
         let count: usize = self.groups.iter().map(|group| group.endpoint_ids.len()).sum();
-        fields.check(count <= MOST_ENDPOINTS, "groups", || {
+        fields.check(count <= MAX_ENDPOINTS, "groups", || {
             text(
-                format!("must have at most {MOST_ENDPOINTS} endpoints together"),
-                format!("엔드포인트는 모두 합해 최대 {MOST_ENDPOINTS}개까지 가능합니다"),
+                format!("must have at most {MAX_ENDPOINTS} endpoints together"),
+                format!("엔드포인트는 모두 합해 최대 {MAX_ENDPOINTS}개까지 가능합니다"),
             )
         });
         let mut seen = HashSet::new();
-        for (at, group) in self.groups.iter_mut().enumerate().take(MOST_GROUPS) {
+        for (at, group) in self.groups.iter_mut().enumerate().take(MAX_GROUPS) {
             group.name = group.name.trim().to_owned();
             fields.check_line(&format!("groups[{at}].name"), &group.name, 0..=100);
             let twice = group.endpoint_ids.iter().find(|id| !seen.insert(**id));
@@ -207,8 +207,7 @@ fn lines(text: &str) -> String {
 
 /// A user's own page: another user's does not exist.
 async fn own(db: &Db, user_id: i64, id: i64) -> Result<StatusPage> {
-    static SELECT: &str =
-        concat!("SELECT ", columns!(), " FROM status_page_rows WHERE id = $1 AND user_id = $2");
+    sql!(SELECT = concat!("SELECT ", columns!(), " FROM status_page_rows WHERE id = $1 AND user_id = $2"));
     on!(db.read(), db => sqlx::query_as(SELECT).bind(id).bind(user_id).fetch_one(db).await)
         .map_err(Error::not_found_if_no_row)
 }
@@ -233,7 +232,7 @@ async fn save_groups(transaction: &mut Transaction, id: i64, groups: Vec<Group>)
         FROM json_array_elements($2::json) WITH ORDINALITY AS g (value, n),
             json_array_elements_text(g.value -> 'endpoint_ids') WITH ORDINALITY AS e (value, n)",
     ];
-    static SELECT: &str = concat!("SELECT ", columns!(), " FROM status_page_rows WHERE id = $1");
+    sql!(SELECT = concat!("SELECT ", columns!(), " FROM status_page_rows WHERE id = $1"));
     let insert = match transaction {
         On::Sqlite(_) => SQLITE,
         On::Postgres(_) => POSTGRES,
@@ -252,7 +251,7 @@ async fn save_groups(transaction: &mut Transaction, id: i64, groups: Vec<Group>)
 
 /// Until the transaction ends, nobody else makes or forgets what this user has here.
 async fn lock_user(transaction: &mut Transaction, user_id: i64) -> Result<()> {
-    const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('status_pages'), hashint8($1))";
+    sql!(LOCK = "SELECT pg_advisory_xact_lock(hashtext('status_pages'), hashint8($1))");
     // SQLite has one writer at a time.
     if let On::Postgres(db) = transaction.connection() {
         sqlx::query(LOCK).bind(user_id).execute(db).await?;
@@ -262,7 +261,7 @@ async fn lock_user(transaction: &mut Transaction, user_id: i64) -> Result<()> {
 
 /// The gateway may believe in a key a moment longer than there is a user. Under [`lock_user`].
 async fn refuse_the_gone(transaction: &mut Transaction, user_id: i64) -> Result<()> {
-    const GONE: &str = "SELECT EXISTS (SELECT 1 FROM status_gone_users WHERE user_id = $1)";
+    sql!(GONE = "SELECT EXISTS (SELECT 1 FROM status_gone_users WHERE user_id = $1)");
     let gone: bool = on!(transaction.connection(), db =>
         sqlx::query_scalar(GONE).bind(user_id).fetch_one(db).await)?;
     if gone { Err(Error::unauthorized()) } else { Ok(()) }

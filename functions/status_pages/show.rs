@@ -10,7 +10,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use futures::try_join;
 use http::HeaderMap;
-use runtime::{Context, Error, Fields, Function, Query, Result, db::JsonText, error::ErrorBody, on};
+use runtime::{Context, Error, Fields, Function, Query, Result, db::JsonText, error::ErrorBody, on, sql,};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -238,14 +238,14 @@ struct Page {
 }
 
 /// Maintenances and announcements are shown for so long after their end.
-const REMEMBERED: TimeDelta = TimeDelta::days(30);
+const HISTORY: TimeDelta = TimeDelta::days(30);
 /// No maintenance is planned farther ahead than people look.
-const AHEAD: TimeDelta = TimeDelta::days(90);
-const MOST_INCIDENTS: usize = 200;
+const SHOWN_AHEAD: TimeDelta = TimeDelta::days(90);
+const MAX_INCIDENTS: usize = 200;
 const DAYS: u32 = 90;
 
 async fn fetch(context: &Context, slug: &str, zone: Tz) -> Result<Shown> {
-    static PAGE: &str = "SELECT id, user_id, slug, title, description, groups FROM status_page_rows WHERE slug = $1 AND published";
+    sql!(PAGE = "SELECT id, user_id, slug, title, description, groups FROM status_page_rows WHERE slug = $1 AND published");
     let db = context.db()?;
     let found = on!(db.read(), db => sqlx::query_as(PAGE).bind(slug).fetch_optional(db).await)?;
     let page: Page = found.ok_or_else(Error::not_found)?;
@@ -255,7 +255,7 @@ async fn fetch(context: &Context, slug: &str, zone: Tz) -> Result<Shown> {
         announcements(context, page.id, now),
         upstream::endpoints(context, page.user_id, &ids),
         upstream::overviews(context, page.user_id, &ids, "90d", zone),
-        upstream::maintenances(context, page.user_id, now - REMEMBERED, now + AHEAD),
+        upstream::maintenances(context, page.user_id, now - HISTORY, now + SHOWN_AHEAD),
     )?;
     Ok(put_together(page, announcements, &endpoints, overviews, maintenances, zone, now))
 }
@@ -265,11 +265,11 @@ async fn announcements(
     page_id: i64,
     now: DateTime<Utc>,
 ) -> Result<Vec<ShownAnnouncement>> {
-    static SELECT: &str = "SELECT title, text, severity, starts_at, ends_at FROM status_announcements
+    sql!(SELECT = "SELECT title, text, severity, starts_at, ends_at FROM status_announcements
         WHERE status_page_id = $1 AND starts_at <= $2 AND (ends_at IS NULL OR ends_at > $3)
-        ORDER BY starts_at DESC, id DESC LIMIT 100";
+        ORDER BY starts_at DESC, id DESC LIMIT 100");
     Ok(on!(context.db()?.read(), db => {
-        sqlx::query_as(SELECT).bind(page_id).bind(now).bind(now - REMEMBERED).fetch_all(db).await
+        sqlx::query_as(SELECT).bind(page_id).bind(now).bind(now - HISTORY).fetch_all(db).await
     })?)
 }
 
@@ -316,7 +316,7 @@ fn put_together(
         groups.push(ShownGroup { name: group.name.clone(), endpoints: shown.collect() });
     }
     incidents.sort_by_key(|incident| std::cmp::Reverse(incident.started_at));
-    incidents.truncate(MOST_INCIDENTS);
+    incidents.truncate(MAX_INCIDENTS);
     Shown {
         status: overall(groups.iter().flat_map(|group| &group.endpoints).map(|endpoint| endpoint.status)),
         generated_at: now,

@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use runtime::{
     Caller, Context, Error, Function, Id, Input, Result,
     error::{ErrorBody, OnConstraint},
-    input, on,
+    input, on, sql,
 };
 use serde_json::{Map, Value};
 
@@ -23,7 +23,7 @@ pub const FUNCTION: Function =
     ),
     responses(
         (status = 200, description = "Changed", body = StatusPage),
-        (status = 400, description = "A field is not acceptable", body = ErrorBody),
+        (status = 400, description = "A field is invalid", body = ErrorBody),
         (status = 401, description = "Not logged in", body = ErrorBody),
         (status = 404, description = "No such status page of the caller's", body = ErrorBody),
         (status = 409, description = "SLUG_TAKEN, or CHANGED_MEANWHILE", body = ErrorBody),
@@ -55,8 +55,8 @@ async fn change(
     id: i64,
     patch: Map<String, Value>,
 ) -> Result<Option<StatusPage>> {
-    static UPDATE: &str = "UPDATE status_pages SET slug = $3, title = $4, description = $5, published = $6, \
-         updated_at = $7 WHERE id = $1 AND user_id = $2 AND updated_at = $8 RETURNING id";
+    sql!(UPDATE = "UPDATE status_pages SET slug = $3, title = $4, description = $5, published = $6, \
+         updated_at = $7 WHERE id = $1 AND user_id = $2 AND updated_at = $8 RETURNING id");
     let db = context.db()?;
     let StatusPage { slug, title, description, groups, published, updated_at, .. } =
         super::own(db, user_id, id).await?;

@@ -3,7 +3,7 @@
 //! Apart from `user-delete`, which is public HTTP: a function that people reach takes no events.
 
 use axum::{extract::State, routing::post};
-use runtime::{Context, Event, Function, Reply, Result, Subscription, on};
+use runtime::{Context, Event, Function, Reply, Result, Subscription, on, sql,};
 
 use super::{SERVICE, kong::Kong};
 use contract::{UserDeleted, kind};
@@ -20,7 +20,7 @@ async fn handle(State(context): State<Context>, event: Event<UserDeleted>) -> Re
 
 /// Deletes the user, then the keys. Each step can be repeated.
 pub async fn forget(context: &Context, user_id: i64) -> Result<()> {
-    static DELETE: &str = "DELETE FROM users WHERE id = $1";
+    sql!(DELETE = "DELETE FROM users WHERE id = $1");
     on!(context.db()?.write(), db => sqlx::query(DELETE).bind(user_id).execute(db).await.map(drop))?;
     Kong::of(context)?.delete_consumer(user_id).await
 }

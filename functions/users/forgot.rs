@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use chrono::TimeDelta;
-use runtime::{Context, Function, Input, Result, error::ErrorBody, on, secret};
+use runtime::{Context, Function, Input, Result, error::ErrorBody, on, secret, sql,};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -29,7 +29,7 @@ pub struct Forgot {
     post, path = "/public/v1/password/forgot", tag = "users", request_body = Forgot,
     responses(
         (status = 200, description = "If the address is known, a mail is on its way", body = Done),
-        (status = 400, description = "A field is not acceptable", body = ErrorBody),
+        (status = 400, description = "A field is invalid", body = ErrorBody),
     )
 )]
 async fn handle(State(context): State<Context>, Input(forgot): Input<Forgot>) -> Result<Json<Done>> {
@@ -47,10 +47,10 @@ async fn handle(State(context): State<Context>, Input(forgot): Input<Forgot>) ->
 const MAX_LINKS: i64 = 5;
 
 async fn mail_token(context: &Context, email: &str) -> Result<()> {
-    static LINKS: &str = "SELECT COUNT(*) FROM password_resets \
-         WHERE user_id = $1 AND restores_email IS NULL AND expires_at > $2";
-    static INSERT: &str = "INSERT INTO password_resets (token_hash, user_id, expires_at) VALUES ($1, $2, $3)";
-    static DELETE: &str = "DELETE FROM password_resets WHERE token_hash = $1";
+    sql!(LINKS = "SELECT COUNT(*) FROM password_resets \
+         WHERE user_id = $1 AND restores_email IS NULL AND expires_at > $2");
+    sql!(INSERT = "INSERT INTO password_resets (token_hash, user_id, expires_at) VALUES ($1, $2, $3)");
+    sql!(DELETE = "DELETE FROM password_resets WHERE token_hash = $1");
     let (db, now) = (context.db()?, context.clock().now());
     // The row's lock: two at once do not slip past the limit together.
     let find = db.pick(

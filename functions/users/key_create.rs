@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use chrono::{DateTime, TimeDelta, Utc};
 use http::StatusCode;
-use runtime::{Caller, Context, Error, Fields, Function, Input, Result, error::ErrorBody, on, text};
+use runtime::{Caller, Context, Error, Fields, Function, Input, Result, error::ErrorBody, on, text, sql,};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -13,8 +13,8 @@ pub const FUNCTION: Function = Function::new("key-create", SERVICE, "makes a nam
     .http(runtime::http!(handle))
     .reads(runtime::settings!(super::kong::Kong));
 
-const MOST_KEYS: i64 = 50;
-const LONGEST_TTL: u32 = 100_000_000;
+const MAX_KEYS: i64 = 50;
+const MAX_TTL: u32 = 100_000_000;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -40,7 +40,7 @@ pub struct CreatedKey {
     post, path = "/public/v1/keys", tag = "keys", security(("apikey" = [])), request_body = NewKey,
     responses(
         (status = 201, description = "Made", body = CreatedKey),
-        (status = 400, description = "A field is not acceptable", body = ErrorBody),
+        (status = 400, description = "A field is invalid", body = ErrorBody),
         (status = 401, description = "Not logged in", body = ErrorBody),
         (status = 409, description = "TOO_MANY_KEYS", body = ErrorBody),
     )
@@ -53,8 +53,8 @@ async fn handle(
     let name = new.name.trim().to_owned();
     let mut fields = Fields::default();
     fields.check_line("name", &name, 1..=100);
-    fields.check(new.ttl_seconds.is_none_or(|ttl| (1..=LONGEST_TTL).contains(&ttl)), "ttl_seconds", || {
-        text(format!("must be from 1 to {LONGEST_TTL}"), format!("1 이상 {LONGEST_TTL} 이하여야 합니다"))
+    fields.check(new.ttl_seconds.is_none_or(|ttl| (1..=MAX_TTL).contains(&ttl)), "ttl_seconds", || {
+        text(format!("must be from 1 to {MAX_TTL}"), format!("1 이상 {MAX_TTL} 이하여야 합니다"))
     });
     fields.finish()?;
     let created_at = context.clock().now();
@@ -82,11 +82,11 @@ async fn insert(
     created_at: DateTime<Utc>,
     expires_at: Option<DateTime<Utc>>,
 ) -> Result<i64> {
-    static INSERT: &str = "INSERT INTO user_keys (user_id, credential_id, name, created_at, expires_at) \
-         SELECT $1, $2, $3, $4, $5 WHERE (SELECT COUNT(*) FROM user_keys WHERE user_id = $1) < $6 RETURNING id";
+    sql!(INSERT = "INSERT INTO user_keys (user_id, credential_id, name, created_at, expires_at) \
+         SELECT $1, $2, $3, $4, $5 WHERE (SELECT COUNT(*) FROM user_keys WHERE user_id = $1) < $6 RETURNING id");
     let id: Option<i64> = on!(context.db()?.write(), db => {
         let insert = sqlx::query_scalar(INSERT).bind(user_id).bind(credential_id).bind(name);
-        insert.bind(created_at).bind(expires_at).bind(MOST_KEYS).fetch_optional(db).await
+        insert.bind(created_at).bind(expires_at).bind(MAX_KEYS).fetch_optional(db).await
     })?;
     id.ok_or_else(|| {
         Error::conflict(

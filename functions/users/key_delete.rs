@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use http::StatusCode;
-use runtime::{Caller, Context, Error, Function, Id, Result, error::ErrorBody, on};
+use runtime::{Caller, Context, Error, Function, Id, Result, error::ErrorBody, on, sql,};
 
 use super::{SERVICE, kong::Kong};
 
@@ -20,7 +20,7 @@ pub const FUNCTION: Function = Function::new("key-delete", SERVICE, "ends a name
     )
 )]
 async fn handle(caller: Caller, State(context): State<Context>, Id(id): Id) -> Result<StatusCode> {
-    static FIND: &str = "SELECT credential_id FROM user_keys WHERE id = $1 AND user_id = $2";
+    sql!(FIND = "SELECT credential_id FROM user_keys WHERE id = $1 AND user_id = $2");
     let found: Option<String> = on!(context.db()?.read(), db => {
         sqlx::query_scalar(FIND).bind(id).bind(caller.user_id).fetch_optional(db).await
     })?;
@@ -33,7 +33,7 @@ async fn handle(caller: Caller, State(context): State<Context>, Id(id): Id) -> R
 
 /// Takes a key that the gateway no longer knows off the list (a login key is not on it).
 pub(super) async fn forget(context: &Context, user_id: i64, credential_id: &str) -> Result<()> {
-    static DELETE: &str = "DELETE FROM user_keys WHERE user_id = $1 AND credential_id = $2";
+    sql!(DELETE = "DELETE FROM user_keys WHERE user_id = $1 AND credential_id = $2");
     on!(context.db()?.write(), db => {
         sqlx::query(DELETE).bind(user_id).bind(credential_id).execute(db).await.map(drop)
     })?;
@@ -42,7 +42,7 @@ pub(super) async fn forget(context: &Context, user_id: i64, credential_id: &str)
 
 /// Takes all keys of a user but one off the list.
 pub(super) async fn forget_but(context: &Context, user_id: i64, kept: Option<&str>) -> Result<()> {
-    static DELETE: &str = "DELETE FROM user_keys WHERE user_id = $1 AND credential_id <> COALESCE($2, '')";
+    sql!(DELETE = "DELETE FROM user_keys WHERE user_id = $1 AND credential_id <> COALESCE($2, '')");
     on!(context.db()?.write(), db => sqlx::query(DELETE).bind(user_id).bind(kept).execute(db).await.map(drop))?;
     Ok(())
 }

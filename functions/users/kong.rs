@@ -23,7 +23,7 @@ impl FromEnv for Kong {
         let mut headers = HeaderMap::new();
         if let Some(token) = env.get("KONG_ADMIN_TOKEN") {
             // The error says nothing of the value.
-            let mut token = HeaderValue::from_str(token).context("KONG_ADMIN_TOKEN is not acceptable")?;
+            let mut token = HeaderValue::from_str(token).context("KONG_ADMIN_TOKEN is invalid")?;
             token.set_sensitive(true);
             headers.insert("kong-admin-token", token);
         }

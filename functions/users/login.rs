@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use http::StatusCode;
-use runtime::{Context, Error, Function, Input, Result, error::ErrorBody, on, text};
+use runtime::{Context, Error, Function, Input, Result, error::ErrorBody, on, text, sql,};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -41,7 +41,7 @@ pub struct LoggedIn {
     post, path = "/public/v1/login", tag = "users", request_body = Login,
     responses(
         (status = 200, description = "Logged in", body = LoggedIn),
-        (status = 400, description = "A field is not acceptable", body = ErrorBody),
+        (status = 400, description = "A field is invalid", body = ErrorBody),
         (status = 401, description = "INVALID_LOGIN: unknown e-mail address or wrong password", body = ErrorBody),
         (status = 429, description = "Too many calls, or TOO_MANY_TRIES: too many wrong passwords for this account \
             from networks that it is not known from; TOO_MANY_AT_ONCE", body = ErrorBody),
@@ -52,7 +52,7 @@ async fn handle(
     client: Client,
     Input(login): Input<Login>,
 ) -> Result<Json<LoggedIn>> {
-    static FIND: &str = "SELECT id, password_hash FROM users WHERE email = $1 AND activated_at IS NOT NULL";
+    sql!(FIND = "SELECT id, password_hash FROM users WHERE email = $1 AND activated_at IS NOT NULL");
     let email = normalized(&login.email);
     let this_try = Try::begin(&context, &email, &client).await?;
     let found: Option<(i64, String)> =
@@ -75,7 +75,7 @@ async fn handle(
     this_try.succeed(&context, id, &client).await?;
     let (key, credential_id) = new_key(&context, id).await?;
     // A password that was changed meanwhile has ended every key but this one.
-    static STILL: &str = "SELECT password_hash FROM users WHERE id = $1";
+    sql!(STILL = "SELECT password_hash FROM users WHERE id = $1");
     let still: Option<String> = on!(context.db()?.read(), db => {
         sqlx::query_scalar(STILL).bind(id).fetch_optional(db).await
     })?;

@@ -23,7 +23,7 @@ mod tries;
 pub mod update;
 
 use chrono::{DateTime, Utc};
-use runtime::{Context, Db, Env, Error, Fields, FromEnv, Result, Text, on, text};
+use runtime::{Context, Db, Env, Error, Fields, FromEnv, Result, Text, on, text, sql,};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -61,7 +61,7 @@ impl FromEnv for LoginConfig {
 
 /// The user, if there is one (and the sign-up was completed).
 pub async fn find(context: &Context, id: i64) -> Result<User> {
-    static SQL: &str = "SELECT id, email, created_at FROM users WHERE id = $1 AND activated_at IS NOT NULL";
+    sql!(SQL = "SELECT id, email, created_at FROM users WHERE id = $1 AND activated_at IS NOT NULL");
     let found = on!(context.db()?.read(), db => sqlx::query_as(SQL).bind(id).fetch_optional(db).await)?;
     found.ok_or_else(Error::not_found)
 }
@@ -74,9 +74,8 @@ fn normalized(email: &str) -> String {
 /// Spells addresses of before as [`normalized`] does; one whose mailbox has another user by now stays as it is.
 pub(crate) async fn respell(db: &Db) -> anyhow::Result<()> {
     // All others are spelt alike.
-    static ODD: &str = "SELECT id, email FROM users WHERE LENGTH(email) <> OCTET_LENGTH(email)";
-    static UPDATE: &str =
-        "UPDATE users SET email = $2 WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM users WHERE email = $2)";
+    sql!(ODD = "SELECT id, email FROM users WHERE LENGTH(email) <> OCTET_LENGTH(email)");
+    sql!(UPDATE = "UPDATE users SET email = $2 WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM users WHERE email = $2)");
     let odd: Vec<(i64, String)> = on!(db.read(), db => sqlx::query_as(ODD).fetch_all(db).await)?;
     for (id, email) in odd {
         let spelt = normalized(&email);

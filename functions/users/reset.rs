@@ -13,7 +13,7 @@ use runtime::{
     Context, Error, Fields, Function, Input, Result,
     db::Transaction,
     error::{ErrorBody, OnConstraint},
-    on, secret, text,
+    on, secret, text, sql,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -45,7 +45,7 @@ pub struct Reset {
     post, path = "/public/v1/password/reset", tag = "users", request_body = Reset,
     responses(
         (status = 200, description = "Set; log in again", body = Done),
-        (status = 400, description = "The token is unknown, used or expired, or the password is not acceptable", body = ErrorBody),
+        (status = 400, description = "The token is unknown, used or expired, or the password is invalid", body = ErrorBody),
         (status = 409, description = "EMAIL_TAKEN: the address that the link restores is another user's now", body = ErrorBody),
         (status = 429, description = "Too many calls, or TOO_MANY_AT_ONCE", body = ErrorBody),
     )
@@ -55,7 +55,7 @@ async fn handle(
     client: Client,
     Input(reset): Input<Reset>,
 ) -> Result<Json<Done>> {
-    static FIND: &str = "SELECT user_id FROM password_resets WHERE token_hash = $1 AND expires_at >= $2";
+    sql!(FIND = "SELECT user_id FROM password_resets WHERE token_hash = $1 AND expires_at >= $2");
     let (db, now) = (context.db()?, context.clock().now());
     let mut fields = Fields::default();
     check_password(&mut fields, "password", &reset.password);
@@ -94,8 +94,8 @@ struct Link {
 
 impl Link {
     async fn put_back(&self, context: &Context, token_hash: &str) -> Result<()> {
-        static INSERT: &str = "INSERT INTO password_resets (token_hash, user_id, restores_email, expires_at) \
-             VALUES ($1, $2, $3, $4)";
+        sql!(INSERT = "INSERT INTO password_resets (token_hash, user_id, restores_email, expires_at) \
+             VALUES ($1, $2, $3, $4)");
         on!(context.db()?.write(), db => {
             let insert = sqlx::query(INSERT).bind(token_hash).bind(self.user_id);
             insert.bind(&self.restores_email).bind(self.expires_at).execute(db).await.map(drop)
@@ -106,13 +106,13 @@ impl Link {
 
 /// Uses a link up: sets the password and, where it says so, the address, and ends the other links.
 async fn use_link(context: &Context, token_hash: &str, password_hash: &str) -> Result<Link> {
-    static USE: &str = "DELETE FROM password_resets WHERE token_hash = $1 AND expires_at >= $2 \
-         RETURNING user_id, restores_email, expires_at";
-    static SET: &str = "UPDATE users SET password_hash = $2, email = COALESCE($3, email), updated_at = $4 \
-         WHERE id = $1";
+    sql!(USE = "DELETE FROM password_resets WHERE token_hash = $1 AND expires_at >= $2 \
+         RETURNING user_id, restores_email, expires_at");
+    sql!(SET = "UPDATE users SET password_hash = $2, email = COALESCE($3, email), updated_at = $4 \
+         WHERE id = $1");
     // Later links of this kind were mailed to addresses that came after the one that is restored.
-    static END_LATER: &str = "DELETE FROM password_resets \
-         WHERE user_id = $1 AND restores_email IS NOT NULL AND expires_at >= $2";
+    sql!(END_LATER = "DELETE FROM password_resets \
+         WHERE user_id = $1 AND restores_email IS NOT NULL AND expires_at >= $2");
     let now = context.clock().now();
     let mut tx = context.db()?.begin().await?;
     let used: Option<Link> = on!(tx.connection(), db => {
@@ -136,7 +136,7 @@ async fn use_link(context: &Context, token_hash: &str, password_hash: &str) -> R
 
 /// Ends the links of a forgotten password. Those that restore an address stay: see the table above.
 pub(super) async fn end_links(tx: &mut Transaction, user_id: i64) -> Result<()> {
-    static END: &str = "DELETE FROM password_resets WHERE user_id = $1 AND restores_email IS NULL";
+    sql!(END = "DELETE FROM password_resets WHERE user_id = $1 AND restores_email IS NULL");
     on!(tx.connection(), db => sqlx::query(END).bind(user_id).execute(db).await.map(drop))?;
     Ok(())
 }
@@ -149,8 +149,8 @@ pub(super) async fn check_not_reserved(
     user_id: i64,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    static RESERVED: &str = "SELECT EXISTS (SELECT 1 FROM password_resets \
-         WHERE restores_email = $1 AND user_id <> $2 AND expires_at > $3)";
+    sql!(RESERVED = "SELECT EXISTS (SELECT 1 FROM password_resets \
+         WHERE restores_email = $1 AND user_id <> $2 AND expires_at > $3)");
     let reserved: bool = on!(tx.connection(), db => {
         let query = sqlx::query_scalar(RESERVED).bind(email).bind(user_id);
         query.bind(now).fetch_one(db).await

@@ -4,7 +4,7 @@ use anyhow::anyhow;
 use axum::{Json, extract::State};
 use chrono::{DateTime, TimeDelta, Utc};
 use http::StatusCode;
-use runtime::{Context, Error, Fields, Function, Input, Result, error::ErrorBody, error::OnConstraint, on};
+use runtime::{Context, Error, Fields, Function, Input, Result, error::ErrorBody, error::OnConstraint, on, sql,};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -47,7 +47,7 @@ pub struct SignedUp {
     post, path = "/public/v1/signup", tag = "users", request_body = Signup,
     responses(
         (status = 201, description = "Signed up", body = SignedUp),
-        (status = 400, description = "A field is not acceptable", body = ErrorBody),
+        (status = 400, description = "A field is invalid", body = ErrorBody),
         (status = 409, description = "EMAIL_TAKEN", body = ErrorBody),
         (status = 429, description = "Too many calls, or TOO_MANY_AT_ONCE", body = ErrorBody),
     )
@@ -83,8 +83,8 @@ const ABANDONED_AFTER: TimeDelta = TimeDelta::minutes(1);
 
 /// Takes the address. The user does not count before [`complete`].
 async fn reserve(context: &Context, email: &str, hash: &str, now: DateTime<Utc>) -> Result<i64> {
-    static FREE: &str = "DELETE FROM users WHERE email = $1 AND activated_at IS NULL AND created_at < $2";
-    static INSERT: &str = "INSERT INTO users (email, password_hash, created_at, updated_at) VALUES ($1, $2, $3, $3) RETURNING id";
+    sql!(FREE = "DELETE FROM users WHERE email = $1 AND activated_at IS NULL AND created_at < $2");
+    sql!(INSERT = "INSERT INTO users (email, password_hash, created_at, updated_at) VALUES ($1, $2, $3, $3) RETURNING id");
     let mut tx = context.db()?.begin().await?;
     on!(tx.connection(), db => {
         sqlx::query(FREE).bind(email).bind(now - ABANDONED_AFTER).execute(db).await.map(drop)
@@ -101,7 +101,7 @@ async fn reserve(context: &Context, email: &str, hash: &str, now: DateTime<Utc>)
 
 /// Makes consumer and key at the gateway; only then does the user count.
 async fn complete(context: &Context, id: i64) -> Result<String> {
-    static ACTIVATE: &str = "UPDATE users SET activated_at = $2 WHERE id = $1";
+    sql!(ACTIVATE = "UPDATE users SET activated_at = $2 WHERE id = $1");
     let kong = Kong::of(context)?;
     kong.create_consumer(id).await?;
     let (key, _) = super::login::new_key(context, id).await?;
@@ -115,7 +115,7 @@ async fn complete(context: &Context, id: i64) -> Result<String> {
 /// Leaves nothing half-made. What cannot be undone now (the gateway is away) does no harm: nobody has
 /// the key of a consumer without a user.
 async fn undo(context: &Context, id: i64) {
-    static DELETE: &str = "DELETE FROM users WHERE id = $1 AND activated_at IS NULL";
+    sql!(DELETE = "DELETE FROM users WHERE id = $1 AND activated_at IS NULL");
     let undone = async {
         let deleted = on!(context.db()?.write(), db => {
             sqlx::query(DELETE).bind(id).execute(db).await.map(|done| done.rows_affected())

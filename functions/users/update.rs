@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use http::StatusCode;
 use runtime::{
     Caller, Context, Error, Fields, Function, Input, Result, error::ErrorBody, error::OnConstraint, on,
-    secret, text,
+    secret, text, sql,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -48,7 +48,7 @@ pub struct Change {
     patch, path = "/public/v1/user", tag = "users", security(("apikey" = [])), request_body = Change,
     responses(
         (status = 200, description = "Changed", body = User),
-        (status = 400, description = "A field is not acceptable", body = ErrorBody),
+        (status = 400, description = "A field is invalid", body = ErrorBody),
         (status = 401, description = "Not logged in", body = ErrorBody),
         (status = 409, description = "EMAIL_TAKEN", body = ErrorBody),
         (status = 429, description = "TOO_MANY_TRIES: too many wrong passwords; TOO_MANY_CHANGES of the address; \
@@ -61,8 +61,7 @@ async fn handle(
     State(context): State<Context>,
     Input(change): Input<Change>,
 ) -> Result<Json<User>> {
-    static ACCOUNT: &str =
-        "SELECT email, password_hash FROM users WHERE id = $1 AND activated_at IS NOT NULL";
+    sql!(ACCOUNT = "SELECT email, password_hash FROM users WHERE id = $1 AND activated_at IS NOT NULL");
     let mut fields = Fields::default();
     let email = change.email.as_deref().map(normalized);
     if let Some(email) = &email {
@@ -152,13 +151,13 @@ async fn save(
     hash: Option<&str>,
 ) -> Result<Option<String>> {
     // Not if either was changed meanwhile, by a link for example: that one knew better.
-    static UPDATE: &str = "UPDATE users SET email = COALESCE($4, email), \
+    sql!(UPDATE = "UPDATE users SET email = COALESCE($4, email), \
          password_hash = COALESCE($5, password_hash), updated_at = $6 \
-         WHERE id = $1 AND email = $2 AND password_hash = $3";
-    static WAYS_BACK: &str = "SELECT COUNT(*) FROM password_resets \
-         WHERE user_id = $1 AND restores_email IS NOT NULL AND expires_at > $2";
-    static WAY_BACK: &str = "INSERT INTO password_resets (token_hash, user_id, restores_email, expires_at) \
-         VALUES ($1, $2, $3, $4)";
+         WHERE id = $1 AND email = $2 AND password_hash = $3");
+    sql!(WAYS_BACK = "SELECT COUNT(*) FROM password_resets \
+         WHERE user_id = $1 AND restores_email IS NOT NULL AND expires_at > $2");
+    sql!(WAY_BACK = "INSERT INTO password_resets (token_hash, user_id, restores_email, expires_at) \
+         VALUES ($1, $2, $3, $4)");
     let now = context.clock().now();
     let mut tx = context.db()?.begin().await?;
     let updated = on!(tx.connection(), db => {

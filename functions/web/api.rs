@@ -50,7 +50,7 @@ pub struct Refusal {
 }
 
 /// A page that waits longer is of no use; but a check of a slow target takes its time.
-const PATIENCE: Duration = Duration::from_secs(20);
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 const PATIENCE_WITH_CHECKS: Duration = Duration::from_secs(150);
 
 /// Says which form a request came from: sent twice, it has its effect once.
@@ -93,8 +93,8 @@ impl Api {
     ) -> Result<T, Refusal> {
         let is_check = method == Method::POST && path.starts_with("/endpoint-check/");
         let request = self.request(method, path, body, once).map_err(|error| gone(&error))?;
-        let patience = if is_check { PATIENCE_WITH_CHECKS } else { PATIENCE };
-        let answer = tokio::time::timeout(patience, self.outbound.carry(To::Gateway, request)).await;
+        let timeout = if is_check { PATIENCE_WITH_CHECKS } else { CALL_TIMEOUT };
+        let answer = tokio::time::timeout(timeout, self.outbound.carry(To::Gateway, request)).await;
         let response = answer.map_err(anyhow::Error::from).flatten().map_err(|error| gone(&error))?;
         let (status, body) = (response.status(), response.body());
         if !status.is_success() {

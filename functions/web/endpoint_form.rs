@@ -26,7 +26,7 @@ use checks::{
 use contract::{Assertion, Comparison, Severity};
 
 /// What the API takes; more rows than that are of no use.
-const MOST_ASSERTIONS: usize = 20;
+const MAX_ASSERTIONS: usize = 20;
 
 /// The form as it is filled in: text, whatever it may mean, so that nothing is lost.
 #[derive(Clone, Default)]
@@ -194,7 +194,7 @@ impl Fields {
             value: values.next().unwrap_or_default(),
             severity: severities.next().unwrap_or_default(),
         });
-        let assertions = all.filter(|row| !row.is_empty()).take(MOST_ASSERTIONS + 1).collect();
+        let assertions = all.filter(|row| !row.is_empty()).take(MAX_ASSERTIONS + 1).collect();
         sent.url = sent.url.trim().to_owned();
         let kind = kind_of(&sent.kind, &sent.url);
         let is_new_kind = Kind::find(&sent.kind).is_some_and(|shown| shown.name != kind.name);
@@ -274,7 +274,7 @@ impl Fields {
                 self.turn_to(kind);
             }
             "add_assertion" => {
-                let rows = (self.rows + 1).clamp(self.assertions.len(), MOST_ASSERTIONS + 1);
+                let rows = (self.rows + 1).clamp(self.assertions.len(), MAX_ASSERTIONS + 1);
                 self.assertions.resize(rows, Row::default());
             }
             "remove_assertion" if index < self.assertions.len() => drop(self.assertions.remove(index)),
@@ -470,7 +470,7 @@ impl Form {
             StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => return visitor.refused(&refusal),
             // Too many tests, or nobody there: what was filled in is not lost by that.
             status => {
-                let sorry = super::page::Sorry::of(self.page.clone(), &refusal);
+                let sorry = super::page::ErrorPage::of(self.page.clone(), &refusal);
                 self.message = sorry.message().to_owned();
                 return visitor.show(status, &self);
             }

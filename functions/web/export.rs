@@ -11,7 +11,7 @@ use runtime::{List, error::Language, input::is_invisible};
 use super::{
     api::{Api, Refusal},
     form::{self, Endpoints},
-    reports::{Filter, MOST_ROWS, Report},
+    reports::{Filter, MAX_ROWS, Report},
     visitor::User,
     words::encoded,
 };
@@ -140,7 +140,7 @@ impl Export {
         let named = endpoints.items().iter().map(|item| (item.id, (item.name.clone(), item.url.clone())));
         let to = filter.to.clone();
         let named = named.collect();
-        Self { api, filter, named, to, page: 1, last_id: i64::MAX, left: MOST_ROWS, is_over: false }
+        Self { api, filter, named, to, page: 1, last_id: i64::MAX, left: MAX_ROWS, is_over: false }
     }
 
     async fn next(&mut self) -> Result<Option<Vec<Report>>, Refusal> {
@@ -280,7 +280,7 @@ mod tests {
         let named = HashMap::from([(7, ("Shop, \"new\"".to_owned(), "https://example.com".to_owned()))]);
         let (api, to) = (api(slots, answers), filter.to.clone());
         let mut export =
-            Export { api, filter, named, to, page: 1, last_id: i64::MAX, left: MOST_ROWS, is_over: false };
+            Export { api, filter, named, to, page: 1, last_id: i64::MAX, left: MAX_ROWS, is_over: false };
         let first = export.next().await.map_err(|refusal| anyhow::anyhow!("{}", refusal.status))?;
         let parts: Vec<Vec<u8>> =
             rows(export, first.unwrap_or_default(), Language::English).try_collect().await?;

@@ -23,7 +23,7 @@ use crate::{
 
 const SECONDS: u32 = 60;
 /// Newer ones push older ones out: a reader keeps what it has.
-const MOST: usize = 100;
+const MAX_ENTRIES: usize = 100;
 
 pub async fn rss(
     visitor: Visitor,
@@ -160,7 +160,7 @@ fn entries(shown: &Shown, language: Language) -> Vec<Entry> {
         }
     }
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.at));
-    entries.truncate(MOST);
+    entries.truncate(MAX_ENTRIES);
     entries
 }
 

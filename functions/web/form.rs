@@ -136,9 +136,9 @@ pub struct Choice {
 
 const PER_PAGE: i64 = 100;
 /// A longer list is none that anybody reads: there is the search.
-const MOST_PAGES: i64 = 10;
+const MAX_PAGES: i64 = 10;
 /// Of chosen ones that are not listed, as many are named.
-const MOST_NAMED: usize = 100;
+const MAX_NAMED: usize = 100;
 
 impl Endpoints {
     pub async fn of(api: &Api, find: &str, chosen: &[i64]) -> Result<Self, Refusal> {
@@ -149,13 +149,13 @@ impl Endpoints {
             api.get::<List<Named>>(&path).await
         };
         let List { mut items, page } = get(1).await?;
-        let pages = ((page.total_count + PER_PAGE - 1) / PER_PAGE).min(MOST_PAGES);
+        let pages = ((page.total_count + PER_PAGE - 1) / PER_PAGE).min(MAX_PAGES);
         for more in try_join_all((2..=pages).map(get)).await? {
             items.extend(more.items);
         }
-        if !find.is_empty() || page.total_count > PER_PAGE * MOST_PAGES {
+        if !find.is_empty() || page.total_count > PER_PAGE * MAX_PAGES {
             let listed: HashSet<i64> = items.iter().map(|item| item.id).collect();
-            let missing = chosen.iter().filter(|id| !listed.contains(id)).take(MOST_NAMED);
+            let missing = chosen.iter().filter(|id| !listed.contains(id)).take(MAX_NAMED);
             let named = join_all(missing.map(|id| one(api, *id))).await;
             items.extend(named.into_iter().flatten());
         }
@@ -164,7 +164,7 @@ impl Endpoints {
 
     /// Whether a script may search in what is there.
     pub fn is_complete(&self) -> bool {
-        self.find.is_empty() && self.total <= PER_PAGE * MOST_PAGES
+        self.find.is_empty() && self.total <= PER_PAGE * MAX_PAGES
     }
 
     pub fn has_search(&self) -> bool {

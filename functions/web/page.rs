@@ -181,13 +181,13 @@ pub fn html(status: StatusCode, page: &impl Template) -> Response {
 /// Says what happened, and what to do.
 #[derive(Template)]
 #[template(path = "sorry.html")]
-pub struct Sorry {
+pub struct ErrorPage {
     page: Page,
     status: u16,
     message: String,
 }
 
-impl Sorry {
+impl ErrorPage {
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -207,7 +207,7 @@ impl Sorry {
             ),
             StatusCode::FORBIDDEN => (
                 page.t("Not allowed", "허용되지 않습니다"),
-                page.t("You may not do this.", "권한이 없습니다."),
+                page.t("Permission denied.", "권한이 없습니다."),
             ),
             status if status.is_server_error() => (
                 page.t("Not available right now", "지금은 사용할 수 없습니다"),

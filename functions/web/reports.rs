@@ -188,7 +188,7 @@ struct Counted {
 }
 
 /// As many as one downloads.
-pub const MOST_ROWS: i64 = 100_000;
+pub const MAX_ROWS: i64 = 100_000;
 const PER_PAGE: i64 = 50;
 const LINES: i64 = 20;
 
@@ -216,7 +216,7 @@ impl Reports {
     }
 
     fn is_whole(&self) -> bool {
-        self.pager.total <= MOST_ROWS
+        self.pager.total <= MAX_ROWS
     }
 }
 

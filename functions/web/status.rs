@@ -201,13 +201,13 @@ impl Status {
 
     /// The bar in words.
     fn bar_in_words(&self, endpoint: &ShownEndpoint) -> String {
-        const MOST: usize = 10;
+        const MAX_SHOWN: usize = 10;
         let bad = |day: &&ShownDay| day.up < day.checks;
         let count = endpoint.days.iter().filter(bad).count();
-        let days = endpoint.days.iter().rev().filter(bad).take(MOST);
+        let days = endpoint.days.iter().rev().filter(bad).take(MAX_SHOWN);
         let days: Vec<String> = days.map(|day| format!("{}: {}", day.date, self.of_checks(day))).collect();
         let uptime = self.uptime(endpoint);
-        let more = if count > MOST { "…" } else { "" };
+        let more = if count > MAX_SHOWN { "…" } else { "" };
         let list = days.join("; ");
         match (self.page.language, count) {
             (_, _) if endpoint.days.is_empty() => {

@@ -50,7 +50,7 @@ struct Form {
 }
 
 /// As many as the API takes.
-const MOST_GROUPS: usize = 20;
+const MAX_GROUPS: usize = 20;
 
 const FIELDS: [&str; 4] = ["slug", "title", "description", "groups"];
 
@@ -84,7 +84,7 @@ impl From<Fields> for Sent {
                 "find" => sent.find = value,
                 "found" => sent.found = value,
                 // One too many is refused when it is saved; a thousand would each list every endpoint.
-                "group" if sent.groups.len() <= MOST_GROUPS => {
+                "group" if sent.groups.len() <= MAX_GROUPS => {
                     sent.groups.push(Group { name: value, endpoint_ids: Vec::new() });
                 }
                 "endpoint" => {
@@ -180,7 +180,7 @@ impl Form {
     }
 
     fn may_add(&self) -> bool {
-        self.sent.groups.len() < MOST_GROUPS
+        self.sent.groups.len() < MAX_GROUPS
     }
 }
 

@@ -234,7 +234,7 @@ impl Visitor {
             let what = self.t("Please log in again.", "다시 로그인해 주세요.");
             return if self.logged_in() { self.log_out(&to, what) } else { self.go(&to) };
         }
-        let page = page::Sorry::of(self.page(Section::None, ""), refusal);
+        let page = page::ErrorPage::of(self.page(Section::None, ""), refusal);
         self.show(refusal.status, &page)
     }
 }

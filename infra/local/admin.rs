@@ -28,7 +28,7 @@ use subtle::ConstantTimeEq;
 
 use crate::{
     apps::Apps,
-    consumers::{Consumer, Consumers, Key, LONGEST_KEY},
+    consumers::{Consumer, Consumers, Key, MAX_KEY_BYTES},
 };
 
 #[derive(Clone)]
@@ -179,7 +179,7 @@ struct NewKey {
 }
 
 /// Kong's own bound.
-const LONGEST_TTL: u32 = 100_000_000;
+const MAX_TTL: u32 = 100_000_000;
 
 fn body<T: DeserializeOwned>(headers: &HeaderMap, body: &Bytes) -> Result<T, Refusal> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -283,12 +283,12 @@ async fn create_key(
     let new: NewKey = body(&headers, &sent)?;
     let consumer = known(&admin, &name).await?;
     let secret = new.key.unwrap_or_else(|| admin.random.token());
-    if secret.is_empty() || secret.len() > LONGEST_KEY {
+    if secret.is_empty() || secret.len() > MAX_KEY_BYTES {
         return Err(schema("key", "length must be between 1 and 1024"));
     }
     // 0 is for ever, as it is for Kong.
     let ttl = new.ttl.filter(|ttl| *ttl > 0);
-    if ttl.is_some_and(|ttl| ttl > LONGEST_TTL) {
+    if ttl.is_some_and(|ttl| ttl > MAX_TTL) {
         return Err(schema("ttl", "value should be between 0 and 100000000"));
     }
     let now = admin.clock.now().timestamp();

@@ -40,7 +40,7 @@ pub struct Credential {
 }
 
 /// Longer than any key that was ever given out (Kong lets the caller choose keys).
-pub const LONGEST_KEY: usize = 1024;
+pub const MAX_KEY_BYTES: usize = 1024;
 
 /// Seconds.
 const KEPT_EXPIRED: i64 = 90 * 86_400;
@@ -54,7 +54,7 @@ impl Consumers {
         static SELECT: &str = "SELECT k.id, k.consumer_id, c.username, c.custom_id \
             FROM credential k JOIN consumer c ON c.id = k.consumer_id \
             WHERE k.hash = $1 AND (k.expires_at IS NULL OR k.expires_at > $2)";
-        if key.len() > LONGEST_KEY {
+        if key.len() > MAX_KEY_BYTES {
             return Ok(None);
         }
         let found = sqlx::query_as(SELECT).bind(hash(key)).bind(now.timestamp());

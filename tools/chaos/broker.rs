@@ -41,7 +41,7 @@ const RETRIES: u32 = 10;
 /// Functions give what runs 25 s to finish, and end then.
 const GRACE: Duration = Duration::from_secs(27);
 /// For an answer; a batch waits for its slots as long as the clock stands.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 pub struct Cluster {
     program: PathBuf,
@@ -119,7 +119,7 @@ impl Cluster {
             settings,
             clock,
             log,
-            client: reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?,
+            client: reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?,
             running: tokio::sync::Mutex::default(),
             tasks: Mutex::default(),
             ending: Mutex::default(),

@@ -117,8 +117,8 @@ impl Process {
         super::disk::run(std::process::Command::new("kill").arg(id.to_string()))
     }
 
-    pub async fn wait(&mut self, patience: Duration) -> Result<ExitStatus> {
-        Ok(tokio::time::timeout(patience, self.child.wait()).await.context("it does not end")??)
+    pub async fn wait(&mut self, timeout: Duration) -> Result<ExitStatus> {
+        Ok(tokio::time::timeout(timeout, self.child.wait()).await.context("it does not end")??)
     }
 
     /// Resident memory, in bytes.

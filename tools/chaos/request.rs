@@ -26,14 +26,14 @@ pub enum Sent {
     BrokenOff(String),
 }
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// Longer than it takes to tell somebody to end.
 const HELD: Duration = Duration::from_millis(300);
 
 impl Request {
     /// `held`: is told when the server has taken it, whose body comes a while after that.
     pub async fn send(&self, held: Option<oneshot::Sender<()>>) -> Sent {
-        let (mut stream, said) = match timeout(PATIENCE, self.begin()).await {
+        let (mut stream, said) = match timeout(TIMEOUT, self.begin()).await {
             Ok(Ok(begun)) => begun,
             Ok(Err(_)) | Err(_) => return Sent::NotTaken,
         };
@@ -48,10 +48,10 @@ impl Request {
             stream.write_all(self.body.as_bytes()).await?;
             status(&mut stream).await
         };
-        match timeout(PATIENCE, answered).await {
+        match timeout(TIMEOUT, answered).await {
             Ok(Ok(status)) => Sent::Answered(status),
             Ok(Err(error)) => Sent::BrokenOff(format!("{error:#}")),
-            Err(_) => Sent::BrokenOff(format!("no answer within {PATIENCE:?}")),
+            Err(_) => Sent::BrokenOff(format!("no answer within {TIMEOUT:?}")),
         }
     }
 

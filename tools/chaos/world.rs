@@ -31,14 +31,14 @@ use crate::{
 };
 
 /// How long everything that broke may take to be well again, in real time.
-const PATIENCE: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(90);
 const SUMMARY: &str = "the summary";
 
 const REGION: &str = "here";
 /// An engine gives what runs 8 s to finish; a moment more for what that needed.
 const GRACE: Duration = Duration::from_secs(10);
 /// No endpoint's interval is longer, but for those of a crowd.
-const LONGEST_INTERVAL: i64 = 25;
+const MAX_INTERVAL: i64 = 25;
 /// A location is suspected for 15 minutes; so long only, a blackout is surely over before.
 const SHORT: TimeDelta = TimeDelta::minutes(13);
 
@@ -306,7 +306,7 @@ impl<'a> World<'a> {
         for n in 1..=if is_crowd { 16 } else { ENDPOINTS } {
             let site = Site::start(host).await?;
             let name = format!("shop{n}");
-            let mut interval = rng.random_range(10..=LONGEST_INTERVAL);
+            let mut interval = rng.random_range(10..=MAX_INTERVAL);
             if self.kind == Kind::Namespace {
                 // So short that a failure asks for no early check: one that waits for lost packets would come after the
                 // regular one that follows it, and count for nothing, where a person reads it before that.
@@ -501,7 +501,7 @@ impl<'a> World<'a> {
             return Ok(asked);
         }
         self.endpoints.iter().for_each(|watched| watched.site.slow(true));
-        self.advance(LONGEST_INTERVAL).await;
+        self.advance(MAX_INTERVAL).await;
         let (person, stamp) = (self.person().await?, format!("t{}", self.now().timestamp()));
         let (held, is_taken) = oneshot::channel();
         let mut held = Some(held);
@@ -692,13 +692,13 @@ impl<'a> World<'a> {
     }
 
     /// Within so much real time, in which the clock stands.
-    async fn comes_to_be(&self, patience: Duration, is_so: impl Fn(&Page) -> bool) -> bool {
+    async fn comes_to_be(&self, timeout: Duration, is_so: impl Fn(&Page) -> bool) -> bool {
         let looked = async {
             while !self.ledger.read().await.is_ok_and(|page| is_so(&page)) {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(patience, looked).await.is_ok()
+        tokio::time::timeout(timeout, looked).await.is_ok()
     }
 
     /// A check that waits for a lost packet takes real time, in which the clock must not come to the next
@@ -707,8 +707,8 @@ impl<'a> World<'a> {
     /// ten results of one endpoint, while nothing is broken.
     async fn keep_order(&mut self) -> Result<()> {
         // In a crowd what a broker holds back waits for the clock.
-        let patience = if self.kind == Kind::Namespace { 30 } else { 5 };
-        let until = Instant::now() + Duration::from_secs(patience);
+        let timeout = if self.kind == Kind::Namespace { 30 } else { 5 };
+        let until = Instant::now() + Duration::from_secs(timeout);
         let is_wanted = self.kind == Kind::Namespace || self.kind.is_crowd() && self.active.is_empty();
         while is_wanted && Instant::now() < until {
             // The database may have no connection to give for a moment.
@@ -876,7 +876,7 @@ impl<'a> World<'a> {
 
     /// Lets time go by until all is as it must be; or says what is not.
     async fn settle(&mut self) -> Result<Tally> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         let mut seconds = 2;
         let mut waits_for_rollup = 0;
         loop {

@@ -169,13 +169,13 @@ impl Answer {
     }
 }
 
-const LONGEST: usize = 1000;
+const MAX_CHARS: usize = 1000;
 
 fn shortened(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     // Gateways write JSON over several lines.
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(LONGEST) {
+    match line.char_indices().nth(MAX_CHARS) {
         Some((at, _)) => format!("{}… ({} bytes)", &line[..at], body.len()),
         None => line,
     }

@@ -29,7 +29,7 @@ struct Cli {
     /// What is watched: anything that answers 200 to the deployment [default: the deployment itself].
     #[arg(long)]
     target: Option<String>,
-    /// Who gets the mails, and opens the link in the first one within `--patience` [default: an address at
+    /// Who gets the mails, and opens the link in the first one within `--timeout` [default: an address at
     /// example.com that nobody confirms; it is checked that it gets none].
     #[arg(long, conflicts_with = "webhook_listen")]
     email: Option<String>,
@@ -41,7 +41,7 @@ struct Cli {
     webhook_url: Option<String>,
     /// How long one step may take.
     #[arg(long, default_value = "150s", value_parser = humantime::parse_duration)]
-    patience: Duration,
+    timeout: Duration,
 }
 
 /// What all steps share.
@@ -52,7 +52,7 @@ pub struct Run {
     receiver: Option<Receiver>,
     target: String,
     email: Option<String>,
-    patience: Duration,
+    timeout: Duration,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -81,7 +81,7 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
         receiver,
         target,
         email: cli.email,
-        patience: cli.patience,
+        timeout: cli.timeout,
     };
     let broke_off = tokio::select! {
         told = story::tell(&run) => told.err().map(|_| "the story broke off"),

@@ -61,9 +61,9 @@ pub async fn tell(run: &Run) -> Result<(), Failed> {
     report.step("deletes the account; nobody can log in to it", delete_account(run, &me)).await
 }
 
-/// Looks again, ever less often, until it is so, it cannot become so, or patience ends.
+/// Looks again, ever less often, until it is so, it cannot become so, or timeout ends.
 pub async fn until<T, F: Future<Output = Result<T, Failure>>>(
-    patience: Duration,
+    timeout: Duration,
     look: impl FnMut() -> F,
 ) -> Result<T, Failure> {
     let pauses = ExponentialBuilder::default()
@@ -71,12 +71,12 @@ pub async fn until<T, F: Future<Output = Result<T, Failure>>>(
         .with_factor(1.5)
         .with_max_delay(Duration::from_secs(2))
         .without_max_times()
-        .with_total_delay(Some(patience));
+        .with_total_delay(Some(timeout));
     look.retry(pauses).when(|failure: &Failure| failure.may_change).await.map_err(|failure| {
         if !failure.may_change {
             return failure;
         }
-        let expected = format!("{}, within {}", failure.expected, humantime::format_duration(patience));
+        let expected = format!("{}, within {}", failure.expected, humantime::format_duration(timeout));
         Failure { expected, ..failure }
     })
 }
@@ -160,7 +160,7 @@ async fn add_channel(run: &Run, me: &Person, key: &str) -> Result<Channel, Failu
     answer.check(answer.json()["config"]["secret"] != secret.as_str(), "no secret that is readable")?;
     let delivers = run.receiver.is_some() || run.email.is_some();
     if let Some(email) = &run.email {
-        until(run.patience, || async {
+        until(run.timeout, || async {
             let answer = run.api.get(&format!("{path}/{id}")).key(key).expect(200).await?;
             if answer.json()["addresses"][email] == "confirmed" {
                 return Ok(());
@@ -228,7 +228,7 @@ impl Story<'_> {
 
     async fn is_up_at_first(&self) -> Result<(), Failure> {
         let path = format!("/report-service/v1/reports?endpoint_id={}", self.endpoint);
-        until(self.run.patience, || async {
+        until(self.run.timeout, || async {
             let answer = self.get(&path).await?;
             let report = &answer.json()["items"][0];
             if report.is_null() {
@@ -249,7 +249,7 @@ impl Story<'_> {
     }
 
     async fn becomes(&self, status: &str) -> Result<(), Failure> {
-        until(self.run.patience, || async {
+        until(self.run.timeout, || async {
             let answer = self.get(&self.endpoint()).await?;
             let endpoint = answer.json();
             if endpoint["status"] != status {
@@ -271,13 +271,13 @@ impl Story<'_> {
     }
 
     async fn incident_is_open(&self) -> Result<(), Failure> {
-        let (answer, incident) = until(self.run.patience, || self.incidents(true)).await?;
+        let (answer, incident) = until(self.run.timeout, || self.incidents(true)).await?;
         let cause = incident["cause"]["code"] == "STATUS_MISMATCH";
         answer.check(cause && incident["ended_at"].is_null(), "no end yet, and the cause STATUS_MISMATCH")
     }
 
     async fn incident_is_closed(&self) -> Result<(), Failure> {
-        let (answer, incident) = until(self.run.patience, || self.incidents(false)).await?;
+        let (answer, incident) = until(self.run.timeout, || self.incidents(false)).await?;
         let ended = incident["ended_at"].as_str() > incident["started_at"].as_str();
         answer.check(ended, "an end behind the start")?;
         let path = format!("/report-service/v1/incidents?endpoint_id={}", self.endpoint);
@@ -288,7 +288,7 @@ impl Story<'_> {
     /// By the delivery log; and by what was received, where it can be seen.
     async fn delivered(&self, what: &str) -> Result<(), Failure> {
         let path = format!("/notification-service/v1/deliveries?endpoint_id={}", self.endpoint);
-        until(self.run.patience, || async {
+        until(self.run.timeout, || async {
             let answer = self.get(&path).await?;
             let items = answer.json()["items"].as_array().cloned().unwrap_or_default();
             let told: Vec<_> = items.iter().filter(|item| item["alert"]["what"] == what).collect();
@@ -339,7 +339,7 @@ impl Story<'_> {
         let answer = self.get(&format!("{list}&to=2020-01-01")).await?;
         answer.check(answer.json()["page"]["total_count"] == 0, "nothing from before it was made")?;
 
-        let newest = until(self.run.patience, || self.pages(&list)).await?;
+        let newest = until(self.run.timeout, || self.pages(&list)).await?;
         let answer = self.get(&format!("/report-service/v1/reports/{}", newest["id"])).await?;
         answer.check(answer.json() == newest, "the same as on the list")
     }
@@ -399,7 +399,7 @@ impl Story<'_> {
         self.run.api.get(&self.endpoint()).key(&self.key).expect(404).await?;
         for list in ["/report-service/v1/reports", "/report-service/v1/incidents"] {
             let path = format!("{list}?endpoint_id={}", self.endpoint);
-            until(self.run.patience, || async {
+            until(self.run.timeout, || async {
                 let answer = self.get(&path).await?;
                 let gone = answer.json()["page"]["total_count"] == 0;
                 if gone { Ok(()) } else { Err(answer.not_yet("nothing left")) }

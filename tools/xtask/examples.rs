@@ -42,10 +42,10 @@ fn add_error(status: &str, response: &mut Value) {
     let is_code = |word: &&str| word.len() > 3 && word.chars().all(|c| c.is_ascii_uppercase() || c == '_');
     let own = described.split([':', ' ']).next().filter(is_code);
     let (code, message) = match status {
-        "400" => (Some("VALIDATION_FAILED"), "Some fields are not acceptable."),
+        "400" => (Some("VALIDATION_FAILED"), "Some fields are invalid."),
         "401" => (Some("NOT_LOGGED_IN"), "You are not logged in."),
-        "403" => (Some("FORBIDDEN"), "You may not do this."),
-        "404" => (Some("NOT_FOUND"), "There is no such thing."),
+        "403" => (Some("FORBIDDEN"), "Permission denied."),
+        "404" => (Some("NOT_FOUND"), "Not found."),
         "413" => (Some("TOO_LARGE"), "The body is too large."),
         "415" => (Some("UNSUPPORTED_MEDIA_TYPE"), "The body must be JSON."),
         // The gateway's own has no code.

@@ -253,7 +253,7 @@ async fn mistakes_are_named_by_file_object_and_field() {
     world.apply(wrong, &[]).await.fails(
         2,
         &[
-            "monitors.yaml is not acceptable",
+            "monitors.yaml is invalid",
             "endpoints[0] (a) intervall: unknown field `intervall`, expected one of",
             "endpoints[1] (b) url: is missing",
             "others: is not known here",

@@ -329,7 +329,7 @@ fn certificate_message(error: &rustls::Error, url: &Url, expires: Option<DateTim
     use CertificateError as Bad;
     let host = cut(url.host_str().unwrap_or_default());
     let rustls::Error::InvalidCertificate(bad) = error else {
-        return format!("The certificate is not acceptable: {error}");
+        return format!("The certificate is invalid: {error}");
     };
     match bad {
         Bad::Expired | Bad::ExpiredContext { .. } => match expires {
@@ -376,9 +376,9 @@ fn certificate_message(error: &rustls::Error, url: &Url, expires: Option<DateTim
             "CaUsedAsEndEntity" => {
                 "The certificate is a CA's own, not one for a server (self-signed?)".to_owned()
             }
-            other => format!("The certificate is not acceptable: {}", cut(other)),
+            other => format!("The certificate is invalid: {}", cut(other)),
         },
-        other => format!("The certificate is not acceptable: {}", cut(&other.to_string())),
+        other => format!("The certificate is invalid: {}", cut(&other.to_string())),
     }
 }
 

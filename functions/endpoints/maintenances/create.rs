@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use http::StatusCode;
-use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, on, text};
+use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, on, text, sql,};
 
 use super::{ENDPOINTS, Maintenance, Plan, check_own, saved};
 use crate::endpoints::{SERVICE, announce, begin_adding};
@@ -14,7 +14,7 @@ pub const FUNCTION: Function =
         .publishes();
 
 /// That are not over.
-const MOST: i64 = 100;
+const MAX_MAINTENANCES: i64 = 100;
 
 /// While a maintenance lasts, its endpoints are checked as ever. But the results are marked: they are left out of
 /// uptime, latency and apdex, nobody is told of failures, and no outage begins or ends. With the first check after
@@ -27,7 +27,7 @@ const MOST: i64 = 100;
     post, path = "/public/v1/maintenances", tag = "maintenances", security(("apikey" = [])), request_body = Plan,
     responses(
         (status = 201, description = "Planned", body = Maintenance),
-        (status = 400, description = "A field is not acceptable", body = ErrorBody),
+        (status = 400, description = "A field is invalid", body = ErrorBody),
         (status = 401, description = "Not logged in", body = ErrorBody),
         (status = 409, description = "TOO_MANY_MAINTENANCES", body = ErrorBody),
     )
@@ -37,10 +37,10 @@ async fn handle(
     State(context): State<Context>,
     Input(plan): Input<Plan>,
 ) -> Result<(StatusCode, Json<Maintenance>)> {
-    static INSERT: &str = "INSERT INTO endpoint_maintenances \
+    sql!(INSERT = "INSERT INTO endpoint_maintenances \
          (user_id, title, description, starts_at, ends_at, all_endpoints, created_at, updated_at) \
          SELECT $1, $2, $3, $4, $5, $6, $7, $7 \
-         WHERE (SELECT COUNT(*) FROM endpoint_maintenances WHERE user_id = $1 AND ends_at > $8) < $9 RETURNING id";
+         WHERE (SELECT COUNT(*) FROM endpoint_maintenances WHERE user_id = $1 AND ends_at > $8) < $9 RETURNING id");
     let now = context.clock().now();
     let plan = plan.checked(now)?;
     if plan.ends_at.time() <= now {
@@ -53,12 +53,12 @@ async fn handle(
     let id: Option<i64> = on!(tx.connection(), db => {
         let insert = sqlx::query_scalar(INSERT).bind(caller.user_id).bind(plan.title).bind(plan.description);
         let insert = insert.bind(plan.starts_at).bind(plan.ends_at).bind(plan.endpoint_ids.is_none());
-        insert.bind(now).bind(now.timestamp()).bind(MOST).fetch_optional(db).await
+        insert.bind(now).bind(now.timestamp()).bind(MAX_MAINTENANCES).fetch_optional(db).await
     })?;
     let id = id.ok_or_else(|| {
         let what = text(
-            format!("You have {MOST} maintenances that are not over."),
-            format!("끝나지 않은 점검은 {MOST}개까지 만들 수 있습니다."),
+            format!("You have {MAX_MAINTENANCES} maintenances that are not over."),
+            format!("끝나지 않은 점검은 {MAX_MAINTENANCES}개까지 만들 수 있습니다."),
         );
         Error::conflict("TOO_MANY_MAINTENANCES", what)
     })?;

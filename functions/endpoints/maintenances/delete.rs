@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use http::StatusCode;
-use runtime::{Caller, Context, Error, Function, Id, Result, error::ErrorBody, on};
+use runtime::{Caller, Context, Error, Function, Id, Result, error::ErrorBody, on, sql,};
 
 use crate::endpoints::SERVICE;
 
@@ -23,7 +23,7 @@ pub const FUNCTION: Function =
     )
 )]
 async fn handle(caller: Caller, State(context): State<Context>, Id(id): Id) -> Result<StatusCode> {
-    static DELETE: &str = "DELETE FROM endpoint_maintenances WHERE id = $1 AND user_id = $2";
+    sql!(DELETE = "DELETE FROM endpoint_maintenances WHERE id = $1 AND user_id = $2");
     let deleted = on!(context.db()?.write(), db => {
         let delete = sqlx::query(DELETE).bind(id).bind(caller.user_id);
         delete.execute(db).await.map(|done| done.rows_affected())

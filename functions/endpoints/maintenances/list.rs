@@ -1,7 +1,7 @@
 //! `GET /public/v1/maintenances`: the caller's maintenances, the newest beginning first.
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody, on};
+use runtime::{Caller, Context, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody, on, sql,};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -23,7 +23,7 @@ struct Filter {
     params(Filter, Paging),
     responses(
         (status = 200, description = "A page of maintenances", body = List<Maintenance>),
-        (status = 400, description = "A parameter is not acceptable", body = ErrorBody),
+        (status = 400, description = "A parameter is invalid", body = ErrorBody),
         (status = 401, description = "Not logged in", body = ErrorBody),
     )
 )]
@@ -39,9 +39,8 @@ async fn handle(
              WHEN starts_at > $3 THEN 'scheduled' ELSE 'active' END = $2)"
         };
     }
-    static COUNT: &str = concat!("SELECT COUNT(*) ", matching!());
-    static SELECT: &str =
-        concat!("SELECT * ", matching!(), " ORDER BY starts_at DESC, id DESC LIMIT $4 OFFSET $5");
+    sql!(COUNT = concat!("SELECT COUNT(*) ", matching!()));
+    sql!(SELECT = concat!("SELECT * ", matching!(), " ORDER BY starts_at DESC, id DESC LIMIT $4 OFFSET $5"));
     let (db, now) = (context.db()?, context.clock().now());
     let status = filter.status.map(|status| match status {
         MaintenanceStatus::Scheduled => "scheduled",

@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use runtime::{
     Context, Error, Fields, Result,
     db::{JsonText, On, Transaction, UnixSeconds},
-    on, text,
+    on, text, sql,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -103,7 +103,7 @@ impl Row {
         transaction: &mut Transaction,
         now: DateTime<Utc>,
     ) -> Result<Vec<announce::Row>> {
-        if self.starts_at.time() > now + super::AHEAD || self.ends_at.time() <= now {
+        if self.starts_at.time() > now + super::CLAIM_AHEAD || self.ends_at.time() <= now {
             return Ok(Vec::new());
         }
         announce::revise(transaction, self.user_id, self.endpoint_ids.as_ref().map(|ids| &ids.0)).await
@@ -140,8 +140,8 @@ struct Checked {
     endpoint_ids: Option<Vec<i64>>,
 }
 
-const LONGEST_SECONDS: i64 = 90 * 86_400;
-const MOST_ENDPOINTS: usize = 1000;
+const MAX_SECONDS: i64 = 90 * 86_400;
+const MAX_ENDPOINTS: usize = 1000;
 
 impl Plan {
     fn checked(self, now: DateTime<Utc>) -> Result<Checked> {
@@ -154,16 +154,16 @@ impl Plan {
         fields.check(ends_at > starts_at, "ends_at", || {
             text("must be after `starts_at`", "`starts_at`보다 뒤여야 합니다")
         });
-        fields.check(ends_at - starts_at <= LONGEST_SECONDS, "ends_at", || {
+        fields.check(ends_at - starts_at <= MAX_SECONDS, "ends_at", || {
             text("must be at most 90 days after `starts_at`", "`starts_at`부터 90일 이내여야 합니다")
         });
         fields.check(
-            endpoint_ids.as_ref().is_none_or(|ids| ids.len() <= MOST_ENDPOINTS),
+            endpoint_ids.as_ref().is_none_or(|ids| ids.len() <= MAX_ENDPOINTS),
             "endpoint_ids",
             || {
                 text(
-                    format!("must hold at most {MOST_ENDPOINTS} ids"),
-                    format!("최대 {MOST_ENDPOINTS}개까지 가능합니다"),
+                    format!("must hold at most {MAX_ENDPOINTS} ids"),
+                    format!("최대 {MAX_ENDPOINTS}개까지 가능합니다"),
                 )
             },
         );
@@ -185,9 +185,8 @@ impl Plan {
 
 /// Refuses endpoints of others.
 async fn check_own(transaction: &mut Transaction, user_id: i64, ids: &[i64]) -> Result<()> {
-    static SQLITE: &str =
-        "SELECT id FROM endpoints WHERE user_id = $1 AND id IN (SELECT value FROM json_each($2))";
-    static POSTGRES: &str = "SELECT id FROM endpoints WHERE user_id = $1 AND id = ANY($2)";
+    sql!(SQLITE = "SELECT id FROM endpoints WHERE user_id = $1 AND id IN (SELECT value FROM json_each($2))");
+    sql!(POSTGRES = "SELECT id FROM endpoints WHERE user_id = $1 AND id = ANY($2)");
     let own: std::collections::HashSet<i64> = match transaction.connection() {
         On::Sqlite(db) => sqlx::query_scalar(SQLITE).bind(user_id).bind(JsonText(ids)).fetch_all(db).await?,
         On::Postgres(db) => sqlx::query_scalar(POSTGRES).bind(user_id).bind(ids).fetch_all(db).await?,
@@ -205,7 +204,7 @@ async fn check_own(transaction: &mut Transaction, user_id: i64, ids: &[i64]) -> 
 
 /// One of the caller's own.
 async fn find_own(context: &Context, user_id: i64, id: i64) -> Result<Row> {
-    static SELECT: &str = "SELECT * FROM endpoint_maintenance_rows WHERE id = $1 AND user_id = $2";
+    sql!(SELECT = "SELECT * FROM endpoint_maintenance_rows WHERE id = $1 AND user_id = $2");
     on!(context.db()?.read(), db => {
         sqlx::query_as(SELECT).bind(id).bind(user_id).fetch_one(db).await
     })
@@ -214,7 +213,7 @@ async fn find_own(context: &Context, user_id: i64, id: i64) -> Result<Row> {
 
 /// Within the transaction that makes or changes it.
 async fn saved(transaction: &mut Transaction, id: i64) -> Result<Row> {
-    static SELECT: &str = "SELECT * FROM endpoint_maintenance_rows WHERE id = $1";
+    sql!(SELECT = "SELECT * FROM endpoint_maintenance_rows WHERE id = $1");
     Ok(on!(transaction.connection(), db => sqlx::query_as(SELECT).bind(id).fetch_one(db).await)?)
 }
 

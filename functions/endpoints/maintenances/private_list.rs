@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, SecondsFormat, Utc};
-use runtime::{Context, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody, on};
+use runtime::{Context, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody, on, sql,};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -64,7 +64,7 @@ pub async fn call(
     get, path = "/private/v1/maintenances", tag = "maintenances", params(Filter, Paging),
     responses(
         (status = 200, description = "A page of maintenances, the newest beginning first", body = List<OwnedMaintenance>),
-        (status = 400, description = "A parameter is not acceptable", body = ErrorBody),
+        (status = 400, description = "A parameter is invalid", body = ErrorBody),
     )
 )]
 async fn handle(
@@ -78,9 +78,8 @@ async fn handle(
              AND ($3 IS NULL OR starts_at < $3)"
         };
     }
-    static COUNT: &str = concat!("SELECT COUNT(*) ", matching!());
-    static SELECT: &str =
-        concat!("SELECT * ", matching!(), " ORDER BY starts_at DESC, id DESC LIMIT $4 OFFSET $5");
+    sql!(COUNT = concat!("SELECT COUNT(*) ", matching!()));
+    sql!(SELECT = concat!("SELECT * ", matching!(), " ORDER BY starts_at DESC, id DESC LIMIT $4 OFFSET $5"));
     let (db, now) = (context.db()?, context.clock().now());
     let (from, to) = (filter.from.map(|at| at.timestamp()), filter.to.map(|at| at.timestamp()));
     let count = on!(db.read(), db => {

@@ -1,7 +1,7 @@
 //! `PATCH /public/v1/maintenances/{id}`: changes what is given, and keeps the rest.
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, input, on, text};
+use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, input, on, text, sql,};
 use serde_json::{Map, Value, json};
 
 use super::{ENDPOINTS, Maintenance, Plan, Row, check_own, saved};
@@ -20,7 +20,7 @@ pub const FUNCTION: Function =
     request_body(content = Plan, description = "Any of the fields; the others stay as they are"),
     responses(
         (status = 200, description = "Changed", body = Maintenance),
-        (status = 400, description = "A field is not acceptable", body = ErrorBody),
+        (status = 400, description = "A field is invalid", body = ErrorBody),
         (status = 401, description = "Not logged in", body = ErrorBody),
         (status = 404, description = "No such maintenance of the caller's", body = ErrorBody),
     )
@@ -31,11 +31,10 @@ async fn handle(
     Id(id): Id,
     Input(patch): Input<Map<String, Value>>,
 ) -> Result<Json<Maintenance>> {
-    static SQLITE: &str = "SELECT * FROM endpoint_maintenance_rows WHERE id = $1 AND user_id = $2";
-    static POSTGRES: &str =
-        "SELECT * FROM endpoint_maintenance_rows WHERE id = $1 AND user_id = $2 FOR UPDATE";
-    static UPDATE: &str = "UPDATE endpoint_maintenances SET title = $2, description = $3, starts_at = $4, \
-         ends_at = $5, updated_at = $6 WHERE id = $1";
+    sql!(SQLITE = "SELECT * FROM endpoint_maintenance_rows WHERE id = $1 AND user_id = $2");
+    sql!(POSTGRES = "SELECT * FROM endpoint_maintenance_rows WHERE id = $1 AND user_id = $2 FOR UPDATE");
+    sql!(UPDATE = "UPDATE endpoint_maintenances SET title = $2, description = $3, starts_at = $4, \
+         ends_at = $5, updated_at = $6 WHERE id = $1");
     let (db, now) = (context.db()?, context.clock().now());
     let mut tx = db.begin().await?;
     let select = db.pick(SQLITE, POSTGRES);

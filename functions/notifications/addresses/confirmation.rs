@@ -2,7 +2,7 @@
 
 use channels::Message;
 use futures::future::join_all;
-use runtime::{Context, Result, on, text};
+use runtime::{Context, Result, on, text, sql,};
 
 use super::{limits, links, links::About, recipients::Recipient, said, seconds};
 use crate::notifications::senders::{Done, email};
@@ -25,9 +25,8 @@ pub(in crate::notifications) async fn mail_links(
 }
 
 async fn mail_link(context: &Context, user_id: i64, address: &str) -> Result<Option<String>> {
-    const MAILED: &str =
-        "INSERT INTO notification_addresses (address, user_id, mailed_at) VALUES ($1, $2, $3)
-        ON CONFLICT (address, user_id) DO UPDATE SET mailed_at = excluded.mailed_at";
+    sql!(MAILED = "INSERT INTO notification_addresses (address, user_id, mailed_at) VALUES ($1, $2, $3)
+        ON CONFLICT (address, user_id) DO UPDATE SET mailed_at = excluded.mailed_at");
     if !limits::count_link(context, user_id, address).await? {
         return Ok(Some(said(&text(
             format!(

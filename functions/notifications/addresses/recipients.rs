@@ -5,7 +5,7 @@ use runtime::{
     Context, Error, Result,
     db::JsonText,
     on,
-    secret::{self, Sealer},
+    secret::{self, Sealer}, sql,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -75,7 +75,7 @@ pub(in crate::notifications) async fn for_sender(
     context: &Context,
     request: &NotificationRequested,
 ) -> Result<NotificationRequested> {
-    const DELIVERY: &str = "SELECT user_id, reached FROM deliveries WHERE id = $1";
+    sql!(DELIVERY = "SELECT user_id, reached FROM deliveries WHERE id = $1");
     let mut request = request.clone();
     // What cannot be read fails at the sender.
     let config = stored_kind(&request.kind).and_then(|kind| open(context, kind, &request.sealed_config));

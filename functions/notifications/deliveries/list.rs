@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
 use runtime::{
     Caller, Context, Error, Fields, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody,
-    items::keep_readable, on,
+    items::keep_readable, on, sql,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -93,7 +93,7 @@ struct Row {
     responses(
         (status = 200, body = List<Delivery>),
         (status = 400, body = ErrorBody, example = json!({
-            "message": "Some fields are not acceptable.", "code": "VALIDATION_FAILED",
+            "message": "Some fields are invalid.", "code": "VALIDATION_FAILED",
             "fields": {"status": "unknown variant `lost`, expected one of `pending`, `delivered`, `failed`, `superseded`"},
         })),
         (status = 401, body = ErrorBody),
@@ -105,14 +105,14 @@ async fn handle(
     Query(filter): Query<Filter>,
     paging: Paging,
 ) -> Result<Json<List<Delivery>>> {
-    const SELECT: &str = "SELECT id, notification_id, endpoint_id, kind, recipient, alert, status,
+    sql!(SELECT = "SELECT id, notification_id, endpoint_id, kind, recipient, alert, status,
             error, attempt, tries, due_at, leased_at IS NOT NULL AS is_leased, created_at, finished_at
         FROM deliveries WHERE user_id = $1 AND ($2 IS NULL OR notification_id = $2)
             AND ($3 IS NULL OR endpoint_id = $3) AND ($4 IS NULL OR status = $4)
-        ORDER BY id DESC LIMIT $5 OFFSET $6";
-    const COUNT: &str = "SELECT COUNT(*) FROM deliveries WHERE user_id = $1
+        ORDER BY id DESC LIMIT $5 OFFSET $6");
+    sql!(COUNT = "SELECT COUNT(*) FROM deliveries WHERE user_id = $1
             AND ($2 IS NULL OR notification_id = $2)
-            AND ($3 IS NULL OR endpoint_id = $3) AND ($4 IS NULL OR status = $4)";
+            AND ($3 IS NULL OR endpoint_id = $3) AND ($4 IS NULL OR status = $4)");
     let mut fields = Fields::default();
     fields.check_id(filter.notification_id, "notification_id");
     fields.check_id(filter.endpoint_id, "endpoint_id");

@@ -3,7 +3,7 @@
 //!
 //! What leaves is leased: marked as sent before the broker is asked to bring it to a sender. Its outcome, by
 //! `delivery-record`, makes room for the next; a lease that ends without one is tried again by `delivery-resume`. So
-//! are, with growing pauses, messages that a channel did not take, until [`GIVEN_UP`].
+//! are, with growing pauses, messages that a channel did not take, until [`GIVE_UP_AFTER`].
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use futures::{StreamExt, stream};
 use runtime::{
     Context, Db, Error, Outgoing, Result,
     db::{On, Transaction, readable},
-    on,
+    on, sql,
 };
 use serde_json::json;
 
@@ -20,31 +20,31 @@ use crate::notifications::{MAX_AHEAD, addresses::recipients, row::Row as Channel
 use contract::{Alert, AlertKind, Missed, NotificationRequested, kind};
 
 /// How many messages of an owner, and to one target host, are on their way at once.
-pub const AT_ONCE: usize = 16;
+pub const MAX_IN_FLIGHT: usize = 16;
 /// Of them by one channel: the others of its owner have room when it hangs.
-const BY_CHANNEL: usize = AT_ONCE / 2;
+const BY_CHANNEL: usize = MAX_IN_FLIGHT / 2;
 /// Calls at once to the broker.
 const CALLS: usize = 16;
 
 /// When a message that no channel took is given up, if it was tried all the time.
-const GIVEN_UP: TimeDelta = TimeDelta::hours(24);
+const GIVE_UP_AFTER: TimeDelta = TimeDelta::hours(24);
 /// For the broker to have taken what is leased.
 const TO_PUBLISH: TimeDelta = TimeDelta::seconds(30);
 /// For a sender to say what became of it: senders answer in seconds, but may have to start, or to be started again.
 const LEASE: TimeDelta = TimeDelta::minutes(5);
 const FIRST_PAUSE: TimeDelta = TimeDelta::seconds(15);
-const LONGEST_PAUSE: TimeDelta = TimeDelta::minutes(30);
+const MAX_PAUSE: TimeDelta = TimeDelta::minutes(30);
 /// Between two runs of `delivery-resume`: after more than that, it was stopped.
-const STOPPED: TimeDelta = TimeDelta::hours(1);
+const STOPPED_AFTER: TimeDelta = TimeDelta::hours(1);
 /// The longest that a `Retry-After` is believed.
-pub const LONGEST_WAIT: TimeDelta = TimeDelta::hours(6);
+pub const MAX_WAIT: TimeDelta = TimeDelta::hours(6);
 /// In a message that stands for others.
-const MOST_MISSED: usize = 20;
+const MAX_MISSED: usize = 20;
 
 /// After so many failures in a row: 15 s, 30 s, 1 min, up to half an hour.
 pub fn pause(failures: i64) -> TimeDelta {
     let doubled = u32::try_from(failures.clamp(1, 16) - 1).unwrap_or_default();
-    (FIRST_PAUSE * 2_i32.pow(doubled)).min(LONGEST_PAUSE)
+    (FIRST_PAUSE * 2_i32.pow(doubled)).min(MAX_PAUSE)
 }
 
 impl Channel {
@@ -53,14 +53,14 @@ impl Channel {
     pub fn paused_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         // What lies far ahead is of a clock that was set back.
         let failed = self.failed_at.filter(|at| self.failures > 1 && *at <= now + MAX_AHEAD);
-        let not_before = self.not_before.filter(|at| *at <= now + LONGEST_WAIT);
+        let not_before = self.not_before.filter(|at| *at <= now + MAX_WAIT);
         let until = failed.map(|failed| failed + pause(self.failures - 1)).max(not_before);
         until.filter(|until| *until > now)
     }
 
     /// A message that was not tried yet need not wait for the end of a long pause.
     fn takes_new(&self, now: DateTime<Utc>) -> bool {
-        let asked_for = self.not_before.is_some_and(|at| at > now && at <= now + LONGEST_WAIT);
+        let asked_for = self.not_before.is_some_and(|at| at > now && at <= now + MAX_WAIT);
         let lately = self.failed_at.is_some_and(|at| (now - at).abs() < TimeDelta::minutes(1));
         !asked_for && !lately
     }
@@ -68,7 +68,7 @@ impl Channel {
 
 /// Whose messages are on their way, by host.
 type Hosts = HashMap<String, Vec<i64>>;
-const LEASED_FOR_HOST: &str = "SELECT user_id FROM deliveries WHERE host = $1 AND leased_at IS NOT NULL";
+sql!(LEASED_FOR_HOST = "SELECT user_id FROM deliveries WHERE host = $1 AND leased_at IS NOT NULL");
 
 /// A delivery that waits.
 #[derive(sqlx::FromRow)]
@@ -107,7 +107,7 @@ pub async fn next_for_host(
 ) -> Result<Vec<i64>> {
     // From one owner to the next by the index, whatever each of them has waiting; a hundred of them at most are looked
     // at. Not those whose channels may be paused: they would pass the place on to nobody.
-    const NEXT: &str = "WITH RECURSIVE others AS (
+    sql!(NEXT = "WITH RECURSIVE others AS (
             SELECT 1 AS step, (SELECT MIN(d.user_id) FROM deliveries d
                 WHERE d.host = $1 AND d.status = 'pending' AND d.leased_at IS NULL AND d.user_id > $2) AS user_id
             UNION ALL
@@ -120,24 +120,24 @@ pub async fn next_for_host(
                 AND $1 = (SELECT d.host FROM deliveries d
                     WHERE d.notification_id = n.id AND d.status = 'pending' AND d.leased_at IS NULL AND d.due_at <= $4
                     ORDER BY d.due_at, d.id LIMIT 1))
-        ORDER BY step LIMIT 16";
+        ORDER BY step LIMIT 16");
     if host.is_empty() {
         return Ok(Vec::new());
     }
     let leased: Vec<i64> = on!(transaction.connection(), db =>
         sqlx::query_scalar(LEASED_FOR_HOST).bind(host).fetch_all(db).await)?;
-    if leased.len() + 1 < AT_ONCE {
+    if leased.len() + 1 < MAX_IN_FLIGHT {
         return Ok(Vec::new());
     }
     let mut next = Vec::new();
     for (after, before) in [(owner, i64::MAX), (0, owner)] {
         let found: Vec<i64> = on!(transaction.connection(), db => {
             let query = sqlx::query_scalar(NEXT).bind(host).bind(after).bind(before).bind(now);
-            query.bind(now - LONGEST_PAUSE).fetch_all(db).await
+            query.bind(now - MAX_PAUSE).fetch_all(db).await
         })?;
         next.extend(found);
     }
-    next.truncate(AT_ONCE);
+    next.truncate(MAX_IN_FLIGHT);
     Ok(next)
 }
 
@@ -178,16 +178,15 @@ async fn lease_of(
     hosts: &mut Hosts,
     now: DateTime<Utc>,
 ) -> Result<Vec<NotificationRequested>> {
-    const LEASED: &str =
-        "SELECT notification_id FROM deliveries WHERE user_id = $1 AND leased_at IS NOT NULL";
-    const TURNS: &str = "SELECT n.*, next.host AS next_host, next.due_at AS next_due
+    sql!(LEASED = "SELECT notification_id FROM deliveries WHERE user_id = $1 AND leased_at IS NOT NULL");
+    sql!(TURNS = "SELECT n.*, next.host AS next_host, next.due_at AS next_due
         FROM notifications n JOIN deliveries next ON next.id = (SELECT d.id FROM deliveries d
             WHERE d.notification_id = n.id AND d.status = 'pending' AND d.leased_at IS NULL AND d.due_at <= $2
             ORDER BY d.due_at, d.id LIMIT 1)
-        WHERE n.user_id = $1 AND n.enabled ORDER BY n.id";
+        WHERE n.user_id = $1 AND n.enabled ORDER BY n.id");
     let under_way: Vec<i64> = on!(transaction.connection(), db =>
         sqlx::query_scalar(LEASED).bind(owner).fetch_all(db).await)?;
-    let mut room = AT_ONCE.saturating_sub(under_way.len());
+    let mut room = MAX_IN_FLIGHT.saturating_sub(under_way.len());
     if room == 0 {
         return Ok(Vec::new());
     }
@@ -234,15 +233,14 @@ async fn waiting_for(
     now: DateTime<Utc>,
 ) -> Result<Option<Waiting>> {
     // A few, for one may be unreadable.
-    const WAITING: &str =
-        "SELECT id, notification_id, endpoint_id, host, alert, attempt, tries FROM deliveries d
+    sql!(WAITING = "SELECT id, notification_id, endpoint_id, host, alert, attempt, tries FROM deliveries d
         WHERE notification_id = $1 AND status = 'pending' AND leased_at IS NULL AND due_at <= $2
             AND (tries = 0 OR $3) AND NOT EXISTS (
                 SELECT 1 FROM deliveries other WHERE other.notification_id = d.notification_id
                     AND other.endpoint_id = d.endpoint_id AND other.id <> d.id AND other.status = 'pending'
                     AND (other.leased_at IS NOT NULL OR (other.changed_at <= $4, other.changed_at, other.id)
                         > (d.changed_at <= $4, d.changed_at, d.id)))
-        ORDER BY due_at, id LIMIT 4";
+        ORDER BY due_at, id LIMIT 4");
     let is_paused = channel.paused_until(now).is_some();
     if is_paused && !channel.takes_new(now) {
         return Ok(None);
@@ -267,7 +265,7 @@ async fn has_place(transaction: &mut Transaction, owner: i64, host: &str, hosts:
     }
     let taken = hosts.get(host).map_or(&[][..], Vec::as_slice);
     let own = taken.iter().filter(|user| **user == owner).count();
-    Ok(own < AT_ONCE.saturating_sub(taken.len()))
+    Ok(own < MAX_IN_FLIGHT.saturating_sub(taken.len()))
 }
 
 async fn lease_one(
@@ -277,12 +275,12 @@ async fn lease_one(
     now: DateTime<Utc>,
 ) -> Result<Option<NotificationRequested>> {
     // Of the endpoint's it is the newest, and none is on its way.
-    const OVERTAKEN: &str = "UPDATE deliveries SET status = 'superseded', finished_at = $4
-        WHERE notification_id = $1 AND endpoint_id = $2 AND id <> $3 AND status = 'pending' RETURNING alert";
-    const LEASE: &str = "UPDATE deliveries SET leased_at = $2, published_at = NULL, alert = $3,
-            handed_at = COALESCE(handed_at, $2) WHERE id = $1";
-    const SET_ASIDE: &str = "UPDATE deliveries SET status = 'failed', finished_at = $2,
-            error = 'This cannot be read by pongpong.' WHERE id = $1";
+    sql!(OVERTAKEN = "UPDATE deliveries SET status = 'superseded', finished_at = $4
+        WHERE notification_id = $1 AND endpoint_id = $2 AND id <> $3 AND status = 'pending' RETURNING alert");
+    sql!(LEASE = "UPDATE deliveries SET leased_at = $2, published_at = NULL, alert = $3,
+            handed_at = COALESCE(handed_at, $2) WHERE id = $1");
+    sql!(SET_ASIDE = "UPDATE deliveries SET status = 'failed', finished_at = $2,
+            error = 'This cannot be read by pongpong.' WHERE id = $1");
     let (Ok(kind), Ok(mut alert)) = (channel.kind(), serde_json::from_str::<Alert>(&found.alert)) else {
         tracing::error!(found.id, "a delivery cannot be read: set aside");
         on!(transaction.connection(), db =>
@@ -323,7 +321,7 @@ pub fn overtake(alert: &mut Alert, other: Alert) {
         }
     }
     alert.missed.sort_by_key(|missed| missed.changed_at);
-    alert.missed.drain(..alert.missed.len().saturating_sub(MOST_MISSED));
+    alert.missed.drain(..alert.missed.len().saturating_sub(MAX_MISSED));
 }
 
 async fn publish(
@@ -412,38 +410,38 @@ async fn mark(
 /// Takes back leases that ended without a word, gives up what waited for too long, and says who has anything to send.
 pub async fn wake(db: &Db, now: DateTime<Utc>) -> Result<Vec<i64>> {
     // What is of a time far ahead, a clock that was set back since has dated.
-    const ENDED: &str = "UPDATE deliveries SET leased_at = NULL, tries = tries + 1
+    sql!(ENDED = "UPDATE deliveries SET leased_at = NULL, tries = tries + 1
         WHERE leased_at IS NOT NULL
-            AND (leased_at <= $1 OR published_at IS NULL AND leased_at <= $2 OR leased_at > $3)";
-    const OF_THE_FUTURE: &str = "UPDATE deliveries SET due_at = $1
+            AND (leased_at <= $1 OR published_at IS NULL AND leased_at <= $2 OR leased_at > $3)");
+    sql!(OF_THE_FUTURE = "UPDATE deliveries SET due_at = $1
         WHERE status = 'pending' AND leased_at IS NULL AND due_at > $2
             AND (tries = 0 OR due_at > $3 AND NOT EXISTS (SELECT 1 FROM notifications n
-                WHERE n.id = deliveries.notification_id AND n.not_before > $1 AND n.not_before <= $4))";
-    const RESUMED: &str = "SELECT resumed_at FROM notification_resumes WHERE id = 1";
-    const RESUME: &str = "UPDATE notification_resumes SET resumed_at = $1 WHERE id = 1";
-    const BEGIN_ANEW: &str = "UPDATE deliveries SET asked_at = $1 WHERE status = 'pending'";
-    const GIVE_UP: &str = "UPDATE deliveries SET finished_at = $1,
+                WHERE n.id = deliveries.notification_id AND n.not_before > $1 AND n.not_before <= $4))");
+    sql!(RESUMED = "SELECT resumed_at FROM notification_resumes WHERE id = 1");
+    sql!(RESUME = "UPDATE notification_resumes SET resumed_at = $1 WHERE id = 1");
+    sql!(BEGIN_ANEW = "UPDATE deliveries SET asked_at = $1 WHERE status = 'pending'");
+    sql!(GIVE_UP = "UPDATE deliveries SET finished_at = $1,
             status = CASE WHEN reached = '[]' THEN 'failed' ELSE 'delivered' END,
             error = COALESCE(error, 'This could not be sent within 24 hours.')
-        WHERE status = 'pending' AND leased_at IS NULL AND asked_at <= $2 RETURNING kind";
+        WHERE status = 'pending' AND leased_at IS NULL AND asked_at <= $2 RETURNING kind");
     // The sum keeps SQLite from going through the whole log in the order of its owners.
-    const OWNERS: &str = "SELECT DISTINCT user_id + 0 FROM deliveries
-        WHERE status = 'pending' AND leased_at IS NULL AND due_at <= $1 ORDER BY 1";
+    sql!(OWNERS = "SELECT DISTINCT user_id + 0 FROM deliveries
+        WHERE status = 'pending' AND leased_at IS NULL AND due_at <= $1 ORDER BY 1");
     let mut transaction = db.begin().await?;
     lock(&mut transaction).await?;
     let given_up: Vec<String> = on!(transaction.connection(), db => {
         let ended = sqlx::query(ENDED).bind(now - LEASE).bind(now - TO_PUBLISH).bind(now + MAX_AHEAD);
         ended.execute(&mut *db).await?;
         let future = sqlx::query(OF_THE_FUTURE).bind(now).bind(now + MAX_AHEAD);
-        let future = future.bind(now + LONGEST_PAUSE + MAX_AHEAD).bind(now + LONGEST_WAIT);
+        let future = future.bind(now + MAX_PAUSE + MAX_AHEAD).bind(now + MAX_WAIT);
         future.execute(&mut *db).await?;
         let resumed_at: i64 = sqlx::query_scalar(RESUMED).fetch_one(&mut *db).await?;
         sqlx::query(RESUME).bind(now.timestamp()).execute(&mut *db).await?;
         // Nothing was tried meanwhile, or the clock jumped: a day of tries is another day then.
-        if now.timestamp() - resumed_at > STOPPED.num_seconds() {
+        if now.timestamp() - resumed_at > STOPPED_AFTER.num_seconds() {
             sqlx::query(BEGIN_ANEW).bind(now).execute(&mut *db).await?;
         }
-        sqlx::query_scalar(GIVE_UP).bind(now).bind(now - GIVEN_UP).fetch_all(&mut *db).await
+        sqlx::query_scalar(GIVE_UP).bind(now).bind(now - GIVE_UP_AFTER).fetch_all(&mut *db).await
     })?;
     transaction.commit().await?;
     given_up.iter().for_each(|kind| metrics::count(kind, "given_up"));

@@ -9,12 +9,12 @@ use runtime::{
     Context, Db, Event, Function, Id, Query, Reply, Result, Subscription,
     db::{JsonText, Transaction},
     error::ErrorBody,
-    on,
+    on, sql,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::queue::{self, LONGEST_WAIT};
+use super::queue::{self, MAX_WAIT};
 use crate::notifications::SERVICE;
 use contract::{DeliveryOutcome, NotificationDelivered, kind};
 
@@ -54,10 +54,10 @@ impl Entry {
 
 /// Whose messages may leave in its place; nobody's, if it is deleted.
 async fn record(db: &Db, told: &NotificationDelivered, now: DateTime<Utc>) -> Result<Vec<i64>> {
-    const SELECT: &str = "SELECT user_id, notification_id, host, status, attempt, tries, leased_at, reached
-        FROM deliveries WHERE id = $1";
-    const CLOSE: &str = "UPDATE deliveries SET status = $2, error = $3, finished_at = $4, leased_at = NULL
-        WHERE id = $1";
+    sql!(SELECT = "SELECT user_id, notification_id, host, status, attempt, tries, leased_at, reached
+        FROM deliveries WHERE id = $1");
+    sql!(CLOSE = "UPDATE deliveries SET status = $2, error = $3, finished_at = $4, leased_at = NULL
+        WHERE id = $1");
     let mut transaction = db.begin().await?;
     queue::lock(&mut transaction).await?;
     let entry: Option<Entry> = on!(transaction.connection(), db =>
@@ -92,11 +92,11 @@ async fn record(db: &Db, told: &NotificationDelivered, now: DateTime<Utc>) -> Re
 
 /// What waited for its channel goes at once.
 async fn works_again(transaction: &mut Transaction, notification_id: i64, now: DateTime<Utc>) -> Result<()> {
-    const STATE: &str = "SELECT failures, tested_at IS NOT NULL FROM notifications WHERE id = $1";
-    const WORKS: &str = "UPDATE notifications SET failures = 0, not_before = NULL,
-            tested_at = COALESCE(tested_at, $2) WHERE id = $1";
-    const DUE: &str = "UPDATE deliveries SET due_at = $2
-        WHERE notification_id = $1 AND status = 'pending' AND leased_at IS NULL AND due_at > $2";
+    sql!(STATE = "SELECT failures, tested_at IS NOT NULL FROM notifications WHERE id = $1");
+    sql!(WORKS = "UPDATE notifications SET failures = 0, not_before = NULL,
+            tested_at = COALESCE(tested_at, $2) WHERE id = $1");
+    sql!(DUE = "UPDATE deliveries SET due_at = $2
+        WHERE notification_id = $1 AND status = 'pending' AND leased_at IS NULL AND due_at > $2");
     on!(transaction.connection(), db => {
         let (failures, is_tested): (i64, bool) =
             sqlx::query_as(STATE).bind(notification_id).fetch_one(&mut *db).await?;
@@ -118,15 +118,15 @@ async fn postpone(
     told: &NotificationDelivered,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    const POSTPONE: &str = "UPDATE deliveries SET tries = tries + 1, due_at = $2, leased_at = NULL,
-            published_at = NULL, error = $3, reached = $4 WHERE id = $1";
+    sql!(POSTPONE = "UPDATE deliveries SET tries = tries + 1, due_at = $2, leased_at = NULL,
+            published_at = NULL, error = $3, reached = $4 WHERE id = $1");
     // Of those that were sent at the same time, only the first to fail counts.
-    const FAILS: &str = "UPDATE notifications SET
+    sql!(FAILS = "UPDATE notifications SET
             failures = failures + CASE WHEN failed_at > $2 AND failed_at <= $3 THEN 0 ELSE 1 END,
             failed_at = CASE WHEN failed_at > $2 AND failed_at <= $3 THEN failed_at ELSE $3 END,
             not_before = COALESCE($4, not_before)
-        WHERE id = $1";
-    let wanted = told.retry_after_seconds.map(|seconds| TimeDelta::seconds(seconds.into()).min(LONGEST_WAIT));
+        WHERE id = $1");
+    let wanted = told.retry_after_seconds.map(|seconds| TimeDelta::seconds(seconds.into()).min(MAX_WAIT));
     entry.reached.0.extend(told.reached.iter().cloned());
     let pause = queue::pause(entry.tries + 1).max(wanted.unwrap_or_default());
     on!(transaction.connection(), db => {
@@ -201,12 +201,12 @@ async fn handle_standing(
     Query(which): Query<Which>,
 ) -> Result<Json<DeliveryStanding>> {
     // What was down or degraded, and is pending, was paused.
-    const SELECT: &str = "SELECT d.attempt, d.tries, d.status,
+    sql!(SELECT = "SELECT d.attempt, d.tries, d.status,
             n.enabled AND (n.send_degraded OR d.what NOT IN ('degraded', 'not_degraded')) AS enabled,
             d.what IN ('down', 'degraded') AND EXISTS (
                 SELECT 1 FROM notification_states s WHERE s.endpoint_id = d.endpoint_id AND s.status = 'pending')
             AS overtaken
-        FROM deliveries d JOIN notifications n ON n.id = d.notification_id WHERE d.id = $1";
+        FROM deliveries d JOIN notifications n ON n.id = d.notification_id WHERE d.id = $1");
     let row: Option<Row> =
         on!(context.db()?.read(), db => sqlx::query_as(SELECT).bind(id).fetch_optional(db).await)?;
     let standing = match row {

@@ -86,7 +86,7 @@ pub async fn call(
             "status": "fail", "message": "The webhook answered 404 Not Found.",
         })),
         (status = 400, body = ErrorBody, example = json!({
-            "message": "Some fields are not acceptable.", "code": "VALIDATION_FAILED",
+            "message": "Some fields are invalid.", "code": "VALIDATION_FAILED",
             "fields": {"config.url": "must be an http or https URL with a host"},
         })),
     ),

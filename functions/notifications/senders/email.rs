@@ -114,7 +114,7 @@ pub const WRITTEN_TO_FILE: &str =
             "status": "fail", "message": "The mail server refused the message: 550 no such user.",
         })),
         (status = 400, body = ErrorBody, example = json!({
-            "message": "Some fields are not acceptable.", "code": "VALIDATION_FAILED",
+            "message": "Some fields are invalid.", "code": "VALIDATION_FAILED",
             "fields": {"to": "must be 1 to 10 email addresses"},
         })),
     ),
@@ -174,7 +174,7 @@ impl FromEnv for Mailer {
             // The error may hold the password: it is not passed on.
             Some(url) => Way::Smtp(
                 smtp(url, &ExtraRoots::from_env(env)?)
-                    .map_err(|_| anyhow::anyhow!("SMTP_URL is not acceptable"))?,
+                    .map_err(|_| anyhow::anyhow!("SMTP_URL is invalid"))?,
             ),
             None => Way::Outbox(env.get("OUTBOX_DIR").unwrap_or("data/outbox").into()),
         };

@@ -58,7 +58,7 @@ pub async fn call(context: &Context, config: &Config, message: &Message) -> Resu
             "status": "fail", "message": "Slack refused the message: channel_not_found.",
         })),
         (status = 400, body = ErrorBody, example = json!({
-            "message": "Some fields are not acceptable.", "code": "VALIDATION_FAILED",
+            "message": "Some fields are invalid.", "code": "VALIDATION_FAILED",
             "fields": {"token": "must be given with a channel, unless there is a webhook_url"},
         })),
     ),

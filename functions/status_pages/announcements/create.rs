@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
 use http::StatusCode;
-use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, on, text};
+use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, on, text, sql,};
 
 use super::{super::SERVICE, Announcement, Settings, columns};
 
@@ -16,7 +16,7 @@ pub const FUNCTION: Function =
     request_body = Settings,
     responses(
         (status = 201, description = "Made", body = Announcement),
-        (status = 400, description = "A field is not acceptable", body = ErrorBody),
+        (status = 400, description = "A field is invalid", body = ErrorBody),
         (status = 401, description = "Not logged in", body = ErrorBody),
         (status = 409, description = "TOO_MANY_ANNOUNCEMENTS", body = ErrorBody),
     )
@@ -32,7 +32,7 @@ async fn handle(
     Ok((StatusCode::CREATED, Json(announcement)))
 }
 
-const MOST: i64 = 500;
+const MAX_ANNOUNCEMENTS: i64 = 500;
 
 async fn insert(
     context: &Context,
@@ -41,27 +41,27 @@ async fn insert(
     starts_at: DateTime<Utc>,
 ) -> Result<Announcement> {
     // The page may have been deleted since it was looked at.
-    static INSERT: &str = concat!(
+    sql!(INSERT = concat!(
         "INSERT INTO status_announcements (user_id, status_page_id, title, text, severity, starts_at, ends_at, \
          created_at, updated_at) \
          SELECT user_id, id, $3, $4, $5, $6, $7, $8, $8 FROM status_pages WHERE id = $2 AND user_id = $1 \
          AND (SELECT COUNT(*) FROM status_announcements WHERE status_page_id = $2) < $9 RETURNING ",
         columns!()
-    );
+    ));
     let mut transaction = context.db()?.begin().await?;
     super::super::lock_user(&mut transaction, user_id).await?;
     let announcement = on!(transaction.connection(), db => {
         let insert = sqlx::query_as(INSERT).bind(user_id).bind(settings.status_page_id).bind(settings.title);
         let insert = insert.bind(settings.text).bind(settings.severity.as_str()).bind(starts_at);
-        insert.bind(settings.ends_at).bind(context.clock().now()).bind(MOST).fetch_optional(db).await
+        insert.bind(settings.ends_at).bind(context.clock().now()).bind(MAX_ANNOUNCEMENTS).fetch_optional(db).await
     })?;
     transaction.commit().await?;
     announcement.ok_or_else(|| {
         Error::conflict(
             "TOO_MANY_ANNOUNCEMENTS",
             text(
-                format!("The page has {MOST} announcements already."),
-                format!("공지는 페이지마다 최대 {MOST}개까지 만들 수 있습니다."),
+                format!("The page has {MAX_ANNOUNCEMENTS} announcements already."),
+                format!("공지는 페이지마다 최대 {MAX_ANNOUNCEMENTS}개까지 만들 수 있습니다."),
             ),
         )
     })

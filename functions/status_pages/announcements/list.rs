@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use runtime::{
-    Caller, Context, Fields, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody, on,
+    Caller, Context, Fields, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody, on, sql,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -26,7 +26,7 @@ struct Filter {
     params(Filter, Paging),
     responses(
         (status = 200, description = "A page of announcements", body = List<Announcement>),
-        (status = 400, description = "A parameter is not acceptable", body = ErrorBody),
+        (status = 400, description = "A parameter is invalid", body = ErrorBody),
         (status = 401, description = "Not logged in", body = ErrorBody),
     )
 )]
@@ -36,14 +36,14 @@ async fn handle(
     Query(filter): Query<Filter>,
     paging: Paging,
 ) -> Result<Json<List<Announcement>>> {
-    static COUNT: &str = "SELECT COUNT(*) FROM status_announcements
-        WHERE user_id = $1 AND ($2 IS NULL OR status_page_id = $2)";
-    static SELECT: &str = concat!(
+    sql!(COUNT = "SELECT COUNT(*) FROM status_announcements
+        WHERE user_id = $1 AND ($2 IS NULL OR status_page_id = $2)");
+    sql!(SELECT = concat!(
         "SELECT ",
         columns!(),
         " FROM status_announcements WHERE user_id = $1 AND ($2 IS NULL OR status_page_id = $2) \
          ORDER BY starts_at DESC, id DESC LIMIT $3 OFFSET $4"
-    );
+    ));
     let mut fields = Fields::default();
     fields.check_id(filter.status_page_id, "status_page_id");
     fields.finish()?;

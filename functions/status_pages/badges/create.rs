@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use http::StatusCode;
-use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, on};
+use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, on, sql,};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -32,7 +32,7 @@ struct Body {
     responses(
         (status = 200, description = "It was there", body = Badge),
         (status = 201, description = "Made", body = Badge),
-        (status = 400, description = "A field is not acceptable", body = ErrorBody),
+        (status = 400, description = "A field is invalid", body = ErrorBody),
         (status = 401, description = "Not logged in", body = ErrorBody),
     )
 )]
@@ -41,13 +41,12 @@ async fn handle(
     State(context): State<Context>,
     Input(Body { endpoint_id }): Input<Body>,
 ) -> Result<(StatusCode, Json<Badge>)> {
-    static INSERT: &str = concat!(
+    sql!(INSERT = concat!(
         "INSERT INTO status_badges (user_id, endpoint_id, token, created_at) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (endpoint_id) DO NOTHING RETURNING ",
         columns!()
-    );
-    static SELECT: &str =
-        concat!("SELECT ", columns!(), " FROM status_badges WHERE endpoint_id = $1 AND user_id = $2");
+    ));
+    sql!(SELECT = concat!("SELECT ", columns!(), " FROM status_badges WHERE endpoint_id = $1 AND user_id = $2"));
     let user_id = caller.user_id;
     if upstream::endpoints(&context, user_id, &[endpoint_id]).await?.is_empty() {
         return Err(Error::field("endpoint_id", no_endpoint(endpoint_id)));

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use http::StatusCode;
-use runtime::{Caller, Context, Error, Function, Id, Result, error::ErrorBody, on};
+use runtime::{Caller, Context, Error, Function, Id, Result, error::ErrorBody, on, sql,};
 
 use super::super::SERVICE;
 
@@ -21,7 +21,7 @@ pub const FUNCTION: Function =
     )
 )]
 async fn handle(caller: Caller, State(context): State<Context>, Id(id): Id) -> Result<StatusCode> {
-    static DELETE: &str = "DELETE FROM status_badges WHERE id = $1 AND user_id = $2";
+    sql!(DELETE = "DELETE FROM status_badges WHERE id = $1 AND user_id = $2");
     let deleted = on!(context.db()?.write(), db =>
         sqlx::query(DELETE).bind(id).bind(caller.user_id).execute(db).await.map(|d| d.rows_affected()))?;
     if deleted == 0 { Err(Error::not_found()) } else { Ok(StatusCode::NO_CONTENT) }

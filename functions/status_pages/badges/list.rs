@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use runtime::{
-    Caller, Context, Fields, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody, on,
+    Caller, Context, Fields, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody, on, sql,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -24,7 +24,7 @@ struct Filter {
     get, path = "/public/v1/badges", tag = "badges", security(("apikey" = [])), params(Filter, Paging),
     responses(
         (status = 200, description = "A page of badges", body = List<Badge>),
-        (status = 400, description = "A parameter is not acceptable", body = ErrorBody),
+        (status = 400, description = "A parameter is invalid", body = ErrorBody),
         (status = 401, description = "Not logged in", body = ErrorBody),
     )
 )]
@@ -34,14 +34,13 @@ async fn handle(
     Query(filter): Query<Filter>,
     paging: Paging,
 ) -> Result<Json<List<Badge>>> {
-    static COUNT: &str =
-        "SELECT COUNT(*) FROM status_badges WHERE user_id = $1 AND ($2 IS NULL OR endpoint_id = $2)";
-    static SELECT: &str = concat!(
+    sql!(COUNT = "SELECT COUNT(*) FROM status_badges WHERE user_id = $1 AND ($2 IS NULL OR endpoint_id = $2)");
+    sql!(SELECT = concat!(
         "SELECT ",
         columns!(),
         " FROM status_badges WHERE user_id = $1 AND ($2 IS NULL OR endpoint_id = $2) \
          ORDER BY id LIMIT $3 OFFSET $4"
-    );
+    ));
     let mut fields = Fields::default();
     fields.check_id(filter.endpoint_id, "endpoint_id");
     fields.finish()?;

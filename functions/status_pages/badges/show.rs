@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use chrono_tz::Tz;
 use futures::try_join;
 use http::HeaderMap;
-use runtime::{Context, Error, Function, Query, Result, error::ErrorBody, on};
+use runtime::{Context, Error, Function, Query, Result, error::ErrorBody, on, sql,};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -91,7 +91,7 @@ async fn handle(
 }
 
 async fn fetch(context: &Context, token: &str, range: Range) -> Result<Shown> {
-    static SELECT: &str = "SELECT user_id, endpoint_id FROM status_badges WHERE token = $1";
+    sql!(SELECT = "SELECT user_id, endpoint_id FROM status_badges WHERE token = $1");
     let found: Option<(i64, i64)> =
         on!(context.db()?.read(), db => sqlx::query_as(SELECT).bind(token).fetch_optional(db).await)?;
     let (user_id, id) = found.ok_or_else(Error::not_found)?;

@@ -321,7 +321,7 @@ async fn a_collector_that_is_away_keeps_nobody_waiting() {
     let told = Instant::now();
     running.terminate();
     assert!(running.ended().await.status.success());
-    // Much less than the exporter's own patience.
+    // Much less than the exporter's own timeout.
     assert!(told.elapsed() < Duration::from_secs(8), "{:?}", told.elapsed());
 }
 

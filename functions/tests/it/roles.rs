@@ -93,7 +93,7 @@ async fn a_url_that_is_none_is_named_without_its_password() {
     let env = world.context.env().with([("DATABASE_URL_USERS".to_owned(), "postgres//secret".to_owned())]);
     let error = functions::migrate(world.context.db().unwrap(), &env).await.unwrap_err();
     let said = format!("{error:#}");
-    assert!(said.contains("DATABASE_URL_USERS is not acceptable") && !said.contains("secret"), "{said}");
+    assert!(said.contains("DATABASE_URL_USERS is invalid") && !said.contains("secret"), "{said}");
 }
 
 /// What docs/database.md tells to do after a disaster.

@@ -42,7 +42,7 @@ const AT_ONCE_WITHOUT_DATABASE: usize = 512;
 /// Deliveries of one owner that are read at a time: of thousands that wait, few can begin.
 const MAX_READ_OF_OWNER: usize = 32;
 /// A dead letter is tried for ever, at least this often.
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+const MAX_PAUSE: Duration = Duration::from_secs(600);
 /// What is due later than this was postponed by a clock that was set back since.
 const MAX_POSTPONEMENT: chrono::TimeDelta = chrono::TimeDelta::hours(1);
 /// Failed attempts at one event after which its queue counts as failing: one alone may be an accident.
@@ -221,7 +221,7 @@ async fn deliver(queue: &Queue, broker: &Broker, apps: &Apps, waiting: Waiting) 
         Outcome::Failed { code, data, final_ } => {
             let (subscriber, queue_name) = (queue.subscriber, &queue.name);
             let pause = match queue.delivery() {
-                None => Some(Duration::from_secs(1 << attempts.min(10)).min(LONGEST_PAUSE)),
+                None => Some(Duration::from_secs(1 << attempts.min(10)).min(MAX_PAUSE)),
                 Some(delivery) => (!final_ && attempts <= delivery.retry).then(|| delivery.pause(attempts)),
             };
             let sink = queue.delivery().and_then(|delivery| delivery.dead_letter_sink);

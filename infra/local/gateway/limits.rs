@@ -56,7 +56,7 @@ pub struct Standing {
 
 /// Memory has an end: of more callers than this in one minute the oldest are forgotten. Only they:
 /// whoever has many addresses could otherwise take everybody's limit away.
-const MOST: usize = 100_000;
+const MAX_CLIENTS: usize = 100_000;
 
 impl Limits {
     pub fn take(&self, route: &str, who: Who, limit: u32, now: DateTime<Utc>) -> Standing {
@@ -68,7 +68,7 @@ impl Limits {
         }
         let caller = Arc::new((route.to_owned(), who));
         if !window.used.contains_key(&caller) {
-            if window.used.len() >= MOST
+            if window.used.len() >= MAX_CLIENTS
                 && let Some(oldest) = window.order.pop_front()
             {
                 window.used.remove(&oldest);
@@ -126,7 +126,7 @@ mod tests {
             let who = Who::at(IpAddr::from(n.to_be_bytes()));
             limits.take("r", who, 1, DateTime::UNIX_EPOCH).allowed
         };
-        let most = u32::try_from(MOST).expect("fits");
+        let most = u32::try_from(MAX_CLIENTS).expect("fits");
         assert!((0..most).all(take));
         assert!(!take(0) && !take(most - 1), "all are remembered");
         assert!(take(most));

@@ -42,7 +42,7 @@ impl Default for Visitor {
 
 /// A browser is another process: what it does takes real time.
 const LOOK_AGAIN: Duration = Duration::from_millis(30);
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// It takes a free port of IPv4, and ends if another process has that of IPv6: then once more.
 async fn chromedriver(zone: &str) -> (Child, Lines<BufReader<ChildStdout>>, String) {
@@ -99,7 +99,7 @@ impl Browser {
                 }
             }
         };
-        match tokio::time::timeout(PATIENCE, there).await {
+        match tokio::time::timeout(TIMEOUT, there).await {
             Ok(element) => element,
             Err(_) => panic!("{css} is not on {}:\n{}", self.path().await, self.text().await),
         }
@@ -132,7 +132,7 @@ impl Browser {
                     tokio::time::sleep(LOOK_AGAIN).await;
                 }
             };
-            if tokio::time::timeout(PATIENCE, there).await.is_err() {
+            if tokio::time::timeout(TIMEOUT, there).await.is_err() {
                 panic!("{caller}: {what:?} is not on {}:\n{}", self.path().await, self.text().await);
             }
         }
@@ -148,7 +148,7 @@ impl Browser {
                     tokio::time::sleep(LOOK_AGAIN).await;
                 }
             };
-            if tokio::time::timeout(PATIENCE, there).await.is_err() {
+            if tokio::time::timeout(TIMEOUT, there).await.is_err() {
                 panic!("{caller}: not {path}, but {}:\n{}", self.path().await, self.text().await);
             }
         }
@@ -173,7 +173,7 @@ impl Browser {
                     tokio::time::sleep(LOOK_AGAIN).await;
                 }
             };
-            if tokio::time::timeout(PATIENCE, pressed).await.is_err() {
+            if tokio::time::timeout(TIMEOUT, pressed).await.is_err() {
                 panic!("{caller}: nothing says {what:?} on {}:\n{}", self.path().await, self.text().await);
             }
         }
@@ -219,7 +219,7 @@ impl Browser {
                     tokio::time::sleep(LOOK_AGAIN).await;
                 }
             };
-            if tokio::time::timeout(PATIENCE, so).await.is_err() {
+            if tokio::time::timeout(TIMEOUT, so).await.is_err() {
                 panic!("{caller}: not {script} on {}:\n{}", self.path().await, self.text().await);
             }
         }

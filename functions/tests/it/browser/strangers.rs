@@ -32,7 +32,7 @@ async fn publish(engine: &Engine, site: &str) {
     let page = json!({"slug": "shop", "title": "Shop status", "description": "Two\nlines",
         "groups": [{"name": "Website", "endpoint_ids": ids}]});
     let page = post("/status-service/v1/status_pages", key, page).await;
-    let announcement = json!({"status_page_id": page["id"], "title": "Slow deliveries", "severity": "warning", "text": "Sorry."});
+    let announcement = json!({"status_page_id": page["id"], "title": "Slow deliveries", "severity": "warning", "text": "ErrorPage."});
     post("/status-service/v1/announcements", key, announcement).await;
     let planned = json!({"title": "A new database", "starts_at": "2026-03-02T00:00:00Z", "ends_at": "2026-03-02T02:00:00Z"});
     post("/endpoint-service/v1/maintenances", key, planned).await;

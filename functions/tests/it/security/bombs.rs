@@ -19,10 +19,10 @@ use crate::world::{Database, World};
 /// So many of each at once: what one holds may be little.
 const EACH: usize = 4;
 /// A check's own limit is a second here, a webhook's eight; the rest is for machines that are busy.
-const MOST_SECONDS: Duration = Duration::from_secs(30);
+const MAX_SECONDS: Duration = Duration::from_secs(30);
 /// What a process may grow by meanwhile, with the servers of this test and other tests beside it: unpacked,
 /// or kept, any one kind of them would be more.
-const MOST_MIB: i64 = 800;
+const MAX_MIB: i64 = 800;
 
 type Play = Arc<dyn Fn(TcpStream) -> futures::future::BoxFuture<'static, std::io::Result<()>> + Send + Sync>;
 
@@ -128,7 +128,7 @@ async fn all(ask: impl AsyncFn(String, usize) -> Value) -> Vec<(&'static str, Va
     let asked = asked.map(async |(name, play, n)| {
         let started = Instant::now();
         let answer = ask(format!("http://{}/", stage(play).await), n).await;
-        assert!(started.elapsed() < MOST_SECONDS, "{name}: {:?}", started.elapsed());
+        assert!(started.elapsed() < MAX_SECONDS, "{name}: {:?}", started.elapsed());
         (name, answer)
     });
     let all = futures::future::join_all(asked);
@@ -138,7 +138,7 @@ async fn all(ask: impl AsyncFn(String, usize) -> Value) -> Vec<(&'static str, Va
             answers = &mut all => return answers,
             () = tokio::time::sleep(Duration::from_millis(50)) => {
                 let grown = resident() - before;
-                assert!(grown < MOST_MIB, "{grown} MiB");
+                assert!(grown < MAX_MIB, "{grown} MiB");
             }
         }
     }

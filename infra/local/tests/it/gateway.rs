@@ -358,7 +358,7 @@ impl SlowClient {
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn answer_that_nobody_takes_ends_its_http_2_connection() {
@@ -367,7 +367,7 @@ async fn answer_that_nobody_takes_ends_its_http_2_connection() {
     let (engine, _data, mut client) = beside_a_slow_client(limits).await;
     let _held = client.ask().await;
     // It answers pings all the time.
-    let ended = tokio::time::timeout(PATIENCE, client.connection).await;
+    let ended = tokio::time::timeout(TIMEOUT, client.connection).await;
     let _ = ended.expect("the server ends the connection");
     // Its places are given back.
     let served = async {
@@ -381,7 +381,7 @@ async fn answer_that_nobody_takes_ends_its_http_2_connection() {
             }
         }
     };
-    tokio::time::timeout(PATIENCE, served).await.expect("others have room");
+    tokio::time::timeout(TIMEOUT, served).await.expect("others have room");
 }
 
 #[tokio::test]
@@ -396,5 +396,5 @@ async fn address_has_as_many_answers_under_way_as_connections() {
     }
     held.pop();
     let served = async { while client.ask().await.status() != 200 {} };
-    tokio::time::timeout(PATIENCE, served).await.expect("one that ends makes room");
+    tokio::time::timeout(TIMEOUT, served).await.expect("one that ends makes room");
 }

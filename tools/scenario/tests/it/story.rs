@@ -117,7 +117,7 @@ fn run_the_clock(mut input: ChildStdin, mut lines: BufReader<ChildStdout>, stopp
 
 fn scenario(url: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_scenario"));
-    command.env_clear().args(["--url", url, "--patience", "60s"]).args(arguments);
+    command.env_clear().args(["--url", url, "--timeout", "60s"]).args(arguments);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
