@@ -9,6 +9,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use utoipa::ToSchema;
 
+use crate::{Text, text};
+
 /// Event types, as in the `type` attribute of a CloudEvent.
 pub mod kind {
     pub const CHECK_REQUESTED: &str = "io.pongpong.check.requested.v1";
@@ -384,6 +386,28 @@ pub enum FailureCode {
 impl FailureCode {
     pub fn as_str(self) -> &'static str {
         name(&self)
+    }
+
+    /// For people, in a few words.
+    pub fn words(self) -> Text {
+        match self {
+            Self::Timeout | Self::ConnectTimeout => text("Timed out", "응답 시간 초과"),
+            Self::DnsFailure => text("DNS lookup failed", "DNS 조회 실패"),
+            Self::ConnectRefused | Self::ConnectFailed => text("Could not connect", "연결 실패"),
+            Self::TlsInvalid => text("Secure connection failed", "보안 연결 실패"),
+            Self::StatusMismatch | Self::TooManyRedirects | Self::InvalidRedirect => {
+                text("Returned an error", "오류 응답")
+            }
+            Self::AssertionFailed => text("Unexpected response", "예상과 다른 응답"),
+            Self::CertificateExpiring => text("Certificate expires soon", "인증서 만료 임박"),
+            Self::BlockedAddress => text("Address not allowed", "허용되지 않은 주소"),
+            Self::ProtocolError => text("Connection lost", "연결 끊김"),
+            Self::InvalidRequest => text("Settings could not be read", "설정을 읽을 수 없음"),
+            Self::ProberDefect | Self::NotStarted | Self::RequestedTooLate => {
+                text("Check not completed", "체크하지 못함")
+            }
+            Self::Other => text("Failed", "실패"),
+        }
     }
 
     /// Whether the endpoint did not answer: what does may fail for its own reasons, but not for its region's.

@@ -127,7 +127,7 @@ impl Facts {
         let message = message.trim_end_matches('.');
         let last = text(
             format!("The last check failed: {message}."),
-            format!("마지막 체크가 실패했습니다: {message}."),
+            format!("마지막 체크가 실패했습니다: {} ({message}).", code.words().ko),
         );
         if self.status == Status::Down {
             return last;
@@ -173,7 +173,7 @@ fn missed(code: FailureCode) -> Text {
         ),
         _ => text(
             "The last check was missed because of an internal error of pongpong.",
-            "퐁퐁의 내부 오류로 마지막 체크를 완료하지 못했습니다.",
+            "pongpong의 내부 오류로 마지막 체크를 완료하지 못했습니다.",
         ),
     }
 }

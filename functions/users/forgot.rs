@@ -75,7 +75,7 @@ async fn mail_token(context: &Context, email: &str) -> Result<()> {
     })?;
     tx.commit().await?;
     let link = crate::links::to(context, &format!("/password/reset?token={token}"))?;
-    let subject = "Your pongpong password / 퐁퐁 비밀번호 재설정";
+    let subject = "Your pongpong password / pongpong 비밀번호 재설정";
     let content = format!(
         "Somebody, hopefully you, asked for a new password at pongpong.\n\n\
          To set one, open this within 30 minutes:\n{link}\n\n\

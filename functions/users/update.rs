@@ -201,13 +201,13 @@ fn too_many_changes() -> Error {
 
 async fn mail_way_back(context: &Context, old_email: &str, token: &str) -> Result<()> {
     let link = crate::links::to(context, &format!("/password/reset?token={token}"))?;
-    let subject = "Your pongpong address was changed / 퐁퐁 이메일 주소 변경";
+    let subject = "Your pongpong address was changed / pongpong 이메일 주소 변경";
     let content = format!(
         "The e-mail address of your pongpong account was changed. This was its address before.\n\n\
          If it was you, you need do nothing.\n\n\
          If it was not you, open this within 48 hours. It restores this address, ends all keys and sets a new \
          password:\n{link}\n\n\
-         퐁퐁 계정의 이메일 주소가 변경되었습니다. 직접 변경했다면 무시하셔도 됩니다. 직접 변경하지 않았다면 48시간 안에 \
+         pongpong 계정의 이메일 주소가 변경되었습니다. 직접 변경했다면 무시하셔도 됩니다. 직접 변경하지 않았다면 48시간 안에 \
          위 링크를 여세요. 이 주소로 되돌리고, 모든 키를 끝내고, 새 비밀번호를 설정합니다.\n"
     );
     mail::send(context, old_email, subject, &content).await

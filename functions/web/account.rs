@@ -179,7 +179,7 @@ pub async fn logout(User(visitor): User, Posted(IgnoredAny): Posted<IgnoredAny>)
     let ended: Result<IgnoredAny, _> = visitor.api.post("/user-service/v1/logout", &()).await;
     match ended {
         Err(refusal) if refusal.status != StatusCode::UNAUTHORIZED => visitor.refused(&refusal),
-        _ => visitor.log_out("/", visitor.t("You are logged out.", "로그아웃했습니다.")),
+        _ => visitor.log_out("/", visitor.t("Logged out.", "로그아웃했습니다.")),
     }
 }
 
@@ -192,7 +192,7 @@ pub async fn forgot(visitor: Visitor, Posted(sent): Posted<Sent>) -> Response {
     match visitor.api.post::<_, IgnoredAny>("/user-service/v1/password/forgot", &body).await {
         Ok(_) => {
             let what = visitor.t(
-                "If we know this address, a link is on its way to it. It works for 30 minutes.",
+                "If this address has an account, we have sent it a link. The link works for 30 minutes.",
                 "등록된 주소라면 링크를 보내 드렸습니다. 링크는 30분 동안 쓸 수 있습니다.",
             );
             visitor.go_saying("/login", what)
@@ -215,7 +215,7 @@ pub async fn reset(visitor: Visitor, Posted(sent): Posted<Sent>) -> Response {
     match visitor.api.post::<_, IgnoredAny>("/user-service/v1/password/reset", &body).await {
         Ok(_) => {
             let what = visitor
-                .t("Your password is changed. Log in with it.", "비밀번호를 바꿨습니다. 로그인해 주세요.");
+                .t("Password changed. Log in with the new one.", "비밀번호를 바꿨습니다. 로그인해 주세요.");
             visitor.go_saying("/login", what)
         }
         Err(refusal) => {

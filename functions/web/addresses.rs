@@ -60,7 +60,7 @@ fn show(visitor: &Visitor, kind: &'static str, token: String, done: Option<Addre
     let title = if kind == "confirm" {
         visitor.t("Confirm your address", "주소 확인")
     } else {
-        visitor.t("Stop mails", "메일 수신 거부")
+        visitor.t("Unsubscribe", "메일 수신 거부")
     };
     let page = visitor.page(Section::None, title);
     let mut response = visitor.ok(&Asked { page, kind, token, done });
@@ -71,7 +71,7 @@ fn show(visitor: &Visitor, kind: &'static str, token: String, done: Option<Addre
 fn refused(visitor: &Visitor, mut refusal: Refusal) -> Response {
     if refusal.fields.contains_key("token") {
         refusal.message = visitor
-            .t("This link is not one of ours, or has expired.", "올바르지 않거나 만료된 링크입니다.")
+            .t("This link is invalid or has expired.", "올바르지 않거나 만료된 링크입니다.")
             .to_owned();
     }
     visitor.refused(&refusal)

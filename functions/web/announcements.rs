@@ -109,7 +109,7 @@ impl Form {
         let on = visitor.api.get(&format!("/status-service/v1/status_pages/{id}")).await?;
         let title = match &saved {
             Some(saved) => saved.title.clone(),
-            None => visitor.t("Announce something", "공지하기").to_owned(),
+            None => visitor.t("Post announcement", "공지하기").to_owned(),
         };
         let ((sent, wrong), [starts_at, ends_at]) = match (sent, &saved) {
             (Some((sent, wrong)), _) => {
@@ -224,7 +224,7 @@ async fn act(visitor: &Visitor, ids: [i64; 2], now: DateTime<Utc>, sent: Sent) -
         }
         Act::End => {
             visitor.api.patch::<_, IgnoredAny>(&path, &json!({"ends_at": now})).await?;
-            return Ok(visitor.go_saying(&own, visitor.t("Ended.", "끝냈습니다.")));
+            return Ok(visitor.go_saying(&own, visitor.t("Ended.", "종료했습니다.")));
         }
         Act::Save => match sent.body(visitor, Some(&saved)) {
             Err(wrong) => wrong,

@@ -174,7 +174,7 @@ impl Row {
         let outage = open_outage(language, item, now).filter(|_| endpoint.status == Status::Down);
         let note = match (maintenance, outage) {
             (Some(maintenance), _) => maintenance.title.clone(),
-            (None, Some((since, ""))) => since,
+            (None, Some((since, cause))) if cause.is_empty() => since,
             (None, Some((since, cause))) => format!("{since} · {cause}"),
             // What needs an explanation beyond the status.
             (None, None) => {
@@ -228,6 +228,25 @@ struct Dashboard {
 }
 
 impl Dashboard {
+    fn status_name(&self, status: &str) -> &str {
+        match status {
+            "down" => self.page.t("down", "장애"),
+            "up" => self.page.t("up", "정상"),
+            "degraded" => self.page.t("degraded", "주의"),
+            "pending" => self.page.t("pending", "대기 중"),
+            _ => self.page.t("paused", "일시정지"),
+        }
+    }
+
+    /// A number of endpoints, as HTML.
+    fn counted(&self, name: &str, count: i64) -> String {
+        let count = words::grouped(count);
+        match self.page.language {
+            Language::English => format!("<b>{count}</b> {name}"),
+            Language::Korean => format!("{name} <b>{count}</b>"),
+        }
+    }
+
     fn headline(&self) -> String {
         let Totals { total, up, degraded, down, pending, paused, .. } = self.totals;
         let is_any = [down > 0, pending > 0, total > paused];
@@ -239,8 +258,8 @@ impl Dashboard {
             Language::Korean if is_any[0] => format!("{watched}개 중 {down}개 장애"),
             Language::English if is_degraded => format!("{degraded} of {watched} degraded"),
             Language::Korean if is_degraded => format!("{watched}개 중 {degraded}개 주의"),
-            Language::English if is_any[1] => format!("{up} of {watched} up, {pending} not known yet"),
-            Language::Korean if is_any[1] => format!("{watched}개 중 {up}개 정상, {pending}개 확인 중"),
+            Language::English if is_any[1] => format!("{up} of {watched} up, {pending} pending"),
+            Language::Korean if is_any[1] => format!("{watched}개 중 {up}개 정상, {pending}개 대기 중"),
             Language::English if !is_any[2] => "All are paused".to_owned(),
             Language::Korean if !is_any[2] => "모두 일시정지".to_owned(),
             Language::English => format!("All {watched} are up"),
@@ -260,10 +279,10 @@ impl Dashboard {
 
     fn sort_name(&self, sort: &str) -> &str {
         match sort {
-            "status" => self.page.t("Problems first", "문제 먼저"),
+            "status" => self.page.t("Problems first", "문제 우선"),
             "name" => self.page.t("Name", "이름순"),
             "-created_at" => self.page.t("Newest first", "최근 추가순"),
-            _ => self.page.t("Longest unchecked", "오래 확인 안 된 순"),
+            _ => self.page.t("Least recently checked", "오래 확인 안 된 순"),
         }
     }
 }

@@ -108,8 +108,8 @@ impl Report {
         if self.maintenance { "maintenance" } else { self.status.as_str() }
     }
 
-    fn message(&self) -> &str {
-        self.error.as_ref().map_or("", |error| &error.message)
+    fn cause(&self, language: &Language) -> String {
+        self.error.as_ref().map(|error| words::cause(*language, error)).unwrap_or_default()
     }
 
     /// Empty: no answer came whose time could be told.
@@ -249,11 +249,12 @@ impl Show {
             checks::Kind::find(&s.kind).map_or(&*s.kind, |kind| self.page.t(kind.label.0, kind.label.1));
         let assertions = s.assertions.0.len();
         let mut rules = match self.page.language {
-            Language::English => {
-                format!("{kind} every {every} · down after {failures} failed in a row")
-            }
+            Language::English => match failures {
+                1 => format!("{kind} every {every} · alerts after 1 failure"),
+                _ => format!("{kind} every {every} · alerts after {failures} consecutive failures"),
+            },
             Language::Korean => {
-                format!("{kind}, {every}마다 · 연속 {failures}회 실패하면 장애")
+                format!("{kind}, {every}마다 · 연속 {failures}회 실패하면 알림")
             }
         };
         if assertions > 0 {
@@ -448,10 +449,10 @@ pub async fn pause(User(visitor): User, Id([id]): Id, Posted(wanted): Posted<Ena
     let path = format!("/endpoint-service/v1/endpoints/{id}");
     let done: Result<IgnoredAny, _> = visitor.api.patch(&path, &json!({"enabled": wanted.enabled})).await;
     let what = if wanted.enabled {
-        visitor.t("Checks go on.", "다시 체크합니다.")
+        visitor.t("Monitoring resumed.", "다시 체크합니다.")
     } else {
         visitor.t(
-            "Paused: no checks until you resume it.",
+            "Paused. No checks until you resume it.",
             "일시정지했습니다. 다시 시작할 때까지 체크하지 않습니다.",
         )
     };
@@ -484,7 +485,7 @@ pub async fn delete(User(visitor): User, Id([id]): Id, Posted(IgnoredAny): Poste
         // Sent twice, it is as gone.
         Err(refusal) if refusal.status != StatusCode::NOT_FOUND => visitor.refused(&refusal),
         _ => visitor
-            .go_saying("/dashboard", visitor.t("The endpoint is deleted.", "엔드포인트를 삭제했습니다.")),
+            .go_saying("/dashboard", visitor.t("Endpoint deleted.", "엔드포인트를 삭제했습니다.")),
     }
 }
 
@@ -499,11 +500,11 @@ pub async fn badge(User(visitor): User, Id([id]): Id, Posted(off): Posted<BadgeO
     let (done, what) = match off.badge_id {
         Some(badge) => (
             visitor.api.delete(&format!("{BADGES}/{badge}")).await,
-            visitor.t("The badges are off.", "배지를 껐습니다."),
+            visitor.t("Badges disabled.", "배지를 껐습니다."),
         ),
         None => (
             visitor.api.post::<_, IgnoredAny>(BADGES, &json!({"endpoint_id": id})).await.map(drop),
-            visitor.t("The badges are on.", "배지를 켰습니다."),
+            visitor.t("Badges enabled.", "배지를 켰습니다."),
         ),
     };
     match done {

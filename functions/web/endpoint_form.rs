@@ -239,7 +239,7 @@ impl Fields {
         let mut assertions = Vec::new();
         for (index, row) in self.assertions.iter().enumerate() {
             if row.fact.is_empty() {
-                let what = pick(language, "choose what to look at", "무엇을 검증할지 고르세요");
+                let what = pick(language, "Choose a fact", "무엇을 검증할지 고르세요");
                 errors.insert(format!("assertions[{index}].fact"), what.to_owned());
             }
             assertions.push(row.json(self.kind));
@@ -531,7 +531,7 @@ fn path_of(id: Option<i64>) -> String {
 }
 
 pub fn added(visitor: &Visitor) -> &str {
-    visitor.t("Added: the first check is on its way.", "추가했습니다. 곧 첫 체크를 합니다.")
+    visitor.t("Endpoint added. First check is running.", "추가했습니다. 곧 첫 체크를 합니다.")
 }
 
 async fn handle(visitor: &Visitor, id: Option<i64>, sent: Sent) -> Response {

@@ -124,7 +124,7 @@ fn entries(shown: &Shown, language: Language) -> Vec<Entry> {
         add("outage", "down", name, started, started, title, cause.to_owned());
         if let Some(ended) = incident.ended_at {
             let long = words::length(language, ended - started);
-            let title = format!("{name}: {}", pick(language, "up again", "복구"));
+            let title = format!("{name}: {}", pick(language, "recovered", "복구"));
             let text = match language {
                 Language::English => format!("It was down for {long}. {cause}."),
                 Language::Korean => format!("{long} 동안 장애였습니다. {cause}."),

@@ -84,8 +84,8 @@ impl Incident {
         self.started_at < to && self.ended_at.is_none_or(|ended| ended > from)
     }
 
-    pub fn message(&self) -> &str {
-        self.cause.as_ref().map_or("", |cause| &cause.message)
+    pub fn cause(&self, language: Language) -> String {
+        self.cause.as_ref().map(|cause| words::cause(language, cause)).unwrap_or_default()
     }
 }
 
@@ -127,7 +127,7 @@ impl Bar {
             }
             for incident in item.incidents.iter().filter(|incident| incident.overlaps(at, end)).take(3) {
                 let what = pick(language, "Outage", "장애");
-                let _ = write!(title, "\n{what}: {}", incident.message());
+                let _ = write!(title, "\n{what}: {}", incident.cause(language));
             }
             rects.push(Rect { class, title });
         }
@@ -182,14 +182,14 @@ pub fn sparkline(overview: &Overview, item: &Item) -> Vec<String> {
 }
 
 /// `since` of an outage that is still open, with its cause.
-pub fn open_outage(language: Language, item: &Item, now: DateTime<Utc>) -> Option<(String, &str)> {
+pub fn open_outage(language: Language, item: &Item, now: DateTime<Utc>) -> Option<(String, String)> {
     let incident = item.incidents.iter().find(|incident| incident.ended_at.is_none())?;
     let length = words::length(language, now - incident.started_at);
     let since = match language {
         Language::English => format!("down for {length}"),
         Language::Korean => format!("{length}째 장애"),
     };
-    Some((since, incident.message()))
+    Some((since, incident.cause(language)))
 }
 
 #[cfg(test)]
@@ -277,6 +277,6 @@ mod tests {
         assert!(open_outage(Language::English, &item, at(4000)).is_none());
         item.incidents[0].ended_at = None;
         let told = open_outage(Language::English, &item, at(2 * 960 + 90));
-        assert_eq!(told, Some(("down for 1 min 30 s".into(), "No answer in 10 s")));
+        assert_eq!(told, Some(("down for 1 min 30 s".into(), "No answer in 10 s".into())));
     }
 }

@@ -135,7 +135,7 @@ fn home(
     outcome: Option<Outcome>,
     error: String,
 ) -> Response {
-    let title = visitor.t("Know before your users do", "사용자보다 먼저 아세요");
+    let title = visitor.t("Know before your users do", "사용자보다 먼저 알아차리세요");
     let signup = if url.is_empty() { "/signup".to_owned() } else { format!("/signup?url={}", encoded(&url)) };
     let page = Page { signup, ..visitor.page(Section::None, title) };
     visitor.show(status, &Home { page, url, outcome, error })

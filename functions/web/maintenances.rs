@@ -169,7 +169,7 @@ impl Sent {
 
 pub fn moment_wanted(visitor: &Visitor) -> &str {
     visitor.t(
-        "Give a date and a time, such as 2026-03-01T12:00.",
+        "Enter a date and time, such as 2026-03-01T12:00.",
         "2026-03-01T12:00처럼 날짜와 시각을 적어 주세요.",
     )
 }
@@ -179,7 +179,7 @@ impl Form {
         let endpoints = Endpoints::of(&visitor.api, sent.find.trim(), &sent.endpoint_ids).await?;
         let [starts_at, ends_at] = moments;
         Ok(Self {
-            page: visitor.page(Section::Maintenance, visitor.t("Plan maintenance", "점검 예약")),
+            page: visitor.page(Section::Maintenance, visitor.t("Schedule maintenance", "점검 예약")),
             saved: None,
             starts_at,
             ends_at,
@@ -227,7 +227,7 @@ pub async fn create(User(visitor): User, Posted(sent): Posted<Sent>) -> Response
     match visitor.api.send::<_, IgnoredAny>(Method::POST, API, &body, Some(&sent.once)).await {
         Ok(_) => {
             let what = visitor.t(
-                "Planned. It counts within about a minute of its beginning.",
+                "Scheduled. Takes effect within a minute of the start.",
                 "예약했습니다. 시작 후 약 1분 안에 적용됩니다.",
             );
             visitor.go_saying("/maintenance", what)
@@ -274,8 +274,8 @@ async fn act(visitor: &Visitor, id: i64, now: DateTime<Utc>, sent: Sent) -> Resu
         Act::End => {
             visitor.api.patch::<_, IgnoredAny>(&path, &json!({"ends_at": now})).await?;
             let what = visitor.t(
-                "Ended. Checks count again within about a minute.",
-                "끝냈습니다. 약 1분 안에 체크가 다시 집계됩니다.",
+                "Ended. Checks count again within a minute.",
+                "종료했습니다. 약 1분 안에 체크가 다시 집계됩니다.",
             );
             return Ok(visitor.go_saying("/maintenance", what));
         }

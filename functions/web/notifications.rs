@@ -152,8 +152,8 @@ fn status(delivery: &Delivery) -> &'static str {
 fn of_several(page: &Page, delivery: &Delivery) -> Option<String> {
     let text = match delivery.alert.what {
         AlertKind::LocationSuspected => page.t("Suspected", "의심됨"),
-        AlertKind::LocationWorks => page.t("Works again", "복구됨"),
-        AlertKind::LocationStillFails => page.t("Still fails", "계속 실패"),
+        AlertKind::LocationWorks => page.t("Recovered", "복구됨"),
+        AlertKind::LocationStillFails => page.t("Still failing", "계속 실패"),
         AlertKind::Untold => {
             let count = delivery.alert.untold;
             let english =
@@ -387,12 +387,12 @@ async fn created(visitor: &Visitor, kind: &Kind, made: Notification, sent: &Sent
     let is_silent = made.addresses.iter().flatten().any(|(_, state)| *state != State::Confirmed);
     let what = if is_silent {
         visitor.t(
-            "The channel is added. New addresses get a mail with a link that confirms them; alerts go there after that.",
+            "Channel added. New addresses receive a confirmation link. Alerts are sent once they are confirmed.",
             "채널을 추가했습니다. 새 주소로 확인 링크를 보냅니다. 확인한 뒤부터 알림을 보냅니다.",
         )
     } else {
         visitor.t(
-            "The channel is added. Send a test to see that it arrives.",
+            "Channel added. Send a test to check that it arrives.",
             "채널을 추가했습니다. 테스트를 보내 도착하는지 확인해 보세요.",
         )
     };
@@ -456,17 +456,17 @@ async fn act(visitor: &Visitor, id: i64, sent: Sent) -> Result<Response, Refusal
             let enabled = sent.common.act == Act::Enable;
             visitor.api.patch::<_, IgnoredAny>(&path, &json!({"enabled": enabled})).await?;
             let what = if enabled {
-                visitor.t("The channel is on.", "채널을 켰습니다.")
+                visitor.t("Channel enabled.", "채널을 켰습니다.")
             } else {
                 visitor
-                    .t("The channel is off: it is told nothing.", "채널을 껐습니다. 알림을 보내지 않습니다.")
+                    .t("Channel disabled. It receives no alerts.", "채널을 껐습니다. 알림을 보내지 않습니다.")
             };
             Ok(visitor.go_saying("/notifications", what))
         }
         Act::Delete => {
             visitor.api.delete(&path).await?;
             Ok(visitor
-                .go_saying("/notifications", visitor.t("The channel is deleted.", "채널을 삭제했습니다.")))
+                .go_saying("/notifications", visitor.t("Channel deleted.", "채널을 삭제했습니다.")))
         }
         Act::Save | Act::Find => save(visitor, id, sent, &path, &own).await,
     }
@@ -504,7 +504,7 @@ pub async fn retry(User(visitor): User, Id([id]): Id, Posted(Next { next }): Pos
     let path = format!("/notification-service/v1/deliveries/{id}/retry");
     let next = if next.is_empty() { "/notifications" } else { &next };
     match visitor.api.post::<_, IgnoredAny>(&path, &json!({})).await {
-        Ok(_) => visitor.go_saying(next, visitor.t("It is sent once more.", "다시 보내고 있습니다.")),
+        Ok(_) => visitor.go_saying(next, visitor.t("Sending again.", "다시 보내고 있습니다.")),
         Err(refusal) if refusal.status == StatusCode::CONFLICT => visitor.go_saying(next, &refusal.message),
         Err(refusal) => visitor.refused(&refusal),
     }

@@ -197,27 +197,27 @@ impl ErrorPage {
             StatusCode::NOT_FOUND => (
                 page.t("Not found", "찾을 수 없습니다"),
                 page.t(
-                    "There is no such page, or it is somebody else's.",
-                    "그런 페이지가 없거나 다른 사람의 것입니다.",
+                    "Page not found, or you don't have access.",
+                    "페이지가 없거나 접근 권한이 없습니다.",
                 ),
             ),
             StatusCode::TOO_MANY_REQUESTS => (
                 page.t("Too many requests", "요청이 너무 많습니다"),
-                page.t("Please wait a minute, and try again.", "1분 뒤에 다시 시도해 주세요."),
+                page.t("Please wait a minute and try again.", "1분 뒤에 다시 시도해 주세요."),
             ),
             StatusCode::FORBIDDEN => (
                 page.t("Not allowed", "허용되지 않습니다"),
                 page.t("Permission denied.", "권한이 없습니다."),
             ),
             status if status.is_server_error() => (
-                page.t("Not available right now", "지금은 사용할 수 없습니다"),
+                page.t("Currently unavailable", "지금은 사용할 수 없습니다"),
                 page.t(
-                    "pongpong does not answer right now. Please try again in a moment.",
-                    "퐁퐁이 응답하지 않습니다. 잠시 뒤에 다시 시도해 주세요.",
+                    "pongpong is not responding. Please try again in a moment.",
+                    "pongpong이 응답하지 않습니다. 잠시 뒤에 다시 시도해 주세요.",
                 ),
             ),
             _ => (
-                page.t("That did not work", "처리하지 못했습니다"),
+                page.t("Something went wrong", "처리하지 못했습니다"),
                 page.t("The request was not accepted.", "요청을 처리할 수 없습니다."),
             ),
         };

@@ -127,14 +127,14 @@ async fn act(visitor: &Visitor, sent: Sent) -> Result<Response, Refusal> {
         Act::Email => {
             let body = json!({"email": sent.email.trim(), "current_password": sent.current_password});
             let changed = visitor.api.patch::<_, IgnoredAny>(ME, &body).await;
-            changed.map(|_| visitor.t("Your email address is changed.", "이메일 주소를 바꿨습니다."))
+            changed.map(|_| visitor.t("Email address changed.", "이메일 주소를 바꿨습니다."))
         }
         Act::Password => {
             let body = json!({"password": sent.password, "current_password": sent.current_password});
             let changed = visitor.api.patch::<_, IgnoredAny>(ME, &body).await;
             changed.map(|_| {
                 visitor.t(
-                    "Your password is changed. All other keys and logins have ended.",
+                    "Password changed. All other sessions and API keys have ended.",
                     "비밀번호를 바꿨습니다. 다른 키와 로그인은 모두 끝났습니다.",
                 )
             })
@@ -144,7 +144,7 @@ async fn act(visitor: &Visitor, sent: Sent) -> Result<Response, Refusal> {
             let Ok(id) = sent.key_id.parse::<i64>() else { return Ok(visitor.go("/profile")) };
             visitor.api.delete(&format!("{KEYS}/{id}")).await?;
             Ok(visitor
-                .t("The key is deleted: it no longer works.", "키를 삭제했습니다. 더 이상 쓸 수 없습니다."))
+                .t("Key revoked.", "키를 삭제했습니다. 더 이상 쓸 수 없습니다."))
         }
         Act::Delete => return end(visitor, sent).await,
     };
@@ -188,6 +188,6 @@ async fn end(visitor: &Visitor, sent: Sent) -> Result<Response, Refusal> {
     }
     visitor.api.delete(ME).await?;
     let what =
-        visitor.t("Your account and all that was in it are deleted.", "계정과 모든 데이터를 삭제했습니다.");
+        visitor.t("Your account and all its data have been deleted.", "계정과 모든 데이터를 삭제했습니다.");
     Ok(visitor.log_out("/", what))
 }

@@ -21,6 +21,7 @@ use crate::status_pages::{
         ShownMaintenance, ShownStatus,
     },
 };
+use contract::FailureCode;
 
 #[derive(Template)]
 #[template(path = "status.html")]
@@ -142,7 +143,7 @@ impl Status {
         date.format(self.page.t("%b %-d, %Y", "%Y년 %-m월 %-d일")).to_string()
     }
 
-    fn cause(&self, incident: &ShownIncident) -> &'static str {
+    fn cause(&self, incident: &ShownIncident) -> String {
         cause(self.page.language, incident.cause_code.as_deref())
     }
 
@@ -162,7 +163,7 @@ impl Status {
         match severity {
             Severity::Info => self.page.t("Information", "안내"),
             Severity::Warning => self.page.t("Warning", "주의"),
-            Severity::Critical => self.page.t("Critical", "긴급"),
+            Severity::Critical => self.page.t("Critical", "심각"),
         }
     }
 
@@ -264,13 +265,13 @@ impl Status {
     fn events(&self) -> Vec<Event> {
         let lasted = |from: DateTime<Utc>, to: Option<DateTime<Utc>>| match to {
             Some(to) => words::length(self.page.language, to - from),
-            None => self.page.t("still going on", "진행 중").to_owned(),
+            None => self.page.t("ongoing", "진행 중").to_owned(),
         };
         let outages = self.shown.incidents.iter().map(|incident| Event {
             at: incident.started_at,
             class: "down",
             title: incident.endpoint_name.clone(),
-            text: self.cause(incident).to_owned(),
+            text: self.cause(incident),
             lasted: lasted(incident.started_at, incident.ended_at),
         });
         let announced =
@@ -304,23 +305,13 @@ pub fn sentence(language: Language, status: Overall) -> &'static str {
         Overall::Degraded => pick(language, "Some services are degraded", "일부 서비스에 주의가 필요합니다"),
         Overall::PartlyDown => pick(language, "Some services are down", "일부 서비스에 장애가 있습니다"),
         Overall::Down => pick(language, "All services are down", "모든 서비스에 장애가 있습니다"),
-        Overall::Maintenance => pick(language, "Maintenance is under way", "점검 중입니다"),
-        Overall::Unknown => pick(language, "Nothing is known yet", "아직 확인된 것이 없습니다"),
+        Overall::Maintenance => pick(language, "Maintenance in progress", "점검 중입니다"),
+        Overall::Unknown => pick(language, "No data yet", "아직 확인된 것이 없습니다"),
     }
 }
 
 /// What a cause is called before strangers: no names of hosts, no inner workings.
-pub fn cause(language: Language, code: Option<&str>) -> &'static str {
-    let (english, korean) = match code {
-        Some("TIMEOUT" | "CONNECT_TIMEOUT") => ("It did not answer in time", "제때 응답하지 않음"),
-        Some("DNS_FAILURE") => ("Its name could not be found", "이름을 찾을 수 없음"),
-        Some("CONNECT_REFUSED" | "CONNECT_FAILED") => ("It could not be reached", "연결할 수 없음"),
-        Some("TLS_INVALID") => ("Its connection was not secure", "보안 연결 오류"),
-        Some("STATUS_MISMATCH" | "TOO_MANY_REDIRECTS" | "INVALID_REDIRECT") => {
-            ("It answered with an error", "오류로 응답함")
-        }
-        Some("ASSERTION_FAILED") => ("Its answer was not right", "응답 내용이 올바르지 않음"),
-        _ => ("It did not work", "작동하지 않음"),
-    };
-    pick(language, english, korean)
+pub fn cause(language: Language, code: Option<&str>) -> String {
+    let code = code.and_then(|code| serde_json::from_value(code.into()).ok()).unwrap_or(FailureCode::Other);
+    language.read(&code.words()).to_owned()
 }

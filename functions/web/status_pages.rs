@@ -169,7 +169,7 @@ impl Form {
         }
         let endpoints = Endpoints::of(&visitor.api, sent.find.trim(), &sent.chosen()).await?;
         Ok(Self {
-            page: visitor.page(Section::StatusPages, visitor.t("Make a status page", "상태 페이지 만들기")),
+            page: visitor.page(Section::StatusPages, visitor.t("Create status page", "상태 페이지 만들기")),
             saved: None,
             choices: sent.groups.iter().map(|group| endpoints.choices(&group.endpoint_ids)).collect(),
             sent,
@@ -217,7 +217,7 @@ pub async fn create(User(visitor): User, Posted(fields): Posted<Fields>) -> Resp
     match visitor.api.send::<_, StatusPage>(Method::POST, API, &sent.body(), Some(&sent.once)).await {
         Ok(made) => {
             let what = visitor
-                .t("The page is made. Have a look at it.", "페이지를 만들었습니다. 한번 확인해 보세요.");
+                .t("Status page created.", "상태 페이지를 만들었습니다.");
             visitor.go_saying(&format!("/status-pages/{}", made.id), what)
         }
         Err(refusal) => match wrong_of(refusal) {
@@ -255,7 +255,7 @@ async fn act(visitor: &Visitor, id: i64, mut sent: Sent) -> Result<Response, Ref
     let path = format!("{API}/{id}");
     if sent.act == "delete" {
         visitor.api.delete(&path).await?;
-        let what = visitor.t("The page is deleted.", "페이지를 삭제했습니다.");
+        let what = visitor.t("Status page deleted.", "페이지를 삭제했습니다.");
         return Ok(visitor.go_saying("/status-pages", what));
     }
     let again = if sent.rearranged() {

@@ -297,7 +297,7 @@ impl<T: DeserializeOwned> FromRequest<Context> for Posted<T> {
         });
         let body = axum::body::to_bytes(body, FORM_LIMIT).await.map_err(|_| {
             let what =
-                visitor.t("The form is too large, or broke off.", "양식이 너무 크거나 중간에 끊겼습니다.");
+                visitor.t("The form is too large or incomplete.", "양식이 너무 크거나 중간에 끊겼습니다.");
             refuse(StatusCode::PAYLOAD_TOO_LARGE, what)
         })?;
         let token = serde_html_form::from_bytes::<Token>(&body).map(|form| form.csrf).unwrap_or_default();

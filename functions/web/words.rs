@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
+use contract::Failure;
 use runtime::error::Language;
 
 pub fn pick<'a>(language: Language, english: &'a str, korean: &'a str) -> &'a str {
@@ -14,6 +15,28 @@ pub fn pick<'a>(language: Language, english: &'a str, korean: &'a str) -> &'a st
 /// For a part of a URL's query.
 pub fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// A range of time: `24h`, `24시간`.
+pub fn range(language: Language, range: &str) -> String {
+    match language {
+        Language::English => range.to_owned(),
+        Language::Korean => range.replace('h', "시간").replace('d', "일"),
+    }
+}
+
+/// With a capital letter.
+pub fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+/// Why a check failed. The message itself is in English.
+pub fn cause(language: Language, failure: &Failure) -> String {
+    match language {
+        Language::English => failure.message.clone(),
+        Language::Korean => failure.code.words().ko.into_owned(),
+    }
 }
 
 /// One for all durations that are shown together, so that they can be compared.

@@ -44,7 +44,7 @@ impl Channel for Webhook {
     const KIND: &'static str = "webhook";
     const LABEL: (&'static str, &'static str) = ("Webhook", "웹훅");
     const ABOUT: (&'static str, &'static str) =
-        ("To a program of yours, signed.", "내 프로그램으로, 서명과 함께 보냅니다.");
+        ("POST a signed JSON event to your URL.", "내 프로그램으로, 서명과 함께 보냅니다.");
     const FIELDS: &'static [Field] = FIELDS;
     const RECEIVER: &'static str = "The webhook";
     const FUNCTION: Option<&'static str> = Some("webhook-send");

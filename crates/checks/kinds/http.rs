@@ -31,7 +31,7 @@ const MAX_WARNING_DAYS: i64 = 365;
 
 config! {
     method: String = Field::choice(METHODS, "Method", "메서드").preset("GET")
-        .help("HEAD asks for no body: cheaper, where the service answers it.", "HEAD는 본문 없이 확인하므로 가볍습니다.");
+        .help("HEAD skips the body and is lighter, if the server supports it.", "HEAD는 본문 없이 확인하므로 가볍습니다.");
     expected_status: String = Field::line(200, "Expected HTTP status", "기대하는 HTTP 상태 코드").preset("200-399")
         .help("Codes and ranges with commas: 200-299,301", "코드와 범위를 쉼표로 구분: 200-299,301")
         .example("200-299,301");
@@ -85,7 +85,7 @@ impl Check for Http {
     const URL_HELP: (&'static str, &'static str) = (
         "A page that tells whether the service works: better a health check than the front page. Without http:// or \
          https://, the scheme is chosen for you.",
-        "서비스가 잘 되는지 알려 주는 주소. 첫 화면보다는 상태 확인용 주소가 좋습니다. http://나 https://를 생략하면 알맞은 것을 고릅니다.",
+        "서비스 정상 여부를 확인할 수 있는 URL. 첫 화면보다는 상태 확인용 URL이 좋습니다. http://나 https://를 생략하면 알맞은 것을 고릅니다.",
     );
     const IS_DEMO: bool = true;
     const FIELDS: &'static [Field] = FIELDS;

@@ -69,7 +69,7 @@ async fn mail_link(context: &Context, user_id: i64, address: &str) -> Result<Opt
 
 /// It holds no words of any user: it goes to a stranger. In the language of the user who asks.
 fn letter(link: &str) -> Message {
-    let subject = text("Confirm your address for pongpong alerts", "퐁퐁 알림을 받을 주소를 확인해 주세요");
+    let subject = text("Confirm your address for pongpong alerts", "pongpong 알림을 받을 주소를 확인해 주세요");
     let content = text(
         format!(
             "A user of pongpong, which watches web services, wants alerts to be mailed to this address.\n\n\
@@ -77,7 +77,7 @@ fn letter(link: &str) -> Message {
              If you do not, you need do nothing: no alerts are sent.\n"
         ),
         format!(
-            "웹 서비스를 지켜보는 퐁퐁의 사용자가 이 주소로 장애 알림을 보내려고 합니다.\n\n\
+            "웹 서비스를 지켜보는 pongpong의 사용자가 이 주소로 장애 알림을 보내려고 합니다.\n\n\
              알림을 받으려면 7일 안에 이 링크를 열고 버튼을 누르세요:\n{link}\n\n\
              원하지 않으면 무시하셔도 됩니다. 알림을 보내지 않습니다.\n"
         ),

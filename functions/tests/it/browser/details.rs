@@ -23,7 +23,7 @@ async fn a_new_key_is_in_sight() {
     let scene = Scene::signed_up(low()).await;
     scene.browser.open("/profile").await;
     scene.browser.fill("name", "laptop").await;
-    scene.browser.press("Make a key").await;
+    scene.browser.press("Create key").await;
     scene.browser.find("#key").await;
     assert!(scene.browser.is_in_sight("#key").await);
     scene.end().await;
@@ -56,7 +56,7 @@ async fn what_was_checked_on_the_first_page_becomes_the_first_endpoint() {
     scene.browser.press("Check now").await;
     scene.browser.sees("private addresses are not allowed here").await;
     assert!(!scene.browser.has("#result .status").await, "it was not checked");
-    scene.browser.press("Sign up to watch it").await;
+    scene.browser.press("Sign up to monitor it").await;
     scene.browser.sees(&url).await;
     scene.browser.fill("email", "me@example.com").await;
     scene.browser.fill("password", "a good password").await;
@@ -79,7 +79,7 @@ async fn copies_without_tls() {
     browser.open("/profile").await;
     assert_eq!(browser.run("return navigator.clipboard === undefined").await, json!(true));
     browser.fill("name", "laptop").await;
-    browser.press("Make a key").await;
+    browser.press("Create key").await;
     let key = browser.find("#key").await.text().await.unwrap();
     browser.press("Copy").await;
     browser.sees("Copied").await;

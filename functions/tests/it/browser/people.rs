@@ -96,7 +96,7 @@ async fn from_sign_up_to_recovery_in_a_browser() {
     scene.browser.press("Sign up").await;
     scene.browser.is_at("/signup").await;
     scene.sign_up("me@example.com").await;
-    scene.browser.sees("What shall we watch?").await;
+    scene.browser.sees("Add your first endpoint").await;
     let url = scene.story.site.url.clone();
     let endpoint = scene.add("Shop", &url).await;
     scene.until("/dashboard", "main .watched .status", "Up").await;
@@ -106,7 +106,7 @@ async fn from_sign_up_to_recovery_in_a_browser() {
     scene.browser.fill("slug", "shops").await;
     scene.browser.find("main [name='endpoint']").await.click().await.unwrap();
     scene.browser.press("Save").await;
-    scene.browser.sees("Look at it").await;
+    scene.browser.sees("View page").await;
     scene.until("/status/shops", "main .watched-head .status", "Up").await;
     assert!(!scene.browser.client.source().await.unwrap().contains(&url), "a public page tells no URL");
 
@@ -116,7 +116,7 @@ async fn from_sign_up_to_recovery_in_a_browser() {
     scene.until("/status/shops", "main .watched-head .status", "Down").await;
     scene.browser.sees("Outage").await;
     scene.browser.open(&endpoint).await;
-    scene.browser.sees("still down").await;
+    scene.browser.sees("ongoing").await;
 
     scene.story.site.status.store(200, Ordering::SeqCst);
     scene.until("/dashboard", "main .watched .status", "Up").await;
@@ -124,7 +124,7 @@ async fn from_sign_up_to_recovery_in_a_browser() {
     scene.browser.open(&endpoint).await;
     scene.browser.press("Check now").await;
     scene.browser.sees("First byte").await;
-    assert!(!scene.browser.text().await.contains("still down"));
+    assert!(!scene.browser.text().await.contains("ongoing"));
     scene.end().await;
 }
 
@@ -142,7 +142,7 @@ async fn a_channel_is_tried_out() {
     assert_eq!(scene.browser.find("#name").await.prop("value").await.unwrap().as_deref(), Some("On call"));
     scene.browser.fill("config.url", &hook.url).await;
     scene.browser.press("Save").await;
-    scene.browser.sees("Shown only now").await;
+    scene.browser.sees("Shown only once").await;
     scene.browser.press("Send test").await;
     scene.browser.sees("Not sent").await;
     hook.answers(200, "");
@@ -251,7 +251,7 @@ async fn every_page_is_usable(visitor: Visitor) {
     scene.browser.fill("slug", "shops").await;
     scene.browser.find("main [name='endpoint']").await.click().await.unwrap();
     scene.browser.press("Save").await;
-    scene.browser.sees("Look at it").await;
+    scene.browser.sees("View page").await;
     let more = ["/status/shops", "/status-pages/1", "/status-pages/1/announcements/new", "/docs"];
     wrong.extend(scene.look_at(&more, phone).await);
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -303,9 +303,9 @@ async fn without_a_script() {
     scene.browser.press("Delete").await;
     scene.browser.sees("Shop").await;
     scene.browser.find("main form button.danger").await.click().await.unwrap();
-    scene.browser.sees("What shall we watch?").await;
+    scene.browser.sees("Add your first endpoint").await;
     scene.browser.press("Log out").await;
-    scene.browser.sees("You are logged out.").await;
+    scene.browser.sees("Logged out.").await;
     scene.end().await;
 }
 
@@ -313,10 +313,10 @@ async fn without_a_script() {
 async fn in_korean() {
     let scene = Scene::signed_up(Visitor { language: "ko-KR", ..Visitor::default() }).await;
     assert_eq!(scene.browser.find("html").await.attr("lang").await.unwrap().as_deref(), Some("ko"));
-    scene.browser.sees("무엇을 지켜볼까요?").await;
+    scene.browser.sees("첫 엔드포인트를 추가하세요").await;
     // The switch counts more than what the browser asks for.
     scene.browser.press("English").await;
-    scene.browser.sees("What shall we watch?").await;
+    scene.browser.sees("Add your first endpoint").await;
     scene.end().await;
 }
 

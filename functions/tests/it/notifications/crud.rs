@@ -27,10 +27,10 @@ on_both! {
         assert_eq!(shown.headers["cache-control"], "no-store", "it is of one user");
 
         world.clock().advance(std::time::Duration::from_secs(5));
-        let changed = json!({"name": "퐁퐁", "endpoint_ids": null, "enabled": false, "kind": "email",
+        let changed = json!({"name": "우리 가게", "endpoint_ids": null, "enabled": false, "kind": "email",
             "config": {"to": ["b@example.com", "c@example.com"]}});
         let changed = world.call(Some(1), "PATCH", &path, Some(changed)).await.json(200);
-        assert_eq!((&changed["name"], &changed["endpoint_ids"]), (&json!("퐁퐁"), &Value::Null));
+        assert_eq!((&changed["name"], &changed["endpoint_ids"]), (&json!("우리 가게"), &Value::Null));
         assert_eq!((&changed["enabled"], &changed["updated_at"]), (&json!(false), &json!("2026-03-01T12:00:05Z")));
         let same = world.call(Some(1), "PATCH", &path, Some(json!({}))).await.json(200);
         assert_eq!((&same["config"], &same["endpoint_ids"]), (&changed["config"], &Value::Null));

@@ -18,9 +18,9 @@ on_both! {
         assert_eq!(world.call(Some(1), "GET", &path, None).await.json(200), made);
 
         world.clock().advance(std::time::Duration::from_secs(5));
-        let change = json!({"title": "퐁퐁", "published": false, "description": null});
+        let change = json!({"title": "우리 가게", "published": false, "description": null});
         let changed = world.call(Some(1), "PATCH", &path, Some(change)).await.json(200);
-        assert_eq!((&changed["title"], &changed["description"]), (&json!("퐁퐁"), &json!("")));
+        assert_eq!((&changed["title"], &changed["description"]), (&json!("우리 가게"), &json!("")));
         assert_eq!((&changed["slug"], &changed["groups"]), (&json!("shop"), &groups));
         assert_eq!((&changed["published"], &changed["updated_at"]), (&json!(false), &json!("2026-03-01T12:00:05Z")));
         let moved = world.call(Some(1), "PATCH", &path, Some(json!({"slug": null}))).await.json(200);

@@ -78,7 +78,7 @@ fn count(shown: &Shown, what: &str) -> usize {
 async fn a_url_is_enough_and_sent_twice_it_is_added_once() {
     let site = site().await;
     let empty = site.get("/dashboard").await;
-    empty.says("What shall we watch?");
+    empty.says("Add your first endpoint");
     let (csrf, once) = (empty.hidden("csrf"), empty.hidden("once"));
     let form = [("csrf", csrf.as_str()), ("once", &once), ("url", "127.0.0.1:1/shop"), ("action", "quick")];
     let added = site.send("/endpoints/new", &[], &form).await;
@@ -87,14 +87,14 @@ async fn a_url_is_enough_and_sent_twice_it_is_added_once() {
     assert_eq!(again.location(), "/endpoints/1");
     let shown = site.get("/endpoints/1").await;
     shown
-        .says("Added: the first check is on its way.")
+        .says("Endpoint added. First check is running.")
         .says("http://127.0.0.1:1/shop")
         .says("HTTP every 1 min");
     let board = site.get("/dashboard").await;
     board.says("<a href=\"/endpoints/1\">127.0.0.1</a>").says("<b>1</b> all");
     let korean = site.ask(http::Method::GET, "/preferences?lang=ko", &[], String::new()).await;
     assert_eq!(korean.status, 303);
-    site.get("/dashboard").await.says("<b>1</b> 전체").says("문제 먼저");
+    site.get("/dashboard").await.says("전체 <b>1</b>").says("문제 우선");
 }
 
 #[tokio::test]
@@ -144,8 +144,8 @@ async fn what_is_wrong_stands_beside_its_field_and_nothing_is_lost() {
     // What cannot even be said to the API.
     let again = site.fill_in("/endpoints/new", &[("url", "https://a.test"), ("retries", "often")]).await;
     assert_eq!(again.status, 400);
-    again.says("id=\"retries-error\">must be a whole number").says("value=\"often\"");
-    site.get("/dashboard").await.says("What shall we watch?");
+    again.says("id=\"retries-error\">Must be a whole number").says("value=\"often\"");
+    site.get("/dashboard").await.says("Add your first endpoint");
 }
 
 #[tokio::test]
@@ -218,7 +218,7 @@ async fn settings_are_tried_before_they_are_saved() {
     let unreadable = site.fill_in("/endpoints/new", &[("url", "ftp://a.test"), ("action", "test")]).await;
     assert_eq!(unreadable.status, 400);
     unreadable.says("id=\"url-error\"");
-    site.get("/dashboard").await.says("What shall we watch?");
+    site.get("/dashboard").await.says("Add your first endpoint");
 }
 
 #[tokio::test]
@@ -271,7 +271,7 @@ async fn endpoints_are_found_sorted_and_paged() {
     let even = site.get("/dashboard?tag=even&status=paused&range=90d").await;
     assert_eq!(count(&even, "class=\"state\""), 14);
     let none = site.get("/dashboard?q=nothing").await;
-    none.says("Nothing matches").says("href=\"/dashboard\"");
+    none.says("No matches").says("href=\"/dashboard\"");
 }
 
 #[tokio::test]
@@ -325,7 +325,7 @@ async fn an_endpoint_is_checked_paused_and_deleted() {
     assert!(!site.get(&format!("/endpoints/{other}")).await.html.contains("id=\"result\""));
     let other = format!("/endpoints/{other}/delete");
     site.post(&other, &other, &[]).await;
-    site.get("/dashboard").await.says("The endpoint is deleted.");
+    site.get("/dashboard").await.says("Endpoint deleted.");
     site.post(&page, &format!("{page}/check"), &[]).await;
     site.get(&page).await.says("checked at 2026-03-01 12:00:30").says("HTTP 200").says("id=\"result\"");
     assert!(!site.get(&page).await.html.contains("id=\"result\""));
@@ -350,7 +350,7 @@ async fn an_endpoint_is_checked_paused_and_deleted() {
     site.keep(&format!("pongpong_key={stranger}; Path=/"));
     let gone = site.post(&path, &path, &[]).await;
     assert_eq!(gone.location(), "/dashboard");
-    site.get("/dashboard").await.says("The endpoint is deleted.").says("What shall we watch?");
+    site.get("/dashboard").await.says("Endpoint deleted.").says("Add your first endpoint");
     assert_eq!(site.get(&page).await.status, 404);
 }
 
@@ -359,14 +359,14 @@ async fn badges_are_off_until_asked_for() {
     let site = site().await;
     let id = site.add(json!({"url": "https://a.test", "name": "A]\"<b>", "enabled": false})).await;
     let page = format!("/endpoints/{id}");
-    site.get(&page).await.says("Make badges");
+    site.get(&page).await.says("Create badges");
     let on = site.post(&page, &format!("{page}/badge"), &[]).await;
     assert_eq!(on.location(), format!("{page}#badges"));
     let shown = site.get(&page).await;
-    shown.says("![Ab: status](http").says("/uptime/30d.svg").says("Turn badges off");
+    shown.says("![Ab: status](http").says("/uptime/30d.svg").says("Disable badges");
     let badge = shown.hidden("badge_id");
     site.post(&page, &format!("{page}/badge"), &[("badge_id", &badge)]).await;
-    site.get(&page).await.says("Make badges");
+    site.get(&page).await.says("Create badges");
 }
 
 #[tokio::test]
@@ -487,10 +487,10 @@ async fn pages_say_that_nobody_will_be_alerted() {
             shown.says(what);
         }
     };
-    say("Nobody will be alerted: no notification channel is on.").await;
+    say("Nobody will be alerted: no notification channel is enabled.").await;
     let form = [("kind", "webhook"), ("name", "Hook"), ("config.url", &hook.url), ("scope", "all")];
     site.post("/notifications/new?kind=webhook", "/notifications", &form).await;
-    say("Alerts may reach nobody: no notification channel was tested yet.").await;
+    say("Alerts may not arrive: no notification channel has been tested yet.").await;
     assert_eq!(hook.asked().len(), 0);
     let tested = site.post("/notifications/1", "/notifications/1", &[("act", "test")]).await;
     assert_eq!(tested.location(), "/notifications/1");
@@ -515,7 +515,7 @@ async fn a_new_channel_is_told_what_is_down_already_if_wanted() {
         .await;
     site.engine.idle().await.unwrap();
     let new = "/notifications/new?kind=webhook";
-    site.get(new).await.says("Also send what is down now");
+    site.get(new).await.says("Also alert about endpoints that are down now");
     let form = [("kind", "webhook"), ("name", "Hook"), ("config.url", &hook.url), ("scope", "all")];
     site.post(new, "/notifications", &form).await;
     site.engine.idle().await.unwrap();

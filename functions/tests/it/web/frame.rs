@@ -249,7 +249,7 @@ async fn the_address_of_the_demo_is_kept() {
     assert_eq!(again.hidden("url"), target.url);
     let form = [("email", "me@example.com"), ("password", "a good password"), ("url", &target.url)];
     assert_eq!(site.post("/signup", "/signup", &form).await.location(), "/endpoints/1");
-    site.get("/endpoints/1").await.says("Added: the first check is on its way.").says(&target.url);
+    site.get("/endpoints/1").await.says("Endpoint added. First check is running.").says(&target.url);
     site.forget_cookies();
     // One that cannot be added is shown in the form.
     let form = [("email", "you@example.com"), ("password", "a good password"), ("url", "ftp://x")];

@@ -32,7 +32,7 @@ async fn test(site: &Site) -> Shown {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_channel_is_added_changed_tested_and_deleted() {
     let site = Site::signed_up().await;
-    site.get("/notifications").await.says("Nobody is told yet");
+    site.get("/notifications").await.says("No alert channels yet");
     site.get("/notifications/new").await.says("/notifications/new?kind=slack");
     let id = site.endpoint(SCRIPT, "http://127.0.0.1:9/").await;
     // Of what happened before it, a channel is not told.
@@ -52,7 +52,7 @@ async fn a_channel_is_added_changed_tested_and_deleted() {
     shown.says(&format!("name=\"endpoint_ids\" value=\"{id}\" checked"));
     assert!(!shown.html.contains(SCRIPT) && shown.html.contains("&#60;script&#62;"), "{}", shown.html);
     let none = site.post(new, "/notifications", &email[..]).await;
-    refused(&none).says("id=\"endpoint_ids-error\">Choose at least one, or all.");
+    refused(&none).says("id=\"endpoint_ids-error\">Choose at least one endpoint, or all.");
     // A search saves nothing.
     let searched = [&email[..], &[("find", "script"), ("found", "")]].concat();
     let searched = site.post(new, "/notifications", &searched).await;
@@ -76,7 +76,7 @@ async fn a_channel_is_added_changed_tested_and_deleted() {
     leads(&site.post("/notifications/1", "/notifications/1", &[("act", "enable")]).await, "/notifications");
     leads(&site.post("/notifications/1", "/notifications/1", &[("act", "delete")]).await, "/notifications");
     assert_eq!(site.get("/notifications/1").await.status, 404);
-    site.get("/notifications").await.says("Nobody is told yet");
+    site.get("/notifications").await.says("No alert channels yet");
 }
 
 /// What the newest mails say after this: their links' paths, as a browser is sent there.
@@ -107,13 +107,13 @@ async fn an_address_is_confirmed_and_stopped_by_buttons_alone() {
     let (confirm, stop) =
         (links(&site, "/mail/confirm").remove(0), links(&site, "/mail/unsubscribe").remove(0));
     let asked = site.get(&confirm).await;
-    asked.says("Yes, mail alerts to me");
+    asked.says("Yes, send me alerts");
     assert_eq!(asked.headers["referrer-policy"], "no-referrer");
-    site.get(&stop).await.says("Stop the mails of this sender");
+    site.get(&stop).await.says("Unsubscribe from this sender");
     assert!(unconfirmed(&site.get("/notifications").await));
     let token = asked.hidden("token");
     let confirmed = site.post(&confirm, "/mail/confirm", &[("token", &token)]).await;
-    confirmed.says("a@example.com").says("confirmed. Alerts are mailed there from now on.");
+    confirmed.says("a@example.com").says("confirmed. Alerts will be sent there from now on.");
     assert!(!unconfirmed(&site.get("/notifications").await));
     let tested = test(&site).await;
     tested.says("written to a file in the outbox folder");
@@ -125,7 +125,7 @@ async fn an_address_is_confirmed_and_stopped_by_buttons_alone() {
     site.send(&stop, &[], &[("List-Unsubscribe", "One-Click")]).await.says("you get no more of these mails");
     let token = site.get(&stop).await.hidden("token");
     let shown = site.send("/mail/unsubscribe", &[], &[("token", &token), ("from", "everybody")]).await;
-    shown.says("Undo: I want these mails");
+    shown.says("Undo: subscribe again");
     for bad in ["", "x", "v1.AAAA"] {
         refused(&site.send("/mail/unsubscribe", &[], &[("token", bad)]).await).says("or has expired");
     }
@@ -199,7 +199,7 @@ async fn what_was_sent_is_listed_and_sent_again() {
     let log = site.get("/notifications").await;
     log.says("410").says("Failed").says("/deliveries/1/retry");
     assert!(!log.html.contains(SCRIPT), "{}", log.html);
-    site.get("/notifications?status=delivered").await.says("None like this.");
+    site.get("/notifications?status=delivered").await.says("No matching deliveries.");
     site.get("/notifications/1?status=failed").await.says("/deliveries/1/retry");
     hook.answers(200, "");
     let next = "/notifications/1?status=failed";
@@ -215,7 +215,7 @@ async fn what_was_sent_is_listed_and_sent_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn results_are_shown_by_date_and_downloaded() {
     let site = Site::signed_up().await;
-    site.get("/reports").await.says("Nothing is watched yet");
+    site.get("/reports").await.says("No endpoints yet");
     let target = checks::Site::start().await;
     let formula = site.endpoint("=HYPERLINK(\"http://x\")", &target.url).await;
     let script = site.endpoint(SCRIPT, &format!("{}/x", target.url)).await;
@@ -228,13 +228,13 @@ async fn results_are_shown_by_date_and_downloaded() {
     assert_eq!(all.status, 200);
     all.says("By endpoint")
         .says("Expected status 200-399, got 503")
-        .says("Still down")
+        .says("Ongoing")
         .says("value=\"2026-03-01\"");
     assert!(!all.html.contains(SCRIPT), "{}", all.html);
     let one = site.get(&format!("/reports?endpoint_id={script}&from=2026-02-01&to=2026-03-01")).await;
-    one.says("<dd>100%</dd>").says("p95").says("None in this time.");
+    one.says("<dd>100%</dd>").says("p95").says("No outages in this period.");
     let none = site.get("/reports?from=2026-02-01&to=2026-02-02").await;
-    none.says("No results for this choice").says("None in this time.");
+    none.says("No results for this choice").says("No outages in this period.");
     let backward = site.get("/reports?from=2026-03-02&to=2026-03-01").await;
     refused(&backward).says("id=\"from-error\"");
     assert_eq!(site.get("/reports?endpoint_id=999").await.status, 404);
@@ -256,7 +256,7 @@ async fn results_are_shown_by_date_and_downloaded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn maintenance_is_planned_changed_ended_and_deleted() {
     let site = Site::signed_up().await;
-    site.get("/maintenance").await.says("No maintenance is planned");
+    site.get("/maintenance").await.says("No maintenance scheduled");
     let blank = site.get("/maintenance/new").await;
     blank.says("value=\"2026-03-01T12:00\"").says("value=\"2026-03-01T13:00\"");
 
@@ -291,17 +291,17 @@ async fn maintenance_is_planned_changed_ended_and_deleted() {
     ];
     leads(&site.post("/maintenance/1", "/maintenance/1", &now).await, "/maintenance");
     let list = site.get("/maintenance").await;
-    list.says("Under way").says("1 endpoint").says("End now");
+    list.says("In progress").says("1 endpoint").says("End now");
     leads(&site.post("/maintenance", "/maintenance/1", &[("act", "end")]).await, "/maintenance");
     site.get("/maintenance").await.says("Over");
     leads(&site.post("/maintenance/1", "/maintenance/1", &[("act", "delete")]).await, "/maintenance");
-    site.get("/maintenance").await.says("No maintenance is planned");
+    site.get("/maintenance").await.says("No maintenance scheduled");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_status_page_is_made_arranged_announced_on_and_deleted() {
     let site = Site::signed_up().await;
-    site.get("/status-pages").await.says("Nothing is shared yet");
+    site.get("/status-pages").await.says("No status pages yet");
     let (a, b) = (
         site.endpoint(SCRIPT, "http://127.0.0.1:9/a").await,
         site.endpoint("B", "http://127.0.0.1:9/b").await,
@@ -360,7 +360,7 @@ async fn a_status_page_is_made_arranged_announced_on_and_deleted() {
     leads(&site.post(one, one, &[("act", "delete")]).await, "/status-pages/1");
 
     leads(&site.post("/status-pages/1", "/status-pages/1", &[("act", "delete")]).await, "/status-pages");
-    site.get("/status-pages").await.says("Nothing is shared yet");
+    site.get("/status-pages").await.says("No status pages yet");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -385,7 +385,7 @@ async fn an_account_is_changed_and_ended() {
         .says("id=\"email-password-error\">is not your password")
         .says("value=\"new@example.com\"");
     leads(&post(&email("a good password")).await, "/profile");
-    site.get("/profile").await.says("new@example.com").says("Your email address is changed.");
+    site.get("/profile").await.says("new@example.com").says("Email address changed.");
     let short = [("act", "password"), ("password", "short"), ("current_password", "a good password")];
     refused(&post(&short).await).says("id=\"password-error\"");
     let better =

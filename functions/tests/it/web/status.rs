@@ -112,7 +112,7 @@ async fn what_is_not_published_is_not_there() {
     }
     let empty = json!({"slug": "empty", "title": "x"});
     site.make("/status-service/v1/status_pages", empty).await;
-    site.get("/status/empty").await.says("Nothing is known yet");
+    site.get("/status/empty").await.says("No data yet");
 }
 
 #[tokio::test]
