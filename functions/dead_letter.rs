@@ -14,8 +14,8 @@ use runtime::{
     Context, Error, Event, Function, Id, List, Outgoing, Paging, Reply, Result,
     db::page_of,
     error::ErrorBody,
-    on, secret,
-    telemetry::{Counter, KeyValue, counter}, sql,
+    on, secret, sql,
+    telemetry::{Counter, KeyValue, counter},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -55,12 +55,14 @@ fn labels(kind: &'static str, destination: &'static str) -> [KeyValue; 2] {
 /// Refuses nothing: there is nobody left who would take it. What was replayed and comes back is the same
 /// letter, with what is wrong now, and no longer looks as if the replay had helped.
 async fn store(State(context): State<Context>, headers: HeaderMap, body: Bytes) -> Result<Reply> {
-    sql!(INSERT = "INSERT INTO dead_letters (source, event_id, kind, destination, error_code, error,
+    sql!(
+        INSERT = "INSERT INTO dead_letters (source, event_id, kind, destination, error_code, error,
             headers, body, received_at, due_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         ON CONFLICT (source, event_id, destination) DO UPDATE SET error_code = excluded.error_code,
             error = excluded.error, received_at = excluded.received_at, replayed_at = NULL,
-            due_at = CASE WHEN dead_letters.replays < $11 THEN excluded.due_at END");
+            due_at = CASE WHEN dead_letters.replays < $11 THEN excluded.due_at END"
+    );
     let (letter, now) = (Letter::read(&headers, &body), context.clock().now());
     let due_at = letter.is_worth_another_try().then(|| now + REPLAY_DELAY);
     on!(context.db()?.write(), db => {
@@ -273,7 +275,9 @@ async fn replay(State(context): State<Context>, Id(id): Id) -> Result<(StatusCod
 async fn publish_again(context: &Context, id: i64) -> Result<()> {
     sql!(SELECT = "SELECT headers, body, received_at FROM dead_letters WHERE id = $1");
     // Not if it has come back already.
-    sql!(UPDATE = "UPDATE dead_letters SET replayed_at = $2, due_at = NULL WHERE id = $1 AND received_at = $3");
+    sql!(
+        UPDATE = "UPDATE dead_letters SET replayed_at = $2, due_at = NULL WHERE id = $1 AND received_at = $3"
+    );
     let (db, now) = (context.db()?, context.clock().now());
     let (headers, body, received_at): (String, Vec<u8>, DateTime<Utc>) =
         on!(db.read(), db => sqlx::query_as(SELECT).bind(id).fetch_one(db).await)

@@ -77,11 +77,7 @@ async fn start(Arguments { mut names, command }: Arguments) -> anyhow::Result<Ex
     ended.map(|()| ExitCode::SUCCESS)
 }
 
-async fn run(
-    names: &[&'static Function],
-    command: Option<Command>,
-    context: Context,
-) -> anyhow::Result<()> {
+async fn run(names: &[&'static Function], command: Option<Command>, context: Context) -> anyhow::Result<()> {
     match command {
         None => {
             functions::check_optional_settings(context.env())?;

@@ -1,7 +1,7 @@
 //! What purges share: a time that they can trust, and deletion in batches.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use runtime::{Context, Db, Result, on, sql,};
+use runtime::{Context, Db, Result, on, sql};
 use sqlx::{AssertSqlSafe, Encode, Postgres, Sqlite, Type};
 
 /// How far ahead of the last purge a clock is believed at once.

@@ -3,7 +3,7 @@
 
 use anyhow::Context as _;
 use percent_encoding::percent_decode_str;
-use runtime::{Env, Function, db::SESSION_TIMEOUTS, sql,};
+use runtime::{Env, Function, db::SESSION_TIMEOUTS, sql};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 use crate::{dead_letter, endpoints, notifications, reports, status_pages, users};
@@ -61,13 +61,17 @@ pub async fn grant(pool: &PgPool, env: &Env) -> anyhow::Result<()> {
 
 async fn grant_one(db: &mut PgConnection, role: &Role, login: &str, password: &str) -> anyhow::Result<()> {
     // PostgreSQL takes no parameters in these statements: it quotes them itself.
-    sql!(LOGIN = "SELECT format(CASE WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = $1)
-            THEN 'ALTER ROLE %I LOGIN PASSWORD %L' ELSE 'CREATE ROLE %I LOGIN PASSWORD %L' END, $1, $2)");
+    sql!(
+        LOGIN = "SELECT format(CASE WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = $1)
+            THEN 'ALTER ROLE %I LOGIN PASSWORD %L' ELSE 'CREATE ROLE %I LOGIN PASSWORD %L' END, $1, $2)"
+    );
     // Member of it: who migrates must be able to change what it owns.
     sql!(MEMBER = "SELECT format('GRANT %I TO CURRENT_USER', $1)");
-    sql!(ROWS = "SELECT format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO %I', relname, $1)
+    sql!(
+        ROWS = "SELECT format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO %I', relname, $1)
         FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v')
-            AND NOT relispartition AND relname LIKE ANY ($2)");
+            AND NOT relispartition AND relname LIKE ANY ($2)"
+    );
     // Only an owner can add and drop partitions, as each day does.
     sql!(PARTITIONED = "SELECT format('ALTER TABLE %I OWNER TO %I', relname, $1)
         FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname LIKE ANY ($2)

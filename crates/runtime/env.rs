@@ -52,9 +52,7 @@ impl Env {
         T: FromStr,
         T::Err: Display,
     {
-        self.get(name)
-            .map(|value| value.parse().map_err(|e| anyhow!("{name} is invalid: {e}")))
-            .transpose()
+        self.get(name).map(|value| value.parse().map_err(|e| anyhow!("{name} is invalid: {e}"))).transpose()
     }
 
     pub fn parse_or<T>(&self, name: &str, default: T) -> anyhow::Result<T>

@@ -25,6 +25,14 @@ tokio::task_local! {
 }
 
 impl Language {
+    /// One of two texts, English and Korean.
+    pub fn choose(self, (en, ko): (&'static str, &'static str)) -> &'static str {
+        match self {
+            Self::English => en,
+            Self::Korean => ko,
+        }
+    }
+
     /// What a text says in it.
     pub fn read(self, text: &Text) -> &str {
         match self {

@@ -186,8 +186,7 @@ impl Outbound {
     ) -> Result<Response<Bytes>> {
         trace.inject(request.headers_mut());
         let breaker = self.breaker(&to);
-        let (began, timeout) =
-            (Instant::now(), if to == To::Sink { PUBLISH_TIMEOUT } else { self.timeout });
+        let (began, timeout) = (Instant::now(), if to == To::Sink { PUBLISH_TIMEOUT } else { self.timeout });
         let attempt = || {
             let (carry, to, request) = (Arc::clone(&self.carry), to.clone(), request.clone());
             breaker.call(async move {

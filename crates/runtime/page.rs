@@ -37,6 +37,14 @@ impl Paging {
         (self.page - 1) * self.per_page
     }
 
+    /// A page of a table that is part of the program.
+    pub fn of_table<T, U>(self, table: &[T], show: impl Fn(&T) -> U) -> axum::Json<List<U>> {
+        let skipped = usize::try_from(self.offset()).unwrap_or(usize::MAX);
+        let items: Vec<_> = table.iter().skip(skipped).take(self.per_page as usize).map(show).collect();
+        let found = items.len();
+        self.list(items, found, table.len() as i64)
+    }
+
     /// `found`: how many rows the page has, also those that were set aside because they cannot be read.
     pub fn list<T>(self, items: Vec<T>, found: usize, total_count: i64) -> axum::Json<List<T>> {
         let unreadable_count = found.saturating_sub(items.len()) as i64;

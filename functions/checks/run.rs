@@ -83,7 +83,10 @@ async fn run(context: &Context, event: Event<Items<CheckRequest>>) -> Result<Rep
     if event.data.len() > MAX_BATCH_LEN {
         return Err(Error::field(
             "data",
-            text(format!("must hold at most {MAX_BATCH_LEN} checks"), format!("{MAX_BATCH_LEN}개 이하여야 합니다")),
+            text(
+                format!("must hold at most {MAX_BATCH_LEN} checks"),
+                format!("{MAX_BATCH_LEN}개 이하여야 합니다"),
+            ),
         ));
     }
     let prober = prober(context)?;

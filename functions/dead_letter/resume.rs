@@ -4,7 +4,7 @@
 use axum::{extract::State, routing::post};
 use chrono::{DateTime, TimeDelta, Utc};
 use http::StatusCode;
-use runtime::{Context, Function, Result, on, sql,};
+use runtime::{Context, Function, Result, on, sql};
 
 use super::{REPLAY_DELAY, SERVICE, publish_again};
 

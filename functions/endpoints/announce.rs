@@ -31,8 +31,10 @@ pub const FUNCTION: Function = Function::new(
 const MAX_EVENT_LEN: usize = 500;
 
 async fn handle(State(context): State<Context>) -> Result<StatusCode> {
-    sql!(SELECT = "SELECT id, user_id, revision, enabled, updated_at FROM endpoints \
-         WHERE announced_revision < revision ORDER BY id LIMIT $1");
+    sql!(
+        SELECT = "SELECT id, user_id, revision, enabled, updated_at FROM endpoints \
+         WHERE announced_revision < revision ORDER BY id LIMIT $1"
+    );
     loop {
         let rows: Vec<Row> = on!(context.db()?.read(), db =>
             sqlx::query_as(SELECT).bind(MAX_EVENT_LEN as i64).fetch_all(db).await)?;
@@ -54,13 +56,17 @@ pub(super) struct Row {
 
 /// Publishes committed changes, and marks them as published.
 pub(super) async fn announce(context: &Context, function: &str, rows: Vec<Row>) -> Result<()> {
-    sql!(SQLITE = "UPDATE endpoints SET announced_revision = done.revision \
+    sql!(
+        SQLITE = "UPDATE endpoints SET announced_revision = done.revision \
          FROM (SELECT value ->> 0 AS id, value ->> 1 AS revision FROM json_each($1)) AS done \
-         WHERE endpoints.id = done.id AND announced_revision < done.revision");
-    sql!(POSTGRES = "UPDATE endpoints SET announced_revision = done.revision \
+         WHERE endpoints.id = done.id AND announced_revision < done.revision"
+    );
+    sql!(
+        POSTGRES = "UPDATE endpoints SET announced_revision = done.revision \
          FROM (SELECT u.* FROM UNNEST($1::bigint[], $2::bigint[]) AS u (id, revision) \
          JOIN endpoints e ON e.id = u.id ORDER BY e.id FOR UPDATE OF e) AS done \
-         WHERE endpoints.id = done.id AND announced_revision < done.revision");
+         WHERE endpoints.id = done.id AND announced_revision < done.revision"
+    );
     let (db, now) = (context.db()?, context.clock().now());
     // What was asked for before the change, which may be a minute ago.
     let slots = (now - CLAIM_AHEAD).timestamp()..(now + CLAIM_AHEAD).timestamp();
@@ -126,7 +132,12 @@ pub(super) async fn revise(
         };
     }
     sql!(SQLITE = update!("SELECT value FROM json_each($2)", ""));
-    sql!(POSTGRES = update!("SELECT value::bigint FROM json_array_elements_text($2::json)", " ORDER BY id FOR UPDATE"));
+    sql!(
+        POSTGRES = update!(
+            "SELECT value::bigint FROM json_array_elements_text($2::json)",
+            " ORDER BY id FOR UPDATE"
+        )
+    );
     let sql = match transaction {
         On::Sqlite(_) => SQLITE,
         On::Postgres(_) => POSTGRES,

@@ -15,7 +15,7 @@ use runtime::{
     Context, Db, Error, Fields, Function, Input, Items, Result,
     db::{JsonText, On, ids_of, readable},
     error::ErrorBody,
-    on, text, sql,
+    on, sql, text,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -208,8 +208,10 @@ async fn handle(State(context): State<Context>, Input(claim): Input<Claim>) -> R
 }
 
 async fn count_leased(db: &Db, until: i64, now: i64) -> Result<i64> {
-    sql!(COUNT = "SELECT COUNT(*) FROM endpoints WHERE enabled AND next_slot < $1 \
-         AND leased_until > $2 AND leased_until <= $3");
+    sql!(
+        COUNT = "SELECT COUNT(*) FROM endpoints WHERE enabled AND next_slot < $1 \
+         AND leased_until > $2 AND leased_until <= $3"
+    );
     let leases_end_by = now + LEASE_SECONDS;
     Ok(on!(db.read(), db =>
         sqlx::query_scalar(COUNT).bind(until).bind(now).bind(leases_end_by).fetch_one(db).await)?)
@@ -242,15 +244,19 @@ async fn handle_confirm(
     Input(confirmation): Input<Confirmation>,
 ) -> Result<StatusCode> {
     // Not of an endpoint that was changed meanwhile, and has other slots now.
-    sql!(SQLITE = "UPDATE endpoints SET next_slot = done.next, leased_until = NULL, \
+    sql!(
+        SQLITE = "UPDATE endpoints SET next_slot = done.next, leased_until = NULL, \
          missed_slots = missed_slots + done.missed FROM (SELECT value ->> 'endpoint_id' AS id, \
          value ->> 'from_slot' AS start, value ->> 'next_slot' AS next, value ->> 'missed' AS missed \
-         FROM json_each($1)) AS done WHERE endpoints.id = done.id AND endpoints.next_slot = done.start");
-    sql!(POSTGRES = "UPDATE endpoints SET next_slot = done.next, leased_until = NULL, \
+         FROM json_each($1)) AS done WHERE endpoints.id = done.id AND endpoints.next_slot = done.start"
+    );
+    sql!(
+        POSTGRES = "UPDATE endpoints SET next_slot = done.next, leased_until = NULL, \
          missed_slots = missed_slots + done.missed \
          FROM (SELECT u.* FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) \
          AS u (id, start, next, missed) JOIN endpoints e ON e.id = u.id ORDER BY e.id FOR UPDATE OF e) AS done \
-         WHERE endpoints.id = done.id AND endpoints.next_slot = done.start");
+         WHERE endpoints.id = done.id AND endpoints.next_slot = done.start"
+    );
     let items = confirmation.items;
     if items.len() > MAX_CLAIM_LEN as usize {
         return Err(Error::field("items", text("must be at most 1000", "1000개 이하여야 합니다")));
@@ -294,14 +300,18 @@ async fn return_claims(db: &Db, items: Vec<Return>) -> Result<()> {
             )
         };
     }
-    sql!(SQLITE = give_back!(
-        "SELECT value ->> 'endpoint_id' AS id, value ->> 'from_slot' AS start, value ->> 'next_slot' AS next, \
+    sql!(
+        SQLITE = give_back!(
+            "SELECT value ->> 'endpoint_id' AS id, value ->> 'from_slot' AS start, value ->> 'next_slot' AS next, \
          value ->> 'first_slot' AS first FROM json_each($1)"
-    ));
-    sql!(POSTGRES = give_back!(
-        "SELECT u.* FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) \
+        )
+    );
+    sql!(
+        POSTGRES = give_back!(
+            "SELECT u.* FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) \
          AS u (id, start, next, first) JOIN endpoints e ON e.id = u.id ORDER BY e.id FOR UPDATE OF e"
-    ));
+        )
+    );
     match db.write() {
         On::Sqlite(db) => sqlx::query(SQLITE).bind(JsonText(items)).execute(db).await.map(drop)?,
         On::Postgres(db) => {
@@ -421,8 +431,10 @@ async fn lease(context: &Context, until: i64, limit: i64, now: i64) -> Result<(u
 /// Rows that cannot be read are no sign of a claimer that has not done its work.
 async fn set_aside(db: &Db, ids: Vec<i64>, now: i64) -> Result<()> {
     sql!(SQLITE = "UPDATE endpoints SET leased_until = $1 WHERE id IN (SELECT value FROM json_each($2))");
-    sql!(POSTGRES = "UPDATE endpoints SET leased_until = $1 \
-         WHERE id IN (SELECT id FROM endpoints WHERE id = ANY($2) ORDER BY id FOR UPDATE)");
+    sql!(
+        POSTGRES = "UPDATE endpoints SET leased_until = $1 \
+         WHERE id IN (SELECT id FROM endpoints WHERE id = ANY($2) ORDER BY id FOR UPDATE)"
+    );
     let until = now + SET_ASIDE_SECONDS;
     match db.write() {
         On::Sqlite(db) => sqlx::query(SQLITE).bind(until).bind(JsonText(ids)).execute(db).await.map(drop)?,

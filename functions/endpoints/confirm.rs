@@ -5,7 +5,8 @@ use axum::{extract::State, routing::post};
 use chrono::TimeDelta;
 use runtime::{
     Context, Db, Event, Function, Items, Reply, Result, Subscription,
-    db::{JsonText, On, readable}, sql,
+    db::{JsonText, On, readable},
+    sql,
 };
 
 use super::{
@@ -59,12 +60,20 @@ async fn handle(State(context): State<Context>, event: Event<Items<FailedCheck>>
 }
 
 async fn by_id(db: &Db, ids: &[i64]) -> Result<Vec<OwnedEndpoint>> {
-    sql!(SQLITE = concat!(
-        "SELECT user_id, ",
-        columns!(),
-        " FROM endpoints WHERE enabled AND id IN (SELECT value FROM json_each($1)) ORDER BY id"
-    ));
-    sql!(POSTGRES = concat!("SELECT user_id, ", columns!(), " FROM endpoints WHERE enabled AND id = ANY($1) ORDER BY id"));
+    sql!(
+        SQLITE = concat!(
+            "SELECT user_id, ",
+            columns!(),
+            " FROM endpoints WHERE enabled AND id IN (SELECT value FROM json_each($1)) ORDER BY id"
+        )
+    );
+    sql!(
+        POSTGRES = concat!(
+            "SELECT user_id, ",
+            columns!(),
+            " FROM endpoints WHERE enabled AND id = ANY($1) ORDER BY id"
+        )
+    );
     Ok(match db.read() {
         On::Sqlite(db) => sqlx::query(SQLITE).bind(JsonText(ids)).fetch_all(db).await.map(readable)?,
         On::Postgres(db) => sqlx::query(POSTGRES).bind(ids).fetch_all(db).await.map(readable)?,
@@ -73,17 +82,21 @@ async fn by_id(db: &Db, ids: &[i64]) -> Result<Vec<OwnedEndpoint>> {
 
 /// The endpoints of a user that are not due for the longest time.
 async fn some_of(db: &Db, user_id: i64, most: i64, but: &[i64]) -> Result<Vec<OwnedEndpoint>> {
-    sql!(SQLITE = concat!(
-        "SELECT user_id, ",
-        columns!(),
-        " FROM endpoints WHERE enabled AND user_id = $1 AND id NOT IN (SELECT value FROM json_each($2))
+    sql!(
+        SQLITE = concat!(
+            "SELECT user_id, ",
+            columns!(),
+            " FROM endpoints WHERE enabled AND user_id = $1 AND id NOT IN (SELECT value FROM json_each($2))
         ORDER BY next_slot DESC, id LIMIT $3"
-    ));
-    sql!(POSTGRES = concat!(
-        "SELECT user_id, ",
-        columns!(),
-        " FROM endpoints WHERE enabled AND user_id = $1 AND id <> ALL($2) ORDER BY next_slot DESC, id LIMIT $3"
-    ));
+        )
+    );
+    sql!(
+        POSTGRES = concat!(
+            "SELECT user_id, ",
+            columns!(),
+            " FROM endpoints WHERE enabled AND user_id = $1 AND id <> ALL($2) ORDER BY next_slot DESC, id LIMIT $3"
+        )
+    );
     Ok(match db.read() {
         On::Sqlite(db) => {
             let query = sqlx::query(SQLITE).bind(user_id).bind(JsonText(but)).bind(most);

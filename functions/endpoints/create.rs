@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use http::StatusCode;
 use runtime::{
-    Caller, Context, Error, Function, Input, Result, error::ErrorBody, input::IdempotencyKey, on, text, sql,
+    Caller, Context, Error, Function, Input, Result, error::ErrorBody, input::IdempotencyKey, on, sql, text,
 };
 
 use super::{
@@ -62,20 +62,24 @@ async fn insert(
     next_slot: i64,
     key: Option<String>,
 ) -> Result<(Endpoint, bool)> {
-    sql!(MADE = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM endpoints WHERE id = (SELECT endpoint_id FROM endpoint_idempotency_keys \
+    sql!(
+        MADE = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM endpoints WHERE id = (SELECT endpoint_id FROM endpoint_idempotency_keys \
          WHERE user_id = $1 AND key = $2)"
-    ));
+        )
+    );
     sql!(KEEP_KEY = "INSERT INTO endpoint_idempotency_keys (user_id, key, endpoint_id) VALUES ($1, $2, $3)");
-    sql!(INSERT = concat!(
-        "INSERT INTO endpoints (user_id, name, url, kind, config, interval_seconds, timeout_ms, assertions, retries, \
+    sql!(
+        INSERT = concat!(
+            "INSERT INTO endpoints (user_id, name, url, kind, config, interval_seconds, timeout_ms, assertions, retries, \
          failure_threshold, success_threshold, enabled, tags, next_slot, created_at, updated_at, settings_bytes, \
          bytes_per_minute, status) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, $16, $17, 'pending') RETURNING ",
-        columns!()
-    ));
+            columns!()
+        )
+    );
     let bytes = s.bytes();
     let most = context.config::<QuotaConfig>()?.endpoints_per_user;
     let now = context.clock().now();

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use http::StatusCode;
-use runtime::{Caller, Context, Function, Id, Outgoing, Result, error::ErrorBody, on, sql,};
+use runtime::{Caller, Context, Function, Id, Outgoing, Result, error::ErrorBody, on, sql};
 
 use super::{SERVICE, endpoint::find_own};
 use contract::{EndpointDeleted, kind};

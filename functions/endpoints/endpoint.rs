@@ -1,7 +1,7 @@
 //! An endpoint: its settings, and what is known of it.
 
 use chrono::{DateTime, Utc};
-use runtime::{Context, Error, Result, db::UnixSeconds, on, sql,};
+use runtime::{Context, Error, Result, db::UnixSeconds, on, sql};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

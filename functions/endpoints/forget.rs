@@ -1,7 +1,7 @@
 //! `user.deleted`, `endpoint.deleted`: removes what is gone, also when who deleted it was cut off.
 
 use axum::{extract::State, routing::post};
-use runtime::{Context, Event, Function, Reply, Result, Subscription, db::On, input, on, sql,};
+use runtime::{Context, Event, Function, Reply, Result, Subscription, db::On, input, on, sql};
 use serde_json::value::RawValue;
 
 use super::{SERVICE, lock_user};
@@ -39,7 +39,10 @@ async fn endpoint_gone(context: &Context, gone: EndpointDeleted) -> Result<()> {
 
 async fn user_gone(context: &Context, gone: UserDeleted) -> Result<()> {
     sql!(NEWEST = "SELECT MAX(deleted_at) FROM endpoint_gone_users");
-    sql!(REMEMBER = "INSERT INTO endpoint_gone_users (user_id, deleted_at) VALUES ($1, $2) ON CONFLICT DO NOTHING");
+    sql!(
+        REMEMBER =
+            "INSERT INTO endpoint_gone_users (user_id, deleted_at) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+    );
     const TOMBSTONES: Purge = purge!("endpoint_gone_users", "user_id", "deleted_at < $1");
     sql!(MAINTENANCES = "DELETE FROM endpoint_maintenances WHERE user_id = $1");
     // In the order of their ids, as everywhere.

@@ -6,7 +6,6 @@ use contract::{CheckKindInfo, FactInfo};
 use runtime::{
     Caller, Context, Function, List, Paging, Result,
     error::{ErrorBody, Language},
-    text,
 };
 
 use super::SERVICE;
@@ -26,14 +25,11 @@ async fn handle(
     _caller: Caller,
     paging: Paging,
 ) -> Result<Json<List<CheckKindInfo>>> {
-    let (skipped, total) = (usize::try_from(paging.offset()).unwrap_or(usize::MAX), CHECKS.len());
-    let kinds: Vec<_> = CHECKS.iter().skip(skipped).take(paging.per_page as usize).map(info).collect();
-    let found = kinds.len();
-    Ok(paging.list(kinds, found, total as i64))
+    Ok(paging.of_table(CHECKS, info))
 }
 
-fn said((en, ko): (&'static str, &'static str)) -> String {
-    Language::current().read(&text(en, ko)).to_owned()
+fn said(pair: (&'static str, &'static str)) -> String {
+    Language::current().choose(pair).to_owned()
 }
 
 fn info(kind: &Kind) -> CheckKindInfo {

@@ -2,7 +2,8 @@
 
 use axum::{Json, extract::State};
 use runtime::{
-    Caller, Context, Fields, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody, on, text, sql,
+    Caller, Context, Fields, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody, on, sql,
+    text,
 };
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};

@@ -40,10 +40,12 @@ fn seconds(time: DateTime<Utc>, now: DateTime<Utc>) -> i64 {
 
 /// A change that comes late does not undo a later one.
 async fn changed(context: &Context, changes: Vec<StatusChange>) -> Result<()> {
-    sql!(UPDATE = "UPDATE endpoints SET status = $2, status_changed_at = $3, down_since = $5, \
+    sql!(
+        UPDATE = "UPDATE endpoints SET status = $2, status_changed_at = $3, down_since = $5, \
          status_revision = CASE WHEN $4 > status_revision THEN $4 ELSE status_revision END \
          WHERE id = $1 AND (status_revision < $4 OR ($4 = 0 OR status_revision = $4) \
-         AND (status_changed_at IS NULL OR status_changed_at < $3 OR status_changed_at > $6))");
+         AND (status_changed_at IS NULL OR status_changed_at < $3 OR status_changed_at > $6))"
+    );
     let now = context.clock().now();
     let mut tx = context.db()?.begin().await?;
     // In the order of their ids, as everywhere: two of these at once then never wait for each other.
@@ -132,19 +134,23 @@ async fn checked(context: &Context, mut results: Vec<CheckResult>) -> Result<()>
             )
         };
     }
-    sql!(SQLITE = update!(
-        "(SELECT value ->> 0 AS id, value ->> '$[1].checked_at' AS checked_at, \
+    sql!(
+        SQLITE = update!(
+            "(SELECT value ->> 0 AS id, value ->> '$[1].checked_at' AS checked_at, \
          value ->> '$[1].revision' AS revision, value ->> '$[1].slot' AS slot, value ->> '$[1].note' AS note, \
          value ->> '$[1].failures' AS failures, value ->> '$[1].is_new_row' AS is_new_row, \
          value ->> '$[1].missed' AS missed FROM json_each($2))",
-        ""
-    ));
-    sql!(POSTGRES = update!(
-        "(SELECT * FROM UNNEST($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], \
+            ""
+        )
+    );
+    sql!(
+        POSTGRES = update!(
+            "(SELECT * FROM UNNEST($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], \
          $7::bigint[], $8::boolean[], $9::bigint[]) \
          AS u (id, checked_at, revision, slot, note, failures, is_new_row, missed))",
-        " ORDER BY e.id FOR UPDATE OF e"
-    ));
+            " ORDER BY e.id FOR UPDATE OF e"
+        )
+    );
     let now = context.clock().now();
     results.sort_by_key(|result| (result.endpoint_id, result.revision, result.scheduled_at));
     let mut news = BTreeMap::<i64, News>::new();

@@ -1,7 +1,7 @@
 //! `GET /private/v1/endpoints/{id}`: any endpoint with its owner, for other functions.
 
 use axum::{Json, extract::State};
-use runtime::{Context, Error, Function, Id, Result, error::ErrorBody, on, sql,};
+use runtime::{Context, Error, Function, Id, Result, error::ErrorBody, on, sql};
 
 use super::{OwnedEndpoint, SERVICE, columns};
 

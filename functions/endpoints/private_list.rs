@@ -8,7 +8,7 @@ use runtime::{
     Context, Error, Function, Items, List, Paging, Query, Result,
     db::{JsonText, On, ids_of, page_of, readable},
     error::ErrorBody,
-    input, on, text, sql,
+    input, on, sql, text,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -44,11 +44,13 @@ async fn handle(
     paging: Paging,
 ) -> Result<Json<List<OwnedEndpoint>>> {
     sql!(COUNT = "SELECT COUNT(*) FROM endpoints WHERE $1 IS NULL OR user_id = $1");
-    sql!(SELECT = concat!(
-        "SELECT user_id, ",
-        columns!(),
-        " FROM endpoints WHERE $1 IS NULL OR user_id = $1 ORDER BY id LIMIT $2 OFFSET $3"
-    ));
+    sql!(
+        SELECT = concat!(
+            "SELECT user_id, ",
+            columns!(),
+            " FROM endpoints WHERE $1 IS NULL OR user_id = $1 ORDER BY id LIMIT $2 OFFSET $3"
+        )
+    );
     let db = context.db()?;
     let total = on!(db.read(), db => sqlx::query_scalar(COUNT).bind(filter.user_id).fetch_one(db).await)?;
     let (endpoints, found) = on!(db.read(), db => {

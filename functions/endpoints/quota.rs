@@ -1,6 +1,6 @@
 //! How many endpoints a user may have, and how large their settings may be.
 
-use runtime::{Context, Env, Error, FromEnv, Result, db::Transaction, on, text, sql,};
+use runtime::{Context, Env, Error, FromEnv, Result, db::Transaction, on, sql, text};
 use serde::Serialize;
 
 use super::settings::Settings;

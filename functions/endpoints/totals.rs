@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Function, Result, db::JsonText, error::ErrorBody, on, sql,};
+use runtime::{Caller, Context, Function, Result, db::JsonText, error::ErrorBody, on, sql};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -52,8 +52,10 @@ struct TagTotal {
 async fn handle(caller: Caller, State(context): State<Context>) -> Result<Json<EndpointTotals>> {
     // Few lists of tags are the lists of many endpoints: taken apart here, each once, instead of each
     // endpoint's in the database.
-    sql!(SQL = "SELECT CASE WHEN enabled THEN status ELSE 'paused' END AS shown, tags, COUNT(*) \
-         FROM endpoints WHERE user_id = $1 GROUP BY shown, tags");
+    sql!(
+        SQL = "SELECT CASE WHEN enabled THEN status ELSE 'paused' END AS shown, tags, COUNT(*) \
+         FROM endpoints WHERE user_id = $1 GROUP BY shown, tags"
+    );
     let rows: Vec<(String, JsonText<Vec<String>>, i64)> = on!(context.db()?.read(), db =>
         sqlx::query_as(SQL).bind(caller.user_id).fetch_all(db).await)?;
     let mut statuses = HashMap::<_, i64>::new();

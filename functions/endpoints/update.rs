@@ -1,7 +1,7 @@
 //! `PATCH /public/v1/endpoints/{id}`: changes what is given, and keeps the rest.
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, on, sql,};
+use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, on, sql};
 use serde_json::{Map, Value};
 
 use super::{
@@ -41,15 +41,20 @@ async fn handle(
 ) -> Result<Json<Endpoint>> {
     // Two people may change different fields at once: the row is held from reading to writing.
     sql!(SQLITE = concat!("SELECT ", columns!(), " FROM endpoints WHERE id = $1 AND user_id = $2"));
-    sql!(POSTGRES = concat!("SELECT ", columns!(), " FROM endpoints WHERE id = $1 AND user_id = $2 FOR UPDATE"));
-    sql!(UPDATE = concat!(
-        "UPDATE endpoints SET name = $2, url = $3, kind = $4, config = $5, interval_seconds = $6, timeout_ms = $7, \
+    sql!(
+        POSTGRES =
+            concat!("SELECT ", columns!(), " FROM endpoints WHERE id = $1 AND user_id = $2 FOR UPDATE")
+    );
+    sql!(
+        UPDATE = concat!(
+            "UPDATE endpoints SET name = $2, url = $3, kind = $4, config = $5, interval_seconds = $6, timeout_ms = $7, \
          assertions = $8, retries = $9, failure_threshold = $10, success_threshold = $11, enabled = $12, tags = $13, \
          next_slot = COALESCE($14, next_slot), \
          leased_until = CASE WHEN $14 IS NULL THEN leased_until END, updated_at = $15, revision = revision + $16, \
          settings_bytes = $17, bytes_per_minute = $18 WHERE id = $1 RETURNING ",
-        columns!()
-    ));
+            columns!()
+        )
+    );
     sql!(NEXT_SLOT = "SELECT next_slot FROM endpoints WHERE id = $1");
     let db = context.db()?;
     let select = db.pick(SQLITE, POSTGRES);

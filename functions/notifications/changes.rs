@@ -74,10 +74,12 @@ pub async fn record(
         "(SELECT value ->> 'endpoint_id' AS endpoint_id, value ->> 'slot' AS slot, value ->> 'user_id' AS user_id,
             value ->> 'change' AS change FROM json_each($1))"
     ));
-    sql!(POSTGRES = insert!(
-        "(SELECT * FROM json_to_recordset($1::text::json)
+    sql!(
+        POSTGRES = insert!(
+            "(SELECT * FROM json_to_recordset($1::text::json)
             AS line (endpoint_id bigint, slot bigint, user_id bigint, change text))"
-    ));
+        )
+    );
     let of_endpoints = changes.iter().map(|change| (Key::from(change), change.user_id, json!(change)));
     let of_locations = locations.iter().map(|change| (Key::from(change), change.user_id, json!(change)));
     // No statement writes a row twice: of two with one key the last counts.
@@ -102,8 +104,10 @@ pub async fn recorded(
     transaction: &mut Transaction,
     event_id: &str,
 ) -> Result<(Vec<StatusChange>, Vec<LocationChange>)> {
-    sql!(SELECT = "SELECT endpoint_id, slot, change FROM notification_changes WHERE event_id = $1
-        ORDER BY endpoint_id, slot");
+    sql!(
+        SELECT = "SELECT endpoint_id, slot, change FROM notification_changes WHERE event_id = $1
+        ORDER BY endpoint_id, slot"
+    );
     let rows: Vec<Row> = on!(transaction.connection(), db =>
         sqlx::query_as(SELECT).bind(event_id).fetch_all(db).await)?;
     Ok(read(rows))
@@ -143,10 +147,14 @@ pub fn event(source: &str, id: String, time: DateTime<Utc>, changes: &[StatusCha
 /// Of changes that come so late that they come again, those to "down" or "degraded" that is over: who was not told then is not
 /// woken now. The "up", if there was one, tells of the outage.
 pub async fn ended_outages(context: &Context, changes: &[StatusChange]) -> Result<HashSet<Key>> {
-    sql!(ENDED = "SELECT EXISTS (SELECT 1 FROM notification_states
-        WHERE endpoint_id = $1 AND (status <> 'down' OR failing_since IS NULL OR failing_since <> $2))");
-    sql!(NOT_DEGRADED = "SELECT EXISTS (SELECT 1 FROM notification_states
-        WHERE endpoint_id = $1 AND (status <> 'up' OR NOT degraded))");
+    sql!(
+        ENDED = "SELECT EXISTS (SELECT 1 FROM notification_states
+        WHERE endpoint_id = $1 AND (status <> 'down' OR failing_since IS NULL OR failing_since <> $2))"
+    );
+    sql!(
+        NOT_DEGRADED = "SELECT EXISTS (SELECT 1 FROM notification_states
+        WHERE endpoint_id = $1 AND (status <> 'up' OR NOT degraded))"
+    );
     let (db, now) = (context.db()?, context.clock().now());
     let mut ended = HashSet::new();
     let is_late = |change: &&StatusChange| now - change.changed_at > REPUBLISH_AFTER;
@@ -186,8 +194,10 @@ async fn set_due(db: &Db, keys: Vec<Key>, due_at: Option<DateTime<Utc>>) -> Resu
 /// Publishes what should have been told by now, once more.
 pub async fn republish_untold(context: &Context, function: &str) -> Result<()> {
     // One that is due far ahead is of a clock that was set back.
-    sql!(DUE = "SELECT endpoint_id, slot, change FROM notification_changes
-        WHERE due_at <= $1 OR due_at > $2 ORDER BY due_at LIMIT 500");
+    sql!(
+        DUE = "SELECT endpoint_id, slot, change FROM notification_changes
+        WHERE due_at <= $1 OR due_at > $2 ORDER BY due_at LIMIT 500"
+    );
     let (db, now) = (context.db()?, context.clock().now());
     let next = now + REPUBLISH_AFTER;
     let rows: Vec<Row> = on!(db.read(), db =>

@@ -5,7 +5,7 @@ use channels::{Config, ConfigSchema};
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
     Caller, Context, Db, Error, Fields, Function, Input, Result, db::JsonText, error::ErrorBody,
-    input::IdempotencyKey, on, text, sql,
+    input::IdempotencyKey, on, sql, text,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -129,9 +129,14 @@ const SECRET_SHOWN_FOR: TimeDelta = TimeDelta::minutes(10);
 
 /// The notification: of the first request with this key, if there was one.
 async fn insert(db: &Db, new: Row, key: Option<String>) -> Result<Row> {
-    sql!(MADE = "SELECT * FROM notification_rows WHERE id = (
-        SELECT notification_id FROM notification_idempotency_keys WHERE user_id = $1 AND key = $2)");
-    sql!(KEEP_KEY = "INSERT INTO notification_idempotency_keys (user_id, key, notification_id) VALUES ($1, $2, $3)");
+    sql!(
+        MADE = "SELECT * FROM notification_rows WHERE id = (
+        SELECT notification_id FROM notification_idempotency_keys WHERE user_id = $1 AND key = $2)"
+    );
+    sql!(
+        KEEP_KEY =
+            "INSERT INTO notification_idempotency_keys (user_id, key, notification_id) VALUES ($1, $2, $3)"
+    );
     sql!(GONE = "SELECT EXISTS (SELECT 1 FROM notification_forgotten_users WHERE user_id = $1)");
     sql!(INSERT = "INSERT INTO notifications
             (user_id, name, kind, sealed_config, all_endpoints, enabled, created_at, updated_at, send_degraded)

@@ -1,7 +1,7 @@
 //! DELETE /public/v1/notifications/{id}: removes a channel, and the log of what went to it.
 
 use axum::{extract::State, http::StatusCode};
-use runtime::{Caller, Context, Error, Function, Id, Result, error::ErrorBody, on, sql,};
+use runtime::{Caller, Context, Error, Function, Id, Result, error::ErrorBody, on, sql};
 
 use super::{SERVICE, deliveries::queue};
 

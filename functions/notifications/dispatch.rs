@@ -95,8 +95,10 @@ struct DownEndpoint {
 
 /// To a notification that is new: what is down already.
 pub(super) async fn send_open_incidents(context: &Context, function: &str, notification: &Row) -> Result<()> {
-    sql!(DOWN = "SELECT endpoint_id, revision, failing_since, last_slot, cause FROM notification_states
-        WHERE user_id = $1 AND status = 'down' AND deleted_at IS NULL ORDER BY endpoint_id");
+    sql!(
+        DOWN = "SELECT endpoint_id, revision, failing_since, last_slot, cause FROM notification_states
+        WHERE user_id = $1 AND status = 'down' AND deleted_at IS NULL ORDER BY endpoint_id"
+    );
     let user_id = notification.user_id;
     let rows: Vec<DownEndpoint> = on!(context.db()?.read(), db =>
         sqlx::query_as(DOWN).bind(user_id).fetch_all(db).await)?;
@@ -156,8 +158,10 @@ async fn told_of<'a>(
     change: &LocationChange,
     channels: Option<&'a Vec<Channel>>,
 ) -> Result<Vec<&'a Channel>> {
-    sql!(THERE = "SELECT endpoint_id FROM notification_states
-        WHERE user_id = $1 AND region = $2 AND deleted_at IS NULL");
+    sql!(
+        THERE = "SELECT endpoint_id FROM notification_states
+        WHERE user_id = $1 AND region = $2 AND deleted_at IS NULL"
+    );
     sql!(BEFORE = "SELECT notification_id FROM deliveries WHERE endpoint_id = $1");
     let Some(channels) = channels else { return Ok(Vec::new()) };
     let there: Vec<i64> = on!(db.read(), db => {
@@ -182,9 +186,13 @@ fn what_to_tell(change: &StatusChange) -> Option<AlertKind> {
 }
 
 async fn enabled(context: &Context, users: HashSet<i64>) -> Result<HashMap<i64, Vec<Channel>>> {
-    sql!(POSTGRES = "SELECT * FROM notification_rows WHERE enabled AND user_id = ANY($1) ORDER BY user_id, id");
-    sql!(SQLITE = "SELECT * FROM notification_rows
-        WHERE enabled AND user_id IN (SELECT value FROM json_each($1)) ORDER BY user_id, id");
+    sql!(
+        POSTGRES = "SELECT * FROM notification_rows WHERE enabled AND user_id = ANY($1) ORDER BY user_id, id"
+    );
+    sql!(
+        SQLITE = "SELECT * FROM notification_rows
+        WHERE enabled AND user_id IN (SELECT value FROM json_each($1)) ORDER BY user_id, id"
+    );
     let users: Vec<i64> = users.into_iter().collect();
     let rows: Vec<Row> = match context.db()?.read() {
         On::Postgres(db) => sqlx::query(POSTGRES).bind(users).fetch_all(db).await.map(readable)?,

@@ -21,8 +21,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
     Context, Db, Error, Event, Function, Items, Outgoing, Reply, Result, Subscription,
     db::{On, readable_by},
-    input,
-    telemetry::{Counter, KeyValue, counter}, sql,
+    input, sql,
+    telemetry::{Counter, KeyValue, counter},
 };
 use serde_json::{json, value::RawValue};
 
@@ -333,16 +333,20 @@ fn slot_of(micros: i64) -> DateTime<Utc> {
 
 async fn load(transaction: &mut runtime::db::Transaction, ids: &[i64]) -> Result<Vec<Row>> {
     // Locked in the order of their ids: two batches cannot wait for each other.
-    sql!(POSTGRES = "SELECT endpoint_id, user_id, status, degraded, degraded_run, revision, run, last_slot,
+    sql!(
+        POSTGRES = "SELECT endpoint_id, user_id, status, degraded, degraded_run, revision, run, last_slot,
             failing_since, cause, unreachable_since,
             deleted_at IS NOT NULL AS deleted, EXISTS (SELECT 1 FROM notification_suspicions q
                 WHERE q.user_id = notification_states.user_id) AS any_suspicion
-        FROM notification_states WHERE endpoint_id = ANY($1) ORDER BY endpoint_id FOR UPDATE");
-    sql!(SQLITE = "SELECT endpoint_id, user_id, status, degraded, degraded_run, revision, run, last_slot,
+        FROM notification_states WHERE endpoint_id = ANY($1) ORDER BY endpoint_id FOR UPDATE"
+    );
+    sql!(
+        SQLITE = "SELECT endpoint_id, user_id, status, degraded, degraded_run, revision, run, last_slot,
             failing_since, cause, unreachable_since,
             deleted_at IS NOT NULL AS deleted, EXISTS (SELECT 1 FROM notification_suspicions q
                 WHERE q.user_id = notification_states.user_id) AS any_suspicion
-        FROM notification_states WHERE endpoint_id IN (SELECT value FROM json_each($1))");
+        FROM notification_states WHERE endpoint_id IN (SELECT value FROM json_each($1))"
+    );
     // One that cannot be read is set aside: its endpoint is not evaluated.
     Ok(match transaction.connection() {
         On::Postgres(db) => readable_by("endpoint_id", &sqlx::query(POSTGRES).bind(ids).fetch_all(db).await?),
@@ -353,15 +357,19 @@ async fn load(transaction: &mut runtime::db::Transaction, ids: &[i64]) -> Result
 }
 
 async fn insert(db: &Db, unknown: &HashMap<i64, i64>) -> Result<()> {
-    sql!(POSTGRES = "INSERT INTO notification_states (endpoint_id, user_id, status, run, last_slot)
+    sql!(
+        POSTGRES = "INSERT INTO notification_states (endpoint_id, user_id, status, run, last_slot)
         SELECT endpoint_id, user_id, 'pending', 0, $3 FROM UNNEST($1::BIGINT[], $2::BIGINT[])
             AS new (endpoint_id, user_id)
         WHERE NOT EXISTS (SELECT 1 FROM notification_forgotten_users f WHERE f.user_id = new.user_id)
-        ORDER BY endpoint_id ON CONFLICT DO NOTHING");
-    sql!(SQLITE = "INSERT INTO notification_states (endpoint_id, user_id, status, run, last_slot)
+        ORDER BY endpoint_id ON CONFLICT DO NOTHING"
+    );
+    sql!(
+        SQLITE = "INSERT INTO notification_states (endpoint_id, user_id, status, run, last_slot)
         SELECT new.value ->> 0, new.value ->> 1, 'pending', 0, $2 FROM json_each($1) AS new
         WHERE NOT EXISTS (SELECT 1 FROM notification_forgotten_users f WHERE f.user_id = new.value ->> 1)
-        ON CONFLICT DO NOTHING");
+        ON CONFLICT DO NOTHING"
+    );
     match db.write() {
         On::Postgres(db) => {
             let (ids, users): (Vec<i64>, Vec<i64>) = unknown.iter().unzip();
@@ -377,8 +385,10 @@ async fn insert(db: &Db, unknown: &HashMap<i64, i64>) -> Result<()> {
 
 async fn forgotten(transaction: &mut runtime::db::Transaction, users: Vec<i64>) -> Result<Vec<i64>> {
     sql!(POSTGRES = "SELECT user_id FROM notification_forgotten_users WHERE user_id = ANY($1)");
-    sql!(SQLITE = "SELECT user_id FROM notification_forgotten_users
-        WHERE user_id IN (SELECT value FROM json_each($1))");
+    sql!(
+        SQLITE = "SELECT user_id FROM notification_forgotten_users
+        WHERE user_id IN (SELECT value FROM json_each($1))"
+    );
     Ok(match transaction.connection() {
         On::Postgres(db) => sqlx::query_scalar(POSTGRES).bind(users).fetch_all(db).await?,
         On::Sqlite(db) => sqlx::query_scalar(SQLITE).bind(json!(users).to_string()).fetch_all(db).await?,
@@ -395,11 +405,13 @@ async fn save(transaction: &mut runtime::db::Transaction, states: &States) -> Re
             AS new (endpoint_id, status, run, last_slot, failing_since, cause, region, revision, unreachable_since,
                 degraded, degraded_run)
         WHERE s.endpoint_id = new.endpoint_id");
-    sql!(SQLITE = "UPDATE notification_states AS s SET status = new.value ->> 1,
+    sql!(
+        SQLITE = "UPDATE notification_states AS s SET status = new.value ->> 1,
             run = new.value ->> 2, last_slot = new.value ->> 3, failing_since = new.value ->> 4,
             cause = new.value ->> 5, region = new.value ->> 6, revision = new.value ->> 7,
             unreachable_since = new.value ->> 8, degraded = new.value ->> 9, degraded_run = new.value ->> 10
-        FROM json_each($1) AS new WHERE s.endpoint_id = new.value ->> 0");
+        FROM json_each($1) AS new WHERE s.endpoint_id = new.value ->> 0"
+    );
     let rows = states.iter().map(|(id, state)| {
         let status = match state.status {
             Status::Up => "up",

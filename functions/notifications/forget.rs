@@ -3,7 +3,7 @@
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use runtime::{Context, Db, Error, Event, Function, Reply, Result, Subscription, db::On, on, text, sql,};
+use runtime::{Context, Db, Error, Event, Function, Reply, Result, Subscription, db::On, on, sql, text};
 use serde::Deserialize;
 
 use super::{SERVICE, deliveries::queue, suspicion};
@@ -42,12 +42,18 @@ async fn handle(State(context): State<Context>, event: Event<Deleted>) -> Result
 }
 
 async fn forget_user(db: &Db, user_id: i64, now: DateTime<Utc>) -> Result<()> {
-    sql!(TOMBSTONE = "INSERT INTO notification_forgotten_users (user_id, deleted_at)
-        VALUES ($1, $2) ON CONFLICT DO NOTHING");
-    sql!(LOCK = "SELECT endpoint_id FROM notification_states WHERE user_id = $1
-        ORDER BY endpoint_id FOR UPDATE");
-    sql!(STATES = "UPDATE notification_states SET deleted_at = $2, cause = NULL
-        WHERE user_id = $1 AND deleted_at IS NULL");
+    sql!(
+        TOMBSTONE = "INSERT INTO notification_forgotten_users (user_id, deleted_at)
+        VALUES ($1, $2) ON CONFLICT DO NOTHING"
+    );
+    sql!(
+        LOCK = "SELECT endpoint_id FROM notification_states WHERE user_id = $1
+        ORDER BY endpoint_id FOR UPDATE"
+    );
+    sql!(
+        STATES = "UPDATE notification_states SET deleted_at = $2, cause = NULL
+        WHERE user_id = $1 AND deleted_at IS NULL"
+    );
     // Their deliveries go with them.
     sql!(NOTIFICATIONS = "DELETE FROM notifications WHERE user_id = $1");
     sql!(CHANGES = "DELETE FROM notification_changes WHERE user_id = $1");
@@ -80,10 +86,12 @@ async fn forget_user(db: &Db, user_id: i64, now: DateTime<Utc>) -> Result<()> {
 
 async fn forget_endpoint(db: &Db, user_id: i64, endpoint_id: i64, now: DateTime<Utc>) -> Result<()> {
     // The row stays as its own tombstone: an evaluator either waits for its lock or finds it.
-    sql!(STATE = "INSERT INTO notification_states
+    sql!(
+        STATE = "INSERT INTO notification_states
             (endpoint_id, user_id, status, run, last_slot, deleted_at)
         VALUES ($1, $2, 'pending', 0, 0, $3)
-        ON CONFLICT (endpoint_id) DO UPDATE SET deleted_at = $3, cause = NULL");
+        ON CONFLICT (endpoint_id) DO UPDATE SET deleted_at = $3, cause = NULL"
+    );
     sql!(CHANGES = "DELETE FROM notification_changes WHERE endpoint_id = $1");
     // A list that gets empty stays one: it covers nothing, and never turns into "all".
     sql!(LISTS = "DELETE FROM notification_endpoints WHERE endpoint_id = $1");

@@ -2,7 +2,8 @@
 
 use axum::{Json, extract::State};
 use runtime::{
-    Caller, Context, Function, List, Paging, Result, db::page_of, error::ErrorBody, items::keep_readable, on, sql,
+    Caller, Context, Function, List, Paging, Result, db::page_of, error::ErrorBody, items::keep_readable, on,
+    sql,
 };
 
 use super::{SERVICE, addresses::States, notification::Notification, row::Row};

@@ -32,7 +32,7 @@ use chrono::TimeDelta;
 use runtime::{
     Context, Error, Result, Text,
     db::{On, Transaction},
-    text, sql,
+    sql, text,
 };
 
 use crate::endpoints;

@@ -1,7 +1,7 @@
 //! GET /private/v1/notifications/{id}: a channel, whosever it is.
 
 use axum::{Json, extract::State};
-use runtime::{Context, Db, Error, Function, Id, Result, error::ErrorBody, on, sql,};
+use runtime::{Context, Db, Error, Function, Id, Result, error::ErrorBody, on, sql};
 
 use super::{SERVICE, private_list::PrivateNotification, row::Row};
 

@@ -2,7 +2,8 @@
 
 use axum::{Json, extract::State};
 use runtime::{
-    Context, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody, items::keep_readable, on, sql,
+    Context, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody, items::keep_readable, on,
+    sql,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -40,8 +41,10 @@ async fn handle(
     Query(filter): Query<Filter>,
     paging: Paging,
 ) -> Result<Json<List<PrivateNotification>>> {
-    sql!(SELECT = "SELECT * FROM notification_rows WHERE $1 IS NULL OR user_id = $1
-        ORDER BY id LIMIT $2 OFFSET $3");
+    sql!(
+        SELECT = "SELECT * FROM notification_rows WHERE $1 IS NULL OR user_id = $1
+        ORDER BY id LIMIT $2 OFFSET $3"
+    );
     sql!(COUNT = "SELECT COUNT(*) FROM notifications WHERE $1 IS NULL OR user_id = $1");
     let db = context.db()?;
     let (rows, found): (Vec<Row>, _) = on!(db.read(), db => {

@@ -3,7 +3,7 @@
 
 use axum::{extract::State, routing::post};
 use chrono::TimeDelta;
-use runtime::{Context, Db, Function, Reply, Result, on, sql,};
+use runtime::{Context, Db, Function, Reply, Result, on, sql};
 
 use super::{SERVICE, addresses::links::LINK_LIFE};
 use crate::purge::{Purge, TOMBSTONE_RETENTION, purge, trusted_now};
@@ -46,15 +46,19 @@ async fn handle(State(context): State<Context>) -> Result<Reply> {
 /// Deletes the oldest deliveries of owners who have more, but for those that wait; in batches, as [`Purge`] does.
 async fn purge_beyond(db: &Db, most: i64) -> Result<()> {
     // From one owner to the next by the index, however many deliveries they have.
-    sql!(OWNERS = "WITH RECURSIVE owners AS (
+    sql!(
+        OWNERS = "WITH RECURSIVE owners AS (
             SELECT MIN(user_id) AS user_id FROM deliveries
             UNION ALL
             SELECT (SELECT MIN(d.user_id) FROM deliveries d WHERE d.user_id > owners.user_id) FROM owners
             WHERE owners.user_id IS NOT NULL)
-        SELECT user_id FROM owners WHERE user_id IS NOT NULL");
+        SELECT user_id FROM owners WHERE user_id IS NOT NULL"
+    );
     sql!(NEWEST_BEYOND = "SELECT id FROM deliveries WHERE user_id = $1 ORDER BY id DESC LIMIT 1 OFFSET $2");
-    sql!(DELETE = "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries
-        WHERE user_id = $1 AND id <= $2 AND status <> 'pending' LIMIT 5000)");
+    sql!(
+        DELETE = "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries
+        WHERE user_id = $1 AND id <= $2 AND status <> 'pending' LIMIT 5000)"
+    );
     let owners: Vec<i64> = on!(db.read(), db => sqlx::query_scalar(OWNERS).fetch_all(db).await)?;
     for owner in owners {
         let beyond: Option<i64> = on!(db.read(), db =>

@@ -220,8 +220,10 @@ async fn forget(
     users: &BTreeMap<i64, Part>,
     limit: TimeDelta,
 ) -> Result<()> {
-    sql!(DELETE = "DELETE FROM notification_suspicions
-        WHERE region = $1 AND since < $2 AND (given_up OR since < $3)");
+    sql!(
+        DELETE = "DELETE FROM notification_suspicions
+        WHERE region = $1 AND since < $2 AND (given_up OR since < $3)"
+    );
     let Some(newest) = users.values().map(|part| part.newest).max() else { return Ok(()) };
     let before = |age: TimeDelta| (newest - age).timestamp_micros();
     on!(transaction.connection(), db => {
@@ -239,10 +241,14 @@ struct Open {
 
 /// The suspicions of a location, by user.
 async fn open(transaction: &mut Transaction, region: &str, users: Vec<i64>) -> Result<HashMap<i64, Open>> {
-    sql!(POSTGRES = "SELECT user_id, id, since, given_up FROM notification_suspicions
-        WHERE region = $1 AND user_id = ANY($2)");
-    sql!(SQLITE = "SELECT user_id, id, since, given_up FROM notification_suspicions
-        WHERE region = $1 AND user_id IN (SELECT value FROM json_each($2))");
+    sql!(
+        POSTGRES = "SELECT user_id, id, since, given_up FROM notification_suspicions
+        WHERE region = $1 AND user_id = ANY($2)"
+    );
+    sql!(
+        SQLITE = "SELECT user_id, id, since, given_up FROM notification_suspicions
+        WHERE region = $1 AND user_id IN (SELECT value FROM json_each($2))"
+    );
     let rows: Vec<(i64, i64, i64, bool)> = match transaction.connection() {
         On::Postgres(db) => sqlx::query_as(POSTGRES).bind(region).bind(users).fetch_all(db).await?,
         On::Sqlite(db) => {
@@ -313,8 +319,10 @@ async fn checked(
     since: DateTime<Utc>,
     most: i64,
 ) -> Result<i64> {
-    sql!(SELECT = "SELECT COUNT(*) FROM (SELECT 1 FROM notification_states
-        WHERE user_id = $1 AND region = $2 AND last_slot >= $3 AND deleted_at IS NULL LIMIT $4) AS enough");
+    sql!(
+        SELECT = "SELECT COUNT(*) FROM (SELECT 1 FROM notification_states
+        WHERE user_id = $1 AND region = $2 AND last_slot >= $3 AND deleted_at IS NULL LIMIT $4) AS enough"
+    );
     Ok(on!(transaction.connection(), db => {
         let query = sqlx::query_scalar(SELECT).bind(user_id).bind(region).bind(since.timestamp_micros());
         query.bind(most).fetch_one(db).await
@@ -383,11 +391,15 @@ impl Place<'_> {
     /// Costs as much as fails, however many endpoints there are: what works is counted only so far that it
     /// is enough.
     async fn mostly_fails(&self, transaction: &mut Transaction) -> Result<bool> {
-        sql!(FAILING = "SELECT COUNT(*) FROM notification_states
-            WHERE region = $1 AND unreachable_since >= $2 AND last_slot >= $3 AND deleted_at IS NULL");
-        sql!(WORKING = "SELECT COUNT(*) FROM (SELECT 1 FROM notification_states
+        sql!(
+            FAILING = "SELECT COUNT(*) FROM notification_states
+            WHERE region = $1 AND unreachable_since >= $2 AND last_slot >= $3 AND deleted_at IS NULL"
+        );
+        sql!(
+            WORKING = "SELECT COUNT(*) FROM (SELECT 1 FROM notification_states
             WHERE region = $1 AND unreachable_since IS NULL AND last_slot >= $2 AND deleted_at IS NULL
-            LIMIT $3) AS enough");
+            LIMIT $3) AS enough"
+        );
         let Settings { least, share, .. } = *self.settings;
         let since = self.since.timestamp_micros();
         let failing: i64 = on!(transaction.connection(), db => {
@@ -408,12 +420,14 @@ impl Place<'_> {
 
     /// Of how many users most fails, out of how many.
     async fn users(&self, transaction: &mut Transaction) -> Result<Tally> {
-        sql!(SELECT = "SELECT COUNT(CASE WHEN failing > $4 * checked THEN 1 END) AS failing,
+        sql!(
+            SELECT = "SELECT COUNT(CASE WHEN failing > $4 * checked THEN 1 END) AS failing,
                 COUNT(*) AS checked
             FROM (SELECT COUNT(unreachable_since) AS failing, COUNT(*) AS checked FROM notification_states
                 WHERE region = $1 AND last_slot >= $2 AND deleted_at IS NULL
                     AND (unreachable_since IS NULL OR unreachable_since >= $3)
-                GROUP BY user_id) AS users");
+                GROUP BY user_id) AS users"
+        );
         Ok(on!(transaction.connection(), db => {
             let query = sqlx::query_as(SELECT).bind(self.region).bind(self.since.timestamp_micros());
             query.bind(self.lately(self.since)).bind(self.settings.share).fetch_one(db).await
@@ -426,10 +440,12 @@ impl Place<'_> {
         user_id: i64,
         since: DateTime<Utc>,
     ) -> Result<Tally> {
-        sql!(SELECT = "SELECT COUNT(unreachable_since) AS failing, COUNT(*) AS checked
+        sql!(
+            SELECT = "SELECT COUNT(unreachable_since) AS failing, COUNT(*) AS checked
             FROM notification_states
             WHERE user_id = $1 AND region = $2 AND last_slot >= $3 AND deleted_at IS NULL
-                AND (unreachable_since IS NULL OR unreachable_since >= $4)");
+                AND (unreachable_since IS NULL OR unreachable_since >= $4)"
+        );
         Ok(on!(transaction.connection(), db => {
             let query = sqlx::query_as(SELECT).bind(user_id).bind(self.region);
             let query = query.bind(since.timestamp_micros()).bind(self.lately(since));
@@ -446,8 +462,10 @@ impl Place<'_> {
         user_id: i64,
         part: &Part,
     ) -> Result<Option<LocationChange>> {
-        sql!(BEGIN = "INSERT INTO notification_suspicions (region, user_id, since, given_up)
-            VALUES ($1, $2, $3, FALSE) RETURNING id");
+        sql!(
+            BEGIN = "INSERT INTO notification_suspicions (region, user_id, since, given_up)
+            VALUES ($1, $2, $3, FALSE) RETURNING id"
+        );
         sql!(GIVE_UP = "UPDATE notification_suspicions SET given_up = TRUE WHERE id = $1");
         sql!(END = "DELETE FROM notification_suspicions WHERE id = $1");
         let (what, id, since) = match (step, open) {

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use channels::{Config, Message};
-use runtime::{Caller, Context, Function, Id, Result, error::ErrorBody, on, sql,};
+use runtime::{Caller, Context, Function, Id, Result, error::ErrorBody, on, sql};
 
 use super::{
     SERVICE,
@@ -67,8 +67,10 @@ async fn handle(State(context): State<Context>, caller: Caller, Id(id): Id) -> R
 
 /// Not if it was changed meanwhile: then another config was tested.
 async fn note_tested(context: &Context, row: &Row) -> Result<()> {
-    sql!(TESTED = "UPDATE notifications SET tested_at = COALESCE(tested_at, $3)
-        WHERE id = $1 AND sealed_config = $2");
+    sql!(
+        TESTED = "UPDATE notifications SET tested_at = COALESCE(tested_at, $3)
+        WHERE id = $1 AND sealed_config = $2"
+    );
     let now = context.clock().now();
     on!(context.db()?.write(), db => {
         sqlx::query(TESTED).bind(row.id).bind(&row.sealed_config).bind(now).execute(db).await.map(drop)

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use channels::{Config, ConfigSchema};
-use runtime::{Caller, Context, Error, Fields, Function, Id, Input, Result, error::ErrorBody, on, text, sql,};
+use runtime::{Caller, Context, Error, Fields, Function, Id, Input, Result, error::ErrorBody, on, sql, text};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -65,23 +65,29 @@ async fn handle(
     Id(id): Id,
     Input(body): Input<Body>,
 ) -> Result<Json<Notification>> {
-    sql!(UPDATE = "UPDATE notifications SET name = COALESCE($3, name),
+    sql!(
+        UPDATE = "UPDATE notifications SET name = COALESCE($3, name),
             sealed_config = COALESCE($4, sealed_config), enabled = COALESCE($5, enabled),
             updated_at = $6,
             failures = CASE WHEN $4 IS NULL THEN failures ELSE 0 END,
             not_before = CASE WHEN $4 IS NULL THEN not_before ELSE NULL END,
             tested_at = CASE WHEN $7 THEN NULL ELSE tested_at END, send_degraded = COALESCE($8, send_degraded)
-        WHERE id = $1 AND user_id = $2 RETURNING id");
+        WHERE id = $1 AND user_id = $2 RETURNING id"
+    );
     // What waits goes by the new settings, and need not wait for those that failed.
-    sql!(MOVE = "UPDATE deliveries SET host = $2, due_at = CASE WHEN due_at > $3 THEN $3 ELSE due_at END
-        WHERE notification_id = $1 AND status = 'pending' AND leased_at IS NULL");
+    sql!(
+        MOVE = "UPDATE deliveries SET host = $2, due_at = CASE WHEN due_at > $3 THEN $3 ELSE due_at END
+        WHERE notification_id = $1 AND status = 'pending' AND leased_at IS NULL"
+    );
     // Nobody was handed these: a channel that is switched on and off again fills no log. The last few stay, to be seen.
     sql!(FORGET = "DELETE FROM deliveries
         WHERE notification_id = $1 AND status = 'pending' AND handed_at IS NULL AND id NOT IN (
             SELECT id FROM deliveries WHERE notification_id = $1 AND status = 'pending' ORDER BY id DESC LIMIT 20)");
-    sql!(SILENCE = "UPDATE deliveries SET status = 'failed', finished_at = $2,
+    sql!(
+        SILENCE = "UPDATE deliveries SET status = 'failed', finished_at = $2,
             error = 'Not sent: the channel was switched off meanwhile.'
-        WHERE notification_id = $1 AND status = 'pending' AND leased_at IS NULL");
+        WHERE notification_id = $1 AND status = 'pending' AND leased_at IS NULL"
+    );
     let row = own(context.db()?, caller.user_id, id).await?;
     check(&row, &body)?;
     // One that cannot be read hinders no other change.

@@ -1,7 +1,7 @@
 //! Events `user.deleted`, `endpoint.deleted`: deletes all that is kept of them here.
 
 use axum::{extract::State, routing::post};
-use runtime::{Context, Db, Error, Event, Function, Reply, Result, Subscription, on, text, sql,};
+use runtime::{Context, Db, Error, Event, Function, Reply, Result, Subscription, on, sql, text};
 use serde::Deserialize;
 
 use super::{
@@ -73,8 +73,10 @@ static ENDPOINT: What = What {
 
 /// From here on nobody sees it, and no late result adds to it.
 async fn mark(db: &Db, what: &What, id: i64, now: i64) -> Result<()> {
-    sql!(REMEMBER = "INSERT INTO report_forgotten (what, id, deleted_at) VALUES ($1, $2, $3)
-        ON CONFLICT DO NOTHING");
+    sql!(
+        REMEMBER = "INSERT INTO report_forgotten (what, id, deleted_at) VALUES ($1, $2, $3)
+        ON CONFLICT DO NOTHING"
+    );
     let mut transaction = store::begin_forgetting(db).await?;
     on!(transaction.connection(), db => {
         sqlx::query(REMEMBER).bind(what.name).bind(id).bind(now).execute(&mut *db).await?;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, TimeDelta, Utc};
-use runtime::{Caller, Context, Error, Function, Id, Result, on, sql,};
+use runtime::{Caller, Context, Error, Function, Id, Result, on, sql};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -69,10 +69,12 @@ pub(super) use stored;
     )
 )]
 async fn handle(State(context): State<Context>, caller: Caller, Id(id): Id) -> Result<Json<Report>> {
-    sql!(GET = stored!(
-        "FROM report_results r JOIN report_series s ON s.id = r.series_id
+    sql!(
+        GET = stored!(
+            "FROM report_results r JOIN report_series s ON s.id = r.series_id
         WHERE r.id = $1 AND s.user_id = $2 AND NOT s.forgotten"
-    ));
+        )
+    );
     let stored: Option<Stored> = on!(context.db()?.read(), db =>
         sqlx::query_as(GET).bind(id).bind(caller.user_id).fetch_optional(db).await)?;
     stored.map(|stored| Json(stored.into())).ok_or_else(Error::not_found)

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
-use runtime::{Caller, Context, Fields, Function, List, Paging, Query, Result, db::page_of, on, sql,};
+use runtime::{Caller, Context, Fields, Function, List, Paging, Query, Result, db::page_of, on, sql};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -104,10 +104,12 @@ async fn handle(
     Query(filter): Query<Filter>,
     paging: Paging,
 ) -> Result<Json<List<Incident>>> {
-    sql!(COUNT = "
+    sql!(
+        COUNT = "
         SELECT COUNT(*) FROM report_incidents
         WHERE user_id = $1 AND ($2 IS NULL OR endpoint_id = $2) AND ($3 IS NULL OR (ended_at IS NULL) = $3)
-            AND (ended_at IS NULL OR ended_at > $4) AND started_at < $5");
+            AND (ended_at IS NULL OR ended_at > $4) AND started_at < $5"
+    );
     sql!(LIST = "
         SELECT id, endpoint_id, started_at, ended_at, end_reason, cause_code, cause_message FROM report_incidents
         WHERE user_id = $1 AND ($2 IS NULL OR endpoint_id = $2) AND ($3 IS NULL OR (ended_at IS NULL) = $3)

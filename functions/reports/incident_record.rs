@@ -3,7 +3,7 @@
 use axum::{extract::State, routing::post};
 use chrono::{DateTime, Utc};
 use runtime::{
-    Context, Event, Function, Items, Reply, Result, Subscription, Text, db::Transaction, on, text, sql,
+    Context, Event, Function, Items, Reply, Result, Subscription, Text, db::Transaction, on, sql, text,
 };
 
 use super::{SERVICE, incident_list::EndReason, moment, record::check_not_ahead, store};

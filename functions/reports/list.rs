@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Db, Fields, Function, List, Paging, Query, Result, db::page_of, on, sql,};
+use runtime::{Caller, Context, Db, Fields, Function, List, Paging, Query, Result, db::page_of, on, sql};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -111,14 +111,18 @@ impl Wanted {
 
     async fn count(&self, db: &Db, slots: &Range<i64>) -> Result<i64> {
         // An index alone answers this one.
-        sql!(COUNT = "
+        sql!(
+            COUNT = "
             SELECT COUNT(*) FROM report_series s CROSS JOIN report_results r
             WHERE s.user_id = $1 AND ($2 IS NULL OR s.endpoint_id = $2) AND NOT s.forgotten
-                AND r.series_id = s.id AND r.id >= $3 AND r.id < $4 AND $5 IS NULL");
-        sql!(COUNT_BY_STATUS = "
+                AND r.series_id = s.id AND r.id >= $3 AND r.id < $4 AND $5 IS NULL"
+        );
+        sql!(
+            COUNT_BY_STATUS = "
             SELECT COUNT(*) FROM report_series s CROSS JOIN report_results r
             WHERE s.user_id = $1 AND ($2 IS NULL OR s.endpoint_id = $2) AND NOT s.forgotten
-                AND r.series_id = s.id AND r.id >= $3 AND r.id < $4 AND r.up = $5");
+                AND r.series_id = s.id AND r.id >= $3 AND r.id < $4 AND r.up = $5"
+        );
         let ids = moment::ids(slots);
         let count = if self.up.is_none() { COUNT } else { COUNT_BY_STATUS };
         Ok(on!(db.read(), db => {
@@ -128,14 +132,16 @@ impl Wanted {
     }
 
     async fn count_rollups(&self, db: &Db, span: i64, starts: &Range<i64>) -> Result<i64> {
-        sql!(COUNT = "
+        sql!(
+            COUNT = "
             SELECT CAST(COALESCE(SUM(CASE
                 WHEN $6 IS NULL THEN h.checks + h.maintenance_checks WHEN $6 THEN h.up + h.maintenance_up
                 ELSE h.checks - h.up + h.maintenance_checks - h.maintenance_up END), 0)
                 AS BIGINT)
             FROM report_series s CROSS JOIN report_rollups h
             WHERE s.user_id = $1 AND ($2 IS NULL OR s.endpoint_id = $2) AND NOT s.forgotten
-                AND h.series_id = s.id AND h.span = $3 AND h.start >= $4 AND h.start < $5");
+                AND h.series_id = s.id AND h.span = $3 AND h.start >= $4 AND h.start < $5"
+        );
         Ok(on!(db.read(), db => {
             let query = sqlx::query_scalar(COUNT).bind(self.user_id).bind(self.endpoint_id).bind(span);
             query.bind(starts.start).bind(starts.end).bind(self.up).fetch_one(db).await

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use runtime::{Context, Result, on, sql,};
+use runtime::{Context, Result, on, sql};
 
 use super::{
     moment::{self, HOUR, floor},
@@ -12,13 +12,20 @@ use contract::{EndpointChanged, Span};
 
 /// Those that are stored, and those to come.
 pub(super) async fn mark(context: &Context, changed: &[EndpointChanged]) -> Result<()> {
-    sql!(SERIES = "UPDATE report_series SET maintenance_from = $2, maintenance_until = $3 WHERE endpoint_id = $1");
-    sql!(RESULTS = "UPDATE report_results SET maintenance = TRUE
+    sql!(
+        SERIES =
+            "UPDATE report_series SET maintenance_from = $2, maintenance_until = $3 WHERE endpoint_id = $1"
+    );
+    sql!(
+        RESULTS = "UPDATE report_results SET maintenance = TRUE
         WHERE series_id IN (SELECT id FROM report_series WHERE endpoint_id = $1) AND id >= $2 AND id < $3
-            AND maintenance IS NULL");
-    sql!(LATE = "
+            AND maintenance IS NULL"
+    );
+    sql!(
+        LATE = "
         INSERT INTO report_late_hours (start, marks) VALUES ($1, 1)
-        ON CONFLICT (start) DO UPDATE SET marks = report_late_hours.marks + 1");
+        ON CONFLICT (start) DO UPDATE SET marks = report_late_hours.marks + 1"
+    );
     let spans = changed.iter().filter_map(|change| Some((change.endpoint_id, change.maintenance?)));
     // In one order for all.
     let spans: BTreeMap<i64, Span> = spans.collect();

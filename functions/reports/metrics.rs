@@ -22,8 +22,9 @@ use http::header;
 use runtime::{
     Caller, Context, Db, Error, Function, Result,
     db::{JsonText, On},
+    sql,
     telemetry::TEXT_FORMAT,
-    text, sql,
+    text,
 };
 
 use super::{
@@ -213,18 +214,22 @@ async fn newest_of(db: &Db, endpoints: Vec<i64>, from: i64) -> Result<Vec<Newest
             )
         };
     }
-    sql!(IN_SQLITE = select!(
-        "report_series s CROSS JOIN report_results r
+    sql!(
+        IN_SQLITE = select!(
+            "report_series s CROSS JOIN report_results r
         WHERE s.endpoint_id IN (SELECT value FROM json_each($1)) AND NOT s.forgotten AND r.id =
             (SELECT id FROM report_results WHERE series_id = s.id AND id >= $2 ORDER BY id DESC LIMIT 1)
         ORDER BY s.endpoint_id, s.region"
-    ));
+        )
+    );
     // Partition by partition, from the newest on.
-    sql!(IN_POSTGRES = select!(
-        "report_series s CROSS JOIN LATERAL (SELECT * FROM report_results
+    sql!(
+        IN_POSTGRES = select!(
+            "report_series s CROSS JOIN LATERAL (SELECT * FROM report_results
             WHERE series_id = s.id AND id >= $2 ORDER BY id DESC LIMIT 1) AS r
         WHERE s.endpoint_id = ANY($1) AND NOT s.forgotten ORDER BY s.endpoint_id, s.region"
-    ));
+        )
+    );
     let first = moment::first_id(from);
     Ok(match db.read() {
         On::Sqlite(db) => {

@@ -10,7 +10,7 @@ use runtime::{
     db::{JsonText, On},
     input,
     items::read_items,
-    text, sql,
+    sql, text,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -291,10 +291,14 @@ pub(super) async fn overview(
 
 /// Series, and whose they are.
 async fn series_of(db: &Db, user_id: i64, endpoints: &[i64]) -> Result<HashMap<i64, i64>> {
-    sql!(IN_SQLITE = "SELECT id, endpoint_id FROM report_series
-        WHERE user_id = $1 AND endpoint_id IN (SELECT value FROM json_each($2)) AND NOT forgotten");
-    sql!(IN_POSTGRES = "SELECT id, endpoint_id FROM report_series
-        WHERE user_id = $1 AND endpoint_id = ANY($2) AND NOT forgotten");
+    sql!(
+        IN_SQLITE = "SELECT id, endpoint_id FROM report_series
+        WHERE user_id = $1 AND endpoint_id IN (SELECT value FROM json_each($2)) AND NOT forgotten"
+    );
+    sql!(
+        IN_POSTGRES = "SELECT id, endpoint_id FROM report_series
+        WHERE user_id = $1 AND endpoint_id = ANY($2) AND NOT forgotten"
+    );
     let rows: Vec<(i64, i64)> = match db.read() {
         On::Sqlite(db) => {
             sqlx::query_as(IN_SQLITE).bind(user_id).bind(JsonText(endpoints)).fetch_all(db).await?
@@ -389,7 +393,12 @@ async fn sum_results(
             )
         };
     }
-    sql!(IN_SQLITE = sum!("report_results INDEXED BY report_results_by_series", "IN (SELECT value FROM json_each($1))"));
+    sql!(
+        IN_SQLITE = sum!(
+            "report_results INDEXED BY report_results_by_series",
+            "IN (SELECT value FROM json_each($1))"
+        )
+    );
     sql!(IN_POSTGRES = sum!("report_results", "= ANY($1)"));
     let ids = moment::ids(part);
     // A slot's ids are as many as its seconds, times the series of a second.

@@ -57,9 +57,11 @@ pub async fn ensure(pool: &PgPool, day: i64) -> sqlx::Result<()> {
 /// Drops the partitions of days before a slot: instant, and nothing to vacuum. What a reader keeps from being
 /// dropped is dropped by a later run.
 pub async fn drop_before(pool: &PgPool, slot: i64) -> Result<()> {
-    sql!(PARTITIONS = "
+    sql!(
+        PARTITIONS = "
         SELECT relname::TEXT FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
-        WHERE inhparent = 'report_results'::REGCLASS");
+        WHERE inhparent = 'report_results'::REGCLASS"
+    );
     let names: Vec<String> = sqlx::query_scalar(PARTITIONS).fetch_all(pool).await?;
     let days = names.iter().filter_map(|name| name.strip_prefix("report_results_d")?.parse::<i64>().ok());
     for day in days.filter(|day| moment::start_of_day(day + 1) <= slot) {

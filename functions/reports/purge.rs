@@ -2,7 +2,7 @@
 
 use axum::{extract::State, routing::post};
 use chrono::{DateTime, TimeDelta, Utc};
-use runtime::{Context, Db, Env, FromEnv, Function, Reply, Result, on, sql,};
+use runtime::{Context, Db, Env, FromEnv, Function, Reply, Result, on, sql};
 
 use super::{
     SERVICE,

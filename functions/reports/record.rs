@@ -12,9 +12,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
     Context, Db, Error, Event, Function, Items, Reply, Result, Subscription, Text,
     db::{On, Transaction},
-    input, on,
+    input, on, sql,
     telemetry::{Counter, KeyValue, counter},
-    text, sql,
+    text,
 };
 use serde_json::value::RawValue;
 use sqlx::{PgConnection, PgPool, QueryBuilder, SqliteConnection};
@@ -403,9 +403,11 @@ async fn mark_late_hours(
     now: i64,
     hours_until: i64,
 ) -> Result<()> {
-    sql!(MARK = "
+    sql!(
+        MARK = "
         INSERT INTO report_late_hours (start, marks) VALUES ($1, 1)
-        ON CONFLICT (start) DO UPDATE SET marks = report_late_hours.marks + 1");
+        ON CONFLICT (start) DO UPDATE SET marks = report_late_hours.marks + 1"
+    );
     let hours: BTreeSet<_> = rows.iter().map(|row| floor(moment::slot_of(row.id), HOUR)).collect();
     let is_late = |hour: &i64| hour + HOUR + LATE_AFTER <= now || *hour < hours_until;
     for hour in hours.into_iter().filter(is_late) {

@@ -108,13 +108,15 @@ async fn roll_slots(db: &Db, now: i64) -> Result<()> {
 /// Counts alone, which the database adds up itself.
 async fn roll_slot(db: &Db, slot: i64) -> Result<()> {
     sql!(DELETE = "DELETE FROM report_slots WHERE start = $1");
-    sql!(ROLL = "
+    sql!(
+        ROLL = "
         INSERT INTO report_slots (series_id, start, checks, up, sum_ms)
         SELECT series_id, $1, COUNT(*), SUM(CASE WHEN up THEN 1 ELSE 0 END),
             SUM(CASE WHEN up THEN total_ms ELSE 0 END)
         FROM report_results WHERE id >= $2 AND id < $3 AND maintenance IS NULL
             AND +series_id IN (SELECT id FROM report_series WHERE NOT forgotten)
-        GROUP BY series_id");
+        GROUP BY series_id"
+    );
     let ids = moment::ids(&(slot..slot + SLOT));
     let mut transaction = store::begin_writing(db).await?;
     on!(transaction.connection(), db => {
@@ -149,11 +151,13 @@ async fn redo_late_hours(db: &Db, now: i64) -> Result<()> {
 
 async fn roll_hour(db: &Db, hour: i64) -> Result<()> {
     // The plus keeps SQLite on the ids, which are in order, and off the index of series.
-    sql!(RESULTS = concat!(
-        "SELECT series_id, ",
-        raw_columns!(),
-        " FROM report_results WHERE id >= $1 AND id < $2 AND +series_id >= $3 AND +series_id < $4"
-    ));
+    sql!(
+        RESULTS = concat!(
+            "SELECT series_id, ",
+            raw_columns!(),
+            " FROM report_results WHERE id >= $1 AND id < $2 AND +series_id >= $3 AND +series_id < $4"
+        )
+    );
     let ids = moment::ids(&(hour..hour + HOUR));
     for first in series_pieces(db).await? {
         let mut tallies = BTreeMap::<i64, Tally>::new();
@@ -171,12 +175,14 @@ async fn roll_hour(db: &Db, hour: i64) -> Result<()> {
 }
 
 async fn roll_day(db: &Db, day: i64) -> Result<()> {
-    sql!(HOURS = concat!(
-        "SELECT ",
-        rollup_columns!(),
-        " FROM report_rollups WHERE span = $1 AND start >= $2 AND start < $3 AND +series_id >= $4 \
+    sql!(
+        HOURS = concat!(
+            "SELECT ",
+            rollup_columns!(),
+            " FROM report_rollups WHERE span = $1 AND start >= $2 AND start < $3 AND +series_id >= $4 \
          AND +series_id < $5"
-    ));
+        )
+    );
     for first in series_pieces(db).await? {
         let mut tallies = BTreeMap::<i64, Tally>::new();
         on!(db.read(), db => {

@@ -74,12 +74,16 @@ async fn find<'a>(
     wanted: &BTreeMap<Key<'a>, i64>,
     found: &mut HashMap<Key<'a>, Series>,
 ) -> Result<()> {
-    sql!(IN_SQLITE = "SELECT endpoint_id, region, id, maintenance_from, maintenance_until
+    sql!(
+        IN_SQLITE = "SELECT endpoint_id, region, id, maintenance_from, maintenance_until
         FROM report_series
-        WHERE endpoint_id IN (SELECT value FROM json_each($1)) AND NOT forgotten");
-    sql!(IN_POSTGRES = "SELECT endpoint_id, region, id, maintenance_from, maintenance_until
+        WHERE endpoint_id IN (SELECT value FROM json_each($1)) AND NOT forgotten"
+    );
+    sql!(
+        IN_POSTGRES = "SELECT endpoint_id, region, id, maintenance_from, maintenance_until
         FROM report_series
-        WHERE endpoint_id = ANY($1) AND NOT forgotten");
+        WHERE endpoint_id = ANY($1) AND NOT forgotten"
+    );
     let endpoints: Vec<i64> = wanted.keys().map(|(endpoint, _)| *endpoint).collect();
     let rows: Vec<Row> = match transaction.connection() {
         On::Sqlite(db) => {
@@ -146,8 +150,10 @@ async fn get(transaction: &mut Transaction, name: &str) -> Result<Option<i64>> {
 }
 
 async fn set(transaction: &mut Transaction, name: &str, value: i64) -> Result<()> {
-    sql!(SET = "INSERT INTO report_state (name, value) VALUES ($1, $2)
-        ON CONFLICT (name) DO UPDATE SET value = excluded.value");
+    sql!(
+        SET = "INSERT INTO report_state (name, value) VALUES ($1, $2)
+        ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+    );
     Ok(on!(transaction.connection(), db =>
         sqlx::query(SET).bind(name).bind(value).execute(db).await.map(drop))?)
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use futures::TryStreamExt;
-use runtime::{Db, Result, db::Transaction, on, sql,};
+use runtime::{Db, Result, db::Transaction, on, sql};
 use serde::{
     Deserialize,
     de::{IntoDeserializer, value::StringDeserializer},
@@ -222,11 +222,13 @@ pub async fn each_result(
     slots: &Range<i64>,
     mut take: impl FnMut(i64, Raw),
 ) -> Result<()> {
-    sql!(RESULTS = concat!(
-        "SELECT id, ",
-        raw_columns!(),
-        " FROM report_results WHERE series_id = $1 AND id >= $2 AND id < $3"
-    ));
+    sql!(
+        RESULTS = concat!(
+            "SELECT id, ",
+            raw_columns!(),
+            " FROM report_results WHERE series_id = $1 AND id >= $2 AND id < $3"
+        )
+    );
     let ids = moment::ids(slots);
     on!(db.read(), db => {
         let query = sqlx::query_as::<_, Raw>(RESULTS).bind(series_id).bind(ids.start).bind(ids.end);
@@ -240,11 +242,13 @@ pub async fn each_result(
 
 /// The rollups of a series whose start is in a range.
 pub async fn rollups(db: &Db, series_id: i64, span: i64, starts: &Range<i64>) -> Result<Vec<Rollup>> {
-    sql!(ROLLUPS = concat!(
-        "SELECT ",
-        rollup_columns!(),
-        " FROM report_rollups WHERE series_id = $1 AND span = $2 AND start >= $3 AND start < $4"
-    ));
+    sql!(
+        ROLLUPS = concat!(
+            "SELECT ",
+            rollup_columns!(),
+            " FROM report_rollups WHERE series_id = $1 AND span = $2 AND start >= $3 AND start < $4"
+        )
+    );
     Ok(on!(db.read(), db => {
         let query = sqlx::query_as(ROLLUPS).bind(series_id).bind(span);
         query.bind(starts.start).bind(starts.end).fetch_all(db).await

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Range};
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use runtime::{Caller, Context, Db, Error, Fields, Function, Id, Query, Result, on, text, sql,};
+use runtime::{Caller, Context, Db, Error, Fields, Function, Id, Query, Result, on, sql, text};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 

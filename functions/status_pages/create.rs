@@ -5,7 +5,7 @@ use http::StatusCode;
 use runtime::{
     Caller, Context, Error, Function, Input, Result,
     error::{ErrorBody, OnConstraint},
-    on, text, sql,
+    on, sql, text,
 };
 
 use super::{SERVICE, Settings, StatusPage, slug_taken};
@@ -40,9 +40,11 @@ async fn handle(
 const MAX_STATUS_PAGES: i64 = 100;
 
 async fn insert(context: &Context, user_id: i64, settings: Settings) -> Result<StatusPage> {
-    sql!(INSERT = "INSERT INTO status_pages (user_id, slug, title, description, published, created_at, updated_at) \
+    sql!(
+        INSERT = "INSERT INTO status_pages (user_id, slug, title, description, published, created_at, updated_at) \
          SELECT $1, $2, $3, $4, $5, $6, $6 \
-         WHERE (SELECT COUNT(*) FROM status_pages WHERE user_id = $1) < $7 RETURNING id");
+         WHERE (SELECT COUNT(*) FROM status_pages WHERE user_id = $1) < $7 RETURNING id"
+    );
     let slug = settings.slug.unwrap_or_else(|| super::random_slug(context.random()));
     let mut transaction = context.db()?.begin().await?;
     super::lock_user(&mut transaction, user_id).await?;

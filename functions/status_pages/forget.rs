@@ -1,7 +1,7 @@
 //! Events `user.deleted` and `endpoint.deleted`: what is deleted is gone here too.
 
 use axum::{extract::State, routing::post};
-use runtime::{Context, Event, Function, Reply, Result, Subscription, input, on, sql,};
+use runtime::{Context, Event, Function, Reply, Result, Subscription, input, on, sql};
 use serde_json::value::RawValue;
 
 use super::SERVICE;
@@ -30,7 +30,10 @@ async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> 
 
 async fn forget_user(context: &Context, gone: UserDeleted) -> Result<()> {
     sql!(NEWEST = "SELECT MAX(deleted_at) FROM status_gone_users");
-    sql!(REMEMBER = "INSERT INTO status_gone_users (user_id, deleted_at) VALUES ($1, $2) ON CONFLICT DO NOTHING");
+    sql!(
+        REMEMBER =
+            "INSERT INTO status_gone_users (user_id, deleted_at) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+    );
     const TOMBSTONES: Purge = purge!("status_gone_users", "user_id", "deleted_at < $1");
     // Announcements go with their page.
     sql!(PAGES = "DELETE FROM status_pages WHERE user_id = $1");
@@ -51,8 +54,10 @@ async fn forget_user(context: &Context, gone: UserDeleted) -> Result<()> {
 async fn forget_endpoint(context: &Context, gone: EndpointDeleted) -> Result<()> {
     sql!(BADGE = "DELETE FROM status_badges WHERE endpoint_id = $1 AND user_id = $2");
     // The time tells those who are changing the page that it is another now.
-    sql!(CHANGED = "UPDATE status_pages SET updated_at = $2 \
-         WHERE id IN (SELECT status_page_id FROM status_page_endpoints WHERE endpoint_id = $1)");
+    sql!(
+        CHANGED = "UPDATE status_pages SET updated_at = $2 \
+         WHERE id IN (SELECT status_page_id FROM status_page_endpoints WHERE endpoint_id = $1)"
+    );
     sql!(LISTS = "DELETE FROM status_page_endpoints WHERE endpoint_id = $1");
     let now = context.clock().now();
     let mut transaction = context.db()?.begin().await?;

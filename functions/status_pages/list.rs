@@ -1,7 +1,7 @@
 //! `GET /public/v1/status_pages`: the caller's status pages, in the order in which they were made.
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Function, List, Paging, Result, db::page_of, error::ErrorBody, on, sql,};
+use runtime::{Caller, Context, Function, List, Paging, Result, db::page_of, error::ErrorBody, on, sql};
 
 use super::{SERVICE, StatusPage, columns};
 
@@ -22,11 +22,13 @@ async fn handle(
     paging: Paging,
 ) -> Result<Json<List<StatusPage>>> {
     sql!(COUNT = "SELECT COUNT(*) FROM status_pages WHERE user_id = $1");
-    sql!(SELECT = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM status_page_rows WHERE user_id = $1 ORDER BY id LIMIT $2 OFFSET $3"
-    ));
+    sql!(
+        SELECT = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM status_page_rows WHERE user_id = $1 ORDER BY id LIMIT $2 OFFSET $3"
+        )
+    );
     let db = context.db()?;
     let total = on!(db.read(), db => sqlx::query_scalar(COUNT).bind(caller.user_id).fetch_one(db).await)?;
     let (pages, found) = on!(db.read(), db => {

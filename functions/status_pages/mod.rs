@@ -30,7 +30,7 @@ use runtime::{
     db::{JsonText, On, Transaction},
     on,
     secret::Random,
-    text, sql,
+    sql, text,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

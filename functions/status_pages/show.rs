@@ -10,7 +10,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use futures::try_join;
 use http::HeaderMap;
-use runtime::{Context, Error, Fields, Function, Query, Result, db::JsonText, error::ErrorBody, on, sql,};
+use runtime::{Context, Error, Fields, Function, Query, Result, db::JsonText, error::ErrorBody, on, sql};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -245,7 +245,9 @@ const MAX_INCIDENTS: usize = 200;
 const DAYS: u32 = 90;
 
 async fn fetch(context: &Context, slug: &str, zone: Tz) -> Result<Shown> {
-    sql!(PAGE = "SELECT id, user_id, slug, title, description, groups FROM status_page_rows WHERE slug = $1 AND published");
+    sql!(
+        PAGE = "SELECT id, user_id, slug, title, description, groups FROM status_page_rows WHERE slug = $1 AND published"
+    );
     let db = context.db()?;
     let found = on!(db.read(), db => sqlx::query_as(PAGE).bind(slug).fetch_optional(db).await)?;
     let page: Page = found.ok_or_else(Error::not_found)?;
@@ -265,9 +267,11 @@ async fn announcements(
     page_id: i64,
     now: DateTime<Utc>,
 ) -> Result<Vec<ShownAnnouncement>> {
-    sql!(SELECT = "SELECT title, text, severity, starts_at, ends_at FROM status_announcements
+    sql!(
+        SELECT = "SELECT title, text, severity, starts_at, ends_at FROM status_announcements
         WHERE status_page_id = $1 AND starts_at <= $2 AND (ends_at IS NULL OR ends_at > $3)
-        ORDER BY starts_at DESC, id DESC LIMIT 100");
+        ORDER BY starts_at DESC, id DESC LIMIT 100"
+    );
     Ok(on!(context.db()?.read(), db => {
         sqlx::query_as(SELECT).bind(page_id).bind(now).bind(now - HISTORY).fetch_all(db).await
     })?)

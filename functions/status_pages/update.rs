@@ -55,8 +55,10 @@ async fn change(
     id: i64,
     patch: Map<String, Value>,
 ) -> Result<Option<StatusPage>> {
-    sql!(UPDATE = "UPDATE status_pages SET slug = $3, title = $4, description = $5, published = $6, \
-         updated_at = $7 WHERE id = $1 AND user_id = $2 AND updated_at = $8 RETURNING id");
+    sql!(
+        UPDATE = "UPDATE status_pages SET slug = $3, title = $4, description = $5, published = $6, \
+         updated_at = $7 WHERE id = $1 AND user_id = $2 AND updated_at = $8 RETURNING id"
+    );
     let db = context.db()?;
     let StatusPage { slug, title, description, groups, published, updated_at, .. } =
         super::own(db, user_id, id).await?;

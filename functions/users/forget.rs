@@ -3,7 +3,7 @@
 //! Apart from `user-delete`, which is public HTTP: a function that people reach takes no events.
 
 use axum::{extract::State, routing::post};
-use runtime::{Context, Event, Function, Reply, Result, Subscription, on, sql,};
+use runtime::{Context, Event, Function, Reply, Result, Subscription, on, sql};
 
 use super::{SERVICE, kong::Kong};
 use contract::{UserDeleted, kind};

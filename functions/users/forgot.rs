@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use chrono::TimeDelta;
-use runtime::{Context, Function, Input, Result, error::ErrorBody, on, secret, sql,};
+use runtime::{Context, Function, Input, Result, error::ErrorBody, on, secret, sql};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -47,8 +47,10 @@ async fn handle(State(context): State<Context>, Input(forgot): Input<Forgot>) ->
 const MAX_LINKS: i64 = 5;
 
 async fn mail_token(context: &Context, email: &str) -> Result<()> {
-    sql!(LINKS = "SELECT COUNT(*) FROM password_resets \
-         WHERE user_id = $1 AND restores_email IS NULL AND expires_at > $2");
+    sql!(
+        LINKS = "SELECT COUNT(*) FROM password_resets \
+         WHERE user_id = $1 AND restores_email IS NULL AND expires_at > $2"
+    );
     sql!(INSERT = "INSERT INTO password_resets (token_hash, user_id, expires_at) VALUES ($1, $2, $3)");
     sql!(DELETE = "DELETE FROM password_resets WHERE token_hash = $1");
     let (db, now) = (context.db()?, context.clock().now());

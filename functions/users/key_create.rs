@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use chrono::{DateTime, TimeDelta, Utc};
 use http::StatusCode;
-use runtime::{Caller, Context, Error, Fields, Function, Input, Result, error::ErrorBody, on, text, sql,};
+use runtime::{Caller, Context, Error, Fields, Function, Input, Result, error::ErrorBody, on, sql, text};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -82,8 +82,10 @@ async fn insert(
     created_at: DateTime<Utc>,
     expires_at: Option<DateTime<Utc>>,
 ) -> Result<i64> {
-    sql!(INSERT = "INSERT INTO user_keys (user_id, credential_id, name, created_at, expires_at) \
-         SELECT $1, $2, $3, $4, $5 WHERE (SELECT COUNT(*) FROM user_keys WHERE user_id = $1) < $6 RETURNING id");
+    sql!(
+        INSERT = "INSERT INTO user_keys (user_id, credential_id, name, created_at, expires_at) \
+         SELECT $1, $2, $3, $4, $5 WHERE (SELECT COUNT(*) FROM user_keys WHERE user_id = $1) < $6 RETURNING id"
+    );
     let id: Option<i64> = on!(context.db()?.write(), db => {
         let insert = sqlx::query_scalar(INSERT).bind(user_id).bind(credential_id).bind(name);
         insert.bind(created_at).bind(expires_at).bind(MAX_KEYS).fetch_optional(db).await

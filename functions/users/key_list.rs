@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
-use runtime::{Caller, Context, Function, List, Paging, Result, db::page_of, error::ErrorBody, on, sql,};
+use runtime::{Caller, Context, Function, List, Paging, Result, db::page_of, error::ErrorBody, on, sql};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -30,8 +30,10 @@ pub struct Key {
 )]
 async fn handle(caller: Caller, State(context): State<Context>, paging: Paging) -> Result<Json<List<Key>>> {
     sql!(COUNT = "SELECT COUNT(*) FROM user_keys WHERE user_id = $1");
-    sql!(SELECT = "SELECT id, name, created_at, expires_at FROM user_keys WHERE user_id = $1 \
-         ORDER BY id LIMIT $2 OFFSET $3");
+    sql!(
+        SELECT = "SELECT id, name, created_at, expires_at FROM user_keys WHERE user_id = $1 \
+         ORDER BY id LIMIT $2 OFFSET $3"
+    );
     let db = context.db()?;
     let count = on!(db.read(), db => sqlx::query_scalar(COUNT).bind(caller.user_id).fetch_one(db).await)?;
     let (keys, found) = on!(db.read(), db => {

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use http::StatusCode;
-use runtime::{Context, Error, Function, Input, Result, error::ErrorBody, on, text, sql,};
+use runtime::{Context, Error, Function, Input, Result, error::ErrorBody, on, sql, text};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

@@ -23,7 +23,7 @@ mod tries;
 pub mod update;
 
 use chrono::{DateTime, Utc};
-use runtime::{Context, Db, Env, Error, Fields, FromEnv, Result, Text, on, text, sql,};
+use runtime::{Context, Db, Env, Error, Fields, FromEnv, Result, Text, on, sql, text};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -75,7 +75,10 @@ fn normalized(email: &str) -> String {
 pub(crate) async fn respell(db: &Db) -> anyhow::Result<()> {
     // All others are spelt alike.
     sql!(ODD = "SELECT id, email FROM users WHERE LENGTH(email) <> OCTET_LENGTH(email)");
-    sql!(UPDATE = "UPDATE users SET email = $2 WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM users WHERE email = $2)");
+    sql!(
+        UPDATE =
+            "UPDATE users SET email = $2 WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM users WHERE email = $2)"
+    );
     let odd: Vec<(i64, String)> = on!(db.read(), db => sqlx::query_as(ODD).fetch_all(db).await)?;
     for (id, email) in odd {
         let spelt = normalized(&email);

@@ -1,7 +1,7 @@
 //! `GET /private/v1/users`: all users, for other functions.
 
 use axum::{Json, extract::State};
-use runtime::{Context, Function, List, Paging, Result, db::page_of, error::ErrorBody, on, sql,};
+use runtime::{Context, Function, List, Paging, Result, db::page_of, error::ErrorBody, on, sql};
 
 use super::{SERVICE, User};
 
@@ -17,8 +17,10 @@ pub const FUNCTION: Function = Function::new("user-private-list", SERVICE, "all 
 )]
 async fn handle(State(context): State<Context>, paging: Paging) -> Result<Json<List<User>>> {
     sql!(COUNT = "SELECT COUNT(*) FROM users WHERE activated_at IS NOT NULL");
-    sql!(SELECT = "SELECT id, email, created_at FROM users WHERE activated_at IS NOT NULL \
-         ORDER BY id LIMIT $1 OFFSET $2");
+    sql!(
+        SELECT = "SELECT id, email, created_at FROM users WHERE activated_at IS NOT NULL \
+         ORDER BY id LIMIT $1 OFFSET $2"
+    );
     let db = context.db()?;
     let count = on!(db.read(), db => sqlx::query_scalar(COUNT).fetch_one(db).await)?;
     let (users, found) = on!(db.read(), db => {

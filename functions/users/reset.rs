@@ -13,7 +13,7 @@ use runtime::{
     Context, Error, Fields, Function, Input, Result,
     db::Transaction,
     error::{ErrorBody, OnConstraint},
-    on, secret, text, sql,
+    on, secret, sql, text,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -94,8 +94,10 @@ struct Link {
 
 impl Link {
     async fn put_back(&self, context: &Context, token_hash: &str) -> Result<()> {
-        sql!(INSERT = "INSERT INTO password_resets (token_hash, user_id, restores_email, expires_at) \
-             VALUES ($1, $2, $3, $4)");
+        sql!(
+            INSERT = "INSERT INTO password_resets (token_hash, user_id, restores_email, expires_at) \
+             VALUES ($1, $2, $3, $4)"
+        );
         on!(context.db()?.write(), db => {
             let insert = sqlx::query(INSERT).bind(token_hash).bind(self.user_id);
             insert.bind(&self.restores_email).bind(self.expires_at).execute(db).await.map(drop)
@@ -106,13 +108,19 @@ impl Link {
 
 /// Uses a link up: sets the password and, where it says so, the address, and ends the other links.
 async fn use_link(context: &Context, token_hash: &str, password_hash: &str) -> Result<Link> {
-    sql!(USE = "DELETE FROM password_resets WHERE token_hash = $1 AND expires_at >= $2 \
-         RETURNING user_id, restores_email, expires_at");
-    sql!(SET = "UPDATE users SET password_hash = $2, email = COALESCE($3, email), updated_at = $4 \
-         WHERE id = $1");
+    sql!(
+        USE = "DELETE FROM password_resets WHERE token_hash = $1 AND expires_at >= $2 \
+         RETURNING user_id, restores_email, expires_at"
+    );
+    sql!(
+        SET = "UPDATE users SET password_hash = $2, email = COALESCE($3, email), updated_at = $4 \
+         WHERE id = $1"
+    );
     // Later links of this kind were mailed to addresses that came after the one that is restored.
-    sql!(END_LATER = "DELETE FROM password_resets \
-         WHERE user_id = $1 AND restores_email IS NOT NULL AND expires_at >= $2");
+    sql!(
+        END_LATER = "DELETE FROM password_resets \
+         WHERE user_id = $1 AND restores_email IS NOT NULL AND expires_at >= $2"
+    );
     let now = context.clock().now();
     let mut tx = context.db()?.begin().await?;
     let used: Option<Link> = on!(tx.connection(), db => {
@@ -149,8 +157,10 @@ pub(super) async fn check_not_reserved(
     user_id: i64,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    sql!(RESERVED = "SELECT EXISTS (SELECT 1 FROM password_resets \
-         WHERE restores_email = $1 AND user_id <> $2 AND expires_at > $3)");
+    sql!(
+        RESERVED = "SELECT EXISTS (SELECT 1 FROM password_resets \
+         WHERE restores_email = $1 AND user_id <> $2 AND expires_at > $3)"
+    );
     let reserved: bool = on!(tx.connection(), db => {
         let query = sqlx::query_scalar(RESERVED).bind(email).bind(user_id);
         query.bind(now).fetch_one(db).await

@@ -4,7 +4,9 @@ use anyhow::anyhow;
 use axum::{Json, extract::State};
 use chrono::{DateTime, TimeDelta, Utc};
 use http::StatusCode;
-use runtime::{Context, Error, Fields, Function, Input, Result, error::ErrorBody, error::OnConstraint, on, sql,};
+use runtime::{
+    Context, Error, Fields, Function, Input, Result, error::ErrorBody, error::OnConstraint, on, sql,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -84,7 +86,9 @@ const ABANDONED_AFTER: TimeDelta = TimeDelta::minutes(1);
 /// Takes the address. The user does not count before [`complete`].
 async fn reserve(context: &Context, email: &str, hash: &str, now: DateTime<Utc>) -> Result<i64> {
     sql!(FREE = "DELETE FROM users WHERE email = $1 AND activated_at IS NULL AND created_at < $2");
-    sql!(INSERT = "INSERT INTO users (email, password_hash, created_at, updated_at) VALUES ($1, $2, $3, $3) RETURNING id");
+    sql!(
+        INSERT = "INSERT INTO users (email, password_hash, created_at, updated_at) VALUES ($1, $2, $3, $3) RETURNING id"
+    );
     let mut tx = context.db()?.begin().await?;
     on!(tx.connection(), db => {
         sqlx::query(FREE).bind(email).bind(now - ABANDONED_AFTER).execute(db).await.map(drop)

@@ -6,7 +6,7 @@
 //! owner out: the owner's networks are counted apart, and a mailed link makes a new network known.
 
 use chrono::TimeDelta;
-use runtime::{Context, Error, Result, on, secret, text, sql,};
+use runtime::{Context, Error, Result, on, secret, sql, text};
 
 use super::client::Client;
 
@@ -27,8 +27,10 @@ impl Try {
     /// Counts a try before the password is looked at. Fails with 429 at the limit, and does so alike for addresses
     /// that nobody has.
     pub async fn begin(context: &Context, email: &str, client: &Client) -> Result<Self> {
-        sql!(IS_KNOWN = "SELECT EXISTS (SELECT 1 FROM users u JOIN user_networks n ON n.user_id = u.id \
-             WHERE u.email = $1 AND n.network = $2 AND n.seen_at > $3)");
+        sql!(
+            IS_KNOWN = "SELECT EXISTS (SELECT 1 FROM users u JOIN user_networks n ON n.user_id = u.id \
+             WHERE u.email = $1 AND n.network = $2 AND n.seen_at > $3)"
+        );
         let (db, now) = (context.db()?, context.clock().now());
         let is_known: bool = on!(db.read(), db => {
             let query = sqlx::query_scalar(IS_KNOWN).bind(email).bind(&client.network);
@@ -41,7 +43,9 @@ impl Try {
 
     /// Uncounts a try whose password was not looked at.
     pub async fn take_back(&self, context: &Context) -> Result<()> {
-        sql!(UNCOUNT = "UPDATE user_tries SET failed = failed - 1 WHERE account = $1 AND network = $2 AND failed > 0");
+        sql!(
+            UNCOUNT = "UPDATE user_tries SET failed = failed - 1 WHERE account = $1 AND network = $2 AND failed > 0"
+        );
         on!(context.db()?.write(), db => {
             sqlx::query(UNCOUNT).bind(&self.account).bind(&self.network).execute(db).await.map(drop)
         })?;
@@ -72,14 +76,16 @@ pub async fn count(
     window: TimeDelta,
 ) -> Result<bool> {
     // A window that ends later than any that begins now was begun by a clock that was ahead.
-    sql!(COUNT = "INSERT INTO user_tries (account, network, failed, window_ends) \
+    sql!(
+        COUNT = "INSERT INTO user_tries (account, network, failed, window_ends) \
          VALUES ($1, $2, 1, $4) ON CONFLICT (account, network) DO UPDATE SET \
          failed = CASE WHEN user_tries.window_ends > $3 AND user_tries.window_ends <= $4 \
              THEN user_tries.failed + 1 ELSE 1 END, \
          window_ends = CASE WHEN user_tries.window_ends > $3 AND user_tries.window_ends <= $4 \
              THEN user_tries.window_ends ELSE $4 END \
          WHERE user_tries.failed < $5 OR user_tries.window_ends <= $3 OR user_tries.window_ends > $4 \
-         RETURNING failed");
+         RETURNING failed"
+    );
     let now = context.clock().now();
     let counted: Option<i64> = on!(context.db()?.write(), db => {
         let query = sqlx::query_scalar(COUNT).bind(secret::hash(account)).bind(network).bind(now.timestamp());
@@ -90,10 +96,14 @@ pub async fn count(
 
 /// Makes a network known to an account; of too many, the one that was used longest ago is forgotten.
 pub async fn remember(context: &Context, user_id: i64, client: &Client) -> Result<()> {
-    sql!(REMEMBER = "INSERT INTO user_networks (user_id, network, seen_at) VALUES ($1, $2, $3) \
-         ON CONFLICT (user_id, network) DO UPDATE SET seen_at = excluded.seen_at");
-    sql!(TRIM = "DELETE FROM user_networks WHERE user_id = $1 AND network NOT IN \
-         (SELECT network FROM user_networks WHERE user_id = $1 ORDER BY seen_at DESC, network LIMIT $2)");
+    sql!(
+        REMEMBER = "INSERT INTO user_networks (user_id, network, seen_at) VALUES ($1, $2, $3) \
+         ON CONFLICT (user_id, network) DO UPDATE SET seen_at = excluded.seen_at"
+    );
+    sql!(
+        TRIM = "DELETE FROM user_networks WHERE user_id = $1 AND network NOT IN \
+         (SELECT network FROM user_networks WHERE user_id = $1 ORDER BY seen_at DESC, network LIMIT $2)"
+    );
     if client.network.is_empty() {
         return Ok(());
     }

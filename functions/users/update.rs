@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use http::StatusCode;
 use runtime::{
     Caller, Context, Error, Fields, Function, Input, Result, error::ErrorBody, error::OnConstraint, on,
-    secret, text, sql,
+    secret, sql, text,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -151,13 +151,19 @@ async fn save(
     hash: Option<&str>,
 ) -> Result<Option<String>> {
     // Not if either was changed meanwhile, by a link for example: that one knew better.
-    sql!(UPDATE = "UPDATE users SET email = COALESCE($4, email), \
+    sql!(
+        UPDATE = "UPDATE users SET email = COALESCE($4, email), \
          password_hash = COALESCE($5, password_hash), updated_at = $6 \
-         WHERE id = $1 AND email = $2 AND password_hash = $3");
-    sql!(WAYS_BACK = "SELECT COUNT(*) FROM password_resets \
-         WHERE user_id = $1 AND restores_email IS NOT NULL AND expires_at > $2");
-    sql!(WAY_BACK = "INSERT INTO password_resets (token_hash, user_id, restores_email, expires_at) \
-         VALUES ($1, $2, $3, $4)");
+         WHERE id = $1 AND email = $2 AND password_hash = $3"
+    );
+    sql!(
+        WAYS_BACK = "SELECT COUNT(*) FROM password_resets \
+         WHERE user_id = $1 AND restores_email IS NOT NULL AND expires_at > $2"
+    );
+    sql!(
+        WAY_BACK = "INSERT INTO password_resets (token_hash, user_id, restores_email, expires_at) \
+         VALUES ($1, $2, $3, $4)"
+    );
     let now = context.clock().now();
     let mut tx = context.db()?.begin().await?;
     let updated = on!(tx.connection(), db => {

@@ -108,8 +108,8 @@ impl Report {
         if self.maintenance { "maintenance" } else { self.status.as_str() }
     }
 
-    fn cause(&self, language: &Language) -> String {
-        self.error.as_ref().map(|error| words::cause(*language, error)).unwrap_or_default()
+    fn cause(&self, language: Language) -> String {
+        self.error.as_ref().map(|error| words::cause(language, error)).unwrap_or_default()
     }
 
     /// Empty: no answer came whose time could be told.
@@ -484,8 +484,7 @@ pub async fn delete(User(visitor): User, Id([id]): Id, Posted(IgnoredAny): Poste
     match visitor.api.delete(&format!("/endpoint-service/v1/endpoints/{id}")).await {
         // Sent twice, it is as gone.
         Err(refusal) if refusal.status != StatusCode::NOT_FOUND => visitor.refused(&refusal),
-        _ => visitor
-            .go_saying("/dashboard", visitor.t("Endpoint deleted.", "엔드포인트를 삭제했습니다.")),
+        _ => visitor.go_saying("/dashboard", visitor.t("Endpoint deleted.", "엔드포인트를 삭제했습니다.")),
     }
 }
 

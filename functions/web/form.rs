@@ -237,7 +237,8 @@ impl<'a> Scope<'a> {
     /// Of nothing is not what anybody means.
     pub fn check(self, visitor: &Visitor) -> Result<(), Wrong> {
         if self.is_some() && self.endpoint_ids.is_empty() {
-            let what = visitor.t("Choose at least one endpoint, or all.", "하나 이상 고르거나 모두를 선택해 주세요.");
+            let what = visitor
+                .t("Choose at least one endpoint, or all.", "하나 이상 고르거나 모두를 선택해 주세요.");
             return Err(Wrong::field("endpoint_ids", what));
         }
         Ok(())

@@ -465,8 +465,7 @@ async fn act(visitor: &Visitor, id: i64, sent: Sent) -> Result<Response, Refusal
         }
         Act::Delete => {
             visitor.api.delete(&path).await?;
-            Ok(visitor
-                .go_saying("/notifications", visitor.t("Channel deleted.", "채널을 삭제했습니다.")))
+            Ok(visitor.go_saying("/notifications", visitor.t("Channel deleted.", "채널을 삭제했습니다.")))
         }
         Act::Save | Act::Find => save(visitor, id, sent, &path, &own).await,
     }

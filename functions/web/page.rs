@@ -196,19 +196,15 @@ impl ErrorPage {
         let (title, message) = match refusal.status {
             StatusCode::NOT_FOUND => (
                 page.t("Not found", "찾을 수 없습니다"),
-                page.t(
-                    "Page not found, or you don't have access.",
-                    "페이지가 없거나 접근 권한이 없습니다.",
-                ),
+                page.t("Page not found, or you don't have access.", "페이지가 없거나 접근 권한이 없습니다."),
             ),
             StatusCode::TOO_MANY_REQUESTS => (
                 page.t("Too many requests", "요청이 너무 많습니다"),
                 page.t("Please wait a minute and try again.", "1분 뒤에 다시 시도해 주세요."),
             ),
-            StatusCode::FORBIDDEN => (
-                page.t("Not allowed", "허용되지 않습니다"),
-                page.t("Permission denied.", "권한이 없습니다."),
-            ),
+            StatusCode::FORBIDDEN => {
+                (page.t("Not allowed", "허용되지 않습니다"), page.t("Permission denied.", "권한이 없습니다."))
+            }
             status if status.is_server_error() => (
                 page.t("Currently unavailable", "지금은 사용할 수 없습니다"),
                 page.t(

@@ -143,8 +143,7 @@ async fn act(visitor: &Visitor, sent: Sent) -> Result<Response, Refusal> {
         Act::DeleteKey => {
             let Ok(id) = sent.key_id.parse::<i64>() else { return Ok(visitor.go("/profile")) };
             visitor.api.delete(&format!("{KEYS}/{id}")).await?;
-            Ok(visitor
-                .t("Key revoked.", "키를 삭제했습니다. 더 이상 쓸 수 없습니다."))
+            Ok(visitor.t("Key revoked.", "키를 삭제했습니다. 더 이상 쓸 수 없습니다."))
         }
         Act::Delete => return end(visitor, sent).await,
     };

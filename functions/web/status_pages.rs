@@ -216,8 +216,7 @@ pub async fn create(User(visitor): User, Posted(fields): Posted<Fields>) -> Resp
     let sent = without_empty_groups(sent);
     match visitor.api.send::<_, StatusPage>(Method::POST, API, &sent.body(), Some(&sent.once)).await {
         Ok(made) => {
-            let what = visitor
-                .t("Status page created.", "상태 페이지를 만들었습니다.");
+            let what = visitor.t("Status page created.", "상태 페이지를 만들었습니다.");
             visitor.go_saying(&format!("/status-pages/{}", made.id), what)
         }
         Err(refusal) => match wrong_of(refusal) {

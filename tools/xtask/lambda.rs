@@ -1,198 +1,195 @@
 //! An AWS SAM template: a Lambda function for each function, from the same binary.
 
-use std::fmt::Write as _;
-
 use anyhow::{Context as _, Result, bail};
 use functions::roles::Role;
 use runtime::Function;
+use serde_json::{Map, Value, json};
 
-use crate::HEADER;
+use crate::yaml;
 
-/// Up to the functions. What plays which part is told in infra/lambda/README.md.
-const HEAD: &str = r#"AWSTemplateFormatVersion: "2010-09-09"
-Transform: AWS::Serverless-2016-10-31
-Description: pongpong, one Lambda function for each operation, within a VPC. See README.md beside this file.
-Parameters:
-  Architecture:
-    Type: String
-    AllowedValues: [x86_64, arm64]
-    Default: x86_64
-    Description: what target/lambda/bootstrap was built for
-  Secret:
-    Type: String
-    Default: pongpong
-    Description: name of the secret in Secrets Manager, a JSON object
-  Subnets:
-    Type: List<AWS::EC2::Subnet::Id>
-    Description: with a way to the database, to Kong, to the endpoint, and by NAT to the internet
-  SecurityGroups:
-    Type: List<AWS::EC2::SecurityGroup::Id>
-  VpcEndpoint:
-    Type: String
-    AllowedPattern: vpce-[0-9a-f]+
-    Description: the VPC's endpoint for execute-api, the only way to the API
-  PublicUrl:
-    Type: String
-    Description: where people reach pongpong, for links in messages
-  KongAdminUrl:
-    Type: String
-    Description: Kong's Admin API, as reached from the subnets
-  SmtpFrom:
-    Type: String
-    Default: pongpong <pongpong@localhost>
-  FunctionUrl:
-    Type: String
-    Default: http://unknown.invalid
-    Description: the output Url of the first deployment
-  Sink:
-    Type: String
-    Default: ""
-    Description: URL of a broker that takes CloudEvents by HTTP
-  LogLevel:
-    Type: String
-    Default: info
-Globals:
-  Function:
-    Runtime: provided.al2023
-    Handler: bootstrap
-    CodeUri: ../../target/lambda
-    Architectures: [!Ref Architecture]
-    MemorySize: 128
-    # API Gateway waits no longer.
-    Timeout: 29
-    VpcConfig:
-      SubnetIds: !Ref Subnets
-      SecurityGroupIds: !Ref SecurityGroups
-    Environment:
-      Variables:
-        LOG_LEVEL: !Ref LogLevel
-        FUNCTION_URL: !Ref FunctionUrl
-        # Else every path would begin with the stage's name.
-        AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH: "true"
-Resources:
-  Role:
-    Type: AWS::IAM::Role
-    Properties:
-      AssumeRolePolicyDocument:
-        Version: "2012-10-17"
-        Statement:
-          - Effect: Allow
-            Principal: {Service: lambda.amazonaws.com}
-            Action: sts:AssumeRole
-      ManagedPolicyArns:
-        - !Sub arn:${AWS::Partition}:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole
-  # Not for the internet: the private operations ask nobody who they are, and Kong does so for the others.
-  Api:
-    Type: AWS::Serverless::Api
-    Properties:
-      StageName: v1
-      EndpointConfiguration:
-        Type: PRIVATE
-        VPCEndpointIds: [!Ref VpcEndpoint]
-      Auth:
-        ResourcePolicy:
-          IntrinsicVpceWhitelist: [!Ref VpcEndpoint]
-"#;
-
-const OUTPUTS: &str = r#"Outputs:
-  Url:
-    Description: for Kong's services, and for FunctionUrl
-    Value: !Sub https://${Api}-${VpcEndpoint}.execute-api.${AWS::Region}.${AWS::URLSuffix}/v1
-"#;
-
-/// What the schedule hands over: `POST /`, as API Gateway would put it.
-const TICK: &str = r#"{"httpMethod":"POST","path":"/","resource":"/","headers":{"content-type":"application/json"},"multiValueHeaders":{},"requestContext":{"httpMethod":"POST","path":"/","identity":{}},"isBase64Encoded":false}"#;
-
-pub fn template(table: &[Function]) -> Result<String> {
-    let mut text = format!("{HEADER}{HEAD}");
-    for function in table {
-        text += &resource(function).with_context(|| function.name)?;
-    }
-    Ok(text + OUTPUTS)
+fn reference(name: &str) -> Value {
+    json!({"Ref": name})
 }
 
-fn resource(function: &Function) -> Result<String> {
-    let (name, id) = (function.name, identifier(function.name));
-    let mut text = format!(
-        "  {id}:
-    Type: AWS::Serverless::Function
-    Properties:
-      # By its name the binary knows which one it is.
-      FunctionName: {name}
-      Role: !GetAtt Role.Arn
-"
-    );
+fn substituted(text: &str) -> Value {
+    json!({"Fn::Sub": text})
+}
+
+/// A parameter of the stack; `default: None`: it must be given.
+fn parameter(description: &str, default: Option<&str>) -> Value {
+    let mut parameter = json!({"Type": "String", "Description": description});
+    if let Some(default) = default {
+        parameter["Default"] = default.into();
+    }
+    parameter
+}
+
+/// Everything but the functions. What plays which part is told in infra/lambda/README.md.
+fn stack() -> Value {
+    json!({
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Transform": "AWS::Serverless-2016-10-31",
+        "Description":
+            "pongpong, one Lambda function for each operation, within a VPC. See README.md beside this file.",
+        "Parameters": {
+            "Architecture": {
+                "Type": "String",
+                "AllowedValues": ["x86_64", "arm64"],
+                "Default": "x86_64",
+                "Description": "what target/lambda/bootstrap was built for",
+            },
+            "Secret": parameter("name of the secret in Secrets Manager, a JSON object", Some("pongpong")),
+            "Subnets": {
+                "Type": "List<AWS::EC2::Subnet::Id>",
+                "Description": "with a way to the database, to Kong, to the endpoint, and by NAT to the internet",
+            },
+            "SecurityGroups": {"Type": "List<AWS::EC2::SecurityGroup::Id>"},
+            "VpcEndpoint": {
+                "Type": "String",
+                "AllowedPattern": "vpce-[0-9a-f]+",
+                "Description": "the VPC's endpoint for execute-api, the only way to the API",
+            },
+            "PublicUrl": parameter("where people reach pongpong, for links in messages", None),
+            "KongAdminUrl": parameter("Kong's Admin API, as reached from the subnets", None),
+            "SmtpFrom": parameter("sender of mails", Some("pongpong <pongpong@localhost>")),
+            "FunctionUrl":
+                parameter("the output Url of the first deployment", Some("http://unknown.invalid")),
+            "Sink": parameter("URL of a broker that takes CloudEvents by HTTP", Some("")),
+            "LogLevel": parameter("how much is logged", Some("info")),
+        },
+        "Globals": {"Function": {
+            "Runtime": "provided.al2023",
+            "Handler": "bootstrap",
+            "CodeUri": "../../target/lambda",
+            "Architectures": [reference("Architecture")],
+            "MemorySize": 128,
+            // API Gateway waits no longer.
+            "Timeout": 29,
+            "VpcConfig": {"SubnetIds": reference("Subnets"), "SecurityGroupIds": reference("SecurityGroups")},
+            "Environment": {"Variables": {
+                "LOG_LEVEL": reference("LogLevel"),
+                "FUNCTION_URL": reference("FunctionUrl"),
+                // Else every path would begin with the stage's name.
+                "AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH": "true",
+            }},
+        }},
+        "Resources": {
+            "Role": {
+                "Type": "AWS::IAM::Role",
+                "Properties": {
+                    "AssumeRolePolicyDocument": {
+                        "Version": "2012-10-17",
+                        "Statement": [{
+                            "Effect": "Allow",
+                            "Principal": {"Service": "lambda.amazonaws.com"},
+                            "Action": "sts:AssumeRole",
+                        }],
+                    },
+                    "ManagedPolicyArns": [substituted(
+                        "arn:${AWS::Partition}:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole",
+                    )],
+                },
+            },
+            // Not for the internet: the private operations ask nobody who they are, and Kong does so for the others.
+            "Api": {
+                "Type": "AWS::Serverless::Api",
+                "Properties": {
+                    "StageName": "v1",
+                    "EndpointConfiguration":
+                        {"Type": "PRIVATE", "VPCEndpointIds": [reference("VpcEndpoint")]},
+                    "Auth": {
+                        "ResourcePolicy": {"IntrinsicVpceWhitelist": [reference("VpcEndpoint")]},
+                    },
+                },
+            },
+        },
+        "Outputs": {"Url": {
+            "Description": "for Kong's services, and for FunctionUrl",
+            "Value":
+                substituted("https://${Api}-${VpcEndpoint}.execute-api.${AWS::Region}.${AWS::URLSuffix}/v1"),
+        }},
+    })
+}
+
+/// What the schedule hands over: `POST /`, as API Gateway would put it.
+fn tick() -> Value {
+    json!({
+        "httpMethod": "POST",
+        "path": "/",
+        "resource": "/",
+        "headers": {"content-type": "application/json"},
+        "multiValueHeaders": {},
+        "requestContext": {"httpMethod": "POST", "path": "/", "identity": {}},
+        "isBase64Encoded": false,
+    })
+}
+
+pub fn template(table: &[Function]) -> Result<String> {
+    let mut stack = stack();
+    for function in table {
+        stack["Resources"][identifier(function.name)] = resource(function).context(function.name)?;
+    }
+    yaml(&[stack])
+}
+
+fn resource(function: &Function) -> Result<Value> {
+    // By its name the binary knows which one it is.
+    let mut properties = json!({"FunctionName": function.name, "Role": {"Fn::GetAtt": ["Role", "Arn"]}});
     let variables = variables(function);
     if !variables.is_empty() {
-        write!(text, "      Environment:\n        Variables:\n{variables}")?;
+        properties["Environment"] = json!({"Variables": variables});
     }
     let events = events(function)?;
     if !events.is_empty() {
-        write!(text, "      Events:\n{events}")?;
+        properties["Events"] = events.into();
     }
-    Ok(text)
+    Ok(json!({"Type": "AWS::Serverless::Function", "Properties": properties}))
 }
 
-fn variables(function: &Function) -> String {
-    let mut text = String::new();
-    let mut put = |name: &str, value: &str| writeln!(text, "          {name}: {value}").ok();
-    for name in function.settings() {
-        let secret =
-            |key: &str| format!("!Sub '{{{{resolve:secretsmanager:${{Secret}}:SecretString:{key}}}}}'");
-        match name {
-            "GATEWAY_TOKEN" | "ENCRYPTION_KEY" | "SMTP_URL" => put(name, &secret(name)),
-            "DATABASE_URL" => Role::of(function).and_then(|role| put(name, &secret(&role.setting()))),
-            // One request at a time.
-            "DATABASE_MAX_CONNECTIONS" => put(name, "\"1\""),
-            "PUBLIC_URL" => put(name, "!Ref PublicUrl"),
-            "KONG_ADMIN_URL" => put(name, "!Ref KongAdminUrl"),
-            "SMTP_FROM" => put(name, "!Ref SmtpFrom"),
-            // The defaults are for here, too.
-            _ => None,
-        };
-    }
+fn variables(function: &Function) -> Map<String, Value> {
+    let secret =
+        |key: &str| substituted(&format!("{{{{resolve:secretsmanager:${{Secret}}:SecretString:{key}}}}}"));
+    let value = |name: &str| match name {
+        "GATEWAY_TOKEN" | "ENCRYPTION_KEY" | "SMTP_URL" => Some(secret(name)),
+        "DATABASE_URL" => Role::of(function).map(|role| secret(&role.setting())),
+        // One request at a time.
+        "DATABASE_MAX_CONNECTIONS" => Some("1".into()),
+        "PUBLIC_URL" => Some(reference("PublicUrl")),
+        "KONG_ADMIN_URL" => Some(reference("KongAdminUrl")),
+        "SMTP_FROM" => Some(reference("SmtpFrom")),
+        // The defaults are for here, too.
+        _ => None,
+    };
+    let settings = function.settings().into_iter();
+    let mut variables: Map<_, _> =
+        settings.filter_map(|name| Some((name.to_owned(), value(name)?))).collect();
     if function.publishes {
-        put("K_SINK", "!Ref Sink");
+        variables.insert("K_SINK".to_owned(), reference("Sink"));
     }
-    text
+    variables
 }
 
-fn events(function: &Function) -> Result<String> {
+fn events(function: &Function) -> Result<Map<String, Value>> {
     let mut operations: Vec<_> =
         function.operations().into_iter().map(|o| (o.method.to_lowercase(), o.path)).collect();
-    if function.name == "web" {
+    if function.name == functions::web::FUNCTION.name {
         // Everything that is no API.
         operations.extend(["/", "/{proxy+}"].map(|path| ("any".to_owned(), path.to_owned())));
     }
-    let mut text = String::new();
+    let mut events = Map::new();
     for (n, (method, path)) in operations.iter().enumerate() {
-        write!(
-            text,
-            "        Operation{n}:
-          Type: Api
-          Properties:
-            RestApiId: !Ref Api
-            Method: {method}
-            Path: {path}
-"
-        )?;
+        let properties = json!({"RestApiId": reference("Api"), "Method": method, "Path": path});
+        events.insert(format!("Operation{n}"), json!({"Type": "Api", "Properties": properties}));
     }
     if let Some(cron) = function.cron {
-        write!(
-            text,
-            "        Tick:
-          Type: ScheduleV2
-          Properties:
-            ScheduleExpression: {}
-            RetryPolicy:
-              MaximumRetryAttempts: 2
-              MaximumEventAgeInSeconds: 60
-            Input: '{TICK}'
-",
-            schedule(cron)?
-        )?;
+        let properties = json!({
+            "ScheduleExpression": schedule(cron)?,
+            "RetryPolicy": {"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 60},
+            "Input": tick().to_string(),
+        });
+        events.insert("Tick".to_owned(), json!({"Type": "ScheduleV2", "Properties": properties}));
     }
-    Ok(text)
+    Ok(events)
 }
 
 /// Cron's five fields as EventBridge has them: one of the two kinds of day is `?`, and there are years.

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use http::StatusCode;
-use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, on, text, sql,};
+use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, on, sql, text};
 
 use super::{ENDPOINTS, Maintenance, Plan, check_own, saved};
 use crate::endpoints::{SERVICE, announce, begin_adding};
@@ -37,10 +37,12 @@ async fn handle(
     State(context): State<Context>,
     Input(plan): Input<Plan>,
 ) -> Result<(StatusCode, Json<Maintenance>)> {
-    sql!(INSERT = "INSERT INTO endpoint_maintenances \
+    sql!(
+        INSERT = "INSERT INTO endpoint_maintenances \
          (user_id, title, description, starts_at, ends_at, all_endpoints, created_at, updated_at) \
          SELECT $1, $2, $3, $4, $5, $6, $7, $7 \
-         WHERE (SELECT COUNT(*) FROM endpoint_maintenances WHERE user_id = $1 AND ends_at > $8) < $9 RETURNING id");
+         WHERE (SELECT COUNT(*) FROM endpoint_maintenances WHERE user_id = $1 AND ends_at > $8) < $9 RETURNING id"
+    );
     let now = context.clock().now();
     let plan = plan.checked(now)?;
     if plan.ends_at.time() <= now {

@@ -1,7 +1,9 @@
 //! `GET /public/v1/maintenances`: the caller's maintenances, the newest beginning first.
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody, on, sql,};
+use runtime::{
+    Caller, Context, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody, on, sql,
+};
 use serde::Deserialize;
 use utoipa::IntoParams;
 

@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use runtime::{
     Context, Error, Fields, Result,
     db::{JsonText, On, Transaction, UnixSeconds},
-    on, text, sql,
+    on, sql, text,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

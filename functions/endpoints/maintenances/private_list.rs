@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, SecondsFormat, Utc};
-use runtime::{Context, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody, on, sql,};
+use runtime::{Context, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody, on, sql};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 

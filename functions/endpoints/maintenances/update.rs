@@ -1,7 +1,7 @@
 //! `PATCH /public/v1/maintenances/{id}`: changes what is given, and keeps the rest.
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, input, on, text, sql,};
+use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, input, on, sql, text};
 use serde_json::{Map, Value, json};
 
 use super::{ENDPOINTS, Maintenance, Plan, Row, check_own, saved};
@@ -33,8 +33,10 @@ async fn handle(
 ) -> Result<Json<Maintenance>> {
     sql!(SQLITE = "SELECT * FROM endpoint_maintenance_rows WHERE id = $1 AND user_id = $2");
     sql!(POSTGRES = "SELECT * FROM endpoint_maintenance_rows WHERE id = $1 AND user_id = $2 FOR UPDATE");
-    sql!(UPDATE = "UPDATE endpoint_maintenances SET title = $2, description = $3, starts_at = $4, \
-         ends_at = $5, updated_at = $6 WHERE id = $1");
+    sql!(
+        UPDATE = "UPDATE endpoint_maintenances SET title = $2, description = $3, starts_at = $4, \
+         ends_at = $5, updated_at = $6 WHERE id = $1"
+    );
     let (db, now) = (context.db()?, context.clock().now());
     let mut tx = db.begin().await?;
     let select = db.pick(SQLITE, POSTGRES);

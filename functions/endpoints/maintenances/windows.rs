@@ -7,7 +7,8 @@ use std::{
 
 use runtime::{
     Db, Result,
-    db::{JsonText, On, readable}, sql,
+    db::{JsonText, On, readable},
+    sql,
 };
 
 /// The maintenances of some users during some time.
@@ -39,10 +40,14 @@ impl Windows {
     /// Those that hold any of these slots: usually none.
     pub async fn load(db: &Db, users: &[i64], slots: Range<i64>) -> Result<Self> {
         // The plus keeps SQLite on the index of what is not over.
-        sql!(SQLITE = "SELECT user_id, starts_at, ends_at, endpoint_ids FROM endpoint_maintenance_rows \
-             WHERE ends_at > $1 AND starts_at < $2 AND +user_id IN (SELECT value FROM json_each($3))");
-        sql!(POSTGRES = "SELECT user_id, starts_at, ends_at, endpoint_ids FROM endpoint_maintenance_rows \
-             WHERE ends_at > $1 AND starts_at < $2 AND user_id = ANY($3)");
+        sql!(
+            SQLITE = "SELECT user_id, starts_at, ends_at, endpoint_ids FROM endpoint_maintenance_rows \
+             WHERE ends_at > $1 AND starts_at < $2 AND +user_id IN (SELECT value FROM json_each($3))"
+        );
+        sql!(
+            POSTGRES = "SELECT user_id, starts_at, ends_at, endpoint_ids FROM endpoint_maintenance_rows \
+             WHERE ends_at > $1 AND starts_at < $2 AND user_id = ANY($3)"
+        );
         let rows: Vec<Row> = match db.read() {
             On::Sqlite(db) => {
                 let select = sqlx::query(SQLITE).bind(slots.start).bind(slots.end);

@@ -1,7 +1,7 @@
 //! POST /public/v1/addresses/confirm: confirms an address by the token that was mailed to it.
 
 use axum::{Json, extract::State};
-use runtime::{Context, Function, Input, Result, error::ErrorBody, on, sql,};
+use runtime::{Context, Function, Input, Result, error::ErrorBody, on, sql};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -35,8 +35,10 @@ struct Body {
 )]
 async fn handle(State(context): State<Context>, Input(body): Input<Body>) -> Result<Json<Address>> {
     // Whoever asks for messages again gets them again.
-    sql!(CONFIRM = "UPDATE notification_addresses SET confirmed_at = $3, unsubscribed_at = NULL
-        WHERE address = $1 AND user_id = $2");
+    sql!(
+        CONFIRM = "UPDATE notification_addresses SET confirmed_at = $3, unsubscribed_at = NULL
+        WHERE address = $1 AND user_id = $2"
+    );
     let about = links::open_confirm(&context, &body.token)?;
     let now = context.clock().now();
     let confirmed = on!(context.db()?.write(), db => {

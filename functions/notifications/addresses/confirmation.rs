@@ -2,7 +2,7 @@
 
 use channels::Message;
 use futures::future::join_all;
-use runtime::{Context, Result, on, text, sql,};
+use runtime::{Context, Result, on, sql, text};
 
 use super::{limits, links, links::About, recipients::Recipient, said, seconds};
 use crate::notifications::senders::{Done, email};
@@ -25,8 +25,10 @@ pub(in crate::notifications) async fn mail_links(
 }
 
 async fn mail_link(context: &Context, user_id: i64, address: &str) -> Result<Option<String>> {
-    sql!(MAILED = "INSERT INTO notification_addresses (address, user_id, mailed_at) VALUES ($1, $2, $3)
-        ON CONFLICT (address, user_id) DO UPDATE SET mailed_at = excluded.mailed_at");
+    sql!(
+        MAILED = "INSERT INTO notification_addresses (address, user_id, mailed_at) VALUES ($1, $2, $3)
+        ON CONFLICT (address, user_id) DO UPDATE SET mailed_at = excluded.mailed_at"
+    );
     if !limits::count_link(context, user_id, address).await? {
         return Ok(Some(said(&text(
             format!(
@@ -69,7 +71,8 @@ async fn mail_link(context: &Context, user_id: i64, address: &str) -> Result<Opt
 
 /// It holds no words of any user: it goes to a stranger. In the language of the user who asks.
 fn letter(link: &str) -> Message {
-    let subject = text("Confirm your address for pongpong alerts", "pongpong 알림을 받을 주소를 확인해 주세요");
+    let subject =
+        text("Confirm your address for pongpong alerts", "pongpong 알림을 받을 주소를 확인해 주세요");
     let content = text(
         format!(
             "A user of pongpong, which watches web services, wants alerts to be mailed to this address.\n\n\

@@ -1,7 +1,7 @@
 //! Limits on mails, by the day.
 
 use chrono::TimeDelta;
-use runtime::{Context, Result, on, secret, sql,};
+use runtime::{Context, Result, on, secret, sql};
 
 use super::seconds;
 use fields::mailbox::mailbox;
@@ -38,13 +38,15 @@ fn hashed(address: &str) -> String {
 
 async fn count(context: &Context, subject: &str, most: i64) -> Result<bool> {
     // A window that ends later than any that begins now was begun by a clock that was ahead.
-    sql!(COUNT = "INSERT INTO notification_mail_counts AS kept (subject, mails, window_ends)
+    sql!(
+        COUNT = "INSERT INTO notification_mail_counts AS kept (subject, mails, window_ends)
         VALUES ($1, 1, $3) ON CONFLICT (subject) DO UPDATE SET
             mails = CASE WHEN kept.window_ends > $2 AND kept.window_ends <= $3 THEN kept.mails + 1 ELSE 1 END,
             window_ends = CASE WHEN kept.window_ends > $2 AND kept.window_ends <= $3
                 THEN kept.window_ends ELSE $3 END
         WHERE kept.mails < $4 OR kept.window_ends <= $2 OR kept.window_ends > $3
-        RETURNING mails");
+        RETURNING mails"
+    );
     let now = context.clock().now();
     let counted: Option<i64> = on!(context.db()?.write(), db => {
         let query = sqlx::query_scalar(COUNT).bind(subject).bind(seconds(now));

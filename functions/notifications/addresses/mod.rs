@@ -23,7 +23,7 @@ use fields::mailbox::{mailbox, spelling as key};
 use runtime::{
     Context, Db, Error, Result, Text,
     db::{On, UnixSeconds},
-    text, sql,
+    sql, text,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -72,10 +72,14 @@ impl States {
     }
 
     async fn of(db: &Db, addresses: impl IntoIterator<Item = String>) -> Result<Self> {
-        sql!(POSTGRES = "SELECT user_id, address, mailed_at, confirmed_at, unsubscribed_at
-            FROM notification_addresses WHERE address = ANY($1)");
-        sql!(SQLITE = "SELECT user_id, address, mailed_at, confirmed_at, unsubscribed_at
-            FROM notification_addresses WHERE address IN (SELECT value FROM json_each($1))");
+        sql!(
+            POSTGRES = "SELECT user_id, address, mailed_at, confirmed_at, unsubscribed_at
+            FROM notification_addresses WHERE address = ANY($1)"
+        );
+        sql!(
+            SQLITE = "SELECT user_id, address, mailed_at, confirmed_at, unsubscribed_at
+            FROM notification_addresses WHERE address IN (SELECT value FROM json_each($1))"
+        );
         let addresses: HashSet<String> =
             addresses.into_iter().flat_map(|address| [key(&address), mailbox(&address)]).collect();
         if addresses.is_empty() {

@@ -5,7 +5,8 @@ use runtime::{
     Context, Error, Result,
     db::JsonText,
     on,
-    secret::{self, Sealer}, sql,
+    secret::{self, Sealer},
+    sql,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -1,7 +1,7 @@
 //! POST /public/v1/addresses/unsubscribe: stops mails to an address, by the token that is in each of them.
 
 use axum::{Json, extract::State};
-use runtime::{Context, Function, Input, Result, error::ErrorBody, on, sql,};
+use runtime::{Context, Function, Input, Result, error::ErrorBody, on, sql};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -52,10 +52,14 @@ pub enum From {
     ),
 )]
 async fn handle(State(context): State<Context>, Input(body): Input<Body>) -> Result<Json<Address>> {
-    sql!(STOP = "INSERT INTO notification_addresses (address, user_id, unsubscribed_at) VALUES ($1, $2, $3)
-        ON CONFLICT (address, user_id) DO UPDATE SET unsubscribed_at = excluded.unsubscribed_at");
-    sql!(RESUME = "UPDATE notification_addresses SET unsubscribed_at = NULL
-        WHERE address = $1 AND user_id = $2 OR address = $3 AND user_id = $4");
+    sql!(
+        STOP = "INSERT INTO notification_addresses (address, user_id, unsubscribed_at) VALUES ($1, $2, $3)
+        ON CONFLICT (address, user_id) DO UPDATE SET unsubscribed_at = excluded.unsubscribed_at"
+    );
+    sql!(
+        RESUME = "UPDATE notification_addresses SET unsubscribed_at = NULL
+        WHERE address = $1 AND user_id = $2 OR address = $3 AND user_id = $4"
+    );
     let about = links::open_unsubscribe(&context, &body.token)?;
     let (db, now) = (context.db()?, seconds(context.clock().now()));
     let mailbox = mailbox(&about.address);

@@ -105,14 +105,18 @@ async fn handle(
     Query(filter): Query<Filter>,
     paging: Paging,
 ) -> Result<Json<List<Delivery>>> {
-    sql!(SELECT = "SELECT id, notification_id, endpoint_id, kind, recipient, alert, status,
+    sql!(
+        SELECT = "SELECT id, notification_id, endpoint_id, kind, recipient, alert, status,
             error, attempt, tries, due_at, leased_at IS NOT NULL AS is_leased, created_at, finished_at
         FROM deliveries WHERE user_id = $1 AND ($2 IS NULL OR notification_id = $2)
             AND ($3 IS NULL OR endpoint_id = $3) AND ($4 IS NULL OR status = $4)
-        ORDER BY id DESC LIMIT $5 OFFSET $6");
-    sql!(COUNT = "SELECT COUNT(*) FROM deliveries WHERE user_id = $1
+        ORDER BY id DESC LIMIT $5 OFFSET $6"
+    );
+    sql!(
+        COUNT = "SELECT COUNT(*) FROM deliveries WHERE user_id = $1
             AND ($2 IS NULL OR notification_id = $2)
-            AND ($3 IS NULL OR endpoint_id = $3) AND ($4 IS NULL OR status = $4)");
+            AND ($3 IS NULL OR endpoint_id = $3) AND ($4 IS NULL OR status = $4)"
+    );
     let mut fields = Fields::default();
     fields.check_id(filter.notification_id, "notification_id");
     fields.check_id(filter.endpoint_id, "endpoint_id");

@@ -408,8 +408,10 @@ async fn find(
 
 /// How many wait for a channel, [`MAX_WAITING_PER_CHANNEL`] if more do.
 async fn waiting_for(transaction: &mut Transaction, channel: &Channel) -> Result<usize> {
-    sql!(COUNT = "SELECT COUNT(*) FROM (SELECT 1 FROM deliveries
-        WHERE notification_id = $1 AND status = 'pending' LIMIT $2) AS waiting");
+    sql!(
+        COUNT = "SELECT COUNT(*) FROM (SELECT 1 FROM deliveries
+        WHERE notification_id = $1 AND status = 'pending' LIMIT $2) AS waiting"
+    );
     let count: i64 = on!(transaction.connection(), db =>
         sqlx::query_scalar(COUNT).bind(channel.id()).bind(MAX_WAITING_PER_CHANNEL as i64).fetch_one(db).await)?;
     Ok(usize::try_from(count).unwrap_or_default())

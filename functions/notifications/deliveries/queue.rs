@@ -179,11 +179,13 @@ async fn lease_of(
     now: DateTime<Utc>,
 ) -> Result<Vec<NotificationRequested>> {
     sql!(LEASED = "SELECT notification_id FROM deliveries WHERE user_id = $1 AND leased_at IS NOT NULL");
-    sql!(TURNS = "SELECT n.*, next.host AS next_host, next.due_at AS next_due
+    sql!(
+        TURNS = "SELECT n.*, next.host AS next_host, next.due_at AS next_due
         FROM notifications n JOIN deliveries next ON next.id = (SELECT d.id FROM deliveries d
             WHERE d.notification_id = n.id AND d.status = 'pending' AND d.leased_at IS NULL AND d.due_at <= $2
             ORDER BY d.due_at, d.id LIMIT 1)
-        WHERE n.user_id = $1 AND n.enabled ORDER BY n.id");
+        WHERE n.user_id = $1 AND n.enabled ORDER BY n.id"
+    );
     let under_way: Vec<i64> = on!(transaction.connection(), db =>
         sqlx::query_scalar(LEASED).bind(owner).fetch_all(db).await)?;
     let mut room = MAX_IN_FLIGHT.saturating_sub(under_way.len());
@@ -233,14 +235,16 @@ async fn waiting_for(
     now: DateTime<Utc>,
 ) -> Result<Option<Waiting>> {
     // A few, for one may be unreadable.
-    sql!(WAITING = "SELECT id, notification_id, endpoint_id, host, alert, attempt, tries FROM deliveries d
+    sql!(
+        WAITING = "SELECT id, notification_id, endpoint_id, host, alert, attempt, tries FROM deliveries d
         WHERE notification_id = $1 AND status = 'pending' AND leased_at IS NULL AND due_at <= $2
             AND (tries = 0 OR $3) AND NOT EXISTS (
                 SELECT 1 FROM deliveries other WHERE other.notification_id = d.notification_id
                     AND other.endpoint_id = d.endpoint_id AND other.id <> d.id AND other.status = 'pending'
                     AND (other.leased_at IS NOT NULL OR (other.changed_at <= $4, other.changed_at, other.id)
                         > (d.changed_at <= $4, d.changed_at, d.id)))
-        ORDER BY due_at, id LIMIT 4");
+        ORDER BY due_at, id LIMIT 4"
+    );
     let is_paused = channel.paused_until(now).is_some();
     if is_paused && !channel.takes_new(now) {
         return Ok(None);
@@ -275,12 +279,18 @@ async fn lease_one(
     now: DateTime<Utc>,
 ) -> Result<Option<NotificationRequested>> {
     // Of the endpoint's it is the newest, and none is on its way.
-    sql!(OVERTAKEN = "UPDATE deliveries SET status = 'superseded', finished_at = $4
-        WHERE notification_id = $1 AND endpoint_id = $2 AND id <> $3 AND status = 'pending' RETURNING alert");
-    sql!(LEASE = "UPDATE deliveries SET leased_at = $2, published_at = NULL, alert = $3,
-            handed_at = COALESCE(handed_at, $2) WHERE id = $1");
-    sql!(SET_ASIDE = "UPDATE deliveries SET status = 'failed', finished_at = $2,
-            error = 'This cannot be read by pongpong.' WHERE id = $1");
+    sql!(
+        OVERTAKEN = "UPDATE deliveries SET status = 'superseded', finished_at = $4
+        WHERE notification_id = $1 AND endpoint_id = $2 AND id <> $3 AND status = 'pending' RETURNING alert"
+    );
+    sql!(
+        LEASE = "UPDATE deliveries SET leased_at = $2, published_at = NULL, alert = $3,
+            handed_at = COALESCE(handed_at, $2) WHERE id = $1"
+    );
+    sql!(
+        SET_ASIDE = "UPDATE deliveries SET status = 'failed', finished_at = $2,
+            error = 'This cannot be read by pongpong.' WHERE id = $1"
+    );
     let (Ok(kind), Ok(mut alert)) = (channel.kind(), serde_json::from_str::<Alert>(&found.alert)) else {
         tracing::error!(found.id, "a delivery cannot be read: set aside");
         on!(transaction.connection(), db =>
@@ -410,23 +420,31 @@ async fn mark(
 /// Takes back leases that ended without a word, gives up what waited for too long, and says who has anything to send.
 pub async fn wake(db: &Db, now: DateTime<Utc>) -> Result<Vec<i64>> {
     // What is of a time far ahead, a clock that was set back since has dated.
-    sql!(ENDED = "UPDATE deliveries SET leased_at = NULL, tries = tries + 1
+    sql!(
+        ENDED = "UPDATE deliveries SET leased_at = NULL, tries = tries + 1
         WHERE leased_at IS NOT NULL
-            AND (leased_at <= $1 OR published_at IS NULL AND leased_at <= $2 OR leased_at > $3)");
-    sql!(OF_THE_FUTURE = "UPDATE deliveries SET due_at = $1
+            AND (leased_at <= $1 OR published_at IS NULL AND leased_at <= $2 OR leased_at > $3)"
+    );
+    sql!(
+        OF_THE_FUTURE = "UPDATE deliveries SET due_at = $1
         WHERE status = 'pending' AND leased_at IS NULL AND due_at > $2
             AND (tries = 0 OR due_at > $3 AND NOT EXISTS (SELECT 1 FROM notifications n
-                WHERE n.id = deliveries.notification_id AND n.not_before > $1 AND n.not_before <= $4))");
+                WHERE n.id = deliveries.notification_id AND n.not_before > $1 AND n.not_before <= $4))"
+    );
     sql!(RESUMED = "SELECT resumed_at FROM notification_resumes WHERE id = 1");
     sql!(RESUME = "UPDATE notification_resumes SET resumed_at = $1 WHERE id = 1");
     sql!(BEGIN_ANEW = "UPDATE deliveries SET asked_at = $1 WHERE status = 'pending'");
-    sql!(GIVE_UP = "UPDATE deliveries SET finished_at = $1,
+    sql!(
+        GIVE_UP = "UPDATE deliveries SET finished_at = $1,
             status = CASE WHEN reached = '[]' THEN 'failed' ELSE 'delivered' END,
             error = COALESCE(error, 'This could not be sent within 24 hours.')
-        WHERE status = 'pending' AND leased_at IS NULL AND asked_at <= $2 RETURNING kind");
+        WHERE status = 'pending' AND leased_at IS NULL AND asked_at <= $2 RETURNING kind"
+    );
     // The sum keeps SQLite from going through the whole log in the order of its owners.
-    sql!(OWNERS = "SELECT DISTINCT user_id + 0 FROM deliveries
-        WHERE status = 'pending' AND leased_at IS NULL AND due_at <= $1 ORDER BY 1");
+    sql!(
+        OWNERS = "SELECT DISTINCT user_id + 0 FROM deliveries
+        WHERE status = 'pending' AND leased_at IS NULL AND due_at <= $1 ORDER BY 1"
+    );
     let mut transaction = db.begin().await?;
     lock(&mut transaction).await?;
     let given_up: Vec<String> = on!(transaction.connection(), db => {

@@ -54,10 +54,14 @@ impl Entry {
 
 /// Whose messages may leave in its place; nobody's, if it is deleted.
 async fn record(db: &Db, told: &NotificationDelivered, now: DateTime<Utc>) -> Result<Vec<i64>> {
-    sql!(SELECT = "SELECT user_id, notification_id, host, status, attempt, tries, leased_at, reached
-        FROM deliveries WHERE id = $1");
-    sql!(CLOSE = "UPDATE deliveries SET status = $2, error = $3, finished_at = $4, leased_at = NULL
-        WHERE id = $1");
+    sql!(
+        SELECT = "SELECT user_id, notification_id, host, status, attempt, tries, leased_at, reached
+        FROM deliveries WHERE id = $1"
+    );
+    sql!(
+        CLOSE = "UPDATE deliveries SET status = $2, error = $3, finished_at = $4, leased_at = NULL
+        WHERE id = $1"
+    );
     let mut transaction = db.begin().await?;
     queue::lock(&mut transaction).await?;
     let entry: Option<Entry> = on!(transaction.connection(), db =>
@@ -93,10 +97,14 @@ async fn record(db: &Db, told: &NotificationDelivered, now: DateTime<Utc>) -> Re
 /// What waited for its channel goes at once.
 async fn works_again(transaction: &mut Transaction, notification_id: i64, now: DateTime<Utc>) -> Result<()> {
     sql!(STATE = "SELECT failures, tested_at IS NOT NULL FROM notifications WHERE id = $1");
-    sql!(WORKS = "UPDATE notifications SET failures = 0, not_before = NULL,
-            tested_at = COALESCE(tested_at, $2) WHERE id = $1");
-    sql!(DUE = "UPDATE deliveries SET due_at = $2
-        WHERE notification_id = $1 AND status = 'pending' AND leased_at IS NULL AND due_at > $2");
+    sql!(
+        WORKS = "UPDATE notifications SET failures = 0, not_before = NULL,
+            tested_at = COALESCE(tested_at, $2) WHERE id = $1"
+    );
+    sql!(
+        DUE = "UPDATE deliveries SET due_at = $2
+        WHERE notification_id = $1 AND status = 'pending' AND leased_at IS NULL AND due_at > $2"
+    );
     on!(transaction.connection(), db => {
         let (failures, is_tested): (i64, bool) =
             sqlx::query_as(STATE).bind(notification_id).fetch_one(&mut *db).await?;
@@ -118,14 +126,18 @@ async fn postpone(
     told: &NotificationDelivered,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    sql!(POSTPONE = "UPDATE deliveries SET tries = tries + 1, due_at = $2, leased_at = NULL,
-            published_at = NULL, error = $3, reached = $4 WHERE id = $1");
+    sql!(
+        POSTPONE = "UPDATE deliveries SET tries = tries + 1, due_at = $2, leased_at = NULL,
+            published_at = NULL, error = $3, reached = $4 WHERE id = $1"
+    );
     // Of those that were sent at the same time, only the first to fail counts.
-    sql!(FAILS = "UPDATE notifications SET
+    sql!(
+        FAILS = "UPDATE notifications SET
             failures = failures + CASE WHEN failed_at > $2 AND failed_at <= $3 THEN 0 ELSE 1 END,
             failed_at = CASE WHEN failed_at > $2 AND failed_at <= $3 THEN failed_at ELSE $3 END,
             not_before = COALESCE($4, not_before)
-        WHERE id = $1");
+        WHERE id = $1"
+    );
     let wanted = told.retry_after_seconds.map(|seconds| TimeDelta::seconds(seconds.into()).min(MAX_WAIT));
     entry.reached.0.extend(told.reached.iter().cloned());
     let pause = queue::pause(entry.tries + 1).max(wanted.unwrap_or_default());

@@ -3,7 +3,7 @@
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
-use runtime::{Caller, Context, Db, Error, Function, Id, Result, error::ErrorBody, on, text, sql,};
+use runtime::{Caller, Context, Db, Error, Function, Id, Result, error::ErrorBody, on, sql, text};
 
 use super::queue;
 use crate::notifications::{SERVICE, senders::Done};
@@ -43,11 +43,15 @@ async fn handle(State(context): State<Context>, caller: Caller, Id(id): Id) -> R
 /// Whatever the channel said before: a person may have mended it.
 async fn ask_again(db: &Db, user_id: i64, id: i64, now: DateTime<Utc>) -> Result<()> {
     sql!(STATUS = "SELECT status FROM deliveries WHERE id = $1 AND user_id = $2");
-    sql!(UPDATE = "UPDATE deliveries SET attempt = attempt + 1, tries = 0, status = 'pending', error = NULL,
+    sql!(
+        UPDATE = "UPDATE deliveries SET attempt = attempt + 1, tries = 0, status = 'pending', error = NULL,
             finished_at = NULL, published_at = NULL, asked_at = $2, due_at = $2,
             handed_at = COALESCE(handed_at, $2)
-        WHERE id = $1 AND leased_at IS NULL AND status IN ('failed', 'pending') RETURNING notification_id");
-    sql!(CHANNEL = "UPDATE notifications SET failures = 0, failed_at = NULL, not_before = NULL WHERE id = $1");
+        WHERE id = $1 AND leased_at IS NULL AND status IN ('failed', 'pending') RETURNING notification_id"
+    );
+    sql!(
+        CHANNEL = "UPDATE notifications SET failures = 0, failed_at = NULL, not_before = NULL WHERE id = $1"
+    );
     let mut transaction = db.begin().await?;
     queue::lock(&mut transaction).await?;
     let status: String = on!(transaction.connection(), db =>

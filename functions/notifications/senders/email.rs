@@ -173,8 +173,7 @@ impl FromEnv for Mailer {
         let way = match env.get("SMTP_URL") {
             // The error may hold the password: it is not passed on.
             Some(url) => Way::Smtp(
-                smtp(url, &ExtraRoots::from_env(env)?)
-                    .map_err(|_| anyhow::anyhow!("SMTP_URL is invalid"))?,
+                smtp(url, &ExtraRoots::from_env(env)?).map_err(|_| anyhow::anyhow!("SMTP_URL is invalid"))?,
             ),
             None => Way::Outbox(env.get("OUTBOX_DIR").unwrap_or("data/outbox").into()),
         };

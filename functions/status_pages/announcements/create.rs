@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
 use http::StatusCode;
-use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, on, text, sql,};
+use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, on, sql, text};
 
 use super::{super::SERVICE, Announcement, Settings, columns};
 
@@ -41,13 +41,15 @@ async fn insert(
     starts_at: DateTime<Utc>,
 ) -> Result<Announcement> {
     // The page may have been deleted since it was looked at.
-    sql!(INSERT = concat!(
-        "INSERT INTO status_announcements (user_id, status_page_id, title, text, severity, starts_at, ends_at, \
+    sql!(
+        INSERT = concat!(
+            "INSERT INTO status_announcements (user_id, status_page_id, title, text, severity, starts_at, ends_at, \
          created_at, updated_at) \
          SELECT user_id, id, $3, $4, $5, $6, $7, $8, $8 FROM status_pages WHERE id = $2 AND user_id = $1 \
          AND (SELECT COUNT(*) FROM status_announcements WHERE status_page_id = $2) < $9 RETURNING ",
-        columns!()
-    ));
+            columns!()
+        )
+    );
     let mut transaction = context.db()?.begin().await?;
     super::super::lock_user(&mut transaction, user_id).await?;
     let announcement = on!(transaction.connection(), db => {

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use http::StatusCode;
-use runtime::{Caller, Context, Error, Function, Id, Result, error::ErrorBody, on, sql,};
+use runtime::{Caller, Context, Error, Function, Id, Result, error::ErrorBody, on, sql};
 
 use super::super::SERVICE;
 

@@ -36,14 +36,18 @@ async fn handle(
     Query(filter): Query<Filter>,
     paging: Paging,
 ) -> Result<Json<List<Announcement>>> {
-    sql!(COUNT = "SELECT COUNT(*) FROM status_announcements
-        WHERE user_id = $1 AND ($2 IS NULL OR status_page_id = $2)");
-    sql!(SELECT = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM status_announcements WHERE user_id = $1 AND ($2 IS NULL OR status_page_id = $2) \
+    sql!(
+        COUNT = "SELECT COUNT(*) FROM status_announcements
+        WHERE user_id = $1 AND ($2 IS NULL OR status_page_id = $2)"
+    );
+    sql!(
+        SELECT = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM status_announcements WHERE user_id = $1 AND ($2 IS NULL OR status_page_id = $2) \
          ORDER BY starts_at DESC, id DESC LIMIT $3 OFFSET $4"
-    ));
+        )
+    );
     let mut fields = Fields::default();
     fields.check_id(filter.status_page_id, "status_page_id");
     fields.finish()?;

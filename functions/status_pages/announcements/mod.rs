@@ -7,7 +7,7 @@ pub mod list;
 pub mod update;
 
 use chrono::{DateTime, Datelike, DurationRound, TimeDelta, Utc};
-use runtime::{Context, Db, Error, Fields, Result, on, text, sql,};
+use runtime::{Context, Db, Error, Fields, Result, on, sql, text};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -115,7 +115,9 @@ impl Settings {
 
 /// A user's own: another user's does not exist.
 async fn own(db: &Db, user_id: i64, id: i64) -> Result<Announcement> {
-    sql!(SELECT = concat!("SELECT ", columns!(), " FROM status_announcements WHERE id = $1 AND user_id = $2"));
+    sql!(
+        SELECT = concat!("SELECT ", columns!(), " FROM status_announcements WHERE id = $1 AND user_id = $2")
+    );
     on!(db.read(), db => sqlx::query_as(SELECT).bind(id).bind(user_id).fetch_one(db).await)
         .map_err(Error::not_found_if_no_row)
 }

@@ -1,7 +1,7 @@
 //! `PATCH /public/v1/announcements/{id}`: changes what is given, and keeps the rest.
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, input, on, sql,};
+use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, input, on, sql};
 use serde_json::{Map, Value};
 
 use super::{super::SERVICE, Announcement, Settings, columns};
@@ -28,17 +28,23 @@ async fn handle(
     Input(patch): Input<Map<String, Value>>,
 ) -> Result<Json<Announcement>> {
     // Two people may change different fields at once: the row is held from reading to writing.
-    sql!(SQLITE = concat!("SELECT ", columns!(), " FROM status_announcements WHERE id = $1 AND user_id = $2"));
-    sql!(POSTGRES = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM status_announcements WHERE id = $1 AND user_id = $2 FOR UPDATE"
-    ));
-    sql!(UPDATE = concat!(
-        "UPDATE status_announcements SET status_page_id = $2, title = $3, text = $4, severity = $5, \
+    sql!(
+        SQLITE = concat!("SELECT ", columns!(), " FROM status_announcements WHERE id = $1 AND user_id = $2")
+    );
+    sql!(
+        POSTGRES = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM status_announcements WHERE id = $1 AND user_id = $2 FOR UPDATE"
+        )
+    );
+    sql!(
+        UPDATE = concat!(
+            "UPDATE status_announcements SET status_page_id = $2, title = $3, text = $4, severity = $5, \
          starts_at = $6, ends_at = $7, updated_at = $8 WHERE id = $1 RETURNING ",
-        columns!()
-    ));
+            columns!()
+        )
+    );
     let (db, now) = (context.db()?, context.clock().now());
     // Looked at before the row is held: SQLite's one connection for writing is not kept waiting.
     if let Some(page_id) = patch.get("status_page_id").and_then(Value::as_i64) {

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use http::StatusCode;
-use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, on, sql,};
+use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, on, sql};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -41,12 +41,17 @@ async fn handle(
     State(context): State<Context>,
     Input(Body { endpoint_id }): Input<Body>,
 ) -> Result<(StatusCode, Json<Badge>)> {
-    sql!(INSERT = concat!(
-        "INSERT INTO status_badges (user_id, endpoint_id, token, created_at) VALUES ($1, $2, $3, $4) \
+    sql!(
+        INSERT = concat!(
+            "INSERT INTO status_badges (user_id, endpoint_id, token, created_at) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (endpoint_id) DO NOTHING RETURNING ",
-        columns!()
-    ));
-    sql!(SELECT = concat!("SELECT ", columns!(), " FROM status_badges WHERE endpoint_id = $1 AND user_id = $2"));
+            columns!()
+        )
+    );
+    sql!(
+        SELECT =
+            concat!("SELECT ", columns!(), " FROM status_badges WHERE endpoint_id = $1 AND user_id = $2")
+    );
     let user_id = caller.user_id;
     if upstream::endpoints(&context, user_id, &[endpoint_id]).await?.is_empty() {
         return Err(Error::field("endpoint_id", no_endpoint(endpoint_id)));

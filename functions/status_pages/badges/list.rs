@@ -34,13 +34,17 @@ async fn handle(
     Query(filter): Query<Filter>,
     paging: Paging,
 ) -> Result<Json<List<Badge>>> {
-    sql!(COUNT = "SELECT COUNT(*) FROM status_badges WHERE user_id = $1 AND ($2 IS NULL OR endpoint_id = $2)");
-    sql!(SELECT = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM status_badges WHERE user_id = $1 AND ($2 IS NULL OR endpoint_id = $2) \
+    sql!(
+        COUNT = "SELECT COUNT(*) FROM status_badges WHERE user_id = $1 AND ($2 IS NULL OR endpoint_id = $2)"
+    );
+    sql!(
+        SELECT = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM status_badges WHERE user_id = $1 AND ($2 IS NULL OR endpoint_id = $2) \
          ORDER BY id LIMIT $3 OFFSET $4"
-    ));
+        )
+    );
     let mut fields = Fields::default();
     fields.check_id(filter.endpoint_id, "endpoint_id");
     fields.finish()?;

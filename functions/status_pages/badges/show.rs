@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use chrono_tz::Tz;
 use futures::try_join;
 use http::HeaderMap;
-use runtime::{Context, Error, Function, Query, Result, error::ErrorBody, on, sql,};
+use runtime::{Context, Error, Function, Query, Result, error::ErrorBody, on, sql};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 

@@ -19,7 +19,8 @@ async fn every_statement_is_prepared_on_its_databases() {
     let mut refused = Vec::new();
     for statement in STATEMENTS {
         let mut refuse = |database: &str, error: sqlx::Error| {
-            let is_untyped = error.as_database_error().and_then(|e| e.code()).as_deref() == Some(INDETERMINATE);
+            let is_untyped =
+                error.as_database_error().and_then(|e| e.code()).as_deref() == Some(INDETERMINATE);
             if !is_untyped {
                 refused.push(format!("{}:{} on {database}: {error}", statement.file, statement.line));
             }
