@@ -1,7 +1,7 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use backon::{ConstantBuilder, Retryable as _};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use functions::users::kong::Kong;
 use http::Method;
 use runtime::{Context, Env, Function, log, telemetry, trace::Trace};
@@ -59,11 +59,11 @@ async fn start(Arguments { mut names, command }: Arguments) -> anyhow::Result<Ex
     let env = Env::of_process();
     if names.is_empty() && command.is_none() {
         // Knative, then Lambda, say which one this process is to be.
-        let Some(name) = env.get("K_SERVICE").or_else(|| env.get("AWS_LAMBDA_FUNCTION_NAME")) else {
-            Arguments::command().print_help()?;
-            return Ok(ExitCode::from(2));
-        };
-        names.push(any_function(name).map_err(anyhow::Error::msg)?);
+        let name = env.get("K_SERVICE").or_else(|| env.get("AWS_LAMBDA_FUNCTION_NAME")).unwrap_or_default();
+        match any_function(name) {
+            Ok(function) => names.push(function),
+            Err(what) => Arguments::command().error(ErrorKind::InvalidValue, what).exit(),
+        }
     }
     log::init(&env, log::Format::Json)?;
     let service = match (&command, &names[..]) {

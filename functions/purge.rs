@@ -104,14 +104,14 @@ impl Purge {
 /// Shrinks SQLite's file by the pages that are free, but for a tenth of it, which the next rows take. A few megabytes
 /// at a time, so that others write in between. Files of before `auto_vacuum` stay as large as they are.
 pub(crate) async fn shrink(db: &Db) -> Result<()> {
-    sql!(PAGES = "SELECT freelist_count, page_count FROM pragma_freelist_count, pragma_page_count");
+    sql!(SQLITE_PAGES = "SELECT freelist_count, page_count FROM pragma_freelist_count, pragma_page_count");
     const STEP: &str = "PRAGMA incremental_vacuum(1000)";
     /// Does not wait for anybody.
     const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";
     let Db::Sqlite { write, .. } = db else { return Ok(()) };
     let mut before = i64::MAX;
     loop {
-        let (free, pages): (i64, i64) = sqlx::query_as(PAGES).fetch_one(write).await?;
+        let (free, pages): (i64, i64) = sqlx::query_as(SQLITE_PAGES).fetch_one(write).await?;
         if free <= pages / 10 || free >= before {
             break;
         }

@@ -62,33 +62,34 @@ pub async fn grant(pool: &PgPool, env: &Env) -> anyhow::Result<()> {
 async fn grant_one(db: &mut PgConnection, role: &Role, login: &str, password: &str) -> anyhow::Result<()> {
     // PostgreSQL takes no parameters in these statements: it quotes them itself.
     sql!(
-        LOGIN = "SELECT format(CASE WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = $1)
+        POSTGRES_LOGIN = "SELECT format(CASE WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = $1)
             THEN 'ALTER ROLE %I LOGIN PASSWORD %L' ELSE 'CREATE ROLE %I LOGIN PASSWORD %L' END, $1, $2)"
     );
     // Member of it: who migrates must be able to change what it owns.
-    sql!(MEMBER = "SELECT format('GRANT %I TO CURRENT_USER', $1)");
+    sql!(POSTGRES_MEMBER = "SELECT format('GRANT %I TO CURRENT_USER', $1)");
     sql!(
-        ROWS = "SELECT format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO %I', relname, $1)
+        POSTGRES_ROWS = "SELECT format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO %I', relname, $1)
         FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v')
             AND NOT relispartition AND relname LIKE ANY ($2)"
     );
     // Only an owner can add and drop partitions, as each day does.
-    sql!(PARTITIONED = "SELECT format('ALTER TABLE %I OWNER TO %I', relname, $1)
+    sql!(POSTGRES_PARTITIONED = "SELECT format('ALTER TABLE %I OWNER TO %I', relname, $1)
         FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname LIKE ANY ($2)
             AND (relkind = 'p' OR relispartition AND relkind = 'r')
         UNION ALL SELECT DISTINCT format('GRANT CREATE ON SCHEMA public TO %I', $1)
         FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname LIKE ANY ($2) AND relkind = 'p'");
     // Behind PgBouncer a connection brings no settings along: there the role's hold.
-    sql!(TIMEOUT = "SELECT format('ALTER ROLE %I SET %I = %L', $1, $2, $3)");
+    sql!(POSTGRES_TIMEOUT = "SELECT format('ALTER ROLE %I SET %I = %L', $1, $2, $3)");
     let mut statements: Vec<String> =
-        sqlx::query_scalar(LOGIN).bind(login).bind(password).fetch_all(&mut *db).await?;
-    statements.extend(sqlx::query_scalar::<_, String>(MEMBER).bind(login).fetch_all(&mut *db).await?);
+        sqlx::query_scalar(POSTGRES_LOGIN).bind(login).bind(password).fetch_all(&mut *db).await?;
+    statements
+        .extend(sqlx::query_scalar::<_, String>(POSTGRES_MEMBER).bind(login).fetch_all(&mut *db).await?);
     for (name, value) in SESSION_TIMEOUTS {
-        let timeout = sqlx::query_scalar(TIMEOUT).bind(login).bind(name).bind(value);
+        let timeout = sqlx::query_scalar(POSTGRES_TIMEOUT).bind(login).bind(name).bind(value);
         statements.push(timeout.fetch_one(&mut *db).await?);
     }
     // CREATE first: who is to own a partition must be allowed to make one.
-    for what in [ROWS, PARTITIONED] {
+    for what in [POSTGRES_ROWS, POSTGRES_PARTITIONED] {
         let found: Vec<String> =
             sqlx::query_scalar(what).bind(login).bind(role.tables).fetch_all(&mut *db).await?;
         statements.extend(found.into_iter().rev());

@@ -6,7 +6,7 @@ pub static STATEMENTS: [Statement];
 
 #[derive(Debug)]
 pub struct Statement {
-    /// `SQLITE...` and `POSTGRES...` are for that database alone.
+    /// With `SQLITE` or `POSTGRES` in it: for that database alone.
     pub name: &'static str,
     pub text: &'static str,
     pub file: &'static str,

@@ -46,7 +46,7 @@ async fn user_gone(context: &Context, gone: UserDeleted) -> Result<()> {
     const TOMBSTONES: Purge = purge!("endpoint_gone_users", "user_id", "deleted_at < $1");
     sql!(MAINTENANCES = "DELETE FROM endpoint_maintenances WHERE user_id = $1");
     // In the order of their ids, as everywhere.
-    sql!(LOCK = "SELECT id FROM endpoints WHERE user_id = $1 ORDER BY id FOR UPDATE");
+    sql!(POSTGRES_LOCK = "SELECT id FROM endpoints WHERE user_id = $1 ORDER BY id FOR UPDATE");
     sql!(DELETE = "DELETE FROM endpoints WHERE user_id = $1");
     sql!(COUNT = "DELETE FROM endpoint_counts WHERE user_id = $1");
     let (db, now) = (context.db()?, context.clock().now());
@@ -58,7 +58,7 @@ async fn user_gone(context: &Context, gone: UserDeleted) -> Result<()> {
         sqlx::query(MAINTENANCES).bind(gone.user_id).execute(&mut *db).await?;
     });
     if let On::Postgres(db) = tx.connection() {
-        sqlx::query(LOCK).bind(gone.user_id).execute(db).await?;
+        sqlx::query(POSTGRES_LOCK).bind(gone.user_id).execute(db).await?;
     }
     on!(tx.connection(), db => {
         for statement in [DELETE, COUNT] {

@@ -49,10 +49,10 @@ sql!(COUNT = "SELECT COALESCE((SELECT endpoints FROM endpoint_counts WHERE user_
 
 /// Until the transaction ends, nobody else adds anything of this user's, or forgets the user.
 async fn lock_user(transaction: &mut Transaction, user_id: i64) -> Result<()> {
-    sql!(LOCK = "SELECT pg_advisory_xact_lock(hashtext('endpoints'), hashint8($1))");
+    sql!(POSTGRES_LOCK = "SELECT pg_advisory_xact_lock(hashtext('endpoints'), hashint8($1))");
     // SQLite has one writer at a time.
     if let On::Postgres(db) = transaction.connection() {
-        sqlx::query(LOCK).bind(user_id).execute(db).await?;
+        sqlx::query(POSTGRES_LOCK).bind(user_id).execute(db).await?;
     }
     Ok(())
 }

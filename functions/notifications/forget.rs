@@ -47,7 +47,7 @@ async fn forget_user(db: &Db, user_id: i64, now: DateTime<Utc>) -> Result<()> {
         VALUES ($1, $2) ON CONFLICT DO NOTHING"
     );
     sql!(
-        LOCK = "SELECT endpoint_id FROM notification_states WHERE user_id = $1
+        POSTGRES_LOCK = "SELECT endpoint_id FROM notification_states WHERE user_id = $1
         ORDER BY endpoint_id FOR UPDATE"
     );
     sql!(
@@ -67,7 +67,7 @@ async fn forget_user(db: &Db, user_id: i64, now: DateTime<Utc>) -> Result<()> {
     // Tables in one order, and rows by their ids, in every transaction: states, suspicions, changes, and then,
     // with the queue's lock, notifications and deliveries. None then waits for another that waits for it.
     if let On::Postgres(db) = transaction.connection() {
-        sqlx::query(LOCK).bind(user_id).execute(db).await?;
+        sqlx::query(POSTGRES_LOCK).bind(user_id).execute(db).await?;
     }
     on!(transaction.connection(), db =>
         sqlx::query(STATES).bind(user_id).bind(now).execute(db).await.map(drop))?;

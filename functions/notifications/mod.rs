@@ -48,10 +48,10 @@ fn yes() -> bool {
 
 /// Until the transaction ends, nobody else makes or forgets this user's notifications.
 async fn lock_user(transaction: &mut Transaction, user_id: i64) -> Result<()> {
-    sql!(LOCK = "SELECT pg_advisory_xact_lock(hashtext('notifications'), hashint8($1))");
+    sql!(POSTGRES_LOCK = "SELECT pg_advisory_xact_lock(hashtext('notifications'), hashint8($1))");
     // SQLite has one writer at a time.
     if let On::Postgres(db) = transaction.connection() {
-        sqlx::query(LOCK).bind(user_id).execute(db).await?;
+        sqlx::query(POSTGRES_LOCK).bind(user_id).execute(db).await?;
     }
     Ok(())
 }

@@ -204,10 +204,10 @@ fn step(open: Option<&Open>, is_suspected: bool, part: &Part, limit: TimeDelta) 
 }
 
 pub(super) async fn lock(transaction: &mut Transaction) -> Result<()> {
-    sql!(LOCK = "SELECT pg_advisory_xact_lock(hashtext('notification_suspicions'))");
+    sql!(POSTGRES_LOCK = "SELECT pg_advisory_xact_lock(hashtext('notification_suspicions'))");
     // SQLite has one writer at a time.
     if let On::Postgres(db) = transaction.connection() {
-        sqlx::query(LOCK).execute(db).await?;
+        sqlx::query(POSTGRES_LOCK).execute(db).await?;
     }
     Ok(())
 }

@@ -25,17 +25,17 @@ pub async fn make_ahead(pool: &PgPool, now: i64) -> Result<()> {
 
 /// Makes a day's partition, if it is not there.
 pub async fn ensure(pool: &PgPool, day: i64) -> sqlx::Result<()> {
-    sql!(IS_THERE = "SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass($1))");
-    sql!(LOCK = "SELECT pg_advisory_xact_lock(x'7265706f72740002'::bigint)");
+    sql!(POSTGRES_IS_THERE = "SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass($1))");
+    sql!(POSTGRES_LOCK = "SELECT pg_advisory_xact_lock(x'7265706f72740002'::bigint)");
     let name = name(day);
-    let is_there = sqlx::query_scalar(IS_THERE).bind(&name);
+    let is_there = sqlx::query_scalar(POSTGRES_IS_THERE).bind(&name);
     if is_there.fetch_one(pool).await? {
         return Ok(());
     }
     let mut transaction = pool.begin().await?;
     // Two that make the same one fail.
-    sqlx::query(LOCK).execute(&mut *transaction).await?;
-    let is_there = sqlx::query_scalar(IS_THERE).bind(&name);
+    sqlx::query(POSTGRES_LOCK).execute(&mut *transaction).await?;
+    let is_there = sqlx::query_scalar(POSTGRES_IS_THERE).bind(&name);
     if is_there.fetch_one(&mut *transaction).await? {
         return Ok(());
     }
@@ -58,11 +58,11 @@ pub async fn ensure(pool: &PgPool, day: i64) -> sqlx::Result<()> {
 /// dropped is dropped by a later run.
 pub async fn drop_before(pool: &PgPool, slot: i64) -> Result<()> {
     sql!(
-        PARTITIONS = "
+        POSTGRES_PARTITIONS = "
         SELECT relname::TEXT FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
         WHERE inhparent = 'report_results'::REGCLASS"
     );
-    let names: Vec<String> = sqlx::query_scalar(PARTITIONS).fetch_all(pool).await?;
+    let names: Vec<String> = sqlx::query_scalar(POSTGRES_PARTITIONS).fetch_all(pool).await?;
     let days = names.iter().filter_map(|name| name.strip_prefix("report_results_d")?.parse::<i64>().ok());
     for day in days.filter(|day| moment::start_of_day(day + 1) <= slot) {
         if !unless_locked(drop(pool, day).await, "a partition of results could not be dropped", day)? {
@@ -88,8 +88,8 @@ fn name(day: i64) -> String {
 }
 
 async fn limit_waiting(transaction: &mut PgConnection, limit: &'static str) -> sqlx::Result<()> {
-    sql!(LIMIT = "SELECT set_config('lock_timeout', $1, TRUE)");
-    sqlx::query(LIMIT).bind(limit).execute(transaction).await.map(std::mem::drop)
+    sql!(POSTGRES_LIMIT = "SELECT set_config('lock_timeout', $1, TRUE)");
+    sqlx::query(POSTGRES_LIMIT).bind(limit).execute(transaction).await.map(std::mem::drop)
 }
 
 /// Whether it is done, or has to wait for a later run.

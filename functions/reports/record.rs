@@ -363,7 +363,7 @@ async fn insert_sqlite(db: &mut SqliteConnection, rows: &[Row<'_>]) -> Result<u6
 }
 
 async fn insert_postgres(db: &mut PgConnection, rows: &[Row<'_>]) -> Result<u64> {
-    sql!(INSERT = insert!(
+    sql!(POSTGRES_INSERT = insert!(
         "INSERT",
         "SELECT * FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::INT[], $4::BOOLEAN[], $5::INT[], $6::INT[], $7::INT[],
             $8::INT[], $9::INT[], $10::INT[], $11::INT[], $12::BYTEA[], $13::BIGINT[], $14::BIGINT[], $15::TEXT[],
@@ -373,7 +373,7 @@ async fn insert_postgres(db: &mut PgConnection, rows: &[Row<'_>]) -> Result<u64>
     fn column<T>(rows: &[Row<'_>], of: impl Fn(&Row<'_>) -> T) -> Vec<T> {
         rows.iter().map(of).collect()
     }
-    let inserted = sqlx::query(INSERT)
+    let inserted = sqlx::query(POSTGRES_INSERT)
         .bind(column(rows, |r| r.id))
         .bind(column(rows, |r| r.series_id))
         .bind(column(rows, |r| r.checked_after_ms))

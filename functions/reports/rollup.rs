@@ -234,9 +234,10 @@ async fn replace_sqlite(
     start: i64,
     rows: &[(i64, &Tally)],
 ) -> Result<()> {
-    sql!(REPLACE = "
+    // The beginning of a statement.
+    const REPLACE: &str = "
         INSERT OR REPLACE INTO report_rollups (series_id, span, start, checks, up, sum_ms, min_ms, max_ms, latency,
-            dns_ms, connect_ms, tls_ms, first_byte_ms, transfer_ms, maintenance_checks, maintenance_up, degraded) ");
+            dns_ms, connect_ms, tls_ms, first_byte_ms, transfer_ms, maintenance_checks, maintenance_up, degraded) ";
     for rows in rows.chunks(64) {
         let mut replace = QueryBuilder::new(REPLACE);
         replace.push_values(rows, |mut values, (series, tally)| {
@@ -262,7 +263,7 @@ async fn replace_postgres(
     start: i64,
     rows: &[(i64, &Tally)],
 ) -> Result<()> {
-    sql!(REPLACE = "
+    sql!(POSTGRES_REPLACE = "
         INSERT INTO report_rollups (series_id, span, start, checks, up, sum_ms, min_ms, max_ms, latency,
             dns_ms, connect_ms, tls_ms, first_byte_ms, transfer_ms, maintenance_checks, maintenance_up, degraded)
         SELECT series_id, $1, $2, checks, up, sum_ms, min_ms, max_ms, latency,
@@ -281,7 +282,7 @@ async fn replace_postgres(
     fn column<T>(rows: &[(i64, &Tally)], of: impl Fn(&Tally) -> T) -> Vec<T> {
         rows.iter().map(|(_, tally)| of(tally)).collect()
     }
-    let replace = sqlx::query(REPLACE)
+    let replace = sqlx::query(POSTGRES_REPLACE)
         .bind(span)
         .bind(start)
         .bind(rows.iter().map(|(series, _)| *series).collect::<Vec<_>>())

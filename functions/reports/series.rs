@@ -52,7 +52,7 @@ pub async fn find_or_create<'a>(
     mut wanted: BTreeMap<Key<'a>, i64>,
     now: i64,
 ) -> Result<HashMap<Key<'a>, Series>> {
-    sql!(LOCK = "SELECT pg_advisory_xact_lock(x'7265706f72740003'::bigint)");
+    sql!(POSTGRES_LOCK = "SELECT pg_advisory_xact_lock(x'7265706f72740003'::bigint)");
     let mut found = HashMap::with_capacity(wanted.len());
     find(transaction, &wanted, &mut found).await?;
     wanted.retain(|key, _| !found.contains_key(key));
@@ -61,7 +61,7 @@ pub async fn find_or_create<'a>(
     }
     // Two that choose the same ids fail. SQLite has one writer at a time.
     if let On::Postgres(db) = transaction.connection() {
-        sqlx::query(LOCK).execute(db).await?;
+        sqlx::query(POSTGRES_LOCK).execute(db).await?;
     }
     create(transaction, &wanted, LAST_SERIES, now).await?;
     // Not by ids: another process may have made some meanwhile.

@@ -251,10 +251,10 @@ async fn save_groups(transaction: &mut Transaction, id: i64, groups: Vec<Group>)
 
 /// Until the transaction ends, nobody else makes or forgets what this user has here.
 async fn lock_user(transaction: &mut Transaction, user_id: i64) -> Result<()> {
-    sql!(LOCK = "SELECT pg_advisory_xact_lock(hashtext('status_pages'), hashint8($1))");
+    sql!(POSTGRES_LOCK = "SELECT pg_advisory_xact_lock(hashtext('status_pages'), hashint8($1))");
     // SQLite has one writer at a time.
     if let On::Postgres(db) = transaction.connection() {
-        sqlx::query(LOCK).bind(user_id).execute(db).await?;
+        sqlx::query(POSTGRES_LOCK).bind(user_id).execute(db).await?;
     }
     Ok(())
 }

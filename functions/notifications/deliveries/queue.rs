@@ -180,7 +180,7 @@ async fn lease_of(
 ) -> Result<Vec<NotificationRequested>> {
     sql!(LEASED = "SELECT notification_id FROM deliveries WHERE user_id = $1 AND leased_at IS NOT NULL");
     sql!(
-        TURNS = "SELECT n.*, next.host AS next_host, next.due_at AS next_due
+        TURNS = "SELECT n.*, NULL AS endpoint_ids, next.host AS next_host, next.due_at AS next_due
         FROM notifications n JOIN deliveries next ON next.id = (SELECT d.id FROM deliveries d
             WHERE d.notification_id = n.id AND d.status = 'pending' AND d.leased_at IS NULL AND d.due_at <= $2
             ORDER BY d.due_at, d.id LIMIT 1)

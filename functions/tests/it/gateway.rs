@@ -724,8 +724,8 @@ async fn what_no_file_holds_any_more_is_gone_and_what_users_have_stays() {
     let before = world.kong().entities.len();
     world.edit(
         "kong.yml",
-        "  - name: user-signup\n    url: http://user-signup.",
-        "  - name: renamed\n    url: http://user-signup.",
+        "- name: user-signup\n  url: http://user-signup.",
+        "- name: renamed\n  url: http://user-signup.",
     );
     world.edit("admin.yml", "username: ${ADMIN_USERNAME}", "username: another");
     std::fs::remove_file(world.folder.path().join("tracing.yml")).unwrap();

@@ -85,7 +85,8 @@ fn an_unknown_or_missing_name_exits_2_and_lists_the_valid_ones() {
     ] {
         let output = function(arguments, settings).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
-        let said = String::from_utf8(output.stderr).unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8(said).unwrap();
         for function in functions::ALL {
             assert!(said.contains(function.name), "{said}");
         }

@@ -163,7 +163,7 @@ async fn a_page_that_lost_its_server_says_so() {
     let Scene { story, engine, browser } = scene;
     engine.stop();
     browser.run(REFRESH).await;
-    browser.sees("No answer from pongpong. Last updated at ").await;
+    browser.sees("pongpong is not responding. Last updated at ").await;
     let said = browser.find("[role=status]#live").await.text().await.unwrap();
     let time = said.trim_end_matches('.').rsplit(' ').next().unwrap().to_owned();
     assert_eq!(time.matches(':').count(), 2, "{said}");
@@ -204,7 +204,7 @@ async fn a_reload_sends_nothing_again() {
     scene.browser.fill("config.secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").await;
     scene.browser.press("Save").await;
     scene.browser.press("Send test").await;
-    scene.browser.sees("The channel took the test message.").await;
+    scene.browser.sees("Test message accepted.").await;
     target.asked();
     scene.browser.client.refresh().await.unwrap();
     scene.browser.sees("On call").await;

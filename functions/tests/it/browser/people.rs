@@ -147,7 +147,7 @@ async fn a_channel_is_tried_out() {
     scene.browser.sees("Not sent").await;
     hook.answers(200, "");
     scene.browser.press("Send test").await;
-    scene.browser.sees("The channel took the test message.").await;
+    scene.browser.sees("Test message accepted.").await;
     let asked = hook.asked();
     assert!(asked.last().unwrap().headers.contains_key("webhook-signature"), "{asked:?}");
     scene.end().await;

@@ -494,7 +494,7 @@ async fn pages_say_that_nobody_will_be_alerted() {
     assert_eq!(hook.asked().len(), 0);
     let tested = site.post("/notifications/1", "/notifications/1", &[("act", "test")]).await;
     assert_eq!(tested.location(), "/notifications/1");
-    site.get("/notifications/1").await.says("The channel took the test message.");
+    site.get("/notifications/1").await.says("Test message accepted.");
     say("").await;
     // Another URL is another channel.
     let api = "/notification-service/v1/notifications/1";

@@ -72,7 +72,7 @@ async fn a_channel_is_added_changed_tested_and_deleted() {
     assert!(!list.html.contains(SCRIPT), "{}", list.html);
 
     leads(&site.post("/notifications/1", "/notifications/1", &[("act", "disable")]).await, "/notifications");
-    site.get("/notifications").await.says("The channel is off").says("value=\"enable\"");
+    site.get("/notifications").await.says("Channel disabled").says("value=\"enable\"");
     leads(&site.post("/notifications/1", "/notifications/1", &[("act", "enable")]).await, "/notifications");
     leads(&site.post("/notifications/1", "/notifications/1", &[("act", "delete")]).await, "/notifications");
     assert_eq!(site.get("/notifications/1").await.status, 404);
@@ -95,7 +95,7 @@ async fn an_address_is_confirmed_and_stopped_by_buttons_alone() {
     leads(&site.post("/notifications/new?kind=email", "/notifications", &form).await, "/notifications/1");
     let unconfirmed = |shown: &Shown| shown.html.contains("not confirmed");
     let page = site.get("/notifications/1").await;
-    page.says("a mail with a link that confirms them").says("SMTP_URL is not set").says("not confirmed");
+    page.says("receive a confirmation link").says("SMTP_URL is not set").says("not confirmed");
     assert!(unconfirmed(&site.get("/notifications").await));
     site.get("/preferences?lang=ko&next=/").await;
     site.get("/notifications/1").await.says("확인되지 않음").says("알림을 받지 않는 주소");
@@ -122,7 +122,7 @@ async fn an_address_is_confirmed_and_stopped_by_buttons_alone() {
     // As a mail program does it: no cookie, no proof, one field.
     let me = site.cookie("pongpong_key").unwrap();
     site.forget_cookies();
-    site.send(&stop, &[], &[("List-Unsubscribe", "One-Click")]).await.says("you get no more of these mails");
+    site.send(&stop, &[], &[("List-Unsubscribe", "One-Click")]).await.says("you will receive no more of these mails");
     let token = site.get(&stop).await.hidden("token");
     let shown = site.send("/mail/unsubscribe", &[], &[("token", &token), ("from", "everybody")]).await;
     shown.says("Undo: subscribe again");
@@ -135,7 +135,7 @@ async fn an_address_is_confirmed_and_stopped_by_buttons_alone() {
     assert_eq!(channel["addresses"]["a@example.com"], "unsubscribed");
     site.send("/mail/unsubscribe", &[], &[("token", &token), ("from", "nobody")])
         .await
-        .says("mails are allowed again");
+        .says("you will receive these mails again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -234,7 +234,7 @@ async fn results_are_shown_by_date_and_downloaded() {
     let one = site.get(&format!("/reports?endpoint_id={script}&from=2026-02-01&to=2026-03-01")).await;
     one.says("<dd>100%</dd>").says("p95").says("No outages in this period.");
     let none = site.get("/reports?from=2026-02-01&to=2026-02-02").await;
-    none.says("No results for this choice").says("No outages in this period.");
+    none.says("No results match").says("No outages in this period.");
     let backward = site.get("/reports?from=2026-03-02&to=2026-03-01").await;
     refused(&backward).says("id=\"from-error\"");
     assert_eq!(site.get("/reports?endpoint_id=999").await.status, 404);
@@ -367,7 +367,7 @@ async fn a_status_page_is_made_arranged_announced_on_and_deleted() {
 async fn an_account_is_changed_and_ended() {
     let site = Site::signed_up().await;
     let post = async |fields: &[(&str, &str)]| site.post("/profile", "/profile", fields).await;
-    site.get("/profile").await.says("me@example.com").says("You have no keys yet");
+    site.get("/profile").await.says("me@example.com").says("No API keys yet");
 
     let wrong = post(&[("act", "key"), ("name", " ")]).await;
     refused(&wrong).says("id=\"key-name-error\"");
