@@ -27,7 +27,9 @@ use runtime::{
 use serde_json::{json, value::RawValue};
 
 use super::{
-    MAX_AHEAD, SERVICE, changes, dispatch, senders,
+    MAX_AHEAD, SERVICE, changes,
+    deliveries::record,
+    dispatch, senders,
     state::{State, States},
     suspicion::{self, Batch},
 };
@@ -127,7 +129,8 @@ fn wake_the_senders(context: &Context) -> Result<()> {
 /// What an outage is told by, from its event to its message.
 fn who_tells() -> Vec<&'static str> {
     let senders = CHANNELS.iter().map(senders::function_of);
-    let before = [dispatch::FUNCTION.name, private_list::NAME];
+    // A sender asks whether its message is still wanted.
+    let before = [dispatch::FUNCTION.name, private_list::NAME, record::NAME];
     let all: BTreeSet<_> = before.into_iter().chain(senders).collect();
     all.into_iter().collect()
 }
@@ -491,6 +494,7 @@ mod tests {
             "{woken:?}"
         );
         let sends = |name: &str| woken.contains(&name);
-        assert!(["notification-dispatch", "email-send", "channel-send"].into_iter().all(sends), "{woken:?}");
+        let needed = ["notification-dispatch", "delivery-record", "email-send", "channel-send"];
+        assert!(needed.into_iter().all(sends), "{woken:?}");
     }
 }

@@ -122,7 +122,9 @@ async fn an_address_is_confirmed_and_stopped_by_buttons_alone() {
     // As a mail program does it: no cookie, no proof, one field.
     let me = site.cookie("pongpong_key").unwrap();
     site.forget_cookies();
-    site.send(&stop, &[], &[("List-Unsubscribe", "One-Click")]).await.says("you will receive no more of these mails");
+    site.send(&stop, &[], &[("List-Unsubscribe", "One-Click")])
+        .await
+        .says("you will receive no more of these mails");
     let token = site.get(&stop).await.hidden("token");
     let shown = site.send("/mail/unsubscribe", &[], &[("token", &token), ("from", "everybody")]).await;
     shown.says("Undo: subscribe again");
