@@ -117,7 +117,7 @@ fn email_taken() -> Error {
 }
 
 fn wrong_password() -> Text {
-    text("is not your password", "비밀번호가 맞지 않습니다")
+    text("must be your current password", "비밀번호가 맞지 않습니다")
 }
 
 /// What a call answers that has nothing to show.

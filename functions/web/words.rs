@@ -25,8 +25,11 @@ pub fn range(language: Language, range: &str) -> String {
     }
 }
 
-/// With a capital letter.
+/// With a capital letter, unless it begins with a word that it is about (`shop!: ...`).
 pub fn sentence(text: &str) -> String {
+    if text.split_whitespace().next().is_some_and(|word| word.ends_with(':')) {
+        return text.to_owned();
+    }
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }

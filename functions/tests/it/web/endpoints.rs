@@ -332,7 +332,7 @@ async fn an_endpoint_is_checked_paused_and_deleted() {
     assert_eq!(site.get(&format!("{page}/check")).await.location(), page, "a reload");
     let paused = site.post(&page, &format!("{page}/pause"), &[("enabled", "false")]).await;
     assert_eq!(paused.location(), page);
-    site.get(&page).await.says("Paused: no checks until").says("Resume");
+    site.get(&page).await.says("Paused. No checks until").says("Resume");
     site.get("/dashboard").await.says("class=\"paused\"").says("All are paused");
     site.post(&page, &format!("{page}/pause"), &[("enabled", "true")]).await;
     site.get(&page).await.says(">Pause<");
@@ -500,7 +500,7 @@ async fn pages_say_that_nobody_will_be_alerted() {
     let api = "/notification-service/v1/notifications/1";
     let other = json!({"config": {"url": format!("{}/other", hook.url)}});
     site.api(http::Method::PATCH, api, other).await;
-    say("Alerts may reach nobody").await;
+    say("Alerts may not arrive").await;
     site.api(http::Method::PATCH, api, json!({"enabled": false})).await;
     say("Nobody will be alerted").await;
 }

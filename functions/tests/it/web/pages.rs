@@ -65,10 +65,10 @@ async fn a_channel_is_added_changed_tested_and_deleted() {
     leads(&site.post(new, "/notifications", &twice).await, "/notifications/1");
     leads(&site.post(new, "/notifications", &twice).await, "/notifications/1");
     let shown = site.get("/notifications/1").await;
-    shown.says("alerts go there after that").says("a@example.com</textarea>");
+    shown.says("Alerts are sent once they are confirmed").says("a@example.com</textarea>");
     assert_eq!(site.get("/notifications/2").await.status, 404);
     let list = site.get("/notifications").await;
-    list.says("a@example.com").says("All endpoints").says("Nothing was sent yet");
+    list.says("a@example.com").says("All endpoints").says("Nothing sent yet");
     assert!(!list.html.contains(SCRIPT), "{}", list.html);
 
     leads(&site.post("/notifications/1", "/notifications/1", &[("act", "disable")]).await, "/notifications");
@@ -117,7 +117,7 @@ async fn an_address_is_confirmed_and_stopped_by_buttons_alone() {
     assert!(!unconfirmed(&site.get("/notifications").await));
     let tested = test(&site).await;
     tested.says("written to a file in the outbox folder");
-    assert!(!tested.html.contains("Look whether it arrived"), "{}", tested.html);
+    assert!(!tested.html.contains("Check that it arrived"), "{}", tested.html);
 
     // As a mail program does it: no cookie, no proof, one field.
     let me = site.cookie("pongpong_key").unwrap();
@@ -176,7 +176,7 @@ async fn a_masked_secret_stays_and_a_test_says_what_the_channel_said() {
     tested.says("Not sent").says("no_service").says("role=\"alert\"");
     assert_eq!(slack.asked()[0].path, "/services/T/B/secret");
     slack.answers(200, "ok");
-    test(&site).await.says("Look whether it arrived");
+    test(&site).await.says("Check that it arrived");
 
     // A webhook's own secret is shown once.
     let hook = [("kind", "webhook"), ("name", "Hook"), ("config.url", &slack.url), ("scope", "all")];
@@ -273,14 +273,14 @@ async fn maintenance_is_planned_changed_ended_and_deleted() {
     let end = |at| [&plan[..], &[("ends_at", at)]].concat();
     let wrong = site.post("/maintenance/new", "/maintenance", &end("whenever")).await;
     refused(&wrong)
-        .says("id=\"ends_at-error\">Give a date")
+        .says("id=\"ends_at-error\">Enter a date")
         .says("value=\"2026-03-02T00:00\"")
         .says("Soon.</textarea>");
     let backward = site.post("/maintenance/new", "/maintenance", &end("2026-03-02T08:00")).await;
     refused(&backward).says("id=\"ends_at-error\"").says("value=\"2026-03-01T23:00\"");
     leads(&site.post("/maintenance/new", "/maintenance", &end("2026-03-02T10:00")).await, "/maintenance");
     let list = site.get("/maintenance").await;
-    list.says("Planned").says("datetime=\"2026-03-02T00:00:00Z\"").says("datetime=\"2026-03-02T01:00:00Z\"");
+    list.says("Scheduled").says("datetime=\"2026-03-02T00:00:00Z\"").says("datetime=\"2026-03-02T01:00:00Z\"");
     assert!(!list.html.contains(SCRIPT), "{}", list.html);
 
     let id = site.endpoint("Shop", "http://127.0.0.1:9/").await.to_string();
@@ -295,7 +295,7 @@ async fn maintenance_is_planned_changed_ended_and_deleted() {
     let list = site.get("/maintenance").await;
     list.says("In progress").says("1 endpoint").says("End now");
     leads(&site.post("/maintenance", "/maintenance/1", &[("act", "end")]).await, "/maintenance");
-    site.get("/maintenance").await.says("Over");
+    site.get("/maintenance").await.says("Past");
     leads(&site.post("/maintenance/1", "/maintenance/1", &[("act", "delete")]).await, "/maintenance");
     site.get("/maintenance").await.says("No maintenance scheduled");
 }
@@ -384,7 +384,7 @@ async fn an_account_is_changed_and_ended() {
     let email = |password| [("act", "email"), ("email", "new@example.com"), ("current_password", password)];
     let wrong = post(&email("a bad password")).await;
     refused(&wrong)
-        .says("id=\"email-password-error\">is not your password")
+        .says("id=\"email-password-error\">Must be your current password")
         .says("value=\"new@example.com\"");
     leads(&post(&email("a good password")).await, "/profile");
     site.get("/profile").await.says("new@example.com").says("Email address changed.");
@@ -398,7 +398,7 @@ async fn an_account_is_changed_and_ended() {
     refused(&other).says("id=\"confirmation-error\"").says("id=\"delete\" open");
     leads(&post(&[("act", "delete"), ("confirmation", "New@example.com")]).await, "/");
     assert_eq!(site.cookie("pongpong_key"), None);
-    site.get("/").await.says("are deleted");
+    site.get("/").await.says("have been deleted");
 }
 
 #[tokio::test(flavor = "multi_thread")]
