@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use chrono::TimeDelta;
-use runtime::{Context, Function, Input, Result, error::ErrorBody, on, secret, sql};
+use runtime::{Context, Error, Function, Input, Result, error::ErrorBody, on, secret, sql};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -84,7 +84,14 @@ async fn mail_token(context: &Context, email: &str) -> Result<()> {
          If it was not you, nothing has changed, and you need do nothing.\n\n\
          비밀번호를 다시 설정하려면 30분 안에 위 링크를 여세요. 요청하지 않았다면 무시하셔도 됩니다.\n"
     );
-    let sent = mail::send(context, email, subject, &content).await;
+    let sent = match mail::count(context, mail::About::Forgotten, email).await {
+        Ok(true) => mail::send(context, email, subject, &content).await,
+        Ok(false) => Err(Error::internal(anyhow::anyhow!(
+            "the mail was not sent: {} went there in a day",
+            mail::MAX_MAILS
+        ))),
+        Err(error) => Err(error),
+    };
     if sent.is_err() {
         // A link that nobody has does not count.
         on!(db.write(), db => sqlx::query(DELETE).bind(&hash).execute(db).await.map(drop))?;

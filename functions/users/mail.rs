@@ -8,17 +8,28 @@ use fields::mailbox::mailbox;
 
 use crate::notifications::senders;
 
-/// Of one address in a day. Nobody proves an address when signing up, so it may be a stranger's.
-const MAX_MAILS: i64 = 50;
+/// What a mail is about.
+#[derive(Clone, Copy)]
+pub enum About {
+    Forgotten,
+    /// Counted apart: whoever asks for links in an owner's name must not use up the mail that undoes a theft.
+    WayBack,
+}
 
+/// Of one kind, to one mailbox in a day. Nobody proves an address when signing up, so it may be a stranger's.
+pub const MAX_MAILS: i64 = 50;
+
+/// Counts a mail before it is sent; false at the limit.
+pub async fn count(context: &Context, about: About, to: &str) -> Result<bool> {
+    let what = match about {
+        About::Forgotten => "mail",
+        About::WayBack => "way back",
+    };
+    tries::count(context, &format!("{what} {}", mailbox(to)), "", MAX_MAILS, TimeDelta::days(1)).await
+}
+
+/// Sends a mail that was counted.
 pub async fn send(context: &Context, to: &str, subject: &str, content: &str) -> Result<()> {
-    let counted =
-        tries::count(context, &format!("mail {}", mailbox(to)), "", MAX_MAILS, TimeDelta::days(1)).await?;
-    if !counted {
-        return Err(Error::internal(anyhow::anyhow!(
-            "the mail was not sent: {MAX_MAILS} went there in a day"
-        )));
-    }
     accepted(&senders::email::call(context, &senders::email::Body::plain(to, subject, content)).await?)
 }
 

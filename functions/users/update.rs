@@ -102,6 +102,10 @@ async fn handle(
         None => None,
     };
     let email = email.filter(|email| *email != old_email);
+    // No change without a way back: a stranger who made many mails go there must not keep this one from its owner.
+    if email.is_some() && !mail::count(&context, mail::About::WayBack, &old_email).await? {
+        return Err(too_many_changes());
+    }
     let before = Before { email: &old_email, hash: &old_hash };
     let way_back = save(&context, caller.user_id, &before, email.as_deref(), hash.as_deref()).await?;
     if let Some(token) = way_back {

@@ -427,6 +427,34 @@ on_both! {
         }
     }
 
+    async fn nobody_keeps_a_way_back_from_its_owner(users: Users) {
+        let id = users.signup("me@example.com").await;
+        // Links that a stranger asks for, by other spellings of the mailbox.
+        for n in 0..10 {
+            let alias = format!("me+{n}@example.com");
+            users.signup(&alias).await;
+            for _ in 0..5 {
+                users.forgot(&alias).await;
+            }
+        }
+        users.change_address(id, "thief@example.com").await.json(200);
+        let way_back = users.tokens_to("me@example.com").remove(0);
+        users.reset(&way_back, "another horse").await.json(200);
+        users.login("me@example.com", "another horse").await.json(200);
+
+        // Changes of a stranger's accounts: then the owner's is refused, not made without a word.
+        for n in 0..10 {
+            let stranger = users.signup(&format!("me+s{n}@example.com")).await;
+            for m in 0..5 {
+                users.change_address(stranger, &format!("me+s{n}-{m}@example.com")).await;
+            }
+        }
+        users.world.clock().advance(Duration::from_secs(60));
+        let body = json!({"email": "thief@example.com", "current_password": "another horse"});
+        let refused = users.as_user(id, "PATCH", "/public/v1/user", Some(body)).await;
+        assert_eq!(refused.code(429), "TOO_MANY_CHANGES");
+    }
+
     async fn way_back_ends_after_two_days(users: Users) {
         let id = users.signup("me@example.com").await;
         users.change_address(id, "new@example.com").await.json(200);
