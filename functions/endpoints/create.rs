@@ -42,7 +42,7 @@ async fn handle(
 ) -> Result<(StatusCode, Json<Endpoint>)> {
     let settings = settings.completed(&context, caller.user_id).await.checked(caller.user_id, None).await?;
     let settings = settings.sealed(&context, None)?;
-    let start = Start::now(&context, caller.user_id, settings.interval_seconds, |_| false)?;
+    let start = Start::now(&context, caller.user_id, &settings, |_| false)?;
     let (endpoint, is_new) = insert(&context, caller.user_id, settings, start.next_slot, key.0).await?;
     if is_new
         && endpoint.settings.enabled

@@ -7,7 +7,7 @@ use super::settings::Settings;
 
 /// `MAX_ENDPOINTS_PER_USER` (default 10000); configs and assertions of a user's endpoints:
 /// `MAX_SETTINGS_BYTES_PER_USER` (default 4 MiB) as they are stored and shown, `MAX_CHECK_BYTES_PER_MINUTE` (default
-/// 16 MiB) as they travel to the prober each minute.
+/// 16 MiB) as they travel to the prober each minute by the schedule, and as much again where endpoints begin at once.
 pub struct QuotaConfig {
     pub endpoints_per_user: i64,
     pub settings_bytes: i64,

@@ -7,16 +7,27 @@ use std::{
 
 use runtime::{Context, Result};
 
-use super::{CLAIM_AHEAD, endpoint::Endpoint, maintenances::windows::Windows, requests};
+use super::{
+    CLAIM_AHEAD, endpoint::Endpoint, maintenances::windows::Windows, quota::QuotaConfig, requests,
+    settings::Settings,
+};
 use contract::CheckRequest;
 
 /// So many new endpoints of a user begin at once within a minute, and so many changed ones, in one process; those
 /// beyond begin with the schedule.
 const AT_ONCE_PER_MINUTE: u32 = 30;
 
-/// How many of whose endpoints began at once in a minute, given in Unix minutes.
+/// Whose endpoints began at once in a minute, given in Unix minutes.
 #[derive(Default)]
-struct Begun(Mutex<(i64, HashMap<i64, u32>)>);
+struct Begun(Mutex<(i64, HashMap<i64, Sum>)>);
+
+/// Of a user's endpoints.
+#[derive(Default)]
+struct Sum {
+    count: u32,
+    /// Of their checks.
+    bytes: i64,
+}
 
 /// The checks of an endpoint that starts now, until the schedule takes over.
 pub(super) struct Start {
@@ -32,10 +43,10 @@ impl Start {
     pub fn now(
         context: &Context,
         user_id: i64,
-        interval_seconds: i32,
+        settings: &Settings,
         is_taken: impl Fn(i64) -> bool,
     ) -> Result<Self> {
-        let interval = i64::from(interval_seconds).max(1);
+        let interval = i64::from(settings.interval_seconds).max(1);
         let now = context.clock().now().timestamp();
         // The tick of this minute was before us, and the next one's claim begins where we end.
         let taken_over = now / 60 * 60 + CLAIM_AHEAD.num_seconds();
@@ -44,7 +55,9 @@ impl Start {
             let drawn = u64::from_le_bytes(context.random().bytes()) % interval.cast_unsigned();
             now + 1 + drawn.cast_signed()
         };
-        if !Self::may_begin_at_once(context, user_id, now / 60)? {
+        // At once, and then until the schedule takes over.
+        let bytes = settings.bytes().stored() * (2 + (taken_over - now) / interval);
+        if !Self::may_begin_at_once(context, user_id, now / 60, bytes)? {
             return Ok(Self { slots: Vec::new(), next_slot: draw() - now - 1 + taken_over });
         }
         let at_once = if is_taken(now) { now + 1 } else { now };
@@ -55,17 +68,19 @@ impl Start {
         Ok(Self { slots, next_slot })
     }
 
-    /// Each that does takes places in the queue of checks for two minutes: whoever changes endpoints all the time must
-    /// not have them all.
-    fn may_begin_at_once(context: &Context, user_id: i64, minute: i64) -> Result<bool> {
+    /// Each that does takes places in the queue of checks for two minutes, and bytes of the broker: whoever changes
+    /// endpoints all the time must not have them all.
+    fn may_begin_at_once(context: &Context, user_id: i64, minute: i64, more: i64) -> Result<bool> {
+        let most = context.config::<QuotaConfig>()?.bytes_per_minute;
         let begun = context.shared(|_| Ok(Begun::default()))?;
         let mut begun = begun.0.lock().unwrap_or_else(PoisonError::into_inner);
         if begun.0 != minute {
             *begun = (minute, HashMap::new());
         }
-        let count = begun.1.entry(user_id).or_default();
-        *count = count.saturating_add(1);
-        Ok(*count <= AT_ONCE_PER_MINUTE)
+        let sum = begun.1.entry(user_id).or_default();
+        sum.count = sum.count.saturating_add(1);
+        sum.bytes = sum.bytes.saturating_add(more);
+        Ok(sum.count <= AT_ONCE_PER_MINUTE && sum.bytes <= most)
     }
 }
 

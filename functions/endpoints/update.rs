@@ -82,9 +82,8 @@ async fn handle(
         on!(tx.connection(), db => sqlx::query_scalar(NEXT_SLOT).bind(id).fetch_one(db).await)?;
     let is_taken =
         |slot| slot < handed_out && (handed_out - slot) % i64::from(old.interval_seconds.max(1)) == 0;
-    let start = (changed && s.enabled)
-        .then(|| Start::now(&context, caller.user_id, s.interval_seconds, is_taken))
-        .transpose()?;
+    let start =
+        (changed && s.enabled).then(|| Start::now(&context, caller.user_id, &s, is_taken)).transpose()?;
     let next_slot = start.as_ref().map(|start| start.next_slot);
     let (bytes, before) = (s.bytes(), old.bytes());
     let now = context.clock().now();

@@ -299,6 +299,24 @@ fn asked(world: &World) -> Vec<i64> {
 }
 
 on_both! {
+    async fn large_endpoints_that_are_changed_all_the_time_begin_with_the_schedule(world: World) {
+        let headers: serde_json::Map<_, _> =
+            (0..20).map(|n| (format!("X-{n}"), json!("x".repeat(8_000)))).collect();
+        let config = json!({"method": "POST", "body": "x".repeat(60_000), "headers": headers});
+        let body = json!({"url": "https://example.com", "interval_seconds": 10, "config": config});
+        let made = world.call(Some(1), "POST", "/public/v1/endpoints", Some(body)).await.json(201);
+        let own = format!("/public/v1/endpoints/{}", made["id"]);
+        for n in 0..29 {
+            let change = json!({"timeout_ms": 5000 + n});
+            world.call(Some(1), "PATCH", &own, Some(change)).await.json(200);
+        }
+        let events: Vec<_> = world.events.lock().unwrap().drain(..).collect();
+        let asked = events.iter().filter(|event| event.kind() == kind::CHECK_REQUESTED);
+        let sizes: Vec<_> =
+            asked.map(|event| serde_json::to_vec(&event.data::<serde_json::Value>()).unwrap().len()).collect();
+        assert!(!sizes.is_empty() && sizes.iter().sum::<usize>() < 16 << 20, "{sizes:?}");
+    }
+
     async fn checks_begin_at_once_and_go_on_at_their_interval(world: World) {
         let path = "/public/v1/endpoints";
         for (second, interval) in [(0, 10), (3, 10), (59, 10), (20, 60), (58, 300)] {
