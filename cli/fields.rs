@@ -431,7 +431,7 @@ mod tests {
             "http: method.",
             "--header <HEADER>",
             "http: headers, as 'Name: value'; may be repeated. Sent with every check",
-            "HEAD asks for no body: cheaper, where the service answers it [default: GET]",
+            "HEAD skips the body and is lighter, if the server supports it [default: GET]",
             "--secret-header <HEADER>",
             "--body <TEXT|@FILE>",
             "--verify-tls <BOOL>",

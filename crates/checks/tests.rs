@@ -479,6 +479,11 @@ async fn a_bad_location_is_named() {
     }
     let url = canned(b"HTTP/1.1 301 Moved\r\nLocation: /\xff\xfe\r\n\r\n".to_vec()).await;
     failed(&probe(target(url)).await, FailureCode::InvalidRedirect, "is not a URL");
+    // Neither side's secrets: the message goes to channels.
+    let url = canned("HTTP/1.1 301 Moved\r\nLocation: ftp://me:secret@x/a?token=secret\r\n\r\n").await;
+    let outcome = probe(target(format!("{url}/?token=secret"))).await;
+    failed(&outcome, FailureCode::InvalidRedirect, "redirects to \"ftp://x/a\"");
+    assert!(!outcome.error.unwrap().message.contains("secret"));
     // Without a location it leads nowhere: it is the answer.
     let url = canned("HTTP/1.1 301 Moved\r\nContent-Length: 0\r\n\r\n").await;
     assert_eq!(probe(target(url)).await.status_code, Some(301));

@@ -192,6 +192,7 @@ on_both! {
         assert_eq!(*id, format!("delivery-{}-1-0", request.delivery_id));
         assert_eq!((request.alert.endpoint_name.as_str(), request.alert.changed_at), ("Shop 1", at(2)));
         assert_eq!(request.alert.link, "https://pongpong.test/endpoints/1");
+        assert_eq!(request.alert.url, "https://shop.test/", "without what may be a token");
         assert!(!format!("{sent:?}").contains(SECRET));
 
         // Recovery is another message, after the first; becoming up or down for the first time is told as well, if down.

@@ -67,7 +67,7 @@ pub fn change(endpoint_id: i64, user_id: i64, slot: i64, from: Status, to: Statu
 
 pub fn brief(id: i64, user: i64) -> Value {
     json!({
-        "id": id, "user_id": user, "name": format!("Shop {id}"), "url": "https://shop.test/", "status": "up",
+        "id": id, "user_id": user, "name": format!("Shop {id}"), "url": "https://shop.test/?token=urlsecret", "status": "up",
         "enabled": true, "revision": 0,
     })
 }

@@ -280,7 +280,9 @@ async fn maintenance_is_planned_changed_ended_and_deleted() {
     refused(&backward).says("id=\"ends_at-error\"").says("value=\"2026-03-01T23:00\"");
     leads(&site.post("/maintenance/new", "/maintenance", &end("2026-03-02T10:00")).await, "/maintenance");
     let list = site.get("/maintenance").await;
-    list.says("Scheduled").says("datetime=\"2026-03-02T00:00:00Z\"").says("datetime=\"2026-03-02T01:00:00Z\"");
+    list.says("Scheduled")
+        .says("datetime=\"2026-03-02T00:00:00Z\"")
+        .says("datetime=\"2026-03-02T01:00:00Z\"");
     assert!(!list.html.contains(SCRIPT), "{}", list.html);
 
     let id = site.endpoint("Shop", "http://127.0.0.1:9/").await.to_string();
