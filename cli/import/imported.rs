@@ -47,7 +47,7 @@ impl Imported {
         self.note(false, what.into(), why.into());
     }
 
-    /// The same notification here, but for its name and whom it tells of. `what` is it called in notes.
+    /// The same notification here, without its name and endpoints. Notes name it by `what`.
     pub fn notification(&mut self, what: &str, foreign: &Foreign<'_>) -> Option<Notification> {
         let Some((kind, import)) = channels::Kind::import(foreign) else {
             let known = channels::Kind::labels();
@@ -146,8 +146,8 @@ impl Imported {
         }
     }
 
-    fn bound(&mut self, name: &str, field: &str, value: &mut u32, least: u32, most: u32) {
-        let bounded = (*value).clamp(least, most);
+    fn bound(&mut self, name: &str, field: &str, value: &mut u32, min: u32, max: u32) {
+        let bounded = (*value).clamp(min, max);
         if bounded != *value {
             self.differs(name, format!("{field} {value} became {bounded}"));
             *value = bounded;
