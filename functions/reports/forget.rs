@@ -51,6 +51,7 @@ async fn handle(State(context): State<Context>, event: Event<Deleted>) -> Result
 struct What {
     name: &'static str,
     hide: &'static str,
+    revisions: &'static str,
     series: &'static str,
     incidents: &'static str,
 }
@@ -58,6 +59,7 @@ struct What {
 static USER: What = What {
     name: "user",
     hide: "UPDATE report_series SET forgotten = TRUE WHERE user_id = $1",
+    revisions: "DELETE FROM report_revisions WHERE user_id = $1",
     series: "SELECT id FROM report_series WHERE user_id = $1",
     incidents: "DELETE FROM report_incidents
         WHERE id IN (SELECT id FROM report_incidents WHERE user_id = $1 LIMIT 5000)",
@@ -66,6 +68,7 @@ static USER: What = What {
 static ENDPOINT: What = What {
     name: "endpoint",
     hide: "UPDATE report_series SET forgotten = TRUE WHERE endpoint_id = $1",
+    revisions: "DELETE FROM report_revisions WHERE endpoint_id = $1",
     series: "SELECT id FROM report_series WHERE endpoint_id = $1",
     incidents: "DELETE FROM report_incidents
         WHERE id IN (SELECT id FROM report_incidents WHERE endpoint_id = $1 LIMIT 5000)",
@@ -81,6 +84,7 @@ async fn mark(db: &Db, what: &What, id: i64, now: i64) -> Result<()> {
     on!(transaction.connection(), db => {
         sqlx::query(REMEMBER).bind(what.name).bind(id).bind(now).execute(&mut *db).await?;
         sqlx::query(what.hide).bind(id).execute(&mut *db).await?;
+        sqlx::query(what.revisions).bind(id).execute(&mut *db).await?;
         sqlx::query(store::LOOK_AGAIN).execute(&mut *db).await?;
     });
     transaction.commit().await

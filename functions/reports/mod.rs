@@ -3,6 +3,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `record.rs`, `create.rs` | results come in, as an event and by HTTP |
+//! | `changes.rs` | settings that changed, maintenances that began: results that do not count |
 //! | `list.rs`, `get.rs`, `summary.rs` | results go out |
 //! | `metrics.rs` | the newest result of each, for Prometheus |
 //! | `overview.rs`, `private_overview.rs` | many endpoints at a glance |
@@ -15,13 +16,13 @@
 //! | `store.rs` | what several of these do with the tables |
 //! | `tally.rs`, `sketch.rs` | counts and latencies, mergeable |
 
+mod changes;
 pub mod create;
 pub mod forget;
 pub mod get;
 pub mod incident_list;
 pub mod incident_record;
 pub mod list;
-mod maintenance;
 pub mod metrics;
 pub(crate) mod moment;
 pub mod overview;

@@ -1,5 +1,5 @@
-//! Event `check.completed`: stores the results of a batch of checks. Event `endpoint.changed`: marks those that a
-//! maintenance holds since.
+//! Event `check.completed`: stores the results of a batch of checks. Event `endpoint.changed`: what it changes of them
+//! ([`super::changes`]).
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 use sqlx::{PgConnection, PgPool, QueryBuilder, SqliteConnection};
 
 use super::{
-    SERVICE, maintenance, moment,
+    SERVICE, changes, moment,
     moment::{HOUR, floor},
     partitions,
     series::{self, Key, Series},
@@ -38,7 +38,7 @@ pub const FUNCTION: Function = Function::new(
 async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> Result<Reply> {
     let json = event.data.get().as_bytes();
     if event.kind == kind::ENDPOINT_CHANGED {
-        maintenance::mark(&context, &input::parse::<Items<_>>(json)?).await?;
+        changes::apply(&context, &input::parse::<Items<_>>(json)?).await?;
         return Ok(Reply::NONE);
     }
     let mut results: Vec<CheckResult> = input::parse::<Items<_>>(json)?.0;
@@ -104,11 +104,15 @@ pub(super) async fn record(context: &Context, results: &[CheckResult], field: &s
         known.ensure_partitions(pool, &results).await?;
     }
     let mut transaction = store::begin_writing(db).await?;
+    let revisions = changes::Revisions::load(&mut transaction, &results).await?;
     let (series, forgets) = known.series(&mut transaction, &results, now.timestamp()).await?;
     let rows: Vec<Row> = results
         .iter()
         // Without a series: forgotten.
-        .filter_map(|result| Some(Row::of(result, series.get(&key(result))?)))
+        .filter_map(|result| Some((result, Row::of(result, series.get(&key(result))?))))
+        // In a maintenance nothing counts, but all is shown.
+        .filter(|(result, row)| row.maintenance.is_some() || !revisions.is_outdated(result))
+        .map(|(_, row)| row)
         .collect();
     let new = match transaction.connection() {
         On::Sqlite(sqlite) => insert_sqlite(sqlite, &rows).await?,

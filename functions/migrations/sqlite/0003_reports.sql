@@ -26,6 +26,16 @@ CREATE TABLE report_forgotten (
 ) WITHOUT ROWID;
 CREATE INDEX report_forgotten_by_time ON report_forgotten (deleted_at);
 
+-- The newest settings of endpoints that were changed: later checks with older ones are not recorded.
+CREATE TABLE report_revisions (
+    endpoint_id INTEGER PRIMARY KEY,
+    user_id INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    -- Unix milliseconds.
+    changed_at INTEGER NOT NULL
+);
+CREATE INDEX report_revisions_by_user ON report_revisions (user_id);
+
 -- The id is the slot (seconds since 2025) and the series: rows are appended in the order of time, and
 -- a result that comes twice meets itself.
 CREATE TABLE report_results (

@@ -173,6 +173,50 @@ on_both! {
         assert_eq!((incidents(&world).await.len(), hook.asked().len()), (2, 1));
     }
 
+    async fn reports_count_no_check_with_settings_that_were_replaced(world: World) {
+        let hook = Listener::start(200, "").await;
+        world.webhook(1, &hook.url).await;
+        let paused = add(&world, json!({"url": "http://paused.test/", "failure_threshold": 1})).await;
+        let moved = add(&world, json!({"url": "http://old.test/", "failure_threshold": 1})).await;
+        // The first result of this one comes after the change.
+        let corrected = add(&world, json!({"url": "http://typo.test/", "failure_threshold": 1})).await;
+        for id in [paused, moved] {
+            check(&world, id, 1, CheckStatus::Up, None).await;
+        }
+        patch(&world, paused, json!({"enabled": false})).await;
+        patch(&world, moved, json!({"url": "http://new.test/"})).await;
+        patch(&world, corrected, json!({"url": "http://right.test/"})).await;
+        world.settle().await;
+        let summary = async |id: i64| {
+            // It is of what was before now.
+            world.clock().advance(Duration::from_secs(1));
+            let path = format!("/public/v1/summaries/{id}");
+            let summary = world.call(Some(1), "GET", &path, None).await.json(200);
+            (summary["checks"].as_i64().unwrap(), summary["uptime_percent"].clone())
+        };
+        for id in [paused, moved, corrected, paused, moved] {
+            check(&world, id, 1, CheckStatus::Down, None).await;
+        }
+        assert_eq!(summary(paused).await, (1, json!(100.0)));
+        assert_eq!(summary(moved).await, (1, json!(100.0)));
+        assert_eq!(summary(corrected).await, (0, Value::Null));
+        for id in [moved, corrected] {
+            check(&world, id, 2, CheckStatus::Up, None).await;
+        }
+        assert_eq!((summary(moved).await.0, summary(corrected).await.0), (2, 1));
+        // One that was made before the change, whose result comes late, is history; an event of before changes nothing.
+        let mut late = of_revision(1, result(moved, 1, 0, true));
+        (late.scheduled_at, late.checked_at) = (at(0), at(0));
+        tell(&world, &[late]).await;
+        assert_eq!(summary(moved).await.0, 3);
+        let before = EndpointChanged {
+            endpoint_id: moved, user_id: 1, revision: 1, enabled: true, changed_at: at(0), maintenance: None,
+        };
+        assert!(world.event("report-record", kind::ENDPOINT_CHANGED, "late", &[before]).await.status.is_success());
+        check(&world, moved, 2, CheckStatus::Up, None).await;
+        assert_eq!(summary(moved).await.0, 4);
+    }
+
     async fn a_down_alert_that_waits_is_not_sent_after_a_pause(world: World) {
         let hook = Listener::start(200, "").await;
         world.webhook(1, &hook.url).await;
