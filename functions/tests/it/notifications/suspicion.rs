@@ -1,6 +1,6 @@
 //! What is told when most of what is checked from a location begins to fail at once.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
 use chrono::DateTime;
 use contract::{CheckRequest, CheckResult, CheckStatus, Failure, FailureCode, UserDeleted, kind};
@@ -362,17 +362,20 @@ on_both! {
 }
 
 /// Real endpoints, checked once a minute each, spread over it. Nobody looks at their addresses: `fails` says what
-/// each second's check finds. What was told until `end`, with the seconds since a check failed first.
+/// each second's check finds, `failing_takes` how many seconds it takes to find a failure. What was told until `end`,
+/// with the second.
 async fn told_from(
     world: &World,
     count: i64,
     end: i64,
+    failing_takes: i64,
     fails: impl Fn(i64, i64) -> bool,
 ) -> Vec<(i64, String)> {
     let start = at(0).timestamp();
     let hook = Listener::start(200, "").await;
     let mut due: BTreeMap<i64, Vec<CheckRequest>> = BTreeMap::new();
-    let (mut told, mut ids, mut failed) = (Vec::new(), Vec::new(), None);
+    let mut done: BTreeMap<i64, Vec<CheckResult>> = BTreeMap::new();
+    let (mut told, mut ids) = (Vec::new(), Vec::new());
     for second in 0..end {
         let now = start + second;
         world.clock().set(DateTime::from_timestamp(now, 0).unwrap());
@@ -387,25 +390,16 @@ async fn told_from(
         if second % 60 == 0 {
             world.tick("check-schedule").await;
         }
-        let results: Vec<_> = due
-            .remove(&now)
-            .unwrap_or_default()
-            .iter()
-            .map(|request| {
-                let nth = ids.iter().position(|id| *id == request.endpoint_id).unwrap() as i64;
-                let fails = fails(nth, second);
-                if fails {
-                    failed.get_or_insert(second);
-                }
-                let failure =
-                    Failure { code: FailureCode::ConnectTimeout, message: "No answer in time".into() };
-                let mut result = result(request.endpoint_id, 1, 0, !fails);
-                (result.scheduled_at, result.revision) = (request.scheduled_at, request.revision);
-                result.outcome.error = fails.then_some(failure);
-                result
-            })
-            .collect();
-        if !results.is_empty() {
+        for request in due.remove(&now).unwrap_or_default() {
+            let nth = ids.iter().position(|id| *id == request.endpoint_id).unwrap() as i64;
+            let fails = fails(nth, second);
+            let failure = Failure { code: FailureCode::ConnectTimeout, message: "No answer in time".into() };
+            let mut result = result(request.endpoint_id, 1, 0, !fails);
+            (result.scheduled_at, result.revision) = (request.scheduled_at, request.revision);
+            result.outcome.error = fails.then_some(failure);
+            done.entry(if fails { now + failing_takes } else { now }).or_default().push(result);
+        }
+        if let Some(results) = done.remove(&now) {
             let id = format!("results-{second}");
             let answer = world.event("notification-evaluate", kind::CHECK_COMPLETED, &id, &results).await;
             world.events.lock().unwrap().extend(answer.reply());
@@ -421,7 +415,7 @@ async fn told_from(
         }
         let words =
             hook.asked().into_iter().map(|asked| asked.json()["data"]["what"].as_str().unwrap().to_owned());
-        told.extend(words.map(|what| (second - failed.unwrap_or(end), what)));
+        told.extend(words.map(|what| (second, what)));
     }
     told
 }
@@ -429,15 +423,38 @@ async fn told_from(
 on_both! {
     async fn the_first_that_fail_are_judged_by_others_that_are_asked_at_once(world: World) {
         // Where everything fails from some second on, no endpoint is told alone.
-        let told = told_from(&world, 12, 400, |_, second| second >= 157).await;
+        let told = told_from(&world, 12, 400, 0, |_, second| second >= 157).await;
         assert_eq!(told.iter().map(|(_, what)| what.as_str()).collect::<Vec<_>>(), [SUSPECTED]);
-        assert!(told[0].0 <= 12, "{told:?}");
+        assert!(told[0].0 <= 157 + 5 + 12, "{told:?}");
     }
 
-    async fn what_fails_alone_is_told_at_its_confirmation_all_the_same(world: World) {
-        let told = told_from(&world, 12, 300, |nth, second| nth == 5 && second >= 157).await;
-        let [(after, what)] = &told[..] else { panic!("{told:?}") };
-        assert!(what == "down" && *after <= 12, "{told:?}");
+    async fn nor_is_one_told_alone_where_everything_hangs(world: World) {
+        let told = told_from(&world, 12, 400, 10, |_, second| second >= 157).await;
+        assert_eq!(told.iter().map(|(_, what)| what.as_str()).collect::<Vec<_>>(), [SUSPECTED]);
+    }
+
+    async fn an_outage_is_told_ten_seconds_after_the_first_check_that_failed(world: World) {
+        // Each of twelve in turn, so that the next of its checks comes after 0 to 59 s.
+        let died = |nth: i64| 150 + nth * 180;
+        let failed = RefCell::new(BTreeMap::new());
+        let fails = |nth: i64, second: i64| {
+            let fails = (died(nth)..died(nth) + 90).contains(&second);
+            if fails {
+                failed.borrow_mut().entry(nth).or_insert(second);
+            }
+            fails
+        };
+        let told = told_from(&world, 12, 150 + 12 * 180, 0, fails).await;
+        let told: Vec<_> = told.iter().filter(|(_, what)| what == "down").map(|(second, _)| *second).collect();
+        assert_eq!(told, failed.borrow().values().map(|second| second + 10).collect::<Vec<_>>());
+        assert!(told.iter().enumerate().all(|(nth, told)| told - died(nth as i64) < 70), "{told:?}");
+    }
+
+    async fn what_hangs_is_told_by_a_check_right_after_the_timeout(world: World) {
+        let told = told_from(&world, 12, 300, 10, |nth, second| nth == 5 && second >= 157).await;
+        let [(second, what)] = &told[..] else { panic!("{told:?}") };
+        // Two time-outs of ten seconds, and four between them, from the first check on.
+        assert!(what == "down" && *second <= 157 + 60 + 10 + 4 + 10, "{told:?}");
     }
 }
 
