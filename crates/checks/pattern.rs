@@ -184,6 +184,12 @@ mod tests {
     }
 
     #[test]
+    fn pattern_is_compiled_once() {
+        let compile = || Pattern::cached("compiled (only){3} once").unwrap();
+        assert!(Arc::ptr_eq(&compile(), &compile()));
+    }
+
+    #[test]
     fn finds_what_the_regex_crate_finds() {
         for (pattern, body) in [
             ("a+b$", "xaab".as_bytes()),

@@ -16,6 +16,7 @@ use std::{
 
 use bytes::Bytes;
 use chrono::{Datelike, Utc};
+use futures::FutureExt;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, service::service_fn};
@@ -35,7 +36,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::runner::MAX_JUDGED_IN_PLACE;
+use crate::{plan::Plan, runner::MAX_JUDGED_IN_PLACE};
 use contract::{Assertion, CheckStatus, Comparison, Outcome, Severity, Target};
 
 mod ordinary_servers;
@@ -1269,6 +1270,36 @@ async fn a_slow_target_delays_no_other() {
     assert!(order[..270].iter().all(|(key, status, _)| key % 10 != 0 && *status == CheckStatus::Up));
     assert!(order[270..].iter().all(|(key, status, _)| key % 10 == 0 && *status == CheckStatus::Down));
     assert!(order[269].2 < Duration::from_secs(3), "the fast ones did not wait");
+}
+
+#[tokio::test]
+async fn owner_with_many_slow_checks_delays_no_other_owner() {
+    let hanging = endless("", b"", Duration::from_secs(60)).await;
+    let mut slow = target(&hanging);
+    slow.timeout_ms = 100;
+    let mut config = ProbeConfig::new(PrivateNetworks::Allow).unwrap();
+    config.concurrency = 2;
+    let prober = Arc::new(Prober::new(config).unwrap());
+    let mut running = JoinSet::new();
+    for owner in [1; 20].into_iter().chain([2]) {
+        let (prober, slow) = (prober.clone(), slow.clone());
+        running.spawn(async move {
+            prober.probe(owner, &slow, None).await;
+            owner
+        });
+    }
+    // Two of the first one's were running already.
+    let place = running.join_all().await.iter().position(|owner| *owner == 2);
+    assert!(place.is_some_and(|place| place < 5), "{place:?} of 21");
+}
+
+#[tokio::test]
+async fn pattern_is_compiled_outside_the_async_workers() {
+    let mut target = target("http://x.test/");
+    target.assertions = vec![Assertion::of("body", Comparison::Matches, "compiled (elsewhere){3}")];
+    assert!(Plan::prepare(1, &target, None).now_or_never().is_none(), "it is compiled by another thread");
+    Plan::prepare(1, &target, None).await.unwrap().unwrap();
+    assert!(Plan::prepare(1, &target, None).now_or_never().is_some(), "it is compiled already");
 }
 
 #[tokio::test]

@@ -292,3 +292,17 @@ impl<T> OnConstraint<T> for std::result::Result<T, sqlx::Error> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_row_is_404_only_where_a_handler_means_it() {
+        let status = |error: Error| error.into_response().status();
+        assert_eq!(status(sqlx::Error::RowNotFound.into()), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(status(Error::not_found_if_no_row(sqlx::Error::RowNotFound)), StatusCode::NOT_FOUND);
+        let unreachable = status(Error::not_found_if_no_row(sqlx::Error::PoolTimedOut));
+        assert_ne!(unreachable, StatusCode::NOT_FOUND);
+    }
+}

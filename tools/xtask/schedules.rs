@@ -55,3 +55,19 @@ fn cron_job(function: &Function, cron: &str) -> CronJob {
         ..CronJob::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn job_that_missed_its_time_runs_late_and_a_minute_is_left_to_the_next() {
+        for function in functions::ALL {
+            let Some(cron) = function.cron else { continue };
+            let deadline = cron_job(function, cron).spec.and_then(|spec| spec.starting_deadline_seconds);
+            let allowed = if cron.starts_with("* ") { 1..=60 } else { 12 * 3600..=23 * 3600 };
+            let is_allowed = deadline.is_some_and(|deadline| allowed.contains(&i64::from(deadline)));
+            assert!(is_allowed, "{}: {deadline:?}", function.name);
+        }
+    }
+}

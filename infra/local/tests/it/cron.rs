@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
 
-use crate::world::{World, gated, status};
+use crate::world::{World, files, gated, status};
 
 #[tokio::test]
 async fn a_job_runs_at_the_minute() {
@@ -15,6 +15,15 @@ async fn a_job_runs_at_the_minute() {
     world.pass(0.1).await;
     assert_eq!(world.calls("ticker").len(), 1);
     world.pass(60.0).await;
+    assert_eq!(world.calls("ticker").len(), 2);
+}
+
+#[tokio::test]
+async fn first_start_soon_after_a_minute_does_not_wait_for_the_next() {
+    let world = World::at("2026-03-01T12:00:15Z", files()).await;
+    world.idle().await;
+    assert_eq!(world.calls("ticker").len(), 1);
+    world.pass(45.0).await;
     assert_eq!(world.calls("ticker").len(), 2);
 }
 

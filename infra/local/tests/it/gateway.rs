@@ -258,6 +258,24 @@ async fn http_2_without_tls_is_understood() {
 }
 
 #[tokio::test]
+async fn http_2_connection_has_32_requests_at_once_and_little_room_for_bodies() {
+    let world = World::new().await;
+    let mut stream = TcpStream::connect(world.engine.address).await.unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.unwrap();
+    assert_eq!(head[3], 4, "SETTINGS come first");
+    let mut settings = vec![0; usize::from(u16::from_be_bytes([head[1], head[2]]))];
+    stream.read_exact(&mut settings).await.unwrap();
+    let setting = |id: u16| {
+        let of = settings.chunks(6).find(|setting| setting[..2] == id.to_be_bytes());
+        of.map(|setting| u32::from_be_bytes(setting[2..].try_into().unwrap()))
+    };
+    let (max_concurrent_streams, initial_window_size) = (setting(3), setting(4));
+    assert_eq!((max_concurrent_streams, initial_window_size), (Some(32), Some(64 * 1024)));
+}
+
+#[tokio::test]
 async fn a_head_without_end_is_refused() {
     let world = World::new().await;
     let mut stream = TcpStream::connect(world.engine.address).await.unwrap();

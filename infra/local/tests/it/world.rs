@@ -229,8 +229,12 @@ impl World {
     }
 
     pub async fn with(files: Files) -> Self {
+        Self::at("2026-03-01T12:00:30Z", files).await
+    }
+
+    pub async fn at(start: &str, files: Files) -> Self {
         runtime::install_crypto();
-        let start: DateTime<Utc> = "2026-03-01T12:00:30Z".parse().unwrap();
+        let start: DateTime<Utc> = start.parse().unwrap();
         let data = Arc::new(tempfile::tempdir().unwrap());
         let clock = Clock::manual(start);
         let engine = pongpong::start(settings(&data, files.clone(), clock.clone())).await.unwrap();
