@@ -105,6 +105,7 @@ pub struct Delivery {
 const FIRST_SLOT: i64 = 1_735_689_600;
 const SERIES_BITS: u32 = 23;
 pub const HOUR: i64 = 3600;
+pub const DAY: i64 = 24 * HOUR;
 
 impl Ledger {
     pub async fn read(&self) -> Result<Page> {

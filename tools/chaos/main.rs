@@ -11,6 +11,7 @@
 //! | `afterwards.rs` | what is tidied up, though chaos be killed |
 //! | `load.rs` | ten minutes of twice the load |
 //! | `sites.rs`, `channels.rs` | what is watched, and who is told |
+//! | `owner.rs` | another owner, whose targets and webhook are slow |
 
 mod afterwards;
 mod broker;
@@ -19,6 +20,7 @@ mod disk;
 mod ledger;
 mod load;
 mod network;
+mod owner;
 mod plan;
 mod postgres;
 mod process;

@@ -58,12 +58,12 @@ impl Kind {
     /// What can be broken of it.
     pub fn subjects(self) -> &'static [Subject] {
         use Subject::{
-            Broker, Channels, Clock, Database, Disk, Engine, Functions, Network, Sigterm, Suspicion,
+            Broker, Channels, Clock, Database, Disk, Engine, Functions, Network, Owner, Sigterm, Suspicion,
         };
         match self {
-            Self::Sqlite => &[Engine, Sigterm, Disk, Channels, Clock],
-            Self::Postgres => &[Engine, Sigterm, Database, Disk, Channels, Clock],
-            Self::Functions => &[Functions, Sigterm, Database, Disk, Channels, Broker, Clock],
+            Self::Sqlite => &[Engine, Sigterm, Disk, Channels, Clock, Owner],
+            Self::Postgres => &[Engine, Sigterm, Database, Disk, Channels, Clock, Owner],
+            Self::Functions => &[Functions, Sigterm, Database, Disk, Channels, Broker, Clock, Owner],
             Self::Namespace => &[Network],
             Self::Crowd | Self::FunctionsCrowd => &[Suspicion],
         }
@@ -81,6 +81,7 @@ pub enum Subject {
     Broker,
     Clock,
     Network,
+    Owner,
     Suspicion,
 }
 
@@ -100,6 +101,8 @@ pub enum Fault {
     DatabaseDown,
     DatabaseFull,
     Database(Mode),
+    /// The locks of `pg_dump`, into a new day.
+    Dump,
     DiskFull,
     /// By its place among the channels.
     Channel(usize, Mode),
@@ -109,6 +112,10 @@ pub enum Fault {
     Broker(Mischief),
     /// Seconds; back, when they are negative: then the clock is right again at the end.
     Clock(i64),
+    /// Ahead by so many seconds; right again at the end.
+    ClockAhead(i64),
+    /// Another owner's endpoints that hang, others that are down, and a webhook that hangs, which is told of them.
+    SlowOwner,
     /// Of a hundred packets to the targets.
     Loss(u32),
 }
@@ -132,7 +139,10 @@ impl Fault {
             | Self::Channel(..)
             | Self::Answer(..)
             | Self::Exhaust(_)
+            | Self::Dump
             | Self::Clock(_)
+            | Self::ClockAhead(_)
+            | Self::SlowOwner
             | Self::Loss(_) => false,
         }
     }
@@ -334,6 +344,7 @@ fn faults(rng: &mut StdRng, kind: Kind, subject: Subject) -> Vec<Fault> {
             Fault::Database(Mode::Refuse),
             Fault::Database(Mode::Hang),
             Fault::Database(Mode::Freeze),
+            Fault::Dump,
             Fault::Database(Mode::Slow(Duration::from_millis(rng.random_range(2..40)))),
             Fault::Database(Mode::BreakOff(rng.random_range(0..2000))),
         ],
@@ -380,7 +391,9 @@ fn faults(rng: &mut StdRng, kind: Kind, subject: Subject) -> Vec<Fault> {
             Fault::Clock(-rng.random_range(600..4 * 3600)),
             Fault::Clock(rng.random_range(30..600)),
             Fault::Clock(rng.random_range(1..40) * 3600),
+            Fault::ClockAhead(rng.random_range(600..4 * 3600)),
         ],
+        Subject::Owner => vec![Fault::SlowOwner],
         Subject::Network => [20, 50, 100].map(Fault::Loss).into(),
         Subject::Suspicion if kind.has_functions() => {
             let killed = ["notification-evaluate", "notification-dispatch", on_the_way(rng)];

@@ -151,6 +151,19 @@ impl Postgres {
         Ok(())
     }
 
+    /// What `pg_dump` has while it runs, until this is dropped: a snapshot, and a lock on each table.
+    pub async fn dump(&self, database: &str) -> Result<sqlx::PgConnection> {
+        const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+            DO $$ DECLARE name TEXT; BEGIN
+                FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+                    EXECUTE format('LOCK TABLE %I IN ACCESS SHARE MODE', name);
+                END LOOP;
+            END $$";
+        let mut dump = sqlx::PgConnection::connect(&self.url(self.port, database)).await?;
+        sqlx::raw_sql(BEGIN).execute(&mut dump).await?;
+        Ok(dump)
+    }
+
     /// Takes all connections there are; they are given back when these are dropped.
     pub async fn occupy(&self, database: &str) -> Vec<sqlx::PgConnection> {
         let mut taken = Vec::new();

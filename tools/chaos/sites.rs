@@ -46,6 +46,11 @@ impl Site {
         }
     }
 
+    /// What hangs goes on.
+    pub fn pass(&self) {
+        self.proxy.set(Mode::Pass);
+    }
+
     /// So that a check is under way for a while. What is down stays so.
     pub fn slow(&self, slow: bool) {
         const SLOW: Mode = Mode::Slow(Duration::from_millis(150));

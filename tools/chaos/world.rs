@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use runtime::Clock;
 use serde_json::{Value, json};
@@ -20,8 +20,9 @@ use crate::{
     broker::{Cluster, Mischief},
     channels::{self, Channels, Messages},
     disk::Disk,
-    ledger::{HOUR, Ledger, Letter, Page},
+    ledger::{DAY, HOUR, Ledger, Letter, Page},
     network::Namespace,
+    owner::{self, SlowOwner},
     plan::{ENDPOINTS, Fault, Kind, Outage, Phase},
     postgres::Postgres,
     process::{Log, Process, program},
@@ -73,13 +74,13 @@ struct Suspicions {
 
 /// Whoever asks as a person does, through the gateway where there is one.
 #[derive(Clone)]
-enum Person {
+pub enum Person {
     OfEngine { client: reqwest::Client, url: String, headers: HeaderMap },
     OfFunctions { cluster: Arc<Cluster>, headers: HeaderMap },
 }
 
 impl Person {
-    async fn call(
+    pub async fn call(
         &self,
         function: &'static str,
         method: Method,
@@ -144,6 +145,10 @@ pub struct World<'a> {
     endpoints: Vec<Watched>,
     /// The gateway's key, or what it would tell functions.
     identity: HeaderMap,
+    /// Another account's.
+    neighbour: HeaderMap,
+    slow_owner: Option<SlowOwner>,
+    dump: Option<sqlx::PgConnection>,
     client: reqwest::Client,
     began: DateTime<Utc>,
     /// While something is broken that a start may fail for.
@@ -209,6 +214,7 @@ impl<'a> World<'a> {
         let mut set = |name: &str, value: &str| settings.push((name.to_owned(), value.to_owned()));
         set("LOG_LEVEL", "warn");
         set("REGION", REGION);
+        set("CHECK_CONCURRENCY", owner::CHECK_CONCURRENCY);
         // The same whatever port is free: a message that is sent again is the same, letter by letter.
         set("PUBLIC_URL", "http://localhost");
         let (mut database, mut ledger) =
@@ -249,6 +255,9 @@ impl<'a> World<'a> {
             channels,
             endpoints: Vec::new(),
             identity: HeaderMap::new(),
+            neighbour: HeaderMap::new(),
+            slow_owner: None,
+            dump: None,
             client,
             began,
             excused: 0,
@@ -283,17 +292,17 @@ impl<'a> World<'a> {
         if let System::Engine { .. } = self.system {
             self.start_engine().await?;
             self.engine_url().await?;
-            let person = json!({"email": "me@example.com", "password": "a good password"});
-            let person = self.call("user-signup", Method::POST, "/public/v1/signup", Some(person)).await?;
-            let key = person["key"].as_str().context("a key")?;
-            self.identity.insert("apikey", key.parse()?);
+            self.identity = self.sign_up("me@example.com").await?;
+            self.neighbour = self.sign_up("neighbour@example.com").await?;
         } else {
-            for (name, value) in [
-                ("x-gateway-token", "a-token-that-only-chaos-knows"),
-                ("x-consumer-custom-id", "1"),
-                ("x-credential-identifier", "a-credential"),
-            ] {
-                self.identity.insert(name, HeaderValue::from_static(value));
+            for (identity, id) in [(&mut self.identity, "1"), (&mut self.neighbour, "2")] {
+                for (name, value) in [
+                    ("x-gateway-token", "a-token-that-only-chaos-knows"),
+                    ("x-consumer-custom-id", id),
+                    ("x-credential-identifier", "a-credential"),
+                ] {
+                    identity.insert(name, HeaderValue::from_static(value));
+                }
             }
         }
         for body in self.channels.bodies() {
@@ -348,6 +357,13 @@ impl<'a> World<'a> {
             });
         }
         self.settle().await.map(drop)
+    }
+
+    async fn sign_up(&mut self, email: &str) -> Result<HeaderMap> {
+        let person = json!({"email": email, "password": "a good password"});
+        let person = self.call("user-signup", Method::POST, "/public/v1/signup", Some(person)).await?;
+        let key = person["key"].as_str().context("a key")?;
+        Ok(HeaderMap::from_iter([(HeaderName::from_static("apikey"), key.parse()?)]))
     }
 
     pub fn endpoints(&self) -> usize {
@@ -473,7 +489,10 @@ impl<'a> World<'a> {
     }
 
     async fn person(&mut self) -> Result<Person> {
-        let mut headers = self.identity.clone();
+        self.person_with(self.identity.clone()).await
+    }
+
+    async fn person_with(&mut self, mut headers: HeaderMap) -> Result<Person> {
         headers.insert("content-type", HeaderValue::from_static("application/json"));
         if let System::Cluster(cluster) = &self.system {
             return Ok(Person::OfFunctions { cluster: Arc::clone(cluster), headers });
@@ -792,7 +811,38 @@ impl<'a> World<'a> {
             Fault::Exhaust(which) => self.channels.set(*which, Mode::Refuse),
             Fault::Answer(which, status) => self.channels.answer(*which, Some(*status)),
             Fault::Broker(mischief) => self.cluster()?.set_mischief(*mischief),
-            Fault::Clock(seconds) => self.advance(*seconds).await,
+            Fault::Clock(seconds) | Fault::ClockAhead(seconds) => self.advance(*seconds).await,
+            Fault::Dump => {
+                let name = self.database.as_ref().context("a database")?.0.clone();
+                match self.postgres.dump(&name).await {
+                    Ok(dump) => self.dump = Some(dump),
+                    // A database that is broken cannot be dumped.
+                    Err(error) if self.is_all_else_well() => return Err(error),
+                    Err(_) => return Ok(()),
+                }
+                let to_midnight = DAY - self.now().timestamp().rem_euclid(DAY);
+                self.advance(to_midnight + 30).await;
+                self.must_record("a dump runs").await?;
+            }
+            Fault::SlowOwner => {
+                self.unhalt().await?;
+                let neighbour = self.neighbour.clone();
+                let started = match self.person_with(neighbour).await {
+                    Ok(person) => SlowOwner::start(&person, "127.0.0.1").await,
+                    Err(error) => Err(error),
+                };
+                match started {
+                    Ok(owner) => self.slow_owner = Some(owner),
+                    Err(error) if self.is_all_else_well() => return Err(error),
+                    Err(_) => return Ok(()),
+                }
+                // All that hangs has begun.
+                for _ in 0..3 {
+                    self.advance(10).await;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                self.must_record("another owner is slow").await?;
+            }
             Fault::Loss(percent) => {
                 let namespace = self.namespace.as_ref().context("a namespace")?;
                 for watched in &self.endpoints {
@@ -844,9 +894,57 @@ impl<'a> World<'a> {
             Fault::Broker(_) => self.cluster()?.set_mischief(Mischief::default()),
             Fault::Clock(seconds) if *seconds < 0 => self.advance(-seconds).await,
             Fault::Clock(_) => {}
+            Fault::ClockAhead(seconds) => self.advance(-seconds).await,
+            Fault::Dump => self.dump = None,
+            Fault::SlowOwner => {
+                if let Some(owner) = &self.slow_owner {
+                    owner.let_go();
+                }
+            }
             Fault::Loss(_) => self.namespace.as_ref().context("a namespace")?.deliver()?,
         }
         Ok(())
+    }
+
+    /// While only this is broken: what is due from now on is checked and recorded, of each endpoint.
+    async fn must_record(&mut self, while_: &str) -> Result<()> {
+        let since = self.now().timestamp();
+        let ids: Vec<_> = self.endpoints.iter().map(|watched| watched.id).collect();
+        let has_new =
+            |page: &Page, id| page.results.get(id).is_some_and(|of| of.range(since..).next().is_some());
+        let all_have = |page: &Page| ids.iter().all(|id| has_new(page, id));
+        for _ in 0..3 * MAX_INTERVAL / 5 {
+            self.advance(5).await;
+            if self.comes_to_be(Duration::from_millis(500), all_have).await {
+                return Ok(());
+            }
+        }
+        if self.is_all_else_well() {
+            self.log.fault(&format!("checks are not recorded while {while_}"));
+        }
+        Ok(())
+    }
+
+    /// Nothing is left of it, when all is mended.
+    async fn end_slow_owner(&mut self) -> Result<()> {
+        let Some(mut owner) = self.slow_owner.take() else { return Ok(()) };
+        let until = Instant::now() + TIMEOUT;
+        loop {
+            let neighbour = self.neighbour.clone();
+            let ended = match self.person_with(neighbour).await {
+                Ok(person) => owner.end(&person).await,
+                Err(error) => Err(error),
+            };
+            match ended {
+                Ok(()) => return Ok(()),
+                Err(error) if Instant::now() > until => return Err(error.context("the slow owner's")),
+                Err(_) => {
+                    self.keep_running().await?;
+                    self.advance(1).await;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
     }
 
     /// A start that failed while something was broken is no fault of the engine's; the next one is.
@@ -876,6 +974,7 @@ impl<'a> World<'a> {
 
     /// Lets time go by until all is as it must be; or says what is not.
     async fn settle(&mut self) -> Result<Tally> {
+        self.end_slow_owner().await?;
         let until = Instant::now() + TIMEOUT;
         let mut seconds = 2;
         let mut waits_for_rollup = 0;
@@ -1024,7 +1123,8 @@ impl<'a> World<'a> {
                 later(seen);
             }
         }
-        for delivery in &page.deliveries {
+        let is_watched = |id: i64| id == 0 || self.endpoints.iter().any(|watched| watched.id == id);
+        for delivery in page.deliveries.iter().filter(|delivery| is_watched(delivery.endpoint_id)) {
             match delivery.status.as_str() {
                 // What is superseded, a later message tells of.
                 "delivered" | "superseded" => {}

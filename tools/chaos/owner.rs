@@ -1,0 +1,74 @@
+//! Another owner, who means harm or knows no better: endpoints that never answer, others that are down, and a webhook
+//! that never answers, which is told of those.
+
+use anyhow::Result;
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::{plan::Outage, proxy::Mode, sites::Site, world::Person};
+
+/// More than one owner gets of [`CHECK_CONCURRENCY`], and of the places for messages (16).
+const ENDPOINTS: usize = 20;
+/// Places for checks in one process: few, so that one owner could take them all.
+pub const CHECK_CONCURRENCY: &str = "16";
+
+pub struct SlowOwner {
+    sites: [Site; 3],
+    /// Paths of what is to be deleted, with the function that deletes it.
+    made: Vec<(&'static str, String)>,
+}
+
+impl SlowOwner {
+    pub async fn start(person: &Person, host: &str) -> Result<Self> {
+        let sites = [Site::start(host).await?, Site::start(host).await?, Site::start(host).await?];
+        let mut owner = Self { sites, made: Vec::new() };
+        let [hanging, failing, hook] = owner.sites.each_ref().map(Site::address);
+        let [hangs, fails, takes_nothing] = &owner.sites;
+        hangs.down(Outage::Connection(Mode::Hang));
+        fails.down(Outage::Status(503));
+        takes_nothing.down(Outage::Connection(Mode::Hang));
+        let hook = json!({"name": "slow", "kind": "webhook", "config": {"url": format!("http://{hook}/")}});
+        owner.make(person, "notification-create", "notification-delete", "notifications", hook).await?;
+        for n in 0..2 * ENDPOINTS {
+            let site = if n % 2 == 0 { hanging } else { failing };
+            let body = json!({
+                "name": format!("slow{n}"), "url": format!("http://{site}/{n}"), "interval_seconds": 10,
+                "failure_threshold": 1, "retries": 0, "timeout_ms": 20_000,
+            });
+            owner.make(person, "endpoint-create", "endpoint-delete", "endpoints", body).await?;
+        }
+        Ok(owner)
+    }
+
+    async fn make(
+        &mut self,
+        person: &Person,
+        create: &'static str,
+        delete: &'static str,
+        what: &str,
+        body: Value,
+    ) -> Result<()> {
+        let path = format!("/public/v1/{what}");
+        let made = person.call(create, Method::POST, &path, Some(body)).await?;
+        self.made.push((delete, format!("{path}/{}", made["id"])));
+        Ok(())
+    }
+
+    /// What hangs goes on.
+    pub fn let_go(&self) {
+        let [hanging, _, hook] = &self.sites;
+        hanging.pass();
+        hook.pass();
+    }
+
+    /// Deletes all of it; can be repeated.
+    pub async fn end(&mut self, person: &Person) -> Result<()> {
+        while let Some((function, path)) = self.made.last() {
+            match person.call(function, Method::DELETE, path, None).await {
+                Err(error) if !format!("{error:#}").contains("404") => return Err(error),
+                _ => drop(self.made.pop()),
+            }
+        }
+        Ok(())
+    }
+}
