@@ -22,7 +22,7 @@ mod broker;
 mod consumers;
 mod cron;
 mod data;
-mod framing;
+pub mod framing;
 mod gateway;
 mod life;
 mod metrics;
@@ -201,7 +201,7 @@ fn environment(
     let unless_set = [
         ("CHECK_PRIVATE_NETWORKS", "allow".to_owned()),
         ("OUTBOX_DIR", format!("{folder}/outbox")),
-        ("PUBLIC_URL", format!("http://{}", reachable(address))),
+        ("PUBLIC_URL", public_url(address)),
         ("REGION", "local".to_owned()),
     ];
     let set = [
@@ -213,6 +213,12 @@ fn environment(
     ];
     let unless_set = unless_set.into_iter().filter(|(name, _)| env.get(name).is_none());
     Ok(env.with(unless_set.chain(set).map(|(name, value)| (name.to_owned(), value))))
+}
+
+/// As the README says it: a browser does not share the cookies of `localhost` and 127.0.0.1.
+fn public_url(address: SocketAddr) -> String {
+    let is_here = address.ip().is_loopback() || address.ip().is_unspecified();
+    if is_here { format!("http://localhost:{}", address.port()) } else { format!("http://{address}") }
 }
 
 /// An address that stands for all of this machine's cannot be connected to everywhere.

@@ -20,15 +20,21 @@ use bytes::Bytes;
 use checks::{ProbeConfig, Prober, StatusRanges};
 use contract::{Assertion, CheckResult, Comparison, Target};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::BodyExt;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::rt::TokioIo;
 use net::{address::PrivateNetworks, resolve::Resolver};
-use pongpong::wiring::{File, Files, Wiring};
+use pongpong::{
+    framing::{Heads, Recording},
+    wiring::{File, Files, Wiring},
+};
 use runtime::{
     Clock, Context, Env, Event, Function, Outgoing,
     function::Operation,
     outbound::{Outbound, To},
     secret::Random,
 };
-use tokio::runtime::Runtime;
+use tokio::{io::AsyncWriteExt, runtime::Runtime};
 use tower::ServiceExt;
 use url::{Host, Url};
 
@@ -340,6 +346,51 @@ pub fn response(data: &[u8]) {
     }
 }
 
+/// What an HTTP/1 connection of the one-machine gateway sends. Where its framing is taken for clear, the next request
+/// that hyper reads is the one that these bytes say: no two readers find different requests in them.
+pub fn framing(data: &[u8]) {
+    let heads = Heads::default();
+    let rest = Arc::new(Mutex::new(data.to_vec()));
+    let service = service_fn({
+        let heads = heads.clone();
+        move |request: Request<Incoming>| {
+            let (framing, rest) = (heads.next(request.version()), Arc::clone(&rest));
+            async move {
+                let (parts, body) = request.into_parts();
+                let body = body.collect().await.map(http_body_util::Collected::to_bytes);
+                if framing.is_clear && !framing.is_last {
+                    let mut rest = rest.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut headers = [httparse::EMPTY_HEADER; 100];
+                    let mut head = httparse::Request::new(&mut headers);
+                    let httparse::Status::Complete(length) = head.parse(&rest).unwrap() else {
+                        panic!("{parts:?} is taken for a whole head");
+                    };
+                    assert_eq!(head.method, Some(parts.method.as_str()), "{parts:?}");
+                    // One that breaks off is the last.
+                    if let Ok(body) = body {
+                        assert_eq!(rest[length..length + body.len()], body[..], "{parts:?}");
+                        rest.drain(..length + body.len());
+                    }
+                }
+                let connection = if framing.is_last { "close" } else { "keep-alive" };
+                Response::builder().header(header::CONNECTION, connection).body(String::new())
+            }
+        }
+    });
+    let connection = async {
+        let (mut client, server) = tokio::io::duplex(data.len() + 1);
+        client.write_all(data).await.unwrap();
+        client.shutdown().await.unwrap();
+        let server = TokioIo::new(Recording::new(server, heads));
+        let (mut reader, _writer) = tokio::io::split(client);
+        let answers = tokio::spawn(async move { tokio::io::copy(&mut reader, &mut tokio::io::sink()).await });
+        // What is no HTTP ends with an error.
+        let _ = hyper::server::conn::http1::Builder::new().serve_connection(server, service).await;
+        answers.await.unwrap().unwrap();
+    };
+    RUNTIME.block_on(connection);
+}
+
 /// What a path and a pattern of an assertion may take, in a debug build: a person waits for it, and others' checks.
 const MAX_ASSERTION_TIME: Duration = Duration::from_secs(5);
 
@@ -438,11 +489,12 @@ mod tests {
     #[test]
     fn nothing_in_the_corpus_breaks_anything() {
         type Target = fn(&[u8]);
-        let targets: [(&str, Target); 11] = [
+        let targets: [(&str, Target); 12] = [
             ("assertion", assertion),
             ("call", call),
             ("cloudevent", cloudevent),
             ("endpoint_create", endpoint_create),
+            ("framing", framing),
             ("kong", kong),
             ("notification_create", notification_create),
             ("page", page),
