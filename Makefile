@@ -48,10 +48,12 @@ bench-built:
 
 SECONDS ?= 90
 SEED ?= 1
-security: test-packages  ## attacks: APIs, parsers, dependencies; SECONDS=90 of APIs, a ninth of it for each parser; SEED=1
+security: test-packages  ## attacks: dependencies, accounts, events, gateway, APIs, parsers; SECONDS=90 of APIs, a ninth of it for each parser; SEED=1
 	infra/security/tools
 	infra/security/dependencies
 	cargo build --locked --workspace --examples
+	functions/tests/with-services cargo test --locked -q -p functions --test it -- security:: users:: notifications::addresses
+	cargo test --locked -q -p pongpong --test it -- gateway:: strangers:: owners::
 	infra/security/api $(SECONDS) $(SEED)
 	SEED=$(SEED) tools/fuzz/run $$(( $(SECONDS) / 9 ))
 

@@ -41,7 +41,7 @@ pub fn prober(context: &Context) -> Result<Arc<Prober>> {
                 concurrency,
                 possible,
                 files,
-                "fewer checks can run at once than CHECK_CONCURRENCY says"
+                "fewer checks can run at once than CHECK_CONCURRENCY says: raise the limit of open files (ulimit -n)"
             );
         }
         let concurrency = concurrency.min(possible);

@@ -182,6 +182,7 @@ impl Process {
     fn start(data: &Path, errors: File, settings: &[(&str, &str)]) -> Self {
         let tests = std::env::current_exe().unwrap();
         let program = tests.ancestors().nth(2).unwrap().join("examples/engine_with_clock");
+        assert!(program.exists(), "{}: cargo build -p functions --examples", program.display());
         let mut command = Command::new(program);
         command
             .env_clear()
