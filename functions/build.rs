@@ -1,5 +1,5 @@
-//! Packs what pages need besides themselves: each asset compressed, under a name that holds its hash,
-//! so that a browser may keep it for ever.
+//! Writes the catalogue of texts as Rust, and packs what pages need besides themselves: each asset compressed, under a
+//! name that holds its hash, so that a browser may keep it for ever.
 
 use std::{
     env, fs,
@@ -20,6 +20,7 @@ fn main() -> Result<()> {
     println!("cargo::rerun-if-changed=web/assets");
     println!("cargo::rerun-if-changed=../docs/public-spec.yaml");
     println!("cargo::rerun-if-changed=build.rs");
+    words::generate("words", Path::new(&out).join("words.rs"))?;
     let mut assets = Vec::new();
     for name in OWN {
         assets.push((name, fs::read(Path::new("web/assets").join(name)).context(name)?));

@@ -1,7 +1,8 @@
 //! The map of pongpong: every operation is one small function, in a file of its own.
 //!
 //! Folder = resource, file = verb: `users/login.rs` is what happens on login. Each resource owns its
-//! tables; what it needs of another it asks by that one's private API, or gets in an event.
+//! tables; what it needs of another it asks by that one's private API, or gets in an event. What
+//! people read stands in `words/en.ftl` and `words/ko.ftl`.
 
 pub mod checks;
 pub mod dead_letter;
@@ -17,6 +18,7 @@ pub mod roles;
 pub mod status_pages;
 pub mod users;
 pub mod web;
+mod words;
 mod zones;
 
 use anyhow::Context as _;

@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-use contract::{Assertion, Comparison, Severity, Text, text};
+use contract::{Assertion, Comparison, Severity, Text, words};
 use http::{HeaderMap, HeaderName};
 use memchr::memmem;
 use regex_automata::hybrid::dfa::Cache;
@@ -69,30 +69,23 @@ impl Compiled {
         if !is_known {
             let known: Vec<_> = fact.shape.comparisons().iter().map(|known| known.as_str()).collect();
             let known = known.join(", ");
-            let refusal = text(
-                format!("must be one of {known} for the fact `{}`", fact.name),
-                format!("`{}` 항목에는 {known} 중 하나여야 합니다", fact.name),
-            );
-            return Err(("comparison", refusal));
+            let refusal = words::must_be_one_of_for_fact(fact.name, known);
+            return Err(("comparison", refusal.into()));
         }
         for (field, given, shape) in [("path", path, Shape::Json), ("name", name, Shape::Header)] {
             if given.is_some() && fact.shape != shape {
-                let refusal = text(
-                    format!("does not belong to the fact `{}`", fact.name),
-                    format!("`{}` 항목에는 쓸 수 없습니다", fact.name),
-                );
-                return Err((field, refusal));
+                let refusal = words::does_not_belong_to_fact(fact.name);
+                return Err((field, refusal.into()));
             }
         }
-        let missing = || text("missing field", "필수 항목입니다");
+        let missing = || words::MISSING_FIELD;
         let subject = match fact.shape {
             Shape::Number | Shape::Text => Subject::Value(fact),
             Shape::Body => Subject::Body,
             Shape::Header => {
                 let name = name.as_ref().ok_or_else(|| ("name", missing()))?;
-                let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-                    ("name", text("is not a valid header name", "올바른 헤더 이름이 아닙니다"))
-                })?;
+                let name = HeaderName::from_bytes(name.as_bytes())
+                    .map_err(|_| ("name", words::IS_NOT_VALID_HEADER_NAME))?;
                 Subject::Header(name)
             }
             Shape::Json => {
@@ -131,50 +124,43 @@ impl Compiled {
 
 fn read_wanted(shape: Shape, comparison: Comparison, value: &Option<Value>) -> Result<Wanted, Text> {
     use Comparison::{Contains, Exists, Matches, NotContains, NotExists, NotMatches};
-    let refuse = |en: &'static str, ko: &'static str| Err(text(en, ko));
     let value = match (value, matches!(comparison, Exists | NotExists)) {
         (None, true) => return Ok(Wanted::Nothing),
-        (None, false) => return refuse("missing field", "필수 항목입니다"),
+        (None, false) => return Err(words::MISSING_FIELD),
         (Some(_), true) => {
-            return refuse(
-                "must be absent: whether there is one is all that is asked",
-                "이 비교에는 값을 지정할 수 없습니다",
-            );
+            return Err(words::MUST_BE_ABSENT);
         }
         (Some(value), false) => value,
     };
     if matches!(comparison, Matches | NotMatches) {
         let Some(regex) = value.as_str() else {
-            return refuse("must be a regular expression", "정규식이어야 합니다");
+            return Err(words::MUST_BE_REGULAR_EXPRESSION);
         };
         return read_regex(regex).map(Wanted::Pattern);
     }
     let bytes = value.as_str().map_or_else(|| value.to_string().len(), str::len);
     if bytes > MAX_VALUE_BYTES {
-        return refuse("must be at most 8 KiB", "최대 8 KiB까지 가능합니다");
+        return Err(words::must_be_at_most_kib(8).into());
     }
     if orders(comparison) || shape == Shape::Number {
         return match number_of(value) {
             Some(number) => Ok(Wanted::Value(number)),
-            None => refuse("must be a number", "숫자여야 합니다"),
+            None => Err(words::MUST_BE_NUMBER),
         };
     }
     let is_plain = !(value.is_array() || value.is_object());
     if matches!(comparison, Contains | NotContains) && !is_plain {
-        return refuse(
-            "must be a string, number, boolean or null for `contains` and `not_contains`",
-            "`contains`와 `not_contains`에는 문자열, 숫자, 참/거짓 또는 null이어야 합니다",
-        );
+        return Err(words::MUST_BE_SCALAR);
     }
     if *value == "" && matches!(comparison, Contains | NotContains) {
-        return refuse("must not be empty", "비어 있을 수 없습니다");
+        return Err(words::MUST_NOT_BE_EMPTY);
     }
     if shape == Shape::Json {
         return Ok(Wanted::Value(value.clone()));
     }
     match as_text(value) {
         Some(text) => Ok(Wanted::Value(text.into_owned().into())),
-        None => refuse("must be a string or a number", "문자열이나 숫자여야 합니다"),
+        None => Err(words::MUST_BE_STRING_OR_NUMBER),
     }
 }
 
@@ -206,10 +192,10 @@ fn as_text(value: &Value) -> Option<Cow<'_, str>> {
 
 fn check_pattern_length(text: &str) -> Result<(), Text> {
     if text.is_empty() {
-        return Err(contract::text("must not be empty", "비어 있을 수 없습니다"));
+        return Err(words::MUST_NOT_BE_EMPTY);
     }
     if text.chars().nth(MAX_PATTERN_CHARS).is_some() {
-        return Err(contract::text("must be at most 1024 characters", "최대 1024자까지 가능합니다"));
+        return Err(words::must_be_at_most_characters(1024).into());
     }
     Ok(())
 }
@@ -223,17 +209,8 @@ fn read_path(text: &str) -> Result<(JsonPath, usize), Text> {
     check_pattern_length(text)?;
     // Before the parser sees it: each filter within a filter doubles the parser's time, and nested
     // parentheses use up its stack.
-    let weight = weight(text).ok_or_else(|| {
-        contract::text(
-            "is too complex: at most one `..`, two filters, three commas and 16 nested brackets; within a filter \
-             neither `..` nor `$`, and comparisons with a literal only",
-            "너무 복잡합니다. `..`은 1개, 필터는 2개, 쉼표는 3개, 괄호 중첩은 16단계까지이며 필터 안에는 `..`과 `$`를 쓸 수 \
-             없고 리터럴과만 비교할 수 있습니다",
-        )
-    })?;
-    let path = JsonPath::parse(text).map_err(|error| {
-        contract::text(format!("is not a JSONPath: {error}"), format!("올바른 JSONPath가 아닙니다: {error}"))
-    })?;
+    let weight = weight(text).ok_or(words::JSON_PATH_IS_TOO_COMPLEX)?;
+    let path = JsonPath::parse(text).map_err(words::is_not_jsonpath)?;
     Ok((path, weight))
 }
 

@@ -1,6 +1,6 @@
 //! What a check finds out, and assertions can look at.
 
-use contract::Comparison;
+use contract::{Comparison, Text, words};
 
 /// Named in assertions.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,18 +25,23 @@ pub enum Shape {
 
 /// Of every kind.
 pub const COMMON: &[Fact] = &[
-    Fact::number("total_ms", "Total time (ms)", "전체 시간 (ms)"),
-    Fact::number("dns_ms", "DNS (ms)", "DNS (ms)"),
-    Fact::number("connect_ms", "Connect (ms)", "연결 (ms)"),
-    Fact::text("ip", "IP address", "IP 주소"),
+    common("total_ms", Shape::Number, &words::FACT_TOTAL),
+    common("dns_ms", Shape::Number, &words::FACT_DNS),
+    common("connect_ms", Shape::Number, &words::FACT_CONNECT),
+    common("ip", Shape::Text, &words::FACT_IP),
 ];
 /// Of kinds that speak TLS.
-pub const TLS_MS: Fact = Fact::number("tls_ms", "TLS (ms)", "TLS (ms)");
+pub const TLS_MS: Fact = common("tls_ms", Shape::Number, &words::FACT_TLS);
 pub const CERTIFICATE_DAYS_LEFT: Fact =
-    Fact::number("certificate_days_left", "Days until the certificate expires", "인증서 만료까지 남은 일수");
+    common("certificate_days_left", Shape::Number, &words::FACT_CERTIFICATE_DAYS_LEFT);
 /// Of kinds that get an answer.
-pub const FIRST_BYTE_MS: Fact = Fact::number("first_byte_ms", "First byte (ms)", "첫 바이트 (ms)");
-pub const TRANSFER_MS: Fact = Fact::number("transfer_ms", "Transfer (ms)", "전송 (ms)");
+pub const FIRST_BYTE_MS: Fact = common("first_byte_ms", Shape::Number, &words::FACT_FIRST_BYTE);
+pub const TRANSFER_MS: Fact = common("transfer_ms", Shape::Number, &words::FACT_TRANSFER);
+
+/// Of several kinds: its label is in the catalogue.
+const fn common(name: &'static str, shape: Shape, label: &'static Text) -> Fact {
+    Fact { name, label: label.pair(), shape }
+}
 
 impl Fact {
     pub const fn of(name: &'static str, shape: Shape, en: &'static str, ko: &'static str) -> Self {

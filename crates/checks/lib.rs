@@ -32,7 +32,7 @@ pub use self::{
 
 use std::{fmt, future::Future, pin::Pin, time::Instant};
 
-use contract::{Failure, FailureCode, Text, text};
+use contract::{Failure, FailureCode, Text, words};
 use fields::{Field, Foreign, Import, Refusals};
 use http::HeaderMap;
 use net::fair_share::Place;
@@ -173,10 +173,8 @@ impl Kind {
             own_facts: C::FACTS,
             plan: |url, config| {
                 // What serde says could quote a secret.
-                let config = C::Config::deserialize(config).map_err(|_| {
-                    let what = format!("is not of the kind {}", C::KIND);
-                    vec![("config".to_owned(), text(what, format!("{} 종류의 설정이 아닙니다", C::KIND)))]
-                })?;
+                let config = C::Config::deserialize(config)
+                    .map_err(|_| vec![("config".to_owned(), words::is_not_of_the_kind(C::KIND).into())])?;
                 Ok(Box::new(C::plan(url, config)?))
             },
             retries: |config| C::Config::deserialize(config).map_or(0, |config| C::retries(&config)),
@@ -221,7 +219,7 @@ impl Kind {
     pub(crate) fn fact(&self, name: &str) -> Result<&'static Fact, Text> {
         self.facts().find(|fact| fact.name == name).ok_or_else(|| {
             let known = self.facts().map(|fact| fact.name).collect::<Vec<_>>().join(", ");
-            text(format!("must be one of {known}"), format!("{known} 중 하나여야 합니다"))
+            words::must_be_one_of(known).into()
         })
     }
 

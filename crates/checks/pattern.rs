@@ -14,7 +14,7 @@ use regex_automata::{
     util::syntax,
 };
 
-use contract::Text;
+use contract::{Text, words};
 
 /// Takes a dozen or two of `\w` with Unicode, or ten thousand plain characters.
 const SIZE_LIMIT: usize = 1024 * 1024;
@@ -88,19 +88,13 @@ impl Pattern {
     fn read(text: &str) -> Result<Self, Text> {
         let regex = RegexBuilder::new(text).size_limit(SIZE_LIMIT).dfa_size_limit(SIZE_LIMIT).build();
         let regex = regex.map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => contract::text(
-                "is too complex: use fewer or smaller repetitions",
-                "너무 복잡합니다. 반복을 줄여 주세요",
-            ),
+            regex::Error::CompiledTooBig(_) => words::REGEX_IS_TOO_COMPLEX,
             // The last line says what is wrong; those above draw an arrow below the pattern.
             error => {
                 let text = error.to_string();
                 let reason = text.lines().last().unwrap_or_default();
                 let reason = reason.strip_prefix("error: ").unwrap_or(reason);
-                contract::text(
-                    format!("is not a regular expression: {reason}"),
-                    format!("올바른 정규식이 아닙니다: {reason}"),
-                )
+                words::is_not_regular_expression(reason).into()
             }
         })?;
         let automaton = DFA::builder()

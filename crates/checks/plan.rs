@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use contract::{Assertion, Comparison, Target, Text, text};
+use contract::{Assertion, Comparison, Target, Text, words};
 use fields::Refusals;
 use net::fair_share::{FairShare, Place};
 use serde_json::Value;
@@ -122,8 +122,8 @@ impl Plan {
     pub(crate) fn read(target: &Target) -> Result<Self, Refusals> {
         let Some(kind) = Kind::find(&target.kind) else {
             let known = Kind::names();
-            let what = text(format!("must be one of {known}"), format!("{known} 중 하나여야 합니다"));
-            return Err(vec![("kind".to_owned(), what)]);
+            let what = words::must_be_one_of(known);
+            return Err(vec![("kind".to_owned(), what.into())]);
         };
         let mut refusals = Refusals::new();
         let check = read_url(kind, &target.url).map_err(|what| vec![("url".to_owned(), what)]);
@@ -131,15 +131,15 @@ impl Plan {
         let check = check.map_err(|wrong| refusals.extend(wrong)).ok();
         let mut note = |field: String, what| refusals.push((field, what));
         if !(100..=60_000).contains(&target.timeout_ms) {
-            note("timeout_ms".to_owned(), text("must be from 100 to 60000", "100에서 60000 사이여야 합니다"));
+            note("timeout_ms".to_owned(), words::TIMEOUT_MUST_BE_FROM_TO);
         }
         if target.retries > MAX_RETRIES {
-            note("retries".to_owned(), text("must be at most 5", "최대 5까지 가능합니다"));
+            note("retries".to_owned(), words::MUST_BE_AT_MOST_5);
         }
         let mut patterns_size = 0;
         let mut assertions = Vec::with_capacity(target.assertions.len().min(MAX_ASSERTIONS));
         if target.assertions.len() > MAX_ASSERTIONS {
-            let what = text("must be at most 20 assertions", "검증 조건은 최대 20개까지 가능합니다");
+            let what = words::MUST_BE_AT_MOST_20_ASSERTIONS;
             note("assertions".to_owned(), what);
         } else {
             for (index, assertion) in target.assertions.iter().enumerate() {
@@ -147,10 +147,7 @@ impl Plan {
                     Ok(compiled) => {
                         patterns_size += compiled.size();
                         if patterns_size > MAX_PATTERNS_SIZE {
-                            let what = text(
-                                "is too complex together with the patterns before it",
-                                "앞의 정규식과 합쳐 너무 복잡합니다",
-                            );
+                            let what = words::PATTERNS_ARE_TOO_COMPLEX;
                             note(format!("assertions[{index}].value"), what);
                             // The rest is not compiled.
                             break;
@@ -175,23 +172,19 @@ impl Plan {
 
 fn read_url(kind: &Kind, written: &str) -> Result<Url, Text> {
     if written.chars().nth(MAX_URL_CHARS).is_some() {
-        return Err(text("must be at most 2048 characters", "최대 2048자까지 가능합니다"));
+        return Err(words::must_be_at_most_characters(2048).into());
     }
     // The parser would drop tabs and newlines in silence.
     if written.chars().any(char::is_control) {
-        return Err(text("must not contain control characters", "제어 문자를 포함할 수 없습니다"));
+        return Err(words::MUST_NOT_CONTAIN_CONTROL_CHARACTERS);
     }
-    let url = Url::parse(written)
-        .map_err(|error| text(format!("is not a URL: {error}"), "올바른 URL이 아닙니다"))?;
+    let url = Url::parse(written).map_err(words::is_not_a_url)?;
     if !kind.has_scheme(url.scheme()) {
         let known = Kind::beginnings([kind]);
-        return Err(text(
-            format!("must begin with {known} for the kind {}", kind.name),
-            format!("{} 종류의 주소는 다음으로 시작해야 합니다: {known}", kind.name),
-        ));
+        return Err(words::must_begin_with_for_kind(kind.name, known).into());
     }
     if url.host_str().is_none_or(str::is_empty) {
-        return Err(text("must have a host", "호스트가 있어야 합니다"));
+        return Err(words::MUST_HAVE_HOST);
     }
     Ok(url)
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use utoipa::ToSchema;
 
-use crate::{Text, text};
+use crate::{Text, words};
 
 /// Event types, as in the `type` attribute of a CloudEvent.
 pub mod kind {
@@ -391,22 +391,18 @@ impl FailureCode {
     /// For people, in a few words.
     pub fn words(self) -> Text {
         match self {
-            Self::Timeout | Self::ConnectTimeout => text("Timed out", "응답 시간 초과"),
-            Self::DnsFailure => text("DNS lookup failed", "DNS 조회 실패"),
-            Self::ConnectRefused | Self::ConnectFailed => text("Could not connect", "연결 실패"),
-            Self::TlsInvalid => text("Secure connection failed", "보안 연결 실패"),
-            Self::StatusMismatch | Self::TooManyRedirects | Self::InvalidRedirect => {
-                text("Returned an error", "오류 응답")
-            }
-            Self::AssertionFailed => text("Unexpected response", "예상과 다른 응답"),
-            Self::CertificateExpiring => text("Certificate expires soon", "인증서 만료 임박"),
-            Self::BlockedAddress => text("Address not allowed", "허용되지 않은 주소"),
-            Self::ProtocolError => text("Connection lost", "연결 끊김"),
-            Self::InvalidRequest => text("Settings could not be read", "설정을 읽을 수 없음"),
-            Self::ProberDefect | Self::NotStarted | Self::RequestedTooLate => {
-                text("Check not completed", "체크하지 못함")
-            }
-            Self::Other => text("Failed", "실패"),
+            Self::Timeout | Self::ConnectTimeout => words::FAILURE_TIMED_OUT,
+            Self::DnsFailure => words::FAILURE_DNS,
+            Self::ConnectRefused | Self::ConnectFailed => words::FAILURE_CONNECT,
+            Self::TlsInvalid => words::FAILURE_TLS,
+            Self::StatusMismatch | Self::TooManyRedirects | Self::InvalidRedirect => words::FAILURE_STATUS,
+            Self::AssertionFailed => words::FAILURE_ASSERTION,
+            Self::CertificateExpiring => words::FAILURE_CERTIFICATE,
+            Self::BlockedAddress => words::FAILURE_BLOCKED_ADDRESS,
+            Self::ProtocolError => words::FAILURE_PROTOCOL,
+            Self::InvalidRequest => words::FAILURE_SETTINGS,
+            Self::ProberDefect | Self::NotStarted | Self::RequestedTooLate => words::FAILURE_NOT_COMPLETED,
+            Self::Other => words::FAILURE_OTHER,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::{Text, text};
+use crate::{Text, words};
 
 /// A character that no name or text needs: a control character, one that turns the direction of what comes after it
 /// (`evil.test` could be read as another name), or one that XML cannot hold.
@@ -31,9 +31,9 @@ pub struct Invalid(pub Vec<(String, Text)>);
 pub struct Fields(Vec<(String, Text)>);
 
 impl Fields {
-    pub fn check(&mut self, ok: bool, name: &str, otherwise: impl FnOnce() -> Text) {
+    pub fn check<T: Into<Text>>(&mut self, ok: bool, name: &str, otherwise: impl FnOnce() -> T) {
         if !ok {
-            self.0.push((name.to_owned(), otherwise()));
+            self.0.push((name.to_owned(), otherwise().into()));
         }
     }
 
@@ -46,27 +46,19 @@ impl Fields {
     pub fn check_text(&mut self, name: &str, value: &str, length: RangeInclusive<usize>, odd: &[char]) {
         let is_refused = |c| is_odd(c) && !odd.contains(&c);
         let fits = length.contains(&value.chars().count()) && !value.chars().any(is_refused);
-        self.check(fits, name, || {
-            let (least, most) = (length.start(), length.end());
-            text(
-                format!("must have {least} to {most} characters, none of them a control character"),
-                format!("제어 문자 없이 {least}자 이상 {most}자 이하여야 합니다"),
-            )
-        });
+        self.check(fits, name, || words::must_have_characters(length.start(), length.end()));
         self.check(!fits || value.is_empty() || !value.chars().all(is_invisible), name, || {
-            text("must have a character that can be seen", "눈에 보이는 글자가 있어야 합니다")
+            words::MUST_BE_VISIBLE
         });
     }
 
     /// An id that a list is filtered by.
     pub fn check_id(&mut self, id: Option<i64>, name: &str) {
-        self.check(id.is_none_or(|id| id > 0), name, || {
-            text("must be a positive integer", "양의 정수여야 합니다")
-        });
+        self.check(id.is_none_or(|id| id > 0), name, || words::MUST_BE_POSITIVE_INTEGER);
     }
 
-    pub fn add(&mut self, name: impl Into<String>, what: Text) {
-        self.0.push((name.into(), what));
+    pub fn add(&mut self, name: impl Into<String>, what: impl Into<Text>) {
+        self.0.push((name.into(), what.into()));
     }
 
     pub fn finish(self) -> Result<(), Invalid> {

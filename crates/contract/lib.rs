@@ -7,8 +7,9 @@ mod fields;
 mod kinds;
 pub mod shown;
 mod text;
+pub mod words;
 
 pub use events::*;
 pub use fields::{Fields, Invalid, is_invisible, is_odd};
 pub use kinds::{CheckKindInfo, FactInfo, FieldInfo, FieldInput, KindInfo};
-pub use text::{Text, text};
+pub use text::{Language, Phrase, Shown, Text, Words, text};

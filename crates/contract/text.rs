@@ -1,6 +1,40 @@
-//! Sentences for people.
+//! Sentences for people, in the two languages.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    fmt::{self, Display, Formatter},
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    English,
+    Korean,
+}
+
+impl Language {
+    /// As HTML and HTTP name it.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Korean => "ko",
+        }
+    }
+
+    pub fn other(self) -> Self {
+        match self {
+            Self::English => Self::Korean,
+            Self::Korean => Self::English,
+        }
+    }
+
+    /// One of two texts, English and Korean.
+    pub fn choose(self, (en, ko): (&'static str, &'static str)) -> &'static str {
+        match self {
+            Self::English => en,
+            Self::Korean => ko,
+        }
+    }
+}
 
 /// A sentence for people, in English and Korean.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,6 +43,92 @@ pub struct Text {
     pub ko: Cow<'static, str>,
 }
 
+/// Of a kind: its file holds all that it says. All other texts are in the catalogues, `words/`.
 pub fn text(en: impl Into<Cow<'static, str>>, ko: impl Into<Cow<'static, str>>) -> Text {
     Text { en: en.into(), ko: ko.into() }
+}
+
+impl Text {
+    pub fn of(&self, language: Language) -> &str {
+        match language {
+            Language::English => &self.en,
+            Language::Korean => &self.ko,
+        }
+    }
+
+    /// Of a constant.
+    pub const fn pair(&'static self) -> (&'static str, &'static str) {
+        match (&self.en, &self.ko) {
+            (Cow::Borrowed(en), Cow::Borrowed(ko)) => (en, ko),
+            _ => panic!("not a constant"),
+        }
+    }
+
+    /// With another sentence after it.
+    pub fn then(self, next: impl Into<Self>) -> Self {
+        let next = next.into();
+        text(format!("{} {}", self.en, next.en), format!("{} {}", self.ko, next.ko))
+    }
+}
+
+/// A sentence with values in it, written in the language that is asked for.
+#[derive(Clone, Copy)]
+pub struct Phrase<F>(F);
+
+impl<F: Fn(Language, &mut Formatter<'_>) -> fmt::Result> Phrase<F> {
+    pub fn new(write: F) -> Self {
+        Self(write)
+    }
+
+    pub fn of(&self, language: Language) -> String {
+        self.shown(language).to_string()
+    }
+
+    /// To be written into another text.
+    pub fn shown(&self, language: Language) -> Shown<'_, F> {
+        Shown(&self.0, language)
+    }
+}
+
+impl<F: Fn(Language, &mut Formatter<'_>) -> fmt::Result> From<Phrase<F>> for Text {
+    fn from(phrase: Phrase<F>) -> Self {
+        text(phrase.of(Language::English), phrase.of(Language::Korean))
+    }
+}
+
+/// What can be written into a page, or into another text, in a language.
+pub trait Words {
+    type Shown<'a>: Display
+    where
+        Self: 'a;
+
+    fn shown(&self, language: Language) -> Self::Shown<'_>;
+}
+
+impl Words for Text {
+    type Shown<'a> = &'a str;
+
+    fn shown(&self, language: Language) -> &str {
+        self.of(language)
+    }
+}
+
+impl<F: Fn(Language, &mut Formatter<'_>) -> fmt::Result> Words for Phrase<F> {
+    type Shown<'a>
+        = Shown<'a, F>
+    where
+        Self: 'a;
+
+    fn shown(&self, language: Language) -> Shown<'_, F> {
+        Self::shown(self, language)
+    }
+}
+
+/// A [`Phrase`] in one language.
+pub struct Shown<'a, F>(&'a F, Language);
+
+impl<F: Fn(Language, &mut Formatter<'_>) -> fmt::Result> Display for Shown<'_, F> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0(self.1, f)
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use contract::{FieldInfo, FieldInput, Text, text};
+use contract::{FieldInfo, FieldInput, Text, text, words};
 use http::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use url::Url;
@@ -205,24 +205,17 @@ impl Field {
         let refusal = match self.input {
             Input::Emails { max } => return refusals_of_addresses(value, max),
             Input::Headers { max } => return refusals_of_headers(value, max),
-            Input::Flag => {
-                (!value.is_boolean()).then(|| text("must be true or false", "true 또는 false여야 합니다"))
-            }
+            Input::Flag => (!value.is_boolean()).then_some(words::MUST_BE_TRUE_OR_FALSE),
             Input::Number { least, most } => {
                 let fits = value.as_i64().is_some_and(|number| (least..=most).contains(&number));
-                (!fits).then(|| {
-                    text(
-                        format!("must be a whole number from {least} to {most}"),
-                        format!("{least} 이상 {most} 이하의 정수여야 합니다"),
-                    )
-                })
+                (!fits).then(|| words::must_be_a_whole_number_from_to(least, most).into())
             }
             Input::Choice { of } => (!of.iter().any(|choice| *value == **choice)).then(|| {
                 let all = of.join(", ");
-                text(format!("must be one of {all}"), format!("{all} 중 하나여야 합니다"))
+                words::must_be_one_of(all).into()
             }),
             Input::Url | Input::Line { .. } | Input::Text { .. } => match value.as_str() {
-                None => Some(text("must be a string", "문자열이어야 합니다")),
+                None => Some(words::MUST_BE_STRING),
                 Some(value) => match self.input {
                     Input::Line { max } => self.refusal_of_line(value, max),
                     Input::Text { max } => (value.len() > max).then(|| too_long(max)),
@@ -238,12 +231,7 @@ impl Field {
         let fits = (1..=max).contains(&line.chars().count()) && !line.chars().any(contract::is_odd);
         match self.valid {
             Some(Rule { is_valid, what: (en, ko) }) => (!fits || !is_valid(line)).then(|| text(en, ko)),
-            None => (!fits).then(|| {
-                text(
-                    format!("must have 1 to {max} characters, none of them a control character"),
-                    format!("제어 문자 없이 1자 이상 {max}자 이하여야 합니다"),
-                )
-            }),
+            None => (!fits).then(|| words::must_have_characters(1, max).into()),
         }
     }
 
@@ -319,35 +307,27 @@ fn refusals_of_addresses(value: &Value, max: usize) -> Vec<(String, Text)> {
     let of_texts =
         value.as_array().and_then(|list| list.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
     let Some(list) = of_texts.filter(|list| (1..=max).contains(&list.len())) else {
-        let what = text(
-            format!("must hold 1 to {max} addresses"),
-            format!("1개 이상 {max}개 이하의 주소여야 합니다"),
-        );
+        let what: Text = words::must_hold_addresses(max).into();
         return vec![(String::new(), what)];
     };
     let wrong = list.iter().enumerate().filter(|(_, address)| !mailbox::is_address(address));
-    let what = || text("must be an email address", "이메일 주소여야 합니다");
+    let what = || words::MUST_BE_EMAIL_ADDRESS;
     wrong.map(|(at, _)| (format!("[{at}]"), what())).collect()
 }
 
 fn refusals_of_headers(value: &Value, max: usize) -> Vec<(String, Text)> {
     let Some(headers) = value.as_object().filter(|headers| headers.len() <= max) else {
-        let what = text(
-            format!("must be an object with at most {max} headers"),
-            format!("헤더가 {max}개 이하인 객체여야 합니다"),
-        );
+        let what: Text = words::must_be_headers(max).into();
         return vec![(String::new(), what)];
     };
     let mut names = BTreeSet::new();
     let refusal = |(name, value): (&String, &Value)| {
         let shown: String = name.chars().take(100).collect();
         let what = match value.as_str() {
-            None => Some(text("must be a string", "문자열이어야 합니다")),
+            None => Some(words::MUST_BE_STRING),
             Some(value) => match header(name, value) {
                 Err(what) => Some(what),
-                Ok((name, _)) => {
-                    (!names.insert(name.to_string())).then(|| text("is there twice", "중복됩니다"))
-                }
+                Ok((name, _)) => (!names.insert(name.to_string())).then_some(words::IS_THERE_TWICE),
             },
         };
         what.map(|what| (format!(".{shown}"), what))
@@ -360,14 +340,8 @@ pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Text
     if name.len() + value.len() > MAX_HEADER_LEN {
         return Err(too_long(MAX_HEADER_LEN));
     }
-    let name = HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| text("is not a valid header name", "올바른 헤더 이름이 아닙니다"))?;
-    let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
-        text(
-            "must not contain newlines or other control characters",
-            "줄바꿈이나 다른 제어 문자를 포함할 수 없습니다",
-        )
-    })?;
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| words::IS_NOT_VALID_HEADER_NAME)?;
+    let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| words::MUST_NOT_CONTAIN_NEWLINES)?;
     // These describe the connection, which is the client's own, or would contradict the body.
     const OF_CONNECTION: &[&str] = &[
         "connection",
@@ -382,39 +356,32 @@ pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Text
         "upgrade",
     ];
     if OF_CONNECTION.contains(&name.as_str()) {
-        return Err(text("cannot be set", "설정할 수 없는 헤더입니다"));
+        return Err(words::CANNOT_BE_SET);
     }
     if name == http::header::HOST && http::uri::Authority::try_from(value.as_bytes()).is_err() {
-        return Err(text("is not a valid host", "올바른 호스트가 아닙니다"));
+        return Err(words::IS_NOT_VALID_HOST);
     }
     Ok((name, value))
 }
 
 fn too_long(bytes: usize) -> Text {
     let kib = bytes / 1024;
-    text(format!("must be at most {kib} KiB"), format!("최대 {kib} KiB까지 가능합니다"))
+    words::must_be_at_most_kib(kib).into()
 }
 
 /// What is wrong with a URL that a message is to be posted to.
 pub fn refusal_of_url(url: &str) -> Option<Text> {
     if url.len() > MAX_URL_LEN {
-        return Some(text(
-            format!("must have at most {MAX_URL_LEN} characters"),
-            format!("최대 {MAX_URL_LEN}자까지 가능합니다"),
-        ));
+        return Some(words::must_have_at_most_characters(MAX_URL_LEN).into());
     }
     // The parser would drop control characters and spaces around silently.
     let parsed = if url.chars().any(|c| c.is_control() || c == ' ') { None } else { Url::parse(url).ok() };
     let fits = |u: &Url| matches!(u.scheme(), "http" | "https") && u.has_host() && u.port() != Some(0);
     match parsed.filter(fits) {
-        None => Some(text(
-            "must be an http or https URL with a host",
-            "호스트가 있는 http 또는 https URL이어야 합니다",
-        )),
-        Some(url) if !url.username().is_empty() || url.password().is_some() => Some(text(
-            "must not hold a user name or password",
-            "사용자 이름이나 비밀번호를 포함할 수 없습니다",
-        )),
+        None => Some(words::MUST_BE_HTTP_URL),
+        Some(url) if !url.username().is_empty() || url.password().is_some() => {
+            Some(words::MUST_NOT_HOLD_CREDENTIALS)
+        }
         Some(_) => None,
     }
 }

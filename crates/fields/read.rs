@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use contract::{Fields, Invalid, text};
+use contract::{Fields, Invalid, words};
 use serde_json::{Map, Value};
 
 use crate::{Field, Input, MASK};
@@ -73,7 +73,7 @@ fn is_mask_of(field: &Field, value: &Value, kept: &Value) -> bool {
 /// Reads what was sent as a `config`, and checks it field by field. Defaults are left out.
 pub fn read(fields: &'static [Field], sent: &Value, stored: Option<Stored<'_>>) -> Result<Value, Invalid> {
     let Some(sent) = sent.as_object() else {
-        let what = text("must be a JSON object", "JSON 객체여야 합니다");
+        let what = words::MUST_BE_JSON_OBJECT;
         return Err(Invalid(vec![("config".to_owned(), what)]));
     };
     let mut invalid = Fields::default();
@@ -81,12 +81,9 @@ pub fn read(fields: &'static [Field], sent: &Value, stored: Option<Stored<'_>>) 
     for name in sent.keys().filter(|name| fields.iter().all(|field| field.name != **name)).take(10) {
         let known = fields.iter().map(|field| field.name).collect::<Vec<_>>().join(", ");
         let what = if known.is_empty() {
-            text("unknown field: this kind has none", "알 수 없는 항목입니다. 이 종류에는 설정이 없습니다")
+            words::UNKNOWN_FIELD_THERE_ARE_NONE
         } else {
-            text(
-                format!("unknown field: there is {known}"),
-                format!("알 수 없는 항목입니다. 가능한 항목: {known}"),
-            )
+            words::unknown_field(known).into()
         };
         invalid.add(format!("config.{name}"), what);
     }
@@ -95,7 +92,7 @@ pub fn read(fields: &'static [Field], sent: &Value, stored: Option<Stored<'_>>) 
     for field in fields {
         let name = format!("config.{}", field.name);
         let Some(value) = reading.value(field) else {
-            invalid.check(!field.is_required, &name, || text("missing field", "필수 항목입니다"));
+            invalid.check(!field.is_required, &name, || words::MISSING_FIELD);
             continue;
         };
         let is_masked =
@@ -107,10 +104,7 @@ pub fn read(fields: &'static [Field], sent: &Value, stored: Option<Stored<'_>>) 
             value => is_masked(value).then(String::new),
         };
         if let Some(place) = masked {
-            let what = text(
-                "must be given in full: this is what was masked",
-                "가려진 값이 아니라 전체 값을 입력해야 합니다",
-            );
+            let what = words::MUST_BE_GIVEN_IN_FULL;
             invalid.add(format!("{name}{place}"), what);
             continue;
         }

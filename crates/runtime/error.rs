@@ -6,66 +6,13 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode, header};
+use http::{StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use contract::{Text, text};
+use contract::{Language, Text, words};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Language {
-    English,
-    Korean,
-}
-
-tokio::task_local! {
-    static LANGUAGE: Language;
-}
-
-impl Language {
-    /// One of two texts, English and Korean.
-    pub fn choose(self, (en, ko): (&'static str, &'static str)) -> &'static str {
-        match self {
-            Self::English => en,
-            Self::Korean => ko,
-        }
-    }
-
-    /// What a text says in it.
-    pub fn read(self, text: &Text) -> &str {
-        match self {
-            Self::English => &text.en,
-            Self::Korean => &text.ko,
-        }
-    }
-
-    /// Of the request that is being answered; English outside of one.
-    pub fn current() -> Self {
-        LANGUAGE.try_with(|language| *language).unwrap_or(Self::English)
-    }
-
-    pub(crate) async fn scope<F: Future>(self, future: F) -> F::Output {
-        LANGUAGE.scope(self, future).await
-    }
-
-    /// The first of our two languages in `Accept-Language`.
-    pub fn of(headers: &HeaderMap) -> Self {
-        let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|v| v.to_str().ok()).unwrap_or("");
-        accepted
-            .split(',')
-            .find_map(|range| {
-                let tag = range.split(';').next()?.trim().to_ascii_lowercase();
-                match tag.split('-').next()? {
-                    "ko" => Some(Self::Korean),
-                    "en" => Some(Self::English),
-                    _ => None,
-                }
-            })
-            .unwrap_or(Self::English)
-    }
-}
 
 #[derive(Clone, Debug)]
 pub struct Error(Arc<Inner>);
@@ -96,36 +43,34 @@ pub struct ErrorBody<'a> {
 }
 
 impl Error {
-    pub fn new(status: StatusCode, code: &'static str, message: Text) -> Self {
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<Text>) -> Self {
+        let message = message.into();
         Self(Arc::new(Inner { status, code, message, fields: Vec::new(), cause: None, retry_after: None }))
     }
 
-    pub fn bad_request(code: &'static str, message: Text) -> Self {
+    pub fn bad_request(code: &'static str, message: impl Into<Text>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
     pub fn unauthorized() -> Self {
-        Self::new(
-            StatusCode::UNAUTHORIZED,
-            "NOT_LOGGED_IN",
-            text("You are not logged in.", "로그인이 필요합니다."),
-        )
+        Self::new(StatusCode::UNAUTHORIZED, "NOT_LOGGED_IN", words::YOU_ARE_NOT_LOGGED_IN)
     }
 
     pub fn forbidden() -> Self {
-        Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", text("Permission denied.", "권한이 없습니다."))
+        Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", words::PERMISSION_DENIED)
     }
 
     pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", text("Not found.", "찾을 수 없습니다."))
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", words::NOT_FOUND)
     }
 
-    pub fn conflict(code: &'static str, message: Text) -> Self {
+    pub fn conflict(code: &'static str, message: impl Into<Text>) -> Self {
         Self::new(StatusCode::CONFLICT, code, message)
     }
 
     /// The same, and which field to change.
-    pub fn conflict_in(field: &str, code: &'static str, message: Text) -> Self {
+    pub fn conflict_in(field: &str, code: &'static str, message: impl Into<Text>) -> Self {
+        let message = message.into();
         let (status, fields) = (StatusCode::CONFLICT, vec![(field.to_owned(), message.clone())]);
         Self(Arc::new(Inner { status, code, message, fields, cause: None, retry_after: None }))
     }
@@ -135,37 +80,24 @@ impl Error {
         Self(Arc::new(Inner {
             status: StatusCode::BAD_REQUEST,
             code: "VALIDATION_FAILED",
-            message: text("Some fields are invalid.", "입력값이 올바르지 않습니다."),
+            message: words::SOME_FIELDS_ARE_INVALID,
             fields,
             cause: None,
             retry_after: None,
         }))
     }
 
-    pub fn field(name: impl Into<String>, what: Text) -> Self {
-        Self::invalid(vec![(name.into(), what)])
+    pub fn field(name: impl Into<String>, what: impl Into<Text>) -> Self {
+        Self::invalid(vec![(name.into(), what.into())])
     }
 
     pub fn internal(cause: impl Into<anyhow::Error>) -> Self {
-        Self::caused(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "INTERNAL",
-            text("Something went wrong on our side.", "서버에 문제가 생겼습니다."),
-            cause,
-        )
+        Self::caused(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", words::INTERNAL_ERROR, cause)
     }
 
     /// Something that this needs does not answer now; it is worth trying again.
     pub fn unavailable(cause: impl Into<anyhow::Error>) -> Self {
-        Self::caused(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "UNAVAILABLE",
-            text(
-                "This is not available right now. Please try again.",
-                "지금은 사용할 수 없습니다. 다시 시도해 주세요.",
-            ),
-            cause,
-        )
+        Self::caused(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", words::NOT_AVAILABLE_NOW, cause)
     }
 
     fn caused(
@@ -179,8 +111,8 @@ impl Error {
     }
 
     /// 429, with `Retry-After`.
-    pub fn too_many_requests(code: &'static str, message: Text, retry_after: Duration) -> Self {
-        let status = StatusCode::TOO_MANY_REQUESTS;
+    pub fn too_many_requests(code: &'static str, message: impl Into<Text>, retry_after: Duration) -> Self {
+        let (status, message) = (StatusCode::TOO_MANY_REQUESTS, message.into());
         let retry_after = Some(retry_after);
         Self(Arc::new(Inner { status, code, message, fields: Vec::new(), cause: None, retry_after }))
     }
@@ -204,9 +136,9 @@ impl Error {
     pub fn render(&self, language: Language) -> Response {
         let Inner { status, code, message, fields, retry_after, .. } = &*self.0;
         let body = ErrorBody {
-            message: language.read(message),
+            message: message.of(language),
             code,
-            fields: fields.iter().map(|(name, what)| (name.as_str(), language.read(what))).collect(),
+            fields: fields.iter().map(|(name, what)| (name.as_str(), what.of(language))).collect(),
         };
         let mut response = (*status, axum::Json(body)).into_response();
         if let Some(after) = retry_after {

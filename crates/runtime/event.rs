@@ -7,10 +7,11 @@ use axum::{
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use cloudevents::{AttributesReader, Data, EventBuilder, EventBuilderV10, binding::http::to_event};
+use contract::words;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Error, Result, input, text, trace::Trace};
+use crate::{Error, Result, input, trace::Trace};
 
 /// An event that came in. What cannot be read is answered 400: the broker gives it up at once,
 /// for it will not get better by being sent again.
@@ -60,8 +61,7 @@ impl<T: DeserializeOwned> Event<T> {
 }
 
 fn not_an_event(why: &str) -> Error {
-    let en = format!("This is not a CloudEvent: {why}.");
-    Error::bad_request("NOT_A_CLOUDEVENT", text(en.clone(), en))
+    Error::bad_request("NOT_A_CLOUDEVENT", words::not_a_cloudevent(why))
 }
 
 /// An event to send.

@@ -4,13 +4,14 @@ use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Request, rejection::BytesRejection},
 };
+use contract::words;
 use http::{StatusCode, header, request::Parts};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 pub use contract::{is_invisible, is_odd};
 
-use crate::{Error, text};
+use crate::Error;
 
 /// The JSON body of a request.
 #[derive(Debug)]
@@ -33,10 +34,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Input<T> {
             return Err(Error::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "UNSUPPORTED_MEDIA_TYPE",
-                text(
-                    "The body must be JSON, with Content-Type: application/json.",
-                    "본문은 JSON이어야 합니다 (Content-Type: application/json).",
-                ),
+                words::BODY_MUST_BE_JSON,
             ));
         }
         let body = body(request, state).await?;
@@ -44,7 +42,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Input<T> {
         if body.trim_ascii_start().first() != Some(&b'{')
             && serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok()
         {
-            return Err(Error::field("body", text("must be a JSON object", "JSON 객체여야 합니다")));
+            return Err(Error::field("body", words::MUST_BE_JSON_OBJECT));
         }
         check_depth(&body)?;
         parse(&body).map(Self)
@@ -69,12 +67,10 @@ pub fn patched<T: DeserializeOwned>(old: &impl Serialize, patch: Map<String, Val
 /// The bytes of a body, within the route's limit.
 pub(crate) async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Error> {
     Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
-        BytesRejection::FailedToBufferBody(e) if e.status() == StatusCode::PAYLOAD_TOO_LARGE => Error::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "TOO_LARGE",
-            text("The body is too large.", "본문이 너무 큽니다."),
-        ),
-        _ => Error::bad_request("BODY_BROKE_OFF", text("The body broke off.", "본문이 중간에 끊겼습니다.")),
+        BytesRejection::FailedToBufferBody(e) if e.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            Error::new(StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE", words::BODY_IS_TOO_LARGE)
+        }
+        _ => Error::bad_request("BODY_BROKE_OFF", words::BODY_BROKE_OFF),
     })
 }
 
@@ -105,10 +101,7 @@ fn check_depth(json: &[u8]) -> Result<(), Error> {
                 depth += 1;
                 if depth > MAX_DEPTH {
                     let name = String::from_utf8_lossy(&json[name]).into_owned();
-                    let what = text(
-                        format!("must not be nested more than {MAX_DEPTH} levels deep"),
-                        format!("중첩은 {MAX_DEPTH}단계까지 가능합니다"),
-                    );
+                    let what = words::nested_too_deep(MAX_DEPTH);
                     return Err(Error::field(name, what));
                 }
             }
@@ -135,7 +128,7 @@ pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
         let name = field_of(&path, &what);
         // serde's " at line 1 column 2" says less than the field's name.
         let what = what.split(" at line ").next().unwrap_or(&what).to_owned();
-        Error::field(name, text(what.clone(), format!("올바르지 않습니다: {what}")))
+        Error::field(name, words::is_invalid(what))
     })?;
     deserializer.end().map_err(|e| malformed(format!("The body is not valid JSON: {e}")))?;
     Ok(parsed)
@@ -155,7 +148,7 @@ fn field_of(path: &str, what: &str) -> String {
 }
 
 fn malformed(what: String) -> Error {
-    Error::bad_request("MALFORMED_JSON", text(what.clone(), format!("JSON이 올바르지 않습니다: {what}")))
+    Error::bad_request("MALFORMED_JSON", words::malformed_json(what))
 }
 
 /// Whether a JSON text holds the escape of NUL (`\u0000` behind an odd backslash).
@@ -175,26 +168,20 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
         let query = parts.uri.query().unwrap_or("");
         if query.contains("%00") {
-            return Err(Error::bad_request(
-                "MALFORMED_QUERY",
-                text("The query must not hold NUL characters.", "쿼리에 NUL 문자를 쓸 수 없습니다."),
-            ));
+            return Err(Error::bad_request("MALFORMED_QUERY", words::QUERY_MUST_NOT_HOLD_NUL));
         }
         // What is not UTF-8 would be searched for as something else.
         let not_utf8 = |text: &str| text.contains(char::REPLACEMENT_CHARACTER);
         if url::form_urlencoded::parse(query.as_bytes())
             .any(|(name, value)| not_utf8(&name) || not_utf8(&value))
         {
-            return Err(Error::bad_request(
-                "MALFORMED_QUERY",
-                text("The query must be UTF-8.", "쿼리는 UTF-8이어야 합니다."),
-            ));
+            return Err(Error::bad_request("MALFORMED_QUERY", words::QUERY_MUST_BE_UTF_8));
         }
         let deserializer = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(query.as_bytes()));
         serde_path_to_error::deserialize(deserializer).map(Self).map_err(|e| {
             let path = e.path().to_string();
             let what = e.into_inner().to_string();
-            Error::field(field_of(&path, &what), text(what.clone(), format!("올바르지 않습니다: {what}")))
+            Error::field(field_of(&path, &what), words::is_invalid(what))
         })
     }
 }
@@ -213,12 +200,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
             .to_str()
             .ok()
             .filter(|key| (1..=200).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()));
-        let invalid = || {
-            Error::field(
-                NAME,
-                text("must be 1 to 200 visible ASCII characters", "1~200자의 ASCII 문자여야 합니다"),
-            )
-        };
+        let invalid = || Error::field(NAME, words::MUST_BE_VISIBLE_ASCII);
         key.map(|key| Self(Some(key.to_owned()))).ok_or_else(invalid)
     }
 }
@@ -231,7 +213,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
-        let not_an_id = || Error::field("id", text("must be a positive integer", "양의 정수여야 합니다"));
+        let not_an_id = || Error::field("id", words::MUST_BE_POSITIVE_INTEGER);
         let Path(id) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| not_an_id())?;
         // Digits alone: `+1` and `01` would be other names of the same thing.
         let id = Some(id).filter(|id| id.bytes().all(|b| b.is_ascii_digit()) && !id.starts_with('0'));

@@ -1,11 +1,12 @@
 //! Paging of lists: `?page=1&per_page=20`.
 
 use axum::extract::FromRequestParts;
+use contract::words;
 use http::request::Parts;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{Error, Fields, Query, items::read_items, text};
+use crate::{Error, Fields, Query, items::read_items};
 
 const MAX_PER_PAGE: i64 = 100;
 /// Deep pages cost the database the rows before them.
@@ -59,14 +60,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let Query(paging) = Query::<Self>::from_request_parts(parts, state).await?;
         let mut fields = Fields::default();
-        fields.check((1..=LAST_PAGE).contains(&paging.page), "page", || {
-            text(format!("must be from 1 to {LAST_PAGE}"), format!("1 이상 {LAST_PAGE} 이하여야 합니다"))
-        });
+        fields.check((1..=LAST_PAGE).contains(&paging.page), "page", || words::must_be_from_to(1, LAST_PAGE));
         fields.check((1..=MAX_PER_PAGE).contains(&paging.per_page), "per_page", || {
-            text(
-                format!("must be from 1 to {MAX_PER_PAGE}"),
-                format!("1 이상 {MAX_PER_PAGE} 이하여야 합니다"),
-            )
+            words::must_be_from_to(1, MAX_PER_PAGE)
         });
         fields.finish()?;
         Ok(paging)

@@ -10,14 +10,15 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use contract::{Language, words};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 
 use crate::{
-    Context, Env, Error, FromEnv, Function, error::Language, lambda, log::VERSION, telemetry,
-    telemetry::Incoming, text, trace::Trace,
+    Context, Env, Error, FromEnv, Function, lambda, language, log::VERSION, telemetry, telemetry::Incoming,
+    trace::Trace,
 };
 
 /// What a person may send; check bodies (64 KiB) fit with room.
@@ -47,11 +48,7 @@ fn told(function: &'static Function, context: &Context, routes: Router<Context>)
     };
     routes
         .method_not_allowed_fallback(async || {
-            Error::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "METHOD_NOT_ALLOWED",
-                text("This path does not have that method.", "이 경로에서 지원하지 않는 메서드입니다."),
-            )
+            Error::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", words::METHOD_NOT_ALLOWED)
         })
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state((function, context.clone()), tell))
@@ -63,7 +60,9 @@ fn finished(router: Router, context: &Context, uses_database: bool) -> Router {
         .route("/health", get(async || "ok"))
         .route("/ready", get(move |State(context): State<Context>| ready(context, uses_database)))
         .with_state(context.clone());
-    router.merge(ready).fallback(async |headers: HeaderMap| Error::not_found().render(Language::of(&headers)))
+    router
+        .merge(ready)
+        .fallback(async |headers: HeaderMap| Error::not_found().render(language::accepted(&headers)))
 }
 
 async fn ready(context: Context, uses_database: bool) -> Response {
@@ -92,7 +91,7 @@ async fn tell(
     if let Some(incoming) = &incoming {
         trace = trace.child(|| incoming.span(function, &request));
     }
-    let language = Language::of(request.headers());
+    let language = language::accepted(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     // Of a level that no `LOG_LEVEL` hides: its fields are in every line of the request.
     let span =
@@ -102,7 +101,7 @@ async fn tell(
         .clone()
         .scope(
             async {
-                let response = language.scope(next.run(request)).await;
+                let response = language::scope(language, next.run(request)).await;
                 trace.answered(response.status());
                 if let Some(incoming) = incoming {
                     incoming.answered(response.status(), started.elapsed());

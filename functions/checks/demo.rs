@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use checks::{CHECKS, ProbeConfig, Prober};
 use contract::address::Address;
 use net::address::PrivateNetworks;
-use runtime::{Context, Env, Error, FromEnv, Function, Input, Result, error::ErrorBody, text};
+use runtime::{Context, Env, Error, FromEnv, Function, Input, Result, error::ErrorBody};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -12,6 +12,7 @@ use super::SERVICE;
 use crate::{
     endpoints::Settings,
     prober::{Checked, check_now},
+    words,
 };
 use contract::FailureCode;
 
@@ -84,13 +85,7 @@ async fn handle(State(context): State<Context>, Input(demo): Input<Demo>) -> Res
     if matches!(code, Some(FailureCode::BlockedAddress | FailureCode::DnsFailure)) {
         // A private name and one that does not exist look the same: which private names there are is nothing for
         // strangers.
-        return Err(Error::field(
-            "url",
-            text(
-                "has no address on the public internet; private addresses are not allowed here",
-                "공개 인터넷 주소가 없습니다. 여기서는 사설 주소를 체크할 수 없습니다",
-            ),
-        ));
+        return Err(Error::field("url", words::HAS_NO_PUBLIC_ADDRESS));
     }
     Ok(Json(checked))
 }

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use http::StatusCode;
-use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, input, text};
+use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, input};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -10,6 +10,7 @@ use super::SERVICE;
 use crate::{
     endpoints::{Settings, address, patched, private_get},
     prober::{Checked, ProbeSettings, check_now, prober},
+    words,
 };
 
 pub const FUNCTION: Function = Function::new(
@@ -57,7 +58,7 @@ async fn handle(
     let is_alone = wanted.values().all(Value::is_null);
     let (settings, fallback) = match id {
         None if is_alone => {
-            let what = text("give either endpoint_id or url", "endpoint_id와 url 중 하나를 지정하세요");
+            let what = words::GIVE_EITHER_ENDPOINT_ID_OR_URL;
             return Err(Error::field("endpoint_id", what));
         }
         None => {
@@ -67,8 +68,7 @@ async fn handle(
             (settings.checked(caller.user_id, None).await?, fallback)
         }
         Some(id) => {
-            let invalid =
-                || Error::field("endpoint_id", text("must be a positive integer", "양의 정수여야 합니다"));
+            let invalid = || Error::field("endpoint_id", contract::words::MUST_BE_POSITIVE_INTEGER);
             let id = id.as_i64().filter(|id| *id > 0).ok_or_else(invalid)?;
             let stored = settings_of(&context, caller.user_id, id).await?;
             if is_alone {

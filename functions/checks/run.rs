@@ -16,7 +16,6 @@ use runtime::{
     Clock, Context, Error, Event, Function, Items, Outgoing, Reply, Result, Subscription,
     secret::Sealer,
     telemetry::{Counter, Histogram, KeyValue, UpDownCounter, counter, level, seconds},
-    text,
     trace::Trace,
 };
 use serde_json::value::{RawValue, to_raw_value};
@@ -26,6 +25,7 @@ use super::{RegionConfig, SERVICE, count_missed};
 use crate::{
     endpoints::open_target,
     prober::{ProbeSettings, prober},
+    words,
 };
 use checks::{Kind, Prober, unknown};
 use contract::{CheckRequest, CheckResult, CheckStatus, FailureCode, Outcome, kind};
@@ -81,13 +81,7 @@ async fn handle(State(context): State<Context>, event: Event<Items<CheckRequest>
 
 async fn run(context: &Context, event: Event<Items<CheckRequest>>) -> Result<Reply> {
     if event.data.len() > MAX_BATCH_LEN {
-        return Err(Error::field(
-            "data",
-            text(
-                format!("must hold at most {MAX_BATCH_LEN} checks"),
-                format!("{MAX_BATCH_LEN}개 이하여야 합니다"),
-            ),
-        ));
+        return Err(Error::field("data", words::must_hold_at_most_checks(MAX_BATCH_LEN)));
     }
     let prober = prober(context)?;
     let region = context.config::<RegionConfig>()?.region.clone();

@@ -15,13 +15,14 @@ use runtime::{
     Context, Db, Error, Fields, Function, Input, Items, Result,
     db::{JsonText, On, ids_of, readable},
     error::ErrorBody,
-    on, sql, text,
+    on, sql,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use utoipa::ToSchema;
 
 use super::{CLAIM_AHEAD, SERVICE, Settings, maintenances::windows::Windows, requests::Request};
+use crate::words;
 #[cfg(doc)]
 use contract::CheckRequest;
 
@@ -176,11 +177,9 @@ pub async fn give_back(context: &Context, returns: &Returns) -> Result<()> {
 async fn handle(State(context): State<Context>, Input(claim): Input<Claim>) -> Result<Json<Claims>> {
     let now = context.clock().now();
     let mut fields = Fields::default();
-    fields.check(claim.until <= now + TimeDelta::minutes(10), "until", || {
-        text("must be at most ten minutes ahead", "10분 이내여야 합니다")
-    });
+    fields.check(claim.until <= now + TimeDelta::minutes(10), "until", || words::MUST_BE_WITHIN_TEN_MINUTES);
     fields.check((1..=MAX_CLAIM_LEN).contains(&claim.limit), "limit", || {
-        text("must be from 1 to 1000", "1 이상 1000 이하여야 합니다")
+        contract::words::must_be_from_to(1, 1000)
     });
     fields.finish()?;
     let (until, now) = (claim.until.timestamp(), now.timestamp());
@@ -259,7 +258,7 @@ async fn handle_confirm(
     );
     let items = confirmation.items;
     if items.len() > MAX_CLAIM_LEN as usize {
-        return Err(Error::field("items", text("must be at most 1000", "1000개 이하여야 합니다")));
+        return Err(Error::field("items", words::must_hold_at_most(1000)));
     }
     match context.db()?.write() {
         On::Sqlite(db) => sqlx::query(SQLITE).bind(JsonText(items)).execute(db).await.map(drop)?,
@@ -282,7 +281,7 @@ async fn handle_confirm(
 )]
 async fn handle_return(State(context): State<Context>, Input(returns): Input<Returns>) -> Result<StatusCode> {
     if returns.items.len() > MAX_CLAIM_LEN as usize {
-        return Err(Error::field("items", text("must be at most 1000", "1000개 이하여야 합니다")));
+        return Err(Error::field("items", words::must_hold_at_most(1000)));
     }
     return_claims(context.db()?, returns.items).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use checks::{CHECKS, Kind};
-use contract::{Target, Text, address::Address, text};
+use contract::{Target, Text, address::Address};
 use fields::{Refusals, Stored};
 use runtime::{Context, Error, Result, db::JsonText, secret::Sealer};
 use serde_json::{Map, Value};
 use url::{Host, Url};
 
 use super::settings::Settings;
+use crate::words;
 
 const PURPOSE: &str = "endpoint-config";
 
@@ -29,7 +30,7 @@ pub(super) fn kind_of(name: &str, url: &str) -> Result<&'static Kind, (&'static 
     if !name.is_empty() {
         return Kind::find(name).ok_or_else(|| {
             let known = Kind::names();
-            ("kind", text(format!("must be one of {known}"), format!("{known} 중 하나여야 합니다")))
+            ("kind", contract::words::must_be_one_of(known).into())
         });
     }
     match (Kind::of_url(url), CHECKS) {
@@ -38,8 +39,8 @@ pub(super) fn kind_of(name: &str, url: &str) -> Result<&'static Kind, (&'static 
         (None, [first, ..]) if Url::parse(url).is_err() => Ok(first),
         (None, _) => {
             let known = Kind::beginnings(CHECKS);
-            let what = text(format!("must begin with {known}"), format!("다음으로 시작해야 합니다: {known}"));
-            Err(("url", what))
+            let what = words::must_begin_with(known);
+            Err(("url", what.into()))
         }
     }
 }
@@ -113,10 +114,7 @@ impl Settings {
     pub(crate) fn opened(mut self, context: &Context) -> Result<Self> {
         open(context, &self.kind, &mut self.config.0).map_err(|error| {
             tracing::error!(%error, "a secret of an endpoint cannot be opened");
-            let what = text(
-                "holds secrets that cannot be opened any more: give them again",
-                "더는 열 수 없는 비밀 값이 있습니다. 다시 입력해 주세요",
-            );
+            let what = words::SECRETS_CANNOT_BE_OPENED;
             Error::field("config", what)
         })?;
         Ok(self)

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use http::StatusCode;
 use runtime::{
-    Caller, Context, Error, Function, Input, Result, error::ErrorBody, input::IdempotencyKey, on, sql, text,
+    Caller, Context, Error, Function, Input, Result, error::ErrorBody, input::IdempotencyKey, on, sql,
 };
 
 use super::{
@@ -11,6 +11,7 @@ use super::{
     quota::{QuotaConfig, check_bytes_quota},
     start::{Start, ask_for_checks},
 };
+use crate::words;
 
 const NAME: &str = "endpoint-create";
 
@@ -93,13 +94,7 @@ async fn insert(
     }
     let count: i64 = on!(tx.connection(), db => sqlx::query_scalar(COUNT).bind(user_id).fetch_one(db).await)?;
     if count >= most {
-        return Err(Error::conflict(
-            "TOO_MANY_ENDPOINTS",
-            text(
-                format!("You have {count} endpoints; {most} are allowed."),
-                format!("엔드포인트는 {most}개까지 만들 수 있습니다."),
-            ),
-        ));
+        return Err(Error::conflict("TOO_MANY_ENDPOINTS", words::too_many_endpoints(count, most)));
     }
     let endpoint: Endpoint = on!(tx.connection(), db => {
         let insert = sqlx::query_as(INSERT).bind(user_id).bind(s.name).bind(s.url).bind(s.kind).bind(s.config);

@@ -3,10 +3,7 @@
 use ::checks::{CHECKS, Kind, facts::Fact};
 use axum::{Json, extract::State};
 use contract::{CheckKindInfo, FactInfo};
-use runtime::{
-    Caller, Context, Function, List, Paging, Result,
-    error::{ErrorBody, Language},
-};
+use runtime::{Caller, Context, Function, List, Paging, Result, error::ErrorBody, language};
 
 use super::SERVICE;
 
@@ -29,7 +26,7 @@ async fn handle(
 }
 
 fn said(pair: (&'static str, &'static str)) -> String {
-    Language::current().choose(pair).to_owned()
+    language::current().choose(pair).to_owned()
 }
 
 fn info(kind: &Kind) -> CheckKindInfo {

@@ -3,12 +3,12 @@
 use axum::{Json, extract::State};
 use runtime::{
     Caller, Context, Fields, Function, List, Paging, Query, Result, db::page_of, error::ErrorBody, on, sql,
-    text,
 };
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{COUNT, Endpoint, SERVICE, columns};
+use crate::words;
 use contract::Status;
 
 pub const FUNCTION: Function = Function::new(
@@ -132,12 +132,8 @@ async fn handle(
     sql!(COUNT_MATCHING = concat!("SELECT COUNT(*) ", matching!()));
     let mut fields = Fields::default();
     let fits = |text: &Option<String>, most: usize| text.as_ref().is_none_or(|t| t.chars().count() <= most);
-    fields.check(fits(&search.q, 200), "q", || {
-        text("must have at most 200 characters", "200자 이하여야 합니다")
-    });
-    fields.check(fits(&search.tag, 50), "tag", || {
-        text("must have at most 50 characters", "50자 이하여야 합니다")
-    });
+    fields.check(fits(&search.q, 200), "q", || words::must_have_at_most_characters(200));
+    fields.check(fits(&search.tag, 50), "tag", || words::must_have_at_most_characters(50));
     fields.finish()?;
     let db = context.db()?;
     let q = search.q.map(|q| format!("%{}%", escaped(&q.to_lowercase())));

@@ -8,12 +8,13 @@ use runtime::{
     Context, Error, Function, Items, List, Paging, Query, Result,
     db::{JsonText, On, ids_of, page_of, readable},
     error::ErrorBody,
-    input, on, sql, text,
+    input, on, sql,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{OwnedEndpoint, SERVICE, columns};
+use crate::words;
 use contract::Status;
 
 pub const NAME: &str = "endpoint-private-list";
@@ -142,10 +143,7 @@ async fn handle_briefs(
         };
     }
     let ids = input::ids(&asked.ids, MAX_IDS).ok_or_else(|| {
-        let what = text(
-            "must be at most 1000 ids with commas between them",
-            "쉼표로 구분한 1000개 이하의 id여야 합니다",
-        );
+        let what = words::MUST_BE_AT_MOST_1000_IDS;
         Error::field("ids", what)
     })?;
     let (found, items) = match context.db()?.read() {

@@ -1,9 +1,10 @@
 //! How many endpoints a user may have, and how large their settings may be.
 
-use runtime::{Context, Env, Error, FromEnv, Result, db::Transaction, on, sql, text};
+use runtime::{Context, Env, Error, FromEnv, Result, db::Transaction, on, sql};
 use serde::Serialize;
 
 use super::settings::Settings;
+use crate::words;
 
 /// `MAX_ENDPOINTS_PER_USER` (default 10000); configs and assertions of a user's endpoints:
 /// `MAX_SETTINGS_BYTES_PER_USER` (default 4 MiB) as they are stored and shown, `MAX_CHECK_BYTES_PER_MINUTE` (default
@@ -80,23 +81,12 @@ pub(super) async fn check_bytes_quota(
         sqlx::query_as(BYTES).bind(user_id).fetch_one(db).await)?;
     if stored > quota.settings_bytes {
         let max = quota.settings_bytes;
-        let message = text(
-            format!(
-                "Configs and assertions of your endpoints come to {stored} bytes; {max} are allowed. Shorten them."
-            ),
-            format!("엔드포인트의 설정과 검증 조건이 모두 {stored}바이트입니다. {max}바이트까지 가능합니다."),
-        );
+        let message = words::too_many_settings_bytes(max, stored);
         return Err(Error::conflict_in(bytes.largest(), "TOO_MANY_SETTINGS_BYTES", message));
     }
     if per_minute > quota.bytes_per_minute {
         let max = quota.bytes_per_minute;
-        let message = text(
-            format!(
-                "Configs and assertions of your checks come to {per_minute} bytes a minute; {max} are allowed. \
-                 Shorten them, or check less often."
-            ),
-            format!("검사의 설정과 검증 조건이 분당 {per_minute}바이트입니다. {max}바이트까지 가능합니다."),
-        );
+        let message = words::too_many_check_bytes(max, per_minute);
         return Err(Error::conflict_in(bytes.largest(), "TOO_MANY_CHECK_BYTES", message));
     }
     Ok(())

@@ -4,12 +4,14 @@
 //! language of the request.
 
 use chrono::{DateTime, Utc};
-use runtime::{Text, db::UnixSeconds, error::Language, text};
+use runtime::{Text, db::UnixSeconds, language};
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 use utoipa::ToSchema;
 
 use contract::{CheckResult, CheckStatus, FailureCode, Status};
+
+use crate::words;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
@@ -21,7 +23,7 @@ where
     Facts: FromRow<'r, R>,
 {
     fn from_row(row: &'r R) -> sqlx::Result<Self> {
-        Ok(Self(Language::current().read(&Facts::from_row(row)?.explain()).to_owned()))
+        Ok(Self(Facts::from_row(row)?.explain().of(language::current()).to_owned()))
     }
 }
 
@@ -75,38 +77,29 @@ pub struct Facts {
 impl Facts {
     fn explain(&self) -> Text {
         if self.status == Status::Paused {
-            return text("Paused: it is not checked.", "일시정지되어 체크하지 않습니다.");
+            return words::PAUSED_NOT_CHECKED;
         }
         let why = self.explain_result();
         let Some(since) = self.down_since.filter(|_| self.status == Status::Down) else { return why };
         let since = time(since.time());
-        text(format!("Down since {since}. {}", why.en), format!("{since}부터 장애입니다. {}", why.ko))
+        Text::from(words::down_since(since)).then(why)
     }
 
     fn explain_result(&self) -> Text {
         if self.result_slot.is_none() || self.result_revision < self.revision {
             return match self.status {
-                Status::Pending => text("Waiting for the first check.", "첫 체크를 기다리고 있습니다."),
-                _ => text(
-                    "The settings or a maintenance changed: waiting for the first check since then.",
-                    "설정이나 점검이 변경되어 변경 후 첫 체크를 기다리고 있습니다.",
-                ),
+                Status::Pending => words::WAITING_FOR_FIRST_CHECK,
+                _ => words::WAITING_FOR_FIRST_CHECK_SINCE_CHANGE,
             };
         }
         // Only ever written by this version or another: what it cannot read says nothing.
         match self.result_note.as_deref().and_then(|json| serde_json::from_str(json).ok()) {
             None => self.explain_success(),
-            Some(Note::Maintenance) => text(
-                "In maintenance: results of checks do not count.",
-                "점검 중이라 체크 결과를 반영하지 않습니다.",
-            ),
+            Some(Note::Maintenance) => words::IN_MAINTENANCE,
             Some(Note::Missed { code }) => missed(code),
             Some(Note::Degraded { message }) => {
                 let message = message.trim_end_matches('.');
-                text(
-                    format!("The last check succeeded, but: {message}."),
-                    format!("마지막 체크는 성공했지만 문제가 있습니다: {message}."),
-                )
+                words::last_check_degraded(message).into()
             }
             Some(Note::Failed { code, message, region }) => self.explain_failure(code, &message, &region),
         }
@@ -114,67 +107,34 @@ impl Facts {
 
     fn explain_success(&self) -> Text {
         if self.status == Status::Up {
-            return text("The last check succeeded.", "마지막 체크가 성공했습니다.");
+            return words::LAST_CHECK_SUCCEEDED;
         }
-        let needed = self.success_threshold;
-        text(
-            format!("The last check succeeded; it is up after {needed} successful checks in a row."),
-            format!("마지막 체크가 성공했습니다. 연속 {needed}회 성공하면 정상이 됩니다."),
-        )
+        words::last_check_succeeded_not_up_yet(self.success_threshold).into()
     }
 
     fn explain_failure(&self, code: FailureCode, message: &str, region: &str) -> Text {
         let message = message.trim_end_matches('.');
-        let last = text(
-            format!("The last check failed: {message}."),
-            format!("마지막 체크가 실패했습니다: {} ({message}).", code.words().ko),
-        );
+        let last = Text::from(words::last_check_failed(code.words().ko, message));
         if self.status == Status::Down {
             return last;
         }
         let (failures, threshold) = (self.failures, self.failure_threshold);
         if failures < threshold.into() {
-            return text(
-                format!("{} Failed checks in a row: {failures}; down after {threshold}.", last.en),
-                format!("{} 연속 실패 {failures}회, {threshold}회가 되면 장애입니다.", last.ko),
-            );
+            return last.then(words::failed_in_a_row(failures, threshold));
         }
         if !code.is_unreachable() {
             return last;
         }
-        text(
-            format!(
-                "{} Failed checks in a row: {failures}. The alert is withheld, because most endpoints became \
-                 unreachable from region {region} at once.",
-                last.en
-            ),
-            format!(
-                "{} 연속 실패 {failures}회. 리전 {region}에서 엔드포인트 대부분이 한꺼번에 연결되지 않아 알림을 \
-                 보류했습니다.",
-                last.ko
-            ),
-        )
+        last.then(words::alert_is_withheld(failures, region))
     }
 }
 
 fn missed(code: FailureCode) -> Text {
     match code {
-        FailureCode::NotStarted => text(
-            "The last check was missed: too many others were running to make it before the next one was due.",
-            "마지막 체크를 놓쳤습니다. 실행 중인 체크가 너무 많아 다음 체크 시각까지 완료하지 못했습니다.",
-        ),
-        FailureCode::RequestedTooLate => text(
-            "The last check was missed: its request arrived after the next one was due.",
-            "마지막 체크를 놓쳤습니다. 요청이 다음 체크 시각보다 늦게 도착했습니다.",
-        ),
-        FailureCode::InvalidRequest => text(
-            "The last check was missed: the prober could not read the endpoint's settings. Save them again.",
-            "마지막 체크를 놓쳤습니다. 체크 설정을 읽을 수 없습니다. 설정을 다시 저장해 주세요.",
-        ),
-        _ => text(
-            "The last check was missed because of an internal error of pongpong.",
-            "pongpong의 내부 오류로 마지막 체크를 완료하지 못했습니다.",
-        ),
+        FailureCode::NotStarted => words::LAST_CHECK_MISSED_TOO_MANY_RUNNING,
+        FailureCode::RequestedTooLate => words::LAST_CHECK_MISSED_REQUESTED_TOO_LATE,
+        FailureCode::InvalidRequest => words::LAST_CHECK_MISSED_UNREADABLE_SETTINGS,
+        _ => words::LAST_CHECK_MISSED_INTERNAL_ERROR,
     }
 }
 

@@ -1,11 +1,12 @@
 //! Whether settings are valid, field by field.
 
-use runtime::{Fields, Result, input::is_invisible, text};
+use runtime::{Fields, Result, input::is_invisible};
 
 use super::{
     config::{self, address},
     settings::Settings,
 };
+use crate::words;
 
 impl Settings {
     /// Checks every field, what takes long in the owner's turn. A URL without a scheme gets one, a kind that is missing is
@@ -25,10 +26,7 @@ impl Settings {
         }
         let in_range = |fields: &mut Fields, name: &str, value: i32, least: i32, most: i32| {
             fields.check((least..=most).contains(&value), name, || {
-                text(
-                    format!("must be from {least} to {most}"),
-                    format!("{least} 이상 {most} 이하여야 합니다"),
-                )
+                contract::words::must_be_from_to(least, most)
             });
         };
         fields.check_line("name", &self.name, 0..=100);
@@ -50,23 +48,13 @@ impl Settings {
         in_range(&mut fields, "success_threshold", self.success_threshold, 1, 100);
         in_range(&mut fields, "retries", retries, 0, 5);
         in_range(&mut fields, "timeout_ms", self.timeout_ms, 100, 60_000);
-        fields.check(self.tags.0.len() <= 20, "tags", || text("must be at most 20", "20개 이하여야 합니다"));
+        fields.check(self.tags.0.len() <= 20, "tags", || words::must_hold_at_most(20));
         for (at, tag) in self.tags.0.iter().enumerate().take(20) {
-            fields.check(is_tag(tag), &format!("tags[{at}]"), || {
-                text(
-                    "must have 1 to 50 letters, digits, or any of - _ . : /",
-                    "글자, 숫자, - _ . : / 로 1자 이상 50자 이하여야 합니다",
-                )
-            });
+            fields.check(is_tag(tag), &format!("tags[{at}]"), || words::MUST_BE_A_TAG);
         }
         // A batch waits for its slowest check, and the broker for the batch.
         let longest = i64::from(self.timeout_ms) * (i64::from(retries) + 1);
-        fields.check(longest <= 120_000, "retries", || {
-            text(
-                "all tries together may take at most 120 seconds",
-                "모든 시도를 합해 120초를 넘을 수 없습니다",
-            )
-        });
+        fields.check(longest <= 120_000, "retries", || words::TRIES_TAKE_TOO_LONG);
         let refusals = match kind {
             Some(_) => ::checks::validate_off_workers(owner, &self.target()).await,
             None => Vec::new(),

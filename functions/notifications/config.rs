@@ -1,9 +1,11 @@
 //! A notification's kind and config: sealed where it is stored and travels.
 
 use channels::{CHANNELS, Config, Kind};
-use runtime::{Context, Error, Result, secret::Sealer, text};
+use runtime::{Context, Error, Result, secret::Sealer};
 use serde_json::Value;
 use utoipa::openapi::{ObjectBuilder, Schema, Type, schema::SchemaType};
+
+use crate::words;
 
 pub(super) fn stored_kind(name: &str) -> Result<&'static Kind> {
     Kind::find(name).ok_or_else(|| Error::internal(anyhow::anyhow!("there is no notification kind {name}")))
@@ -13,10 +15,7 @@ pub(super) fn stored_kind(name: &str) -> Result<&'static Kind> {
 pub(crate) fn kind_named(name: &str) -> Result<&'static Kind> {
     let refuse = || {
         let known = Kind::names();
-        Error::field(
-            "kind",
-            text(format!("must be one of {known}"), format!("다음 중 하나여야 합니다: {known}")),
-        )
+        Error::field("kind", words::must_be_one_of_kinds(known))
     };
     Kind::find(name).ok_or_else(refuse)
 }

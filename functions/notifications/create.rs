@@ -5,7 +5,7 @@ use channels::{Config, ConfigSchema};
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
     Caller, Context, Db, Error, Fields, Function, Input, Result, db::JsonText, error::ErrorBody,
-    input::IdempotencyKey, on, sql, text,
+    input::IdempotencyKey, on, sql,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -18,6 +18,7 @@ use super::{
     notification::Notification,
     row::{ENDPOINTS, Row, saved},
 };
+use crate::words;
 
 const NAME: &str = "notification-create";
 
@@ -180,12 +181,6 @@ async fn insert(db: &Db, new: Row, key: Option<String>) -> Result<Row> {
     }
     transaction.commit().await?;
     row.ok_or_else(|| {
-        Error::conflict(
-            "TOO_MANY_NOTIFICATIONS",
-            text(
-                format!("You have {MAX_NOTIFICATIONS} notifications already."),
-                format!("알림은 최대 {MAX_NOTIFICATIONS}개까지 만들 수 있습니다."),
-            ),
-        )
+        Error::conflict("TOO_MANY_NOTIFICATIONS", words::too_many_notifications(MAX_NOTIFICATIONS))
     })
 }

@@ -3,10 +3,11 @@
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use runtime::{Context, Db, Error, Event, Function, Reply, Result, Subscription, db::On, on, sql, text};
+use runtime::{Context, Db, Error, Event, Function, Reply, Result, Subscription, db::On, on, sql};
 use serde::Deserialize;
 
 use super::{SERVICE, deliveries::queue, suspicion};
+use crate::words;
 use contract::{EndpointDeleted, UserDeleted, kind};
 
 pub const FUNCTION: Function =
@@ -32,10 +33,7 @@ async fn handle(State(context): State<Context>, event: Event<Deleted>) -> Result
         (kind::USER_DELETED, Deleted::User(gone)) => forget_user(db, gone.user_id, now).await?,
         // Never taken for the other: that would delete too much.
         _ => {
-            return Err(Error::field(
-                "data",
-                text("does not fit the event's type", "이벤트 유형과 맞지 않습니다"),
-            ));
+            return Err(Error::field("data", words::DOES_NOT_FIT_EVENT_TYPE));
         }
     }
     Ok(Reply::NONE)

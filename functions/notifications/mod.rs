@@ -32,10 +32,10 @@ use chrono::TimeDelta;
 use runtime::{
     Context, Error, Result, Text,
     db::{On, Transaction},
-    sql, text,
+    sql,
 };
 
-use crate::endpoints;
+use crate::{endpoints, words};
 
 pub const SERVICE: &str = "notification-service";
 
@@ -63,10 +63,7 @@ async fn check_endpoints(context: &Context, user_id: i64, ids: Option<Vec<i64>>)
     let Some(mut ids) = ids else { return Ok(None) };
     let refuse = |what: Text| Error::field("endpoint_ids", what);
     if ids.len() > MAX_ENDPOINTS {
-        return Err(refuse(text(
-            format!("must hold at most {MAX_ENDPOINTS} ids"),
-            format!("최대 {MAX_ENDPOINTS}개까지 가능합니다"),
-        )));
+        return Err(refuse(words::must_hold_at_most_ids(MAX_ENDPOINTS).into()));
     }
     ids.sort_unstable();
     ids.dedup();
@@ -75,10 +72,7 @@ async fn check_endpoints(context: &Context, user_id: i64, ids: Option<Vec<i64>>)
     let found = endpoints::private_list::briefs(context, possible).await?.items;
     let is_own = |id: i64| found.iter().any(|e| e.id == id && e.user_id == user_id);
     if let Some(id) = ids.iter().find(|id| !is_own(**id)) {
-        return Err(refuse(text(
-            format!("there is no endpoint {id}"),
-            format!("엔드포인트 {id}을(를) 찾을 수 없습니다"),
-        )));
+        return Err(refuse(words::no_such_endpoint(id).into()));
     }
     Ok(Some(ids))
 }

@@ -2,11 +2,12 @@
 
 use axum::{Json, extract::State};
 use channels::Message;
-use runtime::{Context, Fields, Function, Id, Input, Result, error::ErrorBody, text};
+use runtime::{Context, Fields, Function, Id, Input, Result, error::ErrorBody};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{SERVICE, private_get, senders::Done, test};
+use crate::words;
 
 pub const FUNCTION: Function =
     Function::new("notification-private-call", SERVICE, "sends a given text through a channel")
@@ -37,7 +38,7 @@ const MAX_TEXT_BYTES: usize = 10_000;
 async fn handle(State(context): State<Context>, Id(id): Id, Input(body): Input<Body>) -> Result<Json<Done>> {
     let mut fields = Fields::default();
     fields.check((1..=MAX_TEXT_BYTES).contains(&body.text.len()), "text", || {
-        text(format!("must have 1 to {MAX_TEXT_BYTES} bytes"), format!("1~{MAX_TEXT_BYTES}바이트여야 합니다"))
+        words::must_have_bytes(MAX_TEXT_BYTES)
     });
     fields.finish()?;
     let row = private_get::find(context.db()?, id).await?;

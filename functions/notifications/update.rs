@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use channels::{Config, ConfigSchema};
-use runtime::{Caller, Context, Error, Fields, Function, Id, Input, Result, error::ErrorBody, on, sql, text};
+use runtime::{Caller, Context, Error, Fields, Function, Id, Input, Result, error::ErrorBody, on, sql};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -15,6 +15,7 @@ use super::{
     notification::Notification,
     row::{ENDPOINTS, Row, own, saved},
 };
+use crate::words;
 
 pub const FUNCTION: Function = Function::new("notification-update", SERVICE, "changes a channel")
     .http(runtime::http!(handle))
@@ -136,8 +137,6 @@ fn check(row: &Row, body: &Body) -> Result<()> {
         fields.check_line("name", name, 1..=100);
     }
     let same = body.kind.as_ref().is_none_or(|kind| *kind == row.kind);
-    fields.check(same, "kind", || {
-        text("cannot be changed: add another notification", "변경할 수 없습니다. 새 알림을 추가하세요")
-    });
+    fields.check(same, "kind", || words::KIND_CANNOT_BE_CHANGED);
     Ok(fields.finish()?)
 }

@@ -1,7 +1,7 @@
 //! Events `user.deleted`, `endpoint.deleted`: deletes all that is kept of them here.
 
 use axum::{extract::State, routing::post};
-use runtime::{Context, Db, Error, Event, Function, Reply, Result, Subscription, on, sql, text};
+use runtime::{Context, Db, Error, Event, Function, Reply, Result, Subscription, on, sql};
 use serde::Deserialize;
 
 use super::{
@@ -9,6 +9,7 @@ use super::{
     moment::{self, DAY, floor},
     store,
 };
+use crate::words;
 use contract::kind;
 
 pub const FUNCTION: Function =
@@ -30,10 +31,10 @@ async fn handle(State(context): State<Context>, event: Event<Deleted>) -> Result
         (kind::USER_DELETED, _) => (&USER, event.data.user_id),
         (kind::ENDPOINT_DELETED, Some(id)) => (&ENDPOINT, id),
         (kind::ENDPOINT_DELETED, None) => {
-            return Err(Error::field("endpoint_id", text("missing field", "필수 항목입니다")));
+            return Err(Error::field("endpoint_id", contract::words::MISSING_FIELD));
         }
         _ => {
-            let what = text("This function takes no such event.", "처리할 수 없는 이벤트입니다.");
+            let what = words::NO_SUCH_EVENT;
             return Err(Error::bad_request("UNKNOWN_EVENT", what));
         }
     };

@@ -2,11 +2,10 @@
 
 use axum::{extract::State, routing::post};
 use chrono::{DateTime, Utc};
-use runtime::{
-    Context, Event, Function, Items, Reply, Result, Subscription, Text, db::Transaction, on, sql, text,
-};
+use runtime::{Context, Event, Function, Items, Reply, Result, Subscription, Text, db::Transaction, on, sql};
 
 use super::{SERVICE, incident_list::EndReason, moment, record::check_not_ahead, store};
+use crate::words;
 use contract::{Status, StatusChange, kind};
 
 pub const FUNCTION: Function = Function::new("incident-record", SERVICE, "opens and closes outages")
@@ -53,16 +52,14 @@ fn problem(change: &StatusChange) -> Option<(&'static str, Text)> {
     let possible =
         |time: &DateTime<Utc>| (moment::FIRST_SLOT..=moment::LAST_SLOT).contains(&time.timestamp());
     if change.endpoint_id < 1 {
-        return Some(("endpoint_id", text("must be a positive integer", "양의 정수여야 합니다")));
+        return Some(("endpoint_id", contract::words::MUST_BE_POSITIVE_INTEGER));
     }
     if !possible(&change.changed_at) {
-        return Some(("changed_at", text("is not a possible time", "가능한 시각이 아닙니다")));
+        return Some(("changed_at", words::IS_NOT_POSSIBLE_TIME));
     }
     match &change.outage_started_at {
-        None if of_an_outage => Some(("outage_started_at", text("missing field", "필수 항목입니다"))),
-        Some(time) if !possible(time) => {
-            Some(("outage_started_at", text("is not a possible time", "가능한 시각이 아닙니다")))
-        }
+        None if of_an_outage => Some(("outage_started_at", contract::words::MISSING_FIELD)),
+        Some(time) if !possible(time) => Some(("outage_started_at", words::IS_NOT_POSSIBLE_TIME)),
         _ => None,
     }
 }

@@ -24,7 +24,6 @@ use runtime::{
     db::{JsonText, On},
     sql,
     telemetry::TEXT_FORMAT,
-    text,
 };
 
 use super::{
@@ -32,6 +31,7 @@ use super::{
     moment::{self, DAY},
 };
 use crate::endpoints::private_list::{self, EndpointLabels};
+use crate::words;
 
 pub const FUNCTION: Function =
     Function::new("report-metrics", SERVICE, "shows the newest results to Prometheus")
@@ -100,10 +100,7 @@ impl UnderWay {
 }
 
 fn too_many_at_once() -> Error {
-    let message = text(
-        "Too many answers with your metrics are under way at once. Try again in a second.",
-        "동시에 처리 중인 메트릭 요청이 너무 많습니다. 잠시 후 다시 시도하세요.",
-    );
+    let message = words::TOO_MANY_METRICS_AT_ONCE;
     Error::too_many_requests("TOO_MANY_AT_ONCE", message, Duration::from_secs(1))
 }
 

@@ -8,9 +8,9 @@ use std::ops::Range;
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
-use runtime::{Fields, text};
+use runtime::Fields;
 
-use crate::zones;
+use crate::{words, zones};
 
 pub const HOUR: i64 = 3600;
 pub const DAY: i64 = 86_400;
@@ -70,17 +70,12 @@ pub fn time_of(slot: i64) -> DateTime<Utc> {
 pub fn range(fields: &mut Fields, from: Option<&str>, to: Option<&str>) -> (Option<i64>, Option<i64>) {
     let mut read = |name: &str, written: Option<&str>, days: u64| {
         let time = written.map(|written| parse(written, days));
-        fields.check(time != Some(None), name, || {
-            text(
-                "must be a date (2026-03-01) or a date-time (2026-03-01T12:00:00Z)",
-                "날짜(2026-03-01) 또는 일시(2026-03-01T12:00:00Z)여야 합니다",
-            )
-        });
+        fields.check(time != Some(None), name, || words::MUST_BE_A_DATE);
         time.flatten().map(seconds)
     };
     let (from, to) = (read("from", from, 0), read("to", to, 1));
     fields.check(!matches!((from, to), (Some(from), Some(to)) if from >= to), "from", || {
-        text("must be before `to`", "`to`보다 앞서야 합니다")
+        words::MUST_BE_BEFORE_TO
     });
     (from, to)
 }
@@ -88,9 +83,7 @@ pub fn range(fields: &mut Fields, from: Option<&str>, to: Option<&str>) -> (Opti
 /// UTC, unless another zone is named.
 pub fn zone(fields: &mut Fields, name: Option<&str>) -> Tz {
     let zone = name.map_or(Some(Tz::UTC), zones::named);
-    fields.check(zone.is_some(), "zone", || {
-        text("must be a time zone (Asia/Seoul)", "시간대(Asia/Seoul)여야 합니다")
-    });
+    fields.check(zone.is_some(), "zone", || words::MUST_BE_A_TIME_ZONE);
     zone.unwrap_or(Tz::UTC)
 }
 

@@ -10,7 +10,7 @@ use runtime::{
     db::{JsonText, On},
     input,
     items::read_items,
-    sql, text,
+    sql,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -22,7 +22,7 @@ use super::{
     store::{self, Cover},
     tally,
 };
-use crate::zones;
+use crate::{words, zones};
 use contract::{CheckStatus, Failure};
 
 pub const FUNCTION: Function =
@@ -206,8 +206,7 @@ const MAX_INCIDENTS: i64 = 20;
 pub(super) fn endpoints(list: &str) -> Result<Vec<i64>> {
     let mut endpoints = input::ids(list, MAX_ENDPOINTS).unwrap_or_default();
     if endpoints.is_empty() || endpoints.iter().any(|id| *id < 1) {
-        let what =
-            text("must be 1 to 100 ids with commas between them", "쉼표로 구분한 1~100개의 id여야 합니다");
+        let what = words::MUST_BE_1_TO_100_IDS;
         return Err(Error::field("endpoint_ids", what));
     }
     let mut seen = std::collections::HashSet::new();

@@ -14,7 +14,6 @@ use runtime::{
     db::{On, Transaction},
     input, on, sql,
     telemetry::{Counter, KeyValue, counter},
-    text,
 };
 use serde_json::value::RawValue;
 use sqlx::{PgConnection, PgPool, QueryBuilder, SqliteConnection};
@@ -26,6 +25,7 @@ use super::{
     series::{self, Key, Series},
     store,
 };
+use crate::words;
 use contract::{CheckResult, CheckStatus, FailureCode, kind};
 
 pub const FUNCTION: Function = Function::new(
@@ -156,23 +156,19 @@ fn problem(result: &CheckResult, now: DateTime<Utc>) -> Option<(&'static str, Te
         return Some(("user_id", positive()));
     }
     if *scheduled_at > now + MAX_AHEAD || scheduled_at.timestamp() > moment::LAST_SLOT {
-        return Some(("scheduled_at", text("is in the future", "미래의 시각입니다")));
+        return Some(("scheduled_at", words::IS_IN_FUTURE));
     }
     if i32::try_from((*checked_at - *scheduled_at).num_milliseconds() + 1000).is_err() {
-        return Some(("checked_at", text("is too far from scheduled_at", "scheduled_at과 너무 멉니다")));
+        return Some(("checked_at", words::IS_TOO_FAR_FROM_SCHEDULED_AT));
     }
     if region.is_empty() || region.len() > MAX_REGION_BYTES {
-        let most = MAX_REGION_BYTES;
-        return Some((
-            "region",
-            text(format!("must have 1 to {most} bytes"), format!("1~{most}바이트여야 합니다")),
-        ));
+        return Some(("region", words::must_have_bytes(MAX_REGION_BYTES).into()));
     }
     None
 }
 
 fn positive() -> Text {
-    text("must be a positive integer", "양의 정수여야 합니다")
+    contract::words::MUST_BE_POSITIVE_INTEGER
 }
 
 fn key(result: &CheckResult) -> Key<'_> {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Range};
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use runtime::{Caller, Context, Db, Error, Fields, Function, Id, Query, Result, on, sql, text};
+use runtime::{Caller, Context, Db, Error, Fields, Function, Id, Query, Result, on, sql};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -160,7 +160,7 @@ async fn handle(
     let mut fields = Fields::default();
     let (from, to) = moment::range(&mut fields, asked.from.as_deref(), asked.to.as_deref());
     fields.check((1..=600_000).contains(&asked.apdex_ms), "apdex_ms", || {
-        text("must be from 1 to 600000", "1 이상 600000 이하여야 합니다")
+        contract::words::must_be_from_to(1, 600_000)
     });
     let zone = moment::zone(&mut fields, asked.zone.as_deref());
     fields.finish()?;

@@ -5,10 +5,11 @@ use http::StatusCode;
 use runtime::{
     Caller, Context, Error, Function, Input, Result,
     error::{ErrorBody, OnConstraint},
-    on, sql, text,
+    on, sql,
 };
 
 use super::{SERVICE, Settings, StatusPage, slug_taken};
+use crate::words;
 
 pub const FUNCTION: Function =
     Function::new("status-page-create", SERVICE, "makes a status page").http(runtime::http!(handle));
@@ -56,13 +57,7 @@ async fn insert(context: &Context, user_id: i64, settings: Settings) -> Result<S
     });
     let id: Option<i64> = inserted.on_unique(slug_taken)?;
     let id = id.ok_or_else(|| {
-        Error::conflict(
-            "TOO_MANY_STATUS_PAGES",
-            text(
-                format!("You have {MAX_STATUS_PAGES} status pages already."),
-                format!("상태 페이지는 최대 {MAX_STATUS_PAGES}개까지 만들 수 있습니다."),
-            ),
-        )
+        Error::conflict("TOO_MANY_STATUS_PAGES", words::too_many_status_pages(MAX_STATUS_PAGES))
     })?;
     let page = super::save_groups(&mut transaction, id, settings.groups).await?;
     transaction.commit().await?;

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::SERVICE;
 use crate::purge::{Purge, purge, tombstones_before};
+use crate::words;
 use contract::{EndpointDeleted, UserDeleted, kind};
 
 pub const FUNCTION: Function =
@@ -21,7 +22,7 @@ async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> 
         kind::ENDPOINT_DELETED => forget_endpoint(&context, input::parse(json)?).await?,
         // Never taken for the other: that would delete too much.
         _ => {
-            let what = runtime::text("This function takes no such event.", "처리할 수 없는 이벤트입니다.");
+            let what = words::NO_SUCH_EVENT;
             return Err(runtime::Error::bad_request("UNKNOWN_EVENT", what));
         }
     }

@@ -30,10 +30,12 @@ use runtime::{
     db::{JsonText, On, Transaction},
     on,
     secret::Random,
-    sql, text,
+    sql,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::words;
 
 pub const SERVICE: &str = "status-service";
 
@@ -121,38 +123,20 @@ impl Settings {
         self.description = lines(&self.description);
         let mut fields = Fields::default();
         if let Some(slug) = &self.slug {
-            fields.check(is_slug(slug), "slug", || {
-                text(
-                    "must have 3 to 63 of the characters a-z, 0-9 and -, and no - at either end",
-                    "영문 소문자, 숫자, - 로 3자 이상 63자 이하여야 하며 - 로 시작하거나 끝날 수 없습니다",
-                )
-            });
+            fields.check(is_slug(slug), "slug", || words::MUST_BE_A_SLUG);
         }
         fields.check_line("title", &self.title, 1..=100);
         fields.check_text("description", &self.description, 0..=2000, &['\n']);
-        fields.check(self.groups.len() <= MAX_GROUPS, "groups", || {
-            text(format!("must be at most {MAX_GROUPS}"), format!("최대 {MAX_GROUPS}개까지 가능합니다"))
-        });
+        fields.check(self.groups.len() <= MAX_GROUPS, "groups", || words::must_be_at_most_groups(MAX_GROUPS));
         let count: usize = self.groups.iter().map(|group| group.endpoint_ids.len()).sum();
-        fields.check(count <= MAX_ENDPOINTS, "groups", || {
-            text(
-                format!("must have at most {MAX_ENDPOINTS} endpoints together"),
-                format!("엔드포인트는 모두 합해 최대 {MAX_ENDPOINTS}개까지 가능합니다"),
-            )
-        });
+        fields.check(count <= MAX_ENDPOINTS, "groups", || words::must_have_at_most_endpoints(MAX_ENDPOINTS));
         let mut seen = HashSet::new();
         for (at, group) in self.groups.iter_mut().enumerate().take(MAX_GROUPS) {
             group.name = group.name.trim().to_owned();
             fields.check_line(&format!("groups[{at}].name"), &group.name, 0..=100);
             let twice = group.endpoint_ids.iter().find(|id| !seen.insert(**id));
             if let Some(id) = twice {
-                fields.add(
-                    format!("groups[{at}].endpoint_ids"),
-                    text(
-                        format!("the endpoint {id} is on the page twice"),
-                        format!("엔드포인트 {id}이(가) 페이지에 두 번 있습니다"),
-                    ),
-                );
+                fields.add(format!("groups[{at}].endpoint_ids"), words::endpoint_is_on_the_page_twice(id));
             }
         }
         fields.finish()?;
@@ -177,7 +161,7 @@ async fn check_endpoints(context: &Context, user_id: i64, groups: &[Group], know
 }
 
 fn no_endpoint(id: i64) -> runtime::Text {
-    text(format!("there is no endpoint {id}"), format!("엔드포인트 {id}을(를) 찾을 수 없습니다"))
+    words::no_such_endpoint(id).into()
 }
 
 fn ids(groups: &[Group]) -> impl Iterator<Item = i64> {
@@ -197,7 +181,7 @@ fn random_slug(random: &Random) -> String {
 }
 
 fn slug_taken() -> Error {
-    Error::conflict("SLUG_TAKEN", text("This address is taken.", "이미 사용 중인 주소입니다."))
+    Error::conflict("SLUG_TAKEN", words::SLUG_IS_TAKEN)
 }
 
 /// As browsers send text of several lines, and as it is kept.

@@ -9,6 +9,7 @@ use runtime::{
 use serde_json::{Map, Value};
 
 use super::{SERVICE, Settings, StatusPage, slug_taken};
+use crate::words;
 
 pub const FUNCTION: Function =
     Function::new("status-page-update", SERVICE, "changes what is given, and keeps the rest")
@@ -41,10 +42,7 @@ async fn handle(
             return Ok(Json(page));
         }
     }
-    let what = runtime::text(
-        "It was changed meanwhile. Please try again.",
-        "그 사이 변경되었습니다. 다시 시도해 주세요.",
-    );
+    let what = words::CHANGED_MEANWHILE;
     Err(Error::conflict("CHANGED_MEANWHILE", what))
 }
 

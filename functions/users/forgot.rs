@@ -7,6 +7,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{DONE, Done, SERVICE, mail, normalized};
+use crate::words;
 
 pub const FUNCTION: Function =
     Function::new("password-forgot", SERVICE, "mails a one-time token to a known address")
@@ -77,15 +78,9 @@ async fn mail_token(context: &Context, email: &str) -> Result<()> {
     })?;
     tx.commit().await?;
     let link = crate::links::to(context, &format!("/password/reset?token={token}"))?;
-    let subject = "Your pongpong password / pongpong 비밀번호 재설정";
-    let content = format!(
-        "Somebody, hopefully you, asked for a new password at pongpong.\n\n\
-         To set one, open this within 30 minutes:\n{link}\n\n\
-         If it was not you, nothing has changed, and you need do nothing.\n\n\
-         비밀번호를 다시 설정하려면 30분 안에 위 링크를 여세요. 요청하지 않았다면 무시하셔도 됩니다.\n"
-    );
+    let (subject, content) = (words::PASSWORD_MAIL_SUBJECT, words::password_mail(link));
     let sent = match mail::count(context, mail::About::Forgotten, email).await {
-        Ok(true) => mail::send(context, email, subject, &content).await,
+        Ok(true) => mail::send(context, email, subject, content.into()).await,
         Ok(false) => Err(Error::internal(anyhow::anyhow!(
             "the mail was not sent: {} went there in a day",
             mail::MAX_MAILS

@@ -3,11 +3,12 @@
 use axum::{Json, extract::State};
 use chrono::{DateTime, TimeDelta, Utc};
 use http::StatusCode;
-use runtime::{Caller, Context, Error, Fields, Function, Input, Result, error::ErrorBody, on, sql, text};
+use runtime::{Caller, Context, Error, Fields, Function, Input, Result, error::ErrorBody, on, sql};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{SERVICE, kong::Kong};
+use crate::words;
 
 pub const FUNCTION: Function = Function::new("key-create", SERVICE, "makes a named API key")
     .http(runtime::http!(handle))
@@ -54,7 +55,7 @@ async fn handle(
     let mut fields = Fields::default();
     fields.check_line("name", &name, 1..=100);
     fields.check(new.ttl_seconds.is_none_or(|ttl| (1..=MAX_TTL).contains(&ttl)), "ttl_seconds", || {
-        text(format!("must be from 1 to {MAX_TTL}"), format!("1 이상 {MAX_TTL} 이하여야 합니다"))
+        contract::words::must_be_from_to(1, MAX_TTL)
     });
     fields.finish()?;
     let created_at = context.clock().now();
@@ -90,10 +91,5 @@ async fn insert(
         let insert = sqlx::query_scalar(INSERT).bind(user_id).bind(credential_id).bind(name);
         insert.bind(created_at).bind(expires_at).bind(MAX_KEYS).fetch_optional(db).await
     })?;
-    id.ok_or_else(|| {
-        Error::conflict(
-            "TOO_MANY_KEYS",
-            text("You have too many keys. Delete one first.", "키가 너무 많습니다. 먼저 하나를 삭제하세요."),
-        )
-    })
+    id.ok_or_else(|| Error::conflict("TOO_MANY_KEYS", words::TOO_MANY_KEYS))
 }

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use http::StatusCode;
-use runtime::{Context, Error, Function, Input, Result, error::ErrorBody, on, sql, text};
+use runtime::{Context, Error, Function, Input, Result, error::ErrorBody, on, sql};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -14,6 +14,7 @@ use super::{
     password::{self, Asker},
     tries::Try,
 };
+use crate::words;
 
 pub const FUNCTION: Function = Function::new("user-login", SERVICE, "gives a key that expires")
     .http(runtime::http!(handle))
@@ -87,11 +88,7 @@ async fn handle(
 }
 
 fn invalid_login() -> Error {
-    Error::new(
-        StatusCode::UNAUTHORIZED,
-        "INVALID_LOGIN",
-        text("The e-mail address or the password is wrong.", "이메일 또는 비밀번호가 올바르지 않습니다."),
-    )
+    Error::new(StatusCode::UNAUTHORIZED, "INVALID_LOGIN", words::WRONG_EMAIL_OR_PASSWORD)
 }
 
 /// A key of 256 random bits, registered at the gateway, with the gateway's id of it.

@@ -23,11 +23,13 @@ mod tries;
 pub mod update;
 
 use chrono::{DateTime, Utc};
-use runtime::{Context, Db, Env, Error, Fields, FromEnv, Result, Text, on, sql, text};
+use runtime::{Context, Db, Env, Error, Fields, FromEnv, Result, Text, on, sql};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use fields::mailbox;
+
+use crate::words;
 
 pub const SERVICE: &str = "user-service";
 
@@ -97,27 +99,20 @@ pub(crate) async fn respell(db: &Db) -> anyhow::Result<()> {
 }
 
 fn check_email(fields: &mut Fields, email: &str) {
-    fields.check(mailbox::is_address(email), "email", || {
-        text("must be an e-mail address", "이메일 주소여야 합니다")
-    });
+    fields.check(mailbox::is_address(email), "email", || words::MUST_BE_E_MAIL_ADDRESS);
 }
 
 fn check_password(fields: &mut Fields, name: &str, password: &str) {
     let fits = password.chars().count() >= 8 && password.len() <= 1024;
-    fields.check(fits, name, || {
-        text(
-            "must have at least 8 characters, and at most 1024 bytes",
-            "8자 이상, 1024바이트 이하여야 합니다",
-        )
-    });
+    fields.check(fits, name, || words::MUST_BE_A_PASSWORD);
 }
 
 fn email_taken() -> Error {
-    Error::conflict("EMAIL_TAKEN", text("This e-mail address is taken.", "이미 사용 중인 이메일입니다."))
+    Error::conflict("EMAIL_TAKEN", words::EMAIL_IS_TAKEN)
 }
 
 fn wrong_password() -> Text {
-    text("must be your current password", "비밀번호가 맞지 않습니다")
+    words::MUST_BE_YOUR_CURRENT_PASSWORD
 }
 
 /// What a call answers that has nothing to show.

@@ -10,10 +10,11 @@ use anyhow::{Context as _, anyhow};
 use argon2::{
     Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version, password_hash::phc::PasswordHash,
 };
-use runtime::{Error, Result, text};
+use runtime::{Error, Result};
 use tokio::sync::Semaphore;
 
 use super::client::Client;
+use crate::words;
 
 /// Each hash takes 46 MiB and a core for some 40 milliseconds: many at once wait in line instead of taking the
 /// machine's memory.
@@ -139,14 +140,7 @@ impl Drop for Place {
 }
 
 fn too_many_at_once() -> Error {
-    Error::too_many_requests(
-        "TOO_MANY_AT_ONCE",
-        text(
-            "Too many passwords are being checked for you at once. Try again in a second.",
-            "동시에 확인 중인 비밀번호가 너무 많습니다. 잠시 후 다시 시도하세요.",
-        ),
-        Duration::from_secs(1),
-    )
+    Error::too_many_requests("TOO_MANY_AT_ONCE", words::TOO_MANY_PASSWORDS_AT_ONCE, Duration::from_secs(1))
 }
 
 #[cfg(test)]

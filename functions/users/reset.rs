@@ -13,7 +13,7 @@ use runtime::{
     Context, Error, Fields, Function, Input, Result,
     db::Transaction,
     error::{ErrorBody, OnConstraint},
-    on, secret, sql, text,
+    on, secret, sql,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -26,6 +26,7 @@ use super::{
     password::{self, Asker},
     tries,
 };
+use crate::words;
 
 pub const FUNCTION: Function =
     Function::new("password-reset", SERVICE, "sets a password by the token that was mailed; ends every key")
@@ -81,7 +82,7 @@ async fn handle(
 }
 
 fn bad_token() -> Error {
-    Error::field("token", text("is unknown, used, or expired", "알 수 없거나 사용되었거나 만료된 토큰입니다"))
+    Error::field("token", words::TOKEN_IS_UNKNOWN_USED_OR_EXPIRED)
 }
 
 /// A link that was mailed.

@@ -6,9 +6,10 @@
 //! owner out: the owner's networks are counted apart, and a mailed link makes a new network known.
 
 use chrono::TimeDelta;
-use runtime::{Context, Error, Result, on, secret, sql, text};
+use runtime::{Context, Error, Result, on, secret, sql};
 
 use super::client::Client;
+use crate::words;
 
 /// Failed tries in one [`WINDOW`].
 const MAX_FAILED: i64 = 10;
@@ -129,16 +130,7 @@ fn too_many() -> Error {
     let minutes = WINDOW.num_minutes();
     Error::too_many_requests(
         "TOO_MANY_TRIES",
-        text(
-            format!(
-                "Too many wrong passwords for this account. Try again in {minutes} minutes, log in from where you \
-                 logged in before, or set a new password with a link by mail."
-            ),
-            format!(
-                "이 계정의 비밀번호가 너무 많이 틀렸습니다. {minutes}분 후에 다시 시도하거나, 이전에 로그인했던 곳에서 \
-                 로그인하거나, 메일로 받은 링크로 비밀번호를 다시 설정하세요."
-            ),
-        ),
+        words::too_many_wrong_passwords(minutes),
         WINDOW.to_std().unwrap_or_default(),
     )
 }

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use http::StatusCode;
 use runtime::{
     Caller, Context, Error, Fields, Function, Input, Result, error::ErrorBody, error::OnConstraint, on,
-    secret, sql, text,
+    secret, sql,
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -23,6 +23,7 @@ use super::{
     tries::{self, Try},
     wrong_password,
 };
+use crate::words;
 
 pub const FUNCTION: Function = Function::new(
     "user-update",
@@ -94,7 +95,7 @@ async fn handle(
     }
     this_try.succeed(&context, caller.user_id, &client).await?;
     if change.email.is_none() && change.password.is_none() {
-        return Err(Error::field("body", text("nothing to change", "변경할 내용이 없습니다")));
+        return Err(Error::field("body", words::NOTHING_TO_CHANGE));
     }
     let ends_keys = change.password.is_some();
     let hash = match change.password {
@@ -121,14 +122,7 @@ async fn handle(
         // After the change, so that nobody gets a key by the old password any more.
         end_keys(&context, caller.user_id, &caller.credential_id).await.map_err(|error| {
             tracing::error!(%error, "the keys could not be ended");
-            Error::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "KEYS_LEFT",
-                text(
-                    "The password is changed, but your other keys could not be ended. Please change it again.",
-                    "비밀번호는 변경되었지만 다른 키를 끝내지 못했습니다. 다시 변경해 주세요.",
-                ),
-            )
+            Error::new(StatusCode::SERVICE_UNAVAILABLE, "KEYS_LEFT", words::PASSWORD_CHANGED_KEYS_LEFT)
         })?;
     }
     find(&context, caller.user_id).await.map(Json)
@@ -201,26 +195,14 @@ async fn save(
 fn too_many_changes() -> Error {
     Error::too_many_requests(
         "TOO_MANY_CHANGES",
-        text(
-            format!("The e-mail address can be changed {MAX_WAYS_BACK} times in 48 hours."),
-            format!("이메일 주소는 48시간 동안 {MAX_WAYS_BACK}번까지 변경할 수 있습니다."),
-        ),
+        words::too_many_address_changes(MAX_WAYS_BACK),
         WAY_BACK_LIFE.to_std().unwrap_or_default(),
     )
 }
 
 async fn mail_way_back(context: &Context, old_email: &str, token: &str) -> Result<()> {
     let link = crate::links::to(context, &format!("/password/reset?token={token}"))?;
-    let subject = "Your pongpong address was changed / pongpong 이메일 주소 변경";
-    let content = format!(
-        "The e-mail address of your pongpong account was changed. This was its address before.\n\n\
-         If it was you, you need do nothing.\n\n\
-         If it was not you, open this within 48 hours. It restores this address, ends all keys and sets a new \
-         password:\n{link}\n\n\
-         pongpong 계정의 이메일 주소가 변경되었습니다. 직접 변경했다면 무시하셔도 됩니다. 직접 변경하지 않았다면 48시간 안에 \
-         위 링크를 여세요. 이 주소로 되돌리고, 모든 키를 끝내고, 새 비밀번호를 설정합니다.\n"
-    );
-    mail::send(context, old_email, subject, &content).await
+    mail::send(context, old_email, words::ADDRESS_MAIL_SUBJECT, words::address_mail(link).into()).await
 }
 
 async fn end_keys(context: &Context, user_id: i64, kept: &str) -> Result<()> {

@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::{extract::Query, response::Response};
+use contract::Language;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use runtime::error::Language;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::{
     api::{Api, Refusal},
     endpoint_form,
+    figures::encoded,
     page::{Page, Section, Theme},
     visitor::{Posted, User, Visitor},
-    words::encoded,
 };
-use crate::endpoints::Endpoint;
+use crate::{endpoints::Endpoint, words};
 
 #[derive(Template)]
 #[template(path = "account.html")]
@@ -44,10 +44,10 @@ enum Kind {
 impl Form {
     fn new(visitor: &Visitor, kind: Kind) -> Self {
         let title = match kind {
-            Kind::Signup => visitor.t("Sign up", "가입하기"),
-            Kind::Login => visitor.t("Log in", "로그인"),
-            Kind::Forgot => visitor.t("Forgot your password?", "비밀번호를 잊으셨나요?"),
-            Kind::Reset => visitor.t("Choose a new password", "새 비밀번호 정하기"),
+            Kind::Signup => visitor.t(&words::SIGN_UP),
+            Kind::Login => visitor.t(&words::LOG_IN),
+            Kind::Forgot => visitor.t(&words::FORGOT_YOUR_PASSWORD),
+            Kind::Reset => visitor.t(&words::CHOOSE_NEW_PASSWORD),
         };
         Self {
             page: visitor.page(Section::None, title),
@@ -179,7 +179,7 @@ pub async fn logout(User(visitor): User, Posted(IgnoredAny): Posted<IgnoredAny>)
     let ended: Result<IgnoredAny, _> = visitor.api.post("/user-service/v1/logout", &()).await;
     match ended {
         Err(refusal) if refusal.status != StatusCode::UNAUTHORIZED => visitor.refused(&refusal),
-        _ => visitor.log_out("/", visitor.t("Logged out.", "로그아웃했습니다.")),
+        _ => visitor.log_out("/", visitor.t(&words::LOGGED_OUT)),
     }
 }
 
@@ -191,10 +191,7 @@ pub async fn forgot(visitor: Visitor, Posted(sent): Posted<Sent>) -> Response {
     let body = BTreeMap::from([("email", &sent.email)]);
     match visitor.api.post::<_, IgnoredAny>("/user-service/v1/password/forgot", &body).await {
         Ok(_) => {
-            let what = visitor.t(
-                "If this address has an account, we have sent it a link. The link works for 30 minutes.",
-                "등록된 주소라면 링크를 보내 드렸습니다. 링크는 30분 동안 쓸 수 있습니다.",
-            );
+            let what = visitor.t(&words::LINK_SENT);
             visitor.go_saying("/login", what)
         }
         Err(refusal) => {
@@ -214,8 +211,7 @@ pub async fn reset(visitor: Visitor, Posted(sent): Posted<Sent>) -> Response {
     let body = BTreeMap::from([("token", &sent.token), ("password", &sent.password)]);
     match visitor.api.post::<_, IgnoredAny>("/user-service/v1/password/reset", &body).await {
         Ok(_) => {
-            let what = visitor
-                .t("Password changed. Log in with the new one.", "비밀번호를 바꿨습니다. 로그인해 주세요.");
+            let what = visitor.t(&words::PASSWORD_CHANGED_LOG_IN);
             visitor.go_saying("/login", what)
         }
         Err(refusal) => {

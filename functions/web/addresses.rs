@@ -13,6 +13,7 @@ use super::{
     visitor::{Posted, Visitor},
 };
 use crate::notifications::addresses::{Address, State, unsubscribe::From};
+use crate::words;
 
 #[derive(Template)]
 #[template(path = "address.html")]
@@ -58,9 +59,9 @@ struct Unsubscribe {
 /// The token is in the page's address, which therefore goes nowhere else.
 fn show(visitor: &Visitor, kind: &'static str, token: String, done: Option<Address>) -> Response {
     let title = if kind == "confirm" {
-        visitor.t("Confirm your address", "주소 확인")
+        visitor.t(&words::CONFIRM_ADDRESS_TITLE)
     } else {
-        visitor.t("Unsubscribe", "메일 수신 거부")
+        visitor.t(&words::UNSUBSCRIBE_TITLE)
     };
     let page = visitor.page(Section::None, title);
     let mut response = visitor.ok(&Asked { page, kind, token, done });
@@ -70,9 +71,7 @@ fn show(visitor: &Visitor, kind: &'static str, token: String, done: Option<Addre
 
 fn refused(visitor: &Visitor, mut refusal: Refusal) -> Response {
     if refusal.fields.contains_key("token") {
-        refusal.message = visitor
-            .t("This link is invalid or has expired.", "올바르지 않거나 만료된 링크입니다.")
-            .to_owned();
+        refusal.message = visitor.t(&words::LINK_IS_INVALID).to_owned();
     }
     visitor.refused(&refusal)
 }

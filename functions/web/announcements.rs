@@ -15,7 +15,7 @@ use super::{
     page::{Page, Section},
     visitor::{Posted, User, Visitor},
 };
-use crate::status_pages::StatusPage;
+use crate::{status_pages::StatusPage, words};
 
 const API: &str = "/status-service/v1/announcements";
 
@@ -109,7 +109,7 @@ impl Form {
         let on = visitor.api.get(&format!("/status-service/v1/status_pages/{id}")).await?;
         let title = match &saved {
             Some(saved) => saved.title.clone(),
-            None => visitor.t("Post announcement", "공지하기").to_owned(),
+            None => visitor.t(&words::POST_ANNOUNCEMENT).to_owned(),
         };
         let ((sent, wrong), [starts_at, ends_at]) = match (sent, &saved) {
             (Some((sent, wrong)), _) => {
@@ -171,7 +171,7 @@ pub async fn create(
             body["status_page_id"] = json!(id);
             match visitor.api.send::<_, IgnoredAny>(Method::POST, API, &body, Some(&sent.once)).await {
                 Ok(_) => {
-                    let what = visitor.t("Announced.", "공지했습니다.");
+                    let what = visitor.t(&words::ANNOUNCED);
                     return visitor.go_saying(&format!("/status-pages/{id}"), what);
                 }
                 Err(refusal) => match Wrong::of(refusal, &FIELDS) {
@@ -220,16 +220,16 @@ async fn act(visitor: &Visitor, ids: [i64; 2], now: DateTime<Utc>, sent: Sent) -
     let wrong = match sent.act {
         Act::Delete => {
             visitor.api.delete(&path).await?;
-            return Ok(visitor.go_saying(&own, visitor.t("Deleted.", "삭제했습니다.")));
+            return Ok(visitor.go_saying(&own, visitor.t(&words::DELETED)));
         }
         Act::End => {
             visitor.api.patch::<_, IgnoredAny>(&path, &json!({"ends_at": now})).await?;
-            return Ok(visitor.go_saying(&own, visitor.t("Ended.", "종료했습니다.")));
+            return Ok(visitor.go_saying(&own, visitor.t(&words::ENDED)));
         }
         Act::Save => match sent.body(visitor, Some(&saved)) {
             Err(wrong) => wrong,
             Ok(body) => match visitor.api.patch::<_, IgnoredAny>(&path, &body).await {
-                Ok(_) => return Ok(visitor.go_saying(&own, visitor.t("Saved.", "저장했습니다."))),
+                Ok(_) => return Ok(visitor.go_saying(&own, visitor.t(&words::SAVED))),
                 Err(refusal) => Wrong::of(refusal, &FIELDS)?,
             },
         },

@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
+use contract::Language;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 use runtime::{
     Env, FromEnv,
-    error::Language,
     outbound::{Outbound, To},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -119,8 +119,7 @@ impl Api {
         once: Option<&str>,
     ) -> anyhow::Result<Request<Bytes>> {
         let mut request = Request::builder().method(method).uri(path);
-        let language = if self.language == Language::Korean { "ko" } else { "en" };
-        request = request.header(header::ACCEPT_LANGUAGE, language);
+        request = request.header(header::ACCEPT_LANGUAGE, self.language.code());
         if let Some(key) = &self.key {
             request = request.header("apikey", key);
         }

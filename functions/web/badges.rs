@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     api::Refusal,
+    figures::{self, encoded},
     public,
     visitor::Visitor,
-    words::{self, encoded},
 };
 use crate::status_pages::{badges::show::Shown, show::ShownStatus};
 
@@ -104,7 +104,7 @@ impl Badge {
                         90.0.. => "orange",
                         _ => "red",
                     };
-                    (words::percent(percent), color)
+                    (figures::percent(percent), color)
                 });
                 Self::new(format!("uptime {range}"), message, color)
             }

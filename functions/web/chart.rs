@@ -8,6 +8,7 @@ use std::{fmt::Write as _, ops::Range};
 
 use chrono::{DateTime, TimeDelta, Timelike, Utc};
 use chrono_tz::Tz;
+use contract::Language;
 use plotters::{
     coord::{
         combinators::{BindKeyPoints as _, WithKeyPoints},
@@ -15,11 +16,10 @@ use plotters::{
     },
     prelude::*,
 };
-use runtime::error::Language;
 use serde::Deserialize;
 
-use super::words::{Unit, pick, span};
-use crate::zones;
+use super::figures::{Unit, span};
+use crate::{words, zones};
 
 /// As `report-summary` answers.
 #[derive(Clone, Debug, Deserialize)]
@@ -336,12 +336,8 @@ impl<'a> Drawing<'a> {
     }
 
     fn title(&self, language: Language, point: &Point) -> String {
-        let (up, checks) = (point.up, point.checks);
         let mut title = span(self.zone, point.at, self.step);
-        let _ = match language {
-            Language::English => write!(title, "\n{up} of {checks} checks up"),
-            Language::Korean => write!(title, "\n체크 {checks}회 중 {up}회 정상"),
-        };
+        let _ = write!(title, "\n{}", words::checks_up(point.checks, point.up).shown(language));
         for (name, value) in [("p50", point.p50_ms), ("p95", point.p95_ms), ("p99", point.p99_ms)] {
             if let Some(value) = value {
                 let _ = write!(title, "\n{name} {}", self.unit.say(value as f64));
@@ -359,10 +355,10 @@ impl<'a> Drawing<'a> {
 pub fn phase_name(language: Language, phase: &str) -> &'static str {
     match phase {
         "dns" => "DNS",
-        "connect" => pick(language, "Connect", "연결"),
+        "connect" => words::CONNECT.of(language),
         "tls" => "TLS",
-        "first_byte" => pick(language, "First byte", "첫 바이트"),
-        _ => pick(language, "Transfer", "전송"),
+        "first_byte" => words::FIRST_BYTE.of(language),
+        _ => words::TRANSFER.of(language),
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use contract::{Text, text};
+use contract::Text;
 use fields::{Field, Input};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error as _},
 };
 use serde_json::{Map, Value, json};
+
+use crate::words;
 
 /// What stands in the fields, by their names.
 #[derive(Clone, Debug, Default)]
@@ -124,11 +126,11 @@ fn headers(lines: &str) -> Result<Map<String, Value>, (String, Text)> {
     let mut headers = Map::new();
     for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let Some((name, value)) = line.split_once(':') else {
-            let what = text("must be written as Name: value", "이름: 값 형식이어야 합니다");
+            let what = words::MUST_BE_A_HEADER;
             return Err((line.chars().take(50).collect(), what));
         };
         if headers.insert(name.trim().to_owned(), value.trim().into()).is_some() {
-            return Err((name.trim().to_owned(), text("is there twice", "두 번 입력했습니다")));
+            return Err((name.trim().to_owned(), words::HEADER_IS_THERE_TWICE));
         }
     }
     Ok(headers)

@@ -4,19 +4,20 @@ use askama::Template;
 use axum::{extract::Query, response::Response};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use runtime::{List, error::Language};
+use contract::Language;
+use runtime::List;
 use serde::Deserialize;
 
 use super::{
     api::Refusal,
+    figures::{self, Unit, encoded, grouped},
     history::{Bar, Item, Last, Overview, RANGES, open_outage, sparkline},
     notifications::Alerting,
     page::{Page, Section},
     parts::Standing,
     visitor::{User, Visitor},
-    words::{self, Unit, encoded, grouped},
 };
-use crate::endpoints::Endpoint;
+use crate::{endpoints::Endpoint, words};
 use contract::{CheckStatus, Status};
 
 const PER_PAGE: i64 = 25;
@@ -205,11 +206,11 @@ impl Row {
             note,
             reason,
             last: last.and_then(Last::answered_ms).map(|ms| unit.say(ms as f64)).unwrap_or_default(),
-            checked: last.map(|last| words::ago(language, now, last.checked_at)).unwrap_or_default(),
+            checked: last.map(|last| figures::ago(language, now, last.checked_at)).unwrap_or_default(),
             spark: sparkline(overview, item),
             bar,
-            uptime: percent.map(words::percent).unwrap_or_default(),
-            quality: percent.map(words::uptime_class).unwrap_or_default(),
+            uptime: percent.map(figures::percent).unwrap_or_default(),
+            quality: percent.map(figures::uptime_class).unwrap_or_default(),
         }
     }
 }
@@ -230,17 +231,17 @@ struct Dashboard {
 impl Dashboard {
     fn status_name(&self, status: &str) -> &str {
         match status {
-            "down" => self.page.t("down", "장애"),
-            "up" => self.page.t("up", "정상"),
-            "degraded" => self.page.t("degraded", "주의"),
-            "pending" => self.page.t("pending", "대기 중"),
-            _ => self.page.t("paused", "일시정지"),
+            "down" => self.page.t(&words::IS_DOWN),
+            "up" => self.page.t(&words::IS_UP),
+            "degraded" => self.page.t(&words::IS_DEGRADED),
+            "pending" => self.page.t(&words::IS_PENDING),
+            _ => self.page.t(&words::IS_PAUSED),
         }
     }
 
     /// A number of endpoints, as HTML.
     fn counted(&self, name: &str, count: i64) -> String {
-        let count = words::grouped(count);
+        let count = figures::grouped(count);
         match self.page.language {
             Language::English => format!("<b>{count}</b> {name}"),
             Language::Korean => format!("{name} <b>{count}</b>"),
@@ -253,17 +254,17 @@ impl Dashboard {
         let is_degraded = !is_any[0] && degraded > 0;
         let [up, degraded, down, pending, watched] =
             [up, degraded, down, pending, total - paused].map(grouped);
-        match self.page.language {
-            Language::English if is_any[0] => format!("{down} of {watched} down"),
-            Language::Korean if is_any[0] => format!("{watched}개 중 {down}개 장애"),
-            Language::English if is_degraded => format!("{degraded} of {watched} degraded"),
-            Language::Korean if is_degraded => format!("{watched}개 중 {degraded}개 주의"),
-            Language::English if is_any[1] => format!("{up} of {watched} up, {pending} pending"),
-            Language::Korean if is_any[1] => format!("{watched}개 중 {up}개 정상, {pending}개 대기 중"),
-            Language::English if !is_any[2] => "All are paused".to_owned(),
-            Language::Korean if !is_any[2] => "모두 일시정지".to_owned(),
-            Language::English => format!("All {watched} are up"),
-            Language::Korean => format!("{watched}개 모두 정상"),
+        let language = self.page.language;
+        if is_any[0] {
+            words::headline_down(down, watched).of(language)
+        } else if is_degraded {
+            words::headline_degraded(degraded, watched).of(language)
+        } else if is_any[1] {
+            words::headline_pending(pending, up, watched).of(language)
+        } else if is_any[2] {
+            words::headline_up(watched).of(language)
+        } else {
+            words::HEADLINE_PAUSED.of(language).to_owned()
         }
     }
 
@@ -279,10 +280,10 @@ impl Dashboard {
 
     fn sort_name(&self, sort: &str) -> &str {
         match sort {
-            "status" => self.page.t("Problems first", "문제 우선"),
-            "name" => self.page.t("Name", "이름순"),
-            "-created_at" => self.page.t("Newest first", "최근 추가순"),
-            _ => self.page.t("Least recently checked", "오래 확인 안 된 순"),
+            "status" => self.page.t(&words::SORT_PROBLEMS_FIRST),
+            "name" => self.page.t(&words::SORT_BY_NAME),
+            "-created_at" => self.page.t(&words::SORT_NEWEST_FIRST),
+            _ => self.page.t(&words::SORT_LEAST_RECENTLY_CHECKED),
         }
     }
 }
@@ -321,7 +322,7 @@ pub async fn show(User(visitor): User, Query(asked): Query<Asked>) -> Response {
     let row = |endpoint| Row::of(&visitor, endpoint, &overview, &maintenances, unit);
     // Without the totals, what is found is the best guess.
     let totals = totals.unwrap_or_else(|_| Totals { total: found.max(1), ..Totals::default() });
-    let page = visitor.page(Section::Dashboard, visitor.t("Endpoints", "엔드포인트")).refreshing(30);
+    let page = visitor.page(Section::Dashboard, visitor.t(&words::ENDPOINTS)).refreshing(30);
     let rows = endpoints.items.into_iter().map(row).collect();
     let mut shown = Dashboard { page, asked, totals, rows, pages, partly, alerting };
     if shown.totals.down > 0 {

@@ -10,6 +10,7 @@ use super::{
     page::{Page, Section},
     visitor::Visitor,
 };
+use crate::words;
 
 #[derive(Template)]
 #[template(path = "docs.html")]
@@ -18,7 +19,7 @@ struct Docs {
 }
 
 pub async fn show(visitor: Visitor) -> Response {
-    visitor.ok(&Docs { page: visitor.page(Section::Docs, visitor.t("API docs", "API 문서")) })
+    visitor.ok(&Docs { page: visitor.page(Section::Docs, visitor.t(&words::API_DOCS)) })
 }
 
 /// At an address that stays, unlike that of the asset.

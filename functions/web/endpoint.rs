@@ -8,14 +8,16 @@ use axum::{
     response::Response,
 };
 use chrono::{DateTime, TimeDelta, Utc};
+use contract::Language;
 use http::StatusCode;
-use runtime::{Context, List, error::Language};
+use runtime::{Context, List};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::json;
 
 use super::{
     chart::{self, Size, Summary},
     dashboard::{ACTIVE_MAINTENANCES, Maintenance, overview},
+    figures::{self, Unit},
     form::Id,
     history::{Bar, Incident, open_outage},
     home::{Checked, Phase, phases},
@@ -23,9 +25,8 @@ use super::{
     page::{Page, Section},
     parts::{Pages, Standing},
     visitor::{Posted, User, Visitor},
-    words::{self, Unit},
 };
-use crate::{endpoints::Endpoint, links};
+use crate::{endpoints::Endpoint, links, words};
 use contract::{CheckStatus, Failure, Outcome, Status, Timings};
 
 const RANGES: [&str; 5] = ["1h", "24h", "7d", "30d", "90d"];
@@ -109,7 +110,7 @@ impl Report {
     }
 
     fn cause(&self, language: Language) -> String {
-        self.error.as_ref().map(|error| words::cause(language, error)).unwrap_or_default()
+        self.error.as_ref().map(|error| figures::cause(language, error)).unwrap_or_default()
     }
 
     /// Empty: no answer came whose time could be told.
@@ -119,7 +120,7 @@ impl Report {
     }
 
     fn bytes(&self) -> String {
-        words::bytes(self.response_bytes)
+        figures::bytes(self.response_bytes)
     }
 
     fn phases(&self) -> Vec<Phase> {
@@ -188,17 +189,13 @@ impl Show {
     }
 
     fn checked_at(&self, checked: &CheckedAt) -> String {
-        let at = self.page.time(&checked.at);
-        match self.page.language {
-            Language::English => format!("checked at {at}"),
-            Language::Korean => format!("{at} 체크"),
-        }
+        words::checked_at(self.page.time(&checked.at)).of(self.page.language)
     }
 
     fn last_checked(&self) -> Option<String> {
         let scheduled = self.endpoint.last_checked_at.map(|at| at.time());
         let at = scheduled.max(self.checked.as_ref().map(|checked| checked.at))?;
-        Some(words::ago(self.page.language, self.now, at))
+        Some(figures::ago(self.page.language, self.now, at))
     }
 
     fn with(&self, name: &str, value: &str, to: &str) -> String {
@@ -237,56 +234,38 @@ impl Show {
 
     fn length(&self, incident: &Incident) -> String {
         let until = incident.ended_at.unwrap_or(self.now);
-        words::length(self.page.language, until - incident.started_at)
+        figures::length(self.page.language, until - incident.started_at)
     }
 
     /// What is checked, how often, and when it counts as down, in a line.
     fn rules(&self) -> String {
         let s = &self.endpoint.settings;
-        let every = words::length(self.page.language, TimeDelta::seconds(s.interval_seconds.into()));
+        let every = figures::length(self.page.language, TimeDelta::seconds(s.interval_seconds.into()));
         let failures = s.failure_threshold;
-        let kind =
-            checks::Kind::find(&s.kind).map_or(&*s.kind, |kind| self.page.t(kind.label.0, kind.label.1));
+        let kind = checks::Kind::find(&s.kind).map_or(&*s.kind, |kind| self.page.pair(&kind.label));
         let assertions = s.assertions.0.len();
-        let mut rules = match self.page.language {
-            Language::English => match failures {
-                1 => format!("{kind} every {every} · alerts after 1 failure"),
-                _ => format!("{kind} every {every} · alerts after {failures} consecutive failures"),
-            },
-            Language::Korean => {
-                format!("{kind}, {every}마다 · 연속 {failures}회 실패하면 알림")
-            }
+        let language = self.page.language;
+        let rules = match failures {
+            1 => words::rule_of_one_failure(every, kind).of(language),
+            _ => words::rule_of_failures(every, failures, kind).of(language),
         };
-        if assertions > 0 {
-            rules.push_str(&match self.page.language {
-                Language::English if assertions == 1 => " · 1 assertion".to_owned(),
-                Language::English => format!(" · {assertions} assertions"),
-                Language::Korean => format!(" · 검증 {assertions}개"),
-            });
+        match assertions {
+            0 => rules,
+            1 => format!("{rules} · {}", words::ONE_ASSERTION.of(language)),
+            _ => format!("{rules} · {}", words::some_assertions(assertions).of(language)),
         }
-        rules
     }
 
     /// What the chart shows, in a sentence.
     fn chart_text(&self) -> String {
         let Some(summary) = &self.summary else { return String::new() };
-        let failed = words::grouped(summary.checks - summary.up);
+        let failed = figures::grouped(summary.checks - summary.up);
         let (checks, p50, p95) = (
-            words::grouped(summary.checks),
+            figures::grouped(summary.checks),
             self.ms(&summary.latency_ms.p50),
             self.ms(&summary.latency_ms.p95),
         );
-        match self.page.language {
-            Language::English => format!(
-                "Response times over {}: {checks} checks, {failed} failed; half of them within {p50}, 95 percent \
-                 within {p95}.",
-                self.asked.range
-            ),
-            Language::Korean => format!(
-                "{} 동안의 응답 시간: 체크 {checks}회 중 {failed}회 실패, 절반은 {p50} 이내, 95%는 {p95} 이내.",
-                self.asked.range
-            ),
-        }
+        words::chart_summary(checks, failed, p50, p95, &self.asked.range).of(self.page.language)
     }
 
     fn rows(&self) -> Vec<(String, &chart::Point)> {
@@ -377,7 +356,7 @@ async fn shown(context: &Context, visitor: &Visitor, id: i64, asked: Asked) -> R
     let of_results = Unit::of(longest.unwrap_or_default().into());
     let of_figures = summary.as_ref().map_or(of_results, Summary::unit);
     let is_down = endpoint.status == Status::Down && maintenance.is_none();
-    let page = if is_down { page.with_state(true, visitor.t("Down", "장애")) } else { page };
+    let page = if is_down { page.with_state(true, visitor.t(&words::STATUS_DOWN)) } else { page };
     visitor.ok(&Show {
         page,
         asked,
@@ -449,12 +428,9 @@ pub async fn pause(User(visitor): User, Id([id]): Id, Posted(wanted): Posted<Ena
     let path = format!("/endpoint-service/v1/endpoints/{id}");
     let done: Result<IgnoredAny, _> = visitor.api.patch(&path, &json!({"enabled": wanted.enabled})).await;
     let what = if wanted.enabled {
-        visitor.t("Monitoring resumed.", "다시 체크합니다.")
+        visitor.t(&words::MONITORING_RESUMED)
     } else {
-        visitor.t(
-            "Paused. No checks until you resume it.",
-            "일시정지했습니다. 다시 시작할 때까지 체크하지 않습니다.",
-        )
+        visitor.t(&words::MONITORING_PAUSED)
     };
     match done {
         Ok(_) => visitor.go_saying(&format!("/endpoints/{id}"), what),
@@ -473,7 +449,7 @@ struct Delete {
 pub async fn delete_form(User(visitor): User, Id([id]): Id) -> Response {
     match visitor.api.get::<Endpoint>(&format!("/endpoint-service/v1/endpoints/{id}")).await {
         Ok(endpoint) => {
-            let title = visitor.t("Delete this endpoint?", "이 엔드포인트를 삭제할까요?");
+            let title = visitor.t(&words::CONFIRM_DELETE_ENDPOINT);
             visitor.ok(&Delete { page: visitor.page(Section::Dashboard, title), endpoint })
         }
         Err(refusal) => visitor.refused(&refusal),
@@ -484,7 +460,7 @@ pub async fn delete(User(visitor): User, Id([id]): Id, Posted(IgnoredAny): Poste
     match visitor.api.delete(&format!("/endpoint-service/v1/endpoints/{id}")).await {
         // Sent twice, it is as gone.
         Err(refusal) if refusal.status != StatusCode::NOT_FOUND => visitor.refused(&refusal),
-        _ => visitor.go_saying("/dashboard", visitor.t("Endpoint deleted.", "엔드포인트를 삭제했습니다.")),
+        _ => visitor.go_saying("/dashboard", visitor.t(&words::ENDPOINT_DELETED)),
     }
 }
 
@@ -497,13 +473,12 @@ pub struct BadgeOff {
 pub async fn badge(User(visitor): User, Id([id]): Id, Posted(off): Posted<BadgeOff>) -> Response {
     const BADGES: &str = "/status-service/v1/badges";
     let (done, what) = match off.badge_id {
-        Some(badge) => (
-            visitor.api.delete(&format!("{BADGES}/{badge}")).await,
-            visitor.t("Badges disabled.", "배지를 껐습니다."),
-        ),
+        Some(badge) => {
+            (visitor.api.delete(&format!("{BADGES}/{badge}")).await, visitor.t(&words::BADGES_DISABLED))
+        }
         None => (
             visitor.api.post::<_, IgnoredAny>(BADGES, &json!({"endpoint_id": id})).await.map(drop),
-            visitor.t("Badges enabled.", "배지를 켰습니다."),
+            visitor.t(&words::BADGES_ENABLED),
         ),
     };
     match done {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::{extract::Query, response::Response};
+use contract::Language;
 use http::{Method, StatusCode};
-use runtime::error::Language;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
@@ -16,9 +16,9 @@ use super::{
     home::Checked,
     page::{Page, Section},
     visitor::{Posted, User, Visitor},
-    words::pick,
 };
 use crate::endpoints::{Endpoint, Settings};
+use crate::words;
 use checks::{
     CHECKS, Kind,
     facts::{Fact, Shape},
@@ -235,11 +235,11 @@ impl Fields {
             },
         }
         let (config, refusals) = self.config.json(self.kind.fields);
-        errors.extend(refusals.into_iter().map(|(field, what)| (field, language.read(&what).to_owned())));
+        errors.extend(refusals.into_iter().map(|(field, what)| (field, what.of(language).to_owned())));
         let mut assertions = Vec::new();
         for (index, row) in self.assertions.iter().enumerate() {
             if row.fact.is_empty() {
-                let what = pick(language, "Choose a fact", "무엇을 검증할지 고르세요");
+                let what = words::CHOOSE_A_FACT.of(language);
                 errors.insert(format!("assertions[{index}].fact"), what.to_owned());
             }
             assertions.push(row.json(self.kind));
@@ -307,7 +307,7 @@ fn usual(fact: &Fact) -> &'static str {
 }
 
 fn whole_number(language: Language) -> String {
-    pick(language, "must be a whole number", "정수여야 합니다").to_owned()
+    words::MUST_BE_WHOLE_NUMBER.of(language).to_owned()
 }
 
 #[derive(Template)]
@@ -325,15 +325,15 @@ struct Form {
 impl Form {
     fn new(visitor: &Visitor, id: Option<i64>, fields: Fields) -> Self {
         let title = match id {
-            None => visitor.t("Add an endpoint", "엔드포인트 추가"),
-            Some(_) => visitor.t("Edit the endpoint", "엔드포인트 수정"),
+            None => visitor.t(&words::ADD_ENDPOINT),
+            Some(_) => visitor.t(&words::EDIT_ENDPOINT),
         };
         let page = visitor.page(Section::Dashboard, title);
         Self { page, id, fields, message: String::new(), checked: None }
     }
 
     fn checked_now(&self, checked: &Checked) -> String {
-        format!("{}: {}", self.page.t("checked just now", "방금 체크함"), checked.url)
+        format!("{}: {}", self.page.t(&words::CHECKED_JUST_NOW), checked.url)
     }
 
     fn path(&self) -> String {
@@ -375,7 +375,7 @@ impl Form {
 
     /// The names of the config's fields, in a line.
     fn config_labels(&self) -> String {
-        let labels = self.fields.kind.fields.iter().map(|field| self.page.t(field.label.0, field.label.1));
+        let labels = self.fields.kind.fields.iter().map(|field| self.page.pair(&field.label));
         labels.collect::<Vec<_>>().join(" · ")
     }
 
@@ -394,9 +394,9 @@ impl Form {
             let part = field.strip_prefix(&of_row)?;
             let name = match part.trim_start_matches('.') {
                 "path" => "JSONPath",
-                "name" => self.page.t("header", "헤더"),
-                "value" => self.page.t("value", "값"),
-                "comparison" => self.page.t("comparison", "비교"),
+                "name" => self.page.t(&words::PART_HEADER),
+                "value" => self.page.t(&words::PART_VALUE),
+                "comparison" => self.page.t(&words::PART_COMPARISON),
                 _ => "",
             };
             Some(if name.is_empty() { what.clone() } else { format!("{name}: {what}") })
@@ -448,18 +448,18 @@ impl Form {
 
     fn comparison_name(&self, comparison: &Comparison) -> &str {
         match comparison {
-            Comparison::Equals => self.page.t("equals", "같음"),
-            Comparison::NotEquals => self.page.t("is not", "다름"),
-            Comparison::Contains => self.page.t("contains", "포함"),
-            Comparison::NotContains => self.page.t("does not contain", "포함하지 않음"),
-            Comparison::Matches => self.page.t("matches (regex)", "정규식과 일치"),
-            Comparison::NotMatches => self.page.t("does not match (regex)", "정규식과 불일치"),
+            Comparison::Equals => self.page.t(&words::COMPARISON_EQUALS),
+            Comparison::NotEquals => self.page.t(&words::COMPARISON_IS_NOT),
+            Comparison::Contains => self.page.t(&words::COMPARISON_CONTAINS),
+            Comparison::NotContains => self.page.t(&words::COMPARISON_DOES_NOT_CONTAIN),
+            Comparison::Matches => self.page.t(&words::COMPARISON_MATCHES),
+            Comparison::NotMatches => self.page.t(&words::COMPARISON_DOES_NOT_MATCH),
             Comparison::LessThan => "<",
             Comparison::LessOrEqual => "≤",
             Comparison::GreaterThan => ">",
             Comparison::GreaterOrEqual => "≥",
-            Comparison::Exists => self.page.t("exists", "있음"),
-            Comparison::NotExists => self.page.t("does not exist", "없음"),
+            Comparison::Exists => self.page.t(&words::COMPARISON_EXISTS),
+            Comparison::NotExists => self.page.t(&words::COMPARISON_DOES_NOT_EXIST),
         }
     }
 
@@ -531,7 +531,7 @@ fn path_of(id: Option<i64>) -> String {
 }
 
 pub fn added(visitor: &Visitor) -> &str {
-    visitor.t("Endpoint added. First check is running.", "추가했습니다. 곧 첫 체크를 합니다.")
+    visitor.t(&words::ENDPOINT_ADDED)
 }
 
 async fn handle(visitor: &Visitor, id: Option<i64>, sent: Sent) -> Response {
@@ -564,7 +564,7 @@ async fn handle(visitor: &Visitor, id: Option<i64>, sent: Sent) -> Response {
         Ok(endpoint) => {
             let what = match id {
                 None => added(visitor),
-                Some(_) => visitor.t("Saved.", "저장했습니다."),
+                Some(_) => visitor.t(&words::SAVED),
             };
             visitor.go_saying(&format!("/endpoints/{}", endpoint.id), what)
         }
@@ -583,13 +583,8 @@ async fn turned(visitor: &Visitor, id: Option<i64>, mut fields: Fields) -> Respo
             Err(refusal) => return visitor.refused(&refusal),
         }
     }
-    let label = visitor.t(fields.kind.label.0, fields.kind.label.1);
-    let message = match visitor.language {
-        Language::English => {
-            format!("By its URL this is a check of the kind {label}. Look at its settings, then go on.")
-        }
-        Language::Korean => format!("URL에 따르면 {label} 종류의 체크입니다. 설정을 확인한 뒤 계속하세요."),
-    };
+    let label = visitor.language.choose(fields.kind.label);
+    let message = words::kind_by_url(label).of(visitor.language);
     visitor.show(StatusCode::BAD_REQUEST, &Form { message, ..Form::new(visitor, id, fields) })
 }
 

@@ -4,16 +4,17 @@ use std::collections::HashMap;
 
 use axum::{body::Body, extract::Query, response::Response};
 use chrono::{DateTime, SecondsFormat, Utc};
+use contract::Language;
 use futures::stream;
 use http::{HeaderValue, header};
-use runtime::{List, error::Language, input::is_invisible};
+use runtime::{List, input::is_invisible};
 
 use super::{
     api::{Api, Refusal},
+    figures::encoded,
     form::{self, Endpoints},
     reports::{Filter, MAX_ROWS, Report},
     visitor::User,
-    words::encoded,
 };
 use crate::reports::moment;
 

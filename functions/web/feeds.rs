@@ -4,21 +4,18 @@ use axum::{extract::Path, extract::State, response::IntoResponse, response::Resp
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
+use contract::Language;
 use http::{HeaderMap, StatusCode, header};
 use rss::{Category, Channel, Guid, Item};
-use runtime::{Context, Error, error::Language};
+use runtime::{Context, Error};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{
-    api::Refusal,
-    public, status,
-    visitor::Visitor,
-    words::{self, pick},
-};
+use super::{api::Refusal, figures, public, status, visitor::Visitor};
 use crate::{
     links,
     status_pages::show::{Progress, Shown},
+    words,
 };
 
 const SECONDS: u32 = 60;
@@ -120,15 +117,12 @@ fn entries(shown: &Shown, language: Language) -> Vec<Entry> {
     for incident in &shown.incidents {
         let (name, started) = (&incident.endpoint_name, incident.started_at);
         let cause = status::cause(language, incident.cause_code.as_deref());
-        let title = format!("{name}: {}", pick(language, "down", "장애"));
+        let title = format!("{name}: {}", words::IS_DOWN.of(language));
         add("outage", "down", name, started, started, title, cause.to_owned());
         if let Some(ended) = incident.ended_at {
-            let long = words::length(language, ended - started);
-            let title = format!("{name}: {}", pick(language, "recovered", "복구"));
-            let text = match language {
-                Language::English => format!("It was down for {long}. {cause}."),
-                Language::Korean => format!("{long} 동안 장애였습니다. {cause}."),
-            };
+            let long = figures::length(language, ended - started);
+            let title = format!("{name}: {}", words::HAS_RECOVERED.of(language));
+            let text = words::it_was_down_for(&cause, long).of(language);
             add("outage", "up", name, started, ended, title, text);
         }
     }
@@ -143,7 +137,7 @@ fn entries(shown: &Shown, language: Language) -> Vec<Entry> {
         let name = &maintenance.title;
         // Readers take what is to come for a mistake: a plan is as old as its announcement.
         if maintenance.announced_at < starts {
-            let title = format!("{}: {name}", pick(language, "Planned maintenance", "예정된 점검"));
+            let title = format!("{}: {name}", words::PLANNED_MAINTENANCE.of(language));
             add(
                 "maintenance",
                 "planned",
@@ -155,7 +149,7 @@ fn entries(shown: &Shown, language: Language) -> Vec<Entry> {
             );
         }
         if maintenance.status != Progress::Scheduled {
-            let title = format!("{}: {name}", pick(language, "Maintenance", "점검"));
+            let title = format!("{}: {name}", words::MAINTENANCE.of(language));
             add("maintenance", "maintenance", name, starts, starts, title, text.trim().to_owned());
         }
     }
@@ -171,7 +165,7 @@ fn as_html(text: &str) -> String {
 
 impl Feed {
     fn language(&self) -> &'static str {
-        pick(self.language, "en", "ko")
+        self.language.code()
     }
 
     fn rss(&self) -> String {

@@ -15,10 +15,10 @@ use serde::Deserialize;
 
 use super::{
     api::{Api, Refusal},
+    figures::encoded,
     visitor::Visitor,
-    words::encoded,
 };
-use crate::zones;
+use crate::{words, zones};
 
 /// The ids in a path: where there is something else, there is no such page.
 pub struct Id<const N: usize = 1>(pub [i64; N]);
@@ -237,8 +237,7 @@ impl<'a> Scope<'a> {
     /// Of nothing is not what anybody means.
     pub fn check(self, visitor: &Visitor) -> Result<(), Wrong> {
         if self.is_some() && self.endpoint_ids.is_empty() {
-            let what = visitor
-                .t("Choose at least one endpoint, or all.", "하나 이상 고르거나 모두를 선택해 주세요.");
+            let what = visitor.t(&words::CHOOSE_AT_LEAST_ONE_ENDPOINT);
             return Err(Wrong::field("endpoint_ids", what));
         }
         Ok(())

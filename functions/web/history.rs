@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
-use runtime::error::Language;
+use contract::Language;
 use serde::Deserialize;
 
-use super::words::{self, ms, percent, pick, span, uptime_class};
-use crate::reports::incident_list::EndReason;
+use super::figures::{self, ms, percent, span, uptime_class};
+use crate::{reports::incident_list::EndReason, words};
 use contract::{CheckStatus, Failure};
 
 /// What pages can be asked to look back on.
@@ -85,7 +85,7 @@ impl Incident {
     }
 
     pub fn cause(&self, language: Language) -> String {
-        self.cause.as_ref().map(|cause| words::cause(language, cause)).unwrap_or_default()
+        self.cause.as_ref().map(|cause| figures::cause(language, cause)).unwrap_or_default()
     }
 }
 
@@ -122,11 +122,13 @@ impl Bar {
             failing += i64::from(slot.is_some_and(|slot| slot.up < slot.checks));
             let mut title = span(zone, at, step);
             match slot {
-                None => title.push_str(pick(language, "\nno checks", "\n체크 없음")),
+                None => {
+                    let _ = write!(title, "\n{}", words::NO_CHECKS.of(language));
+                }
                 Some(slot) => say(language, &mut title, slot),
             }
             for incident in item.incidents.iter().filter(|incident| incident.overlaps(at, end)).take(3) {
-                let what = pick(language, "Outage", "장애");
+                let what = words::OUTAGE.of(language);
                 let _ = write!(title, "\n{what}: {}", incident.cause(language));
             }
             rects.push(Rect { class, title });
@@ -136,31 +138,18 @@ impl Bar {
 }
 
 fn say(language: Language, title: &mut String, slot: &Slot) {
-    let (up, checks) = (slot.up, slot.checks);
-    let _ = match language {
-        Language::English => write!(title, "\n{up} of {checks} checks up"),
-        Language::Korean => write!(title, "\n체크 {checks}회 중 {up}회 정상"),
-    };
+    let _ = write!(title, "\n{}", words::checks_up(slot.checks, slot.up).shown(language));
     if let Some(average) = slot.avg_ms {
-        let _ = write!(title, "\n{} {}", pick(language, "average", "평균"), ms(average));
+        let _ = write!(title, "\n{}", words::average_of(ms(average)).shown(language));
     }
 }
 
 fn summary(language: Language, item: &Item, failing: i64, silent: i64, count: i64) -> String {
     let Some(uptime) = item.uptime_percent.map(percent) else {
-        return pick(language, "No checks yet", "아직 체크가 없습니다").to_owned();
+        return words::BAR_NO_CHECKS_YET.of(language).to_owned();
     };
     let outages = item.incidents.len();
-    match language {
-        Language::English => format!(
-            "Uptime {uptime}: of {count} time slots {failing} with failures, {silent} without checks; \
-             outages: {outages}"
-        ),
-        Language::Korean => format!(
-            "가동률 {uptime}: 구간 {count}개 중 실패가 있는 구간 {failing}개, 체크가 없는 구간 {silent}개, \
-             장애 {outages}건"
-        ),
-    }
+    words::bar_summary(count, failing, outages, silent, uptime).of(language)
 }
 
 /// The averages of an item as lines through a box of 100 by 24; a pause breaks them.
@@ -184,12 +173,8 @@ pub fn sparkline(overview: &Overview, item: &Item) -> Vec<String> {
 /// `since` of an outage that is still open, with its cause.
 pub fn open_outage(language: Language, item: &Item, now: DateTime<Utc>) -> Option<(String, String)> {
     let incident = item.incidents.iter().find(|incident| incident.ended_at.is_none())?;
-    let length = words::length(language, now - incident.started_at);
-    let since = match language {
-        Language::English => format!("down for {length}"),
-        Language::Korean => format!("{length}째 장애"),
-    };
-    Some((since, incident.cause(language)))
+    let length = figures::length(language, now - incident.started_at);
+    Some((words::down_for(length).of(language), incident.cause(language)))
 }
 
 #[cfg(test)]

@@ -6,15 +6,16 @@ use askama::Template;
 use axum::{extract::Query, response::IntoResponse, response::Response};
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode, Uri, header};
-use runtime::{Error, Function, text};
+use runtime::{Error, Function};
 use serde::{Deserialize, Serialize};
 
 use super::{
     api::Refusal,
+    figures::{self, encoded},
     page::{Page, Section},
     visitor::{Posted, Visitor},
-    words::{self, encoded},
 };
+use crate::words;
 use contract::{Outcome, Timings};
 
 #[derive(Template)]
@@ -57,14 +58,14 @@ impl Checked {
 pub fn summary(page: &Page, outcome: &Outcome) -> String {
     let code = outcome.status_code.map(|code| format!("HTTP {code}"));
     let ip = outcome.ip.map(|ip| ip.to_string());
-    let bytes = words::bytes(outcome.response_bytes.try_into().unwrap_or(i64::MAX));
+    let bytes = figures::bytes(outcome.response_bytes.try_into().unwrap_or(i64::MAX));
     let bytes = outcome.status_code.map(|_| bytes);
     let certificate = outcome.certificate_expires_at.map(|at| until(page, &at));
     [code, ip, bytes, certificate].into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 
 pub fn until(page: &Page, certificate: &DateTime<Utc>) -> String {
-    format!("{} {}", page.t("certificate until", "인증서 만료"), page.date(certificate))
+    words::certificate_until(page.date(certificate)).of(page.language)
 }
 
 /// Whether a response time can be told.
@@ -135,7 +136,7 @@ fn home(
     outcome: Option<Outcome>,
     error: String,
 ) -> Response {
-    let title = visitor.t("Know before your users do", "사용자보다 먼저 알아차리세요");
+    let title = visitor.t(&words::HOME_TITLE);
     let signup = if url.is_empty() { "/signup".to_owned() } else { format!("/signup?url={}", encoded(&url)) };
     let page = Page { signup, ..visitor.page(Section::None, title) };
     visitor.show(status, &Home { page, url, outcome, error })
@@ -155,7 +156,7 @@ pub async fn no_metrics() -> impl IntoResponse {
 pub async fn nowhere(visitor: Visitor, headers: HeaderMap, uri: Uri) -> Response {
     let methods = methods(uri.path());
     if !methods.is_empty() {
-        let what = text("This path does not have that method.", "이 경로에서 지원하지 않는 메서드입니다.");
+        let what = contract::words::METHOD_NOT_ALLOWED;
         let error = Error::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", what);
         return ([(header::ALLOW, methods.join(", "))], error).into_response();
     }

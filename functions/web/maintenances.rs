@@ -19,6 +19,7 @@ use super::{
     parts::Pages,
     visitor::{Posted, User, Visitor},
 };
+use crate::words;
 
 const API: &str = "/endpoint-service/v1/maintenances";
 
@@ -81,7 +82,7 @@ pub async fn list(User(visitor): User, Query(shown): Query<Shown>) -> Response {
     );
     match lists {
         Ok((active, scheduled, ended)) => {
-            let page = visitor.page(Section::Maintenance, visitor.t("Maintenance", "점검"));
+            let page = visitor.page(Section::Maintenance, visitor.t(&words::MAINTENANCE));
             let pager = Pages::of(&ended.page, |n| format!("/maintenance?page={n}"));
             visitor.ok(&Overview { page, ahead: [active, scheduled], ended: ended.items, pager })
         }
@@ -168,10 +169,7 @@ impl Sent {
 }
 
 pub fn moment_wanted(visitor: &Visitor) -> &str {
-    visitor.t(
-        "Enter a date and time, such as 2026-03-01T12:00.",
-        "2026-03-01T12:00처럼 날짜와 시각을 적어 주세요.",
-    )
+    visitor.t(&words::ENTER_DATE_AND_TIME)
 }
 
 impl Form {
@@ -179,7 +177,7 @@ impl Form {
         let endpoints = Endpoints::of(&visitor.api, sent.find.trim(), &sent.endpoint_ids).await?;
         let [starts_at, ends_at] = moments;
         Ok(Self {
-            page: visitor.page(Section::Maintenance, visitor.t("Schedule maintenance", "점검 예약")),
+            page: visitor.page(Section::Maintenance, visitor.t(&words::SCHEDULE_MAINTENANCE)),
             saved: None,
             starts_at,
             ends_at,
@@ -226,10 +224,7 @@ pub async fn create(User(visitor): User, Posted(sent): Posted<Sent>) -> Response
     };
     match visitor.api.send::<_, IgnoredAny>(Method::POST, API, &body, Some(&sent.once)).await {
         Ok(_) => {
-            let what = visitor.t(
-                "Scheduled. Takes effect within a minute of the start.",
-                "예약했습니다. 시작 후 약 1분 안에 적용됩니다.",
-            );
+            let what = visitor.t(&words::MAINTENANCE_SCHEDULED);
             visitor.go_saying("/maintenance", what)
         }
         Err(refusal) => match Wrong::of(refusal, &FIELDS) {
@@ -269,14 +264,11 @@ async fn act(visitor: &Visitor, id: i64, now: DateTime<Utc>, sent: Sent) -> Resu
     match sent.act {
         Act::Delete => {
             visitor.api.delete(&path).await?;
-            return Ok(visitor.go_saying("/maintenance", visitor.t("Deleted.", "삭제했습니다.")));
+            return Ok(visitor.go_saying("/maintenance", visitor.t(&words::DELETED)));
         }
         Act::End => {
             visitor.api.patch::<_, IgnoredAny>(&path, &json!({"ends_at": now})).await?;
-            let what = visitor.t(
-                "Ended. Checks count again within a minute.",
-                "종료했습니다. 약 1분 안에 체크가 다시 집계됩니다.",
-            );
+            let what = visitor.t(&words::MAINTENANCE_ENDED);
             return Ok(visitor.go_saying("/maintenance", what));
         }
         Act::Save | Act::Find => {}
@@ -288,7 +280,7 @@ async fn act(visitor: &Visitor, id: i64, now: DateTime<Utc>, sent: Sent) -> Resu
         match sent.body(visitor, Some(&saved)) {
             Err(wrong) => wrong,
             Ok(body) => match visitor.api.patch::<_, IgnoredAny>(&path, &body).await {
-                Ok(_) => return Ok(visitor.go_saying("/maintenance", visitor.t("Saved.", "저장했습니다."))),
+                Ok(_) => return Ok(visitor.go_saying("/maintenance", visitor.t(&words::SAVED))),
                 Err(refusal) => Wrong::of(refusal, &FIELDS)?,
             },
         }

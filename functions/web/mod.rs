@@ -30,7 +30,7 @@
 //! | `assets.rs` | stylesheet, script, icon |
 //! | `history.rs` | how endpoints did, slot by slot: bars and sparklines |
 //! | `chart.rs` | response times, drawn |
-//! | `parts.rs`, `words.rs` | where lists go on; figures as people read them |
+//! | `parts.rs`, `figures.rs` | where lists go on; figures as people read them |
 
 mod account;
 mod addresses;
@@ -46,6 +46,7 @@ mod endpoint;
 mod endpoint_form;
 mod export;
 mod feeds;
+mod figures;
 mod form;
 mod history;
 mod home;
@@ -59,7 +60,6 @@ mod reports;
 mod status;
 mod status_pages;
 mod visitor;
-mod words;
 
 use axum::{
     Router,

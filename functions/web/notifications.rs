@@ -23,6 +23,7 @@ use crate::notifications::{
     notification::Notification,
     senders::{Done, email},
 };
+use crate::words;
 use contract::{AlertKind, Text};
 
 const API: &str = "/notification-service/v1/notifications";
@@ -151,14 +152,14 @@ fn status(delivery: &Delivery) -> &'static str {
 /// What a message says that is not about one endpoint.
 fn of_several(page: &Page, delivery: &Delivery) -> Option<String> {
     let text = match delivery.alert.what {
-        AlertKind::LocationSuspected => page.t("Suspected", "의심됨"),
-        AlertKind::LocationWorks => page.t("Recovered", "복구됨"),
-        AlertKind::LocationStillFails => page.t("Still failing", "계속 실패"),
+        AlertKind::LocationSuspected => page.t(&words::SUSPECTED),
+        AlertKind::LocationWorks => page.t(&words::RECOVERED),
+        AlertKind::LocationStillFails => page.t(&words::STILL_FAILING),
         AlertKind::Untold => {
-            let count = delivery.alert.untold;
-            let english =
-                if count == 1 { "1 more change".to_owned() } else { format!("{count} more changes") };
-            return Some(page.t(&english, &format!("변경 {count}건 더")).to_owned());
+            return Some(match delivery.alert.untold {
+                1 => words::ONE_MORE_CHANGE.of(page.language).to_owned(),
+                count => words::more_changes(count).of(page.language),
+            });
         }
         AlertKind::Down
         | AlertKind::Up
@@ -179,15 +180,15 @@ fn target(notification: &Notification) -> String {
 
 /// In the language of a page.
 fn kind_label<'a>(page: &'a Page, name: &'a str) -> &'a str {
-    Kind::find(name).map_or(name, |kind| page.t(kind.label.0, kind.label.1))
+    Kind::find(name).map_or(name, |kind| page.pair(&kind.label))
 }
 
 /// An email channel's addresses that get nothing, and why.
 fn silent<'a>(page: &'a Page, channel: &'a Notification) -> Vec<(&'a str, &'a str)> {
     let why = |state: &State| match state {
         State::Confirmed => None,
-        State::Unconfirmed => Some(page.t("not confirmed", "확인되지 않음")),
-        State::Unsubscribed => Some(page.t("unsubscribed", "수신 거부됨")),
+        State::Unconfirmed => Some(page.t(&words::NOT_CONFIRMED)),
+        State::Unsubscribed => Some(page.t(&words::UNSUBSCRIBED)),
     };
     let all = channel.addresses.iter().flatten();
     all.filter_map(|(address, state)| Some((address.as_str(), why(state)?))).collect()
@@ -204,7 +205,7 @@ pub async fn list(User(visitor): User, Query(shown): Query<Shown>) -> Response {
     match channels.and_then(|channels| Ok((channels.items, log?))) {
         Ok((channels, mut log)) => {
             log.names = channels.iter().map(|channel| (channel.id, channel.name.clone())).collect();
-            let page = visitor.page(Section::Notifications, visitor.t("Notifications", "알림"));
+            let page = visitor.page(Section::Notifications, visitor.t(&words::NOTIFICATIONS));
             visitor.ok(&Overview { page, channels, log })
         }
         Err(refusal) => visitor.refused(&refusal),
@@ -307,7 +308,7 @@ impl Sent {
         if refusals.is_empty() {
             return Ok(());
         }
-        let said = |(field, what): (String, Text)| (field, visitor.language.read(&what).to_owned());
+        let said = |(field, what): (String, Text)| (field, what.of(visitor.language).to_owned());
         Err(Wrong::within(refusals.into_iter().map(said).collect(), &shown_fields(kind)))
     }
 
@@ -329,7 +330,7 @@ impl Form {
         let chosen = &sent.common.endpoint_ids;
         let endpoints = Endpoints::of(&visitor.api, sent.common.find.trim(), chosen).await?;
         Ok(Self {
-            page: visitor.page(Section::Notifications, visitor.t("Add a channel", "채널 추가")),
+            page: visitor.page(Section::Notifications, visitor.t(&words::ADD_CHANNEL)),
             kind,
             saved: None,
             choices: endpoints.choices(chosen),
@@ -386,15 +387,9 @@ pub async fn create(User(visitor): User, Posted(sent): Posted<Sent>) -> Response
 async fn created(visitor: &Visitor, kind: &Kind, made: Notification, sent: &Sent) -> Response {
     let is_silent = made.addresses.iter().flatten().any(|(_, state)| *state != State::Confirmed);
     let what = if is_silent {
-        visitor.t(
-            "Channel added. New addresses receive a confirmation link. Alerts are sent once they are confirmed.",
-            "채널을 추가했습니다. 새 주소로 확인 링크를 보냅니다. 확인한 뒤부터 알림을 보냅니다.",
-        )
+        visitor.t(&words::CHANNEL_ADDED_CONFIRM)
     } else {
-        visitor.t(
-            "Channel added. Send a test to check that it arrives.",
-            "채널을 추가했습니다. 테스트를 보내 도착하는지 확인해 보세요.",
-        )
+        visitor.t(&words::CHANNEL_ADDED_SEND_TEST)
     };
     let what = &with_warning(what, made.warning.as_deref());
     let id = made.id;
@@ -402,7 +397,7 @@ async fn created(visitor: &Visitor, kind: &Kind, made: Notification, sent: &Sent
     let generated =
         kind.fields.iter().filter(|field| field.generate.is_some() && sent.config.value(field).is_empty());
     let once: Vec<_> = generated
-        .map(|field| (visitor.t(field.label.0, field.label.1).to_owned(), config::shown(field, &made.config)))
+        .map(|field| (visitor.language.choose(field.label).to_owned(), config::shown(field, &made.config)))
         .collect();
     if once.is_empty() {
         return visitor.go_saying(&format!("/notifications/{id}"), what);
@@ -456,16 +451,15 @@ async fn act(visitor: &Visitor, id: i64, sent: Sent) -> Result<Response, Refusal
             let enabled = sent.common.act == Act::Enable;
             visitor.api.patch::<_, IgnoredAny>(&path, &json!({"enabled": enabled})).await?;
             let what = if enabled {
-                visitor.t("Channel enabled.", "채널을 켰습니다.")
+                visitor.t(&words::CHANNEL_ENABLED)
             } else {
-                visitor
-                    .t("Channel disabled. It receives no alerts.", "채널을 껐습니다. 알림을 보내지 않습니다.")
+                visitor.t(&words::CHANNEL_DISABLED)
             };
             Ok(visitor.go_saying("/notifications", what))
         }
         Act::Delete => {
             visitor.api.delete(&path).await?;
-            Ok(visitor.go_saying("/notifications", visitor.t("Channel deleted.", "채널을 삭제했습니다.")))
+            Ok(visitor.go_saying("/notifications", visitor.t(&words::CHANNEL_DELETED)))
         }
         Act::Save | Act::Find => save(visitor, id, sent, &path, &own).await,
     }
@@ -481,7 +475,7 @@ async fn save(visitor: &Visitor, id: i64, sent: Sent, path: &str, own: &str) -> 
     } else {
         match visitor.api.patch::<_, Notification>(path, &sent.body(kind)).await {
             Ok(saved) => {
-                let what = with_warning(visitor.t("Saved.", "저장했습니다."), saved.warning.as_deref());
+                let what = with_warning(visitor.t(&words::SAVED), saved.warning.as_deref());
                 return Ok(visitor.go_saying(own, &what));
             }
             Err(refusal) => wrong_in(kind, refusal)?,
@@ -503,7 +497,7 @@ pub async fn retry(User(visitor): User, Id([id]): Id, Posted(Next { next }): Pos
     let path = format!("/notification-service/v1/deliveries/{id}/retry");
     let next = if next.is_empty() { "/notifications" } else { &next };
     match visitor.api.post::<_, IgnoredAny>(&path, &json!({})).await {
-        Ok(_) => visitor.go_saying(next, visitor.t("Sending again.", "다시 보내고 있습니다.")),
+        Ok(_) => visitor.go_saying(next, visitor.t(&words::SENDING_AGAIN)),
         Err(refusal) if refusal.status == StatusCode::CONFLICT => visitor.go_saying(next, &refusal.message),
         Err(refusal) => visitor.refused(&refusal),
     }

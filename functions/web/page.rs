@@ -4,16 +4,16 @@ use askama::Template;
 use axum::{body::Body, response::Response};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use contract::{Language, Words};
 use http::{HeaderValue, StatusCode, header};
-use runtime::error::Language;
 use serde::{Deserialize, Serialize};
 
 use super::{
     api::Refusal,
     assets,
-    words::{self, encoded, pick},
+    figures::{self, encoded},
 };
-use crate::zones;
+use crate::{words, zones};
 
 /// Which entry of the navigation a page belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -86,17 +86,30 @@ pub struct State {
 }
 
 impl Page {
-    /// English or Korean.
-    pub fn t<'a>(&self, english: &'a str, korean: &'a str) -> &'a str {
-        pick(self.language, english, korean)
+    /// In the page's language.
+    pub fn t<'a, W: Words>(&self, words: &'a W) -> W::Shown<'a> {
+        words.shown(self.language)
+    }
+
+    /// What the file of a kind says, English and Korean.
+    pub fn pair(&self, pair: &(&'static str, &'static str)) -> &'static str {
+        self.language.choose(*pair)
+    }
+
+    /// `3 endpoints`
+    pub fn count_endpoints(&self, count: usize) -> String {
+        match count {
+            1 => words::ONE_ENDPOINT.of(self.language).to_owned(),
+            _ => words::some_endpoints(count).of(self.language),
+        }
     }
 
     pub fn lang(&self) -> &'static str {
-        pick(self.language, "en", "ko")
+        self.language.code()
     }
 
     pub fn other_lang(&self) -> &'static str {
-        pick(self.language, "ko", "en")
+        self.language.other().code()
     }
 
     pub fn asset(&self, name: &str) -> &'static str {
@@ -126,7 +139,7 @@ impl Page {
     }
 
     pub fn date(&self, at: &DateTime<Utc>) -> String {
-        words::date(self.zone, *at)
+        figures::date(self.zone, *at)
     }
 
     /// `Asia/Seoul (UTC+09:00)`
@@ -194,28 +207,17 @@ impl ErrorPage {
 
     pub fn of(page: Page, refusal: &Refusal) -> Self {
         let (title, message) = match refusal.status {
-            StatusCode::NOT_FOUND => (
-                page.t("Not found", "찾을 수 없습니다"),
-                page.t("Page not found, or you don't have access.", "페이지가 없거나 접근 권한이 없습니다."),
-            ),
-            StatusCode::TOO_MANY_REQUESTS => (
-                page.t("Too many requests", "요청이 너무 많습니다"),
-                page.t("Please wait a minute and try again.", "1분 뒤에 다시 시도해 주세요."),
-            ),
-            StatusCode::FORBIDDEN => {
-                (page.t("Not allowed", "허용되지 않습니다"), page.t("Permission denied.", "권한이 없습니다."))
+            StatusCode::NOT_FOUND => (page.t(&words::NOT_FOUND), page.t(&words::PAGE_NOT_FOUND)),
+            StatusCode::TOO_MANY_REQUESTS => {
+                (page.t(&words::TOO_MANY_REQUESTS), page.t(&words::WAIT_AND_TRY_AGAIN))
             }
-            status if status.is_server_error() => (
-                page.t("Currently unavailable", "지금은 사용할 수 없습니다"),
-                page.t(
-                    "pongpong is not responding. Please try again in a moment.",
-                    "pongpong이 응답하지 않습니다. 잠시 뒤에 다시 시도해 주세요.",
-                ),
-            ),
-            _ => (
-                page.t("Something went wrong", "처리하지 못했습니다"),
-                page.t("The request was not accepted.", "요청을 처리할 수 없습니다."),
-            ),
+            StatusCode::FORBIDDEN => {
+                (page.t(&words::NOT_ALLOWED), page.t(&contract::words::PERMISSION_DENIED))
+            }
+            status if status.is_server_error() => {
+                (page.t(&words::CURRENTLY_UNAVAILABLE), page.t(&words::NOT_RESPONDING))
+            }
+            _ => (page.t(&words::SOMETHING_WENT_WRONG), page.t(&words::REQUEST_WAS_NOT_ACCEPTED)),
         };
         // What the API says is of more use, unless it only says the status.
         let own = !refusal.message.is_empty()

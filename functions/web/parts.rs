@@ -1,8 +1,9 @@
 //! What several pages show.
 
-use runtime::{error::Language, page::Page};
+use contract::Language;
+use runtime::page::Page;
 
-use crate::endpoints::Endpoint;
+use crate::{endpoints::Endpoint, words};
 use contract::Status;
 
 /// How an endpoint does, as the pages of its owner say it.
@@ -23,12 +24,11 @@ impl Standing {
         if !may_fall || failures < 1 {
             return Self { class: endpoint.status.as_str(), failing: String::new() };
         }
-        let failing = match language {
+        let failing = if failures >= threshold {
             // Held back, for its region is suspected.
-            Language::English if failures >= threshold => "Failing".to_owned(),
-            Language::Korean if failures >= threshold => "실패 중".to_owned(),
-            Language::English => format!("Failing {failures} of {threshold}"),
-            Language::Korean => format!("실패 {failures}/{threshold}회"),
+            words::FAILING.of(language).to_owned()
+        } else {
+            words::failing_of(failures, threshold).of(language)
         };
         Self { class: "failing", failing }
     }
@@ -64,7 +64,7 @@ impl Pages {
     }
 
     pub fn shown(&self) -> String {
-        let grouped = super::words::grouped;
+        let grouped = super::figures::grouped;
         format!("{}–{} / {}", grouped(self.first_shown), grouped(self.last_shown), grouped(self.total))
     }
 }

@@ -15,6 +15,7 @@ use super::{
     page::{Page, Section},
     visitor::{Posted, User, Visitor},
 };
+use crate::words;
 use fields::mailbox;
 
 const ME: &str = "/user-service/v1/user";
@@ -80,7 +81,7 @@ impl Profile {
         let keys = format!("{KEYS}?per_page=100");
         let (me, keys) = try_join!(visitor.api.get(ME), visitor.api.get::<List<Key>>(&keys))?;
         Ok(Self {
-            page: visitor.page(Section::Profile, visitor.t("Account", "내 계정")),
+            page: visitor.page(Section::Profile, visitor.t(&words::ACCOUNT)),
             me,
             keys: keys.items,
             sent: Sent::default(),
@@ -127,23 +128,18 @@ async fn act(visitor: &Visitor, sent: Sent) -> Result<Response, Refusal> {
         Act::Email => {
             let body = json!({"email": sent.email.trim(), "current_password": sent.current_password});
             let changed = visitor.api.patch::<_, IgnoredAny>(ME, &body).await;
-            changed.map(|_| visitor.t("Email address changed.", "이메일 주소를 바꿨습니다."))
+            changed.map(|_| visitor.t(&words::EMAIL_ADDRESS_CHANGED))
         }
         Act::Password => {
             let body = json!({"password": sent.password, "current_password": sent.current_password});
             let changed = visitor.api.patch::<_, IgnoredAny>(ME, &body).await;
-            changed.map(|_| {
-                visitor.t(
-                    "Password changed. All other sessions and API keys have ended.",
-                    "비밀번호를 바꿨습니다. 다른 키와 로그인은 모두 끝났습니다.",
-                )
-            })
+            changed.map(|_| visitor.t(&words::PASSWORD_CHANGED))
         }
         Act::Key => return make_key(visitor, sent).await,
         Act::DeleteKey => {
             let Ok(id) = sent.key_id.parse::<i64>() else { return Ok(visitor.go("/profile")) };
             visitor.api.delete(&format!("{KEYS}/{id}")).await?;
-            Ok(visitor.t("Key revoked.", "키를 삭제했습니다. 더 이상 쓸 수 없습니다."))
+            Ok(visitor.t(&words::KEY_REVOKED))
         }
         Act::Delete => return end(visitor, sent).await,
     };
@@ -182,11 +178,10 @@ async fn make_key(visitor: &Visitor, sent: Sent) -> Result<Response, Refusal> {
 async fn end(visitor: &Visitor, sent: Sent) -> Result<Response, Refusal> {
     let me: crate::users::User = visitor.api.get(ME).await?;
     if mailbox::spelling(sent.confirmation.trim()) != me.email {
-        let what = visitor.t("This is not your email address.", "내 이메일 주소가 아닙니다.");
+        let what = visitor.t(&words::NOT_YOUR_EMAIL_ADDRESS);
         return again(visitor, sent, Wrong::field("confirmation", what)).await;
     }
     visitor.api.delete(ME).await?;
-    let what =
-        visitor.t("Your account and all its data have been deleted.", "계정과 모든 데이터를 삭제했습니다.");
+    let what = visitor.t(&words::ACCOUNT_DELETED);
     Ok(visitor.log_out("/", what))
 }

@@ -10,14 +10,14 @@ use serde::Deserialize;
 
 use super::{
     api::{Api, Refusal},
+    figures::{self, Unit, encoded, grouped},
     form::{Endpoints, Wrong, page_number},
     home,
     page::{Page, Section},
     parts::Pages,
     visitor::{User, Visitor},
-    words::{self, Unit, encoded, grouped},
 };
-use crate::{reports::incident_list::EndReason, zones};
+use crate::{reports::incident_list::EndReason, words, zones};
 use contract::{CheckStatus, Failure, Timings};
 
 /// What is asked for, as it stands in the address.
@@ -37,7 +37,7 @@ pub struct Filter {
 impl Filter {
     /// Today, unless something else is asked for.
     pub fn complete(self, zone: Tz, now: DateTime<Utc>) -> Self {
-        let today = words::date(zone, now);
+        let today = figures::date(zone, now);
         let or_today = |date: String| if date.is_empty() { today.clone() } else { date };
         Self { from: or_today(self.from), to: or_today(self.to), ..self }
     }
@@ -239,7 +239,7 @@ fn empty<T>(per_page: i64) -> List<T> {
 }
 
 async fn gather(visitor: &Visitor, filter: &Filter, endpoints: Endpoints) -> Result<Reports, Refusal> {
-    let title = visitor.t("Reports", "리포트");
+    let title = visitor.t(&words::REPORTS);
     let mut page = Reports {
         page: visitor.page(Section::Reports, title),
         filter: filter.clone(),
@@ -333,7 +333,7 @@ async fn summary(api: &Api, id: i64, filter: &Filter, step: &str) -> Result<Summ
 fn days(series: &[Point], zone: Tz) -> Vec<Line> {
     let line = |point: &Point| Line {
         id: 0,
-        name: words::date(zone, point.at),
+        name: figures::date(zone, point.at),
         checks: point.checks,
         failed: point.checks - point.up,
         // Cut to three decimals: 100 means that none failed.
@@ -345,11 +345,11 @@ fn days(series: &[Point], zone: Tz) -> Vec<Line> {
 }
 
 fn percent(value: &Option<f64>) -> String {
-    value.map_or_else(|| "–".to_owned(), words::percent)
+    value.map_or_else(|| "–".to_owned(), figures::percent)
 }
 
 fn length(page: &Page, from: &DateTime<Utc>, to: &DateTime<Utc>) -> String {
-    words::length(page.language, *to - *from)
+    figures::length(page.language, *to - *from)
 }
 
 #[cfg(test)]

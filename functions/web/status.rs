@@ -4,15 +4,15 @@ use askama::Template;
 use axum::{extract::Path, response::Response};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
+use contract::Language;
 use http::{HeaderMap, StatusCode, header};
-use runtime::error::Language;
 
 use super::{
     api::Refusal,
+    figures::{self, encoded},
     page::{POLICY, Page, Section},
     public,
     visitor::Visitor,
-    words::{self, encoded, pick},
 };
 use crate::status_pages::{
     announcements::Severity,
@@ -21,6 +21,7 @@ use crate::status_pages::{
         ShownMaintenance, ShownStatus,
     },
 };
+use crate::words;
 use contract::FailureCode;
 
 #[derive(Template)]
@@ -140,7 +141,7 @@ impl Status {
     }
 
     fn date(&self, date: &NaiveDate) -> String {
-        date.format(self.page.t("%b %-d, %Y", "%Y년 %-m월 %-d일")).to_string()
+        date.format(self.page.t(&words::DATE_FORMAT)).to_string()
     }
 
     fn cause(&self, incident: &ShownIncident) -> String {
@@ -148,7 +149,7 @@ impl Status {
     }
 
     fn lasting(&self, from: &DateTime<Utc>, to: &DateTime<Utc>) -> String {
-        words::length(self.page.language, *to - *from)
+        figures::length(self.page.language, *to - *from)
     }
 
     fn status(&self, status: &ShownStatus) -> &'static str {
@@ -161,9 +162,9 @@ impl Status {
 
     fn severity_name(&self, severity: &Severity) -> &str {
         match severity {
-            Severity::Info => self.page.t("Information", "안내"),
-            Severity::Warning => self.page.t("Warning", "주의"),
-            Severity::Critical => self.page.t("Critical", "심각"),
+            Severity::Info => self.page.t(&words::SEVERITY_INFORMATION),
+            Severity::Warning => self.page.t(&words::SEVERITY_WARNING),
+            Severity::Critical => self.page.t(&words::SEVERITY_CRITICAL),
         }
     }
 
@@ -185,7 +186,7 @@ impl Status {
                 let day = known.next_if(|day| day.date == date);
                 let said = match day {
                     Some(day) => self.of_checks(day),
-                    None => self.page.t("no data", "데이터 없음").to_owned(),
+                    None => self.page.t(&words::NO_DATA).to_owned(),
                 };
                 Slot { x: n * 10, class: day.map_or("", class_of), title: format!("{date}: {said}") }
             })
@@ -193,11 +194,8 @@ impl Status {
     }
 
     fn of_checks(&self, day: &ShownDay) -> String {
-        let uptime = words::percent(day.up as f64 / day.checks.max(1) as f64 * 100.0);
-        match self.page.language {
-            Language::English => format!("{uptime} of {} checks", words::grouped(day.checks)),
-            Language::Korean => format!("체크 {}회 중 {uptime}", words::grouped(day.checks)),
-        }
+        let uptime = figures::percent(day.up as f64 / day.checks.max(1) as f64 * 100.0);
+        words::of_checks(figures::grouped(day.checks), uptime).of(self.page.language)
     }
 
     /// The bar in words.
@@ -209,34 +207,29 @@ impl Status {
         let days: Vec<String> = days.map(|day| format!("{}: {}", day.date, self.of_checks(day))).collect();
         let uptime = self.uptime(endpoint);
         let more = if count > MAX_SHOWN { "…" } else { "" };
-        let list = days.join("; ");
-        match (self.page.language, count) {
-            (_, _) if endpoint.days.is_empty() => {
-                self.page.t("No checks yet", "아직 체크 기록이 없습니다").to_owned()
-            }
-            (Language::English, 0) => format!("90 days: {uptime} up, no failed checks"),
-            (Language::Korean, 0) => format!("90일 가동률 {uptime}, 실패한 체크 없음"),
-            (Language::English, _) => {
-                format!("90 days: {uptime} up, days with failed checks: {count}. {list}{more}")
-            }
-            (Language::Korean, _) => format!("90일 가동률 {uptime}, 실패가 있던 날: {count}일. {list}{more}"),
+        let list = format!("{}{more}", days.join("; "));
+        let language = self.page.language;
+        match count {
+            _ if endpoint.days.is_empty() => words::SERVICE_NO_CHECKS_YET.of(language).to_owned(),
+            0 => words::days_without_failures(uptime).of(language),
+            _ => words::days_with_failures(count, list, uptime).of(language),
         }
     }
 
     fn uptime(&self, endpoint: &ShownEndpoint) -> String {
-        endpoint.uptime_percent.map_or("–".to_owned(), words::percent)
+        endpoint.uptime_percent.map_or("–".to_owned(), figures::percent)
     }
 
     fn response_time(&self, endpoint: &ShownEndpoint) -> String {
         let all = self.shown.groups.iter().flat_map(|group| &group.endpoints);
         let longest = all.filter_map(|endpoint| endpoint.avg_ms).fold(0.0, f64::max);
-        endpoint.avg_ms.map(|ms| words::Unit::of(longest).say(ms.round())).unwrap_or_default()
+        endpoint.avg_ms.map(|ms| figures::Unit::of(longest).say(ms.round())).unwrap_or_default()
     }
 
     fn names(&self, maintenance: &ShownMaintenance) -> String {
         match &maintenance.endpoint_names {
             Some(names) => names.join(", "),
-            None => self.page.t("Everything on this page", "이 페이지의 모든 항목").to_owned(),
+            None => self.page.t(&words::EVERYTHING_ON_THIS_PAGE).to_owned(),
         }
     }
 
@@ -264,8 +257,8 @@ impl Status {
     /// All that is over. What is not has its place above.
     fn events(&self) -> Vec<Event> {
         let lasted = |from: DateTime<Utc>, to: Option<DateTime<Utc>>| match to {
-            Some(to) => words::length(self.page.language, to - from),
-            None => self.page.t("ongoing", "진행 중").to_owned(),
+            Some(to) => figures::length(self.page.language, to - from),
+            None => self.page.t(&words::ONGOING).to_owned(),
         };
         let outages = self.shown.incidents.iter().map(|incident| Event {
             at: incident.started_at,
@@ -296,22 +289,22 @@ impl Status {
 }
 
 fn class_of(day: &ShownDay) -> &'static str {
-    if day.checks == 0 { "" } else { words::uptime_class(day.up as f64 / day.checks as f64 * 100.0) }
+    if day.checks == 0 { "" } else { figures::uptime_class(day.up as f64 / day.checks as f64 * 100.0) }
 }
 
 pub fn sentence(language: Language, status: Overall) -> &'static str {
     match status {
-        Overall::Up => pick(language, "All services are up", "모든 서비스가 정상입니다"),
-        Overall::Degraded => pick(language, "Some services are degraded", "일부 서비스에 주의가 필요합니다"),
-        Overall::PartlyDown => pick(language, "Some services are down", "일부 서비스에 장애가 있습니다"),
-        Overall::Down => pick(language, "All services are down", "모든 서비스에 장애가 있습니다"),
-        Overall::Maintenance => pick(language, "Maintenance in progress", "점검 중입니다"),
-        Overall::Unknown => pick(language, "No data yet", "아직 확인된 것이 없습니다"),
+        Overall::Up => words::OVERALL_UP.of(language),
+        Overall::Degraded => words::OVERALL_DEGRADED.of(language),
+        Overall::PartlyDown => words::OVERALL_PARTLY_DOWN.of(language),
+        Overall::Down => words::OVERALL_DOWN.of(language),
+        Overall::Maintenance => words::OVERALL_MAINTENANCE.of(language),
+        Overall::Unknown => words::OVERALL_UNKNOWN.of(language),
     }
 }
 
 /// What a cause is called before strangers: no names of hosts, no inner workings.
 pub fn cause(language: Language, code: Option<&str>) -> String {
     let code = code.and_then(|code| serde_json::from_value(code.into()).ok()).unwrap_or(FailureCode::Other);
-    language.read(&code.words()).to_owned()
+    code.words().of(language).to_owned()
 }

@@ -16,6 +16,7 @@ use super::{
     visitor::{Posted, User, Visitor},
 };
 use crate::status_pages::{Group, StatusPage};
+use crate::words;
 
 const API: &str = "/status-service/v1/status_pages";
 
@@ -29,7 +30,7 @@ struct Overview {
 pub async fn list(User(visitor): User) -> Response {
     match visitor.api.get::<List<StatusPage>>(&format!("{API}?per_page=100")).await {
         Ok(list) => {
-            let page = visitor.page(Section::StatusPages, visitor.t("Status pages", "상태 페이지"));
+            let page = visitor.page(Section::StatusPages, visitor.t(&words::STATUS_PAGES));
             visitor.ok(&Overview { page, pages: list.items })
         }
         Err(refusal) => visitor.refused(&refusal),
@@ -169,7 +170,7 @@ impl Form {
         }
         let endpoints = Endpoints::of(&visitor.api, sent.find.trim(), &sent.chosen()).await?;
         Ok(Self {
-            page: visitor.page(Section::StatusPages, visitor.t("Create status page", "상태 페이지 만들기")),
+            page: visitor.page(Section::StatusPages, visitor.t(&words::CREATE_STATUS_PAGE)),
             saved: None,
             choices: sent.groups.iter().map(|group| endpoints.choices(&group.endpoint_ids)).collect(),
             sent,
@@ -216,7 +217,7 @@ pub async fn create(User(visitor): User, Posted(fields): Posted<Fields>) -> Resp
     let sent = without_empty_groups(sent);
     match visitor.api.send::<_, StatusPage>(Method::POST, API, &sent.body(), Some(&sent.once)).await {
         Ok(made) => {
-            let what = visitor.t("Status page created.", "상태 페이지를 만들었습니다.");
+            let what = visitor.t(&words::STATUS_PAGE_CREATED);
             visitor.go_saying(&format!("/status-pages/{}", made.id), what)
         }
         Err(refusal) => match wrong_of(refusal) {
@@ -254,7 +255,7 @@ async fn act(visitor: &Visitor, id: i64, mut sent: Sent) -> Result<Response, Ref
     let path = format!("{API}/{id}");
     if sent.act == "delete" {
         visitor.api.delete(&path).await?;
-        let what = visitor.t("Status page deleted.", "페이지를 삭제했습니다.");
+        let what = visitor.t(&words::STATUS_PAGE_DELETED);
         return Ok(visitor.go_saying("/status-pages", what));
     }
     let again = if sent.rearranged() {
@@ -264,7 +265,7 @@ async fn act(visitor: &Visitor, id: i64, mut sent: Sent) -> Result<Response, Ref
         match visitor.api.patch::<_, IgnoredAny>(&path, &sent.body()).await {
             Ok(_) => {
                 let own = format!("/status-pages/{id}");
-                return Ok(visitor.go_saying(&own, visitor.t("Saved.", "저장했습니다.")));
+                return Ok(visitor.go_saying(&own, visitor.t(&words::SAVED)));
             }
             Err(refusal) => (sent, wrong_of(refusal)?),
         }

@@ -9,19 +9,20 @@ use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use contract::{Language, Words};
 use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
-use runtime::{Context, error::Language};
+use runtime::Context;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use super::{
     api::{Api, Refusal},
+    figures::encoded,
     page::{self, Page, Section, Theme},
-    words::{encoded, pick},
 };
-use crate::{links::PublicUrl, zones};
+use crate::{links::PublicUrl, words, zones};
 
 /// What a cookie is called, over HTTP and over HTTPS. One with such a prefix a browser takes over HTTPS alone,
 /// and from this very host: no other host of the domain can set it.
@@ -80,7 +81,7 @@ impl Visitor {
         let language = match value(&jar, LANGUAGE).as_deref() {
             Some("ko") => Language::Korean,
             Some("en") => Language::English,
-            _ => Language::of(&parts.headers),
+            _ => runtime::language::accepted(&parts.headers),
         };
         let theme = match value(&jar, THEME).as_deref() {
             Some("light") => Theme::Light,
@@ -135,9 +136,9 @@ impl Visitor {
         }
     }
 
-    /// English or Korean.
-    pub fn t<'a>(&self, english: &'a str, korean: &'a str) -> &'a str {
-        pick(self.language, english, korean)
+    /// In the visitor's language.
+    pub fn t<'a, W: Words>(&self, words: &'a W) -> W::Shown<'a> {
+        words.shown(self.language)
     }
 
     /// Shows a page. What was said on it is not said again.
@@ -206,8 +207,7 @@ impl Visitor {
         const YEAR: i64 = 365 * 86_400;
         let mut jar = self.jar.clone();
         if let Some(language) = language {
-            let name = pick(language, "en", "ko").to_owned();
-            jar = jar.add(cookie(LANGUAGE, name, self.secure, Some(YEAR)));
+            jar = jar.add(cookie(LANGUAGE, language.code().to_owned(), self.secure, Some(YEAR)));
         }
         if let Some(theme) = theme {
             jar = jar.add(cookie(THEME, theme.name().to_owned(), self.secure, Some(YEAR)));
@@ -231,7 +231,7 @@ impl Visitor {
     pub fn refused(&self, refusal: &Refusal) -> Response {
         if refusal.status == StatusCode::UNAUTHORIZED {
             let to = format!("/login?next={}", encoded(&self.path));
-            let what = self.t("Please log in again.", "다시 로그인해 주세요.");
+            let what = self.t(&words::PLEASE_LOG_IN_AGAIN);
             return if self.logged_in() { self.log_out(&to, what) } else { self.go(&to) };
         }
         let page = page::ErrorPage::of(self.page(Section::None, ""), refusal);
@@ -296,24 +296,17 @@ impl<T: DeserializeOwned> FromRequest<Context> for Posted<T> {
             site != "same-origin" && site != "none"
         });
         let body = axum::body::to_bytes(body, FORM_LIMIT).await.map_err(|_| {
-            let what =
-                visitor.t("The form is too large or incomplete.", "양식이 너무 크거나 중간에 끊겼습니다.");
+            let what = visitor.t(&words::FORM_IS_TOO_LARGE);
             refuse(StatusCode::PAYLOAD_TOO_LARGE, what)
         })?;
         let token = serde_html_form::from_bytes::<Token>(&body).map(|form| form.csrf).unwrap_or_default();
         if elsewhere || !bool::from(token.as_bytes().ct_eq(visitor.csrf.as_bytes())) {
-            let what = visitor.t(
-                "This form has expired. Go back, reload the page, and send it again.",
-                "양식이 만료되었습니다. 뒤로 가서 새로고침한 뒤 다시 보내 주세요.",
-            );
+            let what = visitor.t(&words::FORM_HAS_EXPIRED);
             return Err(refuse(StatusCode::FORBIDDEN, what));
         }
         serde_html_form::from_bytes(&body).map(Self).map_err(|error| {
             tracing::info!(%error, "a form could not be read");
-            refuse(
-                StatusCode::BAD_REQUEST,
-                visitor.t("The form could not be read.", "양식을 읽을 수 없습니다."),
-            )
+            refuse(StatusCode::BAD_REQUEST, visitor.t(&words::FORM_CANNOT_BE_READ))
         })
     }
 }

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use url::Url;
 
 use crate::{cut, failure};
-use contract::{Failure, FailureCode, Text, shown, text};
+use contract::{Failure, FailureCode, Text, shown, words};
 
 pub(crate) const MAX_REDIRECTS: usize = 10;
 
@@ -54,13 +54,13 @@ impl Hop {
 /// What holds of the first URL holds of every redirect.
 pub(crate) fn check_url(url: &Url) -> Result<(), Text> {
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(text("must begin with http:// or https://", "http:// 또는 https://로 시작해야 합니다"));
+        return Err(words::MUST_BEGIN_WITH_HTTP_OR_HTTPS);
     }
     if url.host_str().is_none_or(str::is_empty) {
-        return Err(text("must have a host", "호스트가 있어야 합니다"));
+        return Err(words::MUST_HAVE_HOST);
     }
     if url.port() == Some(0) {
-        return Err(text("must not have port 0", "포트 0은 사용할 수 없습니다"));
+        return Err(words::MUST_NOT_HAVE_PORT_0);
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::RangeInclusive, str::FromStr};
 
-use contract::Text;
+use contract::{Text, words};
 
 /// More than anyone needs, and little enough to look through on every check.
 const MAX_RANGES: usize = 20;
@@ -22,10 +22,7 @@ impl FromStr for StatusRanges {
     fn from_str(text: &str) -> Result<Self, Text> {
         // One range takes at most a dozen characters: what is far longer need not be split.
         if text.len() > MAX_RANGES * 12 || text.split(',').count() > MAX_RANGES {
-            return Err(contract::text(
-                format!("at most {MAX_RANGES} status ranges"),
-                format!("상태 코드 범위는 최대 {MAX_RANGES}개입니다"),
-            ));
+            return Err(words::at_most_status_ranges(MAX_RANGES).into());
         }
         text.split(',').map(|part| range(part.trim())).collect::<Result<_, _>>().map(Self)
     }
@@ -35,10 +32,7 @@ fn range(part: &str) -> Result<RangeInclusive<u16>, Text> {
     let (first, last) = part.split_once('-').unwrap_or((part, part));
     let (first, last) = (status(part, first.trim())?, status(part, last.trim())?);
     if first > last {
-        return Err(contract::text(
-            format!("`{part}` is the wrong way round"),
-            format!("`{part}` 범위의 앞뒤가 바뀌었습니다"),
-        ));
+        return Err(words::range_is_the_wrong_way_round(part).into());
     }
     Ok(first..=last)
 }
@@ -51,10 +45,7 @@ fn status(part: &str, text: &str) -> Result<u16, Text> {
     {
         return Ok(status);
     }
-    Err(contract::text(
-        format!("`{part}` is no status range: expected codes from 100 to 999, such as `200-299,301`"),
-        format!("`{part}`은(는) 상태 코드 범위가 아닙니다. 100부터 999까지, 예: `200-299,301`"),
-    ))
+    Err(words::is_no_status_range(part).into())
 }
 
 impl fmt::Display for StatusRanges {

@@ -2,10 +2,11 @@
 
 use axum::{Json, extract::State};
 use http::StatusCode;
-use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, on, sql, text};
+use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, on, sql};
 
 use super::{ENDPOINTS, Maintenance, Plan, check_own, saved};
 use crate::endpoints::{SERVICE, announce, begin_adding};
+use crate::words;
 
 pub const FUNCTION: Function =
     Function::new("maintenance-create", SERVICE, "plans a maintenance, or begins one now")
@@ -46,7 +47,7 @@ async fn handle(
     let now = context.clock().now();
     let plan = plan.checked(now)?;
     if plan.ends_at.time() <= now {
-        return Err(Error::field("ends_at", text("must be in the future", "미래의 시각이어야 합니다")));
+        return Err(Error::field("ends_at", words::MUST_BE_IN_FUTURE));
     }
     let mut tx = begin_adding(context.db()?, caller.user_id).await?;
     if let Some(ids) = &plan.endpoint_ids {
@@ -58,10 +59,7 @@ async fn handle(
         insert.bind(now).bind(now.timestamp()).bind(MAX_MAINTENANCES).fetch_optional(db).await
     })?;
     let id = id.ok_or_else(|| {
-        let what = text(
-            format!("You have {MAX_MAINTENANCES} maintenances that are not over."),
-            format!("끝나지 않은 점검은 {MAX_MAINTENANCES}개까지 만들 수 있습니다."),
-        );
+        let what = words::too_many_maintenances(MAX_MAINTENANCES);
         Error::conflict("TOO_MANY_MAINTENANCES", what)
     })?;
     ENDPOINTS.replace(&mut tx, id, plan.endpoint_ids.as_deref()).await?;

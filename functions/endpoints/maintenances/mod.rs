@@ -13,13 +13,14 @@ use chrono::{DateTime, Utc};
 use runtime::{
     Context, Error, Fields, Result,
     db::{JsonText, On, Transaction, UnixSeconds},
-    on, sql, text,
+    on, sql,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::announce;
 use crate::id_list::{IdList, id_list};
+use crate::words;
 
 /// What a person sets of a maintenance.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -151,21 +152,12 @@ impl Plan {
         let mut fields = Fields::default();
         fields.check_line("title", &title, 1..=100);
         fields.check_text("description", &description, 0..=2000, &['\n', '\r', '\t']);
-        fields.check(ends_at > starts_at, "ends_at", || {
-            text("must be after `starts_at`", "`starts_at`보다 뒤여야 합니다")
-        });
-        fields.check(ends_at - starts_at <= MAX_SECONDS, "ends_at", || {
-            text("must be at most 90 days after `starts_at`", "`starts_at`부터 90일 이내여야 합니다")
-        });
+        fields.check(ends_at > starts_at, "ends_at", || words::MAINTENANCE_MUST_END_AFTER_START);
+        fields.check(ends_at - starts_at <= MAX_SECONDS, "ends_at", || words::MUST_END_WITHIN_90_DAYS);
         fields.check(
             endpoint_ids.as_ref().is_none_or(|ids| ids.len() <= MAX_ENDPOINTS),
             "endpoint_ids",
-            || {
-                text(
-                    format!("must hold at most {MAX_ENDPOINTS} ids"),
-                    format!("최대 {MAX_ENDPOINTS}개까지 가능합니다"),
-                )
-            },
+            || words::must_hold_at_most_ids(MAX_ENDPOINTS),
         );
         fields.finish()?;
         let endpoint_ids = endpoint_ids.map(|mut ids| {
@@ -195,10 +187,7 @@ async fn check_own(transaction: &mut Transaction, user_id: i64, ids: &[i64]) -> 
     .collect();
     match ids.iter().find(|id| !own.contains(id)) {
         None => Ok(()),
-        Some(id) => Err(Error::field(
-            "endpoint_ids",
-            text(format!("there is no endpoint {id}"), format!("엔드포인트 {id}을(를) 찾을 수 없습니다")),
-        )),
+        Some(id) => Err(Error::field("endpoint_ids", words::no_such_endpoint(id))),
     }
 }
 

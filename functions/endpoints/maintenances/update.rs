@@ -1,11 +1,12 @@
 //! `PATCH /public/v1/maintenances/{id}`: changes what is given, and keeps the rest.
 
 use axum::{Json, extract::State};
-use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, input, on, sql, text};
+use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, input, on, sql};
 use serde_json::{Map, Value, json};
 
 use super::{ENDPOINTS, Maintenance, Plan, Row, check_own, saved};
 use crate::endpoints::{SERVICE, announce};
+use crate::words;
 
 pub const FUNCTION: Function =
     Function::new("maintenance-update", SERVICE, "changes what is given, and keeps the rest")
@@ -55,7 +56,7 @@ async fn handle(
     let plan = input::patched::<Plan>(&fields, patch)?.checked(now)?;
     if old.ends_at.time() <= now && plan.ends_at.time() > now {
         // It counts against the number that a user may have when it is made, and then no more.
-        let what = text("it is over: plan another one", "이미 끝난 점검입니다. 새로 만들어 주세요");
+        let what = words::MAINTENANCE_IS_OVER;
         return Err(Error::field("ends_at", what));
     }
     if let Some(ids) = plan.endpoint_ids.as_ref().filter(|_| lists_endpoints) {

@@ -23,13 +23,14 @@ use fields::mailbox::{mailbox, spelling as key};
 use runtime::{
     Context, Db, Error, Result, Text,
     db::{On, UnixSeconds},
-    sql, text,
+    sql,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
 use super::row::Row;
+use crate::words;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -160,13 +161,13 @@ fn unique(addresses: &[String]) -> impl Iterator<Item = &String> {
 }
 
 fn bad_token() -> Error {
-    Error::field("token", text("is unknown or expired", "알 수 없거나 만료된 토큰입니다"))
+    Error::field("token", words::TOKEN_IS_UNKNOWN_OR_EXPIRED)
 }
 
 fn seconds(at: DateTime<Utc>) -> i64 {
     at.timestamp()
 }
 
-fn said(text: &Text) -> String {
-    runtime::error::Language::current().read(text).to_owned()
+fn said(text: impl Into<Text>) -> String {
+    text.into().of(runtime::language::current()).to_owned()
 }

@@ -3,10 +3,11 @@
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
-use runtime::{Caller, Context, Db, Error, Function, Id, Result, error::ErrorBody, on, sql, text};
+use runtime::{Caller, Context, Db, Error, Function, Id, Result, error::ErrorBody, on, sql};
 
 use super::queue;
 use crate::notifications::{SERVICE, senders::Done};
+use crate::words;
 
 const NAME: &str = "delivery-retry";
 
@@ -66,10 +67,7 @@ async fn ask_again(db: &Db, user_id: i64, id: i64, now: DateTime<Utc>) -> Result
 
 fn refusal(status: &str) -> Error {
     if status == "pending" {
-        return Error::conflict("DELIVERY_PENDING", text("This is being sent.", "보내는 중입니다."));
+        return Error::conflict("DELIVERY_PENDING", words::THIS_IS_BEING_SENT);
     }
-    Error::conflict(
-        "DELIVERY_NOT_FAILED",
-        text("Only a failed delivery can be sent again.", "실패한 전송만 다시 보낼 수 있습니다."),
-    )
+    Error::conflict("DELIVERY_NOT_FAILED", words::ONLY_FAILED_IS_SENT_AGAIN)
 }

@@ -24,7 +24,6 @@ use lettre::{
 use net::trust::ExtraRoots;
 use runtime::{
     Context, Env, Event, Fields, FromEnv, Function, Input, Reply, Result, Subscription, error::ErrorBody,
-    text,
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -32,6 +31,7 @@ use utoipa::ToSchema;
 
 use super::{Done, Failed, SERVICE, send, send::TIMEOUT};
 use crate::notifications::addresses::recipients::{self, Recipient, Recipients};
+use crate::words;
 use contract::{NotificationRequested, kind};
 
 pub const NAME: &str = "email-send";
@@ -123,7 +123,7 @@ async fn handle(State(context): State<Context>, Input(body): Input<Body>) -> Res
     let to = body.to.recipients();
     let mut fields = Fields::default();
     let ok = (1..=10).contains(&to.len()) && to.iter().all(|to| mailbox::is_address(&to.address));
-    fields.check(ok, "to", || text("must be 1 to 10 email addresses", "1~10개의 이메일 주소여야 합니다"));
+    fields.check(ok, "to", || words::MUST_BE_EMAIL_ADDRESSES);
     fields.finish()?;
     let plain = Message::plain(&body.subject, &body.content);
     let message = Message { html: body.html.unwrap_or(plain.html), ..plain };

@@ -3,9 +3,10 @@
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
 use http::StatusCode;
-use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, on, sql, text};
+use runtime::{Caller, Context, Error, Function, Input, Result, error::ErrorBody, on, sql};
 
 use super::{super::SERVICE, Announcement, Settings, columns};
+use crate::words;
 
 pub const FUNCTION: Function =
     Function::new("announcement-create", SERVICE, "tells the visitors of a status page something")
@@ -59,12 +60,6 @@ async fn insert(
     })?;
     transaction.commit().await?;
     announcement.ok_or_else(|| {
-        Error::conflict(
-            "TOO_MANY_ANNOUNCEMENTS",
-            text(
-                format!("The page has {MAX_ANNOUNCEMENTS} announcements already."),
-                format!("공지는 페이지마다 최대 {MAX_ANNOUNCEMENTS}개까지 만들 수 있습니다."),
-            ),
-        )
+        Error::conflict("TOO_MANY_ANNOUNCEMENTS", words::too_many_announcements(MAX_ANNOUNCEMENTS))
     })
 }

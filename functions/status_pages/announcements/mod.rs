@@ -7,7 +7,7 @@ pub mod list;
 pub mod update;
 
 use chrono::{DateTime, Datelike, DurationRound, TimeDelta, Utc};
-use runtime::{Context, Db, Error, Fields, Result, on, sql, text};
+use runtime::{Context, Db, Error, Fields, Result, on, sql};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -89,6 +89,8 @@ macro_rules! columns {
 }
 use columns;
 
+use crate::words;
+
 impl Settings {
     /// Checks every field but whose the page is; with the time at which it starts.
     fn checked(mut self, now: DateTime<Utc>) -> Result<(Self, DateTime<Utc>)> {
@@ -102,12 +104,11 @@ impl Settings {
         fields.check_text("text", &self.text, 0..=2000, &['\n']);
         for (name, time) in [("starts_at", Some(starts_at)), ("ends_at", self.ends_at)] {
             fields.check(time.is_none_or(|time| (2000..3000).contains(&time.year())), name, || {
-                text("must be in this millennium", "2000년에서 2999년 사이여야 합니다")
+                words::MUST_BE_IN_THIS_MILLENNIUM
             });
         }
-        fields.check(self.ends_at.is_none_or(|end| end > starts_at), "ends_at", || {
-            text("must be after starts_at", "starts_at보다 뒤여야 합니다")
-        });
+        fields
+            .check(self.ends_at.is_none_or(|end| end > starts_at), "ends_at", || words::MUST_END_AFTER_START);
         fields.finish()?;
         Ok((self, starts_at))
     }
@@ -131,7 +132,6 @@ async fn check_page(context: &Context, user_id: i64, page_id: i64) -> Result<()>
 }
 
 fn no_page(id: i64) -> Error {
-    let what =
-        text(format!("there is no status page {id}"), format!("상태 페이지 {id}을(를) 찾을 수 없습니다"));
+    let what = words::no_such_status_page(id);
     Error::field("status_page_id", what)
 }

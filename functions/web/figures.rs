@@ -3,25 +3,23 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use contract::Failure;
-use runtime::error::Language;
+use contract::Language;
 
-pub fn pick<'a>(language: Language, english: &'a str, korean: &'a str) -> &'a str {
-    match language {
-        Language::English => english,
-        Language::Korean => korean,
-    }
-}
+use crate::words;
 
 /// For a part of a URL's query.
 pub fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
-/// A range of time: `24h`, `24시간`.
+/// A range of time: `24h`.
 pub fn range(language: Language, range: &str) -> String {
-    match language {
-        Language::English => range.to_owned(),
-        Language::Korean => range.replace('h', "시간").replace('d', "일"),
+    if let Some(hours) = range.strip_suffix('h') {
+        words::range_of_hours(hours).of(language)
+    } else if let Some(days) = range.strip_suffix('d') {
+        words::range_of_days(days).of(language)
+    } else {
+        range.to_owned()
     }
 }
 
@@ -115,17 +113,17 @@ pub fn bytes(bytes: i64) -> String {
 /// The two largest units: `3 d 4 h`, `12 min`.
 pub fn length(language: Language, length: TimeDelta) -> String {
     let seconds = length.num_seconds().max(0);
-    let units = [
-        (86_400, pick(language, " d", "일")),
-        (3600, pick(language, " h", "시간")),
-        (60, pick(language, " min", "분")),
-        (1, pick(language, " s", "초")),
-    ];
     let mut left = seconds;
     let mut parts = Vec::new();
-    for (unit, name) in units {
+    for unit in [86_400, 3600, 60, 1] {
         if left >= unit || (unit == 1 && parts.is_empty()) {
-            parts.push(format!("{}{name}", left / unit));
+            let count = left / unit;
+            parts.push(match unit {
+                86_400 => words::length_in_days(count).of(language),
+                3600 => words::length_in_hours(count).of(language),
+                60 => words::length_in_minutes(count).of(language),
+                _ => words::length_in_seconds(count).of(language),
+            });
             left %= unit;
         } else if !parts.is_empty() {
             break;
@@ -139,11 +137,7 @@ pub fn length(language: Language, length: TimeDelta) -> String {
 }
 
 pub fn ago(language: Language, now: DateTime<Utc>, then: DateTime<Utc>) -> String {
-    let length = length(language, (now - then).max(TimeDelta::zero()));
-    match language {
-        Language::English => format!("{length} ago"),
-        Language::Korean => format!("{length} 전"),
-    }
+    words::ago(length(language, (now - then).max(TimeDelta::zero()))).of(language)
 }
 
 /// `2026-03-01 21:00–21:16`, or a date for a day and longer: in the zone that the page names.

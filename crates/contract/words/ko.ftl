@@ -1,0 +1,112 @@
+### Korean: what people read of the crates contract, runtime, fields and checks.
+### en.ftl has the same keys in the same order. CONTRIBUTING.md says how to add or change a text.
+
+## Several crates
+
+is-not-valid-header-name = 올바른 헤더 이름이 아닙니다
+missing-field = 필수 항목입니다
+must-be-at-most-kib = 최대 { $kib } KiB까지 가능합니다
+must-be-json-object = JSON 객체여야 합니다
+must-be-one-of = { $known } 중 하나여야 합니다
+must-be-positive-integer = 양의 정수여야 합니다
+must-have-characters = 제어 문자 없이 { $from }자 이상 { $to }자 이하여야 합니다
+
+## Why a check failed
+
+failure-timed-out = 응답 시간 초과
+failure-dns = DNS 조회 실패
+failure-connect = 연결 실패
+failure-tls = 보안 연결 실패
+failure-status = 오류 응답
+failure-assertion = 예상과 다른 응답
+failure-certificate = 인증서 만료 임박
+failure-blocked-address = 허용되지 않은 주소
+failure-protocol = 연결 끊김
+failure-settings = 설정을 읽을 수 없음
+failure-not-completed = 체크하지 못함
+failure-other = 실패
+
+## Every function
+
+you-are-not-logged-in = 로그인이 필요합니다.
+permission-denied = 권한이 없습니다.
+not-found = 찾을 수 없습니다.
+some-fields-are-invalid = 입력값이 올바르지 않습니다.
+internal-error = 서버에 문제가 생겼습니다.
+not-available-now = 지금은 사용할 수 없습니다. 다시 시도해 주세요.
+not-a-cloudevent = This is not a CloudEvent: { $why }.
+body-must-be-json = 본문은 JSON이어야 합니다 (Content-Type: application/json).
+body-is-too-large = 본문이 너무 큽니다.
+body-broke-off = 본문이 중간에 끊겼습니다.
+nested-too-deep = 중첩은 { $max }단계까지 가능합니다
+is-invalid = 올바르지 않습니다: { $what }
+malformed-json = JSON이 올바르지 않습니다: { $what }
+query-must-not-hold-nul = 쿼리에 NUL 문자를 쓸 수 없습니다.
+query-must-be-utf-8 = 쿼리는 UTF-8이어야 합니다.
+must-be-visible-ascii = 1~200자의 ASCII 문자여야 합니다
+must-be-from-to = { $from } 이상 { $to } 이하여야 합니다
+method-not-allowed = 이 경로에서 지원하지 않는 메서드입니다.
+
+## Fields of every request
+
+must-be-visible = 눈에 보이는 글자가 있어야 합니다
+
+## Fields of configs
+
+must-be-true-or-false = true 또는 false여야 합니다
+must-be-a-whole-number-from-to = { $least } 이상 { $most } 이하의 정수여야 합니다
+must-be-string = 문자열이어야 합니다
+must-hold-addresses = 1개 이상 { $max }개 이하의 주소여야 합니다
+must-be-email-address = 이메일 주소여야 합니다
+must-be-headers = 헤더가 { $max }개 이하인 객체여야 합니다
+is-there-twice = 중복됩니다
+must-not-contain-newlines = 줄바꿈이나 다른 제어 문자를 포함할 수 없습니다
+cannot-be-set = 설정할 수 없는 헤더입니다
+is-not-valid-host = 올바른 호스트가 아닙니다
+must-have-at-most-characters = 최대 { $max }자까지 가능합니다
+must-be-http-url = 호스트가 있는 http 또는 https URL이어야 합니다
+must-not-hold-credentials = 사용자 이름이나 비밀번호를 포함할 수 없습니다
+unknown-field-there-are-none = 알 수 없는 항목입니다. 이 종류에는 설정이 없습니다
+unknown-field = 알 수 없는 항목입니다. 가능한 항목: { $known }
+must-be-given-in-full = 가려진 값이 아니라 전체 값을 입력해야 합니다
+
+## Checks
+
+must-be-one-of-for-fact = `{ $fact }` 항목에는 { $known } 중 하나여야 합니다
+does-not-belong-to-fact = `{ $fact }` 항목에는 쓸 수 없습니다
+must-be-absent = 이 비교에는 값을 지정할 수 없습니다
+must-be-regular-expression = 정규식이어야 합니다
+must-be-number = 숫자여야 합니다
+must-be-scalar = `contains`와 `not_contains`에는 문자열, 숫자, 참/거짓 또는 null이어야 합니다
+must-not-be-empty = 비어 있을 수 없습니다
+must-be-string-or-number = 문자열이나 숫자여야 합니다
+must-be-at-most-characters = 최대 { $max }자까지 가능합니다
+json-path-is-too-complex = 너무 복잡합니다. `..`은 1개, 필터는 2개, 쉼표는 3개, 괄호 중첩은 16단계까지이며 필터 안에는 `..`과 `$`를 쓸 수 없고 리터럴과만 비교할 수 있습니다
+is-not-jsonpath = 올바른 JSONPath가 아닙니다: { $error }
+is-not-of-the-kind = { $kind } 종류의 설정이 아닙니다
+regex-is-too-complex = 너무 복잡합니다. 반복을 줄여 주세요
+is-not-regular-expression = 올바른 정규식이 아닙니다: { $reason }
+timeout-must-be-from-to = 100에서 60000 사이여야 합니다
+must-be-at-most-5 = 최대 5까지 가능합니다
+must-be-at-most-20-assertions = 검증 조건은 최대 20개까지 가능합니다
+patterns-are-too-complex = 앞의 정규식과 합쳐 너무 복잡합니다
+must-not-contain-control-characters = 제어 문자를 포함할 수 없습니다
+is-not-a-url = 올바른 URL이 아닙니다
+must-begin-with-for-kind = { $kind } 종류의 주소는 다음으로 시작해야 합니다: { $known }
+must-have-host = 호스트가 있어야 합니다
+must-begin-with-http-or-https = http:// 또는 https://로 시작해야 합니다
+must-not-have-port-0 = 포트 0은 사용할 수 없습니다
+at-most-status-ranges = 상태 코드 범위는 최대 { $max }개입니다
+range-is-the-wrong-way-round = `{ $part }` 범위의 앞뒤가 바뀌었습니다
+is-no-status-range = `{ $part }`은(는) 상태 코드 범위가 아닙니다. 100부터 999까지, 예: `200-299,301`
+
+## Facts
+
+fact-total = 전체 시간 (ms)
+fact-dns = DNS (ms)
+fact-connect = 연결 (ms)
+fact-ip = IP 주소
+fact-tls = TLS (ms)
+fact-certificate-days-left = 인증서 만료까지 남은 일수
+fact-first-byte = 첫 바이트 (ms)
+fact-transfer = 전송 (ms)
