@@ -180,6 +180,24 @@ mod tests {
         }
     }
 
+    /// Texts stand in the catalogues, one file for each language; a kind is one file, with its texts.
+    #[test]
+    fn no_source_but_a_kinds_holds_korean() {
+        let root = super::root().canonicalize().expect("the root");
+        let mut files = Vec::new();
+        for folder in ["crates", "functions", "cli", "infra"] {
+            sources(&root.join(folder), &mut files);
+        }
+        for file in &files {
+            let path = file.strip_prefix(&root).expect("below the root").to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(file).expect("text");
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let line = code.lines().find(|line| line.contains(|c| matches!(c, '\u{AC00}'..='\u{D7A3}')));
+            let may = path.contains("/kinds/");
+            assert!(line.is_none() || may, "{path}: belongs into words/ko.ftl: {}", line.unwrap_or_default());
+        }
+    }
+
     #[test]
     fn every_function_is_listed_once_and_has_a_trigger() {
         let mut names: Vec<_> = functions::ALL.iter().map(|f| f.name).collect();
