@@ -1,7 +1,9 @@
 //! A row of the function table.
 
 use axum::{Router, handler::Handler, routing::MethodRouter};
-use utoipa::openapi::{HttpMethod, OpenApi};
+use utoipa::openapi::HttpMethod;
+#[cfg(feature = "openapi")]
+use utoipa::openapi::OpenApi;
 use utoipa_axum::PathItemExt as _;
 
 use crate::{Context, Db, FromEnv, caller::GatewayConfig};
@@ -36,15 +38,29 @@ pub struct Function {
 #[derive(Clone, Copy)]
 pub struct Routes {
     pub router: fn() -> Router<Context>,
-    /// Apart, for a function that serves needs no schemas: they were a sixth of its start, and of its memory.
+    /// Paths, and the methods at each.
+    pub paths: fn() -> Vec<(String, Vec<HttpMethod>)>,
+    /// Apart, for a function that serves needs no schemas: they were a sixth of its start, and of its memory. The image
+    /// has none.
+    #[cfg(feature = "openapi")]
     pub openapi: fn() -> OpenApi,
 }
 
 impl Routes {
     /// Pages, which no specification describes.
     pub const fn undescribed(router: fn() -> Router<Context>) -> Self {
-        Self { router, openapi: OpenApi::default }
+        Self {
+            router,
+            paths: Vec::new,
+            #[cfg(feature = "openapi")]
+            openapi: OpenApi::default,
+        }
     }
+}
+
+/// Where a handler's `#[utoipa::path]` puts it.
+pub fn path<P: utoipa::Path>() -> (String, Vec<HttpMethod>) {
+    (P::path(), P::methods())
 }
 
 /// A handler, where its `#[utoipa::path]` says.
@@ -176,6 +192,7 @@ impl Function {
     }
 
     /// The names of all that it is given of the settings, besides what every process has.
+    #[cfg(feature = "openapi")]
     pub fn settings(&self) -> Vec<&'static str> {
         let mut names = self.reads.concat();
         if self.operations().iter().any(|operation| operation.needs_key) {
@@ -187,11 +204,18 @@ impl Function {
         names
     }
 
+    /// Paths, and the methods at each, as its routes declare them.
+    pub fn paths(&self) -> Vec<(String, Vec<HttpMethod>)> {
+        self.http.map(|routes| (routes.paths)()).unwrap_or_default()
+    }
+
+    #[cfg(feature = "openapi")]
     pub fn openapi(&self) -> OpenApi {
         self.http.map(|routes| (routes.openapi)()).unwrap_or_default()
     }
 
     /// The HTTP operations, as its routes declare them.
+    #[cfg(feature = "openapi")]
     pub fn operations(&self) -> Vec<Operation> {
         let mut found = Vec::new();
         for (path, item) in self.openapi().paths.paths {
@@ -214,8 +238,30 @@ impl Function {
 }
 
 /// `http!(handle)`: the routes of a function, from handlers that carry `#[utoipa::path]`.
+#[cfg(feature = "openapi")]
 #[macro_export]
 macro_rules! http {
+    ($($handler:ident),+) => {
+        $crate::Routes {
+            openapi: || {
+                utoipa_axum::router::OpenApiRouter::<$crate::Context>::new()
+                    $(.routes(utoipa_axum::routes!($handler)))+
+                    .into_openapi()
+            },
+            ..$crate::routes!($($handler),+)
+        }
+    };
+}
+
+#[cfg(not(feature = "openapi"))]
+#[macro_export]
+macro_rules! http {
+    ($($handler:ident),+) => { $crate::routes!($($handler),+) };
+}
+
+/// [`http!`] without a specification.
+#[macro_export]
+macro_rules! routes {
     ($($handler:ident),+) => {
         $crate::Routes {
             router: || {
@@ -225,11 +271,8 @@ macro_rules! http {
                 };)+
                 router
             },
-            openapi: || {
-                utoipa_axum::router::OpenApiRouter::<$crate::Context>::new()
-                    $(.routes(utoipa_axum::routes!($handler)))+
-                    .into_openapi()
-            },
+            paths: || utoipa_axum::paste! { vec![$($crate::function::path::<[<__path_ $handler>]>()),+] },
+            ..$crate::Routes::undescribed(axum::Router::new)
         }
     };
 }

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode, Uri, header};
 use runtime::{Error, Function};
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::HttpMethod;
 
 use super::{
     api::Refusal,
@@ -171,15 +172,25 @@ pub async fn nowhere(visitor: Visitor, headers: HeaderMap, uri: Uri) -> Response
 /// The methods that the public operations have at a path of the gateway.
 fn methods(path: &str) -> Vec<&'static str> {
     static PUBLIC: LazyLock<Vec<(String, &'static str)>> = LazyLock::new(|| {
+        const METHODS: [(HttpMethod, &str); 5] = [
+            (HttpMethod::Get, "GET"),
+            (HttpMethod::Post, "POST"),
+            (HttpMethod::Put, "PUT"),
+            (HttpMethod::Patch, "PATCH"),
+            (HttpMethod::Delete, "DELETE"),
+        ];
         let of = |function: &'static Function| {
-            function.operations().into_iter().map(move |o| (function.service, o))
+            function.paths().into_iter().map(move |(path, on)| (function.service, path, on))
         };
-        let public = crate::ALL.iter().flat_map(of);
-        public
-            .filter_map(|(service, o)| {
-                Some((format!("/{service}{}", o.path.strip_prefix("/public")?), o.method))
-            })
-            .collect()
+        let public: Vec<_> = crate::ALL.iter().flat_map(of).collect();
+        let named = |(method, name): (HttpMethod, &'static str)| {
+            public.iter().filter(move |(_, _, on)| on.contains(&method)).filter_map(
+                move |(service, path, _)| {
+                    Some((format!("/{service}{}", path.strip_prefix("/public")?), name))
+                },
+            )
+        };
+        METHODS.into_iter().flat_map(named).collect()
     });
     let fits = |pattern: &str| {
         pattern.split('/').count() == path.split('/').count()
