@@ -19,25 +19,29 @@ pub struct SlowOwner {
 }
 
 impl SlowOwner {
-    pub async fn start(person: &Person, host: &str) -> Result<Self> {
+    pub async fn new(host: &str) -> Result<Self> {
         let sites = [Site::start(host).await?, Site::start(host).await?, Site::start(host).await?];
-        let mut owner = Self { sites, made: Vec::new() };
-        let [hanging, failing, hook] = owner.sites.each_ref().map(Site::address);
-        let [hangs, fails, takes_nothing] = &owner.sites;
+        Ok(Self { sites, made: Vec::new() })
+    }
+
+    /// What was made before this fails is deleted by [`Self::end`].
+    pub async fn start(&mut self, person: &Person) -> Result<()> {
+        let [hanging, failing, hook] = self.sites.each_ref().map(Site::address);
+        let [hangs, fails, takes_nothing] = &self.sites;
         hangs.down(Outage::Connection(Mode::Hang));
         fails.down(Outage::Status(503));
         takes_nothing.down(Outage::Connection(Mode::Hang));
         let hook = json!({"name": "slow", "kind": "webhook", "config": {"url": format!("http://{hook}/")}});
-        owner.make(person, "notification-create", "notification-delete", "notifications", hook).await?;
+        self.make(person, "notification-create", "notification-delete", "notifications", hook).await?;
         for n in 0..2 * ENDPOINTS {
             let site = if n % 2 == 0 { hanging } else { failing };
             let body = json!({
                 "name": format!("slow{n}"), "url": format!("http://{site}/{n}"), "interval_seconds": 10,
                 "failure_threshold": 1, "retries": 0, "timeout_ms": 20_000,
             });
-            owner.make(person, "endpoint-create", "endpoint-delete", "endpoints", body).await?;
+            self.make(person, "endpoint-create", "endpoint-delete", "endpoints", body).await?;
         }
-        Ok(owner)
+        Ok(())
     }
 
     async fn make(

@@ -827,12 +827,14 @@ impl<'a> World<'a> {
             Fault::SlowOwner => {
                 self.unhalt().await?;
                 let neighbour = self.neighbour.clone();
+                let mut owner = SlowOwner::new("127.0.0.1").await?;
                 let started = match self.person_with(neighbour).await {
-                    Ok(person) => SlowOwner::start(&person, "127.0.0.1").await,
+                    Ok(person) => owner.start(&person).await,
                     Err(error) => Err(error),
                 };
+                self.slow_owner = Some(owner);
                 match started {
-                    Ok(owner) => self.slow_owner = Some(owner),
+                    Ok(()) => {}
                     Err(error) if self.is_all_else_well() => return Err(error),
                     Err(_) => return Ok(()),
                 }
@@ -906,7 +908,7 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// While only this is broken: what is due from now on is checked and recorded, of each endpoint.
+    /// While only this is broken, a check of each endpoint that is due from now on is made and recorded.
     async fn must_record(&mut self, while_: &str) -> Result<()> {
         let since = self.now().timestamp();
         let ids: Vec<_> = self.endpoints.iter().map(|watched| watched.id).collect();
@@ -919,8 +921,11 @@ impl<'a> World<'a> {
                 return Ok(());
             }
         }
+        let what = format!("checks are not recorded while {while_}");
         if self.is_all_else_well() {
-            self.log.fault(&format!("checks are not recorded while {while_}"));
+            self.log.fault(&what);
+        } else {
+            self.log.say(&format!("chaos: {what}, and more is broken"));
         }
         Ok(())
     }

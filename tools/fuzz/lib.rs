@@ -366,6 +366,13 @@ pub fn framing(data: &[u8]) {
                         panic!("{parts:?} is taken for a whole head");
                     };
                     assert_eq!(head.method, Some(parts.method.as_str()), "{parts:?}");
+                    let path = head.path.unwrap_or_default();
+                    assert!(
+                        path.ends_with(parts.uri.path_and_query().map_or("", |path| path.as_str()))
+                            || path.contains('#')
+                            || !path.starts_with('/'),
+                        "{path}: {parts:?}"
+                    );
                     // One that breaks off is the last.
                     if let Ok(body) = body {
                         assert_eq!(rest[length..length + body.len()], body[..], "{parts:?}");
