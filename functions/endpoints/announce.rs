@@ -32,7 +32,7 @@ const MAX_EVENT_LEN: usize = 500;
 
 async fn handle(State(context): State<Context>) -> Result<StatusCode> {
     sql!(
-        SELECT = "SELECT id, user_id, revision, enabled, updated_at FROM endpoints \
+        SELECT = "SELECT id, user_id, revision, settings_revision, enabled, updated_at FROM endpoints \
          WHERE announced_revision < revision ORDER BY id LIMIT $1"
     );
     loop {
@@ -50,6 +50,7 @@ pub(super) struct Row {
     pub id: i64,
     pub user_id: i64,
     pub revision: i64,
+    pub settings_revision: i64,
     pub enabled: bool,
     pub updated_at: DateTime<Utc>,
 }
@@ -83,6 +84,7 @@ pub(super) async fn announce(context: &Context, function: &str, rows: Vec<Row>) 
             endpoint_id: row.id,
             user_id: row.user_id,
             revision: row.revision,
+            settings_revision: row.settings_revision,
             enabled: row.enabled,
             changed_at: row.updated_at,
             maintenance: maintenance(row),
@@ -127,7 +129,7 @@ pub(super) async fn revise(
                 $ids,
                 "))",
                 $lock,
-                ") RETURNING id, user_id, revision, enabled, updated_at"
+                ") RETURNING id, user_id, revision, settings_revision, enabled, updated_at"
             )
         };
     }

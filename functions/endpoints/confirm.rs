@@ -18,11 +18,9 @@ use contract::{CheckRequest, FailedCheck, kind};
 
 const NAME: &str = "endpoint-confirm";
 const MAX_OTHERS: i64 = 100;
-/// After the scheduled time of a failed check, how soon the next one comes [s], where the interval is longer.
+/// After a failed check, how soon the next one comes [s], where the interval is longer. Not sooner after a time-out: until
+/// then there are results of the user's others, which say whether it is the endpoint that fails or its region.
 pub const CONFIRMATION_DELAY: u32 = 10;
-/// After a failure that took longer than that to be seen, a time-out, how soon the next check comes [s]. Until then
-/// there are results of others that were asked for.
-const CONFIRMATION_DELAY_AFTER_TIMEOUT: i64 = 4;
 
 pub const FUNCTION: Function =
     Function::new(NAME, SERVICE, "asks for an early check of endpoints whose last one failed")
@@ -36,29 +34,28 @@ async fn handle(State(context): State<Context>, event: Event<Items<FailedCheck>>
     let db = context.db()?;
     let ids: Vec<_> = failed.iter().map(|failed| failed.endpoint_id).collect();
     let after = |seconds| (time + TimeDelta::seconds(seconds)).timestamp();
-    let at_earliest = after(CONFIRMATION_DELAY_AFTER_TIMEOUT);
-    let confirmation = |owned: &OwnedEndpoint| {
-        let OwnedEndpoint { endpoint, .. } = owned;
-        // Settings that changed meanwhile are checked anew.
-        let failed =
-            failed.iter().find(|f| f.endpoint_id == endpoint.id && f.revision == endpoint.revision)?;
-        let scheduled_at = failed.scheduled_at.timestamp();
-        let slot = at_earliest.max(scheduled_at + i64::from(CONFIRMATION_DELAY));
-        // What is checked as often anyway needs none.
-        (slot < scheduled_at + i64::from(endpoint.settings.interval_seconds)).then_some(slot)
-    };
-    let endpoints = by_id(db, &ids).await?;
-    let confirmed: Vec<_> =
-        endpoints.iter().filter_map(|owned| Some((owned, confirmation(owned)?))).collect();
     let mut others = Vec::new();
     for failed in failed.iter().filter(|failed| failed.others > 0) {
         others.extend(some_of(db, failed.user_id, failed.others.min(MAX_OTHERS), &ids).await?);
     }
-    // The others come before the confirmation, which is judged by them.
     let first = after(1);
-    let mut due: Vec<_> = others.iter().map(|owned| (owned, first)).chain(confirmed).collect();
-    due.sort_by_key(|(owned, slot)| (*slot, owned.endpoint.id));
-    let Some((_, last)) = due.last() else { return Ok(Reply::NONE) };
+    let last = after(CONFIRMATION_DELAY.into());
+    let is_confirmed = |owned: &&OwnedEndpoint| {
+        let endpoint = &owned.endpoint;
+        // Settings that changed meanwhile are checked anew; what is checked as often anyway needs none.
+        failed.iter().any(|f| {
+            f.endpoint_id == endpoint.id
+                && f.revision == endpoint.revision
+                && last < f.scheduled_at.timestamp() + i64::from(endpoint.settings.interval_seconds)
+        })
+    };
+    let endpoints = by_id(db, &ids).await?;
+    // The others come before the confirmation, which is judged by them.
+    let due = others.iter().map(|owned| (owned, first));
+    let due: Vec<_> = due.chain(endpoints.iter().filter(is_confirmed).map(|owned| (owned, last))).collect();
+    if due.is_empty() {
+        return Ok(Reply::NONE);
+    }
     let users: Vec<_> = due.iter().map(|(owned, _)| owned.user_id).collect();
     let windows = Windows::load(db, &users, first..last + 1).await?;
     let request = |(OwnedEndpoint { user_id, endpoint }, slot): (&OwnedEndpoint, i64)| CheckRequest {

@@ -51,7 +51,7 @@ async fn handle(
          assertions = $8, retries = $9, failure_threshold = $10, success_threshold = $11, enabled = $12, tags = $13, \
          next_slot = COALESCE($14, next_slot), \
          leased_until = CASE WHEN $14 IS NULL THEN leased_until END, updated_at = $15, revision = revision + $16, \
-         settings_bytes = $17, bytes_per_minute = $18 WHERE id = $1 RETURNING ",
+         settings_revision = CASE WHEN $16 = 0 THEN settings_revision ELSE revision + $16 END, settings_bytes = $17, bytes_per_minute = $18 WHERE id = $1 RETURNING ",
             columns!()
         )
     );
@@ -102,7 +102,9 @@ async fn handle(
     if changed {
         let Endpoint { id, revision, updated_at, .. } = endpoint;
         let enabled = endpoint.settings.enabled;
-        let row = announce::Row { id, user_id: caller.user_id, revision, enabled, updated_at };
+        let settings_revision = revision;
+        let row =
+            announce::Row { id, user_id: caller.user_id, revision, settings_revision, enabled, updated_at };
         announce::try_announce(&context, NAME, vec![row]).await;
     }
     if let Some(start) = start

@@ -1,5 +1,5 @@
-//! Event `endpoint.changed`: results of checks that were asked for before the change. Those made with older settings
-//! after it are not recorded; those that a maintenance holds are marked.
+//! Event `endpoint.changed`: results of checks that were asked for before the change. Those to come that were made after
+//! it, with older settings, are not recorded; those that a maintenance holds are marked, also where they are stored.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,68 +15,52 @@ use super::{
 };
 use contract::{CheckResult, EndpointChanged, Span};
 
-/// For results that are stored, and for those to come.
 pub(super) async fn apply(context: &Context, changed: &[EndpointChanged]) -> Result<()> {
-    if changed.is_empty() {
-        return Ok(());
-    }
-    // While nobody records, so that no result is between the two.
-    let mut transaction = store::begin_forgetting(context.db()?).await?;
+    let has_span = changed.iter().any(|change| change.maintenance.is_some());
+    let db = context.db()?;
+    // What a maintenance holds is marked while nobody records, so that no result is between those that are stored and
+    // those to come. Settings hold for those to come alone: they keep no recorder waiting.
+    let mut transaction =
+        if has_span { store::begin_forgetting(db).await? } else { store::begin_writing(db).await? };
     keep_revisions(&mut transaction, changed).await?;
-    mark_maintenance(&mut transaction, changed).await?;
+    if has_span {
+        mark_maintenance(&mut transaction, changed).await?;
+    }
     transaction.commit().await
 }
 
+/// Changes of one endpoint that are kept. Of more, the first ones are forgotten.
+const MAX_REVISIONS: i64 = 8;
+
 async fn keep_revisions(transaction: &mut Transaction, changed: &[EndpointChanged]) -> Result<()> {
-    macro_rules! keep {
-        ($columns:literal, $changed:literal) => {
-            concat!(
-                "INSERT INTO report_revisions (endpoint_id, user_id, revision, changed_at) SELECT ",
-                $columns,
-                " FROM ",
-                $changed,
-                " WHERE NOT EXISTS (SELECT 1 FROM report_forgotten
-                    WHERE (what = 'user' AND id = user_id) OR (what = 'endpoint' AND id = endpoint_id))
-                ON CONFLICT (endpoint_id) DO UPDATE SET revision = excluded.revision, changed_at = excluded.changed_at
-                WHERE excluded.revision > report_revisions.revision"
-            )
-        };
-    }
     sql!(
-        SQLITE = keep!(
-            "endpoint_id, user_id, revision, changed_at",
-            "(SELECT value ->> 0 AS endpoint_id, value ->> 1 AS user_id, value ->> 2 AS revision,
-                value ->> 3 AS changed_at FROM json_each($1)) AS changed"
-        )
+        KEEP = "INSERT INTO report_revisions (endpoint_id, revision, user_id, changed_at) SELECT $1, $2, $3, $4
+        WHERE NOT EXISTS (
+            SELECT 1 FROM report_forgotten WHERE (what = 'user' AND id = $3) OR (what = 'endpoint' AND id = $1))
+        ON CONFLICT (endpoint_id, revision) DO NOTHING"
     );
     sql!(
-        POSTGRES = keep!(
-            "changed.*",
-            "(SELECT (value ->> 0)::bigint AS endpoint_id, (value ->> 1)::bigint AS user_id,
-                (value ->> 2)::bigint AS revision, (value ->> 3)::bigint AS changed_at
-                FROM json_array_elements($1::json)) AS changed"
-        )
+        FORGET = "DELETE FROM report_revisions WHERE endpoint_id = $1 AND revision NOT IN (
+            SELECT revision FROM report_revisions WHERE endpoint_id = $1 ORDER BY revision DESC LIMIT $2)"
     );
-    // The newest of each, in one order for all.
-    let mut newest: BTreeMap<i64, &EndpointChanged> = BTreeMap::new();
-    for change in changed {
-        let known = newest.entry(change.endpoint_id).or_insert(change);
-        if change.revision > known.revision {
-            *known = change;
-        }
-    }
-    let rows =
-        newest.into_values().map(|c| (c.endpoint_id, c.user_id, c.revision, c.changed_at.timestamp_millis()));
-    let rows = JsonText(rows.collect::<Vec<_>>());
-    match transaction.connection() {
-        On::Sqlite(db) => sqlx::query(SQLITE).bind(rows).execute(db).await.map(drop)?,
-        On::Postgres(db) => sqlx::query(POSTGRES).bind(rows).execute(db).await.map(drop)?,
+    // In one order for all. The first settings replace none.
+    let replaced = changed.iter().filter(|change| change.settings_revision > 1);
+    let replaced: BTreeMap<_, _> =
+        replaced.map(|change| ((change.endpoint_id, change.settings_revision), change)).collect();
+    for ((endpoint, revision), EndpointChanged { user_id, changed_at, .. }) in replaced {
+        on!(transaction.connection(), db => {
+            let keep = sqlx::query(KEEP).bind(endpoint).bind(revision).bind(user_id);
+            let kept = keep.bind(changed_at.timestamp_millis()).execute(&mut *db).await?.rows_affected();
+            if kept > 0 {
+                sqlx::query(FORGET).bind(endpoint).bind(MAX_REVISIONS).execute(db).await?;
+            }
+        });
     }
     Ok(())
 }
 
-/// The newest settings of endpoints that were changed.
-pub(super) struct Revisions(HashMap<i64, Revision>);
+/// When endpoints got other settings.
+pub(super) struct Revisions(HashMap<i64, Vec<Revision>>);
 
 #[derive(sqlx::FromRow)]
 struct Revision {
@@ -106,22 +90,19 @@ impl Revisions {
                 readable_by("endpoint_id", &sqlx::query(POSTGRES).bind(endpoints).fetch_all(db).await?)
             }
         };
-        Ok(Self(rows.into_iter().map(|row| (row.endpoint_id, row)).collect()))
+        let mut of_endpoint: HashMap<i64, Vec<Revision>> = HashMap::new();
+        for row in rows {
+            of_endpoint.entry(row.endpoint_id).or_default().push(row);
+        }
+        Ok(Self(of_endpoint))
     }
 
-    /// A check that was made before the change is history, whenever its result comes. The settings before the last
-    /// ones ended at a time that is not kept: nothing of them counts any more.
+    /// Whether it was made with settings that had been replaced. A check that was made before that is history,
+    /// whenever its result comes. One whose revision is not known counts.
     pub fn is_outdated(&self, result: &CheckResult) -> bool {
-        self.0.get(&result.endpoint_id).is_some_and(|newest| {
-            let ended_at = match result.revision {
-                // Of an unknown revision.
-                0 => return false,
-                revision if revision >= newest.revision => return false,
-                revision if revision + 1 == newest.revision => newest.changed_at,
-                _ => i64::MIN,
-            };
-            result.checked_at.timestamp_millis() >= ended_at
-        })
+        let made_at = result.checked_at.timestamp_millis();
+        let replaces = |change: &Revision| change.revision > result.revision && made_at >= change.changed_at;
+        result.revision > 0 && self.0.get(&result.endpoint_id).is_some_and(|of| of.iter().any(replaces))
     }
 }
 

@@ -26,13 +26,14 @@ CREATE TABLE report_forgotten (
 );
 CREATE INDEX report_forgotten_by_time ON report_forgotten (deleted_at);
 
--- The newest settings of endpoints that were changed: later checks with older ones are not recorded.
+-- When endpoints got other settings, the last few times: checks made after that with older ones are not recorded.
 CREATE TABLE report_revisions (
-    endpoint_id BIGINT PRIMARY KEY,
-    user_id BIGINT NOT NULL,
+    endpoint_id BIGINT NOT NULL,
     revision BIGINT NOT NULL,
+    user_id BIGINT NOT NULL,
     -- Unix milliseconds.
-    changed_at BIGINT NOT NULL
+    changed_at BIGINT NOT NULL,
+    PRIMARY KEY (endpoint_id, revision)
 );
 CREATE INDEX report_revisions_by_user ON report_revisions (user_id);
 

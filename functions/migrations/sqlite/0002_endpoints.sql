@@ -29,6 +29,8 @@ CREATE TABLE endpoints (
     updated_at TEXT NOT NULL,
     -- Grows with each change of what a check does or means.
     revision INTEGER NOT NULL DEFAULT 1,
+    -- The newest of them that has other settings than the one before it: a maintenance begins one, too.
+    settings_revision INTEGER NOT NULL DEFAULT 1,
     -- The newest revision of which the state machine was told: where it is older, endpoint-announce tells it again.
     announced_revision INTEGER NOT NULL DEFAULT 1,
     -- What `status` was decided by: a change of an older revision does not undo it.

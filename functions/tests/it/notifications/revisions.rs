@@ -31,6 +31,7 @@ async fn changed(world: &World, id: &str, revision: i64, enabled: bool) -> Vec<(
         endpoint_id: 1,
         user_id: 7,
         revision,
+        settings_revision: revision,
         enabled,
         changed_at: at(9),
         maintenance: None,
@@ -210,7 +211,7 @@ on_both! {
         tell(&world, &[late]).await;
         assert_eq!(summary(moved).await.0, 3);
         let before = EndpointChanged {
-            endpoint_id: moved, user_id: 1, revision: 1, enabled: true, changed_at: at(0), maintenance: None,
+            endpoint_id: moved, user_id: 1, revision: 1, settings_revision: 1, enabled: true, changed_at: at(0), maintenance: None,
         };
         assert!(world.event("report-record", kind::ENDPOINT_CHANGED, "late", &[before]).await.status.is_success());
         check(&world, moved, 2, CheckStatus::Up, None).await;
@@ -301,6 +302,28 @@ on_both! {
         assert_eq!(endpoint(&world, id).await["status"], "up");
         assert_eq!(endpoint(&world, other).await["status"], "down");
         assert_eq!(incidents(&world).await.len(), 1);
+    }
+
+    async fn a_maintenance_drops_no_history(world: World) {
+        let id = add(&world, json!({"url": "http://a.test/", "failure_threshold": 1})).await;
+        check(&world, id, 1, CheckStatus::Up, None).await;
+        let now = world.clock().now();
+        let soon = json!({"title": "Soon", "starts_at": now + TimeDelta::minutes(30), "ends_at": now + TimeDelta::hours(1)});
+        let made = world.call(Some(1), "POST", "/public/v1/maintenances", Some(soon)).await.json(201);
+        let ahead = json!({"starts_at": now + TimeDelta::seconds(30)});
+        world.call(Some(1), "PATCH", &format!("/public/v1/maintenances/{}", made["id"]), Some(ahead)).await.json(200);
+        world.settle().await;
+        assert_eq!(endpoint(&world, id).await["revision"], 2);
+        // One of before, whose result is late, and one that was asked for before and lies before it.
+        for seconds in [-20, 10] {
+            let mut result = of_revision(1, result(id, 1, 0, true));
+            result.scheduled_at = now + TimeDelta::seconds(seconds);
+            result.checked_at = result.scheduled_at;
+            tell(&world, &[result]).await;
+        }
+        world.clock().advance(Duration::from_secs(20));
+        let summary = world.call(Some(1), "GET", &format!("/public/v1/summaries/{id}"), None).await.json(200);
+        assert_eq!(summary["checks"], 3, "{summary}");
     }
 
     async fn a_clock_that_steps_forward_and_back_hides_no_result(world: World) {

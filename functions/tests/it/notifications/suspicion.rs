@@ -362,13 +362,14 @@ on_both! {
 }
 
 /// Real endpoints, checked once a minute each, spread over it. Nobody looks at their addresses: `fails` says what
-/// each second's check finds, `failing_takes` how many seconds it takes to find a failure. What was told until `end`,
+/// each second's check finds, `failing_takes` how many seconds an endpoint's check takes to find a failure: two tries,
+/// if it is not at once. What was told until `end`,
 /// with the second.
 async fn told_from(
     world: &World,
     count: i64,
     end: i64,
-    failing_takes: i64,
+    failing_takes: impl Fn(i64) -> i64,
     fails: impl Fn(i64, i64) -> bool,
 ) -> Vec<(i64, String)> {
     let start = at(0).timestamp();
@@ -383,7 +384,8 @@ async fn told_from(
             world.webhook(1, &hook.url).await;
         }
         if second < 60 && second * count / 60 < (second + 1) * count / 60 {
-            let body = json!({"url": "https://example.com"});
+            let timeout_ms = (failing_takes(ids.len() as i64) * 500).max(1000);
+            let body = json!({"url": "https://example.com", "timeout_ms": timeout_ms, "retries": 1});
             let made = world.call(Some(1), "POST", "/public/v1/endpoints", Some(body)).await.json(201);
             ids.push(made["id"].as_i64().unwrap());
         }
@@ -397,7 +399,7 @@ async fn told_from(
             let mut result = result(request.endpoint_id, 1, 0, !fails);
             (result.scheduled_at, result.revision) = (request.scheduled_at, request.revision);
             result.outcome.error = fails.then_some(failure);
-            done.entry(if fails { now + failing_takes } else { now }).or_default().push(result);
+            done.entry(if fails { now + failing_takes(nth) } else { now }).or_default().push(result);
         }
         if let Some(results) = done.remove(&now) {
             let id = format!("results-{second}");
@@ -423,13 +425,13 @@ async fn told_from(
 on_both! {
     async fn the_first_that_fail_are_judged_by_others_that_are_asked_at_once(world: World) {
         // Where everything fails from some second on, no endpoint is told alone.
-        let told = told_from(&world, 12, 400, 0, |_, second| second >= 157).await;
+        let told = told_from(&world, 12, 400, |_| 0, |_, second| second >= 157).await;
         assert_eq!(told.iter().map(|(_, what)| what.as_str()).collect::<Vec<_>>(), [SUSPECTED]);
         assert!(told[0].0 <= 157 + 5 + 12, "{told:?}");
     }
 
     async fn nor_is_one_told_alone_where_everything_hangs(world: World) {
-        let told = told_from(&world, 12, 400, 10, |_, second| second >= 157).await;
+        let told = told_from(&world, 12, 400, |_| 20, |_, second| second >= 157).await;
         assert_eq!(told.iter().map(|(_, what)| what.as_str()).collect::<Vec<_>>(), [SUSPECTED]);
     }
 
@@ -444,17 +446,17 @@ on_both! {
             }
             fails
         };
-        let told = told_from(&world, 12, 150 + 12 * 180, 0, fails).await;
+        let told = told_from(&world, 12, 150 + 12 * 180, |_| 0, fails).await;
         let told: Vec<_> = told.iter().filter(|(_, what)| what == "down").map(|(second, _)| *second).collect();
         assert_eq!(told, failed.borrow().values().map(|second| second + 10).collect::<Vec<_>>());
         assert!(told.iter().enumerate().all(|(nth, told)| told - died(nth as i64) < 70), "{told:?}");
     }
 
-    async fn what_hangs_is_told_by_a_check_right_after_the_timeout(world: World) {
-        let told = told_from(&world, 12, 300, 10, |nth, second| nth == 5 && second >= 157).await;
+    async fn what_hangs_is_told_by_a_check_ten_seconds_after_the_timeout(world: World) {
+        let told = told_from(&world, 12, 300, |_| 20, |nth, second| nth == 5 && second >= 157).await;
         let [(second, what)] = &told[..] else { panic!("{told:?}") };
-        // Two time-outs of ten seconds, and four between them, from the first check on.
-        assert!(what == "down" && *second <= 157 + 60 + 10 + 4 + 10, "{told:?}");
+        // Two checks of twenty seconds, and ten between them, from the first one on.
+        assert!(what == "down" && *second <= 157 + 60 + 20 + 10 + 20, "{told:?}");
     }
 }
 
