@@ -94,6 +94,7 @@ pub static ALL: &[Function] = &[
     notifications::evaluate::FUNCTION,
     notifications::dispatch::FUNCTION,
     notifications::forget::FUNCTION,
+    notifications::observe::FUNCTION,
     notifications::addresses::confirm::FUNCTION,
     notifications::addresses::unsubscribe::FUNCTION,
     notifications::purge::FUNCTION,

@@ -1,9 +1,10 @@
 //! What a person is told, whatever the channel: which endpoint, since when, why, for how long, and
 //! where to look.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Offset as _, TimeDelta, Utc};
+use chrono_tz::Tz;
 
-use contract::{Alert, AlertKind, Failure, Location, Missed};
+use contract::{Alert, AlertKind, Failure, Language, Location, Missed, Reader, Text, words};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -11,162 +12,252 @@ pub struct Message {
     pub subject: String,
     pub text: String,
     pub html: String,
+    pub language: Language,
 }
 
 const MAX_SUBJECT_CHARS: usize = 200;
 
 impl Message {
-    pub fn of(alert: &Alert) -> Self {
-        let lasted = alert.outage_started_at.map(|began| duration(alert.changed_at - began));
+    /// In the language and time zone of whom it goes to.
+    pub fn of(alert: &Alert, reader: &Reader) -> Self {
+        let writer = Writer { language: reader.language, zone: reader.time_zone.parse().unwrap_or(Tz::UTC) };
+        let lasted = alert.outage_started_at.map(|began| writer.duration(alert.changed_at - began));
         let (subject, lead) = match &alert.location {
-            Some(location) => of_location(alert, location),
-            None => of_endpoint(alert, lasted.as_deref()),
+            Some(location) => writer.of_location(alert, location),
+            None => writer.of_endpoint(alert, lasted.as_deref()),
         };
         let lead = without_controls(&lead);
-        let rows: Vec<_> =
-            rows(alert, lasted).into_iter().map(|(name, value)| (name, without_controls(&value))).collect();
-        Self { subject: one_line(&subject), text: as_text(&lead, &rows), html: as_html(&lead, &rows) }
+        let rows: Vec<_> = writer.rows(alert, lasted).into_iter().map(Row::without_controls).collect();
+        let (text, html) = (as_text(&lead, &rows), as_html(&lead, &rows));
+        Self { subject: one_line(&subject), text, html, language: writer.language }
     }
 
     /// `text` keeps its lines.
     pub fn plain(subject: &str, text: &str) -> Self {
         let text = text.split('\n').map(without_controls).collect::<Vec<_>>().join("\n");
         let html = format!("<p style=\"white-space:pre-wrap\">{}</p>", escape(&text));
-        Self { subject: one_line(subject), text, html }
+        Self { subject: one_line(subject), text, html, language: Language::default() }
     }
 
     /// With a link that stops such messages.
     pub fn with_unsubscribe(&self, url: &str) -> Self {
-        let escaped = escape(url);
+        let (escaped, what) = (escape(url), words::MESSAGE_UNSUBSCRIBE);
+        let what = what.of(self.language);
         Self {
             subject: self.subject.clone(),
-            text: format!("{}\nUnsubscribe: {url}\n", self.text),
+            language: self.language,
+            text: format!("{}\n{what}: {url}\n", self.text),
             html: format!(
-                "{}<p style=\"font-size:12px;color:#666\"><a href=\"{escaped}\">Unsubscribe</a></p>\n",
+                "{}<p style=\"font-size:12px;color:#666\"><a href=\"{escaped}\">{what}</a></p>\n",
                 self.html
             ),
         }
     }
 }
 
-/// Subject, and first sentence.
-fn of_endpoint(alert: &Alert, lasted: Option<&str>) -> (String, String) {
-    let name = &alert.endpoint_name;
-    match alert.what {
-        AlertKind::Up => {
-            let after = lasted.map(|lasted| format!(" after {lasted}")).unwrap_or_default();
-            (format!("[up] {name}: is back{after}"), format!("{name} is up again."))
-        }
-        AlertKind::Degraded => {
-            let why = alert.cause.as_ref().map_or("it does not work as it should", |cause| &cause.message);
-            (format!("[degraded] {name}: {why}"), format!("{name} is degraded."))
-        }
-        AlertKind::NotDegraded => {
-            (format!("[up] {name}: is not degraded any more"), format!("{name} is not degraded any more."))
-        }
-        AlertKind::Test => (
-            format!("[test] {name}: this channel works"),
-            "This is a test message: you will be told here.".to_owned(),
-        ),
-        AlertKind::Untold => {
-            let changes =
-                if alert.untold == 1 { "1 change".to_owned() } else { format!("{} changes", alert.untold) };
-            (
-                format!("[more] {name}: {changes} not told one by one"),
-                format!(
-                    "Too many messages wait for this channel: {changes} of other endpoints are not told one by one."
-                ),
-            )
-        }
-        AlertKind::Other => unknown(name),
-        // The others are of locations.
-        _ => {
-            let why = alert.cause.as_ref().map_or("it does not work", |cause| cause.message.as_str());
-            (format!("[down] {name}: {why}"), format!("{name} is down."))
-        }
+/// A line of a message: what it is, and what it says.
+struct Row {
+    name: String,
+    value: String,
+    is_link: bool,
+}
+
+impl Row {
+    fn without_controls(self) -> Self {
+        Self { value: without_controls(&self.value), ..self }
     }
 }
 
-/// Of a kind of alert that a newer version made.
-fn unknown(name: &str) -> (String, String) {
-    (
-        format!("[news] {name}"),
-        format!("There is news of {name} that this version of pongpong cannot describe."),
-    )
+struct Writer {
+    language: Language,
+    zone: Tz,
 }
 
-/// It says what is known, and who is suspected: a location looks the same to us whether its own network is
-/// broken or all that is watched from there.
-fn of_location(alert: &Alert, location: &Location) -> (String, String) {
-    let name = &alert.endpoint_name;
-    let Location { failing, endpoints, held_minutes, .. } = location;
-    let some = format!("{failing} of your {endpoints} endpoints there");
-    match alert.what {
-        AlertKind::LocationWorks => {
-            let rest = match failing {
-                0 => format!("None of your {endpoints} endpoints there fails any more."),
-                _ => format!("{some} still fail: each that goes on to fail is told by itself."),
-            };
-            (format!("[over] {name} works again"), format!("{name} works again. {rest}"))
+impl Writer {
+    fn say(&self, words: impl Into<Text>) -> String {
+        words.into().of(self.language).to_owned()
+    }
+
+    /// Why a check failed. The message itself is in English.
+    fn cause(&self, failure: &Failure) -> String {
+        match self.language {
+            Language::English => failure.message.clone(),
+            Language::Korean => format!("{}: {}", self.say(failure.code.words()), failure.message),
         }
-        AlertKind::Other => unknown(name),
-        AlertKind::LocationStillFails => (
-            format!("[over] {name}: {some} still fail"),
-            format!(
-                "{name}: {some} have failed for more than {held_minutes} minutes. Their alerts are held no \
-                 longer: each is told by itself."
+    }
+
+    /// Subject, and first sentence.
+    fn of_endpoint(&self, alert: &Alert, lasted: Option<&str>) -> (String, String) {
+        let name = &alert.endpoint_name;
+        let why = |otherwise: Text| match &alert.cause {
+            Some(cause) => self.cause(cause),
+            None => self.say(otherwise),
+        };
+        match alert.what {
+            AlertKind::Up => {
+                let subject = match lasted {
+                    Some(lasted) => self.say(words::message_up_after_subject(lasted, name)),
+                    None => self.say(words::message_up_subject(name)),
+                };
+                (subject, self.say(words::message_up(name)))
+            }
+            AlertKind::Degraded => {
+                let why = why(words::MESSAGE_WORKS_BADLY);
+                (
+                    self.say(words::message_degraded_subject(name, why)),
+                    self.say(words::message_degraded(name)),
+                )
+            }
+            AlertKind::NotDegraded => {
+                let subject = self.say(words::message_not_degraded_subject(name));
+                (subject, self.say(words::message_not_degraded(name)))
+            }
+            AlertKind::Test => (self.say(words::message_test_subject(name)), self.say(words::MESSAGE_TEST)),
+            AlertKind::Untold => {
+                let changes = match alert.untold {
+                    1 => self.say(words::MESSAGE_ONE_CHANGE),
+                    count => self.say(words::message_changes(count)),
+                };
+                let subject = self.say(words::message_untold_subject(&changes, name));
+                (subject, self.say(words::message_untold(changes)))
+            }
+            AlertKind::Other => self.unknown(name),
+            // The others are of locations.
+            _ => {
+                let why = why(words::MESSAGE_DOES_NOT_WORK);
+                (self.say(words::message_down_subject(name, why)), self.say(words::message_down(name)))
+            }
+        }
+    }
+
+    /// Of a kind of alert that a newer version made.
+    fn unknown(&self, name: &str) -> (String, String) {
+        (self.say(words::message_unknown_subject(name)), self.say(words::message_unknown(name)))
+    }
+
+    /// It says what is known, and who is suspected: a location looks the same to us whether its own network is
+    /// broken or all that is watched from there.
+    fn of_location(&self, alert: &Alert, location: &Location) -> (String, String) {
+        let Location { failing, endpoints, held_minutes, region, .. } = location;
+        let name = self.say(words::message_location(region));
+        let some = self.say(words::message_location_some(endpoints, failing));
+        match alert.what {
+            AlertKind::LocationWorks => {
+                let lead = match failing {
+                    0 => self.say(words::message_location_works(endpoints, &name)),
+                    _ => self.say(words::message_location_works_but(&name, some)),
+                };
+                (self.say(words::message_location_works_subject(&name)), lead)
+            }
+            AlertKind::Other => self.unknown(&name),
+            AlertKind::LocationStillFails => (
+                self.say(words::message_location_still_fails_subject(&name, &some)),
+                self.say(words::message_location_still_fails(held_minutes, &name, &some)),
             ),
-        ),
-        _ => (
-            format!("[suspected] {name}: {some} began to fail at once"),
-            format!(
-                "{name}: {some} began to fail at once, so pongpong suspects its own location. Their alerts \
-                 are held, for {held_minutes} minutes at most. You are told when it is over."
+            _ => (
+                self.say(words::message_location_suspected_subject(&name, &some)),
+                self.say(words::message_location_suspected(held_minutes, &name, &some)),
             ),
-        ),
+        }
+    }
+
+    fn rows(&self, alert: &Alert, lasted: Option<String>) -> Vec<Row> {
+        let row = |name: Text, value| Row { name: self.say(name), value, is_link: false };
+        let mut rows = Vec::new();
+        if !alert.url.is_empty() {
+            rows.push(row(words::MESSAGE_ENDPOINT, format!("{} ({})", alert.endpoint_name, alert.url)));
+        }
+        if let Some(failure) = &alert.cause {
+            // As it is spelt everywhere: CONNECT_REFUSED.
+            let code = serde_json::to_value(failure.code).ok();
+            let code = code.as_ref().and_then(|code| code.as_str()).unwrap_or_default();
+            let why = words::message_why_of_code(code, self.cause(failure));
+            rows.push(row(words::MESSAGE_WHY, self.say(why)));
+        }
+        if let Some(began) = alert.outage_started_at {
+            let is_up = alert.what == AlertKind::Up;
+            let since = if is_up { words::MESSAGE_DOWN_SINCE } else { words::MESSAGE_SINCE };
+            rows.push(row(since, self.time(began)));
+        }
+        if alert.what == AlertKind::Up {
+            rows.push(row(words::MESSAGE_BACK_AT, self.time(alert.changed_at)));
+            rows.extend(lasted.map(|lasted| row(words::MESSAGE_WAS_DOWN_FOR, lasted)));
+        }
+        let missed =
+            alert.missed.iter().map(|missed| row(words::MESSAGE_NOT_TOLD_IN_TIME, self.told_late(missed)));
+        rows.extend(missed);
+        rows.push(Row { is_link: true, ..row(words::MESSAGE_DETAILS, alert.link.clone()) });
+        rows
+    }
+
+    fn told_late(&self, missed: &Missed) -> String {
+        let (what, time) = (self.say(missed.what.words()), self.time(missed.changed_at));
+        let is_bad = matches!(missed.what, AlertKind::Down | AlertKind::Degraded);
+        match missed.cause.as_ref().filter(|_| is_bad) {
+            Some(cause) => self.say(words::message_told_late_why(time, what, self.cause(cause))),
+            None => self.say(words::message_told_late(time, what)),
+        }
+    }
+
+    /// `2026-03-01 21:00:00 UTC+09:00`.
+    fn time(&self, at: DateTime<Utc>) -> String {
+        let local = at.with_timezone(&self.zone);
+        let seconds = local.offset().fix().local_minus_utc();
+        let (sign, minutes) = (if seconds < 0 { '-' } else { '+' }, seconds.unsigned_abs() / 60);
+        let offset = match minutes {
+            0 => String::new(),
+            _ => format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60),
+        };
+        format!("{} UTC{offset}", local.format("%Y-%m-%d %H:%M:%S"))
+    }
+
+    /// `2 days 3 hours`: the two largest units.
+    fn duration(&self, lasted: TimeDelta) -> String {
+        let seconds = lasted.num_seconds().max(0);
+        let units = [
+            (seconds / 86_400, Unit::Day),
+            (seconds / 3600 % 24, Unit::Hour),
+            (seconds / 60 % 60, Unit::Minute),
+            (seconds % 60, Unit::Second),
+        ];
+        let largest = units.iter().position(|(count, _)| *count > 0).unwrap_or(3);
+        let said =
+            units[largest..].iter().take(2).enumerate().filter(|(at, (count, _))| *at == 0 || *count > 0);
+        said.map(|(_, (count, unit))| self.say(unit.lasted(*count))).collect::<Vec<_>>().join(" ")
     }
 }
 
-fn rows(alert: &Alert, lasted: Option<String>) -> Vec<(&'static str, String)> {
-    let mut rows = Vec::new();
-    if !alert.url.is_empty() {
-        rows.push(("Endpoint", format!("{} ({})", alert.endpoint_name, alert.url)));
-    }
-    if let Some(Failure { code, message }) = &alert.cause {
-        // As it is spelt everywhere: CONNECT_REFUSED.
-        let code = serde_json::to_value(code).ok();
-        let code = code.as_ref().and_then(|code| code.as_str()).unwrap_or_default();
-        rows.push(("Why", format!("{message} ({code})")));
-    }
-    if let Some(began) = alert.outage_started_at {
-        rows.push((if alert.what == AlertKind::Up { "Down since" } else { "Since" }, time(began)));
-    }
-    if alert.what == AlertKind::Up {
-        rows.push(("Back at", time(alert.changed_at)));
-        rows.extend(lasted.map(|lasted| ("Was down for", lasted)));
-    }
-    rows.extend(alert.missed.iter().map(|missed| ("Not told in time", told_late(missed))));
-    rows.push(("Details", alert.link.clone()));
-    rows
+enum Unit {
+    Day,
+    Hour,
+    Minute,
+    Second,
 }
 
-fn told_late(missed: &Missed) -> String {
-    let what = missed.what.as_str().replace('_', " ");
-    let is_bad = matches!(missed.what, AlertKind::Down | AlertKind::Degraded);
-    let why = missed.cause.as_ref().filter(|_| is_bad);
-    let why = why.map(|cause| format!(": {}", cause.message)).unwrap_or_default();
-    format!("{what} at {}{why}", time(missed.changed_at))
+impl Unit {
+    fn lasted(&self, count: i64) -> Text {
+        match (self, count) {
+            (Self::Day, 1) => words::lasted_day(count).into(),
+            (Self::Day, _) => words::lasted_days(count).into(),
+            (Self::Hour, 1) => words::lasted_hour(count).into(),
+            (Self::Hour, _) => words::lasted_hours(count).into(),
+            (Self::Minute, 1) => words::lasted_minute(count).into(),
+            (Self::Minute, _) => words::lasted_minutes(count).into(),
+            (Self::Second, 1) => words::lasted_second(count).into(),
+            (Self::Second, _) => words::lasted_seconds(count).into(),
+        }
+    }
 }
 
-fn as_text(lead: &str, rows: &[(&str, String)]) -> String {
-    let lines = rows.iter().map(|(name, value)| format!("{name}: {value}\n"));
+fn as_text(lead: &str, rows: &[Row]) -> String {
+    let lines = rows.iter().map(|Row { name, value, .. }| format!("{name}: {value}\n"));
     format!("{lead}\n\n{}", lines.collect::<String>())
 }
 
-fn as_html(lead: &str, rows: &[(&str, String)]) -> String {
-    let row = |(name, value): &(&str, String)| {
+fn as_html(lead: &str, rows: &[Row]) -> String {
+    let row = |Row { name, value, is_link }: &Row| {
         let value = escape(value);
-        let value = if *name == "Details" { format!("<a href=\"{value}\">{value}</a>") } else { value };
+        let value = if *is_link { format!("<a href=\"{value}\">{value}</a>") } else { value };
         format!("<tr><td style=\"padding:2px 12px 2px 0;color:#666\">{name}</td><td>{value}</td></tr>\n")
     };
     format!(
@@ -209,26 +300,6 @@ fn without_controls(text: &str) -> String {
     text.chars().filter(|c| !is_direction(*c)).map(|c| if is_break(c) { ' ' } else { c }).collect()
 }
 
-fn time(at: DateTime<Utc>) -> String {
-    at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
-}
-
-/// `2 days 3 hours`: the two largest units.
-fn duration(lasted: TimeDelta) -> String {
-    let seconds = lasted.num_seconds().max(0);
-    let units = [
-        (seconds / 86_400, "day"),
-        (seconds / 3600 % 24, "hour"),
-        (seconds / 60 % 60, "minute"),
-        (seconds % 60, "second"),
-    ];
-    let largest = units.iter().position(|(count, _)| *count > 0).unwrap_or(3);
-    let said = units[largest..].iter().take(2).enumerate().filter(|(at, (count, _))| *at == 0 || *count > 0);
-    said.map(|(_, (count, unit))| format!("{count} {unit}{}", if *count == 1 { "" } else { "s" }))
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,9 +325,34 @@ mod tests {
         }
     }
 
+    fn english(alert: &Alert) -> Message {
+        Message::of(alert, &Reader::default())
+    }
+
+    #[test]
+    fn message_is_in_the_language_and_time_zone_of_its_reader() {
+        let reader = Reader { language: Language::Korean, time_zone: "Asia/Seoul".into() };
+        let down = Message::of(&alert(AlertKind::Down), &reader);
+        assert_eq!(down.subject, "[장애] Shop: 오류 응답: Expected status 200-399, got 503");
+        assert_eq!(
+            down.text,
+            "Shop에 장애가 발생했습니다.\n\n\
+             엔드포인트: Shop (https://shop.example/?a=1&b=2)\n\
+             원인: 오류 응답: Expected status 200-399, got 503 (STATUS_MISMATCH)\n\
+             시작: 2026-03-01 21:00:00 UTC+09:00\n\
+             자세히: https://pongpong.test/endpoints/7\n"
+        );
+        assert!(down.html.contains("<a href=\"https://pongpong.test/endpoints/7\">"), "{}", down.html);
+        let up = Message::of(&alert(AlertKind::Up), &reader);
+        assert_eq!(up.subject, "[복구] Shop: 12분 5초 만에 복구되었습니다");
+        let unknown = Reader { time_zone: "Mars/Olympus".into(), ..Reader::default() };
+        assert_eq!(Message::of(&alert(AlertKind::Down), &unknown), english(&alert(AlertKind::Down)));
+        assert!(up.with_unsubscribe("https://x.test/").text.ends_with("구독 해지: https://x.test/\n"));
+    }
+
     #[test]
     fn it_says_which_since_when_why_how_long_and_where() {
-        let down = Message::of(&alert(AlertKind::Down));
+        let down = english(&alert(AlertKind::Down));
         assert_eq!(down.subject, "[down] Shop: Expected status 200-399, got 503");
         assert_eq!(
             down.text,
@@ -266,7 +362,7 @@ mod tests {
              Since: 2026-03-01 12:00:00 UTC\n\
              Details: https://pongpong.test/endpoints/7\n"
         );
-        let up = Message::of(&alert(AlertKind::Up));
+        let up = english(&alert(AlertKind::Up));
         assert_eq!(up.subject, "[up] Shop: is back after 12 minutes 5 seconds");
         assert!(up.text.contains("Was down for: 12 minutes 5 seconds\n"), "{}", up.text);
         assert!(up.text.contains("Back at: 2026-03-01 12:12:05 UTC\n"), "{}", up.text);
@@ -286,7 +382,7 @@ mod tests {
                 link: "https://pongpong.test/reports?status=down".into(),
                 ..alert(what)
             };
-            Message::of(&alert)
+            english(&alert)
         };
         let suspected = of(AlertKind::LocationSuspected, 15);
         assert_eq!(
@@ -320,13 +416,13 @@ mod tests {
     fn what_others_wrote_is_only_text() {
         let mut evil = alert(AlertKind::Down);
         evil.endpoint_name = "<script>\r\nBcc: x@example.com\r\n\r\n".into();
-        let message = Message::of(&evil);
+        let message = english(&evil);
         assert!(!message.subject.contains(['\r', '\n']), "{:?}", message.subject);
         assert!(!message.html.contains("<script>"));
         assert!(message.html.contains("&lt;script&gt;"));
         assert!(message.html.contains("a=1&amp;b=2"));
         evil.endpoint_name = "가".repeat(1000);
-        assert_eq!(Message::of(&evil).subject.chars().count(), MAX_SUBJECT_CHARS + 1);
+        assert_eq!(english(&evil).subject.chars().count(), MAX_SUBJECT_CHARS + 1);
     }
 
     #[test]
@@ -337,7 +433,7 @@ mod tests {
         evil.cause.as_mut().expect("a cause").message = "\u{202D}no\u{7} line".into();
         let plain = Message::plain("a\u{202E}b", "one\u{202E}\u{0}\r\ntwo");
         assert_eq!((plain.subject.as_str(), plain.text.as_str()), ("ab", "one  \ntwo"));
-        let of = Message::of(&evil);
+        let of = english(&evil);
         assert!(
             of.text.starts_with("Shopmoc.live Details: https://evil.test/ [2J is down.\n\n"),
             "{:?}",
@@ -359,7 +455,8 @@ mod tests {
 
     #[test]
     fn durations_are_said_in_two_units() {
-        let said = |seconds| duration(TimeDelta::seconds(seconds));
+        let writer = Writer { language: Language::English, zone: Tz::UTC };
+        let said = |seconds| writer.duration(TimeDelta::seconds(seconds));
         assert_eq!(said(0), "0 seconds");
         assert_eq!(said(-5), "0 seconds");
         assert_eq!(said(1), "1 second");

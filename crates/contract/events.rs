@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use utoipa::ToSchema;
 
-use crate::{Text, words};
+use crate::{Language, Text, words};
 
 /// Event types, as in the `type` attribute of a CloudEvent.
 pub mod kind {
@@ -21,10 +21,11 @@ pub mod kind {
     pub const NOTIFICATION_REQUESTED: &str = "io.pongpong.notification.requested.v1";
     pub const NOTIFICATION_DELIVERED: &str = "io.pongpong.notification.delivered.v1";
     pub const USER_DELETED: &str = "io.pongpong.user.deleted.v1";
+    pub const USER_CHANGED: &str = "io.pongpong.user.changed.v1";
     pub const ENDPOINT_DELETED: &str = "io.pongpong.endpoint.deleted.v1";
     pub const ENDPOINT_CHANGED: &str = "io.pongpong.endpoint.changed.v1";
 
-    pub const ALL: [&str; 10] = [
+    pub const ALL: [&str; 11] = [
         CHECK_REQUESTED,
         CHECK_COMPLETED,
         CHECK_FAILED,
@@ -33,6 +34,7 @@ pub mod kind {
         NOTIFICATION_REQUESTED,
         NOTIFICATION_DELIVERED,
         USER_DELETED,
+        USER_CHANGED,
         ENDPOINT_DELETED,
         ENDPOINT_CHANGED,
     ];
@@ -531,6 +533,36 @@ pub struct Location {
     pub held_minutes: i64,
 }
 
+/// In which language and time zone somebody reads messages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reader {
+    #[serde(default)]
+    pub language: Language,
+    /// An IANA name; one that is not known is read as UTC.
+    #[serde(default = "utc")]
+    pub time_zone: String,
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self { language: Language::default(), time_zone: utc() }
+    }
+}
+
+/// `user.changed`: how a user reads messages, at sign-up and at each change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UserChanged {
+    pub user_id: i64,
+    /// Grows with each change.
+    pub revision: i64,
+    #[serde(flatten)]
+    pub reader: Reader,
+}
+
 /// `user.deleted`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UserDeleted {
@@ -551,8 +583,12 @@ pub struct EndpointChanged {
     pub endpoint_id: i64,
     pub user_id: i64,
     pub revision: i64,
+    /// The newest revision with other settings than the one before it; 0: not known.
+    #[serde(default)]
+    pub settings_revision: i64,
     /// False: it is paused.
     pub enabled: bool,
+    /// When the settings were changed.
     pub changed_at: DateTime<Utc>,
     /// A maintenance holds these of the slots that may have been asked for without being marked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -582,6 +618,8 @@ pub struct NotificationRequested {
     /// unread.
     pub sealed_config: String,
     pub alert: Alert,
+    #[serde(default)]
+    pub reader: Reader,
 }
 
 /// What a person needs to know, whatever the channel.
@@ -649,6 +687,22 @@ fn is_zero(count: &u32) -> bool {
 impl AlertKind {
     pub fn as_str(self) -> &'static str {
         name(&self)
+    }
+
+    /// For people, in a list of changes.
+    pub fn words(self) -> Text {
+        match self {
+            Self::Down => words::ALERT_DOWN,
+            Self::Up => words::ALERT_UP,
+            Self::Degraded => words::ALERT_DEGRADED,
+            Self::NotDegraded => words::ALERT_NOT_DEGRADED,
+            Self::Test => words::ALERT_TEST,
+            Self::LocationSuspected => words::ALERT_LOCATION_SUSPECTED,
+            Self::LocationWorks => words::ALERT_LOCATION_WORKS,
+            Self::LocationStillFails => words::ALERT_LOCATION_STILL_FAILS,
+            Self::Untold => words::ALERT_UNTOLD,
+            Self::Other => words::ALERT_OTHER,
+        }
     }
 }
 

@@ -5,14 +5,27 @@ use std::{
     fmt::{self, Display, Formatter},
 };
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// On the wire `en` or `ko`; one that this version does not know is read as English.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum Language {
-    English,
+    #[serde(rename = "ko")]
     Korean,
+    #[default]
+    #[serde(rename = "en", other)]
+    English,
 }
 
 impl Language {
-    /// As HTML and HTTP name it.
+    pub const ALL: [Self; 2] = [Self::English, Self::Korean];
+
+    pub fn named(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|language| language.code() == code)
+    }
+
+    /// As HTML, HTTP and events name it.
     pub fn code(self) -> &'static str {
         match self {
             Self::English => "en",
@@ -33,6 +46,13 @@ impl Language {
             Self::English => en,
             Self::Korean => ko,
         }
+    }
+}
+
+/// As [`Language::code`] says it; one that is not known is English.
+impl From<String> for Language {
+    fn from(code: String) -> Self {
+        Self::named(&code).unwrap_or_default()
     }
 }
 

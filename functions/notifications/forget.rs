@@ -56,6 +56,7 @@ async fn forget_user(db: &Db, user_id: i64, now: DateTime<Utc>) -> Result<()> {
     sql!(NOTIFICATIONS = "DELETE FROM notifications WHERE user_id = $1");
     sql!(CHANGES = "DELETE FROM notification_changes WHERE user_id = $1");
     sql!(ADDRESSES = "DELETE FROM notification_addresses WHERE user_id = $1");
+    sql!(READER = "DELETE FROM notification_readers WHERE user_id = $1");
     sql!(SUSPICIONS = "DELETE FROM notification_suspicions WHERE user_id = $1");
     // First, and committed: whoever makes a state after this sees it, and any earlier one is seen
     // by what follows.
@@ -77,7 +78,8 @@ async fn forget_user(db: &Db, user_id: i64, now: DateTime<Utc>) -> Result<()> {
     queue::lock(&mut transaction).await?;
     on!(transaction.connection(), db => {
         sqlx::query(NOTIFICATIONS).bind(user_id).execute(&mut *db).await?;
-        sqlx::query(ADDRESSES).bind(user_id).execute(db).await?;
+        sqlx::query(ADDRESSES).bind(user_id).execute(&mut *db).await?;
+        sqlx::query(READER).bind(user_id).execute(db).await?;
     });
     transaction.commit().await
 }

@@ -17,6 +17,7 @@ pub mod get;
 pub mod kind_list;
 pub mod list;
 pub mod notification;
+pub mod observe;
 pub mod private_call;
 pub mod private_get;
 pub mod private_list;

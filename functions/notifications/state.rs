@@ -506,6 +506,7 @@ mod tests {
                         endpoint_id: 1,
                         user_id: 2,
                         revision: revision + 1,
+                        settings_revision: revision + 1,
                         enabled: !is_paused,
                         changed_at: DateTime::UNIX_EPOCH + TimeDelta::seconds(slot),
                         maintenance: None,

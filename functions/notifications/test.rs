@@ -11,6 +11,7 @@ use super::{
         recipients::{Recipients, recipients},
         unconfirmed,
     },
+    observe::reader_of,
     row::{Row, own},
     senders::{Done, channel, email, slack, webhook},
 };
@@ -56,7 +57,8 @@ async fn handle(State(context): State<Context>, caller: Caller, Id(id): Id) -> R
         untold: 0,
         link: links::to(&context, &format!("/notifications/{id}"))?,
     };
-    let message = Message::of(&alert);
+    let reader = reader_of(context.db()?.read(), caller.user_id).await?.unwrap_or_default();
+    let message = Message::of(&alert, &reader);
     let done = send(&context, &row, &config, message, Some(alert)).await?;
     if done.status == "ok" {
         note_tested(&context, &row).await?;

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::{DONE, Done, SERVICE, mail, normalized};
 use crate::words;
+use contract::Language;
 
 pub const FUNCTION: Function =
     Function::new("password-forgot", SERVICE, "mails a one-time token to a known address")
@@ -57,15 +58,15 @@ async fn mail_token(context: &Context, email: &str) -> Result<()> {
     let (db, now) = (context.db()?, context.clock().now());
     // The row's lock: two at once do not slip past the limit together.
     let find = db.pick(
-        "SELECT id FROM users WHERE email = $1 AND activated_at IS NOT NULL",
-        "SELECT id FROM users WHERE email = $1 AND activated_at IS NOT NULL FOR UPDATE",
+        "SELECT id, language FROM users WHERE email = $1 AND activated_at IS NOT NULL",
+        "SELECT id, language FROM users WHERE email = $1 AND activated_at IS NOT NULL FOR UPDATE",
     );
     let token = context.random().token();
     let hash = secret::hash(&token);
     let mut tx = db.begin().await?;
-    let found: Option<i64> =
-        on!(tx.connection(), db => sqlx::query_scalar(find).bind(email).fetch_optional(db).await)?;
-    let Some(id) = found else { return Ok(()) };
+    let found: Option<(i64, String)> =
+        on!(tx.connection(), db => sqlx::query_as(find).bind(email).fetch_optional(db).await)?;
+    let Some((id, language)) = found else { return Ok(()) };
     let links: i64 = on!(tx.connection(), db => {
         sqlx::query_scalar(LINKS).bind(id).bind(now).fetch_one(db).await
     })?;
@@ -78,9 +79,10 @@ async fn mail_token(context: &Context, email: &str) -> Result<()> {
     })?;
     tx.commit().await?;
     let link = crate::links::to(context, &format!("/password/reset?token={token}"))?;
-    let (subject, content) = (words::PASSWORD_MAIL_SUBJECT, words::password_mail(link));
+    let language = Language::from(language);
+    let (subject, content) = (words::PASSWORD_MAIL_SUBJECT, words::password_mail(link).of(language));
     let sent = match mail::count(context, mail::About::Forgotten, email).await {
-        Ok(true) => mail::send(context, email, subject, content.into()).await,
+        Ok(true) => mail::send(context, email, subject.of(language), &format!("{content}\n")).await,
         Ok(false) => Err(Error::internal(anyhow::anyhow!(
             "the mail was not sent: {} went there in a day",
             mail::MAX_MAILS

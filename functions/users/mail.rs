@@ -1,7 +1,7 @@
 //! Mails to a user about the account.
 
 use chrono::TimeDelta;
-use runtime::{Context, Error, Result, Text};
+use runtime::{Context, Error, Result};
 
 use super::tries;
 use fields::mailbox::mailbox;
@@ -28,11 +28,9 @@ pub async fn count(context: &Context, about: About, to: &str) -> Result<bool> {
     tries::count(context, &format!("{what} {}", mailbox(to)), "", MAX_MAILS, TimeDelta::days(1)).await
 }
 
-/// Sends a mail that was counted, in both languages: nobody knows which one is read there.
-pub async fn send(context: &Context, to: &str, subject: Text, content: Text) -> Result<()> {
-    let subject = format!("{} / {}", subject.en, subject.ko);
-    let content = format!("{}\n\n{}\n", content.en, content.ko);
-    accepted(&senders::email::call(context, &senders::email::Body::plain(to, &subject, &content)).await?)
+/// Sends a mail that was counted.
+pub async fn send(context: &Context, to: &str, subject: &str, content: &str) -> Result<()> {
+    accepted(&senders::email::call(context, &senders::email::Body::plain(to, subject, content)).await?)
 }
 
 /// A mail that the server refused is answered 200, too. The server's own words, after the colon, may hold the

@@ -1,5 +1,6 @@
 //! People and their keys. The gateway (Kong) is where keys live; here is who they belong to.
 
+mod announce;
 pub mod client;
 pub mod delete;
 pub mod forget;
@@ -29,7 +30,8 @@ use utoipa::ToSchema;
 
 use fields::mailbox;
 
-use crate::words;
+use crate::{words, zones};
+use contract::Language;
 
 pub const SERVICE: &str = "user-service";
 
@@ -40,6 +42,12 @@ pub struct User {
     pub id: i64,
     #[schema(example = "me@example.com")]
     pub email: String,
+    /// Of messages and mails.
+    #[sqlx(try_from = "String")]
+    pub language: Language,
+    /// Of messages: an IANA name.
+    #[schema(example = "Asia/Seoul")]
+    pub time_zone: String,
     pub created_at: DateTime<Utc>,
 }
 
@@ -63,7 +71,10 @@ impl FromEnv for LoginConfig {
 
 /// The user, if there is one (and the sign-up was completed).
 pub async fn find(context: &Context, id: i64) -> Result<User> {
-    sql!(SQL = "SELECT id, email, created_at FROM users WHERE id = $1 AND activated_at IS NOT NULL");
+    sql!(
+        SQL = "SELECT id, email, language, time_zone, created_at FROM users
+        WHERE id = $1 AND activated_at IS NOT NULL"
+    );
     let found = on!(context.db()?.read(), db => sqlx::query_as(SQL).bind(id).fetch_optional(db).await)?;
     found.ok_or_else(Error::not_found)
 }
@@ -113,6 +124,27 @@ fn email_taken() -> Error {
 
 fn wrong_password() -> Text {
     words::MUST_BE_YOUR_CURRENT_PASSWORD
+}
+
+/// How a user wants to read messages, as it was sent.
+pub struct ReaderSettings {
+    language: Option<String>,
+    time_zone: Option<String>,
+}
+
+impl ReaderSettings {
+    fn is_empty(&self) -> bool {
+        self.language.is_none() && self.time_zone.is_none()
+    }
+
+    fn check(&self, fields: &mut Fields) {
+        let language = self.language.as_deref().is_none_or(|code| Language::named(code).is_some());
+        fields.check(language, "language", || {
+            contract::words::must_be_one_of(Language::ALL.map(Language::code).join(", "))
+        });
+        let zone = self.time_zone.as_deref().is_none_or(|name| zones::named(name).is_some());
+        fields.check(zone, "time_zone", || words::MUST_BE_TIME_ZONE);
+    }
 }
 
 /// What a call answers that has nothing to show.

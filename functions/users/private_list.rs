@@ -18,7 +18,7 @@ pub const FUNCTION: Function = Function::new("user-private-list", SERVICE, "all 
 async fn handle(State(context): State<Context>, paging: Paging) -> Result<Json<List<User>>> {
     sql!(COUNT = "SELECT COUNT(*) FROM users WHERE activated_at IS NOT NULL");
     sql!(
-        SELECT = "SELECT id, email, created_at FROM users WHERE activated_at IS NOT NULL \
+        SELECT = "SELECT id, email, language, time_zone, created_at FROM users WHERE activated_at IS NOT NULL \
          ORDER BY id LIMIT $1 OFFSET $2"
     );
     let db = context.db()?;

@@ -4,15 +4,18 @@ use axum::{extract::State, routing::post};
 use chrono::TimeDelta;
 use runtime::{Context, Function, Reply, Result};
 
-use super::{SERVICE, tries::NETWORK_RETENTION};
+use super::{SERVICE, announce::announce, tries::NETWORK_RETENTION};
 use crate::purge::{Purge, purge, trusted_now};
 
+const NAME: &str = "user-purge";
+
 pub const FUNCTION: Function = Function::new(
-    "user-purge",
+    NAME,
     SERVICE,
     "deletes mailed links, counts of failed logins and half-made sign-ups that are past their time",
 )
-.every("25 * * * *", || post(handle));
+.every("25 * * * *", || post(handle))
+.publishes();
 
 /// A sign-up of a process that was killed frees its address long before ([`super::signup`]).
 const SIGNUP_RETENTION: TimeDelta = TimeDelta::days(1);
@@ -27,5 +30,6 @@ async fn handle(State(context): State<Context>) -> Result<Reply> {
     SIGNUPS.run(db, now - SIGNUP_RETENTION).await?;
     TRIES.run(db, now.timestamp()).await?;
     NETWORKS.run(db, (now - NETWORK_RETENTION).timestamp()).await?;
+    announce(&context, NAME).await?;
     Ok(Reply::NONE)
 }

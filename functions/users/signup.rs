@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    SERVICE, check_email, check_password,
+    ReaderSettings, SERVICE,
+    announce::announce_soon,
+    check_email, check_password,
     client::Client,
     email_taken,
     kong::Kong,
@@ -19,11 +21,15 @@ use super::{
     password::{self, Asker},
     reset, tries,
 };
+use contract::Language;
 
-pub const FUNCTION: Function = Function::new("user-signup", SERVICE, "makes a user, and the first key")
+const NAME: &str = "user-signup";
+
+pub const FUNCTION: Function = Function::new(NAME, SERVICE, "makes a user, and the first key")
     .http(runtime::http!(handle))
     .per_minute(20)
-    .reads(runtime::settings!(super::kong::Kong));
+    .reads(runtime::settings!(super::kong::Kong))
+    .publishes();
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -32,6 +38,14 @@ pub struct Signup {
     email: String,
     #[schema(example = "correct horse battery", min_length = 8)]
     password: String,
+    /// Of messages and mails; as `Accept-Language` says, where it is absent.
+    #[serde(default)]
+    #[schema(value_type = Option<Language>)]
+    language: Option<String>,
+    /// Of messages: an IANA name; `UTC`, where it is absent.
+    #[serde(default)]
+    #[schema(example = "Asia/Seoul")]
+    time_zone: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -63,11 +77,13 @@ async fn handle(
     let mut fields = Fields::default();
     check_email(&mut fields, &email);
     check_password(&mut fields, "password", &signup.password);
+    let settings = ReaderSettings { language: signup.language, time_zone: signup.time_zone };
+    settings.check(&mut fields);
     fields.finish()?;
 
     let now = context.clock().now();
     let hash = password::hash(Asker { client: &client, account: &email }, signup.password).await?;
-    let id = reserve(&context, &email, &hash, now).await?;
+    let id = reserve(&context, &email, &hash, settings, now).await?;
     let key = match complete(&context, id).await {
         Ok(key) => key,
         Err(error) => {
@@ -75,6 +91,7 @@ async fn handle(
             return Err(error);
         }
     };
+    announce_soon(&context, NAME);
     tries::remember(&context, id, &client).await?;
     let message = "Welcome to pongpong.".to_owned();
     Ok((StatusCode::CREATED, Json(SignedUp { message, key, id, email, created_at: now })))
@@ -84,17 +101,27 @@ async fn handle(
 const ABANDONED_AFTER: TimeDelta = TimeDelta::minutes(1);
 
 /// Takes the address. The user does not count before [`complete`].
-async fn reserve(context: &Context, email: &str, hash: &str, now: DateTime<Utc>) -> Result<i64> {
+async fn reserve(
+    context: &Context,
+    email: &str,
+    hash: &str,
+    settings: ReaderSettings,
+    now: DateTime<Utc>,
+) -> Result<i64> {
     sql!(FREE = "DELETE FROM users WHERE email = $1 AND activated_at IS NULL AND created_at < $2");
     sql!(
-        INSERT = "INSERT INTO users (email, password_hash, created_at, updated_at) VALUES ($1, $2, $3, $3) RETURNING id"
+        INSERT = "INSERT INTO users (email, password_hash, created_at, updated_at, language, time_zone)
+        VALUES ($1, $2, $3, $3, $4, $5) RETURNING id"
     );
+    let language = settings.language.unwrap_or_else(|| runtime::language::current().code().to_owned());
+    let time_zone = settings.time_zone.unwrap_or_else(|| "UTC".to_owned());
     let mut tx = context.db()?.begin().await?;
     on!(tx.connection(), db => {
         sqlx::query(FREE).bind(email).bind(now - ABANDONED_AFTER).execute(db).await.map(drop)
     })?;
     let inserted: std::result::Result<i64, _> = on!(tx.connection(), db => {
-        sqlx::query_scalar(INSERT).bind(email).bind(hash).bind(now).fetch_one(db).await
+        let insert = sqlx::query_scalar(INSERT).bind(email).bind(hash).bind(now);
+        insert.bind(language).bind(time_zone).fetch_one(db).await
     });
     let id = inserted.on_unique(email_taken)?;
     // Last: the insert has waited for whoever was giving this address up.

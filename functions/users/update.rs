@@ -13,7 +13,9 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{
-    SERVICE, User, check_email, check_password,
+    ReaderSettings, SERVICE, User,
+    announce::announce_soon,
+    check_email, check_password,
     client::Client,
     email_taken, find, key_delete,
     kong::Kong,
@@ -24,14 +26,18 @@ use super::{
     wrong_password,
 };
 use crate::words;
+use contract::Language;
+
+const NAME: &str = "user-update";
 
 pub const FUNCTION: Function = Function::new(
-    "user-update",
+    NAME,
     SERVICE,
-    "changes e-mail address or password; a new password ends all other keys",
+    "changes e-mail address, password, language or time zone; a new password ends all other keys",
 )
 .http(runtime::http!(handle))
-.reads(runtime::settings!(super::kong::Kong, crate::links::PublicUrl));
+.reads(runtime::settings!(super::kong::Kong, crate::links::PublicUrl))
+.publishes();
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -40,9 +46,15 @@ pub struct Change {
     email: Option<String>,
     #[schema(example = "another horse battery", min_length = 8)]
     password: Option<String>,
-    /// Proof that it is not just somebody at an unlocked screen.
+    /// Proof that it is not just somebody at an unlocked screen: required for a new address or password.
     #[schema(example = "correct horse battery")]
-    current_password: String,
+    current_password: Option<String>,
+    /// Of messages and mails.
+    #[schema(value_type = Option<Language>)]
+    language: Option<String>,
+    /// Of messages: an IANA name.
+    #[schema(example = "Asia/Seoul")]
+    time_zone: Option<String>,
 }
 
 #[utoipa::path(
@@ -62,7 +74,10 @@ async fn handle(
     State(context): State<Context>,
     Input(change): Input<Change>,
 ) -> Result<Json<User>> {
-    sql!(ACCOUNT = "SELECT email, password_hash FROM users WHERE id = $1 AND activated_at IS NOT NULL");
+    sql!(
+        ACCOUNT =
+            "SELECT email, password_hash, language FROM users WHERE id = $1 AND activated_at IS NOT NULL"
+    );
     let mut fields = Fields::default();
     let email = change.email.as_deref().map(normalized);
     if let Some(email) = &email {
@@ -71,18 +86,27 @@ async fn handle(
     if let Some(password) = &change.password {
         check_password(&mut fields, "password", password);
     }
+    let settings = ReaderSettings { language: change.language, time_zone: change.time_zone };
+    settings.check(&mut fields);
     fields.finish()?;
-    let account: Option<(String, String)> = on!(context.db()?.read(), db => {
+    if change.email.is_none() && change.password.is_none() && !settings.is_empty() {
+        save_settings(&context, caller.user_id, settings).await?;
+        return find(&context, caller.user_id).await.map(Json);
+    }
+    let Some(current_password) = change.current_password else {
+        return Err(Error::field("current_password", contract::words::MISSING_FIELD));
+    };
+    let account: Option<(String, String, String)> = on!(context.db()?.read(), db => {
         sqlx::query_as(ACCOUNT).bind(caller.user_id).fetch_optional(db).await
     })?;
-    let (old_email, old_hash) = account.ok_or_else(Error::not_found)?;
+    let (old_email, old_hash, language) = account.ok_or_else(Error::not_found)?;
     // A key that leaked is no way to guess the password: its tries count as those of a login do.
     let this_try = Try::begin(&context, &old_email, &client).await?;
     let asker = || Asker { client: &client, account: &old_email };
-    let fits = if change.current_password.len() > 1024 {
+    let fits = if current_password.len() > 1024 {
         false
     } else {
-        match password::fits(asker(), change.current_password, Some(old_hash.clone())).await {
+        match password::fits(asker(), current_password, Some(old_hash.clone())).await {
             Ok(fits) => fits,
             Err(error) => {
                 this_try.take_back(&context).await?;
@@ -108,14 +132,18 @@ async fn handle(
         return Err(too_many_changes());
     }
     let before = Before { email: &old_email, hash: &old_hash };
-    let way_back = save(&context, caller.user_id, &before, email.as_deref(), hash.as_deref()).await?;
+    let way_back =
+        save(&context, caller.user_id, &before, email.as_deref(), hash.as_deref(), &settings).await?;
     if let Some(token) = way_back {
         let context_of_mail = context.clone();
         context.background(async move {
-            if let Err(error) = mail_way_back(&context_of_mail, &old_email, &token).await {
+            if let Err(error) = mail_way_back(&context_of_mail, language.into(), &old_email, &token).await {
                 tracing::error!(%error, user_id = caller.user_id, "the old address could not be told of its change");
             }
         });
+    }
+    if !settings.is_empty() {
+        announce_soon(&context, NAME);
     }
     if ends_keys {
         tries::remember_only(&context, caller.user_id, &client).await?;
@@ -147,11 +175,13 @@ async fn save(
     before: &Before<'_>,
     email: Option<&str>,
     hash: Option<&str>,
+    settings: &ReaderSettings,
 ) -> Result<Option<String>> {
     // Not if either was changed meanwhile, by a link for example: that one knew better.
     sql!(
         UPDATE = "UPDATE users SET email = COALESCE($4, email), \
-         password_hash = COALESCE($5, password_hash), updated_at = $6 \
+         password_hash = COALESCE($5, password_hash), updated_at = $6, language = COALESCE($7, language), \
+         time_zone = COALESCE($8, time_zone), revision = revision + $9 \
          WHERE id = $1 AND email = $2 AND password_hash = $3"
     );
     sql!(
@@ -166,7 +196,8 @@ async fn save(
     let mut tx = context.db()?.begin().await?;
     let updated = on!(tx.connection(), db => {
         let update = sqlx::query(UPDATE).bind(user_id).bind(before.email).bind(before.hash);
-        update.bind(email).bind(hash).bind(now).execute(db).await.map(|done| done.rows_affected())
+        let update = update.bind(email).bind(hash).bind(now).bind(&settings.language).bind(&settings.time_zone);
+        update.bind(i64::from(!settings.is_empty())).execute(db).await.map(|done| done.rows_affected())
     });
     if updated.on_unique(email_taken)? == 0 {
         return Err(Error::field("current_password", wrong_password()));
@@ -200,9 +231,26 @@ fn too_many_changes() -> Error {
     )
 }
 
-async fn mail_way_back(context: &Context, old_email: &str, token: &str) -> Result<()> {
+async fn save_settings(context: &Context, user_id: i64, settings: ReaderSettings) -> Result<()> {
+    sql!(
+        UPDATE = "UPDATE users SET language = COALESCE($2, language), time_zone = COALESCE($3, time_zone), \
+         revision = revision + 1, updated_at = $4 WHERE id = $1"
+    );
+    let now = context.clock().now();
+    on!(context.db()?.write(), db => {
+        let update = sqlx::query(UPDATE).bind(user_id).bind(settings.language).bind(settings.time_zone);
+        update.bind(now).execute(db).await.map(drop)
+    })?;
+    announce_soon(context, NAME);
+    Ok(())
+}
+
+async fn mail_way_back(context: &Context, language: Language, old_email: &str, token: &str) -> Result<()> {
     let link = crate::links::to(context, &format!("/password/reset?token={token}"))?;
-    mail::send(context, old_email, words::ADDRESS_MAIL_SUBJECT, words::address_mail(link).into()).await
+    let (subject, content) = (words::ADDRESS_MAIL_SUBJECT, words::address_mail(link));
+    // In both: whoever took the account over may have changed its language, too.
+    let content = format!("{}\n\n{}\n", content.of(language), content.of(language.other()));
+    mail::send(context, old_email, subject.of(language), &content).await
 }
 
 async fn end_keys(context: &Context, user_id: i64, kept: &str) -> Result<()> {

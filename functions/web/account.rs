@@ -120,6 +120,14 @@ struct Credentials<'a> {
     password: &'a str,
 }
 
+#[derive(Serialize)]
+struct Signup<'a> {
+    email: &'a str,
+    password: &'a str,
+    language: Language,
+    time_zone: &'static str,
+}
+
 #[derive(Deserialize)]
 struct Key {
     key: String,
@@ -131,7 +139,12 @@ pub async fn signup_form(visitor: Visitor, Query(sent): Query<Sent>) -> Response
 }
 
 pub async fn signup(visitor: Visitor, Posted(sent): Posted<Sent>) -> Response {
-    let body = Credentials { email: &sent.email, password: &sent.password };
+    let body = Signup {
+        email: &sent.email,
+        password: &sent.password,
+        language: visitor.language,
+        time_zone: visitor.zone.name(),
+    };
     match visitor.api.post::<_, Key>("/user-service/v1/signup", &body).await {
         Ok(Key { key }) if sent.url.is_empty() => visitor.log_in(&key, "/dashboard", ""),
         Ok(Key { key }) => with_first_endpoint(&visitor, &key, &sent.url).await,

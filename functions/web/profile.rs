@@ -55,6 +55,7 @@ enum Act {
     None,
     Email,
     Password,
+    Messages,
     Key,
     DeleteKey,
     Delete,
@@ -72,9 +73,12 @@ pub struct Sent {
     days: String,
     key_id: String,
     confirmation: String,
+    language: String,
+    time_zone: String,
 }
 
-const FIELDS: [&str; 5] = ["email", "password", "current_password", "name", "ttl_seconds"];
+const FIELDS: [&str; 7] =
+    ["email", "password", "current_password", "language", "time_zone", "name", "ttl_seconds"];
 
 impl Profile {
     async fn of(visitor: &Visitor) -> Result<Self, Refusal> {
@@ -97,6 +101,20 @@ impl Profile {
 
     fn wrong_password(&self, field: &str) -> &str {
         self.wrong_in(Act::Password, field)
+    }
+
+    fn wrong_time_zone(&self) -> &str {
+        self.wrong_in(Act::Messages, "time_zone")
+    }
+
+    /// As it was sent, or else as it is.
+    fn language(&self) -> &str {
+        if self.sent.act == Act::Messages { &self.sent.language } else { self.me.language.code() }
+    }
+
+    /// The same.
+    fn time_zone(&self) -> &str {
+        if self.sent.act == Act::Messages { &self.sent.time_zone } else { &self.me.time_zone }
     }
 
     fn wrong_key(&self, field: &str) -> &str {
@@ -134,6 +152,11 @@ async fn act(visitor: &Visitor, sent: Sent) -> Result<Response, Refusal> {
             let body = json!({"password": sent.password, "current_password": sent.current_password});
             let changed = visitor.api.patch::<_, IgnoredAny>(ME, &body).await;
             changed.map(|_| visitor.t(&words::PASSWORD_CHANGED))
+        }
+        Act::Messages => {
+            let body = json!({"language": sent.language, "time_zone": sent.time_zone.trim()});
+            let changed = visitor.api.patch::<_, IgnoredAny>(ME, &body).await;
+            changed.map(|_| visitor.t(&words::LANGUAGE_OF_MESSAGES_CHANGED))
         }
         Act::Key => return make_key(visitor, sent).await,
         Act::DeleteKey => {

@@ -14,6 +14,7 @@ too-many-keys = You have too many keys. Delete one first.
 wrong-email-or-password = The e-mail address or the password is wrong.
 must-be-e-mail-address = must be an e-mail address
 must-be-a-password = must have at least 8 characters, and at most 1024 bytes
+must-be-time-zone = must be an IANA time zone, such as Asia/Seoul
 email-is-taken = This e-mail address is taken.
 must-be-your-current-password = must be your current password
 too-many-passwords-at-once = Too many passwords are being checked for you at once. Try again in a second.
@@ -114,7 +115,6 @@ confirmation-mail =
 
     If you do not, you need do nothing: no alerts are sent.
 password-mail-subject = Your pongpong password
-# Only here: $link
 password-mail =
     Somebody, hopefully you, asked for a new password at pongpong.
 
@@ -123,7 +123,6 @@ password-mail =
 
     If it was not you, nothing has changed, and you need do nothing.
 address-mail-subject = Your pongpong address was changed
-# Only here: $link
 address-mail =
     The e-mail address of your pongpong account was changed. This was its address before.
 
@@ -543,7 +542,7 @@ link-is-invalid = This link is invalid or has expired.
 ## Pages: reports
 
 range-start = From
-range-end = Recipient
+range-end = To
 any-status = Any
 show-reports = Show
 first-1000-endpoints-hint = The first 1,000 endpoints are listed. Open other endpoints to see their results.
@@ -703,6 +702,11 @@ change-address = Change address
 new-password-hint = A new password ends all other sessions and revokes all API keys. You stay logged in here.
 new-password = New password
 change-password = Change password
+language-of-messages = Language of messages
+language-of-messages-hint = The language and time zone of alerts, and the language of mails about your account.
+language-of-messages-changed = Language and time zone of messages changed.
+time-zone-of-messages = Time zone
+time-zone-of-messages-hint = An IANA name, such as Asia/Seoul, Europe/Berlin or UTC.
 language-and-theme = Language and theme
 language-and-theme-hint = Stored in this browser only.
 language = Language

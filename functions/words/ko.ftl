@@ -14,6 +14,7 @@ too-many-keys = 키가 너무 많습니다. 먼저 하나를 삭제하세요.
 wrong-email-or-password = 이메일 또는 비밀번호가 올바르지 않습니다.
 must-be-e-mail-address = 이메일 주소여야 합니다
 must-be-a-password = 8자 이상, 1024바이트 이하여야 합니다
+must-be-time-zone = Asia/Seoul과 같은 IANA 시간대여야 합니다
 email-is-taken = 이미 사용 중인 이메일입니다.
 must-be-your-current-password = 비밀번호가 맞지 않습니다
 too-many-passwords-at-once = 동시에 확인 중인 비밀번호가 너무 많습니다. 잠시 후 다시 시도하세요.
@@ -114,9 +115,19 @@ confirmation-mail =
 
     원하지 않으면 무시하셔도 됩니다. 알림을 보내지 않습니다.
 password-mail-subject = pongpong 비밀번호 재설정
-password-mail = 비밀번호를 다시 설정하려면 30분 안에 위 링크를 여세요. 요청하지 않았다면 무시하셔도 됩니다.
+password-mail =
+    pongpong 비밀번호를 다시 설정하려면 30분 안에 이 링크를 여세요:
+    { $link }
+
+    요청하지 않았다면 무시하셔도 됩니다. 아무것도 바뀌지 않습니다.
 address-mail-subject = pongpong 이메일 주소 변경
-address-mail = pongpong 계정의 이메일 주소가 변경되었습니다. 직접 변경했다면 무시하셔도 됩니다. 직접 변경하지 않았다면 48시간 안에 위 링크를 여세요. 이 주소로 되돌리고, 모든 키를 끝내고, 새 비밀번호를 설정합니다.
+address-mail =
+    pongpong 계정의 이메일 주소가 변경되었습니다. 이 주소는 변경 전의 주소입니다.
+
+    직접 변경했다면 무시하셔도 됩니다.
+
+    직접 변경하지 않았다면 48시간 안에 이 링크를 여세요. 이 주소로 되돌리고, 모든 키를 끝내고, 새 비밀번호를 설정합니다:
+    { $link }
 
 ## Pages: several pages
 
@@ -689,6 +700,11 @@ change-address = 주소 바꾸기
 new-password-hint = 비밀번호를 바꾸면 다른 모든 로그인과 API 키가 끝나며, 여기서는 로그인이 유지됩니다.
 new-password = 새 비밀번호
 change-password = 비밀번호 바꾸기
+language-of-messages = 메시지 언어
+language-of-messages-hint = 알림의 언어와 시간대, 그리고 계정 관련 메일의 언어입니다.
+language-of-messages-changed = 메시지의 언어와 시간대를 변경했습니다.
+time-zone-of-messages = 시간대
+time-zone-of-messages-hint = Asia/Seoul, Europe/Berlin, UTC와 같은 IANA 이름입니다.
 language-and-theme = 언어와 색상
 language-and-theme-hint = 이 브라우저에만 저장됩니다.
 language = 언어

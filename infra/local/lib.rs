@@ -32,7 +32,7 @@ mod store;
 pub mod wiring;
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -217,8 +217,17 @@ fn environment(
 
 /// As the README says it: a browser does not share the cookies of `localhost` and 127.0.0.1.
 fn public_url(address: SocketAddr) -> String {
-    let is_here = address.ip().is_loopback() || address.ip().is_unspecified();
-    if is_here { format!("http://localhost:{}", address.port()) } else { format!("http://{address}") }
+    let here: [IpAddr; 4] = [
+        Ipv4Addr::LOCALHOST.into(),
+        Ipv4Addr::UNSPECIFIED.into(),
+        Ipv6Addr::LOCALHOST.into(),
+        Ipv6Addr::UNSPECIFIED.into(),
+    ];
+    if here.contains(&address.ip()) {
+        format!("http://localhost:{}", address.port())
+    } else {
+        format!("http://{address}")
+    }
 }
 
 /// An address that stands for all of this machine's cannot be connected to everywhere.

@@ -111,3 +111,70 @@ fact-tls = TLS (ms)
 fact-certificate-days-left = Days until the certificate expires
 fact-first-byte = First byte (ms)
 fact-transfer = Transfer (ms)
+
+## Messages: what an alert says
+
+message-down-subject = [down] { $name }: { $why }
+message-down = { $name } is down.
+message-does-not-work = it does not work
+message-up-subject = [up] { $name }: is back
+message-up-after-subject = [up] { $name }: is back after { $lasted }
+message-up = { $name } is up again.
+message-degraded-subject = [degraded] { $name }: { $why }
+message-degraded = { $name } is degraded.
+message-works-badly = it does not work as it should
+message-not-degraded-subject = [up] { $name }: is not degraded any more
+message-not-degraded = { $name } is not degraded any more.
+message-test-subject = [test] { $name }: this channel works
+message-test = This is a test message: you will be told here.
+message-one-change = 1 change
+message-changes = { $count } changes
+message-untold-subject = [more] { $name }: { $changes } not told one by one
+message-untold = Too many messages wait for this channel: { $changes } of other endpoints are not told one by one.
+message-unknown-subject = [news] { $name }
+message-unknown = There is news of { $name } that this version of pongpong cannot describe.
+message-location = Location { $region }
+message-location-some = { $failing } of your { $endpoints } endpoints there
+message-location-works-subject = [over] { $name } works again
+message-location-works = { $name } works again. None of your { $endpoints } endpoints there fails any more.
+message-location-works-but = { $name } works again. { $some } still fail: each that goes on to fail is told by itself.
+message-location-still-fails-subject = [over] { $name }: { $some } still fail
+message-location-still-fails = { $name }: { $some } have failed for more than { $minutes } minutes. Their alerts are held no longer: each is told by itself.
+message-location-suspected-subject = [suspected] { $name }: { $some } began to fail at once
+message-location-suspected = { $name }: { $some } began to fail at once, so pongpong suspects its own location. Their alerts are held, for { $minutes } minutes at most. You are told when it is over.
+message-endpoint = Endpoint
+message-why = Why
+message-why-of-code = { $message } ({ $code })
+message-down-since = Down since
+message-since = Since
+message-back-at = Back at
+message-was-down-for = Was down for
+message-not-told-in-time = Not told in time
+message-told-late = { $what } at { $time }
+message-told-late-why = { $what } at { $time }: { $why }
+message-details = Details
+message-unsubscribe = Unsubscribe
+
+## Messages: kinds of alerts, in a list
+
+alert-down = down
+alert-up = up
+alert-degraded = degraded
+alert-not-degraded = not degraded
+alert-test = test
+alert-location-suspected = location suspected
+alert-location-works = location works
+alert-location-still-fails = location still fails
+alert-untold = untold
+alert-other = other
+
+## Messages: how long something lasted
+
+lasted-day = { $count } day
+lasted-days = { $count } days
+lasted-hour = { $count } hour
+lasted-hours = { $count } hours
+lasted-minute = { $count } minute
+lasted-minutes = { $count } minutes
+lasted-second = { $count } second
+lasted-seconds = { $count } seconds

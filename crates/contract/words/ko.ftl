@@ -110,3 +110,70 @@ fact-tls = TLS (ms)
 fact-certificate-days-left = 인증서 만료까지 남은 일수
 fact-first-byte = 첫 바이트 (ms)
 fact-transfer = 전송 (ms)
+
+## Messages: what an alert says
+
+message-down-subject = [장애] { $name }: { $why }
+message-down = { $name }에 장애가 발생했습니다.
+message-does-not-work = 작동하지 않습니다
+message-up-subject = [복구] { $name }: 복구되었습니다
+message-up-after-subject = [복구] { $name }: { $lasted } 만에 복구되었습니다
+message-up = { $name }이(가) 복구되었습니다.
+message-degraded-subject = [주의] { $name }: { $why }
+message-degraded = { $name }에 주의가 필요합니다.
+message-works-badly = 정상적으로 작동하지 않습니다
+message-not-degraded-subject = [정상] { $name }: 주의 상태가 끝났습니다
+message-not-degraded = { $name }의 주의 상태가 끝났습니다.
+message-test-subject = [테스트] { $name }: 이 채널로 알림을 받습니다
+message-test = 테스트 메시지입니다. 앞으로 알림이 여기로 옵니다.
+message-one-change = 변경 1건
+message-changes = 변경 { $count }건
+message-untold-subject = [추가] { $name }: { $changes }은 따로 알리지 않습니다
+message-untold = 이 채널로 보낼 메시지가 너무 많습니다. 다른 엔드포인트의 { $changes }은 따로 알리지 않습니다.
+message-unknown-subject = [소식] { $name }
+message-unknown = 이 버전의 pongpong이 설명할 수 없는 { $name }의 소식이 있습니다.
+message-location = 리전 { $region }
+message-location-some = 엔드포인트 { $endpoints }개 중 { $failing }개
+message-location-works-subject = [종료] { $name }이(가) 다시 작동합니다
+message-location-works = { $name }이(가) 다시 작동합니다. 이 리전의 엔드포인트 { $endpoints }개 중 실패하는 것은 없습니다.
+message-location-works-but = { $name }이(가) 다시 작동합니다. { $some }는 아직 실패하고 있으며, 계속 실패하면 각각 알려 드립니다.
+message-location-still-fails-subject = [종료] { $name }: { $some }가 계속 실패합니다
+message-location-still-fails = { $name }: { $some }가 { $minutes }분 넘게 실패하고 있습니다. 이제 알림을 보류하지 않고 각각 알려 드립니다.
+message-location-suspected-subject = [의심] { $name }: { $some }가 한꺼번에 실패하기 시작했습니다
+message-location-suspected = { $name }: { $some }가 한꺼번에 실패하기 시작했습니다. pongpong 쪽 리전의 문제로 의심되어 최대 { $minutes }분 동안 알림을 보류합니다. 끝나면 알려 드립니다.
+message-endpoint = 엔드포인트
+message-why = 원인
+message-why-of-code = { $message } ({ $code })
+message-down-since = 장애 시작
+message-since = 시작
+message-back-at = 복구
+message-was-down-for = 장애 시간
+message-not-told-in-time = 제때 알리지 못한 변경
+message-told-late = { $time } { $what }
+message-told-late-why = { $time } { $what }: { $why }
+message-details = 자세히
+message-unsubscribe = 구독 해지
+
+## Messages: kinds of alerts, in a list
+
+alert-down = 장애
+alert-up = 복구
+alert-degraded = 주의
+alert-not-degraded = 주의 끝
+alert-test = 테스트
+alert-location-suspected = 리전 의심
+alert-location-works = 리전 복구
+alert-location-still-fails = 리전 계속 실패
+alert-untold = 알리지 않은 변경
+alert-other = 기타
+
+## Messages: how long something lasted
+
+lasted-day = { $count }일
+lasted-days = { $count }일
+lasted-hour = { $count }시간
+lasted-hours = { $count }시간
+lasted-minute = { $count }분
+lasted-minutes = { $count }분
+lasted-second = { $count }초
+lasted-seconds = { $count }초

@@ -64,6 +64,14 @@ CREATE INDEX notification_states_deleted ON notification_states (deleted_at) WHE
 CREATE INDEX notification_states_unreachable ON notification_states (region, unreachable_since)
     WHERE unreachable_since IS NOT NULL;
 
+-- How users read messages, as `user.changed` told: a copy of what is in `users`.
+CREATE TABLE notification_readers (
+    user_id BIGINT PRIMARY KEY,
+    revision BIGINT NOT NULL,
+    language TEXT NOT NULL,
+    time_zone TEXT NOT NULL
+);
+
 CREATE TABLE notification_forgotten_users (
     user_id BIGINT PRIMARY KEY,
     deleted_at TIMESTAMPTZ NOT NULL

@@ -5,8 +5,15 @@ CREATE TABLE users (
     -- NULL until the gateway knows the consumer: a sign-up that broke off does not count.
     activated_at TEXT,
     created_at TEXT NOT NULL,
-    updated_at TEXT NOT NULL
+    updated_at TEXT NOT NULL,
+    -- How the user reads messages: `en` or `ko`, and an IANA time zone.
+    language TEXT NOT NULL DEFAULT 'en',
+    time_zone TEXT NOT NULL DEFAULT 'UTC',
+    -- Of these two; and the newest that `user.changed` told of.
+    revision INTEGER NOT NULL DEFAULT 1,
+    announced_revision INTEGER NOT NULL DEFAULT 0
 );
+CREATE INDEX users_unannounced ON users (id) WHERE announced_revision < revision;
 
 CREATE TABLE user_keys (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -5,8 +5,12 @@ use futures::future::join_all;
 use runtime::{Context, Result, on, sql};
 
 use super::{limits, links, links::About, recipients::Recipient, said, seconds};
-use crate::notifications::senders::{Done, email};
+use crate::notifications::{
+    observe::reader_of,
+    senders::{Done, email},
+};
 use crate::words;
+use contract::Language;
 
 /// Mails each address a link that confirms it. What a person must know of that, if anything, in the language of
 /// the request.
@@ -43,7 +47,9 @@ async fn mail_link(context: &Context, user_id: i64, address: &str) -> Result<Opt
         number: 0,
         unsubscribe_url: Some(links::unsubscribe(context, user_id, address)?),
     };
-    let body = email::Body::new(vec![to], letter(&link));
+    let reader = reader_of(context.db()?.read(), user_id).await?;
+    let language = reader.map_or_else(runtime::language::current, |reader| reader.language);
+    let body = email::Body::new(vec![to], letter(&link, language));
     let sent = email::call(context, &body).await.unwrap_or_else(|error| {
         tracing::warn!(%error, "the link that confirms an address could not be mailed");
         Done::fail("The mail could not be sent right now.")
@@ -56,7 +62,7 @@ async fn mail_link(context: &Context, user_id: i64, address: &str) -> Result<Opt
 }
 
 /// It holds no words of any user: it goes to a stranger. In the language of the user who asks.
-fn letter(link: &str) -> Message {
-    let subject = said(words::CONFIRMATION_MAIL_SUBJECT);
-    Message::plain(&subject, &format!("{}\n", said(words::confirmation_mail(link))))
+fn letter(link: &str, language: Language) -> Message {
+    let content = format!("{}\n", words::confirmation_mail(link).of(language));
+    Message { language, ..Message::plain(words::CONFIRMATION_MAIL_SUBJECT.of(language), &content) }
 }

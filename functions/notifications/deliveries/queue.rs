@@ -16,8 +16,10 @@ use runtime::{
 };
 use serde_json::json;
 
-use crate::notifications::{MAX_AHEAD, addresses::recipients, row::Row as Channel, senders::metrics};
-use contract::{Alert, AlertKind, Missed, NotificationRequested, kind};
+use crate::notifications::{
+    MAX_AHEAD, addresses::recipients, observe::reader_of, row::Row as Channel, senders::metrics,
+};
+use contract::{Alert, AlertKind, Missed, NotificationRequested, Reader, kind};
 
 /// How many messages of an owner, and to one target host, are on their way at once.
 pub const MAX_IN_FLIGHT: usize = 16;
@@ -146,7 +148,12 @@ async fn lease(db: &Db, owners: &[i64], now: DateTime<Utc>) -> Result<Vec<Notifi
     lock(&mut transaction).await?;
     let (mut hosts, mut leased) = (Hosts::new(), Vec::new());
     for owner in owners {
-        leased.extend(lease_of(&mut transaction, *owner, &mut hosts, now).await?);
+        let mut own = lease_of(&mut transaction, *owner, &mut hosts, now).await?;
+        if !own.is_empty() {
+            let reader = reader_of(transaction.connection(), *owner).await?.unwrap_or_default();
+            own.iter_mut().for_each(|request| request.reader = reader.clone());
+        }
+        leased.extend(own);
     }
     transaction.commit().await?;
     Ok(leased)
@@ -314,6 +321,7 @@ async fn lease_one(
         kind: kind.name.to_owned(),
         sealed_config: channel.sealed_config.clone(),
         alert,
+        reader: Reader::default(),
     }))
 }
 

@@ -32,7 +32,7 @@ use utoipa::ToSchema;
 use super::{Done, Failed, SERVICE, send, send::TIMEOUT};
 use crate::notifications::addresses::recipients::{self, Recipient, Recipients};
 use crate::words;
-use contract::{NotificationRequested, kind};
+use contract::{Language, NotificationRequested, kind};
 
 pub const NAME: &str = "email-send";
 
@@ -59,6 +59,9 @@ pub struct Body {
     /// The same in HTML; made of `content` where it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     html: Option<String>,
+    /// Of the link that stops such mails.
+    #[serde(default)]
+    language: Language,
 }
 
 /// One address, or up to ten.
@@ -84,13 +87,13 @@ impl To {
 
 impl Body {
     pub fn new(to: Vec<Recipient>, message: Message) -> Self {
-        let Message { subject, text, html } = message;
-        Self { to: To::Recipients(to), subject, content: text, html: Some(html) }
+        let Message { subject, text, html, language } = message;
+        Self { to: To::Recipients(to), subject, content: text, html: Some(html), language }
     }
 
     pub fn plain(to: &str, subject: &str, content: &str) -> Self {
         let (to, subject, content) = (To::One(to.to_owned()), subject.to_owned(), content.to_owned());
-        Self { to, subject, content, html: None }
+        Self { to, subject, content, html: None, language: Language::default() }
     }
 }
 
@@ -126,7 +129,7 @@ async fn handle(State(context): State<Context>, Input(body): Input<Body>) -> Res
     fields.check(ok, "to", || words::MUST_BE_EMAIL_ADDRESSES);
     fields.finish()?;
     let plain = Message::plain(&body.subject, &body.content);
-    let message = Message { html: body.html.unwrap_or(plain.html), ..plain };
+    let message = Message { html: body.html.unwrap_or(plain.html), language: body.language, ..plain };
     let id = format!("message-{}", context.random().token());
     let mailer = mailer(&context)?;
     let sent = tokio::time::timeout(TIMEOUT, mailer.send(&context, &id, &to, &message)).await;
@@ -146,7 +149,9 @@ async fn handle_event(State(context): State<Context>, event: Event<NotificationR
             left_out.map_or(Ok(()), |why| Err(Failed::ForGood(why)))
         }
         Ok(Recipients { to, left_out }) => {
-            let sent = mailer(&context)?.send(&context, &id, &to, &Message::of(&request.alert)).await;
+            let sent = mailer(&context)?
+                .send(&context, &id, &to, &Message::of(&request.alert, &request.reader))
+                .await;
             with_left_out(sent, left_out)
         }
         Err(failed) => Err(failed),
@@ -258,7 +263,7 @@ impl Mailer {
     fn write(&self, id: &str, to: &Recipient, message: &Message) -> anyhow::Result<(Envelope, Vec<u8>)> {
         let domain = self.from.email.domain();
         let url = to.unsubscribe_url.as_deref();
-        let Message { subject, text, html } =
+        let Message { subject, text, html, .. } =
             url.map_or_else(|| message.clone(), |url| message.with_unsubscribe(url));
         let mut email = lettre::Message::builder()
             .from(self.from.clone())

@@ -37,7 +37,7 @@ pub(super) async fn handle_event(
         Ok(config) => {
             let alert = &request.alert;
             let about = About { id: &id, time: alert.changed_at, alert: Some(alert) };
-            send(&context, &config, &Message::of(alert), about).await?
+            send(&context, &config, &Message::of(alert, &request.reader), about).await?
         }
         Err(failed) => Err(failed),
     };

@@ -3,7 +3,8 @@
 
 use contract::{
     AlertKind, CheckStatus, DeliveryOutcome, EndpointChanged, EndpointDeleted, Failure, FailureCode,
-    Location, LocationChange, NotificationDelivered, Outcome, Span, Status, StatusChange, UserDeleted, kind,
+    Location, LocationChange, NotificationDelivered, Outcome, Reader, Span, Status, StatusChange,
+    UserChanged, UserDeleted, kind,
 };
 use serde_json::{Value, json};
 
@@ -62,12 +63,14 @@ fn sample(world: &World, kind: &str) -> Value {
             reached: Vec::new(),
             at: now,
         })),
+        kind::USER_CHANGED => json!([UserChanged { user_id: 7, revision: 1, reader: Reader::default() }]),
         kind::USER_DELETED => of(serde_json::to_value(UserDeleted { user_id: 7 })),
         kind::ENDPOINT_DELETED => of(serde_json::to_value(EndpointDeleted { endpoint_id: 7, user_id: 7 })),
         kind::ENDPOINT_CHANGED => json!([EndpointChanged {
             endpoint_id: 1,
             user_id: 1,
             revision: 2,
+            settings_revision: 2,
             enabled: false,
             changed_at: now,
             maintenance: Some(Span { from: now, until: now }),

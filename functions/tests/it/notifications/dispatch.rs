@@ -1,7 +1,8 @@
 //! Dispatch, the delivery log, retries, and tests of a channel.
 
 use contract::{
-    AlertKind, DeliveryOutcome, NotificationDelivered, NotificationRequested, Status, StatusChange, kind,
+    AlertKind, DeliveryOutcome, Language, NotificationDelivered, NotificationRequested, Reader, Status,
+    StatusChange, UserChanged, UserDeleted, kind,
 };
 use serde_json::{Value, json};
 
@@ -168,6 +169,33 @@ on_both! {
         let due: i64 = runtime::on!(world.context.db().unwrap().read(), db =>
             sqlx::query_scalar(rearmed).bind(now).fetch_one(db).await).unwrap();
         assert_eq!(due, 1);
+    }
+
+    async fn message_is_in_its_readers_language_and_time_zone(world: World) {
+        world.with_endpoints_of(|_| Some(7));
+        let hook = Listener::start(200, "").await;
+        world.webhook(7, &hook.url).await;
+        let changed = |revision, language, time_zone: &str| UserChanged {
+            user_id: 7, revision, reader: Reader { language, time_zone: time_zone.to_owned() },
+        };
+        let change = async |id: &str, change: UserChanged| {
+            let answer = world.event("notification-observe", kind::USER_CHANGED, id, &[change]).await;
+            assert!(answer.status.is_success(), "{answer:?}");
+        };
+        change("b", changed(2, Language::Korean, "Asia/Seoul")).await;
+        change("a", changed(1, Language::English, "UTC")).await;
+        let down = dispatch(&world, &[down(1, 7)]).await;
+        assert!(down.status.is_success(), "{down:?}");
+        world.settle().await;
+        let text = hook.asked()[0].json()["data"]["text"].as_str().unwrap().to_owned();
+        assert!(text.contains("장애가 발생했습니다.") && text.contains("UTC+09:00"), "{text}");
+        // Whoever is deleted leaves nothing, and comes back by no late event.
+        world.event("notification-forget", kind::USER_DELETED, "gone", &UserDeleted { user_id: 7 }).await;
+        change("c", changed(3, Language::Korean, "Asia/Seoul")).await;
+        let db = world.context.db().unwrap();
+        let left: i64 = runtime::on!(db.read(), db =>
+            sqlx::query_scalar("SELECT COUNT(*) FROM notification_readers").fetch_one(db).await).unwrap();
+        assert_eq!(left, 0);
     }
 
     async fn each_channel_that_covers_it_is_told_once(world: World) {

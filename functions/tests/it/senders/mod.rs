@@ -5,7 +5,9 @@ mod kinds;
 mod slack;
 mod webhook;
 
-use contract::{Alert, AlertKind, DeliveryOutcome, NotificationDelivered, NotificationRequested, kind};
+use contract::{
+    Alert, AlertKind, DeliveryOutcome, NotificationDelivered, NotificationRequested, Reader, kind,
+};
 use runtime::secret::Sealer;
 use serde_json::{Value, json};
 
@@ -47,6 +49,7 @@ pub fn request(world: &World, kind: &str, config: Value) -> NotificationRequeste
             untold: 0,
             link: "https://pongpong.test/endpoints/1".into(),
         },
+        reader: Reader::default(),
     }
 }
 

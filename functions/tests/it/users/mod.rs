@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use contract::kind;
+use contract::{UserChanged, kind};
 use serde_json::{Value, json};
 
 use crate::{
@@ -318,6 +318,8 @@ on_both! {
         users.as_user(id, "DELETE", "/public/v1/user", None).await.json(204);
         assert_eq!(users.kong.keys_of(id), None);
         let told: Vec<_> = users.world.events.lock().unwrap().drain(..).collect();
+        let told: Vec<_> = told.iter().filter(|event| event.kind() != kind::USER_CHANGED).collect();
+        assert!(!told.is_empty());
         assert!(told.iter().all(|event| event.kind() == kind::USER_DELETED && event.data::<Value>()["user_id"] == id));
         assert_eq!(users.login("me@example.com", PASSWORD).await.code(401), "INVALID_LOGIN");
         users.as_user(id, "GET", "/public/v1/user", None).await.code(404);
@@ -357,6 +359,41 @@ on_both! {
         users.login("me@example.com", "another horse").await.json(200);
         assert!(reset(&new, "a third horse").await.json(400)["fields"]["token"].is_string(), "once");
         assert!(reset(&other, "a third horse").await.json(400)["fields"]["token"].is_string(), "the others have ended");
+    }
+
+    async fn user_has_a_language_and_a_time_zone_of_messages(users: Users) {
+        let body = json!({"email": "me@example.com", "password": PASSWORD, "language": "ko", "time_zone": "Asia/Seoul"});
+        let id = users.post("/public/v1/signup", body).await.json(201)["id"].as_i64().unwrap();
+        let me = async || {
+            let me = users.as_user(id, "GET", "/public/v1/user", None).await.json(200);
+            (me["language"].as_str().unwrap().to_owned(), me["time_zone"].as_str().unwrap().to_owned())
+        };
+        assert_eq!(me().await, ("ko".to_owned(), "Asia/Seoul".to_owned()));
+        users.forgot("me@example.com").await;
+        // "Password reset", as mails spell Korean.
+        assert!(users.mails()[0].contains("Subject: pongpong =?utf-8?b?67mE67CA67KI7Zi4IOyerOyEpOyglQ==?="));
+        let change = async |body: Value| users.as_user(id, "PATCH", "/public/v1/user", Some(body)).await;
+        for (field, body) in [
+            ("language", json!({"language": "fr"})),
+            ("time_zone", json!({"time_zone": "Mars/Olympus"})),
+            ("current_password", json!({"language": "en", "email": "you@example.com"})),
+        ] {
+            assert!(change(body).await.json(400)["fields"][field].is_string(), "{field}");
+        }
+        assert_eq!(me().await.0, "ko", "nothing of a change that was refused");
+        // The broker does not take the news of this one: the next purge tells it.
+        users.world.context.finish().await;
+        *users.world.broker_takes.lock().unwrap() = Some(0);
+        assert_eq!(change(json!({"language": "en"})).await.json(200)["language"], "en");
+        users.world.context.finish().await;
+        *users.world.broker_takes.lock().unwrap() = None;
+        users.world.purge("user-purge").await;
+        users.world.purge("user-purge").await;
+        let events = std::mem::take(&mut *users.world.events.lock().unwrap());
+        let told = events.iter().filter(|event| event.kind() == kind::USER_CHANGED);
+        let told: Vec<UserChanged> = told.flat_map(|event| event.data::<Vec<UserChanged>>()).collect();
+        let told: Vec<_> = told.iter().map(|c| (c.user_id, c.revision, c.reader.language.code())).collect();
+        assert_eq!(told, [(id, 1, "ko"), (id, 2, "en")]);
     }
 
     async fn mails_about_an_account_are_limited_by_the_day(users: Users) {
@@ -531,10 +568,12 @@ on_both! {
     }
 
     async fn guesses_at_once_are_counted_each(users: Users) {
-        // An address of its own: all tests of this process share the line of hashes.
-        users.signup("guessed@example.com").await;
+        // An address of its own: all tests of this process, on either database, share the line of hashes.
+        let thread = format!("{:?}", std::thread::current().id()).replace(|c: char| !c.is_ascii_digit(), "");
+        let email = format!("guessed{thread}@example.com");
+        users.signup(&email).await;
         let login = async |from: &str, password: &str| {
-            let body = json!({"email": "guessed@example.com", "password": password});
+            let body = json!({"email": email, "password": password});
             users.from(from, None, "POST", "/public/v1/login", body).await
         };
         let guesses = (0..24).map(async |n| login(&format!("2001:db8:{}::1", n % 12), "a guess").await);
