@@ -176,6 +176,9 @@ impl Deck {
 
     fn refill(&mut self, rng: &mut StdRng) {
         self.left = self.subjects.iter().flat_map(|subject| faults(rng, self.kind, *subject)).collect();
+        // They take their time, and are for the long run.
+        let is_long = |fault: &Fault| matches!(fault, Fault::SlowOwner | Fault::Dump | Fault::ClockAhead(_));
+        self.left.retain(|fault| !self.once || !is_long(fault));
         self.left.shuffle(rng);
     }
 
@@ -391,7 +394,8 @@ fn faults(rng: &mut StdRng, kind: Kind, subject: Subject) -> Vec<Fault> {
             Fault::Clock(-rng.random_range(600..4 * 3600)),
             Fault::Clock(rng.random_range(30..600)),
             Fault::Clock(rng.random_range(1..40) * 3600),
-            Fault::ClockAhead(rng.random_range(600..4 * 3600)),
+            // What is dated over an hour ahead is refused until it is given up.
+            Fault::ClockAhead(2400),
         ],
         Subject::Owner => vec![Fault::SlowOwner],
         Subject::Network => [20, 50, 100].map(Fault::Loss).into(),
