@@ -18,7 +18,7 @@ pub struct Message {
 const MAX_SUBJECT_CHARS: usize = 200;
 
 impl Message {
-    /// In the language and time zone of whom it goes to.
+    /// An alert, in the language and time zone of its reader.
     pub fn of(alert: &Alert, reader: &Reader) -> Self {
         let writer = Writer { language: reader.language, zone: reader.time_zone.parse().unwrap_or(Tz::UTC) };
         let lasted = alert.outage_started_at.map(|began| writer.duration(alert.changed_at - began));

@@ -82,7 +82,7 @@ async fn insert(
         )
     );
     let bytes = s.bytes();
-    let most = context.config::<QuotaConfig>()?.endpoints_per_user;
+    let max = context.config::<QuotaConfig>()?.endpoints_per_user;
     let now = context.clock().now();
     let mut tx = begin_adding(context.db()?, user_id).await?;
     if let Some(key) = &key {
@@ -93,8 +93,8 @@ async fn insert(
         }
     }
     let count: i64 = on!(tx.connection(), db => sqlx::query_scalar(COUNT).bind(user_id).fetch_one(db).await)?;
-    if count >= most {
-        return Err(Error::conflict("TOO_MANY_ENDPOINTS", words::too_many_endpoints(count, most)));
+    if count >= max {
+        return Err(Error::conflict("TOO_MANY_ENDPOINTS", words::too_many_endpoints(count, max)));
     }
     let endpoint: Endpoint = on!(tx.connection(), db => {
         let insert = sqlx::query_as(INSERT).bind(user_id).bind(s.name).bind(s.url).bind(s.kind).bind(s.config);

@@ -19,11 +19,11 @@ const AT_ONCE_PER_MINUTE: u32 = 30;
 
 /// Whose endpoints began at once in a minute, given in Unix minutes.
 #[derive(Default)]
-struct Begun(Mutex<(i64, HashMap<i64, Sum>)>);
+struct StartsOfMinute(Mutex<(i64, HashMap<i64, Usage>)>);
 
 /// Of a user's endpoints.
 #[derive(Default)]
-struct Sum {
+struct Usage {
     count: u32,
     /// Of their checks.
     bytes: i64,
@@ -71,8 +71,8 @@ impl Start {
     /// Each that does takes places in the queue of checks for two minutes, and bytes of the broker: whoever changes
     /// endpoints all the time must not have them all.
     fn may_begin_at_once(context: &Context, user_id: i64, minute: i64, more: i64) -> Result<bool> {
-        let most = context.config::<QuotaConfig>()?.bytes_per_minute;
-        let begun = context.shared(|_| Ok(Begun::default()))?;
+        let max = context.config::<QuotaConfig>()?.bytes_per_minute;
+        let begun = context.shared(|_| Ok(StartsOfMinute::default()))?;
         let mut begun = begun.0.lock().unwrap_or_else(PoisonError::into_inner);
         if begun.0 != minute {
             *begun = (minute, HashMap::new());
@@ -80,7 +80,7 @@ impl Start {
         let sum = begun.1.entry(user_id).or_default();
         sum.count = sum.count.saturating_add(1);
         sum.bytes = sum.bytes.saturating_add(more);
-        Ok(sum.count <= AT_ONCE_PER_MINUTE && sum.bytes <= most)
+        Ok(sum.count <= AT_ONCE_PER_MINUTE && sum.bytes <= max)
     }
 }
 

@@ -24,10 +24,8 @@ impl Settings {
         if let Some(kind) = kind {
             kind.name.clone_into(&mut self.kind);
         }
-        let in_range = |fields: &mut Fields, name: &str, value: i32, least: i32, most: i32| {
-            fields.check((least..=most).contains(&value), name, || {
-                contract::words::must_be_from_to(least, most)
-            });
+        let in_range = |fields: &mut Fields, name: &str, value: i32, min: i32, max: i32| {
+            fields.check((min..=max).contains(&value), name, || contract::words::must_be_from_to(min, max));
         };
         fields.check_line("name", &self.name, 0..=100);
         let is_config = match kind.map(|kind| config::read(kind, &self, stored)) {
