@@ -52,8 +52,8 @@ security: test-packages  ## attacks: dependencies, accounts, events, gateway, AP
 	infra/security/tools
 	infra/security/dependencies
 	cargo build --locked --workspace --examples
-	functions/tests/with-services cargo test --locked -q -p functions --test it -- security:: users:: notifications::addresses
-	cargo test --locked -q -p pongpong --test it -- gateway:: strangers:: owners::
+	functions/tests/with-services cargo test --workspace --locked -q --test it -- \
+		security:: users:: notifications::addresses gateway:: strangers:: owners::
 	infra/security/api $(SECONDS) $(SEED)
 	SEED=$(SEED) tools/fuzz/run $$(( $(SECONDS) / 9 ))
 

@@ -1,5 +1,6 @@
 """Two operations end the key, or the user, that calls them: those get one of their own each time. No answer to a user
-holds what another has."""
+holds what another has. A check now is not repeated: nothing answers here, and each pause before a repetition is half a
+second of which nothing is tried."""
 
 import json, os, time, urllib.error, urllib.request
 
@@ -30,6 +31,8 @@ def before_call(context, case, kwargs):
     # Only in the place of the key that is known to be good: what tries others is to fail.
     if ends and case.headers and case.headers.get("apikey") == os.environ["APIKEY"]:
         case.headers["apikey"] = sign_up()
+    if case.operation.path == "/endpoint-check/v1/checks" and isinstance(case.body, dict):
+        case.body.setdefault("retries", 0)
 
 
 @schemathesis.check
