@@ -19,7 +19,7 @@ test-packages:  ## Debian packages that the tests need (skips what is there)
 chaos: chaos-built  ## breaks everything, in rounds: ARGS='--seed N --rounds N --only broker,disk'
 	target/debug/chaos $(ARGS)
 
-chaos-short: chaos-built  ## each kind of fault once, of one seed: two minutes
+chaos-short: chaos-built  ## each kind of fault once, of one seed: three minutes
 	target/debug/chaos --seed 1 --once $(ARGS)
 
 chaos-load:  ## twice the rated load: ARGS='--minutes 10 --rate 10000'

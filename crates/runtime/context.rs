@@ -18,8 +18,8 @@ use crate::{
     Clock, Db, Env, Error, FromEnv, Outgoing, Result, outbound::Outbound, secret::Random, trace::Trace,
 };
 
-/// How long a publisher waits for the broker's answer.
-const ACK_TIMEOUT: Duration = Duration::from_secs(2);
+/// Of a request for work that goes on without it.
+const MAX_WAIT: Duration = Duration::from_secs(2);
 
 #[derive(Clone)]
 pub struct Context(Arc<Inner>);
@@ -111,8 +111,31 @@ impl Context {
         self.0.background.spawn(Trace::current().scope(work).instrument(tracing::Span::current()));
     }
 
-    /// Hands an event to the broker. A broker that takes its time, for it waits for all subscribers, keeps nobody
-    /// waiting: after two seconds the event is on its way in the background. If it is refused then, that is logged.
+    /// Work that nobody waits for longer than two seconds, as a broker may take its time: then it goes on in the
+    /// background, and `late` learns how it ended badly.
+    pub async fn briefly<F>(
+        &self,
+        work: impl Future<Output = Result<()>> + Send + 'static,
+        late: impl FnOnce(Error) -> F + Send + 'static,
+    ) -> Result<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (done, is_done) = oneshot::channel();
+        self.background(async move {
+            if let Err(Err(error)) = done.send(work.await) {
+                late(error).await;
+            }
+        });
+        match tokio::time::timeout(MAX_WAIT, is_done).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(closed)) => Err(Error::internal(closed)),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Hands an event to the broker, [briefly](Self::briefly). For events that are published again unless their
+    /// effect is seen: whoever must know that the broker has it asks [`Outbound::publish`].
     pub async fn publish(&self, event: Outgoing) -> Result<()> {
         self.publish_or(event, || async {}).await
     }
@@ -126,19 +149,12 @@ impl Context {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let (done, is_done) = oneshot::channel();
         let outbound = self.outbound().clone();
-        self.background(async move {
-            if let Err(Err(error)) = done.send(outbound.publish(event).await) {
-                tracing::error!(%error, "an event was lost: the broker refused it after a while");
-                refused().await;
-            }
-        });
-        match tokio::time::timeout(ACK_TIMEOUT, is_done).await {
-            Ok(Ok(published)) => published,
-            Ok(Err(closed)) => Err(Error::internal(closed)),
-            Err(_) => Ok(()),
-        }
+        let late = |error| async move {
+            tracing::error!(%error, "an event was lost: the broker refused it after a while");
+            refused().await;
+        };
+        self.briefly(async move { outbound.publish(event).await }, late).await
     }
 
     /// Returns when the process is asked to end: what only waits then gives up, to be done elsewhere.

@@ -11,7 +11,7 @@ use contract::words;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Error, Result, input, trace::Trace};
+use crate::{Error, Result, input, secret, trace::Trace};
 
 /// An event that came in. What cannot be read is answered 400: the broker gives it up at once,
 /// for it will not get better by being sent again.
@@ -83,6 +83,13 @@ impl Outgoing {
         let event = EventBuilderV10::new().id(id).source(format!("/pongpong/{function}")).ty(kind).time(time);
         let data = serde_json::to_vec(data).map_err(Error::internal)?;
         Ok(Self { event, data })
+    }
+
+    /// An event's id for what it tells of, as ids and revisions: the same whenever the same is told again.
+    pub fn id_of(what: &str, revisions: impl IntoIterator<Item = (i64, i64)>) -> String {
+        let revisions =
+            revisions.into_iter().fold(String::new(), |all, (id, revision)| format!("{all}{id}.{revision} "));
+        format!("{what}-revisions-{}", secret::hash(&revisions))
     }
 
     /// An event as it came in once, to be sent once more. One with an attribute that no header can hold is refused:

@@ -90,9 +90,10 @@ pub(super) async fn announce(context: &Context, function: &str, rows: Vec<Row>) 
             maintenance: maintenance(row),
         };
         let changes: Vec<_> = rows.iter().map(changed).collect();
-        let id = format!("endpoint-{}-revision-{}-{}", first.id, first.revision, rows.len());
+        let id = Outgoing::id_of("endpoint", rows.iter().map(|row| (row.id, row.revision)));
         let event = Outgoing::new(function, kind::ENDPOINT_CHANGED, id, first.updated_at, &changes)?;
-        context.publish(event).await?;
+        // However long the broker takes: what it did not take is not announced.
+        context.outbound().publish(event).await?;
         let done = rows.iter().map(|row| (row.id, row.revision));
         match db.write() {
             On::Sqlite(db) => {
@@ -108,9 +109,14 @@ pub(super) async fn announce(context: &Context, function: &str, rows: Vec<Row>) 
 }
 
 /// The same, for a request that is done already: what fails is published by the schedule.
-pub(super) async fn try_announce(context: &Context, function: &str, rows: Vec<Row>) {
-    if let Err(error) = announce(context, function, rows).await {
+pub(super) async fn try_announce(context: &Context, function: &'static str, rows: Vec<Row>) {
+    let failed = move |error| {
         tracing::warn!(%error, function, "changes of endpoints could not be published: tried again within a minute");
+    };
+    let own = context.clone();
+    let announcing = async move { announce(&own, function, rows).await };
+    if let Err(error) = context.briefly(announcing, move |error| async move { failed(error) }).await {
+        failed(error);
     }
 }
 

@@ -29,8 +29,8 @@ async fn handle(caller: Caller, State(context): State<Context>, Id(endpoint_id):
     let id = format!("endpoint-{endpoint_id}-deleted");
     let gone = EndpointDeleted { endpoint_id, user_id };
     let event = Outgoing::new("endpoint-delete", kind::ENDPOINT_DELETED, id, context.clock().now(), &gone)?;
-    // First the others: as long as it is here, one can try again.
-    context.publish(event).await?;
+    // First the others, however long the broker takes: as long as it is here, one can try again.
+    context.outbound().publish(event).await?;
     on!(context.db()?.write(), db => {
         sqlx::query(DELETE).bind(endpoint_id).bind(user_id).execute(db).await.map(drop)
     })?;

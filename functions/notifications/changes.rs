@@ -210,11 +210,11 @@ pub async fn republish_untold(context: &Context, function: &str) -> Result<()> {
     let (changes, locations) = read(rows);
     let id = |what| format!("{what}-again-{}", now.timestamp_micros());
     if !changes.is_empty() {
-        context.publish(event(function, id("status"), now, &changes)?).await?;
+        context.outbound().publish(event(function, id("status"), now, &changes)?).await?;
     }
     if !locations.is_empty() {
         let told = Outgoing::new(function, kind::LOCATION_CHANGED, id("location"), now, &locations)?;
-        context.publish(told).await?;
+        context.outbound().publish(told).await?;
     }
     // What the broker did not take is due still.
     set_due(db, keys, Some(next)).await

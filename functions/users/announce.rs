@@ -29,8 +29,10 @@ pub(super) async fn announce(context: &Context, function: &str) -> Result<()> {
     loop {
         let rows: Vec<Row> =
             on!(db.read(), db => sqlx::query_as(SELECT).bind(MAX_EVENT_LEN).fetch_all(db).await)?;
-        let Some(first) = rows.first() else { return Ok(()) };
-        let id = format!("user-{}-revision-{}-{}", first.id, first.revision, rows.len());
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let id = Outgoing::id_of("user", rows.iter().map(|row| (row.id, row.revision)));
         let changed = |row: &Row| UserChanged {
             user_id: row.id,
             revision: row.revision,

@@ -176,9 +176,6 @@ impl Deck {
 
     fn refill(&mut self, rng: &mut StdRng) {
         self.left = self.subjects.iter().flat_map(|subject| faults(rng, self.kind, *subject)).collect();
-        // They take their time, and are for the long run.
-        let is_long = |fault: &Fault| matches!(fault, Fault::SlowOwner | Fault::Dump | Fault::ClockAhead(_));
-        self.left.retain(|fault| !self.once || !is_long(fault));
         self.left.shuffle(rng);
     }
 

@@ -64,6 +64,8 @@ pub struct World {
     stand_ins: StandIns,
     /// How many more events the broker takes before it fails, if it fails.
     pub broker_takes: Arc<Mutex<Option<usize>>>,
+    /// Whoever holds this for writing keeps the broker from answering.
+    pub broker_answers: Arc<tokio::sync::RwLock<()>>,
     _data: tempfile::TempDir,
 }
 
@@ -153,16 +155,20 @@ impl World {
         // Functions call each other through the contexts that are made after this.
         let contexts = Contexts::default();
         let (stand_ins, broker_takes) = (StandIns::default(), Arc::<Mutex<Option<usize>>>::default());
+        let broker_answers = Arc::<tokio::sync::RwLock<()>>::default();
         let outbound = Outbound::new(Arc::new({
             // Not held: a world would keep itself, and its connections, for ever.
             let (events, contexts) = (Arc::clone(&events), Arc::downgrade(&contexts));
             let (stand_ins, broker_takes) = (Arc::clone(&stand_ins), Arc::clone(&broker_takes));
+            let broker_answers = Arc::clone(&broker_answers);
             move |to, request| {
                 let (events, contexts) = (Arc::clone(&events), contexts.upgrade());
                 let (stand_ins, broker_takes) = (Arc::clone(&stand_ins), Arc::clone(&broker_takes));
+                let broker_answers = Arc::clone(&broker_answers);
                 Box::pin(async move {
                     match to {
                         To::Sink => {
+                            let _it_does = broker_answers.read().await;
                             if let Some(left) = broker_takes.lock().expect("a count").as_mut() {
                                 if *left == 0 {
                                     return Ok(Response::builder().status(503).body(Bytes::new())?);
@@ -204,7 +210,7 @@ impl World {
             (function.name, context_of(function, &context, db))
         });
         contexts.set(of_functions.collect()).ok().expect("set once");
-        Self { context, contexts, events, stand_ins, broker_takes, _data: data }
+        Self { context, contexts, events, stand_ins, broker_takes, broker_answers, _data: data }
     }
 
     /// What was mailed, as files, in no order.

@@ -267,6 +267,27 @@ on_both! {
         assert_eq!(incidents(&world).await[0]["end_reason"], "paused");
     }
 
+    async fn what_the_broker_refuses_after_a_while_is_not_lost(world: World) {
+        let id = add(&world, json!({"url": "http://a.test/"})).await;
+        let other = add(&world, json!({"url": "http://b.test/"})).await;
+        let hangs = std::sync::Arc::clone(&world.broker_answers).write_owned().await;
+        *world.broker_takes.lock().unwrap() = Some(0);
+        let path = format!("/public/v1/endpoints/{other}");
+        let deleting = world.call(Some(1), "DELETE", &path, None);
+        let leaving = world.call(Some(2), "DELETE", "/public/v1/user", None);
+        let changing = async {
+            // Answered though the broker does not.
+            patch(&world, id, json!({"enabled": false})).await;
+            drop(hangs);
+        };
+        let (deleted, gone, ()) = tokio::join!(deleting, leaving, changing);
+        assert_eq!((deleted.status.as_u16(), gone.status.as_u16()), (503, 503));
+        assert_eq!(endpoint(&world, other).await["id"], other);
+        *world.broker_takes.lock().unwrap() = None;
+        world.request("endpoint-announce", None, "POST", "/", None).await.json(204);
+        assert!(world.settle().await.iter().any(|event| event.kind() == kind::ENDPOINT_CHANGED));
+    }
+
     async fn a_new_title_of_a_maintenance_is_no_news_to_endpoints(world: World) {
         let id = add(&world, json!({"url": "http://a.test/"})).await;
         let now = world.clock().now();
