@@ -86,7 +86,7 @@ struct Overview {
     endpoint_id: i64,
     uptime_percent: Option<f64>,
     last: Option<Last>,
-    slots: Vec<Slot>,
+    buckets: Vec<Bucket>,
     #[serde(default)]
     incidents: Vec<Incident>,
     /// Filled in here: all steps, those without checks, too.
@@ -101,7 +101,7 @@ struct Last {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-struct Slot {
+struct Bucket {
     at: DateTime<Utc>,
     checks: i64,
     up: i64,
@@ -233,7 +233,7 @@ fn endpoint(item: &Value) -> Endpoint {
     }
 }
 
-/// Slots without checks are left out of the answer.
+/// Buckets without checks are left out of the answer.
 fn filled(overviews: Overviews) -> Vec<Overview> {
     let step = overviews.step_seconds.max(1);
     let count = ((overviews.to - overviews.from).num_seconds() + step - 1) / step;
@@ -241,10 +241,10 @@ fn filled(overviews: Overviews) -> Vec<Overview> {
     let mut items = overviews.items;
     for item in &mut items {
         item.steps = vec![Step::default(); count];
-        for slot in &item.slots {
-            let at = ((slot.at - overviews.from).num_seconds() / step).max(0) as usize;
+        for bucket in &item.buckets {
+            let at = ((bucket.at - overviews.from).num_seconds() / step).max(0) as usize;
             if let Some(step) = item.steps.get_mut(at) {
-                *step = Step { checks: slot.checks, up: slot.up, avg_ms: slot.avg_ms };
+                *step = Step { checks: bucket.checks, up: bucket.up, avg_ms: bucket.avg_ms };
             }
         }
     }
@@ -620,7 +620,7 @@ mod tests {
                 "endpoint_id": 2, "checks": 3, "up": 2, "uptime_percent": 66.666, "avg_ms": 12.0,
                 "last": {"checked_at": "2026-03-02T00:00:00Z", "status": "down", "total_ms": 3,
                          "error": {"code": "TIMEOUT", "message": "No answer"}},
-                "slots": [{"at": "2026-03-01T00:00:00Z", "checks": 2, "up": 2, "avg_ms": 12.0},
+                "buckets": [{"at": "2026-03-01T00:00:00Z", "checks": 2, "up": 2, "avg_ms": 12.0},
                           {"at": "2026-03-01T23:44:00Z", "checks": 1, "up": 0, "avg_ms": null}],
                 "incidents": [{"id": 1, "started_at": "2026-03-01T23:50:00Z", "ended_at": "2026-03-01T23:55:00Z",
                                "cause": {"code": "TIMEOUT", "message": "No answer"}}],

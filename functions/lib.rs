@@ -149,7 +149,7 @@ pub fn check_optional_settings(env: &Env) -> anyhow::Result<()> {
     check::<prober::ProbeSettings>(env)?;
     check::<checks::demo::DemoSettings>(env)?;
     check::<endpoints::QuotaConfig>(env)?;
-    check::<notifications::suspicion::Settings>(env)?;
+    check::<notifications::region_outage::Settings>(env)?;
     check::<reports::purge::Retention>(env)?;
     check::<notifications::senders::email::Mailer>(env)?;
     check::<users::LoginConfig>(env)?;

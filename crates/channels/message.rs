@@ -4,7 +4,7 @@
 use chrono::{DateTime, Offset as _, TimeDelta, Utc};
 use chrono_tz::Tz;
 
-use contract::{Alert, AlertKind, Failure, Language, Location, Missed, Reader, Text, words};
+use contract::{Alert, AlertKind, Failure, Language, Missed, Reader, RegionOutage, Text, words};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -22,8 +22,8 @@ impl Message {
     pub fn of(alert: &Alert, reader: &Reader) -> Self {
         let writer = Writer { language: reader.language, zone: reader.time_zone.parse().unwrap_or(Tz::UTC) };
         let lasted = alert.outage_started_at.map(|began| writer.duration(alert.changed_at - began));
-        let (subject, lead) = match &alert.location {
-            Some(location) => writer.of_location(alert, location),
+        let (subject, lead) = match &alert.region_outage {
+            Some(outage) => writer.of_region(alert, outage),
             None => writer.of_endpoint(alert, lasted.as_deref()),
         };
         let lead = without_controls(&lead);
@@ -122,7 +122,7 @@ impl Writer {
                 (subject, self.say(words::message_untold(changes)))
             }
             AlertKind::Other => self.unknown(name),
-            // The others are of locations.
+            // The others are of regions.
             _ => {
                 let why = why(words::MESSAGE_DOES_NOT_WORK);
                 (self.say(words::message_down_subject(name, why)), self.say(words::message_down(name)))
@@ -135,28 +135,28 @@ impl Writer {
         (self.say(words::message_unknown_subject(name)), self.say(words::message_unknown(name)))
     }
 
-    /// It says what is known, and who is suspected: a location looks the same to us whether its own network is
-    /// broken or all that is watched from there.
-    fn of_location(&self, alert: &Alert, location: &Location) -> (String, String) {
-        let Location { failing, endpoints, held_minutes, region, .. } = location;
-        let name = self.say(words::message_location(region));
-        let some = self.say(words::message_location_some(endpoints, failing));
+    /// It says what is known: a region looks the same to us whether its own network is broken or everything that
+    /// is checked from there.
+    fn of_region(&self, alert: &Alert, outage: &RegionOutage) -> (String, String) {
+        let RegionOutage { failing, endpoints, held_minutes, region, .. } = outage;
+        let name = self.say(words::message_region(region));
+        let some = self.say(words::message_region_some(endpoints, failing));
         match alert.what {
-            AlertKind::LocationWorks => {
+            AlertKind::RegionRecovered => {
                 let lead = match failing {
-                    0 => self.say(words::message_location_works(endpoints, &name)),
-                    _ => self.say(words::message_location_works_but(&name, some)),
+                    0 => self.say(words::message_region_recovered(endpoints, &name)),
+                    _ => self.say(words::message_region_recovered_but(&name, some)),
                 };
-                (self.say(words::message_location_works_subject(&name)), lead)
+                (self.say(words::message_region_recovered_subject(&name)), lead)
             }
             AlertKind::Other => self.unknown(&name),
-            AlertKind::LocationStillFails => (
-                self.say(words::message_location_still_fails_subject(&name, &some)),
-                self.say(words::message_location_still_fails(held_minutes, &name, &some)),
+            AlertKind::RegionStillFailing => (
+                self.say(words::message_region_still_failing_subject(&name, &some)),
+                self.say(words::message_region_still_failing(held_minutes, &name, &some)),
             ),
             _ => (
-                self.say(words::message_location_suspected_subject(&name, &some)),
-                self.say(words::message_location_suspected(held_minutes, &name, &some)),
+                self.say(words::message_region_outage_subject(&name, &some)),
+                self.say(words::message_region_outage(held_minutes, &name, &some)),
             ),
         }
     }
@@ -318,7 +318,7 @@ mod tests {
                 code: FailureCode::StatusMismatch,
                 message: "Expected status 200-399, got 503".into(),
             }),
-            location: None,
+            region_outage: None,
             missed: Vec::new(),
             untold: 0,
             link: "https://pongpong.test/endpoints/7".into(),
@@ -369,46 +369,46 @@ mod tests {
     }
 
     #[test]
-    fn of_a_location_it_says_how_many_fail_and_what_becomes_of_their_alerts() {
+    fn of_a_region_it_says_how_many_fail_and_what_becomes_of_their_alerts() {
         let of = |what, failing| {
-            let location =
-                Location { id: 4, region: "seoul".into(), failing, endpoints: 20, held_minutes: 15 };
+            let outage =
+                RegionOutage { id: 4, region: "seoul".into(), failing, endpoints: 20, held_minutes: 15 };
             let alert = Alert {
                 endpoint_id: 0,
-                endpoint_name: "Location seoul".into(),
+                endpoint_name: "Region seoul".into(),
                 url: String::new(),
                 cause: None,
-                location: Some(location),
+                region_outage: Some(outage),
                 link: "https://pongpong.test/reports?status=down".into(),
                 ..alert(what)
             };
             english(&alert)
         };
-        let suspected = of(AlertKind::LocationSuspected, 15);
+        let outage = of(AlertKind::RegionOutage, 15);
         assert_eq!(
-            suspected.subject,
-            "[suspected] Location seoul: 15 of your 20 endpoints there began to fail at once"
+            outage.subject,
+            "[region outage] Region seoul: 15 of your 20 endpoints there began to fail at once"
         );
         assert_eq!(
-            suspected.text,
-            "Location seoul: 15 of your 20 endpoints there began to fail at once, so pongpong suspects its own \
-             location. Their alerts are held, for 15 minutes at most. You are told when it is over.\n\n\
+            outage.text,
+            "Region seoul: 15 of your 20 endpoints there began to fail at once, so the region itself \
+             probably has a problem. Their alerts are held for at most 15 minutes. You get a message when it is over.\n\n\
              Since: 2026-03-01 12:00:00 UTC\n\
              Details: https://pongpong.test/reports?status=down\n"
         );
         let first = |message: Message| message.text.lines().next().unwrap_or_default().to_owned();
         assert_eq!(
-            first(of(AlertKind::LocationWorks, 0)),
-            "Location seoul works again. None of your 20 endpoints there fails any more."
+            first(of(AlertKind::RegionRecovered, 0)),
+            "Region seoul works again. None of your 20 endpoints there is failing."
         );
         assert_eq!(
-            first(of(AlertKind::LocationWorks, 3)),
-            "Location seoul works again. 3 of your 20 endpoints there still fail: each that goes on to fail is \
-             told by itself."
+            first(of(AlertKind::RegionRecovered, 3)),
+            "Region seoul works again. 3 of your 20 endpoints there still fail. You get an alert for each \
+             that keeps failing."
         );
         assert_eq!(
-            of(AlertKind::LocationStillFails, 15).subject,
-            "[over] Location seoul: 15 of your 20 endpoints there still fail"
+            of(AlertKind::RegionStillFailing, 15).subject,
+            "[still failing] Region seoul: 15 of your 20 endpoints there still fail"
         );
     }
 

@@ -155,7 +155,7 @@ impl Prober {
                         Err(_) => return not_started(),
                     },
                 };
-                // On the heap only while it runs: thousands wait for their slot.
+                // On the heap only while it runs: thousands wait for their scheduled time.
                 let mut trying = Box::pin(self.try_once(owner, &plan, judge_by));
                 match tokio::time::timeout(STARTING_TIMEOUT, &mut trying).await {
                     Ok(outcome) => outcome,

@@ -17,7 +17,7 @@ pub mod kind {
     pub const CHECK_COMPLETED: &str = "io.pongpong.check.completed.v1";
     pub const CHECK_FAILED: &str = "io.pongpong.check.failed.v1";
     pub const STATUS_CHANGED: &str = "io.pongpong.status.changed.v1";
-    pub const LOCATION_CHANGED: &str = "io.pongpong.location.changed.v1";
+    pub const REGION_CHANGED: &str = "io.pongpong.region.changed.v1";
     pub const NOTIFICATION_REQUESTED: &str = "io.pongpong.notification.requested.v1";
     pub const NOTIFICATION_DELIVERED: &str = "io.pongpong.notification.delivered.v1";
     pub const USER_DELETED: &str = "io.pongpong.user.deleted.v1";
@@ -30,7 +30,7 @@ pub mod kind {
         CHECK_COMPLETED,
         CHECK_FAILED,
         STATUS_CHANGED,
-        LOCATION_CHANGED,
+        REGION_CHANGED,
         NOTIFICATION_REQUESTED,
         NOTIFICATION_DELIVERED,
         USER_DELETED,
@@ -240,13 +240,13 @@ impl Comparison {
     }
 }
 
-/// One scheduled slot of one endpoint: `check.requested` carries an array of these, and in its extension `owners` the
+/// One scheduled check of one endpoint: `check.requested` carries an array of these, and in its extension `owners` the
 /// ids of their users, with commas between them; all are of one kind, its extension `kind`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckRequest {
     pub endpoint_id: i64,
     pub user_id: i64,
-    /// The slot: with `endpoint_id` and the region it is the key of the result.
+    /// The scheduled time: with `endpoint_id` and the region it is the key of the result.
     pub scheduled_at: DateTime<Utc>,
     pub failure_threshold: u16,
     pub success_threshold: u16,
@@ -257,7 +257,7 @@ pub struct CheckRequest {
     /// The revision of the settings that the check is made with, copied to its result.
     #[serde(default)]
     pub revision: i64,
-    /// The slot lies in a maintenance: what comes of it counts for nothing.
+    /// The scheduled time lies in a maintenance: what comes of it counts for nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub maintenance: bool,
 }
@@ -294,7 +294,7 @@ pub struct FailedCheck {
     #[serde(default)]
     pub revision: i64,
     /// So many of the user's other endpoints are to be checked at once: they tell whether it is the endpoint that
-    /// fails, or the location that it is checked from.
+    /// fails, or the region that it is checked from.
     #[serde(default)]
     pub others: i64,
 }
@@ -492,7 +492,7 @@ pub struct StatusChange {
     /// Paused: checks ended, and with them the outage.
     #[serde(deserialize_with = "known")]
     pub to: Status,
-    /// The slot whose result decided.
+    /// The scheduled time whose result decided.
     pub changed_at: DateTime<Utc>,
     /// The revision of the settings that it was decided with; 0 where nobody knows.
     #[serde(default)]
@@ -505,24 +505,24 @@ pub struct StatusChange {
     pub cause: Option<Failure>,
 }
 
-/// Most of what is checked from a location began to fail at once, or does no longer, as one user is to be
-/// told: `location.changed` carries an array of these.
+/// Most of what is checked from a region began to fail at once, or does no longer, as one user is to be
+/// told: `region.changed` carries an array of these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LocationChange {
+pub struct RegionChange {
     pub user_id: i64,
     pub what: AlertKind,
-    /// The newest slot that was known when this was found.
+    /// The newest scheduled time that was known when this was found.
     pub changed_at: DateTime<Utc>,
     /// When the first of the user's endpoints began to fail.
     pub since: DateTime<Utc>,
-    pub location: Location,
+    pub outage: RegionOutage,
 }
 
-/// A location that is, or was, suspected.
+/// An outage of a region, as one user sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({"id": 4, "region": "seoul", "failing": 15, "endpoints": 20, "held_minutes": 15}))]
-pub struct Location {
-    /// Of the suspicion: the same when it begins and when it ends.
+pub struct RegionOutage {
+    /// The same when it begins and when it ends.
     pub id: i64,
     pub region: String,
     /// How many of the user's endpoints fail there that did not before.
@@ -590,7 +590,7 @@ pub struct EndpointChanged {
     pub enabled: bool,
     /// When the settings were changed.
     pub changed_at: DateTime<Utc>,
-    /// A maintenance holds these of the slots that may have been asked for without being marked.
+    /// A maintenance holds these of the scheduled times that may have been asked for without being marked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintenance: Option<Span>,
 }
@@ -635,9 +635,9 @@ pub struct Alert {
     pub outage_started_at: Option<DateTime<Utc>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Failure>,
-    /// Present when it is about a location instead of an endpoint.
+    /// Present when it is about a region instead of an endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub location: Option<Location>,
+    pub region_outage: Option<RegionOutage>,
     /// Earlier changes of the same endpoint that could not be told in time, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missed: Vec<Missed>,
@@ -667,12 +667,12 @@ pub enum AlertKind {
     /// It works as it should again.
     NotDegraded,
     Test,
-    /// Most endpoints of a location began to fail at once: their alerts are held.
-    LocationSuspected,
+    /// Most endpoints of a region began to fail at once: their alerts are held.
+    RegionOutage,
     /// No longer; what still fails there is told endpoint by endpoint.
-    LocationWorks,
+    RegionRecovered,
     /// They have failed for too long to be held any longer: each is told.
-    LocationStillFails,
+    RegionStillFailing,
     /// Changes that are counted, not told one by one: more messages wait for the channel than may.
     Untold,
     /// A kind of alert that this version does not know.
@@ -697,9 +697,9 @@ impl AlertKind {
             Self::Degraded => words::ALERT_DEGRADED,
             Self::NotDegraded => words::ALERT_NOT_DEGRADED,
             Self::Test => words::ALERT_TEST,
-            Self::LocationSuspected => words::ALERT_LOCATION_SUSPECTED,
-            Self::LocationWorks => words::ALERT_LOCATION_WORKS,
-            Self::LocationStillFails => words::ALERT_LOCATION_STILL_FAILS,
+            Self::RegionOutage => words::ALERT_REGION_OUTAGE,
+            Self::RegionRecovered => words::ALERT_REGION_RECOVERED,
+            Self::RegionStillFailing => words::ALERT_REGION_STILL_FAILING,
             Self::Untold => words::ALERT_UNTOLD,
             Self::Other => words::ALERT_OTHER,
         }

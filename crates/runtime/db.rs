@@ -3,7 +3,14 @@
 //! SQLite has one writer: writes go through a pool of one connection, so that they queue here
 //! instead of failing as busy; reads have connections of their own and never wait for a writer.
 
-use std::{str::FromStr, time::Duration};
+use std::{
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
@@ -49,6 +56,10 @@ pub type Transaction =
     On<sqlx::Transaction<'static, sqlx::Sqlite>, sqlx::Transaction<'static, sqlx::Postgres>>;
 
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections of a pool that nobody used for so long are closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+/// A connection that is older is closed when it is given back.
+const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
 /// A connection that was used a moment ago is taken to be well: to ask it each time costs as much as a
 /// small question.
 const TRUSTED: Duration = Duration::from_secs(1);
@@ -96,25 +107,7 @@ impl Db {
                 .map_err(|_| anyhow::anyhow!("DATABASE_URL is not an acceptable PostgreSQL URL"))?
                 .application_name("pongpong")
                 .options(SESSION_TIMEOUTS);
-            let pool = PgPoolOptions::new()
-                .max_connections(max_connections)
-                .min_connections(0)
-                .acquire_timeout(ACQUIRE_TIMEOUT)
-                .idle_timeout(Duration::from_secs(15))
-                .test_before_acquire(false)
-                .before_acquire(|connection, used| {
-                    Box::pin(async move {
-                        if used.idle_for > TRUSTED {
-                            check_alive(connection).await?;
-                        }
-                        Ok(true)
-                    })
-                })
-                // sqlx itself pings a connection that is given back, and waits for it without end.
-                .after_release(|connection, _| {
-                    Box::pin(async move { check_alive(connection).await.map(|()| true) })
-                });
-            Ok(Self::Postgres(pool.connect_lazy_with(options)))
+            Ok(Self::Postgres(postgres_pool(max_connections, options)))
         } else {
             anyhow::bail!("DATABASE_URL must start with sqlite: or postgres://")
         }
@@ -130,7 +123,7 @@ impl Db {
             }
             Self::Postgres(pool) => {
                 let options = PgConnectOptions::clone(&pool.connect_options());
-                Self::Postgres(pool.options().clone().connect_lazy_with(options))
+                Self::Postgres(postgres_pool(pool.options().get_max_connections(), options))
             }
         }
     }
@@ -188,6 +181,57 @@ impl Db {
     }
 }
 
+/// sqlx's own task that closes idle connections may spin for ever in one call, and with it whatever waits for its thread
+/// (sqlx issue 3645, of 0.9.0 too): neither of its two time-outs is set, and [`close_idle`] does what the task did.
+fn postgres_pool(max_connections: u32, options: PgConnectOptions) -> PgPool {
+    let is_used = Arc::new(AtomicBool::new(false));
+    let used = Arc::clone(&is_used);
+    let pool = PgPoolOptions::new()
+        .max_connections(max_connections)
+        .min_connections(0)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .before_acquire(|connection, used| {
+            Box::pin(async move {
+                if used.idle_for > TRUSTED {
+                    check_alive(connection).await?;
+                }
+                Ok(true)
+            })
+        })
+        // sqlx itself pings a connection that is given back, and waits for it without end.
+        .after_release(move |connection, has| {
+            used.store(true, Ordering::Relaxed);
+            Box::pin(async move {
+                check_alive(connection).await?;
+                Ok(has.age < MAX_LIFETIME)
+            })
+        });
+    let pool = pool.connect_lazy_with(options);
+    let own = pool.clone();
+    tokio::spawn(async move {
+        let closed = own.close_event();
+        tokio::pin!(closed);
+        while tokio::time::timeout(IDLE_TIMEOUT, &mut closed).await.is_err() {
+            if !is_used.swap(false, Ordering::Relaxed) {
+                close_idle(&own).await;
+            }
+        }
+    });
+    pool
+}
+
+/// Closes the connections that nobody uses now.
+pub async fn close_idle(pool: &PgPool) {
+    for _ in 0..pool.options().get_max_connections() {
+        let Some(connection) = pool.try_acquire() else { return };
+        // One whose peer is frozen is dropped instead.
+        let _ = tokio::time::timeout(PING_TIMEOUT, connection.close()).await;
+    }
+}
+
 /// An error closes the connection at once, without a farewell that it would not answer either.
 async fn check_alive(connection: &mut PgConnection) -> sqlx::Result<()> {
     let ping = tokio::time::timeout(PING_TIMEOUT, connection.ping()).await;
@@ -197,7 +241,9 @@ async fn check_alive(connection: &mut PgConnection) -> sqlx::Result<()> {
 /// A pool whose connections are well. What fails for want of disk SQLite itself rolls back, which sqlx
 /// does not hear of: it takes the connection to be in that transaction for ever, and begins no other.
 pub fn sqlite_pool(acquire_timeout: Duration) -> SqlitePoolOptions {
+    // Without the two time-outs for the reason that [`postgres_pool`] has.
     let pool = SqlitePoolOptions::new().acquire_timeout(acquire_timeout).test_before_acquire(false);
+    let pool = pool.idle_timeout(None).max_lifetime(None);
     pool.after_release(|connection, _| {
         Box::pin(async move {
             // The transaction's own end is under way until this is answered.

@@ -113,7 +113,7 @@ fn results(c: &mut Criterion) {
     // Every tenth fails, so that states change.
     let row: Vec<_> =
         (0..60).map(|n| result(n, if n % 10 < 2 { CheckStatus::Down } else { CheckStatus::Up })).collect();
-    let state = State { status: Status::Up, last_slot: DateTime::UNIX_EPOCH, ..State::unknown() };
+    let state = State { status: Status::Up, last_scheduled_at: DateTime::UNIX_EPOCH, ..State::unknown() };
     c.bench_function("state machine: 60 results", |b| {
         let changes = |mut state: State| row.iter().filter_map(|result| state.take(result, false)).count();
         b.iter_batched(|| state.clone(), changes, BatchSize::SmallInput);

@@ -18,7 +18,7 @@ static RETURNED: LazyLock<Counter<u64>> = LazyLock::new(|| {
     counter("pongpong.checks.returned", "{check}", "Checks that were claimed, and could not be asked for")
 });
 static MISSED: LazyLock<Counter<u64>> =
-    LazyLock::new(|| counter("pongpong.checks.missed", "{check}", "Slots that nobody checked"));
+    LazyLock::new(|| counter("pongpong.checks.missed", "{check}", "Times that nobody checked"));
 
 fn count_returned(checks: usize) {
     RETURNED.add(checks as u64, &[]);

@@ -1,6 +1,6 @@
 //! `check.requested`: probes the batch concurrently, and replies `check.completed`.
 //!
-//! Each check waits for its slot. What is done is told without waiting for what is slow: a slow
+//! Each check waits for its scheduled time. What is done is told without waiting for what is slow: a slow
 //! target must not hold back the news of the others.
 
 use std::{
@@ -88,7 +88,7 @@ async fn run(context: &Context, event: Event<Items<CheckRequest>>) -> Result<Rep
     let label = KeyValue::new("region", Arc::<str>::from(region.as_str()));
     let mut running = JoinSet::new();
     let mut done = Vec::with_capacity(event.data.len());
-    let (mut slots, mut finished) = (Vec::with_capacity(event.data.len()), 0);
+    let (mut times, mut finished) = (Vec::with_capacity(event.data.len()), 0);
     let now = context.clock().now();
     for mut request in event.data {
         if is_stale(&request, now) {
@@ -100,11 +100,11 @@ async fn run(context: &Context, event: Event<Items<CheckRequest>>) -> Result<Rep
             done.push(unopened(request, now, &region));
             continue;
         }
-        slots.push(request.scheduled_at);
+        times.push(request.scheduled_at);
         let (prober, clock) = (Arc::clone(&prober), context.clock().clone());
         running.spawn(check(prober, clock, region.clone(), label.clone(), request));
     }
-    slots.sort_unstable();
+    times.sort_unstable();
     let mut missed = done.iter().filter(|result| is_too_late(result)).count() as u64;
     count_missed("unreadable", done.len() as u64 - missed);
     let (mut told, mut telling) = (0, JoinSet::new());
@@ -121,7 +121,7 @@ async fn run(context: &Context, event: Event<Items<CheckRequest>>) -> Result<Rep
                 done.push(result);
                 finished += 1;
                 // All whose time has come are done: the others may sleep for a minute.
-                if slots.partition_point(|slot| *slot <= context.clock().now()) <= finished {
+                if times.partition_point(|scheduled_at| *scheduled_at <= context.clock().now()) <= finished {
                     tell_at = Instant::now();
                 }
             }
@@ -137,7 +137,7 @@ async fn run(context: &Context, event: Event<Items<CheckRequest>>) -> Result<Rep
                 }
                 while telling.join_next().await.is_some() {}
                 // The broker sends the batch again, to who is there then; what is told twice counts once.
-                return Err(Error::unavailable(anyhow::anyhow!("stopping, before all slots of the batch had come")));
+                return Err(Error::unavailable(anyhow::anyhow!("stopping, before all checks of the batch were due")));
             }
         }
     }
@@ -219,7 +219,7 @@ async fn check(
         let _in_flight = InFlight::begin(&label);
         let interval = Duration::from_secs(request.interval_seconds.into());
         let start_by = (!interval.is_zero()).then(|| began + interval);
-        // On the heap, for thousands wait for their slot.
+        // On the heap, for thousands wait for their scheduled time.
         Box::pin(prober.probe(request.user_id, &request.target, start_by)).await
     };
     let status = KeyValue::new("status", outcome.status.as_str());
@@ -257,7 +257,7 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// Events of results, each small enough for a broker: `told` counts them. Results are known by their slot,
+/// Events of results, each small enough for a broker: `told` counts them. Results are known by their scheduled time,
 /// whatever event tells of them: that a batch which is sent again may be told in other pieces does no harm.
 fn completed(
     context: &Context,

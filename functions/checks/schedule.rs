@@ -54,10 +54,10 @@ async fn handle(State(context): State<Context>) -> Result<Json<Scheduled>> {
         }
         let requests = claims.items.iter().map(|claimed| (claimed.endpoint_id, claimed.requests()));
         let mut requests: Vec<_> = keep_readable(requests).into_iter().flatten().collect();
-        requests.sort_by_key(|request| request.slot);
+        requests.sort_by_key(|request| request.scheduled_at);
         let (refused, error) = ask_for_claimed(&context, &claims.items, requests).await;
         let asked = || claims.items.iter().filter(|claimed| !refused.contains(&claimed.endpoint_id));
-        scheduled.checks += asked().map(|claimed| claimed.slots.len()).sum::<usize>();
+        scheduled.checks += asked().map(|claimed| claimed.times.len()).sum::<usize>();
         scheduled.missed += asked().map(|claimed| claimed.missed).sum::<i64>();
         // Only now: what was not asked for is found again.
         let confirmation = Confirmation { items: asked().map(Claimed::confirmed).collect() };

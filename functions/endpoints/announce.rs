@@ -70,14 +70,14 @@ pub(super) async fn announce(context: &Context, function: &str, rows: Vec<Row>) 
     );
     let (db, now) = (context.db()?, context.clock().now());
     // What was asked for before the change, which may be a minute ago.
-    let slots = (now - CLAIM_AHEAD).timestamp()..(now + CLAIM_AHEAD).timestamp();
-    let time = |slot: i64| DateTime::from_timestamp(slot, 0).unwrap_or_default();
+    let times = (now - CLAIM_AHEAD).timestamp()..(now + CLAIM_AHEAD).timestamp();
+    let time = |scheduled_at: i64| DateTime::from_timestamp(scheduled_at, 0).unwrap_or_default();
     for rows in rows.chunks(MAX_EVENT_LEN) {
         let Some(first) = rows.first() else { continue };
         let users: BTreeSet<_> = rows.iter().map(|row| row.user_id).collect();
-        let windows = Windows::load(db, &users.into_iter().collect::<Vec<_>>(), slots.clone()).await?;
+        let windows = Windows::load(db, &users.into_iter().collect::<Vec<_>>(), times.clone()).await?;
         let maintenance = |row: &Row| {
-            let held = windows.last(row.user_id, row.id, &slots)?;
+            let held = windows.last(row.user_id, row.id, &times)?;
             Some(Span { from: time(held.start), until: time(held.end) })
         };
         let changed = |row: &Row| EndpointChanged {

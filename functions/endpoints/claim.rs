@@ -1,9 +1,9 @@
-//! `POST /private/v1/endpoints/claim`, `.../claim/confirm`, `.../claim/return`: hands out what is due, each slot once.
+//! `POST /private/v1/endpoints/claim`, `.../claim/confirm`, `.../claim/return`: hands out what is due, each scheduled time once.
 //!
-//! A slot is a second at which a check of an endpoint is due. A claim leases the endpoints that it
+//! A scheduled time is a second at which a check of an endpoint is due. A claim leases the endpoints that it
 //! finds, in the statement that finds them: however many claim at once, each goes to one. Who has
-//! asked for the checks confirms, and the slots are past; who could not ask for them gives them back, and the next
-//! claim finds them at once; who dies before that loses nothing, for the lease ends. After a pause only the latest slot that went by
+//! asked for the checks confirms, and the scheduled times are past; who could not ask for them gives them back, and the next
+//! claim finds them at once; who dies before that loses nothing, for the lease ends. After a pause only the latest scheduled time that went by
 //! is still handed out; the ones before it are counted as missed.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +29,7 @@ use contract::CheckRequest;
 pub const NAME: &str = "endpoint-private-claim";
 const CLAIM: &str = "/private/v1/endpoints/claim";
 
-pub const FUNCTION: Function = Function::new(NAME, SERVICE, "hands out what is due, each slot once")
+pub const FUNCTION: Function = Function::new(NAME, SERVICE, "hands out the checks that are due, each once")
     .http(runtime::http!(handle, handle_confirm, handle_return));
 
 /// How long a claimer has to ask for the checks. Not longer than the pause after which a failed Job is started again:
@@ -44,7 +44,7 @@ const MAX_TEXT_BYTES: i64 = 2 * 1024 * 1024;
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Claim {
-    /// Slots before this; at most ten minutes ahead.
+    /// Scheduled times before this; at most ten minutes ahead.
     pub until: DateTime<Utc>,
     /// At most so many endpoints.
     #[schema(minimum = 1, maximum = 1000)]
@@ -69,16 +69,16 @@ pub struct Claimed {
     pub kind: String,
     pub revision: i64,
     /// Unix seconds, in their order.
-    pub slots: Vec<i64>,
-    /// Slots that went by while nobody claimed.
+    pub times: Vec<i64>,
+    /// Scheduled times that went by while nobody claimed.
     pub missed: i64,
     /// For the confirmation: where this began, and where the next claim goes on.
-    pub from_slot: i64,
-    pub next_slot: i64,
-    /// The [`CheckRequest`] of the first slot: carried as it is, also what another version does not know.
+    pub claimed_from: i64,
+    pub next_check_at: i64,
+    /// The [`CheckRequest`] of the first scheduled time: carried as it is, also what another version does not know.
     #[schema(value_type = Object)]
     pub request: Box<RawValue>,
-    /// Those of `slots` that lie in a maintenance.
+    /// Those of `times` that lie in a maintenance.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub maintenance: Vec<i64>,
 }
@@ -93,8 +93,8 @@ pub struct Confirmation {
 #[serde(deny_unknown_fields)]
 pub struct Confirmed {
     pub endpoint_id: i64,
-    pub from_slot: i64,
-    pub next_slot: i64,
+    pub claimed_from: i64,
+    pub next_check_at: i64,
     pub missed: i64,
 }
 
@@ -109,48 +109,48 @@ pub struct Returns {
 #[serde(deny_unknown_fields)]
 pub struct Return {
     pub endpoint_id: i64,
-    pub from_slot: i64,
-    pub next_slot: i64,
-    /// The first of `slots`: those before it were counted as missed with the confirmation.
-    pub first_slot: i64,
+    pub claimed_from: i64,
+    pub next_check_at: i64,
+    /// The first of `times`: those before it were counted as missed with the confirmation.
+    pub first_check_at: i64,
 }
 
 impl Claimed {
-    /// One for each slot.
+    /// One for each scheduled time.
     pub fn requests(&self) -> serde_json::Result<Vec<Request>> {
         let common: BTreeMap<String, &RawValue> = serde_json::from_str(self.request.get())?;
         let is_held = to_raw_value(&true)?;
-        let request = |&slot: &i64| {
-            let scheduled_at = to_raw_value(&DateTime::from_timestamp(slot, 0).unwrap_or_default())?;
+        let request = |&scheduled_at: &i64| {
+            let time = to_raw_value(&DateTime::from_timestamp(scheduled_at, 0).unwrap_or_default())?;
             let mut own = common.clone();
-            own.insert("scheduled_at".to_owned(), &scheduled_at);
-            if self.maintenance.contains(&slot) {
+            own.insert("scheduled_at".to_owned(), &time);
+            if self.maintenance.contains(&scheduled_at) {
                 own.insert("maintenance".to_owned(), &is_held);
             }
             Ok(Request {
-                id: Request::id(self.endpoint_id, slot, self.revision),
+                id: Request::id(self.endpoint_id, scheduled_at, self.revision),
                 endpoint_id: self.endpoint_id,
                 user_id: self.user_id,
-                slot,
+                scheduled_at,
                 kind: self.kind.clone(),
                 json: to_raw_value(&own)?,
             })
         };
-        self.slots.iter().map(request).collect()
+        self.times.iter().map(request).collect()
     }
 
     pub fn confirmed(&self) -> Confirmed {
-        let Self { endpoint_id, from_slot, next_slot, missed, .. } = *self;
-        Confirmed { endpoint_id, from_slot, next_slot, missed }
+        let Self { endpoint_id, claimed_from, next_check_at, missed, .. } = *self;
+        Confirmed { endpoint_id, claimed_from, next_check_at, missed }
     }
 
     pub fn returned(&self) -> Return {
-        let Self { endpoint_id, from_slot, next_slot, .. } = *self;
+        let Self { endpoint_id, claimed_from, next_check_at, .. } = *self;
         Return {
             endpoint_id,
-            from_slot,
-            next_slot,
-            first_slot: self.slots.first().copied().unwrap_or(next_slot),
+            claimed_from,
+            next_check_at,
+            first_check_at: self.times.first().copied().unwrap_or(next_check_at),
         }
     }
 }
@@ -208,7 +208,7 @@ async fn handle(State(context): State<Context>, Input(claim): Input<Claim>) -> R
 
 async fn count_leased(db: &Db, until: i64, now: i64) -> Result<i64> {
     sql!(
-        COUNT = "SELECT COUNT(*) FROM endpoints WHERE enabled AND next_slot < $1 \
+        COUNT = "SELECT COUNT(*) FROM endpoints WHERE enabled AND next_check_at < $1 \
          AND leased_until > $2 AND leased_until <= $3"
     );
     let leases_end_by = now + LEASE_SECONDS;
@@ -217,16 +217,17 @@ async fn count_leased(db: &Db, until: i64, now: i64) -> Result<i64> {
 }
 
 async fn mark_maintenance(db: &Db, items: &mut [Claimed]) -> Result<()> {
-    let slots = || items.iter().flat_map(|claimed| &claimed.slots).copied();
-    let (Some(first), Some(last)) = (slots().min(), slots().max()) else { return Ok(()) };
+    let times = || items.iter().flat_map(|claimed| &claimed.times).copied();
+    let (Some(first), Some(last)) = (times().min(), times().max()) else { return Ok(()) };
     let users: BTreeSet<_> = items.iter().map(|claimed| claimed.user_id).collect();
     let users: Vec<_> = users.into_iter().collect();
     let windows = Windows::load(db, &users, first..last + 1).await?;
     if windows.is_empty() {
         return Ok(());
     }
-    for Claimed { endpoint_id, user_id, slots, maintenance, .. } in items {
-        maintenance.extend(slots.iter().filter(|slot| windows.hold(*user_id, *endpoint_id, **slot)));
+    for Claimed { endpoint_id, user_id, times, maintenance, .. } in items {
+        maintenance
+            .extend(times.iter().filter(|scheduled_at| windows.hold(*user_id, *endpoint_id, **scheduled_at)));
     }
     Ok(())
 }
@@ -234,7 +235,7 @@ async fn mark_maintenance(db: &Db, items: &mut [Claimed]) -> Result<()> {
 #[utoipa::path(
     post, path = "/private/v1/endpoints/claim/confirm", tag = "endpoints", request_body = Confirmation,
     responses(
-        (status = 204, description = "Those slots are past"),
+        (status = 204, description = "These checks are handed out"),
         (status = 400, description = "A field is invalid", body = ErrorBody),
     )
 )]
@@ -242,19 +243,19 @@ async fn handle_confirm(
     State(context): State<Context>,
     Input(confirmation): Input<Confirmation>,
 ) -> Result<StatusCode> {
-    // Not of an endpoint that was changed meanwhile, and has other slots now.
+    // Not of an endpoint that was changed meanwhile, and has other scheduled times now.
     sql!(
-        SQLITE = "UPDATE endpoints SET next_slot = done.next, leased_until = NULL, \
-         missed_slots = missed_slots + done.missed FROM (SELECT value ->> 'endpoint_id' AS id, \
-         value ->> 'from_slot' AS start, value ->> 'next_slot' AS next, value ->> 'missed' AS missed \
-         FROM json_each($1)) AS done WHERE endpoints.id = done.id AND endpoints.next_slot = done.start"
+        SQLITE = "UPDATE endpoints SET next_check_at = done.next, leased_until = NULL, \
+         missed_checks = missed_checks + done.missed FROM (SELECT value ->> 'endpoint_id' AS id, \
+         value ->> 'claimed_from' AS start, value ->> 'next_check_at' AS next, value ->> 'missed' AS missed \
+         FROM json_each($1)) AS done WHERE endpoints.id = done.id AND endpoints.next_check_at = done.start"
     );
     sql!(
-        POSTGRES = "UPDATE endpoints SET next_slot = done.next, leased_until = NULL, \
-         missed_slots = missed_slots + done.missed \
+        POSTGRES = "UPDATE endpoints SET next_check_at = done.next, leased_until = NULL, \
+         missed_checks = missed_checks + done.missed \
          FROM (SELECT u.* FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) \
          AS u (id, start, next, missed) JOIN endpoints e ON e.id = u.id ORDER BY e.id FOR UPDATE OF e) AS done \
-         WHERE endpoints.id = done.id AND endpoints.next_slot = done.start"
+         WHERE endpoints.id = done.id AND endpoints.next_check_at = done.start"
     );
     let items = confirmation.items;
     if items.len() > MAX_CLAIM_LEN as usize {
@@ -264,8 +265,9 @@ async fn handle_confirm(
         On::Sqlite(db) => sqlx::query(SQLITE).bind(JsonText(items)).execute(db).await.map(drop)?,
         On::Postgres(db) => {
             let column = |of: fn(&Confirmed) -> i64| items.iter().map(of).collect::<Vec<_>>();
-            let update = sqlx::query(POSTGRES).bind(column(|c| c.endpoint_id)).bind(column(|c| c.from_slot));
-            let update = update.bind(column(|c| c.next_slot)).bind(column(|c| c.missed));
+            let update =
+                sqlx::query(POSTGRES).bind(column(|c| c.endpoint_id)).bind(column(|c| c.claimed_from));
+            let update = update.bind(column(|c| c.next_check_at)).bind(column(|c| c.missed));
             update.execute(db).await.map(drop)?;
         }
     }
@@ -293,16 +295,16 @@ async fn return_claims(db: &Db, items: Vec<Return>) -> Result<()> {
         ($done:literal) => {
             concat!(
                 "UPDATE endpoints SET leased_until = NULL, \
-                 next_slot = CASE next_slot WHEN done.next THEN done.first ELSE done.start END FROM (",
+                 next_check_at = CASE next_check_at WHEN done.next THEN done.first ELSE done.start END FROM (",
                 $done,
-                ") AS done WHERE endpoints.id = done.id AND endpoints.next_slot IN (done.start, done.next)"
+                ") AS done WHERE endpoints.id = done.id AND endpoints.next_check_at IN (done.start, done.next)"
             )
         };
     }
     sql!(
         SQLITE = give_back!(
-            "SELECT value ->> 'endpoint_id' AS id, value ->> 'from_slot' AS start, value ->> 'next_slot' AS next, \
-         value ->> 'first_slot' AS first FROM json_each($1)"
+            "SELECT value ->> 'endpoint_id' AS id, value ->> 'claimed_from' AS start, value ->> 'next_check_at' AS next, \
+         value ->> 'first_check_at' AS first FROM json_each($1)"
         )
     );
     sql!(
@@ -315,8 +317,9 @@ async fn return_claims(db: &Db, items: Vec<Return>) -> Result<()> {
         On::Sqlite(db) => sqlx::query(SQLITE).bind(JsonText(items)).execute(db).await.map(drop)?,
         On::Postgres(db) => {
             let column = |of: fn(&Return) -> i64| items.iter().map(of).collect::<Vec<_>>();
-            let update = sqlx::query(POSTGRES).bind(column(|r| r.endpoint_id)).bind(column(|r| r.from_slot));
-            let update = update.bind(column(|r| r.next_slot)).bind(column(|r| r.first_slot));
+            let update =
+                sqlx::query(POSTGRES).bind(column(|r| r.endpoint_id)).bind(column(|r| r.claimed_from));
+            let update = update.bind(column(|r| r.next_check_at)).bind(column(|r| r.first_check_at));
             update.execute(db).await.map(drop)?;
         }
     }
@@ -327,7 +330,7 @@ async fn return_claims(db: &Db, items: Vec<Return>) -> Result<()> {
 struct Row {
     id: i64,
     user_id: i64,
-    next_slot: i64,
+    next_check_at: i64,
     revision: i64,
     #[sqlx(flatten)]
     settings: Settings,
@@ -336,28 +339,28 @@ struct Row {
 impl Row {
     fn claimed(self, until: i64, now: i64) -> Result<Claimed> {
         let interval = i64::from(self.settings.interval_seconds).max(1);
-        let from_slot = self.next_slot;
+        let claimed_from = self.next_check_at;
         // Whole intervals past `until`, so that the endpoint keeps its phase.
-        let next_slot = from_slot + (until - from_slot + interval - 1) / interval * interval;
-        let Slots { due, missed } = slots(from_slot, next_slot, interval, now);
-        let first = due.first().copied().unwrap_or(from_slot);
+        let next_check_at = claimed_from + (until - claimed_from + interval - 1) / interval * interval;
+        let Times { due, missed } = times(claimed_from, next_check_at, interval, now);
+        let first = due.first().copied().unwrap_or(claimed_from);
         let request = self.settings.request(self.id, self.user_id, first, self.revision);
         Ok(Claimed {
             endpoint_id: self.id,
             user_id: self.user_id,
             kind: self.settings.kind,
             revision: self.revision,
-            slots: due,
+            times: due,
             missed,
-            from_slot,
-            next_slot,
+            claimed_from,
+            next_check_at,
             request: to_raw_value(&request).map_err(Error::internal)?,
             maintenance: Vec::new(),
         })
     }
 }
 
-/// After the clock was set back, slots and leases lie ahead by as much: what is further ahead than a claim can have
+/// After the clock was set back, scheduled times and leases lie ahead by as much: what is further ahead than a claim can have
 /// left it is due within its interval again, in its phase.
 async fn follow_clock(db: &Db, now: i64) -> Result<()> {
     /// Clocks of several machines differ by some seconds.
@@ -368,8 +371,8 @@ async fn follow_clock(db: &Db, now: i64) -> Result<()> {
         ($lock:literal) => {
             concat!(
                 "UPDATE endpoints SET leased_until = NULL, \
-                 next_slot = next_slot - (next_slot - $1) / interval_seconds * interval_seconds \
-                 WHERE id IN (SELECT id FROM endpoints WHERE next_slot > $1 + interval_seconds + $2",
+                 next_check_at = next_check_at - (next_check_at - $1) / interval_seconds * interval_seconds \
+                 WHERE id IN (SELECT id FROM endpoints WHERE next_check_at > $1 + interval_seconds + $2",
                 $lock,
                 ")"
             )
@@ -387,7 +390,7 @@ async fn follow_clock(db: &Db, now: i64) -> Result<()> {
         tracing::warn!(
             seconds = claimed_at - now,
             endpoints = repaired,
-            "the clock was set back: slots follow"
+            "the clock was set back: scheduled times follow"
         );
     } else if now < claimed_at {
         return Ok(());
@@ -402,11 +405,11 @@ async fn lease(context: &Context, until: i64, limit: i64, now: i64) -> Result<(u
         ($lock:literal) => {
             concat!(
                 "UPDATE endpoints SET leased_until = $5 WHERE id IN (SELECT id FROM \
-                 (SELECT id, SUM(size) OVER (ORDER BY next_slot, id) - size AS before FROM \
-                 (SELECT id, next_slot, LENGTH(url) + LENGTH(config) + LENGTH(assertions) AS size FROM endpoints WHERE enabled AND next_slot < $1 \
-                 AND (leased_until IS NULL OR leased_until <= $3 OR leased_until > $3 + 90) ORDER BY next_slot LIMIT $2",
+                 (SELECT id, SUM(size) OVER (ORDER BY next_check_at, id) - size AS before FROM \
+                 (SELECT id, next_check_at, LENGTH(url) + LENGTH(config) + LENGTH(assertions) AS size FROM endpoints WHERE enabled AND next_check_at < $1 \
+                 AND (leased_until IS NULL OR leased_until <= $3 OR leased_until > $3 + 90) ORDER BY next_check_at LIMIT $2",
                 $lock,
-                ") AS due) AS bounded WHERE before < $4) RETURNING id, user_id, next_slot, revision, name, url, kind, \
+                ") AS due) AS bounded WHERE before < $4) RETURNING id, user_id, next_check_at, revision, name, url, kind, \
                  config, interval_seconds, timeout_ms, assertions, retries, failure_threshold, success_threshold, enabled, tags"
             )
         };
@@ -443,18 +446,18 @@ async fn set_aside(db: &Db, ids: Vec<i64>, now: i64) -> Result<()> {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Slots {
+struct Times {
     due: Vec<i64>,
     missed: i64,
 }
 
-/// The slots of one claim, from `first` up to (not with) `next`: of those that went by only the
+/// The scheduled times of one claim, from `first` up to (not with) `next`: of those that went by only the
 /// latest is still due.
-fn slots(first: i64, next: i64, interval: i64, now: i64) -> Slots {
+fn times(first: i64, next: i64, interval: i64, now: i64) -> Times {
     let interval = interval.max(1);
     let missed = if first <= now { (now.min(next - 1) - first) / interval } else { 0 };
     let due = (first + missed * interval..next).step_by(usize::try_from(interval).unwrap_or(1)).collect();
-    Slots { due, missed }
+    Times { due, missed }
 }
 
 #[cfg(test)]
@@ -465,16 +468,16 @@ mod tests {
 
     #[test]
     fn what_went_by_is_missed_but_for_the_latest() {
-        assert_eq!(slots(100, 160, 60, 90), Slots { due: vec![100], missed: 0 });
-        assert_eq!(slots(100, 160, 10, 95), Slots { due: vec![100, 110, 120, 130, 140, 150], missed: 0 });
-        assert_eq!(slots(100, 160, 10, 125), Slots { due: vec![120, 130, 140, 150], missed: 2 });
-        assert_eq!(slots(100, 7300, 60, 7200), Slots { due: vec![7180, 7240], missed: 118 });
+        assert_eq!(times(100, 160, 60, 90), Times { due: vec![100], missed: 0 });
+        assert_eq!(times(100, 160, 10, 95), Times { due: vec![100, 110, 120, 130, 140, 150], missed: 0 });
+        assert_eq!(times(100, 160, 10, 125), Times { due: vec![120, 130, 140, 150], missed: 2 });
+        assert_eq!(times(100, 7300, 60, 7200), Times { due: vec![7180, 7240], missed: 118 });
     }
 
     proptest! {
-        /// Over any run of claims each slot of the grid is either due once or missed once.
+        /// Over any run of claims each scheduled time of the grid is either due once or missed once.
         #[test]
-        fn every_slot_is_due_or_missed_exactly_once(
+        fn every_scheduled_time_is_due_or_missed_exactly_once(
             interval in 10_i64..300, phase in 0_i64..300, steps in prop::collection::vec((1_i64..500, 0_i64..120), 1..20),
         ) {
             let mut next = 1000 + phase % interval;
@@ -486,14 +489,14 @@ mod tests {
                 if next < until {
                     let first = next;
                     next += (until - next + interval - 1) / interval * interval;
-                    let slots = slots(first, next, interval, now);
-                    prop_assert!(slots.due.iter().filter(|slot| **slot <= now).count() <= 1, "a burst");
-                    due.extend(slots.due);
-                    missed += slots.missed;
+                    let times = times(first, next, interval, now);
+                    prop_assert!(times.due.iter().filter(|scheduled_at| **scheduled_at <= now).count() <= 1, "a burst");
+                    due.extend(times.due);
+                    missed += times.missed;
                 }
             }
             prop_assert!(due.windows(2).all(|pair| pair[0] < pair[1]), "twice, or out of order");
-            prop_assert!(due.iter().all(|slot| (slot - start) % interval == 0), "off the grid");
+            prop_assert!(due.iter().all(|scheduled_at| (scheduled_at - start) % interval == 0), "off the grid");
             prop_assert_eq!(due.len() as i64 + missed, (next - start) / interval);
         }
     }

@@ -58,9 +58,9 @@ async fn handle(State(context): State<Context>, event: Event<Items<FailedCheck>>
     }
     let users: Vec<_> = due.iter().map(|(owned, _)| owned.user_id).collect();
     let windows = Windows::load(db, &users, first..last + 1).await?;
-    let request = |(OwnedEndpoint { user_id, endpoint }, slot): (&OwnedEndpoint, i64)| CheckRequest {
-        maintenance: windows.hold(*user_id, endpoint.id, slot),
-        ..endpoint.settings.request(endpoint.id, *user_id, slot, endpoint.revision)
+    let request = |(OwnedEndpoint { user_id, endpoint }, scheduled_at): (&OwnedEndpoint, i64)| CheckRequest {
+        maintenance: windows.hold(*user_id, endpoint.id, scheduled_at),
+        ..endpoint.settings.request(endpoint.id, *user_id, scheduled_at, endpoint.revision)
     };
     let requests: Vec<_> = due.into_iter().map(request).collect();
     requests::publish_all(&context, NAME, &requests, WINDOW_SECONDS).await?;
@@ -95,14 +95,14 @@ async fn some_of(db: &Db, user_id: i64, most: i64, but: &[i64]) -> Result<Vec<Ow
             "SELECT user_id, ",
             columns!(),
             " FROM endpoints WHERE enabled AND user_id = $1 AND id NOT IN (SELECT value FROM json_each($2))
-        ORDER BY next_slot DESC, id LIMIT $3"
+        ORDER BY next_check_at DESC, id LIMIT $3"
         )
     );
     sql!(
         POSTGRES = concat!(
             "SELECT user_id, ",
             columns!(),
-            " FROM endpoints WHERE enabled AND user_id = $1 AND id <> ALL($2) ORDER BY next_slot DESC, id LIMIT $3"
+            " FROM endpoints WHERE enabled AND user_id = $1 AND id <> ALL($2) ORDER BY next_check_at DESC, id LIMIT $3"
         )
     );
     Ok(match db.read() {

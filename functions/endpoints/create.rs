@@ -44,10 +44,10 @@ async fn handle(
     let settings = settings.completed(&context, caller.user_id).await.checked(caller.user_id, None).await?;
     let settings = settings.sealed(&context, None)?;
     let start = Start::now(&context, caller.user_id, &settings, |_| false)?;
-    let (endpoint, is_new) = insert(&context, caller.user_id, settings, start.next_slot, key.0).await?;
+    let (endpoint, is_new) = insert(&context, caller.user_id, settings, start.next_check_at, key.0).await?;
     if is_new
         && endpoint.settings.enabled
-        && let Err(error) = ask_for_checks(&context, NAME, caller.user_id, &endpoint, &start.slots).await
+        && let Err(error) = ask_for_checks(&context, NAME, caller.user_id, &endpoint, &start.times).await
     {
         // It is added all the same, and the schedule goes on with it within a minute.
         tracing::warn!(%error, endpoint_id = endpoint.id, "the first checks could not be asked for");
@@ -60,7 +60,7 @@ async fn insert(
     context: &Context,
     user_id: i64,
     s: Settings,
-    next_slot: i64,
+    next_check_at: i64,
     key: Option<String>,
 ) -> Result<(Endpoint, bool)> {
     sql!(
@@ -75,7 +75,7 @@ async fn insert(
     sql!(
         INSERT = concat!(
             "INSERT INTO endpoints (user_id, name, url, kind, config, interval_seconds, timeout_ms, assertions, retries, \
-         failure_threshold, success_threshold, enabled, tags, next_slot, created_at, updated_at, settings_bytes, \
+         failure_threshold, success_threshold, enabled, tags, next_check_at, created_at, updated_at, settings_bytes, \
          bytes_per_minute, status) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, $16, $17, 'pending') RETURNING ",
             columns!()
@@ -100,7 +100,7 @@ async fn insert(
         let insert = sqlx::query_as(INSERT).bind(user_id).bind(s.name).bind(s.url).bind(s.kind).bind(s.config);
         let insert = insert.bind(s.interval_seconds).bind(s.timeout_ms).bind(s.assertions).bind(s.retries);
         let insert = insert.bind(s.failure_threshold).bind(s.success_threshold).bind(s.enabled).bind(s.tags);
-        let insert = insert.bind(next_slot).bind(now).bind(bytes.stored()).bind(bytes.per_minute());
+        let insert = insert.bind(next_check_at).bind(now).bind(bytes.stored()).bind(bytes.per_minute());
         insert.fetch_one(db).await
     })?;
     check_bytes_quota(context, &mut tx, user_id, &bytes).await?;

@@ -26,7 +26,7 @@ pub struct Endpoint {
     pub last_checked_at: Option<UnixSeconds>,
     /// Scheduled checks that were not made, or not completed: `status_reason` says why the last one was not.
     #[schema(example = 0)]
-    pub missed_slots: i64,
+    pub missed_checks: i64,
     /// Failed checks in a row, to the newest result.
     #[serde(default)]
     #[schema(example = 0)]
@@ -42,8 +42,8 @@ pub struct Endpoint {
 macro_rules! columns {
     () => {
         "id, name, url, kind, config, interval_seconds, timeout_ms, assertions, retries, failure_threshold, \
-         success_threshold, enabled, tags, CASE WHEN enabled THEN status ELSE 'paused' END AS status, last_checked_at, missed_slots, \
-         revision, CASE WHEN result_revision < revision THEN 0 ELSE failures END AS failures, result_revision, result_slot, result_note, down_since, \
+         success_threshold, enabled, tags, CASE WHEN enabled THEN status ELSE 'paused' END AS status, last_checked_at, missed_checks, \
+         revision, CASE WHEN result_revision < revision THEN 0 ELSE failures END AS failures, result_revision, result_scheduled_at, result_note, down_since, \
          created_at, updated_at"
     };
 }

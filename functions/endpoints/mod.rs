@@ -40,7 +40,7 @@ pub use settings::Settings;
 
 pub const SERVICE: &str = "endpoint-service";
 
-/// How far ahead slots are handed out: a minute, and some seconds more, for the next tick of the
+/// How far ahead scheduled times are handed out: a minute, and some seconds more, for the next tick of the
 /// schedule may be late.
 pub const CLAIM_AHEAD: TimeDelta = TimeDelta::seconds(65);
 

@@ -72,7 +72,7 @@ struct News {
     checked_at: Option<i64>,
     /// Of the newest result.
     revision: i64,
-    slot: i64,
+    scheduled_at: i64,
     note: Option<String>,
     /// Failed checks in a row, to the newest; and whether those before the batch count no more.
     failures: i64,
@@ -85,7 +85,7 @@ impl News {
         if result.revision > self.revision {
             (self.failures, self.is_new_row) = (0, true);
         }
-        (self.revision, self.slot) = (result.revision, seconds(result.scheduled_at, now));
+        (self.revision, self.scheduled_at) = (result.revision, seconds(result.scheduled_at, now));
         self.note = Note::of(result)
             .map(|note| serde_json::to_string(&note))
             .transpose()
@@ -113,19 +113,19 @@ async fn checked(context: &Context, mut results: Vec<CheckResult>) -> Result<()>
                  OR last_checked_at > $1 AND news.checked_at IS NOT NULL \
                  THEN news.checked_at ELSE last_checked_at END, \
                  result_revision = CASE WHEN news.is_newest THEN news.revision ELSE result_revision END, \
-                 result_slot = CASE WHEN news.is_newest THEN news.slot ELSE result_slot END, \
+                 result_scheduled_at = CASE WHEN news.is_newest THEN news.scheduled_at ELSE result_scheduled_at END, \
                  result_note = CASE WHEN news.is_newest THEN news.note ELSE result_note END, \
                  failures = CASE WHEN NOT news.is_newest THEN endpoints.failures \
                  WHEN news.is_new_row OR news.revision > result_revision THEN news.failures \
                  ELSE endpoints.failures + news.failures END, \
-                 missed_slots = missed_slots + CASE WHEN news.is_newest OR news.is_unmade THEN news.missed ELSE 0 END \
-                 FROM (SELECT e.id, n.checked_at, COALESCE(NULLIF(n.revision, 0), e.revision) AS revision, n.slot, \
+                 missed_checks = missed_checks + CASE WHEN news.is_newest OR news.is_unmade THEN news.missed ELSE 0 END \
+                 FROM (SELECT e.id, n.checked_at, COALESCE(NULLIF(n.revision, 0), e.revision) AS revision, n.scheduled_at, \
                  n.note, n.failures, n.is_new_row, n.missed, \
-                 e.revision <= COALESCE(NULLIF(n.revision, 0), e.revision) AND (e.result_slot IS NULL \
+                 e.revision <= COALESCE(NULLIF(n.revision, 0), e.revision) AND (e.result_scheduled_at IS NULL \
                  OR e.result_revision < COALESCE(NULLIF(n.revision, 0), e.revision) \
-                 OR e.result_slot < n.slot OR e.result_slot > $1) AS is_newest, \
-                 e.revision <= COALESCE(NULLIF(n.revision, 0), e.revision) AND e.result_slot <> n.slot \
-                 AND (e.last_checked_at IS NULL OR e.last_checked_at < n.slot OR e.last_checked_at > $1) AS is_unmade \
+                 OR e.result_scheduled_at < n.scheduled_at OR e.result_scheduled_at > $1) AS is_newest, \
+                 e.revision <= COALESCE(NULLIF(n.revision, 0), e.revision) AND e.result_scheduled_at <> n.scheduled_at \
+                 AND (e.last_checked_at IS NULL OR e.last_checked_at < n.scheduled_at OR e.last_checked_at > $1) AS is_unmade \
                  FROM ",
                 $from,
                 " AS n JOIN endpoints e ON e.id = n.id",
@@ -137,7 +137,7 @@ async fn checked(context: &Context, mut results: Vec<CheckResult>) -> Result<()>
     sql!(
         SQLITE = update!(
             "(SELECT value ->> 0 AS id, value ->> '$[1].checked_at' AS checked_at, \
-         value ->> '$[1].revision' AS revision, value ->> '$[1].slot' AS slot, value ->> '$[1].note' AS note, \
+         value ->> '$[1].revision' AS revision, value ->> '$[1].scheduled_at' AS scheduled_at, value ->> '$[1].note' AS note, \
          value ->> '$[1].failures' AS failures, value ->> '$[1].is_new_row' AS is_new_row, \
          value ->> '$[1].missed' AS missed FROM json_each($2))",
             ""
@@ -147,7 +147,7 @@ async fn checked(context: &Context, mut results: Vec<CheckResult>) -> Result<()>
         POSTGRES = update!(
             "(SELECT * FROM UNNEST($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], \
          $7::bigint[], $8::boolean[], $9::bigint[]) \
-         AS u (id, checked_at, revision, slot, note, failures, is_new_row, missed))",
+         AS u (id, checked_at, revision, scheduled_at, note, failures, is_new_row, missed))",
             " ORDER BY e.id FOR UPDATE OF e"
         )
     );
@@ -169,7 +169,7 @@ async fn checked(context: &Context, mut results: Vec<CheckResult>) -> Result<()>
             }
             let ids: Vec<i64> = news.keys().copied().collect();
             let update = sqlx::query(POSTGRES).bind(ahead).bind(ids).bind(column(&news, |n| n.checked_at));
-            let update = update.bind(column(&news, |n| n.revision)).bind(column(&news, |n| n.slot));
+            let update = update.bind(column(&news, |n| n.revision)).bind(column(&news, |n| n.scheduled_at));
             let update = update.bind(column(&news, |n| n.note.clone())).bind(column(&news, |n| n.failures));
             let update = update.bind(column(&news, |n| n.is_new_row)).bind(column(&news, |n| n.missed));
             update.execute(db).await?;

@@ -68,7 +68,7 @@ pub struct Facts {
     success_threshold: i32,
     revision: i64,
     result_revision: i64,
-    result_slot: Option<i64>,
+    result_scheduled_at: Option<i64>,
     failures: i64,
     result_note: Option<String>,
     down_since: Option<UnixSeconds>,
@@ -86,7 +86,7 @@ impl Facts {
     }
 
     fn explain_result(&self) -> Text {
-        if self.result_slot.is_none() || self.result_revision < self.revision {
+        if self.result_scheduled_at.is_none() || self.result_revision < self.revision {
             return match self.status {
                 Status::Pending => words::WAITING_FOR_FIRST_CHECK,
                 _ => words::WAITING_FOR_FIRST_CHECK_SINCE_CHANGE,

@@ -34,28 +34,28 @@ pub(crate) fn count_requested(by: &'static str, checks: usize) {
 
 /// A [`CheckRequest`] as JSON, and what batches are cut by.
 pub struct Request {
-    /// One function asks for a slot of a revision once: its first one names a batch.
+    /// One function asks for a scheduled time of a revision once: its first one names a batch.
     pub(super) id: String,
     pub endpoint_id: i64,
     pub user_id: i64,
-    pub slot: i64,
+    pub scheduled_at: i64,
     pub kind: String,
     pub json: Box<RawValue>,
 }
 
 impl Request {
-    pub(super) fn id(endpoint_id: i64, slot: i64, revision: i64) -> String {
-        format!("{endpoint_id}-{slot}-{revision}")
+    pub(super) fn id(endpoint_id: i64, scheduled_at: i64, revision: i64) -> String {
+        format!("{endpoint_id}-{scheduled_at}-{revision}")
     }
 
     fn of(request: &CheckRequest) -> Result<Self> {
-        let slot = request.scheduled_at.timestamp();
+        let scheduled_at = request.scheduled_at.timestamp();
         let CheckRequest { endpoint_id, user_id, revision, ref target, .. } = *request;
         Ok(Self {
-            id: Self::id(endpoint_id, slot, revision),
+            id: Self::id(endpoint_id, scheduled_at, revision),
             endpoint_id,
             user_id,
-            slot,
+            scheduled_at,
             kind: target.kind.clone(),
             json: serde_json::value::to_raw_value(request).map_err(Error::internal)?,
         })
@@ -98,7 +98,7 @@ where
     Ok(())
 }
 
-/// Cuts requests, in the order of their slots, into batches of one kind and one window, bounded in number, owners and
+/// Cuts requests, in the order of their scheduled times, into batches of one kind and one window, bounded in number, owners and
 /// size. Whoever checks some kinds only does not see the others.
 pub(crate) fn batches(requests: Vec<Request>, window_seconds: i64) -> Vec<Vec<Request>> {
     let mut kinds: BTreeMap<String, Vec<Request>> = BTreeMap::new();
@@ -117,7 +117,7 @@ fn batches_of_kind(requests: Vec<Request>, window_seconds: i64) -> Vec<Vec<Reque
     let (mut bytes, mut owners) = (0, HashSet::new());
     for request in requests {
         let size = request.json.get().len() + 1;
-        let own_window = request.slot.div_euclid(window_seconds);
+        let own_window = request.scheduled_at.div_euclid(window_seconds);
         let has_room = |batch: &Vec<_>| batch.len() < MAX_BATCH_LEN && bytes + size <= MAX_BATCH_BYTES;
         let is_known =
             |owners: &HashSet<_>| owners.len() < MAX_BATCH_OWNERS || owners.contains(&request.user_id);
@@ -143,9 +143,9 @@ mod tests {
     use super::*;
     use contract::Target;
 
-    fn request(endpoint_id: i64, slot: i64, body: usize) -> CheckRequest {
+    fn request(endpoint_id: i64, scheduled_at: i64, body: usize) -> CheckRequest {
         let target = Target::of("http", "http://x.test/").with("body", "x".repeat(body));
-        let scheduled_at = DateTime::from_timestamp(slot, 0).expect("a time");
+        let scheduled_at = DateTime::from_timestamp(scheduled_at, 0).expect("a time");
         CheckRequest {
             endpoint_id,
             user_id: 1,

@@ -108,12 +108,12 @@ impl Settings {
         runtime::input::parse(serde_json::json!({ "url": url }).to_string().as_bytes())
     }
 
-    /// The check of one slot.
-    pub fn request(&self, endpoint_id: i64, user_id: i64, slot: i64, revision: i64) -> CheckRequest {
+    /// The check of one scheduled time.
+    pub fn request(&self, endpoint_id: i64, user_id: i64, scheduled_at: i64, revision: i64) -> CheckRequest {
         CheckRequest {
             endpoint_id,
             user_id,
-            scheduled_at: UnixSeconds(slot).time(),
+            scheduled_at: UnixSeconds(scheduled_at).time(),
             failure_threshold: self.failure_threshold.try_into().unwrap_or(1),
             success_threshold: self.success_threshold.try_into().unwrap_or(1),
             target: self.target(),

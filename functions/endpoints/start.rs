@@ -32,14 +32,14 @@ struct Usage {
 /// The checks of an endpoint that starts now, until the schedule takes over.
 pub(super) struct Start {
     /// Due now, and then on the endpoint's grid.
-    pub slots: Vec<i64>,
-    /// The first slot that the schedule hands out.
-    pub next_slot: i64,
+    pub times: Vec<i64>,
+    /// The first scheduled time that the schedule hands out.
+    pub next_check_at: i64,
 }
 
 impl Start {
     /// Where in the interval the grid lies is drawn: endpoints of one interval are spread over it, instead of all being
-    /// due at second 0. Not where a check of other settings was asked for already: a slot has one result.
+    /// due at second 0. Not where a check of other settings was asked for already: a scheduled time has one result.
     pub fn now(
         context: &Context,
         user_id: i64,
@@ -58,14 +58,14 @@ impl Start {
         // At once, and then until the schedule takes over.
         let bytes = settings.bytes().stored() * (2 + (taken_over - now) / interval);
         if !Self::may_begin_at_once(context, user_id, now / 60, bytes)? {
-            return Ok(Self { slots: Vec::new(), next_slot: draw() - now - 1 + taken_over });
+            return Ok(Self { times: Vec::new(), next_check_at: draw() - now - 1 + taken_over });
         }
         let at_once = if is_taken(now) { now + 1 } else { now };
         let fits = |first: &i64| *first > at_once && !on_grid(*first).any(&is_taken);
         let first = (0..20).map(|_| draw()).find(fits).unwrap_or(at_once + interval);
-        let slots: Vec<i64> = std::iter::once(at_once).chain(on_grid(first)).collect();
-        let next_slot = first + (slots.len() as i64 - 1) * interval;
-        Ok(Self { slots, next_slot })
+        let times: Vec<i64> = std::iter::once(at_once).chain(on_grid(first)).collect();
+        let next_check_at = first + (times.len() as i64 - 1) * interval;
+        Ok(Self { times, next_check_at })
     }
 
     /// Each that does takes places in the queue of checks for two minutes, and bytes of the broker: whoever changes
@@ -90,16 +90,16 @@ pub(super) async fn ask_for_checks(
     function: &'static str,
     user_id: i64,
     endpoint: &Endpoint,
-    slots: &[i64],
+    times: &[i64],
 ) -> Result<()> {
     let id = endpoint.id;
-    let (Some(first), Some(last)) = (slots.first(), slots.last()) else { return Ok(()) };
+    let (Some(first), Some(last)) = (times.first(), times.last()) else { return Ok(()) };
     let windows = Windows::load(context.db()?, &[user_id], *first..last + 1).await?;
-    let request = |slot: &i64| CheckRequest {
-        maintenance: windows.hold(user_id, id, *slot),
-        ..endpoint.settings.request(id, user_id, *slot, endpoint.revision)
+    let request = |scheduled_at: &i64| CheckRequest {
+        maintenance: windows.hold(user_id, id, *scheduled_at),
+        ..endpoint.settings.request(id, user_id, *scheduled_at, endpoint.revision)
     };
-    let requests: Vec<_> = slots.iter().map(request).collect();
+    let requests: Vec<_> = times.iter().map(request).collect();
     // The first one by itself: nothing waits for those whose time has not come. They are one event, for each takes a
     // place in a queue until its last check is made.
     let (at_once, later) = requests.split_at(1);

@@ -49,13 +49,13 @@ async fn handle(
         UPDATE = concat!(
             "UPDATE endpoints SET name = $2, url = $3, kind = $4, config = $5, interval_seconds = $6, timeout_ms = $7, \
          assertions = $8, retries = $9, failure_threshold = $10, success_threshold = $11, enabled = $12, tags = $13, \
-         next_slot = COALESCE($14, next_slot), \
+         next_check_at = COALESCE($14, next_check_at), \
          leased_until = CASE WHEN $14 IS NULL THEN leased_until END, updated_at = $15, revision = revision + $16, \
          settings_revision = CASE WHEN $16 = 0 THEN settings_revision ELSE revision + $16 END, settings_bytes = $17, bytes_per_minute = $18 WHERE id = $1 RETURNING ",
             columns!()
         )
     );
-    sql!(NEXT_SLOT = "SELECT next_slot FROM endpoints WHERE id = $1");
+    sql!(NEXT_CHECK = "SELECT next_check_at FROM endpoints WHERE id = $1");
     let db = context.db()?;
     let select = db.pick(SQLITE, POSTGRES);
     let mut seen = find_own(&context, caller.user_id, id).await?.settings;
@@ -79,19 +79,20 @@ async fn handle(
     // before is of another revision.
     let changed = Settings { name: old.name.clone(), tags: old.tags.clone(), ..s.clone() } != old;
     let handed_out: i64 =
-        on!(tx.connection(), db => sqlx::query_scalar(NEXT_SLOT).bind(id).fetch_one(db).await)?;
-    let is_taken =
-        |slot| slot < handed_out && (handed_out - slot) % i64::from(old.interval_seconds.max(1)) == 0;
+        on!(tx.connection(), db => sqlx::query_scalar(NEXT_CHECK).bind(id).fetch_one(db).await)?;
+    let is_taken = |scheduled_at| {
+        scheduled_at < handed_out && (handed_out - scheduled_at) % i64::from(old.interval_seconds.max(1)) == 0
+    };
     let start =
         (changed && s.enabled).then(|| Start::now(&context, caller.user_id, &s, is_taken)).transpose()?;
-    let next_slot = start.as_ref().map(|start| start.next_slot);
+    let next_check_at = start.as_ref().map(|start| start.next_check_at);
     let (bytes, before) = (s.bytes(), old.bytes());
     let now = context.clock().now();
     let endpoint: Endpoint = on!(tx.connection(), db => {
         let update = sqlx::query_as(UPDATE).bind(id).bind(s.name).bind(s.url).bind(s.kind).bind(s.config);
         let update = update.bind(s.interval_seconds).bind(s.timeout_ms).bind(s.assertions).bind(s.retries);
         let update = update.bind(s.failure_threshold).bind(s.success_threshold).bind(s.enabled).bind(s.tags);
-        let update = update.bind(next_slot).bind(now).bind(i64::from(changed));
+        let update = update.bind(next_check_at).bind(now).bind(i64::from(changed));
         update.bind(bytes.stored()).bind(bytes.per_minute()).fetch_one(db).await
     })?;
     // Whoever has too much already, of a time with other limits, may change the rest, and have less.
@@ -108,7 +109,7 @@ async fn handle(
         announce::try_announce(&context, NAME, vec![row]).await;
     }
     if let Some(start) = start
-        && let Err(error) = ask_for_checks(&context, NAME, caller.user_id, &endpoint, &start.slots).await
+        && let Err(error) = ask_for_checks(&context, NAME, caller.user_id, &endpoint, &start.times).await
     {
         tracing::warn!(%error, endpoint_id = id, "the first checks could not be asked for");
     }

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::MAX_AHEAD;
-use contract::{AlertKind, LocationChange, Status, StatusChange, kind};
+use contract::{AlertKind, RegionChange, Status, StatusChange, kind};
 
 /// Within it a broker has brought the event, or given it up: ten tries take up to 17 minutes.
 const REPUBLISH_AFTER: TimeDelta = TimeDelta::minutes(20);
@@ -22,22 +22,22 @@ const REPUBLISH_AFTER: TimeDelta = TimeDelta::minutes(20);
 /// Where a change is kept.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Key {
-    /// Of a location: the suspicion's id, negative.
+    /// Of a region: the region outage's id, negative.
     endpoint_id: i64,
-    /// In microseconds. Of a location: whether the suspicion began or ended.
-    slot: i64,
+    /// In microseconds. Of a region: whether the region outage began or ended.
+    scheduled_at: i64,
 }
 
 impl From<&StatusChange> for Key {
     fn from(change: &StatusChange) -> Self {
-        Self { endpoint_id: change.endpoint_id, slot: change.changed_at.timestamp_micros() }
+        Self { endpoint_id: change.endpoint_id, scheduled_at: change.changed_at.timestamp_micros() }
     }
 }
 
-impl From<&LocationChange> for Key {
-    fn from(change: &LocationChange) -> Self {
-        let slot = i64::from(change.what != AlertKind::LocationSuspected);
-        Self { endpoint_id: -change.location.id, slot }
+impl From<&RegionChange> for Key {
+    fn from(change: &RegionChange) -> Self {
+        let scheduled_at = i64::from(change.what != AlertKind::RegionOutage);
+        Self { endpoint_id: -change.outage.id, scheduled_at }
     }
 }
 
@@ -55,36 +55,36 @@ pub async fn record(
     transaction: &mut Transaction,
     event_id: &str,
     changes: &[StatusChange],
-    locations: &[LocationChange],
+    regions: &[RegionChange],
     now: DateTime<Utc>,
 ) -> Result<()> {
     macro_rules! insert {
         ($new:literal) => {
             concat!(
                 "INSERT INTO notification_changes
-                    (endpoint_id, slot, user_id, event_id, change, recorded_at, due_at)
-                SELECT new.endpoint_id, new.slot, new.user_id, $2, new.change, $3, $4 FROM ",
+                    (endpoint_id, scheduled_at, user_id, event_id, change, recorded_at, due_at)
+                SELECT new.endpoint_id, new.scheduled_at, new.user_id, $2, new.change, $3, $4 FROM ",
                 $new,
-                " AS new WHERE true ON CONFLICT (endpoint_id, slot) DO UPDATE SET event_id = excluded.event_id,
+                " AS new WHERE true ON CONFLICT (endpoint_id, scheduled_at) DO UPDATE SET event_id = excluded.event_id,
                     change = excluded.change, due_at = excluded.due_at"
             )
         };
     }
     sql!(SQLITE = insert!(
-        "(SELECT value ->> 'endpoint_id' AS endpoint_id, value ->> 'slot' AS slot, value ->> 'user_id' AS user_id,
+        "(SELECT value ->> 'endpoint_id' AS endpoint_id, value ->> 'scheduled_at' AS scheduled_at, value ->> 'user_id' AS user_id,
             value ->> 'change' AS change FROM json_each($1))"
     ));
     sql!(
         POSTGRES = insert!(
             "(SELECT * FROM json_to_recordset($1::text::json)
-            AS line (endpoint_id bigint, slot bigint, user_id bigint, change text))"
+            AS line (endpoint_id bigint, scheduled_at bigint, user_id bigint, change text))"
         )
     );
     let of_endpoints = changes.iter().map(|change| (Key::from(change), change.user_id, json!(change)));
-    let of_locations = locations.iter().map(|change| (Key::from(change), change.user_id, json!(change)));
+    let of_regions = regions.iter().map(|change| (Key::from(change), change.user_id, json!(change)));
     // No statement writes a row twice: of two with one key the last counts.
     let new: BTreeMap<_, _> = of_endpoints
-        .chain(of_locations)
+        .chain(of_regions)
         .map(|(key, user_id, change)| (key, New { key, user_id, change: change.to_string() }))
         .collect();
     let new = JsonText(new.into_values().collect::<Vec<_>>());
@@ -103,10 +103,10 @@ pub async fn record(
 pub async fn recorded(
     transaction: &mut Transaction,
     event_id: &str,
-) -> Result<(Vec<StatusChange>, Vec<LocationChange>)> {
+) -> Result<(Vec<StatusChange>, Vec<RegionChange>)> {
     sql!(
-        SELECT = "SELECT endpoint_id, slot, change FROM notification_changes WHERE event_id = $1
-        ORDER BY endpoint_id, slot"
+        SELECT = "SELECT endpoint_id, scheduled_at, change FROM notification_changes WHERE event_id = $1
+        ORDER BY endpoint_id, scheduled_at"
     );
     let rows: Vec<Row> = on!(transaction.connection(), db =>
         sqlx::query_as(SELECT).bind(event_id).fetch_all(db).await)?;
@@ -116,24 +116,24 @@ pub async fn recorded(
 #[derive(sqlx::FromRow)]
 struct Row {
     endpoint_id: i64,
-    slot: i64,
+    scheduled_at: i64,
     change: String,
 }
 
 /// One that cannot be read keeps no other from being told.
-fn read(rows: Vec<Row>) -> (Vec<StatusChange>, Vec<LocationChange>) {
-    let (mut changes, mut locations) = (Vec::new(), Vec::new());
-    for Row { endpoint_id, slot, change } in rows {
+fn read(rows: Vec<Row>) -> (Vec<StatusChange>, Vec<RegionChange>) {
+    let (mut changes, mut regions) = (Vec::new(), Vec::new());
+    for Row { endpoint_id, scheduled_at, change } in rows {
         let read = if endpoint_id > 0 {
             serde_json::from_str(&change).map(|change| changes.push(change))
         } else {
-            serde_json::from_str(&change).map(|change| locations.push(change))
+            serde_json::from_str(&change).map(|change| regions.push(change))
         };
         if let Err(error) = read {
-            tracing::error!(endpoint_id, slot, %error, "a change that is kept cannot be read: set aside");
+            tracing::error!(endpoint_id, scheduled_at, %error, "a change that is kept cannot be read: set aside");
         }
     }
-    (changes, locations)
+    (changes, regions)
 }
 
 /// For the queue of whoever tells of it, whose places owners share; not more than a header holds.
@@ -181,10 +181,10 @@ pub async fn mark_told(db: &Db, keys: Vec<Key>) -> Result<()> {
 
 /// What is told already is not due again.
 async fn set_due(db: &Db, keys: Vec<Key>, due_at: Option<DateTime<Utc>>) -> Result<()> {
-    sql!(POSTGRES = "UPDATE notification_changes SET due_at = $2 WHERE due_at IS NOT NULL AND (endpoint_id, slot) IN (
-        SELECT endpoint_id, slot FROM json_to_recordset($1::text::json) AS told (endpoint_id bigint, slot bigint))");
-    sql!(SQLITE = "UPDATE notification_changes SET due_at = $2 WHERE due_at IS NOT NULL AND (endpoint_id, slot) IN (
-        SELECT value ->> 'endpoint_id', value ->> 'slot' FROM json_each($1))");
+    sql!(POSTGRES = "UPDATE notification_changes SET due_at = $2 WHERE due_at IS NOT NULL AND (endpoint_id, scheduled_at) IN (
+        SELECT endpoint_id, scheduled_at FROM json_to_recordset($1::text::json) AS told (endpoint_id bigint, scheduled_at bigint))");
+    sql!(SQLITE = "UPDATE notification_changes SET due_at = $2 WHERE due_at IS NOT NULL AND (endpoint_id, scheduled_at) IN (
+        SELECT value ->> 'endpoint_id', value ->> 'scheduled_at' FROM json_each($1))");
     let sql = db.pick(SQLITE, POSTGRES);
     let keys = json!(keys).to_string();
     on!(db.write(), db => sqlx::query(sql).bind(keys).bind(due_at).execute(db).await.map(drop))?;
@@ -195,7 +195,7 @@ async fn set_due(db: &Db, keys: Vec<Key>, due_at: Option<DateTime<Utc>>) -> Resu
 pub async fn republish_untold(context: &Context, function: &str) -> Result<()> {
     // One that is due far ahead is of a clock that was set back.
     sql!(
-        DUE = "SELECT endpoint_id, slot, change FROM notification_changes
+        DUE = "SELECT endpoint_id, scheduled_at, change FROM notification_changes
         WHERE due_at <= $1 OR due_at > $2 ORDER BY due_at LIMIT 500"
     );
     let (db, now) = (context.db()?, context.clock().now());
@@ -206,14 +206,15 @@ pub async fn republish_untold(context: &Context, function: &str) -> Result<()> {
         return Ok(());
     }
     tracing::warn!(changes = rows.len(), "changes were not told in time: they are published again");
-    let keys = rows.iter().map(|row| Key { endpoint_id: row.endpoint_id, slot: row.slot }).collect();
-    let (changes, locations) = read(rows);
+    let keys =
+        rows.iter().map(|row| Key { endpoint_id: row.endpoint_id, scheduled_at: row.scheduled_at }).collect();
+    let (changes, regions) = read(rows);
     let id = |what| format!("{what}-again-{}", now.timestamp_micros());
     if !changes.is_empty() {
         context.outbound().publish(event(function, id("status"), now, &changes)?).await?;
     }
-    if !locations.is_empty() {
-        let told = Outgoing::new(function, kind::LOCATION_CHANGED, id("location"), now, &locations)?;
+    if !regions.is_empty() {
+        let told = Outgoing::new(function, kind::REGION_CHANGED, id("region"), now, &regions)?;
         context.outbound().publish(told).await?;
     }
     // What the broker did not take is due still.

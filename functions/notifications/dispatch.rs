@@ -1,4 +1,4 @@
-//! Events `status.changed` and `location.changed`: logs a delivery for each channel that is to be told, once only,
+//! Events `status.changed` and `region.changed`: logs a delivery for each channel that is to be told, once only,
 //! and hands what may leave at once to the broker.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -23,12 +23,12 @@ use crate::{
     endpoints::private_list::{self, Briefs, EndpointBrief},
     links,
 };
-use contract::{Alert, AlertKind, LocationChange, Status, StatusChange, kind};
+use contract::{Alert, AlertKind, RegionChange, Status, StatusChange, kind};
 
 const NAME: &str = "notification-dispatch";
 
 pub const FUNCTION: Function = Function::new(NAME, SERVICE, "asks each channel to tell of a change")
-    .on(&[Subscription::to(kind::STATUS_CHANGED), Subscription::to(kind::LOCATION_CHANGED)], || {
+    .on(&[Subscription::to(kind::STATUS_CHANGED), Subscription::to(kind::REGION_CHANGED)], || {
         axum::routing::post(handle)
     })
     .reads(runtime::settings!(runtime::secret::Sealer, links::PublicUrl))
@@ -36,8 +36,8 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "asks each channel t
 
 async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> Result<Reply> {
     let json = event.data.get().as_bytes();
-    if event.kind == kind::LOCATION_CHANGED {
-        tell_of_locations(&context, input::parse::<Items<_>>(json)?.0).await?;
+    if event.kind == kind::REGION_CHANGED {
+        tell_of_regions(&context, input::parse::<Items<_>>(json)?.0).await?;
     } else {
         tell_of_endpoints(&context, input::parse::<Items<_>>(json)?.0).await?;
     }
@@ -89,21 +89,22 @@ struct DownEndpoint {
     endpoint_id: i64,
     revision: i64,
     failing_since: Option<i64>,
-    last_slot: i64,
+    last_scheduled_at: i64,
     cause: Option<String>,
 }
 
 /// To a notification that is new: what is down already.
 pub(super) async fn send_open_incidents(context: &Context, function: &str, notification: &Row) -> Result<()> {
     sql!(
-        DOWN = "SELECT endpoint_id, revision, failing_since, last_slot, cause FROM notification_states
+        DOWN =
+            "SELECT endpoint_id, revision, failing_since, last_scheduled_at, cause FROM notification_states
         WHERE user_id = $1 AND status = 'down' AND deleted_at IS NULL ORDER BY endpoint_id"
     );
     let user_id = notification.user_id;
     let rows: Vec<DownEndpoint> = on!(context.db()?.read(), db =>
         sqlx::query_as(DOWN).bind(user_id).fetch_all(db).await)?;
     let change = |row: DownEndpoint| {
-        let began = DateTime::from_timestamp_micros(row.failing_since.unwrap_or(row.last_slot))?;
+        let began = DateTime::from_timestamp_micros(row.failing_since.unwrap_or(row.last_scheduled_at))?;
         let change = StatusChange {
             endpoint_id: row.endpoint_id,
             user_id,
@@ -125,7 +126,7 @@ pub(super) async fn send_open_incidents(context: &Context, function: &str, notif
     all_read(&unread)
 }
 
-async fn tell_of_locations(context: &Context, changes: Vec<LocationChange>) -> Result<()> {
+async fn tell_of_regions(context: &Context, changes: Vec<RegionChange>) -> Result<()> {
     let link = links::to(context, "/reports?status=down")?;
     let keys = changes.iter().map(Key::from).collect();
     let channels = enabled(context, changes.iter().map(|change| change.user_id).collect()).await?;
@@ -134,13 +135,13 @@ async fn tell_of_locations(context: &Context, changes: Vec<LocationChange>) -> R
         let told = told_of(context.db()?, &change, channels.get(&change.user_id)).await?;
         let alert = Alert {
             endpoint_id: 0,
-            endpoint_name: format!("Location {}", change.location.region),
+            endpoint_name: format!("Region {}", change.outage.region),
             url: String::new(),
             what: change.what,
             changed_at: change.changed_at,
             outage_started_at: Some(change.since),
             cause: None,
-            location: Some(change.location),
+            region_outage: Some(change.outage),
             missed: Vec::new(),
             untold: 0,
             link: link.clone(),
@@ -151,11 +152,11 @@ async fn tell_of_locations(context: &Context, changes: Vec<LocationChange>) -> R
     changes::mark_told(context.db()?, keys).await
 }
 
-/// Whoever has an endpoint at the location, or was told when it was suspected: that endpoint may be elsewhere,
+/// Whoever has an endpoint at the region, or was told of the outage: that endpoint may be elsewhere,
 /// or in a maintenance, by now.
 async fn told_of<'a>(
     db: &Db,
-    change: &LocationChange,
+    change: &RegionChange,
     channels: Option<&'a Vec<Channel>>,
 ) -> Result<Vec<&'a Channel>> {
     sql!(
@@ -165,11 +166,11 @@ async fn told_of<'a>(
     sql!(BEFORE = "SELECT notification_id FROM deliveries WHERE endpoint_id = $1");
     let Some(channels) = channels else { return Ok(Vec::new()) };
     let there: Vec<i64> = on!(db.read(), db => {
-        let query = sqlx::query_scalar(THERE).bind(change.user_id).bind(&change.location.region);
+        let query = sqlx::query_scalar(THERE).bind(change.user_id).bind(&change.outage.region);
         query.fetch_all(db).await
     })?;
     let before: Vec<i64> = on!(db.read(), db =>
-        sqlx::query_scalar(BEFORE).bind(-change.location.id).fetch_all(db).await)?;
+        sqlx::query_scalar(BEFORE).bind(-change.outage.id).fetch_all(db).await)?;
     let there = there.into_iter().collect();
     Ok(channels.iter().filter(|c| c.covers_any(&there) || before.contains(&c.id())).collect())
 }
@@ -242,7 +243,7 @@ async fn alerts(
             // A clock may have been set back since.
             outage_started_at: change.outage_started_at.map(|began| began.min(change.changed_at)),
             cause: change.cause,
-            location: None,
+            region_outage: None,
             missed: Vec::new(),
             untold: 0,
             link,

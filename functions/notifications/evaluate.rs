@@ -7,7 +7,7 @@
 //! Evaluators of one endpoint queue at its row (PostgreSQL) or for the one writer (SQLite), so that
 //! no result is lost between them.
 //!
-//! Where something would go down, its location is judged first ([`suspicion`]): whoever stands where nothing
+//! Where something would go down, its region is judged first ([`region_outage`]): whoever stands where nothing
 //! works sees everything broken. What is held is then computed again, without going down.
 
 use std::{
@@ -29,13 +29,14 @@ use serde_json::{json, value::RawValue};
 use super::{
     MAX_AHEAD, SERVICE, changes,
     deliveries::record,
-    dispatch, senders,
+    dispatch,
+    region_outage::{self, Batch},
+    senders,
     state::{State, States},
-    suspicion::{self, Batch},
 };
 use crate::endpoints::{confirm::CONFIRMATION_DELAY, private_list};
 use contract::{
-    CheckResult, CheckStatus, EndpointChanged, FailedCheck, LocationChange, Status, StatusChange, kind,
+    CheckResult, CheckStatus, EndpointChanged, FailedCheck, RegionChange, Status, StatusChange, kind,
 };
 
 const NAME: &str = "notification-evaluate";
@@ -44,16 +45,16 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "tells from check re
     .on(&[Subscription::to(kind::CHECK_COMPLETED), Subscription::to(kind::ENDPOINT_CHANGED)], || {
         axum::routing::post(handle)
     })
-    .reads(runtime::settings!(suspicion::Settings))
+    .reads(runtime::settings!(region_outage::Settings))
     .publishes();
 
 static CHANGES: LazyLock<Counter<u64>> =
     LazyLock::new(|| counter("pongpong.status_changes", "{change}", "Changes of endpoints' status"));
-static SUSPICIONS: LazyLock<Counter<u64>> = LazyLock::new(|| {
-    counter("pongpong.location.suspicions", "{suspicion}", "Users told that a location is suspected")
+static REGION_OUTAGES: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    counter("pongpong.region.outages", "{outage}", "Users told that a region has an outage")
 });
 static HELD: LazyLock<Counter<u64>> = LazyLock::new(|| {
-    counter("pongpong.alerts.held", "{alert}", "Endpoints not told down, for their location was suspected")
+    counter("pongpong.alerts.held", "{alert}", "Endpoints not told down, for their region had an outage")
 });
 
 pub(crate) fn count_from_zero() {
@@ -67,7 +68,7 @@ fn count(to: Status, changes: u64) {
 
 async fn handle(FromContext(context): FromContext<Context>, event: Event<Box<RawValue>>) -> Result<Reply> {
     let json = event.data.get().as_bytes();
-    let Evaluated { changes, locations, unconfirmed, is_failing } = if event.kind == kind::ENDPOINT_CHANGED {
+    let Evaluated { changes, regions, unconfirmed, is_failing } = if event.kind == kind::ENDPOINT_CHANGED {
         let changes = change_settings(&context, &event.id, input::parse::<Items<_>>(json)?.0).await?;
         Evaluated { changes, ..Evaluated::default() }
     } else {
@@ -86,9 +87,9 @@ async fn handle(FromContext(context): FromContext<Context>, event: Event<Box<Raw
         }
     }
     // By what caused them: the same whenever it is handled again.
-    if !locations.is_empty() {
-        let id = format!("{}/location", event.id);
-        let told = Outgoing::new(NAME, kind::LOCATION_CHANGED, id, time, &locations)?;
+    if !regions.is_empty() {
+        let id = format!("{}/region", event.id);
+        let told = Outgoing::new(NAME, kind::REGION_CHANGED, id, time, &regions)?;
         context.outbound().publish(told).await?;
     }
     if changes.is_empty() {
@@ -101,7 +102,7 @@ async fn handle(FromContext(context): FromContext<Context>, event: Event<Box<Raw
 #[derive(Default)]
 struct Evaluated {
     changes: Vec<StatusChange>,
-    locations: Vec<LocationChange>,
+    regions: Vec<RegionChange>,
     unconfirmed: Vec<FailedCheck>,
     /// The next checks decide whether something is down.
     is_failing: bool,
@@ -137,27 +138,27 @@ fn who_tells() -> Vec<&'static str> {
 
 async fn evaluate(context: &Context, event_id: &str, mut results: Vec<CheckResult>) -> Result<Evaluated> {
     let now = context.clock().now();
-    // A batch may hold several slots of one endpoint.
+    // A batch may hold several scheduled times of one endpoint.
     results.sort_by_key(|r| (r.endpoint_id, r.scheduled_at));
     let owners = results.iter().map(|result| (result.endpoint_id, result.user_id)).collect();
-    let (mut transaction, Before { states, any_suspicion }) = locked(context.db()?, owners, now).await?;
+    let (mut transaction, Before { states, any_region_outage }) = locked(context.db()?, owners, now).await?;
     let mut after = advance(&states, &results, &HashSet::new());
     if !after.states.is_empty() {
         save(&mut transaction, &after.states).await?;
     }
-    let (mut locations, mut begun) = (Vec::new(), Vec::new());
-    if any_suspicion || after.changes.iter().any(|change| change.to == Status::Down) {
+    let (mut regions, mut begun) = (Vec::new(), Vec::new());
+    if any_region_outage || after.changes.iter().any(|change| change.to == Status::Down) {
         // Judged by the table, which has this batch now.
         let batch = Batch { results: &results, states: &after.states, changes: &after.changes };
-        let judged = suspicion::judge(context, &mut transaction, batch).await?;
-        (locations, begun) = (judged.told, judged.begun);
+        let judged = region_outage::judge(context, &mut transaction, batch).await?;
+        (regions, begun) = (judged.told, judged.begun);
         if !judged.held.is_empty() {
             after = advance(&states, &results, &judged.held);
             save(&mut transaction, &after.states).await?;
         }
     }
     let Advanced { mut changes, held, seen_before, mut unconfirmed, states: after } = after;
-    suspicion::ask_others(context, &mut transaction, &after, &mut unconfirmed).await?;
+    region_outage::ask_others(context, &mut transaction, &after, &mut unconfirmed).await?;
     let is_failing = !unconfirmed.is_empty();
     // What is checked as often anyway needs no early check.
     unconfirmed.retain(|failed| {
@@ -165,20 +166,20 @@ async fn evaluate(context: &Context, event_id: &str, mut results: Vec<CheckResul
         let interval = results.get(first).map_or(0, |result| result.interval_seconds);
         failed.others > 0 || interval > CONFIRMATION_DELAY
     });
-    if !changes.is_empty() || !locations.is_empty() {
-        changes::record(&mut transaction, event_id, &changes, &locations, now).await?;
+    if !changes.is_empty() || !regions.is_empty() {
+        changes::record(&mut transaction, event_id, &changes, &regions, now).await?;
     }
     changes.iter().for_each(|change| count(change.to, 1));
     HELD.add(held, &[]);
     for (region, by_most) in begun {
-        let scope = if by_most { "location" } else { "user" };
-        SUSPICIONS.add(1, &[KeyValue::new("region", region), KeyValue::new("scope", scope)]);
+        let scope = if by_most { "region" } else { "user" };
+        REGION_OUTAGES.add(1, &[KeyValue::new("region", region), KeyValue::new("scope", scope)]);
     }
     if seen_before {
-        (changes, locations) = changes::recorded(&mut transaction, event_id).await?;
+        (changes, regions) = changes::recorded(&mut transaction, event_id).await?;
     }
     transaction.commit().await?;
-    Ok(Evaluated { changes, locations, unconfirmed, is_failing })
+    Ok(Evaluated { changes, regions, unconfirmed, is_failing })
 }
 
 /// The changes of status that changes of settings caused, now or when the event was first handled.
@@ -257,10 +258,10 @@ fn advance(before: &States, results: &[CheckResult], on_hold: &HashSet<i64>) -> 
     after
 }
 
-/// The states of a batch, and whether any of its users was told that a location is suspected.
+/// The states of a batch, and whether any of its users was told that a region has an outage.
 struct Before {
     states: States,
-    any_suspicion: bool,
+    any_region_outage: bool,
 }
 
 /// What is known before a batch, locked until the transaction ends. They are made beforehand where there
@@ -284,9 +285,9 @@ async fn locked(
         let forgotten = forgotten(&mut transaction, unknown.values().copied().collect()).await?;
         rows.retain(|row| !forgotten.contains(&row.user_id));
     }
-    let any_suspicion = rows.iter().any(|row| row.any_suspicion);
+    let any_region_outage = rows.iter().any(|row| row.any_region_outage);
     let states = rows.into_iter().filter(|row| !row.deleted).map(|row| (row.endpoint_id, row.state(now)));
-    Ok((transaction, Before { states: states.collect(), any_suspicion }))
+    Ok((transaction, Before { states: states.collect(), any_region_outage }))
 }
 
 #[derive(sqlx::FromRow)]
@@ -298,17 +299,17 @@ struct Row {
     degraded_run: i32,
     revision: i64,
     run: i32,
-    last_slot: i64,
+    last_scheduled_at: i64,
     failing_since: Option<i64>,
     cause: Option<String>,
     unreachable_since: Option<i64>,
     deleted: bool,
-    any_suspicion: bool,
+    any_region_outage: bool,
 }
 
 impl Row {
     fn state(self, now: DateTime<Utc>) -> State {
-        let last_slot = slot_of(self.last_slot);
+        let last_scheduled_at = time_of(self.last_scheduled_at);
         State {
             status: match self.status.as_str() {
                 "up" => Status::Up,
@@ -320,34 +321,40 @@ impl Row {
             revision: self.revision,
             run: self.run,
             // From a clock that was set back since: everything that comes now is newer.
-            last_slot: if last_slot > now + MAX_AHEAD { DateTime::<Utc>::MIN_UTC } else { last_slot },
-            failing_since: self.failing_since.map(slot_of),
+            last_scheduled_at: if last_scheduled_at > now + MAX_AHEAD {
+                DateTime::<Utc>::MIN_UTC
+            } else {
+                last_scheduled_at
+            },
+            failing_since: self.failing_since.map(time_of),
             cause: self.cause.and_then(|json| serde_json::from_str(&json).ok()),
-            unreachable_since: self.unreachable_since.map(slot_of),
+            unreachable_since: self.unreachable_since.map(time_of),
             // The next result brings it.
             region: None,
         }
     }
 }
 
-fn slot_of(micros: i64) -> DateTime<Utc> {
+fn time_of(micros: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::<Utc>::MIN_UTC)
 }
 
 async fn load(transaction: &mut runtime::db::Transaction, ids: &[i64]) -> Result<Vec<Row>> {
     // Locked in the order of their ids: two batches cannot wait for each other.
     sql!(
-        POSTGRES = "SELECT endpoint_id, user_id, status, degraded, degraded_run, revision, run, last_slot,
+        POSTGRES =
+            "SELECT endpoint_id, user_id, status, degraded, degraded_run, revision, run, last_scheduled_at,
             failing_since, cause, unreachable_since,
-            deleted_at IS NOT NULL AS deleted, EXISTS (SELECT 1 FROM notification_suspicions q
-                WHERE q.user_id = notification_states.user_id) AS any_suspicion
+            deleted_at IS NOT NULL AS deleted, EXISTS (SELECT 1 FROM notification_region_outages q
+                WHERE q.user_id = notification_states.user_id) AS any_region_outage
         FROM notification_states WHERE endpoint_id = ANY($1) ORDER BY endpoint_id FOR UPDATE"
     );
     sql!(
-        SQLITE = "SELECT endpoint_id, user_id, status, degraded, degraded_run, revision, run, last_slot,
+        SQLITE =
+            "SELECT endpoint_id, user_id, status, degraded, degraded_run, revision, run, last_scheduled_at,
             failing_since, cause, unreachable_since,
-            deleted_at IS NOT NULL AS deleted, EXISTS (SELECT 1 FROM notification_suspicions q
-                WHERE q.user_id = notification_states.user_id) AS any_suspicion
+            deleted_at IS NOT NULL AS deleted, EXISTS (SELECT 1 FROM notification_region_outages q
+                WHERE q.user_id = notification_states.user_id) AS any_region_outage
         FROM notification_states WHERE endpoint_id IN (SELECT value FROM json_each($1))"
     );
     // One that cannot be read is set aside: its endpoint is not evaluated.
@@ -361,14 +368,14 @@ async fn load(transaction: &mut runtime::db::Transaction, ids: &[i64]) -> Result
 
 async fn insert(db: &Db, unknown: &HashMap<i64, i64>) -> Result<()> {
     sql!(
-        POSTGRES = "INSERT INTO notification_states (endpoint_id, user_id, status, run, last_slot)
+        POSTGRES = "INSERT INTO notification_states (endpoint_id, user_id, status, run, last_scheduled_at)
         SELECT endpoint_id, user_id, 'pending', 0, $3 FROM UNNEST($1::BIGINT[], $2::BIGINT[])
             AS new (endpoint_id, user_id)
         WHERE NOT EXISTS (SELECT 1 FROM notification_forgotten_users f WHERE f.user_id = new.user_id)
         ORDER BY endpoint_id ON CONFLICT DO NOTHING"
     );
     sql!(
-        SQLITE = "INSERT INTO notification_states (endpoint_id, user_id, status, run, last_slot)
+        SQLITE = "INSERT INTO notification_states (endpoint_id, user_id, status, run, last_scheduled_at)
         SELECT new.value ->> 0, new.value ->> 1, 'pending', 0, $2 FROM json_each($1) AS new
         WHERE NOT EXISTS (SELECT 1 FROM notification_forgotten_users f WHERE f.user_id = new.value ->> 1)
         ON CONFLICT DO NOTHING"
@@ -400,17 +407,17 @@ async fn forgotten(transaction: &mut runtime::db::Transaction, users: Vec<i64>) 
 
 async fn save(transaction: &mut runtime::db::Transaction, states: &States) -> Result<()> {
     sql!(POSTGRES = "UPDATE notification_states AS s SET status = new.status, run = new.run,
-            last_slot = new.last_slot, failing_since = new.failing_since, cause = new.cause,
+            last_scheduled_at = new.last_scheduled_at, failing_since = new.failing_since, cause = new.cause,
             region = new.region, revision = new.revision, unreachable_since = new.unreachable_since,
             degraded = new.degraded, degraded_run = new.degraded_run
         FROM UNNEST($1::BIGINT[], $2::TEXT[], $3::INTEGER[], $4::BIGINT[], $5::BIGINT[], $6::TEXT[], $7::TEXT[],
                 $8::BIGINT[], $9::BIGINT[], $10::BOOLEAN[], $11::INTEGER[])
-            AS new (endpoint_id, status, run, last_slot, failing_since, cause, region, revision, unreachable_since,
+            AS new (endpoint_id, status, run, last_scheduled_at, failing_since, cause, region, revision, unreachable_since,
                 degraded, degraded_run)
         WHERE s.endpoint_id = new.endpoint_id");
     sql!(
         SQLITE = "UPDATE notification_states AS s SET status = new.value ->> 1,
-            run = new.value ->> 2, last_slot = new.value ->> 3, failing_since = new.value ->> 4,
+            run = new.value ->> 2, last_scheduled_at = new.value ->> 3, failing_since = new.value ->> 4,
             cause = new.value ->> 5, region = new.value ->> 6, revision = new.value ->> 7,
             unreachable_since = new.value ->> 8, degraded = new.value ->> 9, degraded_run = new.value ->> 10
         FROM json_each($1) AS new WHERE s.endpoint_id = new.value ->> 0"
@@ -425,14 +432,14 @@ async fn save(transaction: &mut runtime::db::Transaction, states: &States) -> Re
         let failing_since = state.failing_since.map(|t| t.timestamp_micros());
         let region = state.region.as_deref();
         let unreachable_since = state.unreachable_since.map(|t| t.timestamp_micros());
-        let slot = state.last_slot.timestamp_micros();
+        let scheduled_at = state.last_scheduled_at.timestamp_micros();
         let (degraded, degraded_run) = (state.is_degraded, state.degraded_run);
         let State { run, revision, .. } = *state;
         (
             *id,
             status,
             run,
-            slot,
+            scheduled_at,
             failing_since,
             cause,
             region,
@@ -448,7 +455,7 @@ async fn save(transaction: &mut runtime::db::Transaction, states: &States) -> Re
                 ids,
                 statuses,
                 runs,
-                slots,
+                times,
                 since,
                 causes,
                 regions,
@@ -469,7 +476,7 @@ async fn save(transaction: &mut runtime::db::Transaction, states: &States) -> Re
                 Vec<_>,
                 Vec<_>,
             ) = rows.collect();
-            let query = sqlx::query(POSTGRES).bind(ids).bind(statuses).bind(runs).bind(slots).bind(since);
+            let query = sqlx::query(POSTGRES).bind(ids).bind(statuses).bind(runs).bind(times).bind(since);
             let query = query.bind(causes).bind(regions).bind(revisions).bind(unreachable);
             let query = query.bind(degraded).bind(degraded_runs);
             query.execute(db).await?;

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use runtime::{Context, Db, Error, Event, Function, Reply, Result, Subscription, db::On, on, sql};
 use serde::Deserialize;
 
-use super::{SERVICE, deliveries::queue, suspicion};
+use super::{SERVICE, deliveries::queue, region_outage};
 use crate::words;
 use contract::{EndpointDeleted, UserDeleted, kind};
 
@@ -57,22 +57,22 @@ async fn forget_user(db: &Db, user_id: i64, now: DateTime<Utc>) -> Result<()> {
     sql!(CHANGES = "DELETE FROM notification_changes WHERE user_id = $1");
     sql!(ADDRESSES = "DELETE FROM notification_addresses WHERE user_id = $1");
     sql!(READER = "DELETE FROM notification_readers WHERE user_id = $1");
-    sql!(SUSPICIONS = "DELETE FROM notification_suspicions WHERE user_id = $1");
+    sql!(REGION_OUTAGES = "DELETE FROM notification_region_outages WHERE user_id = $1");
     // First, and committed: whoever makes a state after this sees it, and any earlier one is seen
     // by what follows.
     on!(db.write(), db => sqlx::query(TOMBSTONE).bind(user_id).bind(now).execute(db).await.map(drop))?;
     let mut transaction = db.begin().await?;
     super::lock_user(&mut transaction, user_id).await?;
-    // Tables in one order, and rows by their ids, in every transaction: states, suspicions, changes, and then,
+    // Tables in one order, and rows by their ids, in every transaction: states, region outages, changes, and then,
     // with the queue's lock, notifications and deliveries. None then waits for another that waits for it.
     if let On::Postgres(db) = transaction.connection() {
         sqlx::query(POSTGRES_LOCK).bind(user_id).execute(db).await?;
     }
     on!(transaction.connection(), db =>
         sqlx::query(STATES).bind(user_id).bind(now).execute(db).await.map(drop))?;
-    suspicion::lock(&mut transaction).await?;
+    region_outage::lock(&mut transaction).await?;
     on!(transaction.connection(), db => {
-        sqlx::query(SUSPICIONS).bind(user_id).execute(&mut *db).await?;
+        sqlx::query(REGION_OUTAGES).bind(user_id).execute(&mut *db).await?;
         sqlx::query(CHANGES).bind(user_id).execute(db).await?;
     });
     queue::lock(&mut transaction).await?;
@@ -88,7 +88,7 @@ async fn forget_endpoint(db: &Db, user_id: i64, endpoint_id: i64, now: DateTime<
     // The row stays as its own tombstone: an evaluator either waits for its lock or finds it.
     sql!(
         STATE = "INSERT INTO notification_states
-            (endpoint_id, user_id, status, run, last_slot, deleted_at)
+            (endpoint_id, user_id, status, run, last_scheduled_at, deleted_at)
         VALUES ($1, $2, 'pending', 0, 0, $3)
         ON CONFLICT (endpoint_id) DO UPDATE SET deleted_at = $3, cause = NULL"
     );

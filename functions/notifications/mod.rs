@@ -1,6 +1,6 @@
 //! Whom to tell, and how: channels, the up/down state machine, and the log of what was sent.
 //!
-//! `check.completed` -> [`evaluate`] -> `status.changed`, `location.changed` -> [`dispatch`] -> `notification.requested`
+//! `check.completed` -> [`evaluate`] -> `status.changed`, `region.changed` -> [`dispatch`] -> `notification.requested`
 //! -> a sender ([`senders`]) -> `notification.delivered` -> [`deliveries::record`]. In between, what cannot be
 //! sent now waits in [`deliveries::queue`].
 
@@ -22,10 +22,10 @@ pub mod private_call;
 pub mod private_get;
 pub mod private_list;
 pub mod purge;
+pub(crate) mod region_outage;
 pub mod row;
 pub mod senders;
 pub mod state;
-pub(crate) mod suspicion;
 pub mod test;
 pub mod update;
 

@@ -25,15 +25,15 @@ pub struct State {
     pub revision: i64,
     /// How many results in a row spoke for another status.
     pub run: i32,
-    /// The newest slot of the revision that was looked at.
-    pub last_slot: DateTime<Utc>,
-    /// The first failed slot of the row of failures, or of the outage.
+    /// The newest scheduled time of the revision that was looked at.
+    pub last_scheduled_at: DateTime<Utc>,
+    /// The first failed scheduled time of the row of failures, or of the outage.
     pub failing_since: Option<DateTime<Utc>>,
     /// Why: of the last failure of the row; while down, of the one that decided.
     pub cause: Option<Failure>,
-    /// The first slot of the row in which the endpoint did not answer at all.
+    /// The first scheduled time of the row in which the endpoint did not answer at all.
     pub unreachable_since: Option<DateTime<Utc>>,
-    /// Where the newest result was made. None in a maintenance: that tells nothing of the location.
+    /// Where the newest result was made. None in a maintenance: that tells nothing of the region.
     pub region: Option<String>,
 }
 
@@ -52,7 +52,7 @@ impl State {
             degraded_run: 0,
             revision: 0,
             run: 0,
-            last_slot: DateTime::<Utc>::MIN_UTC,
+            last_scheduled_at: DateTime::<Utc>::MIN_UTC,
             failing_since: None,
             cause: None,
             unreachable_since: None,
@@ -70,9 +70,9 @@ impl State {
         match result.revision {
             newer if newer > self.revision => false,
             // Of an unknown revision.
-            0 => result.scheduled_at <= self.last_slot,
+            0 => result.scheduled_at <= self.last_scheduled_at,
             older if older < self.revision => true,
-            _ => result.scheduled_at <= self.last_slot,
+            _ => result.scheduled_at <= self.last_scheduled_at,
         }
     }
 
@@ -80,7 +80,7 @@ impl State {
     /// with the new settings says otherwise.
     fn begin_revision(&mut self, revision: i64) {
         self.revision = revision;
-        self.last_slot = DateTime::<Utc>::MIN_UTC;
+        self.last_scheduled_at = DateTime::<Utc>::MIN_UTC;
         (self.unreachable_since, self.region) = (None, None);
         self.interrupt();
     }
@@ -114,7 +114,7 @@ impl State {
     pub fn must_be_confirmed(&self, result: &CheckResult) -> bool {
         result.outcome.status == CheckStatus::Down
             && !result.maintenance
-            && self.last_slot == result.scheduled_at
+            && self.last_scheduled_at == result.scheduled_at
             && self.status != Status::Down
             && self.run == 1
             && threshold(result.failure_threshold) > 1
@@ -127,7 +127,7 @@ impl State {
             && self.run == threshold(result.failure_threshold)
     }
 
-    /// Takes the next result, and says what changed by it. While its location is suspected (`on_hold`), an
+    /// Takes the next result, and says what changed by it. While its region has an outage (`on_hold`), an
     /// endpoint does not go down: its failures are counted, and the next one tries again.
     pub fn take(&mut self, result: &CheckResult, on_hold: bool) -> Option<StatusChange> {
         if self.has_seen(result) || result.outcome.status == CheckStatus::Unknown {
@@ -136,7 +136,7 @@ impl State {
         if result.revision > self.revision {
             self.begin_revision(result.revision);
         }
-        self.last_slot = result.scheduled_at;
+        self.last_scheduled_at = result.scheduled_at;
         self.region = (!result.maintenance).then(|| result.region.clone());
         if result.maintenance {
             self.interrupt();
@@ -190,7 +190,7 @@ impl State {
     }
 
     /// Failures before and after a maintenance are not failures in a row; the status stays as it is.
-    /// That the slot was seen counts: what comes late from before it would be told in the midst of it.
+    /// That the scheduled time was seen counts: what comes late from before it would be told in the midst of it.
     fn interrupt(&mut self) {
         (self.run, self.degraded_run) = (0, 0);
         if self.status != Status::Down {
@@ -251,8 +251,8 @@ mod tests {
     use super::*;
     use contract::{FailureCode, Outcome, Timings};
 
-    fn result(slot: i64, up: bool, failures: u16, successes: u16) -> CheckResult {
-        let at = DateTime::UNIX_EPOCH + TimeDelta::seconds(slot);
+    fn result(scheduled_at: i64, up: bool, failures: u16, successes: u16) -> CheckResult {
+        let at = DateTime::UNIX_EPOCH + TimeDelta::seconds(scheduled_at);
         CheckResult {
             endpoint_id: 1,
             user_id: 2,
@@ -264,7 +264,8 @@ mod tests {
             outcome: Outcome {
                 status: if up { CheckStatus::Up } else { CheckStatus::Down },
                 status_code: None,
-                error: (!up).then(|| Failure { code: FailureCode::Timeout, message: format!("slot {slot}") }),
+                error: (!up)
+                    .then(|| Failure { code: FailureCode::Timeout, message: format!("at {scheduled_at}") }),
                 timings_ms: Timings::default(),
                 ip: None,
                 certificate_expires_at: None,
@@ -288,7 +289,7 @@ mod tests {
         results.into_iter().filter_map(|r| state.take(&r, on_hold(&r))).collect()
     }
 
-    /// `U` and `D` in the order of their slots; `u` and `d` are those of a maintenance.
+    /// `U` and `D` in the order of their scheduled times; `u` and `d` are those of a maintenance.
     fn told(results: &str, failures: u16, successes: u16) -> Vec<(i64, Status)> {
         let results = results.chars().enumerate().map(|(at, c)| CheckResult {
             maintenance: c.is_lowercase(),
@@ -315,7 +316,7 @@ mod tests {
             let results = results.chars().enumerate().map(|(at, c)| {
                 let mut result = result(at as i64, c != 'D', failures, successes);
                 if c == 'G' {
-                    let message = format!("slot {at}");
+                    let message = format!("at {at}");
                     result.outcome.status = CheckStatus::Degraded;
                     result.outcome.error = Some(Failure { code: FailureCode::AssertionFailed, message });
                 }
@@ -388,9 +389,9 @@ mod tests {
         let why = |c: &StatusChange| c.cause.as_ref().map(|f| f.message.clone());
         let [down, up] = &changes[..] else { panic!("{changes:?}") };
         assert_eq!((down.from, seconds(down.outage_started_at)), (Status::Pending, Some(1)));
-        assert_eq!(why(down).as_deref(), Some("slot 2"));
+        assert_eq!(why(down).as_deref(), Some("at 2"));
         assert_eq!((up.from, seconds(up.outage_started_at)), (Status::Down, Some(1)));
-        assert_eq!(why(up).as_deref(), Some("slot 2"));
+        assert_eq!(why(up).as_deref(), Some("at 2"));
         assert_eq!((up.changed_at.timestamp(), up.to), (5, Status::Up));
     }
 
@@ -452,9 +453,9 @@ mod tests {
             // A copy comes anywhere behind its original.
             let mut order: Vec<usize> = (0..results.len()).collect();
             for (which, place) in again {
-                let slot = which.index(results.len());
-                let first = order.iter().position(|at| *at == slot).unwrap_or(0);
-                order.insert(first + 1 + place.index(order.len() - first), slot);
+                let scheduled_at = which.index(results.len());
+                let first = order.iter().position(|at| *at == scheduled_at).unwrap_or(0);
+                order.insert(first + 1 + place.index(order.len() - first), scheduled_at);
             }
             prop_assert_eq!(run(order.iter().map(|at| results[*at].clone())), run(results.clone()));
         }
@@ -465,7 +466,7 @@ mod tests {
             failures in 1u16..4, successes in 1u16..4,
         ) {
             let arrived: Vec<_> =
-                results.iter().map(|(slot, up)| result(*slot, *up, failures, successes)).collect();
+                results.iter().map(|(scheduled_at, up)| result(*scheduled_at, *up, failures, successes)).collect();
             let changes = run(arrived.clone());
             for pair in changes.windows(2) {
                 prop_assert_eq!(pair[0].to, pair[1].from);
@@ -475,7 +476,7 @@ mod tests {
             // And it is the ordered run of those that came in order.
             let mut newest = None;
             let in_order = arrived.into_iter().filter(|r| {
-                let fresh = newest.is_none_or(|slot| r.scheduled_at > slot);
+                let fresh = newest.is_none_or(|scheduled_at| r.scheduled_at > scheduled_at);
                 if fresh { newest = Some(r.scheduled_at); }
                 fresh
             });
@@ -487,9 +488,9 @@ mod tests {
             steps in prop::collection::vec((0i64..4, 0i64..12, 0u8..5), 0..120),
         ) {
             let (mut state, mut changes) = (State::unknown(), Vec::<StatusChange>::new());
-            for (revision, slot, what) in steps {
+            for (revision, scheduled_at, what) in steps {
                 let before = state.clone();
-                let check = CheckResult { revision: revision + 1, ..result(slot, what == 0, 1, 1) };
+                let check = CheckResult { revision: revision + 1, ..result(scheduled_at, what == 0, 1, 1) };
                 // What is paused is not checked.
                 let is_paused = revision % 2 == 1;
                 let what = if is_paused { 3 } else { what };
@@ -508,7 +509,7 @@ mod tests {
                         revision: revision + 1,
                         settings_revision: revision + 1,
                         enabled: !is_paused,
-                        changed_at: DateTime::UNIX_EPOCH + TimeDelta::seconds(slot),
+                        changed_at: DateTime::UNIX_EPOCH + TimeDelta::seconds(scheduled_at),
                         maintenance: None,
                     }),
                 };

@@ -52,7 +52,7 @@ async fn handle(State(context): State<Context>, caller: Caller, Id(id): Id) -> R
         changed_at: context.clock().now(),
         outage_started_at: None,
         cause: None,
-        location: None,
+        region_outage: None,
         missed: Vec::new(),
         untold: 0,
         link: links::to(&context, &format!("/notifications/{id}"))?,

@@ -129,16 +129,16 @@ async fn mark_maintenance(transaction: &mut Transaction, changed: &[EndpointChan
     }
     on!(transaction.connection(), db => {
         for (endpoint, span) in spans {
-            let slots =
-                span.from.timestamp().max(moment::FIRST_SLOT)..span.until.timestamp().min(moment::LAST_SLOT);
-            let ids = moment::ids(&slots);
-            let update = sqlx::query(SERIES).bind(endpoint).bind(slots.start).bind(slots.end);
+            let times =
+                span.from.timestamp().max(moment::FIRST_TIME)..span.until.timestamp().min(moment::LAST_TIME);
+            let ids = moment::ids(&times);
+            let update = sqlx::query(SERIES).bind(endpoint).bind(times.start).bind(times.end);
             if update.execute(&mut *db).await?.rows_affected() == 0 {
                 continue;
             }
             let update = sqlx::query(RESULTS).bind(endpoint).bind(ids.start).bind(ids.end);
             if update.execute(&mut *db).await?.rows_affected() > 0 {
-                for hour in (floor(slots.start, HOUR)..slots.end).step_by(HOUR as usize) {
+                for hour in (floor(times.start, HOUR)..times.end).step_by(HOUR as usize) {
                     sqlx::query(LATE).bind(hour).execute(&mut *db).await?;
                 }
             }

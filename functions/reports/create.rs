@@ -32,7 +32,7 @@ struct Done {
 
 /// Stores the results of checks.
 ///
-/// A result that is there already (same endpoint, slot and region) stays as it is; results of
+/// A result that is there already (same endpoint, scheduled time and region) stays as it is; results of
 /// endpoints and users that were deleted are ignored.
 #[utoipa::path(
     post,

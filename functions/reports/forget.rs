@@ -103,19 +103,19 @@ async fn delete_series(db: &Db, series: i64) -> Result<()> {
     sql!(FIRST = of_forgotten!("SELECT MIN(id) FROM report_results WHERE series_id = $1"));
     sql!(RESULTS = of_forgotten!("DELETE FROM report_results WHERE series_id = $1 AND id >= $2 AND id < $3"));
     sql!(ROLLUPS = of_forgotten!("DELETE FROM report_rollups WHERE series_id = $1"));
-    sql!(SLOTS = of_forgotten!("DELETE FROM report_slots WHERE series_id = $1"));
+    sql!(BUCKETS = of_forgotten!("DELETE FROM report_buckets WHERE series_id = $1"));
     sql!(SERIES = "DELETE FROM report_series WHERE id = $1 AND forgotten");
     loop {
         let first: Option<i64> =
             on!(db.write(), db => sqlx::query_scalar(FIRST).bind(series).fetch_one(db).await)?;
-        let Some(day) = first.map(|id| floor(moment::slot_of(id), DAY)) else { break };
+        let Some(day) = first.map(|id| floor(moment::scheduled_at_of(id), DAY)) else { break };
         let ids = moment::ids(&(day..day + 7 * DAY));
         on!(db.write(), db => {
             sqlx::query(RESULTS).bind(series).bind(ids.start).bind(ids.end).execute(db).await.map(drop)
         })?;
     }
     on!(db.write(), db => sqlx::query(ROLLUPS).bind(series).execute(db).await.map(drop))?;
-    on!(db.write(), db => sqlx::query(SLOTS).bind(series).execute(db).await.map(drop))?;
+    on!(db.write(), db => sqlx::query(BUCKETS).bind(series).execute(db).await.map(drop))?;
     on!(db.write(), db => sqlx::query(SERIES).bind(series).execute(db).await.map(drop))?;
     Ok(())
 }

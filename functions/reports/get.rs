@@ -105,12 +105,12 @@ pub(super) struct Stored {
 
 impl From<Stored> for Report {
     fn from(stored: Stored) -> Self {
-        let slot = moment::time_of(moment::slot_of(stored.id));
+        let scheduled_at = moment::time_of(moment::scheduled_at_of(stored.id));
         let ms = |ms: i32| ms.unsigned_abs();
         Self {
             id: stored.id,
             endpoint_id: stored.endpoint_id,
-            checked_at: slot + TimeDelta::milliseconds(stored.checked_after_ms.into()),
+            checked_at: scheduled_at + TimeDelta::milliseconds(stored.checked_after_ms.into()),
             region: stored.region,
             status: status_of(stored.up, stored.error_code.is_some()),
             status_code: stored.status_code,

@@ -119,8 +119,8 @@ async fn handle(
     fields.check_id(filter.endpoint_id, "endpoint_id");
     let (from, to) = moment::range(&mut fields, filter.from.as_deref(), filter.to.as_deref());
     fields.finish()?;
-    let from = moment::time_of(from.unwrap_or(moment::FIRST_SLOT).max(moment::FIRST_SLOT));
-    let to = moment::time_of(to.unwrap_or(moment::LAST_SLOT).min(moment::LAST_SLOT));
+    let from = moment::time_of(from.unwrap_or(moment::FIRST_TIME).max(moment::FIRST_TIME));
+    let to = moment::time_of(to.unwrap_or(moment::LAST_TIME).min(moment::LAST_TIME));
     let (count, (items, found)) = on!(context.db()?.read(), db => {
         let count = sqlx::query_scalar::<_, i64>(COUNT).bind(caller.user_id).bind(filter.endpoint_id);
         let count = count.bind(filter.open).bind(from).bind(to).fetch_one(db).await?;

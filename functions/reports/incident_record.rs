@@ -50,7 +50,7 @@ fn problem(change: &StatusChange) -> Option<(&'static str, Text)> {
     let of_an_outage = change.from == Status::Down || change.to == Status::Down;
     // Farther, and one of the databases cannot hold it.
     let possible =
-        |time: &DateTime<Utc>| (moment::FIRST_SLOT..=moment::LAST_SLOT).contains(&time.timestamp());
+        |time: &DateTime<Utc>| (moment::FIRST_TIME..=moment::LAST_TIME).contains(&time.timestamp());
     if change.endpoint_id < 1 {
         return Some(("endpoint_id", contract::words::MUST_BE_POSITIVE_INTEGER));
     }

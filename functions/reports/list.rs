@@ -76,7 +76,7 @@ async fn handle(
         user_id: caller.user_id,
         endpoint_id: filter.endpoint_id,
         up: filter.status.map(|status| status == UpDown::Up),
-        slots: from.unwrap_or(0).max(state.raw_from)..to.unwrap_or(end).min(end),
+        times: from.unwrap_or(0).max(state.raw_from)..to.unwrap_or(end).min(end),
     };
     let total = wanted.total(db, &state).await?;
     let (items, found) = wanted.page(db, total, paging).await?;
@@ -87,16 +87,16 @@ struct Wanted {
     user_id: i64,
     endpoint_id: Option<i64>,
     up: Option<bool>,
-    slots: Range<i64>,
+    times: Range<i64>,
 }
 
 impl Wanted {
     /// Counts rollups where there are: a month of a thousand endpoints has tens of millions of results.
     async fn total(&self, db: &Db, state: &store::State) -> Result<i64> {
-        if self.slots.is_empty() {
+        if self.times.is_empty() {
             return Ok(0);
         }
-        let cover = Cover::of(&self.slots, state.hours_until, state.days_until);
+        let cover = Cover::of(&self.times, state.hours_until, state.days_until);
         let mut total = 0;
         for part in cover.raw {
             total += self.count(db, &part).await?;
@@ -109,7 +109,7 @@ impl Wanted {
         Ok(total)
     }
 
-    async fn count(&self, db: &Db, slots: &Range<i64>) -> Result<i64> {
+    async fn count(&self, db: &Db, times: &Range<i64>) -> Result<i64> {
         // An index alone answers this one.
         sql!(
             COUNT = "
@@ -123,7 +123,7 @@ impl Wanted {
             WHERE s.user_id = $1 AND ($2 IS NULL OR s.endpoint_id = $2) AND NOT s.forgotten
                 AND r.series_id = s.id AND r.id >= $3 AND r.id < $4 AND r.up = $5"
         );
-        let ids = moment::ids(slots);
+        let ids = moment::ids(times);
         let count = if self.up.is_none() { COUNT } else { COUNT_BY_STATUS };
         Ok(on!(db.read(), db => {
             let query = sqlx::query_scalar(count).bind(self.user_id).bind(self.endpoint_id);
@@ -169,7 +169,7 @@ impl Wanted {
     /// The newest part of the range that holds `enough` results. Rows of many series are found by series
     /// and then sorted: few of them, therefore, instead of a month.
     async fn newest(&self, db: &Db, total: i64, enough: i64) -> Result<Range<i64>> {
-        let Range { start, end } = self.slots;
+        let Range { start, end } = self.times;
         let mut length = HOUR;
         // Not worth narrowing where all of it is little.
         while total > 10 * enough && end - length > start {

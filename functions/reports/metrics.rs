@@ -166,7 +166,7 @@ impl Exposition {
         self.probes.extend(newest.into_iter().filter_map(|newest| {
             let endpoint = endpoints.get(&newest.endpoint_id)?;
             let oldest = now - 3 * i64::from(endpoint.interval_seconds) - GRACE;
-            let is_told = moment::slot_of(newest.id) >= oldest && newest.user_id == endpoint.user_id;
+            let is_told = moment::scheduled_at_of(newest.id) >= oldest && newest.user_id == endpoint.user_id;
             is_told.then(|| Probe { labels: labels(endpoint, &newest.region), newest })
         }));
         Ok(last)

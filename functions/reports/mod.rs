@@ -11,7 +11,7 @@
 //! | `rollup.rs`, `purge.rs` | hourly and daily: what is kept for how long |
 //! | `partitions.rs` | a table for each day's results, on PostgreSQL |
 //! | `forget.rs` | what is deleted is gone here too |
-//! | `moment.rs` | slots, ids, and the times that people write |
+//! | `moment.rs` | scheduled times, ids, and the times that people write |
 //! | `series.rs` | a series for each endpoint and region, and the ids of series |
 //! | `store.rs` | what several of these do with the tables |
 //! | `tally.rs`, `sketch.rs` | counts and latencies, mergeable |

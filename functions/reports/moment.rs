@@ -1,6 +1,6 @@
-//! Slots, ids, and the times that people write.
+//! Scheduled times, ids, and the times that people write.
 //!
-//! A result's id is its slot (seconds since 2025, 30 bits) and its series (23 bits): it fits the 53 bits
+//! A result's id is its scheduled time (seconds since 2025, 30 bits) and its series (23 bits): it fits the 53 bits
 //! of a JavaScript number, ids sort by time, a range of time is a range of ids, an id finds its
 //! partition, and a redelivered result has the id that it had.
 
@@ -14,58 +14,58 @@ use crate::{words, zones};
 
 pub const HOUR: i64 = 3600;
 pub const DAY: i64 = 86_400;
-/// A ninetieth of a day: a slot of an overview.
-pub const SLOT: i64 = 960;
-/// 2025-01-01T00:00:00Z. Slots count from here; so do partitions.
-pub const FIRST_SLOT: i64 = 1_735_689_600;
-pub const LAST_SLOT: i64 = FIRST_SLOT + (1 << 30) - 1;
+/// A ninetieth of a day: a bucket of an overview.
+pub const BUCKET: i64 = 960;
+/// 2025-01-01T00:00:00Z. Scheduled times count from here; so do partitions.
+pub const FIRST_TIME: i64 = 1_735_689_600;
+pub const LAST_TIME: i64 = FIRST_TIME + (1 << 30) - 1;
 const SERIES_BITS: u32 = 23;
 pub const LAST_SERIES: i64 = (1 << SERIES_BITS) - 1;
 
-pub fn id_of(slot: i64, series_id: i64) -> i64 {
-    first_id(slot) | series_id
+pub fn id_of(scheduled_at: i64, series_id: i64) -> i64 {
+    first_id(scheduled_at) | series_id
 }
 
-/// The least id at or after a slot; times that no id can have become the nearest that one can.
-pub fn first_id(slot: i64) -> i64 {
-    (slot.clamp(FIRST_SLOT, LAST_SLOT) - FIRST_SLOT) << SERIES_BITS
+/// The least id at or after a scheduled time; times that no id can have become the nearest that one can.
+pub fn first_id(scheduled_at: i64) -> i64 {
+    (scheduled_at.clamp(FIRST_TIME, LAST_TIME) - FIRST_TIME) << SERIES_BITS
 }
 
-pub fn ids(slots: &Range<i64>) -> Range<i64> {
-    first_id(slots.start)..first_id(slots.end)
+pub fn ids(times: &Range<i64>) -> Range<i64> {
+    first_id(times.start)..first_id(times.end)
 }
 
-pub fn slot_of(id: i64) -> i64 {
-    (id >> SERIES_BITS) + FIRST_SLOT
+pub fn scheduled_at_of(id: i64) -> i64 {
+    (id >> SERIES_BITS) + FIRST_TIME
 }
 
-/// Which daily partition a slot is in.
-pub fn day_of(slot: i64) -> i64 {
-    (slot - FIRST_SLOT).div_euclid(DAY)
+/// Which daily partition a scheduled time is in.
+pub fn day_of(scheduled_at: i64) -> i64 {
+    (scheduled_at - FIRST_TIME).div_euclid(DAY)
 }
 
 pub fn start_of_day(day: i64) -> i64 {
-    FIRST_SLOT + day * DAY
+    FIRST_TIME + day * DAY
 }
 
-pub fn floor(slot: i64, span: i64) -> i64 {
-    slot.div_euclid(span) * span
+pub fn floor(scheduled_at: i64, span: i64) -> i64 {
+    scheduled_at.div_euclid(span) * span
 }
 
-pub fn ceil(slot: i64, span: i64) -> i64 {
-    floor(slot.saturating_add(span - 1), span)
+pub fn ceil(scheduled_at: i64, span: i64) -> i64 {
+    floor(scheduled_at.saturating_add(span - 1), span)
 }
 
-/// Seconds, up: `slot >= t` and `slot < t` hold of whole seconds as they do of `t`.
+/// Seconds, up: `scheduled_at >= t` and `scheduled_at < t` hold of whole seconds as they do of `t`.
 pub fn seconds(time: DateTime<Utc>) -> i64 {
     time.timestamp() + i64::from(time.timestamp_subsec_nanos() > 0)
 }
 
-pub fn time_of(slot: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp(slot, 0).unwrap_or_default()
+pub fn time_of(scheduled_at: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(scheduled_at, 0).unwrap_or_default()
 }
 
-/// The slots from `from` to before `to`, each an RFC 3339 date-time or a date; a date as `to` is
+/// The scheduled times from `from` to before `to`, each an RFC 3339 date-time or a date; a date as `to` is
 /// meant to the end of that day.
 pub fn range(fields: &mut Fields, from: Option<&str>, to: Option<&str>) -> (Option<i64>, Option<i64>) {
     let mut read = |name: &str, written: Option<&str>, days: u64| {
@@ -101,15 +101,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_its_slot_and_series() {
-        let slot = 1_772_366_460;
-        let id = id_of(slot, LAST_SERIES);
-        assert_eq!(slot_of(id), slot);
-        assert!(id < first_id(slot + 1) && id > first_id(slot));
-        assert!(id_of(LAST_SLOT, LAST_SERIES) < 1 << 53);
+    fn an_id_is_its_scheduled_time_and_series() {
+        let scheduled_at = 1_772_366_460;
+        let id = id_of(scheduled_at, LAST_SERIES);
+        assert_eq!(scheduled_at_of(id), scheduled_at);
+        assert!(id < first_id(scheduled_at + 1) && id > first_id(scheduled_at));
+        assert!(id_of(LAST_TIME, LAST_SERIES) < 1 << 53);
         assert_eq!(first_id(i64::MIN), 0);
-        assert_eq!(slot_of(first_id(i64::MAX)), LAST_SLOT);
-        let midnight = time_of(start_of_day(day_of(slot)));
+        assert_eq!(scheduled_at_of(first_id(i64::MAX)), LAST_TIME);
+        let midnight = time_of(start_of_day(day_of(scheduled_at)));
         assert_eq!(midnight.to_rfc3339(), "2026-03-01T00:00:00+00:00");
     }
 

@@ -1,4 +1,4 @@
-//! `GET /public/v1/overviews`: how several endpoints did over a range, slot by slot.
+//! `GET /public/v1/overviews`: how several endpoints did over a range, bucket by bucket.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -18,66 +18,69 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     SERVICE,
     incident_list::{self, Incident},
-    moment::{self, DAY, HOUR, SLOT, floor},
+    moment::{self, BUCKET, DAY, HOUR, floor},
     store::{self, Cover},
     tally,
 };
 use crate::{words, zones};
 use contract::{CheckStatus, Failure};
 
-pub const FUNCTION: Function =
-    Function::new("report-overview", SERVICE, "shows how several endpoints did over a range, slot by slot")
-        .http(runtime::http!(handle))
-        // Of 100 endpoints each.
-        .per_minute(300);
+pub const FUNCTION: Function = Function::new(
+    "report-overview",
+    SERVICE,
+    "shows how several endpoints did over a range, bucket by bucket",
+)
+.http(runtime::http!(handle))
+// Of 100 endpoints each.
+.per_minute(300);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum OverviewRange {
-    /// Slots of a minute.
+    /// Buckets of a minute.
     #[serde(rename = "1h")]
     Hour,
-    /// Slots of 16 minutes.
+    /// Buckets of 16 minutes.
     #[default]
     #[serde(rename = "24h")]
     Day,
-    /// Slots of 2 hours.
+    /// Buckets of 2 hours.
     #[serde(rename = "7d")]
     Week,
-    /// Slots of 8 hours.
+    /// Buckets of 8 hours.
     #[serde(rename = "30d")]
     Month,
-    /// Slots of a day of `zone`.
+    /// Buckets of a day of `zone`.
     #[serde(rename = "90d")]
     Quarter,
 }
 
 impl OverviewRange {
-    /// How long a slot is, and how many there are.
-    fn slots(self) -> (i64, i64) {
+    /// How long a bucket is, and how many there are.
+    fn buckets(self) -> (i64, i64) {
         match self {
             Self::Hour => (60, 60),
-            Self::Day => (SLOT, 90),
+            Self::Day => (BUCKET, 90),
             Self::Week => (2 * HOUR, 84),
             Self::Month => (8 * HOUR, 90),
             Self::Quarter => (DAY, 90),
         }
     }
 
-    /// Where the slots begin, and where the last one ends: days of a zone are not all as long.
+    /// Where the buckets begin, and where the last one ends: days of a zone are not all as long.
     fn bounds(self, zone: Tz, now: DateTime<Utc>) -> Vec<i64> {
-        let (step, count) = self.slots();
+        let (step, count) = self.buckets();
         if self == Self::Quarter {
             return zones::days(zone, now, 90);
         }
         let end = floor(now.timestamp(), step) + step;
-        (0..=count).map(|slot| end - (count - slot) * step).collect()
+        (0..=count).map(|bucket| end - (count - bucket) * step).collect()
     }
 }
 
-/// Slots of one length, one after the other.
+/// Buckets of one length, one after the other.
 struct Run {
     first: i64,
-    slots: Range<i64>,
+    times: Range<i64>,
     step: i64,
 }
 
@@ -87,8 +90,8 @@ impl Run {
         for (at, pair) in bounds.windows(2).enumerate() {
             let step = pair[1] - pair[0];
             match runs.last_mut() {
-                Some(run) if run.step == step => run.slots.end = pair[1],
-                _ => runs.push(Self { first: at as i64, slots: pair[0]..pair[1], step }),
+                Some(run) if run.step == step => run.times.end = pair[1],
+                _ => runs.push(Self { first: at as i64, times: pair[0]..pair[1], step }),
             }
         }
         runs
@@ -104,7 +107,7 @@ struct Asked {
     #[serde(default)]
     #[param(inline, required = false)]
     range: OverviewRange,
-    /// Whose days the slots of `90d` are: an IANA name; UTC unless given.
+    /// Whose days the buckets of `90d` are: an IANA name; UTC unless given.
     #[param(example = "Asia/Seoul")]
     zone: Option<String>,
 }
@@ -114,9 +117,9 @@ struct Asked {
 pub struct Overview {
     #[schema(inline)]
     range: OverviewRange,
-    /// The beginning of the first slot.
+    /// The beginning of the first bucket.
     from: DateTime<Utc>,
-    /// The end of the last slot, which holds now.
+    /// The end of the last bucket, which holds now.
     to: DateTime<Utc>,
     #[schema(example = 960)]
     step_seconds: i64,
@@ -141,8 +144,8 @@ pub struct OverviewItem {
     pub avg_ms: Option<f64>,
     /// The newest result, of a maintenance too; null if it is past its retention.
     last: Option<LastCheck>,
-    /// In the order of time; slots without checks are left out.
-    pub slots: Vec<OverviewSlot>,
+    /// In the order of time; buckets without checks are left out.
+    pub buckets: Vec<OverviewBucket>,
     /// Outages that overlap the range, newest first, 20 at most.
     pub incidents: Vec<Incident>,
 }
@@ -157,7 +160,7 @@ pub struct LastCheck {
 }
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct OverviewSlot {
+pub struct OverviewBucket {
     pub at: DateTime<Utc>,
     #[schema(example = 16)]
     pub checks: i64,
@@ -167,7 +170,7 @@ pub struct OverviewSlot {
     pub avg_ms: Option<f64>,
 }
 
-/// Shows how several endpoints did over a range, slot by slot.
+/// Shows how several endpoints did over a range, bucket by bucket.
 ///
 /// For lists of endpoints: one call instead of a summary for each.
 #[utoipa::path(
@@ -222,14 +225,14 @@ pub(super) async fn overview(
     zone: Tz,
 ) -> Result<Overview> {
     let db = context.db()?;
-    let (step, _) = range.slots();
+    let (step, _) = range.buckets();
     let bounds = range.bounds(zone, context.clock().now());
     let (starts, end) = (&bounds[..bounds.len() - 1], bounds[bounds.len() - 1]);
-    let slots = starts[0]..end;
+    let times = starts[0]..end;
     let mut overview = Overview {
         range,
-        from: moment::time_of(slots.start),
-        to: moment::time_of(slots.end),
+        from: moment::time_of(times.start),
+        to: moment::time_of(times.end),
         step_seconds: step,
         items: Vec::new(),
     };
@@ -241,12 +244,12 @@ pub(super) async fn overview(
     let state = store::State::load(db).await?;
     let mut sums = HashMap::<i64, Vec<Sum>>::new();
     for run in Run::of(&bounds) {
-        for row in gather(db, &series, &run.slots, run.step, &state).await? {
-            let at = usize::try_from(run.first + row.slot);
+        for row in gather(db, &series, &run.times, run.step, &state).await? {
+            let at = usize::try_from(run.first + row.bucket);
             let (Some(endpoint), Ok(at)) = (owners.get(&row.series_id), at) else { continue };
             let of_endpoint = sums.entry(*endpoint).or_insert_with(|| vec![Sum::default(); starts.len()]);
-            if let Some(slot) = of_endpoint.get_mut(at) {
-                slot.add(row.sum);
+            if let Some(bucket) = of_endpoint.get_mut(at) {
+                bucket.add(row.sum);
             }
         }
     }
@@ -259,7 +262,7 @@ pub(super) async fn overview(
         }
     }
     let mut incidents = HashMap::<i64, Vec<Incident>>::new();
-    for incident in incidents_of(db, user_id, endpoints, &slots).await? {
+    for incident in incidents_of(db, user_id, endpoints, &times).await? {
         incidents.entry(incident.endpoint_id).or_default().push(incident);
     }
     let known: std::collections::HashSet<_> = owners.into_values().collect();
@@ -267,7 +270,7 @@ pub(super) async fn overview(
         let sums = sums.remove(endpoint).unwrap_or_default();
         let mut whole = Sum::default();
         sums.iter().for_each(|sum| whole.add(*sum));
-        let slot = |(sum, at): (&Sum, &i64)| OverviewSlot {
+        let bucket = |(sum, at): (&Sum, &i64)| OverviewBucket {
             at: moment::time_of(*at),
             checks: sum.checks,
             up: sum.up,
@@ -280,7 +283,7 @@ pub(super) async fn overview(
             uptime_percent: tally::uptime_percent(whole.checks, whole.up),
             avg_ms: tally::average(whole.sum_ms, whole.up),
             last: last.remove(endpoint).map(LastCheck::from),
-            slots: sums.iter().zip(starts).filter(|(sum, _)| sum.checks > 0).map(slot).collect(),
+            buckets: sums.iter().zip(starts).filter(|(sum, _)| sum.checks > 0).map(bucket).collect(),
             incidents: incidents.remove(endpoint).unwrap_or_default(),
         }
     };
@@ -322,30 +325,30 @@ impl Sum {
     }
 }
 
-/// What a series comes to in the slot of that number.
+/// What a series comes to in the bucket of that number.
 #[derive(sqlx::FromRow)]
-struct SlotSum {
+struct BucketSum {
     series_id: i64,
-    slot: i64,
+    bucket: i64,
     #[sqlx(flatten)]
     sum: Sum,
 }
 
-/// Added up by the database, from the coarsest rows that fit the slots.
+/// Added up by the database, from the coarsest rows that fit the buckets.
 async fn gather(
     db: &Db,
     series: &[i64],
-    slots: &Range<i64>,
+    times: &Range<i64>,
     step: i64,
     state: &store::State,
-) -> Result<Vec<SlotSum>> {
-    let (raw, rollups) = cover(slots, step, state);
+) -> Result<Vec<BucketSum>> {
+    let (raw, rollups) = cover(times, step, state);
     let mut sums = Vec::new();
     for part in &raw {
-        sums.extend(sum_results(db, series, part, slots.start, step).await?);
+        sums.extend(sum_results(db, series, part, times.start, step).await?);
     }
     for (span, part) in &rollups {
-        sums.extend(sum_rollups(db, series, *span, part, slots.start, step).await?);
+        sums.extend(sum_rollups(db, series, *span, part, times.start, step).await?);
     }
     Ok(sums)
 }
@@ -354,17 +357,17 @@ async fn gather(
 type Rolled = (i64, Range<i64>);
 
 /// What is read as raw results, and what from which sums.
-fn cover(slots: &Range<i64>, step: i64, state: &store::State) -> (Vec<Range<i64>>, Vec<Rolled>) {
-    if step == SLOT {
-        let rolled = store::within(slots, SLOT, state.slots_until);
-        return (store::around(slots, &rolled), vec![(SLOT, rolled)]);
+fn cover(times: &Range<i64>, step: i64, state: &store::State) -> (Vec<Range<i64>>, Vec<Rolled>) {
+    if step == BUCKET {
+        let rolled = store::within(times, BUCKET, state.buckets_until);
+        return (store::around(times, &rolled), vec![(BUCKET, rolled)]);
     }
     let hours_until = if step >= HOUR { state.hours_until } else { 0 };
-    let days_until = if step % DAY == 0 && slots.start % DAY == 0 { state.days_until } else { 0 };
-    let Cover { raw, hours, days } = Cover::of(slots, hours_until, days_until);
+    let days_until = if step % DAY == 0 && times.start % DAY == 0 { state.days_until } else { 0 };
+    let Cover { raw, hours, days } = Cover::of(times, hours_until, days_until);
     let mut rollups: Vec<_> = days.into_iter().map(|part| (DAY, part)).collect();
     for part in hours {
-        // Of hours that are purged, a day in one slot is better than nothing.
+        // Of hours that are purged, a day in one bucket is better than nothing.
         let purged = part.end.min(state.hours_from);
         rollups.push((DAY, part.start..purged));
         rollups.push((HOUR, part.start.max(purged)..part.end));
@@ -379,11 +382,11 @@ async fn sum_results(
     part: &Range<i64>,
     from: i64,
     step: i64,
-) -> Result<Vec<SlotSum>> {
+) -> Result<Vec<BucketSum>> {
     macro_rules! sum {
         ($table:literal, $in:literal) => {
             concat!(
-                "SELECT series_id, (id - $4) / $5 AS slot, COUNT(*) AS checks, SUM(CASE WHEN up THEN 1 ELSE 0 END) \
+                "SELECT series_id, (id - $4) / $5 AS bucket, COUNT(*) AS checks, SUM(CASE WHEN up THEN 1 ELSE 0 END) \
                  AS up, SUM(CASE WHEN up THEN total_ms ELSE 0 END) AS sum_ms FROM ",
                 $table,
                 " WHERE series_id ",
@@ -400,8 +403,8 @@ async fn sum_results(
     );
     sql!(IN_POSTGRES = sum!("report_results", "= ANY($1)"));
     let ids = moment::ids(part);
-    // A slot's ids are as many as its seconds, times the series of a second.
-    let (first, step) = (moment::first_id(from), moment::first_id(moment::FIRST_SLOT + step));
+    // A bucket's ids are as many as its seconds, times the series of a second.
+    let (first, step) = (moment::first_id(from), moment::first_id(moment::FIRST_TIME + step));
     Ok(match db.read() {
         On::Sqlite(db) => {
             let sum = sqlx::query_as(IN_SQLITE).bind(JsonText(series)).bind(ids.start).bind(ids.end);
@@ -421,11 +424,11 @@ async fn sum_rollups(
     part: &Range<i64>,
     from: i64,
     step: i64,
-) -> Result<Vec<SlotSum>> {
+) -> Result<Vec<BucketSum>> {
     macro_rules! sum {
         ($from:literal, $in:literal) => {
             concat!(
-                "SELECT series_id, (start - $4) / $5 AS slot, CAST(SUM(checks) AS BIGINT) AS checks, \
+                "SELECT series_id, (start - $4) / $5 AS bucket, CAST(SUM(checks) AS BIGINT) AS checks, \
                  CAST(SUM(up) AS BIGINT) AS up, CAST(SUM(sum_ms) AS BIGINT) AS sum_ms FROM ",
                 $from,
                 " AND series_id ",
@@ -436,8 +439,8 @@ async fn sum_rollups(
     }
     macro_rules! of_span {
         ($in:literal) => {
-            if span == SLOT {
-                sum!("report_slots WHERE $6 = $6", $in)
+            if span == BUCKET {
+                sum!("report_buckets WHERE $6 = $6", $in)
             } else {
                 sum!("report_rollups WHERE span = $6", $in)
             }
@@ -469,9 +472,9 @@ struct Last {
 
 impl From<Last> for LastCheck {
     fn from(last: Last) -> Self {
-        let slot = moment::time_of(moment::slot_of(last.id));
+        let scheduled_at = moment::time_of(moment::scheduled_at_of(last.id));
         Self {
-            checked_at: slot + TimeDelta::milliseconds(last.checked_after_ms.into()),
+            checked_at: scheduled_at + TimeDelta::milliseconds(last.checked_after_ms.into()),
             status: super::get::status_of(last.up, last.error_code.is_some()),
             total_ms: last.total_ms,
             error: store::failure(last.error_code, last.error_message),
@@ -496,7 +499,7 @@ async fn last_of(db: &Db, series: &[i64], raw_from: i64) -> Result<Vec<Last>> {
     })
 }
 
-async fn incidents_of(db: &Db, user_id: i64, endpoints: &[i64], slots: &Range<i64>) -> Result<Vec<Incident>> {
+async fn incidents_of(db: &Db, user_id: i64, endpoints: &[i64], times: &Range<i64>) -> Result<Vec<Incident>> {
     macro_rules! overlapping {
         ($in:literal) => {
             concat!(
@@ -511,7 +514,7 @@ async fn incidents_of(db: &Db, user_id: i64, endpoints: &[i64], slots: &Range<i6
     }
     sql!(IN_SQLITE = overlapping!("IN (SELECT value FROM json_each($2))"));
     sql!(IN_POSTGRES = overlapping!("= ANY($2)"));
-    let (from, to) = (moment::time_of(slots.start), moment::time_of(slots.end));
+    let (from, to) = (moment::time_of(times.start), moment::time_of(times.end));
     let found: Vec<incident_list::Stored> = match db.read() {
         On::Sqlite(db) => {
             let select = sqlx::query_as(IN_SQLITE).bind(user_id).bind(JsonText(endpoints));
@@ -538,16 +541,16 @@ mod tests {
             days_until: floor(NOW, DAY),
             raw_from: floor(NOW, DAY) - 30 * DAY,
             hours_from: floor(NOW, DAY) - 20 * DAY,
-            slots_until: floor(NOW - HOUR, SLOT),
+            buckets_until: floor(NOW - HOUR, BUCKET),
         };
         let of = |range: OverviewRange, state| {
-            let (step, count) = range.slots();
+            let (step, count) = range.buckets();
             let end = floor(NOW, step) + step;
             cover(&(end - count * step..end), step, state)
         };
-        let slots_until = floor(state.hours_until, SLOT);
+        let buckets_until = floor(state.hours_until, BUCKET);
         let (raw, rollups) = of(OverviewRange::Day, &state);
-        assert_eq!((raw.first(), rollups.len()), (Some(&(slots_until..NOW + SLOT)), 1));
+        assert_eq!((raw.first(), rollups.len()), (Some(&(buckets_until..NOW + BUCKET)), 1));
         let (raw, rollups) = of(OverviewRange::Week, &state);
         assert_eq!((raw.first(), rollups.len()), (Some(&(NOW - HOUR..NOW + 2 * HOUR)), 1));
         let (_, rollups) = of(OverviewRange::Month, &state);
@@ -570,7 +573,7 @@ mod tests {
         let seen: Vec<_> = runs.iter().map(|run| (run.first, run.step / HOUR)).collect();
         assert_eq!((seen, bounds.len()), (vec![(0, 24), (76, 23), (77, 24)], 91));
         let state = store::State { hours_until: NOW, days_until: NOW, ..store::State::default() };
-        let (_, rollups) = cover(&runs[0].slots, DAY, &state);
+        let (_, rollups) = cover(&runs[0].times, DAY, &state);
         assert!(rollups.iter().all(|(span, _)| *span == HOUR), "no day of UTC is one of New York");
         assert_eq!(Run::of(&OverviewRange::Hour.bounds(Tz::UTC, now)).len(), 1);
     }

@@ -54,9 +54,9 @@ pub async fn ensure(pool: &PgPool, day: i64) -> sqlx::Result<()> {
     transaction.commit().await
 }
 
-/// Drops the partitions of days before a slot: instant, and nothing to vacuum. What a reader keeps from being
+/// Drops the partitions of days before a scheduled time: instant, and nothing to vacuum. What a reader keeps from being
 /// dropped is dropped by a later run.
-pub async fn drop_before(pool: &PgPool, slot: i64) -> Result<()> {
+pub async fn drop_before(pool: &PgPool, scheduled_at: i64) -> Result<()> {
     sql!(
         POSTGRES_PARTITIONS = "
         SELECT relname::TEXT FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
@@ -64,7 +64,7 @@ pub async fn drop_before(pool: &PgPool, slot: i64) -> Result<()> {
     );
     let names: Vec<String> = sqlx::query_scalar(POSTGRES_PARTITIONS).fetch_all(pool).await?;
     let days = names.iter().filter_map(|name| name.strip_prefix("report_results_d")?.parse::<i64>().ok());
-    for day in days.filter(|day| moment::start_of_day(day + 1) <= slot) {
+    for day in days.filter(|day| moment::start_of_day(day + 1) <= scheduled_at) {
         if !unless_locked(drop(pool, day).await, "a partition of results could not be dropped", day)? {
             // Nor can the others.
             break;

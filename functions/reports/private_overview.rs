@@ -1,4 +1,4 @@
-//! `GET /private/v1/overviews`: any user's endpoints over a range, slot by slot, for other functions.
+//! `GET /private/v1/overviews`: any user's endpoints over a range, bucket by bucket, for other functions.
 
 use axum::{Json, extract::State};
 use chrono_tz::Tz;
@@ -17,7 +17,7 @@ const NAME: &str = "report-private-overview";
 pub const FUNCTION: Function = Function::new(
     NAME,
     SERVICE,
-    "shows how any user's endpoints did over a range, slot by slot, for other functions",
+    "shows how any user's endpoints did over a range, bucket by bucket, for other functions",
 )
 .http(runtime::http!(handle));
 
@@ -47,7 +47,7 @@ struct Asked {
     #[serde(default)]
     #[param(inline, required = false)]
     range: OverviewRange,
-    /// Whose days the slots of `90d` are: an IANA name; UTC unless given.
+    /// Whose days the buckets of `90d` are: an IANA name; UTC unless given.
     #[param(example = "Asia/Seoul")]
     zone: Option<String>,
 }

@@ -8,7 +8,7 @@ use super::{
     SERVICE,
     moment::{self, DAY, HOUR, floor},
     partitions,
-    rollup::SLOTS_KEPT,
+    rollup::BUCKET_RETENTION,
     store::{self, HOURS_FROM, RAW_FROM},
 };
 use crate::purge::{Purge, TOMBSTONE_RETENTION, purge, shrink, trusted_now};
@@ -46,9 +46,9 @@ impl FromEnv for Retention {
 }
 
 impl Retention {
-    /// The first slot whose raw result is kept; a midnight, as all of these.
+    /// The first scheduled time whose raw result is kept; a midnight, as all of these.
     pub fn raw_from(&self, now: DateTime<Utc>) -> i64 {
-        from(now, self.raw).max(moment::FIRST_SLOT)
+        from(now, self.raw).max(moment::FIRST_TIME)
     }
 
     pub fn hours_from(&self, now: DateTime<Utc>) -> i64 {
@@ -66,7 +66,7 @@ fn from(now: DateTime<Utc>, days: i64) -> i64 {
 
 async fn handle(State(context): State<Context>) -> Result<Reply> {
     const RESULTS: Purge = purge!("report_results", "id", "id < $1");
-    const SLOTS: Purge = purge!("report_slots", "series_id, start", "start < $1");
+    const BUCKETS: Purge = purge!("report_buckets", "series_id, start", "start < $1");
     const INCIDENTS: Purge = purge!("report_incidents", "id", "ended_at < $1");
     const TOMBSTONES: Purge = purge!("report_forgotten", "what, id", "deleted_at < $1");
     let (db, now) = (context.db()?, trusted_now(&context, "report_purges").await?);
@@ -88,7 +88,7 @@ async fn handle(State(context): State<Context>) -> Result<Reply> {
     if hours_from > state.hours_from {
         store::State::raise(db, HOURS_FROM, hours_from).await?;
     }
-    SLOTS.run(db, now.timestamp() - SLOTS_KEPT).await?;
+    BUCKETS.run(db, now.timestamp() - BUCKET_RETENTION).await?;
     purge_rollups(db, HOUR, hours_from).await?;
     purge_rollups(db, DAY, retention.days_from(now)).await?;
     INCIDENTS.run(db, now - TimeDelta::days(retention.daily)).await?;

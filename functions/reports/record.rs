@@ -74,7 +74,7 @@ pub(super) fn check_not_ahead(
     now: DateTime<Utc>,
     mut times: impl Iterator<Item = DateTime<Utc>>,
 ) -> Result<()> {
-    match times.find(|time| *time > now + MAX_AHEAD && time.timestamp() <= moment::LAST_SLOT) {
+    match times.find(|time| *time > now + MAX_AHEAD && time.timestamp() <= moment::LAST_TIME) {
         Some(time) => Err(Error::unavailable(anyhow::anyhow!("{time} is ahead of this clock"))),
         None => Ok(()),
     }
@@ -87,7 +87,7 @@ pub(super) async fn record(context: &Context, results: &[CheckResult], field: &s
     let db = context.db()?;
     // What came before that was purged, and would be again. Not by the clock, which may have jumped.
     let state = store::State::load(db).await?;
-    let oldest = state.raw_from.max(moment::FIRST_SLOT);
+    let oldest = state.raw_from.max(moment::FIRST_TIME);
     let told = results.len();
     let mut results: Vec<_> = results
         .iter()
@@ -155,7 +155,7 @@ fn problem(result: &CheckResult, now: DateTime<Utc>) -> Option<(&'static str, Te
     if result.user_id < 1 {
         return Some(("user_id", positive()));
     }
-    if *scheduled_at > now + MAX_AHEAD || scheduled_at.timestamp() > moment::LAST_SLOT {
+    if *scheduled_at > now + MAX_AHEAD || scheduled_at.timestamp() > moment::LAST_TIME {
         return Some(("scheduled_at", words::IS_IN_FUTURE));
     }
     if i32::try_from((*checked_at - *scheduled_at).num_milliseconds() + 1000).is_err() {
@@ -286,17 +286,18 @@ struct Row<'a> {
 
 impl<'a> Row<'a> {
     fn of(result: &'a CheckResult, series: &Series) -> Self {
-        let slot = result.scheduled_at.timestamp();
-        // Checked to fit; whole seconds of the slot are kept, so the rest of it counts as delay.
-        let after = (result.checked_at - moment::time_of(slot)).num_milliseconds();
+        let scheduled_at = result.scheduled_at.timestamp();
+        // Checked to fit; whole seconds of the scheduled time are kept, so the rest of it counts as delay.
+        let after = (result.checked_at - moment::time_of(scheduled_at)).num_milliseconds();
         // 24 days of milliseconds are as good as more.
-        let is_in_maintenance = series.maintenance.as_ref().is_some_and(|slots| slots.contains(&slot));
+        let is_in_maintenance =
+            series.maintenance.as_ref().is_some_and(|times| times.contains(&scheduled_at));
         let ms = |ms: u32| i32::try_from(ms).unwrap_or(i32::MAX);
         let outcome = &result.outcome;
         let error = outcome.error.as_ref().filter(|_| outcome.status != CheckStatus::Up);
         let timings = outcome.timings_ms;
         Self {
-            id: moment::id_of(slot, series.id),
+            id: moment::id_of(scheduled_at, series.id),
             series_id: series.id,
             checked_after_ms: i32::try_from(after).unwrap_or(i32::MAX),
             up: outcome.status.is_up(),
@@ -408,7 +409,7 @@ async fn mark_late_hours(
         INSERT INTO report_late_hours (start, marks) VALUES ($1, 1)
         ON CONFLICT (start) DO UPDATE SET marks = report_late_hours.marks + 1"
     );
-    let hours: BTreeSet<_> = rows.iter().map(|row| floor(moment::slot_of(row.id), HOUR)).collect();
+    let hours: BTreeSet<_> = rows.iter().map(|row| floor(moment::scheduled_at_of(row.id), HOUR)).collect();
     let is_late = |hour: &i64| hour + HOUR + LATE_AFTER <= now || *hour < hours_until;
     for hour in hours.into_iter().filter(is_late) {
         on!(transaction.connection(), db => sqlx::query(MARK).bind(hour).execute(db).await.map(drop))?;

@@ -1,4 +1,4 @@
-//! Hourly: rolls completed hours up from raw results, completed days from hours, and the slots of
+//! Hourly: rolls completed hours up from raw results, completed days from hours, and the buckets of
 //! overviews.
 //!
 //! A rollup is made anew and replaced, never added to, so that running twice does no harm; an hour that
@@ -18,10 +18,10 @@ use sqlx::{PgConnection, QueryBuilder, SqliteConnection};
 
 use super::{
     SERVICE,
-    moment::{self, DAY, HOUR, SLOT, floor},
+    moment::{self, BUCKET, DAY, HOUR, floor},
     partitions,
     record::MAX_AHEAD,
-    store::{self, DAYS_UNTIL, HOURS_UNTIL, Raw, Rollup, SLOTS_UNTIL, raw_columns, rollup_columns},
+    store::{self, BUCKETS_UNTIL, DAYS_UNTIL, HOURS_UNTIL, Raw, Rollup, raw_columns, rollup_columns},
     tally::Tally,
 };
 
@@ -43,7 +43,7 @@ async fn handle(State(context): State<Context>) -> Result<Reply> {
     follow_clock(db, now).await?;
     roll_hours(db, floor(now - SETTLED_AFTER, HOUR)).await?;
     roll_days(db).await?;
-    roll_slots(db, now).await?;
+    roll_buckets(db, now).await?;
     redo_late_hours(db, now).await?;
     Ok(Reply::NONE)
 }
@@ -53,7 +53,7 @@ async fn handle(State(context): State<Context>) -> Result<Reply> {
 async fn follow_clock(db: &Db, now: i64) -> Result<()> {
     sql!(LOWER = "UPDATE report_state SET value = $2 WHERE name = $1 AND value > $3");
     let latest = now + MAX_AHEAD.num_seconds();
-    for (name, span) in [(HOURS_UNTIL, HOUR), (DAYS_UNTIL, DAY), (SLOTS_UNTIL, SLOT)] {
+    for (name, span) in [(HOURS_UNTIL, HOUR), (DAYS_UNTIL, DAY), (BUCKETS_UNTIL, BUCKET)] {
         let until = floor(now - DAY, span);
         on!(db.write(), db => {
             sqlx::query(LOWER).bind(name).bind(until).bind(latest).execute(db).await.map(drop)
@@ -69,7 +69,7 @@ async fn roll_hours(db: &Db, until: i64) -> Result<()> {
         let first = moment::first_id(from);
         let next: Option<i64> =
             on!(db.read(), db => sqlx::query_scalar(NEXT).bind(first).fetch_one(db).await)?;
-        let hour = next.map(|id| floor(moment::slot_of(id), HOUR)).filter(|hour| *hour < until);
+        let hour = next.map(|id| floor(moment::scheduled_at_of(id), HOUR)).filter(|hour| *hour < until);
         let Some(hour) = hour else { return store::State::raise(db, HOURS_UNTIL, until).await };
         roll_hour(db, hour).await?;
         store::State::raise(db, HOURS_UNTIL, hour + HOUR).await?;
@@ -90,38 +90,38 @@ async fn roll_days(db: &Db) -> Result<()> {
     }
 }
 
-/// For how long the sums of an overview's slots are kept; twice what one shows.
-pub(super) const SLOTS_KEPT: i64 = 2 * DAY;
+/// For how long the sums of an overview's buckets are kept; twice what one shows.
+pub(super) const BUCKET_RETENTION: i64 = 2 * DAY;
 
 /// Of the last day: an overview of many endpoints would read tens of thousands of results.
-async fn roll_slots(db: &Db, now: i64) -> Result<()> {
+async fn roll_buckets(db: &Db, now: i64) -> Result<()> {
     let state = store::State::load(db).await?;
-    let until = floor(state.hours_until, SLOT);
-    let from = state.slots_until.max(floor(now - DAY, SLOT));
-    for slot in (from..until).step_by(SLOT as usize) {
-        roll_slot(db, slot).await?;
-        store::State::raise(db, SLOTS_UNTIL, slot + SLOT).await?;
+    let until = floor(state.hours_until, BUCKET);
+    let from = state.buckets_until.max(floor(now - DAY, BUCKET));
+    for bucket in (from..until).step_by(BUCKET as usize) {
+        roll_bucket(db, bucket).await?;
+        store::State::raise(db, BUCKETS_UNTIL, bucket + BUCKET).await?;
     }
     Ok(())
 }
 
 /// Counts alone, which the database adds up itself.
-async fn roll_slot(db: &Db, slot: i64) -> Result<()> {
-    sql!(DELETE = "DELETE FROM report_slots WHERE start = $1");
+async fn roll_bucket(db: &Db, bucket: i64) -> Result<()> {
+    sql!(DELETE = "DELETE FROM report_buckets WHERE start = $1");
     sql!(
         ROLL = "
-        INSERT INTO report_slots (series_id, start, checks, up, sum_ms)
+        INSERT INTO report_buckets (series_id, start, checks, up, sum_ms)
         SELECT series_id, $1, COUNT(*), SUM(CASE WHEN up THEN 1 ELSE 0 END),
             SUM(CASE WHEN up THEN total_ms ELSE 0 END)
         FROM report_results WHERE id >= $2 AND id < $3 AND maintenance IS NULL
             AND +series_id IN (SELECT id FROM report_series WHERE NOT forgotten)
         GROUP BY series_id"
     );
-    let ids = moment::ids(&(slot..slot + SLOT));
+    let ids = moment::ids(&(bucket..bucket + BUCKET));
     let mut transaction = store::begin_writing(db).await?;
     on!(transaction.connection(), db => {
-        sqlx::query(DELETE).bind(slot).execute(&mut *db).await?;
-        sqlx::query(ROLL).bind(slot).bind(ids.start).bind(ids.end).execute(db).await?;
+        sqlx::query(DELETE).bind(bucket).execute(&mut *db).await?;
+        sqlx::query(ROLL).bind(bucket).bind(ids.start).bind(ids.end).execute(db).await?;
     });
     transaction.commit().await
 }
@@ -139,9 +139,10 @@ async fn redo_late_hours(db: &Db, now: i64) -> Result<()> {
             if hour < state.days_until {
                 roll_day(db, floor(hour, DAY)).await?;
             }
-            let slots = floor(hour, SLOT)..(hour + HOUR).min(state.slots_until);
-            for slot in slots.step_by(SLOT as usize).filter(|slot| *slot >= now - SLOTS_KEPT) {
-                roll_slot(db, slot).await?;
+            let buckets = floor(hour, BUCKET)..(hour + HOUR).min(state.buckets_until);
+            for bucket in buckets.step_by(BUCKET as usize).filter(|bucket| *bucket >= now - BUCKET_RETENTION)
+            {
+                roll_bucket(db, bucket).await?;
             }
         }
         on!(db.write(), db => sqlx::query(DONE).bind(hour).bind(marks).execute(db).await.map(drop))?;

@@ -24,7 +24,7 @@ pub type Key<'a> = (i64, &'a str);
 #[derive(Clone, Debug)]
 pub struct Series {
     pub id: i64,
-    /// Slots whose results count as in maintenance. Most series have none, and a hundred thousand are known.
+    /// Scheduled times whose results count as in maintenance. Most series have none, and a hundred thousand are known.
     pub maintenance: Option<Box<Range<i64>>>,
 }
 

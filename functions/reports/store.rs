@@ -43,15 +43,15 @@ async fn locked(db: &Db, lock: &'static str) -> Result<Transaction> {
     Ok(transaction)
 }
 
-/// How far the regular work has come; all of it in slots.
+/// How far the regular work has come; all of it in scheduled times.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct State {
     /// Before this, hours are rolled up.
     pub hours_until: i64,
     /// Before this, days are.
     pub days_until: i64,
-    /// Before this, slots of [`SLOT`] are, as long as they are kept.
-    pub slots_until: i64,
+    /// Before this, buckets of [`BUCKET`] seconds are summed up, as long as they are kept.
+    pub buckets_until: i64,
     /// Before this, raw results are purged, or being purged.
     pub raw_from: i64,
     /// Before this, hourly rollups are.
@@ -60,7 +60,7 @@ pub struct State {
 
 pub const HOURS_UNTIL: &str = "hours_until";
 pub const DAYS_UNTIL: &str = "days_until";
-pub const SLOTS_UNTIL: &str = "slots_until";
+pub const BUCKETS_UNTIL: &str = "buckets_until";
 pub const RAW_FROM: &str = "raw_from";
 pub const HOURS_FROM: &str = "hours_from";
 
@@ -73,7 +73,7 @@ impl State {
             match name.as_str() {
                 HOURS_UNTIL => state.hours_until = value,
                 DAYS_UNTIL => state.days_until = value,
-                SLOTS_UNTIL => state.slots_until = value,
+                BUCKETS_UNTIL => state.buckets_until = value,
                 RAW_FROM => state.raw_from = value,
                 HOURS_FROM => state.hours_from = value,
                 _ => {}
@@ -92,7 +92,7 @@ impl State {
     }
 }
 
-/// A range of slots in parts, each from the coarsest rows that hold it exactly.
+/// A range of scheduled times in parts, each from the coarsest rows that hold it exactly.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cover {
     pub raw: Vec<Range<i64>>,
@@ -215,11 +215,11 @@ pub fn add(tally: &mut Tally, result: Raw) {
     }
 }
 
-/// Hands every raw result of a series in a range to `take`, with its slot.
+/// Hands every raw result of a series in a range to `take`, with its scheduled time.
 pub async fn each_result(
     db: &Db,
     series_id: i64,
-    slots: &Range<i64>,
+    times: &Range<i64>,
     mut take: impl FnMut(i64, Raw),
 ) -> Result<()> {
     sql!(
@@ -229,12 +229,12 @@ pub async fn each_result(
             " FROM report_results WHERE series_id = $1 AND id >= $2 AND id < $3"
         )
     );
-    let ids = moment::ids(slots);
+    let ids = moment::ids(times);
     on!(db.read(), db => {
         let query = sqlx::query_as::<_, Raw>(RESULTS).bind(series_id).bind(ids.start).bind(ids.end);
         let mut rows = query.fetch(db);
         while let Some(result) = rows.try_next().await? {
-            take(moment::slot_of(result.0), result);
+            take(moment::scheduled_at_of(result.0), result);
         }
     });
     Ok(())

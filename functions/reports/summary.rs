@@ -262,10 +262,10 @@ impl Plan {
         Self { range, step, days, cover }
     }
 
-    /// The beginning of the point that a slot belongs to.
-    fn point(&self, slot: i64) -> i64 {
-        match self.days.partition_point(|day| *day <= slot) {
-            0 => floor(slot, self.step),
+    /// The beginning of the point that a scheduled time belongs to.
+    fn point(&self, scheduled_at: i64) -> i64 {
+        match self.days.partition_point(|day| *day <= scheduled_at) {
+            0 => floor(scheduled_at, self.step),
             after => self.days[after - 1],
         }
     }
@@ -274,8 +274,8 @@ impl Plan {
         let mut points = BTreeMap::<i64, Tally>::new();
         for series in series {
             for part in &self.cover.raw {
-                let take = |slot, result| {
-                    store::add(points.entry(self.point(slot)).or_default(), result);
+                let take = |scheduled_at, result| {
+                    store::add(points.entry(self.point(scheduled_at)).or_default(), result);
                 };
                 store::each_result(db, *series, part, take).await?;
             }
@@ -294,7 +294,7 @@ impl Plan {
 }
 
 fn days_of(zone: Tz, range: &Range<i64>) -> Vec<i64> {
-    let date = |slot| moment::time_of(slot).with_timezone(&zone).date_naive();
+    let date = |scheduled_at| moment::time_of(scheduled_at).with_timezone(&zone).date_naive();
     let dates = date(range.start).iter_days().take_while(|day| *day <= date(range.end));
     dates.map(|date| zones::start_of(zone, date).timestamp()).collect()
 }
@@ -350,7 +350,7 @@ mod tests {
             days_until: floor(NOW - HOUR, DAY),
             raw_from: floor(NOW, DAY) - 30 * DAY,
             hours_from: floor(NOW, DAY) - 365 * DAY,
-            slots_until: NOW - HOUR,
+            buckets_until: NOW - HOUR,
         }
     }
 

@@ -25,13 +25,13 @@ const PAUSE: TimeDelta = TimeDelta::seconds(3);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(8);
 /// All answers together; a page of 200 endpoints has 1 MB.
 const MAX_BYTES: usize = 16 << 20;
-const MAX_SLOTS: usize = 10_000;
+const MAX_ENTRIES: usize = 10_000;
 
 #[derive(Default)]
-pub struct Cache(Mutex<HashMap<String, Slot>>);
+pub struct Cache(Mutex<HashMap<String, Entry>>);
 
 #[derive(Default)]
-struct Slot {
+struct Entry {
     kept: Option<Kept>,
     failed: Option<(DateTime<Utc>, Error)>,
     /// Held by the one who fetches.
@@ -44,7 +44,7 @@ struct Kept {
     body: Bytes,
 }
 
-impl Slot {
+impl Entry {
     /// What is to be given without fetching, if anything.
     fn answer(&self, now: DateTime<Utc>) -> Option<Result<Bytes>> {
         if let Some(kept) = self.kept.as_ref().filter(|kept| (now - kept.at).abs() < FRESH) {
@@ -67,16 +67,16 @@ impl Cache {
         fetch: impl Future<Output = Result<T>>,
     ) -> Result<Bytes> {
         let turn = {
-            let mut slots = self.slots();
-            let slot = slots.entry(key.to_owned()).or_default();
-            if let Some(answer) = slot.answer(clock.now()) {
+            let mut entries = self.entries();
+            let entry = entries.entry(key.to_owned()).or_default();
+            if let Some(answer) = entry.answer(clock.now()) {
                 return answer;
             }
-            Arc::clone(&slot.turn)
+            Arc::clone(&entry.turn)
         };
         let _turn = turn.lock().await;
         // Whoever had the turn before may have fetched it.
-        if let Some(answer) = self.slots().get(key).and_then(|slot| slot.answer(clock.now())) {
+        if let Some(answer) = self.entries().get(key).and_then(|entry| entry.answer(clock.now())) {
             return answer;
         }
         let fetched = match tokio::time::timeout(FETCH_TIMEOUT, fetch).await {
@@ -90,50 +90,50 @@ impl Cache {
 
     /// Returns what is to be answered.
     fn keep(&self, now: DateTime<Utc>, key: &str, fetched: Result<Bytes>) -> Result<Bytes> {
-        let mut slots = self.slots();
+        let mut entries = self.entries();
         match fetched {
             Ok(body) => {
-                let slot = slots.entry(key.to_owned()).or_default();
-                slot.kept = Some(Kept { at: now, body: body.clone() });
-                slot.failed = None;
-                prune(&mut slots, now);
+                let entry = entries.entry(key.to_owned()).or_default();
+                entry.kept = Some(Kept { at: now, body: body.clone() });
+                entry.failed = None;
+                prune(&mut entries, now);
                 Ok(body)
             }
             Err(error) if error.status() == StatusCode::NOT_FOUND => {
-                slots.remove(key);
+                entries.remove(key);
                 Err(error)
             }
             Err(error) => {
-                let slot = slots.entry(key.to_owned()).or_default();
-                slot.failed = Some((now, error.clone()));
-                let stale = slot.stale(now);
+                let entry = entries.entry(key.to_owned()).or_default();
+                entry.failed = Some((now, error.clone()));
+                let stale = entry.stale(now);
                 if stale.is_some() {
                     tracing::warn!(%error, "an older copy is shown");
                 }
-                prune(&mut slots, now);
+                prune(&mut entries, now);
                 stale.ok_or(error)
             }
         }
     }
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<String, Slot>> {
+    fn entries(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Drops what is of no use any more, and the oldest while it is too much.
-fn prune(slots: &mut HashMap<String, Slot>, now: DateTime<Utc>) {
-    slots.retain(|_, slot| {
-        slot.stale(now).is_some()
-            || slot.failed.as_ref().is_some_and(|(at, _)| (now - *at).abs() < PAUSE)
-            || Arc::strong_count(&slot.turn) > 1
+fn prune(entries: &mut HashMap<String, Entry>, now: DateTime<Utc>) {
+    entries.retain(|_, entry| {
+        entry.stale(now).is_some()
+            || entry.failed.as_ref().is_some_and(|(at, _)| (now - *at).abs() < PAUSE)
+            || Arc::strong_count(&entry.turn) > 1
     });
-    let size = |slot: &Slot| slot.kept.as_ref().map_or(0, |kept| kept.body.len());
-    let mut bytes: usize = slots.values().map(size).sum();
-    while bytes > MAX_BYTES || slots.len() > MAX_SLOTS {
-        let age = |slot: &Slot| slot.kept.as_ref().map(|kept| kept.at);
-        let oldest = slots.iter().min_by_key(|(_, slot)| age(slot)).map(|(key, _)| key.clone());
-        let Some(gone) = oldest.and_then(|key| slots.remove(&key)) else { break };
+    let size = |entry: &Entry| entry.kept.as_ref().map_or(0, |kept| kept.body.len());
+    let mut bytes: usize = entries.values().map(size).sum();
+    while bytes > MAX_BYTES || entries.len() > MAX_ENTRIES {
+        let age = |entry: &Entry| entry.kept.as_ref().map(|kept| kept.at);
+        let oldest = entries.iter().min_by_key(|(_, entry)| age(entry)).map(|(key, _)| key.clone());
+        let Some(gone) = oldest.and_then(|key| entries.remove(&key)) else { break };
         bytes -= size(&gone);
     }
 }
@@ -229,13 +229,13 @@ mod tests {
             let missing = async { Err::<(), _>(Error::not_found()) };
             cache.get(&clock, &n.to_string(), missing).await.unwrap_err();
         }
-        assert_eq!(cache.slots().len(), 0);
+        assert_eq!(cache.entries().len(), 0);
         let large = "x".repeat(MAX_BYTES / 4);
         for n in 0..10 {
             cache.get(&clock, &n.to_string(), async { Ok(&large) }).await.unwrap();
             clock.advance(Duration::from_secs(1));
         }
-        assert_eq!(cache.slots().len(), 3);
-        assert!(cache.slots().contains_key("9"));
+        assert_eq!(cache.entries().len(), 3);
+        assert!(cache.entries().contains_key("9"));
     }
 }

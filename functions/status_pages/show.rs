@@ -24,7 +24,7 @@ use crate::{
     endpoints::{maintenances::Maintenance, private_list::EndpointBrief},
     reports::{
         moment,
-        overview::{OverviewItem, OverviewSlot},
+        overview::{OverviewBucket, OverviewItem},
     },
     zones,
 };
@@ -335,12 +335,12 @@ fn put_together(
 }
 
 fn days(overview: &OverviewItem, zone: Tz) -> Vec<ShownDay> {
-    let day = |slot: &OverviewSlot| ShownDay {
-        date: slot.at.with_timezone(&zone).date_naive(),
-        checks: slot.checks,
-        up: slot.up,
+    let day = |bucket: &OverviewBucket| ShownDay {
+        date: bucket.at.with_timezone(&zone).date_naive(),
+        checks: bucket.checks,
+        up: bucket.up,
     };
-    overview.slots.iter().map(day).collect()
+    overview.buckets.iter().map(day).collect()
 }
 
 fn overall(statuses: impl Iterator<Item = ShownStatus>) -> Overall {

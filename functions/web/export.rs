@@ -155,7 +155,7 @@ impl Export {
             let mut rows = self.api.get::<List<Report>>(&path).await?.items;
             self.is_over = (rows.len() as i64) < PER_PAGE;
             if let (Some(first), Some(last)) = (rows.first(), rows.last()) {
-                let (newest, oldest) = (moment::slot_of(first.id), moment::slot_of(last.id));
+                let (newest, oldest) = (moment::scheduled_at_of(first.id), moment::scheduled_at_of(last.id));
                 if newest == oldest {
                     // A moment of more results than a page holds.
                     self.page += 1;
@@ -247,24 +247,24 @@ mod tests {
     use super::*;
     use crate::reports::moment;
 
-    /// An API with results of these slots, the newest first; it breaks when it has answered so often.
-    fn api(slots: Vec<(i64, i64)>, answers: usize) -> Api {
+    /// An API with results of these scheduled times, the newest first; it breaks when it has answered so often.
+    fn api(times: Vec<(i64, i64)>, answers: usize) -> Api {
         let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let outbound = Outbound::new(Arc::new(move |_, request: http::Request<Bytes>| {
             let n = asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             let query: HashMap<String, String> =
                 serde_html_form::from_str(request.uri().query().unwrap_or_default()).expect("a query");
             let to = query.get("to").and_then(|to| to.parse::<DateTime<Utc>>().ok());
-            let fits = |slot: i64| to.is_none_or(|to| slot < to.timestamp());
+            let fits = |scheduled_at: i64| to.is_none_or(|to| scheduled_at < to.timestamp());
             let skipped = (query["page"].parse::<usize>().expect("a page") - 1) * 100;
-            let items: Vec<Value> = slots
+            let items: Vec<Value> = times
                 .iter()
-                .filter(|(slot, _)| fits(*slot))
+                .filter(|(scheduled_at, _)| fits(*scheduled_at))
                 .skip(skipped)
                 .take(100)
-                .map(|(slot, series)| json!({
-                    "id": moment::id_of(*slot, *series), "endpoint_id": 7, "region": "here", "status": "down",
-                    "checked_at": moment::time_of(*slot), "timings_ms": {"total": 12}, "response_bytes": 0,
+                .map(|(scheduled_at, series)| json!({
+                    "id": moment::id_of(*scheduled_at, *series), "endpoint_id": 7, "region": "here", "status": "down",
+                    "checked_at": moment::time_of(*scheduled_at), "timings_ms": {"total": 12}, "response_bytes": 0,
                     "error": {"code": "TIMEOUT", "message": "=1+1, \"late\""},
                 }))
                 .collect();
@@ -276,10 +276,10 @@ mod tests {
         Api { outbound, key: None, language: Language::English, forwarded: None, is_https: false }
     }
 
-    async fn exported(slots: Vec<(i64, i64)>, answers: usize) -> anyhow::Result<String> {
+    async fn exported(times: Vec<(i64, i64)>, answers: usize) -> anyhow::Result<String> {
         let filter = Filter { from: "2026-03-01".into(), to: "2026-03-02".into(), ..Filter::default() };
         let named = HashMap::from([(7, ("Shop, \"new\"".to_owned(), "https://example.com".to_owned()))]);
-        let (api, to) = (api(slots, answers), filter.to.clone());
+        let (api, to) = (api(times, answers), filter.to.clone());
         let mut export =
             Export { api, filter, named, to, page: 1, last_id: i64::MAX, left: MAX_ROWS, is_over: false };
         let first = export.next().await.map_err(|refusal| anyhow::anyhow!("{}", refusal.status))?;
@@ -289,15 +289,15 @@ mod tests {
     }
 
     /// Many at once, as many endpoints have, and then one by one.
-    fn slots() -> Vec<(i64, i64)> {
-        let at = |n: i64| moment::FIRST_SLOT + 10_000 - n;
+    fn times() -> Vec<(i64, i64)> {
+        let at = |n: i64| moment::FIRST_TIME + 10_000 - n;
         let crowd = (1..=250).rev().map(|series| (at(0), series));
         crowd.chain((1..=333).flat_map(|n| [(at(n), 2), (at(n), 1)])).collect()
     }
 
     #[tokio::test]
     async fn every_row_is_there_once_and_in_order() {
-        let csv = exported(slots(), usize::MAX).await.expect("a file");
+        let csv = exported(times(), usize::MAX).await.expect("a file");
         assert!(csv.contains("\r\n") && csv.ends_with("\r\n"));
         let mut reader = csv::Reader::from_reader(csv.as_bytes());
         assert_eq!(reader.headers().expect("a header"), COLUMNS.as_slice());
@@ -316,7 +316,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_breaks_in_the_middle_does_not_end_well() {
-        let error = exported(slots(), 3).await.expect_err("breaks off");
+        let error = exported(times(), 3).await.expect_err("breaks off");
         assert!(error.to_string().contains("500"), "{error}");
     }
 

@@ -1,4 +1,4 @@
-//! How endpoints did, slot by slot: the bar of an endpoint, and its sparkline.
+//! How endpoints did, bucket by bucket: the bar of an endpoint, and its sparkline.
 
 use std::fmt::Write as _;
 
@@ -24,8 +24,8 @@ pub struct Overview {
 }
 
 impl Overview {
-    /// The number of the slot that begins at a time. Days have 23 to 25 hours.
-    fn slot_at(&self, at: DateTime<Utc>) -> i64 {
+    /// The number of the bucket that begins at a time. Days have 23 to 25 hours.
+    fn bucket_at(&self, at: DateTime<Utc>) -> i64 {
         let step = self.step_seconds.max(1);
         ((at - self.from).num_seconds() + step / 2).div_euclid(step)
     }
@@ -36,7 +36,7 @@ pub struct Item {
     pub endpoint_id: i64,
     pub uptime_percent: Option<f64>,
     pub last: Option<Last>,
-    pub slots: Vec<Slot>,
+    pub buckets: Vec<Bucket>,
     #[serde(default)]
     pub incidents: Vec<Incident>,
 }
@@ -58,7 +58,7 @@ impl Last {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub struct Slot {
+pub struct Bucket {
     pub at: DateTime<Utc>,
     pub checks: i64,
     pub up: i64,
@@ -89,13 +89,13 @@ impl Incident {
     }
 }
 
-/// A slot as it is drawn.
+/// A bucket as it is drawn.
 pub struct Rect {
     pub class: &'static str,
     pub title: String,
 }
 
-/// A bar of slots, the oldest first.
+/// A bar of buckets, the oldest first.
 pub struct Bar {
     pub rects: Vec<Rect>,
     /// The same in words.
@@ -107,25 +107,25 @@ impl Bar {
         let empty = Item::default();
         let item = item.unwrap_or(&empty);
         let step = overview.step_seconds.max(1);
-        let count = overview.slot_at(overview.to).clamp(0, 200);
-        let mut found = item.slots.iter().peekable();
+        let count = overview.bucket_at(overview.to).clamp(0, 200);
+        let mut found = item.buckets.iter().peekable();
         let mut rects = Vec::new();
         let (mut failing, mut silent) = (0, 0);
         for index in 0..count {
-            while found.next_if(|slot| overview.slot_at(slot.at) < index).is_some() {}
-            let slot = found.next_if(|slot| overview.slot_at(slot.at) == index);
-            let at = slot.map_or(overview.from + TimeDelta::seconds(index * step), |slot| slot.at);
+            while found.next_if(|bucket| overview.bucket_at(bucket.at) < index).is_some() {}
+            let bucket = found.next_if(|bucket| overview.bucket_at(bucket.at) == index);
+            let at = bucket.map_or(overview.from + TimeDelta::seconds(index * step), |bucket| bucket.at);
             let end = at + TimeDelta::seconds(step);
-            let class =
-                slot.map_or("", |slot| uptime_class(slot.up as f64 / slot.checks.max(1) as f64 * 100.0));
-            silent += i64::from(slot.is_none());
-            failing += i64::from(slot.is_some_and(|slot| slot.up < slot.checks));
+            let class = bucket
+                .map_or("", |bucket| uptime_class(bucket.up as f64 / bucket.checks.max(1) as f64 * 100.0));
+            silent += i64::from(bucket.is_none());
+            failing += i64::from(bucket.is_some_and(|bucket| bucket.up < bucket.checks));
             let mut title = span(zone, at, step);
-            match slot {
+            match bucket {
                 None => {
                     let _ = write!(title, "\n{}", words::NO_CHECKS.of(language));
                 }
-                Some(slot) => say(language, &mut title, slot),
+                Some(bucket) => say(language, &mut title, bucket),
             }
             for incident in item.incidents.iter().filter(|incident| incident.overlaps(at, end)).take(3) {
                 let what = words::OUTAGE.of(language);
@@ -137,9 +137,9 @@ impl Bar {
     }
 }
 
-fn say(language: Language, title: &mut String, slot: &Slot) {
-    let _ = write!(title, "\n{}", words::checks_up(slot.checks, slot.up).shown(language));
-    if let Some(average) = slot.avg_ms {
+fn say(language: Language, title: &mut String, bucket: &Bucket) {
+    let _ = write!(title, "\n{}", words::checks_up(bucket.checks, bucket.up).shown(language));
+    if let Some(average) = bucket.avg_ms {
         let _ = write!(title, "\n{}", words::average_of(ms(average)).shown(language));
     }
 }
@@ -155,10 +155,13 @@ fn summary(language: Language, item: &Item, failing: i64, silent: i64, count: i6
 /// The averages of an item as lines through a box of 100 by 24; a pause breaks them.
 pub fn sparkline(overview: &Overview, item: &Item) -> Vec<String> {
     const HEIGHT: f64 = 24.0;
-    let known: Vec<(i64, f64)> =
-        item.slots.iter().filter_map(|slot| Some((overview.slot_at(slot.at), slot.avg_ms?))).collect();
+    let known: Vec<(i64, f64)> = item
+        .buckets
+        .iter()
+        .filter_map(|bucket| Some((overview.bucket_at(bucket.at), bucket.avg_ms?)))
+        .collect();
     let most = known.iter().map(|(_, ms)| *ms).fold(1.0, f64::max);
-    let count = overview.slot_at(overview.to).max(2);
+    let count = overview.bucket_at(overview.to).max(2);
     let point = |(index, ms): &(i64, f64)| {
         let x = *index as f64 * 100.0 / (count - 1) as f64;
         format!("{x:.1},{:.1}", HEIGHT - 1.0 - ms / most * (HEIGHT - 3.0))
@@ -192,12 +195,12 @@ mod tests {
     }
 
     fn item() -> Item {
-        let slot = |index: i64, checks, up, avg_ms| Slot { at: at(index * 960), checks, up, avg_ms };
-        let slots = vec![
-            slot(0, 16, 16, Some(100.0)),
-            slot(1, 16, 15, Some(200.0)),
-            slot(2, 16, 0, None),
-            slot(4, 4, 4, Some(50.0)),
+        let bucket = |index: i64, checks, up, avg_ms| Bucket { at: at(index * 960), checks, up, avg_ms };
+        let buckets = vec![
+            bucket(0, 16, 16, Some(100.0)),
+            bucket(1, 16, 15, Some(200.0)),
+            bucket(2, 16, 0, None),
+            bucket(4, 4, 4, Some(50.0)),
         ];
         let cause = Failure { code: FailureCode::Timeout, message: "No answer in 10 s".into() };
         let incident = Incident {
@@ -209,28 +212,29 @@ mod tests {
         Item {
             endpoint_id: 1,
             uptime_percent: Some(67.307),
-            slots,
+            buckets,
             incidents: vec![incident],
             ..Item::default()
         }
     }
 
     #[test]
-    fn a_bar_says_what_happened_in_each_slot() {
+    fn a_bar_says_what_happened_in_each_bucket() {
         let bar = Bar::of(Language::English, Tz::UTC, &overview(), Some(&item()));
         let classes: Vec<_> = bar.rects.iter().map(|rect| rect.class).collect();
         assert_eq!(classes, ["up", "some", "down", "", "up"]);
         let title = "2026-03-01 12:32–12:48\n0 of 16 checks up\nOutage: No answer in 10 s";
         assert_eq!(bar.rects[2].title, title);
         assert_eq!(bar.rects[3].title, "2026-03-01 12:48–13:04\nno checks");
-        assert_eq!(bar.text, "Uptime 67.30%: of 5 time slots 2 with failures, 1 without checks; outages: 1");
+        assert_eq!(bar.text, "Uptime 67.30%: of 5 periods 2 with failures, 1 without checks; outages: 1");
     }
 
     #[test]
     fn a_bar_of_days_has_each_day_once_where_clocks_change() {
-        let day = |at: &str| Slot { at: at.parse().unwrap(), checks: 1, up: 1, avg_ms: None };
-        let slots = ["2026-03-07T05:00:00Z", "2026-03-08T05:00:00Z", "2026-03-09T04:00:00Z"].map(day).into();
-        let item = Item { slots, ..Item::default() };
+        let day = |at: &str| Bucket { at: at.parse().unwrap(), checks: 1, up: 1, avg_ms: None };
+        let buckets =
+            ["2026-03-07T05:00:00Z", "2026-03-08T05:00:00Z", "2026-03-09T04:00:00Z"].map(day).into();
+        let item = Item { buckets, ..Item::default() };
         let from = "2026-03-07T05:00:00Z".parse().unwrap();
         let to = "2026-03-10T04:00:00Z".parse().unwrap();
         let overview = Overview { from, to, step_seconds: 86_400, items: vec![] };
@@ -252,7 +256,7 @@ mod tests {
         let mut item = item();
         let lines = sparkline(&overview(), &item);
         assert_eq!(lines, ["0.0,12.5 25.0,2.0"]);
-        item.slots.clear();
+        item.buckets.clear();
         assert!(sparkline(&overview(), &item).is_empty());
     }
 

@@ -28,7 +28,7 @@
 //! | `form.rs` | what was wrong, endpoints to choose from, moments |
 //! | `public.rs` | what is the same for everybody |
 //! | `assets.rs` | stylesheet, script, icon |
-//! | `history.rs` | how endpoints did, slot by slot: bars and sparklines |
+//! | `history.rs` | how endpoints did, bucket by bucket: bars and sparklines |
 //! | `chart.rs` | response times, drawn |
 //! | `parts.rs`, `figures.rs` | where lists go on; figures as people read them |
 

@@ -152,9 +152,9 @@ fn status(delivery: &Delivery) -> &'static str {
 /// What a message says that is not about one endpoint.
 fn of_several(page: &Page, delivery: &Delivery) -> Option<String> {
     let text = match delivery.alert.what {
-        AlertKind::LocationSuspected => page.t(&words::SUSPECTED),
-        AlertKind::LocationWorks => page.t(&words::RECOVERED),
-        AlertKind::LocationStillFails => page.t(&words::STILL_FAILING),
+        AlertKind::RegionOutage => page.t(&words::REGION_OUTAGE),
+        AlertKind::RegionRecovered => page.t(&words::RECOVERED),
+        AlertKind::RegionStillFailing => page.t(&words::STILL_FAILING),
         AlertKind::Untold => {
             return Some(match delivery.alert.untold {
                 1 => words::ONE_MORE_CHANGE.of(page.language).to_owned(),

@@ -25,7 +25,7 @@ impl Standing {
             return Self { class: endpoint.status.as_str(), failing: String::new() };
         }
         let failing = if failures >= threshold {
-            // Held back, for its region is suspected.
+            // Held back, for its region has an outage.
             words::FAILING.of(language).to_owned()
         } else {
             words::failing_of(failures, threshold).of(language)

@@ -71,7 +71,7 @@ pub async fn fetch(visitor: &Visitor, slug: &str, zone: Tz) -> Result<Shown, Ref
 }
 
 /// A day of the bar.
-struct Slot {
+struct Bucket {
     x: i64,
     class: &'static str,
     title: String,
@@ -176,7 +176,7 @@ impl Status {
         self.date_of(self.now()) - TimeDelta::days(DAYS - 1)
     }
 
-    fn bar(&self, endpoint: &ShownEndpoint) -> Vec<Slot> {
+    fn bar(&self, endpoint: &ShownEndpoint) -> Vec<Bucket> {
         let mut known = endpoint.days.iter().peekable();
         let first = self.first_day();
         (0..DAYS)
@@ -188,7 +188,7 @@ impl Status {
                     Some(day) => self.of_checks(day),
                     None => self.page.t(&words::NO_DATA).to_owned(),
                 };
-                Slot { x: n * 10, class: day.map_or("", class_of), title: format!("{date}: {said}") }
+                Bucket { x: n * 10, class: day.map_or("", class_of), title: format!("{date}: {said}") }
             })
             .collect()
     }

@@ -267,7 +267,7 @@ length-in-seconds = { $count } s
 no-checks = no checks
 average-of = average { $time }
 bar-no-checks-yet = No checks yet
-bar-summary = Uptime { $uptime }: of { $count } time slots { $failing } with failures, { $silent } without checks; outages: { $outages }
+bar-summary = Uptime { $uptime }: of { $count } periods { $failing } with failures, { $silent } without checks; outages: { $outages }
 down-for = down for { $length }
 
 ## Pages: home
@@ -489,7 +489,7 @@ channels = Channels
 applies-to = Applies to
 state = State
 channel-on = On
-suspected = Suspected
+region-outage = Region outage
 recovered = Recovered
 still-failing = Still failing
 one-more-change = 1 more change

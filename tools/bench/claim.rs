@@ -104,8 +104,8 @@ async fn claim(postgres: Option<&Postgres>, due: i64) -> Result<Vec<(u64, Durati
     };
     let now = DateTime::parse_from_rfc3339("2026-03-01T12:01:00Z")?.to_utc();
     let context = context(&url, Clock::manual(now)).await?;
-    let (first_slot, url) = (now.timestamp() - 30, "https://shop-{n}.example.com/health");
-    let endpoints = Endpoints { count: due, user: None, url, first_slot, settled: true, at: now };
+    let (first_check_at, url) = (now.timestamp() - 30, "https://shop-{n}.example.com/health");
+    let endpoints = Endpoints { count: due, user: None, url, first_check_at, settled: true, at: now };
     add_endpoints(context.db()?, &endpoints).await?;
     let function = Called::of(&context, "endpoint-private-claim")?;
     let body = serde_json::to_string(&Claim { until: now + TimeDelta::seconds(65), limit: PAGE })?;

@@ -82,8 +82,8 @@ pub struct Endpoints<'a> {
     pub user: Option<i64>,
     /// `{n}` is replaced by the number of each.
     pub url: &'a str,
-    /// The first slot; they are spread over the minute after it.
-    pub first_slot: i64,
+    /// The first scheduled time; they are spread over the minute after it.
+    pub first_check_at: i64,
     /// Some up, some down, as if they had been checked; otherwise pending.
     pub settled: bool,
     pub at: DateTime<Utc>,
@@ -93,14 +93,14 @@ pub async fn add_endpoints(db: &Db, endpoints: &Endpoints<'_>) -> Result<()> {
     const ADD: &str = "
         WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $1)
         INSERT INTO endpoints (user_id, name, url, kind, config, interval_seconds, timeout_ms, assertions, retries, failure_threshold, success_threshold, enabled, tags,
-            status, next_slot, last_checked_at, created_at, updated_at)
+            status, next_check_at, last_checked_at, created_at, updated_at)
         SELECT COALESCE($2, 1 + n / 1000), 'Endpoint ' || n, REPLACE($3, '{n}', CAST(n AS TEXT)), 'http', '{}', 60, 10000, '[]', 0, 2, 1, TRUE, '[\"team-' || (n % 20) || '\",\"prod\"]',
             CASE WHEN NOT $5 THEN 'pending' WHEN n % 50 = 0 THEN 'down' WHEN n % 97 = 0 THEN 'pending' ELSE 'up' END,
             $4 + n % 60, CASE WHEN $5 THEN $4 - 60 + n % 60 END, $6, $6
         FROM numbers";
     on!(db.write(), db => {
         let add = sqlx::query(ADD).bind(endpoints.count).bind(endpoints.user).bind(endpoints.url);
-        let add = add.bind(endpoints.first_slot).bind(endpoints.settled).bind(endpoints.at);
+        let add = add.bind(endpoints.first_check_at).bind(endpoints.settled).bind(endpoints.at);
         add.execute(db).await.map(drop)
     })?;
     analyze(db).await
@@ -112,12 +112,12 @@ pub async fn analyze(db: &Db) -> Result<()> {
     Ok(())
 }
 
-/// A result's id is its slot, in seconds since then, and its series.
-pub const FIRST_SLOT: i64 = 1_735_689_600;
+/// A result's id is its scheduled time, in seconds since then, and its series.
+pub const FIRST_TIME: i64 = 1_735_689_600;
 const DAY: i64 = 86_400;
 const HOUR: i64 = 3600;
 /// Of an overview of a day.
-const SLOT: i64 = 960;
+const BUCKET: i64 = 960;
 
 /// A day of every endpoint: the last hour and a half as results, what is older as the sums that an
 /// overview reads.
@@ -132,26 +132,26 @@ pub async fn add_history(db: &Db, user: i64, endpoints: i64, now: DateTime<Utc>)
             CASE WHEN s.id % 50 = 0 THEN 500 ELSE 200 END, 4, 12, 25, 40 + (s.id + n * 7) % 90, 3,
             84 + (s.id + n * 7) % 90, 1234
         FROM numbers CROSS JOIN report_series s ORDER BY 1";
-    const SLOTS: &str = "
+    const TIMES: &str = "
         WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 92)
-        INSERT INTO report_slots (series_id, start, checks, up, sum_ms)
+        INSERT INTO report_buckets (series_id, start, checks, up, sum_ms)
         SELECT s.id, $1 - n * 960, 16, CASE WHEN s.id % 50 = 0 THEN 2 ELSE 16 END, 1900 + (s.id + n) % 70
         FROM numbers CROSS JOIN report_series s ORDER BY 1, 2";
-    const STATE: &str = "INSERT INTO report_state (name, value) VALUES ('hours_until', $1), ('slots_until', $2), \
+    const STATE: &str = "INSERT INTO report_state (name, value) VALUES ('hours_until', $1), ('buckets_until', $2), \
          ('days_until', $3), ('raw_from', $3) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     const KNOWN: &str = "SELECT COUNT(*) FROM report_series WHERE user_id = $1";
     let now = now.timestamp();
     let first = now - 89 * 60 - 59;
     let hours_until = (now - 30 * 60) / HOUR * HOUR;
-    let slots_until = hours_until / SLOT * SLOT;
+    let buckets_until = hours_until / BUCKET * BUCKET;
     for day in first / DAY..=now / DAY {
         add_partition(db, day * DAY).await?;
     }
     on!(db.write(), db => {
         sqlx::query(SERIES).bind(user).execute(db).await?;
         sqlx::query(RESULTS).bind(first).execute(db).await?;
-        sqlx::query(SLOTS).bind(slots_until).execute(db).await?;
-        let state = sqlx::query(STATE).bind(hours_until).bind(slots_until).bind(now / DAY * DAY - DAY);
+        sqlx::query(TIMES).bind(buckets_until).execute(db).await?;
+        let state = sqlx::query(STATE).bind(hours_until).bind(buckets_until).bind(now / DAY * DAY - DAY);
         state.execute(db).await?;
         let known: i64 = sqlx::query_scalar(KNOWN).bind(user).fetch_one(db).await?;
         ensure!(known == endpoints, "{known} series are there, not {endpoints}");
@@ -160,9 +160,9 @@ pub async fn add_history(db: &Db, user: i64, endpoints: i64, now: DateTime<Utc>)
 }
 
 /// As `report-record` makes it when the first result of a day comes; SQLite has none.
-pub async fn add_partition(db: &Db, slot: i64) -> Result<Option<String>> {
+pub async fn add_partition(db: &Db, scheduled_at: i64) -> Result<Option<String>> {
     let Db::Postgres(pool) = db else { return Ok(None) };
-    let day = (slot - FIRST_SLOT) / DAY;
+    let day = (scheduled_at - FIRST_TIME) / DAY;
     let name = format!("report_results_d{day}");
     let (from, to) = ((day * DAY) << 23, ((day + 1) * DAY) << 23);
     let create = format!(

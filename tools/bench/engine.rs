@@ -82,18 +82,18 @@ pub async fn work(work: Work) -> Result<()> {
     settings.clock = clock.clone();
     settings.database_url = work.database_url.clone();
     let engine = pongpong::start(settings).await?;
-    let first_slot = start.timestamp() + 30;
+    let first_check_at = start.timestamp() + 30;
     let endpoints = Endpoints {
         count: work.endpoints,
         user: None,
         url: &work.url,
-        first_slot,
+        first_check_at,
         settled: false,
         at: start,
     };
     add_endpoints(engine.context().db()?, &endpoints).await?;
     let due = |now: DateTime<chrono::Utc>| -> i64 {
-        let of = |phase: i64| (now.timestamp() - first_slot - phase + 60).max(0) / 60;
+        let of = |phase: i64| (now.timestamp() - first_check_at - phase + 60).max(0) / 60;
         (0..60).map(|phase| (work.endpoints + 60 - phase) / 60 * of(phase)).sum::<i64>()
             // Numbers begin at 1: there is one less of phase 0.
             - of(0)

@@ -242,7 +242,7 @@ async fn fill(url: &str, user: i64) -> Result<()> {
         count: ENDPOINTS,
         user: Some(user),
         url: "https://shop-{n}.example.com/health",
-        first_slot: now.timestamp() + 10 * 365 * 86_400,
+        first_check_at: now.timestamp() + 10 * 365 * 86_400,
         settled: true,
         at: now,
     };

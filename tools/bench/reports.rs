@@ -223,32 +223,32 @@ async fn fill(db: &Db, pool: &PgPool, endpoints: i64, now: DateTime<Utc>) -> Res
     Ok(results)
 }
 
-async fn fill_day(db: &Db, pool: &PgPool, slots: std::ops::Range<i64>) -> Result<i64> {
+async fn fill_day(db: &Db, pool: &PgPool, times: std::ops::Range<i64>) -> Result<i64> {
     const RESULTS: &str = "
         INSERT INTO report_results (id, series_id, checked_after_ms, up, status_code, dns_ms, connect_ms, tls_ms,
             first_byte_ms, transfer_ms, total_ms, ip, certificate_expires, response_bytes, error_code, error_message)
-        SELECT ((slot + s.id % 60 - 1735689600) << 23) | s.id, s.id, 300, luck > 0.002,
+        SELECT ((scheduled_at + s.id % 60 - 1735689600) << 23) | s.id, s.id, 300, luck > 0.002,
             CASE WHEN luck > 0.002 THEN 200 ELSE 500 END, 4, 12, 25, 40 + (luck * luck * 300)::INT, 3,
             84 + (luck * luck * 300)::INT, '\\xcb007107'::BYTEA, 1800000000, 1234,
             CASE WHEN luck <= 0.002 THEN 'STATUS_MISMATCH' END,
             CASE WHEN luck <= 0.002 THEN 'Expected status 200-399, got 500 Internal Server Error' END
-        FROM GENERATE_SERIES($1, $2 - 60, 60) AS slot CROSS JOIN report_series s
-            CROSS JOIN LATERAL (SELECT RANDOM() + 0 * slot * s.id AS luck OFFSET 0) AS drawn";
-    let name = add_partition(db, slots.start).await?.context("no partition")?;
+        FROM GENERATE_SERIES($1, $2 - 60, 60) AS scheduled_at CROSS JOIN report_series s
+            CROSS JOIN LATERAL (SELECT RANDOM() + 0 * scheduled_at * s.id AS luck OFFSET 0) AS drawn";
+    let name = add_partition(db, times.start).await?.context("no partition")?;
     let unlogged = format!("ALTER TABLE {name} SET UNLOGGED");
     sqlx::raw_sql(sqlx::AssertSqlSafe(unlogged)).execute(pool).await?;
-    let added = sqlx::query(RESULTS).bind(slots.start).bind(slots.end).execute(pool).await?;
+    let added = sqlx::query(RESULTS).bind(times.start).bind(times.end).execute(pool).await?;
     Ok(added.rows_affected().try_into()?)
 }
 
 /// As if all but the last days had been summed up.
 async fn state(pool: &PgPool, now: DateTime<Utc>) -> Result<()> {
     const STATE: &str = "INSERT INTO report_state (name, value) VALUES ('hours_until', $1), ('days_until', $2), \
-         ('slots_until', $1), ('raw_from', $3), ('hours_from', 0)";
+         ('buckets_until', $1), ('raw_from', $3), ('hours_from', 0)";
     let (hours_until, today) = (hours_until(now), now.timestamp() / DAY * DAY);
     let state = sqlx::query(STATE).bind(hours_until).bind(hours_until);
     state.bind(today - (DAYS - 1) * DAY).execute(pool).await?;
-    sqlx::raw_sql("ALTER TABLE report_rollups SET UNLOGGED; ALTER TABLE report_slots SET UNLOGGED")
+    sqlx::raw_sql("ALTER TABLE report_rollups SET UNLOGGED; ALTER TABLE report_buckets SET UNLOGGED")
         .execute(pool)
         .await?;
     Ok(())

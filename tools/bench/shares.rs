@@ -69,8 +69,8 @@ pub async fn work(work: Work) -> Result<()> {
 
 async fn add(engine: &Engine, user: i64, count: i64, url: &str) -> Result<()> {
     let at = Utc::now();
-    let first_slot = at.timestamp() / 60 * 60 + 60;
-    let endpoints = Endpoints { count, user: Some(user), url, first_slot, settled: false, at };
+    let first_check_at = at.timestamp() / 60 * 60 + 60;
+    let endpoints = Endpoints { count, user: Some(user), url, first_check_at, settled: false, at };
     add_endpoints(engine.context().db()?, &endpoints).await
 }
 
@@ -80,7 +80,7 @@ async fn checks(engine: &Engine, work: &Work) -> Result<Done> {
     const LATE: &str =
         "SELECT r.checked_after_ms FROM report_results r JOIN report_series s ON s.id = r.series_id
         WHERE s.user_id <> $1 ORDER BY r.id";
-    const MISSED: &str = "SELECT COALESCE(SUM(missed_slots), 0) FROM endpoints WHERE user_id <> $1";
+    const MISSED: &str = "SELECT COALESCE(SUM(missed_checks), 0) FROM endpoints WHERE user_id <> $1";
     let db = engine.context().db()?;
     add(engine, SLOW, work.hanging, &format!("http://127.0.0.1:{}/hanging", work.port)).await?;
     for user in OTHERS {
@@ -198,7 +198,7 @@ pub fn measure(options: &Options) -> Result<Measured> {
         &format!(
             "What others notice of an owner whose targets, or webhooks, accept and never answer. Checks: ten owners \
              with 100 endpoints each, checked once a minute for {minutes} minutes beside endpoints of one more owner \
-             that hang for 60 s each; late is the start of a check after its slot. Deliveries: ten owners, one \
+             that hang for 60 s each; late is the start of a check after its scheduled time. Deliveries: ten owners, one \
              a second each, beside those of one more owner, of 1,000 endpoints to 100 webhooks each, that were all \
              asked for at once before; late is from the change to the receiver's answer. One process, SQLite, by the real clock."
         ),

@@ -40,7 +40,7 @@ pub struct Mischief {
 const RETRIES: u32 = 10;
 /// Functions give what runs 25 s to finish, and end then.
 const GRACE: Duration = Duration::from_secs(27);
-/// For an answer; a batch waits for its slots as long as the clock stands.
+/// For an answer; a batch waits for its scheduled times as long as the clock stands.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 pub struct Cluster {
@@ -178,7 +178,7 @@ impl Cluster {
         put(&mut self.state().unknown, function, unknown);
     }
 
-    /// Deliveries that are not done, but for batches of checks: those wait for their slots.
+    /// Deliveries that are not done, but for batches of checks: those wait for their scheduled times.
     pub fn waiting(&self) -> Vec<Waiting> {
         let state = self.state();
         state.waiting.values().filter(|waiting| waiting.subscriber != "check-run").cloned().collect()

@@ -24,7 +24,7 @@ pub struct Channels {
     heard: Heard,
 }
 
-/// By channel, `down` or `up` (or what became of a location), and the endpoint's name.
+/// By channel, `down` or `up` (or what became of a region), and the endpoint's name.
 pub type Heard = BTreeMap<(&'static str, &'static str, String), Messages>;
 
 /// Each once, however often it came.
@@ -127,10 +127,9 @@ impl Channels {
         let (what, rest) = match subject.split_once("] ") {
             Some(("[down", rest)) => ("down", rest),
             Some(("[up", rest)) => ("up", rest),
-            Some(("[suspected" | "[location_suspected", rest)) => ("suspected", rest),
-            Some(("[location_works", rest)) => ("works", rest),
-            Some(("[over", rest)) if rest.contains(WORKS) => ("works", rest),
-            Some(("[location_still_fails" | "[over", rest)) => ("still fails", rest),
+            Some(("[region outage" | "[region_outage", rest)) => ("region outage", rest),
+            Some(("[recovered" | "[region_recovered", rest)) => ("recovered", rest),
+            Some(("[still failing" | "[region_still_failing", rest)) => ("still failing", rest),
             _ => ("other", subject),
         };
         let name = rest.split([':', '\n']).next().unwrap_or_default().trim_end_matches(WORKS).to_owned();
@@ -157,9 +156,9 @@ fn told_late(text: &str) -> Vec<(&'static str, String)> {
         let what = match what {
             "down" => "down",
             "up" => "up",
-            "location suspected" => "suspected",
-            "location works" => "works",
-            _ => "still fails",
+            "region outage" => "region outage",
+            "region recovered" => "recovered",
+            _ => "still failing",
         };
         (what, rest.split(" UTC").next().unwrap_or_default().to_owned())
     })

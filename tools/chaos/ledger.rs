@@ -24,11 +24,11 @@ pub struct Ledger {
 pub struct Page {
     /// By endpoint.
     pub endpoints: BTreeMap<i64, Endpoint>,
-    /// Slots (Unix seconds) and whether they were up, by endpoint.
+    /// Scheduled times (Unix seconds) and whether they were up, by endpoint.
     pub results: BTreeMap<i64, BTreeMap<i64, bool>>,
-    /// Endpoint and slot of what has more than one result.
+    /// Endpoint and scheduled time of what has more than one result.
     pub twice: Vec<(i64, i64)>,
-    /// The newest slot that decided on whether it is up, by endpoint.
+    /// The newest scheduled time that decided on whether it is up, by endpoint.
     pub judged: BTreeMap<i64, i64>,
     /// Users whose endpoints are not as many as is kept of them: the user, how many are kept, how many there are.
     pub miscounted: Vec<(i64, i64, i64)>,
@@ -37,7 +37,7 @@ pub struct Page {
     pub deliveries: Vec<Delivery>,
     /// Endpoint, beginning and number of checks of hours that are rolled up, and not to be again.
     pub hours: Vec<(i64, i64, i64)>,
-    /// Slots in events that were given up before they had a result, by endpoint.
+    /// Scheduled times in events that were given up before they had a result, by endpoint.
     pub given_up: BTreeMap<i64, BTreeSet<i64>>,
     /// Events that were given up.
     pub letters: Vec<Letter>,
@@ -48,8 +48,8 @@ pub struct Page {
 #[derive(Debug, sqlx::FromRow)]
 pub struct Endpoint {
     pub id: i64,
-    pub next_slot: i64,
-    pub missed_slots: i64,
+    pub next_check_at: i64,
+    pub missed_checks: i64,
     pub status: String,
     pub tags: String,
 }
@@ -77,17 +77,20 @@ impl Letter {
         code.is_some_and(|code| code < 500 && !matches!(code, 404 | 408 | 409 | 429))
     }
 
-    /// Slots that have no result for that it was given up: endpoint and Unix seconds.
-    fn slots(&self) -> Result<Vec<(i64, i64)>> {
+    /// Scheduled times that have no result for that it was given up: endpoint and Unix seconds.
+    fn times(&self) -> Result<Vec<(i64, i64)>> {
         if !matches!(self.function(), "check-run" | "report-record") || !self.kind.contains(".check.") {
             return Ok(Vec::new());
         }
         let checks: Vec<Value> = serde_json::from_slice(&self.body).context("a dead letter of checks")?;
-        let slot = |check: &Value| {
+        let scheduled_at = |check: &Value| {
             let at: DateTime<Utc> = check["scheduled_at"].as_str()?.parse().ok()?;
             Some((check["endpoint_id"].as_i64()?, at.timestamp()))
         };
-        checks.iter().map(|check| slot(check).with_context(|| format!("a slot: {check}"))).collect()
+        checks
+            .iter()
+            .map(|check| scheduled_at(check).with_context(|| format!("a scheduled time: {check}")))
+            .collect()
     }
 }
 
@@ -102,7 +105,7 @@ pub struct Delivery {
     pub error: Option<String>,
 }
 
-const FIRST_SLOT: i64 = 1_735_689_600;
+const FIRST_TIME: i64 = 1_735_689_600;
 const SERIES_BITS: u32 = 23;
 pub const HOUR: i64 = 3600;
 pub const DAY: i64 = 24 * HOUR;
@@ -116,10 +119,10 @@ impl Ledger {
     }
 
     async fn read_from(&self, db: &Db) -> Result<Page> {
-        const ENDPOINTS: &str = "SELECT id, next_slot, missed_slots, status, tags FROM endpoints";
+        const ENDPOINTS: &str = "SELECT id, next_check_at, missed_checks, status, tags FROM endpoints";
         const RESULTS: &str = "SELECT s.endpoint_id, r.id, r.up FROM report_results r
             JOIN report_series s ON s.id = r.series_id";
-        const JUDGED: &str = "SELECT endpoint_id, last_slot / 1000000 FROM notification_states";
+        const JUDGED: &str = "SELECT endpoint_id, last_scheduled_at / 1000000 FROM notification_states";
         const MISCOUNTED: &str = "SELECT user_id, COALESCE(kept.endpoints, 0), COALESCE(e.endpoints, 0)
             FROM endpoint_counts kept
             FULL JOIN (SELECT user_id, COUNT(*) AS endpoints FROM endpoints GROUP BY user_id) e USING (user_id)
@@ -136,9 +139,9 @@ impl Ledger {
         let results: Vec<(i64, i64, bool)> =
             on!(db.read(), db => sqlx::query_as(RESULTS).fetch_all(db).await)?;
         for (endpoint, id, up) in results {
-            let slot = (id >> SERIES_BITS) + FIRST_SLOT;
-            if page.results.entry(endpoint).or_default().insert(slot, up).is_some() {
-                page.twice.push((endpoint, slot));
+            let scheduled_at = (id >> SERIES_BITS) + FIRST_TIME;
+            if page.results.entry(endpoint).or_default().insert(scheduled_at, up).is_some() {
+                page.twice.push((endpoint, scheduled_at));
             }
         }
         let judged: Vec<(i64, i64)> = on!(db.read(), db => sqlx::query_as(JUDGED).fetch_all(db).await)?;
@@ -154,8 +157,8 @@ impl Ledger {
         page.hours = on!(db.read(), db => sqlx::query_as(HOURS).fetch_all(db).await)?;
         page.letters = on!(db.read(), db => sqlx::query_as(LETTERS).fetch_all(db).await)?;
         for letter in &page.letters {
-            for (endpoint, slot) in letter.slots()? {
-                page.given_up.entry(endpoint).or_default().insert(slot);
+            for (endpoint, scheduled_at) in letter.times()? {
+                page.given_up.entry(endpoint).or_default().insert(scheduled_at);
             }
         }
         if let Some(journal) = &self.journal {

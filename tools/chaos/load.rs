@@ -1,5 +1,5 @@
 //! Ten minutes of twice as many checks as one machine is said to make, and what is left of it afterwards:
-//! memory that does not grow, no backlog, no slot that was lost.
+//! memory that does not grow, no backlog, no scheduled time that was lost.
 
 use std::{
     path::Path,
@@ -36,24 +36,24 @@ const RECOVERY: Duration = Duration::from_secs(180);
 /// By so much the median of resident memory may grow from the second third of an engine's life to the last.
 const GROWTH: f64 = 1.1;
 
-/// Of the slots of a whole run so many may be missed, and counted as such: one in a thousand.
+/// Of the scheduled times of a whole run so many may be missed, and counted as such: one in a thousand.
 const MISSED: f64 = 0.001;
 
-/// What is asked of the database, for it is what was written that counts. Of all copies, whose first slots are
+/// What is asked of the database, for it is what was written that counts. Of all copies, whose first scheduled times are
 /// known.
 #[derive(Debug, Default)]
 struct Account {
     /// That went by, and were handed out.
-    slots: i64,
+    times: i64,
     results: i64,
     /// Counted as missed: never claimed, or too late.
     missed: i64,
 }
 
 impl Account {
-    /// Slots that went by and have neither a result nor were counted; less than 0, when some have both.
+    /// Scheduled times that went by and have neither a result nor were counted; less than 0, when some have both.
     fn unexplained(&self) -> i64 {
-        self.slots - self.results - self.missed
+        self.times - self.results - self.missed
     }
 }
 
@@ -94,10 +94,10 @@ pub async fn run(load: &Load, log: &Arc<Log>) -> Result<()> {
         memories.last_mut().context("an engine")?.push(memory);
         let account = account(&db, starts, log).await?;
         println!(
-            "{:4.0} s: resident {:.1} MB, {} slots, {} results, {} missed, {} behind",
+            "{:4.0} s: resident {:.1} MB, {} due, {} results, {} missed, {} behind",
             began.elapsed().as_secs_f64(),
             memory as f64 / 1e6,
-            account.slots,
+            account.times,
             account.results,
             account.missed,
             account.unexplained()
@@ -110,14 +110,14 @@ pub async fn run(load: &Load, log: &Arc<Log>) -> Result<()> {
     let left = loop {
         let left = account(&db, starts, log).await?;
         let now = Utc::now().timestamp();
-        static LAST: &str = "SELECT MAX(next_slot) FROM endpoints";
+        static LAST: &str = "SELECT MAX(next_check_at) FROM endpoints";
         let last: i64 = on!(db.read(), db => sqlx::query_scalar(LAST).fetch_one(db).await)?;
         if last < now && left.unexplained() == 0 {
             break left;
         }
         ensure!(
             stopped.elapsed() < RECOVERY,
-            "{} slots are unexplained after {RECOVERY:?}: {left:?}",
+            "{} checks are unexplained after {RECOVERY:?}: {left:?}",
             left.unexplained()
         );
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -132,10 +132,10 @@ pub async fn run(load: &Load, log: &Arc<Log>) -> Result<()> {
     }
     stop(&mut engine).await?;
     ensure!(log.faults().is_empty(), "{:?}", log.faults());
-    let share = left.missed as f64 / left.slots.max(1) as f64;
+    let share = left.missed as f64 / left.times.max(1) as f64;
     println!(
-        "chaos load: {} slots: {} results, {} missed and counted ({:.3} %), {} unexplained",
-        left.slots,
+        "chaos load: {} checks due: {} results, {} missed and counted ({:.3} %), {} unexplained",
+        left.times,
         left.results,
         left.missed,
         100.0 * share,
@@ -173,17 +173,17 @@ fn median(memory: &[u64]) -> Result<f64> {
     Ok(*memory.get(memory.len() / 2).context("too short to look at memory")? as f64 / 1e6)
 }
 
-/// As many more of an endpoint, their slots spread over the interval; returns when the first is due.
+/// As many more of an endpoint, their scheduled times spread over the interval; returns when the first is due.
 /// Not through the gateway, which lets nobody add so many in a minute.
 async fn multiply(db: &Db, endpoint: i64, times: i64) -> Result<i64> {
     static COPY: &str = "INSERT INTO endpoints (user_id, name, url, kind, config, interval_seconds,
             timeout_ms, assertions, retries, failure_threshold,
-            success_threshold, enabled, tags, status, next_slot, created_at, updated_at)
+            success_threshold, enabled, tags, status, next_check_at, created_at, updated_at)
         WITH RECURSIVE numbers (n) AS (SELECT 1 WHERE $2 > 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < $2)
         SELECT user_id, name, url, kind, config, interval_seconds, timeout_ms, assertions, retries, failure_threshold, success_threshold, enabled,
             tags, status, $3 + n % interval_seconds, created_at, updated_at
         FROM endpoints, numbers WHERE id = $1";
-    static FIRST: &str = "SELECT next_slot FROM endpoints WHERE id = $1";
+    static FIRST: &str = "SELECT next_check_at FROM endpoints WHERE id = $1";
     let first: i64 = on!(db.read(), db => sqlx::query_scalar(FIRST).bind(endpoint).fetch_one(db).await)?;
     on!(db.write(), db => sqlx::query(COPY).bind(endpoint).bind(times).bind(first).execute(db).await.map(drop))?;
     Ok(first)
@@ -191,16 +191,16 @@ async fn multiply(db: &Db, endpoint: i64, times: i64) -> Result<i64> {
 
 async fn account(db: &Db, starts: i64, log: &Log) -> Result<Account> {
     static ACCOUNT: &str = "SELECT
-        (SELECT COALESCE(SUM((CASE WHEN next_slot < $2 THEN next_slot ELSE $2 END
+        (SELECT COALESCE(SUM((CASE WHEN next_check_at < $2 THEN next_check_at ELSE $2 END
                 - $1 - (rank % interval_seconds) + interval_seconds - 1) / interval_seconds), 0)
             FROM (SELECT e.*, ROW_NUMBER() OVER (ORDER BY id) - 1 AS rank FROM endpoints e) AS ranked
-            WHERE rank > 0 AND next_slot > $1),
+            WHERE rank > 0 AND next_check_at > $1),
         (SELECT COUNT(*) FROM report_results r JOIN report_series s ON s.id = r.series_id
             WHERE s.endpoint_id > (SELECT MIN(id) FROM endpoints)
                 AND r.id < (($2 - 1735689600) << 23)),
-        (SELECT COALESCE(SUM(missed_slots), 0) FROM endpoints WHERE id > (SELECT MIN(id) FROM endpoints))";
+        (SELECT COALESCE(SUM(missed_checks), 0) FROM endpoints WHERE id > (SELECT MIN(id) FROM endpoints))";
     let now = Utc::now().timestamp();
-    let (slots, results, not_claimed): (i64, i64, i64) = on!(db.read(), db =>
+    let (times, results, not_claimed): (i64, i64, i64) = on!(db.read(), db =>
         sqlx::query_as(ACCOUNT).bind(starts).bind(now).fetch_one(db).await)?;
-    Ok(Account { slots, results, missed: not_claimed + log.too_late.load(Ordering::SeqCst) })
+    Ok(Account { times, results, missed: not_claimed + log.too_late.load(Ordering::SeqCst) })
 }

@@ -22,7 +22,7 @@ pub enum Kind {
     Functions,
     /// The engine on SQLite, in a network namespace of its own.
     Namespace,
-    /// The engine on SQLite, with so many endpoints that its location can be suspected.
+    /// The engine on SQLite, with so many endpoints that its region can have an outage.
     Crowd,
     /// As many, of functions on PostgreSQL.
     FunctionsCrowd,
@@ -58,14 +58,14 @@ impl Kind {
     /// What can be broken of it.
     pub fn subjects(self) -> &'static [Subject] {
         use Subject::{
-            Broker, Channels, Clock, Database, Disk, Engine, Functions, Network, Owner, Sigterm, Suspicion,
+            Broker, Channels, Clock, Database, Disk, Engine, Functions, Network, Owner, RegionOutage, Sigterm,
         };
         match self {
             Self::Sqlite => &[Engine, Sigterm, Disk, Channels, Clock, Owner],
             Self::Postgres => &[Engine, Sigterm, Database, Disk, Channels, Clock, Owner],
             Self::Functions => &[Functions, Sigterm, Database, Disk, Channels, Broker, Clock, Owner],
             Self::Namespace => &[Network],
-            Self::Crowd | Self::FunctionsCrowd => &[Suspicion],
+            Self::Crowd | Self::FunctionsCrowd => &[RegionOutage],
         }
     }
 }
@@ -82,7 +82,7 @@ pub enum Subject {
     Clock,
     Network,
     Owner,
-    Suspicion,
+    RegionOutage,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -154,7 +154,7 @@ pub struct Planned {
     pub fault: Fault,
     pub from: usize,
     pub until: usize,
-    /// As it begins: which endpoint fails for one slot only, of those that are not down for that, and how.
+    /// As it begins: which endpoint fails for one scheduled time only, of those that are not down for that, and how.
     pub blip: (usize, Outage),
 }
 
@@ -179,7 +179,7 @@ impl Deck {
         self.left.shuffle(rng);
     }
 
-    /// Of the installation, after so many rounds: a location is suspected for a while, and given up.
+    /// Of the installation, after so many rounds: one outage of the region that ends, and one that is given up.
     pub fn is_done(&self, rounds: u64) -> bool {
         self.left.is_empty() && rounds >= if self.kind.is_crowd() { 2 } else { 1 }
     }
@@ -210,7 +210,7 @@ pub struct Phase {
 #[derive(Clone, Debug)]
 pub struct Round {
     pub down: Vec<(usize, Outage)>,
-    /// They are so many that the location is suspected: whether it lasts until that is given up.
+    /// They are so many that it counts as an outage of the region: whether it lasts until that is given up.
     pub blackout: Option<bool>,
     pub phases: [Phase; 2],
 }
@@ -255,7 +255,7 @@ impl Round {
         let down = down.into_iter().map(|endpoint| (endpoint, outage(rng))).collect();
         let mut phase = || {
             let steps = rng.random_range(4..10);
-            // There each slot in its turn: no interval is as short as that.
+            // There each scheduled time in its turn: no interval is as short as that.
             let longest = if deck.kind == Kind::Namespace { 10 } else { 12 };
             Phase {
                 faults: planned(rng, deck, 0..steps, 1),
@@ -265,7 +265,7 @@ impl Round {
         Self { down, blackout: None, phases: [phase(), phase()] }
     }
 
-    /// Nearly all cannot be reached at once (an answer, however bad, is no sign of a location's trouble); what breaks then breaks while their alerts are held.
+    /// Nearly all cannot be reached at once (an answer, however bad, is no sign of a region's trouble); what breaks then breaks while their alerts are held.
     fn blackout(rng: &mut StdRng, deck: &mut Deck, endpoints: usize, number: u64) -> Self {
         let is_long = number.is_multiple_of(2);
         // Each deck lasts for one of either.
@@ -396,13 +396,13 @@ fn faults(rng: &mut StdRng, kind: Kind, subject: Subject) -> Vec<Fault> {
         ],
         Subject::Owner => vec![Fault::SlowOwner],
         Subject::Network => [20, 50, 100].map(Fault::Loss).into(),
-        Subject::Suspicion if kind.has_functions() => {
+        Subject::RegionOutage if kind.has_functions() => {
             let killed = ["notification-evaluate", "notification-dispatch", on_the_way(rng)];
             let killed = killed.map(|name| Fault::KillFunction(name, rng.random_range(0..40)));
             let broker = faults(rng, kind, Subject::Broker);
             [killed.into(), faults(rng, kind, Subject::Sigterm), broker].concat()
         }
-        Subject::Suspicion => {
+        Subject::RegionOutage => {
             [faults(rng, kind, Subject::Engine), faults(rng, kind, Subject::Sigterm)].concat()
         }
     }

@@ -40,7 +40,7 @@ const REGION: &str = "here";
 const GRACE: Duration = Duration::from_secs(10);
 /// No endpoint's interval is longer, but for those of a crowd.
 const MAX_INTERVAL: i64 = 25;
-/// A location is suspected for 15 minutes; so long only, a blackout is surely over before.
+/// An outage of a region lasts for 15 minutes at most; a blackout of this length is over before.
 const SHORT: TimeDelta = TimeDelta::minutes(13);
 
 /// An endpoint, and what chaos knows of it.
@@ -49,25 +49,25 @@ struct Watched {
     name: String,
     interval: i64,
     thresholds: (usize, usize),
-    first_slot: i64,
+    first_check_at: i64,
     site: Site,
     down: bool,
     outages: usize,
     /// What its tags may be: more than one, when a change was asked for and not answered.
     tags: Vec<String>,
-    /// The last slot for which it failed alone.
+    /// The last scheduled time for which it failed alone.
     blip: i64,
-    /// When all was last as it must be: slots that had no result, and how many were counted as missed.
+    /// When all was last as it must be: scheduled times that had no result, and how many were counted as missed.
     unseen: BTreeSet<i64>,
     missed: i64,
 }
 
-/// What is told of the location.
+/// What is told of the region.
 #[derive(Default)]
-struct Suspicions {
-    suspected: usize,
-    works: usize,
-    still_fails: usize,
+struct RegionOutages {
+    started: usize,
+    recovered: usize,
+    still_failing: usize,
     /// Since when it fails, while alerts are to be held.
     held_since: Option<DateTime<Utc>>,
 }
@@ -153,8 +153,8 @@ pub struct World<'a> {
     began: DateTime<Utc>,
     /// While something is broken that a start may fail for.
     excused: usize,
-    suspicions: Suspicions,
-    /// Endpoints and slots that failed alone.
+    region_outages: RegionOutages,
+    /// Endpoints and scheduled times that failed alone.
     blips: Vec<(i64, i64)>,
     /// Checks that came too late, when all was last as it must be.
     too_late: i64,
@@ -184,7 +184,7 @@ pub struct Tally {
     pub results: usize,
     pub missed: i64,
     pub messages: usize,
-    /// How often an endpoint was to fail for one slot, and how often it was seen to.
+    /// How often an endpoint was to fail for one scheduled time, and how often it was seen to.
     pub blips: usize,
     pub blips_seen: usize,
 }
@@ -261,7 +261,7 @@ impl<'a> World<'a> {
             client,
             began,
             excused: 0,
-            suspicions: Suspicions::default(),
+            region_outages: RegionOutages::default(),
             blips: Vec::new(),
             too_late: 0,
             active: Vec::new(),
@@ -273,9 +273,9 @@ impl<'a> World<'a> {
         };
         world.set_up(&mut rng, &host).await.context("before anything was broken")?;
         if namespace.is_some() {
-            // The slots that a new endpoint is checked at before the schedule takes over are in no account: one whose
+            // The scheduled times that a new endpoint is checked at before the schedule takes over are in no account: one whose
             // check waits for lost packets would be judged after the next.
-            while world.endpoints.iter().any(|watched| watched.first_slot > world.now().timestamp()) {
+            while world.endpoints.iter().any(|watched| watched.first_check_at > world.now().timestamp()) {
                 world.advance(1).await;
                 world.keep_order().await?;
             }
@@ -337,7 +337,7 @@ impl<'a> World<'a> {
             let made = self.call("endpoint-create", Method::POST, "/public/v1/endpoints", Some(body)).await?;
             let id = made["id"].as_i64().context("an id")?;
             let page = self.ledger.read().await?;
-            let first_slot = page.endpoints.get(&id).context("the endpoint")?.next_slot;
+            let first_check_at = page.endpoints.get(&id).context("the endpoint")?.next_check_at;
             let tags = vec!["[]".to_owned()];
             let (unseen, missed, blip) = (BTreeSet::new(), 0, 0);
             let (down, outages) = (false, 0);
@@ -346,7 +346,7 @@ impl<'a> World<'a> {
                 name,
                 interval,
                 thresholds,
-                first_slot,
+                first_check_at,
                 site,
                 down,
                 outages,
@@ -608,11 +608,11 @@ impl<'a> World<'a> {
             }
         }
         let Some(is_long) = blackout else { return };
-        self.suspicions.suspected += 1;
+        self.region_outages.started += 1;
         if is_long {
-            self.suspicions.still_fails += 1;
+            self.region_outages.still_failing += 1;
         } else {
-            self.suspicions.held_since = Some(self.clock.now());
+            self.region_outages.held_since = Some(self.clock.now());
         }
     }
 
@@ -621,10 +621,10 @@ impl<'a> World<'a> {
             watched.site.up().await?;
             watched.down = false;
         }
-        if let Some(since) = self.suspicions.held_since.take() {
+        if let Some(since) = self.region_outages.held_since.take() {
             let held = self.clock.now() - since;
             anyhow::ensure!(held < SHORT, "chaos itself let a blackout of minutes last for {held}");
-            self.suspicions.works += 1;
+            self.region_outages.recovered += 1;
         }
         Ok(())
     }
@@ -640,8 +640,8 @@ impl<'a> World<'a> {
                 self.active.push(planned.fault.clone());
                 let blip = if planned.fault.repeats() { self.begin_blip(planned.blip).await? } else { None };
                 self.begin(&planned.fault).await?;
-                if let Some((at, slot)) = blip {
-                    self.end_blip(at, slot).await?;
+                if let Some((at, scheduled_at)) = blip {
+                    self.end_blip(at, scheduled_at).await?;
                 }
             }
             tokio::time::sleep(Duration::from_millis(*pause)).await;
@@ -655,7 +655,7 @@ impl<'a> World<'a> {
         self.settle().await
     }
 
-    /// Of those whom one failure does not make down one fails for the slot that is due next, and now. None: what
+    /// Of those whom one failure does not make down one fails for the scheduled time that is due next, and now. None: what
     /// came before it is not known to have worked, so that it might not be the only one.
     async fn begin_blip(&mut self, (which, how): (usize, Outage)) -> Result<Option<(usize, i64)>> {
         if self.kind.is_crowd() || self.kind == Kind::Namespace {
@@ -664,7 +664,7 @@ impl<'a> World<'a> {
         let may = |watched: &Watched| !watched.down && watched.thresholds.0 > 1;
         let all: Vec<_> = (0..self.endpoints.len()).filter(|at| may(&self.endpoints[*at])).collect();
         let Some(at) = all.get(which % all.len().max(1)).copied() else { return Ok(None) };
-        let Watched { id, interval, first_slot, blip, .. } = self.endpoints[at];
+        let Watched { id, interval, first_check_at, blip, .. } = self.endpoints[at];
         let now = self.now().timestamp();
         if now < blip {
             // The clock is set back: nothing is checked.
@@ -672,33 +672,34 @@ impl<'a> World<'a> {
         }
         // The one before is not to be one that failed, too.
         let after = now.max(blip + interval);
-        let slot = first_slot + ((after - first_slot).div_euclid(interval) + 1) * interval;
+        let scheduled_at = first_check_at + ((after - first_check_at).div_euclid(interval) + 1) * interval;
         loop {
-            let left = slot - 1 - self.now().timestamp();
+            let left = scheduled_at - 1 - self.now().timestamp();
             if left <= 0 {
                 break;
             }
             self.advance(left.min(5)).await;
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let is_well = |page: &Page| page.judged.get(&id) == Some(&(slot - interval));
+        let is_well = |page: &Page| page.judged.get(&id) == Some(&(scheduled_at - interval));
         if !self.comes_to_be(Duration::from_millis(500), is_well).await {
-            self.log.say(&format!("chaos: {} nobody fails for one slot: others are not judged", self.now()));
+            self.log.say(&format!("chaos: {} nobody fails for one check: others are not judged", self.now()));
             return Ok(None);
         }
         let watched = &mut self.endpoints[at];
         watched.site.down(how);
-        watched.blip = slot;
-        self.log.say(&format!("chaos: {} {} fails for one slot: {how:?}", self.clock.now(), watched.name));
-        self.blips.push((id, slot));
+        watched.blip = scheduled_at;
+        self.log.say(&format!("chaos: {} {} fails for one check: {how:?}", self.clock.now(), watched.name));
+        self.blips.push((id, scheduled_at));
         self.advance(1).await;
-        Ok(Some((at, slot)))
+        Ok(Some((at, scheduled_at)))
     }
 
-    /// When it was seen, or after a few seconds, and before the next slot.
-    async fn end_blip(&mut self, at: usize, slot: i64) -> Result<()> {
+    /// When it was seen, or after a few seconds, and before the next scheduled time.
+    async fn end_blip(&mut self, at: usize, scheduled_at: i64) -> Result<()> {
         let id = self.endpoints[at].id;
-        let is_seen = |page: &Page| page.results.get(&id).is_some_and(|results| results.contains_key(&slot));
+        let is_seen =
+            |page: &Page| page.results.get(&id).is_some_and(|results| results.contains_key(&scheduled_at));
         for _ in 0..4 {
             let is_gone = matches!(self.system, System::Engine { process: None, .. });
             if is_gone || self.comes_to_be(Duration::from_millis(100), is_seen).await {
@@ -721,7 +722,7 @@ impl<'a> World<'a> {
     }
 
     /// A check that waits for a lost packet takes real time, in which the clock must not come to the next
-    /// slot: of results that are judged in another order than their slots the late ones say nothing, and what
+    /// scheduled time: of results that are judged in another order than their scheduled times the late ones say nothing, and what
     /// is an outage could not be read from them. And in a crowd the ten that are known to fail must not be
     /// ten results of one endpoint, while nothing is broken.
     async fn keep_order(&mut self) -> Result<()> {
@@ -736,7 +737,7 @@ impl<'a> World<'a> {
             let too_late = self.log.too_late.load(Ordering::SeqCst) - self.too_late;
             let is_seen = |watched: &Watched| {
                 let newest = self.went_by(watched, &page).last();
-                newest.is_none_or(|slot| !self.unseen(watched, &page).contains(&slot))
+                newest.is_none_or(|scheduled_at| !self.unseen(watched, &page).contains(&scheduled_at))
             };
             let is_judged = self.kind != Kind::Namespace
                 || self.endpoints.iter().all(is_seen)
@@ -1028,7 +1029,7 @@ impl<'a> World<'a> {
         let unseen: Vec<_> = self.endpoints.iter().map(|watched| self.unseen(watched, page)).collect();
         for (watched, unseen) in self.endpoints.iter_mut().zip(unseen) {
             watched.unseen = unseen;
-            watched.missed = page.endpoints.get(&watched.id).map_or(0, |row| row.missed_slots);
+            watched.missed = page.endpoints.get(&watched.id).map_or(0, |row| row.missed_checks);
         }
     }
 
@@ -1078,8 +1079,10 @@ impl<'a> World<'a> {
             let Letter { kind, error, .. } = letter;
             return Finding::Never(format!("{kind} was given up by {}: {error:?}", letter.function()));
         }
-        if let Some(slot) = page.twice.first() {
-            return Finding::Never(format!("there are two results of one endpoint and slot: {slot:?}"));
+        if let Some(scheduled_at) = page.twice.first() {
+            return Finding::Never(format!(
+                "there are two results of one endpoint and scheduled time: {scheduled_at:?}"
+            ));
         }
         if let Some((user, kept, count)) = page.miscounted.first() {
             return Finding::Never(format!(
@@ -1090,8 +1093,8 @@ impl<'a> World<'a> {
         for (watched, (outages, open)) in self.endpoints.iter().zip(&expected) {
             let Watched { id, name, .. } = watched;
             let Some(row) = page.endpoints.get(id) else { return Finding::Never(format!("{name} is gone")) };
-            if row.next_slot <= self.clock.now().timestamp() {
-                later(format!("{name}: nobody asks for its slot {}", row.next_slot));
+            if row.next_check_at <= self.clock.now().timestamp() {
+                later(format!("{name}: nobody asks for its check at {}", row.next_check_at));
             }
             if !watched.tags.contains(&row.tags) {
                 return Finding::Never(format!("{name} has the tags {}, not {:?}", row.tags, watched.tags));
@@ -1100,25 +1103,30 @@ impl<'a> World<'a> {
             if row.status != wanted {
                 later(format!("{name} is {wanted}, and shown as {}", row.status));
             }
-            // Each slot has a result, or was counted as missed, or is in a dead letter.
+            // Each scheduled time has a result, or was counted as missed, or is in a dead letter.
             let newest = self.went_by(watched, page).last();
-            if let Some(slot) = newest.filter(|slot| self.unseen(watched, page).contains(slot)) {
+            if let Some(scheduled_at) =
+                newest.filter(|scheduled_at| self.unseen(watched, page).contains(scheduled_at))
+            {
                 // In a crowd it would be an outage of its own, if it were seen as it was after the others are up.
-                later(format!("{name}: its slot {slot} is under way"));
+                later(format!("{name}: its check at {scheduled_at} is under way"));
             }
             let uncounted = self.uncounted(watched, page);
             if uncounted > 0 {
                 too_late -= uncounted;
                 if too_late < 0 {
-                    later(format!("{name}: {uncounted} slots have no result, and are not counted as missed"));
+                    later(format!(
+                        "{name}: {uncounted} checks have no result, and are not counted as missed"
+                    ));
                 }
             }
             let (incidents, open_ones) = page.incidents.get(id).copied().unwrap_or_default();
             let mut seen = format!("{name}: {incidents} incidents ({open_ones} open) of {outages} outages");
             if self.kind == Kind::Namespace {
                 let results = page.results.get(id).into_iter().flatten();
-                let told = results
-                    .map(|(slot, up)| format!(" {}{}", if *up { "up" } else { "DOWN" }, slot % 10_000));
+                let told = results.map(|(scheduled_at, up)| {
+                    format!(" {}{}", if *up { "up" } else { "DOWN" }, scheduled_at % 10_000)
+                });
                 seen.push_str(&told.collect::<String>());
             }
             if incidents > *outages {
@@ -1154,11 +1162,11 @@ impl<'a> World<'a> {
                 told.insert((channel, "up", watched.name.clone()), outages - usize::from(*open));
             }
         }
-        let Suspicions { suspected, works, still_fails, .. } = self.suspicions;
-        for (what, count) in [("suspected", suspected), ("works", works), ("still fails", still_fails)] {
-            told.extend(
-                channels::NAMES.map(|channel| ((channel, what, format!("Location {REGION}")), count)),
-            );
+        let RegionOutages { started, recovered, still_failing, .. } = self.region_outages;
+        for (what, count) in
+            [("region outage", started), ("recovered", recovered), ("still failing", still_failing)]
+        {
+            told.extend(channels::NAMES.map(|channel| ((channel, what, format!("Region {REGION}")), count)));
         }
         let heard = self.channels.heard();
         for (message, Messages { sent, .. }) in heard {
@@ -1192,19 +1200,19 @@ impl<'a> World<'a> {
         !letter.is_refused() && self.outlasted.iter().any(is_excuse)
     }
 
-    /// Slots that went by, and were handed out. What is due now is under way.
+    /// Scheduled times that went by, and were handed out. What is due now is under way.
     fn went_by(&self, watched: &Watched, page: &Page) -> impl Iterator<Item = i64> + use<> {
         let until = self.clock.now().timestamp() + 1;
-        let next = page.endpoints.get(&watched.id).map_or(until, |row| row.next_slot.min(until));
-        (watched.first_slot..next).step_by(watched.interval as usize)
+        let next = page.endpoints.get(&watched.id).map_or(until, |row| row.next_check_at.min(until));
+        (watched.first_check_at..next).step_by(watched.interval as usize)
     }
 
     /// Those without a result, and in no dead letter.
     fn unseen(&self, watched: &Watched, page: &Page) -> BTreeSet<i64> {
         let (results, given_up) = (page.results.get(&watched.id), page.given_up.get(&watched.id));
-        let is_unseen = |slot: &i64| {
-            !results.is_some_and(|results| results.contains_key(slot))
-                && !given_up.is_some_and(|given_up| given_up.contains(slot))
+        let is_unseen = |scheduled_at: &i64| {
+            !results.is_some_and(|results| results.contains_key(scheduled_at))
+                && !given_up.is_some_and(|given_up| given_up.contains(scheduled_at))
         };
         self.went_by(watched, page).filter(is_unseen).collect()
     }
@@ -1212,7 +1220,7 @@ impl<'a> World<'a> {
     /// How many of those are new since all was last as it must be, and were not counted as missed since.
     fn uncounted(&self, watched: &Watched, page: &Page) -> i64 {
         let lost = self.unseen(watched, page).difference(&watched.unseen).count() as i64;
-        let missed = page.endpoints.get(&watched.id).map_or(0, |row| row.missed_slots);
+        let missed = page.endpoints.get(&watched.id).map_or(0, |row| row.missed_checks);
         lost - (missed - watched.missed)
     }
 
@@ -1253,15 +1261,15 @@ impl<'a> World<'a> {
             let Ok(summary) = self.call("report-summary", Method::GET, &path, None).await else {
                 return Ok(Finding::NotYet("the summary cannot be asked for".to_owned()));
             };
-            let results = page.results.get(&id).cloned().unwrap_or_default();
-            let up = results.values().filter(|up| **up).count();
-            if (summary["checks"].as_u64(), summary["up"].as_u64())
-                != (Some(results.len() as u64), Some(up as u64))
-            {
+            // Results of a clock that was ahead are shown when their time comes.
+            let now = self.now().timestamp();
+            let results = page.results.get(&id).into_iter().flatten().filter(|(at, _)| **at <= now);
+            let (stored, up) =
+                results.fold((0, 0), |(all, up), (_, is_up)| (all + 1, up + u64::from(*is_up)));
+            if (summary["checks"].as_u64(), summary["up"].as_u64()) != (Some(stored), Some(up)) {
                 let shown = format!("{} checks, {} up", summary["checks"], summary["up"]);
                 return Ok(Finding::NotYet(format!(
-                    "{SUMMARY} of endpoint {id} says {shown}; stored are {}, {up} up",
-                    results.len()
+                    "{SUMMARY} of endpoint {id} says {shown}; stored are {stored}, {up} up"
                 )));
             }
         }
@@ -1269,12 +1277,12 @@ impl<'a> World<'a> {
     }
 
     fn tally(&mut self, page: &Page) -> Tally {
-        let was_seen = |(endpoint, slot): &&(i64, i64)| {
-            page.results.get(endpoint).is_some_and(|results| results.get(slot) == Some(&false))
+        let was_seen = |(endpoint, scheduled_at): &&(i64, i64)| {
+            page.results.get(endpoint).is_some_and(|results| results.get(scheduled_at) == Some(&false))
         };
         Tally {
             results: page.results.values().map(BTreeMap::len).sum(),
-            missed: page.endpoints.values().map(|endpoint| endpoint.missed_slots).sum(),
+            missed: page.endpoints.values().map(|endpoint| endpoint.missed_checks).sum(),
             messages: self.channels.heard().values().map(|messages| messages.sent.len()).sum(),
             blips: self.blips.len(),
             blips_seen: self.blips.iter().filter(was_seen).count(),

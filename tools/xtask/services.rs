@@ -91,7 +91,7 @@ impl Type {
             Self::Event => Scale { at_once: 16, target: 8, timeout: 120, milli_cpu: 10, ..short },
             // One tick at a time.
             Self::Cron => Scale { at_once: 1, target: 1, most: 1, timeout: 300, ..short },
-            // A request is a batch in flight, of up to 500 checks, and mostly waits for its slots and for
+            // A request is a batch in flight, of up to 500 checks, and mostly waits for its scheduled times and for
             // the targets. Ten of them are 5,000 checks a minute: a few per cent of a core. Memory: 170 MB with 10,000
             // that hang, 280 MiB of responses, and two that are judged.
             Self::Prober => {

@@ -58,9 +58,9 @@ fn body(message: &Message, cx: &SendContext<'_>) -> Value {
     const AMBER: u32 = 0xf9_ab_00;
     const GREY: u32 = 0x5f_63_68;
     let color = match cx.alert.map(|alert| alert.what) {
-        Some(AlertKind::Down | AlertKind::LocationSuspected | AlertKind::LocationStillFails) => RED,
+        Some(AlertKind::Down | AlertKind::RegionOutage | AlertKind::RegionStillFailing) => RED,
         Some(AlertKind::Degraded) => AMBER,
-        Some(AlertKind::Up | AlertKind::NotDegraded | AlertKind::LocationWorks) => GREEN,
+        Some(AlertKind::Up | AlertKind::NotDegraded | AlertKind::RegionRecovered) => GREEN,
         _ => GREY,
     };
     // A link that nobody outside of this machine can follow is none to Discord.

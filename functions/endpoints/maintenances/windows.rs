@@ -1,4 +1,4 @@
-//! Which slots lie in a maintenance.
+//! Which scheduled times lie in a maintenance.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,7 +17,7 @@ pub struct Windows(HashMap<i64, Vec<Window>>);
 
 #[derive(Debug)]
 struct Window {
-    slots: Range<i64>,
+    times: Range<i64>,
     /// None: all of the user's.
     endpoints: Option<HashSet<i64>>,
 }
@@ -37,8 +37,8 @@ struct Row {
 }
 
 impl Windows {
-    /// Those that hold any of these slots: usually none.
-    pub async fn load(db: &Db, users: &[i64], slots: Range<i64>) -> Result<Self> {
+    /// Those that hold any of these scheduled times: usually none.
+    pub async fn load(db: &Db, users: &[i64], times: Range<i64>) -> Result<Self> {
         // The plus keeps SQLite on the index of what is not over.
         sql!(
             SQLITE = "SELECT user_id, starts_at, ends_at, endpoint_ids FROM endpoint_maintenance_rows \
@@ -50,18 +50,18 @@ impl Windows {
         );
         let rows: Vec<Row> = match db.read() {
             On::Sqlite(db) => {
-                let select = sqlx::query(SQLITE).bind(slots.start).bind(slots.end);
+                let select = sqlx::query(SQLITE).bind(times.start).bind(times.end);
                 select.bind(JsonText(users)).fetch_all(db).await.map(readable)?
             }
             On::Postgres(db) => {
-                let select = sqlx::query(POSTGRES).bind(slots.start).bind(slots.end);
+                let select = sqlx::query(POSTGRES).bind(times.start).bind(times.end);
                 select.bind(users).fetch_all(db).await.map(readable)?
             }
         };
         let mut windows = Self::default();
         for Row { user_id, starts_at, ends_at, endpoint_ids } in rows {
             let endpoints = endpoint_ids.map(|ids| ids.0.into_iter().collect());
-            windows.0.entry(user_id).or_default().push(Window { slots: starts_at..ends_at, endpoints });
+            windows.0.entry(user_id).or_default().push(Window { times: starts_at..ends_at, endpoints });
         }
         Ok(windows)
     }
@@ -70,16 +70,16 @@ impl Windows {
         self.0.is_empty()
     }
 
-    /// What of some slots the last of an endpoint's maintenances holds.
-    pub fn last(&self, user_id: i64, endpoint_id: i64, slots: &Range<i64>) -> Option<Range<i64>> {
+    /// What of some scheduled times the last of an endpoint's maintenances holds.
+    pub fn last(&self, user_id: i64, endpoint_id: i64, times: &Range<i64>) -> Option<Range<i64>> {
         let windows = self.0.get(&user_id)?.iter();
         let covers = windows.filter(|window| window.covers(endpoint_id));
-        let held = covers.map(|w| w.slots.start.max(slots.start)..w.slots.end.min(slots.end));
+        let held = covers.map(|w| w.times.start.max(times.start)..w.times.end.min(times.end));
         held.filter(|held| !held.is_empty()).max_by_key(|held| held.end)
     }
 
-    pub fn hold(&self, user_id: i64, endpoint_id: i64, slot: i64) -> bool {
-        let covers = |window: &Window| window.slots.contains(&slot) && window.covers(endpoint_id);
+    pub fn hold(&self, user_id: i64, endpoint_id: i64, scheduled_at: i64) -> bool {
+        let covers = |window: &Window| window.times.contains(&scheduled_at) && window.covers(endpoint_id);
         self.0.get(&user_id).is_some_and(|windows| windows.iter().any(covers))
     }
 }

@@ -17,15 +17,15 @@ CREATE TABLE endpoints (
     tags TEXT NOT NULL,
     -- As last observed (pending, up, down); shown as paused while not enabled.
     status TEXT NOT NULL,
-    -- Unix seconds: the slot that decided.
+    -- Unix seconds: the scheduled time that decided.
     status_changed_at BIGINT,
     -- Unix seconds.
     last_checked_at BIGINT,
-    -- Unix seconds: the first slot that was not handed out yet. Its phase is the endpoint's jitter.
-    next_slot BIGINT NOT NULL,
-    -- Unix seconds: until then the slots are promised to somebody who has not confirmed yet.
+    -- Unix seconds: the first scheduled time that was not handed out yet. Its phase is the endpoint's jitter.
+    next_check_at BIGINT NOT NULL,
+    -- Unix seconds: until then the scheduled times are promised to somebody who has not confirmed yet.
     leased_until BIGINT,
-    missed_slots BIGINT NOT NULL DEFAULT 0,
+    missed_checks BIGINT NOT NULL DEFAULT 0,
     created_at TIMESTAMPTZ NOT NULL,
     updated_at TIMESTAMPTZ NOT NULL,
     -- Grows with each change of what a check does or means.
@@ -38,9 +38,9 @@ CREATE TABLE endpoints (
     status_revision BIGINT NOT NULL DEFAULT 0,
     -- Unix seconds; set while `status` is down.
     down_since BIGINT,
-    -- What the newest result says, for `status_reason`. Its revision and slot (Unix seconds):
+    -- What the newest result says, for `status_reason`. Its revision and scheduled time (Unix seconds):
     result_revision BIGINT NOT NULL DEFAULT 0,
-    result_slot BIGINT,
+    result_scheduled_at BIGINT,
     -- Failed checks in a row.
     failures BIGINT NOT NULL DEFAULT 0,
     -- JSON; NULL: the check succeeded, and counts.
@@ -52,7 +52,7 @@ CREATE TABLE endpoints (
     settings_bytes BIGINT NOT NULL DEFAULT 0
 ) WITH (fillfactor = 80);
 CREATE INDEX endpoints_by_user ON endpoints (user_id, id);
-CREATE INDEX endpoints_due ON endpoints (next_slot) WHERE enabled;
+CREATE INDEX endpoints_due ON endpoints (next_check_at) WHERE enabled;
 CREATE INDEX endpoints_unannounced ON endpoints (id) WHERE announced_revision < revision;
 
 -- Users who are gone: a key that the gateway still believes for a moment must bring nothing back.

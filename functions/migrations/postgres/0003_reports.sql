@@ -8,7 +8,7 @@ CREATE TABLE report_series (
     region TEXT NOT NULL,
     -- Being deleted: shown to nobody, and given no more results.
     forgotten BOOLEAN NOT NULL DEFAULT FALSE,
-    -- Slots, from and before, whose results count as in maintenance, whatever their checks were told: it began, or was
+    -- Scheduled times, from and before, whose results count as in maintenance, whatever their checks were told: it began, or was
     -- changed, after they had been asked for.
     maintenance_from BIGINT,
     maintenance_until BIGINT,
@@ -37,7 +37,7 @@ CREATE TABLE report_revisions (
 );
 CREATE INDEX report_revisions_by_user ON report_revisions (user_id);
 
--- The id is the slot (seconds since 2025) and the series: rows are appended in the order of time, and
+-- The id is the scheduled time (seconds since 2025) and the series: rows are appended in the order of time, and
 -- a result that comes twice meets itself. One partition a day, made when its first result comes.
 CREATE TABLE report_results (
     id BIGINT PRIMARY KEY,
@@ -115,9 +115,9 @@ CREATE TABLE report_incidents (
 );
 CREATE INDEX report_incidents_by_user ON report_incidents (user_id, started_at);
 
--- What a series comes to in the slots of an overview (16 minutes), of the last days: to add up single results
+-- What a series comes to in the buckets of an overview (16 minutes), of the last days: to add up single results
 -- of many endpoints would take too long.
-CREATE TABLE report_slots (
+CREATE TABLE report_buckets (
     series_id BIGINT NOT NULL,
     start BIGINT NOT NULL,
     checks BIGINT NOT NULL,
@@ -125,7 +125,7 @@ CREATE TABLE report_slots (
     sum_ms BIGINT NOT NULL,
     PRIMARY KEY (series_id, start)
 );
-CREATE INDEX report_slots_by_start ON report_slots (start);
+CREATE INDEX report_buckets_by_start ON report_buckets (start);
 
 -- The time that a service's purges go by, in Unix seconds: functions/purge.rs.
 CREATE TABLE report_purges (

@@ -35,7 +35,7 @@ SELECT n.*, CASE WHEN n.all_endpoints THEN NULL ELSE
     COALESCE((SELECT JSON_AGG(endpoint_id ORDER BY endpoint_id)::TEXT FROM notification_endpoints WHERE notification_id = n.id), '[]') END AS endpoint_ids
 FROM notifications n;
 
--- What the state machine knows of an endpoint. Slots are microseconds: compared and written with
+-- What the state machine knows of an endpoint. Scheduled times are microseconds: compared and written with
 -- every check, so they are kept small. No index covers what a check changes.
 CREATE TABLE notification_states (
     endpoint_id BIGINT PRIMARY KEY,
@@ -43,7 +43,7 @@ CREATE TABLE notification_states (
     status TEXT NOT NULL,
     -- How many results in a row spoke for another status.
     run INTEGER NOT NULL,
-    last_slot BIGINT NOT NULL,
+    last_scheduled_at BIGINT NOT NULL,
     failing_since BIGINT,
     cause TEXT,
     -- Set when the endpoint is gone: a late result must not bring it back.
@@ -81,14 +81,14 @@ CREATE INDEX notification_forgotten_users_by_time ON notification_forgotten_user
 -- What was replied to which event, so that a redelivery is given the same reply.
 CREATE TABLE notification_changes (
     endpoint_id BIGINT NOT NULL,
-    slot BIGINT NOT NULL,
+    scheduled_at BIGINT NOT NULL,
     user_id BIGINT NOT NULL,
     event_id TEXT NOT NULL,
     change TEXT NOT NULL,
     recorded_at TIMESTAMPTZ NOT NULL,
     -- When it is to be told again, for nobody was yet; NULL: it was told.
     due_at TIMESTAMPTZ,
-    PRIMARY KEY (endpoint_id, slot)
+    PRIMARY KEY (endpoint_id, scheduled_at)
 );
 CREATE INDEX notification_changes_by_event ON notification_changes (event_id);
 CREATE INDEX notification_changes_by_user ON notification_changes (user_id);
@@ -151,18 +151,18 @@ CREATE TABLE notification_idempotency_keys (
 );
 CREATE INDEX notification_idempotency_keys_by_notification ON notification_idempotency_keys (notification_id);
 
--- A location that is suspected, as one user was told.
-CREATE TABLE notification_suspicions (
+-- The outage of a region, as one user was told.
+CREATE TABLE notification_region_outages (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     region TEXT NOT NULL,
     user_id BIGINT NOT NULL,
-    -- Microseconds, as slots are: the first failure of what was held first.
+    -- Microseconds, as scheduled times are: the first failure of what was held first.
     since BIGINT NOT NULL,
     -- It lasted for too long: nothing is held any more.
     given_up BOOLEAN NOT NULL,
     UNIQUE (region, user_id)
 );
-CREATE INDEX notification_suspicions_by_user ON notification_suspicions (user_id);
+CREATE INDEX notification_region_outages_by_user ON notification_region_outages (user_id);
 
 CREATE TABLE notification_purges (
     id INTEGER PRIMARY KEY CHECK (id = 1),

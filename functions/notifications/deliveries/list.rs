@@ -145,7 +145,7 @@ impl TryFrom<Row> for Delivery {
         Ok(Self {
             id: row.id,
             notification_id: row.notification_id,
-            // What is about a location is logged under less than that.
+            // What is about a region is logged under less than that.
             endpoint_id: row.endpoint_id.max(0),
             kind: row.kind,
             recipient: row.recipient,

@@ -203,9 +203,9 @@ async fn write<'a>(
     Ok(beyond)
 }
 
-/// A suspicion has its own id, negative: so that its end overtakes its beginning, and no other's.
+/// A region outage has its own id, negative: so that its end overtakes its beginning, and no other's.
 fn about(alert: &Alert) -> i64 {
-    alert.location.as_ref().map_or(alert.endpoint_id, |location| -location.id)
+    alert.region_outage.as_ref().map_or(alert.endpoint_id, |outage| -outage.id)
 }
 
 /// Counts, in one message of each channel, what it is not told. What the broker brings again may count again.
@@ -230,7 +230,7 @@ async fn count(context: &Context, beyond: &[&Channel]) -> Result<()> {
             changed_at,
             outage_started_at: None,
             cause: None,
-            location: None,
+            region_outage: None,
             missed: Vec::new(),
             untold,
             link: link.clone(),

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use runtime::{Db, on};
+use runtime::{Db, db::On, on};
 use sqlx::{Connection, PgConnection};
 use tokio::{
     io::copy_bidirectional,
@@ -112,4 +112,21 @@ async fn locked_row_is_waited_for_a_while_only() {
         Db::Sqlite { .. } => unreachable!(),
     };
     assert_eq!(timeout, "1min");
+}
+
+#[tokio::test]
+async fn idle_connections_are_closed_but_not_by_the_task_of_sqlx() {
+    let db = Db::at(&new_postgres_database().await, 3).unwrap();
+    let On::Postgres(pool) = db.read() else { panic!("PostgreSQL") };
+    assert_eq!((pool.options().get_idle_timeout(), pool.options().get_max_lifetime()), (None, None));
+    let held = pool.acquire().await.unwrap();
+    drop(tokio::join!(pool.acquire(), pool.acquire()));
+    // They are given back in the background.
+    while pool.num_idle() < 2 {
+        tokio::task::yield_now().await;
+    }
+    runtime::db::close_idle(pool).await;
+    assert_eq!((pool.size(), pool.num_idle()), (1, 0));
+    drop(held);
+    assert!(ask(&db).await);
 }

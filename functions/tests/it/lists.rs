@@ -111,7 +111,7 @@ async fn a_row_of_the_wrong_kind_keeps_no_other_of_its_batch_from_being_handled(
     let world = World::new(Database::Sqlite).await;
     let batch = [1, 2].map(|endpoint| CheckResult { failure_threshold: 1, ..result(endpoint, 1, 0, false) });
     for insert in [
-        "INSERT INTO notification_states (endpoint_id, user_id, status, run, last_slot) VALUES (1, 1, 'up', 0, 'never')",
+        "INSERT INTO notification_states (endpoint_id, user_id, status, run, last_scheduled_at) VALUES (1, 1, 'up', 0, 'never')",
         "INSERT INTO report_series (id, user_id, endpoint_id, region, maintenance_from) VALUES (7, 1, 1, 'default', 'never')",
     ] {
         run(&world, insert).await;

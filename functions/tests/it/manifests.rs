@@ -337,9 +337,9 @@ async fn an_outage_is_told_by_functions_that_have_just_what_their_manifests_give
 
     // With another interval it begins anew, and at once.
     shop.answers(200, "");
-    // In another second: a slot is one, and has one result.
-    let slot = chrono::Utc::now().timestamp();
-    while chrono::Utc::now().timestamp() == slot {
+    // In another second: a scheduled time is one, and has one result.
+    let scheduled_at = chrono::Utc::now().timestamp();
+    while chrono::Utc::now().timestamp() == scheduled_at {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let path = format!("/public/v1/endpoints/{}", endpoint["id"]);

@@ -3,7 +3,7 @@
 
 use contract::{
     AlertKind, CheckStatus, DeliveryOutcome, EndpointChanged, EndpointDeleted, Failure, FailureCode,
-    Location, LocationChange, NotificationDelivered, Outcome, Reader, Span, Status, StatusChange,
+    NotificationDelivered, Outcome, Reader, RegionChange, RegionOutage, Span, Status, StatusChange,
     UserChanged, UserDeleted, kind,
 };
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ fn sample(world: &World, kind: &str) -> Value {
         outage_started_at: Some(now),
         cause: Some(Failure { code: FailureCode::Timeout, message: "slow".into() }),
     };
-    let location = Location { id: 1, region: "here".into(), failing: 3, endpoints: 3, held_minutes: 15 };
+    let outage = RegionOutage { id: 1, region: "here".into(), failing: 3, endpoints: 3, held_minutes: 15 };
     let of = |value: Result<Value, serde_json::Error>| value.unwrap();
     match kind {
         kind::CHECK_REQUESTED => json!([{
@@ -39,12 +39,12 @@ fn sample(world: &World, kind: &str) -> Value {
         kind::CHECK_COMPLETED => json!([result(1, 1, 0, true)]),
         kind::CHECK_FAILED => json!([{"endpoint_id": 1, "user_id": 1, "scheduled_at": now}]),
         kind::STATUS_CHANGED => json!([change]),
-        kind::LOCATION_CHANGED => json!([LocationChange {
+        kind::REGION_CHANGED => json!([RegionChange {
             user_id: 1,
-            what: AlertKind::LocationSuspected,
+            what: AlertKind::RegionOutage,
             changed_at: now,
             since: now,
-            location,
+            outage,
         }]),
         kind::NOTIFICATION_REQUESTED => json!({
             "delivery_id": 1, "attempt": 1, "notification_id": 1, "kind": "webhook", "sealed_config": "",

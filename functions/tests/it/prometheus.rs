@@ -30,7 +30,7 @@ const OF_A_CLUSTER: [(&str, &str); 3] = [
 ];
 /// What has an answer only while something is wrong that is no part of the story.
 const OF_TROUBLE: [(&str, &str); 4] = [
-    ("pongpong_location_suspicions_total", "a location is suspected"),
+    ("pongpong_region_outages_total", "a region has an outage"),
     (r#"http_response_status_code=~"5..""#, "a function answers a person with 5xx"),
     (r#"http_response_status_code=~"5..|404|408|409|429""#, "a function refuses an event"),
     (r#"ALERTS{alertstate="firing",alertname!="Watchdog"}"#, "an alert fires"),

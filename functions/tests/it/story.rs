@@ -243,7 +243,7 @@ impl Story {
         };
         let (up, down) = (count("up").await, count("down").await);
         assert!(up >= 2 && down >= 2, "{up} up, {down} down");
-        // A slot of this very second counts as well.
+        // A scheduled time of this very second counts as well.
         let to = (self.home.now() + TimeDelta::seconds(1)).format("%Y-%m-%dT%H:%M:%SZ");
         let summary = person.get(engine, &format!("/report-service/v1/summaries/1?to={to}")).await;
         assert_eq!((&summary["checks"], &summary["up"]), (&json!(up + down), &json!(up)));

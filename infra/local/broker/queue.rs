@@ -35,7 +35,7 @@ use crate::{
 
 /// Deliveries of one queue at a time. Each queue has its own, so that a slow subscriber is in
 /// nobody else's way. Those that write would only wait for one another; those without a database
-/// wait for the network, or for their time to come (a check for its slot), and cost next to nothing. One owner alone
+/// wait for the network, or for their time to come (a check for its scheduled time), and cost next to nothing. One owner alone
 /// has half of them.
 const AT_ONCE: usize = 16;
 const AT_ONCE_WITHOUT_DATABASE: usize = 512;

@@ -182,10 +182,9 @@ const DEAD: &str =
     r#"pongpong_dead_letters_total{destination="report-record",cloudevents_event_type="other"}"#;
 const DELIVERED: &str = r#"pongpong_notifications_total{channel="email",outcome="delivered"}"#;
 const FAILED: &str = r#"pongpong_notifications_total{channel="email",outcome="failed"}"#;
-const SUSPICIONS: &str =
-    r#"pongpong_location_suspicions_total{region="default",scope="location",instance="a"}"#;
-const SUSPICIONS_OF_ONE: &str =
-    r#"pongpong_location_suspicions_total{region="default",scope="user",instance="a"}"#;
+const REGION_OUTAGES: &str = r#"pongpong_region_outages_total{region="default",scope="region",instance="a"}"#;
+const REGION_OUTAGES_OF_ONE: &str =
+    r#"pongpong_region_outages_total{region="default",scope="user",instance="a"}"#;
 const REQUESTS: &str = r#"http_server_request_duration_seconds_count{job="pongpong/key-list",faas_name="key-list",http_response_status_code="200"}"#;
 const ERRORS: &str = r#"http_server_request_duration_seconds_count{job="pongpong/key-list",faas_name="key-list",http_response_status_code="500"}"#;
 const EVENTS: &str = r#"messaging_process_duration_seconds_count{job="pongpong/check-run",faas_name="check-run",http_response_status_code="200"}"#;
@@ -227,8 +226,8 @@ const GOOD: Series = &[
     (DEAD, "3x90"),
     (DELIVERED, "0+5x90"),
     (FAILED, "0+1x90"),
-    (SUSPICIONS, "2x90"),
-    (SUSPICIONS_OF_ONE, "0+1x90"),
+    (REGION_OUTAGES, "2x90"),
+    (REGION_OUTAGES_OF_ONE, "0+1x90"),
     (REQUESTS, "0+100x90"),
     (ERRORS, "0+1x90"),
     (EVENTS, "0+100x90"),
@@ -261,9 +260,9 @@ const BAD: &[(Series, &[&str])] = &[
     (&[(SUCCESS, "0+60x40 2400x50")], &["ScheduleNotRun"]),
     (&[(DEAD, "3x50 4x40")], &["DeadLetters"]),
     (&[(DELIVERED, "0x90")], &["NotificationsFailing"]),
-    (&[(SUSPICIONS, "2x50 3x40")], &["LocationSuspected"]),
-    (&[(SUSPICIONS, "_x50 28x40")], &["LocationSuspected"]),
-    (&[(SUSPICIONS, "_x90"), (SUSPICIONS_OF_ONE, "_x50 28x40")], &[]),
+    (&[(REGION_OUTAGES, "2x50 3x40")], &["RegionOutage"]),
+    (&[(REGION_OUTAGES, "_x50 28x40")], &["RegionOutage"]),
+    (&[(REGION_OUTAGES, "_x90"), (REGION_OUTAGES_OF_ONE, "_x50 28x40")], &[]),
     (&[(ERRORS, "0+10x90")], &["FunctionErrors"]),
     (&[(REFUSED, "0+10x90")], &["DeliveriesFailing"]),
     (&[(SENT_AGAIN, "0+10x90")], &["BrokerRetries"]),

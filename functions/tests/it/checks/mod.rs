@@ -80,7 +80,7 @@ async fn a_batch_is_probed_and_replied() {
 }
 
 #[tokio::test]
-async fn a_check_waits_for_its_slot_and_the_others_do_not_wait_for_it() {
+async fn a_check_waits_for_its_scheduled_time_and_the_others_do_not_wait_for_it() {
     let world = Arc::new(World::new(Database::Sqlite).await);
     let site = Site::start().await;
     let batch = [request(&world, 1, &site.url, 0), request(&world, 2, &site.url, 4)];
@@ -104,7 +104,7 @@ async fn a_check_waits_for_its_slot_and_the_others_do_not_wait_for_it() {
 }
 
 #[tokio::test]
-async fn a_batch_that_waits_for_its_slots_is_given_back_when_the_process_stops() {
+async fn a_batch_that_waits_for_its_scheduled_times_is_given_back_when_the_process_stops() {
     let world = Arc::new(World::new(Database::Sqlite).await);
     let batch = [request(&world, 1, "http://127.0.0.1:1/", 60)];
     let running = tokio::spawn({
@@ -143,8 +143,8 @@ on_both! {
         asked.dedup();
         assert_eq!(asked.len(), 30);
         for event in &events {
-            let slots: Vec<_> = event.data::<Vec<CheckRequest>>().iter().map(|r| r.scheduled_at.timestamp()).collect();
-            assert!(slots.iter().max().unwrap() - slots.iter().min().unwrap() < 5, "{slots:?}");
+            let times: Vec<_> = event.data::<Vec<CheckRequest>>().iter().map(|r| r.scheduled_at.timestamp()).collect();
+            assert!(times.iter().max().unwrap() - times.iter().min().unwrap() < 5, "{times:?}");
             let owners: BTreeSet<_> = event.data::<Vec<CheckRequest>>().iter().map(|r| r.user_id.to_string()).collect();
             let owners: Vec<_> = owners.into_iter().collect();
             assert_eq!(event.headers["ce-owners"], owners.join(","), "whose places it takes");
@@ -247,15 +247,15 @@ async fn a_check_whose_next_one_is_due_is_not_made() {
 #[tokio::test]
 async fn the_schedule_passes_requests_on_as_they_are() {
     let world = World::new(Database::Sqlite).await;
-    let slot = world.clock().now().timestamp();
+    let scheduled_at = world.clock().now().timestamp();
     let claimed = |id: i64| {
         let mut request = serde_json::to_value(request(&world, id, "http://site.test/", 0)).unwrap();
         request["target"]["assertions"] =
             json!([{"fact": "of the future", "comparison": "equals", "new": 1e3}]);
         request["quorum"] = json!(2);
         json!({
-            "endpoint_id": id, "user_id": 1, "kind": "http", "revision": 3, "slots": [slot, slot + 60], "missed": 0,
-            "from_slot": 0, "next_slot": 60, "maintenance": [slot + 60], "request": request,
+            "endpoint_id": id, "user_id": 1, "kind": "http", "revision": 3, "times": [scheduled_at, scheduled_at + 60], "missed": 0,
+            "claimed_from": 0, "next_check_at": 60, "maintenance": [scheduled_at + 60], "request": request,
         })
     };
     let mut poisoned = claimed(2);
@@ -274,13 +274,13 @@ async fn the_schedule_passes_requests_on_as_they_are() {
     let told = asked.iter().map(|request| {
         let at: chrono::DateTime<chrono::Utc> = request["scheduled_at"].as_str().unwrap().parse().unwrap();
         let is_held = request["maintenance"] == true;
-        (request["endpoint_id"].as_i64().unwrap(), at.timestamp() - slot, is_held)
+        (request["endpoint_id"].as_i64().unwrap(), at.timestamp() - scheduled_at, is_held)
     });
     assert_eq!(told.collect::<Vec<_>>(), [(1, 0, false), (3, 0, false), (1, 60, true), (3, 60, true)]);
     assert_eq!((&asked[0]["quorum"], &asked[0]["target"]["assertions"][0]["new"]), (&json!(2), &json!(1e3)));
 }
 
-/// The slots that were asked for since, in their order.
+/// The scheduled times that were asked for since, in their order.
 fn asked(world: &World) -> Vec<i64> {
     let events: Vec<_> = world.events.lock().unwrap().drain(..).collect();
     let requests = events.iter().filter(|event| event.kind() == kind::CHECK_REQUESTED);
@@ -289,13 +289,13 @@ fn asked(world: &World) -> Vec<i64> {
         let wanting = run::FUNCTION.subscriptions.iter().filter(|subscription| subscription.wants(attribute));
         assert_eq!(wanting.count(), 1, "{:?}", event.headers);
     };
-    let mut slots: Vec<_> = requests
+    let mut times: Vec<_> = requests
         .inspect(is_delivered_once)
         .flat_map(|event| event.data::<Vec<CheckRequest>>())
         .map(|request| request.scheduled_at.timestamp())
         .collect();
-    slots.sort_unstable();
-    slots
+    times.sort_unstable();
+    times
 }
 
 on_both! {
@@ -324,15 +324,15 @@ on_both! {
             world.clock().set(chrono::DateTime::from_timestamp(minute + second, 0).unwrap());
             let body = json!({"url": "https://example.com", "interval_seconds": interval});
             let made = world.call(Some(1), "POST", path, Some(body)).await.json(201);
-            let mut slots = asked(&world);
-            assert_eq!(slots[0], minute + second, "at once");
+            let mut times = asked(&world);
+            assert_eq!(times[0], minute + second, "at once");
             world.clock().set(chrono::DateTime::from_timestamp(minute + 60, 0).unwrap());
             world.tick("check-schedule").await;
-            slots.extend(asked(&world));
-            let gaps: Vec<_> = slots.windows(2).map(|pair| pair[1] - pair[0]).collect();
+            times.extend(asked(&world));
+            let gaps: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
             assert!(gaps.first().is_none_or(|gap| (1..=interval).contains(gap)), "{gaps:?}");
             assert!(gaps.iter().skip(1).all(|gap| *gap == interval), "{gaps:?}");
-            assert!(*slots.last().unwrap() >= (minute + 125 - interval).min(minute + second), "{slots:?}");
+            assert!(*times.last().unwrap() >= (minute + 125 - interval).min(minute + second), "{times:?}");
             let own = format!("{path}/{}", made["id"]);
             // Nothing that a check would notice.
             world.call(Some(1), "PATCH", &own, Some(json!({"name": "Shop"}))).await.json(200);
@@ -376,11 +376,11 @@ on_both! {
         // The schedule goes on with it, in time.
         world.clock().set(chrono::DateTime::from_timestamp(minute + 60, 0).unwrap());
         world.tick("check-schedule").await;
-        let slots = asked(&world);
-        assert!(slots.iter().all(|slot| *slot >= minute + 65), "{slots:?}");
-        assert!(slots.len() >= 10, "of both: {slots:?}");
+        let times = asked(&world);
+        assert!(times.iter().all(|scheduled_at| *scheduled_at >= minute + 65), "{times:?}");
+        assert!(times.len() >= 10, "of both: {times:?}");
         let state = world.call(Some(1), "GET", &own, None).await.json(200);
-        assert_eq!(state["missed_slots"], 0, "{state}");
+        assert_eq!(state["missed_checks"], 0, "{state}");
     }
 
     async fn a_failed_check_is_confirmed_within_seconds(world: World) {
@@ -405,9 +405,9 @@ on_both! {
                     assert!(world.deliver("endpoint-confirm", event).await.status.is_success());
                 }
             }
-            let mut slots: Vec<_> = asked(&world).into_iter().map(|slot| slot - start.timestamp()).collect();
-            slots.dedup();
-            (slots, changed.reply().is_some())
+            let mut times: Vec<_> = asked(&world).into_iter().map(|scheduled_at| scheduled_at - start.timestamp()).collect();
+            times.dedup();
+            (times, changed.reply().is_some())
         };
         assert_eq!(confirmed(&[result(0, true, 1)]).await, (vec![], true));
         assert_eq!(confirmed(&[result(60, false, 1)]).await, (vec![70], false));

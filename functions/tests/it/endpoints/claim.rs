@@ -1,4 +1,4 @@
-//! Each slot is handed out once, spread over the interval, and never in a burst.
+//! Each scheduled time is handed out once, spread over the interval, and never in a burst.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -94,7 +94,7 @@ on_both! {
         assert_eq!(claim(&world, 65, 1000).await.endpoints, 20, "and goes on");
     }
 
-    async fn many_claimers_hand_out_each_slot_once(world: World) {
+    async fn many_claimers_hand_out_each_scheduled_time_once(world: World) {
         add(&world, 60, 20).await;
         let mut seen = HashSet::new();
         for _ in 0..3 {
@@ -110,7 +110,7 @@ on_both! {
         assert!(!seen.is_empty());
     }
 
-    async fn slots_are_spread_and_keep_their_phase(world: World) {
+    async fn scheduled_times_are_spread_and_keep_their_phase(world: World) {
         add(&world, 120, 60).await;
         let first = claim(&world, 65, 1000).await;
         assert_eq!((first.items.len(), first.missed), (120, 0));
@@ -120,15 +120,15 @@ on_both! {
         assert!(first.items.is_sorted_by_key(|r| r.scheduled_at));
         world.clock().advance(Duration::from_secs(60));
         let second = claim(&world, 65, 1000).await;
-        let later: HashSet<_> = keys(&first.items).into_iter().map(|(id, slot)| (id, slot + 60)).collect();
+        let later: HashSet<_> = keys(&first.items).into_iter().map(|(id, scheduled_at)| (id, scheduled_at + 60)).collect();
         assert_eq!(keys(&second.items), later);
     }
 
-    async fn an_interval_below_a_minute_has_several_slots_in_a_tick(world: World) {
+    async fn an_interval_below_a_minute_has_several_scheduled_times_in_a_tick(world: World) {
         add(&world, 1, 10).await;
-        let slots: Vec<_> = claim(&world, 65, 10).await.items.iter().map(|r| r.scheduled_at.timestamp()).collect();
-        assert_eq!(slots.len(), 6);
-        assert!(slots.windows(2).all(|pair| pair[1] - pair[0] == 10), "{slots:?}");
+        let times: Vec<_> = claim(&world, 65, 10).await.items.iter().map(|r| r.scheduled_at.timestamp()).collect();
+        assert_eq!(times.len(), 6);
+        assert!(times.windows(2).all(|pair| pair[1] - pair[0] == 10), "{times:?}");
     }
 
     async fn after_a_pause_it_resumes_at_the_present(world: World) {
@@ -141,7 +141,7 @@ on_both! {
         assert_eq!(resumed.items.iter().filter(|r| r.scheduled_at <= now).count(), 1, "a burst");
         assert!(resumed.items.len() <= 2);
         let shown = world.call(Some(1), "GET", "/public/v1/endpoints", None).await.json(200);
-        assert_eq!(shown["items"][0]["missed_slots"], resumed.missed);
+        assert_eq!(shown["items"][0]["missed_checks"], resumed.missed);
     }
 
     async fn what_is_paused_or_gone_is_not_due(world: World) {
@@ -161,7 +161,7 @@ on_both! {
         let lost = lease(&world, 65, 1000).await;
         assert_eq!(lost.items.len(), 3);
         assert!(lease(&world, 65, 1000).await.items.is_empty(), "it is promised to somebody");
-        // Who claimed has died; the next minute's tick finds the same slots.
+        // Who claimed has died; the next minute's tick finds the same scheduled times.
         world.clock().advance(Duration::from_secs(60));
         let again = claim(&world, 65, 1000).await;
         let lost = keys(&requests(&lost));
@@ -176,13 +176,13 @@ on_both! {
             let body = json!({ "items": items });
             world.call(None, "POST", "/private/v1/endpoints/claim/return", Some(body)).await.json(204);
         };
-        let slots = |claims: &Claims| {
-            claims.items.iter().map(|c| (c.endpoint_id, c.slots.clone(), c.missed)).collect::<HashSet<_>>()
+        let times = |claims: &Claims| {
+            claims.items.iter().map(|c| (c.endpoint_id, c.times.clone(), c.missed)).collect::<HashSet<_>>()
         };
         let first = lease(&world, 65, 1000).await;
         give_back(&first).await;
         let second = lease(&world, 65, 1000).await;
-        assert_eq!(slots(&second), slots(&first));
+        assert_eq!(times(&second), times(&first));
         // Also when the broker refuses it after the confirmation; what was missed before stays counted, once.
         world.clock().advance(Duration::from_secs(600));
         let third = lease(&world, 65, 1000).await;
@@ -190,8 +190,8 @@ on_both! {
         confirm(&world, &third).await;
         give_back(&third).await;
         let fourth = lease(&world, 65, 1000).await;
-        let slots_of = |claims: &Claims| claims.items.iter().map(|c| (c.endpoint_id, c.slots.clone())).collect::<HashSet<_>>();
-        assert_eq!(slots_of(&fourth), slots_of(&third));
+        let scheduled_times_of = |claims: &Claims| claims.items.iter().map(|c| (c.endpoint_id, c.times.clone())).collect::<HashSet<_>>();
+        assert_eq!(scheduled_times_of(&fourth), scheduled_times_of(&third));
         assert!(fourth.items.iter().all(|claimed| claimed.missed == 0));
         // Not once somebody else has gone on.
         confirm(&world, &fourth).await;
@@ -222,7 +222,7 @@ on_both! {
     async fn a_tick_that_cannot_ask_for_checks_fails_and_loses_none(world: World) {
         add(&world, 3, 60).await;
         // A batch for each.
-        let apart = "UPDATE endpoints SET next_slot = $1 + 10 * id";
+        let apart = "UPDATE endpoints SET next_check_at = $1 + 10 * id";
         let now = world.clock().now().timestamp();
         runtime::on!(world.context.db().unwrap().write(), db => sqlx::query(apart).bind(now).execute(db).await.map(drop)).unwrap();
         let tick = async || world.request("check-schedule", None, "POST", "/", None).await;
@@ -301,7 +301,7 @@ async fn claims_deletions_and_results_at_once_never_wait_in_a_circle() {
         }
         // Rows lie in another order than their ids.
         for id in ids.iter().rev() {
-            let mix = "UPDATE endpoints SET next_slot = next_slot + 1 WHERE id = $1";
+            let mix = "UPDATE endpoints SET next_check_at = next_check_at + 1 WHERE id = $1";
             sqlx::query(mix).bind(id).execute(world.pool()).await.unwrap();
         }
         let (from, to) =

@@ -1,4 +1,4 @@
-//! Maintenances are planned, changed and ended, and mark the slots that lie in them.
+//! Maintenances are planned, changed and ended, and mark the scheduled times that lie in them.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -29,20 +29,20 @@ async fn plan(world: &World, user: i64, body: Value) -> Value {
     world.call(Some(user), "POST", PATH, Some(body)).await.json(201)
 }
 
-/// What is due, as the schedule asks for it: by endpoint, slots from now on and whether they are marked.
+/// What is due, as the schedule asks for it: by endpoint, scheduled times from now on and whether they are marked.
 async fn claim(world: &World) -> BTreeMap<i64, Vec<(i64, bool)>> {
     let body = json!({"until": after(world, 65), "limit": 1000});
     let claims = world.call(None, "POST", "/private/v1/endpoints/claim", Some(body)).await.json(200);
     let claims: Claims = serde_json::from_value(claims).unwrap();
     let confirmed = json!({"items": claims.items.iter().map(Claimed::confirmed).collect::<Vec<_>>()});
     world.call(None, "POST", "/private/v1/endpoints/claim/confirm", Some(confirmed)).await.json(204);
-    let mut slots = BTreeMap::<i64, Vec<_>>::new();
+    let mut times = BTreeMap::<i64, Vec<_>>::new();
     for request in claims.items.iter().flat_map(|claimed| claimed.requests().unwrap()) {
         let request: CheckRequest = serde_json::from_str(request.json.get()).unwrap();
-        let slot = (request.scheduled_at - world.clock().now()).num_seconds();
-        slots.entry(request.endpoint_id).or_default().push((slot, request.maintenance));
+        let scheduled_at = (request.scheduled_at - world.clock().now()).num_seconds();
+        times.entry(request.endpoint_id).or_default().push((scheduled_at, request.maintenance));
     }
-    slots
+    times
 }
 
 on_both! {
@@ -163,25 +163,25 @@ on_both! {
         assert!(revived.json(400)["fields"]["ends_at"].is_string(), "what is over stays so");
     }
 
-    async fn slots_in_a_maintenance_are_marked_and_no_others(world: World) {
+    async fn scheduled_times_in_a_maintenance_are_marked_and_no_others(world: World) {
         let (chosen, spared, others) = (endpoint(&world, 1).await, endpoint(&world, 1).await, endpoint(&world, 2).await);
         world.clock().advance(Duration::from_secs(60));
         assert!(claim(&world).await.values().flatten().all(|(_, marked)| !marked));
         world.clock().advance(Duration::from_secs(60));
         let (from, to) = (after(&world, 20), after(&world, 40));
         plan(&world, 1, json!({"title": "T", "starts_at": from, "ends_at": to, "endpoint_ids": [chosen]})).await;
-        let slots = claim(&world).await;
-        assert_eq!(slots[&chosen].iter().filter(|(_, marked)| *marked).count(), 2, "{slots:?}");
-        for (slot, marked) in &slots[&chosen] {
-            assert_eq!(*marked, (20..40).contains(slot), "{slots:?}");
+        let times = claim(&world).await;
+        assert_eq!(times[&chosen].iter().filter(|(_, marked)| *marked).count(), 2, "{times:?}");
+        for (scheduled_at, marked) in &times[&chosen] {
+            assert_eq!(*marked, (20..40).contains(scheduled_at), "{times:?}");
         }
-        assert!(slots[&spared].iter().chain(&slots[&others]).all(|(_, marked)| !marked), "{slots:?}");
-        // All of the user's, and it is in force when the next slots are handed out.
+        assert!(times[&spared].iter().chain(&times[&others]).all(|(_, marked)| !marked), "{times:?}");
+        // All of the user's, and it is in force when the next scheduled times are handed out.
         plan(&world, 1, json!({"title": "T", "ends_at": after(&world, 600)})).await;
         world.clock().advance(Duration::from_secs(60));
-        let slots = claim(&world).await;
-        assert!(slots[&chosen].iter().chain(&slots[&spared]).all(|(_, marked)| *marked), "{slots:?}");
-        assert!(slots[&others].iter().all(|(_, marked)| !marked), "{slots:?}");
+        let times = claim(&world).await;
+        assert!(times[&chosen].iter().chain(&times[&spared]).all(|(_, marked)| *marked), "{times:?}");
+        assert!(times[&others].iter().all(|(_, marked)| !marked), "{times:?}");
     }
 
     async fn results_of_checks_that_were_asked_for_before_it_are_marked(world: World) {
@@ -204,16 +204,16 @@ on_both! {
         // Before anybody is told of it.
         record(40).await;
         world.settle().await;
-        for slot in [34, 35, 74, 75] {
-            record(slot).await;
+        for scheduled_at in [34, 35, 74, 75] {
+            record(scheduled_at).await;
         }
         world.clock().advance(Duration::from_secs(60));
         let marked = async |id: i64| {
             let path = format!("/public/v1/reports?endpoint_id={id}");
             let list = world.call(Some(1), "GET", &path, None).await.json(200);
             let items = list["items"].as_array().unwrap().iter().filter(|item| item["maintenance"] == true);
-            let slot = |item: &Value| item["checked_at"].as_str().unwrap().parse::<DateTime<Utc>>().unwrap() - start;
-            items.map(|item| slot(item).num_seconds()).collect::<Vec<_>>()
+            let at = |item: &Value| item["checked_at"].as_str().unwrap().parse::<DateTime<Utc>>().unwrap() - start;
+            items.map(|item| at(item).num_seconds()).collect::<Vec<_>>()
         };
         assert_eq!((marked(chosen).await, marked(spared).await), (vec![74, 40, 35], vec![]));
     }

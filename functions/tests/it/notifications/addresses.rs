@@ -20,8 +20,8 @@ fn email(to: &[&str]) -> Value {
     json!({"name": "mail", "kind": "email", "config": {"to": to}})
 }
 
-fn down(slot: i64) -> StatusChange {
-    change(1, 1, slot, Status::Up, Status::Down)
+fn down(minute: i64) -> StatusChange {
+    change(1, 1, minute, Status::Up, Status::Down)
 }
 
 impl World {
@@ -42,9 +42,9 @@ impl World {
     }
 
     /// Tells of an outage; what the log says of it.
-    async fn tell(&self, slot: i64) -> (Value, Value) {
-        let id = format!("c{slot}");
-        self.event("notification-dispatch", kind::STATUS_CHANGED, &id, &[down(slot)]).await.json(202);
+    async fn tell(&self, minute: i64) -> (Value, Value) {
+        let id = format!("c{minute}");
+        self.event("notification-dispatch", kind::STATUS_CHANGED, &id, &[down(minute)]).await.json(202);
         self.settle().await;
         let log = self.deliveries(1).await;
         (log[0]["status"].clone(), log[0]["error"].clone())

@@ -70,9 +70,9 @@ on_both! {
         let config = json!({"url": "https://x.test/quiet", "secret": SECRET});
         let body = json!({"name": "quiet", "kind": "webhook", "config": config, "send_degraded": false});
         let quiet = world.notification(1, body).await;
-        let told = async |slot, from, to| {
+        let told = async |minute, from, to| {
             // Each of an endpoint of its own: what is on its way holds back what comes after it.
-            dispatch(&world, &[change(slot, 1, slot, from, to)]).await.json(202);
+            dispatch(&world, &[change(minute, 1, minute, from, to)]).await.json(202);
             let told = requested(&world).into_iter().map(|(_, r)| (r.notification_id, r.alert.what));
             told.collect::<std::collections::BTreeMap<_, _>>()
         };
@@ -96,9 +96,9 @@ on_both! {
             world.clock().advance(std::time::Duration::from_secs(minutes * 60));
             world.request("delivery-resume", None, "POST", "/", None).await.json(204);
         };
-        for slot in [0, 1] {
+        for minute in [0, 1] {
             // The reply is lost, with the broker that has it.
-            world.event("notification-evaluate", kind::CHECK_COMPLETED, &format!("e{slot}"), &[result(1, 1, slot, false)]).await;
+            world.event("notification-evaluate", kind::CHECK_COMPLETED, &format!("e{minute}"), &[result(1, 1, minute, false)]).await;
         }
         assert_eq!(events().len(), 1);
         resume(19).await;
@@ -128,8 +128,8 @@ on_both! {
     async fn an_outage_that_is_over_wakes_nobody_when_it_is_told_late(world: World) {
         world.with_endpoints();
         world.webhook(1, "https://x.test/").await;
-        for (slot, up) in [(0, false), (1, false), (2, true), (3, true)] {
-            world.event("notification-evaluate", kind::CHECK_COMPLETED, &format!("e{slot}"), &[result(1, 1, slot, up)]).await;
+        for (minute, up) in [(0, false), (1, false), (2, true), (3, true)] {
+            world.event("notification-evaluate", kind::CHECK_COMPLETED, &format!("e{minute}"), &[result(1, 1, minute, up)]).await;
         }
         world.events.lock().unwrap().clear();
         world.clock().advance(std::time::Duration::from_secs(21 * 60));
@@ -150,10 +150,10 @@ on_both! {
         world.with_briefs(|id| Some(if id == 2 { json!({"id": 2}) } else { brief(id, 1) }));
         world.webhook(1, "https://x.test/").await;
         let mut changed = None;
-        for slot in [0, 1] {
-            let results = [result(1, 1, slot, false), result(2, 1, slot, false)];
+        for minute in [0, 1] {
+            let results = [result(1, 1, minute, false), result(2, 1, minute, false)];
             let answer =
-                world.event("notification-evaluate", kind::CHECK_COMPLETED, &format!("e{slot}"), &results).await;
+                world.event("notification-evaluate", kind::CHECK_COMPLETED, &format!("e{minute}"), &results).await;
             changed = answer.reply();
         }
         assert!(world.deliver("notification-dispatch", &changed.unwrap()).await.status.is_server_error());
@@ -255,9 +255,9 @@ on_both! {
 
     async fn who_was_told_of_an_outage_when_it_was_made_is_not_told_again(world: World) {
         world.with_endpoints();
-        for slot in 0..2 {
-            let results = [result(1, 1, slot, false)];
-            let answer = world.event("notification-evaluate", kind::CHECK_COMPLETED, &format!("r{slot}"), &results).await;
+        for minute in 0..2 {
+            let results = [result(1, 1, minute, false)];
+            let answer = world.event("notification-evaluate", kind::CHECK_COMPLETED, &format!("r{minute}"), &results).await;
             assert!(answer.status.is_success(), "{answer:?}");
         }
         world.events.lock().unwrap().clear();
@@ -357,8 +357,8 @@ on_both! {
         world.with_endpoints();
         let hook = Listener::start(200, "").await;
         world.webhook(1, &hook.url).await;
-        for (id, slot, up) in [("a", 0, true), ("b", 1, false), ("c", 2, false), ("b", 1, false), ("c", 2, false), ("d", 3, true)] {
-            let answer = world.event("notification-evaluate", kind::CHECK_COMPLETED, id, &[result(1, 1, slot, up)]).await;
+        for (id, minute, up) in [("a", 0, true), ("b", 1, false), ("c", 2, false), ("b", 1, false), ("c", 2, false), ("d", 3, true)] {
+            let answer = world.event("notification-evaluate", kind::CHECK_COMPLETED, id, &[result(1, 1, minute, up)]).await;
             world.events.lock().unwrap().extend(answer.reply());
             world.settle().await;
         }

@@ -17,10 +17,10 @@ fn changes(answer: &Answer) -> Vec<StatusChange> {
     answer.reply().map(|event| event.data()).unwrap_or_default()
 }
 
-/// Endpoint, slot, and to what.
+/// Endpoint, scheduled time, and to what.
 fn told(answer: &Answer) -> Vec<(i64, i64, Status)> {
-    let slot = |c: &StatusChange| (c.changed_at - at(0)).num_minutes();
-    changes(answer).iter().map(|c| (c.endpoint_id, slot(c), c.to)).collect()
+    let minute = |c: &StatusChange| (c.changed_at - at(0)).num_minutes();
+    changes(answer).iter().map(|c| (c.endpoint_id, minute(c), c.to)).collect()
 }
 
 on_both! {
@@ -44,8 +44,8 @@ on_both! {
     }
 
     async fn degraded_is_kept_and_told_once(world: World) {
-        let degraded = |slot| {
-            let mut result = result(1, 7, slot, true);
+        let degraded = |minute| {
+            let mut result = result(1, 7, minute, true);
             let error = Failure { code: FailureCode::CertificateExpiring, message: "soon".into() };
             (result.outcome.status, result.outcome.error) = (CheckStatus::Degraded, Some(error));
             result
@@ -76,14 +76,14 @@ on_both! {
 
     async fn late_results_and_those_of_another_event_are_ignored(world: World) {
         evaluate(&world, "a", &[result(1, 7, 5, true)]).await;
-        for (id, slot) in [("b", 3), ("c", 4), ("d", 5)] {
-            assert_eq!(told(&evaluate(&world, id, &[result(1, 7, slot, false)]).await), []);
+        for (id, minute) in [("b", 3), ("c", 4), ("d", 5)] {
+            assert_eq!(told(&evaluate(&world, id, &[result(1, 7, minute, false)]).await), []);
         }
         assert_eq!(told(&evaluate(&world, "e", &[result(1, 7, 6, false)]).await), [], "one failure, not four");
         assert_eq!(told(&evaluate(&world, "f", &[result(1, 7, 7, false)]).await), [(1, 7, Status::Down)]);
     }
 
-    async fn a_batch_may_hold_several_slots_out_of_order(world: World) {
+    async fn a_batch_may_hold_several_scheduled_times_out_of_order(world: World) {
         let batch = [result(1, 7, 3, true), result(1, 7, 1, false), result(1, 7, 2, false), result(1, 7, 0, true)];
         let expected = [(1, 0, Status::Up), (1, 2, Status::Down), (1, 3, Status::Up)];
         assert_eq!(told(&evaluate(&world, "a", &batch).await), expected);
@@ -91,18 +91,18 @@ on_both! {
     }
 
     async fn evaluators_at_once_lose_nothing(world: World) {
-        // Forty endpoints fail in two slots each: whoever comes first, the second slot decides, or the
+        // Forty endpoints fail in two scheduled times each: whoever comes first, the second scheduled time decides, or the
         // first one is late. Two copies of each batch, half of them in the opposite order.
-        // Forty work, so that it is not the location that is suspected.
-        let batch = |slot: i64| -> Vec<_> { (1..=80).map(|id| result(id, 7, slot, id > 40)).collect() };
-        let backwards = |slot: i64| -> Vec<_> { batch(slot).into_iter().rev().collect() };
+        // Forty work, so that it is not taken for an outage of the region.
+        let batch = |minute: i64| -> Vec<_> { (1..=80).map(|id| result(id, 7, minute, id > 40)).collect() };
+        let backwards = |minute: i64| -> Vec<_> { batch(minute).into_iter().rev().collect() };
         let (one, two) = (batch(0), batch(1));
         let (one_again, two_again) = (backwards(0), backwards(1));
         let answers = futures::future::join_all([
             evaluate(&world, "one", &one), evaluate(&world, "two", &two),
             evaluate(&world, "one", &one_again), evaluate(&world, "two", &two_again),
         ]).await;
-        // The third slot settles it for those whose first one came late.
+        // The third scheduled time settles it for those whose first one came late.
         let third = evaluate(&world, "three", &batch(2)).await;
         let down = answers.iter().chain([&third]).flat_map(told).filter(|(_, _, to)| *to == Status::Down);
         let mut down: Vec<i64> = down.map(|(id, ..)| id).collect();

@@ -84,7 +84,7 @@ async fn what_is_deleted_and_evaluated_at_once_never_waits_in_a_circle() {
         for _ in 0..3 {
             world.webhook(user, "https://x.test/").await;
         }
-        let batch = |slot| endpoints.iter().map(|id| result(*id, user, slot, false)).collect::<Vec<_>>();
+        let batch = |minute| endpoints.iter().map(|id| result(*id, user, minute, false)).collect::<Vec<_>>();
         let (one, two) = (batch(1), batch(2));
         let downs: Vec<_> =
             endpoints.iter().map(|id| change(*id, user, 2, Status::Up, Status::Down)).collect();

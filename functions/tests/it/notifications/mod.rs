@@ -7,9 +7,9 @@ mod evaluate;
 mod forget;
 mod purge;
 mod queue;
+mod region_outage;
 mod revisions;
 mod standing;
-mod suspicion;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use contract::{CheckResult, CheckStatus, Failure, FailureCode, Outcome, Status, StatusChange, Timings};
@@ -23,16 +23,16 @@ pub fn failure() -> Failure {
     Failure { code: FailureCode::StatusMismatch, message: "Expected status 200-399, got 503".into() }
 }
 
-pub fn at(slot: i64) -> DateTime<Utc> {
-    DateTime::parse_from_rfc3339("2026-03-01T12:00:00Z").unwrap().to_utc() + TimeDelta::minutes(slot)
+pub fn at(minute: i64) -> DateTime<Utc> {
+    DateTime::parse_from_rfc3339("2026-03-01T12:00:00Z").unwrap().to_utc() + TimeDelta::minutes(minute)
 }
 
-pub fn result(endpoint_id: i64, user_id: i64, slot: i64, up: bool) -> CheckResult {
+pub fn result(endpoint_id: i64, user_id: i64, minute: i64, up: bool) -> CheckResult {
     CheckResult {
         endpoint_id,
         user_id,
-        scheduled_at: at(slot),
-        checked_at: at(slot) + TimeDelta::milliseconds(70),
+        scheduled_at: at(minute),
+        checked_at: at(minute) + TimeDelta::milliseconds(70),
         region: "default".into(),
         failure_threshold: 2,
         success_threshold: 1,
@@ -51,14 +51,14 @@ pub fn result(endpoint_id: i64, user_id: i64, slot: i64, up: bool) -> CheckResul
     }
 }
 
-pub fn change(endpoint_id: i64, user_id: i64, slot: i64, from: Status, to: Status) -> StatusChange {
+pub fn change(endpoint_id: i64, user_id: i64, minute: i64, from: Status, to: Status) -> StatusChange {
     let about_outage = from == Status::Down || to == Status::Down;
     StatusChange {
         endpoint_id,
         user_id,
         from,
         to,
-        changed_at: at(slot),
+        changed_at: at(minute),
         revision: 0,
         outage_started_at: about_outage.then(|| at(0)),
         cause: about_outage.then(failure),

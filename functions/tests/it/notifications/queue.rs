@@ -227,9 +227,9 @@ on_both! {
             (20, Status::Up, Status::Down),
             (30, Status::Down, Status::Up),
         ];
-        for (slot, from, to) in changes {
-            world.clock().set(at(slot).max(world.clock().now()));
-            dispatch(&world, &[change(1, 1, slot, from, to)]).await;
+        for (minute, from, to) in changes {
+            world.clock().set(at(minute).max(world.clock().now()));
+            dispatch(&world, &[change(1, 1, minute, from, to)]).await;
             world.settle().await;
         }
         hook.asked();
@@ -243,7 +243,7 @@ on_both! {
         let data = &asked[0].json()["data"];
         assert_eq!((&data["what"], &data["changed_at"]), (&json!("up"), &json!(at(30))));
         let missed: Vec<_> = data["missed"].as_array().unwrap().iter().map(|m| (m["what"].clone(), m["changed_at"].clone())).collect();
-        assert_eq!(missed, [("down", 2), ("up", 10), ("down", 20)].map(|(what, slot)| (json!(what), json!(at(slot)))));
+        assert_eq!(missed, [("down", 2), ("up", 10), ("down", 20)].map(|(what, minute)| (json!(what), json!(at(minute)))));
         let text = data["text"].as_str().unwrap();
         assert!(text.contains("Not told in time: down at 2026-03-01 12:02:00 UTC: Expected status 200-399, got 503\n"), "{text}");
         let log = world.deliveries(1).await;
@@ -258,14 +258,14 @@ on_both! {
         outage(&world, 1, 8).await;
         let under_way = asked(&world);
         let changes = [(Status::Up, Status::Down), (Status::Down, Status::Up)];
-        for slot in 10..60 {
-            let (from, to) = changes[usize::try_from(slot % 2).unwrap()];
-            dispatch(&world, &[change(1500, 1, slot, from, to)]).await;
+        for minute in 10..60 {
+            let (from, to) = changes[usize::try_from(minute % 2).unwrap()];
+            dispatch(&world, &[change(1500, 1, minute, from, to)]).await;
         }
         // The broker brings some again, and one that is older than what waits.
-        for slot in [12, 30, 59] {
-            let (from, to) = changes[usize::try_from(slot % 2).unwrap()];
-            dispatch(&world, &[change(1500, 1, slot, from, to)]).await;
+        for minute in [12, 30, 59] {
+            let (from, to) = changes[usize::try_from(minute % 2).unwrap()];
+            dispatch(&world, &[change(1500, 1, minute, from, to)]).await;
         }
         assert_eq!(world.number("SELECT COUNT(*) FROM deliveries WHERE endpoint_id = 1500").await, 1);
         told(&world, &under_way[0], "delivered").await;
@@ -507,8 +507,8 @@ on_both! {
         broker_takes(Some(0));
         let now = world.clock().now();
         world.clock().advance(Duration::from_secs(86_400));
-        for (slot, from, to) in [(24 * 60, Status::Up, Status::Down), (2, Status::Down, Status::Up)] {
-            let changes = [change(1, 1, slot, from, to)];
+        for (minute, from, to) in [(24 * 60, Status::Up, Status::Down), (2, Status::Down, Status::Up)] {
+            let changes = [change(1, 1, minute, from, to)];
             world.event("notification-dispatch", kind::STATUS_CHANGED, "c", &changes).await.code(503);
             world.clock().set(now);
         }

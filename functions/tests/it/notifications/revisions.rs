@@ -109,7 +109,7 @@ on_both! {
         assert_eq!(evaluate(&world, "i", &[of_revision(4, result(1, 7, 8, true))]).await, [(8, Status::Up)]);
     }
 
-    async fn a_slot_is_never_checked_with_two_settings(world: World) {
+    async fn a_scheduled_time_is_never_checked_with_two_settings(world: World) {
         for _ in 0..30 {
             let id = world
                 .call(Some(1), "POST", "/public/v1/endpoints", Some(json!({"url": "https://a.test", "interval_seconds": 10})))
@@ -120,14 +120,14 @@ on_both! {
         }
         let events = std::mem::take(&mut *world.events.lock().unwrap());
         let asked = events.iter().filter(|event| event.kind() == kind::CHECK_REQUESTED);
-        let mut slots: Vec<_> = asked
+        let mut minutes: Vec<_> = asked
             .flat_map(|event| event.data::<Vec<contract::CheckRequest>>())
             .map(|request| (request.endpoint_id, request.scheduled_at))
             .collect();
-        let count = slots.len();
-        slots.sort_unstable();
-        slots.dedup();
-        assert_eq!(slots.len(), count, "the later result would be taken for the first, told again");
+        let count = minutes.len();
+        minutes.sort_unstable();
+        minutes.dedup();
+        assert_eq!(minutes.len(), count, "the later result would be taken for the first, told again");
     }
 
     async fn a_pause_in_any_order_and_number_ends_the_outage_once(world: World) {
@@ -139,7 +139,7 @@ on_both! {
         }
         assert_eq!(changed(&world, "late", 2, true).await, []);
         assert_eq!(evaluate(&world, "b", &[of_revision(2, result(1, 7, 3, false))]).await, []);
-        // Resumed: the first result is taken, whatever its slot.
+        // Resumed: the first result is taken, whatever its scheduled time.
         assert_eq!(evaluate(&world, "c", &[of_revision(4, result(1, 7, 2, true))]).await, [(2, Status::Up)]);
         assert_eq!(changed(&world, "late pause", 3, false).await, []);
         assert_eq!(changed(&world, "resume", 4, true).await, []);
@@ -379,7 +379,7 @@ on_both! {
         check(&world, id, 1, Unknown, Some(FailureCode::ProberDefect)).await;
         assert_eq!(reason().await, "The last check was missed because of an internal error of pongpong.");
         let seen = endpoint(&world, id).await;
-        assert_eq!((&seen["missed_slots"], &seen["last_checked_at"]), (&json!(2), &json!("2026-03-01T12:01:00Z")));
+        assert_eq!((&seen["missed_checks"], &seen["last_checked_at"]), (&json!(2), &json!("2026-03-01T12:01:00Z")));
         check(&world, id, 1, Down, Some(FailureCode::Timeout)).await;
         assert_eq!(reason().await, "The last check failed: No answer. Failed checks in a row: 1; down after 2.");
         check(&world, id, 1, Down, Some(FailureCode::Timeout)).await;
@@ -411,9 +411,9 @@ on_both! {
         for n in 0..15 {
             ids.push(add(&world, json!({"url": format!("http://{n}.test/"), "failure_threshold": 1})).await);
         }
-        let results = |code: FailureCode, slot: i64| -> Vec<CheckResult> {
+        let results = |code: FailureCode, minute: i64| -> Vec<CheckResult> {
             let failed = |id: &i64| {
-                let mut result = of_revision(1, result(*id, 1, slot, false));
+                let mut result = of_revision(1, result(*id, 1, minute, false));
                 result.failure_threshold = 1;
                 result.outcome.error = Some(Failure { code, message: "?".into() });
                 result

@@ -10,8 +10,8 @@ use crate::{
 };
 
 /// Logs a change of endpoint 1, and returns the request to send it.
-async fn requested(world: &World, slot: i64, from: Status, to: Status) -> Sent {
-    let changes = [change(1, 1, slot, from, to)];
+async fn requested(world: &World, minute: i64, from: Status, to: Status) -> Sent {
+    let changes = [change(1, 1, minute, from, to)];
     world.clock().set(changes[0].changed_at.max(world.clock().now()));
     world.event("notification-dispatch", kind::STATUS_CHANGED, "c", &changes).await.json(202);
     world.events.lock().unwrap().pop_front().expect("a request")

@@ -30,7 +30,7 @@ on_both! {
         for overview in [day, week] {
             let item = &overview["items"][0];
             assert_eq!((&item["checks"], &item["up"], &item["avg_ms"]), (&json!(90), &json!(90), &json!(166.7)));
-            assert!(item["slots"].as_array().unwrap().iter().all(|slot| slot["checks"] != 0));
+            assert!(item["buckets"].as_array().unwrap().iter().all(|bucket| bucket["checks"] != 0));
         }
         let count = async |query: &str| {
             world.get(ANN, &format!("/public/v1/reports?per_page=1&{query}")).await["page"]["total_count"].clone()
@@ -52,7 +52,7 @@ on_both! {
     async fn an_endpoint_that_was_only_in_maintenance(world: World) {
         world.record(&[marked(down(ANNS, world.ago(60)))]).await;
         let item = world.get(ANN, &format!("/public/v1/overviews?endpoint_ids={ANNS}")).await["items"][0].clone();
-        assert_eq!((&item["checks"], &item["uptime_percent"], &item["slots"]), (&json!(0), &Value::Null, &json!([])));
+        assert_eq!((&item["checks"], &item["uptime_percent"], &item["buckets"]), (&json!(0), &Value::Null, &json!([])));
         assert_eq!(item["last"]["status"], "down");
         let summary = world.get(ANN, &format!("/public/v1/summaries/{ANNS}")).await;
         assert_eq!((&summary["checks"], &summary["apdex"], &summary["series"]), (&json!(0), &Value::Null, &json!([])));

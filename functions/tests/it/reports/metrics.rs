@@ -122,9 +122,9 @@ probe_ip_protocol{{{id}}} 4
     async fn there_may_be_more_than_one_page(world: World) {
         let insert = "INSERT INTO endpoints (user_id, name, url, kind, config, interval_seconds, timeout_ms,
                 assertions, retries, failure_threshold,
-                success_threshold, enabled, tags, status, next_slot, created_at, updated_at)
+                success_threshold, enabled, tags, status, next_check_at, created_at, updated_at)
             SELECT user_id, name, url, kind, config, interval_seconds, timeout_ms, assertions, retries, failure_threshold, success_threshold, enabled, tags, status,
-                next_slot, created_at, updated_at FROM endpoints";
+                next_check_at, created_at, updated_at FROM endpoints";
         add(&world, ANN, "One", json!([])).await;
         for _ in 0..11 {
             let db = world.context.db().unwrap();

@@ -6,16 +6,16 @@ async fn overview(world: &World, user: i64, query: &str) -> Value {
     world.get(user, &format!("/public/v1/overviews?{query}")).await
 }
 
-/// Checks, successful ones, and the sum of checks over the slots, of an endpoint.
+/// Checks, successful ones, and the sum of checks over the buckets, of an endpoint.
 fn counts(item: &Value) -> (i64, i64, i64) {
-    let slots = item["slots"].as_array().unwrap();
-    let sum = slots.iter().map(|slot| slot["checks"].as_i64().unwrap()).sum();
+    let buckets = item["buckets"].as_array().unwrap();
+    let sum = buckets.iter().map(|bucket| bucket["checks"].as_i64().unwrap()).sum();
     (item["checks"].as_i64().unwrap(), item["up"].as_i64().unwrap(), sum)
 }
 
 on_both! {
     async fn a_day_of_several_endpoints(world: World) {
-        // It is 12:00: the last slot began then.
+        // It is 12:00: the last bucket began then.
         let mut batch: Vec<_> = (0..1440).map(|n| up(ANNS, world.ago(n * 60), 100)).collect();
         batch.push(down(ANNS, world.ago(30)));
         batch.extend([up(11, world.ago(120), 10), up(11, world.ago(60), 31), up(BOBS, world.ago(60), 10)]);
@@ -28,15 +28,15 @@ on_both! {
         assert_eq!(items[0], json!({
             "endpoint_id": 11, "checks": 2, "up": 2, "uptime_percent": 100.0, "avg_ms": 20.5,
             "last": {"checked_at": "2026-03-01T11:59:00.250Z", "status": "up", "total_ms": 31, "error": null},
-            "slots": [{"at": "2026-03-01T11:44:00Z", "checks": 2, "up": 2, "avg_ms": 20.5}],
+            "buckets": [{"at": "2026-03-01T11:44:00Z", "checks": 2, "up": 2, "avg_ms": 20.5}],
             "incidents": [],
         }));
-        // The 16 minutes before the first slot are left out.
+        // The 16 minutes before the first bucket are left out.
         assert_eq!((&items[1]["endpoint_id"], counts(&items[1])), (&json!(ANNS), (1426, 1425, 1426)));
         assert_eq!((&items[1]["uptime_percent"], &items[1]["avg_ms"]), (&json!(99.929), &json!(100.0)));
-        let slots = items[1]["slots"].as_array().unwrap();
-        assert_eq!((slots.len(), &slots[0]["at"], &slots[0]["checks"]), (90, &seen["from"], &json!(16)));
-        assert_eq!(slots[88], json!({"at": "2026-03-01T11:44:00Z", "checks": 17, "up": 16, "avg_ms": 100.0}));
+        let buckets = items[1]["buckets"].as_array().unwrap();
+        assert_eq!((buckets.len(), &buckets[0]["at"], &buckets[0]["checks"]), (90, &seen["from"], &json!(16)));
+        assert_eq!(buckets[88], json!({"at": "2026-03-01T11:44:00Z", "checks": 17, "up": 16, "avg_ms": 100.0}));
         assert_eq!(items[1]["last"]["status"], "up");
         let private = format!("/private/v1/overviews?user_id={ANN}&endpoint_ids=11,{BOBS},99,{ANNS}");
         assert_eq!(world.call(None, "GET", &private, None).await.json(200), seen, "24h is the default");
@@ -68,7 +68,7 @@ on_both! {
         assert_eq!(from[1..], ["2026-02-22T14:00:00Z", "2026-01-30T16:00:00Z", "2025-12-02T00:00:00Z"]);
     }
 
-    async fn slots_are_made_anew_when_a_result_comes_late(world: World) {
+    async fn buckets_are_made_anew_when_a_result_comes_late(world: World) {
         let batch: Vec<_> = (0..1440).map(|n| up(ANNS, world.ago(n * 60), 100)).collect();
         world.record(&batch).await;
         let seen = async || overview(&world, ANN, &format!("endpoint_ids={ANNS}")).await;
@@ -77,8 +77,8 @@ on_both! {
             world.tick("report-rollup").await;
             assert_eq!(seen().await, before);
         }
-        // It is 12:00, and the hour from 11:00 may still get results: slots to 10:56, of one day.
-        assert_eq!(world.number("SELECT COUNT(*) FROM report_slots").await, 86);
+        // It is 12:00, and the hour from 11:00 may still get results: buckets to 10:56, of one day.
+        assert_eq!(world.number("SELECT COUNT(*) FROM report_buckets").await, 86);
         world.record(&[down(ANNS, world.ago(5 * 3600 + 1))]).await;
         assert_eq!(seen().await, before, "not yet");
         world.tick("report-rollup").await;
@@ -87,7 +87,7 @@ on_both! {
         world.hours_pass(3 * 24);
         world.tick("report-rollup").await;
         world.purge("report-purge").await;
-        assert_eq!(world.number("SELECT COUNT(*) FROM report_slots").await, 0);
+        assert_eq!(world.number("SELECT COUNT(*) FROM report_buckets").await, 0);
         let later = seen().await["items"][0].clone();
         assert_eq!((counts(&later), &later["last"]["status"]), ((0, 0, 0), &json!("up")));
     }

@@ -44,7 +44,7 @@ pub fn request(world: &World, kind: &str, config: Value) -> NotificationRequeste
             changed_at: at(2),
             outage_started_at: Some(at(1)),
             cause: Some(failure()),
-            location: None,
+            region_outage: None,
             missed: Vec::new(),
             untold: 0,
             link: "https://pongpong.test/endpoints/1".into(),

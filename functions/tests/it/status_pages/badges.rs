@@ -17,7 +17,7 @@ fn stand_ins(world: &World) {
             200,
             json!({"range": "7d", "from": NOW, "to": NOW, "step_seconds": 60, "items": [{
                 "endpoint_id": id, "checks": 10, "up": 9, "uptime_percent": uptime, "avg_ms": 120.5,
-                "last": null, "slots": [], "incidents": [],
+                "last": null, "buckets": [], "incidents": [],
             }]}),
         )
     });

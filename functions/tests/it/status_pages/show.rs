@@ -39,7 +39,7 @@ fn overview(id: i64, now: DateTime<Utc>) -> Value {
     json!({
         "endpoint_id": id, "checks": 2880, "up": 2879, "uptime_percent": 99.965, "avg_ms": 120.5,
         "last": {"checked_at": now, "status": "up", "total_ms": 90, "error": null},
-        "slots": [
+        "buckets": [
             {"at": "2026-02-28T00:00:00Z", "checks": 1440, "up": 1439, "avg_ms": 118.2},
             {"at": "2026-03-01T00:00:00Z", "checks": 1440, "up": 1440, "avg_ms": 118.2},
         ],

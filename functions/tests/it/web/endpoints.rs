@@ -288,7 +288,7 @@ async fn history_is_shown() {
         .says("100 ms")
         .says("2026-03-01 11:28–11:44\n11 of 16 checks up\naverage 100 ms</title>")
         .says("aria-label=\"Uptime 91.66%:");
-    // Each of the 90 slots says something.
+    // Each of the 90 buckets says something.
     assert_eq!(count(&board, "</title></rect>"), 90);
 
     let shown = site.get(&format!("/endpoints/{id}?range=1h")).await;
@@ -307,7 +307,7 @@ async fn history_is_shown() {
     assert_eq!(count(&failed, "<li class=\"up\" "), 0);
     // An hour is an hour, in the bar, too.
     shown.says("<span>1h ago</span>");
-    assert_eq!(count(&shown, "viewBox=\"0 0 239 32\""), 1, "60 slots");
+    assert_eq!(count(&shown, "viewBox=\"0 0 239 32\""), 1, "60 times");
     for range in ["24h", "7d", "30d", "90d"] {
         site.get(&format!("/endpoints/{id}?range={range}")).await.says("class=\"chart wide\"");
     }

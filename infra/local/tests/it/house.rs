@@ -25,20 +25,20 @@ use tower::ServiceExt;
 
 use crate::world::{send, telemetry};
 
-/// Holds requests for checks back, and keeps their slots.
+/// Holds requests for checks back, and keeps their scheduled times.
 struct Hold {
     held: watch::Sender<bool>,
-    slots: watch::Sender<BTreeSet<DateTime<Utc>>>,
+    times: watch::Sender<BTreeSet<DateTime<Utc>>>,
 }
 
 impl Hold {
     fn of(context: &Context) -> Arc<Self> {
-        let new = || Self { held: watch::Sender::new(false), slots: watch::Sender::default() };
+        let new = || Self { held: watch::Sender::new(false), times: watch::Sender::default() };
         context.shared(|_| Ok(new())).unwrap()
     }
 
     async fn pass(&self, requests: &[CheckRequest]) {
-        self.slots.send_modify(|slots| slots.extend(requests.iter().map(|request| request.scheduled_at)));
+        self.times.send_modify(|times| times.extend(requests.iter().map(|request| request.scheduled_at)));
         // The sender is held by `self`.
         let _ = self.held.subscribe().wait_for(|held| !held).await;
     }
@@ -109,7 +109,7 @@ impl House {
         let head = format!("GET /private/v1/endpoints\nkong-admin-token: {token}");
         let endpoints = send(self.engine.admin_address, &head, b"").await.json(200);
         let number = |value: &Value| value.as_i64().unwrap();
-        (number(&reports["page"]["total_count"]), number(&endpoints["items"][0]["missed_slots"]))
+        (number(&reports["page"]["total_count"]), number(&endpoints["items"][0]["missed_checks"]))
     }
 
     /// An endpoint that is checked every ten seconds.
@@ -127,9 +127,9 @@ impl House {
     /// Asks for so many checks of another's endpoints, which take their time: theirs has not come.
     pub async fn ask_for(&self, owner: i64, count: i64, source: &str) {
         let settings = functions::endpoints::Settings::of_url(&self.site.url).unwrap();
-        let slot = (self.clock.now() + TimeDelta::seconds(20)).timestamp();
+        let scheduled_at = (self.clock.now() + TimeDelta::seconds(20)).timestamp();
         let publish = (0..count).map(async |n| {
-            let request = settings.request(owner * 10_000 + n, owner, slot, 1);
+            let request = settings.request(owner * 10_000 + n, owner, scheduled_at, 1);
             let id = format!("{owner}-{n}");
             let event =
                 Outgoing::new(source, kind::CHECK_REQUESTED, id, self.clock.now(), &[request]).unwrap();
@@ -151,16 +151,17 @@ impl House {
         self.asked_until(time + TimeDelta::seconds(50)).await;
     }
 
-    async fn asked_until(&self, slot: DateTime<Utc>) {
-        let mut asked = Hold::of(self.engine.context()).slots.subscribe();
-        asked.wait_for(|slots| slots.last() >= Some(&slot)).await.unwrap();
+    async fn asked_until(&self, scheduled_at: DateTime<Utc>) {
+        let mut asked = Hold::of(self.engine.context()).times.subscribe();
+        asked.wait_for(|times| times.last() >= Some(&scheduled_at)).await.unwrap();
     }
 
-    /// Slots whose next one is due, and the newest one that is due itself.
+    /// Scheduled times whose next one is due, and the newest one that is due itself.
     pub fn due(&self, interval: i64) -> (usize, usize) {
-        let (now, slots) = (self.clock.now(), Hold::of(self.engine.context()).slots.borrow().clone());
-        let due = slots.into_iter().filter(|slot| *slot <= now);
-        let (stale, new): (Vec<_>, Vec<_>) = due.partition(|slot| now - slot >= TimeDelta::seconds(interval));
+        let (now, times) = (self.clock.now(), Hold::of(self.engine.context()).times.borrow().clone());
+        let due = times.into_iter().filter(|scheduled_at| *scheduled_at <= now);
+        let (stale, new): (Vec<_>, Vec<_>) =
+            due.partition(|scheduled_at| now - scheduled_at >= TimeDelta::seconds(interval));
         (stale.len(), new.len())
     }
 

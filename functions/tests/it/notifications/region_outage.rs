@@ -1,4 +1,4 @@
-//! What is told when most of what is checked from a location begins to fail at once.
+//! What is told when most of what is checked from a region begins to fail at once.
 
 use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
@@ -21,10 +21,10 @@ fn with_users(world: &World) {
 }
 
 /// Of a user's first endpoints, some of which fail.
-fn batch(user: i64, count: i64, slot: i64, fails: impl Fn(i64) -> bool) -> Vec<CheckResult> {
+fn batch(user: i64, count: i64, minute: i64, fails: impl Fn(i64) -> bool) -> Vec<CheckResult> {
     let failure = || Failure { code: FailureCode::ConnectTimeout, message: "No answer in time".into() };
     let of = |n: i64| {
-        let mut result = result(user * 100 + n, user, slot, !fails(n));
+        let mut result = result(user * 100 + n, user, minute, !fails(n));
         result.outcome.error = fails(n).then(failure);
         result
     };
@@ -33,8 +33,8 @@ fn batch(user: i64, count: i64, slot: i64, fails: impl Fn(i64) -> bool) -> Vec<C
 
 /// Whatever comes of a batch, to the last message.
 async fn check(world: &World, results: Vec<CheckResult>) {
-    let slot = results.iter().map(|r| r.scheduled_at).max().unwrap();
-    while world.clock().now() < slot {
+    let newest = results.iter().map(|r| r.scheduled_at).max().unwrap();
+    while world.clock().now() < newest {
         world.clock().advance(Duration::from_secs(60));
     }
     let first = &results[0];
@@ -57,23 +57,23 @@ fn all(what: &str, ids: impl IntoIterator<Item = i64>) -> Vec<(String, i64)> {
     ids.into_iter().map(|id| (what.to_owned(), id)).collect()
 }
 
-const SUSPECTED: &str = "location_suspected";
-const WORKS: &str = "location_works";
-const STILL_FAILS: &str = "location_still_fails";
+const OUTAGE: &str = "region_outage";
+const WORKS: &str = "region_recovered";
+const STILL_FAILS: &str = "region_still_failing";
 
 async fn incidents(world: &World, user: i64) -> Vec<Value> {
     let answer = world.call(Some(user), "GET", "/public/v1/incidents?per_page=100", None).await.json(200);
     answer["items"].as_array().unwrap().clone()
 }
 
-async fn suspicions(world: &World) -> i64 {
+async fn open_outages(world: &World) -> i64 {
     on!(world.context.db().unwrap().read(), db =>
-        sqlx::query_scalar("SELECT COUNT(*) FROM notification_suspicions").fetch_one(db).await)
+        sqlx::query_scalar("SELECT COUNT(*) FROM notification_region_outages").fetch_one(db).await)
     .unwrap()
 }
 
 on_both! {
-    async fn a_location_that_fails_is_told_once_and_all_else_is_held(world: World) {
+    async fn a_region_that_fails_is_told_once_and_all_else_is_held(world: World) {
         with_users(&world);
         let (hook, of_one) = (Listener::start(200, "").await, Listener::start(200, "").await);
         let (of_others, of_none) = (Listener::start(200, "").await, Listener::start(200, "").await);
@@ -94,12 +94,12 @@ on_both! {
         let messages = hook.asked();
         let of = |what: &str| messages.iter().map(|m| m.json()["data"].clone()).find(|d| d["what"] == what);
         assert_eq!((messages.len(), of("up").unwrap()["endpoint_id"].clone()), (2, json!(120)));
-        let suspected = of(SUSPECTED).unwrap();
-        let id = suspected["location"]["id"].clone();
-        assert_eq!(suspected["location"], json!({
+        let outage = of(OUTAGE).unwrap();
+        let id = outage["region_outage"]["id"].clone();
+        assert_eq!(outage["region_outage"], json!({
             "id": id, "region": "default", "failing": 15, "endpoints": 20, "held_minutes": 15,
         }));
-        assert_eq!((&suspected["outage_started_at"], &suspected["changed_at"]), (&json!(at(2)), &json!(at(3))));
+        assert_eq!((&outage["outage_started_at"], &outage["changed_at"]), (&json!(at(2)), &json!(at(3))));
 
         check(&world, batch(1, 20, 4, |n| n <= 15)).await;
         // Whoever was told of its beginning is told of its end, wherever the endpoint is by now.
@@ -109,10 +109,10 @@ on_both! {
         let works = hook.asked();
         assert_eq!(works.len(), 1);
         assert_eq!(works[0].json()["data"]["what"], WORKS);
-        assert_eq!(works[0].json()["data"]["location"]["failing"], 0);
+        assert_eq!(works[0].json()["data"]["region_outage"]["failing"], 0);
         check(&world, batch(1, 20, 6, |_| false)).await;
-        assert_eq!((told(&hook), suspicions(&world).await), (vec![], 0));
-        assert_eq!(told(&of_one), [all(SUSPECTED, [0]), all(WORKS, [0])].concat());
+        assert_eq!((told(&hook), open_outages(&world).await), (vec![], 0));
+        assert_eq!(told(&of_one), [all(OUTAGE, [0]), all(WORKS, [0])].concat());
         assert_eq!((told(&of_others), told(&of_none)), (vec![], vec![]));
 
         let outages: Vec<_> = incidents(&world, 1).await.iter().map(|i| i["endpoint_id"].clone()).collect();
@@ -122,19 +122,19 @@ on_both! {
         assert_eq!((&log[0]["endpoint_id"], &log[0]["alert"]["what"]), (&json!(0), &json!(WORKS)));
     }
 
-    async fn what_still_fails_when_the_location_works_is_told_with_its_true_beginning(world: World) {
+    async fn what_still_fails_when_the_region_works_is_told_with_its_true_beginning(world: World) {
         with_users(&world);
         let hook = Listener::start(200, "").await;
         world.webhook(1, &hook.url).await;
-        for slot in 0..=2 {
-            check(&world, batch(1, 20, slot, |n| n <= 15 && slot > 0)).await;
+        for minute in 0..=2 {
+            check(&world, batch(1, 20, minute, |n| n <= 15 && minute > 0)).await;
         }
-        assert_eq!(told(&hook), all(SUSPECTED, [0]));
+        assert_eq!(told(&hook), all(OUTAGE, [0]));
         check(&world, batch(1, 20, 3, |n| n <= 2)).await;
         let messages = hook.asked();
         let data: Vec<_> = messages.iter().map(|m| m.json()["data"].clone()).collect();
         let works = data.iter().find(|d| d["what"] == WORKS).unwrap();
-        assert_eq!((data.len(), &works["location"]["failing"]), (3, &json!(2)));
+        assert_eq!((data.len(), &works["region_outage"]["failing"]), (3, &json!(2)));
         let downs: Vec<_> = data.iter().filter(|d| d["what"] == "down").collect();
         assert!(downs.iter().all(|d| d["outage_started_at"] == json!(at(1))), "{downs:?}");
         let outages = incidents(&world, 1).await;
@@ -146,23 +146,23 @@ on_both! {
         with_users(&world);
         let hook = Listener::start(200, "").await;
         world.webhook(1, &hook.url).await;
-        let every = |slot: i64, minutes: u32| -> Vec<_> {
+        let every = |minute: i64, minutes: u32| -> Vec<_> {
             let at_once = |r| CheckResult { failure_threshold: 1, interval_seconds: minutes * 60, ..r };
-            let mut all: Vec<_> = batch(1, 20, slot, |_| slot > 0).into_iter().map(at_once).collect();
+            let mut all: Vec<_> = batch(1, 20, minute, |_| minute > 0).into_iter().map(at_once).collect();
             all.iter_mut().skip(2).for_each(|result| result.interval_seconds = 60);
             all
         };
-        for slot in 0..=1 {
-            check(&world, every(slot, 20)).await;
+        for minute in 0..=1 {
+            check(&world, every(minute, 20)).await;
         }
-        assert_eq!(told(&hook), [all("down", 101..=102), all(SUSPECTED, [0])].concat());
-        // Every ten minutes: held once, and told the next time, however long the suspicion lasts.
-        for slot in 61..=62 {
-            check(&world, batch(1, 20, slot, |_| false)).await;
+        assert_eq!(told(&hook), [all("down", 101..=102), all(OUTAGE, [0])].concat());
+        // Every ten minutes: held once, and told the next time, however long the region outage lasts.
+        for minute in 61..=62 {
+            check(&world, batch(1, 20, minute, |_| false)).await;
         }
         told(&hook);
         check(&world, every(63, 10)).await;
-        assert_eq!(told(&hook), all(SUSPECTED, [0]));
+        assert_eq!(told(&hook), all(OUTAGE, [0]));
         let again = every(73, 10);
         check(&world, again).await;
         assert_eq!(told(&hook), all("down", 101..=102));
@@ -175,17 +175,17 @@ on_both! {
             world.webhook(user, &hook.url).await;
         }
         // One of them was checked before the others: the own failures count, also for what is told.
-        let slot = |slot: i64, up: bool| -> Vec<_> {
-            (1..=12).flat_map(|user| batch(user, 1, slot - i64::from(user == 1), |_| !up)).collect::<Vec<_>>()
+        let minute = |minute: i64, up: bool| -> Vec<_> {
+            (1..=12).flat_map(|user| batch(user, 1, minute - i64::from(user == 1), |_| !up)).collect::<Vec<_>>()
         };
-        check(&world, slot(0, true)).await;
-        let fails = slot(10, false).into_iter().map(|r| CheckResult { failure_threshold: 1, ..r }).collect();
+        check(&world, minute(0, true)).await;
+        let fails = minute(10, false).into_iter().map(|r| CheckResult { failure_threshold: 1, ..r }).collect();
         check(&world, fails).await;
         let messages = hook.asked();
         assert_eq!(messages.len(), 12);
         for message in messages {
             let data = &message.json()["data"];
-            assert_eq!((&data["what"], &data["location"]["failing"]), (&json!(SUSPECTED), &json!(1)), "{data}");
+            assert_eq!((&data["what"], &data["region_outage"]["failing"]), (&json!(OUTAGE), &json!(1)), "{data}");
         }
     }
 
@@ -194,30 +194,30 @@ on_both! {
         let hook = Listener::start(200, "").await;
         world.webhook(1, &hook.url).await;
         world.webhook(2, &hook.url).await;
-        for slot in 0..=2 {
-            check(&world, batch(1, 9, slot, |_| slot > 0)).await;
+        for minute in 0..=2 {
+            check(&world, batch(1, 9, minute, |_| minute > 0)).await;
         }
         assert_eq!(told(&hook), all("down", 101..=109));
-        for slot in 0..=2 {
+        for minute in 0..=2 {
             // Later by far: those do not count.
-            check(&world, batch(2, 20, slot + 60, |n| n <= 10 && slot > 0)).await;
+            check(&world, batch(2, 20, minute + 60, |n| n <= 10 && minute > 0)).await;
         }
         assert_eq!(told(&hook), all("down", 201..=210));
-        assert_eq!(suspicions(&world).await, 0);
+        assert_eq!(open_outages(&world).await, 0);
     }
 
     async fn a_batch_is_judged_as_a_whole_and_by_what_was_checked_since(world: World) {
         with_users(&world);
         let hook = Listener::start(200, "").await;
         world.webhook(1, &hook.url).await;
-        let fails = |slot| -> Vec<_> {
-            batch(1, 12, slot, |_| true).into_iter().map(|r| CheckResult { failure_threshold: 1, ..r }).collect()
+        let fails = |minute| -> Vec<_> {
+            batch(1, 12, minute, |_| true).into_iter().map(|r| CheckResult { failure_threshold: 1, ..r }).collect()
         };
-        let works = |slot| batch(1, 30, slot, |_| false).split_off(12);
+        let works = |minute| batch(1, 30, minute, |_| false).split_off(12);
         // In the minute before, the others worked: of now that says nothing.
         check(&world, works(0)).await;
         check(&world, fails(1)).await;
-        assert_eq!(told(&hook), all(SUSPECTED, [0]));
+        assert_eq!(told(&hook), all(OUTAGE, [0]));
         // They still do; but what wavers is not told each minute.
         check(&world, works(1)).await;
         check(&world, fails(2)).await;
@@ -231,10 +231,10 @@ on_both! {
         with_users(&world);
         let hook = Listener::start(200, "").await;
         world.webhook(1, &hook.url).await;
-        for slot in 0..3 {
-            check(&world, batch(1, 20, slot, |_| slot > 0)).await;
+        for minute in 0..3 {
+            check(&world, batch(1, 20, minute, |_| minute > 0)).await;
         }
-        assert_eq!(told(&hook), all(SUSPECTED, [0]));
+        assert_eq!(told(&hook), all(OUTAGE, [0]));
         // After a pause of ours nearly all come too late; one fails still.
         let mut late = batch(1, 20, 5, |_| true);
         for result in &mut late[1..] {
@@ -242,19 +242,19 @@ on_both! {
             result.outcome.error = Some(Failure { code: FailureCode::RequestedTooLate, message: String::new() });
         }
         check(&world, late).await;
-        assert_eq!((told(&hook), suspicions(&world).await), (vec![], 1), "it does not work again for that");
+        assert_eq!((told(&hook), open_outages(&world).await), (vec![], 1), "it does not work again for that");
     }
 
-    async fn a_maintenance_says_nothing_of_its_location(world: World) {
+    async fn a_maintenance_says_nothing_of_its_region(world: World) {
         with_users(&world);
         let hook = Listener::start(200, "").await;
         world.webhook(1, &hook.url).await;
-        for slot in 0..=2 {
-            let mut results = batch(1, 40, slot, |n| n <= 12 && slot > 0);
+        for minute in 0..=2 {
+            let mut results = batch(1, 40, minute, |n| n <= 12 && minute > 0);
             results.iter_mut().skip(12).for_each(|result| result.maintenance = true);
             check(&world, results).await;
         }
-        assert_eq!(told(&hook), all(SUSPECTED, [0]), "twelve of twelve");
+        assert_eq!(told(&hook), all(OUTAGE, [0]), "twelve of twelve");
     }
 
     async fn it_fails_for_all_when_it_fails_for_most_users(world: World) {
@@ -263,22 +263,22 @@ on_both! {
         for user in 1..=12 {
             world.webhook(user, &hook.url).await;
         }
-        let slot = |slot, fails: &dyn Fn(i64) -> bool| -> Vec<_> {
-            (1..=10).flat_map(|user| batch(user, 3, slot, |_| fails(user))).collect()
+        let minute = |minute, fails: &dyn Fn(i64) -> bool| -> Vec<_> {
+            (1..=10).flat_map(|user| batch(user, 3, minute, |_| fails(user))).collect()
         };
         // Ten others that work were not checked since: they say nothing.
         check(&world, (11..=20).flat_map(|user| batch(user, 3, 0, |_| false)).collect()).await;
-        check(&world, slot(0, &|_| false)).await;
-        check(&world, slot(1, &|user| user <= 9)).await;
-        check(&world, slot(2, &|user| user <= 9)).await;
-        assert_eq!(told(&hook), vec![(SUSPECTED.to_owned(), 0); 9]);
+        check(&world, minute(0, &|_| false)).await;
+        check(&world, minute(1, &|user| user <= 9)).await;
+        check(&world, minute(2, &|user| user <= 9)).await;
+        assert_eq!(told(&hook), vec![(OUTAGE.to_owned(), 0); 9]);
         // The tenth is told in its turn.
-        check(&world, slot(3, &|_| true)).await;
-        check(&world, slot(4, &|_| true)).await;
-        assert_eq!(told(&hook), all(SUSPECTED, [0]));
+        check(&world, minute(3, &|_| true)).await;
+        check(&world, minute(4, &|_| true)).await;
+        assert_eq!(told(&hook), all(OUTAGE, [0]));
         world.event("notification-forget", kind::USER_DELETED, "x", &UserDeleted { user_id: 10 }).await.json(202);
-        assert_eq!(suspicions(&world).await, 9);
-        check(&world, slot(5, &|_| false)).await;
+        assert_eq!(open_outages(&world).await, 9);
+        check(&world, minute(5, &|_| false)).await;
         assert_eq!(told(&hook), vec![(WORKS.to_owned(), 0); 9]);
         assert_eq!(incidents(&world, 1).await.len(), 0);
     }
@@ -290,13 +290,13 @@ on_both! {
         for user in 2..=11 {
             world.webhook(user, &others.url).await;
         }
-        for slot in 0..=2 {
-            let mut results = batch(1, 90, slot, |_| slot > 0);
-            results.extend(batch(2, 20, slot, |n| n <= 8 && slot > 0));
-            results.extend((3..=11).flat_map(|user| batch(user, 3, slot, |n| n <= user - 8 && slot > 0)));
+        for minute in 0..=2 {
+            let mut results = batch(1, 90, minute, |_| minute > 0);
+            results.extend(batch(2, 20, minute, |n| n <= 8 && minute > 0));
+            results.extend((3..=11).flat_map(|user| batch(user, 3, minute, |n| n <= user - 8 && minute > 0)));
             check(&world, results).await;
         }
-        assert_eq!(told(&noisy), all(SUSPECTED, [0]));
+        assert_eq!(told(&noisy), all(OUTAGE, [0]));
         assert_eq!(told(&others), all("down", (201..=208).chain([901, 1001, 1002, 1101, 1102, 1103])));
     }
 
@@ -304,8 +304,8 @@ on_both! {
         with_users(&world);
         let hook = Listener::start(200, "").await;
         world.webhook(1, &hook.url).await;
-        let halves = |slot: i64| -> [Vec<_>; 2] {
-            let mut all = batch(1, 20, slot, |_| slot > 0);
+        let halves = |minute: i64| -> [Vec<_>; 2] {
+            let mut all = batch(1, 20, minute, |_| minute > 0);
             let rest = all.split_off(10);
             [all, rest]
         };
@@ -327,10 +327,10 @@ on_both! {
             assert!(answers.iter().all(|answer| answer.status == 202), "{answers:?}");
         }
         let events: Vec<_> = world.events.lock().unwrap().iter().cloned().collect();
-        assert!(events.iter().all(|e| e.kind() == kind::LOCATION_CHANGED && e.headers["ce-id"] == "one/location"));
+        assert!(events.iter().all(|e| e.kind() == kind::REGION_CHANGED && e.headers["ce-id"] == "one/region"));
         assert!(events.windows(2).all(|pair| pair[0].body == pair[1].body), "{events:?}");
         world.settle().await;
-        assert_eq!(told(&hook), all(SUSPECTED, [0]));
+        assert_eq!(told(&hook), all(OUTAGE, [0]));
         for half in halves(2) {
             check(&world, half).await;
         }
@@ -341,10 +341,10 @@ on_both! {
         with_users(&world);
         let hook = Listener::start(200, "").await;
         world.webhook(1, &hook.url).await;
-        for slot in 0..=16 {
-            check(&world, batch(1, 20, slot, |n| n <= 15 && slot > 0)).await;
+        for minute in 0..=16 {
+            check(&world, batch(1, 20, minute, |n| n <= 15 && minute > 0)).await;
         }
-        assert_eq!(told(&hook), all(SUSPECTED, [0]), "for fifteen minutes");
+        assert_eq!(told(&hook), all(OUTAGE, [0]), "for fifteen minutes");
         check(&world, batch(1, 20, 17, |n| n <= 16)).await;
         assert_eq!(told(&hook), [all("down", 101..=115), all(STILL_FAILS, [0])].concat());
         assert!(incidents(&world, 1).await.iter().all(|i| i["started_at"] == json!(at(1))));
@@ -353,11 +353,11 @@ on_both! {
         assert_eq!(told(&hook), all("down", [116]));
         check(&world, batch(1, 20, 19, |_| false)).await;
         assert_eq!(told(&hook), all("up", 101..=116));
-        // And when it happens again, it is suspected again.
-        for slot in 20..=21 {
-            check(&world, batch(1, 20, slot, |_| true)).await;
+        // And when it happens again, there is another outage.
+        for minute in 20..=21 {
+            check(&world, batch(1, 20, minute, |_| true)).await;
         }
-        assert_eq!(told(&hook), all(SUSPECTED, [0]));
+        assert_eq!(told(&hook), all(OUTAGE, [0]));
     }
 }
 
@@ -426,13 +426,13 @@ on_both! {
     async fn the_first_that_fail_are_judged_by_others_that_are_asked_at_once(world: World) {
         // Where everything fails from some second on, no endpoint is told alone.
         let told = told_from(&world, 12, 400, |_| 0, |_, second| second >= 157).await;
-        assert_eq!(told.iter().map(|(_, what)| what.as_str()).collect::<Vec<_>>(), [SUSPECTED]);
+        assert_eq!(told.iter().map(|(_, what)| what.as_str()).collect::<Vec<_>>(), [OUTAGE]);
         assert!(told[0].0 <= 157 + 5 + 12, "{told:?}");
     }
 
     async fn nor_is_one_told_alone_where_everything_hangs(world: World) {
         let told = told_from(&world, 12, 400, |_| 20, |_, second| second >= 157).await;
-        assert_eq!(told.iter().map(|(_, what)| what.as_str()).collect::<Vec<_>>(), [SUSPECTED]);
+        assert_eq!(told.iter().map(|(_, what)| what.as_str()).collect::<Vec<_>>(), [OUTAGE]);
     }
 
     async fn an_outage_is_told_ten_seconds_after_the_first_check_that_failed(world: World) {
@@ -462,7 +462,7 @@ on_both! {
 
 /// By the binary, for what is counted is the process's. The collector answers while this waits for it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_suspicion_is_counted_by_whether_most_users_see_it() {
+async fn a_region_outage_is_counted_by_whether_most_users_see_it() {
     let (collector, broker) = (Collector::start().await, Listener::start(202, "").await);
     runtime::install_crypto();
     let data = tempfile::tempdir().unwrap();
@@ -492,16 +492,11 @@ async fn a_suspicion_is_counted_by_whether_most_users_see_it() {
     }
     running.terminate();
     assert!(running.ended().await.status.success());
-    let counted = |region, scope| {
-        collector.counted("pongpong.location.suspicions", &[("region", region), ("scope", scope)])
-    };
-    for (region, by_users, by_location) in
+    let counted =
+        |region, scope| collector.counted("pongpong.region.outages", &[("region", region), ("scope", scope)]);
+    for (region, by_users, by_region) in
         [("alone", 1.0, 0.0), ("one of many", 1.0, 0.0), ("most of few", 0.0, 2.0), ("most", 0.0, 7.0)]
     {
-        assert_eq!(
-            (counted(region, "user"), counted(region, "location")),
-            (by_users, by_location),
-            "{region}"
-        );
+        assert_eq!((counted(region, "user"), counted(region, "region")), (by_users, by_region), "{region}");
     }
 }

@@ -1,19 +1,19 @@
-//! When most targets of a location fail at once, it is the location that is suspected: whoever stands where
-//! nothing works sees everything broken. Each user is told so once, instead of endpoint by endpoint.
+//! If a region loses its network, every check from it fails. When most endpoints of a region begin to fail at once,
+//! each of their users gets one message about the region instead of one for each endpoint.
 //!
 //! Counted are the endpoints that were checked there since: those that lately became unreachable (DNS, connection,
 //! TLS, time-out) against those that answer, whatever they answer: an answer is no sign of a region's trouble. An
 //! endpoint that has been unreachable for long, or was not checked since, does not count. The alert of an endpoint
 //! that answers is never held.
-//! Suspected is a location of which more than `SUSPECT_SHARE` fails, and there
-//! - everybody, if there are `SUSPECT_MIN` users, and more than that share of them see more than it of
+//! An outage is assumed where more than `REGION_OUTAGE_SHARE` of a region fails, of
+//! - everybody, if there are `REGION_OUTAGE_MIN` users, and more than that share of them see more than it of
 //!   theirs fail. By users: one with a thousand broken endpoints must not silence the others.
-//! - a user who has `SUSPECT_MIN` endpoints, and sees more than that share of them fail.
+//! - a user who has `REGION_OUTAGE_MIN` endpoints, and sees more than that share of them fail.
 //!
 //! A failure is confirmed sooner than a user's other endpoints come by. So at the first one some of them are checked at
 //! once, where too few were lately: else the first to fail would be told down one by one.
 //!
-//! An alert is held for `SUSPECT_MINUTES` at most, counted from its endpoint's first failure. What is held is
+//! An alert is held for `REGION_OUTAGE_MINUTES` at most, counted from its endpoint's first failure. What is held is
 //! looked at again when it is checked again: so what will not be until then, or soon after, is not held.
 
 use std::{
@@ -30,9 +30,9 @@ use runtime::{
 use serde_json::json;
 
 use super::{MAX_AHEAD, state::States};
-use contract::{AlertKind, CheckResult, FailedCheck, Location, LocationChange, Status, StatusChange};
+use contract::{AlertKind, CheckResult, FailedCheck, RegionChange, RegionOutage, Status, StatusChange};
 
-/// `SUSPECT_MIN` (default 10), `SUSPECT_SHARE` (default 0.5; 1: never) and `SUSPECT_MINUTES` (default 15).
+/// `REGION_OUTAGE_MIN` (default 10), `REGION_OUTAGE_SHARE` (default 0.5; 1: never) and `REGION_OUTAGE_MINUTES` (default 15).
 pub(crate) struct Settings {
     least: i64,
     share: f64,
@@ -40,14 +40,18 @@ pub(crate) struct Settings {
 }
 
 impl FromEnv for Settings {
-    const NAMES: &[&str] = &["SUSPECT_MIN", "SUSPECT_SHARE", "SUSPECT_MINUTES"];
+    const NAMES: &[&str] = &["REGION_OUTAGE_MIN", "REGION_OUTAGE_SHARE", "REGION_OUTAGE_MINUTES"];
 
     fn from_env(env: &Env) -> anyhow::Result<Self> {
-        let (least, share) = (env.parse_or("SUSPECT_MIN", 10)?, env.parse_or("SUSPECT_SHARE", 0.5)?);
-        let minutes = env.parse_or("SUSPECT_MINUTES", 15)?;
-        anyhow::ensure!(least >= 1, "SUSPECT_MIN must be at least 1");
-        anyhow::ensure!(share > 0.0 && share <= 1.0, "SUSPECT_SHARE must be more than 0, and at most 1");
-        anyhow::ensure!((1..=1440).contains(&minutes), "SUSPECT_MINUTES must be 1 to 1440");
+        let (least, share) =
+            (env.parse_or("REGION_OUTAGE_MIN", 10)?, env.parse_or("REGION_OUTAGE_SHARE", 0.5)?);
+        let minutes = env.parse_or("REGION_OUTAGE_MINUTES", 15)?;
+        anyhow::ensure!(least >= 1, "REGION_OUTAGE_MIN must be at least 1");
+        anyhow::ensure!(
+            share > 0.0 && share <= 1.0,
+            "REGION_OUTAGE_SHARE must be more than 0, and at most 1"
+        );
+        anyhow::ensure!((1..=1440).contains(&minutes), "REGION_OUTAGE_MINUTES must be 1 to 1440");
         Ok(Self { least, share, limit: TimeDelta::minutes(minutes) })
     }
 }
@@ -58,7 +62,7 @@ impl Settings {
     }
 }
 
-/// A batch as it would be without suspicions. Its states are saved already.
+/// A batch as it would be without region outages. Its states are saved already.
 pub(super) struct Batch<'a> {
     pub results: &'a [CheckResult],
     pub states: &'a States,
@@ -69,12 +73,12 @@ pub(super) struct Batch<'a> {
 pub(super) struct Judged {
     /// The endpoints that do not go down now.
     pub held: HashSet<i64>,
-    pub told: Vec<LocationChange>,
-    /// The region of each suspicion that began, and whether most users see the same.
+    pub told: Vec<RegionChange>,
+    /// The region of each region outage that began, and whether most users see the same.
     pub begun: Vec<(String, bool)>,
 }
 
-/// What a batch has of one user at one location.
+/// What a batch has of one user at one region.
 struct Part {
     newest: DateTime<Utc>,
     /// Would go down, and may be held: the endpoint, and its first failure.
@@ -83,7 +87,7 @@ struct Part {
 
 type Parts<'a> = BTreeMap<&'a str, BTreeMap<i64, Part>>;
 
-/// Suspicions are judged one after the other: each sees what those before found, and told.
+/// Region outages are judged one after the other: each sees what those before found, and told.
 pub(super) async fn judge(
     context: &Context,
     transaction: &mut Transaction,
@@ -107,7 +111,7 @@ pub(super) async fn judge(
             }
         }
         let newest_failure = || users.values().flat_map(|part| &part.downs).map(|(_, first)| *first).max();
-        // What is suspected already is judged by all that was checked since then.
+        // An outage that was found already is judged by all that was checked since then.
         let Some(since) = open.values().map(|open| open.since).min().or_else(newest_failure) else {
             continue;
         };
@@ -118,7 +122,7 @@ pub(super) async fn judge(
             if open.is_none() && part.downs.is_empty() {
                 continue;
             }
-            let is_suspected = match standing {
+            let is_out = match standing {
                 Standing::Sound => false,
                 Standing::Failing | Standing::FailingForMost => {
                     let Tally { failing, checked } = place.tally(transaction, user_id, since).await?;
@@ -126,7 +130,7 @@ pub(super) async fn judge(
                 }
                 Standing::FailingForAll => true,
             };
-            let step = step(open, is_suspected, &part, settings.limit);
+            let step = step(open, is_out, &part, settings.limit);
             let told = place.take(transaction, step, open, user_id, &part).await?;
             judged.told.extend(told);
             if step == Step::Begin {
@@ -149,8 +153,8 @@ fn parts<'a>(batch: &Batch<'a>, limit: TimeDelta) -> Parts<'a> {
         let of_user = parts.entry(region).or_default();
         let part = of_user
             .entry(result.user_id)
-            .or_insert_with(|| Part { newest: state.last_slot, downs: Vec::new() });
-        part.newest = part.newest.max(state.last_slot);
+            .or_insert_with(|| Part { newest: state.last_scheduled_at, downs: Vec::new() });
+        part.newest = part.newest.max(state.last_scheduled_at);
     }
     let intervals: HashMap<i64, u32> =
         batch.results.iter().map(|result| (result.endpoint_id, result.interval_seconds)).collect();
@@ -175,7 +179,7 @@ fn parts<'a>(batch: &Batch<'a>, limit: TimeDelta) -> Parts<'a> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Step {
     Nothing,
-    /// The user is told that the location is suspected, and alerts are held.
+    /// The user is told that the region has an outage, and alerts are held.
     Begin,
     Hold,
     /// It works again, as the user is told.
@@ -188,12 +192,12 @@ enum Step {
 
 /// So long it lasts at least: one that wavers must not be told each minute.
 const MIN_DURATION: TimeDelta = TimeDelta::minutes(2);
-fn step(open: Option<&Open>, is_suspected: bool, part: &Part, limit: TimeDelta) -> Step {
+fn step(open: Option<&Open>, is_out: bool, part: &Part, limit: TimeDelta) -> Step {
     let Some(open) = open else {
-        return if is_suspected { Step::Begin } else { Step::Nothing };
+        return if is_out { Step::Begin } else { Step::Nothing };
     };
     let lasted = part.newest - open.since;
-    match (open.given_up, is_suspected) {
+    match (open.given_up, is_out) {
         (true, true) => Step::Nothing,
         (true, false) => Step::Forget,
         (false, true) if lasted > limit => Step::GiveUp,
@@ -204,7 +208,7 @@ fn step(open: Option<&Open>, is_suspected: bool, part: &Part, limit: TimeDelta) 
 }
 
 pub(super) async fn lock(transaction: &mut Transaction) -> Result<()> {
-    sql!(POSTGRES_LOCK = "SELECT pg_advisory_xact_lock(hashtext('notification_suspicions'))");
+    sql!(POSTGRES_LOCK = "SELECT pg_advisory_xact_lock(hashtext('notification_region_outages'))");
     // SQLite has one writer at a time.
     if let On::Postgres(db) = transaction.connection() {
         sqlx::query(POSTGRES_LOCK).execute(db).await?;
@@ -221,7 +225,7 @@ async fn forget(
     limit: TimeDelta,
 ) -> Result<()> {
     sql!(
-        DELETE = "DELETE FROM notification_suspicions
+        DELETE = "DELETE FROM notification_region_outages
         WHERE region = $1 AND since < $2 AND (given_up OR since < $3)"
     );
     let Some(newest) = users.values().map(|part| part.newest).max() else { return Ok(()) };
@@ -239,14 +243,14 @@ struct Open {
     given_up: bool,
 }
 
-/// The suspicions of a location, by user.
+/// The region outages of a region, by user.
 async fn open(transaction: &mut Transaction, region: &str, users: Vec<i64>) -> Result<HashMap<i64, Open>> {
     sql!(
-        POSTGRES = "SELECT user_id, id, since, given_up FROM notification_suspicions
+        POSTGRES = "SELECT user_id, id, since, given_up FROM notification_region_outages
         WHERE region = $1 AND user_id = ANY($2)"
     );
     sql!(
-        SQLITE = "SELECT user_id, id, since, given_up FROM notification_suspicions
+        SQLITE = "SELECT user_id, id, since, given_up FROM notification_region_outages
         WHERE region = $1 AND user_id IN (SELECT value FROM json_each($2))"
     );
     let rows: Vec<(i64, i64, i64, bool)> = match transaction.connection() {
@@ -311,7 +315,7 @@ pub(super) async fn ask_others(
     Ok(())
 }
 
-/// How many of a user's endpoints were last checked at a location, and since then; counted as far as `most`.
+/// How many of a user's endpoints were last checked at a region, and since then; counted as far as `most`.
 async fn checked(
     transaction: &mut Transaction,
     user_id: i64,
@@ -321,7 +325,7 @@ async fn checked(
 ) -> Result<i64> {
     sql!(
         SELECT = "SELECT COUNT(*) FROM (SELECT 1 FROM notification_states
-        WHERE user_id = $1 AND region = $2 AND last_slot >= $3 AND deleted_at IS NULL LIMIT $4) AS enough"
+        WHERE user_id = $1 AND region = $2 AND last_scheduled_at >= $3 AND deleted_at IS NULL LIMIT $4) AS enough"
     );
     Ok(on!(transaction.connection(), db => {
         let query = sqlx::query_scalar(SELECT).bind(user_id).bind(region).bind(since.timestamp_micros());
@@ -329,7 +333,7 @@ async fn checked(
     })?)
 }
 
-/// A location, and from when on what was checked there counts.
+/// A region, and from when on what was checked there counts.
 struct Place<'a> {
     region: &'a str,
     since: DateTime<Utc>,
@@ -353,7 +357,7 @@ struct Tally {
     checked: i64,
 }
 
-/// Locations that fail for all, until when that is believed: while they do, every batch asks, and to count
+/// Regions that fail for all, until when that is believed: while they do, every batch asks, and to count
 /// everything for each would keep the database from all else.
 #[derive(Default)]
 struct Believed(Mutex<HashMap<String, DateTime<Utc>>>);
@@ -377,7 +381,7 @@ impl Place<'_> {
             return Ok(Standing::Sound);
         }
         let users = self.users(transaction).await?;
-        // One user alone tells nothing of the location.
+        // One user alone tells nothing of the region.
         if users.checked < 2 || !self.settings.is_most(users.failing, users.checked) {
             return Ok(Standing::Failing);
         }
@@ -393,11 +397,11 @@ impl Place<'_> {
     async fn mostly_fails(&self, transaction: &mut Transaction) -> Result<bool> {
         sql!(
             FAILING = "SELECT COUNT(*) FROM notification_states
-            WHERE region = $1 AND unreachable_since >= $2 AND last_slot >= $3 AND deleted_at IS NULL"
+            WHERE region = $1 AND unreachable_since >= $2 AND last_scheduled_at >= $3 AND deleted_at IS NULL"
         );
         sql!(
             WORKING = "SELECT COUNT(*) FROM (SELECT 1 FROM notification_states
-            WHERE region = $1 AND unreachable_since IS NULL AND last_slot >= $2 AND deleted_at IS NULL
+            WHERE region = $1 AND unreachable_since IS NULL AND last_scheduled_at >= $2 AND deleted_at IS NULL
             LIMIT $3) AS enough"
         );
         let Settings { least, share, .. } = *self.settings;
@@ -406,7 +410,7 @@ impl Place<'_> {
             let query = sqlx::query_scalar(FAILING).bind(self.region).bind(self.lately(self.since));
             query.bind(since).fetch_one(db).await
         })?;
-        // Neither a user nor all of them can be suspected by so few.
+        // So few decide for neither one user nor all.
         if !self.settings.is_most(failing, least) {
             return Ok(false);
         }
@@ -424,7 +428,7 @@ impl Place<'_> {
             SELECT = "SELECT COUNT(CASE WHEN failing > $4 * checked THEN 1 END) AS failing,
                 COUNT(*) AS checked
             FROM (SELECT COUNT(unreachable_since) AS failing, COUNT(*) AS checked FROM notification_states
-                WHERE region = $1 AND last_slot >= $2 AND deleted_at IS NULL
+                WHERE region = $1 AND last_scheduled_at >= $2 AND deleted_at IS NULL
                     AND (unreachable_since IS NULL OR unreachable_since >= $3)
                 GROUP BY user_id) AS users"
         );
@@ -443,7 +447,7 @@ impl Place<'_> {
         sql!(
             SELECT = "SELECT COUNT(unreachable_since) AS failing, COUNT(*) AS checked
             FROM notification_states
-            WHERE user_id = $1 AND region = $2 AND last_slot >= $3 AND deleted_at IS NULL
+            WHERE user_id = $1 AND region = $2 AND last_scheduled_at >= $3 AND deleted_at IS NULL
                 AND (unreachable_since IS NULL OR unreachable_since >= $4)"
         );
         Ok(on!(transaction.connection(), db => {
@@ -461,13 +465,13 @@ impl Place<'_> {
         open: Option<&Open>,
         user_id: i64,
         part: &Part,
-    ) -> Result<Option<LocationChange>> {
+    ) -> Result<Option<RegionChange>> {
         sql!(
-            BEGIN = "INSERT INTO notification_suspicions (region, user_id, since, given_up)
+            BEGIN = "INSERT INTO notification_region_outages (region, user_id, since, given_up)
             VALUES ($1, $2, $3, FALSE) RETURNING id"
         );
-        sql!(GIVE_UP = "UPDATE notification_suspicions SET given_up = TRUE WHERE id = $1");
-        sql!(END = "DELETE FROM notification_suspicions WHERE id = $1");
+        sql!(GIVE_UP = "UPDATE notification_region_outages SET given_up = TRUE WHERE id = $1");
+        sql!(END = "DELETE FROM notification_region_outages WHERE id = $1");
         let (what, id, since) = match (step, open) {
             (Step::Begin, _) => {
                 let first = part.downs.iter().map(|(_, first)| *first).min().unwrap_or(self.since);
@@ -475,14 +479,14 @@ impl Place<'_> {
                     let query = sqlx::query_scalar(BEGIN).bind(self.region).bind(user_id);
                     query.bind(first.timestamp_micros()).fetch_one(db).await
                 })?;
-                (AlertKind::LocationSuspected, id, first)
+                (AlertKind::RegionOutage, id, first)
             }
             (Step::End | Step::GiveUp | Step::Forget, Some(open)) => {
                 let sql = if step == Step::GiveUp { GIVE_UP } else { END };
                 on!(transaction.connection(), db => sqlx::query(sql).bind(open.id).execute(db).await.map(drop))?;
                 match step {
-                    Step::End => (AlertKind::LocationWorks, open.id, open.since),
-                    Step::GiveUp => (AlertKind::LocationStillFails, open.id, open.since),
+                    Step::End => (AlertKind::RegionRecovered, open.id, open.since),
+                    Step::GiveUp => (AlertKind::RegionStillFailing, open.id, open.since),
                     _ => return Ok(None),
                 }
             }
@@ -491,15 +495,15 @@ impl Place<'_> {
         // What of others failed first, or last, is nothing to this user.
         let Tally { failing, checked } = self.tally(transaction, user_id, since.min(self.since)).await?;
         // It may fail for others alone.
-        let what = if failing == 0 && step == Step::GiveUp { AlertKind::LocationWorks } else { what };
-        let location = Location {
+        let what = if failing == 0 && step == Step::GiveUp { AlertKind::RegionRecovered } else { what };
+        let outage = RegionOutage {
             id,
             region: self.region.to_owned(),
             failing,
             endpoints: checked,
             held_minutes: self.settings.limit.num_minutes(),
         };
-        Ok(Some(LocationChange { user_id, what, changed_at: part.newest, since, location }))
+        Ok(Some(RegionChange { user_id, what, changed_at: part.newest, since, outage }))
     }
 }
 
@@ -512,27 +516,27 @@ mod tests {
         let settings = |name: &str, value: &str| {
             Settings::from_env(&Env::from_iter([(name.to_owned(), value.to_owned())]))
         };
-        let never = settings("SUSPECT_SHARE", "1").expect("may be switched off");
+        let never = settings("REGION_OUTAGE_SHARE", "1").expect("may be switched off");
         assert!(!never.is_most(1000, 1000));
         for (name, value) in [
-            ("SUSPECT_MIN", "0"),
-            ("SUSPECT_SHARE", "0"),
-            ("SUSPECT_SHARE", "1.1"),
-            ("SUSPECT_SHARE", "NaN"),
-            ("SUSPECT_MINUTES", "0"),
-            ("SUSPECT_MINUTES", "1441"),
+            ("REGION_OUTAGE_MIN", "0"),
+            ("REGION_OUTAGE_SHARE", "0"),
+            ("REGION_OUTAGE_SHARE", "1.1"),
+            ("REGION_OUTAGE_SHARE", "NaN"),
+            ("REGION_OUTAGE_MINUTES", "0"),
+            ("REGION_OUTAGE_MINUTES", "1441"),
         ] {
             assert!(settings(name, value).is_err(), "{name}={value}");
         }
     }
 
     #[test]
-    fn a_suspicion_ends_when_it_is_over_or_too_old() {
+    fn a_region_outage_ends_when_it_is_over_or_too_old() {
         let at = |minute| DateTime::UNIX_EPOCH + TimeDelta::minutes(minute);
-        let step = |open: Option<bool>, is_suspected, minute| {
+        let step = |open: Option<bool>, is_out, minute| {
             let open = open.map(|given_up| Open { id: 1, since: at(0), given_up });
             let part = Part { newest: at(minute), downs: vec![(7, at(0))] };
-            super::step(open.as_ref(), is_suspected, &part, TimeDelta::minutes(15))
+            super::step(open.as_ref(), is_out, &part, TimeDelta::minutes(15))
         };
         assert_eq!((step(None, false, 1), step(None, true, 1)), (Step::Nothing, Step::Begin));
         assert_eq!((step(Some(false), true, 15), step(Some(false), true, 16)), (Step::Hold, Step::GiveUp));
