@@ -53,7 +53,8 @@ security: test-packages  ## attacks: dependencies, accounts, events, gateway, AP
 	infra/security/dependencies
 	cargo build --locked --workspace --examples
 	functions/tests/with-services cargo test --workspace --locked -q --test it -- \
-		security:: users:: notifications::addresses gateway:: strangers:: owners::
+		security:: users:: notifications::addresses notifications::queue lists:: open_events:: half_open:: \
+		endpoints::crud endpoints::claim gateway:: strangers:: owners:: stale::
 	infra/security/api $(SECONDS) $(SEED)
 	SEED=$(SEED) tools/fuzz/run $$(( $(SECONDS) / 9 ))
 

@@ -119,7 +119,7 @@ impl Letter {
         labels(kind.unwrap_or("other"), function.unwrap_or("other"))
     }
 
-    /// Not what was refused for good, nor what is of no use when it comes late; messages and changes that are to be told
+    /// Not what was refused permanently, nor what is of no use when it comes late; messages and changes that are to be told
     /// have a log of their own.
     fn is_worth_another_try(&self) -> bool {
         const LATE: [&str; 3] = [kind::CHECK_REQUESTED, kind::CHECK_FAILED, kind::NOTIFICATION_REQUESTED];

@@ -89,7 +89,9 @@ pub async fn post(
         let value = value.map_err(|_| SendError::permanent("The message cannot be written."))?;
         Ok((HeaderName::from_static(name), value))
     });
-    let post = Post { url, headers: headers.collect::<Result<_, SendError>>()?, body: body.into() };
+    let outbound = Ok((net::OUTBOUND, HeaderValue::from_static("message")));
+    let headers = headers.chain([outbound]).collect::<Result<_, SendError>>()?;
+    let post = Post { url, headers, body: body.into() };
     let response = client.post(&post, MAX_RESPONSE_LEN).await.map_err(|error| not_sent(whom, error))?;
     let (head, body) = response.into_parts();
     let retry_after = head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());

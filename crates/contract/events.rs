@@ -731,7 +731,7 @@ pub struct NotificationDelivered {
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryOutcome {
     Delivered,
-    /// Refused for good.
+    /// Refused permanently.
     Failed,
     /// Worth another try.
     Postponed,

@@ -8,6 +8,10 @@ pub mod guarded;
 pub mod resolve;
 pub mod trust;
 
+/// A header of each request that goes where a user said, which no user can leave out or set: pongpong's own functions
+/// take none of them for an event, or for a call of another function.
+pub const OUTBOUND: http::HeaderName = http::HeaderName::from_static("x-pongpong-outbound");
+
 /// What a panic said.
 pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     let literal = panic.downcast_ref::<&str>().copied();

@@ -1,5 +1,7 @@
 //! CloudEvents 1.0 over HTTP, in and out; binary and structured mode are both understood.
 
+use std::collections::BTreeSet;
+
 use axum::{
     extract::{FromRequest, Request},
     response::{IntoResponse, Response},
@@ -12,6 +14,29 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{Error, Result, input, secret, trace::Trace};
+
+/// Of the data of one event: Kafka takes 1 MiB, and base64 or a header may be added on its way.
+pub const MAX_EVENT_BYTES: usize = 512 * 1024;
+
+/// Cuts what would be one event's data into parts of at most so many bytes; one that is larger is alone.
+pub fn cut<T>(items: Vec<T>, max_bytes: usize, bytes_of: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
+    let mut parts: Vec<Vec<T>> = Vec::new();
+    let mut bytes = 0;
+    for item in items {
+        let size = bytes_of(&item) + 1;
+        match parts.last_mut() {
+            Some(part) if bytes + size <= max_bytes => {
+                bytes += size;
+                part.push(item);
+            }
+            _ => {
+                bytes = size;
+                parts.push(vec![item]);
+            }
+        }
+    }
+    parts
+}
 
 /// An event that came in. What cannot be read is answered 400: the broker gives it up at once,
 /// for it will not get better by being sent again.
@@ -92,6 +117,15 @@ impl Outgoing {
         format!("{what}-revisions-{}", secret::hash(&revisions))
     }
 
+    /// On whose account the event is, for queues whose places owners share: so many as a header holds.
+    #[must_use]
+    pub fn of_owners(self, owners: impl IntoIterator<Item = i64>) -> Self {
+        const MAX_OWNERS: usize = 200;
+        let owners: BTreeSet<i64> = owners.into_iter().collect();
+        let owners: Vec<_> = owners.iter().take(MAX_OWNERS).map(i64::to_string).collect();
+        self.with_extension("owners", &owners.join(","))
+    }
+
     /// An event as it came in once, to be sent once more. One with an attribute that no header can hold is refused:
     /// it would have to be percent-encoded, which most that read events (Knative's broker too) do not undo.
     pub fn again(headers: &HeaderMap, body: Vec<u8>) -> Result<Self> {
@@ -169,6 +203,17 @@ mod tests {
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(n, v)| (n.parse().expect("name"), HeaderValue::from_static(v))).collect()
+    }
+
+    #[test]
+    fn parts_are_cut_by_their_size() {
+        let lengths = |sizes: &[usize]| {
+            let parts = cut(sizes.to_vec(), 100, |size| *size - 1);
+            parts.iter().map(Vec::len).collect::<Vec<_>>()
+        };
+        assert_eq!(lengths(&[]), [0; 0]);
+        assert_eq!(lengths(&[50, 50, 10]), [2, 1]);
+        assert_eq!(lengths(&[10, 1000, 10]), [1, 1, 1]);
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub fn router(function: &'static Function, context: &Context) -> Router {
     let mut router = operations(function, context);
     if let Some(trigger) = function.trigger {
         let triggered = Router::new().route("/", trigger().layer(DefaultBodyLimit::max(EVENT_LIMIT)));
+        let triggered = triggered.layer(middleware::from_fn(refuse_outbound));
         router = router.merge(told(function, context, triggered));
     }
     finished(router, context, function.uses_database)
@@ -38,7 +39,25 @@ pub fn router(function: &'static Function, context: &Context) -> Router {
 
 fn operations(function: &'static Function, context: &Context) -> Router {
     let routes = function.http.map_or_else(Router::new, |routes| (routes.router)());
-    told(function, context, routes.layer(DefaultBodyLimit::max(BODY_LIMIT)))
+    let routes = routes.layer(DefaultBodyLimit::max(BODY_LIMIT));
+    let routes = routes.layer(middleware::from_fn(refuse_outbound_to_private));
+    told(function, context, routes)
+}
+
+/// Where private addresses may be checked, a user's endpoint or webhook may have a function's own URL.
+async fn refuse_outbound(request: Request, next: Next) -> Response {
+    if request.headers().contains_key(net::OUTBOUND) {
+        return Error::forbidden().into_response();
+    }
+    next.run(request).await
+}
+
+/// The same, but for what everybody may call: a user may check pongpong itself.
+async fn refuse_outbound_to_private(request: Request, next: Next) -> Response {
+    if request.uri().path().starts_with("/private/") {
+        return refuse_outbound(request, next).await;
+    }
+    next.run(request).await
 }
 
 fn told(function: &'static Function, context: &Context, routes: Router<Context>) -> Router {

@@ -14,6 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use net::trust::ExtraRoots;
 use runtime::{
     Clock, Context, Error, Event, Function, Items, Outgoing, Reply, Result, Subscription,
+    event::{MAX_EVENT_BYTES, cut},
     secret::Sealer,
     telemetry::{Counter, Histogram, KeyValue, UpDownCounter, counter, level, seconds},
     trace::Trace,
@@ -56,8 +57,6 @@ static IN_FLIGHT: LazyLock<UpDownCounter<i64>> =
     LazyLock::new(|| level("pongpong.checks.in_flight", "{check}", "Checks that are under way"));
 
 const MAX_BATCH_LEN: usize = 10_000;
-/// Of results in one event: what follows from it, such as `status.changed`, fits into one event, too.
-const MAX_EVENT_BYTES: usize = 512 * 1024;
 /// Where the interval is not known.
 const STALE_AFTER: TimeDelta = TimeDelta::minutes(2);
 /// How long results wait for the rest of their batch.
@@ -273,41 +272,6 @@ fn completed(
         let event = Outgoing::new("check-run", kind::CHECK_COMPLETED, id, context.clock().now(), &part)?;
         Ok(event.with_extension("region", region))
     };
-    cut(results.collect::<Result<_>>()?, MAX_EVENT_BYTES).into_iter().map(event).collect()
-}
-
-/// Cuts JSON values into lists of at most so many bytes; one that is larger is alone.
-fn cut(values: Vec<Box<RawValue>>, max_bytes: usize) -> Vec<Vec<Box<RawValue>>> {
-    let mut parts: Vec<Vec<Box<RawValue>>> = Vec::new();
-    let mut bytes = 0;
-    for value in values {
-        let size = value.get().len() + 1;
-        match parts.last_mut() {
-            Some(part) if bytes + size <= max_bytes => {
-                bytes += size;
-                part.push(value);
-            }
-            _ => {
-                bytes = size;
-                parts.push(vec![value]);
-            }
-        }
-    }
-    parts
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_are_cut_by_their_size() {
-        let value = |bytes: usize| to_raw_value(&"x".repeat(bytes - 3)).expect("JSON");
-        let lengths = |sizes: &[usize]| {
-            cut(sizes.iter().map(|size| value(*size)).collect(), 100).iter().map(Vec::len).collect::<Vec<_>>()
-        };
-        assert_eq!(lengths(&[]), [0; 0]);
-        assert_eq!(lengths(&[50, 50, 10]), [2, 1]);
-        assert_eq!(lengths(&[10, 1000, 10]), [1, 1, 1]);
-    }
+    let results = results.collect::<Result<_>>()?;
+    cut(results, MAX_EVENT_BYTES, |result| result.get().len()).into_iter().map(event).collect()
 }

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use http::StatusCode;
 use runtime::{
     Context, Function, Outgoing, Result,
-    db::{JsonText, On, Transaction},
+    db::{JsonText, On, Transaction, readable},
     on, sql,
 };
 
@@ -37,7 +37,7 @@ async fn handle(State(context): State<Context>) -> Result<StatusCode> {
     );
     loop {
         let rows: Vec<Row> = on!(context.db()?.read(), db =>
-            sqlx::query_as(SELECT).bind(MAX_EVENT_LEN as i64).fetch_all(db).await)?;
+            sqlx::query(SELECT).bind(MAX_EVENT_LEN as i64).fetch_all(db).await.map(readable))?;
         if rows.is_empty() {
             return Ok(StatusCode::NO_CONTENT);
         }
@@ -91,7 +91,8 @@ pub(super) async fn announce(context: &Context, function: &str, rows: Vec<Row>) 
         };
         let changes: Vec<_> = rows.iter().map(changed).collect();
         let id = Outgoing::id_of("endpoint", rows.iter().map(|row| (row.id, row.revision)));
-        let event = Outgoing::new(function, kind::ENDPOINT_CHANGED, id, first.updated_at, &changes)?;
+        let event = Outgoing::new(function, kind::ENDPOINT_CHANGED, id, first.updated_at, &changes)?
+            .of_owners(rows.iter().map(|row| row.user_id));
         // However long the broker takes: what it did not take is not announced.
         context.outbound().publish(event).await?;
         let done = rows.iter().map(|row| (row.id, row.revision));

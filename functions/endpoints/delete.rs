@@ -28,7 +28,8 @@ async fn handle(caller: Caller, State(context): State<Context>, Id(endpoint_id):
     find_own(&context, user_id, endpoint_id).await?;
     let id = format!("endpoint-{endpoint_id}-deleted");
     let gone = EndpointDeleted { endpoint_id, user_id };
-    let event = Outgoing::new("endpoint-delete", kind::ENDPOINT_DELETED, id, context.clock().now(), &gone)?;
+    let event = Outgoing::new("endpoint-delete", kind::ENDPOINT_DELETED, id, context.clock().now(), &gone)?
+        .of_owners([user_id]);
     // First the others, however long the broker takes: as long as it is here, one can try again.
     context.outbound().publish(event).await?;
     on!(context.db()?.write(), db => {

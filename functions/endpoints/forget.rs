@@ -38,12 +38,11 @@ async fn endpoint_gone(context: &Context, gone: EndpointDeleted) -> Result<()> {
 }
 
 async fn user_gone(context: &Context, gone: UserDeleted) -> Result<()> {
-    sql!(NEWEST = "SELECT MAX(deleted_at) FROM endpoint_gone_users");
+    sql!(NEWEST = "SELECT MAX(deleted_at) FROM endpoint_user_tombstones");
     sql!(
-        REMEMBER =
-            "INSERT INTO endpoint_gone_users (user_id, deleted_at) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+        REMEMBER = "INSERT INTO endpoint_user_tombstones (user_id, deleted_at) VALUES ($1, $2) ON CONFLICT DO NOTHING"
     );
-    const TOMBSTONES: Purge = purge!("endpoint_gone_users", "user_id", "deleted_at < $1");
+    const TOMBSTONES: Purge = purge!("endpoint_user_tombstones", "user_id", "deleted_at < $1");
     sql!(MAINTENANCES = "DELETE FROM endpoint_maintenances WHERE user_id = $1");
     // In the order of their ids, as everywhere.
     sql!(POSTGRES_LOCK = "SELECT id FROM endpoints WHERE user_id = $1 ORDER BY id FOR UPDATE");

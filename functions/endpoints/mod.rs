@@ -60,7 +60,7 @@ async fn lock_user(transaction: &mut Transaction, user_id: i64) -> Result<()> {
 /// A transaction that adds something of a user's: two at once do not slip past a quota together, and
 /// a key that the gateway still believes for a moment brings nothing back of a user who is gone.
 async fn begin_adding(db: &Db, user_id: i64) -> Result<Transaction> {
-    sql!(GONE = "SELECT EXISTS (SELECT 1 FROM endpoint_gone_users WHERE user_id = $1)");
+    sql!(GONE = "SELECT EXISTS (SELECT 1 FROM endpoint_user_tombstones WHERE user_id = $1)");
     let mut tx = db.begin().await?;
     lock_user(&mut tx, user_id).await?;
     let gone: bool = on!(tx.connection(), db => sqlx::query_scalar(GONE).bind(user_id).fetch_one(db).await)?;

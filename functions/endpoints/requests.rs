@@ -4,7 +4,7 @@
 //! one: a minute in one batch would tell of an outage up to a minute late.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::LazyLock,
 };
 
@@ -89,10 +89,8 @@ where
     let Some(first) = batch.first() else { return Ok(()) };
     let data: Vec<_> = batch.iter().map(|request| &request.json).collect();
     let event = Outgoing::new(function, kind::CHECK_REQUESTED, &first.id, context.clock().now(), &data)?;
-    // Owners share the places of a queue.
-    let owners: BTreeSet<_> = batch.iter().map(|request| request.user_id).collect();
-    let owners: Vec<_> = owners.iter().map(i64::to_string).collect();
-    let event = event.with_extension("owners", &owners.join(",")).with_extension("kind", &first.kind);
+    let event =
+        event.of_owners(batch.iter().map(|request| request.user_id)).with_extension("kind", &first.kind);
     context.publish_or(event, refused).await?;
     count_requested(function, batch.len());
     Ok(())

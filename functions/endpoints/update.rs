@@ -21,6 +21,9 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "changes what is giv
     .reads(runtime::settings!(QuotaConfig, runtime::secret::Sealer))
     .publishes();
 
+/// How often a change begins anew because another one was quicker.
+const MAX_TRIES: u32 = 5;
+
 #[utoipa::path(
     patch, path = "/public/v1/endpoints/{id}", tag = "endpoints", security(("apikey" = [])),
     params(("id" = i64, Path, minimum = 1)),
@@ -30,7 +33,7 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "changes what is giv
         (status = 400, description = "A field is invalid", body = ErrorBody),
         (status = 401, description = "Not logged in", body = ErrorBody),
         (status = 404, description = "No such endpoint of the caller's", body = ErrorBody),
-        (status = 409, description = "TOO_MANY_SETTINGS_BYTES, TOO_MANY_CHECK_BYTES", body = ErrorBody),
+        (status = 409, description = "TOO_MANY_SETTINGS_BYTES, TOO_MANY_CHECK_BYTES, CHANGED_MEANWHILE", body = ErrorBody),
     )
 )]
 async fn handle(
@@ -59,7 +62,13 @@ async fn handle(
     let db = context.db()?;
     let select = db.pick(SQLITE, POSTGRES);
     let mut seen = find_own(&context, caller.user_id, id).await?.settings;
+    let mut tries = 0;
     let (mut tx, old, s) = loop {
+        // Each may look at a server of the caller's choice.
+        tries += 1;
+        if tries > MAX_TRIES {
+            return Err(Error::conflict("CHANGED_MEANWHILE", crate::words::CHANGED_MEANWHILE));
+        }
         // Checked before the row is held: what is costly to check must not keep others waiting for it.
         let opened = seen.clone().opened_as_possible(&context);
         let settings = patched(&seen, patch.clone())?.completed(&context, caller.user_id).await;

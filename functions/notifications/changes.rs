@@ -2,16 +2,20 @@
 //! `status.changed`, with a broker that loses it or a database that is away for longer than the broker tries, the
 //! change is here, and `delivery-resume` publishes it again.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{
-    Context, Db, Outgoing, Result,
+    Context, Db, Error, Outgoing, Result,
     db::{JsonText, On, Transaction},
+    event::{MAX_EVENT_BYTES, cut},
     on, sql,
 };
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{
+    json,
+    value::{RawValue, to_raw_value},
+};
 
 use super::MAX_AHEAD;
 use contract::{AlertKind, RegionChange, Status, StatusChange, kind};
@@ -136,12 +140,22 @@ fn read(rows: Vec<Row>) -> (Vec<StatusChange>, Vec<RegionChange>) {
     (changes, regions)
 }
 
-/// For the queue of whoever tells of it, whose places owners share; not more than a header holds.
-pub fn event(source: &str, id: String, time: DateTime<Utc>, changes: &[StatusChange]) -> Result<Outgoing> {
-    const MAX_OWNERS: usize = 200;
-    let owners: BTreeSet<i64> = changes.iter().map(|change| change.user_id).collect();
-    let owners = owners.iter().take(MAX_OWNERS).map(i64::to_string).collect::<Vec<_>>().join(",");
-    Ok(Outgoing::new(source, kind::STATUS_CHANGED, id, time, &changes)?.with_extension("owners", &owners))
+/// What tells of changes: more than one event, where one would be too large for a broker.
+pub fn events(
+    source: &str,
+    id: &str,
+    time: DateTime<Utc>,
+    changes: &[StatusChange],
+) -> Result<Vec<Outgoing>> {
+    let json = |change: &StatusChange| Ok((change.user_id, to_raw_value(change).map_err(Error::internal)?));
+    let changes = changes.iter().map(json).collect::<Result<Vec<_>>>()?;
+    let parts = cut(changes, MAX_EVENT_BYTES, |(_, json)| json.get().len()).into_iter().enumerate();
+    let event = |(at, part): (usize, Vec<(i64, Box<RawValue>)>)| {
+        let (owners, data): (Vec<_>, Vec<_>) = part.into_iter().unzip();
+        let id = if at == 0 { id.to_owned() } else { format!("{id}-{at}") };
+        Ok(Outgoing::new(source, kind::STATUS_CHANGED, id, time, &data)?.of_owners(owners))
+    };
+    parts.map(event).collect()
 }
 
 /// Of changes that come so late that they come again, those to "down" or "degraded" that is over: who was not told then is not
@@ -206,17 +220,31 @@ pub async fn republish_untold(context: &Context, function: &str) -> Result<()> {
         return Ok(());
     }
     tracing::warn!(changes = rows.len(), "changes were not told in time: they are published again");
-    let keys =
-        rows.iter().map(|row| Key { endpoint_id: row.endpoint_id, scheduled_at: row.scheduled_at }).collect();
+    // What the broker does not take of one keeps no other from being told, and is due still.
+    let mut published = Ok(());
+    for (at, rows) in cut(rows, MAX_EVENT_BYTES, |row| row.change.len()).into_iter().enumerate() {
+        let keys = rows
+            .iter()
+            .map(|row| Key { endpoint_id: row.endpoint_id, scheduled_at: row.scheduled_at })
+            .collect();
+        match publish_again(context, function, &format!("{}-{at}", now.timestamp_micros()), rows).await {
+            Ok(()) => set_due(db, keys, Some(next)).await?,
+            Err(error) => published = Err(error),
+        }
+    }
+    published
+}
+
+async fn publish_again(context: &Context, function: &str, id: &str, rows: Vec<Row>) -> Result<()> {
+    let now = context.clock().now();
     let (changes, regions) = read(rows);
-    let id = |what| format!("{what}-again-{}", now.timestamp_micros());
-    if !changes.is_empty() {
-        context.outbound().publish(event(function, id("status"), now, &changes)?).await?;
+    for event in events(function, &format!("status-again-{id}"), now, &changes)? {
+        context.outbound().publish(event).await?;
     }
     if !regions.is_empty() {
-        let told = Outgoing::new(function, kind::REGION_CHANGED, id("region"), now, &regions)?;
+        let id = format!("region-again-{id}");
+        let told = Outgoing::new(function, kind::REGION_CHANGED, id, now, &regions)?;
         context.outbound().publish(told).await?;
     }
-    // What the broker did not take is due still.
-    set_due(db, keys, Some(next)).await
+    Ok(())
 }

@@ -138,7 +138,7 @@ async fn insert(db: &Db, new: Row, key: Option<String>) -> Result<Row> {
         KEEP_KEY =
             "INSERT INTO notification_idempotency_keys (user_id, key, notification_id) VALUES ($1, $2, $3)"
     );
-    sql!(GONE = "SELECT EXISTS (SELECT 1 FROM notification_forgotten_users WHERE user_id = $1)");
+    sql!(GONE = "SELECT EXISTS (SELECT 1 FROM notification_user_tombstones WHERE user_id = $1)");
     sql!(INSERT = "INSERT INTO notifications
             (user_id, name, kind, sealed_config, all_endpoints, enabled, created_at, updated_at, send_degraded)
         SELECT $1, $2, $3, $4, $5, $6, $7, $7, $9

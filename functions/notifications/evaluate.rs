@@ -92,10 +92,12 @@ async fn handle(FromContext(context): FromContext<Context>, event: Event<Box<Raw
         let told = Outgoing::new(NAME, kind::REGION_CHANGED, id, time, &regions)?;
         context.outbound().publish(told).await?;
     }
-    if changes.is_empty() {
-        return Ok(Reply::NONE);
+    let mut told = changes::events(NAME, &format!("{}/status", event.id), time, &changes)?;
+    let reply = told.pop();
+    for event in told {
+        context.outbound().publish(event).await?;
     }
-    Ok(changes::event(NAME, format!("{}/status", event.id), time, &changes)?.into())
+    Ok(reply.map_or(Reply::NONE, Reply::from))
 }
 
 /// What an event caused, now or when it was first handled.
@@ -371,13 +373,13 @@ async fn insert(db: &Db, unknown: &HashMap<i64, i64>) -> Result<()> {
         POSTGRES = "INSERT INTO notification_states (endpoint_id, user_id, status, run, last_scheduled_at)
         SELECT endpoint_id, user_id, 'pending', 0, $3 FROM UNNEST($1::BIGINT[], $2::BIGINT[])
             AS new (endpoint_id, user_id)
-        WHERE NOT EXISTS (SELECT 1 FROM notification_forgotten_users f WHERE f.user_id = new.user_id)
+        WHERE NOT EXISTS (SELECT 1 FROM notification_user_tombstones f WHERE f.user_id = new.user_id)
         ORDER BY endpoint_id ON CONFLICT DO NOTHING"
     );
     sql!(
         SQLITE = "INSERT INTO notification_states (endpoint_id, user_id, status, run, last_scheduled_at)
         SELECT new.value ->> 0, new.value ->> 1, 'pending', 0, $2 FROM json_each($1) AS new
-        WHERE NOT EXISTS (SELECT 1 FROM notification_forgotten_users f WHERE f.user_id = new.value ->> 1)
+        WHERE NOT EXISTS (SELECT 1 FROM notification_user_tombstones f WHERE f.user_id = new.value ->> 1)
         ON CONFLICT DO NOTHING"
     );
     match db.write() {
@@ -394,9 +396,9 @@ async fn insert(db: &Db, unknown: &HashMap<i64, i64>) -> Result<()> {
 }
 
 async fn forgotten(transaction: &mut runtime::db::Transaction, users: Vec<i64>) -> Result<Vec<i64>> {
-    sql!(POSTGRES = "SELECT user_id FROM notification_forgotten_users WHERE user_id = ANY($1)");
+    sql!(POSTGRES = "SELECT user_id FROM notification_user_tombstones WHERE user_id = ANY($1)");
     sql!(
-        SQLITE = "SELECT user_id FROM notification_forgotten_users
+        SQLITE = "SELECT user_id FROM notification_user_tombstones
         WHERE user_id IN (SELECT value FROM json_each($1))"
     );
     Ok(match transaction.connection() {

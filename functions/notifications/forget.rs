@@ -41,7 +41,7 @@ async fn handle(State(context): State<Context>, event: Event<Deleted>) -> Result
 
 async fn forget_user(db: &Db, user_id: i64, now: DateTime<Utc>) -> Result<()> {
     sql!(
-        TOMBSTONE = "INSERT INTO notification_forgotten_users (user_id, deleted_at)
+        TOMBSTONE = "INSERT INTO notification_user_tombstones (user_id, deleted_at)
         VALUES ($1, $2) ON CONFLICT DO NOTHING"
     );
     sql!(

@@ -17,7 +17,7 @@ async fn handle(State(context): State<Context>, event: Event<Items<UserChanged>>
     sql!(
         KEEP =
             "INSERT INTO notification_readers (user_id, revision, language, time_zone) SELECT $1, $2, $3, $4
-        WHERE NOT EXISTS (SELECT 1 FROM notification_forgotten_users WHERE user_id = $1)
+        WHERE NOT EXISTS (SELECT 1 FROM notification_user_tombstones WHERE user_id = $1)
         ON CONFLICT (user_id) DO UPDATE SET revision = excluded.revision, language = excluded.language,
             time_zone = excluded.time_zone
         WHERE excluded.revision > notification_readers.revision"

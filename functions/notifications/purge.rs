@@ -25,7 +25,7 @@ async fn handle(State(context): State<Context>) -> Result<Reply> {
     const DELIVERIES: Purge = purge!("deliveries", "id", "created_at < $1");
     const CHANGES: Purge = purge!("notification_changes", "endpoint_id, scheduled_at", "recorded_at < $1");
     const STATES: Purge = purge!("notification_states", "endpoint_id", "deleted_at < $1");
-    const USERS: Purge = purge!("notification_forgotten_users", "user_id", "deleted_at < $1");
+    const USERS: Purge = purge!("notification_user_tombstones", "user_id", "deleted_at < $1");
     const MAIL_COUNTS: Purge = purge!("notification_mail_counts", "subject", "window_ends < $1");
     const UNCONFIRMED: Purge = purge!(
         "notification_addresses",

@@ -1,8 +1,12 @@
 //! Event `endpoint.changed`: results of checks that were asked for before the change. Those to come that were made after
 //! it, with older settings, are not recorded; those that a maintenance holds are marked, also where they are stored.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ops::Range,
+};
 
+use chrono::{DateTime, Utc};
 use runtime::{
     Context, Result,
     db::{JsonText, On, Transaction, readable_by},
@@ -33,28 +37,70 @@ pub(super) async fn apply(context: &Context, changed: &[EndpointChanged]) -> Res
 const MAX_REVISIONS: i64 = 8;
 
 async fn keep_revisions(transaction: &mut Transaction, changed: &[EndpointChanged]) -> Result<()> {
+    macro_rules! keep {
+        ($new:literal) => {
+            concat!(
+                "INSERT INTO report_revisions (endpoint_id, revision, user_id, changed_at)
+                SELECT endpoint, revision, owner, changed FROM ",
+                $new,
+                " AS new WHERE NOT EXISTS (SELECT 1 FROM report_tombstones
+                    WHERE (what = 'user' AND id = owner) OR (what = 'endpoint' AND id = endpoint))
+                ORDER BY endpoint, revision ON CONFLICT (endpoint_id, revision) DO NOTHING"
+            )
+        };
+    }
+    macro_rules! forget {
+        ($ids:literal) => {
+            concat!(
+                "DELETE FROM report_revisions WHERE endpoint_id IN (",
+                $ids,
+                ") AND (SELECT COUNT(*) FROM report_revisions AS newer
+                    WHERE newer.endpoint_id = report_revisions.endpoint_id
+                        AND newer.revision > report_revisions.revision) >= $2"
+            )
+        };
+    }
+    sql!(SQLITE_KEEP = keep!(
+        "(SELECT value ->> 0 AS endpoint, value ->> 1 AS revision, value ->> 2 AS owner, value ->> 3 AS changed
+            FROM json_each($1))"
+    ));
     sql!(
-        KEEP = "INSERT INTO report_revisions (endpoint_id, revision, user_id, changed_at) SELECT $1, $2, $3, $4
-        WHERE NOT EXISTS (
-            SELECT 1 FROM report_forgotten WHERE (what = 'user' AND id = $3) OR (what = 'endpoint' AND id = $1))
-        ON CONFLICT (endpoint_id, revision) DO NOTHING"
+        POSTGRES_KEEP = keep!(
+            "(SELECT * FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
+            AS line (endpoint, revision, owner, changed))"
+        )
     );
-    sql!(
-        FORGET = "DELETE FROM report_revisions WHERE endpoint_id = $1 AND revision NOT IN (
-            SELECT revision FROM report_revisions WHERE endpoint_id = $1 ORDER BY revision DESC LIMIT $2)"
-    );
-    // In one order for all. The first settings replace none.
+    sql!(SQLITE_FORGET = forget!("SELECT value FROM json_each($1)"));
+    sql!(POSTGRES_FORGET = forget!("SELECT UNNEST($1::bigint[])"));
+    // The first settings replace none.
     let replaced = changed.iter().filter(|change| change.settings_revision > 1);
-    let replaced: BTreeMap<_, _> =
-        replaced.map(|change| ((change.endpoint_id, change.settings_revision), change)).collect();
-    for ((endpoint, revision), EndpointChanged { user_id, changed_at, .. }) in replaced {
-        on!(transaction.connection(), db => {
-            let keep = sqlx::query(KEEP).bind(endpoint).bind(revision).bind(user_id);
-            let kept = keep.bind(changed_at.timestamp_millis()).execute(&mut *db).await?.rows_affected();
-            if kept > 0 {
-                sqlx::query(FORGET).bind(endpoint).bind(MAX_REVISIONS).execute(db).await?;
+    let replaced: BTreeMap<_, _> = replaced
+        .map(|change| ((change.endpoint_id, change.settings_revision), (change.user_id, change.changed_at)))
+        .collect();
+    if replaced.is_empty() {
+        return Ok(());
+    }
+    let endpoints: Vec<i64> = replaced.keys().map(|(endpoint, _)| *endpoint).collect();
+    match transaction.connection() {
+        On::Sqlite(db) => {
+            let line = |((endpoint, revision), (owner, changed)): (&(i64, i64), &(i64, DateTime<Utc>))| {
+                (*endpoint, *revision, *owner, changed.timestamp_millis())
+            };
+            let new = JsonText(replaced.iter().map(line).collect::<Vec<_>>());
+            if sqlx::query(SQLITE_KEEP).bind(new).execute(&mut *db).await?.rows_affected() > 0 {
+                let forget = sqlx::query(SQLITE_FORGET).bind(JsonText(endpoints));
+                forget.bind(MAX_REVISIONS).execute(db).await?;
             }
-        });
+        }
+        On::Postgres(db) => {
+            let revisions: Vec<i64> = replaced.keys().map(|(_, revision)| *revision).collect();
+            let (owners, changed): (Vec<i64>, Vec<i64>) =
+                replaced.values().map(|(owner, changed)| (*owner, changed.timestamp_millis())).unzip();
+            let keep = sqlx::query(POSTGRES_KEEP).bind(&endpoints).bind(revisions).bind(owners).bind(changed);
+            if keep.execute(&mut *db).await?.rows_affected() > 0 {
+                sqlx::query(POSTGRES_FORGET).bind(endpoints).bind(MAX_REVISIONS).execute(db).await?;
+            }
+        }
     }
     Ok(())
 }
@@ -107,14 +153,47 @@ impl Revisions {
 }
 
 async fn mark_maintenance(transaction: &mut Transaction, changed: &[EndpointChanged]) -> Result<()> {
+    macro_rules! series {
+        ($held:literal) => {
+            concat!(
+                "UPDATE report_series SET maintenance_from = held.start, maintenance_until = held.stop FROM ",
+                $held,
+                " AS held WHERE report_series.endpoint_id = held.endpoint"
+            )
+        };
+    }
+    macro_rules! results {
+        ($held:literal) => {
+            concat!(
+                "UPDATE report_results SET maintenance = TRUE
+                FROM (SELECT s.id AS series, held.start, held.stop FROM ",
+                $held,
+                " AS held JOIN report_series s ON s.endpoint_id = held.endpoint) AS held
+                WHERE report_results.series_id = held.series AND report_results.id >= held.start
+                    AND report_results.id < held.stop AND report_results.maintenance IS NULL
+                RETURNING report_results.id"
+            )
+        };
+    }
     sql!(
-        SERIES =
-            "UPDATE report_series SET maintenance_from = $2, maintenance_until = $3 WHERE endpoint_id = $1"
+        SQLITE_SERIES = series!(
+            "(SELECT value ->> 0 AS endpoint, value ->> 1 AS start, value ->> 2 AS stop FROM json_each($1))"
+        )
     );
     sql!(
-        RESULTS = "UPDATE report_results SET maintenance = TRUE
-        WHERE series_id IN (SELECT id FROM report_series WHERE endpoint_id = $1) AND id >= $2 AND id < $3
-            AND maintenance IS NULL"
+        POSTGRES_SERIES = series!(
+            "(SELECT * FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[]) AS line (endpoint, start, stop))"
+        )
+    );
+    sql!(
+        SQLITE_RESULTS = results!(
+            "(SELECT value ->> 0 AS endpoint, value ->> 1 AS start, value ->> 2 AS stop FROM json_each($1))"
+        )
+    );
+    sql!(
+        POSTGRES_RESULTS = results!(
+            "(SELECT * FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[]) AS line (endpoint, start, stop))"
+        )
     );
     sql!(
         LATE = "
@@ -122,26 +201,42 @@ async fn mark_maintenance(transaction: &mut Transaction, changed: &[EndpointChan
         ON CONFLICT (start) DO UPDATE SET marks = report_late_hours.marks + 1"
     );
     let spans = changed.iter().filter_map(|change| Some((change.endpoint_id, change.maintenance?)));
-    // In one order for all.
     let spans: BTreeMap<i64, Span> = spans.collect();
     if spans.is_empty() {
         return Ok(());
     }
+    let times = |span: &Span| {
+        span.from.timestamp().max(moment::FIRST_TIME)..span.until.timestamp().min(moment::LAST_TIME)
+    };
+    let seconds: Vec<_> = spans.iter().map(|(endpoint, span)| (*endpoint, times(span))).collect();
+    let ids: Vec<_> = seconds.iter().map(|(endpoint, times)| (*endpoint, moment::ids(times))).collect();
+    let marked: Vec<i64> = match transaction.connection() {
+        On::Sqlite(db) => {
+            let lines = |held: Vec<(i64, Range<i64>)>| {
+                JsonText(
+                    held.into_iter()
+                        .map(|(endpoint, held)| (endpoint, held.start, held.end))
+                        .collect::<Vec<_>>(),
+                )
+            };
+            sqlx::query(SQLITE_SERIES).bind(lines(seconds)).execute(&mut *db).await?;
+            sqlx::query_scalar(SQLITE_RESULTS).bind(lines(ids)).fetch_all(db).await?
+        }
+        On::Postgres(db) => {
+            let columns = |held: Vec<(i64, Range<i64>)>| -> (Vec<i64>, (Vec<i64>, Vec<i64>)) {
+                held.into_iter().map(|(endpoint, held)| (endpoint, (held.start, held.end))).unzip()
+            };
+            let (endpoints, (starts, stops)) = columns(seconds);
+            sqlx::query(POSTGRES_SERIES).bind(endpoints).bind(starts).bind(stops).execute(&mut *db).await?;
+            let (endpoints, (starts, stops)) = columns(ids);
+            let mark = sqlx::query_scalar(POSTGRES_RESULTS).bind(endpoints).bind(starts).bind(stops);
+            mark.fetch_all(db).await?
+        }
+    };
+    let hours: BTreeSet<_> = marked.into_iter().map(|id| floor(moment::scheduled_at_of(id), HOUR)).collect();
     on!(transaction.connection(), db => {
-        for (endpoint, span) in spans {
-            let times =
-                span.from.timestamp().max(moment::FIRST_TIME)..span.until.timestamp().min(moment::LAST_TIME);
-            let ids = moment::ids(&times);
-            let update = sqlx::query(SERIES).bind(endpoint).bind(times.start).bind(times.end);
-            if update.execute(&mut *db).await?.rows_affected() == 0 {
-                continue;
-            }
-            let update = sqlx::query(RESULTS).bind(endpoint).bind(ids.start).bind(ids.end);
-            if update.execute(&mut *db).await?.rows_affected() > 0 {
-                for hour in (floor(times.start, HOUR)..times.end).step_by(HOUR as usize) {
-                    sqlx::query(LATE).bind(hour).execute(&mut *db).await?;
-                }
-            }
+        for hour in hours {
+            sqlx::query(LATE).bind(hour).execute(&mut *db).await?;
         }
         sqlx::query(store::LOOK_AGAIN).execute(db).await?;
     });

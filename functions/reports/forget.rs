@@ -78,7 +78,7 @@ static ENDPOINT: What = What {
 /// From here on nobody sees it, and no late result adds to it.
 async fn mark(db: &Db, what: &What, id: i64, now: i64) -> Result<()> {
     sql!(
-        REMEMBER = "INSERT INTO report_forgotten (what, id, deleted_at) VALUES ($1, $2, $3)
+        REMEMBER = "INSERT INTO report_tombstones (what, id, deleted_at) VALUES ($1, $2, $3)
         ON CONFLICT DO NOTHING"
     );
     let mut transaction = store::begin_forgetting(db).await?;
@@ -109,7 +109,7 @@ async fn delete_series(db: &Db, series: i64) -> Result<()> {
         let first: Option<i64> =
             on!(db.write(), db => sqlx::query_scalar(FIRST).bind(series).fetch_one(db).await)?;
         let Some(day) = first.map(|id| floor(moment::scheduled_at_of(id), DAY)) else { break };
-        let ids = moment::ids(&(day..day + 7 * DAY));
+        let ids = moment::ids(&(day..day + DAY));
         on!(db.write(), db => {
             sqlx::query(RESULTS).bind(series).bind(ids.start).bind(ids.end).execute(db).await.map(drop)
         })?;

@@ -75,7 +75,7 @@ async fn record(
             end_reason)
         SELECT $1, $2, $3, $4, $5, $6, $7
         WHERE NOT EXISTS (
-            SELECT 1 FROM report_forgotten WHERE (what = 'user' AND id = $1) OR (what = 'endpoint' AND id = $2))
+            SELECT 1 FROM report_tombstones WHERE (what = 'user' AND id = $1) OR (what = 'endpoint' AND id = $2))
         ON CONFLICT (endpoint_id, started_at) DO UPDATE SET
             end_reason = CASE
                 WHEN report_incidents.ended_at <= excluded.ended_at THEN report_incidents.end_reason

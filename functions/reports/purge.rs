@@ -68,7 +68,7 @@ async fn handle(State(context): State<Context>) -> Result<Reply> {
     const RESULTS: Purge = purge!("report_results", "id", "id < $1");
     const BUCKETS: Purge = purge!("report_buckets", "series_id, start", "start < $1");
     const INCIDENTS: Purge = purge!("report_incidents", "id", "ended_at < $1");
-    const TOMBSTONES: Purge = purge!("report_forgotten", "what, id", "deleted_at < $1");
+    const TOMBSTONES: Purge = purge!("report_tombstones", "what, id", "deleted_at < $1");
     let (db, now) = (context.db()?, trusted_now(&context, "report_purges").await?);
     let retention = context.config::<Retention>()?;
     let state = store::State::load(db).await?;

@@ -113,7 +113,7 @@ async fn create(
     sql!(CREATE = "
         INSERT INTO report_series (id, user_id, endpoint_id, region) SELECT $4, $1, $2, $3
         WHERE NOT EXISTS (
-            SELECT 1 FROM report_forgotten WHERE (what = 'user' AND id = $1) OR (what = 'endpoint' AND id = $2))
+            SELECT 1 FROM report_tombstones WHERE (what = 'user' AND id = $1) OR (what = 'endpoint' AND id = $2))
         ON CONFLICT (endpoint_id, region) DO NOTHING");
     if get(transaction, FULL_AT).await?.is_some_and(|at| (at..at + FULL_FOR).contains(&now)) {
         return Ok(0);

@@ -30,12 +30,12 @@ async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> 
 }
 
 async fn forget_user(context: &Context, gone: UserDeleted) -> Result<()> {
-    sql!(NEWEST = "SELECT MAX(deleted_at) FROM status_gone_users");
+    sql!(NEWEST = "SELECT MAX(deleted_at) FROM status_user_tombstones");
     sql!(
         REMEMBER =
-            "INSERT INTO status_gone_users (user_id, deleted_at) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+            "INSERT INTO status_user_tombstones (user_id, deleted_at) VALUES ($1, $2) ON CONFLICT DO NOTHING"
     );
-    const TOMBSTONES: Purge = purge!("status_gone_users", "user_id", "deleted_at < $1");
+    const TOMBSTONES: Purge = purge!("status_user_tombstones", "user_id", "deleted_at < $1");
     // Announcements go with their page.
     sql!(PAGES = "DELETE FROM status_pages WHERE user_id = $1");
     sql!(BADGES = "DELETE FROM status_badges WHERE user_id = $1");

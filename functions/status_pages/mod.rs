@@ -245,7 +245,7 @@ async fn lock_user(transaction: &mut Transaction, user_id: i64) -> Result<()> {
 
 /// The gateway may believe in a key a moment longer than there is a user. Under [`lock_user`].
 async fn refuse_the_gone(transaction: &mut Transaction, user_id: i64) -> Result<()> {
-    sql!(GONE = "SELECT EXISTS (SELECT 1 FROM status_gone_users WHERE user_id = $1)");
+    sql!(GONE = "SELECT EXISTS (SELECT 1 FROM status_user_tombstones WHERE user_id = $1)");
     let gone: bool = on!(transaction.connection(), db =>
         sqlx::query_scalar(GONE).bind(user_id).fetch_one(db).await)?;
     if gone { Err(Error::unauthorized()) } else { Ok(()) }

@@ -25,7 +25,8 @@ async fn handle(caller: Caller, State(context): State<Context>) -> Result<Status
     let user_id = caller.user_id;
     let id = format!("user-{user_id}-deleted");
     let gone = UserDeleted { user_id };
-    let event = Outgoing::new("user-delete", kind::USER_DELETED, id, context.clock().now(), &gone)?;
+    let event = Outgoing::new("user-delete", kind::USER_DELETED, id, context.clock().now(), &gone)?
+        .of_owners([user_id]);
     // However long the broker takes: what it did not take would never be deleted elsewhere.
     context.outbound().publish(event).await?;
     forget(&context, user_id).await?;

@@ -16,7 +16,7 @@ pub const FUNCTION: Function =
         .per_minute(5)
         .reads(runtime::settings!(crate::links::PublicUrl));
 
-pub const TOKEN_LIFE: TimeDelta = TimeDelta::minutes(30);
+pub const TOKEN_LIFE: TimeDelta = TimeDelta::hours(1);
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -44,9 +44,10 @@ async fn handle(State(context): State<Context>, Input(forgot): Input<Forgot>) ->
     Ok(DONE)
 }
 
-/// How many links may be good at once. Every one of them is in the owner's mailbox, so that a stranger who asks for
+/// How many links may be good at once: as many mails in an hour, so that a stranger who asks for them for days neither fills
+/// the mailbox nor keeps the owner from a link that is good. Every one of them is in the owner's mailbox, so that a stranger who asks for
 /// links ends none of them; nor do more mails go out.
-const MAX_LINKS: i64 = 5;
+const MAX_LINKS: i64 = 2;
 
 async fn mail_token(context: &Context, email: &str) -> Result<()> {
     sql!(

@@ -30,6 +30,6 @@ async fn handle(State(context): State<Context>) -> Result<Reply> {
     SIGNUPS.run(db, now - SIGNUP_RETENTION).await?;
     TRIES.run(db, now.timestamp()).await?;
     NETWORKS.run(db, (now - NETWORK_RETENTION).timestamp()).await?;
-    announce(&context, NAME).await?;
+    announce(&context, NAME, None).await?;
     Ok(Reply::NONE)
 }

@@ -2,7 +2,7 @@
 //!
 //! | token | good for | what else it does | what ends it |
 //! |---|---|---|---|
-//! | of a forgotten password | 30 minutes | | its use, another's use, any change of address or password |
+//! | of a forgotten password | an hour | | its use, another's use, any change of address or password |
 //! | of a changed address, mailed to the old one | 48 hours | restores the old address | its use, the use of one for an earlier address |
 //!
 //! So who has taken an account over and changed its address, even twice, cannot keep its owner out.

@@ -91,7 +91,7 @@ async fn handle(
             return Err(error);
         }
     };
-    announce_soon(&context, NAME);
+    announce_soon(&context, NAME, id);
     tries::remember(&context, id, &client).await?;
     let message = "Welcome to pongpong.".to_owned();
     Ok((StatusCode::CREATED, Json(SignedUp { message, key, id, email, created_at: now })))

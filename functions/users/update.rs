@@ -143,7 +143,7 @@ async fn handle(
         });
     }
     if !settings.is_empty() {
-        announce_soon(&context, NAME);
+        announce_soon(&context, NAME, caller.user_id);
     }
     if ends_keys {
         tries::remember_only(&context, caller.user_id, &client).await?;
@@ -234,14 +234,17 @@ fn too_many_changes() -> Error {
 async fn save_settings(context: &Context, user_id: i64, settings: ReaderSettings) -> Result<()> {
     sql!(
         UPDATE = "UPDATE users SET language = COALESCE($2, language), time_zone = COALESCE($3, time_zone), \
-         revision = revision + 1, updated_at = $4 WHERE id = $1"
+         revision = revision + 1, updated_at = $4 \
+         WHERE id = $1 AND (language <> COALESCE($2, language) OR time_zone <> COALESCE($3, time_zone))"
     );
     let now = context.clock().now();
-    on!(context.db()?.write(), db => {
+    let changed = on!(context.db()?.write(), db => {
         let update = sqlx::query(UPDATE).bind(user_id).bind(settings.language).bind(settings.time_zone);
-        update.bind(now).execute(db).await.map(drop)
+        update.bind(now).execute(db).await.map(|done| done.rows_affected())
     })?;
-    announce_soon(context, NAME);
+    if changed > 0 {
+        announce_soon(context, NAME, user_id);
+    }
     Ok(())
 }
 

@@ -118,7 +118,7 @@ password-mail-subject = Your pongpong password
 password-mail =
     Somebody, hopefully you, asked for a new password at pongpong.
 
-    To set one, open this within 30 minutes:
+    To set one, open this within an hour:
     { $link }
 
     If it was not you, nothing has changed, and you need do nothing.
@@ -301,7 +301,7 @@ new-here = New here?
 back-to-login = Back to login
 choose-new-password = Choose a new password
 logged-out = Logged out.
-link-sent = If this address has an account, we have sent it a link. The link works for 30 minutes.
+link-sent = If this address has an account, we have sent it a link. The link works for an hour.
 password-changed-log-in = Password changed. Log in with the new one.
 
 ## Pages: endpoints

@@ -116,7 +116,7 @@ confirmation-mail =
     원하지 않으면 무시하셔도 됩니다. 알림을 보내지 않습니다.
 password-mail-subject = pongpong 비밀번호 재설정
 password-mail =
-    pongpong 비밀번호를 다시 설정하려면 30분 안에 이 링크를 여세요:
+    pongpong 비밀번호를 다시 설정하려면 1시간 안에 이 링크를 여세요:
     { $link }
 
     요청하지 않았다면 무시하셔도 됩니다. 아무것도 바뀌지 않습니다.
@@ -299,7 +299,7 @@ new-here = 처음이신가요?
 back-to-login = 로그인으로 돌아가기
 choose-new-password = 새 비밀번호 정하기
 logged-out = 로그아웃했습니다.
-link-sent = 등록된 주소라면 링크를 보내 드렸습니다. 링크는 30분 동안 쓸 수 있습니다.
+link-sent = 등록된 주소라면 링크를 보내 드렸습니다. 링크는 1시간 동안 쓸 수 있습니다.
 password-changed-log-in = 비밀번호를 바꿨습니다. 로그인해 주세요.
 
 ## Pages: endpoints

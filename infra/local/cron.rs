@@ -142,7 +142,7 @@ impl Schedule {
                     self.readiness.failed(Part::Job(job.name.clone()), self.clock.now());
                     tracing::error!(job = job.name, attempt, error, "the run failed");
                 }
-                // As activeDeadlineSeconds ends a Job for good.
+                // As activeDeadlineSeconds ends a Job.
                 Err(_) => {
                     self.readiness.failed(Part::Job(job.name.clone()), self.clock.now());
                     tracing::error!(job = job.name, attempt, "the run took too long");

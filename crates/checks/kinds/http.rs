@@ -288,7 +288,7 @@ fn request(
     http2: bool,
 ) -> Option<Request<Full<Bytes>>> {
     let path = &hop.url[Position::BeforePath..Position::AfterQuery];
-    let mut headers = HeaderMap::with_capacity(hop.headers.len() + 4);
+    let mut headers = HeaderMap::with_capacity(hop.headers.len() + 5);
     let host = match hop.headers.get(header::HOST) {
         Some(host) => host.clone(),
         None => HeaderValue::from_str(&hop.url[Position::BeforeHost..Position::AfterPort]).ok()?,
@@ -308,6 +308,7 @@ fn request(
             headers.insert(name.clone(), value.clone());
         }
     }
+    headers.insert(net::OUTBOUND, HeaderValue::from_static("check"));
     if let Some(cookie) = cookies.header(&hop.url, hop.headers.get(header::COOKIE)) {
         headers.insert(header::COOKIE, cookie);
     }

@@ -11,7 +11,7 @@ use crate::words;
 pub const FUNCTION: Function =
     Function::new("maintenance-create", SERVICE, "plans a maintenance, or begins one now")
         .http(runtime::http!(handle))
-        .per_minute(30)
+        .per_minute(10)
         .publishes();
 
 /// That are not over.

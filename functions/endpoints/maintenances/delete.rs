@@ -9,7 +9,7 @@ use crate::endpoints::SERVICE;
 pub const FUNCTION: Function =
     Function::new("maintenance-delete", SERVICE, "calls a maintenance off, or ends it without a trace")
         .http(runtime::http!(handle))
-        .per_minute(30);
+        .per_minute(10);
 
 /// Results that were marked stay marked.
 #[utoipa::path(

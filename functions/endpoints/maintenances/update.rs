@@ -11,7 +11,7 @@ use crate::words;
 pub const FUNCTION: Function =
     Function::new("maintenance-update", SERVICE, "changes what is given, and keeps the rest")
         .http(runtime::http!(handle))
-        .per_minute(30)
+        .per_minute(10)
         .publishes();
 
 /// With `ends_at` of now it ends now, but for the checks that are asked for already (up to 65 seconds ahead).

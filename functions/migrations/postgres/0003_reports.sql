@@ -17,14 +17,14 @@ CREATE TABLE report_series (
 CREATE INDEX report_series_by_user ON report_series (user_id);
 
 -- Whose late results must not bring them back.
-CREATE TABLE report_forgotten (
+CREATE TABLE report_tombstones (
     what TEXT NOT NULL CHECK (what IN ('user', 'endpoint')),
     id BIGINT NOT NULL,
     -- Unix seconds.
     deleted_at BIGINT NOT NULL DEFAULT EXTRACT(EPOCH FROM now())::BIGINT,
     PRIMARY KEY (what, id)
 );
-CREATE INDEX report_forgotten_by_time ON report_forgotten (deleted_at);
+CREATE INDEX report_tombstones_by_time ON report_tombstones (deleted_at);
 
 -- When endpoints got other settings, the last few times: checks made after that with older ones are not recorded.
 CREATE TABLE report_revisions (

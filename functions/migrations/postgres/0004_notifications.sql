@@ -72,11 +72,11 @@ CREATE TABLE notification_readers (
     time_zone TEXT NOT NULL
 );
 
-CREATE TABLE notification_forgotten_users (
+CREATE TABLE notification_user_tombstones (
     user_id BIGINT PRIMARY KEY,
     deleted_at TIMESTAMPTZ NOT NULL
 );
-CREATE INDEX notification_forgotten_users_by_time ON notification_forgotten_users (deleted_at);
+CREATE INDEX notification_user_tombstones_by_time ON notification_user_tombstones (deleted_at);
 
 -- What was replied to which event, so that a redelivery is given the same reply.
 CREATE TABLE notification_changes (

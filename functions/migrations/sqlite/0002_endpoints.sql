@@ -55,12 +55,12 @@ CREATE INDEX endpoints_due ON endpoints (next_check_at) WHERE enabled;
 CREATE INDEX endpoints_unannounced ON endpoints (id) WHERE announced_revision < revision;
 
 -- Users who are gone: a key that the gateway still believes for a moment must bring nothing back.
-CREATE TABLE endpoint_gone_users (
+CREATE TABLE endpoint_user_tombstones (
     user_id INTEGER PRIMARY KEY,
     -- Unix seconds: what remembers deleted users is purged, too.
     deleted_at INTEGER NOT NULL DEFAULT 0
 );
-CREATE INDEX endpoint_gone_users_by_time ON endpoint_gone_users (deleted_at);
+CREATE INDEX endpoint_user_tombstones_by_time ON endpoint_user_tombstones (deleted_at);
 
 -- While one lasts, the results of its endpoints are marked, and count for nothing.
 CREATE TABLE endpoint_maintenances (

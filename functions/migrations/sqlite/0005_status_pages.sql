@@ -64,8 +64,8 @@ CREATE TABLE status_badges (
 CREATE INDEX status_badges_by_user ON status_badges (user_id, id);
 
 -- A key that the gateway still believes for a moment must bring nothing back.
-CREATE TABLE status_gone_users (
+CREATE TABLE status_user_tombstones (
     user_id INTEGER PRIMARY KEY,
     deleted_at INTEGER NOT NULL DEFAULT 0
 );
-CREATE INDEX status_gone_users_by_time ON status_gone_users (deleted_at);
+CREATE INDEX status_user_tombstones_by_time ON status_user_tombstones (deleted_at);

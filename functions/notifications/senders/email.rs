@@ -268,7 +268,8 @@ impl Mailer {
         let mut email = lettre::Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(None, to.address.parse()?))
-            .subject(subject)
+            // Letters that are ASCII are not encoded: what looks like an encoded word would be read as one.
+            .subject(subject.replace("=?", "= ?"))
             .message_id(Some(format!("<{id}@{domain}>")))
             .multipart(MultiPart::alternative_plain_html(text, html))?;
         if let Some(url) = url {
@@ -297,7 +298,11 @@ fn judged(tried: &[(&str, Result<(), Failed>)]) -> Result<(), Failed> {
         return Err(later.unwrap_or(first).clone());
     }
     let each = refused().map(|(address, failed)| {
-        format!("{} (for {})", mailbox::masked(address), if is_passing(failed) { "now" } else { "good" })
+        format!(
+            "{} ({})",
+            mailbox::masked(address),
+            if is_passing(failed) { "temporarily" } else { "permanently" }
+        )
     });
     let why = format!("The mail server refused the message to {}.", each.collect::<Vec<_>>().join(", "));
     Err(if later.is_some() { Failed::ForSomeNow(why, reached) } else { Failed::ForSome(why) })

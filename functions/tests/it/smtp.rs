@@ -8,7 +8,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// Stopped when it is dropped. Addresses that begin with `gone` are refused for good (550), those
+/// Stopped when it is dropped. Addresses that begin with `gone` are refused permanently (550), those
 /// with `busy` for now (450); all are, with what [`SmtpServer::answers`] says.
 pub struct SmtpServer {
     pub url: String,

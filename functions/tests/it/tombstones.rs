@@ -7,8 +7,8 @@ use contract::{UserDeleted, kind};
 use crate::world::{Database, World, on_both};
 
 const DAY: Duration = Duration::from_secs(86_400);
-const OF_ENDPOINTS: &str = "SELECT user_id FROM endpoint_gone_users ORDER BY user_id";
-const OF_STATUS_PAGES: &str = "SELECT user_id FROM status_gone_users ORDER BY user_id";
+const OF_ENDPOINTS: &str = "SELECT user_id FROM endpoint_user_tombstones ORDER BY user_id";
+const OF_STATUS_PAGES: &str = "SELECT user_id FROM status_user_tombstones ORDER BY user_id";
 
 impl World {
     /// Deletes a user, and returns those that are remembered.

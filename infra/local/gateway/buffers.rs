@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+/// So much of one client's there is always room for: a sign-in, or an alert's confirmation.
+const SMALL: usize = 16 << 10;
 /// How long a request waits for room.
 const WAIT: Duration = Duration::from_secs(1);
 const STEP: Duration = Duration::from_millis(20);
@@ -49,8 +51,11 @@ impl<K: Hash + Eq + Clone> Buffer<K> {
         let Buffers { taken, max, max_per_client } = &self.buffers;
         let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
         let own = taken.by.get(&self.of).copied().unwrap_or(0);
-        // What is larger than the bound comes alone.
-        if taken.all + bytes > *max || (own > 0 && own + bytes > *max_per_client) {
+        // A client may hold as much as is free, as in `net::fair_share`: many of them leave room for one more.
+        let fits = own + bytes <= max.saturating_sub(taken.all)
+            // What is larger than the bound comes alone.
+            && (own == 0 || own + bytes <= *max_per_client);
+        if !fits && own + bytes > SMALL {
             return false;
         }
         taken.all += bytes;
@@ -89,18 +94,21 @@ mod tests {
 
     #[test]
     fn client_has_its_share_and_all_have_a_bound() {
-        let buffers = Buffers::new(64, 16);
-        let mut held = Vec::new();
-        for n in 0..4 {
-            let mut buffer = buffers.of(n);
-            assert!(buffer.try_grow(16));
-            assert!(!buffers.of(n).try_grow(1), "more than its share");
-            held.push(buffer);
+        const MIB: usize = 1 << 20;
+        let buffers = Buffers::new(64 * MIB, 16 * MIB);
+        let mut held: Vec<_> = (0..9).map(|n| buffers.of(n)).collect();
+        for (buffer, share) in held.iter_mut().zip([16, 16, 16, 8, 4, 2, 1, 0, 0]) {
+            for _ in 0..share {
+                assert!(buffer.try_grow(MIB));
+            }
+            assert!(!buffer.try_grow(MIB), "more than its share");
         }
-        assert!(!buffers.of(9).try_grow(1), "more than there is");
+        let mut small = buffers.of(9);
+        assert!(small.try_grow(SMALL) && !small.try_grow(MIB), "a little of everybody's");
         held.truncate(1);
-        assert!(buffers.of(9).try_grow(17), "alone");
+        assert!(buffers.of(10).try_grow(17 * MIB), "alone");
         held.clear();
+        drop(small);
         let taken = buffers.taken.lock().expect("a lock");
         assert_eq!((taken.all, taken.by.len()), (0, 0));
     }

@@ -345,7 +345,7 @@ on_both! {
             outcome: DeliveryOutcome::Delivered,
             retry_after_seconds: None,
             reached: Vec::new(),
-            error: Some("The mail server refused the message to b…@example.com (for now).".to_owned()),
+            error: Some("The mail server refused the message to b…@example.com (temporarily).".to_owned()),
             at: at(5),
         };
         world.event("delivery-record", kind::NOTIFICATION_DELIVERED, "d", &told).await.json(202);

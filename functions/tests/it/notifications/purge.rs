@@ -15,7 +15,7 @@ async fn rows(world: &World) -> (i64, i64, i64, i64) {
         world.number("SELECT COUNT(*) FROM deliveries").await,
         world.number("SELECT COUNT(*) FROM notification_changes").await,
         world.number("SELECT COUNT(*) FROM notification_states WHERE deleted_at IS NOT NULL").await,
-        world.number("SELECT COUNT(*) FROM notification_forgotten_users").await,
+        world.number("SELECT COUNT(*) FROM notification_user_tombstones").await,
     )
 }
 

@@ -141,7 +141,7 @@ on_both! {
         for (days, left) in [(89, 1), (2, 0)] {
             world.hours_pass(days * 24);
             world.purge("report-purge").await;
-            assert_eq!(world.number("SELECT COUNT(*) FROM report_forgotten").await, left);
+            assert_eq!(world.number("SELECT COUNT(*) FROM report_tombstones").await, left);
         }
     }
 

@@ -368,6 +368,29 @@ on_both! {
         assert_eq!(mine.seen(&house, &me).await, before);
     }
 
+    async fn no_function_takes_a_check_for_an_event_or_a_private_call(house: House) {
+        let event = json!({"specversion": "1.0", "id": "1", "source": "/x", "type": kind::USER_DELETED, "data": {"user_id": 1}});
+        let mut tried = 0;
+        for function in functions::ALL {
+            let private = function.operations().into_iter().filter(|o| o.path.starts_with("/private/"));
+            let paths: Vec<_> = private.map(|o| (o.method, o.path.replace("{id}", "1"))).collect();
+            for (method, path) in paths.into_iter().chain(function.trigger.map(|_| ("POST", "/".to_owned()))) {
+                let request = http::Request::builder()
+                    .method(method)
+                    .uri(&path)
+                    .header("content-type", "application/cloudevents+json")
+                    .header(net::OUTBOUND, "check")
+                    .body(axum::body::Body::from(event.to_string()))
+                    .unwrap();
+                let router = runtime::serve::router(function, house.engine.context());
+                let status = tower::ServiceExt::oneshot(router, request).await.unwrap().status();
+                assert_eq!(status, 403, "{} {path}", function.name);
+                tried += 1;
+            }
+        }
+        assert!(tried > 40, "{tried}");
+    }
+
     async fn nobody_outside_sends_events(house: House) {
         let me = house.sign_up("me@example.com").await;
         let mine = Belongings::of(&house, &me).await;

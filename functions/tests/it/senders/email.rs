@@ -46,13 +46,25 @@ async fn a_real_server_gets_it_whole() {
 }
 
 #[tokio::test]
+async fn name_that_looks_like_an_encoded_word_is_not_decoded() {
+    let smtp = SmtpServer::start().await;
+    let world = world(&smtp).await;
+    // A right-to-left override, as RFC 2047 writes it.
+    let mail =
+        json!({"to": "mary@example.com", "subject": "[down] =?utf-8?b?4oCu?= x: 장애", "content": "x"});
+    world.call(None, "POST", PATH, Some(mail)).await.json(200);
+    let subject = smtp.messages()[0].lines().find(|line| line.starts_with("Subject:")).unwrap().to_owned();
+    assert!(subject.starts_with("Subject: [down] = ?utf-8?b?4oCu?= x: =?utf-8?b?"), "{subject}");
+}
+
+#[tokio::test]
 async fn one_address_that_is_gone_does_not_keep_the_others_from_being_told() {
     let smtp = SmtpServer::start().await;
     let world = world(&smtp).await;
     let to = json!(["gone@example.com", "bob@example.com", "busy@else.test"]);
     let why = later(&send(&world, &request(&world, "email", json!({"to": to}))).await);
     let expected =
-        "The mail server refused the message to g…@example.com (for good), b…@else.test (for now).";
+        "The mail server refused the message to g…@example.com (permanently), b…@else.test (temporarily).";
     assert_eq!(why, expected);
     assert_eq!(smtp.messages().len(), 1);
     let mail = json!({"to": to, "subject": "Hi", "content": "x"});
