@@ -355,7 +355,11 @@ pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Text
         "transfer-encoding",
         "upgrade",
     ];
-    if OF_CONNECTION.contains(&name.as_str()) {
+    // A broker would take the request for an event, and pongpong's functions believe what the broker brings.
+    let is_event = name.as_str().starts_with("ce-")
+        || (name == http::header::CONTENT_TYPE
+            && value.as_bytes().to_ascii_lowercase().starts_with(b"application/cloudevents"));
+    if is_event || OF_CONNECTION.contains(&name.as_str()) {
         return Err(words::CANNOT_BE_SET);
     }
     if name == http::header::HOST && http::uri::Authority::try_from(value.as_bytes()).is_err() {
@@ -412,7 +416,19 @@ pub fn host_of(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::mask_token;
+    use super::{header, mask_token};
+
+    #[test]
+    fn header_of_the_connection_or_of_an_event_cannot_be_set() {
+        for (name, value) in [
+            ("Transfer-Encoding", "chunked"),
+            ("ce-type", "io.pongpong.user.deleted.v1"),
+            ("Content-Type", "Application/CloudEvents+json"),
+        ] {
+            header(name, value).expect_err(name);
+        }
+        header("Content-Type", "application/json").expect("may be set");
+    }
 
     #[test]
     fn mask_token_of_a_short_token_shows_nothing() {
