@@ -1,11 +1,27 @@
 //! Lists of ids: of those endpoints that something is about. The owner's column `all_endpoints` says whether it is
 //! about all of them, and the list is a table of its own.
 
+use contract::Text;
 use runtime::{
     Result,
     db::{JsonText, On, Transaction},
     on,
 };
+
+use crate::words;
+
+/// Of one list.
+const MAX_IDS: usize = 1000;
+
+/// Each id once, in order.
+pub(crate) fn unique(mut ids: Vec<i64>) -> std::result::Result<Vec<i64>, Text> {
+    if ids.len() > MAX_IDS {
+        return Err(words::must_hold_at_most_ids(MAX_IDS).into());
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}
 
 pub(crate) struct IdList {
     pub mark: &'static str,

@@ -57,17 +57,11 @@ async fn lock_user(transaction: &mut Transaction, user_id: i64) -> Result<()> {
     Ok(())
 }
 
-const MAX_ENDPOINTS: usize = 1000;
-
 /// Each once, in order; all of them the user's own.
 async fn check_endpoints(context: &Context, user_id: i64, ids: Option<Vec<i64>>) -> Result<Option<Vec<i64>>> {
-    let Some(mut ids) = ids else { return Ok(None) };
+    let Some(ids) = ids else { return Ok(None) };
     let refuse = |what: Text| Error::field("endpoint_ids", what);
-    if ids.len() > MAX_ENDPOINTS {
-        return Err(refuse(words::must_hold_at_most_ids(MAX_ENDPOINTS).into()));
-    }
-    ids.sort_unstable();
-    ids.dedup();
+    let ids = crate::id_list::unique(ids).map_err(refuse)?;
     // They are sorted: one that cannot be an id comes first.
     let possible = &ids[ids.partition_point(|id| *id < 1)..];
     let found = endpoints::private_list::briefs(context, possible).await?.items;

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::announce;
-use crate::id_list::{IdList, id_list};
+use crate::id_list::{IdList, id_list, unique};
 use crate::words;
 
 /// What a person sets of a maintenance.
@@ -142,7 +142,6 @@ struct Checked {
 }
 
 const MAX_SECONDS: i64 = 90 * 86_400;
-const MAX_ENDPOINTS: usize = 1000;
 
 impl Plan {
     fn checked(self, now: DateTime<Utc>) -> Result<Checked> {
@@ -154,17 +153,14 @@ impl Plan {
         fields.check_text("description", &description, 0..=2000, &['\n', '\r', '\t']);
         fields.check(ends_at > starts_at, "ends_at", || words::MAINTENANCE_MUST_END_AFTER_START);
         fields.check(ends_at - starts_at <= MAX_SECONDS, "ends_at", || words::MUST_END_WITHIN_90_DAYS);
-        fields.check(
-            endpoint_ids.as_ref().is_none_or(|ids| ids.len() <= MAX_ENDPOINTS),
-            "endpoint_ids",
-            || words::must_hold_at_most_ids(MAX_ENDPOINTS),
-        );
+        let endpoint_ids = match endpoint_ids.map(unique).transpose() {
+            Ok(ids) => ids,
+            Err(refusal) => {
+                fields.check(false, "endpoint_ids", || refusal);
+                None
+            }
+        };
         fields.finish()?;
-        let endpoint_ids = endpoint_ids.map(|mut ids| {
-            ids.sort_unstable();
-            ids.dedup();
-            ids
-        });
         Ok(Checked {
             title,
             description,

@@ -122,19 +122,24 @@ impl Browser {
         panic!("there is no page at {}", self.path().await);
     }
 
+    /// Waits until something is so, or fails with the page that is shown instead.
+    async fn wait(&self, caller: &std::panic::Location<'_>, what: &str, is_so: impl AsyncFn() -> bool) {
+        let waiting = async {
+            while !is_so().await {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        if tokio::time::timeout(TIMEOUT, waiting).await.is_err() {
+            panic!("{caller}: waited for {what} on {}:\n{}", self.path().await, self.text().await);
+        }
+    }
+
     /// Waits for what a click leads to, or a script brings.
     #[track_caller]
     pub fn sees(&self, what: &str) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
         async move {
-            let there = async {
-                while !self.text().await.contains(what) {
-                    tokio::time::sleep(LOOK_AGAIN).await;
-                }
-            };
-            if tokio::time::timeout(TIMEOUT, there).await.is_err() {
-                panic!("{caller}: {what:?} is not on {}:\n{}", self.path().await, self.text().await);
-            }
+            self.wait(caller, &format!("{what:?}"), async || self.text().await.contains(what)).await;
         }
     }
 
@@ -143,14 +148,7 @@ impl Browser {
     pub fn is_at(&self, path: &str) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
         async move {
-            let there = async {
-                while self.path().await != path {
-                    tokio::time::sleep(LOOK_AGAIN).await;
-                }
-            };
-            if tokio::time::timeout(TIMEOUT, there).await.is_err() {
-                panic!("{caller}: not {path}, but {}:\n{}", self.path().await, self.text().await);
-            }
+            self.wait(caller, path, async || self.path().await == path).await;
         }
     }
 
@@ -168,14 +166,10 @@ impl Browser {
             "//main//*[self::button or self::a or self::summary][not(@aria-hidden)][normalize-space()=\"{what}\"] | //header//*[self::button or self::a][normalize-space()=\"{what}\"]"
         );
         async move {
-            let pressed = async {
-                while !self.press_if_shown(&said).await {
-                    tokio::time::sleep(LOOK_AGAIN).await;
-                }
-            };
-            if tokio::time::timeout(TIMEOUT, pressed).await.is_err() {
-                panic!("{caller}: nothing says {what:?} on {}:\n{}", self.path().await, self.text().await);
-            }
+            self.wait(caller, &format!("a button or link {what:?}"), async || {
+                self.press_if_shown(&said).await
+            })
+            .await;
         }
     }
 
@@ -214,14 +208,7 @@ impl Browser {
     pub fn until(&self, script: &str) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
         async move {
-            let so = async {
-                while self.run(script).await != json!(true) {
-                    tokio::time::sleep(LOOK_AGAIN).await;
-                }
-            };
-            if tokio::time::timeout(TIMEOUT, so).await.is_err() {
-                panic!("{caller}: not {script} on {}:\n{}", self.path().await, self.text().await);
-            }
+            self.wait(caller, script, async || self.run(script).await == json!(true)).await;
         }
     }
 
