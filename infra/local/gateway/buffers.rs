@@ -97,7 +97,7 @@ mod tests {
         const MIB: usize = 1 << 20;
         let buffers = Buffers::new(64 * MIB, 16 * MIB);
         let mut held: Vec<_> = (0..9).map(|n| buffers.of(n)).collect();
-        for (buffer, share) in held.iter_mut().zip([16, 16, 16, 8, 4, 2, 1, 0, 0]) {
+        for (buffer, share) in held.iter_mut().zip([16, 16, 16, 8, 4, 2, 1, 1, 0]) {
             for _ in 0..share {
                 assert!(buffer.try_grow(MIB));
             }
