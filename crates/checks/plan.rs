@@ -45,7 +45,7 @@ const MAX_COSTLY: usize = 2;
 
 /// Patterns that are compiled at once. Judging has its own places, so that neither waits for the other.
 static COMPILING: LazyLock<Arc<FairShare>> = LazyLock::new(costly);
-/// Bodies that are judged at once.
+/// Bodies that are judged at the same time.
 pub(crate) static JUDGING: LazyLock<Arc<FairShare>> = LazyLock::new(costly);
 
 /// Leaves the other processors to quick work.

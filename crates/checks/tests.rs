@@ -1041,7 +1041,7 @@ async fn assertions_on_json() {
         ("$..up", Equals, json!(true)),
         ("$.items[?@.up == true].up", Equals, json!(true)),
         ("$.big", NotEquals, json!(9_007_199_254_740_992_i64)),
-        // A text is compared as a text, a number as a number.
+        // A text is compared as text, a number as number.
         ("$.count", Equals, json!("3")),
         ("$.items[0].up", Equals, json!("true")),
         ("$.text", Equals, json!(12)),

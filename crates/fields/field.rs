@@ -36,7 +36,7 @@ struct Rule {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// An http or https URL that a message is posted to.
+    /// An http or https URL to which messages are posted.
     Url,
     /// One line of at most this many characters.
     Line {

@@ -11,7 +11,7 @@ use crate::{Field, Input, MASK};
 #[derive(Clone, Copy, Debug)]
 pub struct Stored<'a> {
     pub values: &'a Value,
-    /// Whether its secrets would go to another server than before.
+    /// Whether its secrets would be sent to another server than before.
     pub is_elsewhere: bool,
 }
 

@@ -71,7 +71,7 @@ async fn changed(context: &Context, changes: Vec<StatusChange>) -> Result<()> {
 struct News {
     /// None: no check was made.
     checked_at: Option<i64>,
-    /// Of the newest result.
+    /// The revision, scheduled time and note of the newest result.
     revision: i64,
     scheduled_at: i64,
     note: Option<String>,

@@ -1,4 +1,4 @@
-//! Whether settings are valid, field by field.
+//! Validates the settings of an endpoint, field by field.
 
 use runtime::{Fields, Result, input::is_invisible};
 

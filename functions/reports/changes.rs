@@ -73,7 +73,7 @@ async fn keep_revisions(transaction: &mut Transaction, changed: &[EndpointChange
     );
     sql!(SQLITE_FORGET = forget!("SELECT value FROM json_each($1)"));
     sql!(POSTGRES_FORGET = forget!("SELECT UNNEST($1::bigint[])"));
-    // The first settings replace none.
+    // The first settings of an endpoint replace no others.
     let replaced = changed.iter().filter(|change| change.settings_revision > 1);
     let replaced: BTreeMap<_, _> = replaced
         .map(|change| ((change.endpoint_id, change.settings_revision), (change.user_id, change.changed_at)))
