@@ -1,8 +1,7 @@
-//! What must hold of the facts that a check found out.
+//! Assertions on the facts that a check found.
 //!
-//! Patterns and paths come from users and run over what strangers answer, so every one has a bound:
-//! on its length, on the size of what it compiles to, and on how often it can multiply the nodes
-//! that it visits.
+//! Patterns and paths come from users and run over responses of unknown servers, so each one has limits: for its
+//! length, for its compiled size, and for how often it can multiply the nodes that it visits.
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
@@ -21,11 +20,11 @@ use super::{
     pattern::{Pattern, Work},
 };
 
-/// What a body may take as JSON [bytes].
+/// Memory limit for a body as JSON [bytes].
 const MAX_JSON_MEMORY: usize = 96 * 1024 * 1024;
 const MAX_PATTERN_CHARS: usize = 1_024;
 const MAX_VALUE_BYTES: usize = 8 * 1024;
-/// What people see of something long.
+/// Maximum length of a long value in a message.
 const MAX_SHOWN_CHARS: usize = 200;
 
 /// An assertion, compiled.
@@ -37,7 +36,7 @@ pub(crate) struct Compiled {
     severity: Severity,
 }
 
-/// What it looks at.
+/// What an assertion looks at.
 #[derive(Clone, Debug)]
 enum Subject {
     /// A number or a text.
@@ -47,12 +46,12 @@ enum Subject {
     Json {
         text: String,
         path: JsonPath,
-        /// Of each JSON value, how often it is looked at, at most; none, where only a few are.
+        /// How often each JSON value is visited, at most; zero if the path visits only a few values.
         weight: usize,
     },
 }
 
-/// What it is compared with.
+/// What the subject is compared with.
 #[derive(Clone, Debug)]
 enum Wanted {
     Nothing,
@@ -98,12 +97,12 @@ impl Compiled {
         Ok(Self { subject, comparison: *comparison, wanted, severity: *severity })
     }
 
-    /// Memory of what was compiled, as a measure of what compiling it costs [bytes].
+    /// Memory of the compiled pattern, as a measure of the cost of compiling it [bytes].
     pub(crate) fn size(&self) -> usize {
         if let Wanted::Pattern(pattern) = &self.wanted { pattern.size() } else { 0 }
     }
 
-    /// Whether judging by it may take long, also of a short body.
+    /// Whether evaluation may take long, even for a short body.
     pub(crate) fn is_costly(&self) -> bool {
         match (&self.subject, &self.wanted) {
             (_, Wanted::Pattern(_)) => true,
@@ -112,7 +111,7 @@ impl Compiled {
         }
     }
 
-    /// The name of the number or text that it compares.
+    /// The name of the number or text that is compared.
     pub(crate) fn fact(&self) -> Option<&'static str> {
         if let Subject::Value(fact) = self.subject { Some(fact.name) } else { None }
     }
@@ -164,7 +163,7 @@ fn read_wanted(shape: Shape, comparison: Comparison, value: &Option<Value>) -> R
     }
 }
 
-/// A number, also one that is written in a text.
+/// A number, including one that is written as text.
 fn number_of(value: &Value) -> Option<Value> {
     match value {
         Value::Number(_) => Some(value.clone()),
@@ -181,7 +180,7 @@ fn number_in(text: &str) -> Option<f64> {
     text.trim().parse().ok().filter(|number: &f64| number.is_finite())
 }
 
-/// A text, or what a number or a boolean is as one.
+/// A text, or a number or boolean as text.
 fn as_text(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) => Some(text.into()),
@@ -207,8 +206,7 @@ fn read_regex(text: &str) -> Result<Arc<Pattern>, Text> {
 
 fn read_path(text: &str) -> Result<(JsonPath, usize), Text> {
     check_pattern_length(text)?;
-    // Before the parser sees it: each filter within a filter doubles the parser's time, and nested
-    // parentheses use up its stack.
+    // Before parsing: each filter within a filter doubles the parser's time, and nested parentheses use up its stack.
     let weight = weight(text).ok_or(words::JSON_PATH_IS_TOO_COMPLEX)?;
     let path = JsonPath::parse(text).map_err(words::is_not_jsonpath)?;
     Ok((path, weight))
@@ -216,10 +214,10 @@ fn read_path(text: &str) -> Result<(JsonPath, usize), Text> {
 
 const MAX_NESTED_BRACKETS: usize = 16;
 
-/// How often a path may look at each value of a document, at most: every step and every comparison may come to each
-/// value once, since a document is a tree, and a list of selectors multiplies that. Zero, where it looks at a few values
-/// only. None, where parsing it could take long, or where it could take more than that: two `..`, a filter that begins
-/// at the root, and a comparison of two values, each with all that is within it.
+/// How often a path visits each value of a document, at most. A document is a tree, so every step and every
+/// comparison may visit each value once; a list of selectors multiplies that. Zero: the path visits only a few
+/// values. `None`: parsing could take long, or the path could exceed this bound, with two `..`, with a filter that
+/// begins at the root, or with a comparison of two values including everything inside them.
 fn weight(path: &str) -> Option<usize> {
     let (mut descents, mut filters, mut commas, mut steps, mut depth) = (0, 0, 0, 0, 0_usize);
     let (mut quote, mut looks_at_many) = (None, false);
@@ -276,7 +274,7 @@ fn weight(path: &str) -> Option<usize> {
     Some(if is_plain { 0 } else { steps << commas })
 }
 
-/// What separates the parts of a filter.
+/// Characters that separate the parts of a filter.
 const BETWEEN: &[char] =
     &['(', ')', '[', ']', ',', '&', '|', '!', '<', '=', '>', '?', '"', '\'', ' ', '\t', '\r', '\n'];
 
@@ -299,14 +297,14 @@ fn orders(comparison: Comparison) -> bool {
     matches!(comparison, LessThan | LessOrEqual | GreaterThan | GreaterOrEqual)
 }
 
-/// What a check found out.
+/// The facts that a check found.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
-    /// Numbers and texts, by their names.
+    /// Numbers and texts, by name.
     pub(crate) values: Vec<(&'static str, Value)>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
-    /// The body lacks its end.
+    /// Whether the end of the body is missing.
     pub(crate) is_cut: bool,
 }
 
@@ -324,7 +322,7 @@ pub(crate) fn judge(checks: &[Compiled], facts: &Facts) -> Result<(), Violation>
     let mut json = None;
     let mut work = Work::default();
     for (index, check) in checks.iter().enumerate() {
-        // Only the first of these is reported.
+        // Only the first violated assertion of severity `degraded` is reported.
         if check.severity == Severity::Degraded && degraded.is_some() {
             continue;
         }
@@ -353,7 +351,7 @@ pub(crate) fn judge(checks: &[Compiled], facts: &Facts) -> Result<(), Violation>
     degraded.map_or(Ok(()), Err)
 }
 
-/// Several fields of one name mean the same as one field with commas (RFC 9110, 5.2).
+/// Several fields of one name are equivalent to one field with commas (RFC 9110, 5.2).
 fn header(headers: &HeaderMap, name: &HeaderName) -> Option<Value> {
     let values: Vec<_> =
         headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
@@ -377,7 +375,7 @@ fn check_value(check: &Compiled, found: Option<&Value>, work: &mut Work) -> Resu
 
 const SLOW_PATTERNS: &str = "the patterns take too long on this body, use simpler ones, or fewer";
 
-/// Whether a comparison holds for a value that is there; `cache` is its pattern's.
+/// Whether a comparison holds for a value that exists; `cache` belongs to its pattern.
 fn holds(
     check: &Compiled,
     found: &Value,
@@ -399,7 +397,7 @@ fn holds(
         NotEquals => !same(found, wanted),
         Contains => contains(found, wanted),
         NotContains => !contains(found, wanted),
-        // These have no value, or a pattern.
+        // These compare with no value, or with a pattern.
         Exists | NotExists | Matches | NotMatches => false,
         _ => match (number_of(found).and_then(|found| found.as_f64()), wanted.as_f64()) {
             (Some(found), Some(wanted)) => in_order(check.comparison, found, wanted),
@@ -428,14 +426,14 @@ fn check_body(
         Wanted::Value(Value::String(wanted)) => wanted.as_bytes(),
         _ => b"",
     };
-    // Where the end is missing, only what was found is certain: it may be followed by the rest.
+    // If the end of the text is missing, only a match before the cut is certain.
     let found = match (&check.wanted, check.comparison) {
         (Wanted::Pattern(pattern), _) => {
             let end = pattern.find_end(text, work).ok_or(SLOW_PATTERNS)?;
             end.is_some_and(|end| cut.is_none() || end < text.len())
         }
         (_, Comparison::Equals | Comparison::NotEquals) => match cut {
-            // It is longer already, or begins otherwise.
+            // The text is already longer, or begins differently.
             Some(_) if wanted.len() <= text.len() || !wanted.starts_with(text) => false,
             Some(cut) => return Err(format!("it begins so, but {cut}")),
             None => **text == *wanted,
@@ -462,8 +460,8 @@ fn check_body(
 
 struct Json {
     value: Value,
-    /// So many values it has at most, with those within; many times as many where it is deep, for each level copies
-    /// what those within it select.
+    /// The number of values, including nested ones, at most. For a deep document a multiple of it, because each level
+    /// copies what its inner levels select.
     visits: usize,
 }
 
@@ -476,11 +474,11 @@ fn depth(value: &Value) -> usize {
 }
 
 const COPIED_LEVELS: usize = 8;
-/// Of a text that is searched.
+/// Bytes of a searched text that count as one visit.
 const BYTES_PER_VISIT: usize = 16;
 
 fn read_json(text: &[u8]) -> Result<Json, String> {
-    // Short as they may be in the text: a value, an array and an object with something in it.
+    // Memory of a value, an array, and an object that is not empty, however short their text is.
     let bytes = |byte| match byte {
         b',' => 64,
         b'[' => 160,
@@ -505,7 +503,7 @@ fn read_json(text: &[u8]) -> Result<Json, String> {
     }
 }
 
-/// Of several values that a path selects, each must hold: "all items are ok".
+/// If a path selects several values, the comparison must hold for each of them: "all items are ok".
 fn check_selected(check: &Compiled, path: &JsonPath, json: &Value, work: &mut Work) -> Result<(), String> {
     let selected = path.query(json);
     match (check.comparison, selected.is_empty()) {
@@ -537,10 +535,10 @@ fn contains(found: &Value, wanted: &Value) -> bool {
     }
 }
 
-/// To people, 1 and 1.0 are the same number; a text is compared as a text, a number as a number.
+/// For people, 1 and 1.0 are the same number; a text is compared as text, a number as number.
 fn same(found: &Value, wanted: &Value) -> bool {
     match (found, wanted) {
-        // Two integers are compared as such: a double cannot tell large ones apart.
+        // Two integers are compared as integers: a double cannot distinguish large ones.
         (Value::Number(a), Value::Number(b)) => {
             a == b || ((a.is_f64() || b.is_f64()) && a.as_f64() == b.as_f64())
         }
@@ -605,12 +603,12 @@ impl fmt::Display for Raw<'_> {
     }
 }
 
-/// The same in quotes.
+/// A shortened text in quotes.
 struct Shown<'a>(&'a str);
 
 impl Shown<'_> {
     fn start_of(body: &[u8]) -> String {
-        // Characters have at most four bytes, and one more shows that there is more.
+        // Characters have at most four bytes. One more character shows that the text is longer.
         let start = &body[..body.len().min(4 * MAX_SHOWN_CHARS + 4)];
         Shown(String::from_utf8_lossy(start).trim_start()).to_string()
     }

@@ -1,4 +1,4 @@
-//! Configs of check kinds, in OpenAPI: any of them, since an empty one is of several kinds.
+//! The OpenAPI schema of check configs: any kind's config, because an empty one is valid for several kinds.
 
 use utoipa::{
     PartialSchema, ToSchema,
@@ -7,7 +7,7 @@ use utoipa::{
 
 use crate::{CHECKS, Kind};
 
-/// In OpenAPI: any of the kinds' configs.
+/// OpenAPI schema: the config of any kind.
 #[derive(Debug)]
 pub struct ConfigSchema;
 

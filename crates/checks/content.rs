@@ -1,5 +1,5 @@
-//! A body as an assertion looks at it: its content codings undone (RFC 9110, 8.4), and its charset made UTF-8 as a
-//! browser does. Each step has a bound.
+//! A body as assertions see it: its content codings are undone (RFC 9110, 8.4), and its charset is converted to UTF-8
+//! as a browser does. Each step has a limit.
 
 use std::{
     borrow::Cow,
@@ -18,25 +18,25 @@ use ruzstd::decoding::{
 
 use crate::request::exchange::MAX_BODY_READ;
 
-/// One body is encoded once; twice where a proxy does it again.
+/// A body is usually encoded once, or twice if a proxy encodes it again.
 const MAX_CODINGS: usize = 3;
-/// Where browsers look for a charset (HTML, 13.2.3.2).
+/// How far browsers look for a charset (HTML, 13.2.3.2).
 const MAX_PRESCAN: usize = 1024;
 
-/// What there is of a body.
+/// The available part of a body.
 #[derive(Debug)]
 pub(crate) struct Content<'a> {
-    /// UTF-8 where its charset is known; otherwise as it came.
+    /// UTF-8 if the charset is known; otherwise unchanged.
     pub(crate) text: Cow<'a, [u8]>,
     pub(crate) cut: Option<Cut>,
 }
 
-/// Why the end of a body is not known.
+/// Why the end of a body is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
-    /// It is longer than [`MAX_BODY_READ`], as sent or as decoded.
+    /// The body is longer than [`MAX_BODY_READ`], as sent or as decoded.
     TooLong,
-    /// Its content coding ends too early, or is damaged.
+    /// A content coding ends too early, or is damaged.
     Broken(&'static str),
 }
 
@@ -52,8 +52,8 @@ impl fmt::Display for Cut {
     }
 }
 
-/// Decodes a body, of which nothing, or the end, is missing. No more than [`MAX_BODY_READ`] is decoded, so a few
-/// bytes that would expand to gigabytes cost no more than a plain body does.
+/// Decodes a body, whose end may be missing. At most [`MAX_BODY_READ`] bytes are decoded, so a few bytes that would
+/// expand to gigabytes cost no more than a plain body.
 pub(crate) fn decode<'a>(headers: &HeaderMap, body: &'a [u8], is_cut: bool) -> Result<Content<'a>, String> {
     let mut cut = is_cut.then_some(Cut::TooLong);
     let mut bytes = Cow::Borrowed(body);
@@ -64,7 +64,7 @@ pub(crate) fn decode<'a>(headers: &HeaderMap, body: &'a [u8], is_cut: bool) -> R
         let (decoded, outcome) = coding.decode(&bytes);
         match outcome {
             Err(_) if decoded.is_empty() => return Err(format!("the body is not valid {}", coding.name())),
-            // What was cut off before ends in the middle of the stream: what came out counts.
+            // A body that was cut off ends in the middle of the stream: the decoded part counts.
             Err(_) => cut = cut.or(Some(Cut::Broken(coding.name()))),
             Ok(()) => {}
         }
@@ -79,7 +79,7 @@ pub(crate) fn decode<'a>(headers: &HeaderMap, body: &'a [u8], is_cut: bool) -> R
         Cow::Owned(mut bytes) => {
             let text = match utf8(headers, &bytes) {
                 Cow::Owned(text) => text,
-                // All of it, but for a byte order mark: moved, not copied.
+                // Everything except a byte order mark: moved, not copied.
                 Cow::Borrowed(text) => {
                     let mark = bytes.len() - text.len();
                     bytes.drain(..mark);
@@ -100,7 +100,7 @@ enum Coding {
     Zstd,
 }
 
-/// In the order in which they were applied.
+/// The content codings, in the order in which they were applied.
 fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, String> {
     let mut codings = Vec::new();
     for line in headers.get_all(header::CONTENT_ENCODING) {
@@ -114,7 +114,7 @@ fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, String> {
                 "aes128gcm" | "compress" | "dcb" | "dcz" | "exi" | "pack200-gzip" | "x-compress" => {
                     return Err(format!("the body is encoded as {name}, which is not supported"));
                 }
-                // `identity`, and what some servers write here (`utf-8`, `none`): browsers ignore it.
+                // `identity`, and other values that some servers send (`utf-8`, `none`): ignored, as by browsers.
                 _ => continue,
             });
             if codings.len() > MAX_CODINGS {
@@ -135,12 +135,12 @@ impl Coding {
         }
     }
 
-    /// What came out, and whether that is all. One byte more than the limit shows that there is more.
+    /// Returns the decoded bytes, and whether they are complete. One byte over the limit shows that there are more.
     fn decode(self, encoded: &[u8]) -> (Vec<u8>, io::Result<()>) {
         let mut decoded = Vec::new();
         let outcome = match self {
             Self::Gzip => gunzip(encoded, &mut decoded),
-            // The standard says zlib, some servers send the bare stream within.
+            // The standard says zlib, but some servers send the raw deflate stream.
             Self::Deflate if is_zlib(encoded) => {
                 read_all(flate2::bufread::ZlibDecoder::new(encoded), &mut decoded)
             }
@@ -157,10 +157,11 @@ fn read_all(reader: impl Read, decoded: &mut Vec<u8>) -> io::Result<()> {
     reader.take(room as u64).read_to_end(decoded).map(drop)
 }
 
-/// Members of a gzip file, or frames of a Zstandard stream: each costs a decoder of its own, also an empty one.
+/// Maximum number of members of a gzip file, or frames of a Zstandard stream: each one needs its own decoder, even if
+/// it is empty.
 const MAX_MEMBERS: usize = 1000;
 
-/// The members of a gzip file. What comes behind them is ignored, as by browsers.
+/// Decodes the members of a gzip file. Data after them is ignored, as by browsers.
 fn gunzip(mut encoded: &[u8], decoded: &mut Vec<u8>) -> io::Result<()> {
     for _ in 0..MAX_MEMBERS {
         let mut member = flate2::bufread::GzDecoder::new(encoded);
@@ -177,13 +178,13 @@ fn too_many_members() -> io::Error {
     io::Error::other(format!("it has more than {MAX_MEMBERS} parts"))
 }
 
-/// RFC 1950, 2.2: the method, and a check sum of the two bytes.
+/// RFC 1950, 2.2: the method, and a checksum of the two bytes.
 fn is_zlib(encoded: &[u8]) -> bool {
     matches!(encoded, [method, flags, ..]
         if method & 0x0f == 8 && u16::from_be_bytes([*method, *flags]) % 31 == 0)
 }
 
-/// The frames of a Zstandard stream. Their window may not be larger than what is decoded (RFC 9659: 8 MB).
+/// Decodes the frames of a Zstandard stream. Their window may not be larger than the decoding limit (RFC 9659: 8 MB).
 fn unzstd(mut encoded: &[u8], decoded: &mut Vec<u8>) -> io::Result<()> {
     for _ in 0..MAX_MEMBERS {
         if decoded.len() > MAX_BODY_READ {
@@ -203,7 +204,7 @@ fn unzstd(mut encoded: &[u8], decoded: &mut Vec<u8>) -> io::Result<()> {
     Err(too_many_members())
 }
 
-/// The text in UTF-8: by byte order mark, header, or what the document says of itself, in this order (Encoding
+/// Converts the text to UTF-8: by byte order mark, header, or the document's own declaration, in this order (Encoding
 /// Standard, 6; HTML, 13.2.3).
 fn utf8<'a>(headers: &HeaderMap, bytes: &'a [u8]) -> Cow<'a, [u8]> {
     if let Some((encoding, mark)) = Encoding::for_bom(bytes) {
@@ -213,7 +214,7 @@ fn utf8<'a>(headers: &HeaderMap, bytes: &'a [u8]) -> Cow<'a, [u8]> {
     let kind = kind.as_deref().unwrap_or_default();
     let declared = charset_of(kind).or_else(|| charset_within(kind, bytes));
     match declared {
-        // Many servers say ISO-8859-1 of everything. What is well-formed UTF-8 beyond ASCII is hardly anything else.
+        // Many servers declare ISO-8859-1 for everything. Valid UTF-8 beyond ASCII is hardly ever anything else.
         Some(encoding) if encoding == WINDOWS_1252 && std::str::from_utf8(bytes).is_ok() => bytes.into(),
         Some(encoding) => decoded(encoding, bytes),
         None if is_rather_windows_1252(bytes) => decoded(WINDOWS_1252, bytes),
@@ -222,7 +223,7 @@ fn utf8<'a>(headers: &HeaderMap, bytes: &'a [u8]) -> Cow<'a, [u8]> {
 }
 
 fn decoded<'a>(encoding: &'static Encoding, bytes: &'a [u8]) -> Cow<'a, [u8]> {
-    // What is not well-formed stays as it is: patterns may look at single bytes.
+    // Invalid UTF-8 stays unchanged: patterns may look at single bytes.
     if encoding == UTF_8 || encoding == REPLACEMENT {
         return bytes.into();
     }
@@ -232,18 +233,18 @@ fn decoded<'a>(encoding: &'static Encoding, bytes: &'a [u8]) -> Cow<'a, [u8]> {
     }
 }
 
-/// Of a `Content-Type`.
+/// The charset of a `Content-Type`.
 fn charset_of(kind: &str) -> Option<&'static Encoding> {
     let parameters = kind.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
     let mut charsets = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
     charsets.find_map(|(_, label)| Encoding::for_label(label.trim().trim_matches(['"', '\'']).as_bytes()))
 }
 
-/// `<meta charset>` or `<meta http-equiv>` of HTML, the declaration of XML.
+/// The charset of `<meta charset>` or `<meta http-equiv>` in HTML, or of the XML declaration.
 fn charset_within(kind: &str, bytes: &[u8]) -> Option<&'static Encoding> {
     static XML: LazyLock<Option<Regex>> =
         LazyLock::new(|| Regex::new(r#"^\s*<\?xml\s[^>]*?encoding\s*=\s*["']([A-Za-z0-9._:-]+)["']"#).ok());
-    // A comment first, so that what it holds is skipped.
+    // Matches comments first, so that their content is skipped.
     static META: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(r#"(?is-u)<!--.*?-->|<meta[\s/][^>]*?charset\s*=\s*["']?\s*([a-z0-9._:-]+)"#).ok()
     });
@@ -261,11 +262,11 @@ fn charset_within(kind: &str, bytes: &[u8]) -> Option<&'static Encoding> {
         found.captures_iter(start).find_map(|found| Some(found.get(1)?.as_bytes()))
     };
     let encoding = Encoding::for_label(in_xml.or_else(in_html)?)?;
-    // What could be read so far is not UTF-16, whatever it says.
+    // A document that could be read so far is not UTF-16, whatever it declares.
     Some(if encoding == UTF_16LE || encoding == UTF_16BE { UTF_8 } else { encoding })
 }
 
-/// Whether text without any charset is better read byte by byte: it is not UTF-8, nor mostly.
+/// Whether text without any charset is better read as Windows-1252: it is not UTF-8, not even for the most part.
 fn is_rather_windows_1252(bytes: &[u8]) -> bool {
     if std::str::from_utf8(bytes).is_ok() {
         return false;
@@ -275,7 +276,7 @@ fn is_rather_windows_1252(bytes: &[u8]) -> bool {
         characters += chunk.valid().chars().filter(|char| !char.is_ascii()).count();
         errors += chunk.invalid().len();
     }
-    // Neither is text what has many bytes below the blank.
+    // Data with many control characters is not text either.
     let controls = bytes.iter().filter(|byte| matches!(byte, 0..=8 | 14..=31)).count();
     errors > characters && controls * 100 < bytes.len()
 }
@@ -350,7 +351,7 @@ mod tests {
         assert_eq!(text("text/html; charset=iso-8859-1", "정상".as_bytes()), "정상");
         assert_eq!(text("text/html", b"caf\xe9"), "café");
         assert_eq!(text("text/html; charset=us-ascii", b"caf\xe9"), "café");
-        // One broken character does not make the others unreadable.
+        // One broken character must not make the others unreadable.
         let broken = [b"\xec\xa0", "정상".as_bytes()].concat();
         assert!(text("text/html", &broken).ends_with("정상"));
         let binary = [0, 1, 2, 0xff, 0xfe, 3];

@@ -1,8 +1,8 @@
-//! What a check finds out, and assertions can look at.
+//! The facts that a check finds, for use in assertions.
 
 use contract::{Comparison, Text, words};
 
-/// Named in assertions.
+/// A fact, which assertions refer to by name.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Fact {
     pub name: &'static str,
@@ -15,30 +15,30 @@ pub struct Fact {
 pub enum Shape {
     Number,
     Text,
-    /// All that the server sent, decoded to text.
+    /// The whole body of the response, decoded to text.
     Body,
-    /// What a JSONPath selects in the body.
+    /// The values that a JSONPath selects in the body.
     Json,
-    /// One of the answer's.
+    /// A header of the response.
     Header,
 }
 
-/// Of every kind.
+/// Facts of every kind.
 pub const COMMON: &[Fact] = &[
     common("total_ms", Shape::Number, &words::FACT_TOTAL),
     common("dns_ms", Shape::Number, &words::FACT_DNS),
     common("connect_ms", Shape::Number, &words::FACT_CONNECT),
     common("ip", Shape::Text, &words::FACT_IP),
 ];
-/// Of kinds that speak TLS.
+/// A fact of kinds that use TLS.
 pub const TLS_MS: Fact = common("tls_ms", Shape::Number, &words::FACT_TLS);
 pub const CERTIFICATE_DAYS_LEFT: Fact =
     common("certificate_days_left", Shape::Number, &words::FACT_CERTIFICATE_DAYS_LEFT);
-/// Of kinds that get an answer.
+/// Facts of kinds that receive a response.
 pub const FIRST_BYTE_MS: Fact = common("first_byte_ms", Shape::Number, &words::FACT_FIRST_BYTE);
 pub const TRANSFER_MS: Fact = common("transfer_ms", Shape::Number, &words::FACT_TRANSFER);
 
-/// Of several kinds: its label is in the catalogue.
+/// A fact of several kinds: its label is in the message catalogue.
 const fn common(name: &'static str, shape: Shape, label: &'static Text) -> Fact {
     Fact { name, label: label.pair(), shape }
 }
@@ -58,7 +58,7 @@ impl Fact {
 }
 
 impl Shape {
-    /// Those that make sense.
+    /// The comparisons that make sense for this shape.
     pub fn comparisons(self) -> &'static [Comparison] {
         use Comparison::{
             Contains, Equals, Exists, GreaterOrEqual, GreaterThan, LessOrEqual, LessThan, Matches,

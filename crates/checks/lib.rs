@@ -1,9 +1,9 @@
-//! Check kinds: one file each in `kinds`, one line each in [`CHECKS`]. Everything else about a kind derives from its
-//! definition: validation, masking, OpenAPI, forms, flags of the command line, docs, tests.
+//! Check kinds: one file each in `kinds`, one line each in [`CHECKS`]. Everything else about a kind is derived from
+//! its definition: validation, masking, OpenAPI, forms, command line flags, docs, tests.
 //!
-//! Every check opens its own connection, as a newcomer would: nothing is pooled, cached or resumed.
-//! Whatever a target does costs bounded time (`timeout_ms` covers the whole exchange, redirects
-//! included; assertions have bounds of their own) and bounded memory.
+//! Every check opens its own connection, like a new visitor: nothing is pooled, cached or resumed. Whatever a target
+//! does takes bounded time (`timeout_ms` covers the whole exchange, including redirects; assertions have their own
+//! limits) and bounded memory.
 
 mod assertions;
 pub mod config;
@@ -42,82 +42,83 @@ use url::Url;
 
 use self::{assertions::Facts, facts::Fact};
 
-/// Every check kind, once. The first is that of an address without a scheme.
+/// All check kinds. The first one is the kind of an address without a scheme.
 pub const CHECKS: &[Kind] = &[Kind::of::<kinds::http::Http>(), Kind::of::<kinds::tcp::Tcp>()];
 
-/// A check kind; its value is a check with nothing left to parse.
+/// A check kind. Its value is a check with nothing left to parse.
 pub trait Check: Sized + fmt::Debug + Send + Sync + 'static {
-    /// As it is stored, and named in the API and in events: `snake_case`.
+    /// The name in storage, in the API and in events: `snake_case`.
     const KIND: &'static str;
-    /// As people read it, in English and Korean.
+    /// The name that users see, in English and Korean.
     const LABEL: (&'static str, &'static str);
-    /// What it does, in a sentence.
+    /// A sentence about what it does.
     const ABOUT: (&'static str, &'static str);
-    /// Of its URLs: the first is that of examples. No other kind has the same.
+    /// The schemes of its URLs; examples use the first one. No other kind has the same scheme.
     const SCHEMES: &'static [&'static str];
-    /// A URL that it checks.
+    /// An example of its URLs.
     const EXAMPLE: &'static str;
-    /// What to enter as URL, in English and Korean.
+    /// Help for entering the URL, in English and Korean.
     const URL_HELP: (&'static str, &'static str);
-    /// Whether people without an account may try it: not what would find open ports.
+    /// Whether people without an account may try it. Not for kinds that could be used to find open ports.
     const IS_DEMO: bool = false;
     const FIELDS: &'static [Field];
-    /// What assertions can look at, beside [`facts::COMMON`].
+    /// Facts that assertions can use, in addition to [`facts::COMMON`].
     const FACTS: &'static [Fact];
     type Config: DeserializeOwned;
 
-    /// What is wrong is named `url`, or as in `config.method`. The fields themselves were checked when it was saved.
+    /// Errors are named `url`, or as in `config.method`. Single fields were validated when the endpoint was saved.
     fn plan(url: &Url, config: Self::Config) -> Result<Self, Refusals>;
 
-    /// How often a failed check is tried again, where nobody says: not if that could change something.
+    /// Default number of retries: zero if a check could change something.
     fn retries(_config: &Self::Config) -> u8 {
         1
     }
 
-    /// Who gets what is sent, as far as the config decides it: masked secrets do not follow to another.
+    /// The receiver of what a check sends, as far as the config decides it: masked secrets are not sent to another
+    /// one.
     fn receiver(_config: &Self::Config) -> String {
         String::new()
     }
 
-    /// Degraded once a certificate that was seen expires within so many days; 0: never.
+    /// A check is degraded if a certificate that it saw expires within this many days; 0: never.
     fn certificate_warning_days(&self) -> u32 {
         0
     }
 
-    /// Checks once. What is found out on the way is noted in `progress`: it is shown however the check ends.
+    /// Checks once. Results are stored in `progress`, which is reported however the check ends.
     fn run(
         &self,
         network: &Network<'_>,
         progress: &mut Progress,
     ) -> impl Future<Output = Result<Answer, Failure>> + Send;
 
-    /// The endpoint of another monitor, if it is of this kind.
+    /// Imports the endpoint of another monitoring tool, if it is of this kind.
     fn import(_foreign: &Foreign<'_>) -> Option<Import> {
         None
     }
 }
 
-/// What a target answered.
+/// The response of a target.
 pub struct Answer {
     facts: Facts,
-    /// Of what it holds in memory.
+    /// The places for the memory of its content.
     memory: Vec<Place>,
     since: Instant,
 }
 
 impl Answer {
-    /// Numbers and texts, by the names of the kind's facts.
+    /// An answer with numbers and texts, by the names of the kind's facts.
     pub fn of(values: Vec<(&'static str, Value)>) -> Self {
         Self { facts: Facts { values, ..Facts::default() }, memory: Vec::new(), since: Instant::now() }
     }
 
-    /// With what the facts `body`, `json` and `header` are taken from.
+    /// Adds the source of the facts `body`, `json` and `header`.
     pub(crate) fn with_content(mut self, headers: HeaderMap, body: Vec<u8>, is_cut: bool) -> Self {
         (self.facts.headers, self.facts.body, self.facts.is_cut) = (headers, body, is_cut);
         self
     }
 
-    /// What holds the memory of its content, since when.
+    /// Adds the places for the memory of the content, and since when they are held.
     pub(crate) fn held(self, memory: Vec<Place>, since: Instant) -> Self {
         Self { memory, since, ..self }
     }
@@ -142,7 +143,7 @@ impl<C: Check> Planned for C {
     }
 }
 
-/// A row of the table.
+/// An entry of [`CHECKS`].
 pub struct Kind {
     pub name: &'static str,
     pub label: (&'static str, &'static str),
@@ -172,7 +173,7 @@ impl Kind {
             fields: C::FIELDS,
             own_facts: C::FACTS,
             plan: |url, config| {
-                // What serde says could quote a secret.
+                // The error text of serde could quote a secret.
                 let config = C::Config::deserialize(config)
                     .map_err(|_| vec![("config".to_owned(), words::is_not_of_the_kind(C::KIND).into())])?;
                 Ok(Box::new(C::plan(url, config)?))
@@ -189,7 +190,7 @@ impl Kind {
         CHECKS.iter().find(|kind| kind.name == name)
     }
 
-    /// By the scheme of a URL.
+    /// The kind with the scheme of a URL.
     pub fn of_url(url: &str) -> Option<&'static Self> {
         let scheme = Url::parse(url).ok()?.scheme().to_owned();
         CHECKS.iter().find(|kind| kind.has_scheme(&scheme))
@@ -199,12 +200,12 @@ impl Kind {
         self.schemes.contains(&scheme)
     }
 
-    /// The kinds, as a refusal lists them.
+    /// The names of the kinds, for error messages.
     pub fn names() -> String {
         CHECKS.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ")
     }
 
-    /// How URLs of these kinds begin, as a refusal lists it.
+    /// How URLs of these kinds begin, for error messages.
     pub fn beginnings<'a>(kinds: impl IntoIterator<Item = &'a Self>) -> String {
         let schemes = kinds.into_iter().flat_map(|kind| kind.schemes);
         let mut all: Vec<_> = schemes.map(|scheme| format!("{scheme}://")).collect();
@@ -223,18 +224,18 @@ impl Kind {
         })
     }
 
-    /// How often a failed check with this config is tried again, where nobody says.
+    /// The default number of retries for this config.
     pub fn default_retries(&self, config: &Value) -> u8 {
         (self.retries)(config)
     }
 
-    /// A check is degraded once a certificate that it saw expires within so many days; 0: never.
+    /// A check is degraded if a certificate that it saw expires within this many days; 0: never.
     pub fn certificate_warning_days(&self, url: &str, config: &Value) -> u32 {
         let plan = Url::parse(url).ok().and_then(|url| (self.plan)(&url, config).ok());
         plan.map_or(0, |plan| plan.certificate_warning_days())
     }
 
-    /// Who gets what a check with this config sends, beside the URL's server.
+    /// The receiver of what a check with this config sends, in addition to the URL's server.
     pub fn receiver(&self, config: &Value) -> String {
         (self.receiver)(config)
     }
@@ -254,14 +255,14 @@ pub(crate) fn failure(code: FailureCode, message: impl Into<String>) -> Failure 
     Failure { code, message: message.into() }
 }
 
-/// A URL in a message: what is behind its path may be secret, also of what a redirect leads to.
+/// A URL for messages: what follows its path may be secret, also in the target of a redirect.
 pub(crate) fn shown(url: &Url) -> String {
     cut(&contract::shown::without_secrets(url))
 }
 
-/// What people see of something long.
+/// Maximum length of a long text in messages [characters].
 const MAX_SHOWN_CHARS: usize = 200;
-/// The first 200 characters, on one line, without what a terminal or a mail would act on.
+/// The first 200 characters, on one line, without control characters that a terminal or a mail client would act on.
 pub(crate) fn cut(text: &str) -> String {
     let mut chars = text.chars();
     let mut shown: String =

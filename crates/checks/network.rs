@@ -1,4 +1,4 @@
-//! What a check may use of this machine: connections to addresses that the guard permits, and TLS over them.
+//! The network access of a check: connections to addresses that the guard permits, and TLS over them.
 
 use std::{io, sync::Arc};
 
@@ -34,7 +34,7 @@ pub(crate) struct Shared {
 pub struct Network<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) owner: i64,
-    /// Whether assertions look at a body.
+    /// Whether assertions need the body.
     pub(crate) keeps_body: bool,
 }
 
@@ -58,15 +58,15 @@ impl Network<'_> {
         };
         progress.enter(Phase::Connect);
         let stream = guarded::connect(&addresses).await?;
-        // Close by reset: when a check closes, it has all it wants, and a thousand checks a second
-        // against one address would otherwise leave every local port waiting in TIME_WAIT for a minute.
-        // It also tells an endless sender to stop.
+        // Closes with a reset: when a check closes the connection, it has everything that it needs. Without the
+        // reset, a thousand checks per second of one address would leave every local port waiting in TIME_WAIT for a
+        // minute. The reset also makes an endless sender stop.
         let _ = stream.set_zero_linger();
         progress.ip = stream.peer_addr().ok().map(|address| address.ip());
         Ok(Metered::new(stream))
     }
 
-    /// A connection of HTTP, with what it holds of the memory that all share.
+    /// Opens a connection for HTTP. Also returns what it holds of the memory that all checks share.
     pub(crate) async fn connect_http<'k>(
         &self,
         url: &Url,

@@ -1,8 +1,8 @@
-//! Regular expressions from users over what strangers answer, in bounded time.
+//! Regular expressions of users over responses of unknown servers, in bounded time.
 //!
-//! The regex crate is linear in the body, but the factor is the size of the pattern: what fits its
-//! size limit can take a minute for 1 MiB. So the search runs on the automaton that it would use
-//! first, and gives up where it would change over to the slow one.
+//! The regex crate is linear in the body, but the factor is the size of the pattern: a pattern within its size limit
+//! can take a minute for 1 MiB. So the search runs on the automaton that the crate would use first, and gives up
+//! where the crate would change to its slow search.
 
 use std::sync::{Arc, LazyLock};
 
@@ -16,21 +16,21 @@ use regex_automata::{
 
 use contract::{Text, words};
 
-/// Takes a dozen or two of `\w` with Unicode, or ten thousand plain characters.
+/// Enough for one or two dozen `\w` with Unicode, or ten thousand plain characters.
 const SIZE_LIMIT: usize = 1024 * 1024;
-/// The automaton's states are made as they are needed. Those of a usual pattern fit in many times
-/// over; a pattern that fills this so often makes a new one for nearly every byte.
+/// The automaton creates its states as they are needed. Those of a usual pattern fit in many times; a pattern that
+/// fills the cache this often creates a new state for nearly every byte.
 const CACHE_BYTES: usize = 2 * 1024 * 1024;
 const CACHE_FILLINGS: usize = 8;
-/// What the slow search may look at.
+/// Bytes that the slow search may look at.
 const SLOW_BYTES: usize = 64 * 1024;
-/// And do: each byte costs a step for each state of the pattern.
+/// Steps that the slow search may take: each byte costs a step for each state of the pattern.
 const SLOW_STEPS: usize = 16 * 1024 * 1024;
 
-/// Values of JSON that paths may look at.
+/// JSON values that paths may visit.
 const JSON_VISITS: usize = 16 * 1024 * 1024;
 
-/// What the patterns and the JSONPaths of one check may take, all together.
+/// What all patterns and JSONPaths of one check may use together.
 pub(crate) struct Work {
     cache_fillings: usize,
     slow_steps: usize,
@@ -44,7 +44,7 @@ impl Default for Work {
 }
 
 impl Work {
-    /// Looks at so many values of JSON more, if it may.
+    /// Visits this many more JSON values, if the limit permits it.
     pub(crate) fn visit(&mut self, values: usize) -> Result<(), String> {
         let left = self.json_visits.checked_sub(values);
         self.json_visits =
@@ -53,10 +53,10 @@ impl Work {
     }
 }
 
-/// Compiled patterns that the process keeps [bytes].
+/// Size of all compiled patterns that the process keeps [bytes].
 const MAX_CACHED_BYTES: u64 = 32 * 1024 * 1024;
 
-/// Compiled once, and used by every check with the same pattern.
+/// Patterns that are compiled once, and shared by all checks with the same pattern.
 static COMPILED: LazyLock<moka::sync::Cache<String, Arc<Pattern>>> = LazyLock::new(|| {
     let weigh = |text: &String, pattern: &Arc<Pattern>| {
         u32::try_from(text.len() + pattern.size()).unwrap_or(u32::MAX)
@@ -71,7 +71,7 @@ pub(crate) struct Pattern {
 }
 
 impl Pattern {
-    /// Whether [`Self::cached`] has it: otherwise it may compile for tens of milliseconds.
+    /// Whether [`Self::cached`] has the pattern. Otherwise it may compile for tens of milliseconds.
     pub(crate) fn is_cached(text: &str) -> bool {
         COMPILED.contains_key(text)
     }
@@ -89,7 +89,7 @@ impl Pattern {
         let regex = RegexBuilder::new(text).size_limit(SIZE_LIMIT).dfa_size_limit(SIZE_LIMIT).build();
         let regex = regex.map_err(|error| match error {
             regex::Error::CompiledTooBig(_) => words::REGEX_IS_TOO_COMPLEX,
-            // The last line says what is wrong; those above draw an arrow below the pattern.
+            // The last line is the reason; the lines above it draw an arrow below the pattern.
             error => {
                 let text = error.to_string();
                 let reason = text.lines().last().unwrap_or_default();
@@ -116,19 +116,19 @@ impl Pattern {
         self.regex.as_str()
     }
 
-    /// Memory that it takes, roughly [bytes]: the regex has an automaton like ours.
+    /// Approximate memory use [bytes]: the regex has an automaton like ours.
     pub(crate) fn size(&self) -> usize {
         let automaton = self.automaton.as_ref().map_or(SIZE_LIMIT, |dfa| dfa.get_nfa().memory_usage());
         2 * automaton + 1024
     }
 
-    /// Where the first match ends, if there is one. `None` where it would take too long to tell.
+    /// Where the first match ends, if there is one. `None` if the search would take too long.
     pub(crate) fn find_end(&self, body: &[u8], work: &mut Work) -> Option<Option<usize>> {
         self.find_end_with(&mut None, body, work)
     }
 
-    /// The same for one of many texts. What the automaton learns of one is kept for the next: to learn it anew would
-    /// cost more than the search, and be bounded by nothing.
+    /// Like [`Self::find_end`], for one of many texts. States that the automaton creates for one text are kept for
+    /// the next: to create them again would cost more than the search, and would have no limit.
     pub(crate) fn find_end_with(
         &self,
         cache: &mut Option<Cache>,
@@ -147,7 +147,7 @@ impl Pattern {
         work.cache_fillings = work.cache_fillings.saturating_sub(cache.clear_count() - before);
         match found {
             Ok(found) => Some(found.map(|found| found.offset())),
-            // An automaton cannot tell where words end outside of ASCII.
+            // The automaton cannot find where words end outside of ASCII.
             Err(error) if matches!(error.kind(), MatchErrorKind::Quit { .. }) => {
                 self.find_end_slowly(body, automaton.get_nfa().states().len(), work)
             }
@@ -161,7 +161,7 @@ impl Pattern {
         work.slow_steps -= beginning.len() * states;
         match self.regex.shortest_match(beginning) {
             None if beginning.len() < body.len() => None,
-            // It may be there only because the rest was not looked at.
+            // The match may exist only because the rest was not searched.
             Some(end) if end == beginning.len() && beginning.len() < body.len() => None,
             found => Some(found),
         }
@@ -204,7 +204,7 @@ mod tests {
         }
     }
 
-    /// Which of the last thousand letters was an `a` is a state of its own for every position.
+    /// Which of the last thousand letters were an `a` is a separate state at every position.
     fn letters(count: usize) -> Vec<u8> {
         let mut random = 1_u32;
         let letter = |_| {
@@ -216,7 +216,7 @@ mod tests {
         (0..count).map(letter).collect()
     }
 
-    /// Twenty that take as long as one may are not twenty times as long.
+    /// Twenty patterns that each take as long as allowed must not take twenty times as long.
     #[test]
     fn the_patterns_of_a_check_share_what_they_may_take() {
         let body = letters(4000);
@@ -224,7 +224,7 @@ mod tests {
         let (patterns, mut work) = (patterns.collect::<Vec<_>>(), Work::default());
         let answered = patterns.iter().filter(|p| p.find_end(&body, &mut work).is_some()).count();
         assert!((1..10).contains(&answered), "{answered}");
-        // The slow search too: words that end outside of ASCII.
+        // The slow search, too: words that end outside of ASCII.
         let (korean, mut work) = ("가나다 ".repeat(6_000), Work::default());
         let slow = Pattern::read(r"\b없음[ab]{500}\b").unwrap();
         let answered = (0..20).filter(|_| slow.find_end(korean.as_bytes(), &mut work).is_some()).count();

@@ -1,6 +1,6 @@
-//! A target, read once: what cannot be checked is named field by field, what can becomes a `Plan`.
+//! Reads a target once: errors are named field by field, and a valid target becomes a `Plan`.
 //!
-//! Saving an endpoint and checking it read it the same way, so what was accepted can be checked.
+//! Saving an endpoint and checking it read the target in the same way, so an accepted endpoint can be checked.
 
 use std::{
     sync::{Arc, LazyLock},
@@ -18,7 +18,7 @@ use crate::{Kind, Planned, assertions::Compiled, pattern::Pattern};
 
 const MAX_URL_CHARS: usize = 2_048;
 const MAX_ASSERTIONS: usize = 20;
-/// Of the compiled patterns of one target together [bytes]: about 50 ms to compile.
+/// Size of all compiled patterns of one target [bytes]: about 50 ms to compile.
 const MAX_PATTERNS_SIZE: usize = 2 * 1024 * 1024;
 const MAX_RETRIES: u8 = 5;
 
@@ -27,7 +27,7 @@ pub fn validate(target: &Target) -> Refusals {
     with_fields(target, Plan::read(target).err().unwrap_or_default())
 }
 
-/// With what is wrong with single fields of its config: that is checked only when it is saved.
+/// Adds what is wrong with single fields of the config: they are validated only when the endpoint is saved.
 fn with_fields(target: &Target, refusals: Refusals) -> Refusals {
     let Some(kind) = Kind::find(&target.kind) else { return refusals };
     match fields::read(kind.fields, &target.config, None) {
@@ -39,21 +39,22 @@ fn with_fields(target: &Target, refusals: Refusals) -> Refusals {
     }
 }
 
-/// Each may take 150 MB, for a body that is decoded three times, and its JSON.
+/// Maximum number of costly evaluations at once. Each may take 150 MB, for a body that is decoded three times, and
+/// its JSON.
 const MAX_COSTLY: usize = 2;
 
-/// Patterns that are compiled at once. Judging has places of its own: neither waits for the other.
+/// Patterns that are compiled at once. Judging has its own places, so that neither waits for the other.
 static COMPILING: LazyLock<Arc<FairShare>> = LazyLock::new(costly);
-/// Bodies that are judged at once.
+/// Bodies that are judged at the same time.
 pub(crate) static JUDGING: LazyLock<Arc<FairShare>> = LazyLock::new(costly);
 
-/// The other processors go on with what is quick.
+/// Leaves the other processors to quick work.
 fn costly() -> Arc<FairShare> {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     FairShare::of(processors.div_ceil(2).min(MAX_COSTLY))
 }
 
-/// A place, if it comes until then; owners take turns.
+/// A place, if one is free by `until`; owners take turns.
 pub(crate) async fn turn(share: &Arc<FairShare>, owner: i64, until: Option<Instant>) -> Option<Place> {
     match until {
         None => Some(share.take(owner).await),
@@ -61,13 +62,13 @@ pub(crate) async fn turn(share: &Arc<FairShare>, owner: i64, until: Option<Insta
     }
 }
 
-/// Runs what strangers can make slow outside the async workers. A panic goes on here.
+/// Runs work that untrusted input can make slow, outside the async workers. A panic of the work continues here.
 pub(crate) async fn off_workers<T: Send + 'static>(
     place: Place,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> T {
     let working = tokio::task::spawn_blocking(move || {
-        // Held until the work ends, also when nobody waits for it any more.
+        // Held until the work ends, even if nobody waits for it any more.
         let _place = place;
         work()
     });
@@ -79,7 +80,7 @@ pub(crate) async fn off_workers<T: Send + 'static>(
     }
 }
 
-/// [`validate`] where patterns are compiled outside the async workers.
+/// [`validate`], with patterns compiled outside the async workers.
 pub async fn validate_off_workers(owner: i64, target: &Target) -> Refusals {
     match Plan::prepare(owner, target, None).await {
         Some(Err(refusals)) => with_fields(target, refusals),
@@ -88,7 +89,7 @@ pub async fn validate_off_workers(owner: i64, target: &Target) -> Refusals {
     }
 }
 
-/// How to check, with nothing left to parse.
+/// A check with nothing left to parse.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) check: Box<dyn Planned>,
@@ -98,8 +99,8 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Reads a target. What takes long is compiled outside the async workers, once. `None`: its turn did not come
-    /// until then.
+    /// Reads a target. Patterns that are not cached are compiled outside the async workers. `None`: no place was free
+    /// by `until`.
     pub(crate) async fn prepare(
         owner: i64,
         target: &Target,
@@ -149,7 +150,7 @@ impl Plan {
                         if patterns_size > MAX_PATTERNS_SIZE {
                             let what = words::PATTERNS_ARE_TOO_COMPLEX;
                             note(format!("assertions[{index}].value"), what);
-                            // The rest is not compiled.
+                            // The remaining patterns are not compiled.
                             break;
                         }
                         assertions.push(compiled);
@@ -174,7 +175,7 @@ fn read_url(kind: &Kind, written: &str) -> Result<Url, Text> {
     if written.chars().nth(MAX_URL_CHARS).is_some() {
         return Err(words::must_be_at_most_characters(2048).into());
     }
-    // The parser would drop tabs and newlines in silence.
+    // The parser would silently drop tabs and newlines.
     if written.chars().any(char::is_control) {
         return Err(words::MUST_NOT_CONTAIN_CONTROL_CHARACTERS);
     }

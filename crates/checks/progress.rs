@@ -1,5 +1,5 @@
-//! What a check has found out so far. It outlives the check when that is cut off by its timeout, so
-//! that a result shows how far it got.
+//! What a check has found so far. It outlives a check that its time-out cancels, so that the result shows how far the
+//! check got.
 
 use std::{
     net::IpAddr,
@@ -31,13 +31,13 @@ pub(crate) enum Phase {
 
 pub struct Progress {
     pub(crate) ip: Option<IpAddr>,
-    /// What the protocol answers with, such as 200.
+    /// The protocol's status code, such as 200.
     pub(crate) status_code: Option<u16>,
-    /// The first to expire of the certificates that were sent.
+    /// The earliest expiry of the certificates that were sent.
     pub(crate) certificate_expires_at: Option<DateTime<Utc>>,
-    /// By the server that was connected to last.
+    /// Whether the server of the latest connection asked for a client certificate.
     pub(crate) client_certificate_asked: bool,
-    /// Known already, while more is found out about it.
+    /// A failure that is already known, while its details are still being found out.
     pub(crate) failure: Option<Failure>,
     pub(crate) bytes: u64,
     pub(crate) waits: Waits,
@@ -58,7 +58,7 @@ struct Waited {
 }
 
 impl Waits {
-    /// Waits for a place, also if nobody waits for it to the end.
+    /// Waits for a place, and counts the time even if the wait is cancelled.
     pub(crate) async fn wait<T>(&self, place: impl Future<Output = T>) -> T {
         let mut place = pin!(place);
         if let Some(place) = place.as_mut().now_or_never() {
@@ -69,8 +69,8 @@ impl Waits {
         place.await
     }
 
-    /// Whether half of `time` and more went by in waiting for other checks: that a check took long says nothing about
-    /// its target then.
+    /// Whether at least half of `time` was spent waiting for other checks: then the duration of the check says
+    /// nothing about its target.
     pub(crate) fn are_most_of(&self, time: Duration) -> bool {
         let waited = self.waited();
         waited.before + waited.since.map_or(Duration::ZERO, |since| since.elapsed()) >= time / 2
@@ -109,7 +109,7 @@ impl Progress {
         }
     }
 
-    /// Ends the phase that runs. Over redirects, the times of the same phase add up.
+    /// Ends the current phase. Over redirects, the times of the same phase add up.
     pub(crate) fn enter(&mut self, phase: Phase) {
         let now = Instant::now();
         if let Some(spent) = self.spent.get_mut(self.phase as usize) {
@@ -119,7 +119,7 @@ impl Progress {
         self.entered = now;
     }
 
-    /// A phase that was cut off shows how long it had lasted.
+    /// A phase that was cut off counts with its duration so far.
     pub(crate) fn timings(&mut self) -> Timings {
         self.enter(self.phase);
         let [dns, connect, tls, first_byte, transfer] = self.spent.map(|spent| spent.map(millis));
@@ -132,7 +132,7 @@ fn millis(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }
 
-/// What this machine lacked says nothing about the target.
+/// A lack of resources on this machine says nothing about the target.
 pub(crate) fn no_room() -> Failure {
     failure(
         FailureCode::NotStarted,

@@ -1,4 +1,4 @@
-//! Makes checks of any kind: permits, the time-out, retries, judging, certificates that expire soon, panics.
+//! Runs checks of any kind: permits, time-outs, retries, judging, certificates that expire soon, panics.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -28,38 +28,38 @@ use crate::{
     tls::Tls,
 };
 
-/// Judging more than so much of a body leaves the task: a pattern or a decoder may take
-/// milliseconds, in which other checks want their timings right.
+/// A longer body is judged outside the task: a pattern or a decoder may take milliseconds, which would distort the
+/// timings of other checks.
 pub(crate) const MAX_JUDGED_IN_PLACE: usize = 4 * 1024;
-/// Twice the 10,000 that one owner can have hanging, for one owner gets half.
+/// Twice the 10,000 checks that one owner can have waiting for a response, because a single owner gets half.
 pub const DEFAULT_CONCURRENCY: usize = 20_480;
-/// Checks that begin at once: handshakes of thousands at the same time would measure this machine instead of the
+/// Checks that start at once: handshakes of thousands at the same time would measure this machine instead of the
 /// targets.
 const MAX_STARTING: usize = 500;
-/// Names that are looked up at once, each by up to [`FILES_PER_LOOKUP`] sockets; owners share them.
+/// Names that are looked up at once, with up to [`FILES_PER_LOOKUP`] sockets each; owners share them.
 const MAX_LOOKUPS: usize = 512;
-/// Two record types, and two name servers.
+/// Two record types, with two name servers each.
 const FILES_PER_LOOKUP: usize = 4;
-/// So many checks can run at once with so many open files.
+/// How many checks can run at once with this many open files.
 pub fn concurrency_by(files: usize) -> usize {
     let others = MAX_LOOKUPS * FILES_PER_LOOKUP + guarded::SPARE_SOCKETS;
     (files - others.min(files / 4)).max(1)
 }
 
-/// A check that has not ended by then mostly waits: the next one begins beside it.
+/// A check that has not ended by then is mostly waiting: the next one starts beside it.
 const STARTING_TIMEOUT: Duration = Duration::from_millis(250);
 
 pub struct ProbeConfig {
     /// `CHECK_PRIVATE_NETWORKS`
     pub private_networks: Arc<PrivateNetworks>,
-    /// `CHECK_CONCURRENCY`: checks that run at once in the process, shared out per owner. One that waits
-    /// for its target costs a socket and some kB; one that reads a long body for its assertions
-    /// takes up to 10 MiB more, out of a bound of its own.
+    /// `CHECK_CONCURRENCY`: checks that run at once in the process, shared by owners. A check that waits for its
+    /// target costs a socket and some kB. A check that reads a long body for its assertions takes up to 10 MiB more,
+    /// from a separate limit.
     pub concurrency: usize,
-    /// Certificate authorities that are trusted beside the public ones.
+    /// Certificate authorities that are trusted in addition to the public ones.
     pub extra_roots: ExtraRoots,
     pub user_agent: String,
-    /// Between a failed try and the next one.
+    /// The pause between a failed try and the next one.
     pub retry_pause: Duration,
     pub resolver: Resolver,
 }
@@ -77,8 +77,7 @@ impl ProbeConfig {
     }
 }
 
-/// Judges answers as a check of this target does, without one: for benchmarks. `None`: the target is not
-/// acceptable.
+/// For benchmarks: judges responses like a check of this target, without making one. `None`: the target is invalid.
 pub fn judge_of(target: &Target) -> Option<impl Fn(&HeaderMap, &[u8]) -> bool + use<>> {
     let plan = Plan::read(target).ok()?;
     Some(move |headers: &HeaderMap, body: &[u8]| {
@@ -87,7 +86,7 @@ pub fn judge_of(target: &Target) -> Option<impl Fn(&HeaderMap, &[u8]) -> bool + 
     })
 }
 
-/// Built once per process and shared.
+/// Runs checks. Built once per process and shared.
 pub struct Prober {
     running: Arc<FairShare>,
     starting: Arc<FairShare>,
@@ -102,7 +101,7 @@ impl Prober {
             starting: FairShare::of(config.concurrency.min(MAX_STARTING)),
             shared: Shared {
                 private_networks: config.private_networks,
-                // No more than there are files for: see `concurrency_by`.
+                // No more than the open files permit: see `concurrency_by`.
                 lookups: FairShare::of(MAX_LOOKUPS.min(config.concurrency.div_ceil(12))),
                 resolver: config.resolver,
                 memory: Memory::new(),
@@ -113,10 +112,10 @@ impl Prober {
         })
     }
 
-    /// Checks one target, as often as its `retries` say, once there is room for it: owners take turns.
-    /// Unknown, when it could not start by `start_by`. Dropping the future ends the check.
+    /// Checks one target, with its `retries`, when a place is free: owners take turns. The status is unknown if the
+    /// check could not start by `start_by`. Dropping the future cancels the check.
     pub async fn probe(&self, owner: i64, target: &Target, start_by: Option<Instant>) -> Outcome {
-        // A defect that one target brings to light must not lose the others of its batch.
+        // A panic of one check must not lose the other checks of its batch.
         let outcome = AssertUnwindSafe(self.check(owner, target, start_by)).catch_unwind().await;
         let mut outcome = outcome.unwrap_or_else(|panic| {
             let panic = net::panic_message(&*panic);
@@ -136,7 +135,7 @@ impl Prober {
         }
         let plan = match Plan::prepare(owner, target, start_by).await {
             Some(Ok(plan)) => plan,
-            // It was accepted when it was saved, perhaps by another version.
+            // The target was accepted when it was saved, perhaps by another version.
             Some(Err(refusals)) => return unreadable(&refusals),
             None => return not_started(),
         };
@@ -146,7 +145,7 @@ impl Prober {
         let mut failed = None;
         loop {
             let outcome = {
-                // Not held while pausing.
+                // Not held during the pause.
                 let places = self.places(owner);
                 let (_running, starting) = match start_by.take() {
                     None => places.await,
@@ -155,7 +154,7 @@ impl Prober {
                         Err(_) => return not_started(),
                     },
                 };
-                // On the heap only while it runs: thousands wait for their scheduled time.
+                // On the heap only while it runs: thousands of checks wait for their scheduled time.
                 let mut trying = Box::pin(self.try_once(owner, &plan, judge_by));
                 match tokio::time::timeout(STARTING_TIMEOUT, &mut trying).await {
                     Ok(outcome) => outcome,
@@ -165,14 +164,14 @@ impl Prober {
                     }
                 }
             };
-            // What works is not tried again.
+            // A successful check is not tried again.
             let code = outcome.error.as_ref().map(|error| error.code).filter(|_| !outcome.status.is_up());
             if code == Some(FailureCode::NotStarted) {
-                // There is no room for another try either. What the one before it says counts, where this one got nothing
-                // else.
+                // There is no room for another try either. If this try got no response, the outcome of the previous
+                // one counts.
                 return failed.filter(|_| outcome.status_code.is_none()).unwrap_or(outcome);
             }
-            // What the guard refused it would refuse again.
+            // The guard would refuse the same address again.
             let is_final =
                 matches!(code, None | Some(FailureCode::BlockedAddress | FailureCode::InvalidRequest));
             if is_final || tries_left == 0 {
@@ -203,13 +202,13 @@ impl Prober {
                 return down(progress, failure);
             }
         };
-        // Whether a processor is free to judge says nothing about the target: it takes no time of the check's.
+        // Whether a processor is free to judge says nothing about the target, so judging is not part of the timings.
         let timings_ms = progress.timings();
         let judged = evaluate(owner, plan, answer, &progress, timings_ms, judge_by).await;
         let status = match &judged {
             Ok(None) => CheckStatus::Up,
             Ok(Some(_)) => CheckStatus::Degraded,
-            // What this machine lacked says nothing about the target.
+            // A lack of resources on this machine says nothing about the target.
             Err(failure) if failure.code == FailureCode::NotStarted => CheckStatus::Unknown,
             Err(_) => CheckStatus::Down,
         };
@@ -218,7 +217,7 @@ impl Prober {
     }
 }
 
-/// Why it is down; or else why it is degraded, if it is.
+/// Why the check is down (`Err`); otherwise why it is degraded, if it is.
 async fn evaluate(
     owner: i64,
     plan: &Plan,
@@ -237,7 +236,7 @@ async fn evaluate(
     Ok(degraded.or_else(|| expires_soon(plan, progress.certificate_expires_at?)))
 }
 
-/// A number or a text of any kind; none: the check does not have it, or its own kind gives it.
+/// A fact that any kind may have. `None`: the check does not have it, or the kind itself provides it.
 fn fact(name: &str, progress: &Progress, timings: Timings) -> Option<Value> {
     Some(match name {
         "total_ms" => timings.total.into(),
@@ -252,7 +251,7 @@ fn fact(name: &str, progress: &Progress, timings: Timings) -> Option<Value> {
     })
 }
 
-/// Only where certificates are verified.
+/// Only if certificates are verified.
 fn expires_soon(plan: &Plan, at: DateTime<Utc>) -> Option<Failure> {
     let days = days_left(at, Utc::now());
     let warning_days = plan.check.certificate_warning_days();
@@ -327,13 +326,13 @@ fn out_of_time(plan: &Plan, progress: &Progress) -> Failure {
     failure(code, text)
 }
 
-/// A server may answer with what it was sent, and an assertion quotes it.
+/// Hides secrets in a message: a server may return what it received, and an assertion quotes it.
 fn hide_secrets(target: &Target, message: &mut String) {
-    // Less is no secret, and may stand anywhere.
+    // Shorter values are not secret, and may occur anywhere.
     const MIN_LEN: usize = 4;
     let fields = Kind::find(&target.kind).map(|kind| kind.fields).unwrap_or_default();
     for secret in fields::secrets(fields, &target.config) {
-        // Of `Bearer abc`, also what comes after the scheme.
+        // For `Bearer abc`, also the part after the scheme.
         for part in [secret.as_str(), secret.rsplit(' ').next().unwrap_or_default()] {
             if part.len() >= MIN_LEN && message.contains(part) {
                 *message = message.replace(part, fields::MASK);
@@ -354,7 +353,7 @@ fn outcome(mut progress: Progress, error: Option<Failure>) -> Outcome {
     Outcome {
         status: match &error {
             None => CheckStatus::Up,
-            // What this machine lacked says nothing about the target.
+            // A lack of resources on this machine says nothing about the target.
             Some(failure) if failure.code == FailureCode::NotStarted => CheckStatus::Unknown,
             Some(_) => CheckStatus::Down,
         },
@@ -367,7 +366,7 @@ fn outcome(mut progress: Progress, error: Option<Failure>) -> Outcome {
     }
 }
 
-/// A check that was not made, and why: it says nothing about its target.
+/// The outcome of a check that was not made, and why: it says nothing about its target.
 pub fn unknown(code: FailureCode, message: impl Into<String>) -> Outcome {
     Outcome {
         status: CheckStatus::Unknown,

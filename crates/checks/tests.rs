@@ -1,4 +1,4 @@
-//! The prober against real servers on this machine, well-behaved and not.
+//! Tests of the prober against real servers on this machine, correct and faulty ones.
 #![cfg(test)]
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -94,7 +94,7 @@ fn up(outcome: &Outcome) {
     assert_eq!(outcome.status, CheckStatus::Up);
 }
 
-/// Accepts until the test ends.
+/// Accepts connections until the test ends.
 async fn listen<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
 where
     F: Future<Output = ()> + Send + 'static,
@@ -118,7 +118,7 @@ async fn read_head(stream: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-/// Answers every request with the same bytes and closes.
+/// Answers every request with the same bytes, and closes.
 async fn canned(bytes: impl Into<Vec<u8>>) -> String {
     let bytes: Arc<[u8]> = bytes.into().into();
     let address = listen(move |mut stream| {
@@ -127,7 +127,7 @@ async fn canned(bytes: impl Into<Vec<u8>>) -> String {
             read_head(&mut stream).await;
             let _ = stream.write_all(&bytes).await;
             let _ = stream.shutdown().await;
-            // Until the client closes: a reset would take the answer along.
+            // Until the client closes: a reset would discard the response.
             let _ = stream.read(&mut [0]).await;
         }
     })
@@ -135,7 +135,7 @@ async fn canned(bytes: impl Into<Vec<u8>>) -> String {
     format!("http://{address}/")
 }
 
-/// Sends a beginning and then something for ever.
+/// Sends a beginning, and then the same bytes endlessly.
 async fn endless(start: &'static str, more: &'static [u8], pause: Duration) -> String {
     let address = listen(move |mut stream| async move {
         read_head(&mut stream).await;
@@ -210,7 +210,7 @@ async fn a_name_is_resolved() {
         up(&outcome);
         assert!(outcome.timings_ms.dns.is_some(), "{host}");
     }
-    // And with the machine's own resolver.
+    // Also with the machine's own resolver.
     let prober = prober_with(Vec::new(), Resolver::system().unwrap());
     up(&prober.probe(0, &target(url.replace("127.0.0.1", "localhost")), None).await);
 }
@@ -263,7 +263,7 @@ async fn the_request_is_what_was_asked_for() {
     assert!(head().contains("user-agent: pongpong/"));
 }
 
-/// A short request is written by us, a long one by hyper.
+/// pongpong writes a short request, hyper a long one.
 #[tokio::test]
 async fn short_and_long_requests_are_the_same_over_the_wire() {
     let heads = Arc::new(Mutex::new(Vec::new()));
@@ -292,7 +292,7 @@ async fn short_and_long_requests_are_the_same_over_the_wire() {
     assert!(heads.iter().all(|(head, _)| *head == heads[2].0), "{heads:?}");
 }
 
-/// Each byte of it comes alone, and hyper gets them all.
+/// Each byte of the response arrives alone, and hyper gets all of them.
 #[tokio::test]
 async fn an_answer_may_begin_before_it_was_asked_for_and_come_in_pieces() {
     let address = listen(|mut stream| async move {
@@ -370,7 +370,7 @@ async fn an_unknown_name_is_a_dns_failure() {
 
 #[tokio::test]
 async fn a_full_backlog_is_a_connect_timeout() {
-    // A listener that accepts nobody, its queue filled.
+    // A listener that never accepts, with a full queue.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();
@@ -410,7 +410,7 @@ async fn refused_addresses_are_not_connected_to() {
     blocked(url.replace("127.0.0.1", "[::ffff:127.0.0.3]")).await;
     blocked(url.replace("127.0.0.1", "blocked.test")).await;
     blocked("http://169.254.169.254/".to_owned()).await;
-    // Of a name with both, only the permitted one is used.
+    // If only one address of a name is permitted, only that one is used.
     let outcome = probe(target(url.replace("127.0.0.1", "half-blocked.test"))).await;
     up(&outcome);
 }
@@ -430,7 +430,7 @@ async fn a_rebinding_name_gains_nothing() {
     let url = canned(page("hello")).await.replace("127.0.0.1", "rebinding.test");
     let lookups = Arc::new(AtomicUsize::new(0));
     let counted = lookups.clone();
-    // The first answer passes the guard, every later one leads inside.
+    // The first answer of the resolver passes the guard, every later one is blocked.
     let resolver = Resolver::fixed(move |_| match counted.fetch_add(1, Ordering::SeqCst) {
         0 => vec!["127.0.0.1".parse().unwrap()],
         _ => vec!["127.0.0.3".parse().unwrap()],
@@ -480,19 +480,19 @@ async fn a_bad_location_is_named() {
     }
     let url = canned(b"HTTP/1.1 301 Moved\r\nLocation: /\xff\xfe\r\n\r\n".to_vec()).await;
     failed(&probe(target(url)).await, FailureCode::InvalidRedirect, "is not a URL");
-    // Neither side's secrets: the message goes to channels.
+    // Contains no secrets of either side, because the message is sent in notifications.
     let url = canned("HTTP/1.1 301 Moved\r\nLocation: ftp://me:secret@x/a?token=secret\r\n\r\n").await;
     let outcome = probe(target(format!("{url}/?token=secret"))).await;
     failed(&outcome, FailureCode::InvalidRedirect, "redirects to \"ftp://x/a\"");
     assert!(!outcome.error.unwrap().message.contains("secret"));
-    // Without a location it leads nowhere: it is the answer.
+    // Without a location, the redirect leads nowhere: it is the final response.
     let url = canned("HTTP/1.1 301 Moved\r\nContent-Length: 0\r\n\r\n").await;
     assert_eq!(probe(target(url)).await.status_code, Some(301));
 }
 
 #[tokio::test]
 async fn methods_and_secrets_over_redirects() {
-    // Answers with what it got, unless it redirects.
+    // Responds with what it received, unless it redirects.
     let echo = serve(|request: Request<Incoming>| async move {
         let mut text = format!("{} ", request.method());
         for name in ["authorization", "cookie", "x-api-key", "accept-language", "content-type"] {
@@ -731,7 +731,7 @@ fn acceptor(leaf: CertificateDer<'static>, key: &KeyPair, protocols: &[&str]) ->
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// Answers with the version of HTTP that it was asked in.
+/// Responds with the HTTP version of the request.
 async fn serve_tls(acceptor: TlsAcceptor, host: &str) -> String {
     let address = listen(move |stream| {
         let acceptor = acceptor.clone();
@@ -780,7 +780,7 @@ async fn https_in_both_versions() {
         secure.assertions = contains("to virtual.example");
         up(&prober.probe(0, &secure, None).await);
     }
-    // A name with the root's dot, and an address in the certificate.
+    // A name with the trailing dot of the root, and an address in the certificate.
     let url = serve_tls(authority.acceptor("secure.test", 2099, &[]), "secure.test.").await;
     up(&prober.probe(0, &target(url), None).await);
     let url = serve_tls(authority.acceptor("127.0.0.1", 2099, &[]), "127.0.0.1").await;
@@ -898,7 +898,7 @@ async fn http2_that_goes_wrong() {
                     let _ = stream.write_all(bytes).await;
                     let _ = stream.read(&mut [0; 1024]).await;
                     if bytes.len() < 10 {
-                        // Says nothing more, closes nothing.
+                        // Sends nothing more, and closes nothing.
                         tokio::time::sleep(Duration::from_secs(60)).await;
                     }
                 }
@@ -923,7 +923,7 @@ async fn a_flood_of_http2_frames_ends_the_check_long_before_its_timeout() {
     const WINDOW_UPDATE: &[u8] = &[0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0, 1];
     const PRIORITY: &[u8] = &[0, 0, 5, 2, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1];
     const UNKNOWN: &[u8] = &[0, 0, 0, 0xbb, 0, 0, 0, 0, 0];
-    // A head with `:status: 200`, and then pieces of a body: of a byte, and empty.
+    // A head with `:status: 200`, and then pieces of a body: one of a byte, and an empty one.
     const HEAD: &[u8] = &[0, 0, 1, 1, 4, 0, 0, 0, 1, 0x88];
     const DATA: &[u8] = &[0, 0, 1, 0, 0, 0, 0, 0, 1, b'x'];
     const NO_DATA: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 0, 1];
@@ -945,14 +945,14 @@ async fn a_flood_of_http2_frames_ends_the_check_long_before_its_timeout() {
             let acceptor = acceptor.clone();
             async move {
                 let (mut from, mut to) = tokio::io::split(acceptor.accept(stream).await.unwrap());
-                // The request, so that there is a stream to answer on.
+                // Reads the request, so that there is a stream to respond on.
                 let mut rest = [0; 4096];
                 let pause = Duration::from_millis(200);
                 while tokio::time::timeout(pause, from.read(&mut rest))
                     .await
                     .is_ok_and(|read| read.is_ok_and(|n| n > 0))
                 {}
-                // What is not read would make the flood wait.
+                // Unread data would make the flood wait.
                 tokio::spawn(
                     async move { while from.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0) {} },
                 );
@@ -1041,7 +1041,7 @@ async fn assertions_on_json() {
         ("$..up", Equals, json!(true)),
         ("$.items[?@.up == true].up", Equals, json!(true)),
         ("$.big", NotEquals, json!(9_007_199_254_740_992_i64)),
-        // A text is compared as a text, a number as a number.
+        // A text is compared as text, a number as number.
         ("$.count", Equals, json!("3")),
         ("$.items[0].up", Equals, json!("true")),
         ("$.text", Equals, json!(12)),
@@ -1088,13 +1088,13 @@ async fn the_json_paths_of_a_check_share_what_they_may_take() {
     up(&with_assertions(&url, paths(5)).await);
     let outcome = with_assertions(&url, paths(20)).await;
     failed(&outcome, FailureCode::AssertionFailed, "the JSONPaths take too long on this body");
-    // Each looks at a few values only.
+    // Each path visits only a few values.
     up(&with_assertions(&url, vec![json_path("$.a[49999].b[1]", Comparison::Equals, json!(2)); 20]).await);
 }
 
 #[tokio::test]
 async fn pattern_over_many_values_is_bounded() {
-    // Each value is short, and the pattern has thousands of states that it comes to anew with each.
+    // Each value is short, and the pattern has thousands of states, which it visits anew for each value.
     let body = json!(vec!["aaaaaaaaaa"; 300_000]).to_string();
     let url = canned(page(body)).await;
     let assertions = vec![json_path("$[*]", Comparison::NotMatches, json!("[ab]*a[ab]{1000}c")); 5];
@@ -1168,7 +1168,7 @@ async fn assertion_that_says_degraded_leaves_the_check_up() {
     let error = outcome.error.unwrap();
     assert_eq!(error.code, FailureCode::AssertionFailed);
     assert!(error.message.starts_with("Assertion 1 failed (body contains \"x\")"), "{}", error.message);
-    // What is down is not degraded, whatever comes first.
+    // A check that is down is not degraded, whatever comes first.
     let outcome = with_assertions(&url, vec![of("x", Severity::Degraded), of("z", Severity::Down)]).await;
     failed(&outcome, FailureCode::AssertionFailed, "Assertion 2 failed");
     up(&with_assertions(&url, vec![of("go", Severity::Degraded), of("All", Severity::Down)]).await);
@@ -1288,7 +1288,7 @@ async fn owner_with_many_slow_checks_delays_no_other_owner() {
             owner
         });
     }
-    // Two of the first one's were running already.
+    // Two checks of the first owner were already running.
     let place = running.join_all().await.iter().position(|owner| *owner == 2);
     assert!(place.is_some_and(|place| place < 5), "{place:?} of 21");
 }
@@ -1337,7 +1337,7 @@ async fn a_panic_is_no_outage_of_the_target() {
 
 #[tokio::test]
 async fn a_wait_for_a_free_processor_is_no_timeout_of_the_target() {
-    // Owners beside it take all that may be judged at once: on one processor, one of them waits in vain.
+    // Other owners take all places for judging: on one processor, one of them waits in vain.
     let mut held = Vec::new();
     for owner in [100, 101] {
         held.extend(tokio::time::timeout(Duration::from_millis(100), plan::JUDGING.take(owner)).await);
@@ -1346,7 +1346,8 @@ async fn a_wait_for_a_free_processor_is_no_timeout_of_the_target() {
     let mut judged = target(url);
     judged.timeout_ms = 200;
     judged.assertions = contains("x");
-    // Not judged before the next one is due, it is missed: it says nothing of the target, and it does say so.
+    // A check that is not judged before the next one is due is missed: it says nothing about the target, and reports
+    // that.
     let due = Instant::now() + Duration::from_millis(100);
     let missed = prober().probe(1, &judged, Some(due.into())).await;
     let error = missed.error.unwrap();
@@ -1478,7 +1479,7 @@ fn every_field_is_validated() {
         ("assertions[1].path", path("$..a..b")),
         ("assertions[1].path", path("$[*,*][*,*][*,*][*,*]")),
         ("assertions[1].path", path("$[?@..a]")),
-        // Two values are compared with all that is within them.
+        // Two values are compared, with everything inside them.
         ("assertions[1].path", path("$[?@.a == @.b]")),
         ("assertions[1].path", path(&format!("$..[?@==@{}]", "&&@==@".repeat(160)))),
         ("assertions[1].path", path("$[?value(@.a) != value(@.b)]")),
@@ -1486,7 +1487,7 @@ fn every_field_is_validated() {
         // Each level doubles the parser's time.
         ("assertions[1].path", path(&format!("${}{}", "[?@".repeat(60), "]".repeat(60)))),
         ("assertions[1].path", path(&format!("$[?{}@.a", "value(@[?".repeat(60)))),
-        // Each level takes of the parser's stack.
+        // Each level uses some of the parser's stack.
         ("assertions[1].path", path(&format!("$[?{}@.a", "(".repeat(1000)))),
         (
             "assertions[5].value",
@@ -1575,7 +1576,7 @@ fn every_kind_is_complete_and_apart_from_the_others() {
         assert_eq!(validate(&example), Vec::new(), "{}", kind.name);
         assert_eq!(Kind::of_url(kind.example).map(|kind| kind.name), Some(kind.name));
         schemes.extend(kind.schemes);
-        // What is as it is by default needs not be said, and may be.
+        // Default values may be omitted, and may be given.
         let whole = fields::with_defaults(kind.fields, &example.config);
         assert_eq!(
             validate(&Target { config: whole.clone(), ..example.clone() }),

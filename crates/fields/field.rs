@@ -1,4 +1,4 @@
-//! A field: how it looks, and what fits into it.
+//! A field of a config: how it is shown, and which values are valid.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,12 +19,12 @@ pub struct Field {
     pub example: &'static str,
     pub input: Input,
     pub is_required: bool,
-    /// What it is where it is absent.
+    /// The value if the field is absent.
     pub default: Preset,
-    /// Sealed, and never shown again as a whole.
+    /// Whether the value is sealed, and never shown in full again.
     pub is_secret: bool,
     valid: Option<Rule>,
-    /// Made of 32 random bytes where it is absent; shown once.
+    /// Generates a value from 32 random bytes if the field is absent. The value is shown once.
     pub generate: Option<fn(&[u8; 32]) -> String>,
 }
 
@@ -36,13 +36,13 @@ struct Rule {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// An http or https URL that a message is posted to.
+    /// An http or https URL to which messages are posted.
     Url,
-    /// One line of at most so many characters.
+    /// One line of at most this many characters.
     Line {
         max: usize,
     },
-    /// Several lines, of at most so many bytes.
+    /// Several lines, of at most this many bytes.
     Text {
         max: usize,
     },
@@ -50,7 +50,7 @@ pub enum Input {
     Emails {
         max: usize,
     },
-    /// HTTP headers: an object of texts.
+    /// HTTP headers: an object with text values.
     Headers {
         max: usize,
     },
@@ -131,13 +131,13 @@ impl Field {
         Self { default: Preset::Flag(default), ..Self::new(Input::Flag, (en, ko)) }
     }
 
-    /// A whole number within these bounds.
+    /// A whole number in this range.
     pub const fn number(least: i64, most: i64, default: i64, en: &'static str, ko: &'static str) -> Self {
         let input = Input::Number { least, most };
         Self { default: Preset::Number(default), ..Self::new(input, (en, ko)) }
     }
 
-    /// By [`config!`](crate::config).
+    /// Used by [`config!`](crate::config).
     #[doc(hidden)]
     pub const fn named(self, name: &'static str, is_required: bool) -> Self {
         let is_required = is_required && matches!(self.default, Preset::None);
@@ -160,7 +160,7 @@ impl Field {
         Self { is_secret: true, ..self }
     }
 
-    /// What a line must be besides: `must be ...`.
+    /// An additional rule for a line, as text: `must be ...`.
     pub const fn valid(self, is_valid: fn(&str) -> bool, en: &'static str, ko: &'static str) -> Self {
         Self { valid: Some(Rule { is_valid, what: (en, ko) }), ..self }
     }
@@ -169,7 +169,7 @@ impl Field {
         Self { generate: Some(generate), ..self }
     }
 
-    /// What the API says of it; `say` chooses a language.
+    /// The description of the field in the API; `say` chooses a language.
     pub fn info(&self, say: impl Fn((&'static str, &'static str)) -> String) -> FieldInfo {
         let of = |input, min, max: Option<usize>| (input, min, max.and_then(|max| i64::try_from(max).ok()));
         let (input, min, max) = match self.input {
@@ -199,7 +199,7 @@ impl Field {
         }
     }
 
-    /// What is wrong with a value, and where in it.
+    /// What is wrong with a value, and the path within the value.
     pub(crate) fn refusals(&self, value: &Value) -> Vec<(String, Text)> {
         let whole = |what: Text| vec![(String::new(), what)];
         let refusal = match self.input {
@@ -226,7 +226,7 @@ impl Field {
         refusal.map(whole).unwrap_or_default()
     }
 
-    /// Its rule says more than its length.
+    /// The field's own rule explains more than its length.
     fn refusal_of_line(&self, line: &str, max: usize) -> Option<Text> {
         let fits = (1..=max).contains(&line.chars().count()) && !line.chars().any(contract::is_odd);
         match self.valid {
@@ -235,7 +235,7 @@ impl Field {
         }
     }
 
-    /// As it may be shown. Of a secret, enough to recognise it.
+    /// The value as it may be shown. A secret shows only enough to recognise it.
     pub fn masked(&self, value: &Value) -> Value {
         match (self.is_secret, self.input, value.as_str()) {
             (true, Input::Url, Some(url)) => mask_url(url).into(),
@@ -245,7 +245,7 @@ impl Field {
         }
     }
 
-    /// As it may be shown. Of a secret, nothing but that there is one.
+    /// The value as it may be shown. A secret shows only that it exists.
     pub fn hidden(&self, value: &Value) -> Value {
         match (self.is_secret, value) {
             (true, Value::Object(map)) => map.keys().map(|name| (name.clone(), json!(MASK))).collect(),
@@ -257,7 +257,7 @@ impl Field {
 
 /// The type of a config's field.
 pub trait FieldType {
-    /// Whether it has to be given, unless it has a default.
+    /// Whether a value is required, if the field has no default.
     const IS_REQUIRED: bool = true;
 
     fn preset(default: Preset) -> Self;
@@ -335,14 +335,14 @@ fn refusals_of_headers(value: &Value, max: usize) -> Vec<(String, Text)> {
     headers.iter().filter_map(refusal).collect()
 }
 
-/// A header that a request is to have, or what is wrong with it.
+/// The header of a request, or what is wrong with it.
 pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Text> {
     if name.len() + value.len() > MAX_HEADER_LEN {
         return Err(too_long(MAX_HEADER_LEN));
     }
     let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| words::IS_NOT_VALID_HEADER_NAME)?;
     let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| words::MUST_NOT_CONTAIN_NEWLINES)?;
-    // These describe the connection, which is the client's own, or would contradict the body.
+    // These describe the connection, which belongs to the client, or would contradict the body.
     const OF_CONNECTION: &[&str] = &[
         "connection",
         "content-length",
@@ -355,7 +355,7 @@ pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Text
         "transfer-encoding",
         "upgrade",
     ];
-    // A broker would take the request for an event, and pongpong's functions believe what the broker brings.
+    // A broker would treat the request as an event, and pongpong's functions trust the events of the broker.
     let is_event = name.as_str().starts_with("ce-")
         || (name == http::header::CONTENT_TYPE
             && value.as_bytes().to_ascii_lowercase().starts_with(b"application/cloudevents"));
@@ -373,12 +373,12 @@ fn too_long(bytes: usize) -> Text {
     words::must_be_at_most_kib(kib).into()
 }
 
-/// What is wrong with a URL that a message is to be posted to.
+/// What is wrong with a URL to which messages are posted.
 pub fn refusal_of_url(url: &str) -> Option<Text> {
     if url.len() > MAX_URL_LEN {
         return Some(words::must_have_at_most_characters(MAX_URL_LEN).into());
     }
-    // The parser would drop control characters and spaces around silently.
+    // The parser would silently drop control characters, and spaces around the URL.
     let parsed = if url.chars().any(|c| c.is_control() || c == ' ') { None } else { Url::parse(url).ok() };
     let fits = |u: &Url| matches!(u.scheme(), "http" | "https") && u.has_host() && u.port() != Some(0);
     match parsed.filter(fits) {
@@ -392,7 +392,7 @@ pub fn refusal_of_url(url: &str) -> Option<Text> {
 
 /// `xoxb-…1234`
 fn mask_token(token: &str) -> String {
-    // ASCII, by validation; taken by characters all the same.
+    // Validated to be ASCII; takes characters anyway.
     let prefix: String = match token.find(['-', '_']) {
         Some(at) if at < 6 => token.chars().take(at + 1).collect(),
         _ => String::new(),
@@ -409,7 +409,7 @@ pub fn mask_url(url: &str) -> String {
     format!("{}/…", host.unwrap_or_default())
 }
 
-/// The host of a URL, for the places that its messages share.
+/// The host of a URL: messages to one host share its places.
 pub fn host_of(url: &str) -> String {
     Url::parse(url).ok().and_then(|url| Some(url.host_str()?.to_owned())).unwrap_or_default()
 }

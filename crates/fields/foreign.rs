@@ -1,4 +1,4 @@
-//! Settings of another monitor, and the same here.
+//! Settings of another monitoring tool, and the corresponding settings of pongpong.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 #[derive(Clone, Copy, Debug)]
 pub struct Foreign<'a> {
     pub tool: Tool,
-    /// What the tool calls its kind.
+    /// The tool's name for the kind.
     pub kind: &'a str,
     pub settings: &'a Value,
 }
@@ -19,32 +19,32 @@ pub enum Tool {
 }
 
 impl<'a> Foreign<'a> {
-    /// A setting that is a text.
+    /// A setting that is text.
     pub fn text(&self, name: &str) -> Option<&'a str> {
         self.settings[name].as_str().map(str::trim).filter(|text| !text.is_empty())
     }
 
-    /// A setting that is a list, divided by commas.
+    /// A setting that is a comma-separated list.
     pub fn list(&self, name: &str) -> Option<Vec<&'a str>> {
         let list: Vec<_> =
             self.text(name)?.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
         (!list.is_empty()).then_some(list)
     }
 
-    /// A setting that is a whole number, or one that is written as a text.
+    /// A setting that is a whole number, also if it is written as text.
     pub fn number(&self, name: &str) -> Option<i64> {
         let value = &self.settings[name];
         value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
     }
 }
 
-/// The same here.
+/// The corresponding settings of pongpong.
 #[derive(Debug)]
 pub struct Import {
-    /// Of what is checked.
+    /// The URL of the endpoint.
     pub url: String,
     pub config: Value,
-    /// What is not as it was there.
+    /// What differs from the other tool.
     pub differs: Vec<&'static str>,
 }
 

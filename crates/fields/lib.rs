@@ -11,13 +11,13 @@ pub use foreign::{Foreign, Import, Tool};
 pub use read::{Stored, generate, hidden, masked, read, secrets, secrets_mut, with_defaults};
 pub use schema::{schema, schema_name};
 
-/// What is wrong, by the names of fields.
+/// What is wrong, by field name.
 pub type Refusals = Vec<(String, contract::Text)>;
 
-/// Stands for what is not shown.
+/// Replaces what is not shown.
 pub const MASK: &str = "…";
 
-/// Defines a kind's `Config`, and its `FIELDS`: each field with its type, and how it looks and is checked.
+/// Defines a kind's `Config` and its `FIELDS`: each field with its type, how it is shown, and its rule.
 #[macro_export]
 macro_rules! config {
     ($($(#[$attribute:meta])* $name:ident: $type:ty = $field:expr;)*) => {

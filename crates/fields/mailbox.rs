@@ -1,11 +1,11 @@
-//! What counts as an e-mail address: one that can be mailed to.
+//! Which texts count as email addresses: those that can receive mail.
 
 use std::str::FromStr;
 
 use contract::is_invisible;
 
-/// A bare address. Quoted local parts and addresses in brackets are legal, but hardly a mail server
-/// takes them, and no person has one.
+/// A bare address. Quoted local parts and addresses in brackets are legal, but hardly any mail server accepts them,
+/// and no person has one.
 pub fn is_address(address: &str) -> bool {
     // 254: the longest path that SMTP carries.
     address.len() <= 254
@@ -14,7 +14,8 @@ pub fn is_address(address: &str) -> bool {
         && lettre::Address::from_str(address).is_ok()
 }
 
-/// An address as it is compared: in lower case, and its domain as DNS has it, whatever letters it is written in.
+/// An address in the form in which addresses are compared: in lower case, and with its domain as DNS has it, in
+/// whatever script it was written.
 pub fn spelling(address: &str) -> String {
     let address = address.to_lowercase();
     let Some((local, domain)) = address.rsplit_once('@') else { return address };
@@ -24,7 +25,7 @@ pub fn spelling(address: &str) -> String {
     }
 }
 
-/// Whose mail it is: `me+shop@example.com` and `me@example.com` are one person.
+/// The mailbox of an address: `me+shop@example.com` and `me@example.com` belong to one person.
 pub fn mailbox(address: &str) -> String {
     let address = spelling(address);
     let (local, domain) = address.rsplit_once('@').unwrap_or((&address, ""));

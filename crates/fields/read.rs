@@ -1,4 +1,4 @@
-//! A config that was sent, beside the stored one that it changes.
+//! Reads a config that was sent, together with the stored config that it changes.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use crate::{Field, Input, MASK};
 #[derive(Clone, Copy, Debug)]
 pub struct Stored<'a> {
     pub values: &'a Value,
-    /// Whether its secrets would go to another server than before.
+    /// Whether its secrets would be sent to another server than before.
     pub is_elsewhere: bool,
 }
 
@@ -26,13 +26,13 @@ impl<'a> Reading<'a> {
         self.stored?.values.get(field.name)
     }
 
-    /// What a form leaves empty is absent.
+    /// A value that a form leaves empty counts as absent.
     fn given(&self, field: &Field) -> Option<&'a Value> {
         let is_empty = |value: &&Value| value.is_null() || !field.is_required && **value == "";
         self.sent.get(field.name).filter(|value| !is_empty(value))
     }
 
-    /// Another URL than the stored one.
+    /// Whether a URL differs from the stored one.
     fn is_elsewhere(&self) -> bool {
         let mut urls = self.fields.iter().filter(|field| field.input == Input::Url);
         self.stored.is_some_and(|stored| stored.is_elsewhere)
@@ -44,8 +44,8 @@ impl<'a> Reading<'a> {
             })
     }
 
-    /// A masked secret stands for the stored one, unless it would follow to another server; so does an absent one that
-    /// was generated.
+    /// A masked secret stands for the stored one, unless it would be sent to another server. An absent secret that
+    /// was generated keeps its stored value.
     fn value(&self, field: &Field) -> Option<Cow<'a, Value>> {
         let stays = || field.generate.is_some() || !self.is_elsewhere();
         match (self.given(field), self.kept(field)) {
@@ -70,14 +70,14 @@ fn is_mask_of(field: &Field, value: &Value, kept: &Value) -> bool {
     *value == MASK || *value == field.masked(kept)
 }
 
-/// Reads what was sent as a `config`, and checks it field by field. Defaults are left out.
+/// Reads a `config` that was sent, and validates it field by field. Defaults are left out.
 pub fn read(fields: &'static [Field], sent: &Value, stored: Option<Stored<'_>>) -> Result<Value, Invalid> {
     let Some(sent) = sent.as_object() else {
         let what = words::MUST_BE_JSON_OBJECT;
         return Err(Invalid(vec![("config".to_owned(), what)]));
     };
     let mut invalid = Fields::default();
-    // The first few tell enough.
+    // The first ten are enough.
     for name in sent.keys().filter(|name| fields.iter().all(|field| field.name != **name)).take(10) {
         let known = fields.iter().map(|field| field.name).collect::<Vec<_>>().join(", ");
         let what = if known.is_empty() {
@@ -120,7 +120,7 @@ pub fn read(fields: &'static [Field], sent: &Value, stored: Option<Stored<'_>>) 
     Ok(Value::Object(values))
 }
 
-/// Generates what may be absent and is; says whether it did.
+/// Generates absent values of fields that can be generated. Returns whether it generated any.
 pub fn generate(fields: &[Field], values: &mut Value, random: impl Fn() -> [u8; 32]) -> bool {
     let mut did = false;
     for field in fields {
@@ -132,13 +132,13 @@ pub fn generate(fields: &[Field], values: &mut Value, random: impl Fn() -> [u8; 
     did
 }
 
-/// As it may be shown. Of a secret, enough to recognise it.
+/// The config as it may be shown. A secret shows only enough to recognise it.
 pub fn masked(fields: &[Field], values: &Value) -> Value {
     shown(fields, values, Field::masked)
 }
 
-/// As it may be shown, also where secrets are sealed: of those, nothing but that there is one. Fields of a newer version
-/// may be secrets, too: they are left out.
+/// The config as it may be shown, also if its secrets are sealed: a secret shows only that it exists. Fields of a
+/// newer version are left out, because they may be secrets, too.
 pub fn hidden(fields: &[Field], values: &Value) -> Value {
     let mut known = values.clone();
     if let Some(values) = known.as_object_mut() {
@@ -157,7 +157,7 @@ fn shown(fields: &[Field], values: &Value, show: fn(&Field, &Value) -> Value) ->
     shown
 }
 
-/// With the defaults of fields that are absent.
+/// The config with the defaults of absent fields.
 pub fn with_defaults(fields: &[Field], values: &Value) -> Value {
     let mut whole = values.clone();
     for field in fields {

@@ -1,4 +1,4 @@
-//! A kind's config in OpenAPI.
+//! The OpenAPI schema of a kind's config.
 
 use serde_json::json;
 use utoipa::openapi::{

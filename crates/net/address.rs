@@ -1,8 +1,8 @@
 //! The address guard: which addresses pongpong may connect to on behalf of its users.
 //!
-//! Whoever may enter a URL could otherwise reach what only this machine can reach: the database,
-//! the neighbours in the cluster, the cloud's metadata service. So an address is judged after name
-//! resolution, and the connection goes to the judged address itself.
+//! Without it, a user who may enter a URL could reach what only this machine can reach: the database, other services
+//! in the cluster, the cloud's metadata service. So an address is judged after name resolution, and the connection
+//! goes to the judged address itself.
 
 use std::{
     error::Error,
@@ -20,7 +20,7 @@ pub enum PrivateNetworks {
     /// Only the public internet.
     #[default]
     Deny,
-    /// Everything except what is never a target (see [`never`]).
+    /// Everything except addresses that no setting permits (see [`never`]).
     Allow,
     /// The public internet and these networks.
     AlsoAllow(Vec<IpNet>),
@@ -51,8 +51,8 @@ impl FromStr for PrivateNetworks {
 }
 
 impl PrivateNetworks {
-    /// An IPv6 address that carries an IPv4 address needs permission for both: a gateway or the
-    /// kernel itself would forward it to the latter.
+    /// An IPv6 address that contains an IPv4 address needs permission for both, because a gateway or the kernel
+    /// itself would forward it to the IPv4 address.
     pub fn permits(&self, ip: IpAddr) -> bool {
         let embedded = match ip {
             IpAddr::V4(_) => return self.permits_one(ip),
@@ -80,8 +80,7 @@ impl PrivateNetworks {
         }
     }
 
-    /// Refuses a URL whose host is an IP literal that the policy refuses: no resolver is asked about
-    /// those.
+    /// Refuses a URL whose host is an IP literal that the policy refuses: IP literals do not reach the resolver.
     pub fn check_url(&self, url: &Url) -> Result<(), BlockedAddress> {
         let ip = match url.host() {
             Some(Host::Ipv4(ip)) => IpAddr::V4(ip),
@@ -92,7 +91,7 @@ impl PrivateNetworks {
     }
 }
 
-/// What no setting opens: these are no services, or hand out the credentials of the machine.
+/// Addresses that no setting permits: they are no services, or they hand out the credentials of the machine.
 fn never(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
@@ -102,7 +101,7 @@ fn never(ip: IpAddr) -> bool {
     }
 }
 
-/// Some of these lie in the public space, so `is_global` would not catch them.
+/// Some of these are in the public address space, so `is_global` would not catch them.
 const METADATA_V4: [Ipv4Addr; 7] = [
     Ipv4Addr::new(169, 254, 169, 254), // AWS, Google Cloud, Azure, OpenStack and others
     Ipv4Addr::new(169, 254, 170, 2),   // AWS ECS task credentials
@@ -120,7 +119,7 @@ const METADATA_V6: [Ipv6Addr; 4] = [
     Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe), // OpenStack
 ];
 
-/// By the IANA special-purpose registries; std's own `is_global` is not stable.
+/// According to the IANA special-purpose registries; std's own `is_global` is not stable.
 fn is_global(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
@@ -142,7 +141,7 @@ fn is_global(ip: IpAddr) -> bool {
                 && !(a == 0x2001 && b < 0x200)          // protocol assignments, Teredo, benchmarking
                 && !(a == 0x2001 && b == 0xdb8)         // documentation
                 && !(a == 0x3fff && b < 0x1000); // documentation
-            // A NAT64 gateway forwards to the embedded address, which is judged on its own.
+            // A NAT64 gateway forwards to the embedded address, which is judged separately.
             unicast || is_nat64(ip)
         }
     }
@@ -157,7 +156,7 @@ fn is_another_spelling_of_ipv4(ip: Ipv6Addr) -> bool {
     segments[..5] == [0; 5] && (segments[5] == 0xffff || (segments[5] == 0 && u128::from(ip) > 1))
 }
 
-/// The IPv4 addresses that an IPv6 address may be translated to.
+/// The IPv4 addresses to which an IPv6 address may be translated.
 fn embedded(ip: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
     let s = ip.segments();
     let v4 = |high: u16, low: u16| Some(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
@@ -178,7 +177,7 @@ fn embedded(ip: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
     }
 }
 
-/// The guard refused.
+/// The address guard refused an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockedAddress {
     pub host: String,

@@ -1,8 +1,8 @@
-//! Places that owners share: whoever takes many leaves room for the others.
+//! Places that owners share: an owner that takes many leaves room for the others.
 //!
-//! An owner may hold as many places as are free (the dynamic threshold of shared-memory switches, Choudhury and
-//! Hahne 1998): one alone gets half of them, two a third each, and some are always free for a newcomer. Those
-//! that wait are served round robin over their owners.
+//! An owner may hold as many places as are free (the dynamic threshold of shared-memory switches, Choudhury and Hahne
+//! 1998): a single owner gets half of them, two owners a third each, and some are always free for a new owner.
+//! Waiting owners are served round robin.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -18,17 +18,17 @@ pub struct FairShare<K: Hash + Eq + Clone = i64>(Mutex<State<K>>);
 #[derive(Debug)]
 struct State<K: Hash + Eq + Clone> {
     free: usize,
-    /// Of one owner.
+    /// Maximum for one owner.
     most: usize,
     held: HashMap<K, usize>,
     waiting: HashMap<K, VecDeque<oneshot::Sender<Place<K>>>>,
-    /// Owners that have somebody waiting, in the order of their turns.
+    /// Owners with waiting callers, in the order of their turns.
     turns: VecDeque<K>,
-    /// Places whose holders were told to give them back.
+    /// Places whose holders were asked to give them back.
     claimed: usize,
 }
 
-/// Free again when it is dropped.
+/// A place of an owner. Dropping it frees the place.
 #[derive(Debug)]
 pub struct Place<K: Hash + Eq + Clone = i64> {
     owner: K,
@@ -41,13 +41,13 @@ impl<K: Hash + Eq + Clone> FairShare<K> {
         Self::with_most(places, usize::MAX)
     }
 
-    /// Where an owner holds no more than `most`, however many are free: it takes many owners to hold all of them.
+    /// An owner holds at most `most` places, however many are free: only many owners together can hold all of them.
     pub fn with_most(places: usize, most: usize) -> Arc<Self> {
         let (held, waiting, turns) = Default::default();
         Arc::new(Self(Mutex::new(State { free: places.max(1), most, held, waiting, turns, claimed: 0 })))
     }
 
-    /// Waits for a place. Dropping the future gives the turn to the next one.
+    /// Waits for a place. If the future is dropped, the next caller gets its turn.
     pub async fn take(self: &Arc<Self>, owner: K) -> Place<K> {
         let coming = {
             let mut state = self.state();
@@ -63,7 +63,7 @@ impl<K: Hash + Eq + Clone> FairShare<K> {
         };
         match coming.await {
             Ok(place) => place,
-            // The sender is dropped only with the whole share, which this future holds.
+            // The sender is dropped only with the whole share, which this future keeps alive.
             Err(_) => std::future::pending().await,
         }
     }
@@ -85,15 +85,15 @@ impl<K: Hash + Eq + Clone> State<K> {
         self.held.get(owner).copied().unwrap_or(0) < self.free.min(self.most)
     }
 
-    /// Whether an owner has to give a place back: none holds more, and others that hold less wait for more places than
-    /// were claimed.
+    /// Whether an owner has to give a place back: no owner holds more places, and owners with fewer places wait for
+    /// more places than were claimed.
     fn claim_from(&mut self, owner: &K) -> bool {
         let held = |owner: &K| self.held.get(owner).copied().unwrap_or(0);
         let own = held(owner);
         if self.held.values().any(|other| *other > own) {
             return false;
         }
-        // Those that could take what this one gives back.
+        // Callers that could take the place which this owner gives back.
         let may_hold = own.min(self.free + self.claimed + 1);
         let wanted = self.waiting.iter().filter(|(other, _)| held(other) < may_hold);
         let wanted = wanted.flat_map(|(_, all)| all).filter(|waits| !waits.is_closed());
@@ -118,7 +118,7 @@ impl<K: Hash + Eq + Clone> State<K> {
         }
     }
 
-    /// Gives out what may be given out now: one turn after the other, until a whole round gets nothing.
+    /// Hands out free places, one turn after the other, until no owner in a whole round gets one.
     fn serve(&mut self, share: &Arc<FairShare<K>>) {
         let mut passed = 0;
         while self.free > 0 && passed < self.turns.len() {
@@ -131,11 +131,12 @@ impl<K: Hash + Eq + Clone> State<K> {
             if let Some(next) = self.waiting.get_mut(&owner).and_then(VecDeque::pop_front) {
                 let place = self.give(share, owner.clone());
                 if let Err(mut place) = next.send(place) {
-                    // It waits no longer. Not by its drop, which would wait for the lock that is held here.
+                    // The caller no longer waits. Returns the place without its drop, which would wait for the lock
+                    // that is held here.
                     place.share = None;
                     self.take_back(&owner);
                 }
-                // Also then: its owner's next one may have it.
+                // Also in this case: the owner's next caller may get the place.
                 passed = 0;
             }
             if self.waiting.get(&owner).is_some_and(|waiting| !waiting.is_empty()) {
@@ -148,7 +149,7 @@ impl<K: Hash + Eq + Clone> State<K> {
 }
 
 impl<K: Hash + Eq + Clone> Place<K> {
-    /// Whether it is to be given back, because another owner waits for it who holds fewer.
+    /// Whether the place has to be given back, because an owner with fewer places waits for it.
     pub fn is_claimed(&mut self) -> bool {
         if let Some(share) = self.share.as_ref().filter(|_| !self.is_claimed) {
             self.is_claimed = share.state().claim_from(&self.owner);

@@ -1,6 +1,6 @@
-//! Names to addresses, as the machine is configured: `/etc/hosts`, then the name servers of
-//! `/etc/resolv.conf`. Nothing is cached, because a check reports how long resolution took, and a
-//! name that moved is to be noticed at once.
+//! Resolves names to addresses, as the machine is configured: `/etc/hosts`, then the name servers of
+//! `/etc/resolv.conf`. Nothing is cached, because a check reports how long resolution took, and a name with a new
+//! address has to be noticed immediately.
 
 use std::{
     fmt, io,
@@ -23,19 +23,19 @@ use hickory_resolver::{
     },
 };
 
-/// Once one address family has answered, how long the other one may still take (RFC 8305).
+/// After one address family has answered, how long the other one may still take (RFC 8305).
 const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
-/// How often it is looked whether the configuration files have changed: a laptop changes networks.
+/// How often the configuration files are checked for changes: a laptop changes networks.
 const RELOAD_AFTER: Duration = Duration::from_secs(5);
 
-/// Cheap to clone; one serves the whole process.
+/// Cheap to clone; one resolver serves the whole process.
 #[derive(Clone)]
 pub struct Resolver(Source);
 
 #[derive(Clone)]
 enum Source {
     System(Arc<Mutex<System>>),
-    /// For tests: names lead where the test says.
+    /// For tests: the test maps names to addresses.
     Fixed(Arc<Names>),
 }
 
@@ -65,7 +65,7 @@ impl Resolver {
         Self(Source::Fixed(Arc::new(names)))
     }
 
-    /// For tests: asks this name server and no other.
+    /// For tests: queries only this name server.
     pub fn asking(server: SocketAddr) -> anyhow::Result<Self> {
         let mut udp = ConnectionConfig::udp();
         udp.port = server.port();
@@ -74,7 +74,7 @@ impl Resolver {
         let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         Ok(Self(Source::System(Arc::new(Mutex::new(System {
             dns: Arc::new(Dns::with(builder)?),
-            // As they are now: they are not read again.
+            // The current state, so that the files are not read again.
             written: written(),
             looked_at: Instant::now(),
         })))))
@@ -113,7 +113,7 @@ fn current(system: &Mutex<System>) -> Arc<Dns> {
                     system.dns = Arc::new(dns);
                     system.written = now;
                 }
-                // It may be half written: keep the old one and look again.
+                // The file may be half written: keeps the old configuration, and checks again.
                 Err(error) => tracing::warn!("cannot reload the resolver's configuration: {error}"),
             }
         }
@@ -129,7 +129,7 @@ fn written() -> [Option<SystemTime>; 2] {
 impl Dns {
     fn read() -> Result<Self, NetError> {
         let builder = TokioResolver::builder_tokio().unwrap_or_else(|error| {
-            // Literal addresses and /etc/hosts work without any name server.
+            // Literal addresses and /etc/hosts work without a name server.
             tracing::warn!("/etc/resolv.conf is not usable, no name can be resolved: {error}");
             let nothing = ResolverConfig::from_parts(None, Vec::new(), Vec::new());
             TokioResolver::builder_with_config(nothing, TokioRuntimeProvider::default())
@@ -140,7 +140,8 @@ impl Dns {
     fn with(mut builder: ResolverBuilder<TokioRuntimeProvider>) -> Result<Self, NetError> {
         let options = builder.options_mut();
         options.cache_size = 0;
-        // Asked here, since hickory would ask DNS for an AAAA record beside a hosts file's A.
+        // The hosts file is read here, because hickory would query DNS for an AAAA record beside the A record of a
+        // hosts file.
         options.use_hosts_file = ResolveHosts::Never;
         // A cluster's ndots:5 would try every search domain before the public name itself.
         options.ndots = 1;
@@ -183,8 +184,8 @@ fn addresses(lookup: &Lookup) -> Vec<IpAddr> {
     lookup.answers().iter().filter_map(|record| record.data.ip_addr()).collect()
 }
 
-/// So that a dead family costs one attempt, not all of its addresses. IPv4 comes first: where IPv6
-/// is half configured, it is the one that works.
+/// Alternates between the families, so that an unreachable family costs one attempt instead of one for each of its
+/// addresses. IPv4 comes first: where IPv6 is half configured, IPv4 is the one that works.
 fn alternate(v4: Vec<IpAddr>, v6: Vec<IpAddr>) -> Vec<IpAddr> {
     let mut all = Vec::with_capacity(v4.len() + v6.len());
     let (mut v4, mut v6) = (v4.into_iter(), v6.into_iter());
@@ -197,7 +198,7 @@ fn alternate(v4: Vec<IpAddr>, v6: Vec<IpAddr>) -> Vec<IpAddr> {
     }
 }
 
-/// A name that led nowhere; its text is for people.
+/// A name that could not be resolved. Its text is shown to users.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolveError {
     host: String,
@@ -211,7 +212,7 @@ enum Cause {
     NoAddress,
     NoAnswer,
     Refused(String),
-    /// No name server was asked.
+    /// No name server was queried.
     Local(String),
     Other(String),
 }
@@ -221,13 +222,13 @@ impl ResolveError {
         Self { host: host.to_owned(), cause }
     }
 
-    /// It says nothing about the name: see [`is_local`].
+    /// The failure says nothing about the name: see [`is_local`].
     pub fn is_local(&self) -> bool {
         matches!(self.cause, Cause::Local(_))
     }
 }
 
-/// Whether it is this machine that has no socket, port or memory left.
+/// Whether this machine has no socket, port or memory left.
 pub fn is_local(error: &io::Error) -> bool {
     let ours = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EADDRNOTAVAIL];
     error.raw_os_error().is_some_and(|code| ours.contains(&code))
@@ -244,7 +245,7 @@ impl From<NetError> for Cause {
             NetError::Dns(DnsError::ResponseCode(ResponseCode::NXDomain)) => Self::NoSuchName,
             NetError::Dns(DnsError::ResponseCode(code)) => Self::Refused(code.to_string()),
             NetError::Io(error) if is_local(&error) => Self::Local(error.to_string()),
-            // Too many questions of ours are under way.
+            // Too many of our own queries are under way.
             NetError::Busy => Self::Local(error.to_string()),
             NetError::Timeout | NetError::NoConnections | NetError::Io(_) => Self::NoAnswer,
             other => Self::Other(other.to_string()),

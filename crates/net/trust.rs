@@ -1,5 +1,4 @@
-//! Which certificate authorities are trusted: the public ones, which are compiled in, and those of
-//! whoever runs this.
+//! Which certificate authorities are trusted: the public ones, which are compiled in, and those of the operator.
 
 use anyhow::{Context as _, ensure};
 use rustls::{
@@ -7,12 +6,12 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-/// Those of whoever runs this.
+/// The certificate authorities of the operator.
 #[derive(Clone, Debug, Default)]
 pub struct ExtraRoots(pub Vec<CertificateDer<'static>>);
 
 impl ExtraRoots {
-    /// Of a PEM file's path, or PEM itself.
+    /// Reads the path of a PEM file, or PEM text itself.
     pub fn read(given: &str) -> anyhow::Result<Self> {
         let read = if given.contains("-----BEGIN") {
             CertificateDer::pem_slice_iter(given.as_bytes()).collect::<Result<Vec<_>, _>>()
@@ -25,7 +24,7 @@ impl ExtraRoots {
         Ok(roots)
     }
 
-    /// These, and the public ones.
+    /// These certificate authorities and the public ones.
     pub fn store(&self) -> anyhow::Result<RootCertStore> {
         let mut store = RootCertStore::empty();
         store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());

@@ -1,4 +1,4 @@
-//! `POST /public/v1/demo_checks`: checks any public URL once, for people who have no account yet.
+//! `POST /public/v1/demo_checks`: checks any public URL once, without an account.
 
 use axum::{Json, extract::State};
 use checks::{CHECKS, ProbeConfig, Prober};
@@ -51,11 +51,11 @@ struct Demo {
 const TIMEOUT_MS: i32 = 5000;
 const CONCURRENCY: usize = 50;
 
-/// What strangers ask for has a prober of its own: it never sees a private network, whatever
-/// `CHECK_PRIVATE_NETWORKS` says, and takes no place from the checks of users.
+/// The prober of anonymous checks. It never reaches a private network, whatever `CHECK_PRIVATE_NETWORKS` says, and it
+/// takes no capacity from the checks of users.
 struct DemoProber(Prober);
 
-/// Whose turn it is, where nobody is logged in.
+/// The owner of anonymous checks in the prober's fair shares.
 const NOBODY: i64 = 0;
 
 #[utoipa::path(
@@ -71,7 +71,7 @@ async fn handle(State(context): State<Context>, Input(demo): Input<Demo>) -> Res
         return Err(Error::not_found());
     }
     let fallback = Address::of(&demo.url).fallback;
-    // What strangers may not try is refused as a URL that no check has.
+    // Kinds that need an account are refused in the same way as a URL that no kind supports.
     let kind = CHECKS.iter().find(|kind| kind.is_demo).map_or_else(String::new, |kind| kind.name.to_owned());
     let settings =
         Settings { kind, timeout_ms: TIMEOUT_MS, retries: Some(0), ..Settings::of_url(&demo.url)? };
@@ -83,8 +83,8 @@ async fn handle(State(context): State<Context>, Input(demo): Input<Demo>) -> Res
     let checked = check_now(&prober.0, NOBODY, target, fallback).await;
     let code = checked.outcome.error.as_ref().map(|error| error.code);
     if matches!(code, Some(FailureCode::BlockedAddress | FailureCode::DnsFailure)) {
-        // A private name and one that does not exist look the same: which private names there are is nothing for
-        // strangers.
+        // A private name and a name that does not exist get the same error: anonymous users must not find out which
+        // private names exist.
         return Err(Error::field("url", words::HAS_NO_PUBLIC_ADDRESS));
     }
     Ok(Json(checked))

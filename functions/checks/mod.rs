@@ -1,4 +1,4 @@
-//! Probing endpoints: scheduled, and now.
+//! Checks of endpoints: scheduled, on request, and without an account.
 
 pub mod demo;
 pub mod now;
@@ -35,7 +35,7 @@ pub(crate) fn count_from_zero() {
         .for_each(|reason| count_missed(reason, 0));
 }
 
-/// `REGION` (default `default`): where this prober stands; part of a result's key.
+/// `REGION` (default `default`): the region of this prober; part of a result's key.
 pub struct RegionConfig {
     pub region: String,
 }

@@ -1,4 +1,4 @@
-//! `POST /public/v1/checks`: checks an endpoint, or what may become one, and answers with the result.
+//! `POST /public/v1/checks`: checks an endpoint, or settings that are not saved yet, and returns the result.
 
 use axum::{Json, extract::State};
 use http::StatusCode;
@@ -24,7 +24,7 @@ pub const FUNCTION: Function = Function::new(
 .without_database()
 .reads(runtime::settings!(ProbeSettings, net::trust::ExtraRoots, runtime::secret::Sealer));
 
-/// An endpoint that is there, as it is or as a change would make it; or one as it would be saved.
+/// An existing endpoint, with or without changes; or settings of an endpoint that is not saved yet.
 #[derive(ToSchema)]
 #[serde(untagged)]
 #[schema(example = json!({"url": "https://example.com/health"}))]
@@ -36,7 +36,7 @@ enum Wanted {
         #[serde(flatten)]
         changes: Map<String, Value>,
     },
-    /// Any setting of an endpoint, to try it out before it is saved.
+    /// Any settings of an endpoint, to try them before they are saved.
     Settings(Box<Settings>),
 }
 

@@ -1,7 +1,7 @@
-//! `check.requested`: probes the batch concurrently, and replies `check.completed`.
+//! `check.requested`: runs the checks of a batch concurrently, and replies `check.completed`.
 //!
-//! Each check waits for its scheduled time. What is done is told without waiting for what is slow: a slow
-//! target must not hold back the news of the others.
+//! Each check waits for its scheduled time. Finished results are published without waiting for slow checks: a slow
+//! endpoint must not delay the results of the others.
 
 use std::{
     slice,
@@ -33,7 +33,8 @@ use contract::{CheckRequest, CheckResult, CheckStatus, FailureCode, Outcome, kin
 
 pub const FUNCTION: Function =
     Function::new("check-run", SERVICE, "probes the batch concurrently, and replies `check.completed`")
-        // A queue each: whoever changes endpoints all the time, or has many that fail, delays nobody's schedule.
+        // One queue for each source: a user who changes endpoints continuously, or has many failing endpoints, does
+        // not delay the schedule.
         .on(
             &[
                 Subscription::from_source(kind::CHECK_REQUESTED, "/pongpong/check-schedule"),
@@ -57,13 +58,13 @@ static IN_FLIGHT: LazyLock<UpDownCounter<i64>> =
     LazyLock::new(|| level("pongpong.checks.in_flight", "{check}", "Checks that are under way"));
 
 const MAX_BATCH_LEN: usize = 10_000;
-/// Where the interval is not known.
+/// Used if the interval is not known.
 const STALE_AFTER: TimeDelta = TimeDelta::minutes(2);
 /// How long results wait for the rest of their batch.
 const REPLY_DELAY: Duration = Duration::from_secs(1);
 
 async fn handle(State(context): State<Context>, event: Event<Items<CheckRequest>>) -> Result<Reply> {
-    // Goes on when nobody waits for the answer any more: a broker that stopped waiting ends no check.
+    // Continues when nobody waits for the reply any more: a broker that stops waiting does not cancel checks.
     let (done, is_done) = oneshot::channel();
     context.background({
         let context = context.clone();
@@ -110,7 +111,7 @@ async fn run(context: &Context, event: Event<Items<CheckRequest>>) -> Result<Rep
     let mut tell_at = Instant::now() + REPLY_DELAY;
     while !running.is_empty() {
         tokio::select! {
-            // The prober catches its own panics: an error here is one of this function's.
+            // The prober catches its own panics: an error here is a panic of this function.
             Some(result) = running.join_next() => {
                 if done.is_empty() {
                     tell_at = Instant::now() + REPLY_DELAY;
@@ -119,7 +120,7 @@ async fn run(context: &Context, event: Event<Items<CheckRequest>>) -> Result<Rep
                 missed += u64::from(is_too_late(&result));
                 done.push(result);
                 finished += 1;
-                // All whose time has come are done: the others may sleep for a minute.
+                // All checks whose time has come are done; the others may wait for up to a minute.
                 if times.partition_point(|scheduled_at| *scheduled_at <= context.clock().now()) <= finished {
                     tell_at = Instant::now();
                 }
@@ -135,7 +136,8 @@ async fn run(context: &Context, event: Event<Items<CheckRequest>>) -> Result<Rep
                     tell(context, &mut telling, part);
                 }
                 while telling.join_next().await.is_some() {}
-                // The broker sends the batch again, to who is there then; what is told twice counts once.
+                // The broker redelivers the batch to a running instance. A result that is published twice counts
+                // once.
                 return Err(Error::unavailable(anyhow::anyhow!("stopping, before all checks of the batch were due")));
             }
         }
@@ -155,14 +157,14 @@ async fn run(context: &Context, event: Event<Items<CheckRequest>>) -> Result<Rep
     Ok(last.map_or(Reply::NONE, Reply::from))
 }
 
-/// Publishes results while the batch goes on: the broker may answer only when they are evaluated and told.
+/// Publishes results while the batch is still running: the broker may answer only after they were processed.
 fn tell(context: &Context, telling: &mut JoinSet<Result<()>>, results: Outgoing) {
     let (outbound, trace) = (context.outbound().clone(), Trace::current());
     telling.spawn(trace.scope(async move { outbound.publish(results).await }));
 }
 
-/// Whether the next check is due already. After a pause of the broker or of this, what was due long ago is
-/// not made up for: a burst of checks of one moment, dated apart, would look like an outage.
+/// Whether the next check is already due. After a pause of the broker or of this process, overdue checks are not made
+/// up for: a burst of checks at one moment, with different scheduled times, would look like an incident.
 fn is_stale(request: &CheckRequest, now: DateTime<Utc>) -> bool {
     let interval = TimeDelta::seconds(request.interval_seconds.into());
     now - request.scheduled_at >= if interval.is_zero() { STALE_AFTER } else { interval }
@@ -208,7 +210,7 @@ async fn check(
 ) -> CheckResult {
     clock.sleep_until(request.scheduled_at).await;
     let checked_at = clock.now();
-    // The machine may have slept meanwhile.
+    // The machine may have been suspended in the meantime.
     if is_stale(&request, checked_at) {
         return too_late(request, checked_at, &region);
     }
@@ -218,7 +220,7 @@ async fn check(
         let _in_flight = InFlight::begin(&label);
         let interval = Duration::from_secs(request.interval_seconds.into());
         let start_by = (!interval.is_zero()).then(|| began + interval);
-        // On the heap, for thousands wait for their scheduled time.
+        // On the heap, because thousands of checks wait for their scheduled time.
         Box::pin(prober.probe(request.user_id, &request.target, start_by)).await
     };
     let status = KeyValue::new("status", outcome.status.as_str());
@@ -240,7 +242,7 @@ async fn check(
     result(request, checked_at, region, outcome)
 }
 
-/// Counts down when the check is over, or given up.
+/// Decrements the count of running checks when a check ends or is cancelled.
 struct InFlight<'a>(&'a KeyValue);
 
 impl<'a> InFlight<'a> {
@@ -256,8 +258,8 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// Events of results, each small enough for a broker: `told` counts them. Results are known by their scheduled time,
-/// whatever event tells of them: that a batch which is sent again may be told in other pieces does no harm.
+/// Builds events of results, each small enough for a broker; `told` counts them. A result is identified by its
+/// scheduled time, not by its event: a redelivered batch may be split differently.
 fn completed(
     context: &Context,
     cause: &str,

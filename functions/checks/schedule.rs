@@ -1,4 +1,4 @@
-//! Every minute: claims what is due, and asks for it to be checked, in batches.
+//! Every minute: claims due checks, and requests them in batches.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -27,7 +27,7 @@ pub const FUNCTION: Function =
         .publishes();
 
 const PAGE: i64 = 1000;
-/// Batches on their way to the broker at once: one that answers late delays no other.
+/// Batches that are sent to the broker at once: a slow one does not delay the others.
 const BATCHES_AT_ONCE: usize = 8;
 
 #[derive(Serialize)]
@@ -43,7 +43,7 @@ async fn handle(State(context): State<Context>) -> Result<Json<Scheduled>> {
     loop {
         let claims = claim::call(&context, &claim).await?;
         if claims.items.is_empty() {
-            // Of a tick that was killed, or is at work still: this one has not done all that was due.
+            // Leased to a tick that was killed or is still running: this tick has not requested all due checks.
             if claims.leased > 0 {
                 let leased = claims.leased;
                 return Err(Error::unavailable(anyhow!(
@@ -59,7 +59,7 @@ async fn handle(State(context): State<Context>) -> Result<Json<Scheduled>> {
         let asked = || claims.items.iter().filter(|claimed| !refused.contains(&claimed.endpoint_id));
         scheduled.checks += asked().map(|claimed| claimed.times.len()).sum::<usize>();
         scheduled.missed += asked().map(|claimed| claimed.missed).sum::<i64>();
-        // Only now: what was not asked for is found again.
+        // Confirms only now: the next claim finds endpoints whose checks were not requested.
         let confirmation = Confirmation { items: asked().map(Claimed::confirmed).collect() };
         claim::confirm(&context, &confirmation).await?;
         if let Some(error) = error {
@@ -73,8 +73,8 @@ async fn handle(State(context): State<Context>) -> Result<Json<Scheduled>> {
     Ok(Json(scheduled))
 }
 
-/// Asks for what was claimed. What the broker does not take, now or after a while, is given back: the next attempt
-/// of this tick, or the next tick, finds it at once. Returns the endpoints that were given back, and why.
+/// Requests the claimed checks. Checks that the broker refuses, now or later, are returned: the next attempt of this
+/// tick, or the next tick, finds them immediately. Returns the endpoints that were given back, and the error.
 async fn ask_for_claimed(
     context: &Context,
     items: &[Claimed],
@@ -90,7 +90,7 @@ async fn ask_for_claimed(
         let endpoint_ids: Vec<_> = batch.iter().map(|request| request.endpoint_id).collect();
         let late = refused(endpoint_ids.clone());
         requests::publish(context, NAME, &batch, || late).await.map_err(|error| {
-            // As those that are refused later: what was returned is part of what was requested.
+            // Like batches that are refused later: returned checks are counted as requested, too.
             count_requested(NAME, batch.len());
             (endpoint_ids, error)
         })
@@ -113,7 +113,7 @@ async fn give_back(context: &Context, returns: &HashMap<i64, Return>, mut endpoi
     endpoint_ids.dedup();
     let items = endpoint_ids.iter().filter_map(|id| returns.get(id).cloned()).collect();
     if let Err(error) = claim::give_back(context, &Returns { items }).await {
-        // Their lease ends by itself in a moment.
+        // Their leases end soon by themselves.
         tracing::warn!(%error, "claims could not be given back");
     }
 }

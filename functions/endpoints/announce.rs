@@ -1,7 +1,7 @@
-//! `* * * * *`: publishes the changes of endpoints that were not published when they were made.
+//! `* * * * *`: publishes endpoint changes that could not be published when they were made.
 //!
-//! A change is published right after its commit. Where that fails, or the process dies between the two, the row's
-//! `announced_revision` stays behind its `revision`, and it is published here.
+//! A change is published right after its commit. If that fails, or the process dies between the two, the row's
+//! `announced_revision` stays behind its `revision`, and this function publishes the change.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ pub const FUNCTION: Function = Function::new(
 .every("* * * * *", || post(handle))
 .publishes();
 
-/// In one event.
+/// Maximum number of endpoints in one event.
 const MAX_EVENT_LEN: usize = 500;
 
 async fn handle(State(context): State<Context>) -> Result<StatusCode> {
@@ -69,7 +69,7 @@ pub(super) async fn announce(context: &Context, function: &str, rows: Vec<Row>) 
          WHERE endpoints.id = done.id AND announced_revision < done.revision"
     );
     let (db, now) = (context.db()?, context.clock().now());
-    // What was asked for before the change, which may be a minute ago.
+    // Includes earlier times: their checks were requested before the change, which may be a minute old.
     let times = (now - CLAIM_AHEAD).timestamp()..(now + CLAIM_AHEAD).timestamp();
     let time = |scheduled_at: i64| DateTime::from_timestamp(scheduled_at, 0).unwrap_or_default();
     for rows in rows.chunks(MAX_EVENT_LEN) {
@@ -93,7 +93,8 @@ pub(super) async fn announce(context: &Context, function: &str, rows: Vec<Row>) 
         let id = Outgoing::id_of("endpoint", rows.iter().map(|row| (row.id, row.revision)));
         let event = Outgoing::new(function, kind::ENDPOINT_CHANGED, id, first.updated_at, &changes)?
             .of_owners(rows.iter().map(|row| row.user_id));
-        // However long the broker takes: what it did not take is not announced.
+        // Waits for the broker without its own time limit: a change that the broker did not accept must not be
+        // marked.
         context.outbound().publish(event).await?;
         let done = rows.iter().map(|row| (row.id, row.revision));
         match db.write() {
@@ -109,7 +110,7 @@ pub(super) async fn announce(context: &Context, function: &str, rows: Vec<Row>) 
     Ok(())
 }
 
-/// The same, for a request that is done already: what fails is published by the schedule.
+/// Like [`announce`], for a request that is already complete: if publishing fails, the schedule tries again.
 pub(super) async fn try_announce(context: &Context, function: &'static str, rows: Vec<Row>) {
     let failed = move |error| {
         tracing::warn!(%error, function, "changes of endpoints could not be published: tried again within a minute");
@@ -121,8 +122,8 @@ pub(super) async fn try_announce(context: &Context, function: &'static str, rows
     }
 }
 
-/// Begins a new revision of a user's endpoints (`None`: all of them): for what changes the meaning of checks that
-/// are under way, besides the endpoints' own settings.
+/// Begins a new revision of a user's enabled endpoints (`None`: all of them). For changes outside the endpoints' own
+/// settings that change the meaning of checks that are under way.
 pub(super) async fn revise(
     transaction: &mut Transaction,
     user_id: i64,

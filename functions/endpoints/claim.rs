@@ -1,10 +1,12 @@
-//! `POST /private/v1/endpoints/claim`, `.../claim/confirm`, `.../claim/return`: hands out what is due, each scheduled time once.
+//! `POST /private/v1/endpoints/claim`, `.../claim/confirm`, `.../claim/return`: hands out due checks, each scheduled
+//! time once.
 //!
-//! A scheduled time is a second at which a check of an endpoint is due. A claim leases the endpoints that it
-//! finds, in the statement that finds them: however many claim at once, each goes to one. Who has
-//! asked for the checks confirms, and the scheduled times are past; who could not ask for them gives them back, and the next
-//! claim finds them at once; who dies before that loses nothing, for the lease ends. After a pause only the latest scheduled time that went by
-//! is still handed out; the ones before it are counted as missed.
+//! A scheduled time is a second at which a check of an endpoint is due. A claim leases endpoints in the same
+//! statement that finds them: with many claimers at once, each endpoint goes to one claimer. A claimer that has
+//! requested the checks confirms the claim, and these scheduled times are done. A claimer that could not request the
+//! checks returns the claim, and the next claim finds them immediately. If a claimer dies before that, nothing is
+//! lost, because the lease ends. After a pause, only the latest of the scheduled times that passed is handed out; the
+//! earlier ones are counted as missed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,53 +34,56 @@ const CLAIM: &str = "/private/v1/endpoints/claim";
 pub const FUNCTION: Function = Function::new(NAME, SERVICE, "hands out the checks that are due, each once")
     .http(runtime::http!(handle, handle_confirm, handle_return));
 
-/// How long a claimer has to ask for the checks. Not longer than the pause after which a failed Job is started again:
-/// it finds again what the one before it claimed.
+/// How long a claimer has to request the checks. Not longer than the delay after which a failed Job is restarted: the
+/// new attempt must find the endpoints that the failed one claimed.
 const LEASE_SECONDS: i64 = 10;
-/// Until the next tick, in which they may be readable.
+/// Until the next tick, when the rows may be readable.
 const SET_ASIDE_SECONDS: i64 = 50;
 const MAX_CLAIM_LEN: i64 = 1000;
-/// Of URLs, configs and assertions in one claim: targets can be large.
+/// Size of the URLs, configs and assertions in one claim, because targets can be large.
 const MAX_TEXT_BYTES: i64 = 2 * 1024 * 1024;
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Claim {
-    /// Scheduled times before this; at most ten minutes ahead.
+    /// Only scheduled times before this time, which is at most ten minutes ahead.
     pub until: DateTime<Utc>,
-    /// At most so many endpoints.
+    /// Maximum number of endpoints.
     #[schema(minimum = 1, maximum = 1000)]
     pub limit: i64,
 }
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Claims {
-    /// None: nothing more is due.
+    /// Empty: nothing more is due.
     #[schema(value_type = Vec<Claimed>)]
     pub items: Items<Claimed>,
-    /// Where `items` is empty: endpoints that are due, but claimed by somebody who has not asked for their checks yet.
+    /// If `items` is empty: due endpoints that are leased to another claimer, which has not requested their checks
+    /// yet.
     #[serde(default)]
     pub leased: i64,
 }
 
-/// What is due of one endpoint.
+/// The due checks of one endpoint.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Claimed {
     pub endpoint_id: i64,
     pub user_id: i64,
     pub kind: String,
     pub revision: i64,
-    /// Unix seconds, in their order.
+    /// Unix seconds, in ascending order.
     pub times: Vec<i64>,
-    /// Scheduled times that went by while nobody claimed.
+    /// Scheduled times that passed without a claim.
     pub missed: i64,
-    /// For the confirmation: where this began, and where the next claim goes on.
+    /// For the confirmation: where this claim began (`claimed_from`), and where the next claim begins
+    /// (`next_check_at`).
     pub claimed_from: i64,
     pub next_check_at: i64,
-    /// The [`CheckRequest`] of the first scheduled time: carried as it is, also what another version does not know.
+    /// The [`CheckRequest`] of the first scheduled time, passed on unchanged, including fields that this version does
+    /// not know.
     #[schema(value_type = Object)]
     pub request: Box<RawValue>,
-    /// Those of `times` that lie in a maintenance.
+    /// Those of `times` that are in a maintenance.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub maintenance: Vec<i64>,
 }
@@ -104,19 +109,19 @@ pub struct Returns {
     pub items: Vec<Return>,
 }
 
-/// A claim that was not asked for, confirmed or not.
+/// A claim, confirmed or not, whose checks were not requested.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Return {
     pub endpoint_id: i64,
     pub claimed_from: i64,
     pub next_check_at: i64,
-    /// The first of `times`: those before it were counted as missed with the confirmation.
+    /// The first of `times`: earlier scheduled times were counted as missed by the confirmation.
     pub first_check_at: i64,
 }
 
 impl Claimed {
-    /// One for each scheduled time.
+    /// One request for each scheduled time.
     pub fn requests(&self) -> serde_json::Result<Vec<Request>> {
         let common: BTreeMap<String, &RawValue> = serde_json::from_str(self.request.get())?;
         let is_held = to_raw_value(&true)?;
@@ -186,7 +191,7 @@ async fn handle(State(context): State<Context>, Input(claim): Input<Claim>) -> R
     follow_clock(context.db()?, now).await?;
     let rows = loop {
         let (found, rows) = lease(&context, until, claim.limit, now).await?;
-        // Rows that cannot be read, however many, do not look as if nothing more were due.
+        // A batch of rows that cannot be read, of any size, must not look as if nothing more were due.
         if found == 0 || !rows.is_empty() {
             break rows;
         }
@@ -195,7 +200,7 @@ async fn handle(State(context): State<Context>, Input(claim): Input<Claim>) -> R
     let leased = if rows.is_empty() { count_leased(db, until, now).await? } else { 0 };
     let mut items = rows.into_iter().map(|row| row.claimed(until, now)).collect::<Result<Vec<_>>>()?;
     if let Err(error) = mark_maintenance(db, &mut items).await {
-        // The claimer gets none of them.
+        // The claimer does not receive these claims.
         let returns = items.iter().map(Claimed::returned).collect();
         return_claims(db, returns)
             .await
@@ -243,7 +248,7 @@ async fn handle_confirm(
     State(context): State<Context>,
     Input(confirmation): Input<Confirmation>,
 ) -> Result<StatusCode> {
-    // Not of an endpoint that was changed meanwhile, and has other scheduled times now.
+    // Does not affect an endpoint that was changed in the meantime and has other scheduled times now.
     sql!(
         SQLITE = "UPDATE endpoints SET next_check_at = done.next, leased_until = NULL, \
          missed_checks = missed_checks + done.missed FROM (SELECT value ->> 'endpoint_id' AS id, \
@@ -290,7 +295,7 @@ async fn handle_return(State(context): State<Context>, Input(returns): Input<Ret
 }
 
 async fn return_claims(db: &Db, items: Vec<Return>) -> Result<()> {
-    // Not of an endpoint that was changed meanwhile, or was claimed again after a confirmation.
+    // Does not affect an endpoint that was changed in the meantime, or was claimed again after a confirmation.
     macro_rules! give_back {
         ($done:literal) => {
             concat!(
@@ -340,7 +345,7 @@ impl Row {
     fn claimed(self, until: i64, now: i64) -> Result<Claimed> {
         let interval = i64::from(self.settings.interval_seconds).max(1);
         let claimed_from = self.next_check_at;
-        // Whole intervals past `until`, so that the endpoint keeps its phase.
+        // Adds whole intervals, past `until`, so that the endpoint keeps its phase.
         let next_check_at = claimed_from + (until - claimed_from + interval - 1) / interval * interval;
         let Times { due, missed } = times(claimed_from, next_check_at, interval, now);
         let first = due.first().copied().unwrap_or(claimed_from);
@@ -360,8 +365,8 @@ impl Row {
     }
 }
 
-/// After the clock was set back, scheduled times and leases lie ahead by as much: what is further ahead than a claim can have
-/// left it is due within its interval again, in its phase.
+/// After the clock was set back, scheduled times and leases are too far ahead. Moves endpoints that are further ahead
+/// than any claim can leave them back to within one interval, and keeps their phase.
 async fn follow_clock(db: &Db, now: i64) -> Result<()> {
     /// Clocks of several machines differ by some seconds.
     const TOLERANCE: i64 = 10;
@@ -399,7 +404,7 @@ async fn follow_clock(db: &Db, now: i64) -> Result<()> {
     Ok(())
 }
 
-/// How many rows were leased, and those of them that can be read.
+/// Leases due endpoints. Returns how many rows were leased, and those of them that can be read.
 async fn lease(context: &Context, until: i64, limit: i64, now: i64) -> Result<(usize, Vec<Row>)> {
     macro_rules! lease {
         ($lock:literal) => {
@@ -430,7 +435,8 @@ async fn lease(context: &Context, until: i64, limit: i64, now: i64) -> Result<(u
     Ok((found.len(), rows))
 }
 
-/// Rows that cannot be read are no sign of a claimer that has not done its work.
+/// Leases rows that cannot be read for longer than a claim does, so that they do not count as claimed by another
+/// claimer.
 async fn set_aside(db: &Db, ids: Vec<i64>, now: i64) -> Result<()> {
     sql!(SQLITE = "UPDATE endpoints SET leased_until = $1 WHERE id IN (SELECT value FROM json_each($2))");
     sql!(
@@ -451,8 +457,8 @@ struct Times {
     missed: i64,
 }
 
-/// The scheduled times of one claim, from `first` up to (not with) `next`: of those that went by only the
-/// latest is still due.
+/// The scheduled times of one claim, from `first` to before `next`. Of those that have passed, only the latest is
+/// still due.
 fn times(first: i64, next: i64, interval: i64, now: i64) -> Times {
     let interval = interval.max(1);
     let missed = if first <= now { (now.min(next - 1) - first) / interval } else { 0 };
@@ -475,7 +481,7 @@ mod tests {
     }
 
     proptest! {
-        /// Over any run of claims each scheduled time of the grid is either due once or missed once.
+        /// Over any sequence of claims, each scheduled time of the grid is either due once or missed once.
         #[test]
         fn every_scheduled_time_is_due_or_missed_exactly_once(
             interval in 10_i64..300, phase in 0_i64..300, steps in prop::collection::vec((1_i64..500, 0_i64..120), 1..20),

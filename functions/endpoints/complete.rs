@@ -1,4 +1,4 @@
-//! `POST /private/v1/urls/complete`: gives a URL that was typed without a scheme its scheme.
+//! `POST /private/v1/urls/complete`: adds the scheme to a URL that was typed without one.
 
 use axum::{Json, extract::State};
 use contract::address::Address;
@@ -34,7 +34,7 @@ struct CompletedUrl {
     url: String,
 }
 
-/// The URL that a user typed, with its scheme.
+/// Returns the URL that a user typed, with its scheme.
 async fn call(context: &Context, user_id: i64, url: &str) -> Result<String> {
     let typed = TypedUrl { user_id, url: url.to_owned() };
     let completed: CompletedUrl = context.outbound().call(NAME, Method::POST, PATH, Some(&typed)).await?;
@@ -42,15 +42,15 @@ async fn call(context: &Context, user_id: i64, url: &str) -> Result<String> {
 }
 
 impl Settings {
-    /// Asks which scheme a bare address has, where that is not certain.
+    /// Adds the scheme to a URL without one: asks the server, if both `https` and `http` are possible.
     pub async fn completed(mut self, context: &Context, user_id: i64) -> Self {
-        // Secrets do not go by HTTP because somebody refuses HTTPS.
+        // A check that sends secrets never falls back to HTTP because a server refuses HTTPS.
         if address(&self.kind, &self.url).fallback.is_none() || self.has_secrets() {
             return self;
         }
         match call(context, user_id, &self.url).await {
             Ok(url) => self.url = url,
-            // HTTPS is then as good as any.
+            // Without an answer, the URL gets HTTPS.
             Err(error) => tracing::warn!(%error, "an address could not be completed"),
         }
         self
@@ -59,7 +59,7 @@ impl Settings {
 
 const TIMEOUT_MS: i32 = 3000;
 
-/// HTTP if the server refuses HTTPS and answers HTTP.
+/// Returns an `http` URL if the server refuses HTTPS and answers HTTP.
 #[utoipa::path(
     post, path = "/private/v1/urls/complete", tag = "checks", request_body = TypedUrl,
     responses(

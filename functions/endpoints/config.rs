@@ -1,4 +1,4 @@
-//! An endpoint's config: read by its kind, sealed where it is stored and travels, masked where it is shown.
+//! An endpoint's config: validated by its kind, sealed in storage and in transit, masked in responses.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,8 @@ use crate::words;
 
 const PURPOSE: &str = "endpoint-config";
 
-/// An address that was typed for a kind, perhaps without a scheme. Only that of the first kind may be uncertain.
+/// The address that a user typed for a kind, perhaps without a scheme. Only an address of the first kind may have an
+/// uncertain scheme.
 pub(crate) fn address(kind: &str, typed: &str) -> Address {
     match (Kind::find(kind), CHECKS, typed.contains("://")) {
         (Some(kind), [first, ..], false) if kind.name != first.name => {
@@ -25,7 +26,7 @@ pub(crate) fn address(kind: &str, typed: &str) -> Address {
     }
 }
 
-/// The kind that is named, else that of the URL's scheme; or what is wrong, by its field.
+/// The kind with this name; without a name, the kind of the URL's scheme. An error names the invalid field.
 pub(super) fn kind_of(name: &str, url: &str) -> Result<&'static Kind, (&'static str, Text)> {
     if !name.is_empty() {
         return Kind::find(name).ok_or_else(|| {
@@ -35,7 +36,7 @@ pub(super) fn kind_of(name: &str, url: &str) -> Result<&'static Kind, (&'static 
     }
     match (Kind::of_url(url), CHECKS) {
         (Some(kind), _) => Ok(kind),
-        // What is wrong with it the kind says.
+        // The URL is invalid: the kind reports the reason.
         (None, [first, ..]) if Url::parse(url).is_err() => Ok(first),
         (None, _) => {
             let known = Kind::beginnings(CHECKS);
@@ -45,7 +46,8 @@ pub(super) fn kind_of(name: &str, url: &str) -> Result<&'static Kind, (&'static 
     }
 }
 
-/// What was sent, checked field by field, in clear. `stored`: what it changes, opened.
+/// Validates the sent config field by field. The result is in clear text. `stored`: the settings before the change,
+/// with opened secrets.
 pub(super) fn read(kind: &Kind, sent: &Settings, stored: Option<&Settings>) -> Result<Value, Refusals> {
     let stored = stored.filter(|stored| stored.kind == kind.name);
     let stored = stored.map(|stored| Stored {
@@ -56,35 +58,35 @@ pub(super) fn read(kind: &Kind, sent: &Settings, stored: Option<&Settings>) -> R
     fields::read(kind.fields, &sent.config.0, stored).map_err(|invalid| invalid.0)
 }
 
-/// Scheme, host and port: who gets what is sent there.
+/// Scheme, host and port: the server that receives the secrets of a check.
 fn server_of(url: &str) -> Option<(String, String, Option<u16>)> {
     let parsed = Url::parse(url).ok()?;
     Some((parsed.scheme().to_owned(), host_of(url)?, parsed.port_or_known_default()))
 }
 
-/// As DNS has it, also of schemes of which the parser takes hosts as they are.
+/// The host as DNS has it, also for schemes whose hosts the URL parser leaves as they are.
 pub(super) fn host_of(url: &str) -> Option<String> {
     let url = Url::parse(url).ok()?;
     let host = url.host_str()?;
     Some(Host::parse(host).map_or_else(|_| host.to_owned(), |host| host.to_string()))
 }
 
-/// With all defaults, and without secrets.
+/// The config with all defaults, and without secrets.
 pub(super) fn shown(settings: &Settings) -> Value {
     match Kind::find(&settings.kind) {
         Some(kind) => fields::with_defaults(kind.fields, &fields::hidden(kind.fields, &settings.config.0)),
-        // Of a newer version, which may be rolled back: nothing is known of its secrets.
+        // A kind of a newer version, after a rollback: it is not known which of its fields are secret.
         None => Map::new().into(),
     }
 }
 
-/// What a change makes of stored settings, secrets masked.
+/// Applies a patch to stored settings. Secrets stay masked.
 pub(crate) fn patched(stored: &Settings, mut patch: Map<String, Value>) -> Result<Settings> {
     let url = patch.get("url").and_then(Value::as_str).map(|url| address(&stored.kind, url).url);
     if let (Some(url), None) = (url, patch.get("kind")) {
         match Kind::of_url(&url) {
             Some(kind) if kind.name != stored.kind => drop(patch.insert("kind".to_owned(), kind.name.into())),
-            // The refusal lists what there is.
+            // Null, so that validation refuses the URL and lists the supported schemes.
             None if Url::parse(&url).is_ok() => drop(patch.insert("kind".to_owned(), Value::Null)),
             _ => {}
         }
@@ -93,7 +95,7 @@ pub(crate) fn patched(stored: &Settings, mut patch: Map<String, Value>) -> Resul
     if is_other {
         patch.entry("config").or_insert(Value::Null);
     }
-    // Retries that nobody asked for are those of what the check becomes.
+    // Retries that equal the default follow the default of the changed check.
     let usual = Kind::find(&stored.kind).map(|kind| i32::from(kind.default_retries(&stored.config.0)));
     if usual.is_some() && stored.retries == usual {
         patch.entry("retries").or_insert(Value::Null);
@@ -110,7 +112,7 @@ impl Settings {
             .is_some_and(|kind| !fields::secrets(kind.fields, &self.config.0).is_empty())
     }
 
-    /// With the secrets of its config in clear.
+    /// Returns the settings with the secrets of the config in clear text.
     pub(crate) fn opened(mut self, context: &Context) -> Result<Self> {
         open(context, &self.kind, &mut self.config.0).map_err(|error| {
             tracing::error!(%error, "a secret of an endpoint cannot be opened");
@@ -120,7 +122,7 @@ impl Settings {
         Ok(self)
     }
 
-    /// The same for a change: what cannot be opened stays as it is, until it is given again.
+    /// Like [`Self::opened`], for a change: a secret that cannot be opened stays sealed until it is sent again.
     pub(super) fn opened_as_possible(mut self, context: &Context) -> Self {
         for secret in secrets(&self.kind, &mut self.config.0) {
             if let Ok(plain) = unsealed(context, secret) {
@@ -130,7 +132,8 @@ impl Settings {
         self
     }
 
-    /// As it is stored. A secret that stays the same stays sealed as it is. `stored`: what it changes, sealed and opened.
+    /// Returns the settings with sealed secrets, for storage. An unchanged secret keeps its sealed value. `stored`:
+    /// the settings before the change, sealed and opened.
     pub(super) fn sealed(mut self, context: &Context, stored: Option<(&Self, &Self)>) -> Result<Self> {
         let Some(kind) = Kind::find(&self.kind) else { return Ok(self) };
         let mut known = HashMap::new();
@@ -151,7 +154,7 @@ impl Settings {
     }
 }
 
-/// Opens the secrets of a check that is about to be made.
+/// Opens the secrets of a check that is about to run.
 pub(crate) fn open_target(context: &Context, target: &mut Target) -> Result<()> {
     open(context, &target.kind, &mut target.config)
 }

@@ -1,5 +1,5 @@
-//! `check.failed`: asks for the next check of an endpoint soon, instead of at its interval; and, before it, for
-//! checks of others of the user, where too few were checked lately to judge by.
+//! `check.failed`: requests the next check of the endpoint soon, instead of at its interval. Before that, it requests
+//! checks of the user's other endpoints, if too few of them were checked recently to judge the failure.
 
 use axum::{extract::State, routing::post};
 use chrono::TimeDelta;
@@ -18,8 +18,8 @@ use contract::{CheckRequest, FailedCheck, kind};
 
 const NAME: &str = "endpoint-confirm";
 const MAX_OTHERS: i64 = 100;
-/// After a failed check, how soon the next one comes [s], where the interval is longer. Not sooner after a time-out: until
-/// then there are results of the user's others, which say whether it is the endpoint that fails or its region.
+/// Seconds from a failed check to the next one, if the interval is longer. Not shorter, because of time-outs: within
+/// this delay, the user's other endpoints have results, which show whether the endpoint or its region fails.
 pub const CONFIRMATION_DELAY: u32 = 10;
 
 pub const FUNCTION: Function =
@@ -28,7 +28,7 @@ pub const FUNCTION: Function =
         .publishes();
 
 async fn handle(State(context): State<Context>, event: Event<Items<FailedCheck>>) -> Result<Reply> {
-    // By the event's own time: sent again, it asks for the same check.
+    // By the event's own time: if the event is redelivered, it requests the same check.
     let time = event.time.unwrap_or(context.clock().now());
     let failed = event.data.0;
     let db = context.db()?;
@@ -42,7 +42,7 @@ async fn handle(State(context): State<Context>, event: Event<Items<FailedCheck>>
     let last = after(CONFIRMATION_DELAY.into());
     let is_confirmed = |owned: &&OwnedEndpoint| {
         let endpoint = &owned.endpoint;
-        // Settings that changed meanwhile are checked anew; what is checked as often anyway needs none.
+        // Not if the settings changed in the meantime (they are checked anew), or if the interval is short enough.
         failed.iter().any(|f| {
             f.endpoint_id == endpoint.id
                 && f.revision == endpoint.revision
@@ -50,7 +50,7 @@ async fn handle(State(context): State<Context>, event: Event<Items<FailedCheck>>
         })
     };
     let endpoints = by_id(db, &ids).await?;
-    // The others come before the confirmation, which is judged by them.
+    // The others come before the confirmation, because it is judged by their results.
     let due = others.iter().map(|owned| (owned, first));
     let due: Vec<_> = due.chain(endpoints.iter().filter(is_confirmed).map(|owned| (owned, last))).collect();
     if due.is_empty() {
@@ -88,7 +88,7 @@ async fn by_id(db: &Db, ids: &[i64]) -> Result<Vec<OwnedEndpoint>> {
     })
 }
 
-/// The endpoints of a user that are not due for the longest time.
+/// The endpoints of a user whose next checks are the furthest ahead.
 async fn some_of(db: &Db, user_id: i64, most: i64, but: &[i64]) -> Result<Vec<OwnedEndpoint>> {
     sql!(
         SQLITE = concat!(

@@ -1,4 +1,4 @@
-//! `POST /public/v1/endpoints`: adds an endpoint, and asks for a first check at once.
+//! `POST /public/v1/endpoints`: creates an endpoint, and requests its first check immediately.
 
 use axum::{Json, extract::State};
 use http::StatusCode;
@@ -18,7 +18,7 @@ const NAME: &str = "endpoint-create";
 pub const FUNCTION: Function =
     Function::new(NAME, SERVICE, "adds an endpoint, and asks for a first check at once")
         .http(runtime::http!(handle))
-        // Each asks for a check at once.
+        // Each call requests a check immediately.
         .per_minute(600)
         .asks_strangers()
         .reads(runtime::settings!(QuotaConfig, runtime::secret::Sealer))
@@ -49,13 +49,13 @@ async fn handle(
         && endpoint.settings.enabled
         && let Err(error) = ask_for_checks(&context, NAME, caller.user_id, &endpoint, &start.times).await
     {
-        // It is added all the same, and the schedule goes on with it within a minute.
+        // The endpoint is created anyway, and the schedule checks it within a minute.
         tracing::warn!(%error, endpoint_id = endpoint.id, "the first checks could not be asked for");
     }
     Ok((StatusCode::CREATED, Json(endpoint.shown())))
 }
 
-/// The endpoint, and whether it was made by this.
+/// Returns the endpoint, and whether this call created it.
 async fn insert(
     context: &Context,
     user_id: i64,

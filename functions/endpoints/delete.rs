@@ -1,4 +1,4 @@
-//! `DELETE /public/v1/endpoints/{id}`: removes an endpoint, and everywhere what belongs to it.
+//! `DELETE /public/v1/endpoints/{id}`: deletes an endpoint, and all data that belongs to it.
 
 use axum::extract::State;
 use http::StatusCode;
@@ -30,7 +30,7 @@ async fn handle(caller: Caller, State(context): State<Context>, Id(endpoint_id):
     let gone = EndpointDeleted { endpoint_id, user_id };
     let event = Outgoing::new("endpoint-delete", kind::ENDPOINT_DELETED, id, context.clock().now(), &gone)?
         .of_owners([user_id]);
-    // First the others, however long the broker takes: as long as it is here, one can try again.
+    // Publishes first, however long the broker takes: while the endpoint exists, the caller can try again.
     context.outbound().publish(event).await?;
     on!(context.db()?.write(), db => {
         sqlx::query(DELETE).bind(endpoint_id).bind(user_id).execute(db).await.map(drop)

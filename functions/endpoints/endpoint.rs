@@ -1,4 +1,4 @@
-//! An endpoint: its settings, and what is known of it.
+//! An endpoint: its settings and its state.
 
 use chrono::{DateTime, Utc};
 use runtime::{Context, Error, Result, db::UnixSeconds, on, sql};
@@ -18,20 +18,21 @@ pub struct Endpoint {
     pub settings: Settings,
     #[sqlx(try_from = "String")]
     pub status: Status,
-    /// Why it has this status, or none yet, in words: English, or Korean by `Accept-Language`.
+    /// Why the endpoint has this status, or none yet, as text: English, or Korean by `Accept-Language`.
     #[serde(default)]
     #[sqlx(flatten)]
     pub status_reason: reason::StatusReason,
     #[schema(value_type = Option<DateTime<Utc>>)]
     pub last_checked_at: Option<UnixSeconds>,
-    /// Scheduled checks that were not made, or not completed: `status_reason` says why the last one was not.
+    /// Scheduled checks that were not made or not completed. `status_reason` explains why the last one was missed.
     #[schema(example = 0)]
     pub missed_checks: i64,
-    /// Failed checks in a row, to the newest result.
+    /// Failed checks in a row, up to the newest result.
     #[serde(default)]
     #[schema(example = 0)]
     pub failures: i64,
-    /// Grows with each change of what a check does or means; a result of another revision changes no status.
+    /// Increases with each change of what a check does or means. A result of another revision does not change the
+    /// status.
     #[schema(example = 1)]
     pub revision: i64,
     pub created_at: DateTime<Utc>,
@@ -60,14 +61,14 @@ pub struct OwnedEndpoint {
 }
 
 impl Endpoint {
-    /// As its owner sees it: with all of its config, but for secrets.
+    /// The endpoint as its owner sees it: with its whole config, but without secrets.
     pub fn shown(mut self) -> Self {
         self.settings.config.0 = config::shown(&self.settings);
         self
     }
 }
 
-/// One of the caller's own.
+/// Finds an endpoint of this user.
 pub(super) async fn find_own(context: &Context, user_id: i64, id: i64) -> Result<Endpoint> {
     sql!(SQL = concat!("SELECT ", columns!(), " FROM endpoints WHERE id = $1 AND user_id = $2"));
     let found = on!(context.db()?.read(), db => {

@@ -1,4 +1,5 @@
-//! `user.deleted`, `endpoint.deleted`: removes what is gone, also when who deleted it was cut off.
+//! `user.deleted`, `endpoint.deleted`: deletes endpoints after they or their user were deleted; completes interrupted
+//! deletions.
 
 use axum::{extract::State, routing::post};
 use runtime::{Context, Event, Function, Reply, Result, Subscription, db::On, input, on, sql};
@@ -29,7 +30,7 @@ async fn endpoint_gone(context: &Context, gone: EndpointDeleted) -> Result<()> {
     sql!(DELETE = "DELETE FROM endpoints WHERE id = $1 AND user_id = $2");
     let mut tx = context.db()?.begin().await?;
     lock_user(&mut tx, gone.user_id).await?;
-    // Maintenances before endpoints, as everywhere: no transaction then waits for another that waits for it.
+    // Maintenances before endpoints, as everywhere: with one lock order, transactions cannot deadlock.
     on!(tx.connection(), db => {
         sqlx::query(LISTS).bind(gone.endpoint_id).execute(&mut *db).await?;
         sqlx::query(DELETE).bind(gone.endpoint_id).bind(gone.user_id).execute(db).await?;
@@ -44,7 +45,7 @@ async fn user_gone(context: &Context, gone: UserDeleted) -> Result<()> {
     );
     const TOMBSTONES: Purge = purge!("endpoint_user_tombstones", "user_id", "deleted_at < $1");
     sql!(MAINTENANCES = "DELETE FROM endpoint_maintenances WHERE user_id = $1");
-    // In the order of their ids, as everywhere.
+    // In the order of their ids, as everywhere: with one lock order, transactions cannot deadlock.
     sql!(POSTGRES_LOCK = "SELECT id FROM endpoints WHERE user_id = $1 ORDER BY id FOR UPDATE");
     sql!(DELETE = "DELETE FROM endpoints WHERE user_id = $1");
     sql!(COUNT = "DELETE FROM endpoint_counts WHERE user_id = $1");

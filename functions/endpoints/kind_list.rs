@@ -1,4 +1,4 @@
-//! GET /public/v1/endpoint_kinds: the kinds of checks, with the fields of their configs and their facts.
+//! `GET /public/v1/endpoint_kinds`: the kinds of checks, with the fields of their configs and their facts.
 
 use ::checks::{CHECKS, Kind, facts::Fact};
 use axum::{Json, extract::State};

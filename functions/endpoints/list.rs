@@ -1,4 +1,4 @@
-//! `GET /public/v1/endpoints`: the caller's endpoints, searched by `q`, `tag` and `status`, sorted.
+//! `GET /public/v1/endpoints`: the caller's endpoints, filtered by `q`, `tag` and `status`, sorted.
 
 use axum::{Json, extract::State};
 use runtime::{
@@ -21,7 +21,7 @@ pub const FUNCTION: Function = Function::new(
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Search {
-    /// Part of the name or the URL, in any case.
+    /// Part of the name or the URL, case-insensitive.
     q: Option<String>,
     tag: Option<String>,
     status: Option<Status>,
@@ -30,7 +30,7 @@ pub struct Search {
     sort: Sort,
 }
 
-/// A `-` before it reverses the order.
+/// A `-` prefix reverses the order.
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Sort {
@@ -41,11 +41,11 @@ enum Sort {
     Name,
     #[serde(rename = "-name")]
     NameReversed,
-    /// The worst first: down, pending, up, paused.
+    /// The worst first: down, degraded, pending, up, paused.
     Status,
     #[serde(rename = "-status")]
     StatusReversed,
-    /// Those that were never checked come first.
+    /// Endpoints that were never checked come first.
     LastCheckedAt,
     #[serde(rename = "-last_checked_at")]
     LastCheckedAtReversed,
@@ -53,7 +53,7 @@ enum Sort {
 
 impl Sort {
     fn select(self, filtered: bool) -> &'static str {
-        // The id last: pages need an order without ties.
+        // The id is the last key: pages need an order without ties.
         match self {
             Self::CreatedAt => select!(filtered, "id"),
             Self::CreatedAtReversed => select!(filtered, "id DESC"),
@@ -67,7 +67,7 @@ impl Sort {
     }
 }
 
-/// Without a filter an index alone finds a page of them by id.
+/// Without a filter, an index alone finds a page of ids.
 macro_rules! all {
     () => {
         "FROM endpoints WHERE user_id = $1"
@@ -85,7 +85,7 @@ macro_rules! matching {
 }
 use matching;
 
-/// Whole rows only of the page: what is sorted and skipped is ids.
+/// Reads whole rows only for the page itself: only ids are sorted and skipped.
 macro_rules! page {
     ($from:expr, $limit:literal, $($order:expr),+) => {
         concat!(
@@ -137,7 +137,7 @@ async fn handle(
     fields.finish()?;
     let db = context.db()?;
     let q = search.q.map(|q| format!("%{}%", escaped(&q.to_lowercase())));
-    // Tags stand in JSON text, between quotes that no tag can hold.
+    // Tags are stored in JSON text, between quotes, which a tag cannot contain.
     let tag = search.tag.map(|tag| format!("%\"{}\"%", escaped(&tag)));
     let status = search.status.map(Status::as_str);
     let filtered = q.is_some() || tag.is_some() || status.is_some();
@@ -155,7 +155,7 @@ async fn handle(
     Ok(paging.list(endpoints, found, count))
 }
 
-/// Text that LIKE takes as it is.
+/// Escapes text for LIKE.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,4 +1,4 @@
-//! What is watched: endpoints, and when each is due.
+//! Endpoints, and when each is due for a check.
 
 pub mod announce;
 pub mod claim;
@@ -40,14 +40,15 @@ pub use settings::Settings;
 
 pub const SERVICE: &str = "endpoint-service";
 
-/// How far ahead scheduled times are handed out: a minute, and some seconds more, for the next tick of the
-/// schedule may be late.
+/// How far ahead scheduled times are claimed: a minute, and some seconds more because the next tick of the schedule
+/// may be late.
 pub const CLAIM_AHEAD: TimeDelta = TimeDelta::seconds(65);
 
-// How many a user has, as triggers keep it.
+// The number of a user's endpoints, which triggers maintain.
 sql!(COUNT = "SELECT COALESCE((SELECT endpoints FROM endpoint_counts WHERE user_id = $1), 0)");
 
-/// Until the transaction ends, nobody else adds anything of this user's, or forgets the user.
+/// Locks the user until the transaction ends: no other transaction adds data for this user, or deletes the user's
+/// data.
 async fn lock_user(transaction: &mut Transaction, user_id: i64) -> Result<()> {
     sql!(POSTGRES_LOCK = "SELECT pg_advisory_xact_lock(hashtext('endpoints'), hashint8($1))");
     // SQLite has one writer at a time.
@@ -57,8 +58,8 @@ async fn lock_user(transaction: &mut Transaction, user_id: i64) -> Result<()> {
     Ok(())
 }
 
-/// A transaction that adds something of a user's: two at once do not slip past a quota together, and
-/// a key that the gateway still believes for a moment brings nothing back of a user who is gone.
+/// Begins a transaction that adds data for a user. Two at the same time cannot exceed a quota together. Refuses a
+/// deleted user, whose key the gateway may still accept for a moment.
 async fn begin_adding(db: &Db, user_id: i64) -> Result<Transaction> {
     sql!(GONE = "SELECT EXISTS (SELECT 1 FROM endpoint_user_tombstones WHERE user_id = $1)");
     let mut tx = db.begin().await?;

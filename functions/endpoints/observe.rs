@@ -1,4 +1,5 @@
-//! `status.changed`, `check.completed`: keeps an endpoint's status, why it has it, and when it was checked.
+//! `status.changed`, `check.completed`: stores an endpoint's status, the reason for it, and the time of the last
+//! check.
 
 use std::collections::BTreeMap;
 
@@ -30,15 +31,15 @@ async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> 
     Ok(Reply::NONE)
 }
 
-/// How far ahead of this clock a time can be, since clocks of other machines differ. One that is farther is from a
-/// clock that was set back since: it counts as now, and any newer one replaces it.
+/// How far a time may be ahead of this clock, because clocks of machines differ. A time further ahead comes from a
+/// clock that was set back since: it counts as now, and any newer time replaces it.
 const MAX_AHEAD: TimeDelta = TimeDelta::minutes(2);
 
 fn seconds(time: DateTime<Utc>, now: DateTime<Utc>) -> i64 {
     if time > now + MAX_AHEAD { now.timestamp() } else { time.timestamp() }
 }
 
-/// A change that comes late does not undo a later one.
+/// Stores changes of the status. A change that arrives late does not undo a later one.
 async fn changed(context: &Context, changes: Vec<StatusChange>) -> Result<()> {
     sql!(
         UPDATE = "UPDATE endpoints SET status = $2, status_changed_at = $3, down_since = $5, \
@@ -48,12 +49,12 @@ async fn changed(context: &Context, changes: Vec<StatusChange>) -> Result<()> {
     );
     let now = context.clock().now();
     let mut tx = context.db()?.begin().await?;
-    // In the order of their ids, as everywhere: two of these at once then never wait for each other.
+    // In the order of their ids, as everywhere: two of these transactions never wait for each other.
     let mut changes = changes;
     changes.sort_by_key(|change| (change.endpoint_id, change.revision, change.changed_at));
     for change in changes {
         let down_since = change.outage_started_at.filter(|_| change.to == Status::Down);
-        // Shown as paused while it is; afterwards nothing is known of it.
+        // While it is paused, an endpoint is shown as paused; afterwards its status is unknown until the next check.
         let status = if change.to == Status::Paused { Status::Pending } else { change.to };
         on!(tx.connection(), db => {
             let update = sqlx::query(UPDATE).bind(change.endpoint_id).bind(status.as_str());
@@ -65,16 +66,16 @@ async fn changed(context: &Context, changes: Vec<StatusChange>) -> Result<()> {
     tx.commit().await
 }
 
-/// What a batch says of one endpoint.
+/// The results of one endpoint in a batch.
 #[derive(Default, Serialize)]
 struct News {
     /// None: no check was made.
     checked_at: Option<i64>,
-    /// Of the newest result.
+    /// The revision, scheduled time and note of the newest result.
     revision: i64,
     scheduled_at: i64,
     note: Option<String>,
-    /// Failed checks in a row, to the newest; and whether those before the batch count no more.
+    /// Failed checks in a row, up to the newest; and whether the failures before the batch no longer count.
     failures: i64,
     is_new_row: bool,
     missed: i64,
@@ -103,8 +104,8 @@ impl News {
 }
 
 async fn checked(context: &Context, mut results: Vec<CheckResult>) -> Result<()> {
-    // A result that is late, or of settings that changed, says only when it was checked. Missed checks come in any
-    // order after a pause of the broker: each counts that is later than the last one that was made.
+    // A late result, or one of old settings, only updates the time of the last check. Missed checks arrive in any
+    // order after a pause of the broker: each one that is later than the last check that was made is counted.
     macro_rules! update {
         ($from:literal, $lock:literal) => {
             concat!(

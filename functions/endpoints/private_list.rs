@@ -1,6 +1,6 @@
 //! `GET /private/v1/endpoints`: endpoints with their owners, for other functions.
-//! `GET /private/v1/endpoint_briefs`: some endpoints, briefly.
-//! `GET /private/v1/endpoint_labels`: what is watched now, briefly, and many at a time.
+//! `GET /private/v1/endpoint_briefs`: selected endpoints, with few fields.
+//! `GET /private/v1/endpoint_labels`: metric labels of enabled endpoints, up to 1000 at a time.
 
 use axum::{Json, extract::State};
 use futures::future::try_join_all;
@@ -61,7 +61,7 @@ async fn handle(
     Ok(paging.list(endpoints, found, total))
 }
 
-/// What other resources know of an endpoint.
+/// The fields of an endpoint that other resources need.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema, sqlx::FromRow)]
 pub struct EndpointBrief {
     #[schema(example = 7)]
@@ -83,27 +83,27 @@ pub struct EndpointBrief {
 struct EndpointBriefs {
     #[schema(value_type = Vec<EndpointBrief>)]
     items: Items<EndpointBrief>,
-    /// The ids of all that are there, also of those that cannot be read.
+    /// Ids of all endpoints that exist, including those whose rows cannot be read.
     #[schema(example = json!([7]))]
     found: Vec<i64>,
 }
 
-/// Endpoints that are there.
+/// Endpoints that exist.
 pub struct Briefs {
     pub items: Vec<EndpointBrief>,
-    /// Those that cannot be read: they are not deleted.
+    /// Ids of endpoints whose rows cannot be read: they exist, but are not in `items`.
     pub unreadable: Vec<i64>,
 }
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Ids {
-    /// Ids with commas between them, at most 1000.
+    /// Comma-separated ids, at most 1000.
     #[param(example = "7,8")]
     ids: String,
 }
 
-/// Those of some endpoints that are there, whosever they are.
+/// Returns those of the endpoints that exist, of any user.
 pub async fn briefs(context: &Context, ids: &[i64]) -> Result<Briefs> {
     let asked = ids.chunks(MAX_IDS).map(async |ids| {
         let ids = ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
@@ -160,7 +160,7 @@ async fn handle_briefs(
     Ok(Json(EndpointBriefs { items: Items(items), found }))
 }
 
-/// What the metrics of an endpoint are known by.
+/// The labels of an endpoint in metrics.
 #[derive(Debug, Serialize, Deserialize, ToSchema, sqlx::FromRow)]
 pub struct EndpointLabels {
     #[schema(example = 7)]
@@ -175,7 +175,7 @@ pub struct EndpointLabels {
     pub interval_seconds: i32,
 }
 
-/// A list that goes on after the last id of it, until one is empty.
+/// One page of labels, by id. Request the next page with the last id, until a page is empty.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 struct LabelsOfMany {
     #[schema(value_type = Vec<EndpointLabels>)]
@@ -186,13 +186,13 @@ struct LabelsOfMany {
 #[into_params(parameter_in = Query)]
 struct Which {
     user_id: Option<i64>,
-    /// Those with greater ids.
+    /// Only endpoints with greater ids.
     #[serde(default)]
     #[param(required = false)]
     after: i64,
 }
 
-/// A page of what is watched now, of one user or of all.
+/// One page of labels of enabled endpoints, of one user or of all users.
 pub async fn labels(context: &Context, user_id: Option<i64>, after: i64) -> Result<Vec<EndpointLabels>> {
     let of_user = user_id.map(|id| format!("&user_id={id}")).unwrap_or_default();
     let path = format!("/private/v1/endpoint_labels?after={after}{of_user}");
@@ -220,8 +220,9 @@ async fn handle_labels(
             )
         };
     }
-    // Two, so that a user's are looked for by their own index: SQLite has one plan for all values. PostgreSQL's
-    // would walk everybody's for one who has fewer than most, so it plans for each user anew.
+    // Two statements, so that one user's endpoints are found by the index on users: SQLite has one plan for all
+    // values. PostgreSQL's cached plan would scan the rows of all users for a user with few endpoints, so it plans
+    // anew for each user (`persistent(false)`).
     let items = on!(context.db()?.read(), db => match which.user_id {
         Some(user_id) => {
             let query = sqlx::query(select!(" AND user_id = $2")).persistent(false);

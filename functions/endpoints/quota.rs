@@ -1,4 +1,4 @@
-//! How many endpoints a user may have, and how large their settings may be.
+//! Limits for the number of a user's endpoints and the size of their settings.
 
 use runtime::{Context, Env, Error, FromEnv, Result, db::Transaction, on, sql};
 use serde::Serialize;
@@ -6,9 +6,10 @@ use serde::Serialize;
 use super::settings::Settings;
 use crate::words;
 
-/// `MAX_ENDPOINTS_PER_USER` (default 10000); configs and assertions of a user's endpoints:
-/// `MAX_SETTINGS_BYTES_PER_USER` (default 4 MiB) as they are stored and shown, `MAX_CHECK_BYTES_PER_MINUTE` (default
-/// 16 MiB) as they travel to the prober each minute by the schedule, and as much again where endpoints begin at once.
+/// `MAX_ENDPOINTS_PER_USER` (default 10000). For the configs and assertions of all endpoints of a user:
+/// `MAX_SETTINGS_BYTES_PER_USER` (default 4 MiB) limits their size as stored and shown; `MAX_CHECK_BYTES_PER_MINUTE`
+/// (default 16 MiB) limits what the schedule sends to the prober each minute, and separately what endpoints that
+/// start immediately send.
 pub struct QuotaConfig {
     pub endpoints_per_user: i64,
     pub settings_bytes: i64,
@@ -37,19 +38,19 @@ fn json_bytes(part: &impl Serialize) -> i64 {
     serde_json::to_vec(part).map_or(0, |json| json.len() as i64)
 }
 
-/// What of an endpoint's settings may be large, as JSON.
+/// Sizes of the settings that may be large, as JSON [bytes].
 pub(super) struct Bytes {
     parts: [(&'static str, i64); 2],
     interval_seconds: i64,
 }
 
 impl Bytes {
-    /// What is stored, and shown in lists.
+    /// Bytes that are stored, and shown in lists.
     pub fn stored(&self) -> i64 {
         self.parts.iter().map(|(_, bytes)| bytes).sum()
     }
 
-    /// What checks make the broker carry.
+    /// Bytes per minute that checks send through the broker.
     pub fn per_minute(&self) -> i64 {
         self.stored() * 60 / self.interval_seconds
     }
@@ -68,7 +69,7 @@ impl Settings {
     }
 }
 
-/// Within the transaction that has just added or changed an endpoint.
+/// Refuses settings that exceed a quota. Runs in the transaction that has just added or changed the endpoint.
 pub(super) async fn check_bytes_quota(
     context: &Context,
     transaction: &mut Transaction,

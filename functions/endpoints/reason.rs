@@ -1,7 +1,7 @@
-//! `status_reason`: why an endpoint has its status, in words.
+//! `status_reason`: explains in words why an endpoint has its status.
 //!
-//! `endpoint-observe` keeps what the newest result says ([`Note`]); the words are made when a row is read, in the
-//! language of the request.
+//! `endpoint-observe` stores the newest result as a [`Note`]. The text is built when a row is read, in the language
+//! of the request.
 
 use chrono::{DateTime, Utc};
 use runtime::{Text, db::UnixSeconds, language};
@@ -27,7 +27,7 @@ where
     }
 }
 
-/// What the newest result of an endpoint says, where it is no success that counts.
+/// The newest result of an endpoint, unless it is a success outside a maintenance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub(super) enum Note {
@@ -59,7 +59,7 @@ impl Note {
     }
 }
 
-/// What a row says.
+/// The columns from which the text is built.
 #[derive(Debug, FromRow)]
 pub struct Facts {
     #[sqlx(try_from = "String")]
@@ -92,7 +92,7 @@ impl Facts {
                 _ => words::WAITING_FOR_FIRST_CHECK_SINCE_CHANGE,
             };
         }
-        // Only ever written by this version or another: what it cannot read says nothing.
+        // Another version may have written the note. A note that this version cannot read counts as missing.
         match self.result_note.as_deref().and_then(|json| serde_json::from_str(json).ok()) {
             None => self.explain_success(),
             Some(Note::Maintenance) => words::IN_MAINTENANCE,

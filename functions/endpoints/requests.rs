@@ -1,7 +1,7 @@
-//! `check.requested`: requests for checks, in batches that a broker takes.
+//! `check.requested`: requests checks, in batches that are small enough for a broker.
 //!
-//! A batch holds scheduled times of the same few seconds, so that its results come back soon after its last
-//! one: a minute in one batch would tell of an outage up to a minute late.
+//! A batch holds scheduled times of the same few seconds, so that its results return soon after the last of them.
+//! With a whole minute in one batch, an incident would be reported up to a minute late.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -18,23 +18,24 @@ use contract::{CheckRequest, kind};
 
 pub(crate) const WINDOW_SECONDS: i64 = 5;
 const MAX_BATCH_LEN: usize = 500;
-/// Whose checks a batch holds is said in an attribute of its event, a header.
+/// The owners of a batch's checks are listed in an attribute of its event, which is an HTTP header.
 const MAX_BATCH_OWNERS: usize = 200;
-/// As measured; brokers refuse messages over 1 MB (Kafka's `max.message.bytes` is 1,048,588).
-/// A request alone is smaller: config and assertions come in a body of 256 KiB each at most.
+/// Measured; brokers refuse messages over 1 MB (Kafka's `max.message.bytes` is 1,048,588). A single request is always
+/// smaller: config and assertions each arrive in a body of at most 256 KiB.
 const MAX_BATCH_BYTES: usize = 768 * 1024;
 
 static REQUESTED: LazyLock<Counter<u64>> =
     LazyLock::new(|| counter("pongpong.checks.requested", "{check}", "Checks that were asked for"));
 
-/// To be held against the results that are recorded.
+/// Counts requested checks, to compare them with the recorded results.
 pub(crate) fn count_requested(by: &'static str, checks: usize) {
     REQUESTED.add(checks as u64, &[KeyValue::new("by", by)]);
 }
 
-/// A [`CheckRequest`] as JSON, and what batches are cut by.
+/// A [`CheckRequest`] as JSON, with the fields by which batches are cut.
 pub struct Request {
-    /// One function asks for a scheduled time of a revision once: its first one names a batch.
+    /// Unique within a function, which requests each scheduled time of a revision only once. The id of a batch is the
+    /// id of its first request.
     pub(super) id: String,
     pub endpoint_id: i64,
     pub user_id: i64,
@@ -62,7 +63,7 @@ impl Request {
     }
 }
 
-/// Asks for checks, one batch after the other.
+/// Requests checks, one batch after the other.
 pub(super) async fn publish_all(
     context: &Context,
     function: &'static str,
@@ -76,7 +77,7 @@ pub(super) async fn publish_all(
     Ok(())
 }
 
-/// Asks for the checks of a batch. `refused` runs if the broker refuses it after this has returned.
+/// Requests the checks of a batch. `refused` runs if the broker refuses the batch after this function has returned.
 pub(crate) async fn publish<F>(
     context: &Context,
     function: &'static str,
@@ -96,8 +97,8 @@ where
     Ok(())
 }
 
-/// Cuts requests, in the order of their scheduled times, into batches of one kind and one window, bounded in number, owners and
-/// size. Whoever checks some kinds only does not see the others.
+/// Cuts requests, which are in the order of their scheduled times, into batches of one kind and one window. Batches
+/// are limited in number, owners and size. A prober that supports only some kinds does not receive the others.
 pub(crate) fn batches(requests: Vec<Request>, window_seconds: i64) -> Vec<Vec<Request>> {
     let mut kinds: BTreeMap<String, Vec<Request>> = BTreeMap::new();
     for request in requests {

@@ -1,4 +1,4 @@
-//! What a person sets of an endpoint, and the check that it makes.
+//! The settings of an endpoint, and the check request that is made from them.
 
 use checks::{CHECKS, ConfigSchema};
 use runtime::{
@@ -14,23 +14,23 @@ use utoipa::{
 
 use contract::{Assertion, CheckRequest, Target};
 
-/// What a person sets of an endpoint.
+/// The settings of an endpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema, sqlx::FromRow)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The URL's host, when absent.
+    /// Default: the URL's host.
     #[serde(default)]
     #[schema(example = "Shop", max_length = 100)]
     pub name: String,
-    /// Without a scheme: `http` for port 80, and for localhost, private names and private addresses at any port but
-    /// 443; else `https`, or `http` if the server refuses HTTPS.
+    /// Without a scheme: `http` for port 80, and for localhost, private names and private addresses on any port but
+    /// 443; otherwise `https`, or `http` if the server refuses HTTPS.
     #[schema(example = "https://example.com/health", max_length = 2048)]
     pub url: String,
-    /// Of the URL's scheme, when absent.
+    /// Default: the kind of the URL's scheme.
     #[serde(default)]
     #[schema(schema_with = kind_schema)]
     pub kind: String,
-    /// The kind's own settings. Secrets come back masked; one that is sent back masked stays as it is.
+    /// The kind's own settings. Secrets are returned masked; a secret that is sent back masked stays unchanged.
     #[serde(default = "nothing")]
     #[schema(value_type = ConfigSchema, required = false, example = json!({}))]
     pub config: JsonText<Value>,
@@ -44,8 +44,8 @@ pub struct Settings {
     #[serde(deserialize_with = "strict_assertions")]
     #[schema(value_type = Vec<Assertion>, required = false)]
     pub assertions: JsonText<Vec<Assertion>>,
-    /// How often a failed check is tried again before it counts as down. When absent or null: 1, but 0 for a check that may
-    /// change something, such as a POST.
+    /// How often a failed check is tried again before it counts as down. Default (absent or null): 1, but 0 for a
+    /// check that may change something, such as a POST.
     #[serde(default)]
     #[schema(value_type = Option<i32>, required = false, example = 1, minimum = 0, maximum = 5)]
     pub retries: Option<i32>,
@@ -53,7 +53,7 @@ pub struct Settings {
     #[serde(default = "twice")]
     #[schema(default = 2, minimum = 1, maximum = 100)]
     pub failure_threshold: i32,
-    /// How many checks in a row must succeed before it is up again.
+    /// How many checks in a row must succeed before the endpoint is up again.
     #[serde(default = "once")]
     #[schema(default = 1, minimum = 1, maximum = 100)]
     pub success_threshold: i32,
@@ -71,7 +71,7 @@ fn strict_assertions<'de, D: Deserializer<'de>>(
     contract::strict_assertions(deserializer).map(JsonText)
 }
 
-/// The names of `CHECKS`, in OpenAPI.
+/// The OpenAPI schema of `kind`: the names of `CHECKS`.
 fn kind_schema() -> Schema {
     let names = CHECKS.iter().map(|kind| kind.name);
     let about = "Of the URL's scheme, when absent.";
@@ -103,12 +103,12 @@ fn ten_seconds() -> i32 {
 }
 
 impl Settings {
-    /// All defaults.
+    /// Settings of a URL, with all defaults.
     pub fn of_url(url: &str) -> Result<Self> {
         runtime::input::parse(serde_json::json!({ "url": url }).to_string().as_bytes())
     }
 
-    /// The check of one scheduled time.
+    /// The request for the check of one scheduled time.
     pub fn request(&self, endpoint_id: i64, user_id: i64, scheduled_at: i64, revision: i64) -> CheckRequest {
         CheckRequest {
             endpoint_id,

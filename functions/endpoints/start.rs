@@ -1,4 +1,4 @@
-//! The first checks of an endpoint that is new or changed, until the schedule takes over.
+//! The first checks of a new or changed endpoint, until the schedule takes over.
 
 use std::{
     collections::HashMap,
@@ -13,33 +13,34 @@ use super::{
 };
 use contract::CheckRequest;
 
-/// So many new endpoints of a user begin at once within a minute, and so many changed ones, in one process; those
-/// beyond begin with the schedule.
+/// Per user and minute, how many new endpoints start immediately, and how many changed ones, in one process. Further
+/// ones start with the schedule.
 const AT_ONCE_PER_MINUTE: u32 = 30;
 
-/// Whose endpoints began at once in a minute, given in Unix minutes.
+/// Per user: endpoints that started immediately in this minute (Unix minutes).
 #[derive(Default)]
 struct StartsOfMinute(Mutex<(i64, HashMap<i64, Usage>)>);
 
-/// Of a user's endpoints.
+/// Endpoints of one user that started immediately.
 #[derive(Default)]
 struct Usage {
     count: u32,
-    /// Of their checks.
+    /// Bytes of their check requests.
     bytes: i64,
 }
 
 /// The checks of an endpoint that starts now, until the schedule takes over.
 pub(super) struct Start {
-    /// Due now, and then on the endpoint's grid.
+    /// The first is due now, the others on the endpoint's grid.
     pub times: Vec<i64>,
-    /// The first scheduled time that the schedule hands out.
+    /// The first scheduled time that the schedule claims.
     pub next_check_at: i64,
 }
 
 impl Start {
-    /// Where in the interval the grid lies is drawn: endpoints of one interval are spread over it, instead of all being
-    /// due at second 0. Not where a check of other settings was asked for already: a scheduled time has one result.
+    /// Draws the phase of the endpoint's grid at random, so that endpoints with the same interval are not all due at
+    /// second 0. Avoids times at which a check with other settings was already requested: a scheduled time has one
+    /// result.
     pub fn now(
         context: &Context,
         user_id: i64,
@@ -48,14 +49,14 @@ impl Start {
     ) -> Result<Self> {
         let interval = i64::from(settings.interval_seconds).max(1);
         let now = context.clock().now().timestamp();
-        // The tick of this minute was before us, and the next one's claim begins where we end.
+        // This minute's tick has run before, and the next tick's claim begins at this time.
         let taken_over = now / 60 * 60 + CLAIM_AHEAD.num_seconds();
         let on_grid = |first: i64| (first..taken_over).step_by(usize::try_from(interval).unwrap_or(1));
         let draw = || {
             let drawn = u64::from_le_bytes(context.random().bytes()) % interval.cast_unsigned();
             now + 1 + drawn.cast_signed()
         };
-        // At once, and then until the schedule takes over.
+        // One check now, and the others until the schedule takes over.
         let bytes = settings.bytes().stored() * (2 + (taken_over - now) / interval);
         if !Self::may_begin_at_once(context, user_id, now / 60, bytes)? {
             return Ok(Self { times: Vec::new(), next_check_at: draw() - now - 1 + taken_over });
@@ -68,8 +69,8 @@ impl Start {
         Ok(Self { times, next_check_at })
     }
 
-    /// Each that does takes places in the queue of checks for two minutes, and bytes of the broker: whoever changes
-    /// endpoints all the time must not have them all.
+    /// A start occupies the queue of checks for two minutes, and uses the broker's capacity: a user who changes
+    /// endpoints continuously must not use all of it.
     fn may_begin_at_once(context: &Context, user_id: i64, minute: i64, more: i64) -> Result<bool> {
         let max = context.config::<QuotaConfig>()?.bytes_per_minute;
         let begun = context.shared(|_| Ok(StartsOfMinute::default()))?;
@@ -84,7 +85,7 @@ impl Start {
     }
 }
 
-/// Asks for the checks of a start.
+/// Requests the checks of a start.
 pub(super) async fn ask_for_checks(
     context: &Context,
     function: &'static str,
@@ -100,8 +101,8 @@ pub(super) async fn ask_for_checks(
         ..endpoint.settings.request(id, user_id, *scheduled_at, endpoint.revision)
     };
     let requests: Vec<_> = times.iter().map(request).collect();
-    // The first one by itself: nothing waits for those whose time has not come. They are one event, for each takes a
-    // place in a queue until its last check is made.
+    // The first check is an event by itself, so that its result does not wait for the later checks. The later checks
+    // are one event, because each event occupies its queue until its last check is made.
     let (at_once, later) = requests.split_at(1);
     requests::publish_all(context, function, at_once, i64::MAX).await?;
     requests::publish_all(context, function, later, i64::MAX).await

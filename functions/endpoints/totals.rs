@@ -29,7 +29,7 @@ struct EndpointTotals {
     pending: i64,
     #[schema(example = 1)]
     paused: i64,
-    /// The most used first, 200 at most.
+    /// The most used first, at most 200.
     tags: Vec<TagTotal>,
 }
 
@@ -37,7 +37,7 @@ struct EndpointTotals {
 struct TagTotal {
     #[schema(example = "shop")]
     tag: String,
-    /// Endpoints that have it.
+    /// Endpoints with this tag.
     #[schema(example = 3)]
     count: i64,
 }
@@ -50,8 +50,8 @@ struct TagTotal {
     )
 )]
 async fn handle(caller: Caller, State(context): State<Context>) -> Result<Json<EndpointTotals>> {
-    // Few lists of tags are the lists of many endpoints: taken apart here, each once, instead of each
-    // endpoint's in the database.
+    // Many endpoints share a list of tags. Each distinct list is split once here, instead of every endpoint's list in
+    // the database.
     sql!(
         SQL = "SELECT CASE WHEN enabled THEN status ELSE 'paused' END AS shown, tags, COUNT(*) \
          FROM endpoints WHERE user_id = $1 GROUP BY shown, tags"

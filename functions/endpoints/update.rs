@@ -1,4 +1,4 @@
-//! `PATCH /public/v1/endpoints/{id}`: changes what is given, and keeps the rest.
+//! `PATCH /public/v1/endpoints/{id}`: changes the given fields of an endpoint.
 
 use axum::{Json, extract::State};
 use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, on, sql};
@@ -21,7 +21,7 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "changes what is giv
     .reads(runtime::settings!(QuotaConfig, runtime::secret::Sealer))
     .publishes();
 
-/// How often a change begins anew because another one was quicker.
+/// Maximum number of tries, if other updates change the endpoint at the same time.
 const MAX_TRIES: u32 = 5;
 
 #[utoipa::path(
@@ -42,7 +42,7 @@ async fn handle(
     Id(id): Id,
     Input(patch): Input<Map<String, Value>>,
 ) -> Result<Json<Endpoint>> {
-    // Two people may change different fields at once: the row is held from reading to writing.
+    // Two people may change different fields at once: the row is locked from reading to writing.
     sql!(SQLITE = concat!("SELECT ", columns!(), " FROM endpoints WHERE id = $1 AND user_id = $2"));
     sql!(
         POSTGRES =
@@ -64,12 +64,12 @@ async fn handle(
     let mut seen = find_own(&context, caller.user_id, id).await?.settings;
     let mut tries = 0;
     let (mut tx, old, s) = loop {
-        // Each may look at a server of the caller's choice.
+        // Each try may send requests to a server of the caller's choice.
         tries += 1;
         if tries > MAX_TRIES {
             return Err(Error::conflict("CHANGED_MEANWHILE", crate::words::CHANGED_MEANWHILE));
         }
-        // Checked before the row is held: what is costly to check must not keep others waiting for it.
+        // Validation runs before the row is locked: slow validation must not block others.
         let opened = seen.clone().opened_as_possible(&context);
         let settings = patched(&seen, patch.clone())?.completed(&context, caller.user_id).await;
         let settings = settings.checked(caller.user_id, Some(&opened)).await?;
@@ -84,8 +84,8 @@ async fn handle(
         }
         seen = old;
     };
-    // A new name or tag means nothing to a check. Anything else is checked anew, from now on: what was asked for
-    // before is of another revision.
+    // A new name or tag does not affect checks. After any other change, the endpoint is checked anew from now on:
+    // checks that were requested before belong to an older revision.
     let changed = Settings { name: old.name.clone(), tags: old.tags.clone(), ..s.clone() } != old;
     let handed_out: i64 =
         on!(tx.connection(), db => sqlx::query_scalar(NEXT_CHECK).bind(id).fetch_one(db).await)?;
@@ -104,7 +104,7 @@ async fn handle(
         let update = update.bind(next_check_at).bind(now).bind(i64::from(changed));
         update.bind(bytes.stored()).bind(bytes.per_minute()).fetch_one(db).await
     })?;
-    // Whoever has too much already, of a time with other limits, may change the rest, and have less.
+    // A user who is over a limit that was lowered later may still change other fields, or reduce the size.
     if bytes.stored() > before.stored() || bytes.per_minute() > before.per_minute() {
         check_bytes_quota(&context, &mut tx, caller.user_id, &bytes).await?;
     }

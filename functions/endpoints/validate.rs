@@ -1,4 +1,4 @@
-//! Whether settings are valid, field by field.
+//! Validates the settings of an endpoint, field by field.
 
 use runtime::{Fields, Result, input::is_invisible};
 
@@ -9,9 +9,9 @@ use super::{
 use crate::words;
 
 impl Settings {
-    /// Checks every field, what takes long in the owner's turn. A URL without a scheme gets one, a kind that is missing is
-    /// that of the URL's scheme, a name that is missing becomes the URL's host, and the retries the kind's default. The
-    /// config is in clear then. `stored`: what it changes, opened.
+    /// Validates every field; slow validation runs in the owner's turn. Missing values are filled in: the scheme of
+    /// the URL, the kind by the URL's scheme, the URL's host as the name, the kind's default for retries. The
+    /// returned config is in clear text. `stored`: the settings before the change, with opened secrets.
     pub async fn checked(mut self, owner: i64, stored: Option<&Self>) -> Result<Self> {
         self.url = address(&self.kind, &self.url).url;
         self.name = self.name.trim().to_owned();
@@ -50,7 +50,7 @@ impl Settings {
         for (at, tag) in self.tags.0.iter().enumerate().take(20) {
             fields.check(is_tag(tag), &format!("tags[{at}]"), || words::MUST_BE_A_TAG);
         }
-        // A batch waits for its slowest check, and the broker for the batch.
+        // A batch waits for its slowest check, and the broker waits for the batch.
         let longest = i64::from(self.timeout_ms) * (i64::from(retries) + 1);
         fields.check(longest <= 120_000, "retries", || words::TRIES_TAKE_TOO_LONG);
         let refusals = match kind {
@@ -58,7 +58,7 @@ impl Settings {
             None => Vec::new(),
         };
         for (field, what) in refusals {
-            // Those have been looked at already.
+            // Validated above.
             let is_known = matches!(field.as_str(), "retries" | "timeout_ms");
             if !is_known && (is_config || !field.starts_with("config")) {
                 fields.add(field, what);
@@ -69,9 +69,9 @@ impl Settings {
     }
 }
 
-/// A tag stands in JSON text as it is, so that SQL can look for it.
+/// A tag is stored in JSON text without escapes, so that SQL can search for it.
 fn is_tag(tag: &str) -> bool {
-    // A Hangul filler is a letter to Unicode.
+    // Unicode classifies a Hangul filler as a letter.
     let fits = |c: char| (c.is_alphanumeric() && !is_invisible(c)) || "-_.:/".contains(c);
     (1..=50).contains(&tag.chars().count()) && tag.chars().all(fits)
 }

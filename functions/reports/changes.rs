@@ -1,5 +1,6 @@
-//! Event `endpoint.changed`: results of checks that were asked for before the change. Those to come that were made after
-//! it, with older settings, are not recorded; those that a maintenance holds are marked, also where they are stored.
+//! Event `endpoint.changed`: handles results of checks that were requested before the change. Results that arrive
+//! later, but were made after the change with older settings, are not recorded. Results during a maintenance are
+//! marked, including stored ones.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -22,8 +23,8 @@ use contract::{CheckResult, EndpointChanged, Span};
 pub(super) async fn apply(context: &Context, changed: &[EndpointChanged]) -> Result<()> {
     let has_span = changed.iter().any(|change| change.maintenance.is_some());
     let db = context.db()?;
-    // What a maintenance holds is marked while nobody records, so that no result is between those that are stored and
-    // those to come. Settings hold for those to come alone: they keep no recorder waiting.
+    // Marks results of a maintenance while nothing is recorded, so that no result is missed between the stored ones
+    // and those to come. Changed settings affect only results to come, so recording continues.
     let mut transaction =
         if has_span { store::begin_forgetting(db).await? } else { store::begin_writing(db).await? };
     keep_revisions(&mut transaction, changed).await?;
@@ -33,7 +34,7 @@ pub(super) async fn apply(context: &Context, changed: &[EndpointChanged]) -> Res
     transaction.commit().await
 }
 
-/// Changes of one endpoint that are kept. Of more, the first ones are forgotten.
+/// Number of changes that are kept for each endpoint. Older ones are deleted.
 const MAX_REVISIONS: i64 = 8;
 
 async fn keep_revisions(transaction: &mut Transaction, changed: &[EndpointChanged]) -> Result<()> {
@@ -72,7 +73,7 @@ async fn keep_revisions(transaction: &mut Transaction, changed: &[EndpointChange
     );
     sql!(SQLITE_FORGET = forget!("SELECT value FROM json_each($1)"));
     sql!(POSTGRES_FORGET = forget!("SELECT UNNEST($1::bigint[])"));
-    // The first settings replace none.
+    // The first settings of an endpoint replace no others.
     let replaced = changed.iter().filter(|change| change.settings_revision > 1);
     let replaced: BTreeMap<_, _> = replaced
         .map(|change| ((change.endpoint_id, change.settings_revision), (change.user_id, change.changed_at)))
@@ -105,7 +106,7 @@ async fn keep_revisions(transaction: &mut Transaction, changed: &[EndpointChange
     Ok(())
 }
 
-/// When endpoints got other settings.
+/// When the settings of endpoints changed.
 pub(super) struct Revisions(HashMap<i64, Vec<Revision>>);
 
 #[derive(sqlx::FromRow)]
@@ -143,8 +144,8 @@ impl Revisions {
         Ok(Self(of_endpoint))
     }
 
-    /// Whether it was made with settings that had been replaced. A check that was made before that is history,
-    /// whenever its result comes. One whose revision is not known counts.
+    /// Whether the check was made with settings that had been replaced. A check that was made before the change is
+    /// history, whenever its result arrives. A result without a known revision counts.
     pub fn is_outdated(&self, result: &CheckResult) -> bool {
         let made_at = result.checked_at.timestamp_millis();
         let replaces = |change: &Revision| change.revision > result.revision && made_at >= change.changed_at;

@@ -1,4 +1,4 @@
-//! `POST /private/v1/reports`: stores the results of checks, as the event `check.completed` does.
+//! `POST /private/v1/reports`: stores check results, like the event `check.completed`.
 
 use axum::{Json, extract::State};
 use http::StatusCode;
@@ -30,10 +30,10 @@ struct Done {
     status: &'static str,
 }
 
-/// Stores the results of checks.
+/// Stores check results.
 ///
-/// A result that is there already (same endpoint, scheduled time and region) stays as it is; results of
-/// endpoints and users that were deleted are ignored.
+/// A result that already exists (same endpoint, scheduled time and region) stays unchanged. Results of deleted
+/// endpoints and users are ignored.
 #[utoipa::path(
     post,
     path = "/private/v1/reports",

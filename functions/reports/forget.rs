@@ -1,4 +1,4 @@
-//! Events `user.deleted`, `endpoint.deleted`: deletes all that is kept of them here.
+//! Events `user.deleted`, `endpoint.deleted`: deletes the results and incidents of the user or the endpoint.
 
 use axum::{extract::State, routing::post};
 use runtime::{Context, Db, Error, Event, Function, Reply, Result, Subscription, on, sql};
@@ -18,7 +18,7 @@ pub const FUNCTION: Function =
             post(handle)
         });
 
-/// Of either event.
+/// The data of both events.
 #[derive(Deserialize)]
 struct Deleted {
     user_id: i64,
@@ -48,7 +48,7 @@ async fn handle(State(context): State<Context>, event: Event<Deleted>) -> Result
     Ok(Reply::NONE)
 }
 
-/// What is said of either kind.
+/// The statements for one kind of event.
 struct What {
     name: &'static str,
     hide: &'static str,
@@ -75,7 +75,7 @@ static ENDPOINT: What = What {
         WHERE id IN (SELECT id FROM report_incidents WHERE endpoint_id = $1 LIMIT 5000)",
 };
 
-/// From here on nobody sees it, and no late result adds to it.
+/// From here on nobody sees the data, and no late result is added.
 async fn mark(db: &Db, what: &What, id: i64, now: i64) -> Result<()> {
     sql!(
         REMEMBER = "INSERT INTO report_tombstones (what, id, deleted_at) VALUES ($1, $2, $3)
@@ -91,9 +91,9 @@ async fn mark(db: &Db, what: &What, id: i64, now: i64) -> Result<()> {
     transaction.commit().await
 }
 
-/// A week of results at a time, so that recording goes on in between; the series itself at the end:
-/// if this breaks off, the event comes again and finds it. Two may do the same: as soon as one has deleted the series,
-/// its id may be another's.
+/// Deletes one day of results at a time, so that recording continues in between, and the series itself last: if this
+/// is interrupted, the redelivered event finds the series again. Two processes may do this at the same time: as soon
+/// as one has deleted the series, its id may belong to a new series, which is not `forgotten`.
 async fn delete_series(db: &Db, series: i64) -> Result<()> {
     macro_rules! of_forgotten {
         ($sql:literal) => {

@@ -1,4 +1,4 @@
-//! `GET /public/v1/reports/{id}`: one result of a check.
+//! `GET /public/v1/reports/{id}`: one check result.
 
 use std::net::IpAddr;
 
@@ -14,7 +14,7 @@ use contract::{CheckStatus, Failure, Timings};
 pub const FUNCTION: Function =
     Function::new("report-get", SERVICE, "shows one result of a check").http(runtime::http!(handle));
 
-/// What came of one check.
+/// The result of one check.
 #[derive(Serialize, ToSchema)]
 pub struct Report {
     #[schema(example = 307_617_710_899_201_i64)]
@@ -32,15 +32,15 @@ pub struct Report {
     #[schema(value_type = Option<String>, example = "203.0.113.7")]
     ip: Option<IpAddr>,
     certificate_expires_at: Option<DateTime<Utc>>,
-    /// Bytes of the body as they came over the wire.
+    /// Bytes of the body as sent over the network.
     #[schema(example = 5120)]
     response_bytes: i64,
-    /// Made during a maintenance: shown, and left out of every sum.
+    /// Whether the check was made during a maintenance: the result is shown, but not counted in any sum.
     #[schema(example = false)]
     maintenance: bool,
 }
 
-/// Selects [`Stored`] of `report_results r` and `report_series s`.
+/// Selects [`Stored`] from `report_results r` and `report_series s`.
 macro_rules! stored {
     ($from:literal) => {
         concat!(
@@ -53,7 +53,7 @@ macro_rules! stored {
 }
 pub(super) use stored;
 
-/// Shows one result of a check.
+/// Shows one check result.
 #[utoipa::path(
     get,
     path = "/public/v1/reports/{id}",
@@ -80,7 +80,7 @@ async fn handle(State(context): State<Context>, caller: Caller, Id(id): Id) -> R
     stored.map(|stored| Json(stored.into())).ok_or_else(Error::not_found)
 }
 
-/// A result as the tables hold it.
+/// A result as stored in the tables.
 #[derive(sqlx::FromRow)]
 pub(super) struct Stored {
     id: i64,
@@ -131,7 +131,7 @@ impl From<Stored> for Report {
     }
 }
 
-/// What is degraded is up, with an error.
+/// A degraded result is stored as up, with an error.
 pub(super) fn status_of(up: bool, has_error: bool) -> CheckStatus {
     match (up, has_error) {
         (true, false) => CheckStatus::Up,

@@ -1,4 +1,4 @@
-//! `GET /public/v1/incidents`: the caller's outages, newest first.
+//! `GET /public/v1/incidents`: the caller's incidents, newest first.
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
@@ -15,15 +15,15 @@ pub const FUNCTION: Function =
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Filter {
-    /// Only of this endpoint.
+    /// Only incidents of this endpoint.
     #[param(example = 7, minimum = 1)]
     endpoint_id: Option<i64>,
-    /// Only those that are still open, or only those that are over.
+    /// Only incidents that are still open, or only incidents that are over.
     open: Option<bool>,
-    /// Only those that lasted until after this time: a date or a date-time.
+    /// Only incidents that lasted until after this time: a date or a date-time.
     #[param(example = "2026-03-01")]
     from: Option<String>,
-    /// Only those that began before this time; a date counts to its end.
+    /// Only incidents that began before this time. A date includes the whole day.
     #[param(example = "2026-03-01T12:00:00Z")]
     to: Option<String>,
 }
@@ -48,7 +48,7 @@ pub struct Incident {
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
     Recovered,
-    /// The endpoint was paused: whether it recovered is not known.
+    /// The endpoint was paused: it is not known whether it recovered.
     Paused,
 }
 
@@ -84,7 +84,7 @@ impl From<Stored> for Incident {
     }
 }
 
-/// Lists your outages, open and closed, newest first.
+/// Lists your incidents, open and closed, newest first.
 #[utoipa::path(
     get,
     path = "/public/v1/incidents",

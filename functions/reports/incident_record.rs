@@ -1,4 +1,4 @@
-//! Event `status.changed`: opens and closes outages.
+//! Event `status.changed`: opens and closes incidents.
 
 use axum::{extract::State, routing::post};
 use chrono::{DateTime, Utc};
@@ -11,12 +11,12 @@ use contract::{Status, StatusChange, kind};
 pub const FUNCTION: Function = Function::new("incident-record", SERVICE, "opens and closes outages")
     .on(&[Subscription::to(kind::STATUS_CHANGED)], || post(handle));
 
-/// An outage is known by its endpoint and its beginning, and each change says only what it knows of
-/// it. So the changes may come in any order, and again.
+/// An incident is identified by its endpoint and its start, and each change stores only what it reports. So changes
+/// may arrive in any order, and more than once.
 async fn handle(State(context): State<Context>, event: Event<Items<StatusChange>>) -> Result<Reply> {
     check_not_ahead(context.clock().now(), event.data.iter().map(|change| change.changed_at))?;
     let mut changes: Vec<_> = event.data.iter().filter(|change| is_possible(change)).collect();
-    // One order for all, so that none waits for another that waits for it.
+    // One order for all transactions, so that they cannot deadlock.
     changes.sort_by_key(|change| (change.endpoint_id, change.outage_started_at));
     let mut transaction = store::begin_writing(context.db()?).await?;
     for change in changes {
@@ -24,7 +24,7 @@ async fn handle(State(context): State<Context>, event: Event<Items<StatusChange>
         if change.to == Status::Down {
             record(&mut transaction, change, started_at, None).await?;
         } else if change.from == Status::Down {
-            // A clock that was set back must not end it before it began.
+            // After a clock was set back, an incident must not end before it began.
             record(&mut transaction, change, started_at, Some(change.changed_at.max(started_at))).await?;
         }
     }
@@ -32,7 +32,7 @@ async fn handle(State(context): State<Context>, event: Event<Items<StatusChange>
     Ok(Reply::NONE)
 }
 
-/// One that is not is set aside: it keeps no other from being recorded.
+/// An impossible change is set aside, so that it does not prevent the others from being recorded.
 fn is_possible(change: &StatusChange) -> bool {
     let problem = problem(change);
     if let Some((field, what)) = &problem {
@@ -48,7 +48,7 @@ fn is_possible(change: &StatusChange) -> bool {
 
 fn problem(change: &StatusChange) -> Option<(&'static str, Text)> {
     let of_an_outage = change.from == Status::Down || change.to == Status::Down;
-    // Farther, and one of the databases cannot hold it.
+    // One of the databases cannot store times outside this range.
     let possible =
         |time: &DateTime<Utc>| (moment::FIRST_TIME..=moment::LAST_TIME).contains(&time.timestamp());
     if change.endpoint_id < 1 {

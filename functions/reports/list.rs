@@ -1,4 +1,4 @@
-//! `GET /public/v1/reports`: the caller's results, newest first.
+//! `GET /public/v1/reports`: the caller's check results, newest first.
 
 use std::ops::Range;
 
@@ -17,19 +17,19 @@ use super::{
 
 pub const FUNCTION: Function = Function::new("report-list", SERVICE, "lists results of checks, newest first")
     .http(runtime::http!(handle))
-    // A file of 100,000 results is 1,000 pages, fetched one after the other.
+    // A file of 100,000 results needs 1,000 pages, which are fetched one after the other.
     .per_minute(3000);
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Filter {
-    /// Only of this endpoint.
+    /// Only results of this endpoint.
     #[param(example = 7, minimum = 1)]
     endpoint_id: Option<i64>,
     /// Only checks that were due at this time or later: a date or a date-time.
     #[param(example = "2026-03-01")]
     from: Option<String>,
-    /// Only checks that were due before this time; a date counts to its end.
+    /// Only checks that were due before this time. A date includes the whole day.
     #[param(example = "2026-03-01T12:00:00Z")]
     to: Option<String>,
     /// Degraded counts as up.
@@ -44,7 +44,7 @@ enum UpDown {
     Down,
 }
 
-/// Lists the results of your checks, newest first.
+/// Lists your check results, newest first.
 #[utoipa::path(
     get,
     path = "/public/v1/reports",
@@ -70,7 +70,7 @@ async fn handle(
     fields.finish()?;
     let db = context.db()?;
     let state = store::State::load(db).await?;
-    // Results that are being purged are not shown; nor are there any farther ahead than clocks differ.
+    // Excludes results that are being purged, and results that are further ahead than clocks may differ.
     let end = moment::seconds(context.clock().now() + MAX_AHEAD) + 1;
     let wanted = Wanted {
         user_id: caller.user_id,
@@ -91,7 +91,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// Counts rollups where there are: a month of a thousand endpoints has tens of millions of results.
+    /// Counts from rollups where they exist: a month of a thousand endpoints has tens of millions of results.
     async fn total(&self, db: &Db, state: &store::State) -> Result<i64> {
         if self.times.is_empty() {
             return Ok(0);
@@ -110,7 +110,7 @@ impl Wanted {
     }
 
     async fn count(&self, db: &Db, times: &Range<i64>) -> Result<i64> {
-        // An index alone answers this one.
+        // An index alone answers this query.
         sql!(
             COUNT = "
             SELECT COUNT(*) FROM report_series s CROSS JOIN report_results r
@@ -166,12 +166,12 @@ impl Wanted {
         })?)
     }
 
-    /// The newest part of the range that holds `enough` results. Rows of many series are found by series
-    /// and then sorted: few of them, therefore, instead of a month.
+    /// The newest part of the range that holds `enough` results. Rows of many series are found by series and then
+    /// sorted, so only a small part is read instead of a month.
     async fn newest(&self, db: &Db, total: i64, enough: i64) -> Result<Range<i64>> {
         let Range { start, end } = self.times;
         let mut length = HOUR;
-        // Not worth narrowing where all of it is little.
+        // Not worth narrowing if the whole range holds few results.
         while total > 10 * enough && end - length > start {
             let part = end - length..end;
             if self.count(db, &part).await? >= enough {

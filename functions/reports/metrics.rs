@@ -1,9 +1,9 @@
 //! `GET /public/v1/metrics`: the newest result of each of the caller's endpoints, for Prometheus.
-//! `GET /private/v1/metrics`: the same of everybody's, for whoever runs this.
+//! `GET /private/v1/metrics`: the same for the endpoints of all users, for the operator.
 //!
-//! Names and meanings are blackbox_exporter's, so that what was made for that one works; docs/metrics.md
-//! tells of each. What has not been checked for three intervals is not told: an old result that is
-//! repeated would look like a new one.
+//! Names and meanings are those of blackbox_exporter, so that its dashboards and alerts work; docs/metrics.md
+//! describes each metric. A result that is older than three intervals is omitted: if it were repeated, it would look
+//! like a new one.
 
 use std::{
     collections::HashMap,
@@ -38,7 +38,7 @@ pub const FUNCTION: Function =
         .http(runtime::http!(handle, handle_private))
         .per_minute(60);
 
-/// For a check to be late, and a process to be started anew.
+/// Extra seconds for a late check, and for the restart of a process.
 const GRACE: i64 = 600;
 
 /// Shows the newest result of each of the caller's endpoints, for Prometheus.
@@ -67,7 +67,7 @@ async fn exposition(context: &Context, user_id: Option<i64>) -> Result<Response>
     let place =
         user_id.map(|user_id| context.shared(|_| Ok(UnderWay::default()))?.place(user_id)).transpose()?;
     let mut exposition = Exposition::new(context.clone(), user_id, place);
-    // Before the answer begins: what cannot be asked is an error then. Later it breaks the answer off.
+    // Before the response begins, a failed call is still reported as an error. Later, it interrupts the response.
     let first = exposition.next().await?;
     let rest = stream::try_unfold(exposition, async |mut exposition| {
         Ok::<_, Error>(exposition.next().await?.map(|part| (part, exposition)))
@@ -76,10 +76,10 @@ async fn exposition(context: &Context, user_id: Option<i64>) -> Result<Response>
     Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], body).into_response())
 }
 
-/// Answers under way to one user: each keeps its probes in memory for as long as its client takes to read it.
+/// Maximum number of concurrent responses to one user: each keeps its probes in memory until its client has read it.
 const MAX_PER_USER: usize = 4;
 
-/// Who has answers under way: each holds a place.
+/// The users with concurrent responses: each response holds a place.
 #[derive(Default)]
 struct UnderWay(Mutex<HashMap<i64, Weak<()>>>);
 
@@ -90,7 +90,7 @@ impl UnderWay {
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         places.retain(|_, place| place.strong_count() > 0);
         let place = places.get(&user_id).and_then(Weak::upgrade).unwrap_or_default();
-        // This one is among them.
+        // The count includes this response.
         if Arc::strong_count(&place) > MAX_PER_USER {
             return Err(too_many_at_once());
         }
@@ -104,25 +104,25 @@ fn too_many_at_once() -> Error {
     Error::too_many_requests("TOO_MANY_AT_ONCE", message, Duration::from_secs(1))
 }
 
-/// A series of each of an endpoint's regions.
+/// The newest result of an endpoint in one region.
 struct Probe {
-    /// As they are written.
+    /// Labels in the text format.
     labels: String,
     newest: Newest,
 }
 
-/// How many probes are written at once.
+/// Number of probes that are written at once.
 const PART_LEN: usize = 500;
 
-/// What is written, and how far. All of a family stands together: the first is written as the probes come, page by
-/// page; the others from memory.
+/// The text to write, and the position in it. All lines of a metric family must be contiguous: the first family is
+/// written page by page while the probes are loaded, the others from memory.
 struct Exposition {
     context: Context,
     user_id: Option<i64>,
-    /// The last endpoint that is known; `None`: it was the last of all.
+    /// The last endpoint that was loaded; `None`: all are loaded.
     after: Option<i64>,
     probes: Vec<Probe>,
-    /// Of which family how many probes are written, and whether any had a value.
+    /// The current family, how many of its probes are written, and whether any of them had a value.
     family: usize,
     written: usize,
     is_begun: bool,
@@ -136,7 +136,7 @@ impl Exposition {
         Self { context, user_id, after, probes, family, written, is_begun, _place: place }
     }
 
-    /// The next part of the text; none after the last.
+    /// Returns the next part of the text; `None` after the last part.
     async fn next(&mut self) -> Result<Option<String>> {
         while let Some(family) = FAMILIES.get(self.family) {
             if self.written < self.probes.len() {
@@ -156,7 +156,7 @@ impl Exposition {
         Ok(None)
     }
 
-    /// A page of probes; returns its last endpoint, if there was any.
+    /// Loads a page of probes. Returns its last endpoint, if there was any.
     async fn load(&mut self, after: i64) -> Result<Option<i64>> {
         let (db, now) = (self.context.db()?, self.context.clock().now().timestamp());
         let page = private_list::labels(&self.context, self.user_id, after).await?;
@@ -219,7 +219,7 @@ async fn newest_of(db: &Db, endpoints: Vec<i64>, from: i64) -> Result<Vec<Newest
         ORDER BY s.endpoint_id, s.region"
         )
     );
-    // Partition by partition, from the newest on.
+    // Searches partition by partition, from the newest.
     sql!(
         IN_POSTGRES = select!(
             "report_series s CROSS JOIN LATERAL (SELECT * FROM report_results
@@ -236,7 +236,7 @@ async fn newest_of(db: &Db, endpoints: Vec<i64>, from: i64) -> Result<Vec<Newest
     })
 }
 
-/// The label `phase`, where there is one, and the value; none: not told.
+/// The label `phase`, if there is one, and the value; `None`: omitted.
 type Series = (Option<&'static str>, fn(&Newest) -> Option<f64>);
 
 struct Family {
@@ -296,13 +296,13 @@ static FAMILIES: [Family; 8] = [
     },
 ];
 
-/// A phase that was not reached took no time.
+/// A phase that was not reached took zero seconds.
 fn spent(ms: Option<i32>) -> Option<f64> {
     Some(f64::from(ms.unwrap_or_default()) / 1000.0)
 }
 
 impl Family {
-    /// Of a part of all probes; nothing of those without a value.
+    /// The text for a part of all probes. Probes without a value are omitted.
     fn text(&self, probes: &[Probe], is_begun: bool) -> String {
         let Self { name, help, series } = self;
         let mut text = String::new();

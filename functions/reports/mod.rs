@@ -1,19 +1,19 @@
-//! What came of the checks: results, their rollups and summaries, and outages.
+//! Check results, their rollups and summaries, and incidents.
 //!
-//! | file | what is in it |
+//! | file | content |
 //! |---|---|
-//! | `record.rs`, `create.rs` | results come in, as an event and by HTTP |
-//! | `changes.rs` | settings that changed, maintenances that began: results that do not count |
-//! | `list.rs`, `get.rs`, `summary.rs` | results go out |
-//! | `metrics.rs` | the newest result of each, for Prometheus |
-//! | `overview.rs`, `private_overview.rs` | many endpoints at a glance |
-//! | `incident_record.rs`, `incident_list.rs` | outages |
-//! | `rollup.rs`, `purge.rs` | hourly and daily: what is kept for how long |
+//! | `record.rs`, `create.rs` | stores results, from an event and by HTTP |
+//! | `changes.rs` | changed settings, new maintenances: results that do not count |
+//! | `list.rs`, `get.rs`, `summary.rs` | shows results and summaries |
+//! | `metrics.rs` | the newest result of each endpoint, for Prometheus |
+//! | `overview.rs`, `private_overview.rs` | summaries of many endpoints |
+//! | `incident_record.rs`, `incident_list.rs` | incidents |
+//! | `rollup.rs`, `purge.rs` | hourly and daily: rollups and retention |
 //! | `partitions.rs` | a table for each day's results, on PostgreSQL |
-//! | `forget.rs` | what is deleted is gone here too |
-//! | `moment.rs` | scheduled times, ids, and the times that people write |
+//! | `forget.rs` | deletes the data of deleted users and endpoints |
+//! | `moment.rs` | scheduled times, ids, and parsing of times |
 //! | `series.rs` | a series for each endpoint and region, and the ids of series |
-//! | `store.rs` | what several of these do with the tables |
+//! | `store.rs` | table access that several of these files share |
 //! | `tally.rs`, `sketch.rs` | counts and latencies, mergeable |
 
 mod changes;

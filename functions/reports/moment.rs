@@ -1,8 +1,8 @@
-//! Scheduled times, ids, and the times that people write.
+//! Scheduled times, ids, and parsing of times.
 //!
-//! A result's id is its scheduled time (seconds since 2025, 30 bits) and its series (23 bits): it fits the 53 bits
-//! of a JavaScript number, ids sort by time, a range of time is a range of ids, an id finds its
-//! partition, and a redelivered result has the id that it had.
+//! A result's id consists of its scheduled time (seconds since 2025, 30 bits) and its series (23 bits). It fits the
+//! 53 bits of a JavaScript number, ids sort by time, a range of time is a range of ids, an id determines its
+//! partition, and a redelivered result has the same id as before.
 
 use std::ops::Range;
 
@@ -14,9 +14,9 @@ use crate::{words, zones};
 
 pub const HOUR: i64 = 3600;
 pub const DAY: i64 = 86_400;
-/// A ninetieth of a day: a bucket of an overview.
+/// A ninetieth of a day: a bucket of the one-day overview.
 pub const BUCKET: i64 = 960;
-/// 2025-01-01T00:00:00Z. Scheduled times count from here; so do partitions.
+/// 2025-01-01T00:00:00Z: the epoch of scheduled times and of partitions.
 pub const FIRST_TIME: i64 = 1_735_689_600;
 pub const LAST_TIME: i64 = FIRST_TIME + (1 << 30) - 1;
 const SERIES_BITS: u32 = 23;
@@ -26,7 +26,7 @@ pub fn id_of(scheduled_at: i64, series_id: i64) -> i64 {
     first_id(scheduled_at) | series_id
 }
 
-/// The least id at or after a scheduled time; times that no id can have become the nearest that one can.
+/// The smallest id at or after a scheduled time. Times outside the range of ids are clamped to it.
 pub fn first_id(scheduled_at: i64) -> i64 {
     (scheduled_at.clamp(FIRST_TIME, LAST_TIME) - FIRST_TIME) << SERIES_BITS
 }
@@ -39,7 +39,7 @@ pub fn scheduled_at_of(id: i64) -> i64 {
     (id >> SERIES_BITS) + FIRST_TIME
 }
 
-/// Which daily partition a scheduled time is in.
+/// The number of the daily partition of a scheduled time.
 pub fn day_of(scheduled_at: i64) -> i64 {
     (scheduled_at - FIRST_TIME).div_euclid(DAY)
 }
@@ -56,7 +56,8 @@ pub fn ceil(scheduled_at: i64, span: i64) -> i64 {
     floor(scheduled_at.saturating_add(span - 1), span)
 }
 
-/// Seconds, up: `scheduled_at >= t` and `scheduled_at < t` hold of whole seconds as they do of `t`.
+/// Rounds up to whole seconds: for whole seconds, `scheduled_at >= t` and `scheduled_at < t` then give the same as
+/// for `t`.
 pub fn seconds(time: DateTime<Utc>) -> i64 {
     time.timestamp() + i64::from(time.timestamp_subsec_nanos() > 0)
 }
@@ -65,8 +66,8 @@ pub fn time_of(scheduled_at: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(scheduled_at, 0).unwrap_or_default()
 }
 
-/// The scheduled times from `from` to before `to`, each an RFC 3339 date-time or a date; a date as `to` is
-/// meant to the end of that day.
+/// The scheduled times from `from` to before `to`, each an RFC 3339 date-time or a date. A date as `to` includes the
+/// whole day.
 pub fn range(fields: &mut Fields, from: Option<&str>, to: Option<&str>) -> (Option<i64>, Option<i64>) {
     let mut read = |name: &str, written: Option<&str>, days: u64| {
         let time = written.map(|written| parse(written, days));
@@ -80,7 +81,7 @@ pub fn range(fields: &mut Fields, from: Option<&str>, to: Option<&str>) -> (Opti
     (from, to)
 }
 
-/// UTC, unless another zone is named.
+/// The time zone with this name. Default: UTC.
 pub fn zone(fields: &mut Fields, name: Option<&str>) -> Tz {
     let zone = name.map_or(Some(Tz::UTC), zones::named);
     fields.check(zone.is_some(), "zone", || words::MUST_BE_A_TIME_ZONE);
@@ -92,7 +93,7 @@ fn parse(written: &str, days: u64) -> Option<DateTime<Utc>> {
         let date = date.checked_add_days(Days::new(days))?;
         return Some(date.and_hms_opt(0, 0, 0)?.and_utc());
     }
-    // The plus of +09:00 is a space to a query that was not encoded.
+    // In a query that was not encoded, the plus of +09:00 is a space.
     DateTime::parse_from_rfc3339(&written.replace(' ', "+")).ok().map(|time| time.to_utc())
 }
 

@@ -1,4 +1,4 @@
-//! `GET /public/v1/overviews`: how several endpoints did over a range, bucket by bucket.
+//! `GET /public/v1/overviews`: summaries of several endpoints over a range, in buckets.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -31,7 +31,7 @@ pub const FUNCTION: Function = Function::new(
     "shows how several endpoints did over a range, bucket by bucket",
 )
 .http(runtime::http!(handle))
-// Of 100 endpoints each.
+// Each call covers up to 100 endpoints.
 .per_minute(300);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -49,13 +49,13 @@ pub enum OverviewRange {
     /// Buckets of 8 hours.
     #[serde(rename = "30d")]
     Month,
-    /// Buckets of a day of `zone`.
+    /// Buckets of a day in `zone`.
     #[serde(rename = "90d")]
     Quarter,
 }
 
 impl OverviewRange {
-    /// How long a bucket is, and how many there are.
+    /// The length of a bucket, and the number of buckets.
     fn buckets(self) -> (i64, i64) {
         match self {
             Self::Hour => (60, 60),
@@ -66,7 +66,7 @@ impl OverviewRange {
         }
     }
 
-    /// Where the buckets begin, and where the last one ends: days of a zone are not all as long.
+    /// The starts of the buckets, and the end of the last one: days of a time zone differ in length.
     fn bounds(self, zone: Tz, now: DateTime<Utc>) -> Vec<i64> {
         let (step, count) = self.buckets();
         if self == Self::Quarter {
@@ -77,7 +77,7 @@ impl OverviewRange {
     }
 }
 
-/// Buckets of one length, one after the other.
+/// Consecutive buckets of one length.
 struct Run {
     first: i64,
     times: Range<i64>,
@@ -101,29 +101,29 @@ impl Run {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Asked {
-    /// 1 to 100 ids with commas between them.
+    /// 1 to 100 comma-separated ids.
     #[param(example = "1,2,3")]
     endpoint_ids: String,
     #[serde(default)]
     #[param(inline, required = false)]
     range: OverviewRange,
-    /// Whose days the buckets of `90d` are: an IANA name; UTC unless given.
+    /// Time zone of the daily buckets of `90d`: an IANA name. Default: UTC.
     #[param(example = "Asia/Seoul")]
     zone: Option<String>,
 }
 
-/// How endpoints did.
+/// Summaries of endpoints.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Overview {
     #[schema(inline)]
     range: OverviewRange,
-    /// The beginning of the first bucket.
+    /// The start of the first bucket.
     from: DateTime<Utc>,
-    /// The end of the last bucket, which holds now.
+    /// The end of the last bucket, which contains the current time.
     to: DateTime<Utc>,
     #[schema(example = 960)]
     step_seconds: i64,
-    /// In the order asked for; endpoints that are not yours, or have no results yet, are left out.
+    /// In the requested order. Endpoints that are not yours, or have no results yet, are omitted.
     #[serde(deserialize_with = "read_items")]
     pub items: Vec<OverviewItem>,
 }
@@ -136,17 +136,17 @@ pub struct OverviewItem {
     pub checks: i64,
     #[schema(example = 89)]
     pub up: i64,
-    /// Cut to three decimals: 100 means that no check failed. Null without checks.
+    /// Truncated to three decimals: 100 means that no check failed. Null without checks.
     #[schema(example = 98.888)]
     pub uptime_percent: Option<f64>,
-    /// Of successful checks.
+    /// Average of successful checks.
     #[schema(example = 120.5)]
     pub avg_ms: Option<f64>,
-    /// The newest result, of a maintenance too; null if it is past its retention.
+    /// The newest result, including one during a maintenance; null if it is past its retention.
     last: Option<LastCheck>,
-    /// In the order of time; buckets without checks are left out.
+    /// In chronological order; buckets without checks are omitted.
     pub buckets: Vec<OverviewBucket>,
-    /// Outages that overlap the range, newest first, 20 at most.
+    /// Incidents that overlap the range, newest first, at most 20.
     pub incidents: Vec<Incident>,
 }
 
@@ -170,7 +170,7 @@ pub struct OverviewBucket {
     pub avg_ms: Option<f64>,
 }
 
-/// Shows how several endpoints did over a range, bucket by bucket.
+/// Shows summaries of several endpoints over a range, in buckets.
 ///
 /// For lists of endpoints: one call instead of a summary for each.
 #[utoipa::path(
@@ -205,7 +205,7 @@ pub(super) fn zone(name: Option<&str>) -> Result<Tz> {
 const MAX_ENDPOINTS: usize = 100;
 const MAX_INCIDENTS: i64 = 20;
 
-/// Each once, in the order asked for.
+/// The ids without duplicates, in the requested order.
 pub(super) fn endpoints(list: &str) -> Result<Vec<i64>> {
     let mut endpoints = input::ids(list, MAX_ENDPOINTS).unwrap_or_default();
     if endpoints.is_empty() || endpoints.iter().any(|id| *id < 1) {
@@ -291,7 +291,7 @@ pub(super) async fn overview(
     Ok(overview)
 }
 
-/// Series, and whose they are.
+/// Maps each series to its endpoint.
 async fn series_of(db: &Db, user_id: i64, endpoints: &[i64]) -> Result<HashMap<i64, i64>> {
     sql!(
         IN_SQLITE = "SELECT id, endpoint_id FROM report_series
@@ -325,7 +325,7 @@ impl Sum {
     }
 }
 
-/// What a series comes to in the bucket of that number.
+/// The sum of a series in one bucket, by its number.
 #[derive(sqlx::FromRow)]
 struct BucketSum {
     series_id: i64,
@@ -334,7 +334,7 @@ struct BucketSum {
     sum: Sum,
 }
 
-/// Added up by the database, from the coarsest rows that fit the buckets.
+/// Summed up by the database, from the coarsest rows that fit the buckets.
 async fn gather(
     db: &Db,
     series: &[i64],
@@ -353,10 +353,10 @@ async fn gather(
     Ok(sums)
 }
 
-/// A span, and the part that is read from sums of it.
+/// The length of a rollup, and the part of the range that is read from rollups of this length.
 type Rolled = (i64, Range<i64>);
 
-/// What is read as raw results, and what from which sums.
+/// Which parts are read from raw results, and which from rollups.
 fn cover(times: &Range<i64>, step: i64, state: &store::State) -> (Vec<Range<i64>>, Vec<Rolled>) {
     if step == BUCKET {
         let rolled = store::within(times, BUCKET, state.buckets_until);
@@ -367,7 +367,7 @@ fn cover(times: &Range<i64>, step: i64, state: &store::State) -> (Vec<Range<i64>
     let Cover { raw, hours, days } = Cover::of(times, hours_until, days_until);
     let mut rollups: Vec<_> = days.into_iter().map(|part| (DAY, part)).collect();
     for part in hours {
-        // Of hours that are purged, a day in one bucket is better than nothing.
+        // Where hourly rollups are purged, a whole day in one bucket is better than nothing.
         let purged = part.end.min(state.hours_from);
         rollups.push((DAY, part.start..purged));
         rollups.push((HOUR, part.start.max(purged)..part.end));
@@ -403,7 +403,7 @@ async fn sum_results(
     );
     sql!(IN_POSTGRES = sum!("report_results", "= ANY($1)"));
     let ids = moment::ids(part);
-    // A bucket's ids are as many as its seconds, times the series of a second.
+    // A bucket spans as many ids as its seconds, times the ids of a second.
     let (first, step) = (moment::first_id(from), moment::first_id(moment::FIRST_TIME + step));
     Ok(match db.read() {
         On::Sqlite(db) => {
@@ -487,7 +487,7 @@ async fn last_of(db: &Db, series: &[i64], raw_from: i64) -> Result<Vec<Last>> {
         SELECT r.series_id, r.id, r.checked_after_ms, r.up, r.total_ms, r.error_code, r.error_message
         FROM json_each($1) AS s CROSS JOIN report_results r
         WHERE r.id = (SELECT id FROM report_results WHERE series_id = s.value AND id >= $2 ORDER BY id DESC LIMIT 1)");
-    // Partition by partition, from the newest on.
+    // Searches partition by partition, from the newest.
     sql!(IN_POSTGRES = "
         SELECT r.* FROM UNNEST($1::BIGINT[]) AS s (id) CROSS JOIN LATERAL (
             SELECT series_id, id, checked_after_ms, up, total_ms, error_code, error_message FROM report_results
@@ -561,7 +561,7 @@ mod tests {
         let longest =
             |span| rollups.iter().filter(|(of, _)| *of == span).map(|(_, part)| part.end - part.start).max();
         assert_eq!((longest(DAY), longest(HOUR)), (Some(89 * DAY), Some(11 * HOUR)));
-        // Before the first rollup all is raw.
+        // Before the first rollup, everything is raw.
         assert_eq!(of(OverviewRange::Day, &store::State::default()).0.len(), 1);
     }
 

@@ -1,6 +1,6 @@
-//! Partitions of `report_results`, one a day, on PostgreSQL.
+//! Daily partitions of `report_results`, on PostgreSQL.
 //!
-//! No statement here waits for long behind a lock on the whole table: every reader and recorder would wait behind
+//! No statement here waits long for a lock on the whole table, because every reader and recorder would wait behind
 //! it. A backup (`pg_dump`) holds such a lock for as long as it runs.
 
 use sqlx::{PgConnection, PgPool};
@@ -8,13 +8,13 @@ use sqlx::{PgConnection, PgPool};
 use super::moment;
 use runtime::{Result, sql};
 
-/// How many days ahead partitions are made: as long can it fail before a recorder has to make one.
+/// How many days ahead partitions are created. Creation may fail for this long before a recorder has to create one.
 const DAYS_AHEAD: i64 = 3;
 
-/// SQLSTATE of a statement that `lock_timeout` ended.
+/// SQLSTATE of a statement that `lock_timeout` cancelled.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
-/// Makes the partitions of the next days. One that cannot be made now is made by the next run.
+/// Creates the partitions of the next days. If one cannot be created now, the next run creates it.
 pub async fn make_ahead(pool: &PgPool, now: i64) -> Result<()> {
     let today = moment::day_of(now);
     for day in today..=today + DAYS_AHEAD {
@@ -23,7 +23,7 @@ pub async fn make_ahead(pool: &PgPool, now: i64) -> Result<()> {
     Ok(())
 }
 
-/// Makes a day's partition, if it is not there.
+/// Creates a day's partition, if it does not exist.
 pub async fn ensure(pool: &PgPool, day: i64) -> sqlx::Result<()> {
     sql!(POSTGRES_IS_THERE = "SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass($1))");
     sql!(POSTGRES_LOCK = "SELECT pg_advisory_xact_lock(x'7265706f72740002'::bigint)");
@@ -33,7 +33,7 @@ pub async fn ensure(pool: &PgPool, day: i64) -> sqlx::Result<()> {
         return Ok(());
     }
     let mut transaction = pool.begin().await?;
-    // Two that make the same one fail.
+    // If two transactions created the same partition, one would fail.
     sqlx::query(POSTGRES_LOCK).execute(&mut *transaction).await?;
     let is_there = sqlx::query_scalar(POSTGRES_IS_THERE).bind(&name);
     if is_there.fetch_one(&mut *transaction).await? {
@@ -48,14 +48,14 @@ pub async fn ensure(pool: &PgPool, day: i64) -> sqlx::Result<()> {
         ids.start, ids.end
     );
     for statement in [create, attach] {
-        // Made of numbers alone.
+        // Contains only numbers.
         sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut *transaction).await?;
     }
     transaction.commit().await
 }
 
-/// Drops the partitions of days before a scheduled time: instant, and nothing to vacuum. What a reader keeps from being
-/// dropped is dropped by a later run.
+/// Drops the partitions of days before a scheduled time: instant, and nothing to vacuum. If a reader blocks the drop,
+/// a later run drops the partition.
 pub async fn drop_before(pool: &PgPool, scheduled_at: i64) -> Result<()> {
     sql!(
         POSTGRES_PARTITIONS = "
@@ -66,7 +66,7 @@ pub async fn drop_before(pool: &PgPool, scheduled_at: i64) -> Result<()> {
     let days = names.iter().filter_map(|name| name.strip_prefix("report_results_d")?.parse::<i64>().ok());
     for day in days.filter(|day| moment::start_of_day(day + 1) <= scheduled_at) {
         if !unless_locked(drop(pool, day).await, "a partition of results could not be dropped", day)? {
-            // Nor can the others.
+            // The others cannot be dropped either.
             break;
         }
     }
@@ -75,9 +75,9 @@ pub async fn drop_before(pool: &PgPool, scheduled_at: i64) -> Result<()> {
 
 async fn drop(pool: &PgPool, day: i64) -> sqlx::Result<()> {
     let mut transaction = pool.begin().await?;
-    // It needs the whole table for a moment, and recorders wait behind it.
+    // Needs a lock on the whole table for a moment, and recorders wait behind it.
     limit_waiting(&mut transaction, "300ms").await?;
-    // Made of a number alone.
+    // Contains only a number.
     let drop = sqlx::AssertSqlSafe(format!("DROP TABLE IF EXISTS {}", name(day)));
     sqlx::query(drop).execute(&mut *transaction).await?;
     transaction.commit().await
@@ -92,7 +92,7 @@ async fn limit_waiting(transaction: &mut PgConnection, limit: &'static str) -> s
     sqlx::query(POSTGRES_LIMIT).bind(limit).execute(transaction).await.map(std::mem::drop)
 }
 
-/// Whether it is done, or has to wait for a later run.
+/// Returns true if it is done, and false if a later run has to do it.
 fn unless_locked(done: sqlx::Result<()>, event: &'static str, day: i64) -> Result<bool> {
     match done {
         Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| code == LOCK_NOT_AVAILABLE) => {

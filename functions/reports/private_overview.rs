@@ -1,4 +1,4 @@
-//! `GET /private/v1/overviews`: any user's endpoints over a range, bucket by bucket, for other functions.
+//! `GET /private/v1/overviews`: summaries of any user's endpoints over a range, in buckets, for other functions.
 
 use axum::{Json, extract::State};
 use chrono_tz::Tz;
@@ -21,7 +21,7 @@ pub const FUNCTION: Function = Function::new(
 )
 .http(runtime::http!(handle));
 
-/// At most 100. `zone`: whose days those of 90 days are.
+/// At most 100 endpoints. `zone`: the time zone of daily buckets.
 pub async fn call(
     context: &Context,
     user_id: i64,
@@ -41,13 +41,13 @@ pub async fn call(
 struct Asked {
     #[param(example = 1, minimum = 1)]
     user_id: i64,
-    /// 1 to 100 ids with commas between them.
+    /// 1 to 100 comma-separated ids.
     #[param(example = "1,2,3")]
     endpoint_ids: String,
     #[serde(default)]
     #[param(inline, required = false)]
     range: OverviewRange,
-    /// Whose days the buckets of `90d` are: an IANA name; UTC unless given.
+    /// Time zone of the daily buckets of `90d`: an IANA name. Default: UTC.
     #[param(example = "Asia/Seoul")]
     zone: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Hourly: deletes what is past its retention: raw results, then hourly, then daily rollups.
+//! Hourly: deletes data that is past its retention: raw results, hourly rollups, and daily rollups.
 
 use axum::{extract::State, routing::post};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -21,7 +21,7 @@ pub const FUNCTION: Function = Function::new(
 .every("40 * * * *", || post(handle))
 .reads(runtime::settings!(Retention));
 
-/// For how many days what is kept.
+/// Retention in days.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention {
     raw: i64,
@@ -46,7 +46,7 @@ impl FromEnv for Retention {
 }
 
 impl Retention {
-    /// The first scheduled time whose raw result is kept; a midnight, as all of these.
+    /// The first scheduled time whose raw result is kept. Like all of these, a midnight.
     pub fn raw_from(&self, now: DateTime<Utc>) -> i64 {
         from(now, self.raw).max(moment::FIRST_TIME)
     }
@@ -73,11 +73,11 @@ async fn handle(State(context): State<Context>) -> Result<Reply> {
     let retention = context.config::<Retention>()?;
     let state = store::State::load(db).await?;
 
-    // Nothing raw goes that is not rolled up, or is to be rolled up again.
+    // Keeps raw results that are not rolled up yet, or have to be rolled up again.
     let rolled = floor(state.hours_until.min(earliest_late_hour(db).await?), DAY);
     let raw_from = retention.raw_from(now).min(rolled);
     if raw_from > state.raw_from {
-        // Said before it is done: nobody counts on what may be half gone.
+        // Stored before the deletion, so that nobody relies on data that may be half deleted.
         store::State::raise(db, RAW_FROM, raw_from).await?;
     }
     match db {
@@ -93,7 +93,7 @@ async fn handle(State(context): State<Context>) -> Result<Reply> {
     purge_rollups(db, DAY, retention.days_from(now)).await?;
     INCIDENTS.run(db, now - TimeDelta::days(retention.daily)).await?;
     TOMBSTONES.run(db, (now - TOMBSTONE_RETENTION).timestamp()).await?;
-    // What other purges deleted, too.
+    // Includes what other purges deleted.
     shrink(db).await?;
     Ok(Reply::NONE)
 }
@@ -104,7 +104,7 @@ async fn earliest_late_hour(db: &Db) -> Result<i64> {
     Ok(earliest.unwrap_or(i64::MAX))
 }
 
-/// A day of them at a time.
+/// Deletes one day of rollups at a time.
 async fn purge_rollups(db: &Db, span: i64, before: i64) -> Result<()> {
     sql!(EARLIEST = "SELECT MIN(start) FROM report_rollups WHERE span = $1");
     sql!(PURGE = "DELETE FROM report_rollups WHERE span = $1 AND start < $2");

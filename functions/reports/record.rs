@@ -1,5 +1,5 @@
-//! Event `check.completed`: stores the results of a batch of checks. Event `endpoint.changed`: what it changes of them
-//! ([`super::changes`]).
+//! Event `check.completed`: stores the results of a batch of checks. Event `endpoint.changed`: applies the change to
+//! results ([`super::changes`]).
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -44,7 +44,7 @@ async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> 
     let mut results: Vec<CheckResult> = input::parse::<Items<_>>(json)?.0;
     check_not_ahead(context.clock().now(), results.iter().map(|result| result.scheduled_at))?;
     let now = context.clock().now();
-    // One that cannot be recorded keeps no other from it.
+    // An invalid result does not prevent the others from being recorded.
     results.retain(|result| match problem(result, now) {
         None => true,
         Some((field, what)) => {
@@ -62,14 +62,14 @@ async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> 
     Ok(Reply::NONE)
 }
 
-/// How far ahead of ours the clock of who checks may be.
+/// How far the prober's clock may be ahead of this clock.
 pub(super) const MAX_AHEAD: TimeDelta = TimeDelta::hours(1);
-/// An hour that ended this long ago may be rolled up already ([`super::rollup`] waits a little longer).
+/// An hour that ended this long ago may already be rolled up ([`super::rollup`] waits a little longer).
 const LATE_AFTER: i64 = 3 * 60;
 const MAX_REGION_BYTES: usize = 64;
 
-/// What an event tells of the future: one of two clocks is wrong, and may be set right before the broker
-/// gives up. Times that are no times are refused elsewhere.
+/// Refuses an event with a time in the future: one of two clocks is wrong, and may be corrected before the broker
+/// gives up. Impossible times are refused elsewhere.
 pub(super) fn check_not_ahead(
     now: DateTime<Utc>,
     mut times: impl Iterator<Item = DateTime<Utc>>,
@@ -80,12 +80,12 @@ pub(super) fn check_not_ahead(
     }
 }
 
-/// Stores results; `field` is what an error calls the list.
+/// Stores results. `field` is the name of the list in errors.
 pub(super) async fn record(context: &Context, results: &[CheckResult], field: &str) -> Result<()> {
     let now = context.clock().now();
     validate(results, now, field)?;
     let db = context.db()?;
-    // What came before that was purged, and would be again. Not by the clock, which may have jumped.
+    // Earlier results were purged, and would be purged again. Not by the clock, which may have jumped.
     let state = store::State::load(db).await?;
     let oldest = state.raw_from.max(moment::FIRST_TIME);
     let told = results.len();
@@ -93,7 +93,7 @@ pub(super) async fn record(context: &Context, results: &[CheckResult], field: &s
         .iter()
         .filter(|r| r.outcome.status != CheckStatus::Unknown && r.scheduled_at.timestamp() >= oldest)
         .collect();
-    // One order for all recorders, so that none waits for another that waits for it.
+    // One order for all recorders, so that they cannot deadlock.
     results.sort_by_key(|r| (r.scheduled_at.timestamp(), r.endpoint_id));
     if results.is_empty() {
         count("unwanted", told as u64);
@@ -108,9 +108,9 @@ pub(super) async fn record(context: &Context, results: &[CheckResult], field: &s
     let (series, forgets) = known.series(&mut transaction, &results, now.timestamp()).await?;
     let rows: Vec<Row> = results
         .iter()
-        // Without a series: forgotten.
+        // A result without a series is skipped: its endpoint was deleted, or no series id is free.
         .filter_map(|result| Some((result, Row::of(result, series.get(&key(result))?))))
-        // In a maintenance nothing counts, but all is shown.
+        // During a maintenance nothing counts, but every result is shown.
         .filter(|(result, row)| row.maintenance.is_some() || !revisions.is_outdated(result))
         .map(|(_, row)| row)
         .collect();
@@ -175,21 +175,21 @@ fn key(result: &CheckResult) -> Key<'_> {
     (result.endpoint_id, &result.region)
 }
 
-/// What this process has seen to be in the database, so that a batch is mostly its one insert.
+/// What this process knows to be in the database, so that a batch mostly needs only its one insert.
 #[derive(Default)]
 struct Known(Mutex<Seen>);
 
 #[derive(Default)]
 struct Seen {
-    /// Partitions that are there.
+    /// Partitions that exist.
     days: HashSet<i64>,
-    /// Region, endpoint: series.
+    /// By region and endpoint: the series.
     series: HashMap<String, HashMap<i64, Series>>,
-    /// As many had been forgotten when the above was true.
+    /// The value of `forgets` for which `series` is valid.
     forgets: i64,
 }
 
-/// Some megabytes; beyond this many endpoints their series are looked up again.
+/// Takes some megabytes. With more endpoints than this, series are looked up again.
 const MAX_KNOWN: usize = 100_000;
 
 impl Known {
@@ -197,7 +197,7 @@ impl Known {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The series of all results whose endpoint is not forgotten, and what that rests on.
+    /// The series of all results whose endpoint was not deleted, and the value of `forgets` for which they are valid.
     async fn series<'a>(
         &self,
         transaction: &mut Transaction,
@@ -280,16 +280,16 @@ struct Row<'a> {
     response_bytes: i64,
     error_code: Option<&'static str>,
     error_message: Option<&'a str>,
-    /// Never false: see the table.
+    /// `None` instead of false: see the table.
     maintenance: Option<bool>,
 }
 
 impl<'a> Row<'a> {
     fn of(result: &'a CheckResult, series: &Series) -> Self {
         let scheduled_at = result.scheduled_at.timestamp();
-        // Checked to fit; whole seconds of the scheduled time are kept, so the rest of it counts as delay.
+        // Validated to fit. Only whole seconds of the scheduled time are kept, so the rest counts as delay.
         let after = (result.checked_at - moment::time_of(scheduled_at)).num_milliseconds();
-        // 24 days of milliseconds are as good as more.
+        // Durations in milliseconds are capped at 24 days.
         let is_in_maintenance =
             series.maintenance.as_ref().is_some_and(|times| times.contains(&scheduled_at));
         let ms = |ms: u32| i32::try_from(ms).unwrap_or(i32::MAX);
@@ -314,7 +314,7 @@ impl<'a> Row<'a> {
             }),
             certificate_expires: outcome.certificate_expires_at.map(|at| at.timestamp()),
             response_bytes: i64::try_from(outcome.response_bytes).unwrap_or(i64::MAX),
-            // A result that is up has an error only if it is degraded.
+            // An up result has an error code only if it is degraded.
             error_code: match outcome.status {
                 CheckStatus::Up => None,
                 CheckStatus::Degraded => Some(error.map_or(FailureCode::Other, |error| error.code).as_str()),
@@ -326,11 +326,11 @@ impl<'a> Row<'a> {
     }
 }
 
-/// Rows in one statement: more make it no faster. Bound values are stored at twice the speed of one JSON
-/// parameter taken apart by `json_each`.
+/// Rows per statement: more rows would not be faster. Bound values are stored twice as fast as one JSON parameter
+/// that `json_each` splits.
 const ROWS_AT_ONCE: usize = 64;
 
-/// The columns are in the order in which rows are bound.
+/// The columns, in the order in which rows are bound.
 macro_rules! insert {
     ($insert:literal, $rows:literal) => {
         concat!(
@@ -343,7 +343,7 @@ macro_rules! insert {
     };
 }
 
-/// How many of them were not there before.
+/// Returns how many of the rows are new.
 async fn insert_sqlite(db: &mut SqliteConnection, rows: &[Row<'_>]) -> Result<u64> {
     let mut new = 0;
     for rows in rows.chunks(ROWS_AT_ONCE) {
@@ -397,7 +397,7 @@ async fn insert_postgres(db: &mut PgConnection, rows: &[Row<'_>]) -> Result<u64>
     Ok(inserted.rows_affected())
 }
 
-/// An hour that may be rolled up already is to be rolled up again.
+/// Marks hours that may already be rolled up, so that they are rolled up again.
 async fn mark_late_hours(
     transaction: &mut Transaction,
     rows: &[Row<'_>],

@@ -1,8 +1,7 @@
-//! Hourly: rolls completed hours up from raw results, completed days from hours, and the buckets of
-//! overviews.
+//! Hourly: rolls up completed hours from raw results, completed days from hours, and the buckets of overviews.
 //!
-//! A rollup is made anew and replaced, never added to, so that running twice does no harm; an hour that
-//! got a late result is done again.
+//! A rollup is computed anew and replaced, never added to, so that running twice is safe. An hour that received a
+//! late result is rolled up again.
 
 use std::collections::BTreeMap;
 
@@ -29,15 +28,15 @@ pub const FUNCTION: Function =
     Function::new("report-rollup", SERVICE, "rolls completed hours and days up, for long ranges")
         .every("5 * * * *", || post(handle));
 
-/// An hour is rolled up this long after its end; what comes later than that marks it as late.
+/// An hour is rolled up this long after its end. Results that arrive later mark the hour as late.
 const SETTLED_AFTER: i64 = 4 * 60;
-/// Series at once: bounds the memory.
+/// Series that are processed at once; limits the memory.
 const SERIES_AT_ONCE: i64 = 65_536;
 
 async fn handle(State(context): State<Context>) -> Result<Reply> {
     let (db, now) = (context.db()?, context.clock().now().timestamp());
     if let Db::Postgres(pool) = db {
-        // Ahead of midnight, when everybody would wait for it.
+        // Before midnight, when all recorders would wait for the partition.
         partitions::make_ahead(pool, now).await?;
     }
     follow_clock(db, now).await?;
@@ -48,8 +47,8 @@ async fn handle(State(context): State<Context>) -> Result<Reply> {
     Ok(Reply::NONE)
 }
 
-/// After the clock was set back, what was rolled up ahead of its time is rolled up again, and the last day: nothing
-/// that was recorded meanwhile is left out.
+/// After the clock was set back, rolls up again what was rolled up ahead of time, and the last day, so that results
+/// recorded in the meantime are included.
 async fn follow_clock(db: &Db, now: i64) -> Result<()> {
     sql!(LOWER = "UPDATE report_state SET value = $2 WHERE name = $1 AND value > $3");
     let latest = now + MAX_AHEAD.num_seconds();
@@ -90,10 +89,11 @@ async fn roll_days(db: &Db) -> Result<()> {
     }
 }
 
-/// For how long the sums of an overview's buckets are kept; twice what one shows.
+/// How long the sums of an overview's buckets are kept: twice the range that an overview shows.
 pub(super) const BUCKET_RETENTION: i64 = 2 * DAY;
 
-/// Of the last day: an overview of many endpoints would read tens of thousands of results.
+/// Sums up the buckets of the last day: without them, an overview of many endpoints would read tens of thousands of
+/// results.
 async fn roll_buckets(db: &Db, now: i64) -> Result<()> {
     let state = store::State::load(db).await?;
     let until = floor(state.hours_until, BUCKET);
@@ -105,7 +105,7 @@ async fn roll_buckets(db: &Db, now: i64) -> Result<()> {
     Ok(())
 }
 
-/// Counts alone, which the database adds up itself.
+/// Only counts, which the database adds up itself.
 async fn roll_bucket(db: &Db, bucket: i64) -> Result<()> {
     sql!(DELETE = "DELETE FROM report_buckets WHERE start = $1");
     sql!(
@@ -133,7 +133,7 @@ async fn redo_late_hours(db: &Db, now: i64) -> Result<()> {
     let late: Vec<(i64, i64)> = on!(db.read(), db =>
         sqlx::query_as(LATE).bind(state.hours_until).fetch_all(db).await)?;
     for (hour, marks) in late {
-        // Of an hour that is purged, what is left is not the whole.
+        // If the hour is purged, its remaining results are incomplete.
         if hour >= state.raw_from {
             roll_hour(db, hour).await?;
             if hour < state.days_until {
@@ -151,7 +151,7 @@ async fn redo_late_hours(db: &Db, now: i64) -> Result<()> {
 }
 
 async fn roll_hour(db: &Db, hour: i64) -> Result<()> {
-    // The plus keeps SQLite on the ids, which are in order, and off the index of series.
+    // The plus makes SQLite use the ids, which are in order, instead of the index on series.
     sql!(
         RESULTS = concat!(
             "SELECT series_id, ",
@@ -205,7 +205,7 @@ async fn roll_day(db: &Db, day: i64) -> Result<()> {
     Ok(())
 }
 
-/// Where each piece of all series begins.
+/// The first series id of each piece.
 async fn series_pieces(db: &Db) -> Result<impl Iterator<Item = i64>> {
     sql!(LAST = "SELECT COALESCE(MAX(id), 0) FROM report_series");
     let last: i64 = on!(db.read(), db => sqlx::query_scalar(LAST).fetch_one(db).await)?;
@@ -218,7 +218,7 @@ async fn replace(db: &Db, span: i64, start: i64, tallies: &BTreeMap<i64, Tally>)
         return Ok(());
     };
     let mut transaction = store::begin_writing(db).await?;
-    // What was forgotten meanwhile does not come back.
+    // A series that was deleted in the meantime is not restored.
     let series: Vec<i64> = on!(transaction.connection(), db =>
         sqlx::query_scalar(SERIES).bind(first).bind(last).fetch_all(db).await)?;
     let rows: Vec<_> = series.iter().filter_map(|id| Some((*id, tallies.get(id)?))).collect();
@@ -235,7 +235,7 @@ async fn replace_sqlite(
     start: i64,
     rows: &[(i64, &Tally)],
 ) -> Result<()> {
-    // The beginning of a statement.
+    // The start of a statement; the values follow.
     const REPLACE: &str = "
         INSERT OR REPLACE INTO report_rollups (series_id, span, start, checks, up, sum_ms, min_ms, max_ms, latency,
             dns_ms, connect_ms, tls_ms, first_byte_ms, transfer_ms, maintenance_checks, maintenance_up, degraded) ";

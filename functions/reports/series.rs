@@ -1,5 +1,5 @@
-//! A series for each endpoint and region. Its id is a part of its results' ids, where it has 23 bits: so ids are
-//! given again, in a circle, once their series is deleted with all that belonged to it.
+//! A series for each endpoint and region. Its id is part of the ids of its results, where it has 23 bits. So ids are
+//! reused in a circle, after their series was deleted with all its data.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -14,17 +14,18 @@ use runtime::{
 
 use super::moment::LAST_SERIES;
 
-/// After all ids were looked at and too few were free, how long none is looked for [s]: it takes seconds, in which no
-/// other series is made.
+/// After a search through all ids found too few free ones, how long no further search runs [s]: a search takes
+/// seconds, during which no other series is created.
 const FULL_FOR: i64 = 10 * 60;
 
-/// What a series is known by: endpoint and region.
+/// The key of a series: endpoint and region.
 pub type Key<'a> = (i64, &'a str);
 
 #[derive(Clone, Debug)]
 pub struct Series {
     pub id: i64,
-    /// Scheduled times whose results count as in maintenance. Most series have none, and a hundred thousand are known.
+    /// Scheduled times whose results count as in a maintenance. Boxed: most series have none, and a hundred thousand
+    /// series are kept in memory.
     pub maintenance: Option<Box<Range<i64>>>,
 }
 
@@ -45,8 +46,8 @@ impl Row {
     }
 }
 
-/// The series that `wanted` names, with the user of each. Left out is what was forgotten, and what has none because
-/// all ids are in use.
+/// Returns the series of `wanted`, which maps each of them to its user. Omits series that were deleted, and series
+/// without an id because all ids are in use.
 pub async fn find_or_create<'a>(
     transaction: &mut Transaction,
     mut wanted: BTreeMap<Key<'a>, i64>,
@@ -59,12 +60,12 @@ pub async fn find_or_create<'a>(
     if wanted.is_empty() {
         return Ok(found);
     }
-    // Two that choose the same ids fail. SQLite has one writer at a time.
+    // Two transactions that choose the same ids would fail. SQLite has one writer at a time.
     if let On::Postgres(db) = transaction.connection() {
         sqlx::query(POSTGRES_LOCK).execute(db).await?;
     }
     create(transaction, &wanted, LAST_SERIES, now).await?;
-    // Not by ids: another process may have made some meanwhile.
+    // Searches by key, not by the new ids: another process may have created some of them in the meantime.
     find(transaction, &wanted, &mut found).await?;
     Ok(found)
 }
@@ -103,7 +104,7 @@ async fn find<'a>(
     Ok(())
 }
 
-/// For how many of them there was an id.
+/// Creates series. Returns for how many of them an id was free.
 async fn create(
     transaction: &mut Transaction,
     wanted: &BTreeMap<Key<'_>, i64>,
@@ -139,9 +140,9 @@ async fn create(
     Ok(ids.len())
 }
 
-/// The last id that was given.
+/// The last id that was assigned.
 const GIVEN: &str = "series_given";
-/// When no id was left.
+/// When no id was free.
 const FULL_AT: &str = "series_full_at";
 
 async fn get(transaction: &mut Transaction, name: &str) -> Result<Option<i64>> {
@@ -158,9 +159,9 @@ async fn set(transaction: &mut Transaction, name: &str, value: i64) -> Result<()
         sqlx::query(SET).bind(name).bind(value).execute(db).await.map(drop))?)
 }
 
-/// The first ids, as many as wanted, that no series has; above the start of the range, up to its end.
+/// The first free ids above the start of the range and up to its end, at most `wanted`.
 async fn free_ids(transaction: &mut Transaction, range: Range<i64>, wanted: usize) -> Result<Vec<i64>> {
-    /// Ids that are looked at together; as a rule all of the first ones are free.
+    /// Ids that are looked up together; usually all of the first ones are free.
     const STEP: i64 = 10_000;
     sql!(USED = "SELECT id FROM report_series WHERE id > $1 AND id <= $2");
     let (mut free, mut from) = (Vec::with_capacity(wanted), range.start);

@@ -1,9 +1,9 @@
-//! How latencies are spread, in a few bytes: percentiles of a year come from merged hours.
+//! A compact distribution of latencies: percentiles of a year are computed from merged hours.
 //!
-//! Counts per bucket. Buckets are one millisecond wide up to 32, then 32 to each doubling, so that the
-//! middle of a bucket is within 1/64 of any value in it. The ready-made sketches (HdrHistogram,
-//! DDSketch) keep every bucket in memory and write a header of tens of bytes; an hour of one
-//! endpoint fills some twenty buckets, so ours holds, and writes, only those.
+//! Counts per bucket. Buckets are one millisecond wide up to 32, then there are 32 in each doubling, so that the
+//! middle of a bucket is within 1/64 of any value in it. Ready-made sketches (HdrHistogram, DDSketch) keep every
+//! bucket in memory and write a header of tens of bytes. An hour of one endpoint fills about twenty buckets, so this
+//! sketch keeps and writes only filled buckets.
 
 use std::collections::BTreeMap;
 
@@ -18,12 +18,12 @@ fn bucket_of(value: u32) -> u16 {
         return value as u16;
     }
     let doubling = value.ilog2() - BITS;
-    // The top bits after the leading one say where in its doubling the value is.
+    // The top bits after the leading one are the position of the value within its doubling.
     let within = (value >> doubling) - (1 << BITS);
     (((doubling + 1) << BITS) + within) as u16
 }
 
-/// The first value of a bucket and how many it holds.
+/// The first value of a bucket, and how many values it covers.
 fn bounds(bucket: u16) -> (u64, u64) {
     let bucket = u64::from(bucket);
     match bucket >> BITS {
@@ -62,7 +62,8 @@ impl Sketch {
         })
     }
 
-    /// How many values are at most `limit`, to the bucket: one that straddles it counts by its middle.
+    /// How many values are at most `limit`, to the precision of a bucket: the bucket that contains `limit` counts by
+    /// its middle.
     pub fn at_most(&self, limit: u64) -> u64 {
         let below = self.0.iter().take_while(|(bucket, _)| {
             let (first, width) = bounds(**bucket);
@@ -83,7 +84,7 @@ impl Sketch {
         bytes
     }
 
-    /// Reads what [`Sketch::to_bytes`] wrote; nothing else.
+    /// Reads the format of [`Sketch::to_bytes`]; returns `None` for other bytes.
     pub fn from_bytes(mut bytes: &[u8]) -> Option<Self> {
         let mut buckets = BTreeMap::new();
         let mut bucket = 0_u16;
@@ -129,7 +130,7 @@ mod tests {
         sketch
     }
 
-    /// Of every size, as latencies are.
+    /// Values of all sizes, like latencies.
     fn values() -> impl Strategy<Value = Vec<u32>> {
         vec((0_u32..32, any::<u32>()).prop_map(|(shift, value)| value >> shift), 1..300)
     }

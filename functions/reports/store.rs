@@ -1,4 +1,4 @@
-//! What several operations do with the tables.
+//! Table access that several operations share.
 
 use std::ops::Range;
 
@@ -16,16 +16,16 @@ use super::{
 };
 use contract::{Failure, FailureCode};
 
-/// PostgreSQL's advisory locks are known by number.
+/// The key of an advisory lock of PostgreSQL.
 const WRITING: i64 = 0x7265_706f_7274_0001;
 
-/// A transaction that adds rows to series. Whoever marks a series as forgotten first waits until
-/// none of these runs ([`begin_forgetting`]), and then no row comes after its deletion.
+/// Begins a transaction that adds rows to series. Before a series is marked as forgotten, [`begin_forgetting`] waits
+/// until none of these transactions runs, so that no row is added after the series was deleted.
 pub async fn begin_writing(db: &Db) -> Result<Transaction> {
     locked(db, "SELECT pg_advisory_xact_lock_shared($1)").await
 }
 
-// Recorders that know series by heart look them up again.
+// Makes recorders that keep series in memory look them up again.
 sql!(pub LOOK_AGAIN = "
     INSERT INTO report_state (name, value) VALUES ('forgets', 1)
     ON CONFLICT (name) DO UPDATE SET value = report_state.value + 1");
@@ -36,25 +36,25 @@ pub async fn begin_forgetting(db: &Db) -> Result<Transaction> {
 
 async fn locked(db: &Db, lock: &'static str) -> Result<Transaction> {
     let mut transaction = db.begin().await?;
-    // SQLite has one writer at a time as it is.
+    // SQLite has one writer at a time anyway.
     if let runtime::db::On::Postgres(postgres) = &mut transaction {
         sqlx::query(lock).bind(WRITING).execute(&mut **postgres).await?;
     }
     Ok(transaction)
 }
 
-/// How far the regular work has come; all of it in scheduled times.
+/// The progress of scheduled work, in scheduled times.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct State {
-    /// Before this, hours are rolled up.
+    /// Hours before this are rolled up.
     pub hours_until: i64,
-    /// Before this, days are.
+    /// Days before this are rolled up.
     pub days_until: i64,
-    /// Before this, buckets of [`BUCKET`] seconds are summed up, as long as they are kept.
+    /// Buckets of [`BUCKET`] seconds before this are summed up, as long as they are kept.
     pub buckets_until: i64,
-    /// Before this, raw results are purged, or being purged.
+    /// Raw results before this are purged, or being purged.
     pub raw_from: i64,
-    /// Before this, hourly rollups are.
+    /// Hourly rollups before this are purged, or being purged.
     pub hours_from: i64,
 }
 
@@ -82,7 +82,7 @@ impl State {
         Ok(state)
     }
 
-    /// Never backward: two of the same function may run.
+    /// Never decreases the value: the same function may run twice at the same time.
     pub async fn raise(db: &Db, name: &str, value: i64) -> Result<()> {
         sql!(RAISE = "
             INSERT INTO report_state (name, value) VALUES ($1, $2)
@@ -92,7 +92,7 @@ impl State {
     }
 }
 
-/// A range of scheduled times in parts, each from the coarsest rows that hold it exactly.
+/// A range of scheduled times in parts, each read from the coarsest rows that cover it exactly.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cover {
     pub raw: Vec<Range<i64>>,
@@ -112,13 +112,13 @@ impl Cover {
     }
 }
 
-/// The whole spans of a range, of those that are there.
+/// The whole spans of a range that end by `until`.
 pub fn within(range: &Range<i64>, span: i64, until: i64) -> Range<i64> {
     let start = ceil(range.start, span);
     start..floor(range.end.min(until), span).max(start)
 }
 
-/// What is left of a range before and after a part of it.
+/// The rest of a range before and after a part of it.
 pub fn around(range: &Range<i64>, part: &Range<i64>) -> Vec<Range<i64>> {
     let sides = if part.is_empty() {
         vec![range.clone()]
@@ -128,7 +128,7 @@ pub fn around(range: &Range<i64>, part: &Range<i64>) -> Vec<Range<i64>> {
     sides.into_iter().filter(|side| !side.is_empty()).collect()
 }
 
-/// As much of a message as is kept.
+/// The part of a message that is kept.
 pub fn shortened(message: &str) -> &str {
     &message[..message.floor_char_boundary(500)]
 }
@@ -190,7 +190,7 @@ impl Rollup {
     }
 }
 
-/// What is summed up of a raw result, and of what it is: its id or its series.
+/// The columns of a raw result that are summed up, after its id or its series.
 pub type Raw =
     (i64, bool, i32, Option<i32>, Option<i32>, Option<i32>, Option<i32>, Option<i32>, Option<bool>, bool);
 
@@ -215,7 +215,7 @@ pub fn add(tally: &mut Tally, result: Raw) {
     }
 }
 
-/// Hands every raw result of a series in a range to `take`, with its scheduled time.
+/// Passes every raw result of a series in a range to `take`, with its scheduled time.
 pub async fn each_result(
     db: &Db,
     series_id: i64,
@@ -240,7 +240,7 @@ pub async fn each_result(
     Ok(())
 }
 
-/// The rollups of a series whose start is in a range.
+/// The rollups of a series that start within a range.
 pub async fn rollups(db: &Db, series_id: i64, span: i64, starts: &Range<i64>) -> Result<Vec<Rollup>> {
     sql!(
         ROLLUPS = concat!(

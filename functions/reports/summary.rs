@@ -1,4 +1,4 @@
-//! `GET /public/v1/summaries/{endpoint_id}`: uptime and latency of an endpoint over a range of time.
+//! `GET /public/v1/summaries/{endpoint_id}`: uptime and latency of an endpoint over a time range.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -27,20 +27,20 @@ pub const FUNCTION: Function =
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Asked {
-    /// The beginning, a date or a date-time; 24 hours before `to` unless given.
+    /// Start: a date or a date-time. Default: 24 hours before `to`.
     #[param(example = "2026-03-01")]
     from: Option<String>,
-    /// The end; a date counts to its end. Now, unless given.
+    /// End: a date-time, or a date, which includes the whole day. Default: now.
     #[param(example = "2026-03-01T12:00:00Z")]
     to: Option<String>,
-    /// Up to here an answer satisfies; up to four times this it is tolerated.
+    /// A response time up to this is satisfied, up to four times this tolerated.
     #[serde(default = "half_a_second")]
     #[param(minimum = 1, maximum = 600_000, default = 500, required = false)]
     apdex_ms: u32,
-    /// How much time a point stands for: a day of `zone`; otherwise, what makes at most 200 points.
+    /// Length of a point: a day of `zone`. Default: the length that gives at most 200 points.
     #[param(inline)]
     step: Option<Step>,
-    /// Whose days `step` counts: an IANA name; UTC unless given.
+    /// Time zone of the days of `step`: an IANA name. Default: UTC.
     #[param(example = "Asia/Seoul")]
     zone: Option<String>,
 }
@@ -55,36 +55,36 @@ fn half_a_second() -> u32 {
     500
 }
 
-/// How an endpoint did; checks during a maintenance count for nothing.
+/// The summary of an endpoint. Checks during a maintenance do not count.
 #[derive(Serialize, ToSchema)]
 struct Summary {
     #[schema(example = 7)]
     endpoint_id: i64,
-    /// What is summed up: for the distant past, whole hours or days around what was asked for.
+    /// The range that is summed up: for the distant past, whole hours or days around the requested range.
     from: DateTime<Utc>,
     to: DateTime<Utc>,
     #[schema(example = 1440)]
     checks: i64,
     #[schema(example = 1439)]
     up: i64,
-    /// Of those that are up.
+    /// Degraded checks, which count as up, too.
     #[schema(example = 3)]
     degraded: i64,
-    /// Cut to three decimals: 100 means that no check failed. Null without checks.
+    /// Truncated to three decimals: 100 means that no check failed. Null without checks.
     #[schema(example = 99.93)]
     uptime_percent: Option<f64>,
     latency_ms: Latency,
-    /// 0 to 1, a failed check counting as 0.
+    /// 0 to 1; a failed check counts as 0.
     #[schema(example = 0.987)]
     apdex: Option<f64>,
-    /// How much time each point of the series stands for.
+    /// Length of each point of the series.
     #[schema(example = 900)]
     step_seconds: i64,
-    /// In the order of time; steps without checks are left out.
+    /// In chronological order; points without checks are omitted.
     series: Vec<Point>,
 }
 
-/// Of successful checks; null without any. Percentiles are within 2 percent.
+/// Latency of successful checks; null without any. Percentiles are accurate to 2 percent.
 #[derive(Serialize, ToSchema)]
 struct Latency {
     #[schema(example = 123.4)]
@@ -112,8 +112,8 @@ struct Point {
     phases_ms: PhaseAverages,
 }
 
-/// Of successful checks; null where none had the phase (a reused name, plain HTTP). They add up to
-/// `avg_ms`, but for what came between them, such as redirects.
+/// Averages over successful checks; null if no check had the phase (a reused name, plain HTTP). They add up to
+/// `avg_ms`, except for the time between phases, such as redirects.
 #[derive(Serialize, ToSchema)]
 struct PhaseAverages {
     #[schema(example = 8.1)]
@@ -134,9 +134,9 @@ impl From<Phases<f64>> for PhaseAverages {
     }
 }
 
-/// Sums an endpoint up over a range of time.
+/// Summarizes an endpoint over a time range.
 ///
-/// Recent ranges are summed from every single result, longer ones from hourly and daily rollups.
+/// Recent ranges are computed from every single result, longer ones from hourly and daily rollups.
 #[utoipa::path(
     get,
     path = "/public/v1/summaries/{endpoint_id}",
@@ -167,7 +167,7 @@ async fn handle(
     let db = context.db()?;
     let series = series_of(&context, db, caller.user_id, endpoint_id).await?;
     let now = context.clock().now();
-    // There is nothing before the longest retention, nor after now but for clocks that differ.
+    // No data exists before the longest retention, or after now, except for differences between clocks.
     let oldest = context.config::<Retention>()?.days_from(now);
     let newest = moment::seconds(now + MAX_AHEAD);
     let to = to.map_or(moment::seconds(now), |to| to.clamp(oldest + 1, newest));
@@ -178,7 +178,7 @@ async fn handle(
     Ok(Json(summary(endpoint_id, &plan, asked.apdex_ms, &points)))
 }
 
-/// The series of the caller's endpoint: none, before its first result.
+/// The series of the caller's endpoint; empty before its first result.
 async fn series_of(context: &Context, db: &Db, user_id: i64, endpoint_id: i64) -> Result<Vec<i64>> {
     sql!(SERIES = "SELECT id, user_id FROM report_series WHERE endpoint_id = $1 AND NOT forgotten");
     let series: Vec<(i64, i64)> = on!(db.read(), db =>
@@ -193,7 +193,7 @@ async fn series_of(context: &Context, db: &Db, user_id: i64, endpoint_id: i64) -
     if owner == user_id { Ok(series.iter().map(|(id, _)| *id).collect()) } else { Err(Error::not_found()) }
 }
 
-/// Up to this, every single result is read: at most 17,280 for each region.
+/// For ranges up to this length, every single result is read: at most 17,280 for each region.
 const MAX_RAW_RANGE: i64 = 2 * DAY;
 const MAX_POINTS: i64 = 200;
 const STEPS: [i64; 15] = [
@@ -214,23 +214,23 @@ const STEPS: [i64; 15] = [
     30 * DAY,
 ];
 
-/// What is read to sum a range up.
+/// Which rows are read to summarize a range.
 #[derive(Debug, PartialEq)]
 struct Plan {
     range: Range<i64>,
     step: i64,
-    /// Where days of a zone begin, if a point is one of them.
+    /// The starts of days in the time zone, if each point is a day.
     days: Vec<i64>,
     cover: Cover,
 }
 
-/// Days of a zone are read from whole hours up to this; farther back, from days of UTC.
+/// Up to this age, days of a time zone are read from whole hours; further back, from days of UTC.
 const MAX_HOURLY_RANGE: i64 = 400 * DAY;
 
 impl Plan {
     fn of(mut range: Range<i64>, state: &store::State, by_day: Option<Tz>) -> Self {
         let length = range.end - range.start;
-        // The finest rows that still exist, or that are few enough.
+        // The finest rows that still exist and are few enough.
         let finest = if range.start < state.hours_from {
             DAY
         } else if range.start < state.raw_from || length > MAX_RAW_RANGE {
@@ -262,7 +262,7 @@ impl Plan {
         Self { range, step, days, cover }
     }
 
-    /// The beginning of the point that a scheduled time belongs to.
+    /// The start of the point that a scheduled time belongs to.
     fn point(&self, scheduled_at: i64) -> i64 {
         match self.days.partition_point(|day| *day <= scheduled_at) {
             0 => floor(scheduled_at, self.step),
@@ -287,7 +287,7 @@ impl Plan {
                 }
             }
         }
-        // Nothing but a maintenance.
+        // Removes points that contain only checks during a maintenance.
         points.retain(|_, tally| tally.checks > 0);
         Ok(points)
     }

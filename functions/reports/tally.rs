@@ -1,21 +1,21 @@
-//! What a span of time comes to: counts and latencies, which add up.
+//! Counts and latencies of a time span, which can be merged.
 
 use super::sketch::Sketch;
 
-/// Latencies are of successful checks alone: how fast a failure was says nothing.
+/// Latencies are those of successful checks only: the duration of a failed check has no meaning.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub checks: i64,
     pub up: i64,
-    /// Of those that are up.
+    /// Degraded checks, which count as up, too.
     pub degraded: i64,
     pub sum_ms: i64,
     pub min_ms: i64,
     pub max_ms: i64,
-    /// What of `sum_ms` each phase took; none where no check had it.
+    /// How much of `sum_ms` each phase took; `None` if no check had it.
     pub phases_ms: Phases<i64>,
     pub latency: Sketch,
-    /// Checks during a maintenance, which nothing else counts.
+    /// Checks during a maintenance, which are not part of the other counts.
     pub maintenance_checks: i64,
     pub maintenance_up: i64,
 }
@@ -68,12 +68,12 @@ impl Tally {
         self.max_ms = self.max_ms.max(max_ms);
     }
 
-    /// To a tenth of a millisecond.
+    /// Rounded to a tenth of a millisecond.
     pub fn avg_ms(&self) -> Option<f64> {
         average(self.sum_ms, self.up)
     }
 
-    /// Over all successful checks, those without the phase included: so they add up to the average of
+    /// Averages over all successful checks, including those without the phase, so that they add up to the average of
     /// the whole.
     pub fn phases_avg_ms(&self) -> Phases<f64> {
         self.phases_ms.map(|sum| average(sum?, self.up))
@@ -88,7 +88,7 @@ impl Tally {
     }
 
     pub fn quantile(&self, part: f64) -> Option<i64> {
-        // The extremes are known exactly: an estimate beyond them would look like a mistake.
+        // The extremes are known exactly: an estimate beyond them would look like an error.
         let estimate = i64::try_from(self.latency.quantile(part)?).ok()?;
         Some(estimate.max(self.min_ms).min(self.max_ms))
     }
@@ -97,7 +97,7 @@ impl Tally {
         uptime_percent(self.checks, self.up)
     }
 
-    /// Satisfied up to `limit_ms`, tolerating (worth half) up to four times that; a failed check frustrates.
+    /// Satisfied up to `limit_ms`, tolerated (counts half) up to four times that; a failed check counts 0.
     pub fn apdex(&self, limit_ms: u32) -> Option<f64> {
         let limit = u64::from(limit_ms);
         let satisfied = self.latency.at_most(limit) as f64;
@@ -107,12 +107,12 @@ impl Tally {
     }
 }
 
-/// To a tenth.
+/// Rounded to a tenth.
 pub fn average(sum: i64, count: i64) -> Option<f64> {
     (count > 0).then(|| (sum as f64 / count as f64 * 10.0).round() / 10.0)
 }
 
-/// Cut, not rounded: 100 means that no check failed.
+/// Truncated, not rounded: 100 means that no check failed.
 pub fn uptime_percent(checks: i64, up: i64) -> Option<f64> {
     (checks > 0).then(|| (up as f64 / checks as f64 * 100_000.0).floor() / 1000.0)
 }

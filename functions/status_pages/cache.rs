@@ -1,5 +1,5 @@
-//! Answers that many ask for at once: fetched once, kept for some seconds, and given a while longer
-//! when they cannot be fetched anew.
+//! Responses that many clients request at once: fetched once, fresh for some seconds, and served stale for a while
+//! longer if they cannot be fetched again.
 
 use std::{
     collections::HashMap,
@@ -15,15 +15,15 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use runtime::{Clock, Error, Result, secret};
 use serde::Serialize;
 
-/// How long an answer is as good as new.
+/// How long a response is fresh.
 const FRESH: TimeDelta = TimeDelta::seconds(15);
-/// How long the last one that could be fetched is better than none.
+/// How long a stale response is served if a new one cannot be fetched.
 const STALE: TimeDelta = TimeDelta::minutes(5);
-/// Before what failed is tried again.
+/// Pause before a failed fetch is tried again.
 const PAUSE: TimeDelta = TimeDelta::seconds(3);
-/// A visitor does not wait longer than this.
+/// Maximum time that a visitor waits for a fetch.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(8);
-/// All answers together; a page of 200 endpoints has 1 MB.
+/// Size of all responses together; the response of a page with 200 endpoints has 1 MB.
 const MAX_BYTES: usize = 16 << 20;
 const MAX_ENTRIES: usize = 10_000;
 
@@ -34,7 +34,7 @@ pub struct Cache(Mutex<HashMap<String, Entry>>);
 struct Entry {
     kept: Option<Kept>,
     failed: Option<(DateTime<Utc>, Error)>,
-    /// Held by the one who fetches.
+    /// Held by the caller that fetches.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -45,7 +45,7 @@ struct Kept {
 }
 
 impl Entry {
-    /// What is to be given without fetching, if anything.
+    /// The response that is served without a fetch, if there is one.
     fn answer(&self, now: DateTime<Utc>) -> Option<Result<Bytes>> {
         if let Some(kept) = self.kept.as_ref().filter(|kept| (now - kept.at).abs() < FRESH) {
             return Some(Ok(kept.body.clone()));
@@ -75,7 +75,7 @@ impl Cache {
             Arc::clone(&entry.turn)
         };
         let _turn = turn.lock().await;
-        // Whoever had the turn before may have fetched it.
+        // The previous holder of the turn may have fetched it.
         if let Some(answer) = self.entries().get(key).and_then(|entry| entry.answer(clock.now())) {
             return answer;
         }
@@ -88,7 +88,7 @@ impl Cache {
         self.keep(clock.now(), key, fetched.map(Bytes::from))
     }
 
-    /// Returns what is to be answered.
+    /// Stores the outcome of a fetch. Returns the response to serve.
     fn keep(&self, now: DateTime<Utc>, key: &str, fetched: Result<Bytes>) -> Result<Bytes> {
         let mut entries = self.entries();
         match fetched {
@@ -121,7 +121,7 @@ impl Cache {
     }
 }
 
-/// Drops what is of no use any more, and the oldest while it is too much.
+/// Removes entries that are no longer useful, and the oldest ones while the cache is too large.
 fn prune(entries: &mut HashMap<String, Entry>, now: DateTime<Utc>) {
     entries.retain(|_, entry| {
         entry.stale(now).is_some()
@@ -138,7 +138,7 @@ fn prune(entries: &mut HashMap<String, Entry>, now: DateTime<Utc>) {
     }
 }
 
-/// JSON that anybody may keep for half a minute.
+/// JSON that every client may cache for half a minute.
 pub fn respond(headers: &HeaderMap, body: Bytes) -> Response {
     let etag = format!("\"{}\"", &secret::hash(&String::from_utf8_lossy(&body))[..22]);
     let seen = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
@@ -180,7 +180,7 @@ mod tests {
             }
         }
 
-        /// The number of the fetch, or 503.
+        /// Returns the number of the fetch, or 503.
         async fn get(&self, is_there: bool) -> Result<Bytes> {
             let fetch = async {
                 tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! `POST /public/v1/status_pages`: makes a status page.
+//! `POST /public/v1/status_pages`: creates a status page.
 
 use axum::{Json, extract::State};
 use http::StatusCode;

@@ -1,4 +1,4 @@
-//! `DELETE /public/v1/status_pages/{id}`: removes a status page, and what was announced on it.
+//! `DELETE /public/v1/status_pages/{id}`: deletes a status page and its announcements.
 
 use axum::extract::State;
 use http::StatusCode;
@@ -21,7 +21,7 @@ pub const FUNCTION: Function =
     )
 )]
 async fn handle(caller: Caller, State(context): State<Context>, Id(id): Id) -> Result<StatusCode> {
-    // Its announcements go with it.
+    // Announcements are deleted with their page.
     sql!(DELETE = "DELETE FROM status_pages WHERE id = $1 AND user_id = $2");
     let deleted = on!(context.db()?.write(), db =>
         sqlx::query(DELETE).bind(id).bind(caller.user_id).execute(db).await.map(|d| d.rows_affected()))?;

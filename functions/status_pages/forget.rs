@@ -1,4 +1,4 @@
-//! Events `user.deleted` and `endpoint.deleted`: what is deleted is gone here too.
+//! Events `user.deleted` and `endpoint.deleted`: deletes the status page data of the user or the endpoint.
 
 use axum::{extract::State, routing::post};
 use runtime::{Context, Event, Function, Reply, Result, Subscription, input, on, sql};
@@ -20,7 +20,7 @@ async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> 
     match event.kind.as_str() {
         kind::USER_DELETED => forget_user(&context, input::parse(json)?).await?,
         kind::ENDPOINT_DELETED => forget_endpoint(&context, input::parse(json)?).await?,
-        // Never taken for the other: that would delete too much.
+        // Never treated as one of the other events: that would delete too much.
         _ => {
             let what = words::NO_SUCH_EVENT;
             return Err(runtime::Error::bad_request("UNKNOWN_EVENT", what));
@@ -36,7 +36,7 @@ async fn forget_user(context: &Context, gone: UserDeleted) -> Result<()> {
             "INSERT INTO status_user_tombstones (user_id, deleted_at) VALUES ($1, $2) ON CONFLICT DO NOTHING"
     );
     const TOMBSTONES: Purge = purge!("status_user_tombstones", "user_id", "deleted_at < $1");
-    // Announcements go with their page.
+    // Announcements are deleted with their page.
     sql!(PAGES = "DELETE FROM status_pages WHERE user_id = $1");
     sql!(BADGES = "DELETE FROM status_badges WHERE user_id = $1");
     let (db, now) = (context.db()?, context.clock().now());
@@ -54,7 +54,7 @@ async fn forget_user(context: &Context, gone: UserDeleted) -> Result<()> {
 
 async fn forget_endpoint(context: &Context, gone: EndpointDeleted) -> Result<()> {
     sql!(BADGE = "DELETE FROM status_badges WHERE endpoint_id = $1 AND user_id = $2");
-    // The time tells those who are changing the page that it is another now.
+    // The new time shows concurrent updates of the page that it was changed.
     sql!(
         CHANGED = "UPDATE status_pages SET updated_at = $2 \
          WHERE id IN (SELECT status_page_id FROM status_page_endpoints WHERE endpoint_id = $1)"

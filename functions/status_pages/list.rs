@@ -1,4 +1,4 @@
-//! `GET /public/v1/status_pages`: the caller's status pages, in the order in which they were made.
+//! `GET /public/v1/status_pages`: the caller's status pages, in the order of their creation.
 
 use axum::{Json, extract::State};
 use runtime::{Caller, Context, Function, List, Paging, Result, db::page_of, error::ErrorBody, on, sql};

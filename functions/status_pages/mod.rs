@@ -1,14 +1,14 @@
-//! Status pages: what a user shows to everybody of chosen endpoints; announcements on them; badges.
+//! Status pages: public pages that show selected endpoints of a user; announcements on them; badges.
 //!
-//! | file | what is in it |
+//! | file | content |
 //! |---|---|
 //! | `create.rs`, `list.rs`, `get.rs`, `update.rs`, `delete.rs` | a user's own pages |
-//! | `show.rs` | a page, for everybody |
-//! | `announcements/` | what a user tells on a page |
+//! | `show.rs` | a page, as the public sees it |
+//! | `announcements/` | a user's announcements on a page |
 //! | `badges/` | one endpoint's state, by a token |
-//! | `forget.rs` | what is deleted is gone here too |
-//! | `upstream.rs` | what is asked of other resources |
-//! | `cache.rs` | what many look at is fetched once |
+//! | `forget.rs` | deletes the data of deleted users and endpoints |
+//! | `upstream.rs` | requests to other resources |
+//! | `cache.rs` | caches responses that many visitors request |
 
 pub mod announcements;
 pub mod badges;
@@ -39,25 +39,25 @@ use crate::words;
 
 pub const SERVICE: &str = "status-service";
 
-/// What a person sets of a page.
+/// The settings of a status page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = StatusPageSettings)]
 pub struct Settings {
-    /// Where the page is: `/status/{slug}`. Of 12 random letters, when absent.
+    /// The address of the page: `/status/{slug}`. Default: 12 random letters.
     #[serde(default)]
     #[schema(example = "shop", min_length = 3, max_length = 63, pattern = "^[a-z0-9][a-z0-9-]*[a-z0-9]$")]
     pub slug: Option<String>,
     #[schema(example = "Shop", min_length = 1, max_length = 100)]
     pub title: String,
-    /// Plain text; it may have several lines.
+    /// Plain text; may contain several lines.
     #[serde(default)]
     #[schema(example = "All that customers see.", max_length = 2000)]
     pub description: String,
     #[serde(default)]
     #[schema(max_items = 20)]
     pub groups: Vec<Group>,
-    /// Whether anybody sees it.
+    /// Whether the page is public.
     #[serde(default = "yes")]
     #[schema(default = true)]
     pub published: bool,
@@ -67,16 +67,16 @@ fn yes() -> bool {
     true
 }
 
-/// Some endpoints under a heading.
+/// Endpoints under a heading.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = StatusPageGroup)]
 pub struct Group {
-    /// The heading; none, when empty.
+    /// The heading; empty: no heading.
     #[serde(default)]
     #[schema(example = "Website", max_length = 100)]
     pub name: String,
-    /// In the order in which they are shown. None is on a page twice.
+    /// In the order in which they are shown. An endpoint is on a page at most once.
     #[schema(example = json!([7, 8]))]
     pub endpoint_ids: Vec<i64>,
 }
@@ -117,7 +117,7 @@ const MAX_GROUPS: usize = 20;
 const MAX_ENDPOINTS: usize = 200;
 
 impl Settings {
-    /// Checks every field but whose the endpoints are.
+    /// Validates every field except the owners of the endpoints.
     fn checked(mut self) -> Result<Self> {
         self.title = self.title.trim().to_owned();
         self.description = lines(&self.description);
@@ -144,7 +144,7 @@ impl Settings {
     }
 }
 
-/// All endpoints that `groups` has and `known` has not must be the user's own.
+/// Refuses endpoints in `groups` that are not in `known` and do not belong to the user.
 async fn check_endpoints(context: &Context, user_id: i64, groups: &[Group], known: &[Group]) -> Result<()> {
     let known: HashSet<i64> = ids(known).collect();
     let new: Vec<i64> = ids(groups).filter(|id| !known.contains(id)).collect();
@@ -175,7 +175,7 @@ fn is_slug(slug: &str) -> bool {
         && !slug.ends_with('-')
 }
 
-/// Nobody guesses it: a page may be meant for those who were told.
+/// Cannot be guessed: a page may be meant only for people who know its address.
 fn random_slug(random: &Random) -> String {
     random.bytes::<12>().map(|byte| char::from(b'a' + byte % 26)).iter().collect()
 }
@@ -184,19 +184,19 @@ fn slug_taken() -> Error {
     Error::conflict("SLUG_TAKEN", words::SLUG_IS_TAKEN)
 }
 
-/// As browsers send text of several lines, and as it is kept.
+/// Browsers send lines that end with `\r\n`; they are stored with `\n`.
 fn lines(text: &str) -> String {
     text.trim().replace("\r\n", "\n")
 }
 
-/// A user's own page: another user's does not exist.
+/// Finds a page of this user. Pages of other users are not found.
 async fn own(db: &Db, user_id: i64, id: i64) -> Result<StatusPage> {
     sql!(SELECT = concat!("SELECT ", columns!(), " FROM status_page_rows WHERE id = $1 AND user_id = $2"));
     on!(db.read(), db => sqlx::query_as(SELECT).bind(id).bind(user_id).fetch_one(db).await)
         .map_err(Error::not_found_if_no_row)
 }
 
-/// Within the transaction that makes or changes it.
+/// Runs in the transaction that creates or changes the page.
 async fn save_groups(transaction: &mut Transaction, id: i64, groups: Vec<Group>) -> Result<StatusPage> {
     const CLEAR: [&str; 2] = [
         "DELETE FROM status_page_endpoints WHERE status_page_id = $1",
@@ -233,7 +233,7 @@ async fn save_groups(transaction: &mut Transaction, id: i64, groups: Vec<Group>)
     })?)
 }
 
-/// Until the transaction ends, nobody else makes or forgets what this user has here.
+/// Locks the user until the transaction ends: no other transaction creates or deletes this user's data here.
 async fn lock_user(transaction: &mut Transaction, user_id: i64) -> Result<()> {
     sql!(POSTGRES_LOCK = "SELECT pg_advisory_xact_lock(hashtext('status_pages'), hashint8($1))");
     // SQLite has one writer at a time.
@@ -243,7 +243,7 @@ async fn lock_user(transaction: &mut Transaction, user_id: i64) -> Result<()> {
     Ok(())
 }
 
-/// The gateway may believe in a key a moment longer than there is a user. Under [`lock_user`].
+/// Refuses a deleted user, whose key the gateway may still accept for a moment. Runs under [`lock_user`].
 async fn refuse_the_gone(transaction: &mut Transaction, user_id: i64) -> Result<()> {
     sql!(GONE = "SELECT EXISTS (SELECT 1 FROM status_user_tombstones WHERE user_id = $1)");
     let gone: bool = on!(transaction.connection(), db =>

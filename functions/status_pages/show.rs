@@ -1,4 +1,4 @@
-//! `GET /public/v1/status/{slug}`: everything that a public status page shows.
+//! `GET /public/v1/status/{slug}`: the content of a public status page.
 
 use std::collections::{HashMap, HashSet};
 
@@ -45,11 +45,11 @@ pub struct Shown {
     pub status: Overall,
     pub generated_at: DateTime<Utc>,
     pub groups: Vec<ShownGroup>,
-    /// Of the last 90 days, newest first.
+    /// Incidents of the last 90 days, newest first.
     pub incidents: Vec<ShownIncident>,
-    /// Those that have begun, newest first.
+    /// Announcements that have begun, newest first.
     pub announcements: Vec<ShownAnnouncement>,
-    /// Planned, active, and those of the last 30 days, newest first.
+    /// Planned and active maintenances, and those of the last 30 days, newest first.
     pub maintenances: Vec<ShownMaintenance>,
 }
 
@@ -58,15 +58,15 @@ pub struct Shown {
 #[schema(as = PublicOverallStatus)]
 pub enum Overall {
     Up,
-    /// Some work, but not as they should.
+    /// Some endpoints work, but not as they should.
     Degraded,
-    /// Some are down.
+    /// Some endpoints are down.
     PartlyDown,
-    /// All are down.
+    /// All endpoints are down.
     Down,
-    /// Nothing is down, and something is being maintained.
+    /// No endpoint is down or degraded, and at least one is in a maintenance.
     Maintenance,
-    /// Nothing was checked yet.
+    /// No endpoint was checked yet.
     Unknown,
 }
 
@@ -84,12 +84,12 @@ pub struct ShownEndpoint {
     #[schema(example = "Checkout")]
     pub name: String,
     pub status: ShownStatus,
-    /// Of 90 days.
+    /// Over 90 days.
     #[schema(example = 99.987)]
     pub uptime_percent: Option<f64>,
     #[schema(example = 120.5)]
     pub avg_ms: Option<f64>,
-    /// Oldest first; days without checks are left out.
+    /// Oldest first; days without checks are omitted.
     pub days: Vec<ShownDay>,
 }
 
@@ -100,7 +100,7 @@ pub struct ShownEndpoint {
 pub enum ShownStatus {
     Pending,
     Up,
-    /// It works, but not as it should.
+    /// The endpoint works, but not as it should.
     Degraded,
     Down,
     Paused,
@@ -108,7 +108,7 @@ pub enum ShownStatus {
 }
 
 impl ShownStatus {
-    /// What is being maintained is said to be, whatever its last check said.
+    /// An endpoint in a maintenance is shown as such, whatever the result of its last check.
     pub fn of(endpoint: &EndpointBrief, maintenances: &[Maintenance], now: DateTime<Utc>) -> Self {
         let is_maintained = maintenances.iter().any(|m| m.is_active(now) && m.covers(endpoint.id));
         match endpoint.status {
@@ -166,7 +166,7 @@ pub struct ShownMaintenance {
     pub ends_at: DateTime<Utc>,
     pub announced_at: DateTime<Utc>,
     pub status: Progress,
-    /// Those on this page; null: all.
+    /// Endpoints on this page; null: all.
     pub endpoint_names: Option<Vec<String>>,
 }
 
@@ -182,13 +182,13 @@ pub enum Progress {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Asked {
-    /// Whose days `days` are: an IANA name; UTC unless given.
+    /// Time zone of `days`: an IANA name. Default: UTC.
     #[param(example = "Asia/Seoul")]
     zone: Option<String>,
 }
 
-/// Never holds URLs or ids of endpoints, or messages of causes. Up to 15 s old; up to five minutes, when
-/// something that it needs does not answer: `generated_at` tells.
+/// Never contains URLs or ids of endpoints, or messages of causes. Up to 15 s old, or up to five minutes if something
+/// that it needs does not respond: see `generated_at`.
 #[utoipa::path(
     get, path = "/public/v1/status/{slug}", tag = "status pages",
     params(("slug" = String, Path, example = "shop"), Asked),
@@ -217,13 +217,14 @@ async fn handle(
     Ok(cache::respond(&headers, page))
 }
 
-/// The same for all zones whose last 90 days are the same: fewer than a hundred, however many names are asked for.
+/// One key for all zones with the same last 90 days: fewer than a hundred keys, however many zone names are
+/// requested.
 fn days_key(zone: Tz, now: DateTime<Utc>) -> String {
     let days = zones::days(zone, now, DAYS);
     let changes = days.windows(3).filter(|days| days[1] - days[0] != days[2] - days[1]);
     let moments = changes.map(|days| days[1]).chain(days.first().copied());
     let moments: Vec<String> = moments.map(|at| at.to_string()).collect();
-    // Two zones a day apart have the same midnights.
+    // Two zones that are a day apart have the same midnights.
     format!("{}/{}", now.with_timezone(&zone).date_naive(), moments.join(","))
 }
 
@@ -237,9 +238,9 @@ struct Page {
     groups: JsonText<Vec<Group>>,
 }
 
-/// Maintenances and announcements are shown for so long after their end.
+/// How long maintenances and announcements are shown after their end.
 const HISTORY: TimeDelta = TimeDelta::days(30);
-/// No maintenance is planned farther ahead than people look.
+/// How far ahead planned maintenances are shown.
 const SHOWN_AHEAD: TimeDelta = TimeDelta::days(90);
 const MAX_INCIDENTS: usize = 200;
 const DAYS: u32 = 90;
@@ -292,14 +293,14 @@ fn put_together(
     let mut incidents = Vec::new();
     let mut groups = Vec::new();
     for group in &page.groups.0 {
-        // One that was just deleted is not shown, though it may still be in a group.
+        // An endpoint that was just deleted is not shown, although it may still be in a group.
         let present = group.endpoint_ids.iter().filter_map(|id| endpoints.get(id));
         let shown = present.map(|endpoint| {
             let overview = overviews.remove(&endpoint.id);
             let status = ShownStatus::of(endpoint, &maintenances, now);
             incidents.extend(overview.iter().flat_map(|o| &o.incidents).filter_map(|incident| {
-                // What is paused is not checked, and what is maintained is expected to fail: nobody knows
-                // whether it would still be down.
+                // A paused endpoint is not checked, and an endpoint in a maintenance is expected to fail: it is not
+                // known whether it would still be down.
                 let is_known = incident.ended_at.is_some()
                     || !matches!(status, ShownStatus::Paused | ShownStatus::Maintenance);
                 is_known.then(|| ShownIncident {
@@ -361,7 +362,7 @@ fn overall(statuses: impl Iterator<Item = ShownStatus>) -> Overall {
     }
 }
 
-/// Those that concern the page; of endpoints that are not on it, nothing is told.
+/// The maintenances of endpoints on the page. Endpoints that are not on the page are not mentioned.
 fn shown_maintenances(
     mut maintenances: Vec<Maintenance>,
     groups: &[Group],

@@ -1,4 +1,4 @@
-//! `PATCH /public/v1/status_pages/{id}`: changes what is given, and keeps the rest.
+//! `PATCH /public/v1/status_pages/{id}`: changes the given fields of a status page.
 
 use axum::{Json, extract::State};
 use runtime::{
@@ -36,7 +36,8 @@ async fn handle(
     Id(id): Id,
     Input(patch): Input<Map<String, Value>>,
 ) -> Result<Json<StatusPage>> {
-    // The look-up of endpoints lies between reading and writing: no lock is held that long.
+    // Endpoints are looked up between reading and writing, and no lock is held that long: tries again after another
+    // change.
     for _ in 0..3 {
         if let Some(page) = change(&context, caller.user_id, id, patch.clone()).await? {
             return Ok(Json(page));
@@ -46,7 +47,7 @@ async fn handle(
     Err(Error::conflict("CHANGED_MEANWHILE", what))
 }
 
-/// Nothing, if somebody else was quicker.
+/// Returns `None` if another update was faster.
 async fn change(
     context: &Context,
     user_id: i64,

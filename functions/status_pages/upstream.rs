@@ -1,5 +1,5 @@
-//! What status pages ask of other resources. That one of them does not answer is never taken for
-//! "there is nothing": the error is passed on as 503.
+//! Requests of status pages to other resources. A missing response is never treated as an empty list: the error is
+//! returned as 503.
 
 use anyhow::anyhow;
 use chrono::{DateTime, Utc};
@@ -16,7 +16,7 @@ use crate::{
     reports::{overview::OverviewItem, private_overview},
 };
 
-/// Those of `ids` that are the user's own.
+/// Returns those of `ids` that belong to the user.
 pub async fn endpoints(context: &Context, user_id: i64, ids: &[i64]) -> Result<Vec<EndpointBrief>> {
     let possible: Vec<i64> = ids.iter().copied().filter(|id| *id > 0).collect();
     let mut found = private_list::briefs(context, &possible).await.map_err(unavailable)?.items;
@@ -24,7 +24,7 @@ pub async fn endpoints(context: &Context, user_id: i64, ids: &[i64]) -> Result<V
     Ok(found)
 }
 
-/// `zone`: whose days those of 90 days are.
+/// `zone`: the time zone of daily buckets.
 pub async fn overviews(
     context: &Context,
     user_id: i64,
@@ -37,7 +37,7 @@ pub async fn overviews(
     Ok(try_join_all(asked).await.map_err(unavailable)?.into_iter().flatten().collect())
 }
 
-/// Those that overlap a time.
+/// The maintenances that overlap a time range.
 pub async fn maintenances(
     context: &Context,
     user_id: i64,
@@ -47,7 +47,7 @@ pub async fn maintenances(
     maintenances::private_list::call(context, user_id, from, to).await.map_err(unavailable)
 }
 
-/// A list is never 404, and what is wrong between functions is not the visitor's mistake.
+/// A list never returns 404, and an error between functions is not the visitor's fault.
 fn unavailable(error: Error) -> Error {
     match error.status() {
         StatusCode::SERVICE_UNAVAILABLE => error,

@@ -1,4 +1,5 @@
-//! HTTP and HTTPS, as a newcomer would: each check by a connection of its own, over redirects to the final answer.
+//! HTTP and HTTPS, like a new visitor: each check uses its own connections, and follows redirects to the final
+//! response.
 
 use std::collections::BTreeMap;
 
@@ -149,7 +150,7 @@ impl Check for Http {
         match expected {
             Some(expected) if refusals.is_empty() => {
                 if let Some(value) = take_basic_auth(&mut url) {
-                    // What was asked for in so many words comes first.
+                    // A header that the user set has priority.
                     headers.entry(header::AUTHORIZATION).or_insert(value);
                 }
                 Ok(Self {
@@ -169,19 +170,19 @@ impl Check for Http {
         }
     }
 
-    /// A request that may change something on the server (RFC 9110, 9.2.1) is repeated only on request.
+    /// A request that may change something on the server (RFC 9110, 9.2.1) is retried only if the user asks for it.
     fn retries(config: &Config) -> u8 {
         u8::from(matches!(config.method.as_str(), "GET" | "HEAD" | "OPTIONS"))
     }
 
-    /// A proxy or a host of many sites chooses by this header.
+    /// A proxy, or a server of many sites, chooses the receiver by this header.
     fn receiver(config: &Config) -> String {
         let all = config.headers.iter().chain(&config.secret_headers);
         let host = all.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
         host.map_or_else(String::new, |(_, host)| host.to_ascii_lowercase())
     }
 
-    /// Only where certificates are verified.
+    /// Only if certificates are verified.
     fn certificate_warning_days(&self) -> u32 {
         if self.verify_tls { self.certificate_warning_days } else { 0 }
     }
@@ -220,7 +221,7 @@ impl Http {
         }
     }
 
-    /// Follows redirects to the final answer, and counts them.
+    /// Follows redirects to the final response, and counts them.
     async fn fetch(
         &self,
         network: &Network<'_>,
@@ -259,7 +260,7 @@ impl Http {
         keep: Keep<'_>,
         progress: &mut Progress,
     ) -> Result<exchange::Answer, Failure> {
-        // What the hop before said is no part of what this one comes to.
+        // Clears what the previous hop found: it is not part of this hop's result.
         (progress.ip, progress.status_code, progress.client_certificate_asked) = (None, None, false);
         let wanted = tls::Wanted { verify: self.verify_tls, legacy: self.legacy_tls };
         let (stream, held) = network.connect_http(&hop.url, wanted, keep, progress).await?;
@@ -272,7 +273,7 @@ impl Http {
     }
 }
 
-/// Where an answer to a check of this target leads, and with which headers of it: for fuzzing. `None`: nowhere.
+/// For fuzzing: where a response to a check of this target redirects, and with which headers. `None`: nowhere.
 pub fn redirected(target: &Target, status: StatusCode, location: &HeaderValue) -> Option<(Url, HeaderMap)> {
     let config = Config::deserialize(&target.config).ok()?;
     let check = Http::plan(&Url::parse(&target.url).ok()?, config).ok()?;
@@ -294,7 +295,7 @@ fn request(
         None => HeaderValue::from_str(&hop.url[Position::BeforeHost..Position::AfterPort]).ok()?,
     };
     let uri = if http2 {
-        // HTTP/2 has a pseudo header in place of Host.
+        // HTTP/2 has a pseudo header instead of Host.
         let uri = Uri::builder().scheme(hop.url.scheme()).authority(host.as_bytes());
         uri.path_and_query(path).build().ok()?
     } else {

@@ -1,4 +1,4 @@
-//! TCP: whether a port accepts connections.
+//! TCP: checks whether a port accepts connections.
 
 use contract::{Failure, text};
 use fields::{Field, Foreign, Import, Refusals, Tool, config};
@@ -7,7 +7,7 @@ use url::{Host, Url};
 
 use crate::{Answer, Check, Network, Progress, facts::Fact};
 
-/// The host and port, as a URL of HTTP: only of schemes that it knows, the parser reads hosts as DNS has them.
+/// The host and port, as an HTTP URL: the parser reads hosts as DNS has them only for schemes that it knows.
 #[derive(Debug)]
 pub struct Tcp(Url);
 

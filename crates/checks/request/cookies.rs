@@ -1,5 +1,5 @@
-//! The cookies of one check: what a redirect sets goes along to where it leads, as in a browser (RFC 6265). They end
-//! with the check.
+//! The cookies of one check: cookies that a redirect sets are sent to the server that it leads to, as in a browser
+//! (RFC 6265). They are dropped with the check.
 
 use std::cmp::Reverse;
 
@@ -8,21 +8,21 @@ use http::{HeaderMap, HeaderValue, header};
 use public_suffix::{DEFAULT_PROVIDER, EffectiveTLDProvider};
 use url::{Host, Url};
 
-/// A stranger's server writes them: they must fit into a head that servers take.
+/// An unknown server sets the cookies: they must fit into a head that servers accept.
 const MAX_COOKIES: usize = 50;
 const MAX_COOKIE_BYTES: usize = 4 * 1024;
 const MAX_BYTES: usize = 16 * 1024;
 
 #[derive(Default)]
 pub(crate) struct Cookies {
-    /// Of http, and of https. None until one is set: most checks see no cookie.
+    /// For http and for https. None until a cookie is set: most checks see no cookie.
     stores: [Option<Box<CookieStore>>; 2],
     count: usize,
     bytes: usize,
 }
 
 impl Cookies {
-    /// Keeps what a response from this URL sets.
+    /// Keeps the cookies that a response from this URL sets.
     pub(crate) fn keep(&mut self, url: &Url, headers: &HeaderMap) {
         for value in headers.get_all(header::SET_COOKIE) {
             let bytes = value.len();
@@ -40,8 +40,8 @@ impl Cookies {
         }
     }
 
-    /// The `Cookie` header of a request: those that belong there, and the settings' own, where they go along. Of one
-    /// name, the one that was set last counts.
+    /// The `Cookie` header of a request: the cookies for its URL, and the settings' own header, if it is sent there.
+    /// Of several cookies with one name, the one that was set last counts.
     pub(crate) fn header(&self, url: &Url, own: Option<&HeaderValue>) -> Option<HeaderValue> {
         let store = self.stores[scheme(url)].as_ref()?;
         let mut set = store.matches(url);
@@ -67,7 +67,7 @@ fn scheme(url: &Url) -> usize {
     usize::from(url.scheme() == "https")
 }
 
-/// A cookie that may be kept. Path and domain are the store's.
+/// Reads a cookie that may be kept. The store checks path and domain.
 fn read(url: &Url, text: &str) -> Option<RawCookie<'static>> {
     let mut cookie = RawCookie::parse(text.to_owned()).ok()?;
     if url.scheme() == "http" && cookie.secure() == Some(true) {
@@ -76,7 +76,7 @@ fn read(url: &Url, text: &str) -> Option<RawCookie<'static>> {
     let domain = cookie.domain().map(|domain| domain.trim().trim_start_matches('.').to_owned());
     match domain.filter(|domain| !domain.is_empty()).map(|domain| Host::parse(&domain)) {
         None => {}
-        // For everybody below `co.uk`: only for the host itself, if that is its name.
+        // A cookie for everyone below `co.uk`: kept only for the host itself, if that is its name.
         Some(Ok(Host::Domain(domain))) if is_public_suffix(&domain) => {
             if url.host_str() != Some(domain.as_str()) {
                 return None;

@@ -1,7 +1,7 @@
-//! One request and its response over a connection of its own, HTTP/1.1 or HTTP/2.
+//! One request and its response over its own connection, HTTP/1.1 or HTTP/2.
 //!
-//! hyper's connection is driven in the same task as the request: a check costs no task of its own
-//! and leaves nothing behind when it is dropped.
+//! hyper's connection is driven in the same task as the request: a check needs no task of its own, and leaves nothing
+//! behind when it is dropped.
 
 use std::{
     error::Error,
@@ -37,16 +37,16 @@ use crate::{
 };
 use contract::{Failure, FailureCode};
 
-/// After so many bytes, reading ends and the check goes on: it is a probe, not a download.
+/// After this many bytes, reading ends and the check continues: it is a check, not a download.
 pub(crate) const MAX_BODY_READ: usize = 10 * 1024 * 1024;
 /// More header lines than any server needs; hyper's own bound is 100.
 const MAX_HEADERS: usize = 200;
 const MAX_HEAD: usize = 256 * 1024;
-/// A head up to here is read by hyper into its usual buffer.
+/// hyper reads a head up to this size into its usual buffer.
 const MAX_USUAL_HEAD: usize = guarded::MAX_HEAD - 4 * 1024;
 const MAX_SMALL_HEAD: usize = 12 * KIB;
-/// By HTTP/2, as it counts: 32 bytes more for each header. A byte on the wire may be a header, of 72 bytes in memory:
-/// so many checks at once may read one, and the interim responses before it, within so many steps.
+/// For HTTP/2, as it counts: 32 bytes more for each header. A byte on the wire may be a header, of 72 bytes in
+/// memory: this many checks at once may read a head, and the interim responses before it, within this many steps.
 const MAX_HTTP2_HEAD: u32 = 16 * KIB as u32;
 const MAX_HTTP2_HEAD_STEPS: usize = 2;
 const MAX_BY_HTTP2: usize = 8192;
@@ -55,32 +55,32 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) version: http::Version,
     pub(crate) headers: HeaderMap,
-    /// The body, if it is wanted.
+    /// The body, if it is kept.
     pub(crate) body: Vec<u8>,
-    /// It is longer than [`MAX_BODY_READ`]: the end is missing.
+    /// Whether the body is longer than [`MAX_BODY_READ`]: then its end is missing.
     pub(crate) is_cut: bool,
     pub(crate) memory: Vec<Place>,
-    /// When it was taken.
+    /// When the memory was taken.
     pub(crate) since: Instant,
 }
 
-/// A step takes a response up to so many bytes, and so many responses at once: 280 MiB together. One owner alone has half
-/// of the places.
+/// Each step permits a response of this many bytes, for this many responses at once: 280 MiB together. A single owner
+/// gets half of the places.
 const STEPS: [(usize, usize); 5] =
     [(16 * KIB, 2048), (64 * KIB, 512), (256 * KIB, 256), (1024 * KIB, 64), (MAX_BODY_READ, 16)];
-/// A handshake message is joined in memory, up to 64 KiB.
+/// A handshake message is assembled in memory, up to 64 KiB.
 pub(crate) const MAX_HANDSHAKE_STEPS: usize = 3;
 const KIB: usize = 1024;
 /// The first bytes of each check are free.
 const FREE_BYTES: usize = 8 * KIB;
 
-/// So long a check keeps memory for which another owner waits that holds less of it: whoever answers slowly, or
-/// never ends, takes nobody's turn.
+/// How long a check keeps memory for which an owner with less memory waits: a server that responds slowly, or never
+/// ends, must not block others.
 pub(crate) const MAX_HELD: Duration = Duration::from_secs(5);
-/// How soon it is looked again whether anybody waits.
+/// How often to look whether another owner waits.
 const HELD_LOOK: Duration = Duration::from_secs(1);
 
-/// Memory that heads and bodies of all checks share, per owner.
+/// Memory that the heads and bodies of all checks share, fairly per owner.
 pub(crate) struct Memory {
     steps: [Arc<FairShare>; STEPS.len()],
     by_http2: Arc<FairShare>,
@@ -94,29 +94,29 @@ impl Memory {
     }
 }
 
-/// What one exchange holds of [`Memory`]: so much its connection may read. Steps are taken in order, and whoever has the
-/// last one needs nothing more, so those that wait cannot wait for each other.
+/// What one exchange holds of [`Memory`], and so how much its connection may read. Steps are taken in order, and the
+/// holder of the last step needs no more, so waiting exchanges cannot deadlock.
 pub(crate) struct Held<'a> {
     memory: &'a Memory,
     owner: i64,
     waits: Waits,
     meter: Arc<Meter>,
-    /// What came before, in handshakes.
+    /// Bytes that were read before, in handshakes.
     began_at: u64,
     places: Vec<Place>,
-    /// So many of them there can be.
+    /// Maximum number of places.
     pub(crate) most: usize,
     /// When the first place was taken.
     since: Instant,
 }
 
-/// Another owner waits for memory that was held for long.
+/// Another owner waits for memory that was held for a long time.
 pub(crate) struct Wanted;
 
-/// Why nothing more is read.
+/// Why reading has stopped.
 pub(crate) enum Stopped {
     Wanted,
-    /// It would take more memory than it may.
+    /// The response would take more memory than allowed.
     TooLong,
 }
 
@@ -142,7 +142,7 @@ impl<'a> Held<'a> {
         held
     }
 
-    /// What was read before is kept no longer.
+    /// Starts anew: data that was read before is no longer kept.
     pub(crate) fn begin(&mut self) {
         self.places.clear();
         self.most = STEPS.len();
@@ -150,7 +150,7 @@ impl<'a> Held<'a> {
         self.meter.stop_at(self.began_at + FREE_BYTES as u64);
     }
 
-    /// Waits for what comes, and takes memory for it before it is read.
+    /// Waits for `coming`, and takes memory before more data is read.
     pub(crate) async fn reading<T>(&mut self, coming: impl Future<Output = T>) -> Result<T, Stopped> {
         let mut coming = pin!(coming);
         let (meter, memory) = (Arc::clone(&self.meter), self.memory);
@@ -170,7 +170,7 @@ impl<'a> Held<'a> {
             }
             let (bytes, _) = STEPS[self.places.len()];
             let turn = memory.steps[self.places.len()].take(self.owner);
-            // What came already goes on meanwhile: it may be thrown away.
+            // Data that has already arrived is processed in the meantime: it may be thrown away.
             let place = tokio::select! {
                 biased;
                 came = during(&mut self.places, look_at, &mut coming) => return Ok(came?),
@@ -188,13 +188,13 @@ impl<'a> Held<'a> {
         }
     }
 
-    /// What is read from now on is not kept, or there is memory for all of it.
+    /// Data that is read from now on is not kept, or there is memory for all of it.
     fn read_on(&self) {
         self.meter.stop_at(u64::MAX);
     }
 }
 
-/// Waits while places are held. From `look_at` on, they are given up when another owner wants one of them.
+/// Waits while places are held. From `look_at` on, gives up when another owner wants one of them.
 pub(crate) async fn during<T>(
     places: &mut [Place],
     mut look_at: Instant,
@@ -216,12 +216,12 @@ pub(crate) async fn during<T>(
 /// What to do with the body.
 #[derive(Clone, Copy)]
 pub(crate) struct Keep<'a> {
-    /// Keep it; otherwise it is only counted.
+    /// Keep the body; otherwise it is only counted.
     pub(crate) body: bool,
-    /// Where the memory for it is taken from, and for whom.
+    /// The memory for the body, and the owner that takes it.
     pub(crate) memory: &'a Memory,
     pub(crate) owner: i64,
-    /// Do not read the body of a response that leads elsewhere.
+    /// Do not read the body of a redirect.
     pub(crate) skip_redirects: bool,
 }
 
@@ -281,14 +281,14 @@ async fn by_http1(
     progress: &mut Progress,
 ) -> Result<Answer, Broken> {
     let builder = &mut http1::Builder::new();
-    // As browsers do: a line that is no header is left out.
+    // As in browsers: a line that is not a header is left out.
     builder.allow_spaces_after_header_name_in_responses(true).ignore_invalid_headers_in_responses(true);
-    // What costs hyper more is asked of it only for heads that need it.
+    // Options that make hyper more expensive are set only for heads that need them.
     let head = &stream.head;
     builder.max_buf_size(match () {
         () if head.is_large() => MAX_HEAD,
         () if keep.body || head.line_at > MAX_SMALL_HEAD => guarded::MAX_HEAD,
-        // A body that is only counted needs no more.
+        // A body that is only counted needs no larger buffer.
         () => MAX_SMALL_HEAD + 4 * KIB,
     });
     if head.lines > 100 {
@@ -312,7 +312,7 @@ async fn by_http2(
     let _place = held.waits.wait(keep.memory.by_http2.take(keep.owner)).await;
     held.most = MAX_HTTP2_HEAD_STEPS;
     let tasks = Tasks::default();
-    // Windows small enough that a flood waits in the network, not in our memory.
+    // Small windows, so that a flood waits in the network, not in our memory.
     let (mut sender, connection) = http2::Builder::new(tasks.executor())
         .initial_stream_window_size(256 * 1024)
         .initial_connection_window_size(256 * 1024)
@@ -347,7 +347,7 @@ async fn converse(
     }
     if !(keep.skip_redirects && leads_elsewhere(head.status, &head.headers)) {
         while let Some(frame) = held.reading(connection.until(body.frame())).await? {
-            // Trailers are no part of the body.
+            // Trailers are not part of the body.
             let Ok(data) = frame?.into_data() else {
                 continue;
             };
@@ -375,7 +375,7 @@ async fn converse(
     })
 }
 
-/// Grows by doubling, but not beyond the limit.
+/// Grows by doubling, up to the limit.
 fn append(kept: &mut Vec<u8>, part: &[u8]) {
     let wanted = kept.len() + part.len();
     if wanted > kept.capacity() {
@@ -389,8 +389,8 @@ pub(crate) fn leads_elsewhere(status: StatusCode, headers: &HeaderMap) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) && headers.contains_key(http::header::LOCATION)
 }
 
-/// hyper's HTTP/2 wants to spawn. What it spawned ends with the exchange, even when the peer keeps
-/// the connection from closing.
+/// The tasks that hyper's HTTP/2 spawns. They end with the exchange, even if the peer keeps the connection from
+/// closing.
 #[derive(Default)]
 struct Tasks(Arc<Mutex<JoinSet<()>>>);
 
@@ -399,7 +399,7 @@ impl Tasks {
         Spawn(self.0.clone())
     }
 
-    /// A defect in one of them must not look like a connection that the peer closed.
+    /// A panic in one of the tasks must not look like a connection that the peer closed.
     fn resume_panics(&self) {
         let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(ended) = tasks.try_join_next() {
@@ -426,24 +426,24 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Spawn {
     }
 }
 
-/// So much of an answer is read before hyper reads the rest; of a longer head, all of it.
+/// How much of a response is read before hyper reads the rest. A longer head is read completely.
 const BEGINNING: usize = 1024;
-/// A longer request is written while its answer may come already.
+/// hyper writes a longer request, while its response may already arrive.
 const MAX_WRITTEN_FIRST: usize = 16 * 1024;
 
-/// A connection over which an HTTP/1.1 request was sent, and an answer began.
+/// A connection over which an HTTP/1.1 request was sent, and a response began.
 ///
-/// hyper takes 25 kB for a connection, and a target that never answers would hold them until the time-out. So hyper
-/// comes in when there is something to read, and what it writes of the request then goes nowhere.
+/// hyper takes 25 kB for a connection, and a target that never responds would hold them until the time-out. So hyper
+/// is used only when there is something to read, and the request that it then writes is discarded.
 struct Asked {
     stream: Stream,
     /// Whether the request was written.
     written: bool,
-    /// What came then, and how it ended.
+    /// The data that was received then, and the error that ended it.
     beginning: Bytes,
     failed: Option<io::Error>,
     head: Head,
-    /// Whether hyper has asked, too. What it read before would be an answer that nobody asked for.
+    /// Whether hyper has sent the request, too. To hyper, data that it reads before would be an unsolicited response.
     hyper_asked: bool,
     reader: Option<Waker>,
 }
@@ -460,7 +460,7 @@ impl Asked {
         let written = request.is_some();
         match request {
             Some(bytes) => {
-                // Who refuses to read it may have answered all the same.
+                // A server that refuses to read the request may have responded anyway.
                 let _ = stream.write_all(&bytes).await;
                 let _ = stream.flush().await;
                 drop(bytes);
@@ -479,7 +479,7 @@ impl Asked {
                     }
                 }
             }
-            // Its answer is hyper's alone, whatever head it has.
+            // Only hyper reads the response, whatever head it has.
             None => head = Head::UNKNOWN,
         }
         Ok(Self {
@@ -500,16 +500,16 @@ fn is_http(beginning: &[u8]) -> bool {
     START.starts_with(start) || matches!(start, [b'\r' | b'\n', ..])
 }
 
-/// What is known of a response's head, as far as it decides how hyper is to read it.
+/// What is known of a response's head, to decide how hyper reads it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Head {
     is_whole: bool,
-    /// With the status line.
+    /// Number of lines, including the status line.
     lines: usize,
-    /// A header goes on in a line that begins with a blank (RFC 9112, 5.2).
+    /// Whether a header continues in a line that begins with a blank (RFC 9112, 5.2).
     is_folded: bool,
     is_interim: bool,
-    /// Where the line begins that is not whole yet.
+    /// Where the incomplete line begins.
     line_at: usize,
 }
 
@@ -521,7 +521,7 @@ impl Head {
         self.line_at > MAX_USUAL_HEAD
     }
 
-    /// Goes on where the last call ended.
+    /// Continues where the last call ended.
     fn read(&mut self, bytes: &[u8]) {
         let from = self.line_at;
         for end in memchr::memchr_iter(b'\n', &bytes[from..]).map(|at| from + at) {
@@ -530,7 +530,7 @@ impl Head {
             self.line_at = end + 1;
             match line {
                 [] if self.lines == 0 => {}
-                // The response itself comes after it.
+                // The final response follows the interim one.
                 [] if self.is_interim => self.lines = 0,
                 [] => {
                     self.is_whole = true;
@@ -550,7 +550,7 @@ impl Head {
     }
 }
 
-/// A request as it goes over the wire.
+/// A request as bytes on the wire.
 fn written(request: &Request<Full<Bytes>>) -> Option<Vec<u8>> {
     let body = request.body().clone().into_inner().unwrap_or_default();
     if body.len() > MAX_WRITTEN_FIRST {
@@ -628,14 +628,14 @@ fn protocol_failure(error: &hyper::Error, progress: &Progress) -> Failure {
     let io = cause.clone().find_map(|cause| cause.downcast_ref::<io::Error>());
     let tls = cause.clone().find_map(|cause| {
         cause.downcast_ref::<rustls::Error>().or_else(|| {
-            // An `io::Error` passes over what it was made of.
+            // `io::Error::source` skips the inner error.
             cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref()
         })
     });
     if tls.is_some_and(|error| tls::wants_client_certificate(error, progress.client_certificate_asked)) {
         return failure(FailureCode::TlsInvalid, CLIENT_CERTIFICATE_REQUIRED);
     }
-    // By HTTP/2, or by OpenSSL, only its words are left.
+    // With HTTP/2 or OpenSSL, only the text of the error is left.
     let last = cause.clone().last().map(ToString::to_string).unwrap_or_default();
     if last.contains("alert certificate required")
         || (progress.client_certificate_asked && last.starts_with("received fatal alert"))
@@ -654,14 +654,14 @@ fn protocol_failure(error: &hyper::Error, progress: &Progress) -> Failure {
             h2.is_library() && h2.reason().is_some_and(|reason| refused.contains(&reason))
         })
     {
-        // h2 says no more of it.
+        // h2 gives no more details.
         format!("{}, or is not valid HTTP/2", head_too_large())
     } else if error.is_parse_version_h2() {
         "The server answered with HTTP/2 where HTTP/1.1 was agreed on".to_owned()
     } else if error.is_parse() || error.is_parse_status() {
         format!("What came back is not HTTP: {}", cut(&error.to_string()))
     } else if is_reset && progress.client_certificate_asked && progress.phase == Phase::FirstByte {
-        // Its alert was lost with the connection.
+        // The server's alert was lost with the connection.
         let text = format!("{}: it closed the connection when it got none", CLIENT_CERTIFICATE_REQUIRED);
         return failure(FailureCode::TlsInvalid, text);
     } else if is_reset {
@@ -680,7 +680,7 @@ fn protocol_failure(error: &hyper::Error, progress: &Progress) -> Failure {
             _ => "The connection was closed before the response came".to_owned(),
         }
     } else {
-        // The innermost cause has the most telling words.
+        // The innermost cause has the most informative text.
         let text = if last.is_empty() { error.to_string() } else { last };
         format!("The exchange failed: {}", cut(&text))
     };

@@ -1,4 +1,4 @@
-//! HTTP as a check speaks it: one exchange over a connection of its own, redirects, cookies.
+//! HTTP for checks: one exchange over its own connection, redirects, cookies.
 
 pub(crate) mod cookies;
 pub(crate) mod exchange;

@@ -1,4 +1,4 @@
-//! Where a redirect leads, and what may travel along.
+//! Where a redirect leads, and which headers are sent there.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use contract::{Failure, FailureCode, Text, shown, words};
 
 pub(crate) const MAX_REDIRECTS: usize = 10;
 
-/// One request on the way.
+/// One request in a chain of redirects.
 pub(crate) struct Hop {
     pub(crate) url: Url,
     pub(crate) method: Method,
@@ -21,7 +21,7 @@ pub(crate) struct Hop {
 impl Hop {
     pub(crate) fn redirected(mut self, status: StatusCode, answered: &HeaderMap) -> Result<Self, Failure> {
         let mut url = location(&self.url, answered)?;
-        // As browsers do (RFC 9110, 15.4).
+        // As in browsers (RFC 9110, 15.4).
         let becomes_get = match status.as_u16() {
             301 | 302 => self.method == Method::POST,
             303 => self.method != Method::HEAD,
@@ -35,7 +35,8 @@ impl Hop {
             }
         }
         if !is_same_party(&self.url, &url) {
-            // Any header may hold a secret (`X-Api-Key`), so only those go along that do not, and none that was said to.
+            // Any header may contain a secret (`X-Api-Key`), so only harmless headers are kept, and none that is
+            // marked as sensitive.
             self.headers = self
                 .headers
                 .iter()
@@ -51,7 +52,7 @@ impl Hop {
     }
 }
 
-/// What holds of the first URL holds of every redirect.
+/// The rules for the first URL apply to every redirect.
 pub(crate) fn check_url(url: &Url) -> Result<(), Text> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(words::MUST_BEGIN_WITH_HTTP_OR_HTTPS);
@@ -65,8 +66,8 @@ pub(crate) fn check_url(url: &Url) -> Result<(), Text> {
     Ok(())
 }
 
-/// Moves the user and password of a URL to the header that carries them, so that they show up in no
-/// message and in no relative redirect.
+/// Moves the user and password of a URL to the header for them, so that they appear in no message and in no relative
+/// redirect.
 pub(crate) fn take_basic_auth(url: &mut Url) -> Option<HeaderValue> {
     if url.username().is_empty() && url.password().is_none() {
         return None;
@@ -75,7 +76,7 @@ pub(crate) fn take_basic_auth(url: &mut Url) -> Option<HeaderValue> {
     let mut pair: Vec<u8> = decode(url.username()).collect();
     pair.push(b':');
     pair.extend(decode(url.password().unwrap_or_default()));
-    // These fail only for URLs that cannot have a user, so not for this one.
+    // These fail only for URLs that cannot have a user, which this one is not.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     let mut value = HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(pair))).ok()?;
@@ -116,7 +117,7 @@ fn location(from: &Url, answered: &HeaderMap) -> Result<Url, Failure> {
     Ok(url)
 }
 
-/// The same host and port, or the same host's step up from http to https.
+/// Whether the host and port are the same, or the same host changes from http to https.
 fn is_same_party(from: &Url, to: &Url) -> bool {
     let port = |url: &Url| url.port_or_known_default();
     from.host() == to.host()

@@ -4,7 +4,7 @@ use std::{fmt, ops::RangeInclusive, str::FromStr};
 
 use contract::{Text, words};
 
-/// More than anyone needs, and little enough to look through on every check.
+/// More than anyone needs, and few enough to search on every check.
 const MAX_RANGES: usize = 20;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ impl FromStr for StatusRanges {
     type Err = Text;
 
     fn from_str(text: &str) -> Result<Self, Text> {
-        // One range takes at most a dozen characters: what is far longer need not be split.
+        // One range has at most a dozen characters: a much longer text need not be split.
         if text.len() > MAX_RANGES * 12 || text.split(',').count() > MAX_RANGES {
             return Err(words::at_most_status_ranges(MAX_RANGES).into());
         }
@@ -38,7 +38,7 @@ fn range(part: &str) -> Result<RangeInclusive<u16>, Text> {
 }
 
 fn status(part: &str, text: &str) -> Result<u16, Text> {
-    // `parse` alone would take `+200`.
+    // `parse` alone would accept `+200`.
     if text.len() == 3
         && text.bytes().all(|byte| byte.is_ascii_digit())
         && let Ok(status @ 100..=999) = text.parse()

@@ -1,5 +1,5 @@
-//! Old TLS, where a check asks for it: OpenSSL speaks what rustls for good reasons does not. Certificates are not looked
-//! at here.
+//! Old TLS, for checks that ask for it: OpenSSL supports what rustls rejects for good reasons. Certificates are not
+//! verified here.
 
 use std::{net::SocketAddr, pin::Pin, time::Duration};
 
@@ -17,9 +17,9 @@ use tokio_openssl::SslStream;
 
 use crate::{cut, progress::CLIENT_CERTIFICATE_REQUIRED};
 
-/// All but what proves nothing about the server.
+/// All ciphers except those that prove nothing about the server.
 const CIPHERS: &str = "ALL:!aNULL:!eNULL:!PSK:!SRP:@SECLEVEL=0";
-/// Servers from before RFC 5746 (2010) cannot renegotiate safely. Nothing is renegotiated here.
+/// Servers from before RFC 5746 (2010) cannot renegotiate safely. No connection is renegotiated here.
 const LEGACY_SERVER_CONNECT: SslOptions = SslOptions::from_bits_retain(4);
 
 const OFFER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -28,7 +28,7 @@ pub(crate) struct LegacyTls(SslContext);
 
 impl LegacyTls {
     pub(crate) fn new() -> Self {
-        // A panic is a defect of ours, and no outage of the target.
+        // A panic is a defect of pongpong, and not a failure of the target.
         Self(context().expect("OpenSSL takes these settings"))
     }
 
@@ -46,14 +46,14 @@ impl LegacyTls {
         Ok(stream)
     }
 
-    /// What a server offers that refused a handshake by rustls: by another one, with all that is old. Nothing is asked of
-    /// it.
+    /// What a server offers after it refused a handshake by rustls. Makes another handshake, which permits all old
+    /// versions and ciphers, and sends no request.
     pub(crate) async fn offered(&self, address: SocketAddr, name: &ServerName<'_>) -> Option<String> {
         let offered = async {
             let stream = guarded::connect(&[address]).await.ok()?;
             let _ = stream.set_zero_linger();
             let stream = self.handshake(Metered::new(stream), name).await.ok()?;
-            // Which rustls speaks as well: the first refusal was an accident.
+            // rustls supports this as well: the first refusal was an accident.
             (!is_modern(&stream)).then(|| agreed(&stream))
         };
         tokio::time::timeout(OFFER_TIMEOUT, offered).await.ok().flatten()
@@ -65,9 +65,9 @@ fn context() -> Result<SslContext, ErrorStack> {
     context.set_min_proto_version(Some(SslVersion::TLS1))?;
     context.set_cipher_list(CIPHERS)?;
     context.set_alpn_protos(b"\x08http/1.1")?;
-    // The certificate is judged after the handshake; that the server has its key is proven within.
+    // The certificate is judged after the handshake; the handshake itself proves that the server has the key.
     context.set_verify(SslVerifyMode::NONE);
-    // Many servers close without TLS's own goodbye. Whether something is missing is for HTTP to tell.
+    // Many servers close without TLS's close_notify. HTTP decides whether something is missing.
     context.set_options(
         LEGACY_SERVER_CONNECT | SslOptions::IGNORE_UNEXPECTED_EOF | SslOptions::NO_RENEGOTIATION,
     );
@@ -76,13 +76,13 @@ fn context() -> Result<SslContext, ErrorStack> {
     Ok(context.build())
 }
 
-/// The leaf first.
+/// The certificates, leaf first.
 pub(crate) fn certificates(stream: &SslStream<Metered>) -> Vec<CertificateDer<'static>> {
     let chain = stream.ssl().peer_cert_chain().into_iter().flatten();
     chain.filter_map(|certificate| certificate.to_der().ok()).map(CertificateDer::from).collect()
 }
 
-/// Whether rustls could have agreed to the same.
+/// Whether rustls could have agreed to the same parameters.
 fn is_modern(stream: &SslStream<Metered>) -> bool {
     let ssl = stream.ssl();
     let cipher = ssl.current_cipher().map_or("", |cipher| cipher.name());
@@ -96,7 +96,7 @@ fn is_modern(stream: &SslStream<Metered>) -> bool {
     is_known && !is_x448(stream)
 }
 
-/// The one exchange that OpenSSL has and rustls has not.
+/// The only key exchange that OpenSSL supports and rustls does not.
 fn is_x448(stream: &SslStream<Metered>) -> bool {
     stream.ssl().peer_tmp_key().is_ok_and(|key| key.id() == Id::X448)
 }

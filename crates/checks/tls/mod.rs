@@ -1,8 +1,8 @@
-//! TLS: the handshake, whether the certificate is acceptable, and when it expires.
+//! TLS: the handshake, whether the certificate is valid, and when it expires.
 //!
-//! The certificate is judged right after the handshake instead of within it. Nothing has been sent
-//! by then, so this is as safe, and the certificate is at hand even if it is refused: people want
-//! to see when the one that failed had expired.
+//! The certificate is judged right after the handshake instead of within it. Nothing has been sent by then, so this
+//! is as safe, and the certificate is available even if it is refused: users want to see when a refused certificate
+//! expired.
 
 #[cfg(feature = "legacy-tls")]
 mod legacy;
@@ -50,16 +50,16 @@ pub(crate) struct Tls {
     strict: TlsConnector,
     lenient: TlsConnector,
     verifier: Arc<WebPkiServerVerifier>,
-    /// Made for the first check that needs it: OpenSSL takes milliseconds to begin.
+    /// Created for the first check that needs it: OpenSSL takes milliseconds to start.
     #[cfg(feature = "legacy-tls")]
     legacy: LazyLock<LegacyTls>,
 }
 
-/// What a check wants of TLS.
+/// The TLS settings of a check.
 #[derive(Clone, Copy)]
 pub(crate) struct Wanted {
     pub(crate) verify: bool,
-    /// Old versions and ciphers, too.
+    /// Whether old versions and ciphers are accepted, too.
     #[cfg_attr(not(feature = "legacy-tls"), expect(dead_code, reason = "a target that wants it is refused"))]
     pub(crate) legacy: bool,
 }
@@ -77,7 +77,7 @@ impl Tls {
         })
     }
 
-    /// The expiry is noted as soon as there is a certificate, whatever is wrong with it.
+    /// The expiry is stored as soon as there is a certificate, whatever is wrong with it.
     pub(crate) async fn handshake(
         &self,
         stream: Metered,
@@ -132,9 +132,9 @@ impl Tls {
             return Err(failure(FailureCode::TlsInvalid, "The server has no certificate"));
         };
         let (own, now) = (expiry(leaf), Utc::now());
-        // One that has expired, and is not the server's own, nobody needs, or the chain is refused.
+        // An expired certificate that is not the server's own is not needed, or the chain is refused.
         let others = intermediates.iter().filter_map(expiry).filter(|at| *at > now);
-        // Of redirects, each server's counts.
+        // Over redirects, the certificates of each server count.
         progress.certificate_expires_at =
             progress.certificate_expires_at.into_iter().chain(own).chain(others).min();
         if verify {
@@ -145,7 +145,7 @@ impl Tls {
         Ok(())
     }
 
-    /// A refusal, with what the server offers instead, if that can be found out.
+    /// Adds what the server offers instead to a refusal, if that can be found out.
     #[cfg(feature = "legacy-tls")]
     async fn explained(
         &self,
@@ -155,9 +155,9 @@ impl Tls {
         progress: &mut Progress,
     ) -> Failure {
         let (Some(ip), Some(port)) = (progress.ip, url.port_or_known_default()) else { return refused };
-        // If the time is up meanwhile, this is what is known.
+        // If the check times out in the meantime, this failure is reported.
         progress.failure = Some(refused.clone());
-        // The address was judged, and connected to before.
+        // The address was judged and connected to before.
         let offered = Box::pin(self.legacy.offered((ip, port).into(), name)).await;
         progress.failure = None;
         let Some(offered) = offered else { return refused };
@@ -177,7 +177,7 @@ impl Tls {
     }
 }
 
-/// Whether a server refused what rustls offered, and may have accepted something else.
+/// Whether a server refused what rustls offered, and may accept something older.
 fn may_be_old(error: &std::io::Error) -> bool {
     use AlertDescription as Alert;
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
@@ -192,7 +192,7 @@ fn may_be_old(error: &std::io::Error) -> bool {
         ),
         Some(rustls::Error::PeerIncompatible(_)) => true,
         Some(_) => false,
-        // Some servers just close.
+        // Some servers just close the connection.
         None => {
             matches!(error.kind(), std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::ConnectionReset)
         }
@@ -206,13 +206,13 @@ fn connector(provider: &Arc<CryptoProvider>, strict: bool) -> anyhow::Result<Tls
         .with_custom_certificate_verifier(Arc::new(JudgedLater { provider: provider.clone(), strict }))
         .with_client_cert_resolver(Arc::new(ClientCertificate));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    // Each check is to prove that a newcomer gets in: no shortcut by what an earlier check learned.
+    // Each check has to prove that a new client can connect: no shortcut with data of an earlier check.
     config.resumption = Resumption::disabled();
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-/// There is none, but whether the server asked for one explains what it does then. rustls does not say of which
-/// connection it is; a handshake does not change its thread while it is polled.
+/// pongpong has no client certificate, but whether the server asked for one explains its behaviour. rustls does not
+/// report which connection it was; a handshake does not change its thread while it is polled.
 #[derive(Debug)]
 struct ClientCertificate;
 
@@ -246,7 +246,7 @@ impl ResolvesClientCert for ClientCertificate {
     }
 }
 
-/// Whether a connection ended because there was no client certificate: by TLS 1.3 a server says so after the
+/// Whether a connection ended because there was no client certificate: in TLS 1.3, a server reports this after the
 /// handshake.
 pub(crate) fn wants_client_certificate(error: &rustls::Error, is_asked: bool) -> bool {
     use AlertDescription as Alert;
@@ -269,8 +269,7 @@ pub(crate) fn wants_client_certificate(error: &rustls::Error, is_asked: bool) ->
     }
 }
 
-/// Leaves the certificate to `Tls::handshake`, but, if strict, has the server prove that it holds
-/// the key.
+/// Leaves the certificate to `Tls::handshake`. If strict, the server still has to prove that it holds the key.
 #[derive(Debug)]
 struct JudgedLater {
     provider: Arc<CryptoProvider>,
@@ -347,7 +346,7 @@ fn certificate_message(error: &rustls::Error, url: &Url, expires: Option<DateTim
         }
         Bad::NotValidYet => "The certificate is not valid yet".to_owned(),
         Bad::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
-            // rustls writes `DnsName("a.example")`: only the name is for people.
+            // rustls writes `DnsName("a.example")`: only the name is shown to users.
             let names = presented
                 .iter()
                 .map(|name| name.split('"').nth(1).unwrap_or(name))
@@ -371,7 +370,7 @@ fn certificate_message(error: &rustls::Error, url: &Url, expires: Option<DateTim
         | Bad::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
             "The certificate is signed in a way that is not supported or no longer safe".to_owned()
         }
-        // webpki's own reasons have no better words than these.
+        // webpki's own reasons need no better text than these.
         Bad::Other(other) => match other.to_string().as_str() {
             "CaUsedAsEndEntity" => {
                 "The certificate is a CA's own, not one for a server (self-signed?)".to_owned()

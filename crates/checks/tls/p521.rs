@@ -1,5 +1,5 @@
-//! NIST P-521 for TLS, which ring lacks: certificates on that curve, and its key exchange, without which servers that
-//! have such a certificate refuse TLS 1.2.
+//! NIST P-521 for TLS, which ring lacks: certificates on that curve, and its key exchange. Without the key exchange,
+//! servers that have such a certificate refuse TLS 1.2.
 
 use std::sync::LazyLock;
 
@@ -19,7 +19,7 @@ use rustls::{
 };
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
-/// ring's, with P-521 at the end: it is used where a server has nothing else.
+/// ring's provider, with P-521 at the end: it is used if a server has nothing else.
 pub(crate) fn provider() -> CryptoProvider {
     let mut provider = ring::default_provider();
     provider.signature_verification_algorithms = *ALGORITHMS;
@@ -29,14 +29,14 @@ pub(crate) fn provider() -> CryptoProvider {
 
 type Algorithm = &'static dyn SignatureVerificationAlgorithm;
 
-/// Made once: rustls wants them for ever.
+/// Created once: rustls requires a static lifetime.
 static ALGORITHMS: LazyLock<WebPkiSupportedAlgorithms> = LazyLock::new(|| {
     let own: [Algorithm; 3] = [&WITH_SHA256, &WITH_SHA384, &WITH_SHA512];
     let of_ring = ring::default_provider().signature_verification_algorithms;
     let all = [of_ring.all, &own].concat();
     let mut mapping = of_ring.mapping.to_vec();
     for (scheme, algorithms) in &mut mapping {
-        // TLS 1.2 names the hash alone.
+        // TLS 1.2 names only the hash.
         let added: Algorithm = match scheme {
             SignatureScheme::ECDSA_NISTP256_SHA256 => &WITH_SHA256,
             SignatureScheme::ECDSA_NISTP384_SHA384 => &WITH_SHA384,

@@ -1,5 +1,5 @@
-//! The HTTP client of messages: a POST over a connection of its own, by HTTP/1.1. It follows no redirect, uses no
-//! proxy, and trusts the public certificate authorities and the extra ones.
+//! The HTTP client for deliveries: a POST over its own HTTP/1.1 connection. It follows no redirects, uses no proxy,
+//! and trusts the public certificate authorities and the extra ones.
 
 use std::{error::Error, pin::pin, sync::Arc};
 
@@ -28,7 +28,7 @@ pub struct Client {
     tls: TlsConnector,
 }
 
-/// What is posted.
+/// A request to post.
 #[derive(Clone, Debug)]
 pub struct Post {
     pub url: Url,
@@ -40,7 +40,7 @@ pub struct Post {
 #[derive(Debug)]
 pub enum SendError {
     Blocked(BlockedAddress),
-    /// Nothing of the request was sent.
+    /// No part of the request was sent.
     NotConnected,
     Flooded,
     BrokenOff,
@@ -57,7 +57,7 @@ impl Client {
         Ok(Self { policy, resolver, tls: TlsConnector::from(Arc::new(tls)) })
     }
 
-    /// Returns the response, with the first `max_body` bytes of its body. A time-out is the caller's.
+    /// Returns the response, with the first `max_body` bytes of its body. The caller sets the time-out.
     pub async fn post(&self, post: &Post, max_body: usize) -> Result<Response<Vec<u8>>, SendError> {
         let request = request(post).ok_or(SendError::NotConnected)?;
         let stream = self.connect(&post.url).await?;
@@ -111,7 +111,7 @@ async fn exchange(
     while kept.len() < max_body
         && let Some(frame) = connection.until(body.frame()).await
     {
-        // Trailers are no part of the body.
+        // Trailers are not part of the body.
         let Ok(data) = frame?.into_data() else { continue };
         meter.count_body(data.len() as u64);
         kept.extend_from_slice(&data[..data.len().min(max_body - kept.len())]);

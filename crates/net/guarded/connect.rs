@@ -1,4 +1,4 @@
-//! From a URL to an open connection, past the address guard.
+//! Opens a connection to the server of a URL, if the address guard permits it.
 
 use std::{
     collections::VecDeque,
@@ -21,12 +21,12 @@ use crate::{
     resolve::{ResolveError, Resolver, is_local},
 };
 
-/// When an address does not answer for so long, the next one is tried beside it (RFC 8305).
+/// If an address does not answer within this time, the next one is tried in parallel (RFC 8305).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 const MAX_ADDRESSES: usize = 8;
-/// Sockets of the process beside one for each connection that is being made: with one of them an address that does not
-/// answer is kept beside the next one, without it is given up. Eight addresses that lead nowhere must not take eight
-/// sockets.
+/// Sockets of the process in addition to one for each connection that is being opened. With a spare socket, an
+/// attempt without an answer continues beside the next one; without a spare socket, it is given up. Eight unreachable
+/// addresses must not take eight sockets.
 pub const SPARE_SOCKETS: usize = 256;
 static SPARE: Semaphore = Semaphore::const_new(SPARE_SOCKETS);
 
@@ -38,7 +38,7 @@ pub enum ConnectError {
     Blocked(BlockedAddress),
     Refused(SocketAddr, io::Error),
     NoAddress,
-    /// This machine has no socket, port or memory left: it says nothing about the address.
+    /// This machine has no socket, port or memory left: the failure says nothing about the address.
     Local(io::Error),
 }
 
@@ -56,7 +56,7 @@ impl fmt::Display for ConnectError {
             Self::Blocked(blocked) => blocked.fmt(f),
             Self::Refused(address, error) => match error.kind() {
                 io::ErrorKind::ConnectionRefused => write!(f, "Connection to {address} was refused"),
-                // The kernel's own limit, far above any check's.
+                // The kernel's own limit, far above the time-out of any check.
                 io::ErrorKind::TimedOut => write!(f, "{address} did not answer"),
                 io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
                     write!(f, "There is no route to {address}")
@@ -72,8 +72,8 @@ impl fmt::Display for ConnectError {
 
 impl Error for ConnectError {}
 
-/// Where a URL leads, in the order in which to try them: resolved, and each address judged. Who connects to these
-/// makes no second lookup, which could give another answer.
+/// The addresses of a URL, in the order in which to try them: resolved, and each one judged. Connect to these without
+/// a second lookup, which could give another answer.
 pub async fn addresses(
     url: &Url,
     resolver: &Resolver,
@@ -100,17 +100,17 @@ pub async fn addresses(
     Ok(permitted.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
 }
 
-/// The name that a URL's certificate is for; `None`: there can be none.
+/// The name for which the certificate of a URL must be valid; `None`: no certificate can be valid.
 pub fn server_name(url: &Url) -> Option<ServerName<'static>> {
     match url.host()? {
         Host::Ipv4(ip) => Some(ServerName::from(IpAddr::V4(ip))),
         Host::Ipv6(ip) => Some(ServerName::from(IpAddr::V6(ip))),
-        // Certificates are for the name without the root's dot.
+        // Certificates contain names without the trailing dot of the root.
         Host::Domain(name) => ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned()).ok(),
     }
 }
 
-/// Connects to the first of these that answers.
+/// Connects to the first of these addresses that answers.
 pub async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
     match addresses {
         [only] => open(*only).await.map_err(|error| ConnectError::of(*only, error)),
@@ -120,14 +120,14 @@ pub async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError
 
 async fn open(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // The handshake's last message and the request are two small writes: Nagle would hold back the
-    // second one.
+    // The handshake's last message and the request are two small writes: Nagle's algorithm would delay the second
+    // one.
     socket.set_nodelay(true)?;
     socket.connect(address).await
 }
 
-/// The first of several addresses that answers. They start one after another, a while apart, or at once when one before
-/// them has failed. At most two attempts go on at once.
+/// Connects to the first of several addresses that answers. Attempts start one after another: after a delay, or
+/// immediately if the previous one failed. At most two attempts run at the same time.
 async fn race(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
     let mut waiting: VecDeque<_> = addresses.iter().copied().collect();
     let mut given_up = VecDeque::new();
@@ -136,7 +136,7 @@ async fn race(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
     let mut first_failure = None;
     loop {
         if waiting.is_empty() && running.is_empty() {
-            // Each had a moment: now each has as long as it takes.
+            // Each address had a short attempt: now each one gets as long as it takes.
             waiting.append(&mut given_up);
         }
         if let Some(address) = waiting.pop_front() {
@@ -160,7 +160,7 @@ async fn race(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
         };
         match finished {
             Some((_, Ok(stream))) => return Ok(stream),
-            // The first address is the preferred one: its failure says most.
+            // The first address is the preferred one, so its failure is the most useful.
             Some((address, Err(error))) if first_failure.is_none() || address == addresses[0] => {
                 first_failure = Some(ConnectError::of(address, error));
             }
@@ -173,7 +173,7 @@ async fn race(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
     }
 }
 
-/// The first of these that is done, taken out.
+/// The first attempt that completes, removed from the queue.
 async fn next<F: Future + Unpin>(running: &mut VecDeque<(SocketAddr, F)>) -> Option<(SocketAddr, F::Output)> {
     if running.is_empty() {
         return None;
@@ -183,7 +183,7 @@ async fn next<F: Future + Unpin>(running: &mut VecDeque<(SocketAddr, F)>) -> Opt
     Some((address, done))
 }
 
-/// What the system says, without its `(os error 99)`.
+/// The system's error message without its `(os error 99)`.
 fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()

@@ -1,5 +1,5 @@
-//! A connection that ends when its peer sends far more than the response that it sends: floods of interim
-//! responses, of tiny chunks or of HTTP/2 frames would cost a processor until the time-out.
+//! A connection that ends when its peer sends far more than its response: floods of interim responses, of tiny chunks
+//! or of HTTP/2 frames would occupy a processor until the time-out.
 
 use std::{
     error::Error,
@@ -23,18 +23,18 @@ use tokio::{
     net::TcpStream,
 };
 
-/// What a response may take on the wire beside twice its body [bytes]: handshake, heads, framing.
+/// What a response may take on the wire in addition to twice its body [bytes]: handshake, heads, framing.
 const MAX_OVERHEAD: u64 = 1024 * 1024;
-/// Reads beside one for each 256 bytes: a slow response comes in small pieces.
+/// Reads in addition to one for each 256 bytes: a slow response arrives in small pieces.
 const MAX_SMALL_READS: u64 = 2_000;
 
-/// Of one connection.
+/// Counts the traffic of one connection.
 #[derive(Debug)]
 pub struct Meter {
     wire_bytes: AtomicU64,
     body_bytes: AtomicU64,
     reads: AtomicU64,
-    /// At so many bytes on the wire, nothing more is read.
+    /// When this many bytes were read from the wire, reading stops.
     stop_at: AtomicU64,
     has_stopped: AtomicBool,
     reader: AtomicWaker,
@@ -53,13 +53,13 @@ impl Meter {
         self.wire_bytes.load(SeqCst)
     }
 
-    /// Whatever reads the connection stops there, or one read later.
+    /// Stops reading at this number of bytes, or one read later.
     pub fn stop_at(&self, wire_bytes: u64) {
         self.stop_at.store(wire_bytes, SeqCst);
         self.reader.wake();
     }
 
-    /// Ends when a reader has stopped.
+    /// Completes when a reader has stopped.
     pub async fn stopped(&self) {
         poll_fn(|cx| {
             self.holder.register(cx.waker());
@@ -73,7 +73,7 @@ impl Meter {
             return false;
         }
         self.reader.register(cx.waker());
-        // It may have been moved on meanwhile.
+        // The limit may have been raised in the meantime.
         let must_stop = self.wire_bytes() >= self.stop_at.load(SeqCst);
         if must_stop {
             self.has_stopped.store(true, SeqCst);
@@ -95,7 +95,7 @@ impl Meter {
     }
 }
 
-/// The peer sent more than that.
+/// The peer sent more than the limits allow.
 #[derive(Debug)]
 pub struct Flooded {
     wire: u64,
@@ -112,15 +112,15 @@ impl fmt::Display for Flooded {
 impl Error for Flooded {}
 
 impl Flooded {
-    /// Finds it in what a connection ended with.
+    /// Finds this error in the error that ended a connection.
     pub fn in_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
-        // An `io::Error` passes over what it was made of: its source is that one's.
+        // `io::Error::source` skips the inner error, and returns the source of the inner error.
         let mut causes = std::iter::successors(Some(error), |&cause| cause.source());
         causes.find_map(|cause| cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref())
     }
 }
 
-/// The stream that is counted.
+/// A stream whose traffic is counted.
 #[derive(Debug)]
 pub struct Metered {
     stream: TcpStream,

@@ -1,5 +1,5 @@
-//! Connections to servers that users named: past the address guard, and each with a bound of what it may carry.
-//! The prober stands on them, and so does the client of messages.
+//! Connections to servers that users named: through the address guard, and with a limit for what each one may carry.
+//! The prober and the client for deliveries use them.
 
 mod client;
 mod connect;

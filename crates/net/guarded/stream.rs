@@ -13,14 +13,14 @@ use tokio_rustls::client::TlsStream;
 
 use super::metered::{Meter, Metered};
 
-/// So large may the head of a response be.
+/// Maximum size of a response's head [bytes].
 pub const MAX_HEAD: usize = 64 * 1024;
 
 /// A connection, encrypted or not.
 pub enum Stream {
     Plain(Metered),
     Tls(Box<TlsStream<Metered>>),
-    /// By another TLS than rustls, for HTTP/1.1.
+    /// Over another TLS implementation than rustls, for HTTP/1.1.
     OtherTls(Box<dyn Encrypted>, Arc<Meter>),
 }
 
@@ -56,8 +56,7 @@ impl AsyncRead for Stream {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::OtherTls(stream, _) => Pin::new(stream).poll_read(cx, buffer),
             Self::Tls(stream) => match Pin::new(stream).poll_read(cx, buffer) {
-                // Many servers close without TLS's own goodbye. Whether something is missing is
-                // for HTTP to tell.
+                // Many servers close without TLS's close_notify. HTTP decides whether something is missing.
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     Poll::Ready(Ok(()))
                 }
@@ -86,8 +85,8 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            // hyper says goodbye when the response is complete. Without TLS that is one more packet
-            // right before the one that ends the connection anyway.
+            // hyper shuts the stream down when the response is complete. Without TLS, that is one more packet right
+            // before the one that ends the connection anyway.
             Self::Plain(_) => Poll::Ready(Ok(())),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::OtherTls(stream, _) => Pin::new(stream).poll_shutdown(cx),
@@ -95,7 +94,7 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// hyper's connection, driven in the same task as the exchange over it: that costs no task of its own, and leaves
+/// hyper's connection, driven in the same task as the exchange over it: it needs no task of its own, and leaves
 /// nothing behind when it is dropped.
 pub struct Driven<'a, C> {
     connection: Pin<&'a mut C>,
@@ -107,7 +106,7 @@ impl<'a, C: Future<Output = hyper::Result<()>>> Driven<'a, C> {
         Self { connection, running: true }
     }
 
-    /// The connection's own failure is not looked at: it reaches whoever waits for the response.
+    /// Ignores the connection's own failure: the caller that waits for the response receives it.
     pub async fn until<T>(&mut self, future: impl Future<Output = T>) -> T {
         let mut future = pin!(future);
         poll_fn(|cx| {

@@ -14,16 +14,17 @@ pub const FUNCTION: Function =
         .per_minute(10)
         .publishes();
 
-/// That are not over.
+/// Maximum number of maintenances that are not over.
 const MAX_MAINTENANCES: i64 = 100;
 
-/// While a maintenance lasts, its endpoints are checked as ever. But the results are marked: they are left out of
-/// uptime, latency and apdex, nobody is told of failures, and no outage begins or ends. With the first check after
-/// it everything counts again; what is broken then is told then.
+/// During a maintenance, its endpoints are checked as usual, but their results are marked: they do not count for
+/// uptime, latency and apdex, no notification is sent for failures, and no incident begins or ends. The first check
+/// after the maintenance counts again; an endpoint that is still down is reported then.
 ///
-/// Checks are asked for up to 65 seconds ahead. Where a maintenance begins within that time, or is changed so, the
-/// checks that are asked for already change no status any more, and their results are marked. A maintenance that is
-/// ended early counts for 65 seconds more at most. One that was planned earlier begins and ends on the second.
+/// Checks are requested up to 65 seconds ahead. If a maintenance begins within that time, or is changed to do so,
+/// checks that were already requested no longer change the status, and their results are marked. A maintenance that
+/// is ended early still counts for at most 65 seconds. A maintenance that was planned earlier begins and ends to the
+/// second.
 #[utoipa::path(
     post, path = "/public/v1/maintenances", tag = "maintenances", security(("apikey" = [])), request_body = Plan,
     responses(

@@ -1,4 +1,4 @@
-//! `DELETE /public/v1/maintenances/{id}`: calls a maintenance off, or ends it without a trace.
+//! `DELETE /public/v1/maintenances/{id}`: cancels a maintenance, or ends it and removes it.
 
 use axum::extract::State;
 use http::StatusCode;
@@ -11,7 +11,7 @@ pub const FUNCTION: Function =
         .http(runtime::http!(handle))
         .per_minute(10);
 
-/// Results that were marked stay marked.
+/// Results that are already marked stay marked.
 #[utoipa::path(
     delete, path = "/public/v1/maintenances/{id}", tag = "maintenances", security(("apikey" = [])),
     params(("id" = i64, Path, minimum = 1)),

@@ -1,4 +1,4 @@
-//! `GET /public/v1/maintenances`: the caller's maintenances, the newest beginning first.
+//! `GET /public/v1/maintenances`: the caller's maintenances, latest start first.
 
 use axum::{Json, extract::State};
 use runtime::{

@@ -1,5 +1,5 @@
-//! Planned maintenances: while one lasts, its endpoints are checked as ever, but what comes of it
-//! counts for nothing, and is no news.
+//! Planned maintenances: during one, its endpoints are checked as usual, but the results do not count and cause no
+//! notifications.
 
 pub mod create;
 pub mod delete;
@@ -22,24 +22,24 @@ use super::announce;
 use crate::id_list::{IdList, id_list, unique};
 use crate::words;
 
-/// What a person sets of a maintenance.
+/// The settings of a maintenance.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewMaintenance)]
 pub struct Plan {
     #[schema(example = "Database upgrade", min_length = 1, max_length = 100)]
     pub title: String,
-    /// For status pages.
+    /// Shown on status pages.
     #[serde(default)]
     #[schema(example = "Short interruptions are possible.", max_length = 2000)]
     pub description: String,
-    /// Now, when absent. Whole seconds count.
+    /// Default: now. Fractions of a second are dropped.
     #[schema(example = "2026-03-01T22:00:00Z")]
     pub starts_at: Option<DateTime<Utc>>,
-    /// At most 90 days after the beginning.
+    /// At most 90 days after the start.
     #[schema(example = "2026-03-01T23:00:00Z")]
     pub ends_at: DateTime<Utc>,
-    /// At most 1000 of one's own endpoints; null: all of them, those to come included.
+    /// At most 1000 of the caller's endpoints. Null: all of them, including endpoints that are created later.
     #[schema(example = json!([7, 8]))]
     pub endpoint_ids: Option<Vec<i64>>,
 }
@@ -65,7 +65,7 @@ pub struct Maintenance {
     pub starts_at: UnixSeconds,
     #[schema(value_type = DateTime<Utc>, example = "2026-03-01T23:00:00Z")]
     pub ends_at: UnixSeconds,
-    /// Null: all of one's endpoints.
+    /// Null: all endpoints of the user.
     #[schema(example = json!([7, 8]))]
     pub endpoint_ids: Option<Vec<i64>>,
     status: MaintenanceStatus,
@@ -83,7 +83,6 @@ impl Maintenance {
     }
 }
 
-/// A row of the table.
 #[derive(Debug, sqlx::FromRow)]
 struct Row {
     id: i64,
@@ -98,7 +97,8 @@ struct Row {
 }
 
 impl Row {
-    /// Where this holds for checks that may have been asked for already, unmarked: they change no status any more.
+    /// Begins a new revision of the endpoints, if unmarked checks may already have been requested for the time of the
+    /// maintenance: these checks no longer change the status.
     async fn revise_endpoints(
         &self,
         transaction: &mut Transaction,
@@ -132,7 +132,7 @@ impl Row {
     }
 }
 
-/// A plan whose fields are acceptable, as the table holds it.
+/// A validated plan, as it is stored.
 struct Checked {
     title: String,
     description: String,
@@ -171,7 +171,7 @@ impl Plan {
     }
 }
 
-/// Refuses endpoints of others.
+/// Refuses endpoints of other users.
 async fn check_own(transaction: &mut Transaction, user_id: i64, ids: &[i64]) -> Result<()> {
     sql!(SQLITE = "SELECT id FROM endpoints WHERE user_id = $1 AND id IN (SELECT value FROM json_each($2))");
     sql!(POSTGRES = "SELECT id FROM endpoints WHERE user_id = $1 AND id = ANY($2)");
@@ -187,7 +187,7 @@ async fn check_own(transaction: &mut Transaction, user_id: i64, ids: &[i64]) -> 
     }
 }
 
-/// One of the caller's own.
+/// Finds a maintenance of this user.
 async fn find_own(context: &Context, user_id: i64, id: i64) -> Result<Row> {
     sql!(SELECT = "SELECT * FROM endpoint_maintenance_rows WHERE id = $1 AND user_id = $2");
     on!(context.db()?.read(), db => {
@@ -196,13 +196,13 @@ async fn find_own(context: &Context, user_id: i64, id: i64) -> Result<Row> {
     .map_err(Error::not_found_if_no_row)
 }
 
-/// Within the transaction that makes or changes it.
+/// Reads a maintenance within the transaction that creates or changes it.
 async fn saved(transaction: &mut Transaction, id: i64) -> Result<Row> {
     sql!(SELECT = "SELECT * FROM endpoint_maintenance_rows WHERE id = $1");
     Ok(on!(transaction.connection(), db => sqlx::query_as(SELECT).bind(id).fetch_one(db).await)?)
 }
 
-/// The endpoints that a maintenance is about. One that is deleted leaves the list: one that gets empty covers nothing,
-/// and never turns into "all".
+/// The endpoints of a maintenance. A deleted endpoint is removed from the list; an empty list covers no endpoint, and
+/// never turns into "all".
 const ENDPOINTS: IdList =
     id_list!("endpoint_maintenances", "endpoint_maintenance_endpoints", "maintenance_id");

@@ -1,4 +1,4 @@
-//! `GET /private/v1/maintenances`: a user's maintenances during some time, for other functions.
+//! `GET /private/v1/maintenances`: a user's maintenances within a time range, for other functions.
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -20,9 +20,9 @@ pub const FUNCTION: Function =
 struct Filter {
     #[param(example = 1)]
     user_id: i64,
-    /// Only those that end after this.
+    /// Only maintenances that end after this time.
     from: Option<DateTime<Utc>>,
-    /// Only those that begin before this.
+    /// Only maintenances that begin before this time.
     to: Option<DateTime<Utc>>,
 }
 
@@ -35,7 +35,7 @@ struct OwnedMaintenance {
     maintenance: Maintenance,
 }
 
-/// A user's maintenances that overlap a time, the newest beginning first; 1000 at most.
+/// Returns a user's maintenances that overlap a time range, latest start first; at most 1000.
 pub async fn call(
     context: &Context,
     user_id: i64,
@@ -43,7 +43,7 @@ pub async fn call(
     to: DateTime<Utc>,
 ) -> Result<Vec<Maintenance>> {
     const PER_PAGE: i64 = 100;
-    // More than anybody plans; a bound all the same.
+    // More than any user plans, but still a limit.
     const MAX_PAGES: i64 = 10;
     let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
     let range = format!("user_id={user_id}&from={}&to={}", time(from), time(to));
@@ -52,7 +52,7 @@ pub async fn call(
         let path = format!("/private/v1/maintenances?{range}&page={page}&per_page={PER_PAGE}");
         let found = context.outbound().get::<List<OwnedMaintenance>>(NAME, &path).await?;
         all.extend(found.items.into_iter().map(|owned| owned.maintenance));
-        // Not by how many came: what cannot be read is missing in the list.
+        // Compares with the total, not with the number of items: items that cannot be read are missing from the list.
         if page * PER_PAGE >= found.page.total_count {
             break;
         }

@@ -1,4 +1,4 @@
-//! `PATCH /public/v1/maintenances/{id}`: changes what is given, and keeps the rest.
+//! `PATCH /public/v1/maintenances/{id}`: changes the given fields of a maintenance.
 
 use axum::{Json, extract::State};
 use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, input, on, sql};
@@ -14,7 +14,7 @@ pub const FUNCTION: Function =
         .per_minute(10)
         .publishes();
 
-/// With `ends_at` of now it ends now, but for the checks that are asked for already (up to 65 seconds ahead).
+/// `ends_at` of now ends it now, except for checks that were already requested (up to 65 seconds ahead).
 #[utoipa::path(
     patch, path = "/public/v1/maintenances/{id}", tag = "maintenances", security(("apikey" = [])),
     params(("id" = i64, Path, minimum = 1)),
@@ -55,7 +55,7 @@ async fn handle(
     });
     let plan = input::patched::<Plan>(&fields, patch)?.checked(now)?;
     if old.ends_at.time() <= now && plan.ends_at.time() > now {
-        // It counts against the number that a user may have when it is made, and then no more.
+        // The limit for the number of maintenances is checked only at creation: one that is over must stay over.
         let what = words::MAINTENANCE_IS_OVER;
         return Err(Error::field("ends_at", what));
     }
@@ -69,7 +69,7 @@ async fn handle(
     })?;
     ENDPOINTS.replace(&mut tx, id, plan.endpoint_ids.as_deref()).await?;
     let row = saved(&mut tx, id).await?;
-    // A new title means nothing to a check.
+    // A new title does not affect checks.
     let held = |row: &Row| (row.starts_at.time(), row.ends_at.time(), row.endpoint_ids.clone());
     let is_moved = held(&old) != held(&row);
     let revised = if is_moved { row.revise_endpoints(&mut tx, now).await? } else { Vec::new() };

@@ -1,4 +1,4 @@
-//! Which scheduled times lie in a maintenance.
+//! Finds out which scheduled times are in a maintenance.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,14 +11,14 @@ use runtime::{
     sql,
 };
 
-/// The maintenances of some users during some time.
+/// The maintenances of some users within a time range.
 #[derive(Debug, Default)]
 pub struct Windows(HashMap<i64, Vec<Window>>);
 
 #[derive(Debug)]
 struct Window {
     times: Range<i64>,
-    /// None: all of the user's.
+    /// None: all endpoints of the user.
     endpoints: Option<HashSet<i64>>,
 }
 
@@ -37,9 +37,9 @@ struct Row {
 }
 
 impl Windows {
-    /// Those that hold any of these scheduled times: usually none.
+    /// Loads the maintenances that contain any of these scheduled times: usually none.
     pub async fn load(db: &Db, users: &[i64], times: Range<i64>) -> Result<Self> {
-        // The plus keeps SQLite on the index of what is not over.
+        // The plus makes SQLite use the index on maintenances that are not over.
         sql!(
             SQLITE = "SELECT user_id, starts_at, ends_at, endpoint_ids FROM endpoint_maintenance_rows \
              WHERE ends_at > $1 AND starts_at < $2 AND +user_id IN (SELECT value FROM json_each($3))"
@@ -70,7 +70,7 @@ impl Windows {
         self.0.is_empty()
     }
 
-    /// What of some scheduled times the last of an endpoint's maintenances holds.
+    /// The part of `times` that is inside a maintenance of this endpoint. Of several parts, the one that ends last.
     pub fn last(&self, user_id: i64, endpoint_id: i64, times: &Range<i64>) -> Option<Range<i64>> {
         let windows = self.0.get(&user_id)?.iter();
         let covers = windows.filter(|window| window.covers(endpoint_id));

@@ -1,4 +1,4 @@
-//! `POST /public/v1/announcements`: tells the visitors of a status page something.
+//! `POST /public/v1/announcements`: publishes an announcement on a status page.
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
@@ -41,7 +41,7 @@ async fn insert(
     settings: Settings,
     starts_at: DateTime<Utc>,
 ) -> Result<Announcement> {
-    // The page may have been deleted since it was looked at.
+    // The page may have been deleted after it was checked.
     sql!(
         INSERT = concat!(
             "INSERT INTO status_announcements (user_id, status_page_id, title, text, severity, starts_at, ends_at, \

@@ -1,4 +1,4 @@
-//! `DELETE /public/v1/announcements/{id}`: takes an announcement back.
+//! `DELETE /public/v1/announcements/{id}`: deletes an announcement.
 
 use axum::extract::State;
 use http::StatusCode;

@@ -16,7 +16,7 @@ pub const FUNCTION: Function =
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Filter {
-    /// Only those on this page.
+    /// Only announcements on this page.
     #[param(example = 1, minimum = 1)]
     status_page_id: Option<i64>,
 }

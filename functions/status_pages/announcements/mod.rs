@@ -1,4 +1,4 @@
-//! What a user tells the visitors of a status page.
+//! Announcements of a user to the visitors of a status page.
 
 pub mod create;
 pub mod delete;
@@ -37,32 +37,32 @@ impl TryFrom<String> for Severity {
     }
 }
 
-/// What a person sets of an announcement.
+/// The settings of an announcement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = AnnouncementSettings)]
 pub struct Settings {
-    /// One of the caller's own pages.
+    /// One of the caller's own status pages.
     #[schema(example = 1)]
     pub status_page_id: i64,
     #[schema(example = "Slow deliveries", min_length = 1, max_length = 100)]
     pub title: String,
-    /// Plain text; it may have several lines.
+    /// Plain text; may contain several lines.
     #[serde(default)]
     #[schema(example = "Parcels may take a day longer.", max_length = 2000)]
     pub text: String,
     #[serde(default)]
     #[schema(default = "info")]
     pub severity: Severity,
-    /// Now, when absent. It is not shown before.
+    /// Default: now. The announcement is not shown before this time.
     #[serde(default)]
     pub starts_at: Option<DateTime<Utc>>,
-    /// Null: until it is deleted, or given an end.
+    /// Null: shown until it is deleted or gets an end.
     #[serde(default)]
     pub ends_at: Option<DateTime<Utc>>,
 }
 
-/// What is told on a status page.
+/// An announcement on a status page.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema, sqlx::FromRow)]
 pub struct Announcement {
     #[schema(example = 1)]
@@ -92,7 +92,7 @@ use columns;
 use crate::words;
 
 impl Settings {
-    /// Checks every field but whose the page is; with the time at which it starts.
+    /// Validates every field except the owner of the page. Returns the start time, too.
     fn checked(mut self, now: DateTime<Utc>) -> Result<(Self, DateTime<Utc>)> {
         self.title = self.title.trim().to_owned();
         self.text = super::lines(&self.text);
@@ -114,7 +114,7 @@ impl Settings {
     }
 }
 
-/// A user's own: another user's does not exist.
+/// Finds an announcement of this user. Those of other users are not found.
 async fn own(db: &Db, user_id: i64, id: i64) -> Result<Announcement> {
     sql!(
         SELECT = concat!("SELECT ", columns!(), " FROM status_announcements WHERE id = $1 AND user_id = $2")
@@ -123,7 +123,7 @@ async fn own(db: &Db, user_id: i64, id: i64) -> Result<Announcement> {
         .map_err(Error::not_found_if_no_row)
 }
 
-/// The page that it is to be on must be the user's own.
+/// Refuses a page that does not belong to the user.
 async fn check_page(context: &Context, user_id: i64, page_id: i64) -> Result<()> {
     match super::own(context.db()?, user_id, page_id).await {
         Err(error) if error.status() == http::StatusCode::NOT_FOUND => Err(no_page(page_id)),

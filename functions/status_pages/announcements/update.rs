@@ -1,4 +1,4 @@
-//! `PATCH /public/v1/announcements/{id}`: changes what is given, and keeps the rest.
+//! `PATCH /public/v1/announcements/{id}`: changes the given fields of an announcement.
 
 use axum::{Json, extract::State};
 use runtime::{Caller, Context, Error, Function, Id, Input, Result, error::ErrorBody, input, on, sql};
@@ -27,7 +27,7 @@ async fn handle(
     Id(id): Id,
     Input(patch): Input<Map<String, Value>>,
 ) -> Result<Json<Announcement>> {
-    // Two people may change different fields at once: the row is held from reading to writing.
+    // Two people may change different fields at once: the row is locked from reading to writing.
     sql!(
         SQLITE = concat!("SELECT ", columns!(), " FROM status_announcements WHERE id = $1 AND user_id = $2")
     );
@@ -46,7 +46,7 @@ async fn handle(
         )
     );
     let (db, now) = (context.db()?, context.clock().now());
-    // Looked at before the row is held: SQLite's one connection for writing is not kept waiting.
+    // Checked before the row is locked, so that SQLite's only connection for writing does not wait.
     if let Some(page_id) = patch.get("status_page_id").and_then(Value::as_i64) {
         super::own(db, caller.user_id, id).await?;
         super::check_page(&context, caller.user_id, page_id).await?;
@@ -64,7 +64,7 @@ async fn handle(
         update.bind(now).fetch_one(db).await
     });
     let announcement: Announcement = announcement.map_err(|error| match &error {
-        // Deleted since it was looked at.
+        // The page was deleted after it was checked.
         sqlx::Error::Database(db) if db.is_foreign_key_violation() => super::no_page(new.status_page_id),
         _ => Error::not_found_if_no_row(error),
     })?;

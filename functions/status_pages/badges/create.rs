@@ -1,4 +1,4 @@
-//! `POST /public/v1/badges`: makes an endpoint's badge, or answers with the one that is there.
+//! `POST /public/v1/badges`: creates an endpoint's badge, or returns the existing one.
 
 use axum::{Json, extract::State};
 use http::StatusCode;
@@ -22,7 +22,7 @@ pub const FUNCTION: Function = Function::new(
 #[serde(deny_unknown_fields)]
 #[schema(as = NewBadge)]
 struct Body {
-    /// One of the caller's own.
+    /// One of the caller's own endpoints.
     #[schema(example = 7)]
     endpoint_id: i64,
 }

@@ -1,4 +1,4 @@
-//! `DELETE /public/v1/badges/{id}`: removes a badge; its token shows nothing any more.
+//! `DELETE /public/v1/badges/{id}`: deletes a badge; its token stops working.
 
 use axum::extract::State;
 use http::StatusCode;

@@ -1,4 +1,4 @@
-//! `GET /public/v1/badges`: the caller's badges, in the order in which they were made.
+//! `GET /public/v1/badges`: the caller's badges, in the order of their creation.
 
 use axum::{Json, extract::State};
 use runtime::{
@@ -15,7 +15,7 @@ pub const FUNCTION: Function =
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Filter {
-    /// Only of this endpoint.
+    /// Only the badge of this endpoint.
     #[param(example = 7, minimum = 1)]
     endpoint_id: Option<i64>,
 }

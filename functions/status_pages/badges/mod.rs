@@ -1,5 +1,5 @@
-//! One endpoint's state for everybody who has its token: for a README, or a page elsewhere. There is
-//! none until its user asks for one.
+//! The state of one endpoint for everybody who has the token of its badge: for a README, or another web page. An
+//! endpoint has no badge until its user creates one.
 
 pub mod create;
 pub mod delete;
@@ -17,7 +17,7 @@ pub struct Badge {
     pub id: i64,
     #[schema(example = 7)]
     pub endpoint_id: i64,
-    /// Whoever has it sees the endpoint's name, status, uptime and response time, and nothing else.
+    /// Everybody with this token can see the endpoint's name, status, uptime and response time, and nothing else.
     #[schema(example = "Zt1xj0dYc4pS0nQ8mJtW3m2oXcV5eB7a9rUfGhKlN6w")]
     pub token: String,
     pub created_at: DateTime<Utc>,

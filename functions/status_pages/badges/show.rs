@@ -1,4 +1,4 @@
-//! `GET /public/v1/badge_data/{token}`: what a badge says, for everybody who has its token.
+//! `GET /public/v1/badge_data/{token}`: the data of a badge, for everybody who has its token.
 
 use axum::{
     extract::{Path, State},
@@ -58,7 +58,7 @@ pub struct Shown {
     pub name: String,
     pub status: ShownStatus,
     pub range: Range,
-    /// Null: nothing was checked in that time.
+    /// Null: no check was made in that time.
     #[schema(example = 99.987)]
     pub uptime_percent: Option<f64>,
     #[schema(example = 120.5)]
