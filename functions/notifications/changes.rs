@@ -56,7 +56,7 @@ struct New {
 }
 
 /// Stores all changes in one statement. A change whose deliveries are not logged within
-/// [`REPUBLISH_AFTER`] is published again.
+/// `REPUBLISH_AFTER` is published again.
 pub async fn record(
     transaction: &mut Transaction,
     event_id: &str,
