@@ -142,8 +142,8 @@ pub fn check_settings(env: &Env) -> anyhow::Result<()> {
     check::<links::PublicUrl>(env)
 }
 
-/// Validates only the settings with defaults: a function that runs alone does not have the required
-/// settings of other functions.
+/// Validates only the settings with defaults, for a function that runs alone: it does not have the
+/// required settings of other functions.
 pub fn check_optional_settings(env: &Env) -> anyhow::Result<()> {
     check::<checks::RegionConfig>(env)?;
     check::<prober::ProbeSettings>(env)?;

@@ -1,10 +1,12 @@
 //! If a region loses its network, every check from it fails. When most endpoints of a region begin to fail at once,
 //! each of their users gets one message about the region instead of one for each endpoint.
 //!
-//! Counted are the endpoints that were checked in the region since the first failure: those that recently
-//! became unreachable (DNS, connection, TLS, time-out) against those that answer. Any answer counts,
-//! because an answer is no sign of a problem of the region. An endpoint that has been unreachable for
-//! long, or was not checked since, does not count. The alert of an endpoint that answers is never held.
+//! Two groups of endpoints are compared, of those that were checked in the region since the first failure:
+//! endpoints that recently became unreachable (DNS, connection, TLS, time-out), and endpoints that answer. Any
+//! answer counts, because an answer is no sign of a problem of the region. An endpoint that has been
+//! unreachable for long, or was not checked since, does not count. The alert of an endpoint that answers is
+//! never held.
+//!
 //! An outage is assumed if more than `REGION_OUTAGE_SHARE` of the endpoints in a region fail, of
 //! - all users, if there are `REGION_OUTAGE_MIN` users, and more than that share of them see more than
 //!   that share of their endpoints fail. Counted by users: one user with a thousand broken endpoints must
@@ -35,7 +37,8 @@ use serde_json::json;
 use super::{MAX_AHEAD, state::States};
 use contract::{AlertKind, CheckResult, FailedCheck, RegionChange, RegionOutage, Status, StatusChange};
 
-/// `REGION_OUTAGE_MIN` (default 10), `REGION_OUTAGE_SHARE` (default 0.5; 1: never) and `REGION_OUTAGE_MINUTES` (default 15).
+/// `REGION_OUTAGE_MIN` (default 10), `REGION_OUTAGE_SHARE` (default 0.5; 1: never) and `REGION_OUTAGE_MINUTES`
+/// (default 15).
 pub(crate) struct Settings {
     least: i64,
     share: f64,

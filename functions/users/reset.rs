@@ -2,8 +2,8 @@
 //!
 //! | token | valid for | also does | ended by |
 //! |---|---|---|---|
-//! | for a forgotten password | one hour | | its use, another token's use, any change of address or password |
-//! | for a changed address, mailed to the old one | 48 hours | restores the old address | its use, the use of a token for an earlier address |
+//! | forgotten password | one hour | | its use, another token's use, any change of address or password |
+//! | changed address, mailed to the old one | 48 hours | restores the old address | its use, use of an earlier one |
 //!
 //! So an attacker who takes over an account and changes its address, even twice, cannot lock out its
 //! owner.

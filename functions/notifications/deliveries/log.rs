@@ -28,7 +28,7 @@ use contract::{Alert, AlertKind};
 pub const MAX_WAITING_PER_CHANNEL: usize = 1000;
 /// Rows per transaction, so that other transactions wait only a few milliseconds.
 const MAX_ROWS_PER_TRANSACTION: usize = 100;
-/// The endpoint ID of the message that counts the dropped alerts.
+/// The endpoint ID of the message that counts the alerts beyond the limit.
 const UNTOLD_ENDPOINT_ID: i64 = 0;
 
 /// An enabled notification, opened once for all its messages.
@@ -210,8 +210,8 @@ fn about(alert: &Alert) -> i64 {
     alert.region_outage.as_ref().map_or(alert.endpoint_id, |outage| -outage.id)
 }
 
-/// Counts dropped alerts in one message per notification. An event that the broker delivers again may be
-/// counted twice.
+/// Counts alerts beyond the limit, in one message per notification. An event that the broker delivers
+/// again may be counted twice.
 async fn count(context: &Context, beyond: &[&Channel]) -> Result<()> {
     if beyond.is_empty() {
         return Ok(());
