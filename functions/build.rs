@@ -1,5 +1,5 @@
-//! Writes the catalogue of texts as Rust, and packs what pages need besides themselves: each asset compressed, under a
-//! name that holds its hash, so that a browser may keep it for ever.
+//! Generates the catalogue of texts as Rust, and compresses the assets of pages. Each asset's name
+//! contains its hash, so that browsers may cache it permanently.
 
 use std::{
     env, fs,
@@ -10,9 +10,9 @@ use std::{
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
-/// Of our own, in `web/assets/`.
+/// Our own assets, in `web/assets/`.
 const OWN: [&str; 6] = ["app.js", "docs.js", "favicon.ico", "favicon.svg", "favicon-down.svg", "style.css"];
-/// Of Swagger UI.
+/// Assets of Swagger UI.
 const SWAGGER_UI: [&str; 2] = ["swagger-ui-bundle.js", "swagger-ui.css"];
 
 fn main() -> Result<()> {
@@ -25,7 +25,7 @@ fn main() -> Result<()> {
     for name in OWN {
         assets.push((name, fs::read(Path::new("web/assets").join(name)).context(name)?));
     }
-    // Requests go to where it came from, wherever that is.
+    // Requests go to the host that served the page.
     let spec = fs::read_to_string("../docs/public-spec.yaml").context("the specification")?;
     let spec = spec.replacen("url: http://localhost:8000\n", "url: /\n", 1);
     assets.push(("openapi.yaml", spec.into_bytes()));
@@ -45,7 +45,7 @@ fn main() -> Result<()> {
             Sha256::digest(&content).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
         let (stem, extension) = name.rsplit_once('.').context("an asset without an extension")?;
         let mut packed = Vec::new();
-        // Of quality 9, not 11: that takes ten times as long for one percent.
+        // Quality 9, not 11, which takes ten times as long for one percent.
         let params = brotli::enc::BrotliEncoderParams { quality: 9, ..Default::default() };
         brotli::BrotliCompress(&mut Cursor::new(content), &mut packed, &params)?;
         let file = Path::new(&out).join(format!("{name}.br"));

@@ -1,4 +1,4 @@
-//! What the broker gave up on: stored, listed, replayable.
+//! Dead letters: stores, lists and replays events that the broker gave up on.
 //!
 //! POST / (any event), GET /private/v1/dead_letters, POST /private/v1/dead_letters/{id}/replay.
 
@@ -25,9 +25,9 @@ use crate::notifications::senders::{Done, metrics};
 use contract::{DeliveryOutcome, NotificationDelivered, NotificationRequested, kind};
 
 pub const SERVICE: &str = "dead-letter";
-/// Between a letter and its replay.
+/// Delay before a dead letter is replayed.
 const REPLAY_DELAY: TimeDelta = TimeDelta::minutes(10);
-/// By itself: what fails so often is left to people.
+/// Automatic replays; after that, a person must act.
 const MAX_REPLAYS: i32 = 24;
 
 const NAME: &str = "dead-letter";
@@ -52,8 +52,8 @@ fn labels(kind: &'static str, destination: &'static str) -> [KeyValue; 2] {
     [KeyValue::new("cloudevents.event_type", kind), KeyValue::new("destination", destination)]
 }
 
-/// Refuses nothing: there is nobody left who would take it. What was replayed and comes back is the same
-/// letter, with what is wrong now, and no longer looks as if the replay had helped.
+/// Accepts everything, because no other place is left for it. A replayed event that comes back updates
+/// its dead letter with the new error, and clears `replayed_at`.
 async fn store(State(context): State<Context>, headers: HeaderMap, body: Bytes) -> Result<Reply> {
     sql!(
         INSERT = "INSERT INTO dead_letters (source, event_id, kind, destination, error_code, error,
@@ -79,7 +79,7 @@ async fn store(State(context): State<Context>, headers: HeaderMap, body: Bytes) 
     Ok(Reply::NONE)
 }
 
-/// So that the delivery is sent again, in a while.
+/// Reports the delivery as postponed, so that it is sent again later.
 async fn tell_log(context: &Context, letter: &Letter, headers: &HeaderMap, body: &Bytes) -> Result<()> {
     let Ok(event) = Event::<NotificationRequested>::read(headers, body) else { return Ok(()) };
     let failed = NotificationDelivered {
@@ -98,7 +98,7 @@ async fn tell_log(context: &Context, letter: &Letter, headers: &HeaderMap, body:
     context.outbound().publish(event).await
 }
 
-/// What is known of an event without believing that it is one.
+/// Data read from an event that may be invalid.
 #[derive(Debug, PartialEq, Eq)]
 struct Letter {
     source: String,
@@ -110,7 +110,7 @@ struct Letter {
 }
 
 impl Letter {
-    /// From what may be anything, few values.
+    /// Maps arbitrary values to a few label values.
     fn labels(&self) -> [KeyValue; 2] {
         let kind = kind::ALL.into_iter().find(|kind| *kind == self.kind);
         let host = self.destination.strip_prefix("http://").unwrap_or(&self.destination);
@@ -119,8 +119,8 @@ impl Letter {
         labels(kind.unwrap_or("other"), function.unwrap_or("other"))
     }
 
-    /// Not what was refused permanently, nor what is of no use when it comes late; messages and changes that are to be told
-    /// have a log of their own.
+    /// False for permanent refusals and for events that are useless when late. Also false for messages
+    /// and republished changes: they have a log of their own.
     fn is_worth_another_try(&self) -> bool {
         const LATE: [&str; 3] = [kind::CHECK_REQUESTED, kind::CHECK_FAILED, kind::NOTIFICATION_REQUESTED];
         let code = self.error_code.as_deref().and_then(|code| code.parse().ok());
@@ -132,7 +132,7 @@ impl Letter {
     }
 
     fn read(headers: &HeaderMap, body: &[u8]) -> Self {
-        // In structured mode the attributes are in the body.
+        // In structured mode, the attributes are in the body.
         let structured: Value = match headers.contains_key("ce-specversion") {
             true => Value::Null,
             false => serde_json::from_slice(body).unwrap_or_default(),
@@ -144,12 +144,12 @@ impl Letter {
                 Value::Number(number) => Some(number.to_string()),
                 _ => None,
             });
-            // PostgreSQL's text holds no NUL.
+            // PostgreSQL's text type cannot store NUL.
             text.map(|text| text.replace('\0', ""))
         };
         Self {
             source: attribute("source").unwrap_or_default(),
-            // The same bytes are the same letter.
+            // Without an ID, the same bytes count as the same event.
             event_id: attribute("id").unwrap_or_else(|| secret::hash(&String::from_utf8_lossy(body))),
             kind: attribute("type").unwrap_or_default(),
             destination: attribute("knativeerrordest").unwrap_or_default(),
@@ -159,8 +159,7 @@ impl Letter {
     }
 }
 
-/// What the last one who refused it answered, in base64 as Knative sends it: our own error's message
-/// where it is one.
+/// The last error response, which Knative encodes in base64; only its message if it is one of our errors.
 fn error_of(data: &str) -> String {
     let decoded = STANDARD.decode(data).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let text = decoded.unwrap_or_else(|| data.to_owned()).replace('\0', "");
@@ -169,7 +168,7 @@ fn error_of(data: &str) -> String {
     message.unwrap_or(text).chars().take(1000).collect()
 }
 
-/// What belongs to the event: not the hop's own headers, nor what the broker added when it gave up.
+/// The event's own headers: not those of the hop, nor those that the broker added when it gave up.
 fn kept_headers(headers: &HeaderMap) -> String {
     let kept = headers.iter().filter(|(name, _)| {
         let name = name.as_str();
@@ -180,7 +179,7 @@ fn kept_headers(headers: &HeaderMap) -> String {
     json!(pairs).to_string()
 }
 
-/// An event that was given up.
+/// An event that the broker gave up on.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DeadLetter {
     #[schema(example = 1)]
@@ -191,14 +190,14 @@ pub struct DeadLetter {
     pub event_id: String,
     #[schema(example = "io.pongpong.notification.requested.v1")]
     pub kind: String,
-    /// Who did not take it.
+    /// The subscriber that did not accept it.
     pub destination: String,
     pub error_code: Option<String>,
     pub error: Option<String>,
-    /// Name and value of each.
+    /// Pairs of name and value.
     #[schema(value_type = Vec<Vec<String>>)]
     pub headers: Value,
-    /// Its beginning.
+    /// The first part of the body.
     pub body: String,
     pub body_bytes: i64,
     pub received_at: DateTime<Utc>,
@@ -245,7 +244,7 @@ impl From<Row> for DeadLetter {
     responses((status = 200, body = List<DeadLetter>), (status = 400, body = ErrorBody)),
 )]
 async fn list(State(context): State<Context>, paging: Paging) -> Result<Json<List<DeadLetter>>> {
-    // A batch is up to 16 MiB: a list shows how each begins.
+    // A batch has up to 16 MiB: the list shows only the beginning.
     sql!(SELECT = "SELECT id, source, event_id, kind, destination, error_code, error, headers,
             SUBSTR(body, 1, 2000) AS body, CAST(LENGTH(body) AS BIGINT) AS body_bytes, received_at, replayed_at
         FROM dead_letters ORDER BY id DESC LIMIT $1 OFFSET $2");
@@ -274,7 +273,7 @@ async fn replay(State(context): State<Context>, Id(id): Id) -> Result<(StatusCod
 
 async fn publish_again(context: &Context, id: i64) -> Result<()> {
     sql!(SELECT = "SELECT headers, body, received_at FROM dead_letters WHERE id = $1");
-    // Not if it has come back already.
+    // Skipped if the event has already come back.
     sql!(
         UPDATE = "UPDATE dead_letters SET replayed_at = $2, due_at = NULL WHERE id = $1 AND received_at = $3"
     );

@@ -1,12 +1,12 @@
-//! `function gateway FOLDER`: makes Kong be what the files of a folder say, through its Admin API.
+//! `function gateway FOLDER`: configures Kong from the files of a folder, through its Admin API.
 //!
 //! The files are Kong's declarative configuration (`infra/kong/*.yml`). Kong's own `kong config
-//! db_import` would load them too, but it tells no running Kong, it never removes what a file no
-//! longer holds, and it cannot be repeated for a file with consumers. The Admin API can all that: a
-//! change is everywhere within seconds, without a restart.
+//! db_import` could load them too, but it does not notify a running Kong, does not remove entities that
+//! are no longer in a file, and cannot be repeated for a file with consumers. With the Admin API, a
+//! change is active everywhere within seconds, without a restart.
 //!
-//! Everything is put by its name, so a second run changes nothing. What was loaded bears [`TAG`],
-//! and is deleted once no file holds it; what users have (consumers, keys) bears none.
+//! Every entity is put by its name, so a second run changes nothing. Loaded entities carry [`TAG`], and
+//! are deleted when no file contains them; the users' entities (consumers, keys) carry no tag.
 
 use std::{collections::HashSet, path::Path, time::Duration};
 
@@ -32,7 +32,7 @@ struct Document {
     plugins: Vec<Plugin>,
     #[serde(default)]
     services: Vec<Service>,
-    /// Those that no service answers.
+    /// Routes without a service.
     #[serde(default)]
     routes: Vec<Route>,
     #[serde(default)]
@@ -81,7 +81,7 @@ struct BasicAuth {
     password: String,
 }
 
-/// Waits for Kong, five minutes at most: all of pongpong may be starting.
+/// Waits for Kong for up to five minutes: all of pongpong may be starting.
 async fn wait(kong: &Kong) -> Result<()> {
     let often = ConstantBuilder::default().with_delay(Duration::from_secs(2)).with_max_times(150);
     let answers = async || -> Result<()> {
@@ -92,8 +92,8 @@ async fn wait(kong: &Kong) -> Result<()> {
     answers.retry(often).await
 }
 
-/// Loads every `*.yml` of a folder. `${NAME}` in them is the environment variable of that name.
-/// With `HTTPS_ONLY=true`, what is asked by plain HTTP is sent to HTTPS.
+/// Loads every `*.yml` of a folder. `${NAME}` stands for the environment variable of that name. With
+/// `HTTPS_ONLY=true`, plain HTTP is redirected to HTTPS.
 pub async fn load(kong: &Kong, folder: &Path, env: &Env) -> Result<()> {
     let documents = read(folder, env)?;
     wait(kong).await?;
@@ -120,7 +120,8 @@ fn read(folder: &Path, env: &Env) -> Result<Vec<Document>> {
     paths.sort();
     let read = |path: &std::path::PathBuf| {
         let text = std::fs::read_to_string(path)?;
-        // Filled in after it was parsed: a password may hold what means something in YAML.
+        // Variables are replaced after parsing, because a password may contain characters that are
+        // special in YAML.
         let mut value: Value = serde_norway::from_str(&text)?;
         fill_in(&mut value, env, false)?;
         anyhow::Ok(serde_json::from_value(value)?)
@@ -129,12 +130,12 @@ fn read(folder: &Path, env: &Env) -> Result<Vec<Document>> {
         .iter()
         .map(|path| read(path).with_context(|| path.display().to_string()))
         .collect::<Result<_>>()?;
-    // All that is loaded would be deleted.
+    // Without this check, everything that was loaded before would be deleted.
     ensure!(documents.iter().any(|d| !d.services.is_empty()), "{}: no service in it", folder.display());
     Ok(documents)
 }
 
-/// In a template, `$(...)` is Lua to Kong.
+/// In a template, `$(...)` is Lua code for Kong.
 fn fill_in(value: &mut Value, env: &Env, is_template: bool) -> Result<()> {
     match value {
         Value::String(text) => {
@@ -160,7 +161,7 @@ fn fill_in(value: &mut Value, env: &Env, is_template: bool) -> Result<()> {
     }
 }
 
-/// A name as one segment of a path of the Admin API.
+/// A name, encoded as one path segment of the Admin API.
 fn segment(name: &str) -> PercentEncode<'_> {
     const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
     utf8_percent_encode(name, RESERVED)
@@ -169,19 +170,19 @@ fn segment(name: &str) -> PercentEncode<'_> {
 struct Loading<'a> {
     kong: &'a Kong,
     https_only: bool,
-    /// The ids of those that were put.
+    /// IDs of the plugins that were put.
     plugins: HashSet<String>,
-    /// What else was put, as `/services/web`.
+    /// Other entities that were put, as `/services/web`.
     others: HashSet<String>,
 }
 
-/// An entity as Kong has it.
+/// An entity as Kong returns it.
 #[derive(Deserialize)]
 struct Entity {
     id: String,
     name: Option<String>,
     username: Option<String>,
-    /// Whose credential it is.
+    /// The consumer of a credential.
     consumer: Option<Id>,
 }
 
@@ -209,14 +210,14 @@ impl Loading<'_> {
                     !username.contains(':') && !matches!(username.as_str(), "." | ".."),
                     "the operator's name {username:?} must not contain a colon, nor be . or .."
                 );
-                // Kong hashes the password, so it cannot be compared: it is set anew each time.
+                // Kong hashes the password, so it cannot be compared: set it each time.
                 let credential = Map::from_iter([("password".to_owned(), password.into())]);
                 self.put(&format!("{path}/basic-auth/{}", segment(&username)), credential).await?;
             }
         }
         for service in document.services {
             let id = self.put(&format!("/services/{}", segment(&service.name)), service.rest).await?;
-            // Before its routes, so that none of them is open for a moment.
+            // Before the routes, so that no route is open for a moment.
             for plugin in service.plugins {
                 self.put_plugin(plugin, Some(("service", &service.name, &id))).await?;
             }
@@ -244,7 +245,7 @@ impl Loading<'_> {
         Ok(())
     }
 
-    /// `of`: what it runs on, as ("route", its name, its id); everything without it.
+    /// `of`: the entity that the plugin applies to, as ("route", name, ID); `None`: all.
     async fn put_plugin(&mut self, plugin: Plugin, of: Option<(&str, &str, &str)>) -> Result<()> {
         let mut body = plugin.rest;
         let mut place = plugin.name.clone();
@@ -252,7 +253,7 @@ impl Loading<'_> {
             body.insert(kind.into(), json!({ "id": id }));
             place = format!("{kind} {name} {place}");
         }
-        // Kong knows a plugin by its id only: the same place has to give the same one.
+        // Kong identifies a plugin only by its ID, so the same place must always give the same ID.
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&Sha256::digest(&place)[..16]);
         let id = uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string();
@@ -273,10 +274,10 @@ impl Loading<'_> {
         Ok(serde_json::from_value::<Id>(answer).with_context(|| format!("{path} has got no id"))?.id)
     }
 
-    /// Deletes what bears the tag, but is in no file any more. Returns how many.
+    /// Deletes tagged entities that are in no file any more. Returns their number.
     async fn delete_the_rest(&self) -> Result<usize> {
         let mut gone = Vec::new();
-        // A route takes its plugins with it, and a service must have no route any more.
+        // Deleting a route also deletes its plugins; a service can be deleted only when it has no routes.
         for plugin in self.list("/plugins").await? {
             if !self.plugins.contains(&plugin.id) {
                 gone.push(format!("/plugins/{}", plugin.id));
@@ -331,7 +332,7 @@ impl Loading<'_> {
     ) -> Result<Value> {
         let (status, answer) = self.kong.ask(method.clone(), path, body).await?;
         if status != wanted {
-            // Not what was sent: it may hold the gateway's token, or a password.
+            // Without the request: it may contain the gateway's token or a password.
             bail!("{method} {path}: Kong answered {status}: {}", answer["message"]);
         }
         Ok(answer)

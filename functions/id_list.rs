@@ -1,5 +1,5 @@
-//! Lists of ids: of those endpoints that something is about. The owner's column `all_endpoints` says whether it is
-//! about all of them, and the list is a table of its own.
+//! Lists of endpoint IDs, such as the endpoints that a notification covers. The owner's column
+//! `all_endpoints` is set if it covers all; otherwise the list is in its own table.
 
 use contract::Text;
 use runtime::{

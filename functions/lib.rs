@@ -1,8 +1,8 @@
-//! The map of pongpong: every operation is one small function, in a file of its own.
+//! The function table of pongpong: every operation is one small function, in a file of its own.
 //!
-//! Folder = resource, file = verb: `users/login.rs` is what happens on login. Each resource owns its
-//! tables; what it needs of another it asks by that one's private API, or gets in an event. What
-//! people read stands in `words/en.ftl` and `words/ko.ftl`.
+//! Folder = resource, file = verb: `users/login.rs` handles login. Each resource owns its tables. It gets
+//! other resources' data through their private APIs, or from events. Texts for people are in
+//! `words/en.ftl` and `words/ko.ftl`.
 
 pub mod checks;
 pub mod dead_letter;
@@ -24,8 +24,8 @@ mod zones;
 use anyhow::Context as _;
 use runtime::{Db, Env, FromEnv, Function, caller::GatewayConfig, secret::Sealer};
 
-/// Every function, once. Routing, OpenAPI, Knative Services, Kong's routes and the one-machine
-/// engine derive from this table.
+/// Every function, once. Routing, OpenAPI, Knative Services, Kong's routes and the one-machine engine
+/// derive from this table.
 pub static ALL: &[Function] = &[
     users::signup::FUNCTION,
     users::login::FUNCTION,
@@ -132,8 +132,8 @@ pub fn find(name: &str) -> Option<&'static Function> {
     ALL.iter().find(|function| function.name == name)
 }
 
-/// Complains of a setting that is invalid, of whichever function: better at start than at
-/// the first use, which may be a night later. For a process that has all of them.
+/// Validates all settings at startup, so that a bad value fails immediately instead of at first use. For
+/// a process that has the settings of all functions.
 pub fn check_settings(env: &Env) -> anyhow::Result<()> {
     check_optional_settings(env)?;
     check::<Sealer>(env)?;
@@ -142,8 +142,8 @@ pub fn check_settings(env: &Env) -> anyhow::Result<()> {
     check::<links::PublicUrl>(env)
 }
 
-/// The same of what has a default: a function that runs alone is not given what only others need,
-/// but what it is given is to be right.
+/// Validates only the settings with defaults, for a function that runs alone: it does not have the
+/// required settings of other functions.
 pub fn check_optional_settings(env: &Env) -> anyhow::Result<()> {
     check::<checks::RegionConfig>(env)?;
     check::<prober::ProbeSettings>(env)?;
@@ -160,8 +160,8 @@ fn check<T: FromEnv>(env: &Env) -> anyhow::Result<()> {
     T::from_env(env).map(drop)
 }
 
-/// Tells Prometheus of counters of few values before they count: it sees no increase in the first value of a
-/// series. For a process that it asks; what is pushed carries the time of its beginning.
+/// Exports counters with few label values as zero, because Prometheus does not see an increase in the
+/// first value of a series. For a process that Prometheus scrapes; pushed metrics carry their start time.
 pub fn count_from_zero() {
     endpoints::requests::count_requested(checks::schedule::NAME, 0);
     checks::count_from_zero();
@@ -171,14 +171,15 @@ pub fn count_from_zero() {
     dead_letter::count_from_zero();
 }
 
-/// Brings the database's tables up to date, and the roles that have them; safe to run twice, and at once.
+/// Migrates the database's tables and roles. Safe to run twice and concurrently.
 pub async fn migrate(db: &Db, env: &Env) -> anyhow::Result<()> {
     match db {
         Db::Sqlite { write, .. } => {
             sqlx::migrate!("migrations/sqlite").run(write).await.context("migrating the database")?;
         }
         Db::Postgres(pool) => {
-            // A connection of its own: a migration of large tables takes longer than a statement may.
+            // On a separate connection: a migration of large tables takes longer than the statement
+            // time-out.
             let mut connection = pool.acquire().await?.detach();
             sqlx::raw_sql("SET statement_timeout = 0; SET lock_timeout = 0").execute(&mut connection).await?;
             let migrated = sqlx::migrate!("migrations/postgres").run(&mut connection).await;

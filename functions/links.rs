@@ -1,4 +1,4 @@
-//! Links in messages: where people reach pongpong.
+//! Links in messages, based on pongpong's public URL.
 
 use runtime::{Context, Env, FromEnv, Result};
 
@@ -7,7 +7,7 @@ pub(crate) struct PublicUrl(String);
 impl FromEnv for PublicUrl {
     const NAMES: &[&str] = &["PUBLIC_URL"];
 
-    /// `PUBLIC_URL`, as browsers reach us.
+    /// `PUBLIC_URL`, the URL that browsers use.
     fn from_env(env: &Env) -> anyhow::Result<Self> {
         Ok(Self(env.required("PUBLIC_URL")?.trim_end_matches('/').to_owned()))
     }
@@ -19,7 +19,7 @@ impl PublicUrl {
     }
 }
 
-/// `path` begins with a slash.
+/// `path` starts with a slash.
 pub(crate) fn to(context: &Context, path: &str) -> Result<String> {
     Ok(format!("{}{path}", context.config::<PublicUrl>()?.0))
 }

@@ -6,14 +6,15 @@ use functions::users::kong::Kong;
 use http::Method;
 use runtime::{Context, Env, Function, log, telemetry, trace::Trace};
 
-/// How long a tick may take: a night's purge is not done in seconds. The CronJob gives up a little later.
+/// Time limit for a scheduled call: a nightly purge takes more than seconds. The CronJob gives up a
+/// little later.
 const TICK: Duration = Duration::from_secs(290);
 
-/// The functions of pongpong: serves those that are named
+/// Serve the named functions of pongpong
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Arguments {
-    /// A function [default: what K_SERVICE or AWS_LAMBDA_FUNCTION_NAME says]
+    /// A function [default: K_SERVICE or AWS_LAMBDA_FUNCTION_NAME]
     #[arg(value_name = "NAME", value_parser = any_function)]
     names: Vec<&'static Function>,
     #[command(subcommand)]
@@ -27,9 +28,9 @@ enum Command {
         #[arg(value_name = "NAME", value_parser = scheduled_function)]
         function: &'static Function,
     },
-    /// Bring the database's tables up to date
+    /// Migrate the database's tables
     Migrate,
-    /// Make Kong be what the files of a folder say
+    /// Configure Kong from the files of a folder
     Gateway { folder: PathBuf },
 }
 
@@ -58,7 +59,7 @@ fn main() -> anyhow::Result<ExitCode> {
 async fn start(Arguments { mut names, command }: Arguments) -> anyhow::Result<ExitCode> {
     let env = Env::of_process();
     if names.is_empty() && command.is_none() {
-        // Knative, then Lambda, say which one this process is to be.
+        // Set by Knative or by Lambda.
         let name = env.get("K_SERVICE").or_else(|| env.get("AWS_LAMBDA_FUNCTION_NAME")).unwrap_or_default();
         match any_function(name) {
             Ok(function) => names.push(function),
@@ -85,7 +86,7 @@ async fn run(names: &[&'static Function], command: Option<Command>, context: Con
         }
         Some(Command::Migrate) => {
             let db = context.db()?;
-            // On a cluster database and migration start together.
+            // On a cluster, the database and the migration start at the same time.
             let wait = ConstantBuilder::default().with_delay(Duration::from_secs(2)).with_max_times(120);
             (|| db.ping())
                 .retry(wait)

@@ -11,7 +11,8 @@ use utoipa::ToSchema;
 
 const RESERVED_FILES: usize = 768;
 
-/// `CHECK_PRIVATE_NETWORKS` (default `deny`) and `CHECK_CONCURRENCY` (default 20480: half of it for one owner).
+/// `CHECK_PRIVATE_NETWORKS` (default `deny`) and `CHECK_CONCURRENCY` (default 20480; one owner gets at
+/// most half).
 pub(crate) struct ProbeSettings {
     private_networks: PrivateNetworks,
     concurrency: usize,
@@ -28,11 +29,11 @@ impl FromEnv for ProbeSettings {
     }
 }
 
-/// The process's one prober: the bound on concurrency is for all that it checks.
+/// The process's only prober, so that the concurrency limit covers all its checks.
 pub fn prober(context: &Context) -> Result<Arc<Prober>> {
     context.shared(|context| {
         let ProbeSettings { private_networks, concurrency } = ProbeSettings::from_env(context.env())?;
-        // The rest is for clients, the database, other functions and names.
+        // The other files are for clients, the database, other functions and DNS.
         let files = process::max_open_files();
         let others = RESERVED_FILES + process::max_client_connections();
         let possible = checks::concurrency_by(files.saturating_sub(others).max(files / 2));
@@ -50,7 +51,7 @@ pub fn prober(context: &Context) -> Result<Arc<Prober>> {
     })
 }
 
-/// A check that was made at once, and the URL that it was made with.
+/// A check made on request, and the URL that was checked.
 #[derive(Serialize, ToSchema)]
 pub struct Checked {
     #[schema(example = "https://example.com/health")]
@@ -59,7 +60,8 @@ pub struct Checked {
     pub outcome: Outcome,
 }
 
-/// Checks `target`. If it refuses HTTPS, and no scheme was typed, `fallback` is checked; that counts if it succeeds.
+/// Checks `target`. If it refuses HTTPS and the user typed no scheme, checks `fallback`, which counts
+/// only if it succeeds.
 pub async fn check_now(prober: &Prober, user_id: i64, target: Target, fallback: Option<String>) -> Checked {
     let outcome = prober.probe(user_id, &target, None).await;
     let is_refused = outcome.error.as_ref().is_some_and(|error| error.code == FailureCode::ConnectRefused);

@@ -1,24 +1,24 @@
-//! What purges share: a time that they can trust, and deletion in batches.
+//! Shared by purges: a trusted time, and deletion in batches.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{Context, Db, Result, on, sql};
 use sqlx::{AssertSqlSafe, Encode, Postgres, Sqlite, Type};
 
-/// How far ahead of the last purge a clock is believed at once.
+/// How far ahead of the last purge the clock is trusted at once.
 const MAX_GAP: TimeDelta = TimeDelta::days(2);
-/// After this time a clock that still shows what was not believed is believed: it is right, and the machine was off.
+/// After this time, a clock that was not trusted is trusted: it is right, and the machine was off.
 const CONFIRMED_AFTER: TimeDelta = TimeDelta::days(1);
 
-/// What a purge goes by, instead of the clock: by a clock that jumps ahead everything is old. `table` remembers it
-/// for the purges of one service.
+/// The time that purges use instead of the clock: if the clock jumped ahead, everything would be old.
+/// `table` stores it for the purges of one service.
 pub(crate) async fn trusted_now(context: &Context, table: &'static str) -> Result<DateTime<Utc>> {
     let (db, now) = (context.db()?, context.clock().now());
-    // Made of a name in our code alone.
+    // The name comes only from our code.
     let select = AssertSqlSafe(format!("SELECT trusted_at, doubted_at FROM {table} WHERE id = 1"));
     let update = AssertSqlSafe(format!("UPDATE {table} SET trusted_at = $1, doubted_at = $2 WHERE id = 1"));
     let (trusted_at, doubted_at) = on!(db.read(), db => sqlx::query_as(select).fetch_one(db).await)?;
     let seen = Seen { trusted_at, doubted_at }.after(now.timestamp());
-    // The first purge of all begins its day without a word.
+    // For the very first purge, waiting is normal and not logged.
     if let Some(since) = seen.doubted_at.filter(|_| seen.trusted_at > 0) {
         let (since, trusted) = (time(since), time(seen.trusted_at));
         tracing::warn!(%now, %trusted, %since, "the clock is far ahead of the last purge: nothing is purged for a day");
@@ -34,11 +34,11 @@ fn time(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(seconds, 0).unwrap_or_default()
 }
 
-/// Unix seconds.
+/// Times in Unix seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Seen {
     trusted_at: i64,
-    /// When a clock first showed a time that is too far ahead.
+    /// When the clock first showed a time too far ahead.
     doubted_at: Option<i64>,
 }
 
@@ -53,25 +53,26 @@ impl Seen {
     }
 }
 
-/// A late event brings nothing back of what was deleted for so long. The latest is one that is sent again out of the
+/// How long a tombstone prevents a late event from restoring deleted data. The latest events are replayed
 /// dead letters.
 pub(crate) const TOMBSTONE_RETENTION: TimeDelta = TimeDelta::days(90);
 
-/// What tombstones are purged by where no schedule does: whenever a newer one was made. `newest` is the one before it,
-/// in Unix seconds: a clock that jumps ahead is believed by the next but one.
+/// The limit for purging tombstones without a schedule, each time a new one is created. `newest` is the
+/// time of the previous tombstone, in Unix seconds, so that the first tombstone after a clock jump still
+/// uses the old time.
 pub(crate) fn tombstones_before(newest: Option<i64>, now: DateTime<Utc>) -> i64 {
     newest.unwrap_or_default().min(now.timestamp()) - TOMBSTONE_RETENTION.num_seconds()
 }
 
-/// Deletes rows that are older than a time.
+/// Deletes rows older than a given time.
 pub(crate) struct Purge {
     pub sqlite: &'static str,
     pub postgres: &'static str,
 }
 
-/// A [`Purge`] of a table's rows, named by their key, for which a condition on `$1` holds. In batches, so that
-/// others write in between. On PostgreSQL rows that somebody holds are left to the next run: no purge waits for a
-/// transaction that waits for it.
+/// A [`Purge`] of the rows of a table for which a condition on `$1` holds; `$key` is the table's key.
+/// Deletes in batches, so that others can write in between. On PostgreSQL, skips locked rows until the
+/// next run, so that no purge can deadlock.
 macro_rules! purge {
     ($table:literal, $key:literal, $is_old:literal) => {
         purge!(@ concat!("DELETE FROM ", $table, " WHERE (", $key, ") IN (SELECT ", $key, " FROM ", $table,
@@ -101,12 +102,13 @@ impl Purge {
     }
 }
 
-/// Shrinks SQLite's file by the pages that are free, but for a tenth of it, which the next rows take. A few megabytes
-/// at a time, so that others write in between. Files of before `auto_vacuum` stay as large as they are.
+/// Shrinks SQLite's file by its free pages, but keeps a tenth of them for new rows. Works in steps of a
+/// few megabytes, so that others can write in between. Files created before `auto_vacuum` was set keep
+/// their size.
 pub(crate) async fn shrink(db: &Db) -> Result<()> {
     sql!(SQLITE_PAGES = "SELECT freelist_count, page_count FROM pragma_freelist_count, pragma_page_count");
     const STEP: &str = "PRAGMA incremental_vacuum(1000)";
-    /// Does not wait for anybody.
+    /// Does not wait for readers or writers.
     const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";
     let Db::Sqlite { write, .. } = db else { return Ok(()) };
     let mut before = i64::MAX;
@@ -138,7 +140,7 @@ mod tests {
         assert_eq!(ahead, Seen { trusted_at: NOW, doubted_at: Some(NOW + 100 * DAY) });
         assert_eq!(ahead.after(NOW + 100 * DAY + 3600), ahead);
         assert_eq!(ahead.after(NOW + 3600), Seen { trusted_at: NOW + 3600, doubted_at: None });
-        // Set back, and not the whole way: the day begins anew.
+        // Set back only partly: the waiting time starts again.
         assert_eq!(ahead.after(NOW + 50 * DAY).doubted_at, Some(NOW + 50 * DAY));
     }
 

@@ -1,4 +1,5 @@
-//! What people read of the functions, their pages and mails, in English and Korean: `words/en.ftl` and `words/ko.ftl`.
+//! Texts for people, of the functions, pages and mails, in English and Korean: `words/en.ftl` and
+//! `words/ko.ftl`.
 
 use contract::{Language, Phrase, Text};
 

@@ -5,12 +5,12 @@ use chrono::{
 };
 use chrono_tz::Tz;
 
-/// None: there is no such zone.
+/// `None`: no such zone.
 pub fn named(name: &str) -> Option<Tz> {
     name.parse().ok()
 }
 
-/// A local time. One that clocks skip is the first one after it; of two, the earlier.
+/// A local time as UTC. If clocks skip it, the first time after it; if it occurs twice, the earlier one.
 pub fn moment(zone: Tz, local: NaiveDateTime) -> Option<DateTime<Utc>> {
     let quarter = |time: NaiveDateTime| time - TimeDelta::seconds(time.and_utc().timestamp().rem_euclid(900));
     let after = (1..=8).map(|quarters| quarter(local) + TimeDelta::minutes(15 * quarters));
@@ -18,20 +18,21 @@ pub fn moment(zone: Tz, local: NaiveDateTime) -> Option<DateTime<Utc>> {
     possible.find_map(|local| zone.from_local_datetime(&local).earliest()).map(|time| time.to_utc())
 }
 
-/// The first moment of a date: not always 00:00, where clocks change at midnight.
+/// The start of a date: not always 00:00, because in some zones clocks change at midnight.
 pub fn start_of(zone: Tz, date: NaiveDate) -> DateTime<Utc> {
     let midnight = date.and_time(NaiveTime::MIN);
     moment(zone, midnight).unwrap_or(midnight.and_utc())
 }
 
-/// The starts of the last `count` dates, the newest of which holds `now`, and the end of that one, in Unix seconds.
+/// In Unix seconds: the starts of the last `count` dates, the newest of which contains `now`, and the end
+/// of that date.
 pub fn days(zone: Tz, now: DateTime<Utc>, count: u32) -> Vec<i64> {
     let today = now.with_timezone(&zone).date_naive();
     let first = today - Days::new(u64::from(count.saturating_sub(1)));
     first.iter_days().take(count as usize + 1).map(|date| start_of(zone, date).timestamp()).collect()
 }
 
-/// `UTC+09:00`, at a time.
+/// `UTC+09:00`, the offset at a given time.
 pub fn offset(zone: Tz, at: DateTime<Utc>) -> String {
     let seconds = at.with_timezone(&zone).offset().fix().local_minus_utc();
     let (sign, minutes) = (if seconds < 0 { '-' } else { '+' }, seconds.unsigned_abs() / 60);

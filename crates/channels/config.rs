@@ -1,4 +1,5 @@
-//! A config: a kind's fields with their values, checked. Secrets are masked wherever it is shown.
+//! The config of a notification: validated values of its kind's fields. Secrets are masked wherever it is
+//! shown.
 
 use contract::{Fields, Invalid};
 use fields::{Input, Stored};
@@ -29,12 +30,12 @@ impl std::fmt::Debug for Config {
 }
 
 impl Config {
-    /// Of what was checked before, and is stored.
+    /// A config from storage, which was validated before.
     pub fn stored(kind: &'static Kind, values: Value) -> Self {
         Self { kind, values }
     }
 
-    /// Reads what was sent, and checks it.
+    /// Reads and validates a config from a request.
     pub fn read(kind: &'static Kind, sent: &Value, stored: Option<&Self>) -> Result<Self, Invalid> {
         let stored = stored.map(|stored| Stored { values: &stored.values, is_elsewhere: false });
         let values = fields::read(kind.fields, sent, stored)?;
@@ -44,39 +45,39 @@ impl Config {
         Ok(Self { kind, values })
     }
 
-    /// Generates what may be absent and is; says whether it did.
+    /// Generates absent values of fields that support it; returns whether it generated any.
     pub fn generate(&mut self, random: impl Fn() -> [u8; 32]) -> bool {
         fields::generate(self.kind.fields, &mut self.values, random)
     }
 
-    /// As it is stored, sealed; and shown once, when something was generated.
+    /// For storage, where it is sealed, and to show a generated secret once.
     pub fn values(&self) -> &Value {
         &self.values
     }
 
-    /// As it may be shown.
+    /// With secrets masked.
     pub fn masked(&self) -> Value {
         fields::masked(self.kind.fields, &self.values)
     }
 
-    /// The email addresses that it names, whose owners confirm them.
+    /// The email addresses in the config. Their owners must confirm them.
     pub fn addresses(&self) -> Vec<String> {
         let lists = self.kind.fields.iter().filter(|field| matches!(field.input, Input::Emails { .. }));
         let values = lists.filter_map(|field| self.values.get(field.name)?.as_array()).flatten();
         values.filter_map(|value| value.as_str().map(str::to_owned)).collect()
     }
 
-    /// For the delivery log: enough to recognise, without secrets.
+    /// For the delivery log: enough to recognise the recipient, without secrets.
     pub fn recipient(&self) -> String {
         (self.kind.recipient)(&self.values)
     }
 
-    /// The host whose places its messages share with others'.
+    /// The host for the limit of concurrent messages per host.
     pub fn host(&self) -> String {
         (self.kind.host)(&self.values)
     }
 
-    /// Sends once.
+    /// Sends once, without retries.
     pub async fn send(&self, message: &Message, cx: &SendContext<'_>) -> Result<(), SendError> {
         (self.kind.send)(&self.values, message, cx).await
     }
@@ -86,7 +87,7 @@ fn schema_name(kind: &Kind) -> String {
     fields::schema_name(kind.name, "Config")
 }
 
-/// In OpenAPI: one of the kinds' configs.
+/// OpenAPI schema: the config of one of the kinds.
 #[derive(Debug)]
 pub struct ConfigSchema;
 
@@ -129,7 +130,7 @@ mod tests {
         Config::read(kind(name), config, None).unwrap_or_else(|error| panic!("{config}: {error:?}"))
     }
 
-    /// All of a kind's required fields, by their examples; or its first.
+    /// The example values of a kind's required fields, or of its first field if none is required.
     fn example(kind: &'static Kind) -> Value {
         let is_shown = |field: &&Field| field.is_required;
         let shown: Vec<_> = kind.fields.iter().filter(is_shown).collect();

@@ -1,5 +1,6 @@
-//! Notification kinds: one file each in `kinds`, one line each in [`CHANNELS`]. Everything else about a kind derives
-//! from its definition: validation, masking, OpenAPI, forms, flags of the command line, Triggers, docs, tests.
+//! Notification kinds: one file each in `kinds`, one line each in [`CHANNELS`]. Everything else about a
+//! kind derives from its definition: validation, masking, OpenAPI, forms, command-line flags, Triggers,
+//! docs, tests.
 
 pub mod config;
 pub mod kinds;
@@ -27,31 +28,31 @@ pub const CHANNELS: &[Kind] = &[
 
 /// A notification kind.
 pub trait Channel: Sized + 'static {
-    /// As it is stored, and named in the API and in events: `snake_case`.
+    /// The name in storage, the API and events, in `snake_case`.
     const KIND: &'static str;
-    /// As people read it, in English and Korean.
+    /// The name for people, in English and Korean.
     const LABEL: (&'static str, &'static str);
-    /// Where messages go: a sentence for whoever chooses a kind.
+    /// Where messages go: one sentence that helps to choose a kind.
     const ABOUT: (&'static str, &'static str);
     const FIELDS: &'static [Field];
-    /// What errors call whoever gets the messages.
+    /// The receiver's name in errors.
     const RECEIVER: &'static str = Self::LABEL.0;
-    /// A function of its own; otherwise `channel-send` sends it.
+    /// The kind's own function; `None`: `channel-send` sends it.
     const FUNCTION: Option<&'static str> = None;
-    /// The names of settings that [`send`](Self::send) asks for.
+    /// The names of the settings that [`send`](Self::send) reads.
     const SETTINGS: &'static [&'static str] = &[];
     type Config: DeserializeOwned + Send + Sync;
 
-    /// What the fields cannot say for themselves, with names as in `config.token`.
+    /// Validation beyond the fields' own rules; errors use names such as `config.token`.
     fn check(_config: &Self::Config, _fields: &mut Fields) {}
 
-    /// For the delivery log: enough to recognise, without secrets.
+    /// For the delivery log: enough to recognise the recipient, without secrets.
     fn recipient(config: &Self::Config) -> String;
 
-    /// The host whose places its messages share with others'; empty: no place is taken.
+    /// The host for the limit of concurrent messages per host; empty: no limit.
     fn host(config: &Self::Config) -> String;
 
-    /// Sends once. Not asked of a kind whose own function does all of it.
+    /// Sends once, without retries. Not called for a kind whose own function does all the work.
     fn send(
         _config: &Self::Config,
         _message: &Message,
@@ -60,7 +61,7 @@ pub trait Channel: Sized + 'static {
         async { Err(SendError::permanent("This kind is sent by a function of its own.")) }
     }
 
-    /// The config of another monitor's notification, if it is of this kind.
+    /// Converts another monitor's notification config, if it is of this kind.
     fn import(_foreign: &Foreign<'_>) -> Option<Import> {
         None
     }
@@ -68,7 +69,7 @@ pub trait Channel: Sized + 'static {
 
 type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send + 'a>>;
 
-/// A row of the table.
+/// A notification kind: a row of [`CHANNELS`].
 pub struct Kind {
     pub name: &'static str,
     pub label: (&'static str, &'static str),
@@ -121,12 +122,12 @@ impl Kind {
         CHANNELS.iter().find(|kind| kind.name == name)
     }
 
-    /// The kinds, as a refusal lists them.
+    /// The kinds' names, for error messages.
     pub fn names() -> String {
         CHANNELS.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ")
     }
 
-    /// The kinds, as people read them.
+    /// The kinds' labels, for people.
     pub fn labels() -> String {
         CHANNELS.iter().map(|kind| kind.label.0).collect::<Vec<_>>().join(", ")
     }

@@ -1,5 +1,5 @@
-//! What a person is told, whatever the channel: which endpoint, since when, why, for how long, and
-//! where to look.
+//! Messages for people, the same for every kind: which endpoint, since when, why, for how long, and a
+//! link.
 
 use chrono::{DateTime, Offset as _, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -8,7 +8,7 @@ use contract::{Alert, AlertKind, Failure, Language, Missed, Reader, RegionOutage
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// One line.
+    /// A single line.
     pub subject: String,
     pub text: String,
     pub html: String,
@@ -18,7 +18,7 @@ pub struct Message {
 const MAX_SUBJECT_CHARS: usize = 200;
 
 impl Message {
-    /// An alert, in the language and time zone of its reader.
+    /// An alert in the reader's language and time zone.
     pub fn of(alert: &Alert, reader: &Reader) -> Self {
         let writer = Writer { language: reader.language, zone: reader.time_zone.parse().unwrap_or(Tz::UTC) };
         let lasted = alert.outage_started_at.map(|began| writer.duration(alert.changed_at - began));
@@ -32,14 +32,14 @@ impl Message {
         Self { subject: one_line(&subject), text, html, language: writer.language }
     }
 
-    /// `text` keeps its lines.
+    /// A plain message; `text` keeps its line breaks.
     pub fn plain(subject: &str, text: &str) -> Self {
         let text = text.split('\n').map(without_controls).collect::<Vec<_>>().join("\n");
         let html = format!("<p style=\"white-space:pre-wrap\">{}</p>", escape(&text));
         Self { subject: one_line(subject), text, html, language: Language::default() }
     }
 
-    /// With a link that stops such messages.
+    /// Adds a link that unsubscribes the recipient.
     pub fn with_unsubscribe(&self, url: &str) -> Self {
         let (escaped, what) = (escape(url), words::MESSAGE_UNSUBSCRIBE);
         let what = what.of(self.language);
@@ -55,7 +55,7 @@ impl Message {
     }
 }
 
-/// A line of a message: what it is, and what it says.
+/// A line of a message: a label and its value.
 struct Row {
     name: String,
     value: String,
@@ -86,7 +86,7 @@ impl Writer {
         }
     }
 
-    /// Subject, and first sentence.
+    /// The subject and the first sentence.
     fn of_endpoint(&self, alert: &Alert, lasted: Option<&str>) -> (String, String) {
         let name = &alert.endpoint_name;
         let why = |otherwise: Text| match &alert.cause {
@@ -122,7 +122,7 @@ impl Writer {
                 (subject, self.say(words::message_untold(changes)))
             }
             AlertKind::Other => self.unknown(name),
-            // The others are of regions.
+            // `Down`, and region alerts without data about their region.
             _ => {
                 let why = why(words::MESSAGE_DOES_NOT_WORK);
                 (self.say(words::message_down_subject(name, why)), self.say(words::message_down(name)))
@@ -130,13 +130,13 @@ impl Writer {
         }
     }
 
-    /// Of a kind of alert that a newer version made.
+    /// For an alert of a kind that this version does not know.
     fn unknown(&self, name: &str) -> (String, String) {
         (self.say(words::message_unknown_subject(name)), self.say(words::message_unknown(name)))
     }
 
-    /// It says what is known: a region looks the same to us whether its own network is broken or everything that
-    /// is checked from there.
+    /// States only what is known: a broken network of the region looks the same to us as the failure of
+    /// everything that is checked from there.
     fn of_region(&self, alert: &Alert, outage: &RegionOutage) -> (String, String) {
         let RegionOutage { failing, endpoints, held_minutes, region, .. } = outage;
         let name = self.say(words::message_region(region));
@@ -168,7 +168,7 @@ impl Writer {
             rows.push(row(words::MESSAGE_ENDPOINT, format!("{} ({})", alert.endpoint_name, alert.url)));
         }
         if let Some(failure) = &alert.cause {
-            // As it is spelt everywhere: CONNECT_REFUSED.
+            // As in the API: CONNECT_REFUSED.
             let code = serde_json::to_value(failure.code).ok();
             let code = code.as_ref().and_then(|code| code.as_str()).unwrap_or_default();
             let why = words::message_why_of_code(code, self.cause(failure));
@@ -199,7 +199,7 @@ impl Writer {
         }
     }
 
-    /// `2026-03-01 21:00:00 UTC+09:00`.
+    /// A time: `2026-03-01 21:00:00 UTC+09:00`.
     fn time(&self, at: DateTime<Utc>) -> String {
         let local = at.with_timezone(&self.zone);
         let seconds = local.offset().fix().local_minus_utc();
@@ -211,7 +211,7 @@ impl Writer {
         format!("{} UTC{offset}", local.format("%Y-%m-%d %H:%M:%S"))
     }
 
-    /// `2 days 3 hours`: the two largest units.
+    /// The two largest units: `2 days 3 hours`.
     fn duration(&self, lasted: TimeDelta) -> String {
         let seconds = lasted.num_seconds().max(0);
         let units = [
@@ -282,7 +282,7 @@ fn escape(text: &str) -> String {
     escaped
 }
 
-/// Fit for a header: a line break would begin another one.
+/// Safe for a header: a line break would start another one.
 fn one_line(text: &str) -> String {
     let clean = without_controls(text);
     let mut line: String = clean.chars().take(MAX_SUBJECT_CHARS).collect();
@@ -292,8 +292,8 @@ fn one_line(text: &str) -> String {
     line
 }
 
-/// One line, shown in the order in which it is written: control characters become spaces, and those that set the
-/// direction of writing are left out, for they can make a name or an address look like another.
+/// One line, shown in the written order. Control characters become spaces. Characters that set the
+/// writing direction are removed, because they can make a name or an address look like another.
 fn without_controls(text: &str) -> String {
     let is_direction = |c: char| matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
     let is_break = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');

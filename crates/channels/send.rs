@@ -1,4 +1,4 @@
-//! How a message leaves: what a kind is given to send with, and what it says of a failure.
+//! The interface between a kind and its transport: the context for sending, and the errors.
 
 use std::time::Duration;
 
@@ -9,35 +9,35 @@ use net::guarded::{Client, Post};
 use serde_json::Value;
 use url::Url;
 
-/// Longest part of a response that is read: enough for any error that a receiver has.
+/// The maximum length of a response that is read: enough for a receiver's error.
 const MAX_RESPONSE_LEN: usize = 16 * 1024;
 
-/// What a kind sends with.
+/// What a kind needs to send.
 pub struct SendContext<'a> {
-    /// For URLs that users entered.
+    /// For URLs entered by users.
     pub guarded: &'a Client,
-    /// For URLs that the operator has set.
+    /// For URLs set by the operator.
     pub trusted: &'a Client,
-    /// A setting, by its name.
+    /// Looks up a setting by name.
     pub settings: &'a (dyn Fn(&str) -> Option<String> + Send + Sync),
-    /// Of the delivery: the same at each try, so that the receiver can tell.
+    /// The delivery's ID: the same on each try, so that the receiver can recognise duplicates.
     pub id: &'a str,
-    /// When the change was made that the message is about.
+    /// The time of the change that the message reports.
     pub time: DateTime<Utc>,
     pub now: DateTime<Utc>,
-    /// Absent: a text of somebody's.
+    /// `None`: a plain text, not an alert.
     pub alert: Option<&'a Alert>,
 }
 
-/// Why a message was not taken, in words for people that hold no secret.
+/// Why a message was not accepted, in words for people; contains no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SendError {
     /// Sending again can help.
     Transient {
         why: String,
-        /// The receiver says when (`Retry-After`).
+        /// The time that the receiver asked for (`Retry-After`).
         retry_after: Option<Duration>,
-        /// It may be over in a moment, and the receiver cannot have the message.
+        /// It may be over in a moment, and the receiver certainly does not have the message.
         is_hiccup: bool,
     },
     /// Sending again does not help.
@@ -58,7 +58,7 @@ impl SendError {
     }
 }
 
-/// A response, read to a bound.
+/// A response, read up to a limit.
 #[derive(Debug)]
 pub struct Response {
     pub status: StatusCode,
@@ -67,14 +67,14 @@ pub struct Response {
 }
 
 impl SendContext<'_> {
-    /// Posts JSON to a URL that a user entered. `whom` is how errors call the receiver.
+    /// Posts JSON to a URL entered by a user. `whom` is the receiver's name in errors.
     pub async fn post_json(&self, whom: &str, url: &str, body: &Value) -> Result<Response, SendError> {
         post(self.guarded, whom, url, &[("content-type", "application/json")], body.to_string(), self.now)
             .await
     }
 }
 
-/// Posts by a client. The names of headers are in lower case; a time-out is the caller's.
+/// Posts with the given client. Header names must be in lower case; the caller sets the time-out.
 pub async fn post(
     client: &Client,
     whom: &str,
@@ -109,7 +109,7 @@ fn not_sent(whom: &str, error: net::guarded::SendError) -> SendError {
     }
 }
 
-/// Seconds, or a date.
+/// In seconds, or as a date.
 fn wait(retry_after: &str, now: DateTime<Utc>) -> Option<Duration> {
     let seconds = retry_after.trim().parse().ok().map(Duration::from_secs);
     seconds.or_else(|| {
@@ -119,7 +119,7 @@ fn wait(retry_after: &str, now: DateTime<Utc>) -> Option<Duration> {
 }
 
 impl Response {
-    /// What its status says of whether to try again.
+    /// Decides by the status whether sending again can help.
     pub fn judged(&self, whom: &str) -> Result<(), SendError> {
         let status = self.status;
         if status.is_success() {
@@ -132,7 +132,7 @@ impl Response {
         Err(self.later(why))
     }
 
-    /// Sending again can help, when the receiver says.
+    /// A transient error, with the receiver's `Retry-After`.
     pub fn later(&self, why: String) -> SendError {
         let is_hiccup = matches!(self.status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE)
             && self.retry_after.is_none();

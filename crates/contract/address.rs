@@ -1,4 +1,4 @@
-//! The scheme of an address that was typed without one.
+//! Adds the scheme to an address that was typed without one.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -8,24 +8,24 @@ use url::{Host, Url};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     pub url: String,
-    /// The same over HTTP, for a server that refuses HTTPS. None: the scheme is certain.
+    /// The same over HTTP, for a server that refuses HTTPS. `None`: the scheme is certain.
     pub fallback: Option<String>,
 }
 
 impl Address {
-    /// HTTP for port 80, and for localhost, private names and private addresses at any port but 443; HTTPS for all
-    /// others. What has a scheme keeps it.
+    /// HTTP for port 80, and for localhost, private names and private addresses on any port but 443;
+    /// HTTPS for all others. An address with a scheme keeps it.
     pub fn of(typed: &str) -> Self {
         let typed = typed.trim();
         let certain = |url: String| Self { url, fallback: None };
-        // `http:\\host` has a scheme, too, to who reads URLs as browsers do.
+        // `http:\\host` also has a scheme, because browsers read it so.
         let is_http = |url: Url| matches!(url.scheme(), "http" | "https");
         if typed.is_empty() || typed.contains("://") || Url::parse(typed).is_ok_and(is_http) {
             return certain(typed.to_owned());
         }
         let (http, https) = (format!("http://{typed}"), format!("https://{typed}"));
         let Ok(parsed) = Url::parse(&http) else { return certain(https) };
-        // Of the scheme's own port, `Url` says nothing.
+        // `Url::port` returns `None` for the scheme's default port.
         let is_port = |scheme: &str, port| Url::parse(scheme).is_ok_and(|url| url.port() == Some(port));
         if is_port(&http, 443) {
             certain(https)
@@ -37,11 +37,11 @@ impl Address {
     }
 }
 
-/// Endings of names that the public DNS never has (RFC 6761, RFC 6762 appendix G, RFC 8375, ICANN's `internal`).
+/// Suffixes that the public DNS never uses (RFC 6761, RFC 6762 appendix G, RFC 8375, ICANN's `internal`).
 const PRIVATE_ENDINGS: [&str; 9] =
     ["localhost", "local", "internal", "intranet", "private", "corp", "home", "lan", "home.arpa"];
 
-/// A name or an address of one machine or one network.
+/// A host on this machine or in a private network.
 fn is_private(host: &Host<&str>) -> bool {
     match host {
         Host::Domain(name) => {

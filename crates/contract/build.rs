@@ -1,4 +1,4 @@
-//! Writes the catalogue of texts as Rust.
+//! Generates the catalogue of texts as Rust.
 
 use std::{env, path::Path};
 

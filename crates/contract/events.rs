@@ -1,7 +1,7 @@
-//! What the functions say to one another: the data of every event.
+//! The data of every event between functions.
 //!
-//! The shapes here are public: they travel through the broker, are kept in dead letters, and are
-//! read by whoever subscribes. A field is added, never renamed or removed, within a `v1` type.
+//! These types are public: they pass through the broker, are stored in dead letters, and are read by any
+//! subscriber. Within a `v1` type, fields are added, never renamed or removed.
 
 use std::net::IpAddr;
 
@@ -40,31 +40,32 @@ pub mod kind {
     ];
 }
 
-/// What one of these is called outside: a unit variant, as serde writes it.
+/// The name of a unit variant, as serde writes it.
 fn name(of: &impl Serialize) -> &'static str {
     serde_variant::to_variant_name(of).unwrap_or_default()
 }
 
-/// How to check: everything that the prober needs to know.
+/// How to check: all data that the prober needs.
 #[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Target {
-    /// Such as `http`: one of the check kinds.
+    /// The check kind, such as `http`.
     #[schema(example = "http")]
     pub kind: String,
     #[schema(example = "https://example.com/health")]
     pub url: String,
-    /// The kind's own settings that are not its defaults; secrets in it are sealed, but where the check is made.
+    /// The kind's settings that differ from the defaults. Secrets are sealed, except where the check is
+    /// made.
     #[serde(default = "empty", skip_serializing_if = "is_empty")]
     #[schema(value_type = Object)]
     pub config: serde_json::Value,
     #[serde(default, deserialize_with = "open_assertions", skip_serializing_if = "Vec::is_empty")]
     pub assertions: Vec<Assertion>,
     pub timeout_ms: u32,
-    /// How often a failed check is tried again before it counts as down.
+    /// How often a failed check is repeated before it counts as down.
     pub retries: u8,
 }
 
-/// Without the config, which may hold secrets.
+/// Omits the config, which may contain secrets.
 impl std::fmt::Debug for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { kind, url, assertions, timeout_ms, retries, config: _ } = self;
@@ -78,7 +79,7 @@ impl std::fmt::Debug for Target {
 }
 
 impl Target {
-    /// By default: once, within ten seconds.
+    /// By default: no retries, time-out of ten seconds.
     pub fn of(kind: &str, url: impl Into<String>) -> Self {
         Self {
             kind: kind.to_owned(),
@@ -90,14 +91,14 @@ impl Target {
         }
     }
 
-    /// With a field of its config.
+    /// Sets a field of the config.
     pub fn with(mut self, field: &str, value: impl Into<serde_json::Value>) -> Self {
         self.config[field] = value.into();
         self
     }
 }
 
-/// A config that says nothing.
+/// A config without fields.
 pub fn empty() -> serde_json::Value {
     serde_json::Map::new().into()
 }
@@ -106,36 +107,37 @@ fn is_empty(config: &serde_json::Value) -> bool {
     config.as_object().is_some_and(serde_json::Map::is_empty)
 }
 
-/// What must hold of a fact that a check found out.
+/// A condition on a fact of the check.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Assertion {
     /// Such as `status`, `body`, `json` (with `path`), `header` (with `name`), `total_ms`, `certificate_days_left`.
     #[schema(example = "json")]
     pub fact: String,
-    /// Of `json`: an RFC 9535 JSONPath. Of several values that it selects, the comparison must hold for each.
+    /// For `json`: an RFC 9535 JSONPath. If it selects several values, the comparison must hold for each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "$.status")]
     pub path: Option<String>,
-    /// Of `header`.
+    /// For `header`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = json!(null))]
     pub name: Option<String>,
     pub comparison: Comparison,
-    /// A text compares as text, also with a number or boolean (`"200"` equals `200`); a number as a number, also with a
-    /// numeric text. A regular expression for `matches` and `not_matches`; absent for `exists` and `not_exists`.
+    /// A text is compared as text, also with a number or boolean (`"200"` equals `200`); a number as a
+    /// number, also with a numeric text. A regular expression for `matches` and `not_matches`; absent for
+    /// `exists` and `not_exists`.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Value, required = false, example = "ok")]
     pub value: Option<serde_json::Value>,
-    /// What the check is if it does not hold.
+    /// The status of the check if the condition does not hold.
     #[serde(default, skip_serializing_if = "Severity::is_down")]
     #[schema(default = "down")]
     pub severity: Severity,
 }
 
-/// Assertions that a person writes, in JSON or YAML: events ignore unknown fields, this refuses them
-/// (`deserialize_with`).
+/// For assertions that a person writes, in JSON or YAML (`deserialize_with`): refuses unknown fields,
+/// which events ignore.
 pub fn strict_assertions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Assertion>, D::Error> {
-    /// Reads one by one, so that an error names its place in the list.
+    /// Reads items one at a time, so that an error contains the index.
     struct Strict(Assertion);
 
     impl<'de> Deserialize<'de> for Strict {
@@ -152,8 +154,8 @@ pub fn strict_assertions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<V
     Ok(Vec::<Strict>::deserialize(deserializer)?.into_iter().map(|Strict(assertion)| assertion).collect())
 }
 
-/// Assertions in an event. One of a newer version, with another comparison say, is kept as a fact that no kind has: what
-/// it means this version cannot tell, and so not what the check comes to.
+/// For assertions in an event. One of a newer version, for example with an unknown comparison, is kept as
+/// a fact that no kind has: this version cannot evaluate it, so the result of the check is unknown.
 fn open_assertions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Assertion>, D::Error> {
     let read = |given: serde_json::Value| {
         let fact = given.to_string();
@@ -162,7 +164,7 @@ fn open_assertions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Ass
     Ok(Vec::deserialize(deserializer)?.into_iter().map(read).collect())
 }
 
-/// Tells null, a value of JSON, from an absent value.
+/// Distinguishes null, which is a JSON value, from an absent value.
 fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<serde_json::Value>, D::Error> {
     serde_json::Value::deserialize(deserializer).map(Some)
 }
@@ -170,7 +172,7 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<serde_json
 impl Assertion {
     pub const FIELDS: [&str; 6] = ["fact", "path", "name", "comparison", "value", "severity"];
 
-    /// Of a fact that needs neither a path nor a name.
+    /// For a fact that needs neither path nor name.
     pub fn of(fact: &str, comparison: Comparison, value: impl Into<serde_json::Value>) -> Self {
         let has_none = matches!(comparison, Comparison::Exists | Comparison::NotExists);
         let (fact, value) =
@@ -240,29 +242,29 @@ impl Comparison {
     }
 }
 
-/// One scheduled check of one endpoint: `check.requested` carries an array of these, and in its extension `owners` the
-/// ids of their users, with commas between them; all are of one kind, its extension `kind`.
+/// One scheduled check of one endpoint. `check.requested` carries an array of these, all of one kind. Its
+/// extension `kind` holds the kind, and `owners` the user IDs, separated by commas.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckRequest {
     pub endpoint_id: i64,
     pub user_id: i64,
-    /// The scheduled time: with `endpoint_id` and the region it is the key of the result.
+    /// The scheduled time; with `endpoint_id` and region, the key of the result.
     pub scheduled_at: DateTime<Utc>,
     pub failure_threshold: u16,
     pub success_threshold: u16,
     pub target: Target,
-    /// When the next one is due; 0 where nobody knows.
+    /// Seconds until the next check; 0: unknown.
     #[serde(default)]
     pub interval_seconds: u32,
-    /// The revision of the settings that the check is made with, copied to its result.
+    /// The revision of the settings used for the check; copied to the result.
     #[serde(default)]
     pub revision: i64,
-    /// The scheduled time lies in a maintenance: what comes of it counts for nothing.
+    /// The scheduled time is during a maintenance: the result does not count.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub maintenance: bool,
 }
 
-/// What came of it: `check.completed` carries an array of these.
+/// The result of a check: `check.completed` carries an array of these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CheckResult {
     pub endpoint_id: i64,
@@ -273,19 +275,20 @@ pub struct CheckResult {
     pub failure_threshold: u16,
     pub success_threshold: u16,
     pub outcome: Outcome,
-    /// When the next one is due; 0 where nobody knows.
+    /// Seconds until the next check; 0: unknown.
     #[serde(default)]
     pub interval_seconds: u32,
-    /// The revision of the settings that the check was made with. A result of another revision than the
-    /// endpoint's current one is stored, and changes no status.
+    /// The revision of the settings used for the check. A result of an older revision is stored, but
+    /// changes no status.
     #[serde(default)]
     pub revision: i64,
-    /// Made during a maintenance: kept and shown, but left out of every sum, and no news.
+    /// Made during a maintenance: stored and shown, but left out of every sum, and causes no alert.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub maintenance: bool,
 }
 
-/// A check failed, and the next ones decide whether its endpoint is down: `check.failed` carries an array of these.
+/// A failed check whose successors decide if the endpoint is down: `check.failed` carries an array of
+/// these.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedCheck {
     pub endpoint_id: i64,
@@ -293,8 +296,8 @@ pub struct FailedCheck {
     pub scheduled_at: DateTime<Utc>,
     #[serde(default)]
     pub revision: i64,
-    /// So many of the user's other endpoints are to be checked at once: they tell whether it is the endpoint that
-    /// fails, or the region that it is checked from.
+    /// How many of the user's other endpoints must be checked at once, to find out whether the endpoint
+    /// fails or its region.
     #[serde(default)]
     pub others: i64,
 }
@@ -306,8 +309,9 @@ pub enum CheckStatus {
     /// It works, but not as it should: `error` says why. Counts as up.
     Degraded,
     Down,
-    /// The check was not made, or failed by a defect of pongpong: it says nothing about the endpoint. Counted as
-    /// missed; never stored as a result, never an outage. So is a status that this version does not know.
+    /// The check was not made, or failed because of a defect in pongpong: no information about the
+    /// endpoint. Counted as missed; never stored as a result, never an incident. Also used for a status
+    /// that this version does not know.
     #[serde(other)]
     Unknown,
 }
@@ -317,7 +321,7 @@ impl CheckStatus {
         name(&self)
     }
 
-    /// Whether it works.
+    /// Whether the endpoint works.
     pub fn is_up(self) -> bool {
         matches!(self, Self::Up | Self::Degraded)
     }
@@ -332,13 +336,13 @@ pub struct Outcome {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
     pub timings_ms: Timings,
-    /// The address that answered (of the last redirect).
+    /// The address that answered (after the last redirect).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "203.0.113.7")]
     pub ip: Option<IpAddr>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_expires_at: Option<DateTime<Utc>>,
-    /// Bytes of the body as they came over the wire.
+    /// Size of the body as transferred.
     pub response_bytes: u64,
 }
 
@@ -360,7 +364,7 @@ pub enum FailureCode {
     ConnectFailed,
     /// The certificate or the handshake is invalid.
     TlsInvalid,
-    /// The answer did not come, or did not end, in time.
+    /// The response did not arrive, or did not end, in time.
     Timeout,
     StatusMismatch,
     AssertionFailed,
@@ -370,13 +374,14 @@ pub enum FailureCode {
     InvalidRedirect,
     /// The address guard refused to connect.
     BlockedAddress,
-    /// What came back is not HTTP, or broke off.
+    /// The response is not HTTP, or was cut off.
     ProtocolError,
-    /// The request could not be built; with status unknown: this version cannot read the settings of the check.
+    /// The request could not be built. With status unknown: this version cannot read the settings of the
+    /// check.
     InvalidRequest,
-    /// With status unknown: a defect of pongpong ended the check; its log says more.
+    /// With status unknown: a defect in pongpong ended the check; see the prober's log.
     ProberDefect,
-    /// With status unknown: the check could not be made before the next one was due.
+    /// With status unknown: the check could not start before the next one was due.
     NotStarted,
     /// With status unknown: the request reached the prober after the next check was due.
     RequestedTooLate,
@@ -390,7 +395,7 @@ impl FailureCode {
         name(&self)
     }
 
-    /// For people, in a few words.
+    /// A short text for people.
     pub fn words(self) -> Text {
         match self {
             Self::Timeout | Self::ConnectTimeout => words::FAILURE_TIMED_OUT,
@@ -408,7 +413,8 @@ impl FailureCode {
         }
     }
 
-    /// Whether the endpoint did not answer: what does may fail for its own reasons, but not for its region's.
+    /// Whether the endpoint did not answer. An endpoint that answers may fail, but not because of its
+    /// region.
     pub fn is_unreachable(self) -> bool {
         matches!(
             self,
@@ -422,7 +428,7 @@ impl FailureCode {
     }
 }
 
-/// Whole milliseconds; a phase that was not reached, or not needed, is absent.
+/// In whole milliseconds; a phase that was not reached or not needed is absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Timings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -441,7 +447,7 @@ pub struct Timings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Not checked yet, or not often enough to tell.
+    /// Not checked yet, or not often enough to decide.
     Pending,
     Up,
     /// It works, but not as it should.
@@ -470,75 +476,75 @@ impl Status {
         name(&self)
     }
 
-    /// Whether it works.
+    /// Whether the endpoint works.
     pub fn is_up(self) -> bool {
         matches!(self, Self::Up | Self::Degraded)
     }
 }
 
-/// Of a status that this version does not know, nothing is known.
+/// Reads a status that this version does not know as pending.
 fn known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Status, D::Error> {
     let name = String::deserialize(deserializer)?;
     Ok(Status::try_from(name).unwrap_or(Status::Pending))
 }
 
-/// An endpoint went from one status to another: `status.changed` carries an array of these.
+/// A change of an endpoint's status: `status.changed` carries an array of these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StatusChange {
     pub endpoint_id: i64,
     pub user_id: i64,
     #[serde(deserialize_with = "known")]
     pub from: Status,
-    /// Paused: checks ended, and with them the outage.
+    /// Paused: checks ended, and the incident with them.
     #[serde(deserialize_with = "known")]
     pub to: Status,
-    /// The scheduled time whose result decided.
+    /// The scheduled time of the deciding result.
     pub changed_at: DateTime<Utc>,
-    /// The revision of the settings that it was decided with; 0 where nobody knows.
+    /// The revision of the settings for which it was decided; 0: unknown.
     #[serde(default)]
     pub revision: i64,
-    /// When the outage began: the first failed check of the row. Present when `from` or `to` is down.
+    /// When the incident began: the first of the failed checks in a row. Present if `from` or `to` is
+    /// down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outage_started_at: Option<DateTime<Utc>>,
-    /// Why it went down, or is degraded; on recovery, why it had been down.
+    /// Why it went down or is degraded; after a recovery, why it had been down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Failure>,
 }
 
-/// Most of what is checked from a region began to fail at once, or does no longer, as one user is to be
-/// told: `region.changed` carries an array of these.
+/// A region outage began or ended for one user: `region.changed` carries an array of these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RegionChange {
     pub user_id: i64,
     pub what: AlertKind,
-    /// The newest scheduled time that was known when this was found.
+    /// The newest scheduled time when this was decided.
     pub changed_at: DateTime<Utc>,
-    /// When the first of the user's endpoints began to fail.
+    /// The first failure among the user's endpoints.
     pub since: DateTime<Utc>,
     pub outage: RegionOutage,
 }
 
-/// An outage of a region, as one user sees it.
+/// A region outage, as one user sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({"id": 4, "region": "seoul", "failing": 15, "endpoints": 20, "held_minutes": 15}))]
 pub struct RegionOutage {
-    /// The same when it begins and when it ends.
+    /// The same at the beginning and at the end.
     pub id: i64,
     pub region: String,
-    /// How many of the user's endpoints fail there that did not before.
+    /// How many of the user's endpoints newly fail in the region.
     pub failing: i64,
-    /// Out of how many that were checked there since, and did not fail before.
+    /// Out of how many that were checked in the region since then, without those that failed before.
     pub endpoints: i64,
-    /// How long after an endpoint's first failure its alert is held at most.
+    /// How long an endpoint's alert is held at most, from its first failure.
     pub held_minutes: i64,
 }
 
-/// In which language and time zone somebody reads messages.
+/// The language and time zone of a user's messages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reader {
     #[serde(default)]
     pub language: Language,
-    /// An IANA name; one that is not known is read as UTC.
+    /// An IANA name; an unknown one is read as UTC.
     #[serde(default = "utc")]
     pub time_zone: String,
 }
@@ -553,11 +559,11 @@ impl Default for Reader {
     }
 }
 
-/// `user.changed`: how a user reads messages, at sign-up and at each change.
+/// `user.changed`: the language and time zone of a user, at sign-up and at each change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UserChanged {
     pub user_id: i64,
-    /// Grows with each change.
+    /// Increases with each change.
     pub revision: i64,
     #[serde(flatten)]
     pub reader: Reader,
@@ -576,21 +582,21 @@ pub struct EndpointDeleted {
     pub user_id: i64,
 }
 
-/// The settings of an endpoint, or its maintenances, changed: `endpoint.changed` carries an array of these. Checks
-/// of older revisions change no status from then on.
+/// Changed settings or maintenances of an endpoint: `endpoint.changed` carries an array of these. From
+/// then on, checks of older revisions change no status.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EndpointChanged {
     pub endpoint_id: i64,
     pub user_id: i64,
     pub revision: i64,
-    /// The newest revision with other settings than the one before it; 0: not known.
+    /// The newest revision that changed the settings; 0: unknown.
     #[serde(default)]
     pub settings_revision: i64,
-    /// False: it is paused.
+    /// False: paused.
     pub enabled: bool,
     /// When the settings were changed.
     pub changed_at: DateTime<Utc>,
-    /// A maintenance holds these of the scheduled times that may have been asked for without being marked.
+    /// Scheduled times during a new maintenance whose checks may already be requested, without the mark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintenance: Option<Span>,
 }
@@ -598,7 +604,7 @@ pub struct EndpointChanged {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     pub from: DateTime<Utc>,
-    /// Exclusive.
+    /// Not included.
     pub until: DateTime<Utc>,
 }
 
@@ -606,26 +612,26 @@ pub struct Span {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NotificationRequested {
     pub delivery_id: i64,
-    /// Counts the times that a person asked for it again.
+    /// Increases with each retry that a user requests.
     pub attempt: i64,
-    /// How often this attempt failed before.
+    /// How often this attempt has failed.
     #[serde(default)]
     pub tries: i64,
     pub notification_id: i64,
     #[serde(alias = "channel")]
     pub kind: String,
-    /// The channel's `config`, of an email channel its recipients: sealed with `ENCRYPTION_KEY`, it passes the broker
-    /// unread.
+    /// The notification's config, or for kind email its recipients. Sealed with `ENCRYPTION_KEY`, so the
+    /// broker cannot read it.
     pub sealed_config: String,
     pub alert: Alert,
     #[serde(default)]
     pub reader: Reader,
 }
 
-/// What a person needs to know, whatever the channel.
+/// The data of a message, the same for every kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Alert {
-    /// 0 where it is not about one endpoint.
+    /// 0 if it is not about one endpoint.
     pub endpoint_id: i64,
     pub endpoint_name: String,
     pub url: String,
@@ -635,20 +641,20 @@ pub struct Alert {
     pub outage_started_at: Option<DateTime<Utc>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Failure>,
-    /// Present when it is about a region instead of an endpoint.
+    /// Present if it is about a region instead of an endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region_outage: Option<RegionOutage>,
-    /// Earlier changes of the same endpoint that could not be told in time, oldest first.
+    /// Earlier changes of the same endpoint that were not delivered in time, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missed: Vec<Missed>,
-    /// Of `untold`: how many changes it stands for.
+    /// For `untold`: the number of changes that were only counted.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub untold: u32,
-    /// Where to look.
+    /// A page with more information.
     pub link: String,
 }
 
-/// A change that a later message tells of, because the channel did not take its own.
+/// A change that a later message includes, because its own message was not delivered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Missed {
     pub what: AlertKind,
@@ -667,13 +673,13 @@ pub enum AlertKind {
     /// It works as it should again.
     NotDegraded,
     Test,
-    /// Most endpoints of a region began to fail at once: their alerts are held.
+    /// Most endpoints in a region began to fail at once: their alerts are held.
     RegionOutage,
-    /// No longer; what still fails there is told endpoint by endpoint.
+    /// The region outage ended; endpoints that still fail get alerts of their own.
     RegionRecovered,
-    /// They have failed for too long to be held any longer: each is told.
+    /// The endpoints have failed too long to hold their alerts: each is sent.
     RegionStillFailing,
-    /// Changes that are counted, not told one by one: more messages wait for the channel than may.
+    /// Changes that are only counted: too many messages wait for the notification.
     Untold,
     /// A kind of alert that this version does not know.
     #[serde(other)]
@@ -689,7 +695,7 @@ impl AlertKind {
         name(&self)
     }
 
-    /// For people, in a list of changes.
+    /// A short text for people, in a list of changes.
     pub fn words(self) -> Text {
         match self {
             Self::Down => words::ALERT_DOWN,
@@ -706,22 +712,22 @@ impl AlertKind {
     }
 }
 
-/// What became of a try to send it: `notification.delivered`.
+/// The outcome of a try: `notification.delivered`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NotificationDelivered {
     pub delivery_id: i64,
     pub attempt: i64,
-    /// As in the request.
+    /// Copied from the request.
     #[serde(default)]
     pub tries: i64,
     pub outcome: DeliveryOutcome,
-    /// The channel's own error, when it was not delivered; when it was, who of several did not get it.
+    /// The receiver's error if it was not delivered; if it was, the recipients that were not reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// How long the channel wants to be left alone (`Retry-After`).
+    /// The pause that the receiver asked for (`Retry-After`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_seconds: Option<u32>,
-    /// Of a postponed one: who has it already, and is not told again; of addresses a hash.
+    /// If postponed: recipients that already got it, and do not get it again; addresses are hashed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reached: Vec<String>,
     pub at: DateTime<Utc>,
@@ -735,6 +741,6 @@ pub enum DeliveryOutcome {
     Failed,
     /// Worth another try.
     Postponed,
-    /// Not sent: it is not true any more.
+    /// Not sent: no longer true.
     Superseded,
 }

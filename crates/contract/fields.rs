@@ -1,16 +1,16 @@
-//! What is wrong with an input, by field.
+//! Validation errors of an input, by field.
 
 use std::ops::RangeInclusive;
 
 use crate::{Text, words};
 
-/// A character that no name or text needs: a control character, one that turns the direction of what comes after it
-/// (`evil.test` could be read as another name), or one that XML cannot hold.
+/// A character that no name or text needs: a control character, one that changes the writing direction
+/// (`evil.test` could be read as another name), or one that XML cannot contain.
 pub fn is_odd(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FFFE}' | '\u{FFFF}')
 }
 
-/// A character that shows nothing: a blank, or one that Unicode lets fonts leave out (`Default_Ignorable_Code_Point`).
+/// An invisible character: white space, or one that fonts may omit (`Default_Ignorable_Code_Point`).
 pub fn is_invisible(c: char) -> bool {
     c.is_whitespace()
         || matches!(
@@ -26,7 +26,7 @@ pub fn is_invisible(c: char) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid(pub Vec<(String, Text)>);
 
-/// Collects what is wrong with an input, so that a person sees all of it at once.
+/// Collects all errors of an input, so that a person sees them at once.
 #[derive(Debug, Default)]
 pub struct Fields(Vec<(String, Text)>);
 
@@ -37,12 +37,12 @@ impl Fields {
         }
     }
 
-    /// A text of one line, for people to read.
+    /// A single-line text for people.
     pub fn check_line(&mut self, name: &str, line: &str, length: RangeInclusive<usize>) {
         self.check_text(name, line, length, &[]);
     }
 
-    /// A text for people to read, which may have odd characters of these.
+    /// A text for people that may contain the odd characters in `odd`.
     pub fn check_text(&mut self, name: &str, value: &str, length: RangeInclusive<usize>, odd: &[char]) {
         let is_refused = |c| is_odd(c) && !odd.contains(&c);
         let fits = length.contains(&value.chars().count()) && !value.chars().any(is_refused);
@@ -52,7 +52,7 @@ impl Fields {
         });
     }
 
-    /// An id that a list is filtered by.
+    /// An ID used as a filter of a list.
     pub fn check_id(&mut self, id: Option<i64>, name: &str) {
         self.check(id.is_none_or(|id| id > 0), name, || words::MUST_BE_POSITIVE_INTEGER);
     }

@@ -1,5 +1,5 @@
-//! What the functions, the engine, the pages and the terminal client agree on: the shapes of events, how an address that
-//! a person types is read, and how it is shown.
+//! Shared by the functions, the one-machine engine, the pages and the command-line client: event types,
+//! how an address that a person types is read, and how it is shown.
 
 pub mod address;
 mod events;

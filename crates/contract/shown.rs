@@ -1,22 +1,22 @@
-//! URLs as messages show them.
+//! URLs in messages, without secrets.
 
 use url::Url;
 
-/// A URL as messages show it: without user, query and fragment, which may hold secrets.
+/// A URL for messages: without user, query and fragment, which may contain secrets.
 pub fn without_secrets(url: &Url) -> String {
     let mut url = url.clone();
-    // Fails only for URLs that hold no login anyway.
+    // Fails only for URLs that cannot contain a login.
     let _ = url.set_username("").and_then(|()| url.set_password(None));
     url.set_query(None);
     url.set_fragment(None);
     url.into()
 }
 
-/// The same of a text that may be no URL.
+/// The same for a text that may not be a URL.
 pub fn text_without_secrets(text: &str) -> String {
     let text = text.split(['?', '#']).next().unwrap_or_default();
     let is_slash = |char: char| matches!(char, '/' | '\\');
-    // As browsers read it: `https:/\\me@host` has an authority, too.
+    // Browsers find an authority in `https:/\\me@host`, too.
     let is_scheme =
         |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
     let scheme = text.find(':').filter(|end| is_scheme(&text[..*end])).map_or(0, |end| end + 1);

@@ -1,4 +1,4 @@
-//! Sentences for people, in the two languages.
+//! Texts for people, in English and Korean.
 
 use std::{
     borrow::Cow,
@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// On the wire `en` or `ko`; one that this version does not know is read as English.
+/// Serialized as `en` or `ko`; an unknown code is read as English.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum Language {
     #[serde(rename = "ko")]
@@ -25,7 +25,7 @@ impl Language {
         Self::ALL.into_iter().find(|language| language.code() == code)
     }
 
-    /// As HTML, HTTP and events name it.
+    /// The code in HTML, HTTP and events.
     pub fn code(self) -> &'static str {
         match self {
             Self::English => "en",
@@ -40,7 +40,7 @@ impl Language {
         }
     }
 
-    /// One of two texts, English and Korean.
+    /// Selects one of two texts, English and Korean.
     pub fn choose(self, (en, ko): (&'static str, &'static str)) -> &'static str {
         match self {
             Self::English => en,
@@ -49,21 +49,21 @@ impl Language {
     }
 }
 
-/// As [`Language::code`] says it; one that is not known is English.
+/// From [`Language::code`]; an unknown code is English.
 impl From<String> for Language {
     fn from(code: String) -> Self {
         Self::named(&code).unwrap_or_default()
     }
 }
 
-/// A sentence for people, in English and Korean.
+/// A text for people, in English and Korean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text {
     pub en: Cow<'static, str>,
     pub ko: Cow<'static, str>,
 }
 
-/// Of a kind: its file holds all that it says. All other texts are in the catalogues, `words/`.
+/// For kinds, whose texts are in their own files. All other texts are in the catalogues, `words/`.
 pub fn text(en: impl Into<Cow<'static, str>>, ko: impl Into<Cow<'static, str>>) -> Text {
     Text { en: en.into(), ko: ko.into() }
 }
@@ -76,7 +76,7 @@ impl Text {
         }
     }
 
-    /// Of a constant.
+    /// For constants.
     pub const fn pair(&'static self) -> (&'static str, &'static str) {
         match (&self.en, &self.ko) {
             (Cow::Borrowed(en), Cow::Borrowed(ko)) => (en, ko),
@@ -84,14 +84,14 @@ impl Text {
         }
     }
 
-    /// With another sentence after it.
+    /// Appends another sentence.
     pub fn then(self, next: impl Into<Self>) -> Self {
         let next = next.into();
         text(format!("{} {}", self.en, next.en), format!("{} {}", self.ko, next.ko))
     }
 }
 
-/// A sentence with values in it, written in the language that is asked for.
+/// A text with values in it, rendered in the requested language.
 #[derive(Clone, Copy)]
 pub struct Phrase<F>(F);
 
@@ -104,7 +104,7 @@ impl<F: Fn(Language, &mut Formatter<'_>) -> fmt::Result> Phrase<F> {
         self.shown(language).to_string()
     }
 
-    /// To be written into another text.
+    /// For use within another text.
     pub fn shown(&self, language: Language) -> Shown<'_, F> {
         Shown(&self.0, language)
     }
@@ -116,7 +116,7 @@ impl<F: Fn(Language, &mut Formatter<'_>) -> fmt::Result> From<Phrase<F>> for Tex
     }
 }
 
-/// What can be written into a page, or into another text, in a language.
+/// A text that can be rendered within a page or another text, in a language.
 pub trait Words {
     type Shown<'a>: Display
     where

@@ -1,5 +1,5 @@
-//! What people read of these crates, in English and Korean: `words/en.ftl` and `words/ko.ftl`. The functions and their
-//! pages have a catalogue of their own, and a kind has its texts in its own file.
+//! Texts of these crates for people, in English and Korean: `words/en.ftl` and `words/ko.ftl`. The
+//! functions and their pages have their own catalogue, and kinds have their texts in their own files.
 
 use crate::{Language, Phrase, Text};
 
@@ -10,7 +10,7 @@ include!(concat!(env!("OUT_DIR"), "/words.rs"));
 mod tests {
     use std::{collections::BTreeSet, fs, path::Path};
 
-    /// The names after `words::`, or another path, in all Rust of a folder.
+    /// All names after `words::`, or another path, in the Rust files of a folder.
     fn names(folder: &Path, path: &str, into: &mut BTreeSet<String>) {
         for entry in fs::read_dir(folder).unwrap() {
             let file = entry.unwrap().path();
@@ -26,7 +26,7 @@ mod tests {
         }
     }
 
-    /// They are public, so the compiler does not know.
+    /// They are public, so the compiler does not warn about unused ones.
     #[test]
     fn every_text_is_used() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));

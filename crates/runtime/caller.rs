@@ -1,4 +1,4 @@
-//! Who asks, as the gateway vouches.
+//! The authenticated caller of a request, as reported by the gateway.
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
@@ -6,12 +6,12 @@ use subtle::ConstantTimeEq;
 
 use crate::{Context, Env, Error, FromEnv};
 
-/// The logged-in user. The gateway checks the key and says whose it is; its word counts only
-/// beside the token that it shares with the functions.
+/// The logged-in user. The gateway checks the key and reports the user; its headers count only with the
+/// token that it shares with the functions.
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub user_id: i64,
-    /// The key that was used, as the gateway names it: what logout revokes.
+    /// The gateway's ID of the key that was used: what logout deletes.
     pub credential_id: String,
 }
 
@@ -37,7 +37,7 @@ impl FromRequestParts<Context> for Caller {
         if !bool::from(token.as_bytes().ct_eq(config.token.as_bytes())) {
             return Err(Error::unauthorized());
         }
-        // Closed when one is missing: a client can make a proxy drop a header, not forge one.
+        // Refused if one is missing: a client can make a proxy drop a header, but not forge one.
         let user_id = header("x-consumer-custom-id").and_then(|id| id.parse().ok());
         let credential_id = header("x-credential-identifier");
         match (user_id, credential_id) {

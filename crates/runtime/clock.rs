@@ -1,4 +1,4 @@
-//! The time, injected: tests hold a clock that moves when they say so.
+//! The clock, injected: tests use one that they move themselves.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ impl Clock {
         Self::Manual(Arc::new(watch::Sender::new(start)))
     }
 
-    /// Now, to the microsecond: what both databases keep.
+    /// The current time, in microseconds, which both databases can store.
     pub fn now(&self) -> DateTime<Utc> {
         let now = match self {
             Self::System => Utc::now(),
@@ -30,8 +30,8 @@ impl Clock {
         now.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(now)
     }
 
-    /// Waits until the clock shows `until`. Returns early when the clock is set back meanwhile, for `until` may
-    /// be far away now: who must not act early looks again.
+    /// Waits until the clock shows `until`. Returns early if the clock is set back meanwhile, because
+    /// `until` may then be far away: a caller that must not act early checks the time again.
     pub async fn sleep_until(&self, until: DateTime<Utc>) {
         match self {
             Self::System => {
@@ -47,7 +47,7 @@ impl Clock {
             }
             Self::Manual(time) => {
                 let mut before = *time.borrow();
-                // The sender is held by `self`, so the channel cannot close meanwhile.
+                // `self` holds the sender, so the channel cannot close meanwhile.
                 let _ = time
                     .subscribe()
                     .wait_for(|now| {
@@ -69,15 +69,15 @@ impl Clock {
     /// Moves a manual clock.
     ///
     /// # Panics
-    /// On the system's clock, which nobody moves.
+    /// For the system clock.
     pub fn advance(&self, by: Duration) {
         self.set(self.now() + by);
     }
 
-    /// Sets a manual clock, also back.
+    /// Sets a manual clock, also backwards.
     ///
     /// # Panics
-    /// On the system's clock, which nobody sets.
+    /// For the system clock.
     pub fn set(&self, to: DateTime<Utc>) {
         let Self::Manual(time) = self else { panic!("the system's clock cannot be set") };
         time.send_replace(to);

@@ -1,5 +1,5 @@
-//! What a function is given: each thing is built when it is first asked for, so that a function
-//! pays only for what it uses.
+//! The context of a function: each part is built when it is first used, so that a function pays only for
+//! what it needs.
 
 use std::{
     any::{Any, TypeId},
@@ -18,7 +18,7 @@ use crate::{
     Clock, Db, Env, Error, FromEnv, Outgoing, Result, outbound::Outbound, secret::Random, trace::Trace,
 };
 
-/// Of a request for work that goes on without it.
+/// How long a request waits for work that can continue in the background.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
 #[derive(Clone)]
@@ -30,7 +30,7 @@ struct Inner {
     random: Random,
     outbound: Outbound,
     db: OnceLock<Db>,
-    /// Apart from it, for what clients ask for.
+    /// A separate pool for work that clients wait for.
     db_for_clients: OnceLock<Db>,
     background: TaskTracker,
     stopping: CancellationToken,
@@ -41,13 +41,13 @@ tokio::task_local! {
     static FOR_CLIENT: ();
 }
 
-/// Work that a client waits for, in a process that has other work as well: it takes database connections from those
-/// only that are for clients.
+/// Runs work that a client waits for, in a process that also has other work: it uses only the database
+/// connections reserved for clients.
 pub async fn for_client<F: Future>(work: F) -> F::Output {
     FOR_CLIENT.scope((), work).await
 }
 
-/// The same of what is not asynchronous.
+/// The same for synchronous work.
 pub fn for_client_sync<T>(work: impl FnOnce() -> T) -> T {
     FOR_CLIENT.sync_scope((), work)
 }
@@ -67,14 +67,14 @@ impl Context {
         }))
     }
 
-    /// For a function that runs alone: the process's environment, the system's clock.
+    /// For a function that runs alone: environment of the process, system clock.
     pub fn of_process(env: Env) -> Self {
         let outbound = Outbound::http(&env);
         Self::new(env, Clock::System, Random::System, outbound)
     }
 
-    /// For one function of several: its own settings, ways out and database; clock, randomness and
-    /// background work stay those of all.
+    /// For one of several functions in a process: with its own settings, transports and database; clock,
+    /// randomness and background work are shared.
     pub fn of_function(&self, env: Env, outbound: Outbound, db: Option<Db>) -> Self {
         let Inner { clock, random, background, stopping, .. } = &*self.0;
         Self(Arc::new(Inner {
@@ -106,13 +106,13 @@ impl Context {
         &self.0.outbound
     }
 
-    /// Work that the answer does not wait for; the process waits for it before it ends.
+    /// Runs work without delaying the response; the process waits for it before it ends.
     pub fn background(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.0.background.spawn(Trace::current().scope(work).instrument(tracing::Span::current()));
     }
 
-    /// Work that nobody waits for longer than two seconds, as a broker may take its time: then it goes on in the
-    /// background, and `late` learns how it ended badly.
+    /// Waits at most two seconds for work, because a broker may be slow. After that, the work continues
+    /// in the background, and `late` is called with its error, if any.
     pub async fn briefly<F>(
         &self,
         work: impl Future<Output = Result<()>> + Send + 'static,
@@ -134,8 +134,8 @@ impl Context {
         }
     }
 
-    /// Hands an event to the broker, [briefly](Self::briefly). For events that are published again unless their
-    /// effect is seen: whoever must know that the broker has it asks [`Outbound::publish`].
+    /// Publishes an event, [briefly](Self::briefly). For events that are published again if they have no
+    /// effect. If the caller must know that the broker accepted the event, use [`Outbound::publish`].
     pub async fn publish(&self, event: Outgoing) -> Result<()> {
         self.publish_or(event, || async {}).await
     }
@@ -157,7 +157,8 @@ impl Context {
         self.briefly(async move { outbound.publish(event).await }, late).await
     }
 
-    /// Returns when the process is asked to end: what only waits then gives up, to be done elsewhere.
+    /// Returns when the process is asked to end: a caller that is only waiting then stops, and another
+    /// process continues.
     pub async fn stopping(&self) {
         self.0.stopping.cancelled().await;
     }
@@ -185,7 +186,7 @@ impl Context {
         Ok(if is_for_client { self.0.db_for_clients.get_or_init(|| db.apart()) } else { db })
     }
 
-    /// Ends all connections to the database.
+    /// Closes all connections to the database.
     pub async fn close_db(&self) {
         let open = [&self.0.db_for_clients, &self.0.db].into_iter().filter_map(OnceLock::get);
         futures::future::join_all(open.map(Db::close)).await;
@@ -196,7 +197,7 @@ impl Context {
         self.shared(|context| Ok(T::from_env(&context.0.env)?))
     }
 
-    /// One of a kind for this process, such as the prober or the mailer.
+    /// The only instance of a type in this process, such as the prober or the mailer.
     pub fn shared<T: Send + Sync + 'static>(&self, make: impl FnOnce(&Self) -> Result<T>) -> Result<Arc<T>> {
         let lock = || self.0.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let kind = TypeId::of::<T>();
@@ -205,7 +206,7 @@ impl Context {
                 .downcast()
                 .map_err(|_| Error::internal(anyhow::anyhow!("another type under this id")));
         }
-        // Made outside the lock: making one thing may ask for another.
+        // Built outside the lock, because building one may need another.
         let made = Arc::new(make(self)?);
         let kept = lock().entry(kind).or_insert(made).clone();
         kept.downcast().map_err(|_| Error::internal(anyhow::anyhow!("another type under this id")))

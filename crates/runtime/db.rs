@@ -1,7 +1,7 @@
 //! SQLite and PostgreSQL behind one SQL text with `$1` placeholders.
 //!
-//! SQLite has one writer: writes go through a pool of one connection, so that they queue here
-//! instead of failing as busy; reads have connections of their own and never wait for a writer.
+//! SQLite has one writer: writes use a pool of one connection, so that they queue here instead of failing
+//! as busy; reads have their own connections and never wait for a writer.
 
 use std::{
     str::FromStr,
@@ -34,14 +34,14 @@ pub enum Db {
     Postgres(PgPool),
 }
 
-/// The same thing of either database: match on it with [`crate::on!`].
+/// A value of either database: match on it with [`crate::on!`].
 #[derive(Debug)]
 pub enum On<S, P> {
     Sqlite(S),
     Postgres(P),
 }
 
-/// Runs one expression on whichever database it is: `on!(db.read(), db => query.fetch_all(db).await)`.
+/// Evaluates one expression for either database: `on!(db.read(), db => query.fetch_all(db).await)`.
 #[macro_export]
 macro_rules! on {
     ($which:expr, $db:ident => $body:expr) => {
@@ -56,20 +56,21 @@ pub type Transaction =
     On<sqlx::Transaction<'static, sqlx::Sqlite>, sqlx::Transaction<'static, sqlx::Postgres>>;
 
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections of a pool that nobody used for so long are closed.
+/// Connections of a pool that was unused this long are closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
-/// A connection that is older is closed when it is given back.
+/// An older connection is closed when it is returned to the pool.
 const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
-/// A connection that was used a moment ago is taken to be well: to ask it each time costs as much as a
-/// small question.
+/// A connection used this recently is not tested: testing it each time would cost as much as a small
+/// query.
 const TRUSTED: Duration = Duration::from_secs(1);
-/// For a connection to say that it is well. A peer that is frozen, or behind a failover, says nothing for as long as
-/// TCP believes in it.
+/// Time limit for testing a connection. A peer that is frozen, or was replaced by a failover, does not
+/// answer as long as TCP keeps the connection.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
-/// For all connections of a pool to end in good order: Docker kills two seconds after an engine's grace.
+/// Time limit for closing all connections of a pool: Docker kills two seconds after an engine's grace
+/// period.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// What PostgreSQL itself ends: statements, waits for a lock, and transactions of a client that is gone. One row that
-/// somebody holds must not take a connection for each batch that needs it.
+/// PostgreSQL's own time-outs: for statements, lock waits, and transactions of a client that disappeared.
+/// One locked row must not block a connection for each batch that needs it.
 pub const SESSION_TIMEOUTS: [(&str, &str); 3] =
     [("statement_timeout", "60s"), ("lock_timeout", "5s"), ("idle_in_transaction_session_timeout", "60s")];
 
@@ -77,7 +78,7 @@ impl Db {
     pub const SETTINGS: &[&str] = &["DATABASE_URL", "DATABASE_MAX_CONNECTIONS"];
 
     /// `DATABASE_URL`: `sqlite:PATH` or `postgres://...`; `DATABASE_MAX_CONNECTIONS` (default 4) for
-    /// PostgreSQL: small, for many functions may wake together.
+    /// PostgreSQL: small, because many functions may start together.
     pub fn from_env(env: &Env) -> anyhow::Result<Self> {
         Self::at(env.required("DATABASE_URL")?, env.parse_or("DATABASE_MAX_CONNECTIONS", 4)?)
     }
@@ -89,10 +90,10 @@ impl Db {
                 .context("DATABASE_URL is invalid")?
                 .create_if_missing(true)
                 .journal_mode(SqliteJournalMode::Wal)
-                // A killed process loses nothing; only a power cut can cost the last moments.
+                // A killed process loses nothing; only a power failure can lose the last moments.
                 .synchronous(SqliteSynchronous::Normal)
                 .foreign_keys(true)
-                // Of a new file; an old one keeps what it has until `VACUUM`.
+                // Affects only new files; an existing one keeps its mode until `VACUUM`.
                 .auto_vacuum(SqliteAutoVacuum::Incremental)
                 .busy_timeout(ACQUIRE_TIMEOUT)
                 .statement_cache_capacity(256);
@@ -102,7 +103,7 @@ impl Db {
                 write: pool().max_connections(1).connect_lazy_with(options),
             })
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            // The error may hold the password: it is not passed on.
+            // The error may contain the password: it is not passed on.
             let options = PgConnectOptions::from_str(url)
                 .map_err(|_| anyhow::anyhow!("DATABASE_URL is not an acceptable PostgreSQL URL"))?
                 .application_name("pongpong")
@@ -113,8 +114,8 @@ impl Db {
         }
     }
 
-    /// The same database, by other connections: whoever waits for those of the one waits for none of the other.
-    /// SQLite has one writer all the same.
+    /// The same database with separate connections: neither pool waits for the other. SQLite still has
+    /// one writer.
     pub fn apart(&self) -> Self {
         match self {
             Self::Sqlite { read, write } => {
@@ -142,16 +143,16 @@ impl Db {
         }
     }
 
-    /// A transaction for writing. Undone unless committed.
+    /// A write transaction. Rolled back unless committed.
     pub async fn begin(&self) -> Result<Transaction> {
         Ok(match self {
-            // IMMEDIATE: another process may write too, and a lock that is upgraded later can fail.
+            // IMMEDIATE: another process may write too, and upgrading a lock later can fail.
             Self::Sqlite { write, .. } => On::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
             Self::Postgres(pool) => On::Postgres(pool.begin().await?),
         })
     }
 
-    /// Where the two need different SQL.
+    /// Selects by database, if the two need different SQL.
     pub fn pick<T>(&self, sqlite: T, postgres: T) -> T {
         match self {
             Self::Sqlite { .. } => sqlite,
@@ -164,7 +165,7 @@ impl Db {
         Ok(())
     }
 
-    /// Ends all connections, in good order where they let us.
+    /// Closes all connections, gracefully if possible.
     pub async fn close(&self) {
         let closed = async {
             match self {
@@ -181,8 +182,9 @@ impl Db {
     }
 }
 
-/// sqlx's own task that closes idle connections may spin for ever in one call, and with it whatever waits for its thread
-/// (sqlx issue 3645, of 0.9.0 too): neither of its two time-outs is set, and [`close_idle`] does what the task did.
+/// sqlx's own task for idle connections may spin forever in one call, and block everything on its thread
+/// (sqlx issue 3645, also in 0.9.0). So neither of its two time-outs is set, and [`close_idle`] does the
+/// work instead.
 fn postgres_pool(max_connections: u32, options: PgConnectOptions) -> PgPool {
     let is_used = Arc::new(AtomicBool::new(false));
     let used = Arc::clone(&is_used);
@@ -201,7 +203,7 @@ fn postgres_pool(max_connections: u32, options: PgConnectOptions) -> PgPool {
                 Ok(true)
             })
         })
-        // sqlx itself pings a connection that is given back, and waits for it without end.
+        // sqlx itself would ping a returned connection without a time-out.
         .after_release(move |connection, has| {
             used.store(true, Ordering::Relaxed);
             Box::pin(async move {
@@ -223,30 +225,31 @@ fn postgres_pool(max_connections: u32, options: PgConnectOptions) -> PgPool {
     pool
 }
 
-/// Closes the connections that nobody uses now.
+/// Closes connections that are currently unused.
 pub async fn close_idle(pool: &PgPool) {
     for _ in 0..pool.options().get_max_connections() {
         let Some(connection) = pool.try_acquire() else { return };
-        // One whose peer is frozen is dropped instead.
+        // A connection whose peer is frozen is dropped instead.
         let _ = tokio::time::timeout(PING_TIMEOUT, connection.close()).await;
     }
 }
 
-/// An error closes the connection at once, without a farewell that it would not answer either.
+/// An error closes the connection at once, without a closing message that the peer would not answer
+/// either.
 async fn check_alive(connection: &mut PgConnection) -> sqlx::Result<()> {
     let ping = tokio::time::timeout(PING_TIMEOUT, connection.ping()).await;
     ping.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
 }
 
-/// A pool whose connections are well. What fails for want of disk SQLite itself rolls back, which sqlx
-/// does not hear of: it takes the connection to be in that transaction for ever, and begins no other.
+/// A pool whose connections are usable. If the disk is full, SQLite rolls back by itself. sqlx does not
+/// notice: it considers the connection still in that transaction, and starts no other.
 pub fn sqlite_pool(acquire_timeout: Duration) -> SqlitePoolOptions {
-    // Without the two time-outs for the reason that [`postgres_pool`] has.
+    // No time-outs, for the same reason as in [`postgres_pool`].
     let pool = SqlitePoolOptions::new().acquire_timeout(acquire_timeout).test_before_acquire(false);
     let pool = pool.idle_timeout(None).max_lifetime(None);
     pool.after_release(|connection, _| {
         Box::pin(async move {
-            // The transaction's own end is under way until this is answered.
+            // The rollback of a dropped transaction is complete when this is answered.
             connection.ping().await?;
             Ok(!connection.is_in_transaction())
         })
@@ -267,7 +270,7 @@ impl Transaction {
     }
 }
 
-/// The rows that can be read: one that cannot is logged and counted, and keeps nobody from the others.
+/// The readable rows: an unreadable one is logged and counted, and does not block the others.
 pub fn readable<T, R>(rows: Vec<R>) -> Vec<T>
 where
     R: Row,
@@ -278,7 +281,7 @@ where
     readable_by("id", &rows)
 }
 
-/// The ids of rows, also of those that cannot be read.
+/// The IDs of rows, including unreadable ones.
 pub fn ids_of<R>(rows: &[R]) -> Vec<i64>
 where
     R: Row,
@@ -288,7 +291,7 @@ where
     rows.iter().filter_map(|row| row.try_get("id").ok()).collect()
 }
 
-/// The same as [`readable`]; `name` is a column by which a row can be found.
+/// Like [`readable`]; `name` is a column that identifies a row.
 pub fn readable_by<T, R>(name: &'static str, rows: &[R]) -> Vec<T>
 where
     R: Row,
@@ -299,7 +302,7 @@ where
     rows.iter().filter_map(|row| read(row, name)).collect()
 }
 
-/// The same of a page, and how many rows it has with those that cannot be read.
+/// Like [`readable`], for a page; also returns the number of rows including unreadable ones.
 pub fn page_of<T, R>(rows: Vec<R>) -> (Vec<T>, usize)
 where
     R: Row,
@@ -311,7 +314,7 @@ where
     (readable(rows), found)
 }
 
-/// The same of one row; `name` is a column by which it can be found.
+/// Like [`readable`], for one row; `name` is a column that identifies it.
 pub fn read<T, R>(row: &R, name: &'static str) -> Option<T>
 where
     R: Row,
@@ -327,7 +330,7 @@ where
     read.ok()
 }
 
-/// A value kept as JSON in a text column, the same in both databases.
+/// A value stored as JSON in a text column, the same in both databases.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JsonText<T>(pub T);
@@ -363,7 +366,7 @@ where
     }
 }
 
-/// A moment kept as Unix seconds: four bytes in SQLite, and the same arithmetic in both databases.
+/// A time stored as Unix seconds: four bytes in SQLite, and the same arithmetic in both databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Type)]
 #[sqlx(transparent)]
 pub struct UnixSeconds(pub i64);
@@ -394,12 +397,12 @@ mod tests {
     async fn a_full_disk_is_forgotten_when_there_is_room_again() {
         let db = Db::at("sqlite::memory:", 1).expect("a database");
         let Db::Sqlite { write, .. } = &db else { panic!("SQLite") };
-        // Of this connection alone: the next one has room.
+        // Only for this connection: the next one has room.
         sqlx::query("PRAGMA max_page_count = 4").execute(write).await.expect("is full");
         let insert = async || {
             let mut transaction = db.begin().await?;
             let On::Sqlite(connection) = transaction.connection() else { panic!("SQLite") };
-            // Of one row: that is what SQLite undoes as a whole.
+            // A single large row: on this error, SQLite rolls back the whole transaction.
             sqlx::query("CREATE TABLE IF NOT EXISTS t (x BLOB)").execute(&mut *connection).await?;
             sqlx::query("INSERT INTO t VALUES (ZEROBLOB(100000))").execute(connection).await?;
             transaction.commit().await

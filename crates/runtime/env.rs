@@ -1,27 +1,27 @@
 //! Typed settings from the environment.
 //!
-//! Each concern has one struct that implements [`FromEnv`], with its defaults beside the names.
-//! The variables are read once, at start: a function's settings never change under it, and tests
-//! hand in their own.
+//! Each concern has one struct that implements [`FromEnv`], with defaults beside the names. Variables are
+//! read once, at start: a function's settings never change while it runs, and tests pass in their own.
 
 use std::{collections::HashMap, fmt::Display, str::FromStr, sync::Arc};
 
 use anyhow::{Context as _, anyhow};
 use net::trust::ExtraRoots;
 
-/// The variables that this process was started with. Their values may be secrets: never printed.
+/// The environment variables of the process. Values may be secrets: never print them.
 #[derive(Clone, Default)]
 pub struct Env(Arc<HashMap<String, String>>);
 
-/// One concern's settings.
+/// The settings of one concern.
 pub trait FromEnv: Sized + Send + Sync + 'static {
-    /// The variables that it reads: what a function is given when it is deployed.
+    /// The variables that it reads: a deployment passes exactly these to a function.
     const NAMES: &[&str];
 
     fn from_env(env: &Env) -> anyhow::Result<Self>;
 }
 
-/// `EXTRA_CA_CERTS`: a PEM file's path, or PEM itself, which a ConfigMap hands in without a volume.
+/// `EXTRA_CA_CERTS`: the path of a PEM file, or the PEM itself, which a ConfigMap can set without a
+/// volume.
 impl FromEnv for ExtraRoots {
     const NAMES: &[&str] = &["EXTRA_CA_CERTS"];
 
@@ -38,7 +38,7 @@ impl Env {
             .collect()
     }
 
-    /// A variable that is set, and not empty.
+    /// A variable that is set and not empty.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
@@ -63,7 +63,7 @@ impl Env {
         Ok(self.parse(name)?.unwrap_or(default))
     }
 
-    /// Only what `keep` says.
+    /// Only the variables for which `keep` returns true.
     pub fn only(&self, keep: impl Fn(&str) -> bool) -> Self {
         self.0.iter().filter(|(name, _)| keep(name)).map(|(k, v)| (k.clone(), v.clone())).collect()
     }

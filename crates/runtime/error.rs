@@ -1,7 +1,7 @@
-//! The one error of the HTTP contract: `{"message","code"}`, with `"fields"` for validation.
+//! The only error type of the HTTP API: `{"message","code"}`, with `"fields"` for validation.
 //!
-//! Messages are kept in both languages until the request's `Accept-Language` is known
-//! ([`crate::serve`] renders them). A 5xx hides its cause from the caller and logs it.
+//! Messages are kept in both languages until the request's `Accept-Language` is known ([`crate::serve`]
+//! renders them). A 5xx is logged with its cause, which the caller does not see.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -24,20 +24,20 @@ struct Inner {
     message: Text,
     fields: Vec<(String, Text)>,
     cause: Option<anyhow::Error>,
-    /// When it is worth trying again, as `Retry-After` tells the client.
+    /// When to try again, sent as `Retry-After`.
     retry_after: Option<Duration>,
 }
 
-/// How an error looks from outside.
+/// The JSON body of an error.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Error)]
 pub struct ErrorBody<'a> {
     #[schema(example = "Some fields are invalid.")]
     message: &'a str,
-    /// SCREAMING_SNAKE and stable: for programs.
+    /// Stable, in SCREAMING_SNAKE_CASE: for programs.
     #[schema(example = "VALIDATION_FAILED")]
     code: &'a str,
-    /// What is wrong with which field.
+    /// The errors by field.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     fields: BTreeMap<&'a str, &'a str>,
 }
@@ -68,7 +68,7 @@ impl Error {
         Self::new(StatusCode::CONFLICT, code, message)
     }
 
-    /// The same, and which field to change.
+    /// The same, with the field to change.
     pub fn conflict_in(field: &str, code: &'static str, message: impl Into<Text>) -> Self {
         let message = message.into();
         let (status, fields) = (StatusCode::CONFLICT, vec![(field.to_owned(), message.clone())]);
@@ -95,7 +95,7 @@ impl Error {
         Self::caused(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", words::INTERNAL_ERROR, cause)
     }
 
-    /// Something that this needs does not answer now; it is worth trying again.
+    /// A dependency does not answer now; trying again can help.
     pub fn unavailable(cause: impl Into<anyhow::Error>) -> Self {
         Self::caused(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", words::NOT_AVAILABLE_NOW, cause)
     }
@@ -149,7 +149,7 @@ impl Error {
 }
 
 impl Error {
-    /// For a query whose missing row means that what was asked for is not there. Elsewhere a missing row is a defect.
+    /// For a query where a missing row means "not found". Elsewhere a missing row is a defect.
     pub fn not_found_if_no_row(cause: sqlx::Error) -> Self {
         match cause {
             sqlx::Error::RowNotFound => Self::not_found(),
@@ -161,7 +161,7 @@ impl Error {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let mut response = self.render(Language::English);
-        // Kept beside the answer for the layer that knows the request: language and log.
+        // Stored with the response for the layer that knows the request's language, and logs it.
         response.extensions_mut().insert(self);
         response
     }
@@ -179,7 +179,7 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => {
                 Self::unavailable(cause)
             }
-            // PostgreSQL's time-outs: of a wait for a lock, of a statement, of an idle transaction.
+            // PostgreSQL's time-outs: of a lock wait, a statement, an idle transaction.
             sqlx::Error::Database(ref error)
                 if matches!(error.code().as_deref(), Some("55P03" | "57014" | "25P03")) =>
             {
@@ -211,7 +211,7 @@ impl From<contract::Invalid> for Error {
     }
 }
 
-/// Turns the violation of a named constraint into a client's error.
+/// Turns the violation of a named constraint into a client error.
 pub trait OnConstraint<T> {
     fn on_unique(self, error: impl FnOnce() -> Error) -> Result<T>;
 }

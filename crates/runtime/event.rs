@@ -1,4 +1,4 @@
-//! CloudEvents 1.0 over HTTP, in and out; binary and structured mode are both understood.
+//! CloudEvents 1.0 over HTTP, incoming and outgoing, in binary and structured mode.
 
 use std::collections::BTreeSet;
 
@@ -15,10 +15,11 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{Error, Result, input, secret, trace::Trace};
 
-/// Of the data of one event: Kafka takes 1 MiB, and base64 or a header may be added on its way.
+/// The limit for the data of one event: Kafka accepts 1 MiB, and base64 or a header may be added on the
+/// way.
 pub const MAX_EVENT_BYTES: usize = 512 * 1024;
 
-/// Cuts what would be one event's data into parts of at most so many bytes; one that is larger is alone.
+/// Splits the data of one event into parts of at most `max_bytes`; a larger item is alone in its part.
 pub fn cut<T>(items: Vec<T>, max_bytes: usize, bytes_of: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
     let mut parts: Vec<Vec<T>> = Vec::new();
     let mut bytes = 0;
@@ -38,8 +39,8 @@ pub fn cut<T>(items: Vec<T>, max_bytes: usize, bytes_of: impl Fn(&T) -> usize) -
     parts
 }
 
-/// An event that came in. What cannot be read is answered 400: the broker gives it up at once,
-/// for it will not get better by being sent again.
+/// An incoming event. An unreadable one is answered with 400: the broker gives up at once, because
+/// sending it again does not help.
 #[derive(Clone, Debug)]
 pub struct Event<T> {
     pub id: String,
@@ -62,8 +63,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Event<T> {
 
 impl<T: DeserializeOwned> Event<T> {
     pub fn read(headers: &HeaderMap, body: &Bytes) -> Result<Self> {
-        // In binary mode the attributes alone go through the SDK: the data is read straight into
-        // its type, once, and a refusal can name the field.
+        // In binary mode only the attributes go through the SDK: the data is parsed once, directly into
+        // its type, and an error can name the field.
         let binary = headers.contains_key("ce-specversion");
         let event = to_event(headers, if binary { Vec::new() } else { body.to_vec() })
             .map_err(|e| not_an_event(&e.to_string()))?;
@@ -97,7 +98,7 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// `id` must be the same whenever the same cause is handled again: it is derived, never random.
+    /// `id` must be the same if the same cause is handled again: derive it, never use a random one.
     pub fn new<T: Serialize + ?Sized>(
         function: &str,
         kind: &str,
@@ -110,14 +111,15 @@ impl Outgoing {
         Ok(Self { event, data })
     }
 
-    /// An event's id for what it tells of, as ids and revisions: the same whenever the same is told again.
+    /// An event ID derived from the reported IDs and revisions, so that it is the same if they are
+    /// reported again.
     pub fn id_of(what: &str, revisions: impl IntoIterator<Item = (i64, i64)>) -> String {
         let revisions =
             revisions.into_iter().fold(String::new(), |all, (id, revision)| format!("{all}{id}.{revision} "));
         format!("{what}-revisions-{}", secret::hash(&revisions))
     }
 
-    /// On whose account the event is, for queues whose places owners share: so many as a header holds.
+    /// The users that the event belongs to, for queues that owners share; as many as a header can hold.
     #[must_use]
     pub fn of_owners(self, owners: impl IntoIterator<Item = i64>) -> Self {
         const MAX_OWNERS: usize = 200;
@@ -126,8 +128,8 @@ impl Outgoing {
         self.with_extension("owners", &owners.join(","))
     }
 
-    /// An event as it came in once, to be sent once more. One with an attribute that no header can hold is refused:
-    /// it would have to be percent-encoded, which most that read events (Knative's broker too) do not undo.
+    /// Sends a received event again. Refuses an attribute that a header cannot contain: it would have to
+    /// be percent-encoded, which most readers of events (also Knative's broker) do not decode.
     pub fn again(headers: &HeaderMap, body: Vec<u8>) -> Result<Self> {
         let binary = headers.contains_key("ce-specversion");
         let event = to_event(headers, if binary { Vec::new() } else { body.clone() })
@@ -154,7 +156,7 @@ impl Outgoing {
         self
     }
 
-    /// As a request in binary mode.
+    /// As an HTTP request in binary mode.
     pub fn into_request(self) -> Result<http::Request<Bytes>> {
         let event =
             self.event.data("application/json", Data::Binary(self.data)).build().map_err(Error::internal)?;
@@ -165,7 +167,7 @@ impl Outgoing {
     }
 }
 
-/// What an event function answers: a reply event, or nothing.
+/// The response of an event function: a reply event, or nothing.
 #[derive(Debug, Default)]
 pub struct Reply(pub Option<Outgoing>);
 
@@ -181,7 +183,7 @@ impl From<Outgoing> for Reply {
 
 impl IntoResponse for Reply {
     fn into_response(self) -> Response {
-        // An empty body: anything else that is no event counts as a failure to the broker.
+        // An empty body: the broker counts any other body that is not an event as a failure.
         let Some(event) = self.0 else { return StatusCode::ACCEPTED.into_response() };
         match event.into_request() {
             Ok(request) => {

@@ -1,4 +1,4 @@
-//! A row of the function table.
+//! The definition of a function: a row of the function table.
 
 use axum::{Router, handler::Handler, routing::MethodRouter};
 use utoipa::openapi::HttpMethod;
@@ -8,46 +8,46 @@ use utoipa_axum::PathItemExt as _;
 
 use crate::{Context, Db, FromEnv, caller::GatewayConfig};
 
-/// One function: what it is called, what it does, and what triggers it. Routes, OpenAPI, Knative
-/// Services and Kong's configuration derive from this.
+/// One function: its name, purpose and triggers. Routes, OpenAPI, Knative Services and Kong's
+/// configuration derive from this.
 #[derive(Clone, Copy)]
 pub struct Function {
     pub name: &'static str,
-    /// The service that the gateway shows it under, such as `user-service`.
+    /// The service name at the gateway, such as `user-service`.
     pub service: &'static str,
-    /// One sentence for the map.
+    /// Its purpose in one sentence, for the function table.
     pub does: &'static str,
     pub http: Option<Routes>,
-    /// How often one client may call it in a minute, at the gateway: see [`Function::limit`].
+    /// Calls per client and minute that the gateway allows: see [`Function::limit`].
     pub per_minute: Option<u32>,
     pub subscriptions: &'static [Subscription],
-    /// When the schedule triggers it, in cron's five fields, UTC.
+    /// The schedule, in cron's five fields, UTC.
     pub cron: Option<&'static str>,
-    /// Answers `POST /`: events, and the schedule.
+    /// Handles `POST /`: events and the schedule.
     pub trigger: Option<fn() -> MethodRouter<Context>>,
     pub uses_database: bool,
-    /// The settings of the concerns that it has: see [`Function::settings`].
+    /// The settings of its concerns: see [`Function::settings`].
     pub reads: &'static [&'static [&'static str]],
-    /// Whether it sends events of its own accord, besides the one that it may reply.
+    /// Whether it publishes events, besides the one that it may reply.
     pub publishes: bool,
-    /// At which paths a change may wait for a server that its caller names, which may take its time.
+    /// The paths where a change may wait for a server that the caller names, which may be slow.
     pub asks_strangers: fn(&str) -> bool,
 }
 
-/// What a function answers over HTTP: [`http!`](crate::http).
+/// The HTTP routes of a function: [`http!`](crate::http).
 #[derive(Clone, Copy)]
 pub struct Routes {
     pub router: fn() -> Router<Context>,
-    /// Paths, and the methods at each.
+    /// Paths, and the methods of each.
     pub paths: fn() -> Vec<(String, Vec<HttpMethod>)>,
-    /// Apart, for a function that serves needs no schemas: they were a sixth of its start, and of its memory. The image
-    /// has none.
+    /// Separate, because a function does not need the schemas to serve: they were a sixth of its start
+    /// time and memory. The image does not contain them.
     #[cfg(feature = "openapi")]
     pub openapi: fn() -> OpenApi,
 }
 
 impl Routes {
-    /// Pages, which no specification describes.
+    /// Routes of pages, which are in no specification.
     pub const fn undescribed(router: fn() -> Router<Context>) -> Self {
         Self {
             router,
@@ -58,12 +58,12 @@ impl Routes {
     }
 }
 
-/// Where a handler's `#[utoipa::path]` puts it.
+/// The path and methods of a handler's `#[utoipa::path]`.
 pub fn path<P: utoipa::Path>() -> (String, Vec<HttpMethod>) {
     (P::path(), P::methods())
 }
 
-/// A handler, where its `#[utoipa::path]` says.
+/// Adds a handler at the path of its `#[utoipa::path]`.
 pub fn route<P, H, T>(router: Router<Context>, handler: H) -> Router<Context>
 where
     P: utoipa::Path,
@@ -76,11 +76,11 @@ where
     router.route(&P::path(), methods.iter().fold(MethodRouter::new(), on))
 }
 
-/// Which events a function gets.
+/// The events that a function receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subscription {
     pub kind: &'static str,
-    /// Only those of which this attribute has this value.
+    /// Only events whose attribute has this value.
     pub only: Option<(&'static str, &'static str)>,
 }
 
@@ -93,28 +93,29 @@ impl Subscription {
         Self { kind, only: Some(("channel", channel)) }
     }
 
-    /// `/pongpong/` and the name of the function that publishes them.
+    /// `source` is `/pongpong/` and the name of the publishing function.
     pub const fn from_source(kind: &'static str, source: &'static str) -> Self {
         Self { kind, only: Some(("source", source)) }
     }
 
-    /// `attribute` gives an event's.
+    /// `attribute` returns the value of an event's attribute.
     pub fn wants<'a>(&self, attribute: impl Fn(&str) -> Option<&'a str>) -> bool {
         attribute("type") == Some(self.kind)
             && self.only.is_none_or(|(name, value)| attribute(name) == Some(value))
     }
 }
 
-/// An operation of the HTTP API, read from a function's own routes.
+/// An operation of the HTTP API, from a function's routes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
     pub method: &'static str,
     pub path: String,
-    /// Whether the gateway asks for a key.
+    /// Whether the gateway requires a key.
     pub needs_key: bool,
 }
 
-/// For what says nothing else: more than any page, program or person needs, and less than keeps a processor busy.
+/// The default limit: more than any page, program or person needs, and too little to keep a processor
+/// busy.
 const PER_MINUTE: u32 = 600;
 
 impl Function {
@@ -166,7 +167,7 @@ impl Function {
         self
     }
 
-    /// What it is given of the settings: the `NAMES` of each concern's.
+    /// The settings that it gets: the `NAMES` of each concern.
     pub const fn reads(mut self, settings: &'static [&'static [&'static str]]) -> Self {
         self.reads = settings;
         self
@@ -186,12 +187,12 @@ impl Function {
         self
     }
 
-    /// How often one client may call one of its operations in a minute: what needs a key has a limit by user.
+    /// Calls per client and minute for one of its operations; operations with a key are limited per user.
     pub fn limit(&self, needs_key: bool) -> Option<u32> {
         self.per_minute.or(needs_key.then_some(PER_MINUTE))
     }
 
-    /// The names of all that it is given of the settings, besides what every process has.
+    /// The names of all settings that it gets, besides those of every process.
     #[cfg(feature = "openapi")]
     pub fn settings(&self) -> Vec<&'static str> {
         let mut names = self.reads.concat();
@@ -204,7 +205,7 @@ impl Function {
         names
     }
 
-    /// Paths, and the methods at each, as its routes declare them.
+    /// Paths and their methods, from its routes.
     pub fn paths(&self) -> Vec<(String, Vec<HttpMethod>)> {
         self.http.map(|routes| (routes.paths)()).unwrap_or_default()
     }
@@ -214,7 +215,7 @@ impl Function {
         self.http.map(|routes| (routes.openapi)()).unwrap_or_default()
     }
 
-    /// The HTTP operations, as its routes declare them.
+    /// The HTTP operations, from its routes.
     #[cfg(feature = "openapi")]
     pub fn operations(&self) -> Vec<Operation> {
         let mut found = Vec::new();
@@ -237,7 +238,7 @@ impl Function {
     }
 }
 
-/// `http!(handle)`: the routes of a function, from handlers that carry `#[utoipa::path]`.
+/// `http!(handle)`: the routes of a function, from handlers with `#[utoipa::path]`.
 #[cfg(feature = "openapi")]
 #[macro_export]
 macro_rules! http {
@@ -259,7 +260,7 @@ macro_rules! http {
     ($($handler:ident),+) => { $crate::routes!($($handler),+) };
 }
 
-/// [`http!`] without a specification.
+/// Like [`http!`], but without a specification.
 #[macro_export]
 macro_rules! routes {
     ($($handler:ident),+) => {
@@ -277,7 +278,7 @@ macro_rules! routes {
     };
 }
 
-/// `settings!(Kong, Retention)`: the names that these concerns' settings have.
+/// `settings!(Kong, Retention)`: the variable names of these concerns.
 #[macro_export]
 macro_rules! settings {
     ($($concern:ty),+) => {

@@ -1,4 +1,4 @@
-//! Extractors for what strangers send: each refuses with a clear error that names the field.
+//! Extractors for untrusted input: each refuses invalid input with an error that names the field.
 
 use axum::{
     body::Bytes,
@@ -38,7 +38,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Input<T> {
             ));
         }
         let body = body(request, state).await?;
-        // serde would take an array as the fields in their order.
+        // serde would read an array as the fields in order.
         if body.trim_ascii_start().first() != Some(&b'{')
             && serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok()
         {
@@ -49,7 +49,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Input<T> {
     }
 }
 
-/// What is kept, with some fields replaced (RFC 7396): `null` is the default again.
+/// Stored data with some fields replaced (RFC 7396): `null` restores the default.
 pub fn patched<T: DeserializeOwned>(old: &impl Serialize, patch: Map<String, Value>) -> Result<T, Error> {
     let Ok(Value::Object(mut merged)) = serde_json::to_value(old) else {
         return Err(Error::internal(anyhow::anyhow!("what is patched is an object")));
@@ -64,7 +64,7 @@ pub fn patched<T: DeserializeOwned>(old: &impl Serialize, patch: Map<String, Val
     parse(Value::Object(merged).to_string().as_bytes())
 }
 
-/// The bytes of a body, within the route's limit.
+/// The bytes of a body, up to the route's limit.
 pub(crate) async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Error> {
     Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
         BytesRejection::FailedToBufferBody(e) if e.status() == StatusCode::PAYLOAD_TOO_LARGE => {
@@ -74,15 +74,15 @@ pub(crate) async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<
     })
 }
 
-/// Arrays and objects within each other, the body itself included. What is kept is nested a few levels deeper
-/// in what functions tell each other, which must stay readable (serde_json reads 128).
+/// Maximum depth of nested arrays and objects, including the body itself. Events between functions nest
+/// stored data a few levels deeper, and must stay readable (serde_json reads 128 levels).
 const MAX_DEPTH: usize = 16;
 
-/// Refuses JSON that is nested too deeply; the error names the member of the body.
+/// Refuses JSON that is nested too deeply; the error names the top-level field.
 fn check_depth(json: &[u8]) -> Result<(), Error> {
     let mut depth = 0_usize;
     let (mut in_text, mut is_escaped) = (false, false);
-    // The last text of the body itself: the name of the member that is being looked at.
+    // The last string at the top level: the name of the current field.
     let (mut name, mut start) = (0..0, 0);
     for (at, byte) in json.iter().enumerate() {
         match byte {
@@ -112,7 +112,7 @@ fn check_depth(json: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Reads JSON; the error names the field. Text with NUL is refused: PostgreSQL does not store it.
+/// Parses JSON; an error names the field. Refuses text with NUL, which PostgreSQL cannot store.
 pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
     if holds_nul(json) {
         return Err(malformed("Text must not hold NUL characters".into()));
@@ -126,7 +126,7 @@ pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
         }
         let what = cause.to_string();
         let name = field_of(&path, &what);
-        // serde's " at line 1 column 2" says less than the field's name.
+        // The field's name is more helpful than serde's " at line 1 column 2".
         let what = what.split(" at line ").next().unwrap_or(&what).to_owned();
         Error::field(name, words::is_invalid(what))
     })?;
@@ -151,7 +151,7 @@ fn malformed(what: String) -> Error {
     Error::bad_request("MALFORMED_JSON", words::malformed_json(what))
 }
 
-/// Whether a JSON text holds the escape of NUL (`\u0000` behind an odd backslash).
+/// Whether a JSON text contains an escaped NUL (`\u0000` after an odd backslash).
 fn holds_nul(json: &[u8]) -> bool {
     json.windows(6).enumerate().any(|(at, window)| {
         window == b"\\u0000" && json[..at].iter().rev().take_while(|b| **b == b'\\').count() % 2 == 0
@@ -170,7 +170,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
         if query.contains("%00") {
             return Err(Error::bad_request("MALFORMED_QUERY", words::QUERY_MUST_NOT_HOLD_NUL));
         }
-        // What is not UTF-8 would be searched for as something else.
+        // Invalid UTF-8 would search for another text.
         let not_utf8 = |text: &str| text.contains(char::REPLACEMENT_CHARACTER);
         if url::form_urlencoded::parse(query.as_bytes())
             .any(|(name, value)| not_utf8(&name) || not_utf8(&value))
@@ -186,7 +186,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// The header `Idempotency-Key`: a request that comes again with it makes nothing more.
+/// The header `Idempotency-Key`: a repeated request with the same key creates nothing more.
 #[derive(Clone, Debug)]
 pub struct IdempotencyKey(pub Option<String>);
 
@@ -215,13 +215,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let not_an_id = || Error::field("id", words::MUST_BE_POSITIVE_INTEGER);
         let Path(id) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| not_an_id())?;
-        // Digits alone: `+1` and `01` would be other names of the same thing.
+        // Only digits: `+1` and `01` would be other names for the same ID.
         let id = Some(id).filter(|id| id.bytes().all(|b| b.is_ascii_digit()) && !id.starts_with('0'));
         id.and_then(|id| id.parse().ok()).map(Self).ok_or_else(not_an_id)
     }
 }
 
-/// Ids with commas between them, at most so many; `None` where it is something else.
+/// IDs separated by commas, at most `most`; `None` if invalid.
 pub fn ids(list: &str, most: usize) -> Option<Vec<i64>> {
     let parts = list.split(',').filter(|id| !id.is_empty()).take(most + 1);
     let ids: Vec<i64> = parts.map(|id| id.trim().parse().ok()).collect::<Option<_>>()?;

@@ -1,4 +1,4 @@
-//! Lists whose items are read one by one: an item that cannot be read is set aside, and the others go on.
+//! Lists whose items are read one at a time: an unreadable item is skipped, the others are used.
 
 use std::{fmt::Display, ops::Deref, sync::LazyLock};
 
@@ -14,7 +14,7 @@ pub fn set_aside(what: &'static str) {
     UNREADABLE.add(1, &[KeyValue::new("what", what)]);
 }
 
-/// The readable items of a JSON array. Those that are not are logged and counted.
+/// The readable items of a JSON array. Unreadable ones are logged and counted.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Items<T>(pub Vec<T>);
@@ -39,7 +39,7 @@ impl<T> IntoIterator for Items<T> {
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Items<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let array = Box::<RawValue>::deserialize(deserializer)?;
-        // Nearly always all of them can be read.
+        // Usually all items are readable.
         if let Ok(items) = serde_json::from_str(array.get()) {
             return Ok(Self(items));
         }
@@ -58,14 +58,14 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Items<T> {
     }
 }
 
-/// The readable items, for a field.
+/// The readable items, for a field (`deserialize_with`).
 pub fn read_items<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
     Ok(Items::deserialize(deserializer)?.0)
 }
 
-/// Of rows that were made into items, by their ids: those that could be.
+/// The items that could be read from rows, given with their IDs.
 pub fn keep_readable<T, E: Display>(items: impl IntoIterator<Item = (i64, Result<T, E>)>) -> Vec<T> {
     let what = std::any::type_name::<T>();
     let read = |(id, item): (i64, Result<T, E>)| {
@@ -77,7 +77,7 @@ pub fn keep_readable<T, E: Display>(items: impl IntoIterator<Item = (i64, Result
     items.into_iter().filter_map(|item| read(item).ok()).collect()
 }
 
-/// Enough to see which one it is; ids come first.
+/// Enough to identify the item: IDs come first.
 fn start_of(item: &str) -> &str {
     &item[..item.floor_char_boundary(80)]
 }

@@ -6,7 +6,7 @@ use crate::telemetry;
 
 pub async fn serve(app: Router) -> anyhow::Result<()> {
     tracing::info!(version = crate::log::VERSION, "serving on Lambda");
-    // Between two requests the process is frozen: what is to be sent is sent before the answer is.
+    // The process is frozen between requests, so telemetry is sent before the response.
     let flushed = async |request: Request, next: Next| {
         let response = next.run(request).await;
         telemetry::flush().await;

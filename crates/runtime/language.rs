@@ -1,4 +1,4 @@
-//! The language of the request that is being answered.
+//! The language of the current request.
 
 use contract::Language;
 use http::{HeaderMap, header};
@@ -7,7 +7,7 @@ tokio::task_local! {
     static LANGUAGE: Language;
 }
 
-/// English outside of a request.
+/// English outside a request.
 pub fn current() -> Language {
     LANGUAGE.try_with(|language| *language).unwrap_or(Language::English)
 }
@@ -16,7 +16,7 @@ pub(crate) async fn scope<F: Future>(language: Language, future: F) -> F::Output
     LANGUAGE.scope(language, future).await
 }
 
-/// The first of our two languages in `Accept-Language`.
+/// The first supported language in `Accept-Language`.
 pub fn accepted(headers: &HeaderMap) -> Language {
     let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|v| v.to_str().ok()).unwrap_or("");
     accepted

@@ -1,26 +1,26 @@
-//! What every function stands on. It knows no operation.
+//! The base of every function, independent of their operations.
 //!
-//! | file | what it gives a function |
+//! | file | purpose |
 //! |---|---|
 //! | `function.rs` | [`Function`]: name, purpose, triggers: a row of the table |
-//! | `serve.rs` | a router for a function, and a server for one or several, with health and drain |
+//! | `serve.rs` | a router for a function, and a server for one or several, with health checks and drain |
 //! | `lambda.rs` | the same router on AWS Lambda |
-//! | `context.rs` | [`Context`]: database, clock, randomness, settings, each built when first asked for |
+//! | `context.rs` | [`Context`]: database, clock, randomness, settings, each built on first use |
 //! | `env.rs` | typed settings from the environment |
-//! | `input.rs` | extractors: JSON body, query, id, each with a clear refusal |
-//! | `items.rs` | [`Items`]: lists whose unreadable items are set aside |
-//! | `caller.rs` | [`Caller`]: who asks, as the gateway vouches |
+//! | `input.rs` | extractors: JSON body, query, ID, each with clear errors |
+//! | `items.rs` | [`Items`]: lists whose unreadable items are skipped |
+//! | `caller.rs` | [`Caller`]: the user of a request, as reported by the gateway |
 //! | `page.rs` | paging of lists |
-//! | `error.rs` | the one error, in English and Korean |
-//! | `event.rs` | CloudEvents in and out |
+//! | `error.rs` | the only error type, in English and Korean |
+//! | `event.rs` | incoming and outgoing CloudEvents |
 //! | `outbound.rs` | calls to other functions, events to the broker |
 //! | `db.rs` | SQLite and PostgreSQL behind one SQL text |
-//! | `clock.rs` | the time, injected |
+//! | `clock.rs` | the clock, injected |
 //! | `secret.rs` | tokens, hashes, sealing; randomness, injected |
 //! | `process.rs` | memory and open files of the process |
 //! | `log.rs` | JSON logs |
-//! | `trace.rs` | the trace that a request belongs to, and the span that this process adds |
-//! | `telemetry.rs` | where spans go, and what is counted |
+//! | `trace.rs` | the trace of a request, and this process's span in it |
+//! | `telemetry.rs` | export of spans and metrics |
 
 pub mod caller;
 pub mod clock;
@@ -60,8 +60,8 @@ pub use input::{Id, Input, Query};
 pub use items::Items;
 pub use page::{List, Paging};
 
-/// Chooses the cryptography for all of TLS. First thing in `main`, and in a test that uses TLS.
+/// Selects the cryptography for all TLS. Call it first in `main`, and in tests that use TLS.
 pub fn install_crypto() {
-    // Fails only where it was chosen before.
+    // Fails only if it was selected before.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -1,5 +1,5 @@
-//! Logs: one JSON object a line on standard output, with level, function, version and trace id;
-//! or, with `LOG_FORMAT=text`, lines for a person at a terminal.
+//! Logs: one JSON object per line on standard output, with level, function, version and trace ID; or,
+//! with `LOG_FORMAT=text`, lines for a person at a terminal.
 
 use std::io::IsTerminal;
 
@@ -16,7 +16,7 @@ pub enum Format {
     Text,
 }
 
-/// `LOG_LEVEL` (default `info`) takes `debug`, `warn`, ... or directives such as `info,sqlx=debug`.
+/// `LOG_LEVEL` (default `info`) accepts `debug`, `warn`, ... or directives such as `info,sqlx=debug`.
 pub fn init(env: &Env, default: Format) -> anyhow::Result<()> {
     let filter: EnvFilter = env.parse_or("LOG_LEVEL", EnvFilter::new("info"))?;
     let format = match env.get("LOG_FORMAT") {

@@ -1,5 +1,5 @@
-//! Calls to other functions, and events to the broker: with a timeout, a bounded retry, and a
-//! circuit breaker for each function that is called.
+//! Calls to other functions, and events to the broker: with a time-out, bounded retries, and a circuit
+//! breaker per called function.
 
 use std::{
     collections::HashMap,
@@ -22,17 +22,17 @@ use tokio::time::Instant;
 
 use crate::{Env, Error, Outgoing, Result, trace::Trace};
 
-/// Where a request goes.
+/// The destination of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum To {
     Function(&'static str),
     /// The broker.
     Sink,
-    /// The gateway, as people reach it: for pages, which may do what whoever looks at them may.
+    /// The gateway, at its public interface: for pages, which have the permissions of their visitor.
     Gateway,
 }
 
-/// Carries one request: over the network on a cluster, within the process on one machine.
+/// Sends one request: over the network on a cluster, within the process on one machine.
 pub type Carry =
     Arc<dyn Fn(To, Request<Bytes>) -> BoxFuture<'static, anyhow::Result<Response<Bytes>>> + Send + Sync>;
 
@@ -43,13 +43,13 @@ pub struct Outbound {
     carry: Carry,
     breakers: Arc<Mutex<HashMap<To, Breaker>>>,
     timeout: Duration,
-    /// Functions are processes of their own, which may have stopped meanwhile.
+    /// Functions are separate processes, which may have stopped.
     are_apart: bool,
 }
 
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// For the broker: on Knative's in-memory channel, when that is synchronous, it answers once all subscribers of an
-/// event, and theirs, are done.
+/// For the broker. Knative's in-memory channel, if it is synchronous, answers only after all subscribers
+/// of an event, and their subscribers, are done.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(300);
 const FAILURES_TO_OPEN: u32 = 10;
 
@@ -58,12 +58,12 @@ impl Outbound {
         Self { carry, breakers: Arc::default(), timeout: TIMEOUT, are_apart: false }
     }
 
-    /// Waits longer, or not so long, for each answer.
+    /// Sets the time-out of each response.
     pub fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 
-    /// Carries one request, once, whatever comes of it.
+    /// Sends one request once, without retries.
     pub fn carry(
         &self,
         to: To,
@@ -72,8 +72,8 @@ impl Outbound {
         (self.carry)(to, request)
     }
 
-    /// By HTTP: functions at `FUNCTION_URL` (`{name}` stands for the function's name), the broker
-    /// at `K_SINK`, which Knative sets, the gateway at `GATEWAY_URL`.
+    /// By HTTP: functions at `FUNCTION_URL` (`{name}` stands for the function's name), the broker at
+    /// `K_SINK`, which Knative sets, the gateway at `GATEWAY_URL`.
     pub fn http(env: &Env) -> Self {
         let function_url = env.get("FUNCTION_URL").unwrap_or("http://{name}").to_owned();
         let sink = env.get("K_SINK").map(str::to_owned);
@@ -85,7 +85,7 @@ impl Outbound {
                 To::Function(name) => {
                     Ok(format!("{}{path}", function_url.replace("{name}", name).trim_end_matches('/')))
                 }
-                // As it is: a broker knows its path without a slash at the end.
+                // Unchanged: a broker knows its path without a final slash.
                 To::Gateway => Ok(format!("{gateway}{path}")),
                 To::Sink => sink.clone().context("K_SINK is not set: there is no broker to send to"),
             };
@@ -95,7 +95,8 @@ impl Outbound {
         Self { are_apart: true, ..Self::new(carry) }
     }
 
-    /// Starts functions that have scaled to zero, and are needed soon. Nothing depends on it: what fails is ignored.
+    /// Starts functions that have scaled to zero and are needed soon. Only an optimization: errors are
+    /// ignored.
     pub async fn wake(&self, functions: &[&'static str]) {
         if !self.are_apart {
             return;
@@ -116,8 +117,8 @@ impl Outbound {
         body: Option<&B>,
     ) -> Result<T> {
         let body = body.map(serde_json::to_vec).transpose().map_err(Error::internal)?;
-        // What may have had its effect is not repeated; a refused connection had none, and is
-        // covered by the broker's or the person's own retry.
+        // A call that may have had an effect is not repeated. A refused connection had none, but the
+        // broker or the user retries in that case.
         let times = if method == Method::GET { 3 } else { 1 };
         let request = Request::builder()
             .method(method)
@@ -142,7 +143,8 @@ impl Outbound {
                 parsed.with_context(|| format!("what {function} answered")).map_err(Error::internal)
             }
             StatusCode::NOT_FOUND if says(response.body(), "NOT_FOUND") => Err(Error::not_found()),
-            // By somebody on the way who does not know the function, or not yet: it tells nothing.
+            // From a proxy that does not know the function, or not yet: no information about the
+            // requested data.
             StatusCode::NOT_FOUND => Err(Error::unavailable(anyhow!("{function} is not found"))),
             status => Err(Error::internal(anyhow!("{function} answered {status} to {path}"))),
         }
@@ -152,10 +154,10 @@ impl Outbound {
         self.call::<(), T>(function, Method::GET, path, None).await
     }
 
-    /// Hands an event to the broker; returns when the broker says that it has it, which may take as long as its
-    /// subscribers. See [`Context::publish`](crate::Context::publish) for who cannot wait.
+    /// Publishes an event; returns when the broker has accepted it, which may take as long as its
+    /// subscribers. If the caller cannot wait, use [`Context::publish`](crate::Context::publish).
     pub async fn publish(&self, event: Outgoing) -> Result<()> {
-        // Events may be repeated: ids are derived, and every subscriber is idempotent.
+        // Events may be repeated: IDs are derived, and every subscriber is idempotent.
         let request = event.into_request()?;
         let span = || {
             let text =
@@ -193,7 +195,8 @@ impl Outbound {
                 let response = tokio::time::timeout(timeout, carry(to, request))
                     .await
                     .context("no answer in time")??;
-                // What a function itself says of one request is no sign that it fails for others.
+                // An error from the function itself about one request does not mean that it fails for
+                // others.
                 if response.status().is_server_error() && !is_said_by_a_function(response.body()) {
                     bail!("answered {}", response.status());
                 }
@@ -238,7 +241,7 @@ impl Outbound {
     }
 }
 
-/// Whether it is an error of the API, and not one of somebody on the way.
+/// Whether the error is from a function, and not from a proxy.
 fn is_said_by_a_function(body: &[u8]) -> bool {
     serde_json::from_slice::<serde_json::Value>(body).is_ok_and(|error| error["code"].is_string())
 }
@@ -252,7 +255,7 @@ async fn over_http(
     url: &str,
     request: Request<Bytes>,
 ) -> anyhow::Result<Response<Bytes>> {
-    // Built at the first call: most functions never make one.
+    // Built on the first call: most functions never make one.
     let client = client.get_or_init(reqwest::Client::new);
     let (parts, body) = request.into_parts();
     let sent = client.request(parts.method, url).headers(parts.headers).body(body).send().await?;
@@ -274,7 +277,7 @@ mod tests {
         let (near, asked) = answering(200);
         near.wake(&["email-send"]).await;
         assert_eq!(asked.load(Ordering::SeqCst), 0, "there is nothing to start");
-        // One that does not come up keeps no other from it.
+        // A function that does not start does not block the others.
         let (far, asked) = answering(503);
         let far = Outbound { are_apart: true, ..far };
         far.wake(&["notification-dispatch", "email-send"]).await;
@@ -307,7 +310,7 @@ mod tests {
         assert_eq!(calls.load(Ordering::SeqCst), 1);
     }
 
-    /// What is gone is not told of: so who says that it is gone must know.
+    /// Callers treat a 404 as deleted and send no alert, so only the function itself may report it.
     #[tokio::test(start_paused = true)]
     async fn a_function_that_is_not_found_does_not_say_that_something_is_gone() {
         for (body, status) in [("", 503), ("404 page not found", 503), (r#"{"code":"NOT_FOUND"}"#, 404)] {
@@ -323,9 +326,9 @@ mod tests {
         for _ in 0..20 {
             let _ = outbound.get::<u8>("report-get", "/").await;
         }
-        // 60 attempts, were it not for the breaker (which may let one through to probe).
+        // It would be 60 calls without the breaker (which may let one through as a test).
         assert!(calls.load(Ordering::SeqCst) < 2 * FAILURES_TO_OPEN as usize);
-        // One owner's row that cannot be read: nobody else is refused.
+        // One owner's unreadable row: other calls are not refused.
         let (outbound, calls) = saying(500, r#"{"code":"INTERNAL"}"#);
         for _ in 0..20 {
             let _ = outbound.get::<u8>("endpoint-private-get", "/").await;

@@ -9,14 +9,14 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{Error, Fields, Query, items::read_items};
 
 const MAX_PER_PAGE: i64 = 100;
-/// Deep pages cost the database the rows before them.
+/// A high page number costs the database all rows before it.
 const LAST_PAGE: i64 = 100_000;
 
-/// Which page of a list is asked for.
+/// The requested page of a list.
 #[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Paging {
-    /// From 1.
+    /// Starts at 1.
     #[serde(default = "first")]
     #[param(minimum = 1, maximum = 100_000, default = 1, required = false)]
     pub page: i64,
@@ -38,7 +38,7 @@ impl Paging {
         (self.page - 1) * self.per_page
     }
 
-    /// A page of a table that is part of the program.
+    /// A page of a constant table.
     pub fn of_table<T, U>(self, table: &[T], show: impl Fn(&T) -> U) -> axum::Json<List<U>> {
         let skipped = usize::try_from(self.offset()).unwrap_or(usize::MAX);
         let items: Vec<_> = table.iter().skip(skipped).take(self.per_page as usize).map(show).collect();
@@ -46,7 +46,7 @@ impl Paging {
         self.list(items, found, table.len() as i64)
     }
 
-    /// `found`: how many rows the page has, also those that were set aside because they cannot be read.
+    /// `found`: the number of rows on the page, including unreadable ones that were skipped.
     pub fn list<T>(self, items: Vec<T>, found: usize, total_count: i64) -> axum::Json<List<T>> {
         let unreadable_count = found.saturating_sub(items.len()) as i64;
         let page = Page { current_page: self.page, total_count, per_page: self.per_page, unreadable_count };
@@ -77,7 +77,7 @@ fn is_zero(count: &i64) -> bool {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(bound(deserialize = "T: DeserializeOwned"))]
 pub struct List<T> {
-    // What another function gives, and cannot be read here, is set aside.
+    // Items from another function that this version cannot read are skipped.
     #[serde(deserialize_with = "read_items")]
     pub items: Vec<T>,
     pub page: Page,
@@ -91,7 +91,8 @@ pub struct Page {
     pub total_count: i64,
     #[schema(example = 20)]
     pub per_page: i64,
-    /// Of this page, left out of `items` but not of `total_count`: what the server cannot read. Its log says why.
+    /// Items of this page that the server cannot read: missing in `items`, counted in `total_count`. See
+    /// its log.
     #[serde(default, skip_serializing_if = "is_zero")]
     #[schema(required = false, example = 0)]
     pub unreadable_count: i64,

@@ -1,4 +1,4 @@
-//! Tokens, their hashes, sealing of what must be read again; and randomness, injected.
+//! Tokens, their hashes, sealing of secrets that must be read again; and randomness, injected.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,7 +17,7 @@ use crate::{Env, FromEnv};
 pub enum Random {
     #[default]
     System,
-    /// The same every time: for tests.
+    /// Reproducible: for tests.
     Seeded(Arc<Mutex<StdRng>>),
 }
 
@@ -35,20 +35,20 @@ impl Random {
         bytes
     }
 
-    /// 256 random bits, as text that fits a header and a URL.
+    /// 256 random bits, as text that is safe in headers and URLs.
     pub fn token(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.bytes::<32>())
     }
 }
 
-/// What is kept of a token: enough to know it again, useless to a thief. The token holds 256 random
-/// bits, so that no slow hash is needed, and a look-up by the hash tells nothing by its timing.
+/// The stored form of a token: enough to recognise it, useless to a thief. The token has 256 random bits,
+/// so no slow hash is needed, and the timing of a look-up by the hash reveals nothing.
 pub fn hash(token: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(token.as_bytes()))
 }
 
-/// Seals what must be read again, such as a channel's token: AES-256-GCM under `ENCRYPTION_KEY`
-/// (32 bytes in base64).
+/// Seals secrets that must be read again, such as a notification's token: AES-256-GCM with
+/// `ENCRYPTION_KEY` (32 bytes in URL-safe base64).
 pub struct Sealer(Aes256Gcm);
 
 impl FromEnv for Sealer {
@@ -67,7 +67,7 @@ impl FromEnv for Sealer {
 const NONCE: usize = 12;
 
 impl Sealer {
-    /// `purpose` binds the sealed text to its place: it cannot be opened as something else.
+    /// `purpose` binds the sealed text to its use: it cannot be opened for another one.
     pub fn seal(&self, random: &Random, purpose: &str, plain: &str) -> anyhow::Result<String> {
         let nonce = random.bytes::<NONCE>();
         let sealed = self

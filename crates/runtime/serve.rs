@@ -1,4 +1,4 @@
-//! A router for a function, and a server for one or several of them.
+//! A router for a function, and a server for one or several functions.
 
 use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
@@ -21,12 +21,12 @@ use crate::{
     trace::Trace,
 };
 
-/// What a person may send; check bodies (64 KiB) fit with room.
+/// The limit for requests of people; check bodies (64 KiB) fit easily.
 const BODY_LIMIT: usize = 256 * 1024;
-/// What an event may hold: a batch.
+/// The limit for events: a batch.
 const EVENT_LIMIT: usize = 16 * 1024 * 1024;
 
-/// Everything that one function answers.
+/// All routes of one function.
 pub fn router(function: &'static Function, context: &Context) -> Router {
     let mut router = operations(function, context);
     if let Some(trigger) = function.trigger {
@@ -44,7 +44,8 @@ fn operations(function: &'static Function, context: &Context) -> Router {
     told(function, context, routes)
 }
 
-/// Where private addresses may be checked, a user's endpoint or webhook may have a function's own URL.
+/// Refuses requests from checks and webhooks: if private addresses are allowed, a user's URL may point to
+/// a function.
 async fn refuse_outbound(request: Request, next: Next) -> Response {
     if request.headers().contains_key(net::OUTBOUND) {
         return Error::forbidden().into_response();
@@ -52,7 +53,7 @@ async fn refuse_outbound(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// The same, but for what everybody may call: a user may check pongpong itself.
+/// The same, but allows public paths: a user may check pongpong itself.
 async fn refuse_outbound_to_private(request: Request, next: Next) -> Response {
     if request.uri().path().starts_with("/private/") {
         return refuse_outbound(request, next).await;
@@ -61,7 +62,7 @@ async fn refuse_outbound_to_private(request: Request, next: Next) -> Response {
 }
 
 fn told(function: &'static Function, context: &Context, routes: Router<Context>) -> Router {
-    // A panic is answered inside of what tells: it is logged as every 5xx is.
+    // Inside the logging layer, so that panics are logged like any other 5xx.
     let panicked = |cause: Box<dyn std::any::Any + Send>| {
         Error::internal(anyhow::anyhow!("panicked: {}", net::panic_message(&*cause))).into_response()
     };
@@ -99,7 +100,7 @@ async fn ready(context: Context, uses_database: bool) -> Response {
     }
 }
 
-/// Around every request: the trace, the caller's language, and the log line.
+/// Wraps every request: trace, language and log line.
 async fn tell(
     State((function, context)): State<(&'static Function, Context)>,
     request: Request,
@@ -112,7 +113,8 @@ async fn tell(
     }
     let language = language::accepted(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    // Of a level that no `LOG_LEVEL` hides: its fields are in every line of the request.
+    // At a level that every `LOG_LEVEL` includes, because its fields are in every log line of the
+    // request.
     let span =
         tracing::error_span!("request", function = function.name, version = VERSION, trace_id = %trace.id());
     let started = std::time::Instant::now();
@@ -142,7 +144,7 @@ async fn tell(
                     Some(error) if language != Language::English => error.render(language),
                     _ => response,
                 };
-                // What nobody says may be kept is of one user.
+                // A response without a cache header belongs to one user.
                 response
                     .headers_mut()
                     .entry(header::CACHE_CONTROL)
@@ -162,7 +164,7 @@ struct ServeConfig {
 impl FromEnv for ServeConfig {
     const NAMES: &[&str] = &["PORT", "SHUTDOWN_GRACE_SECONDS"];
 
-    /// `PORT` (default 8080), `SHUTDOWN_GRACE_SECONDS` (default 25: Kubernetes kills after 30).
+    /// `PORT` (default 8080), `SHUTDOWN_GRACE_SECONDS` (default 25, because Kubernetes kills after 30).
     fn from_env(env: &Env) -> anyhow::Result<Self> {
         Ok(Self {
             port: env.parse_or("PORT", 8080)?,
@@ -171,7 +173,7 @@ impl FromEnv for ServeConfig {
     }
 }
 
-/// Serves functions until SIGTERM: on `PORT`, or on Lambda where that is what runs this process.
+/// Serves functions until SIGTERM: on `PORT`, or on Lambda if the process runs there.
 pub async fn serve(functions: &[&'static Function], context: Context) -> anyhow::Result<()> {
     let app = match functions {
         [one] => router(one, &context),
@@ -203,7 +205,7 @@ pub async fn serve(functions: &[&'static Function], context: Context) -> anyhow:
     Ok(())
 }
 
-/// Returns at SIGTERM or Ctrl-C.
+/// Returns on SIGTERM or Ctrl-C.
 pub async fn terminated() {
     use tokio::signal::unix::{SignalKind, signal};
     match signal(SignalKind::terminate()) {
@@ -220,8 +222,8 @@ pub async fn terminated() {
     }
 }
 
-/// Several functions on one port. HTTP operations have paths of their own; `POST /` goes to the
-/// function that the first label of the host names, as it does on a cluster.
+/// Several functions on one port. HTTP operations have different paths; `POST /` goes to the function
+/// named by the first label of the host, as on a cluster.
 fn side_by_side(functions: &[&'static Function], context: &Context) -> Router {
     let triggered: HashMap<_, _> =
         functions.iter().filter(|f| f.trigger.is_some()).map(|f| (f.name, router(f, context))).collect();

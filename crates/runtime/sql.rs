@@ -1,4 +1,4 @@
-//! SQL statements, each registered where it stands: a test prepares all of them on both databases.
+//! SQL statements, each registered at its definition: a test prepares all of them on both databases.
 
 /// Every statement of the program.
 #[linkme::distributed_slice]
@@ -6,7 +6,7 @@ pub static STATEMENTS: [Statement];
 
 #[derive(Debug)]
 pub struct Statement {
-    /// With `SQLITE` or `POSTGRES` in it: for that database alone.
+    /// If it contains `SQLITE` or `POSTGRES`, the statement is only for that database.
     pub name: &'static str,
     pub text: &'static str,
     pub file: &'static str,

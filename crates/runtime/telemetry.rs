@@ -1,11 +1,12 @@
-//! What a process tells of itself: spans (`trace.rs`), and what it counts; see docs/metrics.md.
+//! Telemetry of a process: spans (`trace.rs`) and metrics; see docs/metrics.md.
 //!
-//! A function tells the OpenTelemetry collector: it scales to zero, and is gone before anybody scrapes it.
-//! Only with `OTEL_EXPORTER_OTLP_ENDPOINT`: without it there is no thread and no memory for this, and to
-//! count is a call that does nothing. The other variables (`OTEL_TRACES_SAMPLER`,
-//! `OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_RESOURCE_ATTRIBUTES`, ...) are read by the SDK.
+//! Functions push to the OpenTelemetry collector, because they scale to zero before Prometheus could
+//! scrape them. This requires `OTEL_EXPORTER_OTLP_ENDPOINT`: without it, telemetry uses no thread and no
+//! memory, and counting does nothing. The SDK reads the other variables (`OTEL_TRACES_SAMPLER`,
+//! `OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_RESOURCE_ATTRIBUTES`, ...).
 //!
-//! The one-machine engine lives on: Prometheus asks it ([`exposition`]), collector or not.
+//! The one-machine engine keeps running: Prometheus scrapes it ([`exposition`]), with or without a
+//! collector.
 
 use std::{
     sync::{LazyLock, OnceLock},
@@ -36,7 +37,7 @@ use prometheus::{Registry, TextEncoder};
 use crate::{Env, Function, log::VERSION, secret::Random};
 
 const SCOPE: &str = "pongpong";
-/// For the last of it to be sent when the process ends.
+/// Time limit for the last export, when the process ends.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(2);
 
 struct Providers {
@@ -47,13 +48,13 @@ struct Providers {
 
 static PROVIDERS: OnceLock<Providers> = OnceLock::new();
 
-/// First thing in `main`, after the logs: what is counted before this is not counted. `service` is what
-/// this process is called where `OTEL_SERVICE_NAME` does not say.
+/// Call it first in `main`, after the logs: earlier counts are lost. `service` is the service name if
+/// `OTEL_SERVICE_NAME` is not set.
 pub fn init(env: &Env, service: &str) -> anyhow::Result<()> {
     start(env, service, None)
 }
 
-/// The same for a process that Prometheus can ask.
+/// The same for a process that Prometheus scrapes.
 pub fn init_exposed(env: &Env, service: &str) -> anyhow::Result<()> {
     start(env, service, Some(Registry::new()))
 }
@@ -67,7 +68,7 @@ fn start(env: &Env, service: &str, registry: Option<Registry>) -> anyhow::Result
     let mut resource = Resource::builder().with_attributes([
         KeyValue::new("service.namespace", "pongpong"),
         KeyValue::new("service.version", VERSION),
-        // Two processes must not overwrite what the other counted.
+        // Two processes must not overwrite each other's counts.
         KeyValue::new("service.instance.id", format!("{instance:032x}")),
     ]);
     if env.get("OTEL_SERVICE_NAME").is_none() {
@@ -76,7 +77,7 @@ fn start(env: &Env, service: &str, registry: Option<Registry>) -> anyhow::Result
     let resource = resource.build();
     let mut metrics = SdkMeterProvider::builder().with_resource(resource.clone());
     if let Some(registry) = &registry {
-        // Without the labels that say the same for every series, as the collector's exporter.
+        // Without the labels that are the same for every series, like the collector's exporter.
         let exporter = opentelemetry_prometheus::exporter().scope_info_enabled(false);
         metrics = metrics.with_reader(exporter.with_registry(registry.clone()).build()?);
     }
@@ -94,7 +95,7 @@ fn start(env: &Env, service: &str, registry: Option<Registry>) -> anyhow::Result
     PROVIDERS.set(providers).map_err(|_| anyhow::anyhow!("telemetry was set up before"))
 }
 
-/// Whether anything is counted.
+/// Whether metrics are recorded.
 pub(crate) fn counts() -> bool {
     PROVIDERS.get().is_some()
 }
@@ -108,8 +109,8 @@ pub(crate) fn tracer() -> Option<&'static SdkTracer> {
     Some(&PROVIDERS.get()?.traces.as_ref()?.1)
 }
 
-/// All that this process has counted, as Prometheus reads it ([`TEXT_FORMAT`]); nothing where
-/// it is not to be asked ([`init_exposed`]).
+/// All metrics of this process in Prometheus format ([`TEXT_FORMAT`]); empty if it is not exposed
+/// ([`init_exposed`]).
 pub fn exposition() -> anyhow::Result<String> {
     let Some(registry) = PROVIDERS.get().and_then(|providers| providers.registry.as_ref()) else {
         return Ok(String::new());
@@ -117,12 +118,12 @@ pub fn exposition() -> anyhow::Result<String> {
     Ok(TextEncoder::new().encode_to_string(&registry.gather())?)
 }
 
-/// Sends what has gathered: for a process that is not sure to run on, such as one on Lambda.
+/// Sends collected telemetry: for a process that may not continue, such as on Lambda.
 pub async fn flush() {
     send(SdkTracerProvider::force_flush, SdkMeterProvider::force_flush).await;
 }
 
-/// Sends the rest, when the process ends.
+/// Sends the remaining telemetry when the process ends.
 pub async fn shutdown() {
     send(SdkTracerProvider::shutdown, SdkMeterProvider::shutdown).await;
 }
@@ -132,8 +133,8 @@ async fn send(
     metrics: fn(&SdkMeterProvider) -> OTelSdkResult,
 ) {
     let Some(providers) = PROVIDERS.get() else { return };
-    // They block. Threads of their own, for the runtime would wait for its own when it ends, and the
-    // collector may be away.
+    // The exports block. They run in their own threads, because the runtime waits for its own threads
+    // when it ends, and the collector may be unavailable.
     let Some((traced, _)) = &providers.traces else { return };
     let sent = [in_a_thread(move || traces(traced)), in_a_thread(move || metrics(&providers.metrics))];
     match tokio::time::timeout(EXPORT_TIMEOUT, futures::future::try_join_all(sent)).await {
@@ -154,23 +155,23 @@ fn in_a_thread(
     result
 }
 
-/// Where telemetry is off, the global one, which nobody has set: its instruments do nothing.
+/// If telemetry is off, the global meter, which is never set: its instruments do nothing.
 static METER: LazyLock<Meter> = LazyLock::new(|| match PROVIDERS.get() {
     Some(providers) => providers.metrics.meter(SCOPE),
     None => global::meter(SCOPE),
 });
 
-/// `static CHECKS: LazyLock<Counter<u64>> = LazyLock::new(|| counter(...))`, beside where it counts.
+/// `static CHECKS: LazyLock<Counter<u64>> = LazyLock::new(|| counter(...))`, defined where it is used.
 pub fn counter(name: &'static str, unit: &'static str, description: &'static str) -> Counter<u64> {
     METER.u64_counter(name).with_unit(unit).with_description(description).build()
 }
 
-/// What goes up and down again.
+/// A value that goes up and down.
 pub fn level(name: &'static str, unit: &'static str, description: &'static str) -> UpDownCounter<i64> {
     METER.i64_up_down_counter(name).with_unit(unit).with_description(description).build()
 }
 
-/// Durations; the boundaries are for what takes milliseconds, up to `longest` seconds.
+/// Durations; the boundaries suit milliseconds up to `longest` seconds.
 pub fn seconds(name: &'static str, description: &'static str, longest: f64) -> Histogram<f64> {
     const BOUNDARIES: [f64; 16] =
         [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 180.0, 300.0];
@@ -184,7 +185,7 @@ static REQUESTS: LazyLock<Histogram<f64>> =
 static EVENTS: LazyLock<Histogram<f64>> =
     LazyLock::new(|| seconds("messaging.process.duration", "Deliveries of events that were handled", 300.0));
 
-/// A request that came in, or an event, as spans and metrics tell of it.
+/// An incoming request or event, for spans and metrics.
 pub(crate) struct Incoming {
     duration: &'static Histogram<f64>,
     labels: Vec<KeyValue>,
@@ -231,13 +232,13 @@ fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     request.headers().get(name)?.to_str().ok()
 }
 
-/// Only of what the broker alone reaches: whoever else may claim anything in a header, also a new event
+/// Only on the route that only the broker can reach: other clients can send any header, even a new event
 /// type with each request.
 fn event_type<'a>(function: &Function, request: &'a Request) -> Option<&'a str> {
     header(request, "ce-type").filter(|_| function.trigger.is_some() && route(request) == "/")
 }
 
-/// One of few: a client may send any word as a method.
+/// One of a few values, because a client may send any word as a method.
 fn method_name(method: &Method) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("_OTHER")

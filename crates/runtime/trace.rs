@@ -1,7 +1,7 @@
-//! The trace that one request, and all that it causes, belongs to (W3C Trace Context).
+//! The trace of a request and everything it causes (W3C Trace Context).
 //!
-//! Where telemetry is on (`telemetry.rs`), each function's part in it is a span. Where it is off, what came
-//! in is handed on, so that the logs of all functions have the trace id in common.
+//! If telemetry is on (`telemetry.rs`), each function adds a span. If it is off, the incoming trace is
+//! passed on, so that the logs of all functions share the trace ID.
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use opentelemetry::{
@@ -16,18 +16,18 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 use crate::{secret::Random, telemetry};
 
-/// A place in a trace: a span of this process, or the one that a request came from.
+/// A position in a trace: a span of this process, or the caller's span.
 #[derive(Clone, Debug)]
 pub struct Trace(Context);
 
 impl Trace {
-    /// The beginning of a trace: a tick of the schedule.
+    /// Starts a trace for a scheduled call.
     pub fn of_tick(function: &str) -> Self {
         Self(Context::new()).child(|| SpanBuilder::from_name(format!("trigger {function}")))
     }
 
-    /// Where a request comes from. Where it comes from nowhere and telemetry is off, a trace is made up for
-    /// the logs; nobody records it.
+    /// The trace of a request. If it has none and telemetry is off, generates one for the logs, which is
+    /// not recorded.
     pub fn of(headers: &HeaderMap, random: &Random) -> Self {
         let sent = TraceContextPropagator::new().extract_with_context(&Context::new(), &Incoming(headers));
         if sent.has_active_span() || telemetry::pushes() {
@@ -46,7 +46,7 @@ impl Trace {
         self.0.span().span_context().trace_id()
     }
 
-    /// A span under this one; where telemetry is off, the same place.
+    /// A child span; if telemetry is off, the same position.
     pub fn child(&self, span: impl FnOnce() -> SpanBuilder) -> Self {
         match telemetry::tracer() {
             Some(tracer) => Self(self.0.with_span(tracer.build_with_context(span(), &self.0))),
@@ -58,7 +58,7 @@ impl Trace {
         future.with_context(self.0).await
     }
 
-    /// Ends the span, with an answer.
+    /// Ends the span with a response.
     pub fn answered(&self, status: StatusCode) {
         let span = self.0.span();
         span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
@@ -68,7 +68,7 @@ impl Trace {
         span.end();
     }
 
-    /// Ends the span, without one.
+    /// Ends the span with an error.
     pub fn failed(&self, why: &impl ToString) {
         let span = self.0.span();
         if span.is_recording() {
@@ -77,8 +77,8 @@ impl Trace {
         span.end();
     }
 
-    /// Hands the trace on: who gets this goes on under this span. An event keeps it as its extension,
-    /// whatever its transport does to the headers.
+    /// Passes the trace on: the receiver continues under this span. An event also carries it as an
+    /// extension, because a transport may change the headers.
     pub fn inject(&self, headers: &mut HeaderMap) {
         let is_event = headers.contains_key("ce-specversion");
         TraceContextPropagator::new().inject_context(&self.0, &mut Outgoing { headers, is_event });
@@ -88,8 +88,8 @@ impl Trace {
 struct Incoming<'a>(&'a HeaderMap);
 
 impl Extractor for Incoming<'_> {
-    /// An event's extension names the span of ours that sent it; the header that it is delivered with is
-    /// the transport's, whose spans nobody may have recorded.
+    /// An event's extension names our span that sent it. The header belongs to the transport, whose spans
+    /// may not be recorded.
     fn get(&self, name: &str) -> Option<&str> {
         let extension = self.0.get("ce-traceparent").is_some_and(|sent| !sent.is_empty());
         let extension = extension.then(|| format!("ce-{name}"));
@@ -159,7 +159,7 @@ mod tests {
     fn an_event_carries_its_trace_itself() {
         let delivered = headers(&[("ce-traceparent", SENT), ("traceparent", OTHER), ("tracestate", "hop=1")]);
         let trace = Trace::of(&delivered, &Random::System);
-        // A dead letter that is sent again tells of two traces: the one of now counts.
+        // A replayed dead letter carries two traces: the current one counts.
         let mut event =
             headers(&[("ce-specversion", "1.0"), ("ce-traceparent", OTHER), ("ce-tracestate", "old=1")]);
         trace.inject(&mut event);

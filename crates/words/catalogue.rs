@@ -1,4 +1,4 @@
-//! What two files say, side by side, as Rust.
+//! Combines the two language files into Rust source.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,7 +7,7 @@ use std::{
 
 use crate::read::{self, Message, Part};
 
-/// The source; or all that is wrong, each with its key and file.
+/// The source, or all errors, each with its key and file.
 pub fn rust([en, ko]: &[(String, String); 2]) -> Result<String, Vec<String>> {
     let (en_read, ko_read) = (read::messages(&en.0, &en.1), read::messages(&ko.0, &ko.1));
     let (en_messages, ko_messages) = match (en_read, ko_read) {
@@ -25,7 +25,7 @@ pub fn rust([en, ko]: &[(String, String); 2]) -> Result<String, Vec<String>> {
     if wrong.is_empty() { Ok(rust) } else { Err(wrong) }
 }
 
-/// The name of a message without values.
+/// The constant's name for a message without values.
 fn constant(key: &str) -> String {
     key.replace('-', "_").to_uppercase()
 }
@@ -107,7 +107,7 @@ mod tests {
         rust(&[("en.ftl".to_owned(), en.to_owned()), ("ko.ftl".to_owned(), ko.to_owned())])
     }
 
-    /// What is said of the two.
+    /// The errors for two files.
     fn wrong(en: &str, ko: &str) -> String {
         of(en, ko).unwrap_err().join("; ")
     }

@@ -1,16 +1,18 @@
-//! Reads a catalogue of messages, one Fluent file for each language, and writes it as Rust, for a build script.
+//! Reads a catalogue of messages, one Fluent file per language, and generates Rust from it, for a build
+//! script.
 //!
 //! ```fluent
 //! check-now = Check now
 //! checks-up = { $up } of { $checks } checks up
 //! ```
 //!
-//! becomes `pub const CHECK_NOW: Text` and `pub fn checks_up(checks: impl Display, up: impl Display) -> Phrase<..>`,
-//! with the values in alphabetical order: to reword a message never changes the meaning of its callers. The module that
-//! includes it names `contract`'s `Language`, `Phrase` and `Text`.
+//! becomes `pub const CHECK_NOW: Text` and `pub fn checks_up(checks: impl Display, up: impl Display) ->
+//! Phrase<..>`, with the values in alphabetical order, so that rewording a message never changes the
+//! meaning of its callers. The module that includes the generated code must import `contract`'s
+//! `Language`, `Phrase` and `Text`.
 //!
-//! A build fails that lacks a message in one language, or a value in one language. Of Fluent, what is here is messages,
-//! values and quoted text (`{ " " }`): there are no selectors, terms, functions or attributes.
+//! The build fails if a message or a value is missing in one language. Supported parts of Fluent:
+//! messages, values and quoted text (`{ " " }`); no selectors, terms, functions or attributes.
 
 mod catalogue;
 mod read;

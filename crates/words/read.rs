@@ -1,4 +1,4 @@
-//! One Fluent file, as a list of messages.
+//! Reads one Fluent file as a list of messages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use fluent_syntax::{
     unicode::unescape_unicode_to_string,
 };
 
-/// Begins a comment that names values which the other language leaves out.
+/// Starts a comment that names values which the other language omits.
 const ONLY_HERE: &str = "Only here:";
 
 #[derive(Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum Part {
 #[derive(Debug, Default)]
 pub struct Message {
     pub parts: Vec<Part>,
-    /// Values that the other language may leave out.
+    /// Values that the other language may omit.
     pub only_here: BTreeSet<String>,
 }
 
@@ -33,7 +33,7 @@ impl Message {
     }
 }
 
-/// Reads a file; the errors name it.
+/// Reads a file; errors contain its name.
 pub fn messages(file: &str, source: &str) -> Result<BTreeMap<String, Message>, Vec<String>> {
     let resource = parser::parse(source).map_err(|(_, errors)| {
         let line = |at: usize| source[..at.min(source.len())].lines().count().max(1);
@@ -114,7 +114,7 @@ fn only_here(parsed: &Parsed<&str>) -> BTreeSet<String> {
     names.map(|name| name.trim().trim_start_matches('$').to_owned()).collect()
 }
 
-/// Both become names of Rust.
+/// Keys and value names become Rust names.
 fn check_name(name: &str, separator: char) -> Result<(), String> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == separator;
     if name.starts_with(|c: char| c.is_ascii_lowercase())

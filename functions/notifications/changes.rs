@@ -1,6 +1,6 @@
-//! What went down or up, kept from the moment that it is decided until it is told: whatever becomes of the event
-//! `status.changed`, with a broker that loses it or a database that is away for longer than the broker tries, the
-//! change is here, and `delivery-resume` publishes it again.
+//! Status changes, stored in the transaction that decides them until their deliveries are logged. If the
+//! broker loses the event `status.changed`, or the database is down for longer than the broker retries,
+//! the change is still here, and `delivery-resume` publishes it again.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -20,15 +20,16 @@ use serde_json::{
 use super::MAX_AHEAD;
 use contract::{AlertKind, RegionChange, Status, StatusChange, kind};
 
-/// Within it a broker has brought the event, or given it up: ten tries take up to 17 minutes.
+/// Within this time the broker has delivered the event or dropped it: ten tries take up to 17 minutes.
 const REPUBLISH_AFTER: TimeDelta = TimeDelta::minutes(20);
 
-/// Where a change is kept.
+/// Key of a stored change.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Key {
-    /// Of a region: the region outage's id, negative.
+    /// For a region: the negative ID of the region outage.
     endpoint_id: i64,
-    /// In microseconds. Of a region: whether the region outage began or ended.
+    /// In microseconds. For a region: 0 for the start of the region outage, 1 when it ends or is given
+    /// up.
     scheduled_at: i64,
 }
 
@@ -45,7 +46,7 @@ impl From<&RegionChange> for Key {
     }
 }
 
-/// A row, as both databases take apart a list of them.
+/// A new row, passed to both databases in a JSON list.
 #[derive(Serialize)]
 struct New {
     #[serde(flatten)]
@@ -54,7 +55,8 @@ struct New {
     change: String,
 }
 
-/// In one statement. What is not told is due from then on.
+/// Stores all changes in one statement. A change whose deliveries are not logged within
+/// `REPUBLISH_AFTER` is published again.
 pub async fn record(
     transaction: &mut Transaction,
     event_id: &str,
@@ -86,7 +88,7 @@ pub async fn record(
     );
     let of_endpoints = changes.iter().map(|change| (Key::from(change), change.user_id, json!(change)));
     let of_regions = regions.iter().map(|change| (Key::from(change), change.user_id, json!(change)));
-    // No statement writes a row twice: of two with one key the last counts.
+    // One statement must not write a row twice: of two changes with one key, the last is kept.
     let new: BTreeMap<_, _> = of_endpoints
         .chain(of_regions)
         .map(|(key, user_id, change)| (key, New { key, user_id, change: change.to_string() }))
@@ -103,7 +105,7 @@ pub async fn record(
     Ok(())
 }
 
-/// What an event caused when it was first handled.
+/// The changes that an event caused when it was first handled.
 pub async fn recorded(
     transaction: &mut Transaction,
     event_id: &str,
@@ -124,7 +126,7 @@ struct Row {
     change: String,
 }
 
-/// One that cannot be read keeps no other from being told.
+/// Skips and logs unreadable changes, so that they do not block the others.
 fn read(rows: Vec<Row>) -> (Vec<StatusChange>, Vec<RegionChange>) {
     let (mut changes, mut regions) = (Vec::new(), Vec::new());
     for Row { endpoint_id, scheduled_at, change } in rows {
@@ -140,7 +142,7 @@ fn read(rows: Vec<Row>) -> (Vec<StatusChange>, Vec<RegionChange>) {
     (changes, regions)
 }
 
-/// What tells of changes: more than one event, where one would be too large for a broker.
+/// Builds the events for changes; more than one if a single event would be too large for the broker.
 pub fn events(
     source: &str,
     id: &str,
@@ -158,8 +160,8 @@ pub fn events(
     parts.map(event).collect()
 }
 
-/// Of changes that come so late that they come again, those to "down" or "degraded" that is over: who was not told then is not
-/// woken now. The "up", if there was one, tells of the outage.
+/// Of changes that arrive late because they were published again, those to "down" or "degraded" that have
+/// ended since. No alert is sent for them: if there was an "up" change, its alert mentions the incident.
 pub async fn ended_outages(context: &Context, changes: &[StatusChange]) -> Result<HashSet<Key>> {
     sql!(
         ENDED = "SELECT EXISTS (SELECT 1 FROM notification_states
@@ -188,12 +190,12 @@ pub async fn ended_outages(context: &Context, changes: &[StatusChange]) -> Resul
     Ok(ended)
 }
 
-/// Each channel has its message in the log of deliveries, or there was nothing to tell.
+/// Marks changes as done: each notification has its delivery in the log, or no alert was needed.
 pub async fn mark_told(db: &Db, keys: Vec<Key>) -> Result<()> {
     set_due(db, keys, None).await
 }
 
-/// What is told already is not due again.
+/// Skips changes that are marked as done.
 async fn set_due(db: &Db, keys: Vec<Key>, due_at: Option<DateTime<Utc>>) -> Result<()> {
     sql!(POSTGRES = "UPDATE notification_changes SET due_at = $2 WHERE due_at IS NOT NULL AND (endpoint_id, scheduled_at) IN (
         SELECT endpoint_id, scheduled_at FROM json_to_recordset($1::text::json) AS told (endpoint_id bigint, scheduled_at bigint))");
@@ -205,9 +207,9 @@ async fn set_due(db: &Db, keys: Vec<Key>, due_at: Option<DateTime<Utc>>) -> Resu
     Ok(())
 }
 
-/// Publishes what should have been told by now, once more.
+/// Publishes changes again whose deliveries were not logged in time.
 pub async fn republish_untold(context: &Context, function: &str) -> Result<()> {
-    // One that is due far ahead is of a clock that was set back.
+    // A `due_at` far in the future was written before the clock was set back.
     sql!(
         DUE = "SELECT endpoint_id, scheduled_at, change FROM notification_changes
         WHERE due_at <= $1 OR due_at > $2 ORDER BY due_at LIMIT 500"
@@ -220,7 +222,7 @@ pub async fn republish_untold(context: &Context, function: &str) -> Result<()> {
         return Ok(());
     }
     tracing::warn!(changes = rows.len(), "changes were not told in time: they are published again");
-    // What the broker does not take of one keeps no other from being told, and is due still.
+    // If the broker refuses one event, the others are still published; the refused changes stay due.
     let mut published = Ok(());
     for (at, rows) in cut(rows, MAX_EVENT_BYTES, |row| row.change.len()).into_iter().enumerate() {
         let keys = rows

@@ -1,4 +1,4 @@
-//! A notification's kind and config: sealed where it is stored and travels.
+//! A notification's kind and config. The config is sealed in storage and in events.
 
 use channels::{CHANNELS, Config, Kind};
 use runtime::{Context, Error, Result, secret::Sealer};
@@ -11,7 +11,7 @@ pub(super) fn stored_kind(name: &str) -> Result<&'static Kind> {
     Kind::find(name).ok_or_else(|| Error::internal(anyhow::anyhow!("there is no notification kind {name}")))
 }
 
-/// The kind that somebody names.
+/// The kind with a name that a user entered.
 pub(crate) fn kind_named(name: &str) -> Result<&'static Kind> {
     let refuse = || {
         let known = Kind::names();
@@ -20,13 +20,13 @@ pub(crate) fn kind_named(name: &str) -> Result<&'static Kind> {
     Kind::find(name).ok_or_else(refuse)
 }
 
-/// The names of `CHANNELS`, in OpenAPI.
+/// OpenAPI schema: the names of `CHANNELS`.
 pub(crate) fn kind_schema() -> Schema {
     let names = CHANNELS.iter().map(|kind| kind.name);
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).into()
 }
 
-/// The same where it may be left out, for which null stands as well.
+/// The same for an optional field, which also allows null.
 pub(super) fn optional_kind_schema() -> Schema {
     let names = CHANNELS.iter().map(|kind| Value::from(kind.name)).chain([Value::Null]);
     let types = SchemaType::from_iter([Type::String, Type::Null]);
@@ -40,7 +40,7 @@ pub(super) fn seal(context: &Context, config: &Config) -> Result<String> {
     Ok(context.config::<Sealer>()?.seal(context.random(), PURPOSE, &json)?)
 }
 
-/// Opens a sealed config: here, and in a sender.
+/// Opens a sealed config; also used by the senders.
 pub fn open(context: &Context, kind: &'static Kind, sealed: &str) -> Result<Config> {
     let json = context.config::<Sealer>()?.open(PURPOSE, sealed)?;
     Ok(Config::stored(kind, serde_json::from_str(&json).map_err(Error::internal)?))

@@ -1,4 +1,4 @@
-//! POST /public/v1/notifications: adds a channel to be told on.
+//! POST /public/v1/notifications: creates a notification.
 
 use axum::{Json, extract::State, http::StatusCode};
 use channels::{Config, ConfigSchema};
@@ -38,27 +38,27 @@ struct Body {
     name: String,
     #[schema(schema_with = config::kind_schema)]
     kind: String,
-    /// The fields of its kind: `GET /notification-service/v1/notification_kinds` lists them.
+    /// The fields of the kind, as listed by `GET /notification-service/v1/notification_kinds`.
     #[schema(value_type = ConfigSchema)]
     config: Value,
-    /// At most 1000 of one's own endpoints; null: all of them, those to come included.
+    /// At most 1000 of your own endpoints; null: all endpoints, including future ones.
     #[serde(default)]
     endpoint_ids: Option<Vec<i64>>,
-    /// Whether it is also told when an endpoint is degraded: works, but not as it should.
+    /// Also send alerts when an endpoint is degraded: it works, but not as it should.
     #[serde(default = "super::yes")]
     #[schema(default = true)]
     send_degraded: bool,
     #[serde(default = "super::yes")]
     #[schema(default = true)]
     enabled: bool,
-    /// Also sends the incidents that are open now.
+    /// Also send alerts for the incidents that are open now.
     #[serde(default)]
     #[schema(default = false)]
     send_open_incidents: bool,
 }
 
-/// A webhook's secret that was made here is in this answer, and never shown again. Addresses that are not
-/// confirmed are mailed a link that confirms them; nothing else goes there before.
+/// If the server generates a webhook's secret, only this response shows it. Unconfirmed addresses get a
+/// mail with a confirmation link, and nothing else until they are confirmed.
 #[utoipa::path(
     post, path = "/public/v1/notifications", tag = "notifications", security(("apikey" = [])),
     request_body = Body,
@@ -108,10 +108,10 @@ async fn handle(
     if body.send_open_incidents
         && let Err(error) = dispatch::send_open_incidents(&context, NAME, &row).await
     {
-        // It is added all the same; what happens from now on is sent.
+        // The notification is created anyway; later incidents are sent.
         tracing::error!(%error, row.id, "open incidents could not be sent to a new notification");
     }
-    // Who asks again has not seen the first answer, nor the secret in it.
+    // A client that repeats the request has not seen the first response, nor the secret in it.
     let is_fresh = context.clock().now() - row.created_at < SECRET_SHOWN_FOR;
     let config = row.config(&context)?;
     let links = to_confirm(&context, caller.user_id, &config, None).await?;
@@ -125,10 +125,10 @@ async fn handle(
 }
 
 const MAX_NOTIFICATIONS: i64 = 100;
-/// For so long a request that is sent again is shown a secret that was made for it.
+/// How long a repeated request still gets the generated secret.
 const SECRET_SHOWN_FOR: TimeDelta = TimeDelta::minutes(10);
 
-/// The notification: of the first request with this key, if there was one.
+/// Inserts the notification, or returns the one that an earlier request with this key created.
 async fn insert(db: &Db, new: Row, key: Option<String>) -> Result<Row> {
     sql!(
         MADE = "SELECT * FROM notification_rows WHERE id = (
@@ -146,9 +146,10 @@ async fn insert(db: &Db, new: Row, key: Option<String>) -> Result<Row> {
         RETURNING id");
     let created_at: DateTime<Utc> = new.created_at;
     let mut transaction = db.begin().await?;
-    // So that two requests at once cannot both be the hundredth, and none slips past a user's end.
+    // Serializes requests of one user: two at once must not both create the hundredth notification, and
+    // none may be created while the user is deleted.
     super::lock_user(&mut transaction, new.user_id).await?;
-    // The gateway may believe in a key a moment longer than there is a user.
+    // The gateway may accept a key for a moment after its user was deleted.
     let gone: bool = on!(transaction.connection(), db =>
         sqlx::query_scalar(GONE).bind(new.user_id).fetch_one(db).await)?;
     if gone {

@@ -1,4 +1,4 @@
-//! DELETE /public/v1/notifications/{id}: removes a channel, and the log of what went to it.
+//! DELETE /public/v1/notifications/{id}: deletes a notification and its log of deliveries.
 
 use axum::{extract::State, http::StatusCode};
 use runtime::{Caller, Context, Error, Function, Id, Result, error::ErrorBody, on, sql};
@@ -21,7 +21,8 @@ pub const FUNCTION: Function =
     ),
 )]
 async fn handle(State(context): State<Context>, caller: Caller, Id(id): Id) -> Result<StatusCode> {
-    // Its deliveries go with it: with the queue's lock, for a transaction that has one of them may want the channel.
+    // Also deletes its deliveries. Takes the queue's lock first, because a transaction that holds one of
+    // the deliveries may need the notification's row.
     sql!(DELETE = "DELETE FROM notifications WHERE id = $1 AND user_id = $2");
     let mut transaction = context.db()?.begin().await?;
     queue::lock(&mut transaction).await?;

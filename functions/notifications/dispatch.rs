@@ -1,5 +1,5 @@
-//! Events `status.changed` and `region.changed`: logs a delivery for each channel that is to be told, once only,
-//! and hands what may leave at once to the broker.
+//! Events `status.changed` and `region.changed`: logs one delivery, once only, for each notification that
+//! gets an alert, and publishes the deliveries that may be sent now.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -49,11 +49,11 @@ async fn tell_of_endpoints(context: &Context, changes: Vec<StatusChange>) -> Res
     let ended = changes::ended_outages(context, &changes).await?;
     let changes = changes.into_iter().filter(|change| !ended.contains(&Key::from(change)));
     let changes: Vec<_> = changes.filter_map(|c| what_to_tell(&c).map(|what| (c, what))).collect();
-    // As of each endpoint that is new: nobody is to be asked for.
+    // For example the first success of a new endpoint: no alert, so no endpoint to look up.
     let unread = if changes.is_empty() { Vec::new() } else { log_news(context, changes).await? };
     let is_told = |(id, key): (i64, Key)| (!unread.contains(&id)).then_some(key);
     changes::mark_told(context.db()?, keys.into_iter().filter_map(is_told).collect()).await?;
-    // The broker brings the event again, for those.
+    // Fails for the unreadable endpoints, so that the broker delivers the event again.
     all_read(&unread)
 }
 
@@ -64,7 +64,7 @@ fn all_read(unread: &[i64]) -> Result<()> {
     Err(Error::internal(anyhow!("the alerts of endpoints that cannot be read wait: {unread:?}")))
 }
 
-/// Into the log of deliveries; returns the endpoints that cannot be read.
+/// Logs the deliveries; returns the endpoints that cannot be read.
 async fn log_news(context: &Context, changes: Vec<(StatusChange, AlertKind)>) -> Result<Vec<i64>> {
     let users = changes.iter().map(|(change, _)| change.user_id).collect();
     let channels = enabled(context, users).await?;
@@ -93,7 +93,7 @@ struct DownEndpoint {
     cause: Option<String>,
 }
 
-/// To a notification that is new: what is down already.
+/// Sends the incidents that are already open to a new notification.
 pub(super) async fn send_open_incidents(context: &Context, function: &str, notification: &Row) -> Result<()> {
     sql!(
         DOWN =
@@ -110,7 +110,7 @@ pub(super) async fn send_open_incidents(context: &Context, function: &str, notif
             user_id,
             from: Status::Up,
             to: Status::Down,
-            // Before anything that comes later.
+            // Ordered before any later change.
             changed_at: began,
             revision: row.revision,
             outage_started_at: Some(began),
@@ -152,8 +152,8 @@ async fn tell_of_regions(context: &Context, changes: Vec<RegionChange>) -> Resul
     changes::mark_told(context.db()?, keys).await
 }
 
-/// Whoever has an endpoint at the region, or was told of the outage: that endpoint may be elsewhere,
-/// or in a maintenance, by now.
+/// Notifications with an endpoint in the region, or that got a message about this region outage: their
+/// endpoint may since have moved to another region, or be in maintenance.
 async fn told_of<'a>(
     db: &Db,
     change: &RegionChange,
@@ -175,7 +175,7 @@ async fn told_of<'a>(
     Ok(channels.iter().filter(|c| c.covers_any(&there) || before.contains(&c.id())).collect())
 }
 
-/// That something works as it should is no news, unless it did not before.
+/// An endpoint that works causes an alert only if it did not work before.
 fn what_to_tell(change: &StatusChange) -> Option<AlertKind> {
     match (change.from, change.to) {
         (_, Status::Down) => Some(AlertKind::Down),
@@ -208,8 +208,8 @@ async fn enabled(context: &Context, users: HashSet<i64>) -> Result<HashMap<i64, 
     Ok(of_user)
 }
 
-/// What is told of each change that anybody wants to hear about, with its owner. An endpoint that cannot be read keeps
-/// no other's from being told: such endpoints are beside them.
+/// The alerts for the changes that at least one notification wants, each with its owner; and the IDs of
+/// unreadable endpoints, which do not block the others.
 async fn alerts(
     context: &Context,
     changes: Vec<(StatusChange, AlertKind)>,
@@ -224,13 +224,13 @@ async fn alerts(
     let Briefs { items, unreadable } = private_list::briefs(context, &ids).await?;
     let endpoints: HashMap<i64, EndpointBrief> = items.into_iter().map(|e| (e.id, e)).collect();
     let alert = |(change, what): (StatusChange, AlertKind)| {
-        // None, or somebody else's: deleted meanwhile, there is nothing to tell.
+        // Not found, or owned by another user: the endpoint was deleted meanwhile, no alert is needed.
         let endpoint = endpoints.get(&change.endpoint_id).filter(|e| e.user_id == change.user_id)?;
         if matches!(what, AlertKind::Down | AlertKind::Degraded) && !endpoint.enabled {
-            // Paused meanwhile: the evaluator ends the outage, if it does not know yet.
+            // Paused meanwhile: the evaluator ends the incident when it gets that event.
             return None;
         }
-        // Another URL may have been set since; the one that was checked is not known any more.
+        // The URL may have changed since; the URL that was checked is unknown then.
         let is_current = change.revision == 0 || change.revision == endpoint.revision;
         let url = is_current.then(|| contract::shown::text_without_secrets(&endpoint.url));
         let link = links::to(context, &format!("/endpoints/{}", change.endpoint_id));
@@ -240,7 +240,7 @@ async fn alerts(
             url: url.unwrap_or_default(),
             what,
             changed_at: change.changed_at,
-            // A clock may have been set back since.
+            // The clock may have been set back since.
             outage_started_at: change.outage_started_at.map(|began| began.min(change.changed_at)),
             cause: change.cause,
             region_outage: None,

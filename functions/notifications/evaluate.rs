@@ -1,14 +1,15 @@
-//! Events `check.completed` and `endpoint.changed`: the up/down state machine; replies `status.changed`.
+//! Events `check.completed` and `endpoint.changed`: runs the up/down state machine; replies
+//! `status.changed`.
 //!
-//! Results of settings that have changed are ignored. A change is known by its own event, or by the first result of
-//! the new revision, whichever comes first.
+//! Ignores results of older settings. Learns of new settings from their own event or from the first
+//! result of the new revision, whichever comes first.
 //!
-//! A batch is read, computed and written back as a whole: three statements however many results.
-//! Evaluators of one endpoint queue at its row (PostgreSQL) or for the one writer (SQLite), so that
-//! no result is lost between them.
+//! A batch is read, computed and written back as a whole, with three statements for any number of
+//! results. Evaluators of one endpoint wait for its row lock (PostgreSQL) or for the single writer
+//! (SQLite), so that no result is lost.
 //!
-//! Where something would go down, its region is judged first ([`region_outage`]): whoever stands where nothing
-//! works sees everything broken. What is held is then computed again, without going down.
+//! Before endpoints go down, their region is judged ([`region_outage`]): if a region loses its network,
+//! every check from it fails. The states of held endpoints are then computed again, without going down.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -81,12 +82,12 @@ async fn handle(FromContext(context): FromContext<Context>, event: Event<Box<Raw
     if !unconfirmed.is_empty() {
         let id = format!("{}/failed", event.id);
         let failed = Outgoing::new(NAME, kind::CHECK_FAILED, id, time, &unconfirmed)?;
-        // Without it the next check comes at its interval: no reason to evaluate once more.
+        // If this fails, the next check comes at its interval: no reason to evaluate the batch again.
         if let Err(error) = context.publish(failed).await {
             tracing::warn!(%error, "earlier checks could not be asked for");
         }
     }
-    // By what caused them: the same whenever it is handled again.
+    // IDs derive from the causing event, so that they are the same if the event is handled again.
     if !regions.is_empty() {
         let id = format!("{}/region", event.id);
         let told = Outgoing::new(NAME, kind::REGION_CHANGED, id, time, &regions)?;
@@ -100,22 +101,23 @@ async fn handle(FromContext(context): FromContext<Context>, event: Event<Box<Raw
     Ok(reply.map_or(Reply::NONE, Reply::from))
 }
 
-/// What an event caused, now or when it was first handled.
+/// The results of an event, from now or from when it was first handled.
 #[derive(Default)]
 struct Evaluated {
     changes: Vec<StatusChange>,
     regions: Vec<RegionChange>,
     unconfirmed: Vec<FailedCheck>,
-    /// The next checks decide whether something is down.
+    /// The next checks decide whether an endpoint is down.
     is_failing: bool,
 }
 
-/// When it was done last.
+/// When the functions were last woken.
 #[derive(Default)]
 struct Woken(Mutex<Option<DateTime<Utc>>>);
 
-/// On a cluster those who tell of an outage have mostly scaled to zero, and each of them takes seconds to start, one
-/// after the other. They start while the next check is awaited. Knative keeps them for a minute and more.
+/// On a cluster, the functions that send alerts have usually scaled to zero, and each takes seconds to
+/// start, one after the other. This starts them while the next check is awaited. Knative keeps them
+/// running for at least a minute.
 fn wake_the_senders(context: &Context) -> Result<()> {
     const INTERVAL: TimeDelta = TimeDelta::seconds(30);
     let woken = context.shared(|_| Ok(Woken::default()))?;
@@ -129,10 +131,10 @@ fn wake_the_senders(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// What an outage is told by, from its event to its message.
+/// The functions that an alert passes through, from its event to its message.
 fn who_tells() -> Vec<&'static str> {
     let senders = CHANNELS.iter().map(senders::function_of);
-    // A sender asks whether its message is still wanted.
+    // Includes `delivery-record`: a sender asks it whether the message is still wanted.
     let before = [dispatch::FUNCTION.name, private_list::NAME, record::NAME];
     let all: BTreeSet<_> = before.into_iter().chain(senders).collect();
     all.into_iter().collect()
@@ -150,7 +152,7 @@ async fn evaluate(context: &Context, event_id: &str, mut results: Vec<CheckResul
     }
     let (mut regions, mut begun) = (Vec::new(), Vec::new());
     if any_region_outage || after.changes.iter().any(|change| change.to == Status::Down) {
-        // Judged by the table, which has this batch now.
+        // Uses the table, which already contains this batch.
         let batch = Batch { results: &results, states: &after.states, changes: &after.changes };
         let judged = region_outage::judge(context, &mut transaction, batch).await?;
         (regions, begun) = (judged.told, judged.begun);
@@ -162,7 +164,7 @@ async fn evaluate(context: &Context, event_id: &str, mut results: Vec<CheckResul
     let Advanced { mut changes, held, seen_before, mut unconfirmed, states: after } = after;
     region_outage::ask_others(context, &mut transaction, &after, &mut unconfirmed).await?;
     let is_failing = !unconfirmed.is_empty();
-    // What is checked as often anyway needs no early check.
+    // Endpoints that are checked often enough need no early check.
     unconfirmed.retain(|failed| {
         let first = results.partition_point(|result| result.endpoint_id < failed.endpoint_id);
         let interval = results.get(first).map_or(0, |result| result.interval_seconds);
@@ -184,7 +186,7 @@ async fn evaluate(context: &Context, event_id: &str, mut results: Vec<CheckResul
     Ok(Evaluated { changes, regions, unconfirmed, is_failing })
 }
 
-/// The changes of status that changes of settings caused, now or when the event was first handled.
+/// The status changes that changed settings caused, now or when the event was first handled.
 async fn change_settings(
     context: &Context,
     event_id: &str,
@@ -219,25 +221,25 @@ async fn change_settings(
     Ok(changes)
 }
 
-/// What a batch makes of the states.
+/// The results of a batch.
 #[derive(Default)]
 struct Advanced {
-    /// Those that it has news of.
+    /// The states that the batch changed.
     states: States,
     changes: Vec<StatusChange>,
-    /// How many alerts came to be held.
+    /// Number of alerts that this batch put on hold.
     held: u64,
-    /// First failures of a row: an earlier check than the next scheduled one confirms them.
+    /// First failures in a row, which are confirmed by a check before the next scheduled one.
     unconfirmed: Vec<FailedCheck>,
     seen_before: bool,
 }
 
-/// `on_hold`: endpoints that do not go down.
+/// Endpoints in `on_hold` do not go down.
 fn advance(before: &States, results: &[CheckResult], on_hold: &HashSet<i64>) -> Advanced {
     let mut after = Advanced::default();
     for (at, result) in results.iter().enumerate() {
         let id = result.endpoint_id;
-        // It says nothing of the endpoint, nor of where it was to be checked from.
+        // An unknown result gives no information about the endpoint or its region.
         if result.outcome.status == CheckStatus::Unknown {
             continue;
         }
@@ -260,14 +262,14 @@ fn advance(before: &States, results: &[CheckResult], on_hold: &HashSet<i64>) -> 
     after
 }
 
-/// The states of a batch, and whether any of its users was told that a region has an outage.
+/// The states before a batch, and whether any of its users has an open region outage.
 struct Before {
     states: States,
     any_region_outage: bool,
 }
 
-/// What is known before a batch, locked until the transaction ends. They are made beforehand where there
-/// are none, for only a row that exists can be locked.
+/// The states before a batch, locked until the transaction ends. Creates missing rows first, because only
+/// an existing row can be locked.
 async fn locked(
     db: &Db,
     owners: BTreeMap<i64, i64>,
@@ -283,7 +285,8 @@ async fn locked(
         insert(db, &unknown).await?;
         transaction = db.begin().await?;
         rows = load(&mut transaction, &ids).await?;
-        // A user may have been deleted meanwhile; from here on that waits for us, or we see it.
+        // A user may have been deleted meanwhile. From here on, a deletion waits for this transaction, or
+        // is visible to it.
         let forgotten = forgotten(&mut transaction, unknown.values().copied().collect()).await?;
         rows.retain(|row| !forgotten.contains(&row.user_id));
     }
@@ -322,7 +325,7 @@ impl Row {
             degraded_run: self.degraded_run,
             revision: self.revision,
             run: self.run,
-            // From a clock that was set back since: everything that comes now is newer.
+            // Written before the clock was set back: every new result counts as newer.
             last_scheduled_at: if last_scheduled_at > now + MAX_AHEAD {
                 DateTime::<Utc>::MIN_UTC
             } else {
@@ -331,7 +334,7 @@ impl Row {
             failing_since: self.failing_since.map(time_of),
             cause: self.cause.and_then(|json| serde_json::from_str(&json).ok()),
             unreachable_since: self.unreachable_since.map(time_of),
-            // The next result brings it.
+            // Set by the next result.
             region: None,
         }
     }
@@ -342,7 +345,7 @@ fn time_of(micros: i64) -> DateTime<Utc> {
 }
 
 async fn load(transaction: &mut runtime::db::Transaction, ids: &[i64]) -> Result<Vec<Row>> {
-    // Locked in the order of their ids: two batches cannot wait for each other.
+    // Locked in the order of IDs, so that two batches cannot deadlock.
     sql!(
         POSTGRES =
             "SELECT endpoint_id, user_id, status, degraded, degraded_run, revision, run, last_scheduled_at,
@@ -359,7 +362,7 @@ async fn load(transaction: &mut runtime::db::Transaction, ids: &[i64]) -> Result
                 WHERE q.user_id = notification_states.user_id) AS any_region_outage
         FROM notification_states WHERE endpoint_id IN (SELECT value FROM json_each($1))"
     );
-    // One that cannot be read is set aside: its endpoint is not evaluated.
+    // Skips unreadable rows: their endpoints are not evaluated.
     Ok(match transaction.connection() {
         On::Postgres(db) => readable_by("endpoint_id", &sqlx::query(POSTGRES).bind(ids).fetch_all(db).await?),
         On::Sqlite(db) => {

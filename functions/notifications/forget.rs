@@ -1,5 +1,5 @@
-//! Events `user.deleted` and `endpoint.deleted`: what is deleted is gone here too, and stays gone
-//! when a late result comes in.
+//! Events `user.deleted` and `endpoint.deleted`: deletes the data here too, and leaves tombstones so that
+//! a late result does not bring it back.
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -16,7 +16,7 @@ pub const FUNCTION: Function =
             axum::routing::post(handle)
         });
 
-/// An endpoint's event holds its user too: it is tried first.
+/// `endpoint.deleted` also holds the user ID, so it is tried first.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Deleted {
@@ -31,7 +31,7 @@ async fn handle(State(context): State<Context>, event: Event<Deleted>) -> Result
             forget_endpoint(db, gone.user_id, gone.endpoint_id, now).await?;
         }
         (kind::USER_DELETED, Deleted::User(gone)) => forget_user(db, gone.user_id, now).await?,
-        // Never taken for the other: that would delete too much.
+        // Data of the other event type is refused: treating it as such would delete too much.
         _ => {
             return Err(Error::field("data", words::DOES_NOT_FIT_EVENT_TYPE));
         }
@@ -52,19 +52,19 @@ async fn forget_user(db: &Db, user_id: i64, now: DateTime<Utc>) -> Result<()> {
         STATES = "UPDATE notification_states SET deleted_at = $2, cause = NULL
         WHERE user_id = $1 AND deleted_at IS NULL"
     );
-    // Their deliveries go with them.
+    // Also deletes their deliveries.
     sql!(NOTIFICATIONS = "DELETE FROM notifications WHERE user_id = $1");
     sql!(CHANGES = "DELETE FROM notification_changes WHERE user_id = $1");
     sql!(ADDRESSES = "DELETE FROM notification_addresses WHERE user_id = $1");
     sql!(READER = "DELETE FROM notification_readers WHERE user_id = $1");
     sql!(REGION_OUTAGES = "DELETE FROM notification_region_outages WHERE user_id = $1");
-    // First, and committed: whoever makes a state after this sees it, and any earlier one is seen
-    // by what follows.
+    // The tombstone comes first, and is committed: a transaction that creates a state later sees it, and
+    // the statements below see any earlier state.
     on!(db.write(), db => sqlx::query(TOMBSTONE).bind(user_id).bind(now).execute(db).await.map(drop))?;
     let mut transaction = db.begin().await?;
     super::lock_user(&mut transaction, user_id).await?;
-    // Tables in one order, and rows by their ids, in every transaction: states, region outages, changes, and then,
-    // with the queue's lock, notifications and deliveries. None then waits for another that waits for it.
+    // Every transaction locks tables in one order, and rows by ID: states, region outages, changes, then,
+    // with the queue's lock, notifications and deliveries. This prevents deadlocks.
     if let On::Postgres(db) = transaction.connection() {
         sqlx::query(POSTGRES_LOCK).bind(user_id).execute(db).await?;
     }
@@ -85,7 +85,7 @@ async fn forget_user(db: &Db, user_id: i64, now: DateTime<Utc>) -> Result<()> {
 }
 
 async fn forget_endpoint(db: &Db, user_id: i64, endpoint_id: i64, now: DateTime<Utc>) -> Result<()> {
-    // The row stays as its own tombstone: an evaluator either waits for its lock or finds it.
+    // The row stays as its own tombstone: an evaluator waits for its lock, or finds it.
     sql!(
         STATE = "INSERT INTO notification_states
             (endpoint_id, user_id, status, run, last_scheduled_at, deleted_at)
@@ -93,7 +93,7 @@ async fn forget_endpoint(db: &Db, user_id: i64, endpoint_id: i64, now: DateTime<
         ON CONFLICT (endpoint_id) DO UPDATE SET deleted_at = $3, cause = NULL"
     );
     sql!(CHANGES = "DELETE FROM notification_changes WHERE endpoint_id = $1");
-    // A list that gets empty stays one: it covers nothing, and never turns into "all".
+    // A list that becomes empty stays a list: it covers no endpoint, and never turns into "all".
     sql!(LISTS = "DELETE FROM notification_endpoints WHERE endpoint_id = $1");
     sql!(DELIVERIES = "DELETE FROM deliveries WHERE endpoint_id = $1");
     let mut transaction = db.begin().await?;

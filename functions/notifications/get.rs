@@ -1,4 +1,4 @@
-//! GET /public/v1/notifications/{id}: one of one's own channels.
+//! GET /public/v1/notifications/{id}: one of your own notifications.
 
 use axum::{Json, extract::State};
 use runtime::{Caller, Context, Function, Id, Result, error::ErrorBody};

@@ -1,4 +1,4 @@
-//! GET /public/v1/notifications: one's own channels, in the order in which they were added.
+//! GET /public/v1/notifications: your own notifications, in the order of creation.
 
 use axum::{Json, extract::State};
 use runtime::{

@@ -1,8 +1,8 @@
-//! Whom to tell, and how: channels, the up/down state machine, and the log of what was sent.
+//! Notifications, the up/down state machine, and the log of deliveries.
 //!
-//! `check.completed` -> [`evaluate`] -> `status.changed`, `region.changed` -> [`dispatch`] -> `notification.requested`
-//! -> a sender ([`senders`]) -> `notification.delivered` -> [`deliveries::record`]. In between, what cannot be
-//! sent now waits in [`deliveries::queue`].
+//! `check.completed` -> [`evaluate`] -> `status.changed`, `region.changed` -> [`dispatch`] ->
+//! `notification.requested` -> a sender ([`senders`]) -> `notification.delivered` ->
+//! [`deliveries::record`]. Deliveries that cannot be sent yet wait in [`deliveries::queue`].
 
 pub mod addresses;
 mod changes;
@@ -40,14 +40,15 @@ use crate::{endpoints, words};
 
 pub const SERVICE: &str = "notification-service";
 
-/// What lies further ahead than clocks differ was written by a clock that was set back since.
+/// More than the difference between two clocks. A time further in the future was written before a clock
+/// was set back.
 const MAX_AHEAD: TimeDelta = TimeDelta::minutes(2);
 
 fn yes() -> bool {
     true
 }
 
-/// Until the transaction ends, nobody else makes or forgets this user's notifications.
+/// Until the transaction ends, no other transaction creates or deletes this user's notifications.
 async fn lock_user(transaction: &mut Transaction, user_id: i64) -> Result<()> {
     sql!(POSTGRES_LOCK = "SELECT pg_advisory_xact_lock(hashtext('notifications'), hashint8($1))");
     // SQLite has one writer at a time.
@@ -57,12 +58,12 @@ async fn lock_user(transaction: &mut Transaction, user_id: i64) -> Result<()> {
     Ok(())
 }
 
-/// Each once, in order; all of them the user's own.
+/// Returns the IDs sorted and without duplicates; fails if one is not the user's own.
 async fn check_endpoints(context: &Context, user_id: i64, ids: Option<Vec<i64>>) -> Result<Option<Vec<i64>>> {
     let Some(ids) = ids else { return Ok(None) };
     let refuse = |what: Text| Error::field("endpoint_ids", what);
     let ids = crate::id_list::unique(ids).map_err(refuse)?;
-    // They are sorted: one that cannot be an id comes first.
+    // The IDs are sorted: invalid ones (below 1) come first.
     let possible = &ids[ids.partition_point(|id| *id < 1)..];
     let found = endpoints::private_list::briefs(context, possible).await?.items;
     let is_own = |id: i64| found.iter().any(|e| e.id == id && e.user_id == user_id);

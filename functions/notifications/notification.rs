@@ -1,4 +1,4 @@
-//! A notification as it is shown.
+//! A notification as the API returns it.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use super::{
     row::Row,
 };
 
-/// A channel that is told when an endpoint goes down, and when it is back.
+/// A recipient of alerts when an endpoint goes down, and when it is back up.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({
     "id": 3, "name": "On call", "kind": "slack",
@@ -29,47 +29,47 @@ pub struct Notification {
     pub name: String,
     #[schema(schema_with = kind_schema)]
     pub kind: String,
-    /// As it was entered; secrets are masked.
+    /// As entered, with secrets masked.
     #[schema(value_type = ConfigSchema)]
     pub config: Value,
-    /// The endpoints that it is about; null: all of them.
+    /// The endpoints that it covers; null: all of them.
     pub endpoint_ids: Option<Vec<i64>>,
-    /// Whether it is also told when an endpoint is degraded.
+    /// Also send alerts when an endpoint is degraded.
     #[serde(default = "super::yes")]
     pub send_degraded: bool,
     pub enabled: bool,
-    /// How often in a row it did not take a message; 0 while it works.
+    /// Failed deliveries in a row; 0 while it works.
     pub failures: i64,
-    /// Until when it is left alone for that.
+    /// Until when it is paused because of these failures.
     pub paused_until: Option<DateTime<Utc>>,
-    /// When it first took a message, a test or an alert, with this config; null: never.
+    /// When a message, test or alert, was first delivered with this config; null: never.
     #[serde(default)]
     pub tested_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
-    /// Of an email channel: whether each address is confirmed. Messages go only to those that are.
+    /// For kind email: the state of each address. Messages go only to confirmed ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = json!({"a@example.com": "unconfirmed"}))]
     pub addresses: Option<BTreeMap<String, addresses::State>>,
-    /// What to know of a change that was just made, such as a mail with a link that could not be sent.
+    /// A warning about a change that was just made, such as a confirmation mail that could not be sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
 }
 
 impl Row {
-    /// As it is shown: with the secrets masked.
+    /// As the API returns it, with secrets masked.
     pub fn shown(self, context: &Context, states: &States) -> Result<Notification> {
         let config = self.config(context)?;
         self.with_config(context, &config, config.masked(), states)
     }
 
-    /// One alone.
+    /// The same, with the states of its addresses loaded.
     pub async fn shown_alone(self, context: &Context) -> Result<Notification> {
         let states = States::of_rows(context, std::slice::from_ref(&self)).await?;
         self.shown(context, &states)
     }
 
-    /// `shown` is of the config.
+    /// `shown` is the JSON of the config.
     pub(super) fn with_config(
         self,
         context: &Context,

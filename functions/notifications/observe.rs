@@ -1,4 +1,4 @@
-//! Event `user.changed`: in which language and time zone users read messages.
+//! Event `user.changed`: stores the language and time zone of users.
 
 use axum::{extract::State, routing::post};
 use runtime::{Context, Event, Function, Items, Reply, Result, Subscription, db::On, on, sql};
@@ -24,7 +24,7 @@ async fn handle(State(context): State<Context>, event: Event<Items<UserChanged>>
     );
     for UserChanged { user_id, revision, reader } in event.data.0 {
         let mut transaction = context.db()?.begin().await?;
-        // Whoever is being forgotten is not made anew.
+        // A user who is being deleted must not be stored again.
         lock_user(&mut transaction, user_id).await?;
         on!(transaction.connection(), db => {
             let keep = sqlx::query(KEEP).bind(user_id).bind(revision).bind(reader.language.code());
@@ -35,7 +35,7 @@ async fn handle(State(context): State<Context>, event: Event<Items<UserChanged>>
     Ok(Reply::NONE)
 }
 
-/// How a user reads messages; `None`: no event told of it yet.
+/// The language and time zone of a user's messages; `None` before the first event.
 pub(super) async fn reader_of<'e, S, P>(db: On<S, P>, user_id: i64) -> Result<Option<Reader>>
 where
     S: sqlx::Executor<'e, Database = sqlx::Sqlite>,

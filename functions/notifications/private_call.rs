@@ -1,4 +1,4 @@
-//! POST /private/v1/notifications/{id}/call: sends a given text through a channel, now.
+//! POST /private/v1/notifications/{id}/call: sends a given text to a notification now.
 
 use axum::{Json, extract::State};
 use channels::Message;
@@ -18,7 +18,7 @@ pub const FUNCTION: Function =
 #[serde(deny_unknown_fields)]
 #[schema(as = Call, example = json!({"subject": "Maintenance", "text": "Tonight at ten."}))]
 struct Body {
-    /// Of an email.
+    /// For kind email.
     #[serde(default)]
     subject: Option<String>,
     text: String,

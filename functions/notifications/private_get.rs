@@ -1,4 +1,4 @@
-//! GET /private/v1/notifications/{id}: a channel, whosever it is.
+//! GET /private/v1/notifications/{id}: a notification of any user.
 
 use axum::{Json, extract::State};
 use runtime::{Context, Db, Error, Function, Id, Result, error::ErrorBody, on, sql};

@@ -1,4 +1,4 @@
-//! GET /private/v1/notifications: everybody's channels, or one user's.
+//! GET /private/v1/notifications: the notifications of all users, or of one.
 
 use axum::{Json, extract::State};
 use runtime::{
@@ -21,7 +21,7 @@ struct Filter {
     user_id: Option<i64>,
 }
 
-/// A notification, and whose it is.
+/// A notification and its user.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PrivateNotification {
     pub user_id: i64,

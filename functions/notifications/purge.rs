@@ -1,5 +1,5 @@
-//! Hourly: deletes what is past its time of the log of deliveries, of replies, of what was deleted, of counts of mails
-//! and of addresses that nobody confirmed.
+//! Hourly: deletes expired deliveries, stored changes, tombstones, mail counts and addresses that were
+//! never confirmed.
 
 use axum::{extract::State, routing::post};
 use chrono::TimeDelta;
@@ -16,9 +16,10 @@ pub const FUNCTION: Function = Function::new(
 .every("35 * * * *", || post(handle));
 
 const DELIVERY_RETENTION: TimeDelta = TimeDelta::days(90);
-/// Of an owner, the newest: endpoints that go up and down all the time fill no disk.
+/// The newest deliveries kept per owner, so that endpoints that go up and down all the time do not fill
+/// the disk.
 const MAX_DELIVERIES_PER_USER: i64 = 100_000;
-/// A redelivered event is given the same reply for so long; brokers give up much earlier.
+/// How long an event that is delivered again gets the same reply; brokers give up much earlier.
 const CHANGE_RETENTION: TimeDelta = TimeDelta::days(7);
 
 async fn handle(State(context): State<Context>) -> Result<Reply> {
@@ -43,9 +44,10 @@ async fn handle(State(context): State<Context>) -> Result<Reply> {
     Ok(Reply::NONE)
 }
 
-/// Deletes the oldest deliveries of owners who have more, but for those that wait; in batches, as [`Purge`] does.
+/// Deletes the oldest deliveries of owners with more than `most`, except waiting ones; in batches, like
+/// [`Purge`].
 async fn purge_beyond(db: &Db, most: i64) -> Result<()> {
-    // From one owner to the next by the index, however many deliveries they have.
+    // Goes from one owner to the next by the index, however many deliveries they have.
     sql!(
         OWNERS = "WITH RECURSIVE owners AS (
             SELECT MIN(user_id) AS user_id FROM deliveries

@@ -1,20 +1,25 @@
 //! If a region loses its network, every check from it fails. When most endpoints of a region begin to fail at once,
 //! each of their users gets one message about the region instead of one for each endpoint.
 //!
-//! Counted are the endpoints that were checked there since: those that lately became unreachable (DNS, connection,
-//! TLS, time-out) against those that answer, whatever they answer: an answer is no sign of a region's trouble. An
-//! endpoint that has been unreachable for long, or was not checked since, does not count. The alert of an endpoint
-//! that answers is never held.
-//! An outage is assumed where more than `REGION_OUTAGE_SHARE` of a region fails, of
-//! - everybody, if there are `REGION_OUTAGE_MIN` users, and more than that share of them see more than it of
-//!   theirs fail. By users: one with a thousand broken endpoints must not silence the others.
-//! - a user who has `REGION_OUTAGE_MIN` endpoints, and sees more than that share of them fail.
+//! Two groups of endpoints are compared, of those that were checked in the region since the first failure:
+//! endpoints that recently became unreachable (DNS, connection, TLS, time-out), and endpoints that answer. Any
+//! answer counts, because an answer is no sign of a problem of the region. An endpoint that has been
+//! unreachable for long, or was not checked since, does not count. The alert of an endpoint that answers is
+//! never held.
 //!
-//! A failure is confirmed sooner than a user's other endpoints come by. So at the first one some of them are checked at
-//! once, where too few were lately: else the first to fail would be told down one by one.
+//! An outage is assumed if more than `REGION_OUTAGE_SHARE` of the endpoints in a region fail, of
+//! - all users, if there are `REGION_OUTAGE_MIN` users, and more than that share of them see more than
+//!   that share of their endpoints fail. Counted by users: one user with a thousand broken endpoints must
+//!   not silence the others.
+//! - one user who has `REGION_OUTAGE_MIN` endpoints, and sees more than that share of them fail.
 //!
-//! An alert is held for `REGION_OUTAGE_MINUTES` at most, counted from its endpoint's first failure. What is held is
-//! looked at again when it is checked again: so what will not be until then, or soon after, is not held.
+//! A failure is confirmed sooner than a user's other endpoints are due. So if too few of them were
+//! checked recently, the first failure triggers checks of some others: otherwise the first endpoints to
+//! fail would be reported down one by one.
+//!
+//! An alert is held for at most `REGION_OUTAGE_MINUTES`, counted from its endpoint's first failure. A
+//! held alert is judged again when its endpoint is checked again: if that check comes too late, the alert
+//! is not held.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -32,7 +37,8 @@ use serde_json::json;
 use super::{MAX_AHEAD, state::States};
 use contract::{AlertKind, CheckResult, FailedCheck, RegionChange, RegionOutage, Status, StatusChange};
 
-/// `REGION_OUTAGE_MIN` (default 10), `REGION_OUTAGE_SHARE` (default 0.5; 1: never) and `REGION_OUTAGE_MINUTES` (default 15).
+/// `REGION_OUTAGE_MIN` (default 10), `REGION_OUTAGE_SHARE` (default 0.5; 1: never) and `REGION_OUTAGE_MINUTES`
+/// (default 15).
 pub(crate) struct Settings {
     least: i64,
     share: f64,
@@ -62,7 +68,7 @@ impl Settings {
     }
 }
 
-/// A batch as it would be without region outages. Its states are saved already.
+/// A batch as computed without region outages. Its states are already saved.
 pub(super) struct Batch<'a> {
     pub results: &'a [CheckResult],
     pub states: &'a States,
@@ -74,20 +80,20 @@ pub(super) struct Judged {
     /// The endpoints that do not go down now.
     pub held: HashSet<i64>,
     pub told: Vec<RegionChange>,
-    /// The region of each region outage that began, and whether most users see the same.
+    /// The region of each new region outage, and whether most users see it.
     pub begun: Vec<(String, bool)>,
 }
 
-/// What a batch has of one user at one region.
+/// The part of a batch that belongs to one user in one region.
 struct Part {
     newest: DateTime<Utc>,
-    /// Would go down, and may be held: the endpoint, and its first failure.
+    /// Endpoints that would go down and may be held, each with its first failure.
     downs: Vec<(i64, DateTime<Utc>)>,
 }
 
 type Parts<'a> = BTreeMap<&'a str, BTreeMap<i64, Part>>;
 
-/// Region outages are judged one after the other: each sees what those before found, and told.
+/// Judges one transaction after the other: each sees the region outages that earlier ones stored.
 pub(super) async fn judge(
     context: &Context,
     transaction: &mut Transaction,
@@ -104,14 +110,14 @@ pub(super) async fn judge(
         forget(transaction, region, &users, settings.limit).await?;
         let mut open = open(transaction, region, users.keys().copied().collect()).await?;
         for (user_id, open) in &mut open {
-            // From a clock that was set back since: it may end now.
+            // Written before the clock was set back: it may end now.
             let newest = users.get(user_id).map_or(open.since, |part| part.newest);
             if open.since > newest + MAX_AHEAD {
                 open.since = newest - MIN_DURATION;
             }
         }
         let newest_failure = || users.values().flat_map(|part| &part.downs).map(|(_, first)| *first).max();
-        // An outage that was found already is judged by all that was checked since then.
+        // A known outage is judged by all checks since it began.
         let Some(since) = open.values().map(|open| open.since).min().or_else(newest_failure) else {
             continue;
         };
@@ -147,7 +153,7 @@ pub(super) async fn judge(
 fn parts<'a>(batch: &Batch<'a>, limit: TimeDelta) -> Parts<'a> {
     let mut parts = Parts::new();
     for result in batch.results {
-        // What nobody looked at, or was made in a maintenance, says nothing.
+        // Unknown results, and results during maintenance, give no information.
         let Some(state) = batch.states.get(&result.endpoint_id) else { continue };
         let Some(region) = state.region.as_deref() else { continue };
         let of_user = parts.entry(region).or_default();
@@ -179,18 +185,18 @@ fn parts<'a>(batch: &Batch<'a>, limit: TimeDelta) -> Parts<'a> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Step {
     Nothing,
-    /// The user is told that the region has an outage, and alerts are held.
+    /// Reports a region outage to the user, and holds alerts.
     Begin,
     Hold,
-    /// It works again, as the user is told.
+    /// Reports to the user that the region works again.
     End,
-    /// It has lasted for too long, as the user is told, and nothing is held any more.
+    /// It has lasted too long: reports that to the user, and stops holding alerts.
     GiveUp,
-    /// What was given up works again, as each endpoint tells.
+    /// A region outage that was given up has ended; each endpoint sends its own alert.
     Forget,
 }
 
-/// So long it lasts at least: one that wavers must not be told each minute.
+/// Minimum duration of a region outage, so that an unstable region does not cause a message each minute.
 const MIN_DURATION: TimeDelta = TimeDelta::minutes(2);
 fn step(open: Option<&Open>, is_out: bool, part: &Part, limit: TimeDelta) -> Step {
     let Some(open) = open else {
@@ -216,8 +222,8 @@ pub(super) async fn lock(transaction: &mut Transaction) -> Result<()> {
     Ok(())
 }
 
-/// What was given up is remembered until what failed with it counts no longer as new; and nothing for ever,
-/// for endpoints may be paused.
+/// Deletes old region outages. One that was given up is kept until the endpoints that failed with it no
+/// longer count as new failures. None is kept forever, because its endpoints may be paused.
 async fn forget(
     transaction: &mut Transaction,
     region: &str,
@@ -243,7 +249,7 @@ struct Open {
     given_up: bool,
 }
 
-/// The region outages of a region, by user.
+/// The open region outages of a region, by user.
 async fn open(transaction: &mut Transaction, region: &str, users: Vec<i64>) -> Result<HashMap<i64, Open>> {
     sql!(
         POSTGRES = "SELECT user_id, id, since, given_up FROM notification_region_outages
@@ -267,14 +273,14 @@ async fn open(transaction: &mut Transaction, region: &str, users: Vec<i64>) -> R
     Ok(rows.into_iter().map(|(user, id, since, given_up)| (user, open(id, since, given_up))).collect())
 }
 
-/// Users whose other endpoints were asked for, until when that is enough.
+/// Users whose other endpoints were requested, and until when they are not requested again.
 #[derive(Default)]
 struct Asked(Mutex<HashMap<(i64, String), DateTime<Utc>>>);
 
-/// More than one confirmation takes, and its answer.
+/// Longer than a confirmation and its result take.
 const ASK_AGAIN_AFTER: TimeDelta = TimeDelta::seconds(20);
 
-/// Says of failures how many of their users' others are to be checked for them to be judged.
+/// Sets, for failed checks, how many of the user's other endpoints must be checked to judge the region.
 pub(super) async fn ask_others(
     context: &Context,
     transaction: &mut Transaction,
@@ -290,7 +296,7 @@ pub(super) async fn ask_others(
             first_of_user.entry((failed.user_id, region)).or_insert(failed);
         }
     }
-    // So many users are judged together.
+    // Enough users to judge them together.
     if share >= 1.0 || first_of_user.len() as i64 >= least {
         return Ok(());
     }
@@ -305,7 +311,7 @@ pub(super) async fn ask_others(
         let known = checked(transaction, user_id, region, DateTime::<Utc>::UNIX_EPOCH, least).await?;
         let since = checked(transaction, user_id, region, failed.scheduled_at, least).await?;
         if known >= least && since < least {
-            // Some more, for one or the other may be slow to answer.
+            // Two more, because some may answer slowly.
             failed.others = least - since + 2;
             let mut asked = lock();
             asked.retain(|_, until| now < *until);
@@ -315,7 +321,7 @@ pub(super) async fn ask_others(
     Ok(())
 }
 
-/// How many of a user's endpoints were last checked at a region, and since then; counted as far as `most`.
+/// How many of a user's endpoints were last checked in a region, and since a time; counts up to `most`.
 async fn checked(
     transaction: &mut Transaction,
     user_id: i64,
@@ -333,7 +339,7 @@ async fn checked(
     })?)
 }
 
-/// A region, and from when on what was checked there counts.
+/// A region, and the time from which its checks count.
 struct Place<'a> {
     region: &'a str,
     since: DateTime<Utc>,
@@ -343,11 +349,11 @@ struct Place<'a> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Standing {
     Sound,
-    /// Most of what is checked there fails.
+    /// Most endpoints checked there fail.
     Failing,
-    /// And that for most users, who are too few to judge for all.
+    /// The same for most users, but there are too few users to judge for all.
     FailingForMost,
-    /// And that for most users.
+    /// The same for most users.
     FailingForAll,
 }
 
@@ -357,15 +363,15 @@ struct Tally {
     checked: i64,
 }
 
-/// Regions that fail for all, until when that is believed: while they do, every batch asks, and to count
-/// everything for each would keep the database from all else.
+/// Regions that fail for all users, cached until a time: while they fail, every batch asks, and counting
+/// everything for each would overload the database.
 #[derive(Default)]
 struct Believed(Mutex<HashMap<String, DateTime<Utc>>>);
 
 const BELIEVED: TimeDelta = TimeDelta::seconds(10);
 
 impl Place<'_> {
-    /// "Lately" is as long ago as an alert may be held.
+    /// "Lately" spans the longest time that an alert may be held.
     fn lately(&self, since: DateTime<Utc>) -> i64 {
         (since - self.settings.limit).timestamp_micros()
     }
@@ -381,7 +387,7 @@ impl Place<'_> {
             return Ok(Standing::Sound);
         }
         let users = self.users(transaction).await?;
-        // One user alone tells nothing of the region.
+        // A single user gives no information about the region.
         if users.checked < 2 || !self.settings.is_most(users.failing, users.checked) {
             return Ok(Standing::Failing);
         }
@@ -392,8 +398,8 @@ impl Place<'_> {
         Ok(Standing::FailingForAll)
     }
 
-    /// Costs as much as fails, however many endpoints there are: what works is counted only so far that it
-    /// is enough.
+    /// The cost depends on the number of failing endpoints, not on all: working ones are counted only up
+    /// to the number that decides.
     async fn mostly_fails(&self, transaction: &mut Transaction) -> Result<bool> {
         sql!(
             FAILING = "SELECT COUNT(*) FROM notification_states
@@ -410,7 +416,7 @@ impl Place<'_> {
             let query = sqlx::query_scalar(FAILING).bind(self.region).bind(self.lately(self.since));
             query.bind(since).fetch_one(db).await
         })?;
-        // So few decide for neither one user nor all.
+        // Too few to decide, for one user or for all.
         if !self.settings.is_most(failing, least) {
             return Ok(false);
         }
@@ -422,7 +428,7 @@ impl Place<'_> {
         Ok((working as f64) < enough)
     }
 
-    /// Of how many users most fails, out of how many.
+    /// For how many users most endpoints fail, out of how many users.
     async fn users(&self, transaction: &mut Transaction) -> Result<Tally> {
         sql!(
             SELECT = "SELECT COUNT(CASE WHEN failing > $4 * checked THEN 1 END) AS failing,
@@ -457,7 +463,7 @@ impl Place<'_> {
         })?)
     }
 
-    /// Writes a step down, and says what the user is told of it.
+    /// Stores a step, and returns the change that the user gets.
     async fn take(
         &self,
         transaction: &mut Transaction,
@@ -492,9 +498,9 @@ impl Place<'_> {
             }
             _ => return Ok(None),
         };
-        // What of others failed first, or last, is nothing to this user.
+        // When other users' endpoints failed does not matter to this user.
         let Tally { failing, checked } = self.tally(transaction, user_id, since.min(self.since)).await?;
-        // It may fail for others alone.
+        // The region may fail only for other users.
         let what = if failing == 0 && step == Step::GiveUp { AlertKind::RegionRecovered } else { what };
         let outage = RegionOutage {
             id,

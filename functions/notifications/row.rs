@@ -39,7 +39,7 @@ impl Row {
         open(context, self.kind()?, &self.sealed_config)
     }
 
-    /// The addresses of an email channel that can be read.
+    /// The addresses of an email notification; empty if the config cannot be read.
     pub fn addresses(&self, context: &Context) -> Vec<String> {
         self.config(context).map(|config| config.addresses()).unwrap_or_default()
     }
@@ -52,11 +52,11 @@ pub(super) async fn own(db: &Db, user_id: i64, id: i64) -> Result<Row> {
         .map_err(Error::not_found_if_no_row)
 }
 
-/// Within the transaction that makes or changes it.
+/// Reads it within the transaction that creates or changes it.
 pub(super) async fn saved(transaction: &mut Transaction, id: i64) -> Result<Row> {
     sql!(SELECT = "SELECT * FROM notification_rows WHERE id = $1");
     Ok(on!(transaction.connection(), db => sqlx::query_as(SELECT).bind(id).fetch_one(db).await)?)
 }
 
-/// The endpoints that a notification is about.
+/// The endpoints that a notification covers.
 pub(super) const ENDPOINTS: IdList = id_list!("notifications", "notification_endpoints", "notification_id");

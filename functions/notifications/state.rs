@@ -1,7 +1,7 @@
-//! The state machine of an endpoint's status: what a check result makes of an endpoint's state.
+//! The state machine of an endpoint's status: computes the new state from a check result.
 //!
-//! Pure: results arrive late, twice and out of order, so that everything that decides is here, where
-//! it can be tested without a database.
+//! Pure functions, because results arrive late, twice and out of order: all decisions are here, testable
+//! without a database.
 
 use std::collections::HashMap;
 
@@ -9,42 +9,43 @@ use chrono::{DateTime, Utc};
 
 use contract::{CheckResult, CheckStatus, EndpointChanged, Failure, Status, StatusChange};
 
-/// Of endpoints, by their ids.
+/// States by endpoint ID.
 pub(super) type States = HashMap<i64, State>;
 
-/// What is known of an endpoint between two results.
+/// The state of an endpoint between two results.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
-    /// Pending, up or down: whether it works.
+    /// Pending, up or down.
     pub status: Status,
-    /// While it is up: whether it is degraded.
+    /// While up: whether it is degraded.
     pub is_degraded: bool,
-    /// How many results in a row contradicted `is_degraded`.
+    /// Number of results in a row that contradict `is_degraded`.
     pub degraded_run: i32,
     /// The newest revision of the endpoint's settings: results of older ones are ignored.
     pub revision: i64,
-    /// How many results in a row spoke for another status.
+    /// Number of results in a row that indicate another status.
     pub run: i32,
-    /// The newest scheduled time of the revision that was looked at.
+    /// The newest scheduled time that was evaluated, for this revision.
     pub last_scheduled_at: DateTime<Utc>,
-    /// The first failed scheduled time of the row of failures, or of the outage.
+    /// The first failed scheduled time of the current failures in a row, or of the incident.
     pub failing_since: Option<DateTime<Utc>>,
-    /// Why: of the last failure of the row; while down, of the one that decided.
+    /// The cause of the last failure in a row; while down, of the failure that decided.
     pub cause: Option<Failure>,
-    /// The first scheduled time of the row in which the endpoint did not answer at all.
+    /// The first scheduled time since which the endpoint has not answered at all.
     pub unreachable_since: Option<DateTime<Utc>>,
-    /// Where the newest result was made. None in a maintenance: that tells nothing of the region.
+    /// The region of the newest result. `None` during maintenance, because that gives no information
+    /// about the region.
     pub region: Option<String>,
 }
 
-/// What a change to or from down carries.
+/// Data of a change to or from down.
 struct Outage {
     began: Option<DateTime<Utc>>,
     cause: Option<Failure>,
 }
 
 impl State {
-    /// Of an endpoint that nothing is known of.
+    /// The state of an endpoint without results.
     pub fn unknown() -> Self {
         Self {
             status: Status::Pending,
@@ -60,24 +61,24 @@ impl State {
         }
     }
 
-    /// The status as it is shown.
+    /// The status that users see.
     fn shown(&self) -> Status {
         if self.status == Status::Up && self.is_degraded { Status::Degraded } else { self.status }
     }
 
-    /// Whether a result is late, a duplicate, or of settings that have changed: it says nothing new.
+    /// Whether a result is late, a duplicate, or of older settings.
     pub fn has_seen(&self, result: &CheckResult) -> bool {
         match result.revision {
             newer if newer > self.revision => false,
-            // Of an unknown revision.
+            // A result of an unknown revision.
             0 => result.scheduled_at <= self.last_scheduled_at,
             older if older < self.revision => true,
             _ => result.scheduled_at <= self.last_scheduled_at,
         }
     }
 
-    /// Settings that changed begin a new row of results. What is down stays down, with its outage, until a check
-    /// with the new settings says otherwise.
+    /// Changed settings start a new count of results. An endpoint that is down stays down, with its
+    /// incident, until a check with the new settings decides otherwise.
     fn begin_revision(&mut self, revision: i64) {
         self.revision = revision;
         self.last_scheduled_at = DateTime::<Utc>::MIN_UTC;
@@ -85,8 +86,8 @@ impl State {
         self.interrupt();
     }
 
-    /// Takes a change of the settings, and says what changed by it: pausing ends an outage, and all that is
-    /// known. A change that is not newer than what is known says nothing.
+    /// Applies changed settings and returns the resulting status change: pausing ends an incident and
+    /// resets the state. Ignores a change that is not newer than the state.
     pub fn change_settings(&mut self, changed: &EndpointChanged) -> Option<StatusChange> {
         if changed.revision <= self.revision {
             return None;
@@ -109,8 +110,9 @@ impl State {
         })
     }
 
-    /// Whether this is the first failure of a row: the next check confirms it earlier than the interval says. Those
-    /// after it keep to the interval, for who asks for many in a row does not want to hear of a short one.
+    /// Whether this is the first failure in a row: the next check confirms it before the interval ends.
+    /// Later ones keep the interval, because a user who requires many failures in a row does not want
+    /// alerts about short incidents.
     pub fn must_be_confirmed(&self, result: &CheckResult) -> bool {
         result.outcome.status == CheckStatus::Down
             && !result.maintenance
@@ -120,15 +122,16 @@ impl State {
             && threshold(result.failure_threshold) > 1
     }
 
-    /// Whether this is the result by which an alert came to be held.
+    /// Whether this result put an alert on hold.
     pub fn is_held_by(&self, result: &CheckResult) -> bool {
         self.status != Status::Down
             && self.failing_since.is_some()
             && self.run == threshold(result.failure_threshold)
     }
 
-    /// Takes the next result, and says what changed by it. While its region has an outage (`on_hold`), an
-    /// endpoint does not go down: its failures are counted, and the next one tries again.
+    /// Applies the next result and returns the resulting status change. While its region has an outage
+    /// (`on_hold`), an endpoint does not go down: its failures are counted, and the next one decides
+    /// again.
     pub fn take(&mut self, result: &CheckResult, on_hold: bool) -> Option<StatusChange> {
         if self.has_seen(result) || result.outcome.status == CheckStatus::Unknown {
             return None;
@@ -171,7 +174,7 @@ impl State {
         })
     }
 
-    /// Decides whether the endpoint is degraded. After an outage it is reported as up first.
+    /// Decides whether the endpoint is degraded. After an incident it is reported as up first.
     fn weigh_degraded(&mut self, result: &CheckResult, has_come_up: bool) {
         let is_degraded = result.outcome.status == CheckStatus::Degraded;
         if has_come_up {
@@ -189,8 +192,9 @@ impl State {
         }
     }
 
-    /// Failures before and after a maintenance are not failures in a row; the status stays as it is.
-    /// That the scheduled time was seen counts: what comes late from before it would be told in the midst of it.
+    /// Failures before and after maintenance are not in a row; the status stays as it is. The scheduled
+    /// time still counts as seen: otherwise a late result from before the maintenance would cause an
+    /// alert during it.
     fn interrupt(&mut self) {
         (self.run, self.degraded_run) = (0, 0);
         if self.status != Status::Down {
@@ -198,11 +202,11 @@ impl State {
         }
     }
 
-    /// Returns the outage that this ends, if it decides that the endpoint is up.
+    /// Returns the incident that ends, if this result decides that the endpoint is up.
     fn succeed(&mut self, result: &CheckResult) -> Option<Outage> {
         self.unreachable_since = None;
         if self.status != Status::Down && self.failing_since.take().is_some() {
-            // The row of failures was too short to count.
+            // The failures were too few in a row to go down.
             (self.run, self.cause) = (0, None);
         }
         if self.status == Status::Up {
@@ -216,7 +220,7 @@ impl State {
         Some(Outage { began: self.failing_since.take(), cause: self.cause.take() })
     }
 
-    /// Returns the outage that this begins, if it decides that the endpoint is down.
+    /// Returns the incident that begins, if this result decides that the endpoint is down.
     fn fail(&mut self, result: &CheckResult, on_hold: bool) -> Option<Outage> {
         let is_unreachable = result.outcome.error.as_ref().is_some_and(|error| error.code.is_unreachable());
         self.unreachable_since =
@@ -289,7 +293,7 @@ mod tests {
         results.into_iter().filter_map(|r| state.take(&r, on_hold(&r))).collect()
     }
 
-    /// `U` and `D` in the order of their scheduled times; `u` and `d` are those of a maintenance.
+    /// `U` and `D` in the order of their scheduled times; `u` and `d` are results during maintenance.
     fn told(results: &str, failures: u16, successes: u16) -> Vec<(i64, Status)> {
         let results = results.chars().enumerate().map(|(at, c)| CheckResult {
             maintenance: c.is_lowercase(),
@@ -362,7 +366,7 @@ mod tests {
         let marked = CheckResult { maintenance: true, ..result(3, false, 1, 1) };
         let changes = run([result(0, true, 1, 1), marked.clone(), result(2, false, 1, 1), marked]);
         assert_eq!(changes.len(), 1, "{changes:?}");
-        // And a marked one that comes late undoes nothing.
+        // A late result during maintenance resets nothing.
         let marked = CheckResult { maintenance: true, ..result(1, true, 1, 1) };
         let changes = run([result(0, true, 2, 1), result(2, false, 2, 1), marked, result(3, false, 2, 1)]);
         assert_eq!(changes.last().map(|c| c.to), Some(Status::Down));
@@ -395,7 +399,7 @@ mod tests {
         assert_eq!((up.changed_at.timestamp(), up.to), (5, Status::Up));
     }
 
-    /// What a person would say who has the whole list before them.
+    /// A simple reference implementation that has the whole list.
     fn expected(ups: &[bool], failures: usize, successes: usize) -> Vec<(usize, bool)> {
         let mut status = None;
         let mut changes = Vec::new();
@@ -450,7 +454,7 @@ mod tests {
         ) {
             let results: Vec<_> =
                 ups.iter().enumerate().map(|(at, up)| result(at as i64, *up, failures, successes)).collect();
-            // A copy comes anywhere behind its original.
+            // A copy arrives anywhere after its original.
             let mut order: Vec<usize> = (0..results.len()).collect();
             for (which, place) in again {
                 let scheduled_at = which.index(results.len());
@@ -473,7 +477,7 @@ mod tests {
                 prop_assert_ne!(pair[0].to, pair[1].to);
                 prop_assert!(pair[0].changed_at < pair[1].changed_at);
             }
-            // And it is the ordered run of those that came in order.
+            // The result equals the run of those that arrived in order.
             let mut newest = None;
             let in_order = arrived.into_iter().filter(|r| {
                 let fresh = newest.is_none_or(|scheduled_at| r.scheduled_at > scheduled_at);
@@ -491,7 +495,7 @@ mod tests {
             for (revision, scheduled_at, what) in steps {
                 let before = state.clone();
                 let check = CheckResult { revision: revision + 1, ..result(scheduled_at, what == 0, 1, 1) };
-                // What is paused is not checked.
+                // A paused endpoint is not checked.
                 let is_paused = revision % 2 == 1;
                 let what = if is_paused { 3 } else { what };
                 let told = match what {
@@ -530,7 +534,7 @@ mod tests {
                     prop_assert_eq!(told.outage_started_at.is_some(), of_outage);
                     changes.push(told);
                 }
-                // Repeated, it says nothing new.
+                // Repeated, it changes nothing.
                 let once = state.clone();
                 prop_assert_eq!(state.take(&check, false).filter(|_| what < 2), None);
                 state = once;

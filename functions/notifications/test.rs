@@ -24,8 +24,8 @@ pub const FUNCTION: Function = Function::new("notification-test", SERVICE, "send
     .asks_strangers()
     .reads(runtime::settings!(runtime::secret::Sealer, links::PublicUrl));
 
-/// A channel that does not work is no error of this call: it answers `fail`, with the channel's own error. An
-/// address that is not confirmed is mailed the link that confirms it once more.
+/// A notification that does not work is not an error of this call: it answers `fail`, with the receiver's
+/// error. An unconfirmed address gets its confirmation link again.
 #[utoipa::path(
     post, path = "/public/v1/notifications/{id}/test", tag = "notifications", security(("apikey" = [])),
     params(("id" = i64, Path, example = 3)),
@@ -67,7 +67,7 @@ async fn handle(State(context): State<Context>, caller: Caller, Id(id): Id) -> R
     Ok(Json(Done { message, ..done }))
 }
 
-/// Not if it was changed meanwhile: then another config was tested.
+/// Skipped if the notification was changed meanwhile: then another config was tested.
 async fn note_tested(context: &Context, row: &Row) -> Result<()> {
     sql!(
         TESTED = "UPDATE notifications SET tested_at = COALESCE(tested_at, $3)
@@ -84,7 +84,7 @@ fn joined(sentences: [Option<String>; 2]) -> Option<String> {
     sentences.into_iter().flatten().reduce(|all, sentence| format!("{all} {sentence}"))
 }
 
-/// Sends through the sender's private API, now.
+/// Sends now, through the sender's private API.
 pub(super) async fn send(
     context: &Context,
     row: &Row,
@@ -94,7 +94,7 @@ pub(super) async fn send(
 ) -> Result<Done> {
     let to = config.addresses();
     let sent: Result<Done> = if to.is_empty() {
-        // By the function that sends its alerts.
+        // Uses the function that also sends its alerts.
         match config.kind.function {
             Some(slack::NAME) => slack::call(context, config, &message).await,
             Some(webhook::NAME) => webhook::call(context, config, &message, alert.as_ref()).await,

@@ -1,4 +1,4 @@
-//! PATCH /public/v1/notifications/{id}: changes what is given.
+//! PATCH /public/v1/notifications/{id}: changes the given fields.
 
 use axum::{Json, extract::State};
 use channels::{Config, ConfigSchema};
@@ -26,10 +26,10 @@ pub const FUNCTION: Function = Function::new("notification-update", SERVICE, "ch
 #[schema(as = NotificationChanges, example = json!({"name": "Nights", "endpoint_ids": null}))]
 struct Body {
     name: Option<String>,
-    /// Cannot be changed: it may only be repeated.
+    /// Cannot be changed, only repeated.
     #[schema(schema_with = config::optional_kind_schema)]
     kind: Option<String>,
-    /// Replaces the whole of it; a secret that is sent back masked stays as it is.
+    /// Replaces the whole config; a secret that is sent back masked keeps its value.
     #[schema(value_type = Option<ConfigSchema>)]
     config: Option<Value>,
     /// null: all endpoints.
@@ -40,12 +40,12 @@ struct Body {
     enabled: Option<bool>,
 }
 
-/// Tells null from absent.
+/// Distinguishes null from absent.
 fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Vec<i64>>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
-/// New addresses of an email channel are mailed a link that confirms them.
+/// New addresses of an email notification get a mail with a confirmation link.
 #[utoipa::path(
     patch, path = "/public/v1/notifications/{id}", tag = "notifications", security(("apikey" = [])),
     params(("id" = i64, Path, example = 3)), request_body = Body,
@@ -75,12 +75,13 @@ async fn handle(
             tested_at = CASE WHEN $7 THEN NULL ELSE tested_at END, send_degraded = COALESCE($8, send_degraded)
         WHERE id = $1 AND user_id = $2 RETURNING id"
     );
-    // What waits goes by the new settings, and need not wait for those that failed.
+    // Waiting messages use the new settings, and do not wait for earlier failures.
     sql!(
         MOVE = "UPDATE deliveries SET host = $2, due_at = CASE WHEN due_at > $3 THEN $3 ELSE due_at END
         WHERE notification_id = $1 AND status = 'pending' AND leased_at IS NULL"
     );
-    // Nobody was handed these: a channel that is switched on and off again fills no log. The last few stay, to be seen.
+    // These were never handed to a sender: disabling and enabling again must not fill the log. The last
+    // few stay visible.
     sql!(FORGET = "DELETE FROM deliveries
         WHERE notification_id = $1 AND status = 'pending' AND handed_at IS NULL AND id NOT IN (
             SELECT id FROM deliveries WHERE notification_id = $1 AND status = 'pending' ORDER BY id DESC LIMIT 20)");
@@ -91,7 +92,7 @@ async fn handle(
     );
     let row = own(context.db()?, caller.user_id, id).await?;
     check(&row, &body)?;
-    // One that cannot be read hinders no other change.
+    // An unreadable config does not block other changes.
     let before = if body.config.is_some() { Some(row.config(&context)?) } else { None };
     let read = |sent: Value| -> Result<_> { Ok(Config::read(row.kind()?, &sent, before.as_ref())?) };
     let config: Option<Config> = body.config.map(read).transpose()?;

@@ -1,7 +1,8 @@
-//! Event `user.changed`: tells other functions how users read messages.
+//! Event `user.changed`: publishes the language and time zone of users to other functions.
 //!
-//! It is published after a change is committed. Where that fails, or the process dies between the two, the row's
-//! `announced_revision` stays behind its `revision`, and the next change or purge publishes it.
+//! The event is published after the change is committed. If publishing fails, or the process dies before
+//! it, the row's `announced_revision` stays below its `revision`, and the next change or purge publishes
+//! the event.
 
 use runtime::{
     Context, Outgoing, Result,
@@ -11,7 +12,7 @@ use runtime::{
 
 use contract::{Reader, UserChanged, kind};
 
-/// In one event.
+/// Users per event.
 const MAX_EVENT_LEN: i64 = 500;
 
 #[derive(sqlx::FromRow)]
@@ -22,7 +23,7 @@ struct Row {
     time_zone: String,
 }
 
-/// Publishes what was not published yet, of one user or of all.
+/// Publishes changes that were not published yet, of one user or of all.
 pub(super) async fn announce(context: &Context, function: &str, user_id: Option<i64>) -> Result<()> {
     sql!(
         SELECT = "SELECT id, revision, language, time_zone FROM users
@@ -58,7 +59,8 @@ pub(super) async fn announce(context: &Context, function: &str, user_id: Option<
         let changes: Vec<_> = rows.iter().map(changed).collect();
         let event = Outgoing::new(function, kind::USER_CHANGED, id, context.clock().now(), &changes)?
             .of_owners(rows.iter().map(|row| row.id));
-        // However long the broker takes: what it did not take is not announced.
+        // Without the two-second limit of `Context::publish`: only changes that the broker accepted are
+        // marked as announced.
         context.outbound().publish(event).await?;
         match db.write() {
             On::Sqlite(db) => {
@@ -72,7 +74,7 @@ pub(super) async fn announce(context: &Context, function: &str, user_id: Option<
     }
 }
 
-/// The user's own, for a request that is done already: what fails is published with the next purge.
+/// Publishes the user's change in the background. If that fails, the next purge publishes it.
 pub(super) fn announce_soon(context: &Context, function: &'static str, user_id: i64) {
     let own = context.clone();
     context.background(async move {

@@ -11,8 +11,8 @@ use runtime::Context;
 
 /// The client's IPv4 address or IPv6 /64, from the gateway's `X-Real-IP`; empty if unknown.
 ///
-/// A forged header gains little: whoever forges it is counted with all other new networks of the account, unless
-/// they know a network of its owner.
+/// A forged header gains little: it counts with all other unknown networks of the account, unless the
+/// attacker knows a network of the owner.
 #[derive(Clone, Debug)]
 pub struct Client {
     pub network: String,
@@ -21,7 +21,7 @@ pub struct Client {
 impl Client {
     fn at(address: IpAddr) -> Self {
         let network = match address.to_canonical() {
-            // One client has a whole /64.
+            // A client usually has a whole /64.
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
             address => address,
         };

@@ -1,4 +1,4 @@
-//! `DELETE /public/v1/user`: removes the caller, the keys, and all that the caller owned.
+//! `DELETE /public/v1/user`: deletes the caller, the caller's keys and all data of the caller.
 
 use axum::extract::State;
 use http::StatusCode;
@@ -13,7 +13,7 @@ pub const FUNCTION: Function =
         .reads(runtime::settings!(super::kong::Kong))
         .publishes();
 
-/// Each step can be repeated, and the key goes last: who gets an error can simply try again.
+/// Every step can be repeated, and the key is deleted last: after an error, simply try again.
 #[utoipa::path(
     delete, path = "/public/v1/user", tag = "users", security(("apikey" = [])),
     responses(
@@ -27,7 +27,8 @@ async fn handle(caller: Caller, State(context): State<Context>) -> Result<Status
     let gone = UserDeleted { user_id };
     let event = Outgoing::new("user-delete", kind::USER_DELETED, id, context.clock().now(), &gone)?
         .of_owners([user_id]);
-    // However long the broker takes: what it did not take would never be deleted elsewhere.
+    // Without the two-second limit of `Context::publish`: if the broker missed this event, the other data
+    // would never be deleted.
     context.outbound().publish(event).await?;
     forget(&context, user_id).await?;
     Ok(StatusCode::NO_CONTENT)

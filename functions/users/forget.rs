@@ -1,6 +1,6 @@
-//! `user.deleted`: completes a deletion that was interrupted.
+//! Event `user.deleted`: completes a deletion that was interrupted.
 //!
-//! Apart from `user-delete`, which is public HTTP: a function that people reach takes no events.
+//! Separate from `user-delete`, which is public HTTP: a public function receives no events.
 
 use axum::{extract::State, routing::post};
 use runtime::{Context, Event, Function, Reply, Result, Subscription, on, sql};

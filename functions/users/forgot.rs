@@ -25,8 +25,8 @@ pub struct Forgot {
     email: String,
 }
 
-/// Says nothing of whether the address is known: the answer is the same, and does not wait for the
-/// mail.
+/// The response does not reveal whether the address is known: it is always the same, and does not wait
+/// for the mail.
 #[utoipa::path(
     post, path = "/public/v1/password/forgot", tag = "users", request_body = Forgot,
     responses(
@@ -44,9 +44,9 @@ async fn handle(State(context): State<Context>, Input(forgot): Input<Forgot>) ->
     Ok(DONE)
 }
 
-/// How many links may be good at once: as many mails in an hour, so that a stranger who asks for them for days neither fills
-/// the mailbox nor keeps the owner from a link that is good. Every one of them is in the owner's mailbox, so that a stranger who asks for
-/// links ends none of them; nor do more mails go out.
+/// Valid links per account at once, and so mails per hour. A stranger who requests links for days cannot
+/// fill the mailbox. Nor can the stranger lock out the owner: requests beyond the limit send no mail and
+/// leave the earlier links valid, and those are in the owner's mailbox.
 const MAX_LINKS: i64 = 2;
 
 async fn mail_token(context: &Context, email: &str) -> Result<()> {
@@ -57,7 +57,7 @@ async fn mail_token(context: &Context, email: &str) -> Result<()> {
     sql!(INSERT = "INSERT INTO password_resets (token_hash, user_id, expires_at) VALUES ($1, $2, $3)");
     sql!(DELETE = "DELETE FROM password_resets WHERE token_hash = $1");
     let (db, now) = (context.db()?, context.clock().now());
-    // The row's lock: two at once do not slip past the limit together.
+    // The row lock prevents two concurrent requests from both passing the limit.
     let find = db.pick(
         "SELECT id, language FROM users WHERE email = $1 AND activated_at IS NOT NULL",
         "SELECT id, language FROM users WHERE email = $1 AND activated_at IS NOT NULL FOR UPDATE",
@@ -91,7 +91,7 @@ async fn mail_token(context: &Context, email: &str) -> Result<()> {
         Err(error) => Err(error),
     };
     if sent.is_err() {
-        // A link that nobody has does not count.
+        // A link that was not mailed does not count.
         on!(db.write(), db => sqlx::query(DELETE).bind(&hash).execute(db).await.map(drop))?;
     }
     sent

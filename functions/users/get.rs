@@ -1,4 +1,4 @@
-//! `GET /public/v1/users/{id}`: a user by id; nobody but oneself.
+//! `GET /public/v1/users/{id}`: a user by ID; only the caller's own.
 
 use axum::{Json, extract::State};
 use runtime::{Caller, Context, Error, Function, Id, Result, error::ErrorBody};

@@ -1,4 +1,4 @@
-//! `POST /public/v1/keys`: makes a named API key.
+//! `POST /public/v1/keys`: creates a named API key.
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -22,7 +22,7 @@ const MAX_TTL: u32 = 100_000_000;
 pub struct NewKey {
     #[schema(example = "laptop", min_length = 1, max_length = 100)]
     name: String,
-    /// Until it is deleted, when absent.
+    /// If absent, the key is valid until it is deleted.
     #[schema(example = 2592000, minimum = 1, maximum = 100_000_000)]
     ttl_seconds: Option<u32>,
 }
@@ -31,7 +31,7 @@ pub struct NewKey {
 pub struct CreatedKey {
     id: i64,
     name: String,
-    /// Send it as the header `apikey`. It is shown only here.
+    /// Send it as the header `apikey`. Shown only in this response.
     key: String,
     created_at: DateTime<Utc>,
     expires_at: Option<DateTime<Utc>>,
@@ -66,7 +66,7 @@ async fn handle(
     match insert(&context, caller.user_id, &credential_id, &name, created_at, expires_at).await {
         Ok(id) => Ok((StatusCode::CREATED, Json(CreatedKey { id, name, key, created_at, expires_at }))),
         Err(error) => {
-            // A key that nobody can see or delete must not be left.
+            // Do not leave a key that nobody can see or delete.
             if let Err(left) = kong.delete_key(caller.user_id, &credential_id).await {
                 tracing::warn!(error = %left, "a key that was not recorded could not be deleted");
             }

@@ -1,4 +1,4 @@
-//! `DELETE /public/v1/keys/{id}`: ends a named key.
+//! `DELETE /public/v1/keys/{id}`: deletes a named key.
 
 use axum::extract::State;
 use http::StatusCode;
@@ -25,13 +25,13 @@ async fn handle(caller: Caller, State(context): State<Context>, Id(id): Id) -> R
         sqlx::query_scalar(FIND).bind(id).bind(caller.user_id).fetch_optional(db).await
     })?;
     let credential_id = found.ok_or_else(Error::not_found)?;
-    // The gateway first: a key that still works must still be listed.
+    // Delete it at the gateway first: a key that still works must still be listed.
     Kong::of(&context)?.delete_key(caller.user_id, &credential_id).await?;
     forget(&context, caller.user_id, &credential_id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Takes a key that the gateway no longer knows off the list (a login key is not on it).
+/// Removes a key from the list after the gateway deleted it (login keys are not listed).
 pub(super) async fn forget(context: &Context, user_id: i64, credential_id: &str) -> Result<()> {
     sql!(DELETE = "DELETE FROM user_keys WHERE user_id = $1 AND credential_id = $2");
     on!(context.db()?.write(), db => {
@@ -40,7 +40,7 @@ pub(super) async fn forget(context: &Context, user_id: i64, credential_id: &str)
     Ok(())
 }
 
-/// Takes all keys of a user but one off the list.
+/// Removes all keys of a user from the list, except one.
 pub(super) async fn forget_but(context: &Context, user_id: i64, kept: Option<&str>) -> Result<()> {
     sql!(DELETE = "DELETE FROM user_keys WHERE user_id = $1 AND credential_id <> COALESCE($2, '')");
     on!(context.db()?.write(), db => sqlx::query(DELETE).bind(user_id).bind(kept).execute(db).await.map(drop))?;

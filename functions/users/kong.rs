@@ -1,5 +1,5 @@
-//! Kong's Admin API: the one interface for consumers and keys. On a cluster it is a real Kong; on
-//! one machine the engine answers the same calls.
+//! Client for Kong's Admin API, the one interface for consumers and keys. On a cluster it is a real Kong;
+//! on one machine, the one-machine engine answers the same calls.
 
 use std::time::Duration;
 
@@ -17,19 +17,20 @@ pub struct Kong {
 impl FromEnv for Kong {
     const NAMES: &[&str] = &["KONG_ADMIN_URL", "KONG_ADMIN_TOKEN"];
 
-    /// `KONG_ADMIN_URL`, such as `http://kong-admin:8001`; `KONG_ADMIN_TOKEN`, where it asks for one.
+    /// `KONG_ADMIN_URL`, such as `http://kong-admin:8001`; `KONG_ADMIN_TOKEN`, if the Admin API requires
+    /// one.
     fn from_env(env: &Env) -> anyhow::Result<Self> {
         let admin_url = env.required("KONG_ADMIN_URL")?.trim_end_matches('/').to_owned();
         let mut headers = HeaderMap::new();
         if let Some(token) = env.get("KONG_ADMIN_TOKEN") {
-            // The error says nothing of the value.
+            // The error does not contain the value.
             let mut token = HeaderValue::from_str(token).context("KONG_ADMIN_TOKEN is invalid")?;
             token.set_sensitive(true);
             headers.insert("kong-admin-token", token);
         }
         let client = reqwest::Client::builder()
             .no_proxy()
-            // Kong's Admin API redirects nobody, and the token is not for anybody else.
+            // Kong's Admin API never redirects, and the token must not go to another server.
             .redirect(reqwest::redirect::Policy::none())
             .default_headers(headers)
             .timeout(Duration::from_secs(10))
@@ -38,7 +39,7 @@ impl FromEnv for Kong {
     }
 }
 
-/// A key as the gateway knows it.
+/// A key as stored by the gateway.
 #[derive(Debug, Deserialize)]
 pub struct Credential {
     pub id: String,
@@ -55,7 +56,7 @@ impl Kong {
         context.config()
     }
 
-    /// Makes the consumer for a user. One that is left from a sign-up that broke off is replaced.
+    /// Creates a user's consumer. Replaces one that an aborted sign-up left behind.
     pub async fn create_consumer(&self, user_id: i64) -> Result<()> {
         let consumer = json!({ "username": username(user_id), "custom_id": user_id.to_string() });
         let (status, _) = self.ask(Method::POST, "/consumers", Some(&consumer)).await?;
@@ -73,7 +74,7 @@ impl Kong {
         if status == StatusCode::NOT_FOUND { Ok(()) } else { expect(status, StatusCode::NO_CONTENT, &answer) }
     }
 
-    /// Registers a key; returns the gateway's id of it.
+    /// Registers a key; returns the gateway's ID of the key.
     pub async fn create_key(&self, user_id: i64, key: &str, ttl_seconds: Option<u32>) -> Result<String> {
         let mut credential = json!({ "key": key });
         if let Some(ttl) = ttl_seconds {
@@ -82,7 +83,8 @@ impl Kong {
         let path = format!("/consumers/{}/key-auth", username(user_id));
         let (mut status, mut answer) = self.ask(Method::POST, &path, Some(&credential)).await?;
         if status == StatusCode::NOT_FOUND {
-            // The gateway has lost its consumers: who can prove to be a user gets a new one.
+            // The gateway has lost its consumers. The caller has authenticated the user, so create the
+            // consumer again.
             self.create_consumer(user_id).await?;
             (status, answer) = self.ask(Method::POST, &path, Some(&credential)).await?;
         }
@@ -91,20 +93,20 @@ impl Kong {
         Ok(id.to_owned())
     }
 
-    /// Ends one key; that it is gone already is fine.
+    /// Deletes one key; succeeds if it does not exist.
     pub async fn delete_key(&self, user_id: i64, credential_id: &str) -> Result<()> {
         let path = format!("/consumers/{}/key-auth/{credential_id}", username(user_id));
         let (status, answer) = self.ask(Method::DELETE, &path, None).await?;
         if status == StatusCode::NOT_FOUND { Ok(()) } else { expect(status, StatusCode::NO_CONTENT, &answer) }
     }
 
-    /// Ends every key of a user but one (or all).
+    /// Deletes all keys of a user, except one if `kept` is given.
     pub async fn delete_keys_but(&self, user_id: i64, kept: Option<&str>) -> Result<()> {
         let mut next = Some(format!("/consumers/{}/key-auth", username(user_id)));
         let mut found = Vec::new();
         while let Some(path) = next {
             let (status, answer) = self.ask(Method::GET, &path, None).await?;
-            // No consumer, no keys: Kong has lost its consumers.
+            // No consumer means no keys: Kong has lost its consumers.
             if status == StatusCode::NOT_FOUND {
                 break;
             }
@@ -146,6 +148,6 @@ fn expect(status: StatusCode, wanted: StatusCode, answer: &Value) -> Result<()> 
     if status == wanted {
         return Ok(());
     }
-    // The message only: the rest may hold the key.
+    // Only the message: the rest may contain the key.
     Err(Error::unavailable(anyhow!("Kong's Admin API answered {status}: {}", answer["message"])))
 }

@@ -1,4 +1,4 @@
-//! `POST /public/v1/login`: gives a key that expires.
+//! `POST /public/v1/login`: creates a key that expires.
 
 use axum::{Json, extract::State};
 use http::StatusCode;
@@ -34,7 +34,7 @@ pub struct Login {
 pub struct LoggedIn {
     #[schema(example = "Logged in.")]
     message: &'static str,
-    /// Send it as the header `apikey`. It is shown only here.
+    /// Send it as the header `apikey`. Shown only in this response.
     key: String,
 }
 
@@ -59,7 +59,7 @@ async fn handle(
     let found: Option<(i64, String)> =
         on!(context.db()?.read(), db => sqlx::query_as(FIND).bind(&email).fetch_optional(db).await)?;
     let (id, hash) = found.unzip();
-    // Longer than any password is: no reason to hash it.
+    // Longer than any valid password: do not hash it.
     let fits = if login.password.len() > 1024 {
         false
     } else {
@@ -75,7 +75,7 @@ async fn handle(
     let Some(id) = id.filter(|_| fits) else { return Err(invalid_login()) };
     this_try.succeed(&context, id, &client).await?;
     let (key, credential_id) = new_key(&context, id).await?;
-    // A password that was changed meanwhile has ended every key but this one.
+    // If the password was changed meanwhile, every other key was deleted, but not this new one.
     sql!(STILL = "SELECT password_hash FROM users WHERE id = $1");
     let still: Option<String> = on!(context.db()?.read(), db => {
         sqlx::query_scalar(STILL).bind(id).fetch_optional(db).await
@@ -91,7 +91,7 @@ fn invalid_login() -> Error {
     Error::new(StatusCode::UNAUTHORIZED, "INVALID_LOGIN", words::WRONG_EMAIL_OR_PASSWORD)
 }
 
-/// A key of 256 random bits, registered at the gateway, with the gateway's id of it.
+/// Creates a key of 256 random bits, registered at the gateway; returns it with the gateway's ID of it.
 pub(super) async fn new_key(context: &Context, user_id: i64) -> Result<(String, String)> {
     let key = format!("pp_{}", context.random().token());
     let ttl = context.config::<LoginConfig>()?.key_ttl_seconds;

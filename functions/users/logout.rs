@@ -1,4 +1,4 @@
-//! `POST /public/v1/logout`: ends the key that it is called with.
+//! `POST /public/v1/logout`: deletes the key that the request uses.
 
 use axum::{Json, extract::State};
 use runtime::{Caller, Context, Function, Result, error::ErrorBody};

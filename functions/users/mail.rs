@@ -1,4 +1,4 @@
-//! Mails to a user about the account.
+//! Mails to users about their accounts.
 
 use chrono::TimeDelta;
 use runtime::{Context, Error, Result};
@@ -8,21 +8,24 @@ use fields::mailbox::mailbox;
 
 use crate::notifications::senders;
 
-/// What a mail is about.
+/// The reason for a mail.
 #[derive(Clone, Copy)]
 pub enum About {
     Forgotten,
-    /// Counted apart: whoever asks for links in an owner's name must not use up the mail that undoes a theft.
+    /// Counted separately: requests for password links by a stranger must not use up the mails that let
+    /// the owner recover a stolen account.
     WayBack,
 }
 
-/// Of one kind, to one mailbox in a day. Nobody proves an address when signing up, so it may be a stranger's.
+/// Mails for one reason to one mailbox per day. A sign-up does not verify the address, so it may belong
+/// to a stranger.
 pub const MAX_MAILS: i64 = 50;
 
 /// Counts a mail before it is sent; false at the limit.
 pub async fn count(context: &Context, about: About, to: &str) -> Result<bool> {
     let what = match about {
-        // Its links have a limit by account, which no stranger can use up. Several accounts may have one mailbox.
+        // These mails have a limit per account, which a stranger cannot use up. Several accounts may
+        // share one mailbox.
         About::Forgotten if fields::mailbox::spelling(to) == mailbox(to) => return Ok(true),
         About::Forgotten => "mail",
         About::WayBack => "way back",
@@ -30,13 +33,13 @@ pub async fn count(context: &Context, about: About, to: &str) -> Result<bool> {
     tries::count(context, &format!("{what} {}", mailbox(to)), "", MAX_MAILS, TimeDelta::days(1)).await
 }
 
-/// Sends a mail that was counted.
+/// Sends a mail that was already counted.
 pub async fn send(context: &Context, to: &str, subject: &str, content: &str) -> Result<()> {
     accepted(&senders::email::call(context, &senders::email::Body::plain(to, subject, content)).await?)
 }
 
-/// A mail that the server refused is answered 200, too. The server's own words, after the colon, may hold the
-/// address and are not logged.
+/// A mail that the server refused is also answered with 200. The server's own text, after the colon, may
+/// contain the address and is not logged.
 fn accepted(sent: &senders::Done) -> Result<()> {
     if sent.status == "ok" {
         return Ok(());

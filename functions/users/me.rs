@@ -1,4 +1,4 @@
-//! `GET /public/v1/user`: who the caller is.
+//! `GET /public/v1/user`: the caller.
 
 use axum::{Json, extract::State};
 use runtime::{Caller, Context, Function, Result, error::ErrorBody};

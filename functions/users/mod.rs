@@ -1,4 +1,4 @@
-//! People and their keys. The gateway (Kong) is where keys live; here is who they belong to.
+//! Users and their keys. The gateway (Kong) stores the keys; this service stores their owners.
 
 mod announce;
 pub mod client;
@@ -35,23 +35,23 @@ use contract::Language;
 
 pub const SERVICE: &str = "user-service";
 
-/// A user, as shown to that user.
+/// A user, as shown to that user only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow, ToSchema)]
 pub struct User {
     #[schema(example = 1)]
     pub id: i64,
     #[schema(example = "me@example.com")]
     pub email: String,
-    /// Of messages and mails.
+    /// Of alerts and account mails.
     #[sqlx(try_from = "String")]
     pub language: Language,
-    /// Of messages: an IANA name.
+    /// Of alerts: an IANA name.
     #[schema(example = "Asia/Seoul")]
     pub time_zone: String,
     pub created_at: DateTime<Utc>,
 }
 
-/// `LOGIN_KEY_TTL_SECONDS` (default 30 days): how long a key from sign-up or login is good.
+/// `LOGIN_KEY_TTL_SECONDS` (default 30 days): how long a key from sign-up or login is valid.
 pub struct LoginConfig {
     pub key_ttl_seconds: u32,
 }
@@ -69,7 +69,7 @@ impl FromEnv for LoginConfig {
     }
 }
 
-/// The user, if there is one (and the sign-up was completed).
+/// The user; fails if it does not exist or its sign-up is not complete.
 pub async fn find(context: &Context, id: i64) -> Result<User> {
     sql!(
         SQL = "SELECT id, email, language, time_zone, created_at FROM users
@@ -79,14 +79,15 @@ pub async fn find(context: &Context, id: i64) -> Result<User> {
     found.ok_or_else(Error::not_found)
 }
 
-/// As channels compare addresses: one mailbox is one user, however it is written.
+/// Normalises an address as email notifications do, so that one mailbox is one user, however it is spelt.
 fn normalized(email: &str) -> String {
     mailbox::spelling(email.trim())
 }
 
-/// Spells addresses of before as [`normalized`] does; one whose mailbox has another user by now stays as it is.
+/// Rewrites addresses of older versions as [`normalized`] does; skips an address that another user has by
+/// now.
 pub(crate) async fn respell(db: &Db) -> anyhow::Result<()> {
-    // All others are spelt alike.
+    // Only non-ASCII addresses can differ.
     sql!(ODD = "SELECT id, email FROM users WHERE LENGTH(email) <> OCTET_LENGTH(email)");
     sql!(
         UPDATE =
@@ -126,7 +127,7 @@ fn wrong_password() -> Text {
     words::MUST_BE_YOUR_CURRENT_PASSWORD
 }
 
-/// How a user wants to read messages, as it was sent.
+/// The language and time zone of a request, not validated yet.
 pub struct ReaderSettings {
     language: Option<String>,
     time_zone: Option<String>,
@@ -147,7 +148,7 @@ impl ReaderSettings {
     }
 }
 
-/// What a call answers that has nothing to show.
+/// The response of a call that returns no data.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Done {
     #[schema(example = "ok")]

@@ -1,4 +1,4 @@
-//! Passwords: argon2id, off the threads that serve requests.
+//! Passwords: argon2id, hashed outside the threads that serve requests.
 
 use std::{
     collections::HashMap,
@@ -16,25 +16,26 @@ use tokio::sync::Semaphore;
 use super::client::Client;
 use crate::words;
 
-/// Each hash takes 46 MiB and a core for some 40 milliseconds: many at once wait in line instead of taking the
-/// machine's memory.
+/// Each hash takes 46 MiB and one core for some 40 milliseconds: concurrent hashes wait in a queue,
+/// instead of using up the machine's memory.
 static AT_ONCE: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(2)));
 
 /// 46 MiB in one pass, the first of OWASP's recommendations. The others, with less memory and more
-/// passes, are as strong; but blocks under 32 MiB the C library keeps for every thread that ever
-/// hashed, where larger ones go back to the system at once.
+/// passes, are as strong. But the C library keeps blocks under 32 MiB for every thread that ever hashed,
+/// and returns larger ones to the system at once.
 static ARGON2: LazyLock<Argon2<'_>> = LazyLock::new(|| {
     let params = Params::new(46 * 1024, 1, 1, None).unwrap_or_default();
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
 });
 
-/// What an unknown user's password is compared with, so that the answer takes the same time.
+/// The hash that an unknown user's password is compared with, so that the response takes the same time.
 static NOBODY: LazyLock<String> = LazyLock::new(|| {
     let hash = ARGON2.hash_password(b"nobody's password");
     hash.map(|hash| hash.to_string()).unwrap_or_default()
 });
 
-/// Whose password is hashed: each client and each account has a share of the line of hashes.
+/// The client and the account of a password. Each client and each account has a share of the queue of
+/// hashes.
 pub struct Asker<'a> {
     pub client: &'a Client,
     pub account: &'a str,
@@ -48,7 +49,7 @@ pub async fn hash(asker: Asker<'_>, password: String) -> Result<String> {
     .await
 }
 
-/// Whether the password fits; `None` (nobody) never does, and takes as long.
+/// Whether the password matches; `None` (no user) never does, and takes as long.
 pub async fn fits(asker: Asker<'_>, password: String, hash: Option<String>) -> Result<bool> {
     slowly(asker, move || {
         let somebody = hash.is_some();
@@ -72,8 +73,9 @@ async fn slowly<T: Send + 'static>(
     Ok(done.await.context("hashing was interrupted")??)
 }
 
-/// Places in the line of one process, running hashes included. A hash takes some 40 ms of one of two permits, so
-/// a full share of one client delays others by a third of a second, and a full line by a second and a half.
+/// Places in the queue of one process, including running hashes. A hash takes some 40 ms of one of two
+/// permits, so a client that uses its full share delays others by a third of a second, and a full queue
+/// delays them by a second and a half.
 const MAX_LINE: usize = 64;
 const MAX_LINE_OF_CLIENT: usize = 16;
 const MAX_LINE_OF_ACCOUNT: usize = 8;
@@ -101,13 +103,13 @@ fn line() -> MutexGuard<'static, HashMap<Share, usize>> {
     LINE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A place in the line; free again when dropped.
+/// A place in the queue; released when dropped.
 struct Place(Vec<Share>);
 
 impl Place {
     fn take(asker: &Asker<'_>) -> Result<Self> {
         let mut shares = vec![Share::Account(asker.account.to_owned()), Share::All];
-        // A client that nobody knows cannot have a share: it would be everybody's.
+        // A client without a known network has no share: all such clients would have to share it.
         if !asker.client.network.is_empty() {
             shares.push(Share::Client(asker.client.network.clone()));
         }
@@ -170,7 +172,7 @@ mod tests {
         let refused: Vec<_> = guesses.into_iter().filter_map(Result::err).collect();
         assert_eq!(refused.len(), 100 - MAX_LINE_OF_CLIENT);
         assert!(refused.iter().all(|error| error.code() == "TOO_MANY_AT_ONCE"));
-        // Of one account, from many networks.
+        // Many networks, one account.
         let same = join_all((0..10).map(async |n| {
             let client = Client { network: format!("198.51.100.{n}") };
             hash(Asker { client: &client, account: "victim" }, "a guess".to_owned()).await

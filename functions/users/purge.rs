@@ -1,4 +1,4 @@
-//! Hourly: deletes links, counts of tries, networks and half-made sign-ups that are past their time.
+//! Hourly: deletes expired links, counts of tries, networks and incomplete sign-ups.
 
 use axum::{extract::State, routing::post};
 use chrono::TimeDelta;
@@ -17,7 +17,7 @@ pub const FUNCTION: Function = Function::new(
 .every("25 * * * *", || post(handle))
 .publishes();
 
-/// A sign-up of a process that was killed frees its address long before ([`super::signup`]).
+/// Much longer than an aborted sign-up keeps its address ([`super::signup`]).
 const SIGNUP_RETENTION: TimeDelta = TimeDelta::days(1);
 
 async fn handle(State(context): State<Context>) -> Result<Reply> {

@@ -1,11 +1,12 @@
-//! `POST /public/v1/password/reset`: sets a password by the token that was mailed; ends every key.
+//! `POST /public/v1/password/reset`: sets a password with a mailed token; deletes every key.
 //!
-//! | token | good for | what else it does | what ends it |
+//! | token | valid for | also does | ended by |
 //! |---|---|---|---|
-//! | of a forgotten password | an hour | | its use, another's use, any change of address or password |
-//! | of a changed address, mailed to the old one | 48 hours | restores the old address | its use, the use of one for an earlier address |
+//! | forgotten password | one hour | | its use, another token's use, any change of address or password |
+//! | changed address, mailed to the old one | 48 hours | restores the old address | its use, use of an earlier one |
 //!
-//! So who has taken an account over and changed its address, even twice, cannot keep its owner out.
+//! So an attacker who takes over an account and changes its address, even twice, cannot lock out its
+//! owner.
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
@@ -62,18 +63,18 @@ async fn handle(
     check_password(&mut fields, "password", &reset.password);
     fields.finish()?;
     let token_hash = secret::hash(&reset.token);
-    // Found before anything is hashed: guesses at tokens cost nothing.
+    // Looked up before hashing: guesses of tokens cost nothing.
     let found: Option<i64> = on!(db.read(), db => {
         sqlx::query_scalar(FIND).bind(&token_hash).bind(now).fetch_optional(db).await
     })?;
     let user_id = found.ok_or_else(bad_token)?;
-    // Hashed before the transaction, which then holds no lock meanwhile.
+    // Hashed before the transaction, so that it holds no lock while hashing.
     let account = format!("user {user_id}");
     let hash = password::hash(Asker { client: &client, account: &account }, reset.password).await?;
     let link = use_link(&context, &token_hash, &hash).await?;
-    // After the change, so that nobody gets a key by the old password any more.
+    // After the change, so that no new key can be created with the old password.
     if let Err(error) = end_keys(&context, user_id).await {
-        // Good for another try.
+        // Restores the link for another try.
         link.put_back(&context, &token_hash).await?;
         return Err(error);
     }
@@ -85,7 +86,7 @@ fn bad_token() -> Error {
     Error::field("token", words::TOKEN_IS_UNKNOWN_USED_OR_EXPIRED)
 }
 
-/// A link that was mailed.
+/// A mailed link.
 #[derive(sqlx::FromRow)]
 struct Link {
     user_id: i64,
@@ -107,7 +108,8 @@ impl Link {
     }
 }
 
-/// Uses a link up: sets the password and, where it says so, the address, and ends the other links.
+/// Uses up a link: sets the password and, if the link contains one, the address, and ends the other
+/// links.
 async fn use_link(context: &Context, token_hash: &str, password_hash: &str) -> Result<Link> {
     sql!(
         USE = "DELETE FROM password_resets WHERE token_hash = $1 AND expires_at >= $2 \
@@ -117,7 +119,7 @@ async fn use_link(context: &Context, token_hash: &str, password_hash: &str) -> R
         SET = "UPDATE users SET password_hash = $2, email = COALESCE($3, email), updated_at = $4 \
          WHERE id = $1"
     );
-    // Later links of this kind were mailed to addresses that came after the one that is restored.
+    // Later links of this kind were mailed to addresses that were set after the restored one.
     sql!(
         END_LATER = "DELETE FROM password_resets \
          WHERE user_id = $1 AND restores_email IS NOT NULL AND expires_at >= $2"
@@ -143,15 +145,16 @@ async fn use_link(context: &Context, token_hash: &str, password_hash: &str) -> R
     Ok(link)
 }
 
-/// Ends the links of a forgotten password. Those that restore an address stay: see the table above.
+/// Ends the links for a forgotten password. Links that restore an address stay valid: see the table
+/// above.
 pub(super) async fn end_links(tx: &mut Transaction, user_id: i64) -> Result<()> {
     sql!(END = "DELETE FROM password_resets WHERE user_id = $1 AND restores_email IS NULL");
     on!(tx.connection(), db => sqlx::query(END).bind(user_id).execute(db).await.map(drop))?;
     Ok(())
 }
 
-/// An address that its owner may still restore is taken by nobody else meanwhile. Asked after the address was
-/// written, which waits for a transaction that is giving it up.
+/// Fails if another owner may still restore the address. Checked after the address was written, because
+/// that write waits for a transaction that releases the address.
 pub(super) async fn check_not_reserved(
     tx: &mut Transaction,
     email: &str,

@@ -1,4 +1,4 @@
-//! `POST /public/v1/signup`: makes a user, and the first key.
+//! `POST /public/v1/signup`: creates a user and the first key.
 
 use anyhow::anyhow;
 use axum::{Json, extract::State};
@@ -38,11 +38,11 @@ pub struct Signup {
     email: String,
     #[schema(example = "correct horse battery", min_length = 8)]
     password: String,
-    /// Of messages and mails; as `Accept-Language` says, where it is absent.
+    /// Of alerts and account mails; default: the language of `Accept-Language`.
     #[serde(default)]
     #[schema(value_type = Option<Language>)]
     language: Option<String>,
-    /// Of messages: an IANA name; `UTC`, where it is absent.
+    /// Of alerts: an IANA name; default: `UTC`.
     #[serde(default)]
     #[schema(example = "Asia/Seoul")]
     time_zone: Option<String>,
@@ -52,7 +52,7 @@ pub struct Signup {
 pub struct SignedUp {
     #[schema(example = "Welcome to pongpong.")]
     message: String,
-    /// Send it as the header `apikey`. It is shown only here.
+    /// Send it as the header `apikey`. Shown only in this response.
     key: String,
     id: i64,
     email: String,
@@ -97,10 +97,10 @@ async fn handle(
     Ok((StatusCode::CREATED, Json(SignedUp { message, key, id, email, created_at: now })))
 }
 
-/// How long a sign-up that broke off (the process was killed) keeps its address.
+/// How long an aborted sign-up (the process was killed) keeps its address.
 const ABANDONED_AFTER: TimeDelta = TimeDelta::minutes(1);
 
-/// Takes the address. The user does not count before [`complete`].
+/// Reserves the address. The user is not active before [`complete`].
 async fn reserve(
     context: &Context,
     email: &str,
@@ -124,13 +124,13 @@ async fn reserve(
         insert.bind(language).bind(time_zone).fetch_one(db).await
     });
     let id = inserted.on_unique(email_taken)?;
-    // Last: the insert has waited for whoever was giving this address up.
+    // Last, because the insert waits for a transaction that releases this address.
     reset::check_not_reserved(&mut tx, email, id, now).await?;
     tx.commit().await?;
     Ok(id)
 }
 
-/// Makes consumer and key at the gateway; only then does the user count.
+/// Creates the consumer and the key at the gateway, then activates the user.
 async fn complete(context: &Context, id: i64) -> Result<String> {
     sql!(ACTIVATE = "UPDATE users SET activated_at = $2 WHERE id = $1");
     let kong = Kong::of(context)?;
@@ -143,15 +143,15 @@ async fn complete(context: &Context, id: i64) -> Result<String> {
     if updated == 1 { Ok(key) } else { Err(Error::unavailable(anyhow!("the sign-up took too long"))) }
 }
 
-/// Leaves nothing half-made. What cannot be undone now (the gateway is away) does no harm: nobody has
-/// the key of a consumer without a user.
+/// Undoes an incomplete sign-up. If the gateway is unavailable, its consumer stays, which does no harm:
+/// nobody has the key of a consumer without a user.
 async fn undo(context: &Context, id: i64) {
     sql!(DELETE = "DELETE FROM users WHERE id = $1 AND activated_at IS NULL");
     let undone = async {
         let deleted = on!(context.db()?.write(), db => {
             sqlx::query(DELETE).bind(id).execute(db).await.map(|done| done.rows_affected())
         })?;
-        // None: it was completed after all, and only the answer was lost.
+        // No row: the sign-up was completed after all, and only the response was lost.
         if deleted == 1 { Kong::of(context)?.delete_consumer(id).await } else { Ok(()) }
     };
     if let Err(error) = undone.await {

@@ -1,9 +1,11 @@
-//! Limits on guessing passwords, by account, kept in the database: they hold over all processes and addresses.
+//! Limits on guessing passwords, per account. They are stored in the database, so they hold across all
+//! processes and addresses.
 //!
-//! OWASP's "device cookies" with networks in place of cookies. Each network from which an account's password was
-//! entered correctly (or a mailed link was used) has failed tries of its own; all other networks share one
-//! count. So guessing from a million addresses is limited as guessing from one is, and a guesser does not lock the
-//! owner out: the owner's networks are counted apart, and a mailed link makes a new network known.
+//! OWASP's "device cookies", with networks in place of cookies. Each network from which an account's
+//! password was entered correctly (or a mailed link was used) has its own count of failed tries; all
+//! other networks share one count. So guessing from a million addresses is limited like guessing from
+//! one. An attacker does not lock out the owner, because the owner's networks are counted separately, and
+//! a mailed link makes a new network known.
 
 use chrono::TimeDelta;
 use runtime::{Context, Error, Result, on, secret, sql};
@@ -11,22 +13,22 @@ use runtime::{Context, Error, Result, on, secret, sql};
 use super::client::Client;
 use crate::words;
 
-/// Failed tries in one [`WINDOW`].
+/// Failed tries per [`WINDOW`].
 const MAX_FAILED: i64 = 10;
 const WINDOW: TimeDelta = TimeDelta::minutes(15);
 /// How long a network stays known after its last use.
 pub const NETWORK_RETENTION: TimeDelta = TimeDelta::days(90);
 const MAX_NETWORKS: i64 = 20;
 
-/// One try of a password, counted as failed until it [succeeds](Try::succeed).
+/// One try of a password, counted as failed until [`succeed`](Try::succeed) is called.
 pub struct Try {
     account: String,
     network: String,
 }
 
 impl Try {
-    /// Counts a try before the password is looked at. Fails with 429 at the limit, and does so alike for addresses
-    /// that nobody has.
+    /// Counts a try before the password is checked. Fails with 429 at the limit, also for addresses
+    /// without an account.
     pub async fn begin(context: &Context, email: &str, client: &Client) -> Result<Self> {
         sql!(
             IS_KNOWN = "SELECT EXISTS (SELECT 1 FROM users u JOIN user_networks n ON n.user_id = u.id \
@@ -42,7 +44,7 @@ impl Try {
         if counted { Ok(Self { account: secret::hash(email), network }) } else { Err(too_many()) }
     }
 
-    /// Uncounts a try whose password was not looked at.
+    /// Takes back a try whose password was not checked.
     pub async fn take_back(&self, context: &Context) -> Result<()> {
         sql!(
             UNCOUNT = "UPDATE user_tries SET failed = failed - 1 WHERE account = $1 AND network = $2 AND failed > 0"
@@ -53,11 +55,11 @@ impl Try {
         Ok(())
     }
 
-    /// The password was right: the network is known from now on.
+    /// The password was correct: the network is known from now on.
     pub async fn succeed(&self, context: &Context, user_id: i64, client: &Client) -> Result<()> {
         sql!(CLEAR = "DELETE FROM user_tries WHERE account = $1 AND network = $2");
         if self.network.is_empty() {
-            // The failed tries of others stay counted.
+            // Failed tries from other networks stay counted.
             self.take_back(context).await?;
         } else {
             on!(context.db()?.write(), db => {
@@ -68,7 +70,7 @@ impl Try {
     }
 }
 
-/// Counts one more in a window, of what `account` (kept as a hash) and `network` name; false at the limit.
+/// Counts one more try in a window for `account` (stored as a hash) and `network`; false at the limit.
 pub async fn count(
     context: &Context,
     account: &str,
@@ -76,7 +78,8 @@ pub async fn count(
     most: i64,
     window: TimeDelta,
 ) -> Result<bool> {
-    // A window that ends later than any that begins now was begun by a clock that was ahead.
+    // If a window ends later than any window that starts now, it was written while the clock was ahead:
+    // start a new one.
     sql!(
         COUNT = "INSERT INTO user_tries (account, network, failed, window_ends) \
          VALUES ($1, $2, 1, $4) ON CONFLICT (account, network) DO UPDATE SET \
@@ -95,7 +98,7 @@ pub async fn count(
     Ok(counted.is_some())
 }
 
-/// Makes a network known to an account; of too many, the one that was used longest ago is forgotten.
+/// Makes a network known to an account; above the limit, the least recently used one is deleted.
 pub async fn remember(context: &Context, user_id: i64, client: &Client) -> Result<()> {
     sql!(
         REMEMBER = "INSERT INTO user_networks (user_id, network, seen_at) VALUES ($1, $2, $3) \
@@ -116,8 +119,8 @@ pub async fn remember(context: &Context, user_id: i64, client: &Client) -> Resul
     Ok(())
 }
 
-/// Forgets all networks of an account but the client's: for a password that was changed because somebody
-/// else knew it.
+/// Deletes all known networks of an account except the client's: for a password that was changed because
+/// somebody else knew it.
 pub async fn remember_only(context: &Context, user_id: i64, client: &Client) -> Result<()> {
     sql!(FORGET = "DELETE FROM user_networks WHERE user_id = $1 AND network <> $2");
     on!(context.db()?.write(), db => {

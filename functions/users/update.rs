@@ -1,6 +1,7 @@
-//! `PATCH /public/v1/user`: changes e-mail address or password; a new password ends all other keys.
+//! `PATCH /public/v1/user`: changes the email address, password, language or time zone; a new password
+//! deletes all other keys.
 //!
-//! The old address is mailed a link that restores it: see [`super::reset`].
+//! Mails a link to the old address that restores it: see [`super::reset`].
 
 use axum::{Json, extract::State};
 use chrono::TimeDelta;
@@ -46,13 +47,13 @@ pub struct Change {
     email: Option<String>,
     #[schema(example = "another horse battery", min_length = 8)]
     password: Option<String>,
-    /// Proof that it is not just somebody at an unlocked screen: required for a new address or password.
+    /// Required for a new address or password, to protect an unlocked browser.
     #[schema(example = "correct horse battery")]
     current_password: Option<String>,
-    /// Of messages and mails.
+    /// Of alerts and account mails.
     #[schema(value_type = Option<Language>)]
     language: Option<String>,
-    /// Of messages: an IANA name.
+    /// Of alerts: an IANA name.
     #[schema(example = "Asia/Seoul")]
     time_zone: Option<String>,
 }
@@ -100,7 +101,7 @@ async fn handle(
         sqlx::query_as(ACCOUNT).bind(caller.user_id).fetch_optional(db).await
     })?;
     let (old_email, old_hash, language) = account.ok_or_else(Error::not_found)?;
-    // A key that leaked is no way to guess the password: its tries count as those of a login do.
+    // A leaked key must not allow guessing the password: tries are counted like those of a login.
     let this_try = Try::begin(&context, &old_email, &client).await?;
     let asker = || Asker { client: &client, account: &old_email };
     let fits = if current_password.len() > 1024 {
@@ -127,7 +128,8 @@ async fn handle(
         None => None,
     };
     let email = email.filter(|email| *email != old_email);
-    // No change without a way back: a stranger who made many mails go there must not keep this one from its owner.
+    // No change without a mail that can undo it. An attacker who has many mails sent there must not
+    // prevent this one.
     if email.is_some() && !mail::count(&context, mail::About::WayBack, &old_email).await? {
         return Err(too_many_changes());
     }
@@ -147,7 +149,7 @@ async fn handle(
     }
     if ends_keys {
         tries::remember_only(&context, caller.user_id, &client).await?;
-        // After the change, so that nobody gets a key by the old password any more.
+        // After the change, so that no new key can be created with the old password.
         end_keys(&context, caller.user_id, &caller.credential_id).await.map_err(|error| {
             tracing::error!(%error, "the keys could not be ended");
             Error::new(StatusCode::SERVICE_UNAVAILABLE, "KEYS_LEFT", words::PASSWORD_CHANGED_KEYS_LEFT)
@@ -156,19 +158,19 @@ async fn handle(
     find(&context, caller.user_id).await.map(Json)
 }
 
-/// What the caller's password was checked against.
+/// The stored values that the caller's password was checked against.
 struct Before<'a> {
     email: &'a str,
     hash: &'a str,
 }
 
-/// How long the old address may be restored.
+/// How long the old address can be restored.
 const WAY_BACK_LIFE: TimeDelta = TimeDelta::hours(48);
-/// Changes of address in that time.
+/// Changes of address within that time.
 const MAX_WAYS_BACK: i64 = 5;
 
-/// Saves the change and ends the links of a forgotten password. Of a new address: the token that restores the old
-/// one.
+/// Saves the change, and ends the links for a forgotten password. For a new address, returns the token
+/// that restores the old one.
 async fn save(
     context: &Context,
     user_id: i64,
@@ -177,7 +179,8 @@ async fn save(
     hash: Option<&str>,
     settings: &ReaderSettings,
 ) -> Result<Option<String>> {
-    // Not if either was changed meanwhile, by a link for example: that one knew better.
+    // Changes nothing if the address or password was changed meanwhile, for example by a mailed link,
+    // which takes precedence.
     sql!(
         UPDATE = "UPDATE users SET email = COALESCE($4, email), \
          password_hash = COALESCE($5, password_hash), updated_at = $6, language = COALESCE($7, language), \
@@ -251,7 +254,7 @@ async fn save_settings(context: &Context, user_id: i64, settings: ReaderSettings
 async fn mail_way_back(context: &Context, language: Language, old_email: &str, token: &str) -> Result<()> {
     let link = crate::links::to(context, &format!("/password/reset?token={token}"))?;
     let (subject, content) = (words::ADDRESS_MAIL_SUBJECT, words::address_mail(link));
-    // In both: whoever took the account over may have changed its language, too.
+    // In both languages: an attacker may have changed the account's language, too.
     let content = format!("{}\n\n{}\n", content.of(language), content.of(language.other()));
     mail::send(context, old_email, subject.of(language), &content).await
 }

@@ -1,4 +1,4 @@
-//! Sign up, log in and out, a forgotten password; and what a browser remembers: language and theme.
+//! Pages for sign-up, login, logout and a forgotten password; and the browser's language and theme.
 
 use std::collections::BTreeMap;
 
@@ -25,9 +25,9 @@ struct Form {
     email: String,
     /// Where to go after the login.
     next: String,
-    /// The one-time token of a forgotten password.
+    /// The one-time token for a forgotten password.
     token: String,
-    /// What becomes the first endpoint.
+    /// The URL of the first endpoint to create.
     url: String,
     message: String,
     fields: BTreeMap<String, String>,
@@ -71,7 +71,7 @@ impl Form {
         own == name
     }
 
-    /// Where one logs in instead.
+    /// The path of the login page.
     fn login(&self) -> String {
         if self.url.is_empty() {
             return "/login".to_owned();
@@ -83,23 +83,23 @@ impl Form {
         self.fields.get(field).map_or("", String::as_str)
     }
 
-    /// Again, with what was wrong beside it.
+    /// Shows the form again, with the errors beside their fields.
     fn again(self, visitor: &Visitor, refusal: Refusal) -> Response {
         match refusal.status {
             StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::UNAUTHORIZED => {}
-            // Says what to do; the gateway's own refusal has no code.
+            // The API's message explains what to do; the gateway's own refusal has no code.
             StatusCode::TOO_MANY_REQUESTS if !refusal.code.is_empty() => {}
             _ => return visitor.refused(&refusal),
         }
         let mut form = self;
-        // Beside the field is where it helps.
+        // An error beside its field is enough.
         form.message = if refusal.fields.is_empty() { refusal.message } else { String::new() };
         form.fields = refusal.fields;
         visitor.show(refusal.status, &form)
     }
 }
 
-/// What the forms send.
+/// The fields of the forms.
 #[derive(Default, Deserialize)]
 pub struct Sent {
     #[serde(default)]
@@ -155,7 +155,7 @@ pub async fn signup(visitor: Visitor, Posted(sent): Posted<Sent>) -> Response {
     }
 }
 
-/// What was checked before the account was made.
+/// Creates the endpoint that was checked before the account was created.
 async fn with_first_endpoint(visitor: &Visitor, key: &str, url: &str) -> Response {
     let api = Api { key: HeaderValue::from_str(key).ok(), ..visitor.api.clone() };
     let body = BTreeMap::from([("url", url)]);
@@ -187,7 +187,7 @@ pub async fn login(visitor: Visitor, Posted(sent): Posted<Sent>) -> Response {
     }
 }
 
-/// The key ends with the session.
+/// Also deletes the session's key.
 pub async fn logout(User(visitor): User, Posted(IgnoredAny): Posted<IgnoredAny>) -> Response {
     let ended: Result<IgnoredAny, _> = visitor.api.post("/user-service/v1/logout", &()).await;
     match ended {
@@ -213,7 +213,7 @@ pub async fn forgot(visitor: Visitor, Posted(sent): Posted<Sent>) -> Response {
     }
 }
 
-/// Where the link in the mail leads; its token is in the address, which therefore goes nowhere else.
+/// The page behind the link in the mail. The token is in the URL, so the page sends no referrer.
 pub async fn reset_form(visitor: Visitor, Query(sent): Query<Sent>) -> Response {
     let mut response = visitor.ok(&Form { token: sent.token, ..Form::new(&visitor, Kind::Reset) });
     response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -241,7 +241,7 @@ pub struct Preferences {
     next: String,
 }
 
-/// A link, not a form: it changes nothing but what this browser remembers.
+/// A link, not a form: it changes only this browser's cookies.
 pub async fn preferences(
     visitor: Visitor,
     headers: HeaderMap,
@@ -252,7 +252,7 @@ pub async fn preferences(
         Some("en") => Some(Language::English),
         _ => None,
     };
-    // A link on another site does not change it.
+    // Ignored if the link is on another site.
     if headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none") {
         return visitor.go("/");
     }

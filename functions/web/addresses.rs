@@ -1,6 +1,7 @@
-//! Where the links in mails lead: an address is confirmed, or wants no more mails.
+//! The pages behind the links in mails: confirm an address, or unsubscribe it.
 //!
-//! A link shows a page with a button, and only the button does something: programs that open links in mails do not.
+//! A link shows a page with a button, and only the button changes something: programs that open the links
+//! in mails do not press it.
 
 use askama::Template;
 use axum::{body::Bytes, extract::Query, response::Response};
@@ -21,7 +22,7 @@ struct Asked {
     page: Page,
     kind: &'static str,
     token: String,
-    /// What came of it.
+    /// The result of the button.
     done: Option<Address>,
 }
 
@@ -37,7 +38,7 @@ pub struct Link {
     token: String,
 }
 
-/// What the forms send, and mail programs (`List-Unsubscribe=One-Click`).
+/// The fields of the forms, and of mail programs (`List-Unsubscribe=One-Click`).
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct Sent {
@@ -56,7 +57,7 @@ struct Unsubscribe {
     from: From,
 }
 
-/// The token is in the page's address, which therefore goes nowhere else.
+/// The token is in the page's URL, so the page sends no referrer.
 fn show(visitor: &Visitor, kind: &'static str, token: String, done: Option<Address>) -> Response {
     let title = if kind == "confirm" {
         visitor.t(&words::CONFIRM_ADDRESS_TITLE)
@@ -92,7 +93,7 @@ pub async fn unsubscribe_form(visitor: Visitor, Query(link): Query<Link>) -> Res
     show(&visitor, "unsubscribe", link.token, None)
 }
 
-/// Of a form of ours, or of a mail program (RFC 8058), which has no cookies: the token is the proof.
+/// Posted by our form or by a mail program (RFC 8058), which has no cookies: the token is the proof.
 pub async fn unsubscribe(visitor: Visitor, Query(link): Query<Link>, body: Bytes) -> Response {
     let sent: Sent = serde_html_form::from_bytes(&body).unwrap_or_default();
     let token = if sent.token.is_empty() { link.token } else { sent.token };

@@ -1,4 +1,4 @@
-//! What is told on a status page.
+//! Announcements on a status page.
 
 use askama::Template;
 use axum::{extract::State, response::Response};
@@ -30,7 +30,7 @@ pub struct Announcement {
     pub ends_at: Option<DateTime<Utc>>,
 }
 
-/// Of a page, the newest hundred.
+/// The newest hundred of a status page.
 pub async fn of(api: &Api, status_page_id: i64) -> Result<Vec<Announcement>, Refusal> {
     let path = format!("{API}?status_page_id={status_page_id}&per_page=100");
     Ok(api.get::<List<Announcement>>(&path).await?.items)
@@ -89,7 +89,7 @@ impl Sent {
             "title": self.title.trim(), "text": self.text.trim(), "severity": self.severity,
             "ends_at": ends_at.instead_of(saved.and_then(|saved| saved.ends_at)),
         });
-        // Now, or as it was.
+        // Now, or unchanged.
         if let Some(starts_at) = starts_at.instead_of(saved.map(|saved| saved.starts_at)) {
             body["starts_at"] = json!(starts_at);
         }
@@ -98,7 +98,7 @@ impl Sent {
 }
 
 impl Form {
-    /// `id`: of the page; `saved`: what is changed.
+    /// `id`: the status page; `saved`: the announcement to change.
     async fn of(
         visitor: &Visitor,
         id: i64,

@@ -1,4 +1,4 @@
-//! The public API, through the gateway: pages may do what whoever looks at them may, and no more.
+//! The public API, called through the gateway: pages have the same permissions as their visitor.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,7 +12,7 @@ use runtime::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// `GATEWAY_URL` (default `http://kong-proxy`, as it is on a cluster): read by what carries requests.
+/// `GATEWAY_URL` (default `http://kong-proxy`, as on a cluster); read by the transport.
 pub struct Gateway;
 
 impl FromEnv for Gateway {
@@ -23,19 +23,20 @@ impl FromEnv for Gateway {
     }
 }
 
-/// On whose behalf, and in which language, the API is asked.
+/// The user and the language for API calls.
 #[derive(Clone)]
 pub struct Api {
     pub outbound: Outbound,
     pub key: Option<HeaderValue>,
     pub language: Language,
-    /// `X-Forwarded-For`, so that limits by address are those of the visitor, not of this function.
+    /// `X-Forwarded-For`, so that limits per address apply to the visitor, not to this function.
     pub forwarded: Option<HeaderValue>,
-    /// `PUBLIC_URL` is https: Kong's routes may be for https alone, and would answer 308 to a call from within.
+    /// `PUBLIC_URL` is https: Kong's routes may allow only https, and would answer internal calls with
+    /// 308.
     pub is_https: bool,
 }
 
-/// What the API answered instead of what was asked for.
+/// An error response of the API.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Refusal {
     #[serde(skip)]
@@ -44,16 +45,16 @@ pub struct Refusal {
     pub message: String,
     #[serde(default)]
     pub code: String,
-    /// What is wrong with which field.
+    /// The errors by field.
     #[serde(default)]
     pub fields: BTreeMap<String, String>,
 }
 
-/// A page that waits longer is of no use; but a check of a slow target takes its time.
+/// A page that takes longer is useless; but a check of a slow endpoint takes its time.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 const PATIENCE_WITH_CHECKS: Duration = Duration::from_secs(150);
 
-/// Says which form a request came from: sent twice, it has its effect once.
+/// Identifies the form that a request came from: a form sent twice has its effect once.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 impl Api {
@@ -61,7 +62,7 @@ impl Api {
         self.call::<(), T>(Method::GET, path, None, None).await
     }
 
-    /// POST, PATCH, PUT. `once`: see [`IDEMPOTENCY_KEY`].
+    /// Sends POST, PATCH or PUT. `once`: see [`IDEMPOTENCY_KEY`].
     pub async fn send<B: Serialize, T: DeserializeOwned>(
         &self,
         method: Method,
@@ -101,7 +102,7 @@ impl Api {
             if status.is_redirection() {
                 return Err(gone(&anyhow::anyhow!("the gateway sends {path} elsewhere")));
             }
-            // Kong's own refusals have no code: what counts is the status.
+            // Kong's own refusals have no code: the status decides.
             let refusal: Refusal = serde_json::from_slice(body).unwrap_or_default();
             return Err(Refusal { status, ..refusal });
         }
@@ -130,7 +131,8 @@ impl Api {
             request = request.header("x-forwarded-proto", "https");
         }
         if let Some(once) = once.filter(|once| !once.is_empty()) {
-            // A form may be anybody's: what no header can hold is for the API to refuse, or to take, too.
+            // Encoded, because anybody can send a form: the API must decide about values that a header
+            // cannot hold.
             request = request.header(IDEMPOTENCY_KEY, utf8_percent_encode(once, CONTROLS).to_string());
         }
         let body = match body {

@@ -1,4 +1,4 @@
-//! Stylesheet, script, icon, Swagger UI: packed by `build.rs`, kept by browsers for ever.
+//! Stylesheet, script, icons, Swagger UI: compressed by `build.rs`, cached by browsers permanently.
 
 use std::{io::Read, sync::OnceLock};
 
@@ -12,10 +12,10 @@ use axum::response::Response;
 
 struct Asset {
     name: &'static str,
-    /// Holds its hash: what is behind a path never changes.
+    /// Contains the asset's hash: the content of a path never changes.
     path: &'static str,
     brotli: &'static [u8],
-    /// For who does not take it packed: unpacked once, not for each.
+    /// Decompressed lazily and only once, for clients without brotli.
     unpacked: OnceLock<Bytes>,
 }
 
@@ -32,7 +32,7 @@ impl Asset {
 
 include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
-/// Where an asset is.
+/// The path of an asset.
 pub fn path(name: &str) -> &'static str {
     ASSETS.iter().find(|asset| asset.name == name).map_or("", |asset| asset.path)
 }
@@ -67,15 +67,15 @@ pub fn give(path: &str, headers: &HeaderMap) -> Result<Response> {
     Ok(response)
 }
 
-/// Where browsers and other programs look for an icon by themselves.
+/// The path where browsers and other programs look for an icon by default.
 pub async fn favicon(headers: HeaderMap) -> Result<Response> {
     let mut response = give(path("favicon.ico"), &headers)?;
-    // Behind this path there may be another one some day.
+    // This path has no hash, so the icon may change.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=86400"));
     Ok(response)
 }
 
-/// What a phone that keeps the site on its home screen calls it.
+/// For phones that keep the site on their home screen.
 pub async fn manifest() -> Response {
     let manifest = json!({
         "name": "pongpong",
@@ -86,7 +86,7 @@ pub async fn manifest() -> Response {
     public("application/manifest+json", manifest.to_string())
 }
 
-/// Pages of users ask for a login anyway; following these changes or counts something.
+/// Crawlers must not follow links that change or count something; users' pages require a login anyway.
 pub async fn robots() -> Response {
     public(
         "text/plain; charset=utf-8",

@@ -1,5 +1,5 @@
-//! Badges: one endpoint's state as a picture in the style of shields.io, or as the JSON that shields.io
-//! makes one of.
+//! Badges: an endpoint's status as an image in the style of shields.io, or as JSON from which shields.io
+//! draws one.
 
 use askama::Template;
 use axum::{
@@ -19,7 +19,7 @@ use crate::status_pages::{badges::show::Shown, show::ShownStatus};
 
 #[derive(Deserialize)]
 pub struct Wanted {
-    /// What stands on the left, instead of what it says by itself.
+    /// The text on the left; replaces the default.
     label: Option<String>,
 }
 
@@ -58,7 +58,7 @@ enum What {
     ResponseTime,
 }
 
-/// shields.io's own schema.
+/// The JSON schema of shields.io.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Badge {
@@ -153,14 +153,14 @@ async fn answer(
     write(headers, status, format, &badge)
 }
 
-/// There is no such badge: said in the format that was asked for.
+/// Not found, in the format of the request.
 fn nothing(headers: &HeaderMap, file: &str) -> Response {
     let format = if file.ends_with("json") { "json" } else { "svg" };
     write(headers, StatusCode::NOT_FOUND, format, &Badge::error("not found"))
 }
 
 fn write(headers: &HeaderMap, status: StatusCode, format: &str, badge: &Badge) -> Response {
-    // What is not there may be there soon.
+    // A badge that is not found may exist soon.
     let seconds = if status == StatusCode::OK { 60 } else { 5 };
     let (kind, body) = if format == "json" {
         ("application/json", serde_json::to_string(badge).map_err(anyhow::Error::from))
@@ -172,7 +172,7 @@ fn write(headers: &HeaderMap, status: StatusCode, format: &str, badge: &Badge) -
         String::new()
     });
     let response = public::answer(headers, status, kind, seconds, body);
-    // Opened on its own, it is a document.
+    // Opened directly, an SVG is a document.
     public::with(response, header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'")
 }
 
@@ -181,12 +181,12 @@ fn write(headers: &HeaderMap, status: StatusCode, format: &str, badge: &Badge) -
 struct Picture<'a> {
     badge: &'a Badge,
     color: &'static str,
-    /// Of the texts, in tenths of a pixel.
+    /// Widths of the texts, in tenths of a pixel.
     label: u32,
     message: u32,
 }
 
-/// Left and right of a text, in pixels.
+/// Space to the left and right of a text, in pixels.
 const PADDING: u32 = 5;
 
 impl<'a> Picture<'a> {
@@ -216,7 +216,7 @@ impl<'a> Picture<'a> {
         self.left() + self.right()
     }
 
-    /// The middles of the texts, in tenths.
+    /// The centres of the texts, in tenths of a pixel.
     fn label_at(&self) -> u32 {
         self.left() * 5 + 5
     }
@@ -226,9 +226,9 @@ impl<'a> Picture<'a> {
     }
 }
 
-/// How wide a text is in Verdana of 11 pixels, in tenths of a pixel.
+/// The width of a text in Verdana of 11 pixels, in tenths of a pixel.
 fn width(text: &str) -> u32 {
-    /// From U+0020 on, in thousandths of the font's size.
+    /// Widths from U+0020 on, in thousandths of the font size.
     const WIDTHS: [u32; 95] = [
         352, 394, 459, 818, 636, 1076, 727, 269, 454, 454, 636, 818, 364, 454, 364, 454, 636, 636, 636, 636,
         636, 636, 636, 636, 636, 636, 454, 454, 818, 818, 818, 545, 1000, 684, 686, 698, 771, 632, 575, 775,
@@ -238,7 +238,7 @@ fn width(text: &str) -> u32 {
     ];
     let of = |c: char| match c {
         ' '..='~' => WIDTHS[c as usize - 0x20],
-        // Wide, as Hangul is.
+        // Wide characters, such as Hangul.
         '\u{1100}'.. => 1000,
         _ => 640,
     };
@@ -254,7 +254,7 @@ mod tests {
         let badge = Badge::new("a < \"b\"", "&", "red");
         let svg = Picture::of(&badge).render().expect("renders");
         assert!(!svg.contains("a < ") && svg.contains("#e05d44"), "{svg}");
-        // In shields.io's own "build: passing": 27 and 41 pixels.
+        // The badge "build: passing" of shields.io has 27 and 41 pixels.
         assert_eq!((width("build") / 10, width("passing") / 10), (26, 41));
         assert_eq!(width("상태"), 220);
     }

@@ -1,8 +1,8 @@
-//! Response times over time, drawn by `plotters`: the phases as stacked areas, percentiles as lines,
+//! Draws response times over time with `plotters`: phases as stacked areas, percentiles as lines,
 //! failures marked.
 //!
-//! The colours are those of the light theme, as attributes; style.css finds them by these, and puts its
-//! own in their place, so that one drawing serves light and dark.
+//! The colours are those of the light theme, as attributes. style.css selects by these attributes and
+//! replaces the colours, so that one drawing serves light and dark.
 
 use std::{fmt::Write as _, ops::Range};
 
@@ -21,7 +21,7 @@ use serde::Deserialize;
 use super::figures::{Unit, span};
 use crate::{words, zones};
 
-/// As `report-summary` answers.
+/// The response of `report-summary`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Summary {
     pub from: DateTime<Utc>,
@@ -61,7 +61,7 @@ pub struct Point {
     pub phases_ms: Phases,
 }
 
-/// Averages; unknown where no check had the phase.
+/// Averages; `None` if no check had the phase.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Phases {
     pub dns: Option<f64>,
@@ -72,7 +72,7 @@ pub struct Phases {
 }
 
 impl Summary {
-    /// The longest that is written anywhere: what the unit of all goes by.
+    /// The unit for all durations, chosen by the longest one shown.
     pub fn unit(&self) -> Unit {
         let longest = self.series.iter().filter_map(|point| point.p99_ms).chain(self.latency_ms.max).max();
         Unit::of(longest.unwrap_or_default() as f64)
@@ -85,7 +85,7 @@ impl Phases {
     }
 }
 
-/// In the order of a check; the class names of style.css.
+/// In the order of a check; also the class names in style.css.
 pub const PHASES: [&str; 5] = ["dns", "connect", "tls", "first_byte", "transfer"];
 
 const PHASE_COLORS: [RGBColor; 5] = [
@@ -102,7 +102,7 @@ const LABEL: RGBColor = RGBColor(0x56, 0x61, 0x70);
 const GRID: RGBColor = RGBColor(0xdf, 0xe3, 0xe8);
 const FAILED: RGBColor = RGBColor(0xd9, 0x33, 0x3a);
 
-/// For a screen, and for a phone, where the letters of the former would be too small to read.
+/// For a wide screen, or for a phone, where the text of the wide chart would be too small.
 #[derive(Clone, Copy)]
 pub enum Size {
     Wide,
@@ -125,7 +125,7 @@ impl Size {
     }
 }
 
-/// `None` where there is nothing to draw. `interval`: how far apart the checks are.
+/// `None` if there is nothing to draw. `interval`: seconds between checks.
 pub fn draw(language: Language, zone: Tz, summary: &Summary, interval: i64, size: Size) -> Option<String> {
     if summary.series.is_empty() {
         return None;
@@ -145,11 +145,11 @@ struct Drawing<'a> {
     summary: &'a Summary,
     time: Range<i64>,
     step: i64,
-    /// What is farther apart than this has nothing to do with each other.
+    /// Points farther apart than this are not connected.
     gap: i64,
-    /// The most that is drawn; a few that are slower are cut off there. None: no check succeeded.
+    /// The highest value drawn; the few above it are cut off. `None`: no check succeeded.
     most: Option<f64>,
-    /// The upper edge: what is drawn does not touch it.
+    /// The upper edge of the chart, above all lines and areas.
     top: f64,
 }
 
@@ -162,7 +162,7 @@ impl<'a> Drawing<'a> {
         let first = summary.series.first().map_or(summary.from, |point| point.at).min(summary.from);
         let time = first.timestamp()..summary.to.timestamp().max(first.timestamp() + step);
         let most = most(&summary.series);
-        // Room above for the marks of failures.
+        // Leaves room at the top for the marks of failures.
         let top = most.unwrap_or(1.0) * 1.15;
         let (gap, unit) = (step.max(interval) * 5 / 2, summary.unit());
         Self { zone, unit, summary, time, step, gap, most, top }
@@ -223,7 +223,7 @@ impl<'a> Drawing<'a> {
         Ok(())
     }
 
-    /// A pale column, with a strong line above it.
+    /// Draws failures as pale columns with a strong line on top.
     fn failures(&self, chart: &mut Area<'_>) -> anyhow::Result<()> {
         for run in self.runs(|point| point.up < point.checks) {
             let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
@@ -243,7 +243,7 @@ impl<'a> Drawing<'a> {
         for run in
             self.runs(|point| point.avg_ms.is_some() && point.phases_ms.each().iter().any(Option::is_some))
         {
-            // The sums of the phases below.
+            // The sums of the phases drawn so far.
             let mut below = vec![0.0; run.len()];
             for (phase, color) in PHASE_COLORS.into_iter().enumerate() {
                 let above: Vec<f64> = run
@@ -275,7 +275,7 @@ impl<'a> Drawing<'a> {
         Ok(())
     }
 
-    /// Points that belong together.
+    /// Groups of connected points.
     fn runs(&self, known: impl Fn(&Point) -> bool) -> Vec<&'a [Point]> {
         let together = |before: &Point, after: &Point| {
             known(before) == known(after) && (after.at - before.at).num_seconds() <= self.gap
@@ -284,7 +284,8 @@ impl<'a> Drawing<'a> {
         runs.collect::<Vec<_>>()
     }
 
-    /// A point stands for its whole step: a run begins and ends with it.
+    /// The line through a group. A point covers its whole step, so the line starts and ends at the step's
+    /// edges.
     fn along(&self, run: &[Point], values: &[f64]) -> Vec<(i64, f64)> {
         let mut line = Vec::with_capacity(run.len() + 2);
         for (index, (point, value)) in run.iter().zip(values).enumerate() {
@@ -304,7 +305,7 @@ impl<'a> Drawing<'a> {
         at.clamp(self.time.start, self.time.end)
     }
 
-    /// With a class in place of a size, and what is said where the pointer is.
+    /// Replaces the fixed size by a class, and adds the text that is shown under the pointer.
     fn finished(
         &self,
         language: Language,
@@ -362,7 +363,7 @@ pub fn phase_name(language: Language, phase: &str) -> &'static str {
     }
 }
 
-/// Enough for all but the slowest fiftieth, which would press everything else flat.
+/// The highest value to draw: excludes the slowest fiftieth, which would flatten everything else.
 fn most(series: &[Point]) -> Option<f64> {
     let mut p99: Vec<f64> =
         series.iter().filter_map(|point| point.p99_ms.or(point.p95_ms)).map(|ms| ms as f64).collect();
@@ -372,7 +373,7 @@ fn most(series: &[Point]) -> Option<f64> {
     Some(stacked.fold(most, f64::max).max(1.0))
 }
 
-/// Round times of the zone: at most so many.
+/// Round local times, at most `most`.
 fn ticks(zone: Tz, time: &Range<i64>, most: i64) -> Vec<i64> {
     const DAY: i64 = 86_400;
     const STEPS: [i64; 9] = [300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200];
@@ -385,7 +386,7 @@ fn ticks(zone: Tz, time: &Range<i64>, most: i64) -> Vec<i64> {
     if let Some(step) = STEPS.into_iter().find(|step| length / step <= most) {
         let of_day = |at: &i64| (*at..*at + DAY).step_by(usize::try_from(step).unwrap_or(1));
         let mut ticks: Vec<i64> = midnights.iter().flat_map(of_day).filter(inside).collect();
-        // Where clocks change, a day ends before or after 24 hours.
+        // When clocks change, a day is shorter or longer than 24 hours.
         ticks.sort_unstable();
         ticks.dedup_by(|next, before| *next - *before < step);
         return ticks;
@@ -394,7 +395,7 @@ fn ticks(zone: Tz, time: &Range<i64>, most: i64) -> Vec<i64> {
     midnights.into_iter().filter(inside).step_by(step).collect()
 }
 
-/// The rows of the table beside the chart: one for each step, the newest first.
+/// The rows of the table beside the chart: one per step, the newest first.
 pub fn rows(zone: Tz, summary: &Summary) -> impl Iterator<Item = (String, &Point)> {
     let step = TimeDelta::seconds(summary.step_seconds.max(1)).num_seconds();
     summary.series.iter().rev().map(move |point| (span(zone, point.at, step), point))
@@ -447,14 +448,14 @@ mod tests {
     fn a_chart_has_areas_lines_marks_and_titles() {
         let svg = draw(Language::English, Tz::UTC, &summary(), 10, Size::Wide).unwrap();
         assert!(svg.starts_with("<svg class=\"chart wide\" viewBox=\"0 0 1120 320\""), "{svg}");
-        // Three phases, in three runs: before the outage, after it, and after the gap.
+        // Three phases, each in three groups: before the failures, after them, and after the gap.
         assert_eq!(svg.matches("<polygon").count(), 9);
         for color in [P50, P95, P99] {
             let color = format!("stroke=\"#{:02X}{:02X}{:02X}\"", color.0, color.1, color.2);
             assert_eq!(svg.matches(&color).count(), 3, "{color}");
         }
         let failed = format!("fill=\"#{:02X}{:02X}{:02X}\"", FAILED.0, FAILED.1, FAILED.2);
-        // One run of failures: a column, and its mark.
+        // One group of failures: a column and its mark.
         assert_eq!(svg.matches(&failed).count(), 2);
         assert_eq!(svg.matches("<title>").count(), 42);
         assert!(svg.contains("2026-03-01 12:20–12:21\n0 of 6 checks up</title>"));
@@ -476,7 +477,7 @@ mod tests {
         assert!(ticks(Tz::Asia__Seoul, &time, 4).contains(&midnight));
         let svg = draw(Language::English, Tz::Asia__Seoul, &summary(), 10, Size::Wide).unwrap();
         assert!(svg.contains("21:30") && svg.contains("2026-03-01 21:20–21:21\n"), "{svg}");
-        // Clocks go forward on March 8: no tick twice, none before the one before it.
+        // Clocks go forward on March 8: ticks must be unique and ascending.
         let time = 1_772_928_000..1_772_928_000 + 2 * 86_400;
         let ticks = ticks(Tz::America__New_York, &time, 10);
         assert!(ticks.windows(2).all(|pair| pair[0] < pair[1]), "{ticks:?}");

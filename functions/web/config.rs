@@ -1,4 +1,4 @@
-//! A kind's config in a form: its fields as text, whatever it may mean, so that nothing is lost.
+//! A kind's config in a form: its fields as the text that was entered, so that no input is lost.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ use serde_json::{Map, Value, json};
 
 use crate::words;
 
-/// What stands in the fields, by their names.
+/// The text of the fields, by name.
 #[derive(Clone, Debug, Default)]
 pub struct ConfigForm(BTreeMap<String, String>);
 
-/// A form's own fields, and those of a config, which are called `config.<name>`.
+/// Splits a form into its own fields and those of a config, which are called `config.<name>`.
 pub fn split<'de, C: DeserializeOwned, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<(C, ConfigForm), D::Error> {
@@ -31,7 +31,7 @@ pub fn split<'de, C: DeserializeOwned, D: Deserializer<'de>>(
     Ok((serde_html_form::from_str(&common).map_err(D::Error::custom)?, ConfigForm(config)))
 }
 
-/// A field's value as a form and a list show it: of several, one on each line.
+/// A field's value as forms and lists show it: several values on one line each.
 pub fn shown(field: &Field, config: &Value) -> String {
     match &config[field.name] {
         Value::Array(list) => list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("\n"),
@@ -47,7 +47,7 @@ pub fn shown(field: &Field, config: &Value) -> String {
 }
 
 impl ConfigForm {
-    /// Of a config with all that is as it is by default, too.
+    /// The form of a config, including default values.
     pub fn of(fields: &[Field], config: &Value) -> Self {
         Self(fields.iter().map(|field| (field.name.to_owned(), shown(field, config))).collect())
     }
@@ -65,19 +65,19 @@ impl ConfigForm {
         self.is(field, "true")
     }
 
-    /// Whether there is nothing to see that is not so by default.
+    /// Whether all values are defaults, so that the section can stay closed.
     pub fn is_usual(&self, fields: &[Field]) -> bool {
         let usual = Self::of(fields, &fields::with_defaults(fields, &json!({})));
         fields.iter().all(|field| self.value(field) == usual.value(field) || self.is_off(field, &usual))
     }
 
-    /// A box that is not ticked is not sent.
+    /// Browsers do not send a checkbox that is not ticked.
     fn is_off(&self, field: &Field, usual: &Self) -> bool {
         field.input == Input::Flag && self.is_on(field) == usual.is_on(field)
     }
 
-    /// As the API takes it; a secret that is still masked stays what it was. What cannot even be said to it is refused
-    /// here.
+    /// The JSON for the API; a secret that is still masked keeps its value. Returns errors for text that
+    /// has no JSON form.
     pub fn json(&self, fields: &[Field]) -> (Value, fields::Refusals) {
         let (mut values, mut refusals) = (Map::new(), Vec::new());
         for field in fields {
@@ -97,7 +97,7 @@ impl ConfigForm {
                         continue;
                     }
                 },
-                // Browsers write lines of a form with CRLF; nobody typed that.
+                // Browsers send the line breaks of a form as CRLF.
                 Input::Text { .. } => json!(text.replace("\r\n", "\n")),
                 Input::Url | Input::Line { .. } | Input::Choice { .. } => json!(text),
             };
@@ -111,7 +111,7 @@ pub fn has_secrets(fields: &[Field]) -> bool {
     fields.iter().any(|field| field.is_secret)
 }
 
-/// The attributes that tie a field to its hint and its error.
+/// The attributes that link a field to its hint and its error.
 pub fn described(id: &str, field: &Field, error: &str) -> String {
     let hint = (!field.help.0.is_empty()).then(|| format!("{id}-hint"));
     let wrong = (!error.is_empty()).then(|| format!("{id}-error"));
@@ -121,7 +121,7 @@ pub fn described(id: &str, field: &Field, error: &str) -> String {
     format!("{by}{invalid}")
 }
 
-/// `Name: value`, one on each line.
+/// `Name: value`, one per line.
 fn headers(lines: &str) -> Result<Map<String, Value>, (String, Text)> {
     let mut headers = Map::new();
     for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {

@@ -1,4 +1,4 @@
-//! Every endpoint at a glance: the worst first, searched, filtered and sorted, in pages.
+//! The list of endpoints, in pages: the worst first, with search, filters and sorting.
 
 use askama::Template;
 use axum::{extract::Query, response::Response};
@@ -24,7 +24,7 @@ const PER_PAGE: i64 = 25;
 const STATUSES: [&str; 5] = ["down", "degraded", "pending", "up", "paused"];
 const SORTS: [&str; 4] = ["status", "name", "-created_at", "last_checked_at"];
 
-/// As the address has it; what makes no sense is as if it were not there.
+/// The URL's query; invalid values count as absent.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Asked {
@@ -54,7 +54,7 @@ impl Asked {
         self
     }
 
-    /// This page with something else in its address; another filter begins at the first page.
+    /// The URL of this page with one value changed; another filter starts at the first page.
     fn with(&self, name: &str, value: &str) -> String {
         let page = if name == "range" { &self.page } else { "1" };
         let parts = [
@@ -119,12 +119,12 @@ impl Totals {
     }
 }
 
-/// A planned time during which failures count for nothing.
+/// A maintenance: failures during it do not count.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Maintenance {
     pub title: String,
     pub ends_at: DateTime<Utc>,
-    /// Null: all.
+    /// `None`: all endpoints.
     pub endpoint_ids: Option<Vec<i64>>,
 }
 
@@ -143,7 +143,7 @@ struct Row {
     tags: Vec<String>,
     more_tags: usize,
     standing: Standing,
-    /// Under the name: what is wrong, or planned.
+    /// Below the name: what is wrong, or the current maintenance.
     note: String,
     /// Why it has its status.
     reason: String,
@@ -152,7 +152,7 @@ struct Row {
     spark: Vec<String>,
     bar: Bar,
     uptime: String,
-    /// What the uptime is painted as.
+    /// The class of the uptime in style.css.
     quality: &'static str,
 }
 
@@ -177,7 +177,7 @@ impl Row {
             (Some(maintenance), _) => maintenance.title.clone(),
             (None, Some((since, cause))) if cause.is_empty() => since,
             (None, Some((since, cause))) => format!("{since} · {cause}"),
-            // What needs an explanation beyond the status.
+            // Only statuses that need more explanation.
             (None, None) => {
                 let fails = item.last.as_ref().is_some_and(|last| last.status == CheckStatus::Down);
                 let is_plain = match endpoint.status {
@@ -191,7 +191,7 @@ impl Row {
         let standing = Standing::of(language, &endpoint, maintenance.is_some());
         let last = item.last.as_ref();
         let percent = item.uptime_percent;
-        // Since when it is down, the note says in the page's zone.
+        // If it is down, the note gives the start in the page's time zone.
         let reason = if endpoint.status == Status::Down { note.clone() } else { endpoint.status_reason.0 };
         let mut tags = endpoint.settings.tags.0;
         let more_tags = tags.len().saturating_sub(2);
@@ -223,7 +223,7 @@ struct Dashboard {
     totals: Totals,
     rows: Vec<Row>,
     pages: super::parts::Pages,
-    /// Some of it did not answer.
+    /// Some API calls failed.
     partly: bool,
     alerting: Alerting,
 }
@@ -304,7 +304,7 @@ pub async fn show(User(visitor): User, Query(asked): Query<Asked>) -> Response {
     let found = endpoints.page.total_count;
     let pages = super::parts::Pages::of(&endpoints.page, |page| {
         let asked = Asked { page: page.to_string(), ..asked.clone() };
-        // Of all the links, only this one keeps its page.
+        // `range` is the only parameter whose change keeps the page number.
         asked.with("range", &asked.range)
     });
     if endpoints.items.is_empty() && found > 0 {
@@ -320,7 +320,7 @@ pub async fn show(User(visitor): User, Query(asked): Query<Asked>) -> Response {
     let lasts = overview.items.iter().filter_map(|item| item.last.as_ref()?.answered_ms());
     let unit = Unit::of(lasts.max().unwrap_or_default() as f64);
     let row = |endpoint| Row::of(&visitor, endpoint, &overview, &maintenances, unit);
-    // Without the totals, what is found is the best guess.
+    // Without the totals, the number found is the best guess.
     let totals = totals.unwrap_or_else(|_| Totals { total: found.max(1), ..Totals::default() });
     let page = visitor.page(Section::Dashboard, visitor.t(&words::ENDPOINTS)).refreshing(30);
     let rows = endpoints.items.into_iter().map(row).collect();
@@ -331,7 +331,7 @@ pub async fn show(User(visitor): User, Query(asked): Query<Asked>) -> Response {
     visitor.ok(&shown)
 }
 
-/// Of up to 100 endpoints; of none there is nothing to ask.
+/// For up to 100 endpoints; makes no call without any.
 pub async fn overview(
     api: &super::api::Api,
     ids: impl Iterator<Item = i64>,

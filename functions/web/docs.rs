@@ -1,4 +1,4 @@
-//! The API, to read and to try: Swagger UI, and the specification that it shows.
+//! The API documentation: Swagger UI, and the specification that it shows.
 
 use askama::Template;
 use axum::response::Response;
@@ -22,7 +22,7 @@ pub async fn show(visitor: Visitor) -> Response {
     visitor.ok(&Docs { page: visitor.page(Section::Docs, visitor.t(&words::API_DOCS)) })
 }
 
-/// At an address that stays, unlike that of the asset.
+/// At a stable URL, unlike that of the asset.
 pub async fn specification(headers: HeaderMap) -> Result<Response> {
     let mut response = assets::give(assets::path("openapi.yaml"), &headers)?;
     let minutes = HeaderValue::from_static("public, max-age=300");

@@ -1,4 +1,4 @@
-//! One endpoint: how it does, what happened, and what can be done with it.
+//! The page of one endpoint: its state, its history and its actions.
 
 use std::net::IpAddr;
 
@@ -32,14 +32,14 @@ use contract::{CheckStatus, Failure, Outcome, Status, Timings};
 const RANGES: [&str; 5] = ["1h", "24h", "7d", "30d", "90d"];
 const PER_PAGE: i64 = 20;
 
-/// As the address has it.
+/// The URL's query.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Asked {
     range: String,
     results: String,
     outages: String,
-    /// `down`: only the results that failed.
+    /// `down`: only failed results.
     only: String,
 }
 
@@ -61,7 +61,7 @@ impl Asked {
         let parts = [
             ("range", self.range.as_str(), "24h"),
             ("only", &self.only, ""),
-            // Another choice begins at the first page.
+            // Another filter starts at the first page.
             ("results", if name == "only" { "1" } else { &self.results }, "1"),
             ("outages", &self.outages, "1"),
         ];
@@ -88,7 +88,7 @@ impl Asked {
     }
 }
 
-/// A result, as `report-list` answers.
+/// A result, as `report-list` returns it.
 #[derive(Clone, Debug, Deserialize)]
 struct Report {
     checked_at: DateTime<Utc>,
@@ -113,7 +113,7 @@ impl Report {
         self.error.as_ref().map(|error| figures::cause(language, error)).unwrap_or_default()
     }
 
-    /// Empty: no answer came whose time could be told.
+    /// Empty if there was no response that could be timed.
     fn total(&self, unit: &Unit) -> String {
         let is_answered = self.error.as_ref().is_none_or(|error| !error.code.is_unreachable());
         if is_answered { unit.say(f64::from(self.timings_ms.total)) } else { String::new() }
@@ -134,7 +134,7 @@ struct Badge {
     token: String,
 }
 
-/// What is copied to show a badge elsewhere.
+/// Links to copy, to show a badge elsewhere.
 struct BadgeLinks {
     id: &'static str,
     kind: &'static str,
@@ -166,17 +166,17 @@ struct Show {
     report_pages: Option<Pages>,
     incidents: Option<List<Incident>>,
     incident_pages: Option<Pages>,
-    /// `None`: not known. Empty: off.
+    /// `None`: unknown. Empty: badges are off.
     badges: Option<Vec<BadgeLinks>>,
     badge_id: Option<i64>,
     certificate: Option<DateTime<Utc>>,
     checked: Option<CheckedAt>,
     alerting: Alerting,
-    /// Of the figures, the chart and its table; and of the results.
+    /// For the figures, the chart and its table; and for the results.
     units: [Unit; 2],
 }
 
-/// What came of Check now.
+/// The result of Check now.
 #[derive(Deserialize, Serialize)]
 struct CheckedAt {
     outcome: Outcome,
@@ -237,7 +237,7 @@ impl Show {
         figures::length(self.page.language, until - incident.started_at)
     }
 
-    /// What is checked, how often, and when it counts as down, in a line.
+    /// One line: what is checked, how often, and when it counts as down.
     fn rules(&self) -> String {
         let s = &self.endpoint.settings;
         let every = figures::length(self.page.language, TimeDelta::seconds(s.interval_seconds.into()));
@@ -256,7 +256,7 @@ impl Show {
         }
     }
 
-    /// What the chart shows, in a sentence.
+    /// A sentence that describes the chart.
     fn chart_text(&self) -> String {
         let Some(summary) = &self.summary else { return String::new() };
         let failed = figures::grouped(summary.checks - summary.up);
@@ -285,7 +285,7 @@ pub async fn show(
     shown(&context, &visitor, id, asked.tidied()).await
 }
 
-/// All that the page shows, asked for at once: what does not answer is left out, but for the endpoint.
+/// Makes all API calls at once. The page leaves out data whose call failed, except the endpoint itself.
 async fn shown(context: &Context, visitor: &Visitor, id: i64, asked: Asked) -> Response {
     let (api, now, zone) = (&visitor.api, visitor.now, visitor.zone);
     let from = (now - asked.length()).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
@@ -381,7 +381,7 @@ async fn shown(context: &Context, visitor: &Visitor, id: i64, asked: Asked) -> R
 }
 
 fn badge_links(context: &Context, token: &str, name: &str) -> Vec<BadgeLinks> {
-    // What stands in Markdown and HTML is not to be read as such.
+    // Characters with a meaning in Markdown or HTML are left out.
     let plain: String = name.chars().filter(|c| !"[]()<>\"'&\\`!".contains(*c)).collect();
     let link = |(id, kind, file): (&'static str, &'static str, &str)| {
         let path = format!("/badges/{token}/{file}.svg");
@@ -404,7 +404,7 @@ fn badge_links(context: &Context, token: &str, name: &str) -> Vec<BadgeLinks> {
     .into()
 }
 
-/// Where a check led, when the page is reloaded.
+/// Reloading the page after a check leads here.
 pub async fn back(User(visitor): User, Id([id]): Id) -> Response {
     visitor.go(&format!("/endpoints/{id}"))
 }
@@ -445,7 +445,7 @@ struct Delete {
     endpoint: Endpoint,
 }
 
-/// Asks first: a page of its own, so that it asks without a script, too.
+/// Asks for confirmation on a page of its own, which works without a script.
 pub async fn delete_form(User(visitor): User, Id([id]): Id) -> Response {
     match visitor.api.get::<Endpoint>(&format!("/endpoint-service/v1/endpoints/{id}")).await {
         Ok(endpoint) => {
@@ -458,7 +458,7 @@ pub async fn delete_form(User(visitor): User, Id([id]): Id) -> Response {
 
 pub async fn delete(User(visitor): User, Id([id]): Id, Posted(IgnoredAny): Posted<IgnoredAny>) -> Response {
     match visitor.api.delete(&format!("/endpoint-service/v1/endpoints/{id}")).await {
-        // Sent twice, it is as gone.
+        // Not found counts as deleted, because the form may be sent twice.
         Err(refusal) if refusal.status != StatusCode::NOT_FOUND => visitor.refused(&refusal),
         _ => visitor.go_saying("/dashboard", visitor.t(&words::ENDPOINT_DELETED)),
     }
@@ -469,7 +469,7 @@ pub struct BadgeOff {
     badge_id: Option<i64>,
 }
 
-/// On, or with the badge's id off.
+/// Switches badges on, or off if a badge's ID is given.
 pub async fn badge(User(visitor): User, Id([id]): Id, Posted(off): Posted<BadgeOff>) -> Response {
     const BADGES: &str = "/status-service/v1/badges";
     let (done, what) = match off.badge_id {

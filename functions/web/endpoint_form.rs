@@ -1,4 +1,4 @@
-//! An endpoint is added, or changed: every option, tried out before it is saved if wanted.
+//! The form that creates or changes an endpoint, with every option, and tests it before saving.
 
 use std::collections::BTreeMap;
 
@@ -25,17 +25,17 @@ use checks::{
 };
 use contract::{Assertion, Comparison, Severity};
 
-/// What the API takes; more rows than that are of no use.
+/// The limit of the API; more rows are of no use.
 const MAX_ASSERTIONS: usize = 20;
 
-/// The form as it is filled in: text, whatever it may mean, so that nothing is lost.
+/// The form as sent: all values as text, so that no input is lost.
 #[derive(Clone, Default)]
 pub struct Sent {
     common: Common,
     config: ConfigForm,
 }
 
-/// What every kind has.
+/// The fields of every kind.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 struct Common {
@@ -64,7 +64,7 @@ impl<'de> Deserialize<'de> for Sent {
     }
 }
 
-/// A row of the assertions.
+/// One assertion of the form.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Row {
     fact: String,
@@ -96,7 +96,7 @@ impl Row {
         }
     }
 
-    /// As the API takes it.
+    /// The JSON for the API.
     fn json(&self, kind: &Kind) -> Value {
         let Self { fact, what, comparison, value, severity } = self;
         let mut assertion = json!({"fact": fact, "comparison": comparison});
@@ -119,7 +119,7 @@ impl Row {
     }
 }
 
-/// A value of JSON: text needs no quotes, unless it would mean something else without them.
+/// Reads a JSON value: text needs quotes only if it would otherwise be read as another JSON value.
 fn read(text: &str) -> Value {
     serde_json::from_str(text.trim()).unwrap_or_else(|_| Value::String(text.to_owned()))
 }
@@ -131,22 +131,22 @@ fn written(value: &Value) -> String {
     }
 }
 
-/// The form as it is shown.
+/// The form as shown.
 #[derive(Clone)]
 struct Fields {
     kind: &'static Kind,
     sent: Common,
     config: ConfigForm,
     assertions: Vec<Row>,
-    /// How many rows were there, with the empty ones.
+    /// Number of rows in the form, including empty ones.
     rows: usize,
-    /// What is wrong, by the API's names of the fields.
+    /// Errors, by the API's field names.
     errors: BTreeMap<String, String>,
-    /// It was the form of another kind: nobody has seen the settings of this one.
+    /// The form was for another kind: the user has not seen this kind's settings.
     is_new_kind: bool,
 }
 
-/// By the scheme of the URL if it has one, else by its name.
+/// The kind by the URL's scheme; without a scheme, by name.
 fn kind_of(name: &str, url: &str) -> &'static Kind {
     let named = Kind::find(name).unwrap_or(&CHECKS[0]);
     Some(url).filter(|url| url.contains("://")).and_then(Kind::of_url).unwrap_or(named)
@@ -179,7 +179,7 @@ impl Fields {
         }
     }
 
-    /// Rows that are empty are left out: the first of the rest is the API's `assertions[0]`.
+    /// Leaves out empty rows: the first remaining row is the API's `assertions[0]`.
     fn read(Sent { common: mut sent, config }: Sent) -> Self {
         let rows = sent.assertion_fact.len();
         let take = |values: &mut Vec<String>| std::mem::take(values).into_iter();
@@ -205,13 +205,13 @@ impl Fields {
         fields
     }
 
-    /// With the defaults of a kind.
+    /// Switches to a kind, with its defaults.
     fn turn_to(&mut self, kind: &'static Kind) {
         self.kind = kind;
         self.config = ConfigForm::of(kind.fields, &fields::with_defaults(kind.fields, &json!({})));
     }
 
-    /// As the API takes it. What cannot even be said to it is noted here.
+    /// The JSON for the API. Records errors for text that has no JSON form.
     fn json(&mut self, language: Language) -> Value {
         let sent = &self.sent;
         let mut errors = BTreeMap::new();
@@ -261,7 +261,7 @@ impl Fields {
         settings.into()
     }
 
-    /// `add_assertion`, `remove_assertion 2`: a row more or less; `kind tcp`: another kind.
+    /// `add_assertion`, `remove_assertion 2`: adds or removes a row; `kind tcp`: changes the kind.
     fn is_changed_by(&mut self, action: &str) -> bool {
         let (what, argument) = action.split_once(' ').unwrap_or((action, ""));
         let index = argument.parse::<usize>().unwrap_or(usize::MAX);
@@ -285,7 +285,7 @@ impl Fields {
     }
 }
 
-/// Empty where it is the default: where that changes with the config, so does it.
+/// Empty if it is the default, so that it follows the config if the default depends on it.
 fn own_retries(kind: &Kind, settings: &Settings) -> String {
     let usual = i32::from(kind.default_retries(&settings.config.0));
     settings
@@ -295,7 +295,7 @@ fn own_retries(kind: &Kind, settings: &Settings) -> String {
         .unwrap_or_default()
 }
 
-/// The comparison that is asked for most.
+/// The most common comparison of a fact.
 fn usual(fact: &Fact) -> &'static str {
     let usual = match fact.shape {
         Shape::Number if fact.name.ends_with("_left") => Comparison::GreaterOrEqual,
@@ -314,10 +314,10 @@ fn whole_number(language: Language) -> String {
 #[template(path = "endpoint_form.html")]
 struct Form {
     page: Page,
-    /// Of the one that is changed; none of a new one.
+    /// The endpoint to change; `None` for a new one.
     id: Option<i64>,
     fields: Fields,
-    /// What is wrong with no field in particular.
+    /// Errors without a field.
     message: String,
     checked: Option<Checked>,
 }
@@ -352,7 +352,7 @@ impl Form {
         !self.error(field).is_empty()
     }
 
-    /// A section that is folded opens where something is wrong in it, or set in it.
+    /// A collapsed section opens if it contains an error.
     fn is_wrong(&self, field: &str) -> bool {
         self.fields.errors.keys().any(|error| error.starts_with(field))
     }
@@ -365,7 +365,7 @@ impl Form {
         self.is_wrong("config") || !self.fields.config.is_usual(self.fields.kind.fields)
     }
 
-    /// What is wrong with the config, beside its fields.
+    /// The errors of the config's fields.
     fn config_wrong(&self) -> Wrong {
         let own: Vec<_> =
             self.fields.kind.fields.iter().map(|field| format!("config.{}", field.name)).collect();
@@ -373,7 +373,7 @@ impl Form {
         Wrong::within(errors.collect(), &own)
     }
 
-    /// The names of the config's fields, in a line.
+    /// The labels of the config's fields, on one line.
     fn config_labels(&self) -> String {
         let labels = self.fields.kind.fields.iter().map(|field| self.page.pair(&field.label));
         labels.collect::<Vec<_>>().join(" · ")
@@ -387,7 +387,7 @@ impl Form {
         rows
     }
 
-    /// All that is wrong with a row, as one text.
+    /// All errors of a row, as one text.
     fn assertion_error(&self, index: &usize) -> String {
         let of_row = format!("assertions[{index}]");
         let own = self.fields.errors.iter().filter_map(|(field, what)| {
@@ -404,7 +404,7 @@ impl Form {
         own.collect::<Vec<_>>().join("; ")
     }
 
-    /// Tags are one field here, and many to the API.
+    /// Tags are one field in the form, and a list in the API.
     fn tag_error(&self) -> String {
         let sent: Vec<&str> =
             self.fields.sent.tags.split([',', ' ', '\n', '\t']).filter(|tag| !tag.is_empty()).collect();
@@ -416,7 +416,7 @@ impl Form {
         own.collect::<Vec<_>>().join("; ")
     }
 
-    /// What is wrong with what has no place of its own on the page.
+    /// The errors that have no field on the page.
     fn other_errors(&self) -> Vec<String> {
         const PLACED: [&str; 7] = [
             "name",
@@ -440,7 +440,8 @@ impl Form {
         others.map(|(field, what)| format!("{field}: {what}")).collect()
     }
 
-    /// Of a new row: a refusal of a fact that it does not fit is better than a check that always fails.
+    /// Preselects `contains` in a new row: if it does not fit the fact, the API refuses it, which is
+    /// better than a check that always fails.
     fn is_chosen(row: &Row, comparison: &Comparison) -> bool {
         row.comparison == comparison.as_str()
             || row.comparison.is_empty() && *comparison == Comparison::Contains
@@ -463,12 +464,12 @@ impl Form {
         }
     }
 
-    /// Again, with all that was sent, and what was wrong beside it.
+    /// Shows the form again, with all input and the errors beside their fields.
     fn again(mut self, visitor: &Visitor, refusal: Refusal) -> Response {
         match refusal.status {
             StatusCode::BAD_REQUEST | StatusCode::CONFLICT => {}
             StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => return visitor.refused(&refusal),
-            // Too many tests, or nobody there: what was filled in is not lost by that.
+            // Too many requests, or the API does not answer: keep the input.
             status => {
                 let sorry = super::page::ErrorPage::of(self.page.clone(), &refusal);
                 self.message = sorry.message().to_owned();
@@ -506,7 +507,7 @@ pub async fn create(User(visitor): User, Posted(sent): Posted<Sent>) -> Response
     handle(&visitor, None, sent).await
 }
 
-/// From the form that has only a URL.
+/// Fills in the defaults, for the form that has only a URL.
 fn with_defaults(sent: Sent) -> Sent {
     let Common { url, once, .. } = sent.common;
     let Ok(defaults) = Settings::of_url(&url) else { return Sent::default() };
@@ -572,7 +573,7 @@ async fn handle(visitor: &Visitor, id: Option<i64>, sent: Sent) -> Response {
     }
 }
 
-/// The form of the kind that the URL names, before anything is done with settings that nobody has seen.
+/// Shows the form of the kind that the URL names, before settings are used that the user has not seen.
 async fn turned(visitor: &Visitor, id: Option<i64>, mut fields: Fields) -> Response {
     if let Some(id) = id {
         match visitor.api.get::<Endpoint>(&path_of(Some(id))).await {

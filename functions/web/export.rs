@@ -43,7 +43,7 @@ const COLUMNS: [&str; 19] = [
 pub async fn download(User(visitor): User, Query(filter): Query<Filter>) -> Response {
     let filter = filter.complete(visitor.zone, visitor.now);
     let chosen: Vec<i64> = filter.id().into_iter().collect();
-    // The first page before anything is answered: what is refused is told as on every page.
+    // Fetches the first page before responding, so that an error is shown like on any page.
     let begun = async {
         let endpoints = Endpoints::of(&visitor.api, "", &chosen).await?;
         let mut export = Export::new(visitor.api.clone(), filter.in_zone(visitor.zone), &endpoints);
@@ -72,7 +72,7 @@ pub async fn download(User(visitor): User, Query(filter): Query<Filter>) -> Resp
     }
 }
 
-/// `attachment` with a name in ASCII, and in UTF-8 for those who read that (RFC 6266).
+/// `attachment` with an ASCII name, and a UTF-8 name for clients that support it (RFC 6266).
 fn file_name(endpoint: &str, filter: &Filter) -> String {
     let to = if filter.from == filter.to { "" } else { &filter.to };
     let name = |is_kept: fn(char) -> bool| {
@@ -84,7 +84,7 @@ fn file_name(endpoint: &str, filter: &Filter) -> String {
     format!("attachment; filename=\"{ascii}\"; filename*=UTF-8''{}", encoded(&utf8))
 }
 
-/// The rows as they are fetched. An error breaks the answer off: what ends well is complete.
+/// The rows as they are fetched. An error aborts the response: a response that ends normally is complete.
 fn rows(
     export: Export,
     first: Vec<Report>,
@@ -96,7 +96,7 @@ fn rows(
         let page = match first {
             Some(first) => {
                 if language == Language::Korean {
-                    // Excel would take it for CP949, were it not for this mark.
+                    // Without this mark, Excel would read the file as CP949.
                     csv.extend_from_slice("\u{feff}".as_bytes());
                 }
                 write(&mut csv, [COLUMNS.map(str::to_owned)])?;
@@ -118,15 +118,15 @@ fn rows(
     })
 }
 
-/// What is fetched, page by page, from the newest to the oldest.
+/// Fetches results page by page, from the newest to the oldest.
 ///
-/// Not by the number of the page: a deep one costs the rows before it, and what is new meanwhile
-/// would push rows from one page to the next.
+/// Not by page number: a high page number costs all rows before it, and new results would shift rows from
+/// one page to the next.
 struct Export {
     api: Api,
     filter: Filter,
     named: HashMap<i64, (String, String)>,
-    /// Before this.
+    /// Only results before this time.
     to: String,
     page: i64,
     last_id: i64,
@@ -157,10 +157,10 @@ impl Export {
             if let (Some(first), Some(last)) = (rows.first(), rows.last()) {
                 let (newest, oldest) = (moment::scheduled_at_of(first.id), moment::scheduled_at_of(last.id));
                 if newest == oldest {
-                    // A moment of more results than a page holds.
+                    // One moment has more results than a page.
                     self.page += 1;
                 } else {
-                    // Those of this same moment come once more, and are left out.
+                    // Results of this moment are fetched again, and skipped.
                     let to = DateTime::<Utc>::from_timestamp(oldest + 1, 0).unwrap_or_default();
                     (self.to, self.page) = (to.to_rfc3339_opts(SecondsFormat::Secs, true), 1);
                 }
@@ -176,7 +176,7 @@ impl Export {
         Ok(None)
     }
 
-    /// Name and URL.
+    /// The name and URL of an endpoint.
     async fn named(&mut self, id: i64) -> (String, String) {
         if let Some(named) = self.named.get(&id) {
             return named.clone();
@@ -227,7 +227,7 @@ fn line(report: &Report, (name, url): &(String, String)) -> [String; 19] {
     ]
 }
 
-/// Text that a spreadsheet takes for text, even where it looks like a formula.
+/// Escapes text so that a spreadsheet does not read it as a formula.
 fn defused(text: &str) -> String {
     let seen = text.trim_start_matches(is_invisible);
     let is_formula = seen.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
@@ -247,7 +247,7 @@ mod tests {
     use super::*;
     use crate::reports::moment;
 
-    /// An API with results of these scheduled times, the newest first; it breaks when it has answered so often.
+    /// A fake API with results of these scheduled times, newest first; fails after `answers` responses.
     fn api(times: Vec<(i64, i64)>, answers: usize) -> Api {
         let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let outbound = Outbound::new(Arc::new(move |_, request: http::Request<Bytes>| {
@@ -288,7 +288,7 @@ mod tests {
         Ok(String::from_utf8(parts.concat())?)
     }
 
-    /// Many at once, as many endpoints have, and then one by one.
+    /// Many results at one moment, as with many endpoints, and then one at a time.
     fn times() -> Vec<(i64, i64)> {
         let at = |n: i64| moment::FIRST_TIME + 10_000 - n;
         let crowd = (1..=250).rev().map(|series| (at(0), series));

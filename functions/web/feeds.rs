@@ -1,4 +1,4 @@
-//! What happens on a status page, for feed readers: RSS 2.0 and JSON Feed 1.1.
+//! Feeds of a status page: RSS 2.0 and JSON Feed 1.1.
 
 use axum::{extract::Path, extract::State, response::IntoResponse, response::Response};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -19,7 +19,7 @@ use crate::{
 };
 
 const SECONDS: u32 = 60;
-/// Newer ones push older ones out: a reader keeps what it has.
+/// Only the newest entries: feed readers keep the older ones.
 const MAX_ENTRIES: usize = 100;
 
 pub async fn rss(
@@ -98,7 +98,7 @@ async fn feed(visitor: &Visitor, context: &Context, slug: &str) -> Result<Feed, 
     })
 }
 
-/// For a program: an error as the API gives it.
+/// For programs: an error in the API's format.
 fn error_of(refusal: &Refusal) -> Error {
     match refusal.status {
         StatusCode::NOT_FOUND => Error::not_found(),
@@ -135,7 +135,8 @@ fn entries(shown: &Shown, language: Language) -> Vec<Entry> {
         let time = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M UTC").to_string();
         let text = format!("{} – {}\n{}", time(starts), time(ends), maintenance.description);
         let name = &maintenance.title;
-        // Readers take what is to come for a mistake: a plan is as old as its announcement.
+        // Feed readers treat future dates as errors: an entry about planned work has the date of its
+        // announcement.
         if maintenance.announced_at < starts {
             let title = format!("{}: {name}", words::PLANNED_MAINTENANCE.of(language));
             add(
@@ -158,7 +159,7 @@ fn entries(shown: &Shown, language: Language) -> Vec<Entry> {
     entries
 }
 
-/// What readers of RSS take a description for.
+/// RSS readers expect HTML in a description.
 fn as_html(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\n', "<br>")
 }

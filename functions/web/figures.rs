@@ -1,4 +1,4 @@
-//! Figures as people read them, in both languages.
+//! Formats numbers, durations and dates for people, in both languages.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -7,12 +7,12 @@ use contract::Language;
 
 use crate::words;
 
-/// For a part of a URL's query.
+/// Percent-encodes a part of a URL's query.
 pub fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
-/// A range of time: `24h`.
+/// A time range: `24h`.
 pub fn range(language: Language, range: &str) -> String {
     if let Some(hours) = range.strip_suffix('h') {
         words::range_of_hours(hours).of(language)
@@ -23,7 +23,7 @@ pub fn range(language: Language, range: &str) -> String {
     }
 }
 
-/// With a capital letter, unless it begins with a word that it is about (`shop!: ...`).
+/// Starts with a capital letter, unless the first word is a name (`shop!: ...`).
 pub fn sentence(text: &str) -> String {
     if text.split_whitespace().next().is_some_and(|word| word.ends_with(':')) {
         return text.to_owned();
@@ -40,7 +40,7 @@ pub fn cause(language: Language, failure: &Failure) -> String {
     }
 }
 
-/// One for all durations that are shown together, so that they can be compared.
+/// One unit for all durations shown together, so that they can be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     Milliseconds,
@@ -48,7 +48,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// Of a group with this longest duration.
+    /// The unit of a group with this longest duration.
     pub fn of(longest_ms: f64) -> Self {
         if longest_ms >= 10_000.0 { Self::Seconds } else { Self::Milliseconds }
     }
@@ -63,12 +63,12 @@ impl Unit {
     }
 }
 
-/// Of one that stands alone.
+/// A single duration.
 pub fn ms(ms: f64) -> String {
     Unit::of(ms).say(ms)
 }
 
-/// What an uptime is painted as, on all pages: `up` from 99.9 percent, `some` from 90 percent, else `down`.
+/// The CSS class of an uptime: `up` from 99.9 percent, `some` from 90 percent, else `down`.
 pub fn uptime_class(percent: f64) -> &'static str {
     match percent {
         99.9.. => "up",
@@ -77,7 +77,7 @@ pub fn uptime_class(percent: f64) -> &'static str {
     }
 }
 
-/// Thousands with a comma between them.
+/// With commas between thousands.
 pub fn grouped(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut text = String::from(if number < 0 { "-" } else { "" });
@@ -90,14 +90,14 @@ pub fn grouped(number: i64) -> String {
     text
 }
 
-/// 100 only where nothing failed: what is between is cut, not rounded.
+/// 100 only if nothing failed: other values are rounded down.
 pub fn percent(percent: f64) -> String {
     if percent >= 100.0 {
         "100%".to_owned()
     } else if percent < 0.01 {
         "0%".to_owned()
     } else {
-        // The least above, because 99.95 may be a little less in binary.
+        // The small addend corrects binary fractions: 99.95 may be slightly less.
         format!("{:.2}%", (percent * 100.0 + 1e-6).floor() / 100.0)
     }
 }
@@ -128,7 +128,7 @@ pub fn length(language: Language, length: TimeDelta) -> String {
         } else if !parts.is_empty() {
             break;
         }
-        // Seconds beside minutes are of interest, minutes beside days are not.
+        // Seconds matter beside minutes; minutes beside days do not.
         if parts.len() == 2 {
             break;
         }
@@ -140,12 +140,12 @@ pub fn ago(language: Language, now: DateTime<Utc>, then: DateTime<Utc>) -> Strin
     words::ago(length(language, (now - then).max(TimeDelta::zero()))).of(language)
 }
 
-/// `2026-03-01 21:00–21:16`, or a date for a day and longer: in the zone that the page names.
+/// `2026-03-01 21:00–21:16`, or a date for a day and longer; in the given time zone.
 pub fn span(zone: Tz, from: DateTime<Utc>, seconds: i64) -> String {
     let to = (from + TimeDelta::seconds(seconds)).with_timezone(&zone);
     let from = from.with_timezone(&zone);
     if seconds >= 86_400 {
-        // The middle: some days have 23 hours, and some have 25.
+        // The middle of the day, because some days have 23 or 25 hours.
         date(zone, from.to_utc() + TimeDelta::hours(12))
     } else {
         format!("{}–{}", from.format("%Y-%m-%d %H:%M"), to.format("%H:%M"))
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(span(Tz::UTC, from, 960), "2026-03-01 12:00–12:16");
         assert_eq!(span(Tz::Asia__Seoul, from, 960), "2026-03-01 21:00–21:16");
         assert_eq!(span(Tz::UTC, from - TimeDelta::hours(12), 86_400), "2026-03-01");
-        // The day after clocks went forward, counted in days of 24 hours.
+        // The day after clocks went forward, with days counted as 24 hours.
         let from = DateTime::from_timestamp(1_773_028_800, 0).unwrap();
         assert_eq!(span(Tz::America__New_York, from + TimeDelta::hours(1), 86_400), "2026-03-09");
     }

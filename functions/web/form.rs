@@ -1,4 +1,4 @@
-//! What forms and lists have in common: what was wrong, endpoints to choose from, moments, pages.
+//! Shared by forms and lists: errors, the choice of endpoints, dates, page numbers.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{words, zones};
 
-/// The ids in a path: where there is something else, there is no such page.
+/// The IDs in a path; anything else is not found.
 pub struct Id<const N: usize = 1>(pub [i64; N]);
 
 impl<const N: usize> FromRequestParts<Context> for Id<N> {
@@ -39,17 +39,17 @@ impl<const N: usize> FromRequestParts<Context> for Id<N> {
     }
 }
 
-/// What was wrong with a form that is shown again.
+/// The errors of a form that is shown again.
 #[derive(Debug, Default, PartialEq)]
 pub struct Wrong {
-    /// What is said above it.
+    /// Shown above the form.
     pub message: String,
     fields: BTreeMap<String, String>,
 }
 
 impl Wrong {
-    /// For a form with these fields; what is wrong with others is said above it. An error is what the form
-    /// can do nothing about.
+    /// The errors for a form with these fields; errors of other fields go above the form. Returns the
+    /// refusal if the form cannot show it.
     pub fn of(refusal: Refusal, shown: &[impl AsRef<str>]) -> Result<Self, Refusal> {
         if !matches!(refusal.status, StatusCode::BAD_REQUEST | StatusCode::CONFLICT) {
             return Err(refusal);
@@ -61,7 +61,7 @@ impl Wrong {
         Ok(wrong)
     }
 
-    /// What is wrong with these fields; with others, above the form.
+    /// Assigns errors to these fields; other errors go above the form.
     pub fn within(fields: BTreeMap<String, String>, shown: &[impl AsRef<str>]) -> Self {
         let mut wrong = Self::default();
         for (name, what) in fields {
@@ -75,7 +75,7 @@ impl Wrong {
                     // People count from one.
                     let nth =
                         rest.strip_prefix('[').and_then(|rest| rest.split(']').next()?.parse::<u32>().ok());
-                    // Of a header, its name.
+                    // For a header, its name.
                     let part = nth.map(|nth| (nth + 1).to_string());
                     let part = part.or_else(|| rest.strip_prefix('.').map(str::to_owned));
                     let what = part.map_or(what.clone(), |part| format!("{part}: {what}"));
@@ -108,7 +108,7 @@ impl Wrong {
     }
 }
 
-/// An endpoint, as far as it is named.
+/// An endpoint's ID, name and URL.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Named {
     pub id: i64,
@@ -116,16 +116,16 @@ pub struct Named {
     pub url: String,
 }
 
-/// Endpoints to choose from: those that were looked for, and those that are chosen already.
+/// Endpoints to choose from: those that match the search, and those already chosen.
 pub struct Endpoints {
     items: Vec<Named>,
-    /// How many there are, though not all may be listed.
+    /// The total, even if not all are listed.
     pub total: i64,
-    /// What was looked for.
+    /// The search text.
     pub find: String,
 }
 
-/// One to choose.
+/// An endpoint in the list.
 #[derive(Debug, PartialEq)]
 pub struct Choice {
     pub id: i64,
@@ -135,9 +135,9 @@ pub struct Choice {
 }
 
 const PER_PAGE: i64 = 100;
-/// A longer list is none that anybody reads: there is the search.
+/// Nobody reads a longer list: there is a search.
 const MAX_PAGES: i64 = 10;
-/// Of chosen ones that are not listed, as many are named.
+/// Number of chosen endpoints that are looked up if they are not in the list.
 const MAX_NAMED: usize = 100;
 
 impl Endpoints {
@@ -162,7 +162,7 @@ impl Endpoints {
         Ok(Self { items, total: page.total_count, find: find.to_owned() })
     }
 
-    /// Whether a script may search in what is there.
+    /// Whether the list is complete, so that a script can search in it.
     pub fn is_complete(&self) -> bool {
         self.find.is_empty() && self.total <= PER_PAGE * MAX_PAGES
     }
@@ -184,7 +184,7 @@ impl Endpoints {
         found.map_or_else(|| format!("#{id}"), |item| item.name.clone())
     }
 
-    /// The chosen ones in their order, then the others.
+    /// The chosen endpoints in their order, then the others.
     pub fn choices(&self, chosen: &[i64]) -> Vec<Choice> {
         let choice = |item: &Named, chosen| Choice {
             id: item.id,
@@ -209,14 +209,14 @@ pub async fn one(api: &Api, id: i64) -> Option<Named> {
     api.get(&format!("/endpoint-service/v1/endpoints/{id}")).await.ok()
 }
 
-/// All endpoints or some: what the forms send that ask for it.
+/// All endpoints or some, as sent by a form.
 #[derive(Clone, Copy)]
 pub struct Scope<'a> {
     /// `all` or `some`
     pub scope: &'a str,
     pub endpoint_ids: &'a [i64],
     pub find: &'a str,
-    /// What the list was searched for that was shown.
+    /// The search text of the list that the form showed.
     pub found: &'a str,
 }
 
@@ -229,12 +229,12 @@ impl<'a> Scope<'a> {
         self.is_some().then_some(self.endpoint_ids)
     }
 
-    /// Enter in the search sends the form: that was not meant to save it.
+    /// Enter in the search field sends the form, but must not save it.
     pub fn is_search(self) -> bool {
         self.find.trim() != self.found
     }
 
-    /// Of nothing is not what anybody means.
+    /// At least one endpoint must be chosen.
     pub fn check(self, visitor: &Visitor) -> Result<(), Wrong> {
         if self.is_some() && self.endpoint_ids.is_empty() {
             let what = visitor.t(&words::CHOOSE_AT_LEAST_ONE_ENDPOINT);
@@ -244,16 +244,16 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// A date and a time, as a form shows and sends it: in the zone of its page.
+/// A date and time in a form, in the time zone of the page.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Moment {
-    /// As it was sent, if it cannot be read.
+    /// The text as sent, if it cannot be parsed.
     pub text: String,
     pub at: Option<DateTime<Utc>>,
 }
 
 impl Moment {
-    /// `zone`: of the page that had the form. `shown`: of the page that shows it again.
+    /// `zone`: the time zone of the page with the form; `shown`: that of the page that shows it again.
     pub fn sent(text: &str, zone: &str, shown: Tz) -> Self {
         let zone = zones::named(zone).unwrap_or(Tz::UTC);
         let text = text.trim();
@@ -269,20 +269,20 @@ impl Moment {
         Self { text: at.with_timezone(&zone).format("%Y-%m-%dT%H:%M").to_string(), at: Some(at) }
     }
 
-    /// What is to be changed: a form has no seconds, and says nothing about those that are there.
+    /// The value to save. Forms have no seconds: if the minute is unchanged, the old value is kept.
     pub fn instead_of(&self, before: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
         let minute = |at: DateTime<Utc>| at.timestamp().div_euclid(60);
         let is_same = before.is_some_and(|before| self.at.is_some_and(|at| minute(at) == minute(before)));
         if is_same { before } else { self.at }
     }
 
-    /// Text that is no moment.
+    /// The text is not a date and time.
     pub fn is_wrong(&self) -> bool {
         self.at.is_none() && !self.text.is_empty()
     }
 }
 
-/// The number of a page, as it stands in an address.
+/// A page number from a URL; 1 if it is invalid.
 pub fn page_number(text: &str) -> i64 {
     text.parse().ok().filter(|page| (1..=100_000).contains(page)).unwrap_or(1)
 }

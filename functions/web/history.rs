@@ -1,4 +1,4 @@
-//! How endpoints did, bucket by bucket: the bar of an endpoint, and its sparkline.
+//! The history of endpoints in buckets: bars and sparklines.
 
 use std::fmt::Write as _;
 
@@ -11,10 +11,10 @@ use super::figures::{self, ms, percent, span, uptime_class};
 use crate::{reports::incident_list::EndReason, words};
 use contract::{CheckStatus, Failure};
 
-/// What pages can be asked to look back on.
+/// The ranges that pages offer.
 pub const RANGES: [&str; 4] = ["24h", "7d", "30d", "90d"];
 
-/// As `report-overview` answers.
+/// The response of `report-overview`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Overview {
     pub from: DateTime<Utc>,
@@ -24,7 +24,7 @@ pub struct Overview {
 }
 
 impl Overview {
-    /// The number of the bucket that begins at a time. Days have 23 to 25 hours.
+    /// The number of the bucket that starts at a time. Days have 23 to 25 hours.
     fn bucket_at(&self, at: DateTime<Utc>) -> i64 {
         let step = self.step_seconds.max(1);
         ((at - self.from).num_seconds() + step / 2).div_euclid(step)
@@ -50,7 +50,7 @@ pub struct Last {
 }
 
 impl Last {
-    /// None: no answer came whose time could be told.
+    /// `None` if there was no response that could be timed.
     pub fn answered_ms(&self) -> Option<i64> {
         let is_answered = self.error.as_ref().is_none_or(|error| !error.code.is_unreachable());
         is_answered.then_some(self.total_ms)
@@ -68,7 +68,7 @@ pub struct Bucket {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Incident {
     pub started_at: DateTime<Utc>,
-    /// Null: still open.
+    /// `None`: still open.
     pub ended_at: Option<DateTime<Utc>>,
     #[serde(default)]
     pub end_reason: Option<EndReason>,
@@ -89,7 +89,7 @@ impl Incident {
     }
 }
 
-/// A bucket as it is drawn.
+/// A bucket as drawn.
 pub struct Rect {
     pub class: &'static str,
     pub title: String,
@@ -98,7 +98,7 @@ pub struct Rect {
 /// A bar of buckets, the oldest first.
 pub struct Bar {
     pub rects: Vec<Rect>,
-    /// The same in words.
+    /// The same as text.
     pub text: String,
 }
 
@@ -152,7 +152,7 @@ fn summary(language: Language, item: &Item, failing: i64, silent: i64, count: i6
     words::bar_summary(count, failing, outages, silent, uptime).of(language)
 }
 
-/// The averages of an item as lines through a box of 100 by 24; a pause breaks them.
+/// The averages of an endpoint as lines in a box of 100 by 24; a gap in the data interrupts the line.
 pub fn sparkline(overview: &Overview, item: &Item) -> Vec<String> {
     const HEIGHT: f64 = 24.0;
     let known: Vec<(i64, f64)> = item
@@ -173,7 +173,7 @@ pub fn sparkline(overview: &Overview, item: &Item) -> Vec<String> {
         .collect()
 }
 
-/// `since` of an outage that is still open, with its cause.
+/// How long an open incident has lasted, and its cause.
 pub fn open_outage(language: Language, item: &Item, now: DateTime<Utc>) -> Option<(String, String)> {
     let incident = item.incidents.iter().find(|incident| incident.ended_at.is_none())?;
     let length = figures::length(language, now - incident.started_at);

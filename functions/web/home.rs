@@ -1,4 +1,4 @@
-//! What a visitor sees first, with a live check to try; and what there is where nothing is.
+//! The home page, with a live check to try; and the page for unknown paths.
 
 use std::sync::LazyLock;
 
@@ -28,7 +28,7 @@ struct Home {
     error: String,
 }
 
-/// What the API answers to a check.
+/// The API's response to a check.
 #[derive(Clone, Deserialize, Serialize)]
 pub struct Checked {
     pub url: String,
@@ -36,7 +36,7 @@ pub struct Checked {
     pub outcome: Outcome,
 }
 
-/// A phase of a check, in parts of a thousand of the whole.
+/// A phase of a check, in thousandths of the whole.
 pub struct Phase {
     pub name: &'static str,
     pub ms: u32,
@@ -45,7 +45,7 @@ pub struct Phase {
 }
 
 impl Checked {
-    /// A cookie holds 4 kB.
+    /// Shortened, because a cookie holds 4 kB.
     pub fn short(mut self) -> Self {
         const MAX_MESSAGE_CHARS: usize = 300;
         if let Some(error) = &mut self.outcome.error {
@@ -55,7 +55,7 @@ impl Checked {
     }
 }
 
-/// What came, in a line: `HTTP 200 · 203.0.113.7 · 5.0 KiB`.
+/// The result in one line: `HTTP 200 · 203.0.113.7 · 5.0 KiB`.
 pub fn summary(page: &Page, outcome: &Outcome) -> String {
     let code = outcome.status_code.map(|code| format!("HTTP {code}"));
     let ip = outcome.ip.map(|ip| ip.to_string());
@@ -69,12 +69,12 @@ pub fn until(page: &Page, certificate: &DateTime<Utc>) -> String {
     words::certificate_until(page.date(certificate)).of(page.language)
 }
 
-/// Whether a response time can be told.
+/// Whether there was a response that could be timed.
 pub fn is_answered(outcome: &Outcome) -> bool {
     outcome.error.as_ref().is_none_or(|error| !error.code.is_unreachable())
 }
 
-/// One after the other: what a waterfall shows.
+/// The phases one after the other, for a waterfall chart.
 pub fn phases(timings: &Timings) -> Vec<Phase> {
     let all = [
         ("dns", timings.dns),
@@ -114,7 +114,7 @@ pub struct Demo {
     url: String,
 }
 
-/// A check of any public URL, for whoever wants to see one.
+/// Checks any public URL, for visitors without an account.
 pub async fn demo(visitor: Visitor, Posted(demo): Posted<Demo>) -> Response {
     let demo = Demo { url: demo.url.trim().to_owned() };
     match visitor.api.post::<_, Checked>("/endpoint-check/v1/demo_checks", &demo).await {
@@ -143,7 +143,7 @@ fn home(
     visitor.show(status, &Home { page, url, outcome, error })
 }
 
-/// Prometheus asks here unless it is told otherwise; who configures it sees this.
+/// Prometheus scrapes this path by default; the text says where the metrics are.
 pub async fn no_metrics() -> impl IntoResponse {
     const WHERE: &str = "What is watched is for its owner to know, so not everybody gets metrics here.\n\
         Of one's own endpoints: /report-service/v1/metrics, with a key in the header `apikey`.\n\
@@ -152,8 +152,8 @@ pub async fn no_metrics() -> impl IntoResponse {
     (StatusCode::NOT_FOUND, WHERE)
 }
 
-/// A page for people; programs get the error that every function gives. What an operation's path has no method for
-/// comes here, too: the gateway knows methods one by one.
+/// A page for people; programs get the error that every function returns. Requests with an unsupported
+/// method also arrive here, because the gateway's routes are per method.
 pub async fn nowhere(visitor: Visitor, headers: HeaderMap, uri: Uri) -> Response {
     let methods = methods(uri.path());
     if !methods.is_empty() {
@@ -169,7 +169,7 @@ pub async fn nowhere(visitor: Visitor, headers: HeaderMap, uri: Uri) -> Response
     }
 }
 
-/// The methods that the public operations have at a path of the gateway.
+/// The methods of the public operations at a path of the gateway.
 fn methods(path: &str) -> Vec<&'static str> {
     static PUBLIC: LazyLock<Vec<(String, &'static str)>> = LazyLock::new(|| {
         const METHODS: [(HttpMethod, &str); 5] = [

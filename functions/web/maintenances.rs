@@ -1,4 +1,4 @@
-//! Planned work: while it lasts nobody is told, and it is left out of uptime.
+//! Planned work: during it, no alerts are sent, and it is left out of uptime.
 
 use askama::Template;
 use axum::{
@@ -40,7 +40,7 @@ struct Maintenance {
 #[template(path = "maintenances.html")]
 struct Overview {
     page: Page,
-    /// Active, scheduled.
+    /// Active, and scheduled.
     ahead: [Vec<Maintenance>; 2],
     ended: Vec<Maintenance>,
     pager: Pages,
@@ -150,7 +150,7 @@ impl Sent {
         [&self.starts_at, &self.ends_at].map(|text| Moment::sent(text, &self.zone, visitor.zone))
     }
 
-    /// What the API takes, or what is wrong before it is asked.
+    /// The JSON for the API, or the errors that were found before the call.
     fn body(&self, visitor: &Visitor, saved: Option<&Maintenance>) -> Result<Value, Wrong> {
         let [starts_at, ends_at] = self.moments(visitor);
         for (name, moment) in [("starts_at", &starts_at), ("ends_at", &ends_at)] {
@@ -188,7 +188,7 @@ impl Form {
         })
     }
 
-    /// Of one that is there.
+    /// The form of an existing maintenance.
     fn changing(self, saved: Maintenance) -> Self {
         let page = Page { title: saved.title.clone(), ..self.page };
         Self { page, saved: Some(saved), ..self }

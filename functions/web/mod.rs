@@ -1,36 +1,36 @@
-//! `GET /`: what a person sees who comes with a browser.
+//! `GET /`: the pages for browsers.
 //!
-//! Pages are written here and work without a script; what they show and do goes through the public
-//! API, by the gateway, with the key of whoever looks at them.
+//! Pages are rendered here and work without a script. They read and change data through the public API,
+//! via the gateway, with the visitor's key.
 //!
 //! | file | pages |
 //! |---|---|
-//! | `home.rs` | what a visitor sees first; what is not there |
-//! | `account.rs` | sign up, log in and out, forgotten password; language and theme |
-//! | `dashboard.rs` | every endpoint at a glance |
-//! | `endpoint.rs` | one endpoint: figures, chart, outages, results, badges; check, pause, delete |
-//! | `endpoint_form.rs` | an endpoint is added, changed, and tried out before |
-//! | `addresses.rs` | where links in mails lead: confirm an address, stop mails |
-//! | `notifications.rs` | channels, tests, the delivery log |
-//! | `reports.rs`, `export.rs` | results and outages by date; the same as CSV |
+//! | `home.rs` | the home page; the page for unknown paths |
+//! | `account.rs` | sign-up, login, logout, forgotten password; language and theme |
+//! | `dashboard.rs` | the list of endpoints |
+//! | `endpoint.rs` | one endpoint: figures, chart, incidents, results, badges; check, pause, delete |
+//! | `endpoint_form.rs` | creates, changes and tests an endpoint |
+//! | `addresses.rs` | links in mails: confirm or unsubscribe an address |
+//! | `notifications.rs` | notifications, tests, the delivery log |
+//! | `reports.rs`, `export.rs` | results and incidents by date; the same as CSV |
 //! | `maintenances.rs` | planned work |
-//! | `status_pages.rs`, `announcements.rs` | the pages that a user shows to everybody, and what is told there |
-//! | `profile.rs` | email, password, keys, the end of an account |
-//! | `docs.rs` | the API, to read and to try |
-//! | `status.rs`, `feeds.rs` | status pages, for everybody |
-//! | `badges.rs` | one endpoint's state, elsewhere |
+//! | `status_pages.rs`, `announcements.rs` | the user's status pages, and the announcements on them |
+//! | `profile.rs` | email, password, keys, deleting the account |
+//! | `docs.rs` | the API documentation |
+//! | `status.rs`, `feeds.rs` | public status pages |
+//! | `badges.rs` | an endpoint's status, for other sites |
 //!
-//! | file | what they stand on |
+//! | file | shared code |
 //! |---|---|
-//! | `visitor.rs` | who looks: key, language, forms |
+//! | `visitor.rs` | the visitor: key, language, forms |
 //! | `api.rs` | the public API |
 //! | `page.rs` | the frame of every page |
-//! | `form.rs` | what was wrong, endpoints to choose from, moments |
-//! | `public.rs` | what is the same for everybody |
+//! | `form.rs` | errors, the choice of endpoints, dates |
+//! | `public.rs` | responses that are the same for all visitors |
 //! | `assets.rs` | stylesheet, script, icon |
-//! | `history.rs` | how endpoints did, bucket by bucket: bars and sparklines |
-//! | `chart.rs` | response times, drawn |
-//! | `parts.rs`, `figures.rs` | where lists go on; figures as people read them |
+//! | `history.rs` | the history of endpoints in buckets: bars and sparklines |
+//! | `chart.rs` | charts of response times |
+//! | `parts.rs`, `figures.rs` | paging of lists; formats for people |
 
 mod account;
 mod addresses;
@@ -139,7 +139,7 @@ pub const FUNCTION: Function = Function::new("web", "web", "pages for people; ev
     .without_database()
     .reads(runtime::settings!(api::Gateway, crate::links::PublicUrl));
 
-/// What says nothing else about itself: neither kept, nor taken for a page.
+/// Default headers of a response: not cached, and not run as a page.
 async fn guarded(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     for (name, value) in [

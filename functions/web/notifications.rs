@@ -1,4 +1,4 @@
-//! Channels that are told when an endpoint goes down and when it is back; what was sent to them.
+//! Notifications: list, form and test; and the log of their deliveries.
 
 use askama::Template;
 use axum::{extract::Query, response::Response};
@@ -28,19 +28,19 @@ use contract::{AlertKind, Text};
 
 const API: &str = "/notification-service/v1/notifications";
 
-/// Whether an outage would reach anybody, as far as pages can know.
+/// Whether an incident would reach anybody, as far as pages can know.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Alerting {
     Unknown,
-    /// No channel is on.
+    /// No notification is enabled.
     Nobody,
-    /// This one is on, and none has taken a message yet.
+    /// This one is enabled, but none has delivered a message yet.
     Untested(i64),
     Works,
 }
 
 impl Alerting {
-    /// Of one endpoint, or of all.
+    /// For one endpoint, or for all.
     pub async fn of(api: &Api, endpoint_id: Option<i64>) -> Self {
         let channels = api.get::<List<Notification>>(&format!("{API}?per_page=100")).await;
         let Ok(List { items, .. }) = channels else { return Self::Unknown };
@@ -73,14 +73,14 @@ struct Overview {
     log: Log,
 }
 
-/// What was sent, with what outcome.
+/// The delivery log.
 struct Log {
     deliveries: Vec<Delivery>,
-    /// The names of the channels, where the log is of all of them.
+    /// The names of the notifications, if the log covers all of them.
     names: Vec<(i64, String)>,
     pager: Pages,
     status: &'static str,
-    /// The page that it is on.
+    /// The path of the page that shows it.
     path: String,
 }
 
@@ -119,7 +119,7 @@ impl Log {
     }
 }
 
-/// The status's name: what `deliveries.html` goes by.
+/// The status's name, used by `deliveries.html`.
 fn state(delivery: &Delivery) -> &'static str {
     match delivery.status {
         DeliveryStatus::Pending => "pending",
@@ -129,18 +129,18 @@ fn state(delivery: &Delivery) -> &'static str {
     }
 }
 
-/// What is being sent is not sent again, nor what others took the place of.
+/// A message that is being sent, or was superseded, is not sent again.
 fn may_retry(delivery: &Delivery) -> bool {
     delivery.status == DeliveryStatus::Failed || delivery.next_try_at.is_some()
 }
 
-/// It was written to a file, for there is no mail server.
+/// Written to a file, because no mail server is set.
 fn is_written(delivery: &Delivery) -> bool {
     delivery.status == DeliveryStatus::Delivered
         && delivery.error.as_ref().is_some_and(|error| error.contains(email::WRITTEN_TO_FILE))
 }
 
-/// What it says of its endpoint.
+/// The status of the endpoint that the message reports.
 fn status(delivery: &Delivery) -> &'static str {
     match delivery.alert.what {
         AlertKind::Down => "down",
@@ -149,7 +149,7 @@ fn status(delivery: &Delivery) -> &'static str {
     }
 }
 
-/// What a message says that is not about one endpoint.
+/// The text of a message that is not about one endpoint.
 fn of_several(page: &Page, delivery: &Delivery) -> Option<String> {
     let text = match delivery.alert.what {
         AlertKind::RegionOutage => page.t(&words::REGION_OUTAGE),
@@ -171,19 +171,19 @@ fn of_several(page: &Page, delivery: &Delivery) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// Where it goes: the first of its fields that has a value.
+/// Where messages go: the first of the fields that has a value.
 fn target(notification: &Notification) -> String {
     let fields = Kind::find(&notification.kind).map(|kind| kind.fields).unwrap_or_default();
     let values = fields.iter().map(|field| config::shown(field, &notification.config));
     values.into_iter().find(|value| !value.is_empty()).unwrap_or_default().replace('\n', ", ")
 }
 
-/// In the language of a page.
+/// The kind's label in the page's language.
 fn kind_label<'a>(page: &'a Page, name: &'a str) -> &'a str {
     Kind::find(name).map_or(name, |kind| page.pair(&kind.label))
 }
 
-/// An email channel's addresses that get nothing, and why.
+/// The addresses of an email notification that get no messages, and why.
 fn silent<'a>(page: &'a Page, channel: &'a Notification) -> Vec<(&'a str, &'a str)> {
     let why = |state: &State| match state {
         State::Confirmed => None,
@@ -216,17 +216,17 @@ pub async fn list(User(visitor): User, Query(shown): Query<Shown>) -> Response {
 #[template(path = "notification.html")]
 struct Form {
     page: Page,
-    /// None: it is still to be chosen.
+    /// `None`: not chosen yet.
     kind: Option<&'static Kind>,
-    /// What is there, when it is not new.
+    /// The saved notification, unless it is new.
     saved: Option<Notification>,
     sent: Sent,
     wrong: Wrong,
     endpoints: Endpoints,
     choices: Vec<Choice>,
-    /// What came of a test.
+    /// The result of a test.
     tested: Option<Done>,
-    /// What was generated, which is shown once: its label in this language, and itself.
+    /// Generated secrets, which are shown once: label and value.
     once: Vec<(String, String)>,
     log: Option<Log>,
 }
@@ -236,7 +236,7 @@ fn shown_fields(kind: &Kind) -> Vec<String> {
     ["name", "endpoint_ids"].into_iter().map(str::to_owned).chain(own).collect()
 }
 
-/// What is wrong, at the field where it is.
+/// Assigns the errors to the form's fields.
 fn wrong_in(kind: &Kind, refusal: Refusal) -> Result<Wrong, Refusal> {
     Wrong::of(refusal, &shown_fields(kind))
 }
@@ -253,7 +253,7 @@ enum Act {
     Delete,
 }
 
-/// What the form sends: for each kind the same, and a kind's own fields as `config.<name>`.
+/// The form's fields: the same for every kind, plus the kind's own fields as `config.<name>`.
 #[derive(Clone, Default)]
 pub struct Sent {
     common: Common,
@@ -301,7 +301,7 @@ impl Sent {
         Scope { scope, endpoint_ids, find, found }
     }
 
-    /// What cannot even be said to the API.
+    /// Errors that are found before the API call.
     fn check(&self, visitor: &Visitor, kind: &Kind) -> Result<(), Wrong> {
         self.scope().check(visitor)?;
         let (_, refusals) = self.config.json(kind.fields);
@@ -393,7 +393,7 @@ async fn created(visitor: &Visitor, kind: &Kind, made: Notification, sent: &Sent
     };
     let what = &with_warning(what, made.warning.as_deref());
     let id = made.id;
-    // The one time that it can be seen.
+    // The only time that generated secrets are shown.
     let generated =
         kind.fields.iter().filter(|field| field.generate.is_some() && sent.config.value(field).is_empty());
     let once: Vec<_> = generated
@@ -419,7 +419,7 @@ pub async fn show(User(visitor): User, Id([id]): Id, Query(asked): Query<Shown>)
     }
 }
 
-/// A channel that is there: to be changed, with what was sent to it.
+/// The form of an existing notification, with its delivery log.
 async fn existing(visitor: &Visitor, id: i64, asked: &Shown) -> Result<Form, Refusal> {
     let saved: Notification = visitor.api.get(&format!("{API}/{id}")).await?;
     let form = Form::of(visitor, Kind::find(&saved.kind), Sent::of(&saved), Wrong::default());
@@ -441,7 +441,7 @@ async fn act(visitor: &Visitor, id: i64, sent: Sent) -> Result<Response, Refusal
     let own = format!("/notifications/{id}");
     match sent.common.act {
         Act::Test => {
-            // A cookie holds 4 kB.
+            // Shortened, because a cookie holds 4 kB.
             const MAX_MESSAGE_CHARS: usize = 500;
             let Done { status, message } = visitor.api.post(&format!("{path}/test"), &json!({})).await?;
             let message = message.map(|message| message.chars().take(MAX_MESSAGE_CHARS).collect());

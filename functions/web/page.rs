@@ -1,4 +1,4 @@
-//! What all pages share: the frame, the way that HTML is answered, and the page that says sorry.
+//! Shared by all pages: the frame, the HTML response, and the error page.
 
 use askama::Template;
 use axum::{body::Body, response::Response};
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{words, zones};
 
-/// Which entry of the navigation a page belongs to.
+/// The navigation entry that a page belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Section {
     None,
@@ -28,36 +28,36 @@ pub enum Section {
     Docs,
 }
 
-/// The frame around a page: what `layout.html` needs.
+/// The frame around a page: the data for `layout.html`.
 #[derive(Clone)]
 pub struct Page {
     pub language: Language,
     pub theme: Theme,
-    /// Whose times and dates the page shows.
+    /// The time zone of all times and dates on the page.
     pub zone: Tz,
     pub title: String,
-    /// Before the title, and as the icon: how what is shown does.
+    /// Shown before the title and as the icon: the state of the endpoints on the page.
     pub state: State,
     pub section: Section,
     pub logged_in: bool,
-    /// Where the switches of language and theme lead back to.
+    /// The path that the switches of language and theme return to.
     pub path: String,
-    /// Where Sign up leads.
+    /// The link of Sign up.
     pub signup: String,
-    /// To be sent along with every form, as `csrf`.
+    /// Sent with every form, as `csrf`.
     pub csrf: String,
-    /// To be sent along with forms that make something, as `once`.
+    /// Sent with forms that create something, as `once`.
     pub once: String,
-    /// What is said at the top, once.
+    /// The message shown once at the top.
     pub flash: Option<String>,
-    /// How often the page shows what is new.
+    /// How often the page refreshes.
     pub refresh_seconds: Option<u32>,
-    /// Whether asking for it again sends nothing.
+    /// Whether the page can be reloaded without sending a form again.
     pub is_get: bool,
     pub now: DateTime<Utc>,
 }
 
-/// Light, dark, or as the system has it.
+/// Light, dark, or the system's setting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Theme {
@@ -77,21 +77,21 @@ impl Theme {
     }
 }
 
-/// What a tab says of its page.
+/// The state shown in a browser tab.
 #[derive(Clone, Default)]
 pub struct State {
     pub is_down: bool,
-    /// Empty: all is well.
+    /// Empty: nothing is down.
     pub text: String,
 }
 
 impl Page {
-    /// In the page's language.
+    /// A text in the page's language.
     pub fn t<'a, W: Words>(&self, words: &'a W) -> W::Shown<'a> {
         words.shown(self.language)
     }
 
-    /// What the file of a kind says, English and Korean.
+    /// A kind's own text, given in English and Korean.
     pub fn pair(&self, pair: &(&'static str, &'static str)) -> &'static str {
         self.language.choose(*pair)
     }
@@ -128,12 +128,12 @@ impl Page {
         }
     }
 
-    /// For the entry of the navigation that is this one.
+    /// Whether this is the navigation entry of the page.
     pub fn is(&self, section: &str) -> bool {
         serde_variant::to_variant_name(&self.section) == Ok(section)
     }
 
-    /// A time, in the page's zone.
+    /// A time in the page's time zone.
     pub fn time(&self, at: &DateTime<Utc>) -> String {
         at.with_timezone(&self.zone).format("%Y-%m-%d %H:%M:%S").to_string()
     }
@@ -163,7 +163,7 @@ impl Page {
     }
 }
 
-/// Nothing from elsewhere, no script or style within the page, and no frame around it.
+/// Allows no other origin, no inline script or style, and no frame around the page.
 pub const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                       connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -182,7 +182,7 @@ pub fn html(status: StatusCode, page: &impl Template) -> Response {
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "same-origin"),
-        // What a user sees is for that user, and only for now.
+        // A user's data is only for that user, and must not be stored.
         (header::CACHE_CONTROL, "private, no-store"),
         (header::VARY, "cookie, accept-language"),
     ] {
@@ -191,7 +191,7 @@ pub fn html(status: StatusCode, page: &impl Template) -> Response {
     response
 }
 
-/// Says what happened, and what to do.
+/// The error page: what happened, and what to do.
 #[derive(Template)]
 #[template(path = "sorry.html")]
 pub struct ErrorPage {
@@ -219,7 +219,7 @@ impl ErrorPage {
             }
             _ => (page.t(&words::SOMETHING_WENT_WRONG), page.t(&words::REQUEST_WAS_NOT_ACCEPTED)),
         };
-        // What the API says is of more use, unless it only says the status.
+        // The API's message is more helpful, unless it only repeats the status.
         let own = !refusal.message.is_empty()
             && !matches!(refusal.status, StatusCode::NOT_FOUND | StatusCode::TOO_MANY_REQUESTS)
             && !refusal.status.is_server_error();

@@ -1,4 +1,4 @@
-//! What several pages show.
+//! Parts shared by several pages.
 
 use contract::Language;
 use runtime::page::Page;
@@ -6,11 +6,11 @@ use runtime::page::Page;
 use crate::{endpoints::Endpoint, words};
 use contract::Status;
 
-/// How an endpoint does, as the pages of its owner say it.
+/// An endpoint's state, as shown on the pages of its owner.
 pub struct Standing {
-    /// Of style.css.
+    /// The class in style.css.
     pub class: &'static str,
-    /// Failing, and not down yet.
+    /// The text if it fails, but is not down yet.
     pub failing: String,
 }
 
@@ -25,7 +25,7 @@ impl Standing {
             return Self { class: endpoint.status.as_str(), failing: String::new() };
         }
         let failing = if failures >= threshold {
-            // Held back, for its region has an outage.
+            // Enough failures, but the alert is held because the region has an outage.
             words::FAILING.of(language).to_owned()
         } else {
             words::failing_of(failures, threshold).of(language)
@@ -34,7 +34,7 @@ impl Standing {
     }
 }
 
-/// Where a list goes on.
+/// Paging below a list.
 pub struct Pages {
     pub first_shown: i64,
     pub last_shown: i64,

@@ -1,4 +1,4 @@
-//! What concerns the user: email, password, keys, the end of the account.
+//! The user's profile: email, password, keys, deleting the account.
 
 use askama::Template;
 use axum::response::Response;
@@ -27,10 +27,10 @@ struct Profile {
     page: Page,
     me: crate::users::User,
     keys: Vec<Key>,
-    /// What was sent by one of the forms, and what was wrong with it.
+    /// The input of one of the forms, and its errors.
     sent: Sent,
     wrong: Wrong,
-    /// A key that was just made: shown once.
+    /// A new key: shown once.
     made: Option<Made>,
 }
 
@@ -69,7 +69,7 @@ pub struct Sent {
     password: String,
     current_password: String,
     name: String,
-    /// How long a key is good; for ever, when empty.
+    /// Days until a key expires; empty: never.
     days: String,
     key_id: String,
     confirmation: String,
@@ -94,7 +94,7 @@ impl Profile {
         })
     }
 
-    /// What is wrong with a field of the form that was sent.
+    /// The error of a field, if its form was sent.
     fn wrong_email(&self, field: &str) -> &str {
         self.wrong_in(Act::Email, field)
     }
@@ -107,12 +107,12 @@ impl Profile {
         self.wrong_in(Act::Messages, "time_zone")
     }
 
-    /// As it was sent, or else as it is.
+    /// The value as sent, or else the saved one.
     fn language(&self) -> &str {
         if self.sent.act == Act::Messages { &self.sent.language } else { self.me.language.code() }
     }
 
-    /// The same.
+    /// The value as sent, or else the saved one.
     fn time_zone(&self) -> &str {
         if self.sent.act == Act::Messages { &self.sent.time_zone } else { &self.me.time_zone }
     }
@@ -172,7 +172,7 @@ async fn act(visitor: &Visitor, sent: Sent) -> Result<Response, Refusal> {
     }
 }
 
-/// The one 5xx that says more than that: the password is changed, and keys are left.
+/// `KEYS_LEFT` is the only 5xx with a specific meaning: the password was changed, but keys are left.
 fn refused(refusal: Refusal) -> Result<Wrong, Refusal> {
     if refusal.code == "KEYS_LEFT" {
         return Ok(Wrong::above(refusal.message));
@@ -197,7 +197,7 @@ async fn make_key(visitor: &Visitor, sent: Sent) -> Result<Response, Refusal> {
     }
 }
 
-/// Whoever types the address means it.
+/// Typing the address confirms the deletion.
 async fn end(visitor: &Visitor, sent: Sent) -> Result<Response, Refusal> {
     let me: crate::users::User = visitor.api.get(ME).await?;
     if mailbox::spelling(sent.confirmation.trim()) != me.email {

@@ -1,4 +1,4 @@
-//! Answers that are the same for everybody: kept by whoever stands between.
+//! Responses that are the same for all visitors, and may be stored by shared caches.
 
 use axum::body::Body;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use axum::response::Response;
 
-/// What may be kept for `seconds`; nothing of it, if the visitor has it already.
+/// A response that may be cached for `seconds`; without a body if the client already has it.
 pub fn answer(
     asked: &HeaderMap,
     status: StatusCode,
@@ -15,7 +15,7 @@ pub fn answer(
     seconds: u32,
     body: String,
 ) -> Response {
-    // Weak: it is compressed, or not.
+    // Weak, because the response may be compressed.
     let etag = format!("W/\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(&body)[..16]));
     let seen = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let is_seen = seen.flat_map(|list| list.split(',')).any(|tag| {
@@ -47,7 +47,8 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: String) {
     }
 }
 
-/// Who else may show it, or what a browser may do with it when it is opened on its own.
+/// Adds a header, for example which sites may embed it, or what a browser may do if it is opened
+/// directly.
 pub fn with(mut response: Response, name: HeaderName, value: &'static str) -> Response {
     response.headers_mut().insert(name, HeaderValue::from_static(value));
     response

@@ -1,4 +1,4 @@
-//! Results and outages by date.
+//! Results and incidents by date.
 
 use askama::Template;
 use axum::{extract::Query, response::Response};
@@ -20,7 +20,7 @@ use super::{
 use crate::{reports::incident_list::EndReason, words, zones};
 use contract::{CheckStatus, Failure, Timings};
 
-/// What is asked for, as it stands in the address.
+/// The filter in the URL.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Filter {
@@ -28,27 +28,27 @@ pub struct Filter {
     pub from: String,
     pub to: String,
     pub status: String,
-    /// Where one is in each of the lists.
+    /// The page number of each list.
     pub page: String,
     pub outages: String,
     pub endpoints: String,
 }
 
 impl Filter {
-    /// Today, unless something else is asked for.
+    /// Today, unless dates are given.
     pub fn complete(self, zone: Tz, now: DateTime<Utc>) -> Self {
         let today = figures::date(zone, now);
         let or_today = |date: String| if date.is_empty() { today.clone() } else { date };
         Self { from: or_today(self.from), to: or_today(self.to), ..self }
     }
 
-    /// As the API takes it: days of the zone as the moments at which they begin and end.
+    /// The filter for the API: dates as the times at which they start and end in the zone.
     pub fn in_zone(&self, zone: Tz) -> Self {
         let start = |text: &str, days: u64| {
             let date = text.parse::<NaiveDate>().ok()?.checked_add_days(Days::new(days))?;
             Some(zones::start_of(zone, date).to_rfc3339_opts(SecondsFormat::Secs, true))
         };
-        // What is no date is for the API to refuse.
+        // The API refuses text that is not a date.
         let from = start(&self.from, 0).unwrap_or_else(|| self.from.clone());
         let to = start(&self.to, 1).unwrap_or_else(|| self.to.clone());
         Self { from, to, ..self.clone() }
@@ -58,7 +58,7 @@ impl Filter {
         self.endpoint_id.parse().ok()
     }
 
-    /// As a query.
+    /// The filter as a URL query.
     pub fn query(&self) -> String {
         let fields = [("endpoint_id", &self.endpoint_id), ("from", &self.from), ("to", &self.to)];
         let status = ("status", &self.status);
@@ -94,7 +94,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// One after the other, in parts of a thousand of the longest on the page.
+    /// The phases one after the other, in thousandths of the longest result on the page.
     fn phases(&self, longest: &u32) -> Vec<home::Phase> {
         let part =
             |of: u32| (u64::from(of) * u64::from(self.timings_ms.total) / u64::from(*longest).max(1)) as u32;
@@ -149,9 +149,9 @@ struct Point {
     p95_ms: Option<i64>,
 }
 
-/// A line of the summary: a day of one endpoint, or one of several endpoints.
+/// A line of the summary: one day of one endpoint, or one of several endpoints.
 struct Line {
-    /// Of an endpoint.
+    /// The endpoint's ID; 0 for a day.
     id: i64,
     name: String,
     checks: i64,
@@ -168,7 +168,7 @@ struct Reports {
     filter: Filter,
     wrong: Wrong,
     endpoints: Endpoints,
-    /// Of the one endpoint that was chosen.
+    /// The summary of the selected endpoint.
     summary: Option<Summary>,
     lines: Vec<Line>,
     lines_pager: Pages,
@@ -176,7 +176,7 @@ struct Reports {
     outages_pager: Pages,
     reports: List<Report>,
     pager: Pages,
-    /// Of all results that the filter lets through, whatever their status.
+    /// Counts of all results that match the filter, whatever their status.
     counted: Counted,
     longest: u32,
     now: DateTime<Utc>,
@@ -187,13 +187,13 @@ struct Counted {
     failed: i64,
 }
 
-/// As many as one downloads.
+/// The limit of a download.
 pub const MAX_ROWS: i64 = 100_000;
 const PER_PAGE: i64 = 50;
 const LINES: i64 = 20;
 
 impl Reports {
-    /// Of the figures and the lines.
+    /// The unit for the figures and the lines.
     fn unit(&self) -> Unit {
         let lines = self.lines.iter().flat_map(|line| [line.avg, line.p95.map(|ms| ms as f64)]).flatten();
         let latency = self.summary.iter().filter_map(|summary| summary.latency_ms.p99).map(|ms| ms as f64);
@@ -208,7 +208,7 @@ impl Reports {
         self.ms(&value.map(|ms| ms as f64))
     }
 
-    /// Of the results: empty, where no answer came whose time could be told.
+    /// Empty if there was no response that could be timed.
     fn total(&self, report: &Report) -> String {
         let is_answered = report.error.as_ref().is_none_or(|error| !error.code.is_unreachable());
         let unit = Unit::of(self.longest.into());
@@ -329,14 +329,14 @@ async fn summary(api: &Api, id: i64, filter: &Filter, step: &str) -> Result<Summ
     api.get(&format!("/report-service/v1/summaries/{id}?from={from}&to={to}{step}")).await
 }
 
-/// The newest first; nothing of one day, of which the numbers above are.
+/// The newest first; empty for a single day, because the figures above are the same.
 fn days(series: &[Point], zone: Tz) -> Vec<Line> {
     let line = |point: &Point| Line {
         id: 0,
         name: figures::date(zone, point.at),
         checks: point.checks,
         failed: point.checks - point.up,
-        // Cut to three decimals: 100 means that none failed.
+        // Rounded down to three decimals: 100 means that no check failed.
         uptime: (point.checks > 0).then(|| (point.up * 100_000 / point.checks) as f64 / 1000.0),
         avg: point.avg_ms,
         p95: point.p95_ms,

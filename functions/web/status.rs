@@ -1,4 +1,4 @@
-//! The public status page of a user: readable without an account, and without a script.
+//! A user's public status page: works without an account and without a script.
 
 use askama::Template;
 use axum::{extract::Path, response::Response};
@@ -31,9 +31,9 @@ struct Status {
     shown: Shown,
 }
 
-/// How often the page shows what is new.
+/// How often the page refreshes.
 const REFRESH_SECONDS: u32 = 60;
-/// A day of history is shown though nothing happened, when it is one of these.
+/// The last days of history are shown even if nothing happened.
 const DAYS_SHOWN: i64 = 7;
 const DAYS: i64 = 90;
 
@@ -42,7 +42,7 @@ pub async fn show(visitor: Visitor, Path(slug): Path<String>, headers: HeaderMap
         Ok(shown) => shown,
         Err(refusal) => return visitor.refused(&refusal),
     };
-    // What is said to one visitor is not for all.
+    // A message for one visitor must not be cached for others.
     let page = Page { flash: None, ..visitor.page(Section::None, shown.title.clone()) };
     let page = page.refreshing(REFRESH_SECONDS);
     let page = match shown.status {
@@ -70,14 +70,14 @@ pub async fn fetch(visitor: &Visitor, slug: &str, zone: Tz) -> Result<Shown, Ref
     visitor.api.get(&format!("/status-service/v1/status/{slug}?zone={zone}")).await
 }
 
-/// A day of the bar.
+/// A day in the bar.
 struct Bucket {
     x: i64,
     class: &'static str,
     title: String,
 }
 
-/// What happened on a day, newest first.
+/// The events of a day, newest first.
 struct Day {
     name: String,
     events: Vec<Event>,
@@ -100,7 +100,7 @@ impl Status {
         format!("/status/{}/feed.{kind}", self.shown.slug)
     }
 
-    /// What the page says in one sentence.
+    /// The status in one sentence.
     fn sentence(&self) -> &'static str {
         sentence(self.page.language, self.shown.status)
     }
@@ -115,7 +115,7 @@ impl Status {
         }
     }
 
-    /// A path, 24 by 24: what the sentence says, for who looks but does not read.
+    /// A path in a box of 24 by 24: the status as an icon.
     fn sign(&self) -> &'static str {
         match self.shown.status {
             Overall::Up => "M5 12.5l4.5 4.5L19 7.5",
@@ -132,7 +132,7 @@ impl Status {
 
     fn maintenances(&self, progress: &str) -> Vec<&ShownMaintenance> {
         let is = |m: &&ShownMaintenance| serde_variant::to_variant_name(&m.status) == Ok(progress);
-        // Those that come first, first.
+        // The next one first.
         self.shown.maintenances.iter().rev().filter(is).collect()
     }
 
@@ -198,7 +198,7 @@ impl Status {
         words::of_checks(figures::grouped(day.checks), uptime).of(self.page.language)
     }
 
-    /// The bar in words.
+    /// The bar as text.
     fn bar_in_words(&self, endpoint: &ShownEndpoint) -> String {
         const MAX_SHOWN: usize = 10;
         let bad = |day: &&ShownDay| day.up < day.checks;
@@ -233,7 +233,7 @@ impl Status {
         }
     }
 
-    /// The last days, and before them those on which something happened.
+    /// The last days, and the earlier days on which something happened.
     fn history(&self) -> (Vec<Day>, Vec<Day>) {
         let mut days = Vec::new();
         let today = self.date_of(self.now());
@@ -254,7 +254,7 @@ impl Status {
         (days, earlier)
     }
 
-    /// All that is over. What is not has its place above.
+    /// All past events. Current ones are shown at the top.
     fn events(&self) -> Vec<Event> {
         let lasted = |from: DateTime<Utc>, to: Option<DateTime<Utc>>| match to {
             Some(to) => figures::length(self.page.language, to - from),
@@ -303,7 +303,7 @@ pub fn sentence(language: Language, status: Overall) -> &'static str {
     }
 }
 
-/// What a cause is called before strangers: no names of hosts, no inner workings.
+/// The public name of a cause: no host names, no internals.
 pub fn cause(language: Language, code: Option<&str>) -> String {
     let code = code.and_then(|code| serde_json::from_value(code.into()).ok()).unwrap_or(FailureCode::Other);
     code.words().of(language).to_owned()

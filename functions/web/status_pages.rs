@@ -1,4 +1,4 @@
-//! The pages that a user shows to everybody.
+//! The status pages of a user: list and form.
 
 use askama::Template;
 use axum::response::Response;
@@ -45,17 +45,17 @@ struct Form {
     sent: Sent,
     wrong: Wrong,
     endpoints: Endpoints,
-    /// Of each group.
+    /// The choices of each group.
     choices: Vec<Vec<Choice>>,
     announcements: Vec<Announcement>,
 }
 
-/// As many as the API takes.
+/// The limit of the API.
 const MAX_GROUPS: usize = 20;
 
 const FIELDS: [&str; 4] = ["slug", "title", "description", "groups"];
 
-/// What the form sends: fields repeat, and their order tells what belongs to which group.
+/// The form's fields: names repeat, and the order assigns endpoints to groups.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Sent {
     act: String,
@@ -84,7 +84,8 @@ impl From<Fields> for Sent {
                 "published" => sent.published = true,
                 "find" => sent.find = value,
                 "found" => sent.found = value,
-                // One too many is refused when it is saved; a thousand would each list every endpoint.
+                // One group too many is refused when saving; a thousand groups would each list every
+                // endpoint.
                 "group" if sent.groups.len() <= MAX_GROUPS => {
                     sent.groups.push(Group { name: value, endpoint_ids: Vec::new() });
                 }
@@ -112,7 +113,8 @@ impl Sent {
         }
     }
 
-    /// What a button changes of the form itself. Says whether one did: then nothing is saved.
+    /// Applies a button that changes the form itself. Returns true if there was one: then nothing is
+    /// saved.
     fn rearranged(&mut self) -> bool {
         let (what, number) = self.act.split_once('-').unwrap_or((self.act.as_str(), ""));
         let Ok(number) = number.parse::<i64>() else {
@@ -150,7 +152,7 @@ impl Sent {
         self.groups.iter().flat_map(|group| group.endpoint_ids.iter().copied()).collect()
     }
 
-    /// As the API takes it; without a slug, it makes one, or leaves the one that is there.
+    /// The JSON for the API. Without a slug, the API creates one, or keeps the saved one.
     fn body(&self) -> Value {
         let mut body = json!({
             "title": self.title.trim(), "description": self.description.trim(), "groups": self.groups,
@@ -196,7 +198,7 @@ async fn again(visitor: &Visitor, sent: Sent, wrong: Wrong) -> Response {
     }
 }
 
-/// A slug that is taken stands beside its field; an empty group is none.
+/// Shows the error about a taken slug beside its field.
 fn wrong_of(refusal: Refusal) -> Result<Wrong, Refusal> {
     if refusal.code == "SLUG_TAKEN" {
         return Ok(Wrong::field("slug", &refusal.message));
@@ -234,7 +236,7 @@ pub async fn show(User(visitor): User, Id([id]): Id) -> Response {
     }
 }
 
-/// A page that is there, as it is saved or as it was sent.
+/// The form of an existing status page, as saved or as sent.
 async fn existing(visitor: &Visitor, id: i64, sent: Option<(Sent, Wrong)>) -> Result<Form, Refusal> {
     let saved: StatusPage = visitor.api.get(&format!("{API}/{id}")).await?;
     let (sent, wrong) = sent.unwrap_or_else(|| (Sent::of(&saved), Wrong::default()));

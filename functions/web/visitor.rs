@@ -1,4 +1,4 @@
-//! Who looks at a page: their key, their language, and the proof that a form is ours.
+//! The visitor of a page: key, language, and the proof that a form is ours.
 
 use axum::{
     body::Body,
@@ -24,23 +24,23 @@ use super::{
 };
 use crate::{links::PublicUrl, words, zones};
 
-/// What a cookie is called, over HTTP and over HTTPS. One with such a prefix a browser takes over HTTPS alone,
-/// and from this very host: no other host of the domain can set it.
+/// A cookie's name over HTTP and over HTTPS. Browsers accept the prefix `__Host-` only over HTTPS and
+/// from this host: no other host of the domain can set the cookie.
 struct Name([&'static str; 2]);
 
 /// The user's key, while logged in.
 const KEY: Name = Name(["pongpong_key", "__Host-pongpong_key"]);
-/// Before that, a random value that binds forms to the browser that asked for them.
+/// Before the login: a random value that binds forms to the browser.
 const VISIT: Name = Name(["pongpong_visit", "__Host-pongpong_visit"]);
 const LANGUAGE: Name = Name(["pongpong_language", "__Host-pongpong_language"]);
 const THEME: Name = Name(["pongpong_theme", "__Host-pongpong_theme"]);
-/// What is said on the next page, once.
+/// The message shown once on the next page.
 const FLASH: Name = Name(["pongpong_flash", "__Host-pongpong_flash"]);
-/// What came of a form, shown once on the page that it leads to.
+/// The result of a form, shown once on the page that follows.
 const OUTCOME: Name = Name(["pongpong_outcome", "__Host-pongpong_outcome"]);
-/// The browser's time zone: set by app.js, which does not know PUBLIC_URL.
+/// The browser's time zone. Set by app.js, which does not know `PUBLIC_URL`.
 const ZONE: &str = "pongpong_zone";
-/// Sent by app.js when it asks for a page that is shown already: what is said once waits for the next one.
+/// Sent by app.js when it refreshes a page: one-time messages stay for the next page.
 const REFRESH: &str = "x-pongpong-refresh";
 
 impl Name {
@@ -49,10 +49,10 @@ impl Name {
     }
 }
 
-/// A login from the browser ends with the key (30 days); the cookie does not outlive it.
+/// A browser's key expires after 30 days; the cookie does not outlive it.
 const DAYS: i64 = 30;
 
-/// Whoever looks at a page, logged in or not.
+/// The visitor of a page, logged in or not.
 #[derive(Clone)]
 pub struct Visitor {
     pub api: Api,
@@ -60,16 +60,16 @@ pub struct Visitor {
     pub theme: Theme,
     pub zone: Tz,
     pub now: DateTime<Utc>,
-    /// The path and query that were asked for.
+    /// The requested path and query.
     pub path: String,
     jar: CookieJar,
     secure: bool,
-    /// What is said on this page, from the one before.
+    /// The one-time message from the previous page.
     flash: Option<String>,
     outcome: Option<String>,
     is_get: bool,
     csrf: String,
-    /// A form that is sent twice says this twice.
+    /// The same if a form is sent twice.
     once: String,
 }
 
@@ -115,7 +115,7 @@ impl Visitor {
         self.api.key.is_some()
     }
 
-    /// What every page needs besides its own.
+    /// The data that every page needs.
     pub fn page(&self, section: Section, title: impl Into<String>) -> Page {
         Page {
             language: self.language,
@@ -136,12 +136,12 @@ impl Visitor {
         }
     }
 
-    /// In the visitor's language.
+    /// A text in the visitor's language.
     pub fn t<'a, W: Words>(&self, words: &'a W) -> W::Shown<'a> {
         words.shown(self.language)
     }
 
-    /// Shows a page. What was said on it is not said again.
+    /// Shows a page, and deletes the one-time messages that it showed.
     pub fn show(&self, status: StatusCode, page: &impl askama::Template) -> Response {
         let mut response = page::html(status, page);
         let mut jar = self.jar.clone();
@@ -162,18 +162,18 @@ impl Visitor {
         self.show(StatusCode::OK, page)
     }
 
-    /// What a form leads to: a page that may be reloaded.
+    /// Redirects to a page that can be reloaded, after a form.
     pub fn go(&self, to: &str) -> Response {
         self.leave(self.jar.clone(), to)
     }
 
-    /// The same, with something said there.
+    /// The same, with a message.
     pub fn go_saying(&self, to: &str, what: &str) -> Response {
         let flash = cookie(FLASH, what.to_owned(), self.secure, Some(60));
         self.leave(self.jar.clone().add(flash), to)
     }
 
-    /// The same, with what came of the form: for the page at the path of `to`.
+    /// The same, with the result of the form, for the page at the path of `to`.
     pub fn go_showing(&self, to: &str, outcome: &impl Serialize) -> Response {
         let path = path_of(to);
         let json = serde_json::to_vec(&Outcome { path, outcome }).unwrap_or_default();
@@ -181,14 +181,14 @@ impl Visitor {
         self.leave(self.jar.clone().add(outcome), to)
     }
 
-    /// What came of the form that led here.
+    /// The result of the form that led here.
     pub fn outcome<T: DeserializeOwned>(&self) -> Option<T> {
         let json = URL_SAFE_NO_PAD.decode(self.outcome.as_ref()?).ok()?;
         let Outcome { path, outcome } = serde_json::from_slice::<Outcome<'_, T>>(&json).ok()?;
         (path == path_of(&self.path)).then_some(outcome)
     }
 
-    /// Logged in from here on.
+    /// Logs in, and redirects.
     pub fn log_in(&self, key: &str, to: &str, what: &str) -> Response {
         let key = cookie(KEY, key.to_owned(), self.secure, Some(DAYS * 86_400));
         let mut jar = self.jar.clone().add(key);
@@ -216,7 +216,8 @@ impl Visitor {
     }
 
     fn leave(&self, jar: CookieJar, to: &str) -> Response {
-        // A path of ours: never where a stranger's link would lead. Browsers leave control characters out.
+        // Only a path of ours: a stranger's link must not lead elsewhere. Browsers ignore control
+        // characters.
         let odd = |c: char| c.is_control() || c == '\\';
         let inside = to.starts_with('/') && !to.starts_with("//") && !to.contains(odd);
         let mut response = Response::new(Body::empty());
@@ -227,7 +228,7 @@ impl Visitor {
         response
     }
 
-    /// What is shown instead of the page that was asked for.
+    /// The response in place of the requested page.
     pub fn refused(&self, refusal: &Refusal) -> Response {
         if refusal.status == StatusCode::UNAUTHORIZED {
             let to = format!("/login?next={}", encoded(&self.path));
@@ -257,7 +258,7 @@ impl FromRequestParts<Context> for Visitor {
     }
 }
 
-/// Somebody who is logged in; whoever is not is led to the login, and then back.
+/// A logged-in visitor; others are redirected to the login, and then back.
 pub struct User(pub Visitor);
 
 impl FromRequestParts<Context> for User {
@@ -274,7 +275,7 @@ impl FromRequestParts<Context> for User {
     }
 }
 
-/// A form that comes from a page of ours, for this browser.
+/// A form sent by one of our pages in this browser.
 pub struct Posted<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequest<Context> for Posted<T> {
@@ -313,7 +314,7 @@ impl<T: DeserializeOwned> FromRequest<Context> for Posted<T> {
 
 const FORM_LIMIT: usize = 256 * 1024;
 
-/// Known only to pages that were made for this browser: nobody else can read its cookies.
+/// Known only to pages rendered for this browser: others cannot read its cookies.
 fn csrf_token(bound_to: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(bound_to.as_bytes()).expect("HMAC takes keys of any length");
     mac.update(b"pongpong csrf");
@@ -327,13 +328,13 @@ fn value(jar: &CookieJar, name: &str) -> Option<String> {
 fn cookie(name: Name, value: String, secure: bool, seconds: Option<i64>) -> Cookie<'static> {
     let mut cookie =
         Cookie::build((name.of(secure), value)).path("/").http_only(true).same_site(SameSite::Lax).build();
-    // Over plain HTTP, as on one's own machine, a browser would not keep a secure one.
+    // Over plain HTTP, as on a developer's machine, a browser would not store a secure cookie.
     cookie.set_secure(secure);
     cookie.set_max_age(seconds.map(time::Duration::seconds));
     cookie
 }
 
-/// The jar's changes, into an answer.
+/// Adds the changes of the cookie jar to a response.
 fn set_cookies(headers: &mut HeaderMap, jar: CookieJar) {
     let (parts, _) = (jar, ()).into_response().into_parts();
     headers.extend(parts.headers);

@@ -1,4 +1,5 @@
-//! Discord, by a channel's webhook: <https://discord.com/developers/docs/resources/webhook#execute-webhook>.
+//! Discord, through a channel's webhook:
+//! <https://discord.com/developers/docs/resources/webhook#execute-webhook>.
 
 use contract::AlertKind;
 use fields::{Field, Foreign, Import, Tool, config, host_of, mask_url};
@@ -8,7 +9,7 @@ use crate::{Channel, Message, SendContext, SendError};
 
 pub struct Discord;
 
-/// Of an embed, as Discord's documentation says.
+/// Limits of an embed, from Discord's documentation.
 const MAX_TITLE_LEN: usize = 256;
 const MAX_DESCRIPTION_LEN: usize = 4096;
 
@@ -63,18 +64,18 @@ fn body(message: &Message, cx: &SendContext<'_>) -> Value {
         Some(AlertKind::Up | AlertKind::NotDegraded | AlertKind::RegionRecovered) => GREEN,
         _ => GREY,
     };
-    // A link that nobody outside of this machine can follow is none to Discord.
+    // Discord does not accept a link that only works on this machine.
     let link = cx.alert.map(|alert| &alert.link).filter(|link| link.starts_with("https://"));
     let embed = json!({
         "title": shortened(&escaped(&message.subject), MAX_TITLE_LEN),
         "description": shortened(&escaped(&message.text), MAX_DESCRIPTION_LEN),
         "url": link, "color": color, "timestamp": cx.time,
     });
-    // Nobody is mentioned, whatever names say.
+    // Never mentions anyone, whatever names contain.
     json!({ "embeds": [embed], "allowed_mentions": { "parse": [] } })
 }
 
-/// So that Markdown in names and errors is shown as it is; a plain URL stays whole, and a link.
+/// Escapes Markdown in names and errors; keeps plain URLs whole, so that they stay links.
 fn escaped(text: &str) -> String {
     const MARKUP: &str = r"\*_~`|>[]()#<";
     let word = |word: &str| {
@@ -93,7 +94,7 @@ fn shortened(text: &str, max: usize) -> String {
     text.chars().take(max - 1).chain(['…']).collect()
 }
 
-/// By its code: its words may be anybody's, for the URL may be of another server.
+/// Uses only the error code: the text is not trusted, because the URL may belong to another server.
 fn said(body: &[u8]) -> Option<String> {
     let said: Value = serde_json::from_slice(body).ok()?;
     let why = match said["code"].as_u64()? {

@@ -1,4 +1,4 @@
-//! Email. `email-send` has the mail server, and who of the recipients confirmed that they want it.
+//! Email. `email-send` knows the mail server and which recipients confirmed their addresses.
 
 use serde_json::json;
 
@@ -29,7 +29,7 @@ impl Channel for Email {
         config.to.iter().map(|to| mailbox::masked(to)).collect::<Vec<_>>().join(", ")
     }
 
-    /// None: the mail server is ours.
+    /// Empty: the mail server is ours.
     fn host(_config: &Config) -> String {
         String::new()
     }

@@ -1,4 +1,4 @@
-//! One file for each notification kind.
+//! One file per notification kind.
 
 pub mod discord;
 pub mod email;

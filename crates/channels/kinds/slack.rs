@@ -1,4 +1,4 @@
-//! Slack, by an incoming webhook or by a bot's `chat.postMessage`.
+//! Slack, through an incoming webhook or a bot's `chat.postMessage`.
 
 use contract::{Fields, text};
 use fields::{Field, Foreign, Import, Tool, config, host_of, mask_url};
@@ -12,7 +12,7 @@ use crate::{
 
 pub struct Slack;
 
-/// Of a proxy, or a stand-in.
+/// The URL of a proxy or a test server.
 const API_URL: &str = "SLACK_API_URL";
 
 config! {
@@ -89,7 +89,7 @@ impl Channel for Slack {
     }
 
     async fn send(config: &Config, message: &Message, cx: &SendContext<'_>) -> Result<(), SendError> {
-        // In Slack's own markup these three mean something.
+        // Slack's markup gives these three characters a meaning.
         let text = format!("{}\n{}", message.subject, message.text);
         let text =
             text.trim_start_matches('\n').replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
@@ -125,7 +125,7 @@ fn judged_webhook(response: &Response) -> Result<(), SendError> {
     })
 }
 
-/// The API says 200 to what it refuses as well.
+/// The API also answers 200 to requests that it refuses.
 fn judged_api(response: &Response) -> Result<(), SendError> {
     #[derive(Deserialize)]
     struct Said {
@@ -141,7 +141,7 @@ fn judged_api(response: &Response) -> Result<(), SendError> {
     }
 }
 
-/// Errors of Slack's own that pass.
+/// Slack's transient errors.
 const TRANSIENT: [&str; 7] = [
     "ratelimited",
     "rate_limited",
@@ -153,7 +153,7 @@ const TRANSIENT: [&str; 7] = [
 ];
 
 fn refused(error: &str, response: &Response) -> SendError {
-    // A name such as `channel_not_found`; anything else is not Slack's, and is not repeated.
+    // A name such as `channel_not_found`; other text is not from Slack, and is not shown.
     let error = error.trim();
     let is_name =
         (1..=64).contains(&error.len()) && error.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');

@@ -1,4 +1,4 @@
-//! A webhook: a CloudEvent in structured mode, signed as the Standard Webhooks specification says.
+//! Webhooks: a CloudEvent in structured mode, signed according to the Standard Webhooks specification.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
@@ -34,7 +34,7 @@ fn is_secret(secret: &str) -> bool {
     key_of(secret).is_some()
 }
 
-/// The key within a Standard Webhooks secret.
+/// The key in a Standard Webhooks secret.
 fn key_of(secret: &str) -> Option<Vec<u8>> {
     let key = STANDARD.decode(secret.strip_prefix(SECRET_PREFIX)?).ok()?;
     (24..=64).contains(&key.len()).then_some(key)
@@ -87,9 +87,9 @@ impl Channel for Webhook {
     }
 }
 
-/// What receivers get: the alert, and the same in words as `text`.
+/// The event type for an alert, with the same as `text`.
 const ALERT: &str = "io.pongpong.alert.v1";
-/// Words alone.
+/// The event type for a text only.
 const MESSAGE: &str = "io.pongpong.message.v1";
 
 fn event(id: &str, time: DateTime<Utc>, text: &str, alert: Option<&Alert>) -> Value {
@@ -107,7 +107,7 @@ fn event(id: &str, time: DateTime<Utc>, text: &str, alert: Option<&Alert>) -> Va
 }
 
 fn sign(key: &[u8], id: &str, timestamp: &str, body: &str) -> Option<String> {
-    // A key of any length will do for HMAC.
+    // HMAC accepts keys of any length.
     let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
     mac.update(format!("{id}.{timestamp}.{body}").as_bytes());
     Some(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
@@ -117,7 +117,7 @@ fn sign(key: &[u8], id: &str, timestamp: &str, body: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// The example of the Standard Webhooks libraries' own tests.
+    /// The example from the tests of the Standard Webhooks libraries.
     #[test]
     fn sign_follows_the_specification() {
         let key = key_of("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").expect("a secret");

@@ -1,4 +1,4 @@
-//! POST /public/v1/addresses/confirm: confirms an address by the token that was mailed to it.
+//! POST /public/v1/addresses/confirm: confirms an address with the token from the mailed link.
 
 use axum::{Json, extract::State};
 use runtime::{Context, Function, Input, Result, error::ErrorBody, on, sql};
@@ -24,7 +24,7 @@ struct Body {
     token: String,
 }
 
-/// For whom was mailed the link: it needs no key.
+/// Needs no API key: the token is enough.
 #[utoipa::path(
     post, path = "/public/v1/addresses/confirm", tag = "notifications", request_body = Body,
     responses(
@@ -34,7 +34,7 @@ struct Body {
     ),
 )]
 async fn handle(State(context): State<Context>, Input(body): Input<Body>) -> Result<Json<Address>> {
-    // Whoever asks for messages again gets them again.
+    // Confirming again also ends an unsubscription.
     sql!(
         CONFIRM = "UPDATE notification_addresses SET confirmed_at = $3, unsubscribed_at = NULL
         WHERE address = $1 AND user_id = $2"
@@ -45,11 +45,11 @@ async fn handle(State(context): State<Context>, Input(body): Input<Body>) -> Res
         let query = sqlx::query(CONFIRM).bind(&about.address).bind(about.user_id).bind(seconds(now));
         query.execute(db).await.map(|done| done.rows_affected())
     })?;
-    // Its user is deleted.
+    // No row: the user was deleted.
     if confirmed == 0 {
         Err(bad_token())
     } else {
-        // Whoever wants mails of nobody gets none of this one either.
+        // The address may still be unsubscribed from all users: return its real state.
         Ok(Json(States::address(context.db()?, about.user_id, about.address).await?))
     }
 }

@@ -1,4 +1,4 @@
-//! Mails to an address the link that confirms it.
+//! Mails confirmation links to addresses.
 
 use channels::Message;
 use futures::future::join_all;
@@ -12,8 +12,8 @@ use crate::notifications::{
 use crate::words;
 use contract::Language;
 
-/// Mails each address a link that confirms it. What a person must know of that, if anything, in the language of
-/// the request.
+/// Mails each address a confirmation link. Returns a warning for the user, if there is one, in the
+/// language of the request.
 pub(in crate::notifications) async fn mail_links(
     context: &Context,
     user_id: i64,
@@ -61,7 +61,8 @@ async fn mail_link(context: &Context, user_id: i64, address: &str) -> Result<Opt
     })
 }
 
-/// It holds no words of any user: it goes to a stranger. In the language of the user who asks.
+/// Contains no text that a user entered, because the recipient may be a stranger. In the language of the
+/// requesting user.
 fn letter(link: &str, language: Language) -> Message {
     let content = format!("{}\n", words::confirmation_mail(link).of(language));
     Message { language, ..Message::plain(words::CONFIRMATION_MAIL_SUBJECT.of(language), &content) }

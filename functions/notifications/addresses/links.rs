@@ -1,6 +1,7 @@
-//! Links in mails: one confirms an address, one stops mails to it.
+//! Links in mails: one confirms an address, one unsubscribes it.
 //!
-//! What they are about is sealed within their tokens: nobody else can make one, and none is kept.
+//! The user and the address are sealed inside the token: nobody else can make a token, and none is
+//! stored.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use runtime::{Context, Result, secret::Sealer};
@@ -10,10 +11,10 @@ use crate::links;
 
 const CONFIRM: &str = "confirm-address";
 const UNSUBSCRIBE: &str = "unsubscribe-address";
-/// How long a link confirms.
+/// How long a confirmation link is valid.
 pub(in crate::notifications) const LINK_LIFE: TimeDelta = TimeDelta::days(7);
 
-/// Whose messages to which address a link is about.
+/// The user and the address that a link is for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct About {
     pub user_id: i64,

@@ -1,12 +1,12 @@
-//! E-mail addresses that channels name: a message goes only to those whose owner wants it.
+//! Addresses of email notifications. Messages go only to addresses whose owner confirmed them.
 //!
-//! | state | what goes there |
+//! | state | mails sent to the address |
 //! |---|---|
-//! | unconfirmed | a mail with a link that confirms it |
-//! | confirmed | the messages of channels |
-//! | unsubscribed | nothing: of one user, or (as user 0) of anybody |
+//! | unconfirmed | only a mail with a confirmation link |
+//! | confirmed | the messages of notifications |
+//! | unsubscribed | none: from one user, or (stored as user 0) from any user |
 //!
-//! A state is that of one user's messages to one address.
+//! A state belongs to one pair of user and address.
 
 pub mod confirm;
 pub(super) mod confirmation;
@@ -41,7 +41,7 @@ pub enum State {
     Unsubscribed,
 }
 
-/// An address and its state: what its links answer.
+/// An address and its state: the response to a link.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = Address)]
 pub struct Address {
@@ -50,10 +50,10 @@ pub struct Address {
     pub state: State,
 }
 
-/// The user whose row says that a mailbox wants no mail of anybody.
+/// The user ID of the row that unsubscribes a mailbox from all users.
 const EVERYBODY: i64 = 0;
 
-/// What is known of some addresses.
+/// Stored states of some addresses.
 #[derive(Default)]
 pub struct States(HashMap<(i64, String), Known>);
 
@@ -67,7 +67,7 @@ struct Known {
 }
 
 impl States {
-    /// Of every address that these channels name.
+    /// For all addresses of these notifications.
     pub async fn of_rows(context: &Context, rows: &[Row]) -> Result<Self> {
         Self::of(context.db()?, rows.iter().flat_map(|row| row.addresses(context))).await
     }
@@ -116,15 +116,15 @@ impl States {
         Ok(Address { address, state })
     }
 
-    /// Of a channel's addresses; none, if it is no email channel.
+    /// For the addresses of an email notification; `None` for other kinds.
     pub fn of_config(&self, user_id: i64, config: &Config) -> Option<BTreeMap<String, State>> {
         let to = config.addresses();
         (!to.is_empty()).then(|| to.into_iter().map(|to| (to.clone(), self.state(user_id, &to))).collect())
     }
 }
 
-/// The addresses to which a link is still to be mailed: those that `before` does not name, and to which none was
-/// mailed in the last day.
+/// The addresses that still need a confirmation link: not in `before`, and no link was mailed to them in
+/// the last day.
 pub(super) async fn to_confirm(
     context: &Context,
     user_id: i64,
@@ -146,7 +146,7 @@ pub(super) async fn to_confirm(
     Ok(unique(&to).filter(|to| is_open(to)).cloned().collect())
 }
 
-/// The addresses of a channel that are not confirmed.
+/// The unconfirmed addresses of a notification.
 pub(super) async fn unconfirmed(context: &Context, user_id: i64, config: &Config) -> Result<Vec<String>> {
     let to = config.addresses();
     let states = States::of(context.db()?, to.clone()).await?;
@@ -154,7 +154,7 @@ pub(super) async fn unconfirmed(context: &Context, user_id: i64, config: &Config
     Ok(unique(&to).filter(is_unconfirmed).cloned().collect())
 }
 
-/// Each once, whatever its case.
+/// Removes duplicates; compares without case.
 fn unique(addresses: &[String]) -> impl Iterator<Item = &String> {
     let mut seen = HashSet::new();
     addresses.iter().filter(move |address| seen.insert(key(address)))

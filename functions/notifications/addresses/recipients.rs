@@ -1,4 +1,4 @@
-//! Who gets a message of an email channel, and how its sender is told.
+//! The recipients of an email message, and how they are passed to the sender.
 
 use fields::mailbox::{self, spelling as key};
 use runtime::{
@@ -15,11 +15,11 @@ use super::{State, States, limits, links, unique};
 use crate::notifications::config::{open, stored_kind};
 use contract::NotificationRequested;
 
-/// Who gets a message of an email channel.
+/// The recipients of an email message.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Recipients {
     pub to: Vec<Recipient>,
-    /// Who does not, and why: a sentence with masked addresses.
+    /// The addresses that are left out, and why: a sentence with masked addresses.
     pub left_out: Option<String>,
 }
 
@@ -27,20 +27,22 @@ pub struct Recipients {
 #[serde(deny_unknown_fields)]
 pub struct Recipient {
     pub address: String,
-    /// Its place among the addresses of its channel: each has a `Message-ID` of its own, the same at each try.
+    /// Position among the addresses of the notification. Gives each address its own `Message-ID`, the
+    /// same on each try.
     #[serde(default)]
     pub number: usize,
-    /// Where a person stops these mails.
+    /// The link that unsubscribes this address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsubscribe_url: Option<String>,
 }
 
-/// An address that was reached, as it is remembered.
+/// The stored form of an address that was reached.
 pub fn name(address: &str) -> String {
     secret::hash(&key(address))
 }
 
-/// Who may be sent a message and was not `reached` yet, and is counted as sent it if it is a new one.
+/// The addresses that may get a message and are not in `reached`. Counts a new message (`is_new`) against
+/// the daily limits.
 pub(in crate::notifications) async fn recipients(
     context: &Context,
     user_id: i64,
@@ -70,15 +72,15 @@ pub(in crate::notifications) async fn recipients(
 
 const PURPOSE: &str = "mail-recipients";
 
-/// The request as its sender is given it: to an email channel, with the [`Recipients`] in place of the config, so
-/// that nothing else can be mailed to.
+/// The request as the sender gets it. For an email notification, the [`Recipients`] replace the config,
+/// so that the sender can mail only to them.
 pub(in crate::notifications) async fn for_sender(
     context: &Context,
     request: &NotificationRequested,
 ) -> Result<NotificationRequested> {
     sql!(DELIVERY = "SELECT user_id, reached FROM deliveries WHERE id = $1");
     let mut request = request.clone();
-    // What cannot be read fails at the sender.
+    // If the config cannot be read, the sender reports the failure.
     let config = stored_kind(&request.kind).and_then(|kind| open(context, kind, &request.sealed_config));
     let addresses = config.map(|config| config.addresses()).unwrap_or_default();
     if addresses.is_empty() {
@@ -86,7 +88,7 @@ pub(in crate::notifications) async fn for_sender(
     }
     let delivery: Option<(i64, JsonText<Vec<String>>)> = on!(context.db()?.read(), db =>
         sqlx::query_as(DELIVERY).bind(request.delivery_id).fetch_optional(db).await)?;
-    // So does what is deleted.
+    // The same if the delivery was deleted.
     if let Some((owner, JsonText(reached))) = delivery {
         let is_new = request.tries == 0
             && limits::is_first_time(context, request.delivery_id, request.attempt).await?;
@@ -97,7 +99,7 @@ pub(in crate::notifications) async fn for_sender(
     Ok(request)
 }
 
-/// What [`for_sender`] sealed.
+/// Opens the recipients that [`for_sender`] sealed.
 pub fn open_recipients(context: &Context, sealed: &str) -> Result<Recipients> {
     let json = context.config::<Sealer>()?.open(PURPOSE, sealed)?;
     serde_json::from_str(&json).map_err(Error::internal)

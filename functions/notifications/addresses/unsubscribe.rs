@@ -1,4 +1,4 @@
-//! POST /public/v1/addresses/unsubscribe: stops mails to an address, by the token that is in each of them.
+//! POST /public/v1/addresses/unsubscribe: unsubscribes an address with the token that each mail contains.
 
 use axum::{Json, extract::State};
 use runtime::{Context, Function, Input, Result, error::ErrorBody, on, sql};
@@ -28,21 +28,21 @@ struct Body {
     from: From,
 }
 
-/// Whose messages are not wanted.
+/// The users whose messages are unwanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = UnsubscribeFrom)]
 pub enum From {
-    /// Those of the user whose mail the token is from.
+    /// The user who sent the mail with the token.
     #[default]
     Sender,
-    /// Those of all users, also to come.
+    /// All users, including future ones.
     Everybody,
-    /// All are wanted again, as far as they are confirmed.
+    /// None: confirmed addresses get messages again.
     Nobody,
 }
 
-/// For whoever has the mail: it needs no key.
+/// Needs no API key: the token in the mail is enough.
 #[utoipa::path(
     post, path = "/public/v1/addresses/unsubscribe", tag = "notifications", request_body = Body,
     responses(

@@ -1,4 +1,4 @@
-//! GET /public/v1/deliveries: what was sent, to whom, with what outcome; newest first.
+//! GET /public/v1/deliveries: sent messages, their recipients and outcomes, newest first.
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
@@ -30,7 +30,7 @@ pub enum DeliveryStatus {
     Pending,
     Delivered,
     Failed,
-    /// Never sent: a later message tells of it, or it was not true any more.
+    /// Never sent: a later message includes it, or it was no longer true.
     Superseded,
 }
 
@@ -43,13 +43,13 @@ impl DeliveryStatus {
     ];
 }
 
-/// One message to one channel about one change.
+/// One message to one notification about one change.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Delivery {
     #[schema(example = 12)]
     pub id: i64,
     pub notification_id: i64,
-    /// 0 where it is not about one endpoint.
+    /// 0 if it is not about one endpoint.
     pub endpoint_id: i64,
     #[schema(schema_with = kind_schema)]
     pub kind: String,
@@ -58,13 +58,15 @@ pub struct Delivery {
     pub recipient: String,
     pub alert: Alert,
     pub status: DeliveryStatus,
-    /// The channel's own error, of its last try; of a delivered one, who of several did not get it.
+    /// The error of the last try, as the receiver reported it. If delivered: the recipients that were not
+    /// reached.
     pub error: Option<String>,
-    /// 1, and one more each time that it was asked for again.
+    /// 1, plus one for each retry that a user requested.
     pub attempts: i64,
-    /// How often the last attempt failed; it is tried again for 24 hours.
+    /// Failed tries of the last attempt; tries are repeated for 24 hours.
     pub tries: i64,
-    /// Of a pending one that failed, or that waits for others: when it may be sent.
+    /// While pending after a failure, or while waiting for other messages: the earliest time of the next
+    /// try.
     pub next_try_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
     pub finished_at: Option<DateTime<Utc>>,
@@ -145,7 +147,7 @@ impl TryFrom<Row> for Delivery {
         Ok(Self {
             id: row.id,
             notification_id: row.notification_id,
-            // What is about a region is logged under less than that.
+            // Region outages are stored under negative IDs.
             endpoint_id: row.endpoint_id.max(0),
             kind: row.kind,
             recipient: row.recipient,

@@ -1,6 +1,7 @@
-//! Adds alerts to the log. What waits is bounded, however often endpoints change and however many channels an owner
-//! has: one message per endpoint and channel that no sender has yet, which tells of all changes since, and about a
-//! thousand messages per channel; the rest is counted in one more message.
+//! Adds alerts to the log of deliveries. The number of waiting messages is bounded, however often
+//! endpoints change and however many notifications an owner has: one message per endpoint and
+//! notification that was not handed to a sender yet, which includes all changes since, and about a
+//! thousand messages per notification. Alerts beyond that are counted in one additional message.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -23,18 +24,18 @@ use crate::{
 };
 use contract::{Alert, AlertKind};
 
-/// Messages that wait for one channel.
+/// Waiting messages per notification.
 pub const MAX_WAITING_PER_CHANNEL: usize = 1000;
-/// Rows that are written before others may: a few milliseconds.
+/// Rows per transaction, so that other transactions wait only a few milliseconds.
 const MAX_ROWS_PER_TRANSACTION: usize = 100;
-/// Stands for the endpoints that are counted.
+/// The endpoint ID of the message that counts the alerts beyond the limit.
 const UNTOLD_ENDPOINT_ID: i64 = 0;
 
-/// A channel that may be told, opened once for all that it is told.
+/// An enabled notification, opened once for all its messages.
 #[derive(Debug)]
 pub struct Channel {
     row: Row,
-    /// None: all of its owner's.
+    /// `None`: all of the owner's endpoints.
     endpoints: Option<HashSet<i64>>,
     recipient: String,
     host: String,
@@ -46,7 +47,7 @@ impl Channel {
             tracing::error!(row.id, "the kind of a notification is unknown: set aside");
             return None;
         }
-        // One that cannot be opened fails at its sender, and keeps nobody else from being told.
+        // An unreadable config fails at the sender, and does not block other notifications.
         let config = row.config(context).ok();
         Some(Self {
             recipient: config.as_ref().map_or_else(|| "?".to_owned(), Config::recipient),
@@ -64,7 +65,7 @@ impl Channel {
         self.endpoints.as_ref().is_none_or(|endpoints| endpoints.contains(&endpoint_id))
     }
 
-    /// Not everybody wants to hear of what still works.
+    /// Not every user wants alerts about endpoints that still work.
     pub fn wants(&self, what: AlertKind) -> bool {
         self.row.send_degraded || !matches!(what, AlertKind::Degraded | AlertKind::NotDegraded)
     }
@@ -74,14 +75,15 @@ impl Channel {
     }
 }
 
-/// One owner's news, for those of its channels that cover it.
+/// The alerts of one owner, each with the notifications that get it.
 #[derive(Debug)]
 pub struct News<'a> {
     pub owner: i64,
     pub told: Vec<(Alert, Vec<&'a Channel>)>,
 }
 
-/// Logs it, and lets go what may. Who has the least to tell comes first: nobody waits for another's thousand channels.
+/// Logs the alerts, and publishes the deliveries that may be sent now. Owners with the fewest messages
+/// come first, so that nobody waits for an owner with a thousand notifications.
 pub async fn add(context: &Context, function: &str, mut news: Vec<News<'_>>) -> Result<()> {
     news.sort_by_key(|news| news.told.iter().map(|(_, channels)| channels.len()).sum::<usize>());
     let mut room = Room { left: HashMap::new(), full: context.shared(|_| Ok(Full::default()))? };
@@ -103,20 +105,20 @@ pub async fn add(context: &Context, function: &str, mut news: Vec<News<'_>>) -> 
     refused.map_or(Ok(()), Err)
 }
 
-/// How many messages more may wait for a channel.
+/// How many more messages may wait for each notification.
 struct Room {
-    /// Counted before, and taken in part.
+    /// Rooms that were counted before, less the part used since.
     left: HashMap<i64, usize>,
     full: Arc<Full>,
 }
 
-/// Channels that have no room, until when that is believed: to count a thousand rows of a hundred channels at each
-/// change would keep the database from all else.
+/// Notifications without room, cached until a time: counting a thousand rows for each of a hundred
+/// notifications at each change would overload the database.
 #[derive(Default)]
 struct Full(Mutex<HashMap<i64, DateTime<Utc>>>);
 
 const FULL_TTL: TimeDelta = TimeDelta::seconds(10);
-/// Of a channel's room, what is taken before it is counted again.
+/// How many messages may use a counted room before it is counted again.
 const RECOUNT_AFTER: usize = 100;
 
 impl Room {
@@ -148,12 +150,12 @@ impl Room {
     }
 }
 
-/// What is written in one transaction: each channel's message of each endpoint once.
+/// The rows of one transaction: at most one message per notification and endpoint.
 #[derive(Default)]
 struct Chunk<'a> {
     items: Vec<Item<'a>>,
     pairs: HashSet<(i64, i64)>,
-    /// Those of whom all is in it, or in one before it.
+    /// Owners whose last alert is in this chunk or in an earlier one.
     owners: Vec<i64>,
 }
 
@@ -174,7 +176,7 @@ impl<'a> Chunk<'a> {
         self.items.push(Item { channel, endpoint_id, alert: alert.clone() });
     }
 
-    /// An error of the broker, which keeps nobody else from being told, is handed on.
+    /// Returns an error of the broker instead of stopping, so that other owners still get their alerts.
     async fn log_and_release(
         &mut self,
         context: &Context,
@@ -203,12 +205,13 @@ async fn write<'a>(
     Ok(beyond)
 }
 
-/// A region outage has its own id, negative: so that its end overtakes its beginning, and no other's.
+/// A region outage has its own negative ID, so that its end supersedes only its own start.
 fn about(alert: &Alert) -> i64 {
     alert.region_outage.as_ref().map_or(alert.endpoint_id, |outage| -outage.id)
 }
 
-/// Counts, in one message of each channel, what it is not told. What the broker brings again may count again.
+/// Counts alerts beyond the limit, in one message per notification. An event that the broker delivers
+/// again may be counted twice.
 async fn count(context: &Context, beyond: &[&Channel]) -> Result<()> {
     if beyond.is_empty() {
         return Ok(());
@@ -245,25 +248,25 @@ async fn count(context: &Context, beyond: &[&Channel]) -> Result<()> {
     Ok(())
 }
 
-/// What the log says of an item already.
+/// What the log already contains about an item.
 #[derive(sqlx::FromRow)]
 struct Found {
     at: i64,
-    /// It came before: the broker brings it again.
+    /// It was logged before: the broker delivered the event again.
     is_known: bool,
-    /// The channel was told of this outage when it was made.
+    /// The notification got this incident when it was created.
     is_told: bool,
-    /// A later change of the endpoint came before.
+    /// A later change of the endpoint was logged before.
     is_overtaken: bool,
-    /// A message of the endpoint that nobody was handed yet.
+    /// A message about the endpoint that was not handed to a sender yet.
     waiting_id: Option<i64>,
     waiting_alert: Option<String>,
 }
 
-/// As both databases take apart a list of them.
+/// A row of the list that is passed to both databases as JSON.
 #[derive(Serialize)]
 struct Line {
-    /// Its place in the list; of one that waits, its id.
+    /// Position in the list; for a waiting message, its ID.
     at: i64,
     notification_id: i64,
     endpoint_id: i64,
@@ -326,7 +329,7 @@ macro_rules! of_lines {
     };
 }
 
-/// Returns the channels that have no room, once for each item that is not logged for it.
+/// Returns the notifications without room, once for each item that was not logged.
 async fn log<'a>(
     transaction: &mut Transaction,
     items: Vec<Item<'a>>,
@@ -340,7 +343,7 @@ async fn log<'a>(
         if found.is_some_and(|found| found.is_told && !found.is_known) {
             continue;
         }
-        // Counts add up, also of one moment.
+        // Counts are added up, even if they have the same time.
         let is_count = item.alert.what == AlertKind::Untold;
         let waiting = found.filter(|found| !found.is_known || is_count).and_then(|found| {
             let alert = serde_json::from_str::<Alert>(found.waiting_alert.as_deref()?).ok()?;
@@ -406,7 +409,7 @@ async fn find(
     Ok(found.into_iter().map(|found| (found.at, found)).collect())
 }
 
-/// How many wait for a channel, [`MAX_WAITING_PER_CHANNEL`] if more do.
+/// Number of messages that wait for a notification, at most [`MAX_WAITING_PER_CHANNEL`].
 async fn waiting_for(transaction: &mut Transaction, channel: &Channel) -> Result<usize> {
     sql!(
         COUNT = "SELECT COUNT(*) FROM (SELECT 1 FROM deliveries
@@ -417,7 +420,7 @@ async fn waiting_for(transaction: &mut Transaction, channel: &Channel) -> Result
     Ok(usize::try_from(count).unwrap_or_default())
 }
 
-/// What waits tells of the newest change from now on; it keeps its place.
+/// Updates waiting messages to the newest change; each keeps its position in the queue.
 async fn replace(transaction: &mut Transaction, lines: Vec<Line>, now: DateTime<Utc>) -> Result<()> {
     static REPLACE: [&str; 2] = of_lines!(
         "UPDATE deliveries SET alert = line.alert, changed_at = line.changed_at, what = line.what, asked_at = $2 FROM ",
@@ -427,8 +430,8 @@ async fn replace(transaction: &mut Transaction, lines: Vec<Line>, now: DateTime<
 }
 
 async fn insert(transaction: &mut Transaction, lines: Vec<Line>, now: DateTime<Utc>) -> Result<()> {
-    // Nothing for what was deleted or switched off meanwhile. What was leased and not published, a process that died
-    // has left.
+    // Skips endpoints and notifications that were deleted or disabled meanwhile. A message that is leased
+    // but not published was left by a process that crashed: release it.
     static INSERT: [&str; 2] = of_lines!(
         "INSERT INTO deliveries (user_id, notification_id, endpoint_id, changed_at, what, kind, recipient, host, \
              alert, status, attempt, created_at, asked_at, due_at, finished_at) \

@@ -1,4 +1,4 @@
-//! The log of what was sent, to whom, with what outcome; what waits in it to be sent.
+//! The log of deliveries with their outcomes, and the queue of those that wait.
 
 pub mod list;
 pub mod log;

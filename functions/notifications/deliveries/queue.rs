@@ -1,9 +1,9 @@
-//! What is to be sent waits in the log of deliveries, and leaves it a few at a time for each owner, channel and target
-//! host: whoever is slow, or fails, delays nobody else.
+//! The queue of deliveries. Deliveries wait in the log, and a limited number per owner, notification and
+//! host is in flight at once: a slow or failing receiver does not delay the others.
 //!
-//! What leaves is leased: marked as sent before the broker is asked to bring it to a sender. Its outcome, by
-//! `delivery-record`, makes room for the next; a lease that ends without one is tried again by `delivery-resume`. So
-//! are, with growing pauses, messages that a channel did not take, until [`GIVE_UP_AFTER`].
+//! A delivery is leased (marked as sent) before it is published to the broker. Its outcome, recorded by
+//! `delivery-record`, makes room for the next one. `delivery-resume` tries again after a lease ends
+//! without an outcome, and after a failed try, with growing pauses, until [`GIVE_UP_AFTER`].
 
 use std::collections::HashMap;
 
@@ -21,39 +21,40 @@ use crate::notifications::{
 };
 use contract::{Alert, AlertKind, Missed, NotificationRequested, Reader, kind};
 
-/// How many messages of an owner, and to one target host, are on their way at once.
+/// Messages in flight at once, per owner and per host.
 pub const MAX_IN_FLIGHT: usize = 16;
-/// Of them by one channel: the others of its owner have room when it hangs.
+/// Of these, for one notification: if it hangs, the owner's other notifications still have room.
 const BY_CHANNEL: usize = MAX_IN_FLIGHT / 2;
-/// Calls at once to the broker.
+/// Concurrent calls to the broker.
 const CALLS: usize = 16;
 
-/// When a message that no channel took is given up, if it was tried all the time.
+/// When an undelivered message is dropped, if it was tried all the time.
 const GIVE_UP_AFTER: TimeDelta = TimeDelta::hours(24);
-/// For the broker to have taken what is leased.
+/// Time for the broker to accept a leased delivery.
 const TO_PUBLISH: TimeDelta = TimeDelta::seconds(30);
-/// For a sender to say what became of it: senders answer in seconds, but may have to start, or to be started again.
+/// Time for a sender to report the outcome. Senders answer in seconds, but may have to start or restart.
 const LEASE: TimeDelta = TimeDelta::minutes(5);
 const FIRST_PAUSE: TimeDelta = TimeDelta::seconds(15);
 const MAX_PAUSE: TimeDelta = TimeDelta::minutes(30);
-/// Between two runs of `delivery-resume`: after more than that, it was stopped.
+/// Gap between two runs of `delivery-resume` after which it counts as stopped.
 const STOPPED_AFTER: TimeDelta = TimeDelta::hours(1);
-/// The longest that a `Retry-After` is believed.
+/// The longest `Retry-After` that is honoured.
 pub const MAX_WAIT: TimeDelta = TimeDelta::hours(6);
-/// In a message that stands for others.
+/// In a message that includes others.
 const MAX_MISSED: usize = 20;
 
-/// After so many failures in a row: 15 s, 30 s, 1 min, up to half an hour.
+/// Pause after this many failures in a row: 15 s, 30 s, 1 min, up to half an hour.
 pub fn pause(failures: i64) -> TimeDelta {
     let doubled = u32::try_from(failures.clamp(1, 16) - 1).unwrap_or_default();
     (FIRST_PAUSE * 2_i32.pow(doubled)).min(MAX_PAUSE)
 }
 
 impl Channel {
-    /// Until when a channel is left alone that failed again and again, or asked for it. One failure is not enough: the
-    /// next message is tried at once, by itself.
+    /// Until when a notification is paused: after two or more failures, or until the time that its
+    /// receiver asked for. After one failure it is not paused: the next message is tried at once, by
+    /// itself.
     pub fn paused_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        // What lies far ahead is of a clock that was set back.
+        // A time far in the future was written before the clock was set back.
         let failed = self.failed_at.filter(|at| self.failures > 1 && *at <= now + MAX_AHEAD);
         let not_before = self.not_before.filter(|at| *at <= now + MAX_WAIT);
         let until = failed.map(|failed| failed + pause(self.failures - 1)).max(not_before);
@@ -68,7 +69,7 @@ impl Channel {
     }
 }
 
-/// Whose messages are on their way, by host.
+/// The owners of the messages in flight, by host.
 type Hosts = HashMap<String, Vec<i64>>;
 sql!(LEASED_FOR_HOST = "SELECT user_id FROM deliveries WHERE host = $1 AND leased_at IS NOT NULL");
 
@@ -84,10 +85,10 @@ struct Waiting {
     tries: i64,
 }
 
-/// Hands what may leave now, of these owners in this order, to the broker.
+/// Publishes the deliveries that may be sent now, for these owners in this order.
 pub async fn release(context: &Context, function: &str, owners: &[i64]) -> Result<()> {
     let mut refused = None;
-    // A transaction of its own for some at a time: they are made one after the other.
+    // A few owners per transaction, because these transactions run one after the other.
     for owners in owners.chunks(20) {
         let now = context.clock().now();
         let leased = lease(context.db()?, owners, now).await?;
@@ -98,17 +99,19 @@ pub async fn release(context: &Context, function: &str, owners: &[i64]) -> Resul
     refused.map_or(Ok(()), Err)
 }
 
-/// Those of other owners that wait for a host, from the one after `owner` on, where the host is so busy that they had
-/// to wait for `owner`'s delivery to end. In the transaction that ended it: of two that end at once, the first would
-/// see the room that the second makes, and take it for a sign that nobody had to wait.
+/// Other owners who wait for a host, starting after `owner`, if the host was so busy that they had to
+/// wait for `owner`'s delivery to end. Runs in the transaction that ended it. Otherwise, if two
+/// deliveries end at once, the first would see the room that the second made, and conclude that nobody
+/// had to wait.
 pub async fn next_for_host(
     transaction: &mut Transaction,
     host: &str,
     owner: i64,
     now: DateTime<Utc>,
 ) -> Result<Vec<i64>> {
-    // From one owner to the next by the index, whatever each of them has waiting; a hundred of them at most are looked
-    // at. Not those whose channels may be paused: they would pass the place on to nobody.
+    // Goes from one owner to the next by the index, however many messages each has waiting; looks at no
+    // more than a hundred owners. Skips owners whose notifications may be paused: they would not use the
+    // room.
     sql!(NEXT = "WITH RECURSIVE others AS (
             SELECT 1 AS step, (SELECT MIN(d.user_id) FROM deliveries d
                 WHERE d.host = $1 AND d.status = 'pending' AND d.leased_at IS NULL AND d.user_id > $2) AS user_id
@@ -159,7 +162,7 @@ async fn lease(db: &Db, owners: &[i64], now: DateTime<Utc>) -> Result<Vec<Notifi
     Ok(leased)
 }
 
-/// What is counted stays so until the transaction ends.
+/// Serializes changes to the queue: counts stay valid until the transaction ends.
 pub async fn lock(transaction: &mut Transaction) -> Result<()> {
     // SQLite has one writer at a time.
     if let On::Postgres(db) = transaction.connection() {
@@ -168,7 +171,7 @@ pub async fn lock(transaction: &mut Transaction) -> Result<()> {
     Ok(())
 }
 
-/// A channel with something to send, and where its next message goes.
+/// A notification with a waiting message, and the host of that message.
 #[derive(sqlx::FromRow)]
 struct Turn {
     #[sqlx(flatten)]
@@ -177,8 +180,9 @@ struct Turn {
     next_due: DateTime<Utc>,
 }
 
-/// Leases as many of an owner's as may leave, its channels taking turns: who has the least under way is next. However
-/// much waits, few questions are asked: one for each place that is free, and for each channel without a turn.
+/// Leases as many of an owner's messages as possible. Notifications take turns: the one with the fewest
+/// messages in flight is next. The number of queries depends on the free places and the skipped
+/// notifications, not on the number of waiting messages.
 async fn lease_of(
     transaction: &mut Transaction,
     owner: i64,
@@ -234,14 +238,15 @@ async fn lease_of(
     Ok(leased)
 }
 
-/// The oldest of each endpoint's newest: what it overtook is told with it, and what is being sent comes first. What is of
-/// a time far ahead, a clock that was set back since has dated: it is older than all that is not.
+/// The next message of a notification: of each endpoint's newest messages, the oldest. A newer message
+/// includes those that it supersedes, and a message in flight ends first. A time far in the future was
+/// written before the clock was set back: it counts as older than all others.
 async fn waiting_for(
     transaction: &mut Transaction,
     channel: &Channel,
     now: DateTime<Utc>,
 ) -> Result<Option<Waiting>> {
-    // A few, for one may be unreadable.
+    // More than one, because some may be unreadable.
     sql!(
         WAITING = "SELECT id, notification_id, endpoint_id, host, alert, attempt, tries FROM deliveries d
         WHERE notification_id = $1 AND status = 'pending' AND leased_at IS NULL AND due_at <= $2
@@ -263,8 +268,8 @@ async fn waiting_for(
     Ok(found.into_iter().next())
 }
 
-/// Whether there is room at the host for one more of the owner: who has many there leaves room for the others, as in
-/// [`net::fair_share`].
+/// Whether the host has room for one more message of the owner. An owner with many messages there leaves
+/// room for others, as in [`net::fair_share`].
 async fn has_place(transaction: &mut Transaction, owner: i64, host: &str, hosts: &mut Hosts) -> Result<bool> {
     if host.is_empty() {
         return Ok(true);
@@ -285,7 +290,7 @@ async fn lease_one(
     channel: &Channel,
     now: DateTime<Utc>,
 ) -> Result<Option<NotificationRequested>> {
-    // Of the endpoint's it is the newest, and none is on its way.
+    // This is the endpoint's newest message, and none is in flight: it supersedes the others.
     sql!(
         OVERTAKEN = "UPDATE deliveries SET status = 'superseded', finished_at = $4
         WHERE notification_id = $1 AND endpoint_id = $2 AND id <> $3 AND status = 'pending' RETURNING alert"
@@ -325,7 +330,7 @@ async fn lease_one(
     }))
 }
 
-/// Tells of the other one too: of each change once, also where the broker brings it again.
+/// Includes another alert in this one: each change once, even if the broker delivers it again.
 pub fn overtake(alert: &mut Alert, other: Alert) {
     alert.untold = alert.untold.saturating_add(other.untold);
     let Alert { what, changed_at, cause, missed, .. } = other;
@@ -368,7 +373,7 @@ async fn publish(
             }
         }
     }
-    // They have other rows, or the same ones in another order.
+    // Takes the lock: other transactions may update the same rows in another order.
     let mut transaction = context.db()?.begin().await?;
     lock(&mut transaction).await?;
     mark(&mut transaction, accepted, leased_at, true).await?;
@@ -390,8 +395,8 @@ async fn publish_one(
     context.publish(event.with_extension("channel", &request.kind)).await
 }
 
-/// That the broker has them, or that it does not: then they wait again. Their outcome may be known already, or the
-/// lease have been taken back and given again.
+/// Marks deliveries as accepted by the broker, or releases those that it refused. Skips deliveries whose
+/// outcome is already recorded, or whose lease was taken back and renewed.
 async fn mark(
     transaction: &mut Transaction,
     ids: Vec<i64>,
@@ -425,9 +430,10 @@ async fn mark(
     Ok(())
 }
 
-/// Takes back leases that ended without a word, gives up what waited for too long, and says who has anything to send.
+/// Releases leases that ended without an outcome, drops messages that waited too long, and returns the
+/// owners with messages to send.
 pub async fn wake(db: &Db, now: DateTime<Utc>) -> Result<Vec<i64>> {
-    // What is of a time far ahead, a clock that was set back since has dated.
+    // A time far in the future was written before the clock was set back.
     sql!(
         ENDED = "UPDATE deliveries SET leased_at = NULL, tries = tries + 1
         WHERE leased_at IS NOT NULL
@@ -448,7 +454,7 @@ pub async fn wake(db: &Db, now: DateTime<Utc>) -> Result<Vec<i64>> {
             error = COALESCE(error, 'This could not be sent within 24 hours.')
         WHERE status = 'pending' AND leased_at IS NULL AND asked_at <= $2 RETURNING kind"
     );
-    // The sum keeps SQLite from going through the whole log in the order of its owners.
+    // The `+ 0` prevents SQLite from scanning the whole log in the order of owners.
     sql!(
         OWNERS = "SELECT DISTINCT user_id + 0 FROM deliveries
         WHERE status = 'pending' AND leased_at IS NULL AND due_at <= $1 ORDER BY 1"
@@ -463,7 +469,7 @@ pub async fn wake(db: &Db, now: DateTime<Utc>) -> Result<Vec<i64>> {
         future.execute(&mut *db).await?;
         let resumed_at: i64 = sqlx::query_scalar(RESUMED).fetch_one(&mut *db).await?;
         sqlx::query(RESUME).bind(now.timestamp()).execute(&mut *db).await?;
-        // Nothing was tried meanwhile, or the clock jumped: a day of tries is another day then.
+        // Nothing was tried meanwhile, or the clock jumped: the 24 hours of tries start again.
         if now.timestamp() - resumed_at > STOPPED_AFTER.num_seconds() {
             sqlx::query(BEGIN_ANEW).bind(now).execute(&mut *db).await?;
         }

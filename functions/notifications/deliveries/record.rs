@@ -1,7 +1,7 @@
-//! Event `notification.delivered`: closes the entry in the delivery log, or says when it is tried again, and lets the
-//! next leave.
+//! Event `notification.delivered`: closes the delivery, or schedules its next try, and publishes the next
+//! deliveries.
 //!
-//! GET /private/v1/deliveries/{id}: whether a message is still to be sent, for the senders.
+//! GET /private/v1/deliveries/{id}: whether a message must still be sent; called by the senders.
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -46,13 +46,13 @@ struct Entry {
 }
 
 impl Entry {
-    /// What it is when no more tries are made: delivered, if it was to some of several.
+    /// The final status when no more tries are made: delivered, if at least one recipient was reached.
     fn ended(&self) -> &'static str {
         if self.reached.0.is_empty() { "failed" } else { "delivered" }
     }
 }
 
-/// Whose messages may leave in its place; nobody's, if it is deleted.
+/// Returns the owners whose messages may be sent next; none if the delivery was deleted.
 async fn record(db: &Db, told: &NotificationDelivered, now: DateTime<Utc>) -> Result<Vec<i64>> {
     sql!(
         SELECT = "SELECT user_id, notification_id, host, status, attempt, tries, leased_at, reached
@@ -69,7 +69,7 @@ async fn record(db: &Db, told: &NotificationDelivered, now: DateTime<Utc>) -> Re
     let Some(mut entry) = entry else { return Ok(Vec::new()) };
     let is_pending = entry.attempt == told.attempt && entry.status == "pending";
     let closed = match told.outcome {
-        // A success stays one, whatever is said earlier or later about the same attempt.
+        // A success is final, whatever other outcomes arrive for the same attempt.
         DeliveryOutcome::Delivered if entry.attempt == told.attempt && entry.status != "delivered" => {
             works_again(&mut transaction, entry.notification_id, now).await?;
             Some("delivered")
@@ -94,7 +94,7 @@ async fn record(db: &Db, told: &NotificationDelivered, now: DateTime<Utc>) -> Re
     Ok(owners)
 }
 
-/// What waited for its channel goes at once.
+/// The notification works again: its waiting messages are due now.
 async fn works_again(transaction: &mut Transaction, notification_id: i64, now: DateTime<Utc>) -> Result<()> {
     sql!(STATE = "SELECT failures, tested_at IS NOT NULL FROM notifications WHERE id = $1");
     sql!(
@@ -111,7 +111,7 @@ async fn works_again(transaction: &mut Transaction, notification_id: i64, now: D
         if failures > 0 || !is_tested {
             sqlx::query(WORKS).bind(notification_id).bind(now).execute(&mut *db).await?;
         }
-        // After one failure it was not the channel that waited, but the message that it failed with.
+        // After a single failure only the failed message waited, not the notification.
         if failures > 1 {
             sqlx::query(DUE).bind(notification_id).bind(now).execute(&mut *db).await?;
         }
@@ -119,7 +119,7 @@ async fn works_again(transaction: &mut Transaction, notification_id: i64, now: D
     Ok(())
 }
 
-/// For the message's own pause, and not before the channel wants it.
+/// Waits for the message's own pause, and at least for the time that the receiver asked for.
 async fn postpone(
     transaction: &mut Transaction,
     entry: &mut Entry,
@@ -130,7 +130,7 @@ async fn postpone(
         POSTPONE = "UPDATE deliveries SET tries = tries + 1, due_at = $2, leased_at = NULL,
             published_at = NULL, error = $3, reached = $4 WHERE id = $1"
     );
-    // Of those that were sent at the same time, only the first to fail counts.
+    // Of messages that were sent at the same time, only the first failure counts.
     sql!(
         FAILS = "UPDATE notifications SET
             failures = failures + CASE WHEN failed_at > $2 AND failed_at <= $3 THEN 0 ELSE 1 END,
@@ -142,7 +142,7 @@ async fn postpone(
     entry.reached.0.extend(told.reached.iter().cloned());
     let pause = queue::pause(entry.tries + 1).max(wanted.unwrap_or_default());
     on!(transaction.connection(), db => {
-        // A channel by which some of its addresses were reached works.
+        // If at least one address was reached, the notification works.
         if entry.reached.0.is_empty() {
             let fails = sqlx::query(FAILS).bind(entry.notification_id);
             let fails = fails.bind(entry.leased_at.unwrap_or(now)).bind(now);
@@ -154,18 +154,18 @@ async fn postpone(
     Ok(())
 }
 
-/// Whether a message is still to be sent.
+/// Whether a message must still be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     Wanted,
-    /// Its user, endpoint or channel is deleted.
+    /// Its user, endpoint or notification is deleted.
     Gone,
-    /// It was delivered, or another attempt has taken the place of this one.
+    /// It was delivered, or another attempt replaced it.
     Done,
-    /// The channel is switched off.
+    /// The notification is disabled.
     Disabled,
-    /// It is not true any more: the endpoint was paused since.
+    /// It is no longer true: the endpoint was paused since.
     Overtaken,
 }
 
@@ -174,7 +174,7 @@ struct DeliveryStanding {
     standing: Standing,
 }
 
-/// Asks whether a message is still to be sent.
+/// Asks whether a message must still be sent.
 pub async fn standing(context: &Context, delivery_id: i64, attempt: i64, tries: i64) -> Result<Standing> {
     let path = format!("/private/v1/deliveries/{delivery_id}?attempt={attempt}&tries={tries}");
     Ok(context.outbound().get::<DeliveryStanding>(NAME, &path).await?.standing)
@@ -197,8 +197,8 @@ struct Row {
     overtaken: bool,
 }
 
-/// What is gone is said with 200: a function that cannot be found answers 404 as well, and that must
-/// never keep a message from being sent.
+/// A deleted delivery is reported with 200, not 404: a function that cannot be reached also answers 404,
+/// and that must not keep a message from being sent.
 #[utoipa::path(
     get, path = "/private/v1/deliveries/{id}", tag = "deliveries",
     params(("id" = i64, Path, example = 12), Which),
@@ -212,7 +212,7 @@ async fn handle_standing(
     Id(id): Id,
     Query(which): Query<Which>,
 ) -> Result<Json<DeliveryStanding>> {
-    // What was down or degraded, and is pending, was paused.
+    // An endpoint that was down or degraded and is pending now was paused.
     sql!(SELECT = "SELECT d.attempt, d.tries, d.status,
             n.enabled AND (n.send_degraded OR d.what NOT IN ('degraded', 'not_degraded')) AS enabled,
             d.what IN ('down', 'degraded') AND EXISTS (
@@ -223,7 +223,7 @@ async fn handle_standing(
         on!(context.db()?.read(), db => sqlx::query_as(SELECT).bind(id).fetch_optional(db).await)?;
     let standing = match row {
         None => Standing::Gone,
-        // One that failed may come once more, out of the dead letters.
+        // A failed delivery may come again, from the dead letters.
         Some(row) if row.attempt != which.attempt || matches!(&*row.status, "delivered" | "superseded") => {
             Standing::Done
         }

@@ -1,4 +1,5 @@
-//! `* * * * *`: sends what waits for its next try, and what was lost on its way; publishes again what nobody was told of.
+//! Every minute (`* * * * *`): sends deliveries that are due for their next try or were lost, and
+//! publishes unprocessed status changes again.
 
 use axum::{extract::State, routing::post};
 use http::StatusCode;
@@ -16,7 +17,7 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "sends what waits fo
 
 async fn handle(State(context): State<Context>) -> Result<StatusCode> {
     let owners = queue::wake(context.db()?, context.clock().now()).await?;
-    // Neither waits for what hinders the other.
+    // A failure of one must not block the other.
     let republished = changes::republish_untold(&context, NAME).await;
     queue::release(&context, NAME, &owners).await.and(republished)?;
     Ok(StatusCode::NO_CONTENT)

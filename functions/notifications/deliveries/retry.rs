@@ -1,5 +1,4 @@
-//! POST /public/v1/deliveries/{id}/retry: sends a message once more that failed, or now, where it waits for its next
-//! try.
+//! POST /public/v1/deliveries/{id}/retry: sends a failed message again, or sends a waiting message now.
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
@@ -36,12 +35,12 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "sends a failed mess
 async fn handle(State(context): State<Context>, caller: Caller, Id(id): Id) -> Result<Json<Done>> {
     let (db, now) = (context.db()?, context.clock().now());
     ask_again(db, caller.user_id, id, now).await?;
-    // What the broker does not take now waits, and is tried again.
+    // If the broker refuses it now, the message waits and is tried again.
     queue::release(&context, NAME, &[caller.user_id]).await?;
     Ok(Json(Done::ok()))
 }
 
-/// Whatever the channel said before: a person may have mended it.
+/// Ignores earlier failures and pauses: a person may have fixed the cause.
 async fn ask_again(db: &Db, user_id: i64, id: i64, now: DateTime<Utc>) -> Result<()> {
     sql!(STATUS = "SELECT status FROM deliveries WHERE id = $1 AND user_id = $2");
     sql!(

@@ -1,5 +1,5 @@
-//! POST /private/v1/channel_messages, and event `notification.requested` of every kind that has no function of its own:
-//! sends a message.
+//! POST /private/v1/channel_messages, and event `notification.requested` of every kind without its own
+//! function: sends a message.
 
 use axum::{Json, extract::State};
 use channels::{CHANNELS, Config, Kind, Message};
@@ -57,7 +57,7 @@ const fn count() -> usize {
 pub struct Body {
     #[schema(schema_with = kind_schema)]
     kind: String,
-    /// With its secrets.
+    /// Including its secrets.
     #[schema(value_type = channels::ConfigSchema)]
     config: Value,
     subject: String,

@@ -1,6 +1,6 @@
 //! POST /private/v1/emails, and event `notification.requested` of kind email: sends an email.
 //!
-//! By SMTP; where `SMTP_URL` is not set, into files that a person can open.
+//! Sends by SMTP; if `SMTP_URL` is not set, writes files that a person can open.
 
 use std::{path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
@@ -56,10 +56,10 @@ pub struct Body {
     subject: String,
     /// Plain text.
     content: String,
-    /// The same in HTML; made of `content` where it is absent.
+    /// The same as HTML; generated from `content` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     html: Option<String>,
-    /// Of the link that stops such mails.
+    /// The language of the unsubscribe link's text.
     #[serde(default)]
     language: Language,
 }
@@ -102,11 +102,11 @@ pub async fn call(context: &Context, body: &Body) -> Result<Done> {
     context.outbound().call(NAME, Method::POST, "/private/v1/emails", Some(body)).await
 }
 
-/// For all of a session, below the minute that a sender has: a server may look through a message for a while before it
-/// says that it has it, and who gives up before that sends it again.
+/// For a whole SMTP session; less than a sender's limit of one minute. A server may scan a message for a
+/// while before it accepts it, and giving up before that means sending it twice.
 const MAX_SESSION: Duration = Duration::from_secs(45);
 
-/// What the delivery log and a test say where `SMTP_URL` is not set.
+/// The text in the delivery log and in a test's response if `SMTP_URL` is not set.
 pub const WRITTEN_TO_FILE: &str =
     "SMTP_URL is not set: the mail was not sent, but written to a file in the outbox folder.";
 
@@ -141,10 +141,10 @@ async fn handle_event(State(context): State<Context>, event: Event<NotificationR
         return Ok(reply);
     }
     let request = &event.data;
-    // The same whenever this is delivered again: mail programs then show one message.
+    // The same if the event is delivered again, so that mail programs show one message.
     let id = format!("delivery-{}-{}", request.delivery_id, request.attempt);
     let sent = match send::opened(request, recipients::open_recipients(&context, &request.sealed_config)) {
-        // None: all who are left have it already.
+        // Empty: all remaining recipients already have it.
         Ok(Recipients { to, left_out }) if to.is_empty() => {
             left_out.map_or(Ok(()), |why| Err(Failed::ForGood(why)))
         }
@@ -159,8 +159,8 @@ async fn handle_event(State(context): State<Context>, event: Event<NotificationR
     send::attempted(&context, NAME, &event, sent)
 }
 
-/// `SMTP_URL`, such as `smtp://user:password@host:587?tls=required`; `SMTP_FROM`, who it is from;
-/// without `SMTP_URL`, `OUTBOX_DIR` (default `data/outbox`) is where the messages are put.
+/// Settings: `SMTP_URL`, such as `smtp://user:password@host:587?tls=required`; `SMTP_FROM`, the sender's
+/// address; `OUTBOX_DIR` (default `data/outbox`), the folder for messages if `SMTP_URL` is not set.
 pub(crate) struct Mailer {
     from: Mailbox,
     way: Way,
@@ -176,7 +176,7 @@ impl FromEnv for Mailer {
 
     fn from_env(env: &Env) -> anyhow::Result<Self> {
         let way = match env.get("SMTP_URL") {
-            // The error may hold the password: it is not passed on.
+            // The error may contain the password: it is not passed on.
             Some(url) => Way::Smtp(
                 smtp(url, &ExtraRoots::from_env(env)?).map_err(|_| anyhow::anyhow!("SMTP_URL is invalid"))?,
             ),
@@ -191,7 +191,8 @@ impl FromEnv for Mailer {
 
 fn smtp(url: &str, roots: &ExtraRoots) -> anyhow::Result<AsyncSmtpTransport<Tokio1Executor>> {
     let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)?.timeout(Some(TIMEOUT));
-    // lettre reads the URL, but takes other authorities only together with its kind of TLS.
+    // lettre parses the URL, but accepts extra root certificates only together with explicit TLS
+    // settings.
     let url = Url::parse(url)?;
     let mut tls = TlsParameters::builder(url.host_str().unwrap_or_default().to_owned());
     for root in &roots.0 {
@@ -208,14 +209,14 @@ fn smtp(url: &str, roots: &ExtraRoots) -> anyhow::Result<AsyncSmtpTransport<Toki
     Ok(transport.tls(tls).build())
 }
 
-/// Made when it is first needed: its pool keeps connections between messages.
+/// Created on first use: its pool keeps connections open between messages.
 fn mailer(context: &Context) -> Result<Arc<Mailer>> {
     context.config()
 }
 
 impl Mailer {
-    /// To each by itself: an address that no longer exists does not keep the others from being told, and nobody sees
-    /// another's address, or link. `id` is of letters, digits and `-_`.
+    /// Sends to each address separately: an invalid address does not block the others, and no recipient
+    /// sees another's address or link. `id` consists of letters, digits and `-_`.
     async fn send(
         &self,
         context: &Context,
@@ -268,12 +269,13 @@ impl Mailer {
         let mut email = lettre::Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(None, to.address.parse()?))
-            // Letters that are ASCII are not encoded: what looks like an encoded word would be read as one.
+            // lettre does not encode ASCII text: text that looks like an encoded word would be decoded as
+            // one.
             .subject(subject.replace("=?", "= ?"))
             .message_id(Some(format!("<{id}@{domain}>")))
             .multipart(MultiPart::alternative_plain_html(text, html))?;
         if let Some(url) = url {
-            // RFC 8058: mail programs show a button that posts there.
+            // RFC 8058: mail programs show a button that posts to this URL.
             for (name, value) in [
                 ("List-Unsubscribe", format!("<{url}>")),
                 ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()),
@@ -286,7 +288,7 @@ impl Mailer {
     }
 }
 
-/// What came of trying each address.
+/// Combines the results for all addresses.
 fn judged(tried: &[(&str, Result<(), Failed>)]) -> Result<(), Failed> {
     let refused = || tried.iter().filter_map(|(address, sent)| Some((address, sent.as_ref().err()?)));
     let Some((_, first)) = refused().next() else { return Ok(()) };
@@ -308,7 +310,7 @@ fn judged(tried: &[(&str, Result<(), Failed>)]) -> Result<(), Failed> {
     Err(if later.is_some() { Failed::ForSomeNow(why, reached) } else { Failed::ForSome(why) })
 }
 
-/// Who was left out is told beside what came of the others; it makes no failure of a success.
+/// Adds the left-out addresses to the result; a success stays a success.
 fn with_left_out(sent: Result<(), Failed>, left_out: Option<String>) -> Result<(), Failed> {
     let Some(left_out) = left_out else { return sent };
     match sent {
@@ -321,15 +323,16 @@ fn with_left_out(sent: Result<(), Failed>, left_out: Option<String>) -> Result<(
     }
 }
 
-/// That the server closes, or cannot be connected to: what breaks off later may have been taken.
+/// The server closes the session, or cannot be reached. After a later error, the server may have accepted
+/// the message.
 fn is_hiccup(error: &smtp::Error) -> bool {
     let is_closing = error.status().is_some_and(|code| u16::from(code) == 421);
-    // lettre tells this kind of error by its words alone.
+    // lettre identifies this kind of error only by its text.
     is_closing || !error.is_timeout() && error.to_string().starts_with("Connection error")
 }
 
 fn failure(error: &smtp::Error) -> SendError {
-    // The server's own words.
+    // The server's own error text.
     let said = || {
         let source = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
         let code = error.status().map(|code| format!("{code} ")).unwrap_or_default();
@@ -349,7 +352,7 @@ fn failure(error: &smtp::Error) -> SendError {
     SendError::Transient { why, retry_after: None, is_hiccup: is_hiccup(error) }
 }
 
-/// Whole or not at all; under the same name when it is put again.
+/// Writes the file atomically; the same message always gets the same name.
 async fn put(directory: &std::path::Path, id: &str, raw: Vec<u8>) -> std::io::Result<()> {
     let path = directory.join(format!("{id}.eml"));
     let unfinished = directory.join(format!(".{id}.part"));

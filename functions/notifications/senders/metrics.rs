@@ -1,4 +1,4 @@
-//! What became of messages, counted.
+//! Counts the outcomes of messages.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use runtime::telemetry::{Counter, Histogram, KeyValue, counter, seconds};
 static NOTIFICATIONS: LazyLock<Counter<u64>> =
     LazyLock::new(|| counter("pongpong.notifications", "{notification}", "What became of messages"));
 
-/// A kind that is not known is not counted: labels are of few values.
+/// Unknown kinds are not counted, because labels must have few values.
 pub(crate) fn count(kind: &str, outcome: &'static str) {
     if let Some(kind) = Kind::find(kind) {
         add(1, kind, outcome);

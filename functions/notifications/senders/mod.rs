@@ -1,8 +1,8 @@
-//! Sends messages, and says what became of them: email, Slack and webhooks by a function each, with the private API of
-//! the first contract; all other kinds by `channel-send`.
+//! Sends messages and reports their outcomes. Email, Slack and webhooks have a function each, with the
+//! private API of the first contract; `channel-send` sends all other kinds.
 //!
-//! What may work later (no connection, 5xx, 429) is reported as postponed, what will not as failed:
-//! `deliveries::queue` decides when it is sent again. Neither holds a place in the broker.
+//! A transient error (no connection, 5xx, 429) is reported as postponed, a permanent one as failed:
+//! `deliveries::queue` decides when to send again. Neither occupies the broker.
 
 pub mod channel;
 pub mod email;
@@ -24,20 +24,21 @@ pub fn function_of(kind: &Kind) -> &'static str {
     kind.function.unwrap_or(CHANNEL_SEND)
 }
 
-/// For all kinds that have no function of their own.
+/// Sends all kinds without their own function.
 const CHANNEL_SEND: &str = "channel-send";
 
-/// Why a message did not get through, in words for people that hold no secret.
+/// Why a message was not delivered, in words for people; contains no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failed {
-    /// It is worth trying again.
+    /// Transient: worth trying again.
     ForNow(String),
-    /// The same, and the receiver says when (`Retry-After`).
+    /// Transient, with the time that the receiver asked for (`Retry-After`).
     ForAWhile(String, Duration),
     ForGood(String),
-    /// Others got it, and these never will.
+    /// Some recipients got it; the others never will.
     ForSome(String),
-    /// Others got it, whose names (of addresses a hash) are here; it is worth trying the rest again.
+    /// Some recipients got it; their names (of addresses a hash) are here. Trying the others again is
+    /// worthwhile.
     ForSomeNow(String, Vec<String>),
 }
 
@@ -53,7 +54,7 @@ impl Failed {
     }
 }
 
-/// What a call that does something answers.
+/// The response of a call that only performs an action.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Sent)]
 pub struct Done {

@@ -1,4 +1,4 @@
-//! Sending a message, and telling what became of it: the same for all kinds.
+//! Sends a message and reports the outcome: the same for all kinds.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +19,8 @@ use crate::notifications::{
 };
 use contract::{Alert, DeliveryOutcome, Invalid, NotificationDelivered, NotificationRequested, kind};
 
-/// Event `notification.requested`, of any kind whose [`Channel::send`](channels::Channel::send) does all of it.
+/// Handles the event `notification.requested` for any kind whose
+/// [`Channel::send`](channels::Channel::send) does all the work.
 pub(super) async fn handle_event(
     State(context): State<Context>,
     event: Event<NotificationRequested>,
@@ -31,7 +32,7 @@ pub(super) async fn handle_event(
     if let Some(reply) = unwanted(&context, function, &event).await? {
         return Ok(reply);
     }
-    // The same whenever this is delivered again, so that the receiver can tell.
+    // The same if the event is delivered again, so that the receiver can recognise duplicates.
     let id = format!("delivery-{}-{}", request.delivery_id, request.attempt);
     let sent = match opened(request, open(&context, kind, &request.sealed_config)) {
         Ok(config) => {
@@ -51,9 +52,9 @@ pub(super) fn opened<T>(request: &NotificationRequested, opened: Result<T>) -> R
     })
 }
 
-/// The reply to a request that is not to be sent any more. Asked at each attempt, for minutes may lie
-/// between two: what the message is about may be gone meanwhile, and who is told "down" after "up" is
-/// left with what is wrong.
+/// The reply to a request that must not be sent any more. Checked on each attempt, because minutes may
+/// lie between two: the endpoint may be deleted meanwhile, and a "down" that arrives after "up" would
+/// leave the user with wrong information.
 pub(super) async fn unwanted(
     context: &Context,
     function: &str,
@@ -64,7 +65,7 @@ pub(super) async fn unwanted(
     let answer = tokio::time::timeout(TIMEOUT, asked).await;
     let standing = match answer.unwrap_or_else(|late| Err(Error::unavailable(late))) {
         Ok(standing) => standing,
-        // To be woken for nothing is better than not to be woken.
+        // A superfluous alert is better than a missing one.
         Err(error) => {
             tracing::warn!(%error, delivery_id, "it cannot be asked whether this is still wanted: it is sent");
             Standing::Wanted
@@ -81,7 +82,7 @@ pub(super) async fn unwanted(
     tell(context, function, event, told).map(Some)
 }
 
-/// Tells the broker, and the delivery log, what became of an attempt.
+/// Reports the outcome of an attempt to the broker and the delivery log.
 pub(super) fn attempted(
     context: &Context,
     function: &str,
@@ -100,12 +101,12 @@ pub(super) fn attempted(
     let NotificationRequested { kind, attempt, tries, alert, .. } = &event.data;
     match outcome {
         Delivered => count(kind, "delivered"),
-        // Once, however often it is tried.
+        // Counted once, however often it is tried.
         Postponed if *tries > 0 => {}
         Postponed => count(kind, "postponed"),
         _ => count(kind, "failed"),
     }
-    // A person who sends it once more decides when.
+    // Not for a retry that a user requested: the user decides when that happens.
     if outcome == Delivered && *attempt == 1 {
         let delay = (context.clock().now() - alert.changed_at).as_seconds_f64();
         DELAY.record(delay.max(0.0), &[KeyValue::new("kind", kind.clone())]);
@@ -142,10 +143,11 @@ fn tell(
     Ok(Outgoing::new(function, kind::NOTIFICATION_DELIVERED, id, time, &delivered)?.into())
 }
 
-/// Shorter than that of a call between functions (10 s): a channel that is slow must not look like a
-/// sender that is, or the circuit to it opens for everybody.
+/// Shorter than the time-out of a call between functions (10 s): a slow receiver must not look like a
+/// slow sender, which would open the circuit to that sender for all users.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(8);
-/// A first try that failed so soon may be followed by a second one at once, in which [`TIMEOUT`] leaves time.
+/// If the first try failed within this time, a second one follows at once; [`TIMEOUT`] leaves time for
+/// it.
 const FAILED_AT_ONCE: TimeDelta = TimeDelta::seconds(2);
 const SECOND_TRY_AFTER: Duration = Duration::from_secs(1);
 const SECOND_TRY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -160,7 +162,7 @@ impl FromEnv for Policy {
     }
 }
 
-/// Settings that kinds ask for.
+/// The settings that kinds declare.
 pub(super) struct KindSettings;
 
 impl FromEnv for KindSettings {
@@ -171,7 +173,7 @@ impl FromEnv for KindSettings {
     }
 }
 
-/// Of all kinds.
+/// The settings of all kinds.
 const SETTINGS: [&str; count_settings()] = {
     let mut all = [""; count_settings()];
     let (mut kind, mut next) = (0, 0);
@@ -196,9 +198,9 @@ const fn count_settings() -> usize {
 }
 
 struct Clients {
-    /// For URLs that users entered.
+    /// For URLs entered by users.
     guarded: Client,
-    /// For URLs that the operator has set.
+    /// For URLs set by the operator.
     trusted: Client,
 }
 
@@ -211,7 +213,8 @@ fn clients(context: &Context) -> Result<Arc<Clients>> {
     })
 }
 
-/// Sends what the private API of the first contract was given: a kind's config, without `config.` before its fields.
+/// Sends a message requested through the private API of the first contract: the kind's fields, without
+/// the prefix `config.`.
 pub(super) async fn send_text(
     context: &Context,
     kind: &str,
@@ -227,7 +230,7 @@ pub(super) async fn send_text(
     send_now(context, &config, &Message::plain("", content), alert).await
 }
 
-/// Sends what nobody logs.
+/// Sends a message that is not logged.
 pub(super) async fn send_now(
     context: &Context,
     config: &Config,
@@ -239,7 +242,7 @@ pub(super) async fn send_now(
     Ok(Json(send(context, config, message, about).await?.into()))
 }
 
-/// What a message is about, beside its words.
+/// A message's metadata, apart from its text.
 struct About<'a> {
     id: &'a str,
     time: DateTime<Utc>,
@@ -264,7 +267,8 @@ async fn send(
     Ok(try_twice(context, config.kind, limits, try_once).await)
 }
 
-/// Tries once more, a second later, what failed at once: the next try by `delivery-resume` is up to a minute away.
+/// Tries a second time, one second later, if the first try failed at once: the next try by
+/// `delivery-resume` is up to a minute away.
 pub(super) async fn try_twice<F>(
     context: &Context,
     kind: &Kind,

@@ -39,7 +39,7 @@ pub struct Body {
     content: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     token: Option<String>,
-    /// Instead of `channel` and `token`.
+    /// Replaces `channel` and `token`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     webhook_url: Option<String>,
 }
@@ -64,7 +64,7 @@ pub async fn call(context: &Context, config: &Config, message: &Message) -> Resu
     ),
 )]
 async fn handle(State(context): State<Context>, Input(body): Input<Body>) -> Result<Json<Done>> {
-    // The workspace is for people, and a webhook is enough by itself.
+    // The workspace is only for people, and a webhook needs nothing else.
     let Body { domain: _, channel, content, token, webhook_url } = body;
     let values = match webhook_url {
         Some(url) => json!({ "webhook_url": url }),

@@ -26,7 +26,7 @@ pub const FUNCTION: Function = Function::new(NAME, SERVICE, "posts a signed Clou
 #[schema(as = WebhookCall, example = json!({"url": "https://example.com/hook", "content": "Hello"}))]
 pub struct Body {
     url: String,
-    /// `whsec_...`; without it the call is not signed.
+    /// `whsec_...`; without it the request is not signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
     content: String,
