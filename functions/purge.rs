@@ -21,7 +21,7 @@ pub(crate) async fn trusted_now(context: &Context, table: &'static str) -> Resul
     // For the very first purge, waiting is normal and not logged.
     if let Some(since) = seen.doubted_at.filter(|_| seen.trusted_at > 0) {
         let (since, trusted) = (time(since), time(seen.trusted_at));
-        tracing::warn!(%now, %trusted, %since, "the clock is far ahead of the last purge: nothing is purged for a day");
+        tracing::warn!(%now, %trusted, %since, "the clock is far ahead of the last purge: purging continues by the earlier time for a day");
     }
     on!(db.write(), db => {
         let update = sqlx::query(update).bind(seen.trusted_at).bind(seen.doubted_at);

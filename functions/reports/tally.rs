@@ -114,7 +114,7 @@ pub fn average(sum: i64, count: i64) -> Option<f64> {
 
 /// Truncated, not rounded: 100 means that no check failed.
 pub fn uptime_percent(checks: i64, up: i64) -> Option<f64> {
-    (checks > 0).then(|| (up as f64 / checks as f64 * 100_000.0).floor() / 1000.0)
+    (checks > 0).then(|| (up * 100_000 / checks) as f64 / 1000.0)
 }
 
 #[cfg(test)]
@@ -128,6 +128,14 @@ mod tests {
             tally.add_maintenance(*up);
         }
         tally
+    }
+
+    #[test]
+    fn uptime_is_cut_and_not_rounded() {
+        let uptimes = [(40, 23, 57.5), (50, 29, 58.0), (3, 2, 66.666), (1_000_000, 999_999, 99.999)];
+        for (checks, up, percent) in uptimes {
+            assert_eq!(uptime_percent(checks, up), Some(percent));
+        }
     }
 
     #[test]

@@ -59,13 +59,13 @@ impl Kong {
     /// Creates a user's consumer. Replaces one that an aborted sign-up left behind.
     pub async fn create_consumer(&self, user_id: i64) -> Result<()> {
         let consumer = json!({ "username": username(user_id), "custom_id": user_id.to_string() });
-        let (status, _) = self.ask(Method::POST, "/consumers", Some(&consumer)).await?;
+        let (status, answer) = self.ask(Method::POST, "/consumers", Some(&consumer)).await?;
         if status == StatusCode::CONFLICT {
             self.delete_consumer(user_id).await?;
             let (status, answer) = self.ask(Method::POST, "/consumers", Some(&consumer)).await?;
             return expect(status, StatusCode::CREATED, &answer);
         }
-        expect(status, StatusCode::CREATED, &Value::Null)
+        expect(status, StatusCode::CREATED, &answer)
     }
 
     pub async fn delete_consumer(&self, user_id: i64) -> Result<()> {

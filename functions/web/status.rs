@@ -56,7 +56,13 @@ pub async fn show(visitor: Visitor, Path(slug): Path<String>, headers: HeaderMap
             let page = public::answer(&headers, StatusCode::OK, "text/html; charset=utf-8", 30, html);
             let page = public::with(page, header::VARY, "cookie, accept-language");
             let page = public::with(page, header::REFERRER_POLICY, "same-origin");
-            public::with(page, header::CONTENT_SECURITY_POLICY, POLICY)
+            let page = public::with(page, header::CONTENT_SECURITY_POLICY, POLICY);
+            // Its forms hold the visitor's own proof, which no shared cache may hand to another.
+            if visitor.logged_in() {
+                public::with(page, header::CACHE_CONTROL, "private, no-store")
+            } else {
+                page
+            }
         }
         Err(error) => {
             tracing::error!(%error, "a page could not be written");
