@@ -118,7 +118,7 @@ fn endpoint(item: &Value, alerting: &Value, imported: &mut Imported) -> Option<E
     client(&item["client"], &mut endpoint, imported);
     endpoint.tags.extend(item["group"].as_str().map(str::to_owned));
     let alerts = item["alerts"].as_sequence().cloned().unwrap_or_default();
-    let least = |field: &str, default: u64| {
+    let min = |field: &str, default: u64| {
         let thresholds = alerts.iter().filter_map(|alert| {
             let usual = &alerting[plain(&alert["type"]).as_str()]["default-alert"];
             let said = |field: &str| alert.get(field).or_else(|| usual.get(field));
@@ -127,10 +127,10 @@ fn endpoint(item: &Value, alerting: &Value, imported: &mut Imported) -> Option<E
         });
         thresholds.min().map(|number| number as u32)
     };
-    if let Some(threshold) = least("failure-threshold", 3) {
+    if let Some(threshold) = min("failure-threshold", 3) {
         endpoint.failure_threshold = threshold;
     }
-    if let Some(threshold) = least("success-threshold", 2) {
+    if let Some(threshold) = min("success-threshold", 2) {
         endpoint.success_threshold = threshold;
     }
     if item.get("maintenance-windows").is_some() {

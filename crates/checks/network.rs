@@ -80,7 +80,7 @@ impl Network<'_> {
             return Ok((Stream::Plain(stream), held));
         }
         progress.enter(Phase::Tls);
-        held.most = MAX_HANDSHAKE_STEPS;
+        held.max = MAX_HANDSHAKE_STEPS;
         let handshake = self.shared.tls.handshake(stream, url, wanted, progress);
         let stream = held.reading(handshake).await.map_err(|stopped| match stopped {
             Stopped::Wanted => no_room(),

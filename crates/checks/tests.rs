@@ -1305,8 +1305,8 @@ async fn pattern_is_compiled_outside_the_async_workers() {
 #[tokio::test]
 async fn no_more_checks_run_at_once_than_asked() {
     let running = Arc::new(AtomicUsize::new(0));
-    let most = Arc::new(AtomicUsize::new(0));
-    let (counted, highest) = (running.clone(), most.clone());
+    let max = Arc::new(AtomicUsize::new(0));
+    let (counted, highest) = (running.clone(), max.clone());
     let url = serve(move |_| {
         let (counted, highest) = (counted.clone(), highest.clone());
         async move {
@@ -1322,7 +1322,7 @@ async fn no_more_checks_run_at_once_than_asked() {
     let prober = Arc::new(Prober::new(config).unwrap());
     let checks = (0..40).map(|_| async { up(&prober.probe(0, &target(&url), None).await) });
     futures::future::join_all(checks).await;
-    assert!((2..=3).contains(&most.load(Ordering::SeqCst)));
+    assert!((2..=3).contains(&max.load(Ordering::SeqCst)));
 }
 
 // ---- what cannot be probed -------------------------------------------------------------------

@@ -60,8 +60,8 @@ pub enum Input {
     Flag,
     /// A whole number.
     Number {
-        least: i64,
-        most: i64,
+        min: i64,
+        max: i64,
     },
 }
 
@@ -132,8 +132,8 @@ impl Field {
     }
 
     /// A whole number in this range.
-    pub const fn number(least: i64, most: i64, default: i64, en: &'static str, ko: &'static str) -> Self {
-        let input = Input::Number { least, most };
+    pub const fn number(min: i64, max: i64, default: i64, en: &'static str, ko: &'static str) -> Self {
+        let input = Input::Number { min, max };
         Self { default: Preset::Number(default), ..Self::new(input, (en, ko)) }
     }
 
@@ -180,7 +180,7 @@ impl Field {
             Input::Headers { max } => of(FieldInput::Headers, None, Some(max)),
             Input::Choice { .. } => of(FieldInput::Choice, None, None),
             Input::Flag => of(FieldInput::Flag, None, None),
-            Input::Number { least, most } => (FieldInput::Number, Some(least), Some(most)),
+            Input::Number { min, max } => (FieldInput::Number, Some(min), Some(max)),
         };
         let choices = if let Input::Choice { of } = self.input { of } else { &[] };
         FieldInfo {
@@ -206,9 +206,9 @@ impl Field {
             Input::Emails { max } => return refusals_of_addresses(value, max),
             Input::Headers { max } => return refusals_of_headers(value, max),
             Input::Flag => (!value.is_boolean()).then_some(words::MUST_BE_TRUE_OR_FALSE),
-            Input::Number { least, most } => {
-                let fits = value.as_i64().is_some_and(|number| (least..=most).contains(&number));
-                (!fits).then(|| words::must_be_a_whole_number_from_to(least, most).into())
+            Input::Number { min, max } => {
+                let fits = value.as_i64().is_some_and(|number| (min..=max).contains(&number));
+                (!fits).then(|| words::must_be_a_whole_number_from_to(max, min).into())
             }
             Input::Choice { of } => (!of.iter().any(|choice| *value == **choice)).then(|| {
                 let all = of.join(", ");

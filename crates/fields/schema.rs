@@ -51,9 +51,7 @@ fn property(field: &Field) -> RefOr<Schema> {
             of_type(Type::String).enum_values(Some(choices.chain(or_null))).into()
         }
         Input::Flag => of_type(Type::Boolean).into(),
-        Input::Number { least, most } => {
-            of_type(Type::Integer).minimum(Some(least)).maximum(Some(most)).into()
-        }
+        Input::Number { min, max } => of_type(Type::Integer).minimum(Some(min)).maximum(Some(max)).into(),
         Input::Headers { .. } => {
             let text = ObjectBuilder::new().schema_type(Type::String).build();
             let mut object = of_type(Type::Object);

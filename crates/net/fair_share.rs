@@ -19,7 +19,7 @@ pub struct FairShare<K: Hash + Eq + Clone = i64>(Mutex<State<K>>);
 struct State<K: Hash + Eq + Clone> {
     free: usize,
     /// Maximum for one owner.
-    most: usize,
+    max: usize,
     held: HashMap<K, usize>,
     waiting: HashMap<K, VecDeque<oneshot::Sender<Place<K>>>>,
     /// Owners with waiting callers, in the order of their turns.
@@ -38,13 +38,13 @@ pub struct Place<K: Hash + Eq + Clone = i64> {
 
 impl<K: Hash + Eq + Clone> FairShare<K> {
     pub fn of(places: usize) -> Arc<Self> {
-        Self::with_most(places, usize::MAX)
+        Self::with_max(places, usize::MAX)
     }
 
-    /// An owner holds at most `most` places, however many are free: only many owners together can hold all of them.
-    pub fn with_most(places: usize, most: usize) -> Arc<Self> {
+    /// An owner holds at most `max` places, however many are free: only many owners together can hold all of them.
+    pub fn with_max(places: usize, max: usize) -> Arc<Self> {
         let (held, waiting, turns) = Default::default();
-        Arc::new(Self(Mutex::new(State { free: places.max(1), most, held, waiting, turns, claimed: 0 })))
+        Arc::new(Self(Mutex::new(State { free: places.max(1), max, held, waiting, turns, claimed: 0 })))
     }
 
     /// Waits for a place. If the future is dropped, the next caller gets its turn.
@@ -82,7 +82,7 @@ impl<K: Hash + Eq + Clone> FairShare<K> {
 
 impl<K: Hash + Eq + Clone> State<K> {
     fn may_take(&self, owner: &K) -> bool {
-        self.held.get(owner).copied().unwrap_or(0) < self.free.min(self.most)
+        self.held.get(owner).copied().unwrap_or(0) < self.free.min(self.max)
     }
 
     /// Whether an owner has to give a place back: no owner holds more places, and owners with fewer places wait for
@@ -188,7 +188,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_owner_has_no_more_than_the_most() {
-        let share = FairShare::with_most(100, 5);
+        let share = FairShare::with_max(100, 5);
         let taken = |owner| std::iter::from_fn(|| now(&share, owner)).collect::<Vec<_>>();
         let all: Vec<_> = (0..18).map(taken).collect();
         assert!(all.iter().all(|taken| taken.len() == 5), "many owners, and places are free");
@@ -197,17 +197,17 @@ mod tests {
     #[tokio::test]
     async fn a_place_is_claimed_for_who_has_less_and_waits() {
         let share = FairShare::of(4);
-        let mut most = [share.take(1).await, share.take(1).await];
+        let mut max = [share.take(1).await, share.take(1).await];
         let (mut second, mut third) = (share.take(2).await, share.take(3).await);
         let mut same = Box::pin(share.take(1));
         assert!((&mut same).now_or_never().is_none());
-        assert!(!most[0].is_claimed(), "for its own owner");
+        assert!(!max[0].is_claimed(), "for its own owner");
         let mut newcomer = Box::pin(share.take(4));
         assert!((&mut newcomer).now_or_never().is_none());
         assert!(!second.is_claimed() && !third.is_claimed(), "the first has more");
-        assert!(most[0].is_claimed() && most[0].is_claimed() && !most[1].is_claimed(), "one waits");
+        assert!(max[0].is_claimed() && max[0].is_claimed() && !max[1].is_claimed(), "one waits");
         drop(newcomer);
-        let [first, mut other] = most;
+        let [first, mut other] = max;
         drop(first);
         assert!(!other.is_claimed() && !second.is_claimed(), "nobody waits any more");
     }

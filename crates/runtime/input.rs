@@ -221,11 +221,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
-/// IDs separated by commas, at most `most`; `None` if invalid.
-pub fn ids(list: &str, most: usize) -> Option<Vec<i64>> {
-    let parts = list.split(',').filter(|id| !id.is_empty()).take(most + 1);
+/// IDs separated by commas, at most `max`; `None` if invalid.
+pub fn ids(list: &str, max: usize) -> Option<Vec<i64>> {
+    let parts = list.split(',').filter(|id| !id.is_empty()).take(max + 1);
     let ids: Vec<i64> = parts.map(|id| id.trim().parse().ok()).collect::<Option<_>>()?;
-    (ids.len() <= most).then_some(ids)
+    (ids.len() <= max).then_some(ids)
 }
 
 #[cfg(test)]

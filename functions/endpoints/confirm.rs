@@ -89,7 +89,7 @@ async fn by_id(db: &Db, ids: &[i64]) -> Result<Vec<OwnedEndpoint>> {
 }
 
 /// The endpoints of a user whose next checks are the furthest ahead.
-async fn some_of(db: &Db, user_id: i64, most: i64, but: &[i64]) -> Result<Vec<OwnedEndpoint>> {
+async fn some_of(db: &Db, user_id: i64, max: i64, but: &[i64]) -> Result<Vec<OwnedEndpoint>> {
     sql!(
         SQLITE = concat!(
             "SELECT user_id, ",
@@ -107,11 +107,11 @@ async fn some_of(db: &Db, user_id: i64, most: i64, but: &[i64]) -> Result<Vec<Ow
     );
     Ok(match db.read() {
         On::Sqlite(db) => {
-            let query = sqlx::query(SQLITE).bind(user_id).bind(JsonText(but)).bind(most);
+            let query = sqlx::query(SQLITE).bind(user_id).bind(JsonText(but)).bind(max);
             query.fetch_all(db).await.map(readable)?
         }
         On::Postgres(db) => {
-            let query = sqlx::query(POSTGRES).bind(user_id).bind(but).bind(most);
+            let query = sqlx::query(POSTGRES).bind(user_id).bind(but).bind(max);
             query.fetch_all(db).await.map(readable)?
         }
     })

@@ -131,7 +131,7 @@ async fn handle(
 ) -> Result<Json<List<Endpoint>>> {
     sql!(COUNT_MATCHING = concat!("SELECT COUNT(*) ", matching!()));
     let mut fields = Fields::default();
-    let fits = |text: &Option<String>, most: usize| text.as_ref().is_none_or(|t| t.chars().count() <= most);
+    let fits = |text: &Option<String>, max: usize| text.as_ref().is_none_or(|t| t.chars().count() <= max);
     fields.check(fits(&search.q, 200), "q", || words::must_have_at_most_characters(200));
     fields.check(fits(&search.tag, 50), "tag", || words::must_have_at_most_characters(50));
     fields.finish()?;

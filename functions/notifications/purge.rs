@@ -44,9 +44,9 @@ async fn handle(State(context): State<Context>) -> Result<Reply> {
     Ok(Reply::NONE)
 }
 
-/// Deletes the oldest deliveries of owners with more than `most`, except waiting ones; in batches, like
+/// Deletes the oldest deliveries of owners with more than `max`, except waiting ones; in batches, like
 /// [`Purge`].
-async fn purge_beyond(db: &Db, most: i64) -> Result<()> {
+async fn purge_beyond(db: &Db, max: i64) -> Result<()> {
     // Goes from one owner to the next by the index, however many deliveries they have.
     sql!(
         OWNERS = "WITH RECURSIVE owners AS (
@@ -64,7 +64,7 @@ async fn purge_beyond(db: &Db, most: i64) -> Result<()> {
     let owners: Vec<i64> = on!(db.read(), db => sqlx::query_scalar(OWNERS).fetch_all(db).await)?;
     for owner in owners {
         let beyond: Option<i64> = on!(db.read(), db =>
-            sqlx::query_scalar(NEWEST_BEYOND).bind(owner).bind(most).fetch_optional(db).await)?;
+            sqlx::query_scalar(NEWEST_BEYOND).bind(owner).bind(max).fetch_optional(db).await)?;
         let Some(beyond) = beyond else { continue };
         while on!(db.write(), db =>
             sqlx::query(DELETE).bind(owner).bind(beyond).execute(db).await.map(|done| done.rows_affected()))?

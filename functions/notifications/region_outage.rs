@@ -40,7 +40,7 @@ use contract::{AlertKind, CheckResult, FailedCheck, RegionChange, RegionOutage, 
 /// `REGION_OUTAGE_MIN` (default 10), `REGION_OUTAGE_SHARE` (default 0.5; 1: never) and `REGION_OUTAGE_MINUTES`
 /// (default 15).
 pub(crate) struct Settings {
-    least: i64,
+    min: i64,
     share: f64,
     limit: TimeDelta,
 }
@@ -49,16 +49,16 @@ impl FromEnv for Settings {
     const NAMES: &[&str] = &["REGION_OUTAGE_MIN", "REGION_OUTAGE_SHARE", "REGION_OUTAGE_MINUTES"];
 
     fn from_env(env: &Env) -> anyhow::Result<Self> {
-        let (least, share) =
+        let (min, share) =
             (env.parse_or("REGION_OUTAGE_MIN", 10)?, env.parse_or("REGION_OUTAGE_SHARE", 0.5)?);
         let minutes = env.parse_or("REGION_OUTAGE_MINUTES", 15)?;
-        anyhow::ensure!(least >= 1, "REGION_OUTAGE_MIN must be at least 1");
+        anyhow::ensure!(min >= 1, "REGION_OUTAGE_MIN must be at least 1");
         anyhow::ensure!(
             share > 0.0 && share <= 1.0,
             "REGION_OUTAGE_SHARE must be more than 0, and at most 1"
         );
         anyhow::ensure!((1..=1440).contains(&minutes), "REGION_OUTAGE_MINUTES must be 1 to 1440");
-        Ok(Self { least, share, limit: TimeDelta::minutes(minutes) })
+        Ok(Self { min, share, limit: TimeDelta::minutes(minutes) })
     }
 }
 
@@ -122,25 +122,25 @@ pub(super) async fn judge(
             continue;
         };
         let place = Place { region, since, settings };
-        let standing = place.standing(context, transaction).await?;
+        let health = place.health(context, transaction).await?;
         for (user_id, part) in users {
             let open = open.get(&user_id);
             if open.is_none() && part.downs.is_empty() {
                 continue;
             }
-            let is_out = match standing {
-                Standing::Sound => false,
-                Standing::Failing | Standing::FailingForMost => {
+            let is_out = match health {
+                Health::Good => false,
+                Health::Failing | Health::FailingForMost => {
                     let Tally { failing, checked } = place.tally(transaction, user_id, since).await?;
-                    checked >= settings.least && settings.is_most(failing, checked)
+                    checked >= settings.min && settings.is_most(failing, checked)
                 }
-                Standing::FailingForAll => true,
+                Health::FailingForAll => true,
             };
             let step = step(open, is_out, &part, settings.limit);
             let told = place.take(transaction, step, open, user_id, &part).await?;
             judged.told.extend(told);
             if step == Step::Begin {
-                judged.begun.push((region.to_owned(), standing != Standing::Failing));
+                judged.begun.push((region.to_owned(), health != Health::Failing));
             }
             if matches!(step, Step::Begin | Step::Hold) {
                 judged.held.extend(part.downs.iter().map(|(id, _)| id));
@@ -275,7 +275,7 @@ async fn open(transaction: &mut Transaction, region: &str, users: Vec<i64>) -> R
 
 /// Users whose other endpoints were requested, and until when they are not requested again.
 #[derive(Default)]
-struct Asked(Mutex<HashMap<(i64, String), DateTime<Utc>>>);
+struct RecentRequests(Mutex<HashMap<(i64, String), DateTime<Utc>>>);
 
 /// Longer than a confirmation and its result take.
 const ASK_AGAIN_AFTER: TimeDelta = TimeDelta::seconds(20);
@@ -287,7 +287,7 @@ pub(super) async fn ask_others(
     states: &States,
     failed: &mut [FailedCheck],
 ) -> Result<()> {
-    let Settings { least, share, .. } = *context.config::<Settings>()?;
+    let Settings { min, share, .. } = *context.config::<Settings>()?;
     let mut first_of_user = BTreeMap::new();
     for failed in failed {
         let Some(state) = states.get(&failed.endpoint_id) else { continue };
@@ -297,22 +297,22 @@ pub(super) async fn ask_others(
         }
     }
     // Enough users to judge them together.
-    if share >= 1.0 || first_of_user.len() as i64 >= least {
+    if share >= 1.0 || first_of_user.len() as i64 >= min {
         return Ok(());
     }
     let now = context.clock().now();
-    let asked = context.shared(|_| Ok(Asked::default()))?;
+    let asked = context.shared(|_| Ok(RecentRequests::default()))?;
     let lock = || asked.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     for ((user_id, region), failed) in first_of_user {
         let place = (user_id, region.to_owned());
         if lock().get(&place).is_some_and(|until| now < *until && *until <= now + ASK_AGAIN_AFTER) {
             continue;
         }
-        let known = checked(transaction, user_id, region, DateTime::<Utc>::UNIX_EPOCH, least).await?;
-        let since = checked(transaction, user_id, region, failed.scheduled_at, least).await?;
-        if known >= least && since < least {
+        let known = checked(transaction, user_id, region, DateTime::<Utc>::UNIX_EPOCH, min).await?;
+        let since = checked(transaction, user_id, region, failed.scheduled_at, min).await?;
+        if known >= min && since < min {
             // Two more, because some may answer slowly.
-            failed.others = least - since + 2;
+            failed.others = min - since + 2;
             let mut asked = lock();
             asked.retain(|_, until| now < *until);
             asked.insert(place, now + ASK_AGAIN_AFTER);
@@ -321,13 +321,13 @@ pub(super) async fn ask_others(
     Ok(())
 }
 
-/// How many of a user's endpoints were last checked in a region, and since a time; counts up to `most`.
+/// How many of a user's endpoints were last checked in a region, and since a time; counts up to `max`.
 async fn checked(
     transaction: &mut Transaction,
     user_id: i64,
     region: &str,
     since: DateTime<Utc>,
-    most: i64,
+    max: i64,
 ) -> Result<i64> {
     sql!(
         SELECT = "SELECT COUNT(*) FROM (SELECT 1 FROM notification_states
@@ -335,7 +335,7 @@ async fn checked(
     );
     Ok(on!(transaction.connection(), db => {
         let query = sqlx::query_scalar(SELECT).bind(user_id).bind(region).bind(since.timestamp_micros());
-        query.bind(most).fetch_one(db).await
+        query.bind(max).fetch_one(db).await
     })?)
 }
 
@@ -347,8 +347,8 @@ struct Place<'a> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Standing {
-    Sound,
+enum Health {
+    Good,
     /// Most endpoints checked there fail.
     Failing,
     /// The same for most users, but there are too few users to judge for all.
@@ -366,9 +366,9 @@ struct Tally {
 /// Regions that fail for all users, cached until a time: while they fail, every batch asks, and counting
 /// everything for each would overload the database.
 #[derive(Default)]
-struct Believed(Mutex<HashMap<String, DateTime<Utc>>>);
+struct KnownOutages(Mutex<HashMap<String, DateTime<Utc>>>);
 
-const BELIEVED: TimeDelta = TimeDelta::seconds(10);
+const KNOWN_FOR: TimeDelta = TimeDelta::seconds(10);
 
 impl Place<'_> {
     /// "Lately" spans the longest time that an alert may be held.
@@ -376,26 +376,26 @@ impl Place<'_> {
         (since - self.settings.limit).timestamp_micros()
     }
 
-    async fn standing(&self, context: &Context, transaction: &mut Transaction) -> Result<Standing> {
-        let believed = context.shared(|_| Ok(Believed::default()))?;
-        let lock = || believed.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    async fn health(&self, context: &Context, transaction: &mut Transaction) -> Result<Health> {
+        let known = context.shared(|_| Ok(KnownOutages::default()))?;
+        let lock = || known.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let now = context.clock().now();
-        if lock().get(self.region).is_some_and(|until| now < *until && *until <= now + BELIEVED) {
-            return Ok(Standing::FailingForAll);
+        if lock().get(self.region).is_some_and(|until| now < *until && *until <= now + KNOWN_FOR) {
+            return Ok(Health::FailingForAll);
         }
         if !self.mostly_fails(transaction).await? {
-            return Ok(Standing::Sound);
+            return Ok(Health::Good);
         }
         let users = self.users(transaction).await?;
         // A single user gives no information about the region.
         if users.checked < 2 || !self.settings.is_most(users.failing, users.checked) {
-            return Ok(Standing::Failing);
+            return Ok(Health::Failing);
         }
-        if users.checked < self.settings.least {
-            return Ok(Standing::FailingForMost);
+        if users.checked < self.settings.min {
+            return Ok(Health::FailingForMost);
         }
-        lock().insert(self.region.to_owned(), now + BELIEVED);
-        Ok(Standing::FailingForAll)
+        lock().insert(self.region.to_owned(), now + KNOWN_FOR);
+        Ok(Health::FailingForAll)
     }
 
     /// The cost depends on the number of failing endpoints, not on all: working ones are counted only up
@@ -410,14 +410,14 @@ impl Place<'_> {
             WHERE region = $1 AND unreachable_since IS NULL AND last_scheduled_at >= $2 AND deleted_at IS NULL
             LIMIT $3) AS enough"
         );
-        let Settings { least, share, .. } = *self.settings;
+        let Settings { min, share, .. } = *self.settings;
         let since = self.since.timestamp_micros();
         let failing: i64 = on!(transaction.connection(), db => {
             let query = sqlx::query_scalar(FAILING).bind(self.region).bind(self.lately(self.since));
             query.bind(since).fetch_one(db).await
         })?;
         // Too few to decide, for one user or for all.
-        if !self.settings.is_most(failing, least) {
+        if !self.settings.is_most(failing, min) {
             return Ok(false);
         }
         let enough = failing as f64 * (1.0 - share) / share;

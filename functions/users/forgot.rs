@@ -82,7 +82,7 @@ async fn mail_token(context: &Context, email: &str) -> Result<()> {
     let link = crate::links::to(context, &format!("/password/reset?token={token}"))?;
     let language = Language::from(language);
     let (subject, content) = (words::PASSWORD_MAIL_SUBJECT, words::password_mail(link).of(language));
-    let sent = match mail::count(context, mail::About::Forgotten, email).await {
+    let sent = match mail::count(context, mail::MailKind::Forgotten, email).await {
         Ok(true) => mail::send(context, email, subject.of(language), &format!("{content}\n")).await,
         Ok(false) => Err(Error::internal(anyhow::anyhow!(
             "the mail was not sent: {} went there in a day",

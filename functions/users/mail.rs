@@ -10,7 +10,7 @@ use crate::notifications::senders;
 
 /// The reason for a mail.
 #[derive(Clone, Copy)]
-pub enum About {
+pub enum MailKind {
     Forgotten,
     /// Counted separately: requests for password links by a stranger must not use up the mails that let
     /// the owner recover a stolen account.
@@ -22,13 +22,13 @@ pub enum About {
 pub const MAX_MAILS: i64 = 50;
 
 /// Counts a mail before it is sent; false at the limit.
-pub async fn count(context: &Context, about: About, to: &str) -> Result<bool> {
+pub async fn count(context: &Context, about: MailKind, to: &str) -> Result<bool> {
     let what = match about {
         // These mails have a limit per account, which a stranger cannot use up. Several accounts may
         // share one mailbox.
-        About::Forgotten if fields::mailbox::spelling(to) == mailbox(to) => return Ok(true),
-        About::Forgotten => "mail",
-        About::WayBack => "way back",
+        MailKind::Forgotten if fields::mailbox::spelling(to) == mailbox(to) => return Ok(true),
+        MailKind::Forgotten => "mail",
+        MailKind::WayBack => "way back",
     };
     tries::count(context, &format!("{what} {}", mailbox(to)), "", MAX_MAILS, TimeDelta::days(1)).await
 }

@@ -75,7 +75,7 @@ pub async fn count(
     context: &Context,
     account: &str,
     network: &str,
-    most: i64,
+    max: i64,
     window: TimeDelta,
 ) -> Result<bool> {
     // If a window ends later than any window that starts now, it was written while the clock was ahead:
@@ -93,7 +93,7 @@ pub async fn count(
     let now = context.clock().now();
     let counted: Option<i64> = on!(context.db()?.write(), db => {
         let query = sqlx::query_scalar(COUNT).bind(secret::hash(account)).bind(network).bind(now.timestamp());
-        query.bind((now + window).timestamp()).bind(most).fetch_optional(db).await
+        query.bind((now + window).timestamp()).bind(max).fetch_optional(db).await
     })?;
     Ok(counted.is_some())
 }

@@ -130,7 +130,7 @@ async fn handle(
     let email = email.filter(|email| *email != old_email);
     // No change without a mail that can undo it. An attacker who has many mails sent there must not
     // prevent this one.
-    if email.is_some() && !mail::count(&context, mail::About::WayBack, &old_email).await? {
+    if email.is_some() && !mail::count(&context, mail::MailKind::WayBack, &old_email).await? {
         return Err(too_many_changes());
     }
     let before = Before { email: &old_email, hash: &old_hash };

@@ -148,7 +148,7 @@ struct Drawing<'a> {
     /// Points farther apart than this are not connected.
     gap: i64,
     /// The highest value drawn; the few above it are cut off. `None`: no check succeeded.
-    most: Option<f64>,
+    max: Option<f64>,
     /// The upper edge of the chart, above all lines and areas.
     top: f64,
 }
@@ -161,11 +161,11 @@ impl<'a> Drawing<'a> {
         let step = summary.step_seconds.max(1);
         let first = summary.series.first().map_or(summary.from, |point| point.at).min(summary.from);
         let time = first.timestamp()..summary.to.timestamp().max(first.timestamp() + step);
-        let most = most(&summary.series);
+        let max = highest(&summary.series);
         // Leaves room at the top for the marks of failures.
-        let top = most.unwrap_or(1.0) * 1.15;
+        let top = max.unwrap_or(1.0) * 1.15;
         let (gap, unit) = (step.max(interval) * 5 / 2, summary.unit());
-        Self { zone, unit, summary, time, step, gap, most, top }
+        Self { zone, unit, summary, time, step, gap, max, top }
     }
 
     fn svg(&self, language: Language, size: Size) -> anyhow::Result<String> {
@@ -213,7 +213,7 @@ impl<'a> Drawing<'a> {
             Unit::Milliseconds => self.unit.say(*ms),
         };
         let mut mesh = chart.configure_mesh();
-        if self.most.is_none() {
+        if self.max.is_none() {
             mesh.disable_y_mesh().disable_y_axis();
         }
         mesh.disable_x_mesh().y_labels(5).y_max_light_lines(0).bold_line_style(GRID).axis_style(GRID);
@@ -289,7 +289,7 @@ impl<'a> Drawing<'a> {
     fn along(&self, run: &[Point], values: &[f64]) -> Vec<(i64, f64)> {
         let mut line = Vec::with_capacity(run.len() + 2);
         for (index, (point, value)) in run.iter().zip(values).enumerate() {
-            let (at, value) = (point.at.timestamp(), value.min(self.most.unwrap_or(self.top) * 1.08));
+            let (at, value) = (point.at.timestamp(), value.min(self.max.unwrap_or(self.top) * 1.08));
             if index == 0 {
                 line.push((self.inside(at), value));
             }
@@ -364,17 +364,17 @@ pub fn phase_name(language: Language, phase: &str) -> &'static str {
 }
 
 /// The highest value to draw: excludes the slowest fiftieth, which would flatten everything else.
-fn most(series: &[Point]) -> Option<f64> {
+fn highest(series: &[Point]) -> Option<f64> {
     let mut p99: Vec<f64> =
         series.iter().filter_map(|point| point.p99_ms.or(point.p95_ms)).map(|ms| ms as f64).collect();
     p99.sort_by(f64::total_cmp);
-    let most = p99.get(p99.len().saturating_sub(1 + p99.len() / 50)).copied()?;
+    let max = p99.get(p99.len().saturating_sub(1 + p99.len() / 50)).copied()?;
     let stacked = series.iter().map(|point| point.phases_ms.each().iter().flatten().sum::<f64>());
-    Some(stacked.fold(most, f64::max).max(1.0))
+    Some(stacked.fold(max, f64::max).max(1.0))
 }
 
-/// Round local times, at most `most`.
-fn ticks(zone: Tz, time: &Range<i64>, most: i64) -> Vec<i64> {
+/// Round local times, at most `max`.
+fn ticks(zone: Tz, time: &Range<i64>, max: i64) -> Vec<i64> {
     const DAY: i64 = 86_400;
     const STEPS: [i64; 9] = [300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200];
     const DAYS: [usize; 6] = [1, 2, 7, 14, 30, 90];
@@ -383,7 +383,7 @@ fn ticks(zone: Tz, time: &Range<i64>, most: i64) -> Vec<i64> {
     let midnights = date(time.start).iter_days().map(|date| zones::start_of(zone, date).timestamp());
     let midnights: Vec<i64> = midnights.take_while(|at| *at < time.end).collect();
     let inside = |at: &i64| time.contains(at);
-    if let Some(step) = STEPS.into_iter().find(|step| length / step <= most) {
+    if let Some(step) = STEPS.into_iter().find(|step| length / step <= max) {
         let of_day = |at: &i64| (*at..*at + DAY).step_by(usize::try_from(step).unwrap_or(1));
         let mut ticks: Vec<i64> = midnights.iter().flat_map(of_day).filter(inside).collect();
         // When clocks change, a day is shorter or longer than 24 hours.
@@ -391,7 +391,7 @@ fn ticks(zone: Tz, time: &Range<i64>, most: i64) -> Vec<i64> {
         ticks.dedup_by(|next, before| *next - *before < step);
         return ticks;
     }
-    let step = DAYS.into_iter().find(|days| length / (*days as i64 * DAY) <= most).unwrap_or(90);
+    let step = DAYS.into_iter().find(|days| length / (*days as i64 * DAY) <= max).unwrap_or(90);
     midnights.into_iter().filter(inside).step_by(step).collect()
 }
 
@@ -514,9 +514,9 @@ mod tests {
     #[test]
     fn one_that_is_very_slow_does_not_press_the_others_flat() {
         let mut summary = summary();
-        let calm = most(&summary.series);
+        let calm = highest(&summary.series);
         summary.series.extend(vec![summary.series[0].clone(); 60]);
         summary.series[7].p99_ms = Some(60_000);
-        assert!(most(&summary.series) <= calm, "{:?}", most(&summary.series));
+        assert!(highest(&summary.series) <= calm, "{:?}", highest(&summary.series));
     }
 }

@@ -152,7 +152,7 @@ mod tests {
                 Input::Headers { .. } => json!({"X-One": "1: 2", "X-Two": ""}),
                 Input::Choice { of } => json!(of[of.len() - 1]),
                 Input::Flag => json!(field.default.value() != Some(json!(true))),
-                Input::Number { most, .. } => json!(most),
+                Input::Number { max, .. } => json!(max),
             };
             let config: Value = of_kind.iter().map(|field| (field.name.to_owned(), value(field))).collect();
             let form = ConfigForm::of(of_kind, &config);

@@ -14,7 +14,7 @@ use super::{
     history::{Bar, Item, Last, Overview, RANGES, open_outage, sparkline},
     notifications::Alerting,
     page::{Page, Section},
-    parts::Standing,
+    parts::StatusView,
     visitor::{User, Visitor},
 };
 use crate::{endpoints::Endpoint, words};
@@ -142,7 +142,7 @@ struct Row {
     url: String,
     tags: Vec<String>,
     more_tags: usize,
-    standing: Standing,
+    standing: StatusView,
     /// Below the name: what is wrong, or the current maintenance.
     note: String,
     /// Why it has its status.
@@ -188,7 +188,7 @@ impl Row {
                 if is_plain { String::new() } else { endpoint.status_reason.0.clone() }
             }
         };
-        let standing = Standing::of(language, &endpoint, maintenance.is_some());
+        let standing = StatusView::of(language, &endpoint, maintenance.is_some());
         let last = item.last.as_ref();
         let percent = item.uptime_percent;
         // If it is down, the note gives the start in the page's time zone.

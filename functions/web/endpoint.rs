@@ -23,7 +23,7 @@ use super::{
     home::{Checked, Phase, phases},
     notifications::Alerting,
     page::{Page, Section},
-    parts::{Pages, Standing},
+    parts::{Pages, StatusView},
     visitor::{Posted, User, Visitor},
 };
 use crate::{endpoints::Endpoint, links, words};
@@ -184,8 +184,8 @@ struct CheckedAt {
 }
 
 impl Show {
-    fn standing(&self) -> Standing {
-        Standing::of(self.page.language, &self.endpoint, self.maintenance.is_some())
+    fn standing(&self) -> StatusView {
+        StatusView::of(self.page.language, &self.endpoint, self.maintenance.is_some())
     }
 
     fn checked_at(&self, checked: &CheckedAt) -> String {

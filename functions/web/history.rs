@@ -160,11 +160,11 @@ pub fn sparkline(overview: &Overview, item: &Item) -> Vec<String> {
         .iter()
         .filter_map(|bucket| Some((overview.bucket_at(bucket.at), bucket.avg_ms?)))
         .collect();
-    let most = known.iter().map(|(_, ms)| *ms).fold(1.0, f64::max);
+    let max = known.iter().map(|(_, ms)| *ms).fold(1.0, f64::max);
     let count = overview.bucket_at(overview.to).max(2);
     let point = |(index, ms): &(i64, f64)| {
         let x = *index as f64 * 100.0 / (count - 1) as f64;
-        format!("{x:.1},{:.1}", HEIGHT - 1.0 - ms / most * (HEIGHT - 3.0))
+        format!("{x:.1},{:.1}", HEIGHT - 1.0 - ms / max * (HEIGHT - 3.0))
     };
     known
         .chunk_by(|(before, _), (after, _)| after - before <= 2)

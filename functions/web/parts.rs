@@ -7,14 +7,14 @@ use crate::{endpoints::Endpoint, words};
 use contract::Status;
 
 /// An endpoint's state, as shown on the pages of its owner.
-pub struct Standing {
+pub struct StatusView {
     /// The class in style.css.
     pub class: &'static str,
     /// The text if it fails, but is not down yet.
     pub failing: String,
 }
 
-impl Standing {
+impl StatusView {
     pub fn of(language: Language, endpoint: &Endpoint, in_maintenance: bool) -> Self {
         let (failures, threshold) = (endpoint.failures, i64::from(endpoint.settings.failure_threshold));
         let may_fall = endpoint.status.is_up() || endpoint.status == Status::Pending;

@@ -31,7 +31,7 @@ must-hold-at-most = must be at most { $max }
 must-begin-with = must begin with { $known }
 secrets-cannot-be-opened = holds secrets that cannot be opened any more: give them again
 # Only here: $count
-too-many-endpoints = You have { $count } endpoints; { $most } are allowed.
+too-many-endpoints = You have { $count } endpoints; { $max } are allowed.
 must-have-at-most-characters = must have at most { $max } characters
 must-be-in-future = must be in the future
 too-many-maintenances = You have { $max } maintenances that are not over.

@@ -105,11 +105,11 @@ struct Place {
 }
 
 impl Places {
-    fn take(&self, address: IpAddr, most: usize) -> Option<Place> {
+    fn take(&self, address: IpAddr, max: usize) -> Option<Place> {
         let of = network(address);
         let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = taken.entry(of).or_default();
-        if most != 0 && *count >= most {
+        if max != 0 && *count >= max {
             return None;
         }
         *count += 1;
@@ -164,15 +164,15 @@ where
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let server = Arc::new(builder());
-    let most = process::max_client_connections();
-    let room = Arc::new(Semaphore::new(most));
+    let max = process::max_client_connections();
+    let room = Arc::new(Semaphore::new(max));
     let (places, answering) = (Places::default(), Places::default());
     let graceful = GracefulShutdown::new();
     let (mut full, mut refused) = (Seldom::default(), Seldom::default());
     loop {
         // Clients beyond the limit wait in the listener's queue.
         if room.available_permits() == 0 && full.happened(Instant::now()).is_some() {
-            tracing::warn!(most, "there are as many connections as there may be: others wait");
+            tracing::warn!(max, "there are as many connections as there may be: others wait");
         }
         let accepted = async {
             let permit = Arc::clone(&room).acquire_owned().await;
@@ -191,12 +191,12 @@ where
                 continue;
             }
         };
-        let most = if limits.trusts(peer.ip()) { 0 } else { limits.per_address };
-        let Some(place) = places.take(peer.ip(), most) else {
+        let max = if limits.trusts(peer.ip()) { 0 } else { limits.per_address };
+        let Some(place) = places.take(peer.ip(), max) else {
             REFUSED.add(1, &[]);
             if let Some(times) = refused.happened(Instant::now()) {
                 tracing::warn!(
-                    %peer, times, most,
+                    %peer, times, max,
                     "connection refused: MAX_CONNECTIONS_PER_ADDRESS; name a proxy in TRUSTED_PROXIES"
                 );
             }
@@ -205,7 +205,7 @@ where
         let (server, watcher, handle) = (Arc::clone(&server), graceful.watcher(), handle.clone());
         let write_timeout = limits.write_timeout;
         let answering = answering.clone();
-        let take_place = move || answering.take(peer.ip(), most);
+        let take_place = move || answering.take(peer.ip(), max);
         life.spawn(async move {
             let _held = (permit, place);
             let served = connection(&server, stream, peer, write_timeout, watcher, take_place, handle);

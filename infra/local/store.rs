@@ -26,8 +26,8 @@ impl Store {
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(5));
-        let pool = |most| {
-            sqlite_pool(Duration::from_secs(30)).max_connections(most).connect_lazy_with(options.clone())
+        let pool = |max| {
+            sqlite_pool(Duration::from_secs(30)).max_connections(max).connect_lazy_with(options.clone())
         };
         let store = Self { read: pool(2), write: pool(1) };
         let migrated = sqlx::migrate!("./migrations").run(&store.write).await;

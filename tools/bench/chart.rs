@@ -60,9 +60,9 @@ fn growth(chart: &Chart, lines: &[Line], file: &Path) -> Result<()> {
     let points = || lines.iter().flat_map(|line| &line.points);
     ensure!(points().all(|(x, y)| *x > 0.0 && *y > 0.0), "a logarithm needs more than nothing");
     let range = |of: fn(&(f64, f64)) -> f64| {
-        let least = points().map(of).fold(f64::INFINITY, f64::min);
-        let most = points().map(of).fold(0.0, f64::max);
-        10_f64.powf(least.log10().floor())..10_f64.powf((most * 1.01).log10().ceil())
+        let min = points().map(of).fold(f64::INFINITY, f64::min);
+        let max = points().map(of).fold(0.0, f64::max);
+        10_f64.powf(min.log10().floor())..10_f64.powf((max * 1.01).log10().ceil())
     };
     let root = SVGBackend::new(file, (720, 380)).into_drawing_area();
     root.fill(&WHITE)?;
@@ -101,8 +101,8 @@ fn label(value: &f64) -> String {
 }
 
 fn bars_of(chart: &Chart, bars: &[(String, f64)], file: &Path) -> Result<()> {
-    let most = bars.iter().map(|(_, value)| *value).fold(0.0, f64::max);
-    ensure!(most > 0.0, "there is nothing to draw");
+    let max = bars.iter().map(|(_, value)| *value).fold(0.0, f64::max);
+    ensure!(max > 0.0, "there is nothing to draw");
     let count = bars.len() as f64;
     let height = 90 + 38 * u32::try_from(bars.len())?;
     let root = SVGBackend::new(file, (720, height)).into_drawing_area();
@@ -114,7 +114,7 @@ fn bars_of(chart: &Chart, bars: &[(String, f64)], file: &Path) -> Result<()> {
         .margin_right(90)
         .x_label_area_size(34)
         .y_label_area_size(230)
-        .build_cartesian_2d(RangedCoordf64::from(0.0..most * 1.02), rows)?;
+        .build_cartesian_2d(RangedCoordf64::from(0.0..max * 1.02), rows)?;
     area.configure_mesh()
         .disable_y_mesh()
         .disable_y_axis()

@@ -64,7 +64,7 @@ struct Done {
     server: Duration,
     wall: Duration,
     resident: u64,
-    most: u64,
+    max: u64,
     anonymous: u64,
     requests: u64,
 }
@@ -119,7 +119,7 @@ pub async fn work(work: Work) -> Result<()> {
         server: server() - servers,
         wall: began.elapsed(),
         resident: resident.now,
-        most: resident.most,
+        max: resident.max,
         anonymous: resident.anonymous,
         requests: requests.load(Ordering::Relaxed) - requests_before,
     };
@@ -300,9 +300,9 @@ pub fn pipeline(options: &Options) -> Result<Measured> {
             done.push(runs.run(on, watched, for_minutes, false)?);
         }
         let resident = Spread::of(done.iter().map(|done| megabytes(done.resident)));
-        let most = Spread::of(done.iter().map(|done| megabytes(done.most)));
+        let max = Spread::of(done.iter().map(|done| megabytes(done.max)));
         let anonymous = Spread::of(done.iter().map(|done| megabytes(done.anonymous)));
-        held.row([name.to_owned(), resident.text(), most.text(), anonymous.text()]);
+        held.row([name.to_owned(), resident.text(), max.text(), anonymous.text()]);
         ratios.push(Ratio::new(
             &format!("memory on {name}"),
             &format!("resident memory of {watched} endpoints on {name}, MB"),
@@ -384,7 +384,7 @@ pub fn growth(options: &Options) -> Result<Measured> {
                 name.to_owned(),
                 micros.text(),
                 resident.text(),
-                spread(&|d| megabytes(d.most)).text(),
+                spread(&|d| megabytes(d.max)).text(),
                 each.text(),
             ]);
         }

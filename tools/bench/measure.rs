@@ -53,7 +53,7 @@ pub fn resident(pid: u32) -> Result<Resident> {
             status.lines().find_map(|line| line.strip_prefix(name)).with_context(|| name.to_owned())?;
         Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
     };
-    Ok(Resident { now: field("VmRSS:")?, most: field("VmHWM:")?, anonymous: field("RssAnon:")? })
+    Ok(Resident { now: field("VmRSS:")?, max: field("VmHWM:")?, anonymous: field("RssAnon:")? })
 }
 
 /// For tables of it.
@@ -63,7 +63,7 @@ pub const ANONYMOUS: &str = "What is not anonymous are pages of the program's fi
 #[derive(Clone, Copy, Debug)]
 pub struct Resident {
     pub now: u64,
-    pub most: u64,
+    pub max: u64,
     pub anonymous: u64,
 }
 
@@ -175,8 +175,8 @@ impl Rounds {
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Spread {
     pub median: f64,
-    pub least: f64,
-    pub most: f64,
+    pub min: f64,
+    pub max: f64,
 }
 
 impl Spread {
@@ -186,7 +186,7 @@ impl Spread {
         let at = |place: usize| values.get(place).copied().unwrap_or(f64::NAN);
         let last = values.len().saturating_sub(1);
         let median = f64::midpoint(at(last / 2), at(last.div_ceil(2)));
-        Self { median, least: at(0), most: at(last) }
+        Self { median, min: at(0), max: at(last) }
     }
 
     /// What was measured once.
@@ -195,15 +195,15 @@ impl Spread {
     }
 
     pub fn map(self, change: impl Fn(f64) -> f64) -> Self {
-        Self::of([change(self.least), change(self.median), change(self.most)])
+        Self::of([change(self.min), change(self.median), change(self.max)])
     }
 
     /// `18,700 (18,400 to 19,200)`
     pub fn text(&self) -> String {
-        if self.least == self.most {
+        if self.min == self.max {
             return number(self.median);
         }
-        format!("{} ({} to {})", number(self.median), number(self.least), number(self.most))
+        format!("{} ({} to {})", number(self.median), number(self.min), number(self.max))
     }
 }
 
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_spread_is_its_median_and_its_ends() {
-        assert_eq!(Spread::of([3.0, 1.0, 2.0]), Spread { median: 2.0, least: 1.0, most: 3.0 });
+        assert_eq!(Spread::of([3.0, 1.0, 2.0]), Spread { median: 2.0, min: 1.0, max: 3.0 });
         assert_eq!(Spread::of([4.0, 2.0]).median, 3.0);
         assert!(Spread::of([]).median.is_nan());
     }
@@ -269,6 +269,6 @@ mod tests {
         assert!(cpu_of(this) >= Duration::from_millis(10));
         assert!(cpu_of_family(this) >= cpu_of(this) - Duration::from_millis(20));
         let resident = resident(this).expect("a status");
-        assert!(resident.now > 0 && resident.most >= resident.now);
+        assert!(resident.now > 0 && resident.max >= resident.now);
     }
 }

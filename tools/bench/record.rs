@@ -141,7 +141,7 @@ impl Record {
         let goals = subjects.flat_map(|measured| measured.goals.iter().enumerate());
         for (_, goal) in goals.filter(|&(place, goal)| is_shown(place, goal)) {
             let with_unit = |figure: String| format!("{figure} {}", goal.unit).trim_end().to_owned();
-            let most = if goal.better == Better::Lower { "at most" } else { "at least" };
+            let max = if goal.better == Better::Lower { "at most" } else { "at least" };
             writeln!(
                 text,
                 "| {} | {} | {most} {} | {} | {} |",

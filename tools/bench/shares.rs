@@ -108,7 +108,7 @@ async fn checks(engine: &Engine, work: &Work) -> Result<Done> {
         late: late.into_iter().map(|ms| ms as f64).collect(),
         missed: on!(db.read(), db => sqlx::query_scalar(MISSED).bind(SLOW).fetch_one(db).await)?,
         open_files,
-        resident: resident(std::process::id())?.most,
+        resident: resident(std::process::id())?.max,
     })
 }
 
@@ -155,7 +155,7 @@ async fn deliveries(engine: &Engine, work: &Work) -> Result<Done> {
         missed: expected - told.len() as i64,
         late: told.iter().map(|(asked, done)| (*done - *asked).as_seconds_f64() * 1e3).collect(),
         open_files: std::fs::read_dir("/proc/self/fd")?.count(),
-        resident: resident(std::process::id())?.most,
+        resident: resident(std::process::id())?.max,
     })
 }
 

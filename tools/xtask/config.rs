@@ -27,7 +27,7 @@ fn what(field: &Field) -> String {
         Input::Text { max } => format!(" At most {} KiB.", max / 1024),
         Input::Headers { max } => format!(" At most {max}."),
         Input::Choice { of } => format!(" One of {}.", of.join(", ")),
-        Input::Number { least, most } => format!(" From {least} to {most}."),
+        Input::Number { min, max } => format!(" From {min} to {max}."),
         Input::Url | Input::Emails { .. } | Input::Flag => String::new(),
     };
     let help = field.help.0;

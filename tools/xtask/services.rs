@@ -82,7 +82,7 @@ impl Type {
 
     fn scale(self) -> Scale {
         // Requests of people are short: many share a pod, and a database connection is waited for.
-        let short = Scale { at_once: 100, target: 70, most: 10, timeout: 60, milli_cpu: 5, memory: "256Mi" };
+        let short = Scale { at_once: 100, target: 70, max: 10, timeout: 60, milli_cpu: 5, memory: "256Mi" };
         match self {
             // check-now waits for the target: 60 s, and its retries.
             Self::Api => Scale { timeout: 300, ..short },
@@ -90,15 +90,15 @@ impl Type {
             // A batch is parsed and stored: work for the CPU, with four connections to share.
             Self::Event => Scale { at_once: 16, target: 8, timeout: 120, milli_cpu: 10, ..short },
             // One tick at a time.
-            Self::Cron => Scale { at_once: 1, target: 1, most: 1, timeout: 300, ..short },
+            Self::Cron => Scale { at_once: 1, target: 1, max: 1, timeout: 300, ..short },
             // A request is a batch in flight, of up to 500 checks, and mostly waits for its scheduled times and for
             // the targets. Ten of them are 5,000 checks a minute: a few per cent of a core. Memory: 170 MB with 10,000
             // that hang, 280 MiB of responses, and two that are judged.
             Self::Prober => {
-                Scale { at_once: 20, target: 10, most: 100, timeout: 300, milli_cpu: 50, memory: "768Mi" }
+                Scale { at_once: 20, target: 10, max: 100, timeout: 300, milli_cpu: 50, memory: "768Mi" }
             }
             // Never more than twenty messages at once: a mail server is not flooded.
-            Self::Sender => Scale { at_once: 10, target: 10, most: 2, timeout: 60, ..short },
+            Self::Sender => Scale { at_once: 10, target: 10, max: 2, timeout: 60, ..short },
         }
     }
 }
@@ -109,7 +109,7 @@ struct Scale {
     at_once: u32,
     target: u32,
     /// Most pods.
-    most: u32,
+    max: u32,
     /// Seconds.
     timeout: u32,
     /// Requested: an idle function was measured at 1 mCPU on a cluster. What is under way gets what nobody else uses.
@@ -276,7 +276,7 @@ struct RevisionSpec {
 
 pub fn service(function: &Function) -> Result<String> {
     let kind = Type::of(function);
-    let Scale { at_once, target, most, timeout, milli_cpu, memory } = kind.scale();
+    let Scale { at_once, target, max, timeout, milli_cpu, memory } = kind.scale();
     let (name, version) = (function.name, format!("v{}", runtime::log::VERSION));
     let settings = function.settings();
     let identity = [
@@ -299,12 +299,12 @@ pub fn service(function: &Function) -> Result<String> {
     if settings.contains(&"KONG_ADMIN_URL") {
         pod_labels.push(("pongpong/kong-admin", "true"));
     }
-    let (most, target) = (most.to_string(), target.to_string());
+    let (max, target) = (max.to_string(), target.to_string());
     let (proxy_cpu, proxy_memory) = (format!("{QUEUE_PROXY_MILLI_CPU}m"), format!("{QUEUE_PROXY_MIB}Mi"));
     let annotations = [
         ("autoscaling.knative.dev/initial-scale", "0"),
         ("autoscaling.knative.dev/min-scale", "0"),
-        ("autoscaling.knative.dev/max-scale", &most),
+        ("autoscaling.knative.dev/max-scale", &max),
         ("autoscaling.knative.dev/metric", "concurrency"),
         ("autoscaling.knative.dev/target", &target),
         ("queue.sidecar.serving.knative.dev/cpu-resource-request", &proxy_cpu),

@@ -105,7 +105,7 @@ pub(crate) struct Held<'a> {
     began_at: u64,
     places: Vec<Place>,
     /// Maximum number of places.
-    pub(crate) most: usize,
+    pub(crate) max: usize,
     /// When the first place was taken.
     since: Instant,
 }
@@ -135,7 +135,7 @@ impl<'a> Held<'a> {
             meter,
             began_at: 0,
             places: Vec::new(),
-            most: STEPS.len(),
+            max: STEPS.len(),
             since: Instant::now(),
         };
         held.begin();
@@ -145,7 +145,7 @@ impl<'a> Held<'a> {
     /// Starts anew: data that was read before is no longer kept.
     pub(crate) fn begin(&mut self) {
         self.places.clear();
-        self.most = STEPS.len();
+        self.max = STEPS.len();
         self.began_at = self.meter.wire_bytes();
         self.meter.stop_at(self.began_at + FREE_BYTES as u64);
     }
@@ -161,8 +161,8 @@ impl<'a> Held<'a> {
                 came = during(&mut self.places, look_at, &mut coming) => return Ok(came?),
                 () = meter.stopped() => {}
             }
-            if self.places.len() == self.most {
-                if self.most == STEPS.len() {
+            if self.places.len() == self.max {
+                if self.max == STEPS.len() {
                     self.read_on();
                     continue;
                 }
@@ -310,7 +310,7 @@ async fn by_http2(
     progress: &mut Progress,
 ) -> Result<Answer, Broken> {
     let _place = held.waits.wait(keep.memory.by_http2.take(keep.owner)).await;
-    held.most = MAX_HTTP2_HEAD_STEPS;
+    held.max = MAX_HTTP2_HEAD_STEPS;
     let tasks = Tasks::default();
     // Small windows, so that a flood waits in the network, not in our memory.
     let (mut sender, connection) = http2::Builder::new(tasks.executor())
@@ -335,7 +335,7 @@ async fn converse(
     let mut connection = pin!(connection);
     let mut connection = Driven::new(connection.as_mut());
     let (head, mut body) = held.reading(connection.until(response)).await??.into_parts();
-    held.most = STEPS.len();
+    held.max = STEPS.len();
     progress.enter(Phase::Transfer);
     progress.status_code = Some(head.status.as_u16());
     if head.headers.len() > MAX_HEADERS {

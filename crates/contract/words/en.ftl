@@ -54,7 +54,7 @@ must-be-visible = must have a character that can be seen
 ## Fields of configs
 
 must-be-true-or-false = must be true or false
-must-be-a-whole-number-from-to = must be a whole number from { $least } to { $most }
+must-be-a-whole-number-from-to = must be a whole number from { $min } to { $max }
 must-be-string = must be a string
 must-hold-addresses = must hold 1 to { $max } addresses
 must-be-email-address = must be an email address

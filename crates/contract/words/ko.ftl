@@ -54,7 +54,7 @@ must-be-visible = 눈에 보이는 글자가 있어야 합니다
 ## Fields of configs
 
 must-be-true-or-false = true 또는 false여야 합니다
-must-be-a-whole-number-from-to = { $least } 이상 { $most } 이하의 정수여야 합니다
+must-be-a-whole-number-from-to = { $min } 이상 { $max } 이하의 정수여야 합니다
 must-be-string = 문자열이어야 합니다
 must-hold-addresses = 1개 이상 { $max }개 이하의 주소여야 합니다
 must-be-email-address = 이메일 주소여야 합니다

@@ -37,7 +37,7 @@ fn hashed(address: &str) -> String {
     secret::hash(&mailbox(address))
 }
 
-async fn count(context: &Context, subject: &str, most: i64) -> Result<bool> {
+async fn count(context: &Context, subject: &str, max: i64) -> Result<bool> {
     // If a window ends later than any window that starts now, it was written while the clock was ahead:
     // start a new one.
     sql!(
@@ -52,7 +52,7 @@ async fn count(context: &Context, subject: &str, most: i64) -> Result<bool> {
     let now = context.clock().now();
     let counted: Option<i64> = on!(context.db()?.write(), db => {
         let query = sqlx::query_scalar(COUNT).bind(subject).bind(seconds(now));
-        query.bind(seconds(now + WINDOW)).bind(most).fetch_optional(db).await
+        query.bind(seconds(now + WINDOW)).bind(max).fetch_optional(db).await
     })?;
     Ok(counted.is_some())
 }

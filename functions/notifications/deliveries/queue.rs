@@ -210,9 +210,9 @@ async fn lease_of(
     let mut leased = Vec::new();
     while room > 0 {
         turns.retain(|(busy, turn)| *busy < if turn.channel.failures > 0 { 1 } else { BY_CHANNEL });
-        let least =
+        let min =
             turns.iter().enumerate().min_by_key(|(_, (busy, turn))| (*busy, turn.next_due, turn.channel.id));
-        let Some(at) = least.map(|(at, _)| at) else { break };
+        let Some(at) = min.map(|(at, _)| at) else { break };
         let (busy, turn) = &mut turns[at];
         let found = if has_place(transaction, owner, &turn.next_host, hosts).await? {
             waiting_for(transaction, &turn.channel, now).await?

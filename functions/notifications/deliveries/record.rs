@@ -21,7 +21,7 @@ use contract::{DeliveryOutcome, NotificationDelivered, kind};
 pub const NAME: &str = "delivery-record";
 
 pub const FUNCTION: Function = Function::new(NAME, SERVICE, "closes an entry in the delivery log")
-    .http(runtime::http!(handle_standing))
+    .http(runtime::http!(handle_state))
     .on(&[Subscription::to(kind::NOTIFICATION_DELIVERED)], || axum::routing::post(handle))
     .reads(runtime::settings!(runtime::secret::Sealer, crate::links::PublicUrl))
     .publishes();
@@ -157,27 +157,27 @@ async fn postpone(
 /// Whether a message must still be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Standing {
+pub enum DeliveryState {
     Wanted,
     /// Its user, endpoint or notification is deleted.
-    Gone,
+    Deleted,
     /// It was delivered, or another attempt replaced it.
     Done,
     /// The notification is disabled.
     Disabled,
     /// It is no longer true: the endpoint was paused since.
-    Overtaken,
+    Superseded,
 }
 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
-struct DeliveryStanding {
-    standing: Standing,
+struct CurrentState {
+    state: DeliveryState,
 }
 
 /// Asks whether a message must still be sent.
-pub async fn standing(context: &Context, delivery_id: i64, attempt: i64, tries: i64) -> Result<Standing> {
+pub async fn state(context: &Context, delivery_id: i64, attempt: i64, tries: i64) -> Result<DeliveryState> {
     let path = format!("/private/v1/deliveries/{delivery_id}?attempt={attempt}&tries={tries}");
-    Ok(context.outbound().get::<DeliveryStanding>(NAME, &path).await?.standing)
+    Ok(context.outbound().get::<CurrentState>(NAME, &path).await?.state)
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -203,15 +203,15 @@ struct Row {
     get, path = "/private/v1/deliveries/{id}", tag = "deliveries",
     params(("id" = i64, Path, example = 12), Which),
     responses(
-        (status = 200, body = DeliveryStanding, example = json!({"standing": "wanted"})),
+        (status = 200, body = CurrentState, example = json!({"state": "wanted"})),
         (status = 400, body = ErrorBody),
     ),
 )]
-async fn handle_standing(
+async fn handle_state(
     State(context): State<Context>,
     Id(id): Id,
     Query(which): Query<Which>,
-) -> Result<Json<DeliveryStanding>> {
+) -> Result<Json<CurrentState>> {
     // An endpoint that was down or degraded and is pending now was paused.
     sql!(SELECT = "SELECT d.attempt, d.tries, d.status,
             n.enabled AND (n.send_degraded OR d.what NOT IN ('degraded', 'not_degraded')) AS enabled,
@@ -221,16 +221,16 @@ async fn handle_standing(
         FROM deliveries d JOIN notifications n ON n.id = d.notification_id WHERE d.id = $1");
     let row: Option<Row> =
         on!(context.db()?.read(), db => sqlx::query_as(SELECT).bind(id).fetch_optional(db).await)?;
-    let standing = match row {
-        None => Standing::Gone,
+    let state = match row {
+        None => DeliveryState::Deleted,
         // A failed delivery may come again, from the dead letters.
         Some(row) if row.attempt != which.attempt || matches!(&*row.status, "delivered" | "superseded") => {
-            Standing::Done
+            DeliveryState::Done
         }
-        Some(row) if row.status == "pending" && row.tries != which.tries => Standing::Done,
-        Some(row) if !row.enabled => Standing::Disabled,
-        Some(row) if row.overtaken => Standing::Overtaken,
-        Some(_) => Standing::Wanted,
+        Some(row) if row.status == "pending" && row.tries != which.tries => DeliveryState::Done,
+        Some(row) if !row.enabled => DeliveryState::Disabled,
+        Some(row) if row.overtaken => DeliveryState::Superseded,
+        Some(_) => DeliveryState::Wanted,
     };
-    Ok(Json(DeliveryStanding { standing }))
+    Ok(Json(CurrentState { state }))
 }

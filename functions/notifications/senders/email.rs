@@ -133,7 +133,7 @@ async fn handle(State(context): State<Context>, Input(body): Input<Body>) -> Res
     let id = format!("message-{}", context.random().token());
     let mailer = mailer(&context)?;
     let sent = tokio::time::timeout(TIMEOUT, mailer.send(&context, &id, &to, &message)).await;
-    Ok(Json(sent.unwrap_or_else(|_| Err(Failed::ForNow(send::too_slow(Email::RECEIVER, TIMEOUT)))).into()))
+    Ok(Json(sent.unwrap_or_else(|_| Err(Failed::Transient(send::too_slow(Email::RECEIVER, TIMEOUT)))).into()))
 }
 
 async fn handle_event(State(context): State<Context>, event: Event<NotificationRequested>) -> Result<Reply> {
@@ -146,7 +146,7 @@ async fn handle_event(State(context): State<Context>, event: Event<NotificationR
     let sent = match send::opened(request, recipients::open_recipients(&context, &request.sealed_config)) {
         // Empty: all remaining recipients already have it.
         Ok(Recipients { to, left_out }) if to.is_empty() => {
-            left_out.map_or(Ok(()), |why| Err(Failed::ForGood(why)))
+            left_out.map_or(Ok(()), |why| Err(Failed::Permanent(why)))
         }
         Ok(Recipients { to, left_out }) => {
             let sent = mailer(&context)?
@@ -231,7 +231,7 @@ impl Mailer {
         judged(&join_all(each).await)?;
         match self.way {
             Way::Smtp(_) => Ok(()),
-            Way::Outbox(_) => Err(Failed::ForSome(WRITTEN_TO_FILE.to_owned())),
+            Way::Outbox(_) => Err(Failed::PermanentForSome(WRITTEN_TO_FILE.to_owned())),
         }
     }
 
@@ -244,7 +244,7 @@ impl Mailer {
     ) -> Result<(), Failed> {
         let unreadable = |error: anyhow::Error| {
             tracing::error!(%error, "an email cannot be built");
-            Failed::ForGood("The message cannot be written as an email.".to_owned())
+            Failed::Permanent("The message cannot be written as an email.".to_owned())
         };
         let (envelope, raw) = self.write(id, to, message).map_err(unreadable)?;
         match &self.way {
@@ -256,7 +256,7 @@ impl Mailer {
             }
             Way::Outbox(directory) => put(directory, id, raw).await.map_err(|error| {
                 tracing::error!(%error, "an email cannot be put into OUTBOX_DIR");
-                Failed::ForNow("The message cannot be stored.".to_owned())
+                Failed::Transient("The message cannot be stored.".to_owned())
             }),
         }
     }
@@ -292,7 +292,7 @@ impl Mailer {
 fn judged(tried: &[(&str, Result<(), Failed>)]) -> Result<(), Failed> {
     let refused = || tried.iter().filter_map(|(address, sent)| Some((address, sent.as_ref().err()?)));
     let Some((_, first)) = refused().next() else { return Ok(()) };
-    let is_passing = |failed: &Failed| matches!(failed, Failed::ForNow(_) | Failed::ForAWhile(..));
+    let is_passing = |failed: &Failed| matches!(failed, Failed::Transient(_) | Failed::RetryAfter(..));
     let later = refused().map(|(_, failed)| failed).find(|failed| is_passing(failed));
     let reached = tried.iter().filter(|(_, sent)| sent.is_ok()).map(|(address, _)| recipients::name(address));
     let reached: Vec<String> = reached.collect();
@@ -307,17 +307,17 @@ fn judged(tried: &[(&str, Result<(), Failed>)]) -> Result<(), Failed> {
         )
     });
     let why = format!("The mail server refused the message to {}.", each.collect::<Vec<_>>().join(", "));
-    Err(if later.is_some() { Failed::ForSomeNow(why, reached) } else { Failed::ForSome(why) })
+    Err(if later.is_some() { Failed::TransientForSome(why, reached) } else { Failed::PermanentForSome(why) })
 }
 
 /// Adds the left-out addresses to the result; a success stays a success.
 fn with_left_out(sent: Result<(), Failed>, left_out: Option<String>) -> Result<(), Failed> {
     let Some(left_out) = left_out else { return sent };
     match sent {
-        Ok(()) => Err(Failed::ForSome(left_out)),
-        Err(Failed::ForSome(why)) => Err(Failed::ForSome(format!("{why} {left_out}"))),
-        Err(Failed::ForSomeNow(why, reached)) => {
-            Err(Failed::ForSomeNow(format!("{why} {left_out}"), reached))
+        Ok(()) => Err(Failed::PermanentForSome(left_out)),
+        Err(Failed::PermanentForSome(why)) => Err(Failed::PermanentForSome(format!("{why} {left_out}"))),
+        Err(Failed::TransientForSome(why, reached)) => {
+            Err(Failed::TransientForSome(format!("{why} {left_out}"), reached))
         }
         Err(failed) => Err(failed),
     }

@@ -31,25 +31,25 @@ const CHANNEL_SEND: &str = "channel-send";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failed {
     /// Transient: worth trying again.
-    ForNow(String),
+    Transient(String),
     /// Transient, with the time that the receiver asked for (`Retry-After`).
-    ForAWhile(String, Duration),
-    ForGood(String),
+    RetryAfter(String, Duration),
+    Permanent(String),
     /// Some recipients got it; the others never will.
-    ForSome(String),
+    PermanentForSome(String),
     /// Some recipients got it; their names (of addresses a hash) are here. Trying the others again is
     /// worthwhile.
-    ForSomeNow(String, Vec<String>),
+    TransientForSome(String, Vec<String>),
 }
 
 impl Failed {
     pub fn why(self) -> String {
         match self {
-            Self::ForNow(why)
-            | Self::ForAWhile(why, _)
-            | Self::ForGood(why)
-            | Self::ForSome(why)
-            | Self::ForSomeNow(why, _) => why,
+            Self::Transient(why)
+            | Self::RetryAfter(why, _)
+            | Self::Permanent(why)
+            | Self::PermanentForSome(why)
+            | Self::TransientForSome(why, _) => why,
         }
     }
 }
@@ -79,7 +79,7 @@ impl From<Result<(), Failed>> for Done {
     fn from(sent: Result<(), Failed>) -> Self {
         match sent {
             Ok(()) => Self::ok(),
-            Err(Failed::ForSome(why) | Failed::ForSomeNow(why, _)) => {
+            Err(Failed::PermanentForSome(why) | Failed::TransientForSome(why, _)) => {
                 Self { message: Some(why), ..Self::ok() }
             }
             Err(failed) => Self::fail(failed.why()),
@@ -90,9 +90,9 @@ impl From<Result<(), Failed>> for Done {
 impl From<SendError> for Failed {
     fn from(error: SendError) -> Self {
         match error {
-            SendError::Permanent(why) => Self::ForGood(why),
-            SendError::Transient { why, retry_after: None, .. } => Self::ForNow(why),
-            SendError::Transient { why, retry_after: Some(after), .. } => Self::ForAWhile(why, after),
+            SendError::Permanent(why) => Self::Permanent(why),
+            SendError::Transient { why, retry_after: None, .. } => Self::Transient(why),
+            SendError::Transient { why, retry_after: Some(after), .. } => Self::RetryAfter(why, after),
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::notifications::{
     config::{kind_named, open},
-    deliveries::record::{self, Standing},
+    deliveries::record::{self, DeliveryState},
 };
 use contract::{Alert, DeliveryOutcome, Invalid, NotificationDelivered, NotificationRequested, kind};
 
@@ -48,7 +48,7 @@ pub(super) async fn handle_event(
 pub(super) fn opened<T>(request: &NotificationRequested, opened: Result<T>) -> Result<T, Failed> {
     opened.map_err(|error| {
         tracing::error!(%error, request.delivery_id, "a channel's config cannot be opened");
-        Failed::ForGood("The channel's settings cannot be read. Please enter them again.".to_owned())
+        Failed::Permanent("The channel's settings cannot be read. Please enter them again.".to_owned())
     })
 }
 
@@ -61,21 +61,25 @@ pub(super) async fn unwanted(
     event: &Event<NotificationRequested>,
 ) -> Result<Option<Reply>> {
     let NotificationRequested { delivery_id, attempt, tries, .. } = event.data;
-    let asked = record::standing(context, delivery_id, attempt, tries);
+    let asked = record::state(context, delivery_id, attempt, tries);
     let answer = tokio::time::timeout(TIMEOUT, asked).await;
-    let standing = match answer.unwrap_or_else(|late| Err(Error::unavailable(late))) {
-        Ok(standing) => standing,
+    let state = match answer.unwrap_or_else(|late| Err(Error::unavailable(late))) {
+        Ok(state) => state,
         // A superfluous alert is better than a missing one.
         Err(error) => {
             tracing::warn!(%error, delivery_id, "it cannot be asked whether this is still wanted: it is sent");
-            Standing::Wanted
+            DeliveryState::Wanted
         }
     };
-    let (outcome, why) = match standing {
-        Standing::Wanted => return Ok(None),
-        Standing::Gone | Standing::Done => return Ok(Some(Reply::NONE)),
-        Standing::Disabled => (DeliveryOutcome::Failed, "Not sent: the channel was switched off meanwhile."),
-        Standing::Overtaken => (DeliveryOutcome::Superseded, "Not sent: the endpoint was paused meanwhile."),
+    let (outcome, why) = match state {
+        DeliveryState::Wanted => return Ok(None),
+        DeliveryState::Deleted | DeliveryState::Done => return Ok(Some(Reply::NONE)),
+        DeliveryState::Disabled => {
+            (DeliveryOutcome::Failed, "Not sent: the channel was switched off meanwhile.")
+        }
+        DeliveryState::Superseded => {
+            (DeliveryOutcome::Superseded, "Not sent: the endpoint was paused meanwhile.")
+        }
     };
     count(&event.data.kind, "unwanted");
     let told = Told { outcome, error: Some(why.to_owned()), after: None, reached: Vec::new() };
@@ -91,11 +95,11 @@ pub(super) fn attempted(
 ) -> Result<Reply> {
     use DeliveryOutcome::{Delivered, Failed as Refused, Postponed};
     let (outcome, after, reached) = match &sent {
-        Ok(()) | Err(Failed::ForSome(_)) => (Delivered, None, Vec::new()),
-        Err(Failed::ForGood(_)) => (Refused, None, Vec::new()),
-        Err(Failed::ForNow(_)) => (Postponed, None, Vec::new()),
-        Err(Failed::ForAWhile(_, after)) => (Postponed, Some(*after), Vec::new()),
-        Err(Failed::ForSomeNow(_, reached)) => (Postponed, None, reached.clone()),
+        Ok(()) | Err(Failed::PermanentForSome(_)) => (Delivered, None, Vec::new()),
+        Err(Failed::Permanent(_)) => (Refused, None, Vec::new()),
+        Err(Failed::Transient(_)) => (Postponed, None, Vec::new()),
+        Err(Failed::RetryAfter(_, after)) => (Postponed, Some(*after), Vec::new()),
+        Err(Failed::TransientForSome(_, reached)) => (Postponed, None, reached.clone()),
     };
     let error = sent.err().map(Failed::why);
     let NotificationRequested { kind, attempt, tries, alert, .. } = &event.data;
@@ -282,7 +286,7 @@ where
     let (clock, began) = (context.clock(), context.clock().now());
     let first = match tokio::time::timeout(limit, try_once()).await {
         Ok(first) => first,
-        Err(_) => return Err(Failed::ForNow(too_slow(whom, limit))),
+        Err(_) => return Err(Failed::Transient(too_slow(whom, limit))),
     };
     let failed_after = clock.now() - began;
     let is_hiccup = matches!(first, Err(SendError::Transient { is_hiccup: true, .. }));
@@ -293,7 +297,7 @@ where
     SECOND_TRIES.add(1, &[label(kind)]);
     match tokio::time::timeout(second_limit, try_once()).await {
         Ok(second) => Ok(second?),
-        Err(_) => Err(Failed::ForNow(too_slow(whom, second_limit))),
+        Err(_) => Err(Failed::Transient(too_slow(whom, second_limit))),
     }
 }
 

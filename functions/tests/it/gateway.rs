@@ -180,7 +180,7 @@ impl Kind {
         let fits = match (self, value) {
             (_, Value::Null) | (Bool, Value::Bool(_)) => true,
             (Text, Value::String(text)) => !text.is_empty() && !text.contains("${"),
-            (Int(least, most), Value::Number(n)) => n.as_i64().is_some_and(|n| (*least..=*most).contains(&n)),
+            (Int(min, max), Value::Number(n)) => n.as_i64().is_some_and(|n| (*min..=*max).contains(&n)),
             (OneOf(names), Value::String(text)) => names.contains(&text.as_str()),
             (List(kind), Value::Array(values)) => return values.iter().try_for_each(|v| kind.fits(v)),
             (Map, Value::Object(_)) => true,
@@ -535,8 +535,8 @@ async fn kong_settings_fit_the_files() {
             "KONG_DNS_ORDER" => value.split(',').all(|kind| ["LAST", "A", "CNAME"].contains(&kind)),
             // More than any route takes: else nginx refuses what the plugin would let through.
             "KONG_NGINX_HTTP_CLIENT_MAX_BODY_SIZE" => {
-                let most = value.strip_suffix('m').and_then(|n| n.parse::<i64>().ok()).unwrap_or(0);
-                configs("request-size-limiting").all(|c| c["allowed_payload_size"].as_i64().unwrap() < most)
+                let max = value.strip_suffix('m').and_then(|n| n.parse::<i64>().ok()).unwrap_or(0);
+                configs("request-size-limiting").all(|c| c["allowed_payload_size"].as_i64().unwrap() < max)
             }
             // Pages call from within, on behalf of their visitors.
             "KONG_TRUSTED_IPS" => value.contains("10.0.0.0/8") && !value.contains("0.0.0.0/0,"),

@@ -95,7 +95,7 @@ impl Journal {
     }
 
     /// The first of each owner that are not under way, by when they are due.
-    pub async fn first(&self, queue: &str, under_way: &[i64], most: usize) -> sqlx::Result<Vec<Waiting>> {
+    pub async fn first(&self, queue: &str, under_way: &[i64], max: usize) -> sqlx::Result<Vec<Waiting>> {
         // Owners are found one after the other in the index: however many rows one has, they are not read.
         static SELECT: &str = "WITH RECURSIVE owners (owner) AS (\
                 SELECT MIN(owner) FROM delivery WHERE queue = $1 \
@@ -109,8 +109,8 @@ impl Journal {
                 ORDER BY due_at, id LIMIT $3) \
             ORDER BY d.due_at, d.id";
         let under_way = serde_json::to_string(under_way).map_err(|e| sqlx::Error::Encode(e.into()))?;
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
-        sqlx::query_as(SELECT).bind(queue).bind(under_way).bind(most).fetch_all(&self.read).await
+        let max = i64::try_from(max).unwrap_or(i64::MAX);
+        sqlx::query_as(SELECT).bind(queue).bind(under_way).bind(max).fetch_all(&self.read).await
     }
 
     pub async fn event(&self, id: i64) -> anyhow::Result<Event> {

@@ -110,11 +110,11 @@ pub async fn run(queue: Arc<Queue>, broker: Broker, apps: Arc<Apps>, life: Life)
         let free = queue.at_once - under_way.len();
         if free > 0 {
             let ids: Vec<_> = under_way.keys().copied().collect();
-            let most = free.min(MAX_READ_OF_OWNER);
-            match broker.journal().first(&queue.name, &ids, most).await {
+            let max = free.min(MAX_READ_OF_OWNER);
+            match broker.journal().first(&queue.name, &ids, max).await {
                 Ok(waiting) => {
                     broker.readiness().works(&Part::BrokerReads);
-                    let may_be_more = waiting.len() >= most && most < free;
+                    let may_be_more = waiting.len() >= max && max < free;
                     let chosen;
                     (chosen, next) = choose(waiting, &under_way, free, broker.clock().now());
                     if may_be_more && !chosen.is_empty() {

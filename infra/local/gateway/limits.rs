@@ -47,7 +47,7 @@ pub fn network(address: IpAddr) -> IpAddr {
 
 /// Where a client stands after a call.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct Quota {
     pub allowed: bool,
     limit: u32,
     remaining: u32,
@@ -59,7 +59,7 @@ pub struct Standing {
 const MAX_CLIENTS: usize = 100_000;
 
 impl Limits {
-    pub fn take(&self, route: &str, who: Who, limit: u32, now: DateTime<Utc>) -> Standing {
+    pub fn take(&self, route: &str, who: Who, limit: u32, now: DateTime<Utc>) -> Quota {
         let minute = now.timestamp().div_euclid(60);
         let reset_seconds = 60 - now.timestamp().rem_euclid(60);
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,12 +80,12 @@ impl Limits {
         if allowed {
             *used += 1;
         }
-        Standing { allowed, limit, remaining: limit - (*used).min(limit), reset_seconds }
+        Quota { allowed, limit, remaining: limit - (*used).min(limit), reset_seconds }
     }
 }
 
-impl Standing {
-    pub fn tell(&self, headers: &mut HeaderMap) {
+impl Quota {
+    pub fn write(&self, headers: &mut HeaderMap) {
         const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
         const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
         const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
@@ -115,8 +115,8 @@ mod tests {
         assert!(!take("r", 59));
         assert!(take("other", 59) && take("r", 60));
         let other = Who::Ip(IpAddr::from([127, 0, 0, 1]));
-        let standing = limits.take("r", other, 2, at(75));
-        assert_eq!(standing, Standing { allowed: true, limit: 2, remaining: 1, reset_seconds: 45 });
+        let quota = limits.take("r", other, 2, at(75));
+        assert_eq!(quota, Quota { allowed: true, limit: 2, remaining: 1, reset_seconds: 45 });
     }
 
     #[test]
@@ -126,11 +126,11 @@ mod tests {
             let who = Who::at(IpAddr::from(n.to_be_bytes()));
             limits.take("r", who, 1, DateTime::UNIX_EPOCH).allowed
         };
-        let most = u32::try_from(MAX_CLIENTS).expect("fits");
-        assert!((0..most).all(take));
-        assert!(!take(0) && !take(most - 1), "all are remembered");
-        assert!(take(most));
-        assert!(!take(1) && !take(most), "only the oldest is forgotten");
+        let max = u32::try_from(MAX_CLIENTS).expect("fits");
+        assert!((0..max).all(take));
+        assert!(!take(0) && !take(max - 1), "all are remembered");
+        assert!(take(max));
+        assert!(!take(1) && !take(max), "only the oldest is forgotten");
         assert!(take(0));
     }
 

@@ -33,7 +33,7 @@ pub use self::limits::network;
 use self::{
     answer::{Answer, refuse},
     buffers::{Buffer, Buffers},
-    limits::{Standing, Who},
+    limits::{Quota, Who},
     router::{Flavor, Router},
 };
 use crate::{
@@ -98,7 +98,7 @@ struct Passage<'a> {
     is_from_within: bool,
     credential: Option<Credential>,
     /// For the answer, whoever gives it.
-    standing: Option<Standing>,
+    quota: Option<Quota>,
     correlation: Option<(HeaderName, HeaderValue)>,
 }
 
@@ -126,8 +126,8 @@ impl Gateway {
             consumers,
             limits: limits::Limits::default(),
             answering: FairShare::of(ANSWERED_AT_ONCE),
-            asking_strangers: FairShare::with_most(ASK_STRANGERS_AT_ONCE, ASK_STRANGERS_BY_CLIENT),
-            asking_from_within: FairShare::with_most(ASK_STRANGERS_AT_ONCE, ASK_STRANGERS_BY_CLIENT),
+            asking_strangers: FairShare::with_max(ASK_STRANGERS_AT_ONCE, ASK_STRANGERS_BY_CLIENT),
+            asking_from_within: FairShare::with_max(ASK_STRANGERS_AT_ONCE, ASK_STRANGERS_BY_CLIENT),
             reading: FairShare::of(READ_AT_ONCE),
             clients,
             bodies: Buffers::new(MAX_BODY_BYTES, MAX_BODY_BYTES_PER_ADDRESS),
@@ -206,7 +206,7 @@ impl Gateway {
             peer,
             is_from_within,
             credential: None,
-            standing: None,
+            quota: None,
             correlation: None,
         };
         let origin = parts.headers.contains_key(header::ORIGIN);
@@ -390,9 +390,9 @@ impl Passage<'_> {
             LimitBy::Ip => Who::at(self.peer.ip()),
         };
         let now = self.gateway.clock.now();
-        let standing = self.gateway.limits.take(&self.route.name, who, limit.minute, now);
-        let allowed = standing.allowed;
-        self.standing = Some(standing);
+        let quota = self.gateway.limits.take(&self.route.name, who, limit.minute, now);
+        let allowed = quota.allowed;
+        self.quota = Some(quota);
         if allowed {
             Ok(())
         } else {
@@ -463,8 +463,8 @@ impl Passage<'_> {
 
     /// What is added to every answer.
     fn finish(&self, headers: &mut HeaderMap, has_origin: bool) {
-        if let Some(standing) = &self.standing {
-            standing.tell(headers);
+        if let Some(quota) = &self.quota {
+            quota.write(headers);
         }
         if let Some((name, id)) = &self.correlation {
             headers.insert(name.clone(), id.clone());

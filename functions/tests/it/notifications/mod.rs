@@ -2,6 +2,7 @@
 
 mod addresses;
 mod crud;
+mod delivery_state;
 mod dispatch;
 mod evaluate;
 mod forget;
@@ -9,7 +10,6 @@ mod purge;
 mod queue;
 mod region_outage;
 mod revisions;
-mod standing;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use contract::{CheckResult, CheckStatus, Failure, FailureCode, Outcome, Status, StatusChange, Timings};

@@ -18,7 +18,7 @@ use crate::{
 
 /// Of a delivery that is still wanted.
 pub fn request(world: &World, kind: &str, config: Value) -> NotificationRequested {
-    world.stand_in("delivery-record", |_| (200, json!({"standing": "wanted"})));
+    world.stand_in("delivery-record", |_| (200, json!({"state": "wanted"})));
     let sealer = world.context.config::<Sealer>().unwrap();
     let (purpose, sealed) = match config["to"].as_array() {
         Some(to) => {

@@ -227,16 +227,16 @@ async fn calls_are_limited_by_the_minute() {
 async fn a_body_has_its_limit() {
     let world = World::new().await;
     let address = world.engine.address;
-    let most = vec![b'x'; 1 << 20];
+    let max = vec![b'x'; 1 << 20];
     let more = vec![b'x'; (1 << 20) + 1];
-    assert_eq!(send(address, "POST /test/v1/open", &most).await.json(200)["length"], 1 << 20);
+    assert_eq!(send(address, "POST /test/v1/open", &max).await.json(200)["length"], 1 << 20);
     let refused = send(address, "POST /test/v1/open", &more).await;
     assert_eq!(refused.message(413), "Request size limit exceeded");
     let expecting = "POST /test/v1/open\nExpect: 100-continue";
     assert_eq!(send(address, expecting, &more).await.message(417), "Request size limit exceeded");
     let chunked = "POST /test/v1/open\nTransfer-Encoding: chunked";
     let chunks = |body: &[u8]| [format!("{:x}\r\n", body.len()).as_bytes(), body, b"\r\n0\r\n\r\n"].concat();
-    assert_eq!(send(address, chunked, &chunks(&most)).await.json(200)["length"], 1 << 20);
+    assert_eq!(send(address, chunked, &chunks(&max)).await.json(200)["length"], 1 << 20);
     assert_eq!(send(address, chunked, &chunks(&more)).await.message(413), "Request size limit exceeded");
 }
 

@@ -225,13 +225,13 @@ pub fn service(document: &Value) -> Result<(), String> {
             .and_then(|value| value.parse().ok())
             .ok_or(format!("{key} is no number"))
     };
-    let (least, most) = (number("min-scale")?, number("max-scale")?);
-    ensure(least <= most, "min-scale is over max-scale")?;
+    let (min, max) = (number("min-scale")?, number("max-scale")?);
+    ensure(min <= max, "min-scale is over max-scale")?;
     ensure(
         number("target")? >= 1 && number("target")? <= spec.container_concurrency,
         "target out of bounds",
     )?;
-    ensure(number("initial-scale")? <= least.max(1), "initial-scale starts more than stay")?;
+    ensure(number("initial-scale")? <= min.max(1), "initial-scale starts more than stay")?;
     ensure((1..=600).contains(&spec.timeout_seconds), "timeoutSeconds is over max-revision-timeout-seconds")?;
     ensure(!spec.enable_service_links, "enableServiceLinks slows every start")?;
     ensure(!spec.automount_service_account_token, "a token that nobody needs")?;

@@ -111,7 +111,7 @@ on_both! {
         let hook = Listener::start(200, "").await;
         world.webhook(1, &hook.url).await;
         let request = requested(&world, 0, Status::Up, Status::Down).await;
-        for (status, answer) in [(503, json!({})), (404, json!({})), (200, json!({"standing": "upside down"}))] {
+        for (status, answer) in [(503, json!({})), (404, json!({})), (200, json!({"state": "upside down"}))] {
             world.stand_in("delivery-record", move |_| (status, answer.clone()));
             assert!(world.deliver("webhook-send", &request).await.reply().is_some());
         }
