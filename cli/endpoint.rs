@@ -97,7 +97,7 @@ pub struct Settings {
     /// Name [default: the URL's host]
     #[arg(long)]
     name: Option<String>,
-    /// Interval between checks [default: 60] [seconds]
+    /// Interval between checks [seconds, default: 60]
     #[arg(long, value_name = "SECONDS")]
     interval: Option<u32>,
     /// Failed checks in a row until the endpoint is down [default: 2]
@@ -124,7 +124,7 @@ pub struct Request {
     kind: Option<String>,
     #[command(flatten)]
     config: Fields<Endpoints>,
-    /// Maximum duration of a check [default: 10000] [milliseconds]
+    /// Maximum duration of a check [milliseconds, default: 10000]
     #[arg(long, value_name = "MS")]
     timeout: Option<u32>,
     /// Immediate retries of a failed check [default: 1; 0 if the request may change something, as a POST may]

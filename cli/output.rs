@@ -174,7 +174,7 @@ pub fn print(text: &str) -> Result<()> {
     Ok(out.flush()?)
 }
 
-/// Prints a note for people to standard error. An error is ignored: nobody could read it.
+/// Prints a note for people to standard error. An error is ignored: it could not be shown anyway.
 pub fn note(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }

@@ -381,7 +381,7 @@ on_both! {
             world.settle().await;
         }
         assert_eq!(hook.asked().len(), 0);
-        // `Retry-After` shorter than our own pause: the pause applies.
+        // After the ten minutes of `Retry-After`, both messages are sent.
         after(&world, 60).await;
         world.settle().await;
         assert_eq!(hook.asked().len(), 2);
