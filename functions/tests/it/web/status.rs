@@ -69,7 +69,7 @@ async fn a_stranger_reads_it() {
     site.make("/status-service/v1/announcements", announcement).await;
     let planned = json!({"title": "Moving house", "starts_at": "2026-03-02T00:00:00Z", "ends_at": "2026-03-02T02:00:00Z"});
     site.make("/endpoint-service/v1/maintenances", planned).await;
-    // No shared cache keeps what holds the proof of one visitor.
+    // A shared cache must not store a page that contains the CSRF token of one visitor.
     assert_eq!(header(&site.get("/status/shop").await, "cache-control"), "private, no-store");
     site.forget_cookies();
 
