@@ -1,4 +1,4 @@
-//! `pong announcement`: news on a status page.
+//! `pong announcement`: announcements on a status page.
 
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
@@ -14,7 +14,7 @@ use crate::{
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Says something on a page
+    /// Add an announcement to a page
     Add {
         #[arg(value_name = "PAGE")]
         page: String,
@@ -23,19 +23,19 @@ pub enum Command {
         text: String,
         #[arg(long, value_enum, default_value = "info")]
         severity: Severity,
-        /// From when on: 2026-03-01T12:00:00Z, or 'in 2h' [default: now]
+        /// Start: 2026-03-01T12:00:00Z, or 'in 2h' [default: now]
         #[arg(long, value_name = "WHEN", value_parser = moment)]
         from: Option<String>,
-        /// Until when [default: until it is ended]
+        /// End [default: until it is ended]
         #[arg(long, value_name = "WHEN", value_parser = moment)]
         until: Option<String>,
     },
-    /// Shows all, or those of a page
+    /// List all announcements, or those of one page
     List {
         #[arg(long)]
         page: Option<String>,
     },
-    /// Changes what is given, and keeps the rest
+    /// Change the given fields; keep the rest
     Edit {
         #[arg(value_name = "ID|TITLE")]
         announcement: String,
@@ -48,11 +48,11 @@ pub enum Command {
         #[arg(long, value_name = "WHEN", value_parser = moment)]
         until: Option<String>,
     },
-    /// Takes some back
+    /// Delete announcements
     Rm {
         #[arg(value_name = "ID|TITLE", required = true)]
         announcements: Vec<String>,
-        /// Does not ask
+        /// Do not ask for confirmation
         #[arg(long, short)]
         yes: bool,
     },

@@ -1,4 +1,4 @@
-//! The one client of the API.
+//! The client of the public API, which all commands share.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -16,18 +16,18 @@ use crate::{
     output,
 };
 
-/// An object of the API. YAML's, for it keeps the order of the fields.
+/// An object of the API. A YAML value, because YAML keeps the order of the fields.
 pub use crate::output::Value;
 
-/// A gateway gives a function 60 seconds.
+/// Longer than the gateway's timeout for a function (60 seconds).
 const TIMEOUT: Duration = Duration::from_secs(65);
 const PER_PAGE: usize = 100;
 
-/// A kind of object that is found by id or by what people call it.
+/// A kind of object that is found by its id or by its label.
 pub struct Kind {
     pub name: &'static str,
     pub path: &'static str,
-    /// The fields that name one.
+    /// The fields that can name an object, in order of preference.
     pub labels: &'static [&'static str],
 }
 
@@ -49,7 +49,7 @@ pub struct Api {
     client: reqwest::Client,
     pub base: String,
     key: Option<String>,
-    /// Waits when it is told that there were too many calls, instead of giving up.
+    /// After 429 (too many requests), waits and tries again instead of failing.
     is_patient: bool,
     is_quiet: bool,
 }
@@ -73,7 +73,7 @@ struct Refusal {
     fields: std::collections::BTreeMap<String, String>,
 }
 
-/// A failure, and whether to try again.
+/// A failed request, and whether to send it again.
 struct Failed {
     failure: Failure,
     again: bool,
@@ -95,7 +95,7 @@ impl Api {
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls(ca_cert)?)
             .user_agent(concat!("pong/", env!("CARGO_PKG_VERSION")))
-            // A key must not follow to wherever somebody points.
+            // A redirect must not carry the API key to another server.
             .redirect(redirect::Policy::none())
             .connect_timeout(Duration::from_secs(10))
             .timeout(TIMEOUT)
@@ -104,12 +104,12 @@ impl Api {
         Ok(Self { client, base, key, is_patient: false, is_quiet: false })
     }
 
-    /// For long work: waits when it is asked to.
+    /// For long operations: waits when the server asks for it.
     pub fn patient(&self) -> Self {
         Self { is_patient: true, ..self.clone() }
     }
 
-    /// Shows no progress: the screen is somebody else's.
+    /// Shows no progress bar: the caller draws the screen.
     pub fn quiet(&self) -> Self {
         Self { is_quiet: true, ..self.clone() }
     }
@@ -126,7 +126,7 @@ impl Api {
         self.send(Method::POST, path, Some(serde_json::to_vec(body)?), None).await
     }
 
-    /// Makes an object; sent twice it makes one.
+    /// Creates an object. An idempotency key makes a repeated request safe.
     pub async fn create(&self, kind: &Kind, body: &impl Serialize) -> Result<Value> {
         let key = format!("pong-{:032x}", rand::random::<u128>());
         self.send(Method::POST, kind.path, Some(serde_json::to_vec(body)?), Some(key)).await
@@ -140,7 +140,7 @@ impl Api {
         self.send(Method::DELETE, &format!("{}/{id}", kind.path), None, None).await.map(drop)
     }
 
-    /// All pages of a list, or as many as it takes for `limit` items.
+    /// All pages of a list, or as many as `limit` items need.
     pub async fn list(
         &self,
         path: &str,
@@ -156,15 +156,16 @@ impl Api {
             let listed: Listed =
                 self.get_as(&with_query(path, &query)).await.map_err(|error| self.no_list(error))?;
             let wanted = limit.unwrap_or(usize::MAX).min(listed.page.total_count);
-            // Not for what takes no time.
+            // No progress bar for short lists.
             if wanted > 2 * PER_PAGE {
                 bar.set_length(wanted as u64);
                 bar.set_position(items.len() as u64);
             }
-            // Not by how many came: what the server cannot read is missing in the list.
+            // Counts pages, not received items: the server leaves out items that it cannot read.
             let is_last = page * PER_PAGE >= listed.page.total_count;
             for item in listed.items {
-                // While pages are fetched, something new may have moved others down.
+                // An object that is created while pages are fetched moves others to the next page: skip those
+                // already seen.
                 let is_new = id_of(&item)
                     .is_none_or(|id| items.iter().rev().take(PER_PAGE).all(|i| id_of(i) != Some(id)));
                 if is_new {
@@ -180,12 +181,12 @@ impl Api {
         Ok(items)
     }
 
-    /// The object of this id or name.
+    /// Finds an object by id or by name.
     pub async fn find(&self, kind: &Kind, wanted: &str) -> Result<Value> {
         let id = wanted.parse::<i64>().ok();
         if let Some(id) = id {
             match self.get(&format!("{}/{id}", kind.path)).await {
-                // Keys and badges are only listed.
+                // Keys and badges can only be listed.
                 Err(error) if matches!(Failure::of_ref(&error), Some(Exit::NotFound | Exit::Unsupported)) => {
                 }
                 found => return found,
@@ -290,7 +291,7 @@ impl Api {
         failure.hint("Is it running? Another one is named by --api-url URL, PONG_API_URL, or a context")
     }
 
-    /// There is always a list, be it empty, unless nobody knows of such things.
+    /// A list exists even when it is empty; 404 means that the server does not know this kind of object.
     fn no_list(&self, error: anyhow::Error) -> anyhow::Error {
         if Failure::of_ref(&error) == Some(Exit::NotFound) { self.unknown().into() } else { error }
     }
@@ -367,7 +368,7 @@ pub fn id_of(object: &Value) -> Option<i64> {
     object["id"].as_i64()
 }
 
-/// The public authorities, and those of a file.
+/// TLS settings that trust the public certificate authorities and those of a file.
 pub fn tls(ca_cert: Option<&Path>) -> Result<ClientConfig> {
     let roots = extra_roots(ca_cert)?.store()?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -377,14 +378,14 @@ pub fn tls(ca_cert: Option<&Path>) -> Result<ClientConfig> {
         .with_no_client_auth())
 }
 
-/// What `--ca-cert` says.
+/// The certificate authorities of `--ca-cert`.
 pub fn extra_roots(ca_cert: Option<&Path>) -> Result<ExtraRoots> {
     let Some(path) = ca_cert else { return Ok(ExtraRoots::default()) };
     let read = ExtraRoots::read(&path.to_string_lossy());
     Ok(read.map_err(|error| Failure::usage(format!("{}: {error:#}", path.display())))?)
 }
 
-/// The server's messages come in English or Korean.
+/// The language of the server's messages: English or Korean.
 fn language() -> &'static str {
     let set = ["LC_ALL", "LC_MESSAGES", "LANG"]
         .iter()

@@ -1,4 +1,4 @@
-//! What every command is given: the API, the output, and which context.
+//! The settings that all commands share: the API, the output format and the context.
 
 use std::path::{Path, PathBuf};
 
@@ -17,16 +17,16 @@ pub const API_URL: &str = "http://localhost:8000";
 #[derive(Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// How to show it
+    /// Output format
     #[arg(long, value_enum, default_value = "table", global = true, value_name = "FORMAT")]
     pub output: Format,
-    /// Where pongpong is [default: the context's, else http://localhost:8000]
+    /// URL of pongpong [default: the context's, else http://localhost:8000]
     #[arg(long, env = "PONG_API_URL", global = true, value_name = "URL", hide_env = true)]
     pub api_url: Option<String>,
-    /// Which context to use, instead of the current one
+    /// Use this context instead of the current one
     #[arg(long, env = "PONG_CONTEXT", global = true, value_name = "NAME", hide_env = true)]
     pub context: Option<String>,
-    /// A PEM file of certificate authorities to trust, beside the public ones
+    /// Trust these certificate authorities (PEM file) in addition to the public ones
     #[arg(long, env = "PONG_CA_CERT", global = true, value_name = "FILE", hide_env = true)]
     pub ca_cert: Option<PathBuf>,
 }
@@ -45,7 +45,7 @@ impl App {
         self.global.ca_cert.as_deref()
     }
 
-    /// The context's name, and the context, if there is one of this name.
+    /// The context's name, and the context if it exists.
     pub fn context(&self, config: &Config) -> Result<(String, Option<Context>)> {
         config.chosen(self.global.context.as_deref().filter(|name| !name.is_empty()))
     }
@@ -59,13 +59,13 @@ impl App {
         asked.or(context.map(|context| context.api_url.as_str())).unwrap_or(API_URL)
     }
 
-    /// For what needs no account.
+    /// A client without a key, for operations that need no account.
     pub fn anonymous(&self) -> Result<Api> {
         let (_, context) = self.context(&Config::load()?)?;
         Api::new(self.api_url(context.as_ref()), None, self.ca_cert())
     }
 
-    /// With a key, if there is one for where it goes.
+    /// A client with a key, if there is a key for this server.
     fn keyed(&self) -> Result<Result<Api, Failure>> {
         let given = std::env::var("PONG_API_KEY").ok().filter(|key| !key.is_empty());
         let config = Config::load()?;
@@ -77,7 +77,7 @@ impl App {
         let url = self.api_url(context.as_ref());
         let key = match (given, context.as_ref()) {
             (Some(key), _) => key,
-            // A key goes nowhere but to where it came from.
+            // A key is only sent to the server that issued it.
             (None, Some(context)) if !is_same(&context.api_url, url) => {
                 let hint = format!("pong login --api-url {url} --context NAME");
                 let message = format!("you are logged in at {}, not at {url}", context.api_url);
@@ -99,12 +99,12 @@ impl App {
         Ok(self.keyed()??)
     }
 
-    /// None without an account.
+    /// `None` without an account.
     pub fn api_if_logged_in(&self) -> Result<Option<Api>> {
         Ok(self.keyed()?.ok())
     }
 
-    /// Deletes what these ids or names say, once it is sure that all of them are there.
+    /// Deletes the objects with these ids or names, after all of them were found.
     pub async fn remove(&self, kind: &Kind, wanted: &[String], yes: bool) -> Result<Exit> {
         let api = self.api()?;
         let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! `pong badge`: images that anybody may see who knows their address.
+//! `pong badge`: images that anyone who knows their URL can see.
 
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
@@ -14,17 +14,17 @@ use crate::{
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Makes an endpoint's badge, or shows the one that there is
+    /// Create an endpoint's badge, or show the existing one
     Add {
         #[arg(value_name = "ID|NAME")]
         endpoint: String,
-        /// As what to print its addresses
+        /// Format of the printed URLs
         #[arg(long = "as", value_enum, default_value = "url")]
         form: Form,
     },
-    /// Shows all
+    /// List all badges
     List,
-    /// Takes an endpoint's badge back: its addresses lead nowhere from then on
+    /// Delete an endpoint's badge: its URLs stop working
     Rm {
         #[arg(value_name = "ID|NAME", required = true)]
         endpoints: Vec<String>,

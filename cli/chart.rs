@@ -1,4 +1,4 @@
-//! Charts of one line: a course of numbers, a bar of uptime, a waterfall of phases.
+//! Charts of one line: a line of response times, a bar of uptime, a waterfall of phases.
 
 use anstyle::Style;
 
@@ -6,7 +6,7 @@ use crate::output::{CYAN, DIM, GREEN, RED, YELLOW, paint};
 
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// What came of the checks of one step: how many, how many of them up, and how fast.
+/// The checks of one step: their number, how many were up, and their average response time.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Step {
     pub checks: i64,
@@ -25,7 +25,7 @@ impl Step {
     }
 }
 
-/// As many steps as there is room for: neighbours are put together.
+/// Merges neighbouring steps until they fit the width.
 pub fn squeezed(steps: &[Step], width: usize) -> Vec<Step> {
     if steps.len() <= width || width == 0 {
         return steps.to_vec();
@@ -48,7 +48,7 @@ pub fn squeezed(steps: &[Step], width: usize) -> Vec<Step> {
         .collect()
 }
 
-/// Each step's height from 0 to 7, of those that have one.
+/// The height of each step from 0 to 7; `None` without a response time.
 pub fn heights(steps: &[Step]) -> Vec<Option<usize>> {
     let highest = steps.iter().filter_map(|step| step.avg_ms).fold(0.0, f64::max);
     let height = |ms: f64| if highest > 0.0 { (ms / highest * 7.0).round() as usize } else { 0 };
@@ -59,7 +59,7 @@ pub fn block(height: usize) -> char {
     BLOCKS[height.min(7)]
 }
 
-/// `▁▂▅█ ▃`: the response times; where there was no answer, a red cross.
+/// `▁▂▅█ ▃`: the response times; a red cross where nothing answered.
 pub fn line(steps: &[Step]) -> String {
     let mut text = String::new();
     for (step, height) in steps.iter().zip(heights(steps)) {
@@ -72,7 +72,7 @@ pub fn line(steps: &[Step]) -> String {
     text
 }
 
-/// A bar of uptime: one mark a step.
+/// A bar of uptime: one mark for each step.
 pub fn bar(steps: &[Step]) -> String {
     let mark = |step: &Step| match step {
         Step { checks: 0, .. } => "·",
@@ -83,7 +83,7 @@ pub fn bar(steps: &[Step]) -> String {
     steps.iter().map(|step| paint(step.style(), mark(step))).collect()
 }
 
-/// One row a phase, each beginning where the one before it ended.
+/// One row for each phase; each begins where the previous one ends.
 pub fn waterfall(phases: &[(&str, f64)], width: usize) -> Vec<String> {
     let total: f64 = phases.iter().map(|(_, ms)| ms).sum();
     let longest = phases.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
@@ -109,7 +109,7 @@ pub fn milliseconds(ms: f64) -> String {
 }
 
 pub fn percent(value: f64) -> String {
-    // Cut, not rounded: 100 % means that nothing failed.
+    // Truncated, not rounded: 100 % means that no check failed.
     let text = format!("{:.2}", (value * 100.0).floor() / 100.0);
     format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }

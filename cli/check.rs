@@ -1,4 +1,4 @@
-//! `pong check`: is it up, how fast, and where the time goes.
+//! `pong check`: is it up, how fast is it, and where does the time go?
 
 use std::path::Path;
 
@@ -24,10 +24,10 @@ pub struct Check {
     /// What to check: a URL, or an endpoint's id or name
     #[arg(value_name = "URL|ID|NAME", required_unless_present = "endpoint")]
     target: Option<String>,
-    /// Checks one of your endpoints, with its own settings
+    /// Check one of your endpoints with its own settings
     #[arg(long, value_name = "ID|NAME", conflicts_with = "target")]
     endpoint: Option<String>,
-    /// Checks from here, although there is an account
+    /// Check from this machine, even with an account
     #[arg(long)]
     local: bool,
     #[command(flatten)]
@@ -38,7 +38,8 @@ impl Check {
     pub async fn run(self, app: &App) -> Result<Exit> {
         let api = if self.local { None } else { app.api_if_logged_in()? };
         let named = self.target.clone().filter(|target| {
-            // Whoever has an account means an endpoint by a bare word; a host without a dot is given as a URL.
+            // With an account, a bare word is an endpoint's name; a host without a dot must be given as a
+            // URL.
             let is_word = !target.contains(['.', ':', '/']) && target != "localhost";
             target.parse::<i64>().is_ok() || api.is_some() && is_word
         });
@@ -87,14 +88,14 @@ impl Check {
         }
         Ok(match result["status"].as_str() {
             Some("up" | "degraded") => Exit::Ok,
-            // It says nothing about what was to be checked.
+            // `unknown` says nothing about the endpoint.
             Some("unknown") => Exit::Error,
             _ => Exit::Down,
         })
     }
 }
 
-/// A check from here.
+/// A check from this machine.
 struct Local {
     kind: &'static Kind,
     config: Json,
@@ -118,7 +119,7 @@ impl Local {
         Ok(Self { kind, config, fields })
     }
 
-    /// The result as the API answers it, by the same code.
+    /// The result in the API's form, made by the same code.
     async fn check(&self, url: &str, ca_cert: Option<&Path>) -> Result<Value> {
         let mut settings = json!({
             "kind": self.kind.name, "url": url, "config": self.config, "timeout_ms": 10_000, "retries": 0,

@@ -1,4 +1,4 @@
-//! The contexts: which servers there are, and the key of each; one file that only its owner reads.
+//! The contexts: servers and their keys, in one file that only its owner can read.
 
 use std::{
     collections::BTreeMap,
@@ -61,13 +61,13 @@ impl Config {
         })
     }
 
-    /// Replaces the file in one step: a reader sees the old one or the new one.
+    /// Replaces the file atomically: a reader sees the old file or the new one.
     pub fn save(&self) -> Result<()> {
         let path = path()?;
         let write = || -> Result<()> {
             let folder = path.parent().context("it has no folder")?;
             make_private(folder)?;
-            // Made with mode 0600.
+            // Created with mode 0600.
             let mut file = tempfile::NamedTempFile::new_in(folder)?;
             file.write_all(serde_norway::to_string(self)?.as_bytes())?;
             file.as_file().sync_all()?;
@@ -77,7 +77,7 @@ impl Config {
         write().with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// The name of the context that is used, and the context, when there is one.
+    /// The name of the chosen context, and the context if it exists.
     pub fn chosen(&self, asked: Option<&str>) -> Result<(String, Option<Context>)> {
         let name = asked.or(self.current.as_deref()).unwrap_or(DEFAULT);
         Ok((name.to_owned(), self.contexts.get(name).cloned()))

@@ -1,4 +1,4 @@
-//! `pong context`: several servers, or several accounts.
+//! `pong context`: several servers or accounts.
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -14,11 +14,11 @@ use crate::{
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Shows them; `pong login --context NAME` makes one
+    /// List all contexts; `pong login --context NAME` creates one
     List,
-    /// Makes one the current
+    /// Make a context the current one
     Use { name: String },
-    /// Forgets one, and its key; the key itself does not end
+    /// Remove a context and its key from this machine; the key stays valid
     Rm { name: String },
 }
 

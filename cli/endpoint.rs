@@ -1,4 +1,4 @@
-//! `pong endpoint`: what is watched.
+//! `pong endpoint`: endpoints.
 
 use anyhow::Result;
 use checks::{CHECKS, Kind};
@@ -17,48 +17,48 @@ use crate::{
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Adds one; it is checked at once
+    /// Add an endpoint; its first check is made at once
     Add {
         url: String,
         #[command(flatten)]
         settings: Settings,
     },
-    /// Shows the kinds that the server has, with their fields
+    /// Show the server's kinds of endpoints and their fields
     Kinds,
-    /// Shows all, or those that are searched for
+    /// List endpoints
     List(List),
-    /// Shows one with all of its settings
+    /// Show an endpoint with all its settings
     Show {
         #[arg(value_name = "ID|NAME")]
         endpoint: String,
     },
-    /// Changes what is given, and keeps the rest
+    /// Change the given fields; keep the rest
     Edit {
         #[arg(value_name = "ID|NAME")]
         endpoint: String,
-        /// Another URL
+        /// New URL
         #[arg(long)]
         url: Option<String>,
-        /// Sets fields back to their defaults: config,headers,assertions,tags,...
+        /// Reset fields to their defaults: config,headers,assertions,tags,...
         #[arg(long, value_delimiter = ',', value_name = "FIELDS")]
         reset: Vec<String>,
         #[command(flatten)]
         settings: Settings,
     },
-    /// Deletes some, and their history
+    /// Delete endpoints and their history
     Rm {
         #[arg(value_name = "ID|NAME", required = true)]
         endpoints: Vec<String>,
-        /// Does not ask
+        /// Do not ask for confirmation
         #[arg(long, short)]
         yes: bool,
     },
-    /// Stops checking some
+    /// Pause the checks of endpoints
     Pause {
         #[arg(value_name = "ID|NAME", required = true)]
         endpoints: Vec<String>,
     },
-    /// Checks some again
+    /// Resume the checks of endpoints
     Resume {
         #[arg(value_name = "ID|NAME", required = true)]
         endpoints: Vec<String>,
@@ -74,10 +74,10 @@ pub struct List {
     tag: Option<String>,
     #[arg(long)]
     status: Option<Status>,
-    /// By what, `-` before it reverses: created_at, name, status, last_checked_at
+    /// Sort by created_at, name, status or last_checked_at; a leading `-` reverses the order
     #[arg(long, allow_hyphen_values = true)]
     sort: Option<String>,
-    /// At most so many
+    /// Maximum number of endpoints
     #[arg(long)]
     limit: Option<usize>,
 }
@@ -91,66 +91,66 @@ pub enum Status {
     Paused,
 }
 
-/// What is set of an endpoint, beside its URL.
+/// The settings of an endpoint, except its URL.
 #[derive(Args)]
 pub struct Settings {
-    /// [default: the URL's host]
+    /// Name [default: the URL's host]
     #[arg(long)]
     name: Option<String>,
-    /// Seconds between checks [default: 60]
+    /// Interval between checks [seconds, default: 60]
     #[arg(long, value_name = "SECONDS")]
     interval: Option<u32>,
-    /// So many failed checks in a row mean down [default: 2]
+    /// Failed checks in a row until the endpoint is down [default: 2]
     #[arg(long, value_name = "CHECKS")]
     failure_threshold: Option<u32>,
-    /// So many good checks in a row mean up again [default: 1]
+    /// Successful checks in a row until the endpoint is up again [default: 1]
     #[arg(long, value_name = "CHECKS")]
     success_threshold: Option<u32>,
-    /// Several are divided by commas
+    /// Tags, separated by commas
     #[arg(long, value_delimiter = ',')]
     tags: Vec<String>,
-    /// Does not check it until it is resumed
+    /// Do not check it until it is resumed
     #[arg(long)]
     paused: bool,
     #[command(flatten)]
     request: Request,
 }
 
-/// How one check is made, and judged.
+/// How one check is made and judged.
 #[derive(Args)]
 pub struct Request {
-    /// http, tcp, ...: `pong endpoint kinds` lists them [default: that of the URL]
+    /// Kind (http, tcp, ...; see `pong endpoint kinds`) [default: by the URL's scheme]
     #[arg(long)]
     kind: Option<String>,
     #[command(flatten)]
     config: Fields<Endpoints>,
-    /// Milliseconds that a check may take [default: 10000]
+    /// Maximum duration of a check [milliseconds, default: 10000]
     #[arg(long, value_name = "MS")]
     timeout: Option<u32>,
-    /// How often a failed check is tried again at once [default: 1; if it may change something, as a POST may: 0]
+    /// Immediate retries of a failed check [default: 1; 0 if the request may change something, as a POST may]
     #[arg(long)]
     retries: Option<u32>,
-    /// What the body must hold; this and the following may be repeated
+    /// Text that the body must contain; this and the following options may be repeated
     #[arg(long, value_name = "TEXT")]
     contains: Vec<String>,
-    /// What the body must not hold
+    /// Text that the body must not contain
     #[arg(long, value_name = "TEXT")]
     lacks: Vec<String>,
-    /// What the body must match
+    /// Regular expression that the body must match
     #[arg(long, value_name = "REGEX")]
     matches: Vec<String>,
-    /// What must hold of a fact, as 'total_ms < 500', 'json $.status == "ok"', 'header content-type contains json',
-    /// 'certificate_days_left >= 14' (also != <= > not_contains matches not_matches exists not_exists)
+    /// Condition on a fact, such as 'total_ms < 500', 'json $.status == "ok"', 'header content-type contains
+    /// json', 'certificate_days_left >= 14' (also != <= > not_contains matches not_matches exists not_exists)
     #[arg(long, value_name = "CONDITION", value_parser = condition)]
     assert: Vec<Assertion>,
-    /// The same: if it does not hold, the endpoint is degraded, not down
+    /// Like --assert, but a failed condition makes the endpoint degraded, not down
     #[arg(long, value_name = "CONDITION", value_parser = condition)]
     warn: Vec<Assertion>,
 }
 
-/// What was given of an endpoint, beside its URL.
+/// The given settings of an endpoint, except its URL.
 pub struct Given {
-    /// In the words of the API.
+    /// As fields of the API.
     pub fields: Map<String, Json>,
     pub kind: Option<String>,
     pub config: Fields<Endpoints>,
@@ -195,17 +195,17 @@ impl Request {
     }
 }
 
-/// The kind that is named, else that of the URL's scheme, if it is known here.
+/// The named kind, else the kind of the URL's scheme, if it is known here.
 pub fn kind_of(named: &str, url: &str) -> Option<&'static Kind> {
     if !named.is_empty() {
         return Kind::find(named);
     }
     let url = Address::of(url).url;
-    // What is no URL, or not yet (a variable in it), is checked as an address without a scheme is.
+    // Text that is not a URL, or not yet (it holds a variable), counts as an address without a scheme.
     Kind::of_url(&url).or_else(|| CHECKS.first().filter(|_| Url::parse(&url).is_err()))
 }
 
-/// The name of the kind that is named, else of that of the URL's scheme, as the server says if need be.
+/// The name of the named kind, else of the kind of the URL's scheme. Asks the server about unknown schemes.
 async fn name_of_kind(api: &Api, named: Option<&String>, url: &str) -> Result<String> {
     match (named, kind_of("", url)) {
         (Some(named), _) => return Ok(named.clone()),
@@ -231,7 +231,7 @@ impl Given {
         self.fields.is_empty() && self.kind.is_none() && self.config.is_empty()
     }
 
-    /// A new endpoint: only what was given.
+    /// The body for a new endpoint: only the given fields.
     pub async fn of_new(self, api: &Api, url: String) -> Result<Map<String, Json>> {
         let Self { mut fields, kind, mut config } = self;
         if let Some(known) = kind_of(kind.as_deref().unwrap_or_default(), &url) {
@@ -248,8 +248,8 @@ impl Given {
         Ok(fields)
     }
 
-    /// A change of an endpoint. Its config is replaced as a whole: with what was not given as it is, unless the kind
-    /// changes; secrets that come back masked stay as they are.
+    /// The body for a change of an endpoint. The API replaces the config as a whole, so fields that were not
+    /// given keep their old values, unless the kind changes. Masked secrets stay unchanged.
     pub async fn of_change(
         self,
         api: &Api,
@@ -303,7 +303,7 @@ fn condition(text: &str) -> Result<Assertion, String> {
     let mut words = text.split_inclusive(' ').scan(0, |end, word| {
         let start = *end;
         *end += word.len();
-        // A filter of a JSONPath compares, too.
+        // Operators inside a JSONPath filter do not count.
         let is_within = depth > 0;
         depth += word.matches(['[', '(']).count();
         depth -= word.matches([']', ')']).count().min(depth);

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-/// The exit codes: [`EXITS`] tells people of them.
+/// The exit codes. [`EXITS`] documents them for users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     Ok = 0,
@@ -36,7 +36,7 @@ pub const ENVIRONMENT: [(&str, &str); 5] = [
     ("NO_COLOR", "no colours, whatever the terminal can do"),
 ];
 
-/// What stands below `pong --help`.
+/// The text below `pong --help`.
 pub fn help() -> String {
     let lines = |list: &[(&str, &str)], width: usize| -> String {
         list.iter().map(|(name, text)| format!("\n  {name:width$}  {text}")).collect()
@@ -48,7 +48,7 @@ pub fn help() -> String {
 pub struct Failure {
     pub exit: Exit,
     pub message: String,
-    /// What is wrong with which field.
+    /// Errors by field.
     pub fields: BTreeMap<String, String>,
     pub hint: Option<String>,
 }
@@ -71,7 +71,7 @@ impl Failure {
         self
     }
 
-    /// Of any error: one that is not ours is a plain error.
+    /// Converts any error: an error of another type becomes a general one.
     pub fn of(error: anyhow::Error) -> Self {
         match error.downcast::<Self>() {
             Ok(failure) => failure,
@@ -89,7 +89,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Whoever read our output has had enough of it: no error.
+/// The reader of our output closed it: not an error.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         let io = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);

@@ -1,5 +1,5 @@
-//! Flags for the fields of kinds, made from their table: of notifications, or of endpoints. `--set` for those of a kind
-//! that only the server knows.
+//! Flags for the fields of the kinds of notifications and endpoints, made from their table. `--set` gives
+//! fields of a kind that only the server knows.
 
 use std::marker::PhantomData;
 
@@ -15,9 +15,9 @@ use crate::{api::Api, error::Failure};
 
 /// A table of kinds.
 pub trait Table {
-    /// Where the server lists its own.
+    /// Path of the server's own list of kinds.
     const PATH: &'static str;
-    /// How the variables of secrets begin.
+    /// Prefix of the environment variables for secrets.
     const PREFIX: &'static str;
 
     /// Each kind's name and fields.
@@ -56,7 +56,7 @@ fn known<T: Table>(kind: &str) -> Option<Vec<FieldInfo>> {
     T::kinds().into_iter().find(|(name, _)| *name == kind).map(|(_, fields)| infos(fields))
 }
 
-/// Without dashes. One that may be repeated gives one header each time.
+/// The flag's name without dashes. A repeatable flag gives one header each time.
 fn flag_of(field: &FieldInfo) -> String {
     let name = field.name.replace('_', "-");
     match name.strip_suffix('s') {
@@ -65,7 +65,7 @@ fn flag_of(field: &FieldInfo) -> String {
     }
 }
 
-/// Where `add` looks for a secret.
+/// The environment variable in which `add` looks for a secret.
 fn variable_of<T: Table>(field: &FieldInfo) -> Option<String> {
     let has_one = field.is_secret && field.input != FieldInput::Headers;
     has_one.then(|| format!("{}_{}", T::PREFIX, field.name.to_uppercase()))
@@ -74,12 +74,12 @@ fn variable_of<T: Table>(field: &FieldInfo) -> Option<String> {
 /// A flag, and the kinds that have it.
 struct Flag {
     name: String,
-    /// As the first of them has it.
+    /// The field of the first of these kinds.
     field: FieldInfo,
     kinds: Vec<(&'static str, FieldInfo)>,
 }
 
-/// Each flag once.
+/// All flags, each once.
 fn flags<T: Table>() -> Vec<Flag> {
     let mut flags: Vec<Flag> = Vec::new();
     for (kind, fields) in T::kinds() {
@@ -123,7 +123,7 @@ impl Flag {
             _ => "",
         };
         let mut help = format!("{kinds}: {}{how}", lower(&self.field.label));
-        // The first sentence is enough, if it is of all of them.
+        // Add the first sentence of the help text if all kinds have the same text.
         let (sentence, _) = self.field.help.split_once(". ").unwrap_or((&self.field.help, ""));
         if !sentence.is_empty() && self.kinds.iter().all(|(_, field)| field.help == self.field.help) {
             help += &format!(". {}", sentence.trim_end_matches('.'));
@@ -137,7 +137,7 @@ impl Flag {
         help
     }
 
-    /// All kinds' own where they differ.
+    /// The default, or all kinds' defaults if they differ.
     fn default(&self) -> Option<String> {
         let shown = |field: &FieldInfo| match field.default.as_ref()? {
             Json::String(text) => Some(text.clone()),
@@ -151,7 +151,7 @@ impl Flag {
         Some(each.collect::<Vec<_>>().join(", "))
     }
 
-    /// Those of all kinds, if none of them takes anything else.
+    /// The choices of all kinds, if every kind has a list of choices.
     fn choices(&self) -> Option<Vec<String>> {
         let mut all: Vec<String> = Vec::new();
         for (_, field) in &self.kinds {
@@ -170,7 +170,7 @@ impl Flag {
     }
 }
 
-/// As help texts begin.
+/// Lower-cases the first letter, as help texts begin.
 fn lower(label: &str) -> String {
     let mut chars = label.chars();
     let first = chars.next();
@@ -184,7 +184,7 @@ fn lower(label: &str) -> String {
 
 #[derive(Clone, Debug)]
 struct Given {
-    /// Of a flag; by `--set`, of a field.
+    /// The flag's name; with `--set`, the field's name.
     name: String,
     is_set: bool,
     values: Vec<String>,
@@ -195,13 +195,13 @@ impl Given {
         self.name == field.name || !self.is_set && self.name == flag_of(field)
     }
 
-    /// As it was typed.
+    /// As the user typed it.
     fn shown(&self) -> String {
         if self.is_set { format!("--set {}", self.name) } else { format!("--{}", self.name) }
     }
 }
 
-/// What was given of a kind's fields.
+/// The given fields of a kind.
 #[derive(Clone, Debug)]
 pub struct Fields<T>(Vec<Given>, PhantomData<T>);
 
@@ -248,7 +248,8 @@ impl<T: Table> Fields<T> {
         self.0.is_empty()
     }
 
-    /// With secrets that were not given, from variables: a command line is seen by others, and kept in a history.
+    /// Reads secrets that were not given from environment variables: other users can see a command line, and
+    /// the shell's history keeps it.
     pub fn with_variables(mut self, kind: &str) -> Self {
         for field in known::<T>(kind).into_iter().flatten() {
             let Some(variable) = variable_of::<T>(&field) else { continue };
@@ -261,8 +262,8 @@ impl<T: Table> Fields<T> {
         self
     }
 
-    /// As the API takes them. An empty value is a field that is to be absent: null. Without an API only the kinds that
-    /// are known here are.
+    /// Converts to the API's form. An empty value removes the field (null). Without an API, only the kinds
+    /// known here are accepted.
     pub async fn of_kind(self, api: Option<&Api>, kind: &str) -> Result<Map<String, Json>> {
         if self.is_empty() {
             return Ok(Map::new());
@@ -297,7 +298,7 @@ impl<T: Table> Fields<T> {
     }
 }
 
-/// A value as its field wants it; what is wrong with it.
+/// Parses a value for its field, or says what is wrong with it.
 fn read(field: &FieldInfo, values: &[String]) -> Result<Json, String> {
     let last = values.last().map_or("", String::as_str);
     if values.iter().all(String::is_empty) {
@@ -348,7 +349,7 @@ fn no_field(given: &Given, kind: &str, fields: &[FieldInfo], is_known: bool) -> 
     Failure::usage(format!("{} is no field of {kind}", given.shown())).hint(format!("{kind} has {has}"))
 }
 
-/// The fields of a kind, as the server says.
+/// The fields of a kind, as the server lists them.
 async fn on_server<T: Table>(api: &Api, kind: &str) -> Result<Vec<FieldInfo>> {
     let kinds = api.list(T::PATH, &[], None).await?;
     let kinds: Vec<KindInfo> = kinds.into_iter().map(serde_norway::from_value).collect::<Result<_, _>>()?;

@@ -1,4 +1,4 @@
-//! `pong incident`: outages.
+//! `pong incident`: incidents.
 
 use std::collections::HashMap;
 
@@ -15,18 +15,18 @@ use crate::{
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Shows them, newest first
+    /// List incidents, newest first
     List {
-        /// Only of this endpoint
+        /// Only incidents of this endpoint
         #[arg(long, value_name = "ID|NAME")]
         endpoint: Option<String>,
-        /// Only those that are not over
+        /// Only open incidents
         #[arg(long, conflicts_with = "closed")]
         open: bool,
-        /// Only those that are over
+        /// Only closed incidents
         #[arg(long)]
         closed: bool,
-        /// At most so many
+        /// Maximum number of incidents
         #[arg(long)]
         limit: Option<usize>,
     },
@@ -72,7 +72,7 @@ impl Command {
     }
 }
 
-/// The API speaks of ids, people of names.
+/// Adds endpoint names: the API returns ids only.
 pub async fn name_endpoints(api: &Api, items: &mut [Value]) -> Result<()> {
     if items.is_empty() {
         return Ok(());
@@ -82,7 +82,7 @@ pub async fn name_endpoints(api: &Api, items: &mut [Value]) -> Result<()> {
     ids.dedup();
     let mut names: HashMap<i64, String> = HashMap::new();
     if let [id] = ids[..] {
-        // It may have been deleted since.
+        // The endpoint may have been deleted since.
         if let Ok(endpoint) = api.get(&format!("{}/{id}", ENDPOINT.path)).await {
             names.insert(id, plain(&endpoint["name"]));
         }

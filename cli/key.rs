@@ -13,20 +13,20 @@ use crate::{
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Makes one; it is shown only once
+    /// Create a key; it is shown only once
     Add {
         name: String,
-        /// It ends by itself after so many days
+        /// Days until the key expires [default: never]
         #[arg(long)]
         days: Option<u32>,
     },
-    /// Shows those that there are, without the keys themselves
+    /// List all keys, without the secret values
     List,
-    /// Ends some
+    /// Revoke keys
     Rm {
         #[arg(value_name = "ID|NAME", required = true)]
         keys: Vec<String>,
-        /// Does not ask
+        /// Do not ask for confirmation
         #[arg(long, short)]
         yes: bool,
     },

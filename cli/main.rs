@@ -1,13 +1,13 @@
-//! `pong`, the terminal client of pongpong. It knows the public API and nothing else of the server.
+//! `pong`: the terminal client of pongpong. It uses only the server's public API.
 //!
-//! | file | what it does |
+//! | file | purpose |
 //! |---|---|
-//! | `app.rs` | what every command is given: the API, the output |
-//! | `api.rs`, `config.rs` | the one client; the contexts and their keys |
-//! | `output.rs`, `chart.rs`, `error.rs` | what is seen; how it ends |
-//! | `prober.rs` | a check from here |
-//! | `apply/` | monitors as a file: read, compared, applied, exported |
-//! | `import/` | other systems' files, turned into ours |
+//! | `app.rs` | settings of all commands: the API, the output |
+//! | `api.rs`, `config.rs` | the API client; the contexts and their keys |
+//! | `output.rs`, `chart.rs`, `error.rs` | output; charts; errors and exit codes |
+//! | `check.rs`, `fields.rs` | a check, from this machine too; flags for the fields of kinds |
+//! | `apply/` | configuration as a file: read, compare, apply, export |
+//! | `import/` | converts other systems' files |
 //! | the others | one command each |
 
 mod announcement;
@@ -41,7 +41,7 @@ use crate::{
     error::{Exit, Failure},
 };
 
-/// Watches web services, from a terminal: the client of pongpong.
+/// Monitor web services from a terminal: the client of pongpong
 #[derive(Parser)]
 #[command(name = "pong", version, after_help = error::help(), max_term_width = 100)]
 pub struct Cli {
@@ -53,68 +53,68 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Makes an account, and logs in
+    /// Create an account and log in
     Signup(session::Login),
-    /// Logs in, and keeps the key
+    /// Log in and save the key
     Login(session::Login),
-    /// Ends the key, and forgets it
+    /// Revoke the key and remove it from this machine
     Logout,
-    /// Shows who is logged in, and where
+    /// Show the current user and server
     Whoami,
-    /// What is watched
+    /// Manage endpoints
     #[command(subcommand)]
     Endpoint(endpoint::Command),
-    /// Checks a URL now: from pongpong, or without an account from here
+    /// Check a URL now: from pongpong, or from this machine without an account
     Check(check::Check),
-    /// A live screen of all endpoints
+    /// Show a live screen of all endpoints
     Watch(watch::Watch),
-    /// Results of checks, and what they come to
+    /// Show check results and summaries
     #[command(subcommand)]
     Report(report::Command),
-    /// Outages
+    /// Show incidents
     #[command(subcommand)]
     Incident(incident::Command),
-    /// Whom to tell, and what was told
+    /// Manage notifications and their deliveries
     #[command(subcommand)]
     Notification(notification::Command),
-    /// Pages for the public
+    /// Manage public status pages
     #[command(subcommand)]
     StatusPage(status_page::Command),
-    /// News on a status page
+    /// Manage announcements on a status page
     #[command(subcommand)]
     Announcement(announcement::Command),
-    /// Planned work, during which nobody is told of outages
+    /// Manage planned maintenance, during which no alerts are sent
     #[command(subcommand)]
     Maintenance(maintenance::Command),
-    /// Images that show an endpoint's status and uptime
+    /// Manage badges: images that show an endpoint's status and uptime
     #[command(subcommand)]
     Badge(badge::Command),
-    /// API keys
+    /// Manage API keys
     #[command(subcommand)]
     Key(key::Command),
-    /// Makes things as a file says
+    /// Create and change objects as a file says
     Apply(apply::Apply),
-    /// Writes what there is, as `apply` reads it
+    /// Write the current configuration in the form that `apply` reads
     Export(apply::export::Export),
-    /// Turns another system's configuration into ours
+    /// Convert another system's configuration
     Import(import::Import),
-    /// Several servers, or several accounts
+    /// Manage contexts: several servers or accounts
     #[command(subcommand)]
     Context(context::Command),
-    /// Prints what a shell needs to complete commands
+    /// Print a shell's completion script
     Completion(manual::Completion),
-    /// Prints the manual page
+    /// Print the manual page
     Man(manual::Man),
 }
 
 #[tokio::main]
 async fn main() {
-    // There is one, and it is installed once.
+    // Fails only if a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cli = Cli::parse();
-    // From the beginning: none is missed.
+    // Registered first, so that no signal is missed.
     let interrupted = interrupted();
-    // Apart: a question waits for its answer, and an interrupt must not wait for both.
+    // In a task of its own: a prompt blocks until it is answered, and an interrupt must not wait for it.
     let running = tokio::spawn(run(cli));
     let exit = tokio::select! {
         ended = running => ended.unwrap_or_else(|error| Err(error.into())).unwrap_or_else(|error| {
@@ -132,7 +132,7 @@ async fn main() {
             Exit::Interrupted
         }
     };
-    // Whatever still waits for a key to be pressed is not waited for.
+    // Do not wait for a task that still reads from the terminal.
     std::process::exit(exit as i32);
 }
 
@@ -141,7 +141,7 @@ fn interrupted() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
     let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
     async {
-        // Without them it ends all the same, only less tidily.
+        // Without signal handlers the program still ends, but without cleanup.
         let (Ok(mut interrupt), Ok(mut terminate)) = signals else { return std::future::pending().await };
         tokio::select! {
             _ = interrupt.recv() => {}

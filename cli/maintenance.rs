@@ -1,4 +1,4 @@
-//! `pong maintenance`: planned work.
+//! `pong maintenance`: planned maintenance.
 
 use anyhow::Result;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
@@ -15,42 +15,42 @@ use crate::{
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Plans work: nobody is told of outages while it lasts, and it is left out of uptime
+    /// Plan a maintenance: it sends no alerts, and uptime leaves it out
     Add {
         title: String,
         #[arg(long)]
         description: Option<String>,
-        /// When it begins: 2026-03-01T12:00:00Z, or 'in 2h' [default: now]
+        /// Start: 2026-03-01T12:00:00Z, or 'in 2h' [default: now]
         #[arg(long, value_name = "WHEN", value_parser = moment)]
         from: Option<String>,
-        /// When it ends
+        /// End
         #[arg(long, value_name = "WHEN", value_parser = moment, required_unless_present = "lasts")]
         until: Option<String>,
-        /// How long it lasts: 30m, 2h, 1d
+        /// Duration: 30m, 2h, 1d
         #[arg(long = "for", value_name = "SPAN", value_parser = span, conflicts_with = "until")]
         lasts: Option<TimeDelta>,
-        /// Only these endpoints, divided by commas [default: all]
+        /// Only these endpoints, separated by commas [default: all]
         #[arg(long, value_delimiter = ',', value_name = "ID|NAME")]
         endpoints: Vec<String>,
     },
-    /// Shows all, newest first
+    /// List maintenances, newest first
     List {
         #[arg(long)]
         status: Option<Status>,
-        /// At most so many
+        /// Maximum number of maintenances
         #[arg(long)]
         limit: Option<usize>,
     },
-    /// Ends one now
+    /// End a maintenance now
     End {
         #[arg(value_name = "ID|TITLE")]
         maintenance: String,
     },
-    /// Deletes some
+    /// Delete maintenances
     Rm {
         #[arg(value_name = "ID|TITLE", required = true)]
         maintenances: Vec<String>,
-        /// Does not ask
+        /// Do not ask for confirmation
         #[arg(long, short)]
         yes: bool,
     },
@@ -124,7 +124,7 @@ fn written(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// A date-time, or so long from now.
+/// Parses a date-time, or a time from now such as `in 2h`.
 pub fn moment(text: &str) -> Result<String, String> {
     if let Some(later) = text.strip_prefix("in ") {
         return Ok(written(Utc::now() + span(later)?));
@@ -134,7 +134,7 @@ pub fn moment(text: &str) -> Result<String, String> {
     Ok(written(at.to_utc()))
 }
 
-/// `90s`, `30m`, `2h`, `1d`, `1h30m`
+/// Parses `90s`, `30m`, `2h`, `1d` or `1h30m`.
 pub fn span(text: &str) -> Result<TimeDelta, String> {
     let wrong = || format!("`{text}` is no span of time such as 90s, 30m, 2h or 1h30m");
     let mut total: i64 = 0;

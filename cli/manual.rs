@@ -13,13 +13,13 @@ use crate::{
 
 #[derive(Args)]
 pub struct Completion {
-    /// As in: pong completion bash > ~/.local/share/bash-completion/completions/pong
+    /// For example: pong completion bash > ~/.local/share/bash-completion/completions/pong
     shell: Shell,
 }
 
 #[derive(Args)]
 pub struct Man {
-    /// Writes a page for each command into this folder instead
+    /// Write a page for each command to this folder instead
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
 }
@@ -61,7 +61,7 @@ fn page() -> Result<Vec<u8>> {
     for (heading, list) in [("EXIT STATUS", &EXITS[..]), ("ENVIRONMENT", &ENVIRONMENT)] {
         writeln!(page, ".SH \"{heading}\"")?;
         for (name, text) in list {
-            // A hyphen that is to be typed.
+            // An escaped hyphen can be copied and typed.
             writeln!(page, ".TP\n\\fB{name}\\fR\n{}", text.replace('-', "\\-"))?;
         }
     }

@@ -1,4 +1,4 @@
-//! `pong notification`: whom to tell, and what was told.
+//! `pong notification`: notifications and their deliveries.
 
 use anyhow::Result;
 use channels::Kind;
@@ -15,9 +15,9 @@ use crate::{
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Adds one
+    /// Add a notification
     Add {
-        /// email, slack, webhook, ...: `pong notification kinds` lists them
+        /// Kind: email, slack, webhook, ... (see `pong notification kinds`)
         kind: String,
         name: String,
         #[command(flatten)]
@@ -25,16 +25,16 @@ pub enum Command {
         #[command(flatten)]
         fields: Fields<Notifications>,
     },
-    /// Shows the kinds that the server has, with their fields
+    /// Show the server's kinds of notifications and their fields
     Kinds,
-    /// Shows all
+    /// List all notifications
     List,
-    /// Shows one; its secrets are masked
+    /// Show a notification; its secrets are masked
     Show {
         #[arg(value_name = "ID|NAME")]
         notification: String,
     },
-    /// Changes what is given, and keeps the rest
+    /// Change the given fields; keep the rest
     Edit {
         #[arg(value_name = "ID|NAME")]
         notification: String,
@@ -42,7 +42,7 @@ pub enum Command {
         name: Option<String>,
         #[command(flatten)]
         about: About,
-        /// Tells of all endpoints
+        /// Send messages about all endpoints
         #[arg(long, conflicts_with = "endpoints")]
         all_endpoints: bool,
         #[arg(long, value_name = "BOOL")]
@@ -50,34 +50,34 @@ pub enum Command {
         #[command(flatten)]
         fields: Fields<Notifications>,
     },
-    /// Deletes some
+    /// Delete notifications
     Rm {
         #[arg(value_name = "ID|NAME", required = true)]
         notifications: Vec<String>,
-        /// Does not ask
+        /// Do not ask for confirmation
         #[arg(long, short)]
         yes: bool,
     },
-    /// Sends a test message now
+    /// Send a test message now
     Test {
         #[arg(value_name = "ID|NAME")]
         notification: String,
     },
-    /// Shows what was sent, to whom, and what came of it
+    /// Show deliveries: messages, recipients and outcomes
     Deliveries {
-        /// Only by this notification
+        /// Only deliveries to this notification
         #[arg(long, value_name = "ID|NAME")]
         notification: Option<String>,
-        /// Only about this endpoint
+        /// Only deliveries about this endpoint
         #[arg(long, value_name = "ID|NAME")]
         endpoint: Option<String>,
         #[arg(long)]
         status: Option<DeliveryStatus>,
-        /// At most so many
+        /// Maximum number of deliveries
         #[arg(long)]
         limit: Option<usize>,
     },
-    /// Sends what failed once more
+    /// Send a failed delivery again
     Retry {
         #[arg(value_name = "DELIVERY")]
         delivery: i64,
@@ -94,10 +94,10 @@ pub enum DeliveryStatus {
 
 #[derive(Args)]
 pub struct About {
-    /// Tells only of these endpoints, divided by commas [default: all, those to come included]
+    /// Send messages only about these endpoints, separated by commas [default: all, including future ones]
     #[arg(long, value_delimiter = ',', value_name = "ID|NAME")]
     endpoints: Vec<String>,
-    /// Whether it is also told when an endpoint is degraded [default: true]
+    /// Also send a message when an endpoint is degraded [default: true]
     #[arg(long, value_name = "BOOL")]
     send_degraded: Option<bool>,
 }
@@ -115,7 +115,7 @@ static COLUMNS: [Column; 10] = [
     more("addresses"),
 ];
 
-/// Beside a table: the server's warning, and addresses that get no messages.
+/// With a table: shows the server's warning and the addresses that get no messages.
 fn note_addresses(app: &App, notification: &Value) {
     if !app.out.is_table() {
         return;
@@ -197,7 +197,7 @@ impl Command {
                     fields.insert("endpoint_ids".to_owned(), Json::Null);
                 }
                 if !given.is_empty() {
-                    // The config is replaced as a whole; secrets that come back masked stay as they are.
+                    // The API replaces the config as a whole. Masked secrets stay unchanged.
                     let mut config: Map<String, Json> = serde_norway::from_value(old["config"].clone())?;
                     config.extend(given.of_kind(Some(&api), &plain(&old["kind"])).await?);
                     config.retain(|_, value| !value.is_null());
@@ -254,7 +254,7 @@ impl Command {
     }
 }
 
-/// What the server generated for a kind that is known here, which is shown only now.
+/// Shows the values that the server generated: they are shown only now.
 fn note_generated(kind: &str, given: &Map<String, Json>, made: &Value) -> Result<()> {
     for field in Kind::find(kind).into_iter().flat_map(|kind| kind.fields) {
         if field.generate.is_some()

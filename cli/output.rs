@@ -1,4 +1,4 @@
-//! What people and programs see: tables, JSON, YAML, CSV; colours, questions and progress.
+//! Output for people and programs: tables, JSON, YAML, CSV; colours, prompts and progress.
 
 use std::{
     borrow::Cow,
@@ -33,7 +33,7 @@ pub enum Format {
     Csv,
 }
 
-/// One column of a list. In CSV it is called by its path; without a title it is only there.
+/// One column of a list. CSV uses the path as its name; a column without a title is in CSV only.
 pub struct Column {
     title: &'static str,
     path: &'static str,
@@ -54,12 +54,12 @@ pub const fn text(title: &'static str, path: &'static str) -> Column {
     Column { title, path, show: Show::Text }
 }
 
-/// Coloured.
+/// A coloured status.
 pub const fn status(title: &'static str, path: &'static str) -> Column {
     Column { title, path, show: Show::Status }
 }
 
-/// In the local time zone.
+/// A time in the local time zone.
 pub const fn time(title: &'static str, path: &'static str) -> Column {
     Column { title, path, show: Show::Time }
 }
@@ -73,12 +73,12 @@ pub const fn ids(title: &'static str, path: &'static str) -> Column {
     Column { title, path, show: Show::All }
 }
 
-/// What each object of a list is called.
+/// The name of each object of a list.
 pub const fn names(title: &'static str, path: &'static str) -> Column {
     Column { title, path, show: Show::Names }
 }
 
-/// Not in tables.
+/// A column that tables leave out.
 pub const fn more(path: &'static str) -> Column {
     Column { title: "", path, show: Show::Text }
 }
@@ -93,7 +93,7 @@ impl Out {
         self.format == Format::Table
     }
 
-    /// Many objects; `empty` is what to do when there are none.
+    /// Prints a list; `empty` is a hint for an empty one.
     pub fn list(self, items: &[Value], columns: &[Column], empty: &str) -> Result<()> {
         match self.format {
             Format::Table if items.is_empty() => {
@@ -121,7 +121,7 @@ impl Out {
         }
     }
 
-    /// One object.
+    /// Prints one object.
     pub fn object(self, object: &Value) -> Result<()> {
         let fields: Vec<(String, &Value)> = match object {
             Value::Mapping(map) => map.iter().map(|(name, value)| (plain(name), value)).collect(),
@@ -150,7 +150,7 @@ impl Out {
         }
     }
 
-    /// What was done: the object for programs, a sentence for people.
+    /// Prints the outcome of a command: the object for programs, a sentence for people.
     pub fn done(self, object: &Value, sentence: &str) -> Result<()> {
         match self.format {
             Format::Table => print(sentence),
@@ -167,14 +167,14 @@ impl Out {
     }
 }
 
-/// Standard output: colours go only to a terminal that wants them.
+/// Prints to standard output, with colours only on a terminal that wants them.
 pub fn print(text: &str) -> Result<()> {
     let mut out = anstream::stdout().lock();
     writeln!(out, "{text}")?;
     Ok(out.flush()?)
 }
 
-/// Beside the output, for people. Nothing is to be done when nobody can read it.
+/// Prints a note for people to standard error. An error is ignored: it could not be shown anyway.
 pub fn note(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
@@ -211,7 +211,7 @@ pub fn status_style(status: &str) -> Style {
 fn table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    // Always; what is no terminal gets none of it, further down.
+    // Style always: the writer removes colours if the output is not a terminal.
     table.enforce_styling();
     if !std::io::stdout().is_terminal() {
         table.set_content_arrangement(ContentArrangement::Disabled);
@@ -225,14 +225,14 @@ fn trimmed(table: &mut Table) -> String {
     });
     const RESET: &str = "\u{1b}[0m";
     let trim = |line: String| match line.strip_suffix(RESET) {
-        // A heading is as wide as its column.
+        // A heading is padded to its column's width.
         Some(styled) => format!("{}{RESET}", styled.trim_end()),
         None => line.trim_end().to_owned(),
     };
     table.lines().map(trim).collect::<Vec<_>>().join("\n")
 }
 
-/// `cause.message`
+/// The value at a path such as `cause.message`.
 pub fn at<'a>(object: &'a Value, path: &str) -> &'a Value {
     path.split('.').fold(object, |value, name| value.get(name).unwrap_or(&Value::Null))
 }
@@ -272,7 +272,7 @@ fn yaml(value: &Value) -> String {
     serde_norway::to_string(value).unwrap_or_default().trim_end().to_owned()
 }
 
-/// As a program wants it; what is compound, as JSON.
+/// A value for programs; lists and objects as JSON.
 pub fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -283,7 +283,7 @@ pub fn plain(value: &Value) -> String {
     }
 }
 
-/// What others have written must not move the cursor.
+/// Replaces control characters: text of others must not control the terminal.
 pub fn visible(text: &str) -> Cow<'_, str> {
     let is_bad = |c: char| c.is_control() && c != '\n';
     if text.contains(is_bad) { text.replace(is_bad, "\u{fffd}").into() } else { text.into() }
@@ -302,7 +302,7 @@ pub fn since(at: DateTime<Utc>) -> String {
     if seconds < 0 { format!("in {}", span(-seconds)) } else { format!("{} ago", span(seconds)) }
 }
 
-/// `3d 4h`
+/// A duration such as `3d 4h`.
 pub fn span(seconds: i64) -> String {
     let units = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
     let Some(first) = units.iter().position(|(_, length)| seconds >= *length) else { return "0s".into() };
@@ -317,7 +317,7 @@ pub fn span(seconds: i64) -> String {
     text.join(" ")
 }
 
-/// On standard error, and only on a terminal.
+/// A progress bar on standard error, shown only on a terminal.
 pub fn progress(length: u64, what: &'static str) -> ProgressBar {
     let bar = ProgressBar::new(length);
     if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} {eta}") {
@@ -336,7 +336,7 @@ pub fn spinner(what: String) -> ProgressBar {
     bar
 }
 
-/// Asks a person; whoever is none must have said yes already.
+/// Asks for confirmation. Without a terminal, `--yes` is required.
 pub fn confirm(question: &str, yes: bool) -> Result<bool> {
     if yes {
         return Ok(true);

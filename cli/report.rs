@@ -1,4 +1,4 @@
-//! `pong report`: results of checks, and what they come to.
+//! `pong report`: check results and summaries.
 
 use anyhow::Result;
 use chrono::{SecondsFormat, Utc};
@@ -17,28 +17,28 @@ use crate::{
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Shows results, newest first
+    /// List results, newest first
     List {
-        /// Only of this endpoint
+        /// Only results of this endpoint
         #[arg(long, value_name = "ID|NAME")]
         endpoint: Option<String>,
         #[command(flatten)]
         when: When,
         #[arg(long)]
         status: Option<UpDown>,
-        /// At most so many
+        /// Maximum number of results
         #[arg(long)]
         limit: Option<usize>,
     },
-    /// Shows one result with all that is known of it
+    /// Show a result with all details
     Show { id: i64 },
-    /// Sums an endpoint up: uptime, response times, and their course
+    /// Summarize an endpoint: uptime, response times and their history
     Summary {
         #[arg(value_name = "ID|NAME")]
         endpoint: String,
         #[command(flatten)]
         when: When,
-        /// Up to here an answer satisfies
+        /// Response time that still satisfies users, for the Apdex score [milliseconds]
         #[arg(long, value_name = "MS")]
         apdex_ms: Option<u32>,
     },
@@ -46,13 +46,13 @@ pub enum Command {
 
 #[derive(Args)]
 pub struct When {
-    /// How far back: 1h, 24h, 7d, 30d, 90d
+    /// Time range until now: 1h, 24h, 7d, 30d, 90d
     #[arg(long, default_value = "24h", value_name = "SPAN", conflicts_with_all = ["from", "to"])]
     range: String,
-    /// A date, or a date-time
+    /// Start: a date or a date-time
     #[arg(long, value_name = "WHEN")]
     from: Option<String>,
-    /// A date counts to its end
+    /// End: a date (included) or a date-time
     #[arg(long, value_name = "WHEN")]
     to: Option<String>,
 }
@@ -66,7 +66,7 @@ pub enum UpDown {
 impl When {
     fn query(&self) -> Result<Vec<(&'static str, String)>> {
         let written = |at: chrono::DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
-        // Fixed, so that pages do not move while they are fetched.
+        // A fixed range, so that pages do not shift while they are fetched.
         let now = Utc::now();
         if self.from.is_none() && self.to.is_none() {
             let back = span(&self.range).map_err(crate::error::Failure::usage)?;
@@ -186,7 +186,7 @@ fn show(endpoint: &Value, summary: &Value) -> Result<()> {
     if let Some(apdex) = summary["apdex"].as_f64() {
         print(&format!("apdex    {apdex:.3}"))?;
     }
-    // Steps without checks are left out of the series.
+    // The series leaves out buckets without checks: fill them in.
     let step = of.step_seconds.max(1);
     let count = ((of.to - of.from).num_seconds() / step).clamp(0, 10_000) as usize + 1;
     let mut steps = vec![Step::default(); count];

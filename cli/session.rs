@@ -16,13 +16,13 @@ use crate::{
 
 #[derive(Args)]
 pub struct Login {
-    /// The e-mail address [default: asked for]
+    /// E-mail address [default: ask for it]
     #[arg(long)]
     email: Option<String>,
-    /// Reads the password from standard input instead of asking for it
+    /// Read the password from standard input instead of asking for it
     #[arg(long)]
     password_stdin: bool,
-    /// Keeps a key that there is already (pong key add), read from standard input
+    /// Save an existing key (pong key add), read from standard input
     #[arg(long, conflicts_with_all = ["email", "password_stdin"])]
     key_stdin: bool,
 }
@@ -79,7 +79,7 @@ pub async fn logout(app: &App) -> Result<Exit> {
     let api = Api::new(&api_url, Some(key), app.ca_cert())?;
     match api.post("/user-service/v1/logout", &json!({})).await.map_err(Failure::of) {
         Ok(_) => {}
-        // It has ended already.
+        // The key is invalid already.
         Err(failure) if failure.exit == Exit::NotLoggedIn => {}
         Err(failure) => {
             let hint = format!("The key is kept. To forget it without the server: pong context rm {name}");
@@ -140,7 +140,7 @@ fn secret(question: &str, from_stdin: bool) -> Result<String> {
     if secret.is_empty() { Err(Failure::usage("standard input is empty").into()) } else { Ok(secret) }
 }
 
-/// An interrupt in the middle of a password would leave the terminal without an echo.
+/// Restores the terminal's echo when an interrupt ends a password prompt.
 #[cfg(unix)]
 pub mod echo {
     use std::sync::OnceLock;
@@ -157,7 +157,7 @@ pub mod echo {
 
     pub fn restore() {
         if let Some(termios) = BEFORE.get() {
-            // There is nobody left to tell.
+            // An error is ignored: the program ends.
             let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, termios);
         }
     }

@@ -1,4 +1,4 @@
-//! `pong status-page`: pages for the public.
+//! `pong status-page`: public status pages.
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -14,29 +14,29 @@ use crate::{
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Makes one
+    /// Create a status page
     Add {
         title: String,
-        /// Its address: /status/SLUG [default: made by the server]
+        /// Path: /status/SLUG [default: chosen by the server]
         #[arg(long)]
         slug: Option<String>,
         #[arg(long)]
         description: Option<String>,
-        /// What is on it, as 'Shop=Web,Checkout'; may be repeated
+        /// Group of endpoints, as 'Shop=Web,Checkout'; may be repeated
         #[arg(long = "group", value_name = "NAME=ENDPOINTS", value_parser = group)]
         groups: Vec<(String, Vec<String>)>,
-        /// Makes it without showing it to anybody
+        /// Do not publish it
         #[arg(long)]
         unpublished: bool,
     },
-    /// Shows all
+    /// List all status pages
     List,
-    /// Shows one
+    /// Show a status page
     Show {
         #[arg(value_name = "ID|SLUG|TITLE")]
         page: String,
     },
-    /// Changes what is given, and keeps the rest
+    /// Change the given fields; keep the rest
     Edit {
         #[arg(value_name = "ID|SLUG|TITLE")]
         page: String,
@@ -46,17 +46,17 @@ pub enum Command {
         slug: Option<String>,
         #[arg(long)]
         description: Option<String>,
-        /// Replaces all groups, as 'Shop=Web,Checkout'; may be repeated
+        /// Replace all groups, as 'Shop=Web,Checkout'; may be repeated
         #[arg(long = "group", value_name = "NAME=ENDPOINTS", value_parser = group)]
         groups: Vec<(String, Vec<String>)>,
         #[arg(long, value_name = "BOOL")]
         published: Option<bool>,
     },
-    /// Deletes some
+    /// Delete status pages
     Rm {
         #[arg(value_name = "ID|SLUG|TITLE", required = true)]
         pages: Vec<String>,
-        /// Does not ask
+        /// Do not ask for confirmation
         #[arg(long, short)]
         yes: bool,
     },

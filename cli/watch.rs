@@ -35,27 +35,27 @@ use crate::{
 
 #[derive(Args)]
 pub struct Watch {
-    /// Seconds between looks; more where there are thousands of endpoints
+    /// Time between updates; longer with thousands of endpoints [seconds]
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
     every: u64,
-    /// How far back the charts go
+    /// Time range of the charts
     #[arg(long, default_value = "24h", value_parser = RANGES)]
     range: String,
-    /// Only endpoints whose name, URL or tag holds this
+    /// Only endpoints whose name, URL or tag contains this
     #[arg(value_name = "SEARCH", default_value = "")]
     search: String,
 }
 
 const RANGES: [&str; 4] = ["24h", "7d", "30d", "90d"];
 const PER_CALL: usize = 100;
-/// Of more than these, only those that can be seen are looked at closely.
+/// With more endpoints than this, overviews are fetched only for those on the screen.
 const FEW: usize = 500;
-/// Well below what the gateway lets a user call in a minute, however many endpoints there are.
+/// Keeps well below the gateway's limit of calls per user and minute, however many endpoints there are.
 const PAUSE_PER_CALL: Duration = Duration::from_millis(250);
 
 static IS_ON: AtomicBool = AtomicBool::new(false);
 
-/// Gives the terminal back, whatever ends the program.
+/// Restores the terminal, however the program ends.
 pub fn restore() {
     if IS_ON.swap(false, atomic::Ordering::SeqCst) {
         ratatui::restore();
@@ -89,7 +89,7 @@ struct Overview {
     buckets: Vec<Bucket>,
     #[serde(default)]
     incidents: Vec<Incident>,
-    /// Filled in here: all steps, those without checks, too.
+    /// Filled in by this client: all buckets, including those without checks.
     #[serde(skip)]
     steps: Vec<Step>,
 }
@@ -115,12 +115,12 @@ struct Incident {
     cause: Option<Value>,
 }
 
-/// What the screen and the one who fetches share.
+/// The state that the screen and the fetching task share.
 #[derive(Default)]
 struct Shared {
     endpoints: Vec<Endpoint>,
     overviews: HashMap<i64, Overview>,
-    /// Those on the screen.
+    /// The endpoints on the screen.
     seen: Vec<i64>,
     range: String,
     problem: Option<Failure>,
@@ -142,7 +142,7 @@ impl Watch {
         let api = app.api()?.quiet();
         let state = State::default();
         lock(&state).range.clone_from(&self.range);
-        // What fails now is better said without a screen.
+        // An error now is better shown without the full screen.
         list(&api, &state).await?;
         look(&api, &state).await?;
         let moved = Arc::new(Notify::new());
@@ -164,7 +164,7 @@ async fn keep_looking(api: Api, state: State, moved: Arc<Notify>, every: Duratio
     loop {
         let calls = |endpoints: usize| u32::try_from(endpoints.div_ceil(PER_CALL)).unwrap_or(u32::MAX);
         let count = lock(&state).endpoints.len();
-        // Somebody who scrolls or turns a page wants to see it now.
+        // After scrolling or turning a page, the user wants to see the new rows at once.
         let next = listed + every.max(PAUSE_PER_CALL * calls(count));
         let is_time = tokio::time::timeout_at(next, moved.notified()).await.is_err();
         let looked = async {
@@ -200,7 +200,7 @@ async fn look(api: &Api, state: &State) -> Result<()> {
         match api.get_as::<Overviews>(&with_query("/report-service/v1/overviews", &query)).await {
             Ok(overviews) => {
                 let mut state = lock(state);
-                // Not those of a range that nobody looks at any more.
+                // Discard overviews of a range that is no longer shown.
                 if state.range == range {
                     let filled = filled(overviews);
                     state
@@ -210,7 +210,7 @@ async fn look(api: &Api, state: &State) -> Result<()> {
             }
             Err(error) => {
                 let failure = Failure::of(error);
-                // Without it there are no charts, and all the rest.
+                // Without overviews, the screen works but shows no charts.
                 if !matches!(failure.exit, Exit::Unsupported | Exit::NotFound) {
                     return Err(failure.into());
                 }
@@ -233,7 +233,7 @@ fn endpoint(item: &Value) -> Endpoint {
     }
 }
 
-/// Buckets without checks are left out of the answer.
+/// Adds the buckets without checks, which the answer leaves out.
 fn filled(overviews: Overviews) -> Vec<Overview> {
     let step = overviews.step_seconds.max(1);
     let count = ((overviews.to - overviews.from).num_seconds() + step - 1) / step;
@@ -280,7 +280,7 @@ impl Sort {
     }
 }
 
-/// What a person has chosen.
+/// The user's choices.
 #[derive(Default)]
 struct Screen {
     base: String,
@@ -289,7 +289,7 @@ struct Screen {
     sort: Sort,
     is_reversed: bool,
     table: TableState,
-    /// How many rows there are, and fit.
+    /// The number of rows, and the number that fit on the screen.
     rows: usize,
     fit: usize,
 }
@@ -332,7 +332,7 @@ fn run(mut screen: Screen, state: &State, moved: &Notify) -> Result<Exit> {
 }
 
 impl Screen {
-    /// Whether that is the end.
+    /// Handles a key; true ends the program.
     fn press(&mut self, key: KeyEvent, state: &State, moved: &Notify) -> bool {
         if key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('c') {
             return true;
@@ -406,7 +406,7 @@ impl Screen {
             let order = match self.sort {
                 Sort::Status => badness(&one.status).cmp(&badness(&other.status)),
                 Sort::Name => Ordering::Equal,
-                // The slowest, and the worst, are what one looks for.
+                // Slowest and worst endpoints first.
                 Sort::Response => number(last_ms(*of_other), last_ms(*of_one)),
                 Sort::Uptime => {
                     number(of_one.and_then(|o| o.uptime_percent), of_other.and_then(|o| o.uptime_percent))
@@ -503,7 +503,7 @@ impl Screen {
         let name = longest.clamp(8, (usize::from(area.width) / 4).max(8)) as u16;
         let fixed = name + 11 + 9 + 9 + 11 + 5;
         let course = area.width.saturating_sub(fixed).min(90);
-        // Only those that can be seen are worked out; the others are as high.
+        // Only visible rows are computed; the others have the same height.
         let first = self.table.offset().saturating_sub(self.fit);
         let last = self.table.offset() + 2 * self.fit + self.table.selected().unwrap_or(0);
         let drawn = rows.iter().enumerate().map(|(at, (endpoint, overview))| {
@@ -557,7 +557,7 @@ fn last_ms(overview: Option<&Overview>) -> Option<f64> {
     overview?.last.as_ref().filter(|last| matches!(&*last.status, "up" | "degraded"))?.total_ms
 }
 
-/// As high as the answers took long, in the colour of how many came.
+/// A chart of response times, coloured by the share of successful checks.
 fn course_of(steps: &[Step]) -> Line<'static> {
     let marks = steps.iter().zip(chart::heights(steps)).map(|(step, height)| {
         let color = match step {
@@ -572,7 +572,7 @@ fn course_of(steps: &[Step]) -> Line<'static> {
     Line::from(marks.collect::<Vec<_>>())
 }
 
-/// The one that is selected.
+/// Details of the selected endpoint.
 fn about((endpoint, overview): (&Endpoint, Option<&Overview>), width: u16) -> Paragraph<'static> {
     let bold = Style::new().add_modifier(Modifier::BOLD);
     let mut lines = vec![

@@ -1,4 +1,4 @@
-//! What a file may hold, in the words of the API; endpoints are called by their names.
+//! The content of a file, in the terms of the API; endpoints are referred to by name.
 
 use contract::Assertion;
 use fields::Field;
@@ -19,7 +19,7 @@ pub enum Section {
 }
 
 impl Section {
-    /// In the order in which they are made: what refers to others comes after them.
+    /// In the order of creation: a section comes after those it refers to.
     pub const ALL: [Self; 4] = [Self::Endpoints, Self::Notifications, Self::StatusPages, Self::Maintenances];
 
     pub fn key(self) -> &'static str {
@@ -40,27 +40,27 @@ impl Section {
         }
     }
 
-    /// What one is called in a file.
+    /// The object's name or title in a file.
     pub fn name_of(self, object: &Mapping) -> &str {
         let field = if matches!(self, Self::Endpoints | Self::Notifications) { "name" } else { "title" };
         object.get(field).and_then(Value::as_str).unwrap_or_default()
     }
 }
 
-/// Absent is the default: so the file says all that there is to say.
+/// An absent field means its default, so the file describes the whole object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Endpoint {
     pub name: String,
     pub url: String,
-    /// Empty: that of the URL's scheme.
+    /// Empty: the kind of the URL's scheme.
     pub kind: String,
     pub config: Mapping,
     pub interval_seconds: u32,
     pub timeout_ms: u32,
     #[serde(deserialize_with = "contract::strict_assertions")]
     pub assertions: Vec<Assertion>,
-    /// None: the default of the kind, with this config.
+    /// `None`: the kind's default for this config.
     pub retries: Option<u32>,
     pub failure_threshold: u32,
     pub success_threshold: u32,
@@ -88,7 +88,7 @@ impl Default for Endpoint {
 }
 
 impl Endpoint {
-    /// Without what is the default anyway. What only the server knows is left as it is.
+    /// Without fields that have their default. Fields that only the server knows are kept.
     pub fn brief(mut self) -> Mapping {
         if let Some(kind) = kind_of(&self.kind, &self.url) {
             brief_config(kind.fields, &mut self.config);
@@ -104,7 +104,7 @@ impl Endpoint {
     }
 }
 
-/// Leaves out what the kind's fields are anyway: their defaults, and what is empty.
+/// Removes fields that are empty or have the kind's default.
 pub fn brief_config(fields: &[Field], config: &mut Mapping) {
     let is_usual = |field: &Field, value: &Value| {
         let is_empty = *value == "" || value.as_mapping().is_some_and(Mapping::is_empty);
@@ -125,7 +125,7 @@ pub struct Notification {
     pub name: String,
     pub kind: String,
     pub config: Mapping,
-    /// None: all of them.
+    /// `None`: all endpoints.
     pub endpoints: Option<Vec<String>>,
     pub send_degraded: bool,
     pub enabled: bool,
@@ -145,7 +145,7 @@ impl Default for Notification {
 }
 
 impl Notification {
-    /// Without what is the default anyway.
+    /// Without fields that have their default.
     pub fn brief(mut self) -> Mapping {
         if let Some(kind) = channels::Kind::find(&self.kind) {
             brief_config(kind.fields, &mut self.config);
@@ -158,7 +158,7 @@ impl Notification {
 #[serde(default, deny_unknown_fields)]
 pub struct StatusPage {
     pub title: String,
-    /// None: whatever the server makes of it.
+    /// `None`: the server makes one.
     pub slug: Option<String>,
     pub description: String,
     pub groups: Vec<Group>,
@@ -189,28 +189,28 @@ pub struct Group {
 pub struct Maintenance {
     pub title: String,
     pub description: String,
-    /// None: as soon as it is made.
+    /// `None`: at once.
     pub starts_at: Option<String>,
     pub ends_at: String,
     pub endpoints: Option<Vec<String>>,
 }
 
-/// All fields, those with a default, too.
+/// All fields, including those that have their default.
 pub fn whole(object: &impl Serialize) -> Mapping {
     match serde_norway::to_value(object) {
         Ok(Value::Mapping(fields)) => fields,
-        // They are structs.
+        // `object` is always a struct.
         _ => Mapping::new(),
     }
 }
 
-/// Without what is the default anyway.
+/// Without fields that have their default.
 pub fn brief<T: Serialize + Default>(object: &T) -> Mapping {
     let defaults = whole(&T::default());
     whole(object).into_iter().filter(|(name, value)| defaults.get(name) != Some(value)).collect()
 }
 
-/// Only the fields that `T` has: the API tells more of an object than can be set.
+/// Only the fields that `T` has: the API returns more fields than can be set.
 pub fn known<T: DeserializeOwned + Serialize + Default>(object: &Value) -> Result<T, serde_norway::Error> {
     let names = whole(&T::default());
     let fields = object.as_mapping().cloned().unwrap_or_default();
@@ -223,7 +223,7 @@ pub fn known<T: DeserializeOwned + Serialize + Default>(object: &Value) -> Resul
 mod tests {
     use super::*;
 
-    /// What is left out of a file is the API's default: the two must agree.
+    /// A field that a file leaves out gets the API's default: the two must agree.
     #[test]
     fn the_defaults_are_those_of_the_api() {
         let spec = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/public-spec.yaml"));
@@ -272,12 +272,12 @@ mod tests {
                 "{url: 'https://a/', config: {method: POST, secret_headers: {A: …}, verify_tls: false, \
                   certificate_warning_days: 0}}",
             ),
-            // What only the server knows.
+            // Fields of a kind that only the server knows.
             (
                 "{url: 'fax://a', kind: fax, config: {paper: a4, copies: null}, retries: 1}",
                 "{url: 'fax://a', kind: fax, config: {paper: a4, copies: null}, retries: 1}",
             ),
-            // Its variable is put in later.
+            // The variable is substituted later.
             ("{url: '${URL}/x', config: {method: GET}}", "{url: '${URL}/x'}"),
         ] {
             assert_eq!(brief_of(whole), serde_norway::from_str::<Value>(brief).unwrap(), "{whole}");

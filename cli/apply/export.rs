@@ -1,4 +1,4 @@
-//! `pong export`: writes what there is, as `pong apply` reads it.
+//! `pong export`: writes the current configuration in the form that `pong apply` reads.
 
 use std::{io::Write, path::PathBuf};
 
@@ -21,7 +21,7 @@ use crate::{
 
 #[derive(Args)]
 pub struct Export {
-    /// Into this file, instead of standard output
+    /// Write to this file instead of standard output
     #[arg(long, short = 'o', value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -37,7 +37,7 @@ impl Export {
                 warn(&format!("the server does not know of {}: they are left out", section.key()));
                 continue;
             };
-            // Names tell objects apart: without that a file could not be applied.
+            // Objects are identified by name: with duplicate names, the file could not be applied.
             for (at, one) in there.iter().enumerate() {
                 let same: Vec<_> =
                     there.iter().filter(|other| other.name == one.name).map(|other| other.id).collect();
@@ -80,7 +80,7 @@ pub fn written(document: &Value, format: Format, has_masks: bool) -> Result<Stri
     Ok(text.trim_end().to_owned())
 }
 
-/// A file in one step, so that none is ever half written.
+/// Writes the file atomically: it is never half written.
 pub fn save(text: &str, file: Option<&std::path::Path>) -> Result<()> {
     let Some(file) = file else { return print(text) };
     let write = || -> Result<()> {

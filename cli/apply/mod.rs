@@ -1,4 +1,4 @@
-//! `pong apply`: makes things as a file says, and says beforehand what will change.
+//! `pong apply`: creates and changes objects as a file says, and shows the changes first.
 
 pub mod document;
 pub mod export;
@@ -28,7 +28,7 @@ use crate::{
 
 #[derive(Args)]
 pub struct Apply {
-    /// The file, YAML or JSON; - is standard input; may be repeated
+    /// YAML or JSON file; - is standard input; may be repeated
     #[arg(long = "file", short = 'f', value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -37,19 +37,19 @@ pub struct Apply {
 
 #[derive(Args)]
 pub struct How {
-    /// Only shows what would be done
+    /// Only show what would be done
     #[arg(long)]
     dry_run: bool,
-    /// With --dry-run: ends with 5 when there are changes
+    /// With --dry-run: exit with 5 if there are changes
     #[arg(long, requires = "dry_run")]
     exit_code: bool,
-    /// Deletes what the file's sections do not hold
+    /// Delete objects that are missing from the file's sections
     #[arg(long)]
     prune: bool,
-    /// Deletes without asking
+    /// Delete without asking for confirmation
     #[arg(long, short)]
     yes: bool,
-    /// Sends secrets also where they look the same
+    /// Also send secrets that match their masked values on the server
     #[arg(long)]
     send_secrets: bool,
 }
@@ -66,14 +66,14 @@ impl Apply {
     }
 }
 
-/// What is to be done to one object.
+/// One object's change.
 struct Change {
     section: Section,
     file: String,
     name: String,
-    /// What there is: its id, and how it looks.
+    /// The current object: its id and fields. `None`: it is created.
     there: Option<(i64, Mapping)>,
-    /// What there is to be, as it is sent, and as it is compared and shown.
+    /// The wanted object, as it is sent and as it is compared and shown. `None`: it is deleted.
     wanted: Option<(Mapping, Mapping)>,
 }
 
@@ -128,7 +128,7 @@ async fn plan(api: &Api, mut files: Files, how: &How, names: &mut Names) -> Resu
     let (mut changes, mut deletions, mut unchanged) = (Vec::new(), Vec::new(), 0);
     for section in Section::ALL {
         let wanted = files.sections.remove(&section);
-        // Endpoints are needed for their names.
+        // Endpoints are always fetched: other sections refer to them by name.
         if wanted.is_none() && section != Section::Endpoints {
             continue;
         }
@@ -163,7 +163,7 @@ async fn plan(api: &Api, mut files: Files, how: &How, names: &mut Names) -> Resu
             }));
         }
     }
-    // What refers to others goes before them.
+    // Delete in reverse order: objects before those they refer to.
     changes.extend(deletions.into_iter().rev());
     Ok((changes, unchanged))
 }
@@ -173,7 +173,7 @@ fn is_over(wanted: &Wanted) -> bool {
     ends.is_some_and(|ends| ends <= chrono::Utc::now())
 }
 
-/// The object that is meant: the one of the same slug, else the one of the same name.
+/// The existing object with the same slug, else the one with the same name.
 fn take(section: Section, there: &mut Vec<Existing>, wanted: &Wanted) -> Result<Option<Existing>> {
     let slug = wanted.fields.get("slug").and_then(Value::as_str);
     let is_it = |existing: &Existing| match slug {
@@ -193,7 +193,7 @@ fn compare(wanted: Wanted, there: Option<Existing>, how: &How) -> Result<Option<
     let mut shown = fields.clone();
     if let Some(there) = &there {
         shown = secrets::settled(section, &shown, &there.fields, how.send_secrets);
-        // What the file leaves to the server is as the server has it.
+        // Fields that the file leaves to the server keep the server's value.
         for field in ["slug", "starts_at"] {
             if let (false, Some(value)) = (shown.contains_key(field), there.fields.get(field)) {
                 shown.insert(field.into(), value.clone());
@@ -203,7 +203,7 @@ fn compare(wanted: Wanted, there: Option<Existing>, how: &How) -> Result<Option<
             return Ok(None);
         }
     }
-    // Those that fit stay as they are.
+    // Masked secrets that match stay unchanged.
     let nothing = Mapping::new();
     let known = there.as_ref().map_or(&nothing, |there| &there.fields);
     if secrets::has_unknown_mask(section, &shown, known) {
@@ -218,7 +218,7 @@ fn compare(wanted: Wanted, there: Option<Existing>, how: &How) -> Result<Option<
     Ok(Some(Change { section, file, name, there, wanted: Some((fields, shown)) }))
 }
 
-/// Does it all, and gives back what went wrong.
+/// Performs all changes and returns the failures.
 async fn perform(api: &Api, changes: Vec<Change>, names: &mut Names) -> Vec<Failure> {
     let bar = output::progress(changes.len() as u64, "applying");
     let mut failed = Vec::new();
@@ -240,7 +240,7 @@ async fn perform(api: &Api, changes: Vec<Change>, names: &mut Names) -> Vec<Fail
     failed
 }
 
-/// What the server says of a change beside that it was made.
+/// Shows the warning in the server's answer, if there is one.
 fn warn_of(made: &crate::api::Value) {
     if let Some(warning) = made["warning"].as_str() {
         output::warn(warning);
@@ -273,7 +273,7 @@ impl Change {
                 let mut changed: Map<String, Json> =
                     new.into_iter().filter(|(name, value)| old.get(name) != Some(value)).collect();
                 if changed.contains_key("config") || changed.is_empty() {
-                    // Those that only fit their masks are sent, too: so they are right afterwards.
+                    // Secrets that only match their masks are sent too, so that they are correct afterwards.
                     let body = body_of(self.section, wanted, names)?;
                     changed.extend(body.into_iter().filter(|(name, _)| name == "config"));
                 }
@@ -319,7 +319,7 @@ impl Change {
     }
 }
 
-/// A unified diff of the two as YAML.
+/// A unified diff of the two objects as YAML.
 fn diff(section: Section, old: &Mapping, new: &Mapping) -> Result<Vec<String>> {
     let yaml = |fields: &Mapping| -> Result<String> {
         let hidden = secrets::hidden(section, fields);
@@ -344,7 +344,7 @@ fn diff(section: Section, old: &Mapping, new: &Mapping) -> Result<Vec<String>> {
     Ok(lines)
 }
 
-/// What was filled in stands last: back to where it belongs.
+/// Restores the order of the fields: values that were filled in come last.
 fn ordered(fields: &Mapping) -> Mapping {
     let first =
         ["name", "title", "url", "slug", "kind", "description", "config", "groups", "starts_at", "ends_at"];

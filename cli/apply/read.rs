@@ -1,4 +1,4 @@
-//! Reads files: YAML or JSON, with `${VARIABLES}`; every mistake is named with its place.
+//! Reads files: YAML or JSON, with `${VARIABLES}`. Each error names its place.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +18,7 @@ use serde_norway::Mapping;
 use super::document::{Endpoint, Maintenance, Notification, Section, StatusPage, brief, whole};
 use crate::{api::Value, endpoint::kind_of, error::Failure};
 
-/// An object as a file has it.
+/// An object as a file describes it.
 #[derive(Clone, Debug)]
 pub struct Wanted {
     pub file: String,
@@ -27,7 +27,7 @@ pub struct Wanted {
     pub fields: Mapping,
 }
 
-/// What files say; a section that no file has is `None`, and left alone.
+/// The content of all files. A section that no file has is absent here, and its objects stay unchanged.
 #[derive(Debug, Default)]
 pub struct Files {
     pub sections: BTreeMap<Section, Vec<Wanted>>,
@@ -47,7 +47,7 @@ impl Files {
 
     pub fn add(&mut self, file: &str, text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<()> {
         let unreadable = |error: serde_norway::Error| Failure::usage(format!("{file}: {error}"));
-        // JSON is YAML but for its tabs.
+        // YAML includes JSON, except for tabs in its whitespace.
         let json = if text.trim_start().starts_with('{') { serde_json::from_str(text).ok() } else { None };
         let mut document: Value =
             json.map_or_else(|| serde_norway::from_str(text), Ok).map_err(unreadable)?;
@@ -67,7 +67,7 @@ impl Files {
                 (Some(_), _) => {
                     mistakes.insert(key.to_owned(), "must be a list".to_owned());
                 }
-                // A place for what anchors refer to.
+                // `x-` keys may hold YAML anchors.
                 (None, _) if key.starts_with("x-") => {}
                 (None, _) => {
                     let known = Section::ALL.map(Section::key).join(", ");
@@ -122,7 +122,7 @@ pub fn contents(path: &Path) -> Result<(String, String)> {
     }
 }
 
-/// The field (empty: the object itself), and what is wrong with it.
+/// Errors by field (empty: the object itself).
 pub type Wrong = Vec<(String, String)>;
 
 fn checked(section: Section, item: Value) -> Result<Mapping, Wrong> {
@@ -132,7 +132,7 @@ fn checked(section: Section, item: Value) -> Result<Mapping, Wrong> {
             let mut endpoint: Endpoint = parse(item)?;
             endpoint.name = endpoint.name.trim().to_owned();
             required(&[("name", &endpoint.name), ("url", &endpoint.url)])?;
-            // As pongpong keeps it: or each `apply` would find a difference.
+            // Normalized as the server does it; otherwise each `apply` would find a difference.
             endpoint.url = Address::of(&endpoint.url).url;
             let kind = kind_of(&endpoint.kind, &endpoint.url);
             none(refusals(kind.map(|kind| kind.fields), &endpoint.config))?;
@@ -143,7 +143,7 @@ fn checked(section: Section, item: Value) -> Result<Mapping, Wrong> {
             required(&[("name", &notification.name), ("kind", &notification.kind)])?;
             let kind = Kind::find(&notification.kind);
             none(refusals(kind.map(|kind| kind.fields), &notification.config))?;
-            // Which ones counts, not their order.
+            // The order of endpoints does not matter.
             if let Some(names) = &mut notification.endpoints {
                 names.sort();
                 names.dedup();
@@ -152,7 +152,7 @@ fn checked(section: Section, item: Value) -> Result<Mapping, Wrong> {
         }
         Section::StatusPages => {
             let mut page: StatusPage = parse(item)?;
-            // As the server keeps them.
+            // Normalized as the server does it.
             page.title = page.title.trim().to_owned();
             page.description = page.description.trim().replace("\r\n", "\n");
             for group in &mut page.groups {
@@ -183,8 +183,8 @@ fn checked(section: Section, item: Value) -> Result<Mapping, Wrong> {
     }
 }
 
-/// What is wrong with a config, by places such as `config.headers.Host`. What is masked is the server's to check, and so
-/// is a kind that only the server knows.
+/// Errors in a config, by place, such as `config.headers.Host`. Masked secrets and kinds that only the server
+/// knows are left for the server to check.
 pub fn refusals(fields: Option<&'static [Field]>, config: &Mapping) -> Wrong {
     let Some(fields) = fields else { return Wrong::new() };
     let config = match serde_json::to_value(config) {
@@ -205,7 +205,7 @@ pub fn refusals(fields: Option<&'static [Field]>, config: &Mapping) -> Wrong {
         .collect()
 }
 
-/// Fields of the config that stand beside it.
+/// Fields of the config that stand next to it by mistake.
 fn misplaced(item: &Value) -> Result<(), Wrong> {
     let own = whole(&Endpoint::default());
     let is_of_config = |name: &&str| {
@@ -241,7 +241,7 @@ fn required(fields: &[(&str, &str)]) -> Result<(), Wrong> {
     none(missing.map(|(name, _)| ((*name).to_owned(), "is missing".to_owned())).collect())
 }
 
-/// `${NAME}` and `${NAME:-otherwise}` in any text; `$${` stands for `${`.
+/// Substitutes `${NAME}` and `${NAME:-default}` in all text; `$${` stands for `${`.
 fn substitute(
     value: &mut Value,
     place: &str,
@@ -300,7 +300,7 @@ fn substituted(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<
                 &variable(name).filter(|value| !value.is_empty()).unwrap_or_else(|| otherwise.to_owned());
             rest = tail;
         } else {
-            // Somebody else's notation.
+            // Another program's notation: keep it.
             result += "${";
             rest = after;
         }
@@ -308,7 +308,7 @@ fn substituted(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<
     Ok(result + rest)
 }
 
-/// What [`substitute`] gives back.
+/// Escapes `${`: the reverse of [`substitute`].
 pub fn escape(value: &mut Value) {
     match value {
         Value::String(text) if text.contains("${") => *text = text.replace("${", "$${"),

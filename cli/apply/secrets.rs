@@ -1,5 +1,6 @@
-//! Secrets of endpoints and notifications. The server gives them back masked (`xoxb-…1234`, each secret header as `…`),
-//! so that it cannot be told whether one that fits its mask is the same: it is taken to be.
+//! Secrets of endpoints and notifications. The server returns them masked (`xoxb-…1234`, each secret header
+//! as `…`), so a secret that matches its mask cannot be compared with the real one: it is assumed to be
+//! equal.
 
 use fields::{Field, MASK};
 use serde_norway::Mapping;
@@ -7,7 +8,7 @@ use serde_norway::Mapping;
 use super::document::Section;
 use crate::{api::Value, endpoint::kind_of};
 
-/// The fields of the config of an object, if its kind is known here.
+/// The config fields of an object, if its kind is known here.
 fn fields_of(section: Section, object: &Mapping) -> Option<&'static [Field]> {
     let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
     match section {
@@ -17,7 +18,7 @@ fn fields_of(section: Section, object: &Mapping) -> Option<&'static [Field]> {
     }
 }
 
-/// What only the server knows may be secret.
+/// Fields of unknown kinds count as secret.
 fn is_secret(fields: Option<&[Field]>, name: &Value) -> bool {
     fields.is_none_or(|fields| fields.iter().any(|field| field.is_secret && *name == *field.name))
 }
@@ -34,7 +35,7 @@ pub fn is_masked(section: Section, object: &Mapping) -> bool {
     has_unknown_mask(section, object, &Mapping::new())
 }
 
-/// Whether a secret is masked, and none is there that it stands for.
+/// Whether the file holds a masked secret for which the server has no matching one.
 pub fn has_unknown_mask(section: Section, object: &Mapping, there: &Mapping) -> bool {
     let fields = fields_of(section, object);
     let there = there.get("config");
@@ -60,7 +61,7 @@ fn fits(given: &str, masked: &str) -> bool {
         || (given.len() >= start.len() + end.len() && given.starts_with(start) && given.ends_with(end))
 }
 
-/// What is wanted, as far as it may be compared with what there is: a secret that fits is the masked one.
+/// The wanted object in comparable form: a secret that matches the server's mask is replaced by the mask.
 pub fn settled(section: Section, wanted: &Mapping, there: &Mapping, send_all: bool) -> Mapping {
     let mut settled = wanted.clone();
     let fields = fields_of(section, wanted);
@@ -69,7 +70,7 @@ pub fn settled(section: Section, wanted: &Mapping, there: &Mapping, send_all: bo
         let is_generated = |field: &Field| field.generate.is_some() && *name == *field.name;
         match given.get_mut(name) {
             Some(value) => settle(value, masked, send_all),
-            // One that was generated is kept.
+            // Keep a secret that the server generated.
             None if fields.into_iter().flatten().any(is_generated) => {
                 given.insert(name.clone(), masked.clone());
             }
@@ -97,7 +98,7 @@ fn settle(given: &mut Value, masked: &Value, send_all: bool) {
     }
 }
 
-/// For the eyes: a secret in clear does not belong on a screen.
+/// For display: replaces secrets in clear text.
 pub fn hidden(section: Section, object: &Mapping) -> Mapping {
     let mut hidden = object.clone();
     let fields = fields_of(section, object);
@@ -109,7 +110,7 @@ pub fn hidden(section: Section, object: &Mapping) -> Mapping {
     hidden
 }
 
-/// Where nobody here knows what is secret, all of it is hidden.
+/// Hides all text if it is unknown which fields are secret.
 fn hide(value: &mut Value, is_known: bool) {
     match value {
         Value::String(text) if !is_known => "(a new value)".clone_into(text),

@@ -1,4 +1,4 @@
-//! What the server has, in the words of a file; and back again.
+//! Converts the server's objects to a file's form, and back.
 
 use std::collections::HashMap;
 
@@ -17,12 +17,12 @@ use crate::{
     output::plain,
 };
 
-/// An object that the server has.
+/// An object on the server.
 #[derive(Debug)]
 pub struct Existing {
     pub id: i64,
     pub name: String,
-    /// A status page's; it goes before the title.
+    /// Only of status pages; it identifies the page before the title does.
     pub slug: Option<String>,
     pub fields: Mapping,
 }
@@ -42,7 +42,7 @@ impl Names {
 
     fn of(&self, ids: &Value) -> Option<Vec<String>> {
         let ids = ids.as_sequence()?.iter().filter_map(Value::as_i64);
-        // One that has been deleted a moment ago has no name any more.
+        // An endpoint that was just deleted has no name.
         Some(ids.filter_map(|id| self.names.get(&id).cloned()).collect())
     }
 
@@ -66,7 +66,7 @@ pub fn ambiguous(kind: &str, name: &str, ids: &[i64]) -> Failure {
         ))
 }
 
-/// None when the server does not know of such things.
+/// `None` if the server does not know this section.
 pub async fn fetch(api: &Api, section: Section, names: &mut Names) -> Result<Option<Vec<Existing>>> {
     let items = match api.list(section.kind().path, &[], None).await.map_err(Failure::of) {
         Ok(items) => items,
@@ -75,7 +75,7 @@ pub async fn fetch(api: &Api, section: Section, names: &mut Names) -> Result<Opt
     };
     let mut existing = Vec::new();
     for item in &items {
-        // What is over is history, not configuration.
+        // A maintenance that ended is history, not configuration.
         if section == Section::Maintenances && item["status"].as_str() == Some("ended") {
             continue;
         }
@@ -133,13 +133,13 @@ fn sorted(names: Option<Vec<String>>) -> Option<Vec<String>> {
     Some(names)
 }
 
-/// As the API wants it: all fields, endpoints by id.
+/// As the API expects it: all fields, endpoints by id.
 pub fn body_of(section: Section, fields: &Mapping, names: &Names) -> Result<Map<String, Json>> {
     let of = |fields: &Mapping| Value::Mapping(fields.clone());
     let whole = match section {
         Section::Endpoints => {
             let mut endpoint: Endpoint = serde_norway::from_value(of(fields))?;
-            // Of another URL it may be another.
+            // Without a kind in the file, the kind depends on the URL, which may have changed.
             if let Some(kind) = kind_of(&endpoint.kind, &endpoint.url) {
                 kind.name.clone_into(&mut endpoint.kind);
             }
@@ -163,7 +163,7 @@ pub fn body_of(section: Section, fields: &Mapping, names: &Names) -> Result<Map<
         let list = group["endpoints"].take();
         *group = json!({"name": group["name"], "endpoint_ids": ids(&list)?});
     }
-    // What is left to the server to choose.
+    // Leave out fields that the server chooses.
     body.retain(|name, value| match name.as_str() {
         "slug" | "starts_at" => !value.is_null(),
         "kind" => *value != "",

@@ -12,7 +12,7 @@ use super::imported::{
 };
 use crate::{api::Value, apply::document::Endpoint, output::plain};
 
-/// Those of the exporter's own file that can be turned, for whoever does not give the modules.
+/// Used without `--modules`: those modules of the exporter's default file that can be converted.
 const USUAL: &str = "{http_2xx: {prober: http}, http_post_2xx: {prober: http, http: {method: POST}}, tcp_connect: {prober: tcp}}";
 
 pub fn read(text: &str, modules: Option<&str>) -> Result<Imported> {
@@ -28,7 +28,7 @@ pub fn read(text: &str, modules: Option<&str>) -> Result<Imported> {
     let mut imported = Imported::default();
     for job in jobs {
         let name = plain(&job["job_name"]);
-        // Its path is up to people, the parameter is not.
+        // The job's path can be changed; the parameter `module` cannot.
         let module = plain(&job["params"]["module"][0]);
         if module.is_empty() {
             imported.skip(format!("job {name}"), "it has no parameter `module`: it does not probe");
@@ -72,12 +72,12 @@ pub fn read(text: &str, modules: Option<&str>) -> Result<Imported> {
     Ok(imported)
 }
 
-/// What a module makes of a target.
+/// The endpoint settings that a module gives to each target.
 struct Template {
     prober: String,
     /// The module's own settings, under the name of its prober.
     settings: Value,
-    /// Of HTTP.
+    /// Used for HTTP.
     endpoint: Endpoint,
     timeout: Option<f64>,
     needs_tls: bool,
@@ -119,11 +119,11 @@ impl Template {
     }
 }
 
-/// Only whether it can be connected to is checked here.
+/// Only the connection itself is checked; other settings are left out.
 fn tcp(settings: &Value, label: &str, imported: &mut Imported) {
     for (field, value) in settings.as_mapping().into_iter().flatten() {
         match field.as_str().unwrap_or_default() {
-            // How it gets there, not whether it is fine.
+            // Affects how the connection is made, not the result.
             "preferred_ip_protocol" | "ip_protocol_fallback" => {}
             "tls" if !is_on(value) => {}
             other => imported.differs(label, format!("tcp.{other} is left out")),
@@ -131,7 +131,7 @@ fn tcp(settings: &Value, label: &str, imported: &mut Imported) {
     }
 }
 
-/// Whether it must end up at https.
+/// Returns whether the final URL must be https.
 fn http(settings: &Value, label: &str, endpoint: &mut Endpoint, imported: &mut Imported) -> bool {
     set(endpoint, "expected_status", "200-299");
     let (mut needs_tls, mut authorization) = (false, None);
@@ -186,14 +186,14 @@ fn http(settings: &Value, label: &str, endpoint: &mut Endpoint, imported: &mut I
                     endpoint.assertions.push(Assertion::of_header(&header, comparison(field), regex));
                 }
             }
-            // How it gets there, not whether it is fine.
+            // Affects how the connection is made, not the result.
             "preferred_ip_protocol" | "ip_protocol_fallback" | "enable_http2" | "enable_http3" => {}
             "fail_if_ssl" if !is_on(value) => {}
             "valid_http_versions" if value.as_sequence().is_some_and(|list| list.is_empty()) => {}
             other => imported.differs(label, format!("http.{other} is left out")),
         }
     }
-    // As there, a header of its own goes before it.
+    // As in the exporter, an explicit header takes precedence.
     if let (Some(authorization), false) = (authorization, has_header(endpoint, "Authorization")) {
         set_header(endpoint, "Authorization", authorization);
     }

@@ -1,4 +1,4 @@
-//! Gatus' configuration: `endpoints` with their conditions, and `alerting` as far as we know the channel.
+//! Gatus' configuration: `endpoints` with their conditions, and `alerting` for the kinds that pongpong has.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ use crate::{
 pub fn read(text: &str) -> Result<Imported> {
     let mut config = parsed(text)?;
     variables(&mut config);
-    // They were called services once.
+    // Older versions called endpoints services.
     let list = config.get("endpoints").or_else(|| config.get("services"));
     let Some(list) = list.and_then(Value::as_sequence) else { bail!("it has no endpoints") };
     let mut imported = Imported { has_variables: true, ..Imported::default() };
@@ -27,7 +27,7 @@ pub fn read(text: &str) -> Result<Imported> {
     let mut names = BTreeSet::new();
     for item in list {
         let Some(mut endpoint) = endpoint(item, &config["alerting"], &mut imported) else { continue };
-        // Names tell apart only within a group.
+        // Names are unique only within a group.
         if !names.insert(endpoint.name.clone()) {
             endpoint.name = format!("{}/{}", plain(&item["group"]), endpoint.name);
             names.insert(endpoint.name.clone());
@@ -56,7 +56,8 @@ pub fn read(text: &str) -> Result<Imported> {
     Ok(imported)
 }
 
-/// `$NAME` is a variable, `$$` a dollar sign; ours are `${NAME}`, and `$${`.
+/// Gatus writes `$NAME` for a variable and `$$` for a dollar sign; pongpong writes `${NAME}`, and `$${` for
+/// `${`.
 fn variables(value: &mut Value) {
     match value {
         Value::String(text) => *text = ours(text),
@@ -208,14 +209,14 @@ const NO_FACT: &str = "this kind of check does not find it out";
 type Parts<'a> = (&'a str, &'a str, &'a str);
 
 fn parts(condition: &str) -> Option<Parts<'_>> {
-    // The longer ones first: `<=` begins with `<`.
+    // Longer operators first: `<=` begins with `<`.
     ["==", "!=", "<=", ">=", "<", ">"].iter().find_map(|sign| {
         let (left, right) = condition.split_once(&format!(" {sign} "))?;
         Some((left.trim(), *sign, right.trim()))
     })
 }
 
-/// What it comes to: an assertion, or fewer codes, or nothing that needs to be said.
+/// Converts a condition to an assertion or to fewer accepted codes. `None`: pongpong checks it anyway.
 fn condition(
     (left, sign, right): Parts<'_>,
     codes: &mut BTreeSet<u16>,
@@ -241,11 +242,11 @@ fn condition(
         "[IP]" if any(right) == [right] && matches!(sign, "==" | "!=") => {
             Ok(Some(Assertion::of("ip", comparison(sign), right)))
         }
-        // Whatever is not connected to is down anyway.
+        // An endpoint that cannot be connected to is down anyway.
         "[CONNECTED]" if (sign, right) == ("==", "true") => Ok(None),
         "[CERTIFICATE_EXPIRATION]" if matches!(sign, ">" | ">=") => {
             let seconds = duration(right).ok_or("it compares with no duration")?;
-            // Ours are whole days.
+            // pongpong counts whole days.
             let days = (seconds / 86_400.0).ceil() as u32;
             Ok(Some(Assertion::of("certificate_days_left", Comparison::GreaterOrEqual, days)))
         }
@@ -279,7 +280,7 @@ fn comparison(sign: &str) -> Comparison {
     }
 }
 
-/// `any(200, 429)`, or a value alone.
+/// The values of `any(200, 429)`, or a single value.
 fn any(text: &str) -> Vec<&str> {
     match text.strip_prefix("any(").and_then(|text| text.strip_suffix(')')) {
         Some(list) => list.split(',').map(str::trim).collect(),
@@ -291,13 +292,13 @@ fn pattern(text: &str) -> Option<&str> {
     text.strip_prefix("pat(")?.strip_suffix(')')
 }
 
-/// Of `*text*` without further wildcards.
+/// The text of `*text*`, if it has no other wildcards.
 fn within(pattern: &str) -> Option<&str> {
     let text = pattern.strip_prefix('*')?.strip_suffix('*')?;
     (!text.is_empty() && !text.contains(['*', '?', '[', '\\'])).then_some(text)
 }
 
-/// The whole text, in which `*` and `?` stand for others.
+/// The regular expression for a whole text with the wildcards `*` and `?`.
 fn regex_of(pattern: &str) -> String {
     let mut regex = "(?s)^".to_owned();
     for c in pattern.chars() {
@@ -311,7 +312,7 @@ fn regex_of(pattern: &str) -> String {
     regex + "$"
 }
 
-/// There the body is compared without blanks around it.
+/// Gatus compares the body without surrounding whitespace.
 fn trimmed(regex: &str) -> String {
     let whole = regex.strip_prefix("(?s)^").and_then(|regex| regex.strip_suffix('$')).unwrap_or(regex);
     format!(r"(?s)^\s*{whole}\s*$")
@@ -323,7 +324,7 @@ fn body(sign: &str, right: &str) -> Result<Assertion, &'static str> {
     }
     let (comparison, text) = match pattern(right) {
         Some(pattern) => by_pattern(sign, pattern),
-        // Their wildcards mean nothing here.
+        // Without `pat()`, wildcards have no meaning.
         None => {
             let special = |c| "\\.+*?()|[]{}^$".contains(c);
             let literal: String =
@@ -339,7 +340,7 @@ fn by_regex(sign: &str, regex: String) -> (Comparison, String) {
     (if sign == "==" { Comparison::Matches } else { Comparison::NotMatches }, regex)
 }
 
-/// The comparison that says the same as a pattern, and its value.
+/// The comparison that is equivalent to a pattern, and its value.
 fn by_pattern(sign: &str, pattern: &str) -> (Comparison, String) {
     match (within(pattern), sign) {
         (Some(text), "==") => (Comparison::Contains, text.to_owned()),
@@ -353,7 +354,7 @@ fn json_path(path: &str) -> Result<String, &'static str> {
     if !is_plain {
         return Err("the path is not understood");
     }
-    // A name with a hyphen has to stand in brackets.
+    // A name with a hyphen must be in brackets.
     let steps: Vec<_> = path
         .trim_start_matches('.')
         .split('.')

@@ -1,4 +1,4 @@
-//! What came of another system's file, and how its values become ours.
+//! The result of an import, and conversions of other systems' values.
 
 use std::collections::BTreeSet;
 
@@ -21,13 +21,13 @@ use crate::{
     output::{BOLD, RED, YELLOW, note, paint, visible},
 };
 
-/// What came of a file.
+/// The converted content of a file.
 #[derive(Debug, Default)]
 pub struct Imported {
     pub endpoints: Vec<Endpoint>,
     pub notifications: Vec<Notification>,
     pub notes: Vec<Note>,
-    /// Its `${...}` are variables, as ours are.
+    /// Its `${...}` are variables, as in our files.
     pub has_variables: bool,
 }
 
@@ -47,7 +47,7 @@ impl Imported {
         self.note(false, what.into(), why.into());
     }
 
-    /// The same notification here, without its name and endpoints. Notes name it by `what`.
+    /// Converts a notification, without its name and endpoints. Notes refer to it as `what`.
     pub fn notification(&mut self, what: &str, foreign: &Foreign<'_>) -> Option<Notification> {
         let Some((kind, import)) = channels::Kind::import(foreign) else {
             let known = channels::Kind::labels();
@@ -62,7 +62,7 @@ impl Imported {
         })
     }
 
-    /// The same endpoint here, but for its name and what all kinds have, if a kind knows it.
+    /// Converts an endpoint's URL, kind and config, if a kind can check it.
     pub fn endpoint(&mut self, what: &str, foreign: &Foreign<'_>) -> Option<Endpoint> {
         let (kind, import) = checks::Kind::import(foreign)?;
         import.differs.into_iter().for_each(|difference| self.differs(what, difference));
@@ -81,7 +81,7 @@ impl Imported {
         }
     }
 
-    /// What our API does not take is brought into its bounds.
+    /// Changes values that our API would reject to valid ones.
     pub fn finish(&mut self) {
         let mut endpoints = std::mem::take(&mut self.endpoints);
         let mut names = BTreeSet::new();
@@ -99,7 +99,7 @@ impl Imported {
                     format!("there are several of this name: this one is called {name}"),
                 );
             }
-            // Notifications speak of the first of a name.
+            // Notifications refer to the first endpoint of a name.
             endpoint.name = name;
             self.bound(&endpoint.name, "interval_seconds", &mut endpoint.interval_seconds, 10, 86_400);
             self.bound(&endpoint.name, "timeout_ms", &mut endpoint.timeout_ms, 100, 60_000);
@@ -116,7 +116,7 @@ impl Imported {
             .retain(|notification| notification.endpoints.as_ref().is_none_or(|names| !names.is_empty()));
     }
 
-    /// What a config cannot hold is left out of it.
+    /// Removes fields that are invalid in the config.
     fn keep_valid(&mut self, endpoint: &mut Endpoint) {
         let fields = kind_of(&endpoint.kind, &endpoint.url).map(|kind| kind.fields);
         for (place, what) in refusals(fields, &endpoint.config) {
@@ -132,7 +132,7 @@ impl Imported {
         }
     }
 
-    /// Assertions are only over facts that the kind finds out.
+    /// Removes assertions on facts that the endpoint's kind does not have.
     fn keep_judged(&mut self, endpoint: &mut Endpoint) {
         let all = std::mem::take(&mut endpoint.assertions);
         let (kept, left_out): (Vec<_>, Vec<_>) =
@@ -171,7 +171,7 @@ impl Imported {
         written(&document, app.out.format, false)
     }
 
-    /// To standard error: the file itself may be on standard output.
+    /// Prints the notes to standard error: the file itself may be on standard output.
     pub fn tell(&self) {
         for Note { is_skipped, what, why } in &self.notes {
             let (style, word) = if *is_skipped { (RED, "skipped ") } else { (YELLOW, "differs ") };
@@ -187,17 +187,16 @@ impl Imported {
     }
 }
 
-/// JSON as YAML.
 pub fn as_yaml(config: serde_json::Value) -> Mapping {
     serde_norway::to_value(config).ok().and_then(|config| config.as_mapping().cloned()).unwrap_or_default()
 }
 
-/// The kinds of checks, as a note lists them.
+/// The labels of all kinds of endpoints, for a note.
 pub fn labels() -> String {
     CHECKS.iter().map(|kind| kind.label.0).collect::<Vec<_>>().join(", ")
 }
 
-/// Whether an assertion can look at it.
+/// Whether the endpoint's kind has this fact.
 pub fn has_fact(endpoint: &Endpoint, fact: &str) -> bool {
     kind_of(&endpoint.kind, &endpoint.url).is_none_or(|kind| kind.facts().any(|known| known.name == fact))
 }
@@ -207,14 +206,14 @@ pub fn set(endpoint: &mut Endpoint, field: &str, value: impl Into<Value>) {
     endpoint.config.insert(field.into(), value.into());
 }
 
-/// Whether a header has this name, in any spelling.
+/// Whether there is a header of this name, in upper or lower case.
 pub fn has_header(endpoint: &Endpoint, name: &str) -> bool {
     let lists = ["headers", "secret_headers"].into_iter().filter_map(|list| endpoint.config.get(list));
     let mut names = lists.filter_map(Value::as_mapping).flat_map(Mapping::keys).filter_map(Value::as_str);
     names.any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// Adds a header: to the secret ones, if it tells who sends it.
+/// Adds a header; one that holds credentials goes to the secret headers.
 pub fn set_header(endpoint: &mut Endpoint, name: &str, value: impl Into<Value>) {
     let list = if is_credential(name) { "secret_headers" } else { "headers" };
     if has_header(endpoint, name) {
@@ -237,7 +236,7 @@ fn is_credential(name: &str) -> bool {
     ends.iter().any(|end| name.ends_with(end))
 }
 
-/// `letters, digits, - _ . : /`
+/// A valid tag: letters, digits, - _ . : /
 fn as_tag(text: &str) -> String {
     let tag: String = text
         .trim()
@@ -247,7 +246,7 @@ fn as_tag(text: &str) -> String {
     tag.trim_matches('-').chars().take(50).collect()
 }
 
-/// Seconds of `1h30m`, `500ms`, `2d`: as Go and Prometheus write them.
+/// Parses durations such as `1h30m`, `500ms` or `2d`, as Go and Prometheus write them, to seconds.
 pub fn duration(text: &str) -> Option<f64> {
     let mut rest = text.trim();
     let mut total = 0.0;
@@ -287,7 +286,7 @@ pub fn basic_auth(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
-/// `200-299,301`, of all codes that are fine.
+/// The accepted codes as ranges: `200-299,301`.
 pub fn status_ranges(codes: &BTreeSet<u16>) -> String {
     let mut ranges: Vec<(u16, u16)> = Vec::new();
     for code in codes {
@@ -303,14 +302,14 @@ pub fn status_ranges(codes: &BTreeSet<u16>) -> String {
     written.join(",")
 }
 
-/// YAML and JSON alike.
+/// Parses YAML or JSON.
 pub fn parsed(text: &str) -> Result<Value> {
     let mut value: Value = serde_norway::from_str(text)?;
     value.apply_merge()?;
     Ok(value)
 }
 
-/// 1 and true are the same to others.
+/// True for `true` and for numbers other than 0.
 pub fn is_on(value: &Value) -> bool {
     value.as_bool().or_else(|| value.as_i64().map(|number| number != 0)).unwrap_or_default()
 }

@@ -1,4 +1,5 @@
-//! `pong import`: another system's configuration, turned into a file of ours. What cannot be turned is told.
+//! `pong import`: converts another system's configuration to a file for `pong apply`, and reports what it
+//! cannot convert.
 
 mod blackbox;
 mod gatus;
@@ -23,18 +24,19 @@ use crate::{
 
 #[derive(Args)]
 pub struct Import {
-    /// Whose file it is
+    /// System that the file belongs to
     #[arg(long, value_enum)]
     from: System,
-    /// uptime-kuma: the backup (JSON); gatus: the configuration; blackbox: Prometheus' configuration. - is standard input
+    /// uptime-kuma: the backup (JSON); gatus: the configuration; blackbox: Prometheus' configuration. - is
+    /// standard input
     file: PathBuf,
     /// blackbox: the exporter's own configuration, with the modules
     #[arg(long, value_name = "FILE")]
     modules: Option<PathBuf>,
-    /// Into this file, instead of standard output
+    /// Write to this file instead of standard output
     #[arg(long, short = 'o', value_name = "FILE", conflicts_with = "apply")]
     out: Option<PathBuf>,
-    /// Applies it at once
+    /// Apply it at once
     #[arg(long)]
     apply: bool,
     #[command(flatten)]

@@ -31,7 +31,7 @@ pub fn read(text: &str) -> Result<Imported> {
         .filter(|monitor| monitor["type"].as_str() == Some("group"))
         .filter_map(|group| Some((group["id"].as_i64()?, plain(&group["name"]))))
         .collect();
-    // By the ids that notifications have there.
+    // By the notification's id in the backup.
     let mut told_of: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for monitor in &monitors {
         let name = plain(&monitor["name"]);
@@ -54,7 +54,7 @@ pub fn read(text: &str) -> Result<Imported> {
     Ok(imported)
 }
 
-/// A list, or an object that has them by id.
+/// The items of a list, or of an object that has them by id.
 fn items(value: &Value) -> Option<Vec<Value>> {
     match value {
         Value::Sequence(items) => Some(items.clone()),
@@ -93,7 +93,7 @@ fn endpoint(monitor: &Value, groups: &BTreeMap<i64, String>, imported: &mut Impo
     let interval = number("interval").unwrap_or(60.0);
     endpoint.name = name.clone();
     endpoint.interval_seconds = whole_seconds(interval);
-    // As there: most of the interval, unless it is set.
+    // Uptime Kuma's default: 80 % of the interval.
     endpoint.timeout_ms = milliseconds(number("timeout").unwrap_or(interval * 0.8));
     endpoint.enabled = monitor.get("active").is_none_or(is_on);
     let retries = number("maxretries").unwrap_or_default();
@@ -145,7 +145,7 @@ fn http(monitor: &Value, imported: &mut Imported) -> Option<Endpoint> {
 
 fn request(monitor: &Value, endpoint: &mut Endpoint, imported: &mut Imported) -> Option<()> {
     let name = endpoint.name.clone();
-    // Kept there as JSON within a text.
+    // Uptime Kuma keeps the headers as JSON within a text.
     let headers = plain(&monitor["headers"]);
     match serde_json::from_str::<BTreeMap<String, Value>>(&headers) {
         Ok(headers) => headers.iter().for_each(|(name, value)| set_header(endpoint, name, plain(value))),
@@ -169,7 +169,7 @@ fn request(monitor: &Value, endpoint: &mut Endpoint, imported: &mut Imported) ->
     let (user, password) = (plain(&monitor["basic_auth_user"]), plain(&monitor["basic_auth_pass"]));
     let has_login = !user.is_empty() || !password.is_empty();
     match monitor["authMethod"].as_str() {
-        // As there, a header of its own goes before it.
+        // As in Uptime Kuma, an explicit header takes precedence.
         Some("basic") | None if has_login && !has_header(endpoint, "Authorization") => {
             set_header(endpoint, "Authorization", basic_auth(&user, &password));
         }
@@ -216,7 +216,7 @@ fn judgement(monitor: &Value, endpoint: &mut Endpoint, imported: &mut Imported) 
     }
 }
 
-/// JSONata's plain paths (`data.list[0].status`) are JSONPath after a `$.`.
+/// Converts JSONata's plain paths (`data.list[0].status`) to JSONPath by prefixing `$.`.
 fn path(query: &str) -> Option<String> {
     let query = query.trim();
     let plain = query.strip_prefix("$.").or_else(|| query.strip_prefix('$')).unwrap_or(query);

@@ -1,7 +1,7 @@
-//! The one-machine engine in a process of its own, for tests that kill it, with a clock that moves
-//! when standard input says so: `advance SECONDS` (back, when they are negative), `stop`. With names of
-//! functions as arguments it serves those on `PORT` instead, as `function` does. It begins at `NOW`; without
-//! that its clock is the system's, which nobody moves.
+//! The one-machine engine in a separate process, for tests that kill it. Its clock is moved by commands on
+//! standard input: `advance SECONDS` (negative: back), `stop`. With names of functions as arguments, it
+//! serves those on `PORT` instead, as `function` does. The clock begins at `NOW`; without it, the engine uses
+//! the system's clock.
 
 use std::{io::stdin, path::PathBuf};
 
@@ -55,10 +55,11 @@ async fn run_engine(env: Env, clock: Clock) -> anyhow::Result<()> {
     engine.stop().await
 }
 
-/// Until it is told to stop, or nobody is there to tell.
+/// Follows commands until `stop`, or until standard input is closed.
 async fn follow(clock: &Clock) -> anyhow::Result<()> {
     let (said, mut lines) = mpsc::unbounded_channel();
-    // A thread of its own: the runtime would wait for its own, which reads on, when it ends.
+    // A thread outside the runtime: at its end, the runtime would wait for a blocking thread of its own,
+    // which still reads.
     std::thread::spawn(move || stdin().lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
     while let Some(line) = lines.recv().await {
         let Some(("advance", seconds)) = line.split_once(' ') else { break };

@@ -1,13 +1,13 @@
-//! The part of Kong's Admin API that functions use: consumers and their keys; and, for whoever runs
-//! this, the functions' private API, which on a cluster is reached from within it.
+//! The part of Kong's Admin API that the functions use (consumers and their keys), and, for the operator, the
+//! functions' private API, which on a cluster is reached from within the cluster.
 //!
-//! Being on this machine is no proof of anything: the prober is on it too, and requests whatever a
-//! user tells it to. So every request carries a token that only the engine and the functions know,
-//! in the header that Kong's own RBAC has for it, or as a bearer's, which is all that Prometheus can
-//! send. Besides, it listens on the loopback address unless told otherwise, takes JSON only (a foreign
-//! web page cannot send that without a preflight, which is refused), and answers only to a name that is
-//! an address or `localhost` while it is on the loopback (so that a foreign name that resolves here gets
-//! nothing).
+//! A connection from this machine proves nothing: the prober runs here too, and requests any URL that a user
+//! enters. So every request must carry a token that only the engine and the functions know, either in the
+//! header that Kong's RBAC uses for it, or as a bearer token, because Prometheus cannot send other headers.
+//! In addition, the API listens on the loopback address by default; it takes JSON only (a foreign web page
+//! cannot send JSON without a preflight request, which is refused); and on the loopback address it answers
+//! only if the host name is an IP address or `localhost` (so a foreign name that resolves to this machine
+//! gets nothing).
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -38,13 +38,13 @@ struct Admin {
     random: Random,
 }
 
-/// Who is answered at all.
+/// Which requests are answered.
 pub struct Guard {
     pub token: String,
     pub loopback: bool,
 }
 
-/// As Kong answers.
+/// Refusals in Kong's form.
 enum Refusal {
     Forbidden,
     Unauthorized,
@@ -70,7 +70,7 @@ impl IntoResponse for Refusal {
                     "fields": {field: problem},
                 }),
             ),
-            // Kong repeats the value; a key is better not repeated.
+            // Kong repeats the value; a key must not be repeated.
             Self::Taken { field } => (
                 409,
                 json!({
@@ -113,7 +113,7 @@ pub fn router(consumers: Consumers, clock: Clock, random: Random, private: Route
         .layer(middleware::from_fn_with_state(Arc::new(guard), guarded))
 }
 
-/// The private operations of the functions, as they declare them.
+/// Routes for the private operations that the functions declare.
 pub fn private(functions: &'static [Function], apps: &Arc<Apps>) -> Router {
     let mut router = Router::new();
     for function in functions {
@@ -122,7 +122,7 @@ pub fn private(functions: &'static [Function], apps: &Arc<Apps>) -> Router {
             let Ok(method) = MethodFilter::try_from(method) else { continue };
             let apps = Arc::clone(apps);
             let ask = async move |mut request: Request<Body>| {
-                // What this router found in the path is not for the function's own, nor is the token.
+                // Path parameters of this router and the token are not meant for the function.
                 request.extensions_mut().clear();
                 request.headers_mut().remove(TOKEN);
                 request.headers_mut().remove(header::AUTHORIZATION);
@@ -178,13 +178,13 @@ struct NewKey {
     tags: Option<Vec<String>>,
 }
 
-/// Kong's own bound.
+/// The same maximum as Kong's.
 const MAX_TTL: u32 = 100_000_000;
 
 fn body<T: DeserializeOwned>(headers: &HeaderMap, body: &Bytes) -> Result<T, Refusal> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let is_json = kind.split(';').next().is_some_and(|k| k.trim().eq_ignore_ascii_case("application/json"));
-    // Kong takes no body at all as an empty one.
+    // Like Kong, treat an absent body as an empty object.
     let text = if body.is_empty() { b"{}" } else { &body[..] };
     if !is_json && !body.is_empty() {
         return Err(Refusal::NotJson);
@@ -197,7 +197,7 @@ fn schema(field: &str, problem: &str) -> Refusal {
     Refusal::Schema { field: field.to_owned(), problem: problem.to_owned() }
 }
 
-/// Such a violation is the client's: another error is ours.
+/// A violation of a unique constraint is the client's error; any other error is ours.
 fn taken(error: sqlx::Error, fields: &[&'static str]) -> Refusal {
     match &error {
         sqlx::Error::Database(cause) if cause.is_unique_violation() => {
@@ -286,7 +286,7 @@ async fn create_key(
     if secret.is_empty() || secret.len() > MAX_KEY_BYTES {
         return Err(schema("key", "length must be between 1 and 1024"));
     }
-    // 0 is for ever, as it is for Kong.
+    // 0 means unlimited, as in Kong.
     let ttl = new.ttl.filter(|ttl| *ttl > 0);
     if ttl.is_some_and(|ttl| ttl > MAX_TTL) {
         return Err(schema("ttl", "value should be between 0 and 100000000"));
@@ -300,7 +300,7 @@ async fn create_key(
         expires_at: ttl.map(|ttl| now + i64::from(ttl)),
     };
     admin.consumers.add_key(&key, &secret).await.map_err(|e| match &e {
-        // Deleted in between.
+        // The consumer was deleted in the meantime.
         sqlx::Error::Database(cause) if cause.is_foreign_key_violation() => Refusal::NotFound,
         _ => match taken(e, &["hash"]) {
             Refusal::Taken { .. } => Refusal::Taken { field: "key" },
@@ -312,7 +312,7 @@ async fn create_key(
     Ok((StatusCode::CREATED, axum::Json(answer)).into_response())
 }
 
-/// Without the key itself, which a real Kong would show: here it is kept hashed.
+/// Without the key itself, which Kong would show: here only its hash is stored.
 fn shown_key(key: &Key, now: i64) -> Value {
     let Key { id, consumer_id, tags, created_at, expires_at } = key;
     json!({

@@ -1,8 +1,8 @@
-//! Answers that are under way on a connection, and for how long their client has taken nothing of one.
+//! Tracks the answers under way on a connection, and how long their client has not read.
 //!
-//! hyper asks a body for more only when the client makes room, so a body cannot see that nobody takes it, and the
-//! socket's timeout does not either: a client without room for the body of an HTTP/2 stream may still be answered
-//! pings. So a watch runs beside the connection.
+//! hyper polls a body only when the client has room, so a body cannot notice that the client does not read.
+//! The socket's timeout does not notice it either: an HTTP/2 client without room for a stream's body may
+//! still answer pings. So a watch runs beside the connection.
 
 use std::{
     pin::Pin,
@@ -16,19 +16,19 @@ use bytes::{Buf, Bytes};
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 
-/// So much of an answer is handed over at once, and to be taken within the timeout.
+/// Answers are sent in pieces of this size; the client must read each piece within the timeout.
 const MAX_PIECE_LEN: usize = 16 * 1024;
 
-/// Of one connection.
+/// The answers of one connection.
 #[derive(Clone, Default)]
 pub struct Answers(Arc<Mutex<Vec<Weak<Mutex<Progress>>>>>);
 
 struct Progress {
-    /// That were handed over, and are not taken yet.
+    /// Pieces that were sent and are not read yet.
     pieces: usize,
-    /// Whether the function is what is waited for.
+    /// Whether the answer waits for the function.
     is_producing: bool,
-    /// The last change.
+    /// Time of the last change.
     since: Instant,
 }
 
@@ -43,7 +43,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Answers {
-    /// `held` is given back when the answer's last piece was taken.
+    /// `held` is dropped when the answer's last piece was read.
     pub fn watch<T>(&self, body: Body, held: T) -> Watched<T> {
         let progress = Progress { pieces: 0, is_producing: false, since: Instant::now() };
         let progress = Arc::new(Mutex::new(progress));
@@ -53,7 +53,7 @@ impl Answers {
         Watched { body, rest: Bytes::new(), answer: Arc::new(Answer { progress, _held: held }) }
     }
 
-    /// Ends when a client has taken nothing of an answer for so long.
+    /// Returns when the client has read nothing of an answer for `timeout`.
     pub async fn stalled(&self, timeout: Duration) {
         loop {
             let now = Instant::now();
@@ -80,10 +80,10 @@ struct Answer<T> {
     _held: T,
 }
 
-/// The body of an answer, in pieces that tell when they are taken.
+/// The body of an answer, in pieces whose reading is tracked.
 pub struct Watched<T> {
     body: Body,
-    /// Of a frame, to be handed over.
+    /// The part of a frame that is not sent yet.
     rest: Bytes,
     answer: Arc<Answer<T>>,
 }
@@ -216,7 +216,7 @@ mod tests {
         assert!(http_body::Body::is_end_stream(&body));
         drop(body);
         let mut body = answers.watch(Body::from("x"), ());
-        // The last one, which hyper holds without its body.
+        // The last piece, which hyper keeps after it drops the body.
         let piece = next(&mut body).await;
         drop(body);
         assert!(is_stalled_within(&answers, TIMEOUT).await);

@@ -1,4 +1,4 @@
-//! The functions, in this process: what the network between them is on a cluster.
+//! The functions in this process, and the calls between them, which use the network on a cluster.
 
 use std::{
     collections::HashMap,
@@ -22,20 +22,21 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt;
 
-/// Most that a function may answer to another, or reply to the broker.
+/// Maximum length of a function's answer to another function, or of its reply to the broker.
 const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
 
 pub struct Apps {
     context: Context,
     routers: HashMap<&'static str, Router>,
     clients: Clients,
-    /// Set when there are: they are made of these.
+    /// Set once the broker and the gateway exist: they need this struct.
     pub broker: OnceLock<Carry>,
     pub gateway: OnceLock<Carry>,
 }
 
-/// What clients ask for has threads of its own: an answer of megabytes is made without a pause, and events would wait
-/// for it at each of their steps. Between threads the system divides the processors.
+/// Threads for clients' requests alone: an answer of megabytes is computed without a pause, and on shared
+/// threads events would wait for it at each step. The operating system divides the processors between the
+/// threads.
 struct Clients(Option<Runtime>);
 
 impl Clients {
@@ -47,7 +48,7 @@ impl Clients {
 
 impl Drop for Clients {
     fn drop(&mut self) {
-        // Without waiting, which an asynchronous context does not allow.
+        // Without waiting: an asynchronous context does not allow it.
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
@@ -55,11 +56,11 @@ impl Drop for Clients {
 }
 
 impl Apps {
-    /// Every function's router, over one context whose calls stay within this process.
+    /// The routers of all functions, over one context whose calls stay within this process.
     pub fn new(functions: &'static [Function], env: Env, clock: Clock, random: Random) -> Result<Arc<Self>> {
         let clients = Clients::new()?;
         Ok(Arc::new_cyclic(|apps: &Weak<Self>| {
-            // Weak: what a router holds must not keep the routers alive.
+            // Weak: a router must not keep the routers alive through its context.
             let apps = apps.clone();
             let outbound = Outbound::new(Arc::new(move |to, request| {
                 let apps = apps.clone();
@@ -83,20 +84,20 @@ impl Apps {
         &self.context
     }
 
-    /// `None`: there is no such function.
+    /// `None`: no such function.
     pub async fn ask(&self, function: &str, request: Request<Body>) -> Option<Response<Body>> {
         let router = self.routers.get(function)?.clone();
         Some(router.oneshot(request).await.unwrap_or_else(|never| match never {}))
     }
 
-    /// The same for a client.
+    /// Like [`Self::ask`], on the threads for clients.
     pub async fn ask_for_client(&self, function: &str, request: Request<Body>) -> Option<Response<Body>> {
         let router = self.routers.get(function)?.clone();
         let asked = self.clients.0.as_ref()?.spawn(for_client(router.oneshot(request)));
         Some(AbortOnDropHandle::new(asked).await.ok()?.unwrap_or_else(|never| match never {}))
     }
 
-    /// Asks, and waits for the whole answer.
+    /// Sends a request and waits for the whole answer.
     pub async fn call(&self, function: &str, request: Request<Body>) -> Result<Response<Bytes>> {
         let response = self.ask(function, request).await;
         let response = response.with_context(|| format!("no function {function}"))?;

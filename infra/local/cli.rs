@@ -13,10 +13,10 @@ use runtime::{
     telemetry,
 };
 
-/// Watches web services and tells you when they go down: everything in one process.
+/// Monitors web services and alerts you when they go down: everything in one process.
 ///
-/// Settings of the functions (SMTP_URL, SLACK_API_URL, CHECK_CONCURRENCY, PUBLIC_URL, ...) are taken
-/// from the environment.
+/// Settings of the functions (SMTP_URL, SLACK_API_URL, CHECK_CONCURRENCY, PUBLIC_URL, ...) are taken from the
+/// environment.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
@@ -28,22 +28,22 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Starts it (the same as no command).
+    /// Start pongpong (the same as no command)
     Up(Up),
 }
 
 #[derive(Args)]
 struct Up {
-    /// Where people and programs reach pongpong.
+    /// Address of the web pages and the API
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8000")]
     listen: SocketAddr,
-    /// Where keys are administered: keep it on this machine.
+    /// Address of the admin API; keep it on this machine
     #[arg(long, env = "ADMIN_LISTEN", default_value = "127.0.0.1:8001")]
     admin_listen: SocketAddr,
-    /// Where everything is kept.
+    /// Data folder
     #[arg(long, env = "DATA_DIR", default_value = "./data")]
     data: PathBuf,
-    /// sqlite:PATH or postgres://...; by default SQLite in the data folder.
+    /// sqlite:PATH or postgres://... [default: SQLite in the data folder]
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
 }
@@ -80,7 +80,7 @@ impl Cli {
         tracing::info!("stopping: taking nothing new, finishing what runs");
         tokio::select! {
             stopped = engine.stop() => stopped?,
-            // Asked twice: no more waiting.
+            // A second signal ends the wait.
             () = terminated() => {}
         }
         telemetry::shutdown().await;

@@ -1,5 +1,4 @@
-//! Consumers and their keys, as they are kept. Keys are kept hashed: who reads the file cannot
-//! come in with it.
+//! Consumers and their keys. Only the hashes of keys are stored: the file does not contain a usable key.
 
 use anyhow::Result;
 use chrono::{DateTime, Utc};
@@ -30,7 +29,7 @@ pub struct Key {
     pub expires_at: Option<i64>,
 }
 
-/// A key that is good, and whose it is.
+/// A valid key, and its consumer.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Credential {
     pub id: String,
@@ -39,10 +38,10 @@ pub struct Credential {
     pub custom_id: Option<String>,
 }
 
-/// Longer than any key that was ever given out (Kong lets the caller choose keys).
+/// Longer than any key that was ever issued (Kong lets the caller choose keys).
 pub const MAX_KEY_BYTES: usize = 1024;
 
-/// Seconds.
+/// In seconds.
 const KEPT_EXPIRED: i64 = 90 * 86_400;
 
 impl Consumers {
@@ -69,7 +68,7 @@ impl Consumers {
         insert.execute(&self.0.write).await.map(drop)
     }
 
-    /// By id or username, as Kong's paths take them.
+    /// By id or username, as in Kong's paths.
     pub async fn get(&self, name: &str) -> Result<Option<Consumer>> {
         static SELECT: &str = "SELECT * FROM consumer WHERE id = $1 OR username = $1";
         Ok(sqlx::query_as(SELECT).bind(name).fetch_optional(&self.0.read).await?)
@@ -83,7 +82,7 @@ impl Consumers {
         Ok(select.fetch_all(&self.0.read).await?)
     }
 
-    /// Its keys go with it.
+    /// Deletes a consumer and its keys.
     pub async fn delete(&self, name: &str) -> Result<()> {
         static DELETE: &str = "DELETE FROM consumer WHERE id = $1 OR username = $1";
         sqlx::query(DELETE).bind(name).execute(&self.0.write).await?;
@@ -93,8 +92,8 @@ impl Consumers {
     pub async fn add_key(&self, key: &Key, secret: &str) -> sqlx::Result<()> {
         static INSERT: &str = "INSERT INTO credential (id, consumer_id, hash, tags, created_at, expires_at) \
             VALUES ($1, $2, $3, $4, $5, $6)";
-        // Those that expired long ago go now and then; here, because this is what makes them more. Not at once: by a
-        // clock that jumps ahead all expire, and hold again when it is set back.
+        // Long-expired keys are deleted here, because new keys are made here. Not right after they expire: a
+        // clock that jumps ahead makes all keys expire, and they are valid again when it is set back.
         static PURGE: &str = "DELETE FROM credential WHERE expires_at <= $1";
         let Key { id, consumer_id, tags, created_at, expires_at } = key;
         sqlx::query(PURGE).bind(created_at - KEPT_EXPIRED).execute(&self.0.write).await?;

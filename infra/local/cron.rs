@@ -1,4 +1,4 @@
-//! The schedule: triggers functions as the CronJobs say, one run of each at a time.
+//! The schedule: triggers functions as the CronJobs say, at most one run of each job at a time.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,7 +22,7 @@ pub struct Schedule {
     clock: Clock,
     store: Store,
     readiness: Readiness,
-    /// By job: what it waits for.
+    /// The state of each job.
     states: watch::Sender<Vec<State>>,
 }
 
@@ -37,7 +37,7 @@ struct State {
 enum Run {
     None,
     Active,
-    /// Failed, and tried again then.
+    /// Failed; the next attempt is at this time.
     Again(DateTime<Utc>),
 }
 
@@ -64,7 +64,8 @@ impl Schedule {
         let now = clock.now();
         let mut planned = Vec::new();
         for job in jobs {
-            // At its first start, too, an engine need not wait for the next minute.
+            // Counts from a minute ago at the first start, so that a new engine need not wait for the next
+            // minute.
             let since = last_tick(&store, &job.name).await?.unwrap_or(now - TimeDelta::minutes(1)).min(now);
             planned.push((next(&job, since), job));
         }
@@ -76,7 +77,7 @@ impl Schedule {
         Ok(schedule)
     }
 
-    /// One job, until the engine stops; then its run may finish.
+    /// Runs one job until the engine stops; a run under way may then finish.
     async fn follow(self, n: usize, job: Job, apps: Arc<Apps>, life: Life) {
         let job = Arc::new(job);
         while let Some(due) = self.state(n).next {
@@ -87,7 +88,7 @@ impl Schedule {
             }
             let now = self.clock.now();
             if now < due {
-                // The clock was set back: the next tick is the next by the clock as it is now.
+                // The clock was set back: compute the next tick again.
                 self.states.send_modify(|states| states[n].next = next(&job, now).map(|next| next.min(due)));
                 continue;
             }
@@ -123,13 +124,13 @@ impl Schedule {
 
     async fn run(&self, n: usize, job: &Job, tick: DateTime<Utc>, apps: &Apps, life: &Life) {
         if self.attempts(n, job, apps, life).await {
-            // Kept when it is over: a run that was cut off is a tick that the next start makes up for.
+            // The tick is stored after the run: if the run was cut off, the next start repeats it.
             self.keep(job, tick).await;
         }
         self.set(n, Run::None);
     }
 
-    /// False: the engine stops before the run is over.
+    /// False: the engine stopped before the run ended.
     async fn attempts(&self, n: usize, job: &Job, apps: &Apps, life: &Life) -> bool {
         for attempt in 0..=job.retries {
             match tokio::time::timeout(job.deadline, trigger(job, apps)).await {
@@ -142,7 +143,7 @@ impl Schedule {
                     self.readiness.failed(Part::Job(job.name.clone()), self.clock.now());
                     tracing::error!(job = job.name, attempt, error, "the run failed");
                 }
-                // As activeDeadlineSeconds ends a Job.
+                // As `activeDeadlineSeconds` ends a Job.
                 Err(_) => {
                     self.readiness.failed(Part::Job(job.name.clone()), self.clock.now());
                     tracing::error!(job = job.name, attempt, "the run took too long");
@@ -150,7 +151,7 @@ impl Schedule {
                 }
             }
             if attempt < job.retries {
-                // As a Job's pods are restarted: after 10, 20, 40 seconds.
+                // As Kubernetes restarts a Job's pods: after 10, 20, 40 seconds.
                 let pause = Duration::from_secs(10 << attempt.min(5));
                 let at = self.clock.now() + TimeDelta::from_std(pause).unwrap_or_default();
                 self.set(n, Run::Again(at));
@@ -179,7 +180,7 @@ impl Schedule {
     /// Waits until no tick is due and no run is under way.
     pub async fn idle(&self) {
         let mut states = self.states.subscribe();
-        // The sender is held by `self`.
+        // Cannot fail: `self` holds the sender.
         let _ = states.wait_for(|states| self.all_idle(states)).await;
     }
 

@@ -1,4 +1,4 @@
-//! The data folder: who may read it, who holds it, and the secrets that are made in it.
+//! The data folder: its permissions, its lock, and the secrets in it.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
@@ -14,33 +14,33 @@ use runtime::{
 };
 use serde::{Deserialize, Serialize};
 
-/// A data folder that is ours alone for as long as this lives.
+/// A data folder that is locked for this process while this value lives.
 #[derive(Debug)]
 pub struct Data {
     pub path: PathBuf,
     _lock: File,
 }
 
-/// Made on the first start; whoever loses them cannot open what they sealed.
+/// Made on the first start. Data sealed with lost secrets cannot be opened.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Secrets {
-    /// What the gateway vouches with.
+    /// The gateway proves with it that a request passed through it.
     pub gateway_token: String,
-    /// What channels' secrets are sealed with.
+    /// Seals the secrets of notifications and endpoints.
     pub encryption_key: String,
-    /// What the admin API asks for. Folders of before it have none yet: it is added.
+    /// The admin API requires it. Added to older folders, which have none.
     #[serde(default)]
     pub admin_token: String,
 }
 
 impl Secrets {
-    /// Those that the environment gives take the place of those that were made.
+    /// Secrets from the environment replace those in the folder.
     pub fn or_given(self, env: &Env) -> Result<Self> {
         if env.get("ENCRYPTION_KEY").is_some() {
             Sealer::from_env(env)?;
         }
-        // They are put into headers, and into Kong's file as text.
+        // Tokens are used in headers, and as text in Kong's file.
         let token = |name: &str, made: String| match env.get(name) {
             Some(given) => {
                 let plain = given.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b));
@@ -73,12 +73,12 @@ impl Data {
         }
     }
 
-    /// The secrets of this folder; new ones where there are none yet.
+    /// The secrets of this folder; created if there are none.
     pub fn secrets(&self, random: &Random) -> Result<Secrets> {
         let path = self.path.join("secrets.json");
         let named = || format!("the secrets in {}", path.display());
         match fs::read(&path) {
-            // The complaint quotes nothing of the file.
+            // The error message must not quote the file.
             Ok(text) => match serde_json::from_slice::<Secrets>(&text) {
                 Ok(secrets) if secrets.admin_token.is_empty() => {
                     self.keep(&path, Secrets { admin_token: random.token(), ..secrets }).with_context(named)
@@ -103,11 +103,11 @@ impl Data {
         Ok(secrets)
     }
 
-    /// All of it or nothing, whenever this is interrupted.
+    /// Writes a file atomically.
     fn write_whole(&self, path: &Path, content: &[u8]) -> Result<()> {
         let draft = path.with_extension("new");
         let mut file = private().create(true).truncate(true).open(&draft)?;
-        // A draft that was left behind keeps the mode that it was made with.
+        // A leftover draft may have another mode.
         file.set_permissions(Permissions::from_mode(0o600))?;
         file.write_all(content)?;
         file.sync_all()?;

@@ -1,5 +1,5 @@
-//! The heads of HTTP/1 requests as they came: hyper drops a second `Content-Length`, or one beside
-//! `Transfer-Encoding`, which a proxy in front may have read otherwise.
+//! Reads the heads of HTTP/1 requests as they were sent: hyper drops a second `Content-Length`, or one beside
+//! `Transfer-Encoding`, which a proxy in front may have interpreted differently.
 
 use std::{
     io,
@@ -11,31 +11,31 @@ use std::{
 use http::Version;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// As many headers as hyper takes.
+/// hyper's maximum.
 const MAX_HEADERS: usize = 100;
 
-/// More than hyper reads of a head, and of what comes with it: without a request by then, there will be none.
+/// More than hyper reads of a head and the data after it: without a request by then, there will be none.
 const MAX_BYTES: usize = 256 * 1024;
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Shared by a connection's socket, which records, and its service, which looks at each head.
+/// Shared by a connection's socket, which records, and its service, which checks each head.
 #[derive(Clone, Default)]
 pub struct Heads(Arc<Mutex<Record>>);
 
 #[derive(Default)]
 struct Record {
     bytes: Vec<u8>,
-    /// Of a body that is still to come, and not recorded.
+    /// Remaining bytes of a body, which are not recorded.
     skip: u64,
     off: bool,
 }
 
-/// How a request's end is told.
+/// How the end of a request was determined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Framing {
-    /// Everybody finds the same end.
+    /// All readers find the same end.
     pub is_clear: bool,
-    /// Where the next head would begin is not known here: the connection ends with this request.
+    /// The position of the next head is unknown: the connection ends with this request.
     pub is_last: bool,
 }
 
@@ -58,7 +58,7 @@ impl Record {
         let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes.len());
         self.skip -= skipped as u64;
         self.bytes.extend_from_slice(&bytes[skipped..]);
-        // HTTP/2 may go on for ever without a request. What is too long is told apart by nobody: not clear.
+        // HTTP/2 may continue without a request. An HTTP/1 head that is too long counts as unclear.
         if self.bytes.starts_with(HTTP2_PREFACE) || self.bytes.len() > MAX_BYTES {
             self.stop();
         }
@@ -70,7 +70,7 @@ impl Record {
 
     fn next(&mut self, version: Version) -> Framing {
         if version >= Version::HTTP_2 {
-            // Frames say how long they are.
+            // HTTP/2 frames carry their length.
             self.stop();
             return Framing { is_clear: true, is_last: false };
         }
@@ -105,7 +105,7 @@ impl Record {
     }
 }
 
-/// A socket that records what is read.
+/// A socket that records what it reads.
 pub struct Recording<S> {
     socket: S,
     heads: Heads,

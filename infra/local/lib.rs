@@ -1,19 +1,19 @@
-//! The one-machine engine: everything that a cluster gives the functions, in one process.
+//! The one-machine engine: replaces in one process what a cluster provides for the functions.
 //!
-//! | file | what it stands in for |
+//! | file | what it replaces |
 //! |---|---|
-//! | `wiring/` | the files that a cluster is fed, read and checked |
+//! | `wiring/` | reads and checks the files that are applied to a cluster |
 //! | `gateway/` | Kong: routes, keys, limits |
-//! | `admin.rs`, `consumers.rs` | Kong's Admin API, and what it keeps; the functions' private API |
+//! | `admin.rs`, `consumers.rs` | Kong's Admin API and its data; the functions' private API |
 //! | `broker/` | Knative's Broker and Triggers, durable |
 //! | `cron.rs` | Kubernetes' CronJobs |
-//! | `metrics.rs` | the OpenTelemetry collector, as Prometheus sees it |
+//! | `metrics.rs` | the OpenTelemetry collector, as Prometheus scrapes it |
 //! | `apps.rs` | the functions, and the network between them |
-//! | `server.rs`, `framing.rs`, `answers.rs`, `life.rs` | HTTP with limits; how tasks end |
+//! | `server.rs`, `framing.rs`, `answers.rs`, `life.rs` | HTTP with limits; the end of tasks |
 //! | `readiness.rs` | the readiness probe |
 //! | `data.rs`, `store.rs` | the data folder, its secrets, `engine.db` |
 //!
-//! [`start`] puts them together; it is what `main` and the tests call.
+//! [`start`] starts all of it; `main` and the tests call it.
 
 mod admin;
 mod answers;
@@ -63,34 +63,34 @@ pub use self::{
     server::Limits,
 };
 
-/// Docker kills after ten seconds. What is cut off is not lost: the broker has it.
+/// Docker kills after ten seconds. Deliveries that are cut off are not lost: the broker has stored them.
 pub const GRACE: Duration = Duration::from_secs(8);
 
-/// What an engine runs on.
+/// The settings of an engine.
 #[derive(Clone)]
 pub struct Settings {
-    /// Where the gateway listens; port 0 chooses a free one.
+    /// Address of the gateway; port 0 chooses a free one.
     pub listen: SocketAddr,
-    /// Where the admin API listens.
+    /// Address of the admin API.
     pub admin_listen: SocketAddr,
     pub data: PathBuf,
     /// `None`: SQLite in the data folder.
     pub database_url: Option<String>,
-    /// For the functions; what the engine itself knows (`KONG_ADMIN_URL`, ...) is set over it.
+    /// Settings of the functions; the engine overrides those that it knows itself (`KONG_ADMIN_URL`, ...).
     pub env: Env,
     pub clock: Clock,
     pub random: Random,
     pub functions: &'static [Function],
     pub files: Files,
-    /// What one client may take of the gateway.
+    /// Limits of the gateway for one client.
     pub limits: Limits,
     pub broker: Mode,
-    /// How long what runs may take to finish when the engine stops.
+    /// How long running work may take to finish when the engine stops.
     pub grace: Duration,
 }
 
 impl Settings {
-    /// All functions as they are wired, on free ports: what a test wants.
+    /// All functions with the committed files, on free ports: for tests.
     pub fn at(data: impl Into<PathBuf>) -> Self {
         let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Self {
@@ -110,16 +110,16 @@ impl Settings {
     }
 }
 
-/// A running engine. Dropped, it ends at once, as if killed; see [`Engine::stop`].
+/// A running engine. Dropping it ends it at once, like a kill; see [`Engine::stop`].
 pub struct Engine {
-    /// Where the gateway and the admin API listen.
+    /// Addresses of the gateway and the admin API.
     pub address: SocketAddr,
     pub admin_address: SocketAddr,
     apps: Arc<Apps>,
     broker: Broker,
     schedule: Schedule,
     store: Store,
-    /// Those that take work in, those that do it, and those that both need: they end in this order.
+    /// The tasks that accept work, those that do it, and those that both need; they end in this order.
     lives: [Life; 3],
     grace: Duration,
     _data: Data,
@@ -157,7 +157,7 @@ pub async fn start(settings: Settings) -> Result<Engine> {
     let guard = admin::Guard { token: admin_token, loopback: admin_address.ip().is_loopback() };
     let private = admin::private(functions, &apps).merge(metrics::router(&apps));
     let admin = admin::router(consumers.clone(), clock.clone(), random.clone(), private, guard);
-    // Functions of this process ask it, too: from one address, and as many as there are.
+    // Functions of this process call it too: from one address, and without a limit.
     let unlimited = Limits { per_address: 0, ..limits.clone() };
     back.spawn(server::serve(admin_listener, back.clone(), unlimited, move |request, _, _| {
         ask(admin.clone(), request)
@@ -185,7 +185,7 @@ async fn ask(router: Router, request: Request<Body>) -> http::Response<Body> {
     router.oneshot(request).await.unwrap_or_else(|never| match never {})
 }
 
-/// What the functions are told: the settings, and what only the engine knows.
+/// The functions' environment: the settings, and values that only the engine knows.
 fn environment(
     env: &Env,
     database_url: Option<String>,
@@ -195,7 +195,7 @@ fn environment(
     admin_address: SocketAddr,
 ) -> Result<Env> {
     let folder = data.path.to_str().context("the path of the data folder is not UTF-8")?;
-    // A path may hold what means something in a URL.
+    // A path may contain characters that have a meaning in a URL.
     const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_');
     let sqlite = || format!("sqlite:{}/pongpong.db", utf8_percent_encode(folder, KEPT));
     let unless_set = [
@@ -215,7 +215,7 @@ fn environment(
     Ok(env.with(unless_set.chain(set).map(|(name, value)| (name.to_owned(), value))))
 }
 
-/// As the README says it: a browser does not share the cookies of `localhost` and 127.0.0.1.
+/// Matches the README: a browser does not share cookies between `localhost` and 127.0.0.1.
 fn public_url(address: SocketAddr) -> String {
     let here: [IpAddr; 4] = [
         Ipv4Addr::LOCALHOST.into(),
@@ -230,7 +230,7 @@ fn public_url(address: SocketAddr) -> String {
     }
 }
 
-/// An address that stands for all of this machine's cannot be connected to everywhere.
+/// Replaces an unspecified address by the loopback address: not every system can connect to the former.
 fn reachable(address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port())
@@ -240,7 +240,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 impl Engine {
-    /// What the functions run in.
+    /// The functions' context.
     pub fn context(&self) -> &Context {
         self.apps.context()
     }
@@ -249,8 +249,8 @@ impl Engine {
         &self.broker
     }
 
-    /// Waits until no tick of the schedule is due, no run is under way and the broker has delivered
-    /// what it can for now.
+    /// Waits until no tick of the schedule is due, no run is under way, and the broker has delivered all due
+    /// events.
     pub async fn idle(&self) -> Result<()> {
         loop {
             self.schedule.idle().await;
@@ -261,22 +261,24 @@ impl Engine {
         }
     }
 
-    /// The first half of it, while the broker cannot deliver.
+    /// Like [`Self::idle`] for the schedule alone, while the broker cannot deliver.
     pub async fn schedule_idle(&self) {
         self.schedule.idle().await;
     }
 
-    /// Takes nothing new, and finishes what runs; what does not end within the grace is cut off
-    /// (an event is then delivered again at the next start).
+    /// Accepts no more work and completes what runs. Work that does not end within the grace period is cut
+    /// off (its event is delivered again at the next start).
     pub async fn stop(self) -> Result<()> {
-        // What the others needed gets a moment, even when they took all of the time: that is part of it.
+        // Reserve a moment for each group of tasks, as part of the grace period, even if an earlier group
+        // takes all of its time.
         let moment = Duration::from_millis(500);
         let moments = moment * u32::try_from(self.lives.len()).unwrap_or_default();
         let until = tokio::time::Instant::now() + self.grace.saturating_sub(moments);
         self.context().stop();
         for (n, life) in self.lives.iter().enumerate() {
             if n == 1 {
-                // What requests left to be done after their answers, while all that it needs is there.
+                // Complete the work that requests left after their answers, while the tasks that it needs
+                // still run.
                 let _ = tokio::time::timeout_at(until, self.context().finish()).await;
             }
             let left = until.saturating_duration_since(tokio::time::Instant::now());
@@ -285,7 +287,7 @@ impl Engine {
             }
             life.kill();
         }
-        // Each takes a second where its server says nothing.
+        // In parallel: each takes a second if its server does not answer.
         tokio::join!(self.context().close_db(), self.store.close());
         Ok(())
     }
@@ -297,7 +299,7 @@ impl Drop for Engine {
     }
 }
 
-/// A random id, in the form that Kong gives.
+/// A random id in Kong's form.
 fn uuid(random: &Random) -> String {
     uuid::Builder::from_random_bytes(random.bytes()).into_uuid().to_string()
 }

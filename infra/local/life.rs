@@ -1,4 +1,4 @@
-//! How the engine's tasks end: told to stop, they finish what they do; dropped, they end at once.
+//! The lifetime of the engine's tasks: `stop` lets them finish, `kill` ends them at once.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ impl Life {
         let kill = self.kill.clone();
         self.tasks.spawn(async move {
             tokio::select! {
-                // Killed, not even what is ready goes on.
+                // After a kill, a task that is ready must not continue.
                 biased;
                 () = kill.cancelled() => {}
                 () = task => {}
@@ -28,7 +28,7 @@ impl Life {
         self.stop.cancelled().await;
     }
 
-    /// Tells the tasks to stop, and waits for them. False: they did not within the grace.
+    /// Signals the tasks to stop and waits for them. False: they did not end within the grace period.
     pub async fn stop(&self, grace: Duration) -> bool {
         self.stop.cancel();
         self.tasks.close();

@@ -1,4 +1,4 @@
-//! `pongpong`: starts the engine, and stops it when asked to. See [`pongpong::start`].
+//! `pongpong`: starts the engine, and stops it on a signal. See [`pongpong::start`].
 
 mod cli;
 

@@ -1,6 +1,6 @@
-//! `GET /metrics` on the admin API: what this process has counted, and how everybody's endpoints do.
+//! `GET /metrics` on the admin API: this process' metrics, and the state of all users' endpoints.
 //!
-//! On a cluster the OpenTelemetry collector shows the counts, under the same names.
+//! On a cluster the OpenTelemetry collector exposes the metrics under the same names.
 
 use std::sync::Arc;
 
@@ -26,7 +26,8 @@ async fn metrics(apps: &Apps) -> Response {
     let mut request = Request::new(Body::empty());
     *request.uri_mut() = Uri::from_static("/private/v1/metrics");
     let endpoints = match apps.ask("report-metrics", request).await {
-        // Half of it would look like endpoints that are gone: Prometheus then knows that it was not told.
+        // Partial metrics would look like deleted endpoints; with an error, Prometheus knows that the scrape
+        // failed.
         Some(answer) if !answer.status().is_success() => return answer,
         Some(answer) => answer.into_body(),
         None => Body::empty(),

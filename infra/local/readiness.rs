@@ -1,4 +1,4 @@
-//! `GET /ready`: whether checks are made and kept, and if not, why.
+//! `GET /ready`: whether checks are made and their results stored, and if not, why.
 
 use std::{
     collections::BTreeMap,
@@ -14,8 +14,8 @@ use runtime::{
     telemetry::{KeyValue, UpDownCounter, level},
 };
 
-/// How long a failed job makes the engine unready: one that runs each minute fails again before, and one of each day
-/// does not stop everything until the next.
+/// How long a failed job makes the engine unready. A job that runs each minute fails again before that; a
+/// daily job must not make the engine unready until the next day.
 const JOB_FAILURE: TimeDelta = TimeDelta::minutes(5);
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -26,10 +26,10 @@ static FAILING: LazyLock<UpDownCounter<i64>> = LazyLock::new(|| {
 /// A part of the engine.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
-    /// Whether events are kept.
+    /// Storing events.
     Broker,
     BrokerReads,
-    /// Whether the events of a queue are delivered.
+    /// Delivering the events of a queue.
     Queue(String),
     Job(String),
 }
@@ -44,7 +44,7 @@ impl Part {
     }
 }
 
-/// The parts that failed at their last attempt, and when.
+/// The parts whose last attempt failed, and when.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness(Arc<Mutex<BTreeMap<Part, DateTime<Utc>>>>);
 
@@ -62,7 +62,7 @@ impl Readiness {
         }
     }
 
-    /// Without details: strangers read it, and the log has them.
+    /// Without details: everyone can read the answer, and the log has the details.
     fn reasons(&self, now: DateTime<Utc>) -> Vec<String> {
         let failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let reason = |(part, at): (&Part, &DateTime<Utc>)| match part {

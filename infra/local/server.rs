@@ -1,4 +1,4 @@
-//! An HTTP server with limits: for the gateway, which faces clients, and for the admin API.
+//! An HTTP server with limits, for the gateway and for the admin API.
 
 use std::{
     collections::HashMap,
@@ -36,23 +36,24 @@ use crate::{
     life::Life,
 };
 
-/// For the head of a request to arrive, and for a connection to stay without one.
+/// Timeout for a request's head, and for an idle connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 const HEAD_LIMIT: usize = 64 * 1024;
-/// Requests at once on one HTTP/2 connection, and what it may send of bodies that nobody has read yet.
+/// Concurrent requests of one HTTP/2 connection, and maximum bytes of bodies that are not read yet.
 const MAX_STREAMS: u32 = 32;
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 128 * 1024;
 
-/// What one client may take of a server.
+/// A server's limits for one client.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Open connections of one address (of IPv6: of one /64), and answers under way to it, of which HTTP/2 has
-    /// several on a connection; 0 is without a limit. A connection over it is closed, a request refused.
+    /// Open connections of one address (of IPv6: of one /64), and answers under way to it (an HTTP/2
+    /// connection may have several). 0: no limit. Above the limit, a connection is closed and a request
+    /// refused.
     pub per_address: usize,
-    /// For a client to take the next piece of its answer: one that does not keeps the answer in memory.
+    /// Time for a client to read the next piece of its answer: an answer that is not read stays in memory.
     pub write_timeout: Duration,
-    /// Proxies in front, whose `X-Forwarded-For` is believed; they have no limit of connections.
+    /// Proxies whose `X-Forwarded-For` is trusted; they have no limit of connections.
     pub trusted_proxies: Arc<[IpNet]>,
 }
 
@@ -94,11 +95,11 @@ fn trusted_proxies(list: &str) -> anyhow::Result<Arc<[IpNet]>> {
     list.split(',').map(str::trim).filter(|text| !text.is_empty()).map(parse).collect()
 }
 
-/// How many connections, or answers, each address has.
+/// The number of connections, or of answers, of each address.
 #[derive(Clone, Default)]
 struct Places(Arc<Mutex<HashMap<IpAddr, usize>>>);
 
-/// One of them; given back when it is dropped.
+/// One connection or answer; freed on drop.
 struct Place {
     places: Places,
     of: IpAddr,
@@ -138,7 +139,8 @@ pub fn count_from_zero() {
     REFUSED.add(0, &[]);
 }
 
-/// What may happen thousands of times a second, and is told when it begins, and once a minute from then on.
+/// Rate-limits a log message for an event that may happen thousands of times a second: the first one is
+/// logged, then at most one a minute.
 #[derive(Default)]
 struct Seldom {
     told: Option<Instant>,
@@ -146,7 +148,7 @@ struct Seldom {
 }
 
 impl Seldom {
-    /// How often it happened since it was told, if it is to be told now.
+    /// Returns the number of events since the last message if a message is due.
     fn happened(&mut self, now: Instant) -> Option<u64> {
         self.since += 1;
         if self.told.is_some_and(|told| now - told < Duration::from_secs(60)) {
@@ -157,7 +159,7 @@ impl Seldom {
     }
 }
 
-/// Accepts connections until the engine stops, and lets those finish that are under way.
+/// Accepts connections until the engine stops, then lets those under way finish.
 pub async fn serve<H, F>(listener: TcpListener, life: Life, limits: Limits, handle: H)
 where
     H: Fn(Request<Body>, SocketAddr, SocketAddr) -> F + Clone + Send + Sync + 'static,
@@ -185,7 +187,7 @@ where
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Out of files, most likely: try again when some connection has ended.
+                // Most likely too many open files: try again when some connection has ended.
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
@@ -277,7 +279,7 @@ where
         }
     });
     let served = watcher.watch(server.serve_connection(TokioIo::new(Box::pin(stream)), service).into_owned());
-    // While it is not known which version of HTTP a client speaks, no timeout of hyper's runs.
+    // hyper's timeouts do not run until the client's HTTP version is known.
     let silent = async {
         tokio::select! {
             () = tokio::time::sleep(HEAD_TIMEOUT) => {}
@@ -291,7 +293,7 @@ where
     }
 }
 
-/// HTTP/1.1 has one `Host`, HTTP/1.0 may have it; HTTP/2 has `:authority`, and a `Host` is the same.
+/// HTTP/1.1 requires exactly one `Host`, HTTP/1.0 allows one; in HTTP/2, a `Host` must equal `:authority`.
 fn has_one_host<B>(request: &Request<B>) -> bool {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let (first, second) = (hosts.next(), hosts.next());

@@ -1,4 +1,4 @@
-//! `engine.db`: what a cluster keeps in Kong's database and in the broker.
+//! `engine.db`: the data that Kong's database and the broker keep on a cluster.
 
 use std::{path::Path, time::Duration};
 
@@ -12,7 +12,7 @@ use sqlx::{
 #[derive(Clone, Debug)]
 pub struct Store {
     pub read: SqlitePool,
-    /// SQLite has one writer: writes queue for this one connection.
+    /// SQLite allows one writer: writes queue for this one connection.
     pub write: SqlitePool,
 }
 
@@ -22,7 +22,7 @@ impl Store {
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // What is committed survives a killed process; only a power cut can cost the last moments.
+            // Committed data survives a killed process; only a power failure can lose the last moments.
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(5));

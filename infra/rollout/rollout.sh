@@ -1,16 +1,15 @@
 #!/bin/sh
-# Rolls a version out by Knative's traffic, function by function, and takes it back: docs/rollout.md.
+# Rolls out a version function by function with Knative's traffic, and rolls it back: docs/rollout.md.
 #
-# All that it knows it reads from the cluster, so that anybody can go on where another one stopped. Two
-# revisions are named in a function's traffic while a candidate is tried: nothing else that is applied
-# meanwhile gets any. Names of revisions are left to Knative: a template that names one refuses the next
-# `kubectl apply`.
+# It keeps its whole state in the cluster, so that anyone can continue where someone else stopped. While a
+# candidate is tried, a function's traffic names two revisions: other revisions applied meanwhile get none.
+# Knative names the revisions: a template that names one refuses the next `kubectl apply`.
 set -eu
 
 NAMESPACE=${NAMESPACE:-pongpong}
 TIMEOUT=${TIMEOUT:-180s}
 CURL_IMAGE=${CURL_IMAGE:-docker.io/curlimages/curl:8.12.1}
-# What a new prober must find to be up.
+# A new prober must find this URL up.
 TRY_URL=${TRY_URL:-https://example.com/}
 
 usage() {
@@ -56,7 +55,7 @@ STATE=$STATE'previous={.metadata.annotations.pongpong\.io/previous-revision}{"\n
 STATE=$STATE'{range .spec.traffic[*]}traffic={.tag},{.percent},{.revisionName}{"\n"}{end}'
 
 # Sets image, scale, created, ready, previous, candidate, share (of the candidate), stable, pinned (stable, if
-# traffic names it; else it is the latest one that is ready).
+# traffic names it; otherwise the latest ready revision).
 look() {
     image='' scale='' created='' ready='' previous='' candidate='' share=0 stable='' pinned=''
     state=$(kube get ksvc "$function" --output "jsonpath=$STATE") || return 1
@@ -100,8 +99,8 @@ everything_to() {
     printf '[{"revisionName":"%s","percent":100}]' "$1"
 }
 
-# Until the gateways know: only then is what is said here true. A latest revision that does not start makes
-# the Service not ready, but its routes are, and more is not needed to take it back.
+# Waits until the gateways have the routes: only then is the printed state true. A latest revision that does
+# not start makes the Service unready, but not its routes, which is enough for a rollback.
 routed() {
     kube wait "ksvc/$function" --for condition=RoutesReady --timeout "$TIMEOUT" >/dev/null
 }
@@ -151,7 +150,7 @@ canary_one() {
     if [ "$image" != "$new" ]; then
         start "$new" || return 1
     elif [ -z "$candidate" ]; then
-        # Applied while it was held, or tried before: then no pod needs to have started for it to be ready.
+        # Applied while traffic was pinned, or tried before: then it is ready even if no pod has started.
         started=no
         traffic "$(with_latest)" || return 1
     fi
@@ -181,8 +180,8 @@ canary_one() {
     say "$stable $((100 - percent_wanted)) %, candidate $ready $percent_wanted %"
 }
 
-# Why a pod of a revision waits, such as for an image that cannot be pulled: Knative says `Initial scale was never
-# achieved`, and no more.
+# Why a pod of a revision waits, such as for an image that cannot be pulled: Knative says only `Initial scale
+# was never achieved`.
 waiting_for() {
     kube get pods --selector "serving.knative.dev/revision=$1" \
         --output 'jsonpath={range .items[*].status.containerStatuses[*].state.waiting} ({.reason}: {.message}){end}' || true
@@ -192,8 +191,8 @@ with_latest() {
     printf '[{"revisionName":"%s","percent":100},{"latestRevision":true,"percent":0,"tag":"candidate"}]' "$stable"
 }
 
-# In one patch, so that the new revision has no traffic at any time. With an initial-scale a revision is
-# ready when its pods are: an image that does not start is never given any.
+# In one patch, so that the new revision has no traffic at any time. With an initial-scale, a revision is
+# ready only when its pods are: an image that does not start never gets traffic.
 start() {
     [ "${scale:-0}" != 0 ] || scale=1
     patch json "[
@@ -205,7 +204,7 @@ start() {
     ]"
 }
 
-# Of an endpoint that nobody has: what came of it is told to who asks, and to nobody else.
+# A check of an endpoint that does not exist: its result goes only to the caller.
 check() {
     printf '[{"endpoint_id":0,"user_id":0,"scheduled_at":"2026-01-01T00:00:00Z","failure_threshold":1,'
     printf '"success_threshold":1,"target":{"kind":"http","url":"%s","timeout_ms":10000,"retries":1}}]' "$TRY_URL"
@@ -265,13 +264,13 @@ promote_one() {
         say "was changed after the candidate $candidate was made ($created): rollback, and begin again"
         return 1
     fi
-    # From here on what is applied is served at once again.
+    # From here on, applied revisions get traffic at once again.
     patch merge "{\"metadata\":{\"annotations\":{\"pongpong.io/previous-revision\":\"$stable\"}},\"spec\":{\"traffic\":[{\"latestRevision\":true,\"percent\":100}]}}" || return 1
     routed || return 1
     say "$candidate 100 % (before: $stable)"
 }
 
-# Does not wait: with fifty functions the last one would serve what is broken for minutes.
+# Does not wait: with fifty functions, the last one would serve a broken version for minutes.
 rollback_one() {
     look || return 1
     if [ -n "$candidate" ]; then
@@ -292,13 +291,13 @@ rollback_one() {
     say "$previous 100 % ($stable had it)"
 }
 
-# Once: who is not sure and asks again does not go back one more.
+# Clears the annotation, so that a repeated rollback does not go back one more version.
 back_to() {
     patch merge "{\"metadata\":{\"annotations\":{\"pongpong.io/previous-revision\":null}},\"spec\":{\"traffic\":$(everything_to "$1")}}"
 }
 
-# Whether it is one version that would be taken back. Where only some functions got the last version,
-# the others would go back to the one before the one before.
+# Whether only one version would be rolled back. If only some functions had the last version, the others would
+# go back too far.
 one_version() {
     [ "$which" = all ] || return 0
     versions=$(kube get ksvc --selector app.kubernetes.io/part-of=pongpong --output 'jsonpath={range .items[*]}{.spec.template.spec.containers[0].image}{" "}{.metadata.annotations.pongpong\.io/previous-revision}{.spec.traffic[*].tag}{"\n"}{end}')
@@ -309,10 +308,10 @@ one_version() {
     return 1
 }
 
-# Runs COMMAND_one for each of $which; says how many failed. With `stop`, the first that fails is the last.
+# Runs COMMAND_one for each of $which; prints how many failed. With `stop`, stops at the first failure.
 for_each() {
     failed=0
-    # Not in a pipe, which would be a shell of its own.
+    # Not in a pipe, which would run in a subshell.
     names=$(each "$which")
     [ -n "$names" ] || { echo "no functions in namespace $NAMESPACE" >&2 && exit 1; }
     for function in $names; do

@@ -28,7 +28,7 @@ def sign_up():
 @schemathesis.hook
 def before_call(context, case, kwargs):
     ends = (case.method.upper(), case.operation.path) in ENDS_ITS_CALLER
-    # Only in the place of the key that is known to be good: what tries others is to fail.
+    # Only where the key was the valid one: requests with other keys must fail.
     if ends and case.headers and case.headers.get("apikey") == os.environ["APIKEY"]:
         case.headers["apikey"] = sign_up()
     if case.operation.path == "/endpoint-check/v1/checks" and isinstance(case.body, dict):
@@ -39,6 +39,6 @@ def before_call(context, case, kwargs):
 
 @schemathesis.check
 def tells_nothing_of_others(context, response, case):
-    # The private API tells everything of everybody.
+    # The private API returns all users' data.
     if "OTHERS" in os.environ and os.environ["OTHERS"] in response.text:
         raise AssertionError("the answer holds what another user has")

@@ -1,4 +1,5 @@
-//! Every function on its own: how soon it serves, and what it holds when idle; the image of all.
+//! Every function as a separate process: its start time and idle memory; and the size of the image of all
+//! functions.
 
 use std::{fs::File, path::Path, process::Command};
 
@@ -12,11 +13,11 @@ use crate::{
     record::{Better, Goal, Measured, Ratio, Table},
 };
 
-/// What `make image` lays out.
+/// The folder that `make image` creates.
 const IMAGE: &str = "target/image/dist";
 const BLACKBOX: &str = "prometheus-blackbox-exporter";
 
-/// What one start came to.
+/// The measurements of one start.
 struct Start {
     milliseconds: f64,
     megabytes: f64,
@@ -141,7 +142,8 @@ fn starts(times: usize, command: impl Fn(u16) -> (Command, &'static str)) -> Res
     Ok(starts)
 }
 
-/// Has the kernel read the file anew. How it came into memory decides how large the pieces are that are mapped of it.
+/// Removes the file from the page cache. How it was read determines the size of the pages that are mapped
+/// from it.
 fn forget(program: &Path) -> Result<()> {
     let file = File::open(program).with_context(|| program.display().to_string())?;
     file.sync_all()?;

@@ -25,9 +25,9 @@ pub struct Chart {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shape {
-    /// Against size, both axes logarithmic.
+    /// Against size, with two logarithmic axes.
     Growth(Vec<Line>),
-    /// The longest first.
+    /// Longest bar first.
     Bars(Vec<(String, f64)>),
 }
 
@@ -44,7 +44,7 @@ const COLORS: [RGBColor; 5] = [
     RGBColor(0x7b, 0x52, 0xab),
     RGBColor(0x99, 0x99, 0x99),
 ];
-/// Ours, among bars.
+/// The name of pongpong's bar.
 const OURS: &str = "pongpong";
 
 pub fn draw(chart: &Chart, folder: &Path) -> Result<()> {

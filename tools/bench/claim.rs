@@ -1,4 +1,4 @@
-//! Due endpoints, handed out in pages until none is left.
+//! Claims due endpoints in pages until none is left.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use crate::{
 };
 
 const PAGE: i64 = 1000;
-/// Of which the ratios are: few enough for `bench-check`.
+/// The number for the ratios: small enough for `bench-check`.
 const FEW: i64 = 50_000;
 
 pub fn measure(options: &Options) -> Result<Measured> {
@@ -94,7 +94,7 @@ pub fn measure(options: &Options) -> Result<Measured> {
     Ok(Measured { tables, charts, ratios, ..Measured::default() })
 }
 
-/// What each tenth took: endpoints, CPU time, time.
+/// Endpoints, CPU time and wall time of each tenth.
 async fn claim(postgres: Option<&Postgres>, due: i64) -> Result<Vec<(u64, Duration, Duration)>> {
     const NAME: &str = "bench_claim";
     let folder = tempfile::tempdir()?;

@@ -1,7 +1,7 @@
-//! The whole of it, from schedule to stored and evaluated: CPU time and memory, and how they grow.
+//! The whole pipeline, from schedule to stored and evaluated: CPU time, memory, and their growth.
 //!
-//! An engine runs in a process of its own (this program, started again); its clock is advanced a minute
-//! at a time. It claims, publishes, probes, stores and evaluates as it does in service.
+//! An engine runs in a separate process (this program, started again); its clock is advanced a minute at a
+//! time. It claims, publishes, probes, stores and evaluates as in production.
 
 use std::{
     cell::RefCell,
@@ -36,7 +36,7 @@ use crate::{
     targets::Targets,
 };
 
-/// What the process is told.
+/// Arguments of the engine's process.
 #[derive(Args)]
 pub struct Work {
     #[arg(long)]
@@ -45,18 +45,18 @@ pub struct Work {
     minutes: i64,
     #[arg(long)]
     url: String,
-    /// SQLite, unless given.
+    /// Default: SQLite.
     #[arg(long)]
     database_url: Option<String>,
-    /// The server of that database.
+    /// Process id of that database's server.
     #[arg(long)]
     server: Option<u32>,
-    /// Counts requests of functions; that takes CPU time of its own.
+    /// Counts requests to functions, which takes CPU time itself.
     #[arg(long)]
     pub requests: bool,
 }
 
-/// What the process tells.
+/// The output of the engine's process.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Done {
     checks: u64,
@@ -69,7 +69,7 @@ struct Done {
     requests: u64,
 }
 
-/// In that process.
+/// Runs in the engine's process.
 pub async fn work(work: Work) -> Result<()> {
     let requests = Arc::new(AtomicU64::new(0));
     if work.requests {
@@ -102,7 +102,7 @@ pub async fn work(work: Work) -> Result<()> {
         clock.advance(Duration::from_secs(60));
         settle(&engine, due(clock.now())).await
     };
-    // What is done once: series, partitions, the first status.
+    // Work that is done once: series, partitions, the first status.
     for _ in 0..2 {
         minute().await?;
     }
@@ -129,7 +129,7 @@ pub async fn work(work: Work) -> Result<()> {
     Ok(())
 }
 
-/// Waits until so many results are stored, and nothing more happens.
+/// Waits until this number of results is stored and the process is idle.
 async fn settle(engine: &Engine, expected: i64) -> Result<()> {
     const STORED: &str = "SELECT COUNT(*) FROM report_results";
     const PAUSE: Duration = Duration::from_millis(25);
@@ -141,7 +141,7 @@ async fn settle(engine: &Engine, expected: i64) -> Result<()> {
         let before = cpu_of_this();
         tokio::time::sleep(PAUSE).await;
         quiet = if cpu_of_this() - before < PAUSE / 10 { quiet + 1 } else { 0 };
-        // To count takes time, too: only when it may be done.
+        // Counting takes time too: count only when everything may be done.
         if quiet >= 3 && stored != expected {
             let db = engine.context().db()?;
             stored = on!(db.read(), db => sqlx::query_scalar(STORED).fetch_one(db).await)?;
@@ -152,7 +152,7 @@ async fn settle(engine: &Engine, expected: i64) -> Result<()> {
     Ok(())
 }
 
-/// Counts what functions answered, from what they log.
+/// Counts the answers of functions by their log lines.
 struct Requests(Arc<AtomicU64>);
 
 impl tracing::Subscriber for Requests {
@@ -174,7 +174,7 @@ impl tracing::Subscriber for Requests {
     fn exit(&self, _: &tracing::span::Id) {}
 }
 
-/// Starts that process, and waits for it.
+/// Starts the engine's process and waits for it.
 struct Runs<'a> {
     runtime: &'a tokio::runtime::Runtime,
     postgres: Option<Postgres>,
@@ -208,7 +208,7 @@ impl Runs<'_> {
         if !output.status.success() {
             bail!("the engine's process ended: {}", output.status);
         }
-        // What comes before is what functions complained of.
+        // The lines before the last one are errors that functions logged.
         let last = output.stdout.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
         serde_json::from_slice(last).with_context(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
@@ -225,7 +225,7 @@ impl Done {
     }
 }
 
-/// 10,000 endpoints, on both databases; memory of 2,000; what a million checks cost.
+/// 10,000 endpoints on each database; memory with 2,000; cost of a million checks.
 pub fn pipeline(options: &Options) -> Result<Measured> {
     let (targets, runtime) = (Targets::start()?, tokio::runtime::Runtime::new()?);
     let postgres = runtime.block_on(Postgres::find())?;

@@ -1,21 +1,21 @@
-//! `make bench`: how fast pongpong is, beside what one would otherwise use.
+//! `make bench`: measures how fast pongpong is, compared with alternatives.
 //!
 //! | file | what it measures |
 //! |---|---|
-//! | `prober.rs` | checks, beside blackbox_exporter, check_http and a bare client |
-//! | `engine.rs` | from schedule to stored and evaluated; memory; how both grow |
-//! | `store.rs` | results, stored |
-//! | `claim.rs` | due endpoints, handed out |
-//! | `shares.rs` | what others notice of one owner's slow targets and channels |
-//! | `reports.rs` | questions about a hundred million results |
-//! | `pages.rs` | lists and pages under load, and what the gateway adds |
+//! | `prober.rs` | checks, compared with blackbox_exporter, check_http and a bare client |
+//! | `engine.rs` | from schedule to stored and evaluated; memory; the growth of both |
+//! | `store.rs` | storing results |
+//! | `claim.rs` | claiming due endpoints |
+//! | `shares.rs` | how one owner's slow targets and channels affect others |
+//! | `reports.rs` | queries over a hundred million results |
+//! | `pages.rs` | lists and pages under load, and the cost of the gateway |
 //! | `alone.rs` | start and memory of every function, size of the image |
 //!
-//! | file | what they stand on |
+//! | file | what the measurements use |
 //! |---|---|
 //! | `measure.rs` | CPU time and memory of processes; rounds |
-//! | `record.rs`, `chart.rs` | what is kept and what people read |
-//! | `targets.rs` | what is checked |
+//! | `record.rs`, `chart.rs` | the stored figures, and the documentation made of them |
+//! | `targets.rs` | targets of checks |
 //! | `data.rs` | rows by the million |
 //! | `outside.rs` | Debian's programs, PostgreSQL, plain HTTP |
 
@@ -42,7 +42,7 @@ use runtime::log;
 
 use self::record::{Measured, Ratio, Record};
 
-/// Measures how fast pongpong is, and writes docs/benchmarks.md.
+/// Measure how fast pongpong is, and write docs/benchmarks.md
 #[derive(Parser)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -54,7 +54,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Measures the ratios again; fails when one is more than 20 percent worse than it is recorded.
+    /// Measure the ratios again; fail if one is more than 20 percent worse than recorded
     Check { subjects: Vec<Subject> },
     #[command(hide = true)]
     Targets,
@@ -62,51 +62,51 @@ enum Command {
     Engine(engine::Work),
     #[command(hide = true)]
     Owners(shares::Work),
-    /// Not `pages`, which is a subject.
+    /// Named differently from the subject `pages`.
     #[command(hide = true)]
     Load(pages::Work),
 }
 
 #[derive(Args)]
 pub struct Options {
-    /// All, unless some are named.
+    /// Subjects to measure [default: all]
     subjects: Vec<Subject>,
-    /// How often each side is measured.
+    /// Measurements of each side
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Less in each round.
+    /// Do less in each round
     #[arg(long)]
     quick: bool,
-    /// How many results `reports` asks about: 10 GB of disk for every 60 million.
+    /// Results that `reports` queries; 60 million take 10 GB of disk
     #[arg(long, default_value_t = 100_000_000)]
     results: i64,
-    /// How many endpoints `claim` hands out.
+    /// Endpoints that `claim` claims
     #[arg(long, default_value_t = 1_000_000)]
     due: i64,
-    /// The sizes of `growth`.
+    /// Numbers of endpoints for `growth`
     #[arg(long, value_delimiter = ',', default_value = "100,1000,10000,100000")]
     endpoints: Vec<i64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Subject {
-    /// Checks, beside others' probers.
+    /// Checks, compared with other probers
     Prober,
-    /// From schedule to stored and evaluated.
+    /// From schedule to stored and evaluated
     Pipeline,
-    /// The same, of more and more endpoints.
+    /// The same with a growing number of endpoints
     Growth,
-    /// Results, stored.
+    /// Storing results
     Store,
-    /// Due endpoints, handed out.
+    /// Claiming due endpoints
     Claim,
-    /// What others notice of one owner's slow targets and channels.
+    /// How one owner's slow targets and channels affect others
     Shares,
-    /// Questions about many results.
+    /// Queries over many results
     Reports,
-    /// Lists and pages under load.
+    /// Lists and pages under load
     Pages,
-    /// Start and memory of every function.
+    /// Start and memory of every function
     Functions,
 }
 
@@ -121,7 +121,7 @@ const TITLES: [(&str, &str); 9] = [
     ("pages", "Lists, pages and the gateway"),
     ("functions", "Functions and their image"),
 ];
-/// Those that have ratios.
+/// The subjects that have ratios.
 const CHECKED: [Subject; 8] = [
     Subject::Prober,
     Subject::Pipeline,
@@ -133,7 +133,7 @@ const CHECKED: [Subject; 8] = [
     Subject::Functions,
 ];
 const RECORD: &str = "tools/bench/ratios.json";
-/// How much worse a ratio may be.
+/// How much worse a ratio may become.
 const SLACK: f64 = 1.2;
 
 impl Subject {
@@ -166,7 +166,7 @@ impl Subject {
 fn main() -> Result<()> {
     runtime::install_crypto();
     let Cli { command, options } = Cli::parse();
-    // Functions that run in this process tell why they fail, and nothing else: that would cost time.
+    // Functions in this process log only errors: more logging would cost time.
     let level = std::env::var("LOG_LEVEL").unwrap_or_else(|_| "error".to_owned());
     let counts = matches!(&command, Some(Command::Engine(work)) if work.requests);
     if !counts {
@@ -179,7 +179,7 @@ fn main() -> Result<()> {
             runtime::process::prepare();
             tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(targets::serve())
         }
-        // As the engine's own main has it.
+        // As in the engine's own `main`.
         Some(Command::Engine(work)) => {
             runtime::process::prepare();
             tokio::runtime::Runtime::new()?.block_on(engine::work(work))
@@ -203,7 +203,7 @@ fn measure(options: &Options) -> Result<()> {
     let subjects = if options.subjects.is_empty() { all } else { &options.subjects };
     let mut failed = Vec::new();
     for subject in subjects {
-        // What was measured stays measured, whatever comes of the next.
+        // Save the measurements before the next subject, which may fail.
         match subject.measure(options) {
             Ok(measured) => {
                 let mut record = Record::read(file)?;
@@ -232,7 +232,8 @@ fn check(subjects: &[Subject]) -> Result<()> {
         ensure!(!recorded.is_empty(), "there are no ratios of {} in {RECORD}", subject.name());
         let mut found = regressions(recorded, &subject.measure(&options)?.ratios, &[])?;
         if !found.is_empty() {
-            // Something else on the machine may have been in the way: once more, and the better counts.
+            // Another process may have disturbed the measurement: measure once more, and take the better
+            // value.
             eprintln!("{} ratios are worse; once more", found.len());
             found = regressions(recorded, &subject.measure(&options)?.ratios, &found)?;
         }
@@ -254,7 +255,7 @@ struct Regression {
     is: f64,
 }
 
-/// What is worse than it was; of what was so `before` already, if it is so again.
+/// The ratios that became worse; with `before`, only those that were already in it.
 fn regressions(recorded: &[Ratio], measured: &[Ratio], before: &[Regression]) -> Result<Vec<Regression>> {
     let mut found = Vec::new();
     if let Some(new) = measured.iter().find(|now| recorded.iter().all(|ratio| ratio.name != now.name)) {
@@ -270,7 +271,7 @@ fn regressions(recorded: &[Ratio], measured: &[Ratio], before: &[Regression]) ->
         }
         let is = earlier.map_or(now.value.median, |earlier| earlier.is.min(now.value.median));
         let was = ratio.value.median;
-        // What is not a number is no better.
+        // A value that is not a number counts as worse.
         if is.is_nan() || is > was * SLACK {
             found.push(Regression { name: ratio.name.clone(), what: ratio.what.clone(), was, is });
         }
@@ -278,7 +279,7 @@ fn regressions(recorded: &[Ratio], measured: &[Ratio], before: &[Regression]) ->
     Ok(found)
 }
 
-/// As it was asked for: with fewer rounds or less in them, it says so.
+/// The command line, which shows reduced rounds or work.
 fn command() -> String {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let arguments = arguments.join(" ");

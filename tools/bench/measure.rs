@@ -1,4 +1,4 @@
-//! What processes cost: CPU time, memory, and how several ways of doing the same thing compare.
+//! The cost of processes: CPU time and memory, and comparisons of several ways to do the same thing.
 
 use std::{
     fs,
@@ -9,23 +9,23 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use rustix::time::{ClockId, clock_gettime};
 
-/// CPU time of this process, user and system, of threads that ended too.
+/// CPU time of this process, user and system, including ended threads.
 pub fn cpu_of_this() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
-/// CPU time of the children of this process that ended; in hundredths of a second.
+/// CPU time of ended children of this process, in steps of hundredths of a second.
 pub fn cpu_of_children() -> Duration {
     ended_children(Path::new("/proc/self"))
 }
 
-/// CPU time of another process that runs, but not of its children.
+/// CPU time of another running process without its children.
 pub fn cpu_of(pid: u32) -> Duration {
     running(&process(pid))
 }
 
-/// CPU time of another process and its children, those that ended too.
+/// CPU time of another process and its children, including ended ones.
 pub fn cpu_of_family(pid: u32) -> Duration {
     let parent = process(pid);
     loop {
@@ -33,7 +33,7 @@ pub fn cpu_of_family(pid: u32) -> Duration {
         let children = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
         let children = children.filter(|path| stat(path, 1) == Some(u64::from(pid)));
         let total = running(&parent) + ended + children.map(|path| running(&path)).sum::<Duration>();
-        // One that ended meanwhile would be counted twice, or not at all.
+        // A child that ended in the meantime would be counted twice or not at all: read again.
         if ended_children(&parent) == ended {
             return total;
         }
@@ -45,7 +45,7 @@ pub fn parent_of(pid: u32) -> Option<u32> {
     stat(&process(pid), 1)?.try_into().ok()
 }
 
-/// Bytes that are resident: now, at most ever, and now but of no file.
+/// Resident bytes: current, maximum so far, and current anonymous bytes.
 pub fn resident(pid: u32) -> Result<Resident> {
     let status = fs::read_to_string(process(pid).join("status"))?;
     let field = |name: &str| -> Result<u64> {
@@ -56,7 +56,7 @@ pub fn resident(pid: u32) -> Result<Resident> {
     Ok(Resident { now: field("VmRSS:")?, max: field("VmHWM:")?, anonymous: field("RssAnon:")? })
 }
 
-/// For tables of it.
+/// A note for tables.
 pub const ANONYMOUS: &str = "What is not anonymous are pages of the program's file, which all processes of it share; \
      how many of them the kernel maps is its own affair.";
 
@@ -71,7 +71,7 @@ fn process(pid: u32) -> PathBuf {
     PathBuf::from(format!("/proc/{pid}"))
 }
 
-/// The first number of `schedstat` is in nanoseconds; those of `stat` are too coarse for one answer.
+/// The first number of `schedstat` is in nanoseconds; those of `stat` are too coarse for a single answer.
 fn running(process: &Path) -> Duration {
     let threads = fs::read_dir(process.join("task")).into_iter().flatten().flatten();
     let nanoseconds = threads.filter_map(|thread| {
@@ -83,7 +83,7 @@ fn running(process: &Path) -> Duration {
 
 fn ended_children(process: &Path) -> Duration {
     let ticks = stat(process, 13).unwrap_or_default() + stat(process, 14).unwrap_or_default();
-    // Linux shows hundredths of a second here, whatever the kernel's own clock.
+    // Linux reports hundredths of a second here, whatever the kernel's tick rate is.
     Duration::from_millis(10 * ticks)
 }
 
@@ -93,10 +93,10 @@ fn stat(process: &Path, field: usize) -> Option<u64> {
     stat.rsplit_once(") ")?.1.split(' ').nth(field)?.parse().ok()
 }
 
-/// What one run of a side came to.
+/// The measurements of one run of a side.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
-    /// How often it did what is counted.
+    /// Number of operations.
     pub count: u64,
     pub cpu: Duration,
     pub wall: Duration,
@@ -108,7 +108,7 @@ impl Sample {
     }
 }
 
-/// Runs something, and takes the CPU time that `cpu` tells before and after.
+/// Runs something, and takes the CPU time that `cpu` returns before and after.
 pub fn sample(cpu: impl Fn() -> Duration, run: impl FnOnce() -> Result<u64>) -> Result<Sample> {
     let (before, began) = (cpu(), Instant::now());
     let count = run()?;
@@ -116,7 +116,7 @@ pub fn sample(cpu: impl Fn() -> Duration, run: impl FnOnce() -> Result<u64>) -> 
     Ok(Sample { count, cpu: cpu().saturating_sub(before), wall: began.elapsed() })
 }
 
-/// One way of doing it.
+/// One way of doing the operation.
 pub struct Side<'a> {
     pub name: &'static str,
     pub run: Box<dyn FnMut() -> Result<Sample> + 'a>,
@@ -128,14 +128,14 @@ impl<'a> Side<'a> {
     }
 }
 
-/// What every round of a side came to.
+/// The samples of all rounds of a side.
 #[derive(Clone, Debug)]
 pub struct Rounds {
     pub name: &'static str,
     pub samples: Vec<Sample>,
 }
 
-/// Each side in turn, and again: what disturbs the machine for a while disturbs all of them.
+/// Runs the sides in turn, several times: a temporary disturbance of the machine affects all of them.
 pub fn interleaved(rounds: usize, mut sides: Vec<Side>) -> Result<Vec<Rounds>> {
     let mut all: Vec<_> = sides.iter().map(|side| Rounds { name: side.name, samples: Vec::new() }).collect();
     for round in 1..=rounds {
@@ -155,7 +155,7 @@ pub fn interleaved(rounds: usize, mut sides: Vec<Side>) -> Result<Vec<Rounds>> {
 }
 
 impl Rounds {
-    /// So many for each second of CPU time.
+    /// Operations per second of CPU time.
     pub fn per_cpu_second(&self) -> Spread {
         Spread::of(self.samples.iter().map(|sample| 1e6 / sample.cpu_micros()))
     }
@@ -164,14 +164,14 @@ impl Rounds {
         Spread::of(self.samples.iter().map(Sample::cpu_micros))
     }
 
-    /// How many times the CPU time of `other` this takes, round by round.
+    /// The factor by which this takes more CPU time than `other`, round by round.
     pub fn cost_beside(&self, other: &Self) -> Spread {
         let pairs = self.samples.iter().zip(&other.samples);
         Spread::of(pairs.map(|(this, other)| this.cpu_micros() / other.cpu_micros()))
     }
 }
 
-/// The middle of several, and between what they lie.
+/// The median, minimum and maximum of several values.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Spread {
     pub median: f64,
@@ -189,7 +189,7 @@ impl Spread {
         Self { median, min: at(0), max: at(last) }
     }
 
-    /// What was measured once.
+    /// The spread of a single value.
     pub fn one(value: f64) -> Self {
         Self::of([value])
     }
@@ -198,7 +198,7 @@ impl Spread {
         Self::of([change(self.min), change(self.median), change(self.max)])
     }
 
-    /// `18,700 (18,400 to 19,200)`
+    /// For example `18,700 (18,400 to 19,200)`.
     pub fn text(&self) -> String {
         if self.min == self.max {
             return number(self.median);
@@ -207,7 +207,7 @@ impl Spread {
     }
 }
 
-/// Three digits that mean something, and commas between thousands.
+/// Three significant digits, with commas between thousands.
 pub fn number(value: f64) -> String {
     if !value.is_finite() {
         return "none".to_owned();

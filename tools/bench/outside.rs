@@ -1,4 +1,4 @@
-//! What is not ours: databases, Debian's programs, and plain HTTP to ask a process something.
+//! External programs: databases, Debian's programs, and plain HTTP requests to a process.
 
 use std::{
     io::{Read, Write},
@@ -13,14 +13,15 @@ use sqlx::{Connection as _, PgConnection};
 
 use crate::measure;
 
-/// What a process answered.
+/// A process' answer.
 pub struct Answer {
     pub status: u16,
     pub head: String,
     pub body: String,
 }
 
-/// One request on a connection of its own; `request` is its line and headers but Host and Content-Length.
+/// One request on a new connection; `request` is its request line and headers, without Host and
+/// Content-Length.
 pub fn ask(port: u16, request: &str, body: &[u8]) -> Result<Answer> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(Duration::from_secs(120)))?;
@@ -43,11 +44,11 @@ pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// A process that serves, and is ended with this.
+/// A serving process; dropping this ends it.
 pub struct Served {
     pub child: Child,
     pub port: u16,
-    /// From exec to the first 200.
+    /// Time from exec to the first 200.
     pub took: Duration,
 }
 
@@ -89,7 +90,7 @@ impl Drop for Served {
     }
 }
 
-/// What `wrk` says of a run.
+/// The output of `wrk` for a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
     pub requests: u64,
@@ -98,11 +99,11 @@ pub struct Load {
     pub per_second: f64,
 }
 
-/// Asks as fast as it is answered, on so many connections at once.
+/// Sends requests on this number of connections, each as soon as the previous answer has arrived.
 pub fn wrk(url: &str, connections: u32, seconds: f64, headers: &[String]) -> Result<Load> {
     let mut command = Command::new("wrk");
     command.args(["-t1", "--latency", "--timeout", "30s", &format!("-c{connections}")]);
-    // It takes whole seconds.
+    // wrk takes whole seconds.
     command.arg(format!("-d{}s", seconds.ceil() as u64));
     for header in headers {
         command.args(["-H", header]);
@@ -135,14 +136,14 @@ fn milliseconds(text: &str) -> Option<f64> {
     Some(digits.parse::<f64>().ok()? * factor)
 }
 
-/// The program of this build that stands beside this one.
+/// A program of this build, from the folder of this one.
 pub fn beside(name: &str) -> Result<PathBuf> {
     let program = std::env::current_exe()?.with_file_name(name);
     ensure!(program.exists(), "{} is not built: run make bench", program.display());
     Ok(program)
 }
 
-/// The PostgreSQL that `TEST_POSTGRES_URL` names (functions/tests/with-services).
+/// The PostgreSQL server of `TEST_POSTGRES_URL` (functions/tests/with-services).
 #[derive(Clone)]
 pub struct Postgres {
     url: String,
@@ -150,7 +151,7 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// `None`: there is none.
+    /// `None` without a server.
     pub async fn find() -> Result<Option<Self>> {
         let Ok(url) = std::env::var("TEST_POSTGRES_URL") else { return Ok(None) };
         let mut admin = PgConnection::connect(&url).await?;
@@ -163,12 +164,12 @@ impl Postgres {
         self.server
     }
 
-    /// CPU time of the server and all that it started.
+    /// CPU time of the server and all its children.
     pub fn cpu(&self) -> Duration {
         measure::cpu_of_family(self.server)
     }
 
-    /// A new database; whatever had the name is gone.
+    /// Creates a database; an existing one of this name is deleted.
     pub async fn create(&self, name: &str) -> Result<String> {
         self.drop(name).await?;
         self.admin(&format!("CREATE DATABASE {name}")).await?;
@@ -180,7 +181,7 @@ impl Postgres {
         self.admin(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await
     }
 
-    /// What only the server's owner may say.
+    /// Runs SQL as the server's owner.
     pub async fn admin(&self, sql: &str) -> Result<()> {
         let mut admin = PgConnection::connect(&self.url).await?;
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut admin).await?;

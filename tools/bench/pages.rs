@@ -1,4 +1,4 @@
-//! What people wait for: lists and pages under load, through the gateway, with a key that it gave.
+//! Lists and pages under load, through the gateway and with a real key: the time that users wait.
 
 use std::{
     cell::RefCell,
@@ -169,7 +169,7 @@ fn report(
     Ok(())
 }
 
-/// What [`engine`] starts.
+/// Arguments of the process that [`engine`] starts.
 #[derive(Args)]
 pub struct Work {
     #[arg(long)]
@@ -180,7 +180,7 @@ pub struct Work {
     database_url: Option<String>,
 }
 
-/// The engine as a person starts it, but that a user may call as often as the measurement does.
+/// The engine as a user starts it, but without rate limits, for the measurement.
 pub async fn work(work: Work) -> Result<()> {
     runtime::telemetry::init_exposed(&Env::default(), "pongpong")?;
     let mut settings = Settings::at(work.data);
@@ -208,7 +208,7 @@ fn engine(data: &Path, database_url: &str) -> Result<Served> {
     Served::start(command, port, "/")
 }
 
-/// One function, as a cluster runs it, over the same database.
+/// One function as on a cluster, over the same database.
 fn direct(data: &Path, database_url: &str) -> Result<Served> {
     let port = free_port()?;
     let mut command = Command::new(beside("function")?);
@@ -235,7 +235,7 @@ fn sign_up(port: u16) -> Result<(i64, String)> {
     Ok((id.context("no id")?, key.context("no key")?.to_owned()))
 }
 
-/// Endpoints that are due some other year, and what they did in the last day.
+/// Adds endpoints that are not due for years, and their results of the last day.
 async fn fill(url: &str, user: i64) -> Result<()> {
     let (db, now) = (Db::at(url, 2)?, Utc::now());
     let endpoints = Endpoints {
@@ -247,7 +247,7 @@ async fn fill(url: &str, user: i64) -> Result<()> {
         at: now,
     };
     add_endpoints(&db, &endpoints).await?;
-    // They are shown as checked just now.
+    // They are shown as just checked.
     const CHECKED: &str = "UPDATE endpoints SET last_checked_at = $1";
     on!(db.write(), db => sqlx::query(CHECKED).bind(now.timestamp()).execute(db).await.map(drop))?;
     add_history(&db, user, ENDPOINTS, now).await?;

@@ -1,4 +1,4 @@
-//! The prober alone, beside blackbox_exporter and check_http, and a bare client as the limit.
+//! The prober alone, compared with blackbox_exporter and check_http, and with a bare client as the limit.
 
 use std::{
     fs,
@@ -26,7 +26,7 @@ use crate::{
     targets::Targets,
 };
 
-/// At once; a batch of the checker holds at most as many.
+/// Maximum number of concurrent checks.
 const AT_ONCE: usize = 100;
 const BATCH: usize = 500;
 const CHECK_HTTP: &str = "/usr/lib/nagios/plugins/check_http";
@@ -242,7 +242,7 @@ fn report(rounds: &[Rounds], memory: &[(&str, u64); 4]) -> Result<Measured> {
     Ok(Measured { tables: vec![checks, held], charts, goals, ratios, ..Measured::default() })
 }
 
-/// In batches, as the checker gets them; gives how many failed.
+/// Checks in batches, as the checker gets them; returns the number of failures.
 async fn probe(prober: &Arc<Prober>, targets: &[Target], count: usize) -> Result<usize> {
     let mut failed = 0;
     let mut running = JoinSet::new();
@@ -258,7 +258,7 @@ async fn probe(prober: &Arc<Prober>, targets: &[Target], count: usize) -> Result
     Ok(failed)
 }
 
-/// What all costs are held beside: wrk's requests, each by a connection of its own.
+/// The reference for all costs: wrk's requests, each on a new connection.
 pub fn bare_http(targets: &Targets) -> Side<'static> {
     let url = format!("http://127.0.0.1:{}/health", targets.http);
     Side::new(BARE, move || bare(&url, &["Connection: close".to_owned()]))
@@ -289,12 +289,12 @@ fn check_run(targets: &Targets) -> Result<Served> {
     let mut command = Command::new(beside("function")?);
     command.arg("check-run").env_clear().env("PORT", port.to_string()).env("LOG_LEVEL", "warn");
     command.env("CHECK_PRIVATE_NETWORKS", "allow").env("CHECK_CONCURRENCY", AT_ONCE.to_string());
-    // Where results go that do not wait for the others: there are none.
+    // The destination of results that do not wait for the others: there are none.
     command.env("K_SINK", format!("http://127.0.0.1:{}/", targets.refused));
     Served::start(command, port, "/health")
 }
 
-/// An event of a batch, for [`ask`].
+/// A batch event, for [`ask`].
 fn check_requests(target: &Target) -> Result<(String, Vec<u8>)> {
     let now = Utc::now();
     let requests: Vec<_> = (1..=BATCH as i64)
@@ -305,7 +305,8 @@ fn check_requests(target: &Target) -> Result<(String, Vec<u8>)> {
             failure_threshold: 2,
             success_threshold: 1,
             target: target.clone(),
-            // The same batch all along: none of it may be past its next check.
+            // The same batch is used throughout: none of its checks may be older than its next scheduled
+            // time.
             interval_seconds: 86_400,
             revision: 0,
             maintenance: false,

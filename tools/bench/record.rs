@@ -1,5 +1,5 @@
-//! What was measured, as it is kept (`ratios.json`) and as people read it (`docs/benchmarks.md`, the
-//! figures in `README.md`). Measuring one subject again leaves the others as they are.
+//! The measurements as stored (`ratios.json`) and as documented (`docs/benchmarks.md`, the figures in
+//! `README.md`). Measuring one subject again leaves the others unchanged.
 
 use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
@@ -16,7 +16,7 @@ pub struct Record {
     subjects: BTreeMap<String, Measured>,
 }
 
-/// What came of one subject.
+/// The measurements of one subject.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Measured {
     pub machine: String,
@@ -30,7 +30,7 @@ pub struct Measured {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Table {
     pub title: String,
-    /// What is to be known before it is read.
+    /// An explanation above the table.
     pub about: String,
     pub columns: Vec<String>,
     pub rows: Vec<Vec<String>>,
@@ -47,7 +47,7 @@ impl Table {
     }
 }
 
-/// A figure that is to be reached.
+/// A goal and its measured value.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Goal {
     pub what: String,
@@ -55,7 +55,7 @@ pub struct Goal {
     pub figure: Spread,
     pub goal: f64,
     pub better: Better,
-    /// The same of what one would otherwise use, if it was measured in the same run.
+    /// The same figure of an alternative, if it was measured in the same run.
     pub beside: String,
 }
 
@@ -75,8 +75,8 @@ impl Goal {
     }
 }
 
-/// One cost in terms of another that was measured in the same run: what it says is true of other
-/// machines too. Lower is better.
+/// A cost divided by another one that was measured in the same run, so that it is valid on other machines
+/// too. Lower is better.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Ratio {
     pub name: String,
@@ -91,7 +91,7 @@ impl Ratio {
 }
 
 impl Record {
-    /// Nothing, where there is no file yet.
+    /// Empty if there is no file yet.
     pub fn read(file: &Path) -> Result<Self> {
         if !file.exists() {
             return Ok(Self::default());
@@ -122,7 +122,8 @@ impl Record {
         Ok(())
     }
 
-    /// The figures in the README, between two comments: the first goal of each subject, and every missed one.
+    /// The figures in the README, between two comments: the first goal of each subject, and every missed
+    /// goal.
     pub fn write_figures(&self, readme: &Path, order: &[(&str, &str)]) -> Result<()> {
         const BEGIN: &str = "<!-- figures -->\n";
         const END: &str = "<!-- /figures -->";

@@ -1,4 +1,4 @@
-//! Questions about very many results, on PostgreSQL: 90 days of single results and a year of sums.
+//! Queries over very many results, on PostgreSQL: 90 days of single results and a year of sums.
 
 use std::time::{Duration, Instant};
 
@@ -22,12 +22,12 @@ const NAME: &str = "bench_reports";
 const DAYS: i64 = 90;
 const DAY: i64 = 86_400;
 const HOUR: i64 = 3600;
-/// A result a minute.
+/// One result a minute.
 const RESULTS_EACH: i64 = DAYS * 1440;
 /// Endpoints of one user.
 const EACH: i64 = 100;
 
-/// Of which the ratio is: few enough for `bench-check`.
+/// The number of results for the ratio: small enough for `bench-check`.
 const FEW: i64 = 10 * RESULTS_EACH;
 
 pub fn measure(options: &Options) -> Result<Measured> {
@@ -75,7 +75,7 @@ struct History<'a> {
     took: Duration,
 }
 
-/// Its name, the function that answers, and what is asked of an endpoint.
+/// A query's name, its function, and its path for an endpoint.
 type Question = (&'static str, &'static str, Box<dyn Fn(i64) -> String>);
 
 impl<'a> History<'a> {
@@ -139,7 +139,7 @@ impl<'a> History<'a> {
         ]
     }
 
-    /// About the `n`th endpoint of a mix of them: CPU time and time.
+    /// Asks about the `n`th endpoint of a mixed order; returns CPU time and wall time.
     async fn ask(&self, (_, function, path): &Question, n: i64) -> Result<(Duration, Duration)> {
         let function = Called::of(&self.context, function)?;
         let endpoint = n * 7919 % self.endpoints + 1;
@@ -198,8 +198,8 @@ fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-/// A day after the other, two at once. The tables are not logged: they are dropped soon, and what is asked
-/// is asked all the same.
+/// Fills day by day, two days at once. The tables are unlogged: they are dropped soon, and reads are the
+/// same.
 async fn fill(db: &Db, pool: &PgPool, endpoints: i64, now: DateTime<Utc>) -> Result<i64> {
     const SERIES: &str = "INSERT INTO report_series (user_id, endpoint_id, region) \
          SELECT 1 + (n - 1) / $2, n, 'default' FROM GENERATE_SERIES(1, $1) AS n ORDER BY n";
@@ -241,7 +241,7 @@ async fn fill_day(db: &Db, pool: &PgPool, times: std::ops::Range<i64>) -> Result
     Ok(added.rows_affected().try_into()?)
 }
 
-/// As if all but the last days had been summed up.
+/// As if all but the last days were rolled up.
 async fn state(pool: &PgPool, now: DateTime<Utc>) -> Result<()> {
     const STATE: &str = "INSERT INTO report_state (name, value) VALUES ('hours_until', $1), ('days_until', $2), \
          ('buckets_until', $1), ('raw_from', $3), ('hours_from', 0)";
@@ -254,12 +254,12 @@ async fn state(pool: &PgPool, now: DateTime<Utc>) -> Result<()> {
     Ok(())
 }
 
-/// What comes after, the product sums up itself: the pattern for what is older.
+/// Later hours are rolled up by the product itself, as the pattern for the older ones.
 fn hours_until(now: DateTime<Utc>) -> i64 {
     (now.timestamp() / DAY - 2) * DAY
 }
 
-/// A year of hours and days, with what the product made of the last ones.
+/// A year of hours and days, copied from those that the product rolled up.
 async fn fill_rollups(pool: &PgPool, now: DateTime<Utc>) -> Result<()> {
     const ROLLUPS: &str = "
         INSERT INTO report_rollups (series_id, span, start, checks, up, sum_ms, min_ms, max_ms, latency, dns_ms,

@@ -1,7 +1,7 @@
-//! What one owner's slow targets and channels cost the others: nothing that they notice.
+//! How one owner's slow targets and channels affect the others: they must notice nothing.
 //!
-//! An engine runs in a process of its own, by the real clock, with one owner whose endpoints, or whose webhooks,
-//! accept and never answer, beside ten who are well.
+//! An engine runs in a separate process with the real clock. One owner has endpoints, or webhooks, that
+//! accept connections and never answer; ten others have healthy ones.
 
 use std::{process::Command, time::Duration};
 
@@ -22,7 +22,7 @@ use crate::{
     targets::Targets,
 };
 
-/// The one whose everything hangs.
+/// The owner whose targets hang.
 const SLOW: i64 = 1;
 const OTHERS: std::ops::RangeInclusive<i64> = 2..=11;
 
@@ -32,20 +32,20 @@ enum What {
     Deliveries,
 }
 
-/// What the process is told.
+/// Arguments of the engine's process.
 #[derive(Args)]
 pub struct Work {
     what: What,
-    /// How many of them hang.
+    /// The number of hanging endpoints or webhooks.
     hanging: i64,
     #[arg(long)]
     port: u16,
-    /// How long it is watched.
+    /// Duration of the measurement.
     #[arg(long)]
     minutes: u64,
 }
 
-/// What the process tells: how late those of the others were, in milliseconds.
+/// The output of the engine's process: the delays of the others' checks or messages, in milliseconds.
 #[derive(Serialize, Deserialize)]
 struct Done {
     late: Vec<f64>,
@@ -54,7 +54,7 @@ struct Done {
     resident: u64,
 }
 
-/// In that process.
+/// Runs in the engine's process.
 pub async fn work(work: Work) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let engine = pongpong::start(Settings::at(folder.path())).await?;
@@ -63,7 +63,7 @@ pub async fn work(work: Work) -> Result<()> {
         What::Deliveries => deliveries(&engine, &work).await?,
     };
     println!("{}", serde_json::to_string(&done)?);
-    // What hangs is not waited for.
+    // Do not wait for hanging checks.
     std::process::exit(0)
 }
 
@@ -74,7 +74,7 @@ async fn add(engine: &Engine, user: i64, count: i64, url: &str) -> Result<()> {
     add_endpoints(engine.context().db()?, &endpoints).await
 }
 
-/// A minute to begin; then the checks of the others.
+/// One minute to start; then the checks of the others count.
 async fn checks(engine: &Engine, work: &Work) -> Result<Done> {
     const PATIENT: &str = "UPDATE endpoints SET timeout_ms = 60000 WHERE user_id = $1";
     const LATE: &str =
@@ -112,10 +112,10 @@ async fn checks(engine: &Engine, work: &Work) -> Result<Done> {
     })
 }
 
-/// By so many webhooks at most the slow owner is told.
+/// Maximum number of webhooks of the slow owner.
 const CHANNELS: i64 = 100;
 
-/// The slow owner's first; then, once a second, one of each other owner.
+/// The slow owner's messages first; then, once a second, one of each other owner.
 async fn deliveries(engine: &Engine, work: &Work) -> Result<Done> {
     const TOLD: &str = "SELECT changed_at, finished_at FROM deliveries
         WHERE user_id <> $1 AND status = 'delivered'";
@@ -189,7 +189,7 @@ async fn goes_down(engine: &Engine, user_id: i64, endpoints: &[i64]) -> Result<(
     Ok(engine.context().outbound().publish(event).await?)
 }
 
-/// Both, beside the same without what hangs.
+/// Both cases, each compared with the same run without hanging targets.
 pub fn measure(options: &Options) -> Result<Measured> {
     let targets = Targets::start()?;
     let minutes = if options.quick { 1 } else { 3 };
@@ -260,7 +260,7 @@ pub fn measure(options: &Options) -> Result<Measured> {
                 beside: String::new(),
             });
         }
-        // Of a second, which is what others may notice: a few milliseconds more or less are noise.
+        // At least a second, which others may notice: differences of a few milliseconds are noise.
         ratios.push(Ratio::new(
             &format!("late {name}"),
             &format!("seconds, at least one, that the latest of 99 % of others' {name} was late"),

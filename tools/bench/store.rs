@@ -1,4 +1,4 @@
-//! Results, stored: CPU time and bytes of each.
+//! Storing results: CPU time and bytes of each.
 
 use std::time::Duration;
 
@@ -69,13 +69,13 @@ pub fn measure(options: &Options) -> Result<Measured> {
     Ok(Measured { tables: vec![table], goals, ratios, ..Measured::default() })
 }
 
-/// Indexes included.
+/// Including indexes.
 pub async fn bytes_of_a_result(postgres: Option<&Postgres>) -> Result<f64> {
     let (sample, bytes) = record(postgres, 2_000, 60).await?;
     Ok(bytes as f64 / sample.count as f64)
 }
 
-/// Delivers the batches of every minute; gives what it took, and the bytes of the tables.
+/// Delivers the batches of every minute; returns the cost, and the bytes of the tables.
 async fn record(postgres: Option<&Postgres>, endpoints: i64, minutes: i64) -> Result<(Sample, u64)> {
     const NAME: &str = "bench_store";
     let folder = tempfile::tempdir()?;
@@ -94,7 +94,7 @@ async fn record(postgres: Option<&Postgres>, endpoints: i64, minutes: i64) -> Re
         clock.advance(Duration::from_secs(60));
         let results: Vec<_> = (1..=endpoints).map(|n| result(n, start, minute)).collect();
         for batch in results.chunks(BATCH) {
-            // What sending costs is not what storing costs.
+            // Sending is not part of the cost of storing.
             let event = Outgoing::new("bench", kind::CHECK_COMPLETED, "b", start, batch)?;
             let request = event.into_request()?.map(Body::from);
             let (before, began) = (cpu_of_this(), std::time::Instant::now());
@@ -124,7 +124,7 @@ async fn record(postgres: Option<&Postgres>, endpoints: i64, minutes: i64) -> Re
     Ok((taken, bytes))
 }
 
-/// As the check of a site looks: every phase timed, nothing round.
+/// A typical result of a website's check: every phase is timed, with uneven numbers.
 fn result(endpoint: i64, start: DateTime<Utc>, minute: i64) -> CheckResult {
     let noise = u32::try_from((endpoint * 7919 + minute * 104_729) % 997).unwrap_or_default();
     let scheduled_at = start + TimeDelta::seconds(minute * 60 + endpoint % 60);

@@ -1,7 +1,7 @@
-//! What is checked: a server in a process of its own, so that its CPU time counts for nobody.
+//! The targets of checks: a server in a separate process, so that its CPU time is not counted.
 //!
-//! Each answer has 200 bytes of body and ends its connection; over HTTPS each connection is a full
-//! TLS 1.3 handshake with an ECDSA P-256 certificate of an authority made for the run.
+//! Each answer has a body of 200 bytes and ends its connection; over HTTPS each connection is a full TLS 1.3
+//! handshake with an ECDSA P-256 certificate of an authority made for the run.
 
 use std::{
     fs,
@@ -22,13 +22,13 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// How long `/slow` thinks.
+/// Delay of `/slow`.
 const SLOW: Duration = Duration::from_millis(500);
 
 pub struct Targets {
     pub http: u16,
     pub https: u16,
-    /// Nobody listens there.
+    /// A port on which nothing listens.
     pub refused: u16,
     /// The authority, as DER and as a PEM file.
     pub root: Vec<u8>,
@@ -86,12 +86,12 @@ pub async fn serve() -> Result<()> {
                 vec![leaf.der().clone()],
                 PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?,
             )?;
-    // Nobody resumes a session.
+    // No client resumes a session.
     config.send_tls13_tickets = 0;
     let acceptor = TlsAcceptor::from(Arc::new(config));
 
     let (http, https) = (listen()?, listen()?);
-    // Bound, and never listened on.
+    // Bound, but not listening.
     let refused = TcpSocket::new_v4()?;
     refused.bind("127.0.0.1:0".parse()?)?;
     let ports = [http.local_addr()?.port(), https.local_addr()?.port(), refused.local_addr()?.port()];
@@ -143,8 +143,8 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     );
     let _ = stream.write_all(response.as_bytes()).await;
     let _ = stream.flush().await;
-    // This side closes first, and keeps the port waiting: a client that did would have no free ports after some
-    // 14,000 connections, and spend its time looking for one.
+    // This side closes first, so that the port waits here: a client that closed first would have no free
+    // ports after some 14,000 connections, and would spend its time looking for one.
     let _ = stream.shutdown().await;
     let _ = stream.read(&mut request).await;
 }

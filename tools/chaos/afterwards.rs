@@ -1,4 +1,4 @@
-//! What is left when chaos ends, however it ends: a shell waits for that, and tidies up.
+//! Cleans up when chaos ends, however it ends: a shell waits for its end and then cleans up.
 
 use std::{
     os::unix::{fs::PermissionsExt, process::CommandExt},
@@ -7,13 +7,14 @@ use std::{
 
 use anyhow::Result;
 
-/// All temporary files of this process, and what holds on to them.
+/// The folder of all temporary files of this process, and the shell that cleans up.
 pub struct Afterwards {
     _folder: tempfile::TempDir,
     shell: Child,
 }
 
-/// Its standard input ends when chaos does. By then engine and functions end by themselves: theirs does, too.
+/// Its standard input closes when chaos ends. Then engine and functions end by themselves, because theirs
+/// closes too.
 const SCRIPT: &str = r#"
 cat
 find "$1" -maxdepth 3 -name postmaster.pid -exec head -q -n 1 {} + | xargs -r kill -QUIT
@@ -23,14 +24,14 @@ rm -rf "$1"
 "#;
 
 impl Afterwards {
-    /// To be called before anything is made that it is to tidy up.
+    /// Must be called before anything is created that needs the cleanup.
     pub fn prepare(namespace: &str) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("chaos").tempdir()?;
-        // PostgreSQL's user goes through it.
+        // PostgreSQL's user must be able to enter it.
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o711))?;
         tempfile::env::override_temp_dir(folder.path())
             .map_err(|other| anyhow::anyhow!("temporary files are in {} already", other.display()))?;
-        // A group of its own: Ctrl-C is not for it.
+        // A process group of its own, so that Ctrl-C does not reach it.
         let shell = Command::new("sh")
             .args(["-c", SCRIPT, "sh"])
             .arg(folder.path())
@@ -46,7 +47,7 @@ impl Afterwards {
 
 impl Drop for Afterwards {
     fn drop(&mut self) {
-        // Its input is closed by that.
+        // Dropping the child's standard input closes it.
         let _ = self.shell.wait();
     }
 }

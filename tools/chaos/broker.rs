@@ -1,5 +1,5 @@
-//! Functions as processes of their own, as on a cluster: started by the first request to their name, and
-//! a small broker between them that keeps Knative's rules, and does all that they allow.
+//! Functions as separate processes, as on a cluster: started by the first request to their name. Between
+//! them, a small broker that keeps Knative's rules and makes use of everything that they allow.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -23,24 +23,24 @@ use crate::{
     process::{Log, Process},
 };
 
-/// What a broker may do, and rarely does: how often, of a hundred.
+/// Rare behaviour that a broker's contract allows, each with its probability in percent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mischief {
-    /// An event is there twice.
+    /// An event is delivered twice.
     pub duplicate: u32,
     /// A delivery waits for up to half a minute, so that others overtake it.
     pub reorder: u32,
-    /// What was handled is delivered again, and what it replies taken again.
+    /// A handled event is delivered again, and its reply is accepted again.
     pub redeliver: u32,
-    /// The answer is lost, and the reply with it.
+    /// The answer is lost, including its reply.
     pub deaf: u32,
 }
 
-/// As the Triggers say: ten tries more, after 1, 2, 4, ... seconds.
+/// As the Triggers say: ten retries, after 1, 2, 4, ... seconds.
 const RETRIES: u32 = 10;
-/// Functions give what runs 25 s to finish, and end then.
+/// Functions take at most 25 s to complete running work after SIGTERM, and then end.
 const GRACE: Duration = Duration::from_secs(27);
-/// For an answer; a batch waits for its scheduled times as long as the clock stands.
+/// Timeout for an answer; a batch waits for its scheduled times while the clock stands still.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 pub struct Cluster {
@@ -51,7 +51,7 @@ pub struct Cluster {
     client: reqwest::Client,
     running: tokio::sync::Mutex<HashMap<&'static str, Running>>,
     tasks: Mutex<JoinSet<()>>,
-    /// Who was told to end.
+    /// Processes that were sent SIGTERM.
     ending: Mutex<JoinSet<()>>,
     state: Mutex<State>,
 }
@@ -59,16 +59,16 @@ pub struct Cluster {
 struct Running {
     process: Process,
     port: u16,
-    /// Set when it listens: whoever asks for it meanwhile waits for that.
+    /// Set when the process listens; other callers wait for it.
     listens: Arc<OnceCell<()>>,
 }
 
 struct State {
     mischief: Mischief,
     rng: StdRng,
-    /// Not started when they are asked for.
+    /// Functions that are not started on request.
     away: BTreeSet<&'static str>,
-    /// Answered 404, as an ingress does that does not know them yet.
+    /// Functions that are answered with 404, as by an ingress that does not know them yet.
     unknown: BTreeSet<&'static str>,
     waiting: BTreeMap<u64, Waiting>,
     deliveries: u64,
@@ -146,7 +146,7 @@ impl Cluster {
         tasks.spawn(task);
     }
 
-    /// Ends everything at once, but for who was told to end: that is waited for.
+    /// Ends all processes at once, except those that were sent SIGTERM: waits for them.
     pub async fn stop(&self) {
         let ending = std::mem::take(&mut *self.ending.lock().unwrap_or_else(PoisonError::into_inner));
         ending.join_all().await;
@@ -157,7 +157,7 @@ impl Cluster {
         }
     }
 
-    /// By itself, which is a fault.
+    /// A function that ends by itself is a fault.
     fn has_ended(&self, function: &str, running: &mut Running) -> bool {
         let ended = running.process.ended();
         if let Some(status) = ended {
@@ -178,7 +178,7 @@ impl Cluster {
         put(&mut self.state().unknown, function, unknown);
     }
 
-    /// Deliveries that are not done, but for batches of checks: those wait for their scheduled times.
+    /// Deliveries that are not done, except batches of checks, which wait for their scheduled times.
     pub fn waiting(&self) -> Vec<Waiting> {
         let state = self.state();
         state.waiting.values().filter(|waiting| waiting.subscriber != "check-run").cloned().collect()
@@ -188,7 +188,7 @@ impl Cluster {
         !self.state().ticking.is_empty()
     }
 
-    /// `kill -9`. False: it does not run.
+    /// `kill -9`. False: the function is not running.
     pub async fn kill(&self, function: &'static str) -> bool {
         let Some(mut running) = self.running.lock().await.remove(function) else { return false };
         let is_hit = !self.has_ended(function, &mut running);
@@ -196,7 +196,8 @@ impl Cluster {
         is_hit
     }
 
-    /// SIGTERM: what is asked of it from now on goes to a new one. Not what is starting: that has nothing yet.
+    /// Sends SIGTERM: later requests go to a new process. Skips a process that is starting: it has no work
+    /// yet.
     pub async fn terminate(self: &Arc<Self>, function: &'static str) -> Result<()> {
         let mut all = self.running.lock().await;
         if all.get(function).is_none_or(|running| !running.listens.initialized()) {
@@ -217,10 +218,11 @@ impl Cluster {
         Ok(())
     }
 
-    /// Moves everybody's clock. Then the schedule's ticks are due.
+    /// Advances the clock of all processes; then the schedule's ticks are due.
     pub async fn advance(self: &Arc<Self>, seconds: i64) {
         let mut all = self.running.lock().await;
-        // With the lock held: a process that is started meanwhile would begin at the new time, and hear of it again.
+        // With the lock held: otherwise a process started in the meantime would begin at the new time and be
+        // advanced again.
         self.clock.set(self.clock.now() + TimeDelta::seconds(seconds));
         for running in all.values_mut() {
             running.process.advance(seconds).await;
@@ -237,7 +239,7 @@ impl Cluster {
         }
     }
 
-    /// One run, tried again as a Job's pod is.
+    /// One run, retried like a Job's pod.
     async fn tick(self: Arc<Self>, function: &'static Function) {
         for attempt in 0..3 {
             let answer = self.ask(function.name, Method::POST, "/", HeaderMap::new(), Bytes::new()).await;
@@ -249,7 +251,7 @@ impl Cluster {
         self.state().ticking.remove(function.name);
     }
 
-    /// Where a function listens; started, if it does not run.
+    /// Returns the port of a function, and starts the function if necessary.
     pub async fn wake(&self, function: &'static str) -> Result<u16> {
         let (port, listens) = self.running_or_started(function).await?;
         let connect = async || {
@@ -278,7 +280,7 @@ impl Cluster {
         command.arg(function).env_clear().envs(self.settings.iter().map(|(name, value)| (name, value)));
         command.env("PORT", port.to_string()).env("NOW", self.clock.now().to_rfc3339());
         let process = Process::spawn(command, function, &self.log)?;
-        // The lock is held: the clock does not move before it is among those that hear of it.
+        // The lock is held: the clock cannot move until this process is in the list of those to advance.
         let listens = Arc::new(OnceCell::new());
         all.insert(function, Running { process, port, listens: Arc::clone(&listens) });
         Ok((port, listens))
@@ -331,7 +333,7 @@ impl Cluster {
         }
     }
 
-    /// As a person's request through the gateway.
+    /// A user's request, as it comes through the gateway.
     pub async fn call(
         &self,
         function: &'static str,
@@ -352,7 +354,7 @@ impl Cluster {
         percent > 0 && state.rng.random_range(0..100) < percent
     }
 
-    /// From here on it is chaos that must not lose it.
+    /// From here on, chaos is responsible for delivering the event.
     fn accept(self: &Arc<Self>, headers: HeaderMap, body: Bytes) {
         let attribute = |name: &str| headers.get(format!("ce-{name}")).and_then(|value| value.to_str().ok());
         for function in functions::ALL {
@@ -456,7 +458,7 @@ fn put(set: &mut BTreeSet<&'static str>, function: &'static str, is_in: bool) {
     }
 }
 
-/// What of a reply's headers is the event's.
+/// The headers of a reply that belong to its event.
 fn kept(headers: &HeaderMap) -> HeaderMap {
     let own = |name: &str| name.starts_with("ce-") || name == "content-type" || name == "traceparent";
     let headers = headers.iter().filter(|(name, _)| own(name.as_str()));
@@ -469,7 +471,7 @@ fn bare(status: StatusCode) -> Response {
     response
 }
 
-/// Whether a minute of the schedule (`M H * * *`, of numbers and stars) lies in `(after, until]`.
+/// Whether a minute of the schedule (`M H * * *`, with numbers or stars) lies in `(after, until]`.
 fn is_due(cron: &str, after: DateTime<Utc>, until: DateTime<Utc>) -> bool {
     let mut fields = cron.split(' ').map(|field| field.parse::<u32>().ok());
     let (minute, hour) = (fields.next().flatten(), fields.next().flatten());

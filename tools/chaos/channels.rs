@@ -1,5 +1,5 @@
-//! Who is told: a real mail server, and stand-ins for Slack and a webhook, each behind a proxy that can
-//! be told to misbehave.
+//! The recipients of messages: a real mail server, and stand-ins for Slack and a webhook, each behind a proxy
+//! that can misbehave.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,15 +24,15 @@ pub struct Channels {
     heard: Heard,
 }
 
-/// By channel, `down` or `up` (or what became of a region), and the endpoint's name.
+/// Messages by notification kind, change (`down`, `up`, or the state of a region outage) and endpoint name.
 pub type Heard = BTreeMap<(&'static str, &'static str, String), Messages>;
 
-/// Each once, however often it came.
+/// Each message once, however often it arrived.
 #[derive(Default)]
 pub struct Messages {
-    /// All, whatever they were answered.
+    /// All messages, whatever their answer was.
     pub sent: BTreeSet<String>,
-    /// Those that were answered 2xx.
+    /// Messages that were answered with 2xx.
     pub taken: BTreeSet<String>,
 }
 
@@ -59,7 +59,7 @@ impl Channels {
         ]
     }
 
-    /// What a person enters for each of them.
+    /// The request bodies that create the notifications.
     pub fn bodies(&self) -> [Value; 3] {
         let webhook = format!("http://{}/hook", self.proxies[2].address);
         [
@@ -70,7 +70,7 @@ impl Channels {
         ]
     }
 
-    /// What confirms the address, of the link that was mailed there.
+    /// The request body that confirms the address, from the link in the email.
     pub fn confirmation(&self) -> Result<Value> {
         let mail = self.smtp.messages().pop().context("a mail with a link")?;
         Ok(json!({"token": smtp::link_token(&mail, "/mail/confirm?token=")}))
@@ -80,7 +80,7 @@ impl Channels {
         self.proxies[which].set(mode);
     }
 
-    /// They answer this, or what they answer when they are well.
+    /// Sets the answer of a recipient; `None`: the normal answer.
     pub fn answer(&self, which: usize, status: Option<u16>) {
         if which == 0 {
             return self.smtp.answers(status);
@@ -92,7 +92,7 @@ impl Channels {
         }
     }
 
-    /// Everything that anybody was told, ever.
+    /// All messages that any recipient has ever received.
     pub fn heard(&mut self) -> &Heard {
         for mail in self.smtp.messages() {
             let line = |name: &str| mail.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
@@ -115,7 +115,8 @@ impl Channels {
         &self.heard
     }
 
-    /// What is no news of an endpoint is kept under no name, so that it is seen to be one too many.
+    /// A message that is not about an endpoint is stored under an empty name, so that it is seen as one too
+    /// many.
     fn keep(
         &mut self,
         channel: &'static str,
@@ -133,8 +134,8 @@ impl Channels {
             _ => ("other", subject),
         };
         let name = rest.split([':', '\n']).next().unwrap_or_default().trim_end_matches(WORKS).to_owned();
-        // `delivery-12-2` is what a person asked for again who saw `delivery-12-1` fail, which may arrive
-        // after all, for it may have been asked for twice: one message, told again.
+        // `delivery-12-2` is sent when a user retries after `delivery-12-1` failed. The first may still
+        // arrive, because its attempt may have been repeated: both count as one message.
         let delivery = id.trim_start_matches('<').strip_prefix("delivery-");
         let id = delivery.and_then(|delivery| delivery.split('-').next()).unwrap_or(id);
         for (what, at) in late.iter().filter(|_| is_taken) {
@@ -149,7 +150,8 @@ impl Channels {
     }
 }
 
-/// What a message tells of, besides its own change, because its channel was away: what, and when it was.
+/// The earlier changes that a message reports because they could not be sent in time: each change and its
+/// time.
 fn told_late(text: &str) -> Vec<(&'static str, String)> {
     let late = text.lines().filter_map(|line| line.strip_prefix("Not told in time: ")?.split_once(" at "));
     late.map(|(what, rest)| {

@@ -14,7 +14,7 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Why there can be none.
+    /// Why a disk cannot be created.
     pub fn obstacle() -> Option<String> {
         if !is_root() {
             return Some("a small disk needs root".to_owned());
@@ -29,7 +29,7 @@ impl Disk {
         Ok(Self { path })
     }
 
-    /// To the last byte.
+    /// Fills the disk to the last byte.
     pub fn fill(&self) -> Result<()> {
         let mut filler = File::create(self.path.join("filler"))?;
         for piece in [vec![0; 1 << 20], vec![0; 1 << 12], vec![0; 1]] {
@@ -38,7 +38,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Of two faults that overlap the first that is over makes room.
+    /// Frees the disk. If two faults overlap, the first one that ends frees it.
     pub fn clear(&self) -> Result<()> {
         let filler = self.path.join("filler");
         if filler.exists() {
@@ -50,19 +50,19 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // Lazily: somebody may be about to end who has a file open there.
+        // Lazily: a process that is about to end may have a file open there.
         let _ = run(Command::new("umount").arg("-l").arg(&self.path));
     }
 }
 
 pub fn is_root() -> bool {
-    // The owner of what this process has in /proc is who it runs as.
+    // The owner of this process' entry in /proc is the user that it runs as.
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
 pub fn run(command: &mut Command) -> Result<()> {
-    // To a file and not to a pipe: a server that is started would keep the pipe open.
+    // To a file, not to a pipe: a server that is started would keep the pipe open.
     let said = tempfile::NamedTempFile::new()?;
     command.stdin(Stdio::null()).stdout(said.reopen()?).stderr(said.reopen()?);
     let status = command.status().with_context(|| format!("{command:?}"))?;

@@ -1,5 +1,4 @@
-//! What pongpong has written down, read straight from its database: who checks the accounts does not ask
-//! the one who kept them.
+//! Reads pongpong's state directly from its database, independently of pongpong's own answers.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,12 +10,12 @@ use chrono::{DateTime, Utc};
 use runtime::{Db, on};
 use serde_json::Value;
 
-/// Where it is. Opened for each look, and closed: who holds a connection would change what happens to
-/// the others when an engine is killed.
+/// The database. Opened and closed for each read: an open connection would change what happens to the others
+/// when an engine is killed.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     pub url: String,
-    /// The engine's own broker.
+    /// The database of the engine's broker.
     pub journal: Option<PathBuf>,
 }
 
@@ -24,24 +23,24 @@ pub struct Ledger {
 pub struct Page {
     /// By endpoint.
     pub endpoints: BTreeMap<i64, Endpoint>,
-    /// Scheduled times (Unix seconds) and whether they were up, by endpoint.
+    /// Scheduled times (Unix seconds) and whether the check was up, by endpoint.
     pub results: BTreeMap<i64, BTreeMap<i64, bool>>,
-    /// Endpoint and scheduled time of what has more than one result.
+    /// Endpoint and scheduled time of checks with more than one result.
     pub twice: Vec<(i64, i64)>,
-    /// The newest scheduled time that decided on whether it is up, by endpoint.
+    /// The scheduled time of the newest result that decided the status, by endpoint.
     pub judged: BTreeMap<i64, i64>,
-    /// Users whose endpoints are not as many as is kept of them: the user, how many are kept, how many there are.
+    /// Users whose stored endpoint count is wrong: the user, the stored count, the actual count.
     pub miscounted: Vec<(i64, i64, i64)>,
-    /// How many outages, and how many of them are open, by endpoint.
+    /// Number of incidents, and of open incidents, by endpoint.
     pub incidents: BTreeMap<i64, (usize, usize)>,
     pub deliveries: Vec<Delivery>,
-    /// Endpoint, beginning and number of checks of hours that are rolled up, and not to be again.
+    /// Endpoint, start and number of checks of hours that are rolled up and not to be rolled up again.
     pub hours: Vec<(i64, i64, i64)>,
     /// Scheduled times in events that were given up before they had a result, by endpoint.
     pub given_up: BTreeMap<i64, BTreeSet<i64>>,
-    /// Events that were given up.
+    /// Dead letters.
     pub letters: Vec<Letter>,
-    /// Deliveries that the engine's broker still has to make, but for batches of checks.
+    /// Deliveries that the engine's broker still has to make, except batches of checks.
     pub waiting: Vec<(String, i64)>,
 }
 
@@ -65,19 +64,19 @@ pub struct Letter {
 }
 
 impl Letter {
-    /// Who did not take it, however its address is spelt.
+    /// The function that did not accept the event, however its address is written.
     pub fn function(&self) -> &str {
         let host = self.destination.strip_prefix("http://").unwrap_or(&self.destination);
         host.split(['.', '/', ':']).next().unwrap_or_default()
     }
 
-    /// It was taken for wrong, which no fault makes of an event.
+    /// The event was refused as invalid: no fault may cause that.
     pub fn is_refused(&self) -> bool {
         let code = self.error_code.as_deref().and_then(|code| code.parse::<u16>().ok());
         code.is_some_and(|code| code < 500 && !matches!(code, 404 | 408 | 409 | 429))
     }
 
-    /// Scheduled times that have no result for that it was given up: endpoint and Unix seconds.
+    /// Scheduled times without a result because the event was given up: endpoint and Unix seconds.
     fn times(&self) -> Result<Vec<(i64, i64)>> {
         if !matches!(self.function(), "check-run" | "report-record") || !self.kind.contains(".check.") {
             return Ok(Vec::new());

@@ -1,5 +1,5 @@
-//! Ten minutes of twice as many checks as one machine is said to make, and what is left of it afterwards:
-//! memory that does not grow, no backlog, no scheduled time that was lost.
+//! Ten minutes with twice as many checks as one machine is rated for. Afterwards: memory does not grow, there
+//! is no backlog and no lost scheduled time.
 
 use std::{
     path::Path,
@@ -22,28 +22,28 @@ use crate::{
 pub struct Load {
     #[arg(long, default_value_t = 10.0)]
     minutes: f64,
-    /// Checks a minute that one machine is rated for (docs/operate.md); twice as many are asked for.
+    /// Rated checks a minute of one machine (docs/operate.md); twice as many are requested
     #[arg(long, default_value_t = 10_000)]
     rate: i64,
 }
 
-/// The shortest that there is: few endpoints make many checks.
+/// The shortest interval: few endpoints make many checks.
 const INTERVAL: i64 = 10;
 const WINDOW: Duration = Duration::from_secs(10);
-/// For what is left when the load is over.
+/// Time for the backlog when the load is over.
 const RECOVERY: Duration = Duration::from_secs(180);
 
-/// By so much the median of resident memory may grow from the second third of an engine's life to the last.
+/// Maximum growth of the median of resident memory from the second third of an engine's life to the last.
 const GROWTH: f64 = 1.1;
 
-/// Of the scheduled times of a whole run so many may be missed, and counted as such: one in a thousand.
+/// Share of the scheduled times of a whole run that may be counted as missed: one in a thousand.
 const MISSED: f64 = 0.001;
 
-/// What is asked of the database, for it is what was written that counts. Of all copies, whose first scheduled times are
+/// Read from the database, because the stored data counts. Covers all copies, whose first scheduled times are
 /// known.
 #[derive(Debug, Default)]
 struct Account {
-    /// That went by, and were handed out.
+    /// Scheduled times that passed and were handed out.
     times: i64,
     results: i64,
     /// Counted as missed: never claimed, or too late.
@@ -51,7 +51,8 @@ struct Account {
 }
 
 impl Account {
-    /// Scheduled times that went by and have neither a result nor were counted; less than 0, when some have both.
+    /// Scheduled times that passed and have neither a result nor were counted as missed; negative if some
+    /// have both.
     fn unexplained(&self) -> i64 {
         self.times - self.results - self.missed
     }
@@ -79,7 +80,7 @@ pub async fn run(load: &Load, log: &Arc<Log>) -> Result<()> {
     println!("chaos load: {endpoints} endpoints every {INTERVAL} s, {} checks a minute", 6 * endpoints);
 
     tokio::time::sleep(Duration::from_secs((starts - Utc::now().timestamp()).max(0).unsigned_abs())).await;
-    // Of each of the two that there are, one after the other.
+    // The memory of each of the two engines, which run one after the other.
     let (began, mut memories) = (Instant::now(), vec![Vec::new()]);
     while began.elapsed().as_secs_f64() < load.minutes * 60.0 {
         if memories.len() == 1 && began.elapsed().as_secs_f64() >= load.minutes * 30.0 {
@@ -103,7 +104,7 @@ pub async fn run(load: &Load, log: &Arc<Log>) -> Result<()> {
             account.unexplained()
         );
     }
-    // The load is over: what was handed out is still checked.
+    // The load is over; checks that were handed out are still made.
     static STOP: &str = "UPDATE endpoints SET enabled = FALSE";
     on!(db.write(), db => sqlx::query(STOP).execute(db).await.map(drop))?;
     let stopped = Instant::now();
@@ -146,10 +147,10 @@ pub async fn run(load: &Load, log: &Arc<Log>) -> Result<()> {
     Ok(())
 }
 
-/// An engine, and its URL.
+/// Starts an engine; returns it and its URL.
 async fn start(data: &Path, log: &Arc<Log>) -> Result<(Process, String)> {
     let mut command = Command::new(program("examples/engine_with_clock")?);
-    // No NOW: its clock is the system's.
+    // Without NOW it uses the system's clock.
     command.env_clear().env("DATA_DIR", data).env("LOG_LEVEL", "warn");
     let engine = Process::spawn(command, "engine", log)?;
     let mut listening = engine.listening.clone();
@@ -158,7 +159,7 @@ async fn start(data: &Path, log: &Arc<Log>) -> Result<(Process, String)> {
     Ok((engine, url))
 }
 
-/// SIGTERM, with what it has under way.
+/// SIGTERM, with work under way.
 async fn stop(engine: &mut Process) -> Result<()> {
     ensure!(engine.ended().is_none(), "the engine ended by itself");
     engine.terminate()?;
@@ -173,8 +174,8 @@ fn median(memory: &[u64]) -> Result<f64> {
     Ok(*memory.get(memory.len() / 2).context("too short to look at memory")? as f64 / 1e6)
 }
 
-/// As many more of an endpoint, their scheduled times spread over the interval; returns when the first is due.
-/// Not through the gateway, which lets nobody add so many in a minute.
+/// Adds `times` copies of an endpoint, with their scheduled times spread over the interval; returns when the
+/// first is due. Bypasses the gateway, whose rate limit does not allow so many.
 async fn multiply(db: &Db, endpoint: i64, times: i64) -> Result<i64> {
     static COPY: &str = "INSERT INTO endpoints (user_id, name, url, kind, config, interval_seconds,
             timeout_ms, assertions, retries, failure_threshold,

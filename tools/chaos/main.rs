@@ -1,16 +1,16 @@
-//! Breaks pongpong, and looks whether anything was lost: see docs/chaos.md.
+//! Breaks pongpong and checks that nothing was lost: see docs/chaos.md.
 //!
-//! | file | what is there |
+//! | file | content |
 //! |---|---|
 //! | `plan.rs` | what a round does, drawn from the seed |
-//! | `world.rs` | an installation, what breaks it, and what must hold of it |
-//! | `ledger.rs` | what it has written down |
-//! | `request.rs` | a request of which is known when it was taken |
-//! | `broker.rs`, `process.rs` | functions and engine as processes, Knative's part between them |
-//! | `proxy.rs`, `postgres.rs`, `disk.rs`, `network.rs` | what can be broken under them |
-//! | `afterwards.rs` | what is tidied up, though chaos be killed |
+//! | `world.rs` | an installation, its faults, and what must hold afterwards |
+//! | `ledger.rs` | pongpong's stored data |
+//! | `request.rs` | a request that reports when the server took it |
+//! | `broker.rs`, `process.rs` | functions and engine as processes, with Knative's part between them |
+//! | `proxy.rs`, `postgres.rs`, `disk.rs`, `network.rs` | infrastructure that can be broken |
+//! | `afterwards.rs` | cleanup, even if chaos is killed |
 //! | `load.rs` | ten minutes of twice the load |
-//! | `sites.rs`, `channels.rs` | what is watched, and who is told |
+//! | `sites.rs`, `channels.rs` | the targets, and the recipients of messages |
 //! | `owner.rs` | another owner, whose targets and webhook are slow |
 
 mod afterwards;
@@ -52,38 +52,38 @@ use postgres::Postgres;
 use process::Log;
 use world::{Tally, World};
 
-/// Breaks pongpong in rounds, and looks after each whether anything was lost.
+/// Break pongpong in rounds, and check after each that nothing was lost
 #[derive(Parser)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     load: Option<Instead>,
-    /// The same one makes the same faults.
+    /// Seed; the same seed makes the same faults [default: random]
     #[arg(long)]
     seed: Option<u64>,
     #[arg(long, default_value_t = 300)]
     rounds: u64,
-    /// No round begins after so many seconds.
+    /// No round begins after this time [seconds]
     #[arg(long, default_value_t = 3600)]
     seconds: u64,
-    /// What is broken; all of it, when absent.
+    /// What to break [default: everything]
     #[arg(long, value_delimiter = ',')]
     only: Vec<Subject>,
-    /// As many rounds as it takes to meet each kind of fault once, in each installation; channels and clock in one
-    /// of them.
+    /// Run as many rounds as it takes for each kind of fault to occur once in each installation (channels and
+    /// clock in one installation only)
     #[arg(long, conflicts_with_all = ["rounds", "seconds", "together"])]
     once: bool,
-    /// Rounds that one installation goes through before it gives way to the next kind.
+    /// Rounds of one installation before the next kind of installation follows
     #[arg(long, default_value_t = 8)]
     together: u64,
-    /// Where the logs are put.
+    /// Folder for the logs
     #[arg(long, default_value = "target/chaos")]
     logs: PathBuf,
 }
 
 #[derive(clap::Subcommand)]
 enum Instead {
-    /// Nothing breaks, but there is twice as much to do as there should be.
+    /// Break nothing, but run twice the rated load
     Load(load::Load),
 }
 
@@ -160,7 +160,7 @@ async fn run(cli: &Cli, seed: u64) -> Result<()> {
         n += 1;
         (blips, seen) = (blips + tally.blips, seen + tally.blips_seen);
     }
-    // Who sees none of them sees none that is counted twice.
+    // If no blip is ever seen, this test does not prove that a single failure is not alerted.
     anyhow::ensure!(blips < 10 || seen > 0, "none of {blips} single failures was seen by a check");
     println!(
         "chaos: {done} rounds in {:.0} s, nothing lost, {seen} single failures not told; seed {seed}",
@@ -169,7 +169,7 @@ async fn run(cli: &Cli, seed: u64) -> Result<()> {
     Ok(())
 }
 
-/// Says loudly what cannot be broken here, or fails for it where STRICT is set.
+/// Warns about faults that cannot be made on this machine; with STRICT, fails.
 fn skip_if(kinds: &mut [(Kind, Vec<Subject>)], subject: Subject, obstacle: Option<String>) -> Result<bool> {
     let Some(why) = obstacle else { return Ok(true) };
     if kinds.iter().any(|(_, subjects)| subjects.contains(&subject)) {

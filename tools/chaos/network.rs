@@ -1,4 +1,4 @@
-//! A network namespace that the engine is put into, with one cable to the targets, which loses packets.
+//! A network namespace for the engine, with one virtual cable to the targets that can lose packets.
 
 use std::{net::Ipv4Addr, process::Command};
 
@@ -13,7 +13,7 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Why there can be none.
+    /// Why a namespace cannot be created.
     pub fn obstacle() -> Option<String> {
         if !is_root() {
             return Some("a network namespace needs root".to_owned());
@@ -24,19 +24,19 @@ impl Namespace {
         }
     }
 
-    /// Of this process.
+    /// The namespace's name for this process.
     pub fn own_name() -> String {
         format!("chaos{}", std::process::id())
     }
 
     pub fn make() -> Result<Self> {
         let id = std::process::id();
-        // Of those that nobody routes, and hardly anybody uses.
+        // From a range that is not routed and hardly used.
         let host = Ipv4Addr::new(198, 19, (id >> 6) as u8, ((id & 63) << 2) as u8 | 1);
         let inner = Ipv4Addr::from_bits(host.to_bits() + 1);
         let made = Self { name: Self::own_name(), host };
         let (name, near, far) = (&made.name, format!("ch{id}a"), format!("ch{id}b"));
-        // The kernel may not have removed the cable of the installation before yet.
+        // The kernel may not have removed the cable of the previous installation yet.
         let _ = ip(&["link", "del", &near]);
         ip(&["netns", "add", name])?;
         ip(&["link", "add", &near, "type", "veth", "peer", "name", &far, "netns", name])?;
@@ -45,13 +45,13 @@ impl Namespace {
         ip(&["-n", name, "addr", "add", &format!("{inner}/30"), "dev", &far])?;
         ip(&["-n", name, "link", "set", &far, "up"])?;
         ip(&["-n", name, "link", "set", "lo", "up"])?;
-        // Whether packets can be lost at all.
+        // Test whether packets can be dropped at all.
         made.lose(1, 50)?;
         made.deliver()?;
         Ok(made)
     }
 
-    /// So many of a hundred packets to a port are lost.
+    /// Drops a percentage of the packets to a port.
     pub fn lose(&self, port: u16, percent: u32) -> Result<()> {
         let (port, share) = (port.to_string(), format!("{:.2}", f64::from(percent) / 100.0));
         let mut arguments = vec!["-A", "OUTPUT", "-p", "tcp", "--dport", &port];
@@ -78,7 +78,7 @@ fn ip(arguments: &[&str]) -> Result<()> {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // With it goes its end of the cable, and with that the other.
+        // Deleting the namespace deletes its end of the cable, and with it the other end.
         let _ = ip(&["netns", "del", &self.name]);
     }
 }

@@ -1,5 +1,5 @@
-//! Another owner, who means harm or knows no better: endpoints that never answer, others that are down, and a webhook
-//! that never answers, which is told of those.
+//! Another owner, hostile or careless: endpoints that never answer, endpoints that are down, and a webhook
+//! that never answers and gets messages about those.
 
 use anyhow::Result;
 use http::Method;
@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use crate::{plan::Outage, proxy::Mode, sites::Site, world::Person};
 
-/// More than one owner gets of [`CHECK_CONCURRENCY`], and of the places for messages (16).
+/// More than one owner's share of [`CHECK_CONCURRENCY`], and of the places for messages (16).
 const ENDPOINTS: usize = 20;
-/// Places for checks in one process: few, so that one owner could take them all.
+/// Places for checks in one process: so few that one owner could take them all.
 pub const CHECK_CONCURRENCY: &str = "16";
 
 pub struct SlowOwner {
     sites: [Site; 3],
-    /// Paths of what is to be deleted, with the function that deletes it.
+    /// Paths of objects to delete, with the functions that delete them.
     made: Vec<(&'static str, String)>,
 }
 
@@ -24,7 +24,7 @@ impl SlowOwner {
         Ok(Self { sites, made: Vec::new() })
     }
 
-    /// What was made before this fails is deleted by [`Self::end`].
+    /// If this fails, [`Self::end`] deletes what was created before.
     pub async fn start(&mut self, person: &Person) -> Result<()> {
         let [hanging, failing, hook] = self.sites.each_ref().map(Site::address);
         let [hangs, fails, takes_nothing] = &self.sites;
@@ -58,14 +58,14 @@ impl SlowOwner {
         Ok(())
     }
 
-    /// What hangs goes on.
+    /// Hanging connections continue.
     pub fn let_go(&self) {
         let [hanging, _, hook] = &self.sites;
         hanging.pass();
         hook.pass();
     }
 
-    /// Deletes all of it; can be repeated.
+    /// Deletes all objects; can be repeated.
     pub async fn end(&mut self, person: &Person) -> Result<()> {
         while let Some((function, path)) = self.made.last() {
             match person.call(function, Method::DELETE, path, None).await {

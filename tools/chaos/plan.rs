@@ -1,5 +1,5 @@
-//! What a round does, drawn from the seed before it begins: who goes down in which way, and what breaks
-//! meanwhile, when, and for how long.
+//! The plan of a round, drawn from the seed before it begins: which endpoints go down and how, and which
+//! faults occur meanwhile, when, and for how long.
 
 use std::{ops::Range, time::Duration};
 
@@ -11,20 +11,20 @@ use rand::{
 
 use crate::{broker::Mischief, channels, proxy::Mode};
 
-/// What is broken: an installation of pongpong.
+/// An installation of pongpong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The engine on SQLite, its folder on a small disk of its own.
     Sqlite,
     /// The engine on PostgreSQL.
     Postgres,
-    /// Each function a process of its own, on PostgreSQL.
+    /// Each function in a separate process, on PostgreSQL.
     Functions,
     /// The engine on SQLite, in a network namespace of its own.
     Namespace,
-    /// The engine on SQLite, with so many endpoints that its region can have an outage.
+    /// The engine on SQLite, with enough endpoints for a region outage.
     Crowd,
-    /// As many, of functions on PostgreSQL.
+    /// As many endpoints, with functions on PostgreSQL.
     FunctionsCrowd,
 }
 
@@ -55,7 +55,7 @@ impl Kind {
         self == Self::Postgres || self.has_functions()
     }
 
-    /// What can be broken of it.
+    /// What can be broken in it.
     pub fn subjects(self) -> &'static [Subject] {
         use Subject::{
             Broker, Channels, Clock, Database, Disk, Engine, Functions, Network, Owner, RegionOutage, Sigterm,
@@ -87,41 +87,41 @@ pub enum Subject {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
-    /// `kill -9` of the engine, so many milliseconds after the clock moved; started again at the end.
+    /// `kill -9` of the engine, this many milliseconds after the clock moved; started again at the end.
     KillEngine(u64),
     /// SIGTERM, with checks, events and requests under way.
     StopEngine(u64),
     KillFunction(&'static str, u64),
     StopFunction(&'static str, u64),
-    /// Not started while this lasts.
+    /// The function is not started while this lasts.
     Away(&'static str),
-    /// Answered 404 without a word, as by an ingress that does not know it.
+    /// Answered with an empty 404, as by an ingress that does not know the function.
     Unknown(&'static str),
-    /// `pg_ctl stop -m immediate`, and started again.
+    /// `pg_ctl stop -m immediate`; started again.
     DatabaseDown,
     DatabaseFull,
     Database(Mode),
-    /// The locks of `pg_dump`, into a new day.
+    /// The locks of `pg_dump`, held past midnight.
     Dump,
     DiskFull,
-    /// By its place among the channels.
+    /// By the index of the channel.
     Channel(usize, Mode),
     Answer(usize, u16),
-    /// Refuses for longer than the broker tries.
+    /// Fails for longer than the broker retries.
     Exhaust(usize),
     Broker(Mischief),
-    /// Seconds; back, when they are negative: then the clock is right again at the end.
+    /// Moves the clock by this many seconds. If negative, the clock is corrected at the end.
     Clock(i64),
-    /// Ahead by so many seconds; right again at the end.
+    /// Moves the clock ahead by this many seconds; corrected at the end.
     ClockAhead(i64),
-    /// Another owner's endpoints that hang, others that are down, and a webhook that hangs, which is told of them.
+    /// Another owner's hanging and failing endpoints, and a hanging webhook that gets messages about them.
     SlowOwner,
-    /// Of a hundred packets to the targets.
+    /// Lost packets to the targets, in percent.
     Loss(u32),
 }
 
 impl Fault {
-    /// What was done may be done again for it.
+    /// Whether completed work may be repeated because of this fault.
     pub fn repeats(&self) -> bool {
         match self {
             Self::KillEngine(_)
@@ -133,7 +133,7 @@ impl Fault {
             | Self::Database(_)
             | Self::DiskFull
             | Self::Broker(_) => true,
-            // They move the clock, or nobody handles anything again for them.
+            // They move the clock, or cause no repetition.
             Self::StopEngine(_)
             | Self::StopFunction(..)
             | Self::Channel(..)
@@ -148,17 +148,18 @@ impl Fault {
     }
 }
 
-/// At which step a fault begins, and at which it is over.
+/// A fault, and the steps at which it begins and ends.
 #[derive(Clone, Debug)]
 pub struct Planned {
     pub fault: Fault,
     pub from: usize,
     pub until: usize,
-    /// As it begins: which endpoint fails for one scheduled time only, of those that are not down for that, and how.
+    /// At the beginning, this endpoint fails for one scheduled time in this way; chosen from those that one
+    /// failure does not make down.
     pub blip: (usize, Outage),
 }
 
-/// The kinds of faults of an installation: each comes once before any comes again.
+/// The kinds of faults of an installation: each occurs once before any occurs again.
 pub struct Deck {
     pub kind: Kind,
     subjects: Vec<Subject>,
@@ -167,7 +168,7 @@ pub struct Deck {
 }
 
 impl Deck {
-    /// `once`: when all have come it is empty.
+    /// `once`: the deck is empty when all faults have occurred.
     pub fn new(rng: &mut StdRng, kind: Kind, subjects: Vec<Subject>, once: bool) -> Self {
         let mut deck = Self { kind, subjects, left: Vec::new(), once };
         deck.refill(rng);
@@ -179,7 +180,7 @@ impl Deck {
         self.left.shuffle(rng);
     }
 
-    /// Of the installation, after so many rounds: one outage of the region that ends, and one that is given up.
+    /// After this many rounds. A crowd needs one region outage that ends and one that is given up.
     pub fn is_done(&self, rounds: u64) -> bool {
         self.left.is_empty() && rounds >= if self.kind.is_crowd() { 2 } else { 1 }
     }
@@ -206,24 +207,26 @@ pub struct Phase {
     pub faults: Vec<Planned>,
 }
 
-/// Some endpoints go down, and come back: a phase each.
+/// Some endpoints go down and come back, in two phases.
 #[derive(Clone, Debug)]
 pub struct Round {
     pub down: Vec<(usize, Outage)>,
-    /// They are so many that it counts as an outage of the region: whether it lasts until that is given up.
+    /// Set if the number of endpoints makes it a region outage: whether it lasts until the region outage is
+    /// given up.
     pub blackout: Option<bool>,
     pub phases: [Phase; 2],
 }
 
-/// Seconds of the first steps of a blackout, and how many there are until it is told.
+/// Seconds of the first steps of a blackout, and the number of steps until it is reported.
 const FIRST: (i64, usize) = (8, 18);
-/// Steps until each endpoint is known to fail: from then on things break.
+/// Steps until each endpoint is known to fail; faults begin afterwards.
 const QUIET: usize = 8;
 
-/// How many an installation has: few, so that none of it looks like an outage of pongpong's own network.
+/// Endpoints of an installation: few, so that their failures do not look like a failure of pongpong's own
+/// network.
 pub const ENDPOINTS: usize = 4;
 
-/// Whom a check and its news pass on their way.
+/// The functions that a check, and the messages about it, pass through.
 const ON_THE_WAY: [&str; 14] = [
     "check-schedule",
     "endpoint-private-claim",
@@ -242,7 +245,7 @@ const ON_THE_WAY: [&str; 14] = [
 ];
 
 impl Round {
-    /// `number`: of the installation's rounds.
+    /// `number`: the round's number within the installation.
     pub fn draw(mut rng: StdRng, deck: &mut Deck, endpoints: usize, number: u64) -> Self {
         let rng = &mut rng;
         if deck.kind.is_crowd() {
@@ -255,7 +258,8 @@ impl Round {
         let down = down.into_iter().map(|endpoint| (endpoint, outage(rng))).collect();
         let mut phase = || {
             let steps = rng.random_range(4..10);
-            // There each scheduled time in its turn: no interval is as short as that.
+            // In a namespace every scheduled time must come in turn: steps are shorter than the shortest
+            // interval.
             let longest = if deck.kind == Kind::Namespace { 10 } else { 12 };
             Phase {
                 faults: planned(rng, deck, 0..steps, 1),
@@ -265,10 +269,11 @@ impl Round {
         Self { down, blackout: None, phases: [phase(), phase()] }
     }
 
-    /// Nearly all cannot be reached at once (an answer, however bad, is no sign of a region's trouble); what breaks then breaks while their alerts are held.
+    /// Nearly all endpoints become unreachable at once (an answer, however bad, is no sign of a region
+    /// outage). Faults then occur while their alerts are held.
     fn blackout(rng: &mut StdRng, deck: &mut Deck, endpoints: usize, number: u64) -> Self {
         let is_long = number.is_multiple_of(2);
-        // Each deck lasts for one of either.
+        // Each deck lasts for one short and one long blackout.
         let phases = if is_long { 2 } else { 4 };
         let (how, working) = (Outage::Connection(Mode::Refuse), rng.random_range(0..3));
         let down = (working..endpoints).map(|endpoint| (endpoint, how)).collect();
@@ -288,13 +293,14 @@ impl Round {
 
 fn pause(rng: &mut StdRng, kind: Kind) -> u64 {
     match kind {
-        // With packets lost time is real: they are sent again after a second.
+        // With lost packets real time matters: they are sent again after a second.
         Kind::Namespace => rng.random_range(20..200),
         _ => rng.random_range(3..45),
     }
 }
 
-/// One fault to three, at some of these steps; all that are left, when they are to come once in so many phases.
+/// One to three faults at some of these steps. With `once`, as many as are needed to make all of them in
+/// `phases` phases.
 fn planned(rng: &mut StdRng, deck: &mut Deck, steps: Range<usize>, phases: usize) -> Vec<Planned> {
     let share = deck.left.len().div_ceil(phases).min(3);
     let count = if deck.once { share } else { rng.random_range(1..4) };
@@ -318,7 +324,7 @@ fn outage(rng: &mut StdRng) -> Outage {
     }
 }
 
-/// Each kind that there is of a subject; and what everything else depends on more than once.
+/// Every kind of fault of a subject; those that affect everything occur more than once.
 fn faults(rng: &mut StdRng, kind: Kind, subject: Subject) -> Vec<Fault> {
     let mut after = || rng.random_range(0..40);
     match subject {
@@ -366,7 +372,7 @@ fn faults(rng: &mut StdRng, kind: Kind, subject: Subject) -> Vec<Fault> {
                 [429, 500, 503]
                     .map(|status| Fault::Answer(rng.random_range(1..channels::NAMES.len()), status)),
             );
-            // In the words of SMTP.
+            // Status codes of SMTP.
             faults.extend([421, 451, 452].choose(rng).map(|status| Fault::Answer(0, *status)));
             faults
         }
@@ -391,7 +397,7 @@ fn faults(rng: &mut StdRng, kind: Kind, subject: Subject) -> Vec<Fault> {
             Fault::Clock(-rng.random_range(600..4 * 3600)),
             Fault::Clock(rng.random_range(30..600)),
             Fault::Clock(rng.random_range(1..40) * 3600),
-            // What is dated over an hour ahead is refused until it is given up.
+            // An event that is dated over an hour ahead would be refused until it is given up.
             Fault::ClockAhead(2400),
         ],
         Subject::Owner => vec![Fault::SlowOwner],

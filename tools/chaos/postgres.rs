@@ -1,5 +1,5 @@
-//! A PostgreSQL server of chaos' own, which is stopped without warning, or whose disk is full; and ways to have
-//! a database.
+//! A PostgreSQL server for chaos, which can be stopped without warning and whose disk can be full; and ways
+//! to get a database.
 
 use std::{
     path::PathBuf,
@@ -16,18 +16,18 @@ use crate::disk::{Disk, is_root, run};
 pub struct Postgres {
     bin: PathBuf,
     dir: tempfile::TempDir,
-    /// Where its data is.
+    /// The disk of its data.
     pub disk: Option<Disk>,
     pub port: u16,
 }
 
-/// What a server has that is empty, twice, and a few databases.
+/// Twice the size of an empty server, plus a few databases.
 const MEGABYTES: u32 = 256;
 /// Few, so that they can be used up.
 const MAX_CONNECTIONS: u32 = 100;
 
 impl Postgres {
-    /// `small`: its data on a disk that can be full.
+    /// `small`: its data is on a disk that can be full.
     pub fn start(small: bool) -> Result<Self> {
         let versions = std::fs::read_dir("/usr/lib/postgresql").context("PostgreSQL: make test-packages")?;
         let newest = versions.flatten().map(|entry| entry.path().join("bin")).filter(|bin| bin.exists());
@@ -66,12 +66,12 @@ impl Postgres {
         command
     }
 
-    /// Of two faults that overlap the first that is over starts it again.
+    /// If two faults overlap, the first one that ends starts the server again.
     fn is_up(&self) -> bool {
         run(self.tool("pg_ctl").arg("-D").arg(self.data()).arg("status")).is_ok()
     }
 
-    /// What is committed must survive a server that is killed, but not a power cut.
+    /// Committed data must survive a killed server, but not a power failure.
     pub fn up(&self) -> Result<()> {
         if self.is_up() {
             return Ok(());
@@ -86,8 +86,8 @@ impl Postgres {
         run(self.tool("pg_ctl").arg("-D").arg(data).arg("-l").arg(log).args(["-w", "-o", &options, "start"]))
     }
 
-    /// Until it answers again, whatever became of it: with a disk that was full it may have ended, and may
-    /// have tried in vain to begin again.
+    /// Repairs the server until it answers again: after a full disk it may have ended, and may have failed to
+    /// start again.
     pub fn mend(&self) -> Result<()> {
         if let Some(disk) = &self.disk {
             disk.clear()?;
@@ -106,7 +106,7 @@ impl Postgres {
         }
     }
 
-    /// As a crash: no goodbye, no checkpoint.
+    /// Like a crash: immediate, without a checkpoint.
     pub fn down(&self) -> Result<()> {
         if !self.is_up() {
             return Ok(());
@@ -118,7 +118,7 @@ impl Postgres {
         format!("postgres://postgres@127.0.0.1:{port}/{database}")
     }
 
-    /// A database that nobody else uses.
+    /// Creates a database for one user of it.
     pub async fn database(&self) -> Result<String> {
         let name = format!("chaos_{:016x}", rand::rng().random::<u64>());
         let mut admin = sqlx::PgConnection::connect(&self.url(self.port, "postgres")).await?;
@@ -127,14 +127,15 @@ impl Postgres {
         Ok(name)
     }
 
-    /// Its disk to the last byte, and what it has set aside for its log: it must write, and cannot.
+    /// Fills the disk to the last byte, and also uses up the space reserved for the log, so that the server
+    /// must write and cannot.
     pub async fn fill_disk(&self) -> Result<()> {
         const NEXT: &str = "SELECT pg_logical_emit_message(TRUE, 'chaos', 'full'); SELECT pg_switch_wal()";
         self.disk.as_ref().context("a small disk")?.fill()?;
         let Ok(mut admin) = sqlx::PgConnection::connect(&self.url(self.port, "postgres")).await else {
             return Ok(());
         };
-        // One file each, of 16 MB: at the end it breaks down.
+        // One file of 16 MB each, until the server fails.
         for _ in 0..MEGABYTES / 16 {
             if sqlx::raw_sql(NEXT).execute(&mut admin).await.is_err() {
                 break;
@@ -143,7 +144,7 @@ impl Postgres {
         Ok(())
     }
 
-    /// Its room is for others.
+    /// Frees its space.
     pub async fn drop_database(&self, name: &str) -> Result<()> {
         let mut admin = sqlx::PgConnection::connect(&self.url(self.port, "postgres")).await?;
         let drop = sqlx::AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
@@ -151,7 +152,7 @@ impl Postgres {
         Ok(())
     }
 
-    /// What `pg_dump` has while it runs, until this is dropped: a snapshot, and a lock on each table.
+    /// Holds what `pg_dump` holds while it runs, until this is dropped: a snapshot, and a lock on each table.
     pub async fn dump(&self, database: &str) -> Result<sqlx::PgConnection> {
         const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
             DO $$ DECLARE name TEXT; BEGIN
@@ -164,7 +165,7 @@ impl Postgres {
         Ok(dump)
     }
 
-    /// Takes all connections there are; they are given back when these are dropped.
+    /// Takes all available connections; dropping them frees them.
     pub async fn occupy(&self, database: &str) -> Vec<sqlx::PgConnection> {
         let mut taken = Vec::new();
         let url = self.url(self.port, database);
@@ -182,7 +183,7 @@ impl Drop for Postgres {
     }
 }
 
-/// For who binds it later: of those that the kernel gives nobody who asks for any.
+/// A free port to be bound later, outside the range from which the kernel assigns ports.
 pub fn free_port() -> Result<u16> {
     let mut ports = (0..100).map(|_| rand::rng().random_range(10_000..32_000));
     let free = ports.find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok());

@@ -1,4 +1,4 @@
-//! Programs in processes of their own, with a clock that chaos moves, and what they say.
+//! Programs in separate processes, with a clock that chaos moves, and their output.
 
 use std::{
     fs::File,
@@ -28,13 +28,13 @@ pub fn program(name: &str) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// What all processes of a world said, in a file; and what of it counts.
+/// The output of all processes of a world in a file, and the parts of it that matter.
 pub struct Log {
     pub path: PathBuf,
     file: Mutex<File>,
-    /// Checks that check-run says came too late. What is delivered again is said again.
+    /// Checks that check-run reported as too late. A repeated delivery is counted again.
     pub too_late: AtomicI64,
-    /// Panics, and whatever else should never be.
+    /// Panics and other faults that must never occur.
     faults: Mutex<Vec<String>>,
 }
 
@@ -49,10 +49,10 @@ impl Log {
         }))
     }
 
-    /// A line of chaos' own among theirs.
+    /// Adds a line of chaos to the log.
     pub fn say(&self, what: &str) {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        // A log that cannot be written is no reason to end.
+        // An unwritable log is no reason to stop.
         let _ = writeln!(file, "{what}");
     }
 
@@ -82,7 +82,7 @@ impl Log {
 pub struct Process {
     child: Child,
     input: ChildStdin,
-    /// Where the engine's gateway listens, once it says so.
+    /// The address of the engine's gateway, once it is printed.
     pub listening: watch::Receiver<Option<String>>,
 }
 
@@ -97,7 +97,7 @@ impl Process {
         Ok(Self { child, input, listening })
     }
 
-    /// One that has ended hears nothing.
+    /// Advances the clock; no effect on a process that has ended.
     pub async fn advance(&mut self, seconds: i64) {
         let _ = self.input.write_all(format!("advance {seconds}\n").as_bytes()).await;
     }
@@ -106,7 +106,7 @@ impl Process {
         self.child.try_wait().ok().flatten()
     }
 
-    /// `kill -9`; returns when it is gone.
+    /// `kill -9`; returns when the process has ended.
     pub async fn kill(&mut self) {
         let _ = self.child.kill().await;
     }

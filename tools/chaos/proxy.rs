@@ -1,5 +1,4 @@
-//! A TCP proxy that misbehaves when it is told to: between pongpong and PostgreSQL, the mail server,
-//! Slack and the webhook.
+//! A TCP proxy that can misbehave, between pongpong and PostgreSQL, the mail server, Slack and the webhook.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -13,19 +12,19 @@ use tokio::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     Pass,
-    /// Nobody listens, and what was open is reset.
+    /// Refuses new connections and resets open ones.
     Refuse,
-    /// What is sent arrives when this is over.
+    /// Data arrives when this mode ends.
     Hang,
-    /// As a failover: connections that are open say nothing more, and are reset when this is over; new ones work.
+    /// Like a failover: open connections carry no data and are reset when this mode ends; new ones work.
     Freeze,
-    /// Every piece takes this long.
+    /// Delays every piece by this time.
     Slow(Duration),
-    /// Takes what is sent, but says nothing, and says so.
+    /// Accepts data, but closes its sending side without an answer.
     HalfClosed,
-    /// Answers what no protocol knows.
+    /// Answers with data that fits no protocol.
     Garbage,
-    /// Reset after so many bytes of the answer.
+    /// Resets the connection after this many bytes of the answer.
     BreakOff(usize),
 }
 
@@ -62,7 +61,7 @@ async fn serve(first: TcpListener, address: SocketAddr, to: SocketAddr, mut mode
         if now == Mode::Refuse {
             listener = None;
         } else if listener.is_none() {
-            // Its port is free but for what lingers in the kernel, which does not matter.
+            // The port is free, apart from old connections in the kernel, which do not matter.
             listener = TcpListener::bind(address).await.ok();
         }
         let accepted = async {
@@ -84,7 +83,7 @@ async fn serve(first: TcpListener, address: SocketAddr, to: SocketAddr, mut mode
     }
 }
 
-/// One connection, to its end; whatever goes wrong is what was wanted.
+/// Carries one connection to its end. Errors are expected.
 async fn carry(mut client: TcpStream, to: SocketAddr, mut mode: watch::Receiver<Mode>) {
     let is_new = *mode.borrow() == Mode::Freeze;
     let Ok(mut server) = TcpStream::connect(to).await else { return reset(client) };
@@ -109,7 +108,7 @@ async fn carry(mut client: TcpStream, to: SocketAddr, mut mode: watch::Receiver<
             Mode::Garbage => {
                 let _ = client.write_all(GARBAGE).await;
                 let _ = client.shutdown().await;
-                // What it sends is read, so that it sees the answer and not a reset.
+                // Read its data, so that it sees the answer and not a reset.
                 let _ = tokio::time::timeout(Duration::from_millis(200), client.read(&mut asked)).await;
                 return;
             }
@@ -157,7 +156,7 @@ async fn carry(mut client: TcpStream, to: SocketAddr, mut mode: watch::Receiver<
     }
 }
 
-/// Closed without a word: what the other side sees is a reset.
+/// Closes the socket so that the peer sees a reset.
 fn reset(socket: TcpStream) {
     let _ = socket.set_zero_linger();
 }

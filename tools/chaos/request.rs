@@ -1,4 +1,5 @@
-//! A request by hand: it is known from when on the server has it, and owes an answer though it is told to end.
+//! A hand-written request, to know from when on the server has taken it: from then on, the server must answer
+//! it, even after SIGTERM.
 
 use std::time::Duration;
 
@@ -19,19 +20,19 @@ pub struct Request {
 }
 
 pub enum Sent {
-    /// Nobody listened, or the connection ended before the server asked for the body.
+    /// Nothing listened, or the connection ended before the server asked for the body.
     NotTaken,
     Answered(u16),
-    /// Taken, and not answered.
+    /// Taken, but not answered.
     BrokenOff(String),
 }
 
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Longer than it takes to tell somebody to end.
+/// Longer than it takes to send a process SIGTERM.
 const HELD: Duration = Duration::from_millis(300);
 
 impl Request {
-    /// `held`: is told when the server has taken it, whose body comes a while after that.
+    /// `held`: notified when the server has taken the request; the body follows a while later.
     pub async fn send(&self, held: Option<oneshot::Sender<()>>) -> Sent {
         let (mut stream, said) = match timeout(TIMEOUT, self.begin()).await {
             Ok(Ok(begun)) => begun,
@@ -55,7 +56,7 @@ impl Request {
         }
     }
 
-    /// All but its body; 100 is said by who waits for that.
+    /// Sends everything except the body. The server sends 100 when it waits for the body.
     async fn begin(&self) -> Result<(BufReader<TcpStream>, u16)> {
         let url: Uri = self.url.parse()?;
         let host = url.authority().context("a host")?.as_str();

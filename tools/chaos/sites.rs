@@ -1,4 +1,4 @@
-//! What is watched: a site for each endpoint, which chaos takes down and brings back.
+//! The targets: a site for each endpoint, which chaos takes down and brings back.
 
 use std::{
     net::SocketAddr,
@@ -46,12 +46,12 @@ impl Site {
         }
     }
 
-    /// What hangs goes on.
+    /// Hanging connections continue.
     pub fn pass(&self) {
         self.proxy.set(Mode::Pass);
     }
 
-    /// So that a check is under way for a while. What is down stays so.
+    /// Delays answers, so that a check is under way for a while. A site that is down stays down.
     pub fn slow(&self, slow: bool) {
         const SLOW: Mode = Mode::Slow(Duration::from_millis(150));
         let (from, to) = if slow { (Mode::Pass, SLOW) } else { (SLOW, Mode::Pass) };
@@ -60,7 +60,7 @@ impl Site {
         }
     }
 
-    /// Returns when it answers: what is checked from now on is up.
+    /// Returns when the site answers: every later check is up.
     pub async fn up(&self) -> Result<()> {
         self.status.store(200, Ordering::SeqCst);
         self.proxy.set(Mode::Pass);

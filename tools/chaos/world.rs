@@ -1,4 +1,4 @@
-//! An installation of pongpong that is watched, broken and mended; and what must hold of it afterwards.
+//! An installation of pongpong that checks targets and is broken and repaired; and what must hold afterwards.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,19 +31,19 @@ use crate::{
     sites::Site,
 };
 
-/// How long everything that broke may take to be well again, in real time.
+/// How long recovery from all faults may take, in real time.
 const TIMEOUT: Duration = Duration::from_secs(90);
 const SUMMARY: &str = "the summary";
 
 const REGION: &str = "here";
-/// An engine gives what runs 8 s to finish; a moment more for what that needed.
+/// An engine takes at most 8 s to complete running work after SIGTERM, and a moment longer for the databases.
 const GRACE: Duration = Duration::from_secs(10);
-/// No endpoint's interval is longer, but for those of a crowd.
+/// The longest interval of an endpoint, except in a crowd.
 const MAX_INTERVAL: i64 = 25;
-/// An outage of a region lasts for 15 minutes at most; a blackout of this length is over before.
+/// A region outage lasts at most 15 minutes; a blackout of this length ends before.
 const SHORT: TimeDelta = TimeDelta::minutes(13);
 
-/// An endpoint, and what chaos knows of it.
+/// An endpoint, and what chaos expects of it.
 struct Watched {
     id: i64,
     name: String,
@@ -53,26 +53,27 @@ struct Watched {
     site: Site,
     down: bool,
     outages: usize,
-    /// What its tags may be: more than one, when a change was asked for and not answered.
+    /// Its possible tags: more than one after a change that was not answered.
     tags: Vec<String>,
     /// The last scheduled time for which it failed alone.
     blip: i64,
-    /// When all was last as it must be: scheduled times that had no result, and how many were counted as missed.
+    /// At the last point when everything was as expected: scheduled times without a result, and the number of
+    /// missed checks.
     unseen: BTreeSet<i64>,
     missed: i64,
 }
 
-/// What is told of the region.
+/// Expected messages about the region.
 #[derive(Default)]
 struct RegionOutages {
     started: usize,
     recovered: usize,
     still_failing: usize,
-    /// Since when it fails, while alerts are to be held.
+    /// Since when the region fails while alerts must be held.
     held_since: Option<DateTime<Utc>>,
 }
 
-/// Whoever asks as a person does, through the gateway where there is one.
+/// A user's requests, through the gateway where there is one.
 #[derive(Clone)]
 pub enum Person {
     OfEngine { client: reqwest::Client, url: String, headers: HeaderMap },
@@ -103,7 +104,7 @@ impl Person {
         Ok(serde_json::from_slice(&answer)?)
     }
 
-    /// Where a function is now.
+    /// The current URL of a function.
     async fn url(&self, function: &'static str, path: &str) -> Result<String> {
         match self {
             Self::OfFunctions { cluster, .. } => {
@@ -123,7 +124,7 @@ impl Person {
     }
 }
 
-/// A change of an endpoint that was asked for: which one's, its new tags, and what became of it.
+/// A requested change of an endpoint: the endpoint's index, its new tags, and the outcome.
 type Asked = (usize, String, Sent);
 
 enum System {
@@ -138,30 +139,30 @@ pub struct World<'a> {
     clock: Clock,
     system: System,
     database: Option<(String, Proxy)>,
-    /// Connections that leave none to others.
+    /// Connections that were taken so that none is left for others.
     occupied: Vec<sqlx::PgConnection>,
     ledger: Ledger,
     channels: Channels,
     endpoints: Vec<Watched>,
-    /// The gateway's key, or what it would tell functions.
+    /// The gateway's key, or the identity headers that it would send to functions.
     identity: HeaderMap,
-    /// Another account's.
+    /// Identity of another account.
     neighbour: HeaderMap,
     slow_owner: Option<SlowOwner>,
     dump: Option<sqlx::PgConnection>,
     client: reqwest::Client,
     began: DateTime<Utc>,
-    /// While something is broken that a start may fail for.
+    /// Number of current faults that may prevent a start.
     excused: usize,
     region_outages: RegionOutages,
     /// Endpoints and scheduled times that failed alone.
     blips: Vec<(i64, i64)>,
-    /// Checks that came too late, when all was last as it must be.
+    /// Checks that were too late, at the last point when everything was as expected.
     too_late: i64,
-    /// What is broken now.
+    /// Current faults.
     active: Vec<Fault>,
-    /// What was broken, in this phase, for longer than the broker tries: what a channel was not told for it
-    /// is asked for again.
+    /// Faults of this phase that lasted longer than the broker retries: messages that a channel missed
+    /// because of them are retried.
     outlasted: Vec<Fault>,
     /// Dead letters of earlier phases.
     known_letters: BTreeSet<i64>,
@@ -170,21 +171,21 @@ pub struct World<'a> {
     _folder: tempfile::TempDir,
 }
 
-/// What a look at it says.
+/// The outcome of an inspection.
 enum Finding {
     Fine,
-    /// It may become so.
+    /// It may become fine.
     NotYet(String),
     Never(String),
 }
 
-/// What an installation came to.
+/// The totals of an installation.
 #[derive(Debug, Default)]
 pub struct Tally {
     pub results: usize,
     pub missed: i64,
     pub messages: usize,
-    /// How often an endpoint was to fail for one scheduled time, and how often it was seen to.
+    /// The number of planned blips, and of those that were seen.
     pub blips: usize,
     pub blips_seen: usize,
 }
@@ -215,7 +216,7 @@ impl<'a> World<'a> {
         set("LOG_LEVEL", "warn");
         set("REGION", REGION);
         set("CHECK_CONCURRENCY", owner::CHECK_CONCURRENCY);
-        // The same whatever port is free: a message that is sent again is the same, letter by letter.
+        // Independent of the port: a message that is sent again must be identical.
         set("PUBLIC_URL", "http://localhost");
         let (mut database, mut ledger) =
             (None, Ledger { url: format!("sqlite:{}/pongpong.db", data.display()), journal: None });
@@ -273,14 +274,14 @@ impl<'a> World<'a> {
         };
         world.set_up(&mut rng, &host).await.context("before anything was broken")?;
         if namespace.is_some() {
-            // The scheduled times that a new endpoint is checked at before the schedule takes over are in no account: one whose
-            // check waits for lost packets would be judged after the next.
+            // The checks of a new endpoint before the schedule takes over are not in any account: one that
+            // waits for lost packets would be evaluated after the next one.
             while world.endpoints.iter().any(|watched| watched.first_check_at > world.now().timestamp()) {
                 world.advance(1).await;
                 world.keep_order().await?;
             }
             world.settle().await?;
-            // What is entered is entered from outside of it.
+            // Objects are created from outside the namespace.
             world.stop_engine().await?;
             world.namespace = namespace;
             world.start_engine().await?;
@@ -317,15 +318,17 @@ impl<'a> World<'a> {
             let name = format!("shop{n}");
             let mut interval = rng.random_range(10..=MAX_INTERVAL);
             if self.kind == Kind::Namespace {
-                // So short that a failure asks for no early check: one that waits for lost packets would come after the
-                // regular one that follows it, and count for nothing, where a person reads it before that.
+                // So short that a failure triggers no early check. An early check that waits for lost packets
+                // would come after the next regular one and be ignored, although in the order of scheduled
+                // times it comes before it.
                 interval = 10;
             }
-            // Of every second one a single failure that is counted twice would be told.
+            // At every second endpoint, a single failure that was counted twice would cause an alert.
             let failures = if n % 2 == 0 { 2 } else { rng.random_range(1..4) };
             let mut thresholds = (failures, rng.random_range(1..3));
             if is_crowd {
-                // Down after a minute and a half at least: by then all were checked, and are known to fail.
+                // Down after at least a minute and a half: by then all endpoints were checked and are known
+                // to fail.
                 interval = rng.random_range(15..40);
                 thresholds.0 = usize::try_from(90 / interval)? + 2;
             }
@@ -374,7 +377,7 @@ impl<'a> World<'a> {
         self.clock.now()
     }
 
-    /// Ends all of it, as it is; fails for what went wrong since it was last looked at.
+    /// Ends the installation in its current state; fails if anything went wrong since the last inspection.
     pub async fn end(mut self) -> Result<()> {
         if let System::Cluster(cluster) = &self.system {
             cluster.stop().await;
@@ -413,7 +416,7 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// As whoever runs it does: what has ended is started again.
+    /// Starts an engine again that has ended, as an operator's supervisor does.
     async fn keep_running(&mut self) -> Result<()> {
         let System::Engine { halted, .. } = &self.system else { return Ok(()) };
         if *halted || self.is_running() {
@@ -422,7 +425,7 @@ impl<'a> World<'a> {
         self.start_engine().await
     }
 
-    /// Of the engine. That it ended by itself is a fault, unless something is broken that it may end for.
+    /// Whether the engine runs. Ending by itself is a fault, unless a current fault may cause it.
     fn is_running(&mut self) -> bool {
         let System::Engine { process: Some(process), .. } = &mut self.system else { return false };
         let ended = process.ended();
@@ -441,7 +444,7 @@ impl<'a> World<'a> {
         self.keep_running().await
     }
 
-    /// Where its gateway is, when it is up.
+    /// The gateway's URL, when it is up.
     async fn engine_url(&mut self) -> Result<String> {
         let System::Engine { process: Some(process), .. } = &mut self.system else { bail!("no engine") };
         let mut listening = process.listening.clone();
@@ -459,7 +462,8 @@ impl<'a> World<'a> {
         (*process, *halted) = (None, true);
     }
 
-    /// SIGTERM; it must end well, and in time. Not what is starting while something is broken.
+    /// SIGTERM; the engine must end without an error and in time. Skips an engine that is starting during a
+    /// fault.
     async fn stop_engine(&mut self) -> Result<()> {
         let (is_running, excused) = (self.is_running(), self.excused > 0);
         let System::Engine { process, halted, .. } = &mut self.system else { return Ok(()) };
@@ -477,7 +481,7 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// Moves everybody's clock.
+    /// Advances the clock of all processes.
     async fn advance(&mut self, seconds: i64) {
         if let System::Cluster(cluster) = &self.system {
             return cluster.advance(seconds).await;
@@ -510,8 +514,8 @@ impl<'a> World<'a> {
         self.person().await?.call(function, method, path, body).await
     }
 
-    /// Everything at once: endpoints are due, their targets take their time, and people read and write.
-    /// Returns what they ask for, when one of it at least is under way.
+    /// Keeps everything busy at once: endpoints are due, their targets are slow, and users read and write.
+    /// Returns the users' requests when at least one of them is under way.
     async fn make_busy(&mut self) -> Result<JoinSet<Option<Asked>>> {
         let mut asked = JoinSet::new();
         if let System::Engine { process, .. } = &self.system
@@ -535,14 +539,14 @@ impl<'a> World<'a> {
             let (person, tags, held) = (person.clone(), json!([&stamp]).to_string(), held.take());
             asked.spawn(async move {
                 let sent = request.send(held).await;
-                // Who reads what was written keeps it busy for longer.
+                // Reading the changed object keeps the process busy for longer.
                 let _ = person.call("endpoint-get", Method::GET, &path, None).await;
                 Some((at, tags, sent))
             });
         }
         let log = Arc::clone(&self.log);
         asked.spawn(async move {
-            // One that is never checked; whatever becomes of it, it is counted as long as it is there.
+            // An endpoint that is never checked. Whatever happens to it, it is counted while it exists.
             let body = json!({"name": "for a moment", "url": "http://localhost/", "enabled": false});
             let made = person.call("endpoint-create", Method::POST, "/public/v1/endpoints", Some(body)).await;
             log.say(&format!("chaos: one more endpoint: {:?}", made.as_ref().map(|made| &made["id"])));
@@ -560,12 +564,12 @@ impl<'a> World<'a> {
         Ok(asked)
     }
 
-    /// Only what begins now is broken.
+    /// Whether the fault that begins now is the only one.
     fn is_all_else_well(&self) -> bool {
         self.active.len() == 1
     }
 
-    /// What was answered must be there; what was not may be, but for what was not even taken.
+    /// An answered change must be stored; an unanswered one may be stored, unless it was not even taken.
     async fn see_answers(&mut self, mut asked: JoinSet<Option<Asked>>) -> Result<()> {
         let (mut made, mut refused, mut others) = (0, 0, Vec::new());
         while let Some(asked) = asked.join_next().await {
@@ -596,9 +600,9 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    // What a round does.
+    // The steps of a round.
 
-    /// Takes endpoints down; with a blackout, which of them is told only when it is given up.
+    /// Takes endpoints down. In a blackout, they are reported only when the region outage is given up.
     pub fn take_down(&mut self, which: &[(usize, Outage)], blackout: Option<bool>) {
         for (endpoint, how) in which {
             let watched = &mut self.endpoints[*endpoint];
@@ -629,7 +633,7 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// Lets time go by while things break, mends them all, and waits until all is as it must be.
+    /// Lets time pass during the faults, repairs all of them, and waits until everything is as expected.
     pub async fn go_through(&mut self, phase: &Phase) -> Result<Tally> {
         self.outlasted.clear();
         for (n, (seconds, pause)) in phase.steps.iter().enumerate() {
@@ -655,8 +659,8 @@ impl<'a> World<'a> {
         self.settle().await
     }
 
-    /// Of those whom one failure does not make down one fails for the scheduled time that is due next, and now. None: what
-    /// came before it is not known to have worked, so that it might not be the only one.
+    /// Makes one endpoint, which one failure does not make down, fail for its next scheduled time. `None`:
+    /// the check before it may have failed too, so the failure might not be the only one.
     async fn begin_blip(&mut self, (which, how): (usize, Outage)) -> Result<Option<(usize, i64)>> {
         if self.kind.is_crowd() || self.kind == Kind::Namespace {
             return Ok(None);
@@ -667,10 +671,10 @@ impl<'a> World<'a> {
         let Watched { id, interval, first_check_at, blip, .. } = self.endpoints[at];
         let now = self.now().timestamp();
         if now < blip {
-            // The clock is set back: nothing is checked.
+            // The clock was set back: no checks are made.
             return Ok(None);
         }
-        // The one before is not to be one that failed, too.
+        // The check before must not be one that failed as well.
         let after = now.max(blip + interval);
         let scheduled_at = first_check_at + ((after - first_check_at).div_euclid(interval) + 1) * interval;
         loop {
@@ -695,7 +699,7 @@ impl<'a> World<'a> {
         Ok(Some((at, scheduled_at)))
     }
 
-    /// When it was seen, or after a few seconds, and before the next scheduled time.
+    /// Ends the blip when its check was seen, or after a few seconds, and before the next scheduled time.
     async fn end_blip(&mut self, at: usize, scheduled_at: i64) -> Result<()> {
         let id = self.endpoints[at].id;
         let is_seen =
@@ -705,13 +709,13 @@ impl<'a> World<'a> {
             if is_gone || self.comes_to_be(Duration::from_millis(100), is_seen).await {
                 break;
             }
-            // Who tries again does so after a second, and after two more.
+            // A retry comes after one second, and the next one after two more.
             self.advance(1).await;
         }
         self.endpoints[at].site.up().await
     }
 
-    /// Within so much real time, in which the clock stands.
+    /// Whether the condition comes true within this real time, while the clock stands still.
     async fn comes_to_be(&self, timeout: Duration, is_so: impl Fn(&Page) -> bool) -> bool {
         let looked = async {
             while !self.ledger.read().await.is_ok_and(|page| is_so(&page)) {
@@ -721,17 +725,17 @@ impl<'a> World<'a> {
         tokio::time::timeout(timeout, looked).await.is_ok()
     }
 
-    /// A check that waits for a lost packet takes real time, in which the clock must not come to the next
-    /// scheduled time: of results that are judged in another order than their scheduled times the late ones say nothing, and what
-    /// is an outage could not be read from them. And in a crowd the ten that are known to fail must not be
-    /// ten results of one endpoint, while nothing is broken.
+    /// A check that waits for a lost packet takes real time, during which the clock must not reach the next
+    /// scheduled time: results that are evaluated out of order are ignored if they are late, and then the
+    /// expected incidents could not be derived from the results. In a crowd without faults, the ten endpoints
+    /// that are known to fail must not be ten results of one endpoint.
     async fn keep_order(&mut self) -> Result<()> {
-        // In a crowd what a broker holds back waits for the clock.
+        // In a crowd, deliveries that a broker holds back wait for the clock.
         let timeout = if self.kind == Kind::Namespace { 30 } else { 5 };
         let until = Instant::now() + Duration::from_secs(timeout);
         let is_wanted = self.kind == Kind::Namespace || self.kind.is_crowd() && self.active.is_empty();
         while is_wanted && Instant::now() < until {
-            // The database may have no connection to give for a moment.
+            // The database may have no free connection for a moment.
             let Ok(page) = self.ledger.read().await else { continue };
             let uncounted = self.endpoints.iter().map(|watched| self.uncounted(watched, &page).max(0));
             let too_late = self.log.too_late.load(Ordering::SeqCst) - self.too_late;
@@ -754,14 +758,14 @@ impl<'a> World<'a> {
         let pause = |ms: u64| tokio::time::sleep(Duration::from_millis(ms));
         match fault {
             Fault::KillEngine(after) => {
-                // Another fault may have ended it: then it is not for that.
+                // Another fault may have ended it: then it must be started for this one.
                 self.unhalt().await?;
                 pause(*after).await;
                 self.kill_engine().await;
             }
             Fault::StopEngine(after) => {
                 if self.excused == 0 {
-                    // Another fault may have ended it: then it is not for that.
+                    // Another fault may have ended it: then it must be started for this one.
                     self.unhalt().await?;
                     self.engine_url().await?;
                 }
@@ -817,7 +821,7 @@ impl<'a> World<'a> {
                 let name = self.database.as_ref().context("a database")?.0.clone();
                 match self.postgres.dump(&name).await {
                     Ok(dump) => self.dump = Some(dump),
-                    // A database that is broken cannot be dumped.
+                    // A broken database cannot be dumped.
                     Err(error) if self.is_all_else_well() => return Err(error),
                     Err(_) => return Ok(()),
                 }
@@ -839,7 +843,7 @@ impl<'a> World<'a> {
                     Err(error) if self.is_all_else_well() => return Err(error),
                     Err(_) => return Ok(()),
                 }
-                // All that hangs has begun.
+                // All hanging checks and messages have begun.
                 for _ in 0..3 {
                     self.advance(10).await;
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -885,7 +889,8 @@ impl<'a> World<'a> {
             }
             Fault::Channel(which, _) => self.channels.set(*which, Mode::Pass),
             Fault::Exhaust(which) => {
-                // Until there is something to tell; then each try in its turn, 1, 2, 4, ... 512 seconds apart.
+                // Until there is a message to send; then one step for each retry, 1, 2, 4, ... 512 seconds
+                // apart.
                 for seconds in [10; 12].into_iter().chain((0..14).map(|try_| (1 << try_).min(600))) {
                     self.advance(seconds).await;
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -909,7 +914,8 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// While only this is broken, a check of each endpoint that is due from now on is made and recorded.
+    /// While only this fault is active, a check of each endpoint that is due from now on is made and
+    /// recorded.
     async fn must_record(&mut self, while_: &str) -> Result<()> {
         let since = self.now().timestamp();
         let ids: Vec<_> = self.endpoints.iter().map(|watched| watched.id).collect();
@@ -931,7 +937,7 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// Nothing is left of it, when all is mended.
+    /// All its objects are deleted when everything is repaired.
     async fn end_slow_owner(&mut self) -> Result<()> {
         let Some(mut owner) = self.slow_owner.take() else { return Ok(()) };
         let until = Instant::now() + TIMEOUT;
@@ -953,7 +959,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// A start that failed while something was broken is no fault of the engine's; the next one is.
+    /// A start that failed during a fault is not the engine's fault; the next failed start is.
     fn excuse_no_longer(&mut self) {
         self.excused = self.excused.saturating_sub(1);
         if let System::Engine { process, .. } = &mut self.system
@@ -963,7 +969,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// One that does not run has nothing to end; another fault may keep it from starting.
+    /// Starts a function, so that there is a process to end; another fault may prevent the start.
     async fn wake(&self, function: &'static str) -> Result<()> {
         let woken = self.cluster()?.wake(function).await;
         if self.active.contains(&Fault::Away(function)) { Ok(()) } else { woken.map(drop) }
@@ -976,9 +982,9 @@ impl<'a> World<'a> {
         }
     }
 
-    // What must hold.
+    // The conditions that must hold.
 
-    /// Lets time go by until all is as it must be; or says what is not.
+    /// Lets time pass until everything is as expected, or says what is not.
     async fn settle(&mut self) -> Result<Tally> {
         self.end_slow_owner().await?;
         let until = Instant::now() + TIMEOUT;
@@ -1014,7 +1020,7 @@ impl<'a> World<'a> {
             }
             let waits = matches!(&finding, Finding::NotYet(why) if why.starts_with(SUMMARY));
             waits_for_rollup += usize::from(waits);
-            // What came late, because the clock was set back, is summed up with the next hour.
+            // Late results, after the clock was set back, are rolled up with the next hour.
             let rollup = (HOUR + 360 - self.now().timestamp() % HOUR) % HOUR;
             self.advance(if waits && waits_for_rollup == 3 { rollup } else { seconds }).await;
             self.keep_order().await?;
@@ -1022,7 +1028,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// What was lost and counted is not to pay for what is lost later.
+    /// Losses that are accounted for must not excuse later ones.
     fn keep_account(&mut self, page: &Page) {
         self.known_letters.extend(page.letters.iter().map(|letter| letter.id));
         self.too_late = self.log.too_late.load(Ordering::SeqCst);
@@ -1033,14 +1039,14 @@ impl<'a> World<'a> {
         }
     }
 
-    /// As a person does who sees that a message failed, or waits.
+    /// Retries messages that failed or wait, as a user does.
     async fn press_again(&mut self) {
         let Ok(page) = self.ledger.read().await else { return };
         for delivery in
             page.deliveries.iter().filter(|delivery| ["failed", "pending"].contains(&&*delivery.status))
         {
             let path = format!("/public/v1/deliveries/{}/retry", delivery.id);
-            // One that cannot be asked for now is asked for again.
+            // A retry that is refused now is tried again later.
             let _ = self.call("delivery-retry", Method::POST, &path, None).await;
         }
     }
@@ -1103,12 +1109,13 @@ impl<'a> World<'a> {
             if row.status != wanted {
                 later(format!("{name} is {wanted}, and shown as {}", row.status));
             }
-            // Each scheduled time has a result, or was counted as missed, or is in a dead letter.
+            // Each scheduled time has a result, is counted as missed, or is in a dead letter.
             let newest = self.went_by(watched, page).last();
             if let Some(scheduled_at) =
                 newest.filter(|scheduled_at| self.unseen(watched, page).contains(scheduled_at))
             {
-                // In a crowd it would be an outage of its own, if it were seen as it was after the others are up.
+                // In a crowd, the check could become an incident of its own if it saw the old state after the
+                // others are up.
                 later(format!("{name}: its check at {scheduled_at} is under way"));
             }
             let uncounted = self.uncounted(watched, page);
@@ -1139,7 +1146,7 @@ impl<'a> World<'a> {
         let is_watched = |id: i64| id == 0 || self.endpoints.iter().any(|watched| watched.id == id);
         for delivery in page.deliveries.iter().filter(|delivery| is_watched(delivery.endpoint_id)) {
             match delivery.status.as_str() {
-                // What is superseded, a later message tells of.
+                // A later message reports a superseded change.
                 "delivered" | "superseded" => {}
                 "failed" if self.outlasted.iter().any(|fault| is_of_channel(fault, &delivery.kind)) => {
                     later(format!("a message is given up: {delivery:?}"))
@@ -1185,8 +1192,8 @@ impl<'a> World<'a> {
         not_yet.map_or(Finding::Fine, Finding::NotYet)
     }
 
-    /// Only what was broken for longer than the broker tries is an excuse, and nothing is for an event that was
-    /// refused.
+    /// Only faults that lasted longer than the broker retries excuse a dead letter, and nothing excuses an
+    /// event that was refused.
     fn explains(&self, letter: &Letter) -> bool {
         let of_all = |name: &str| functions::find(name).is_some_and(|f| f.subscriptions.is_empty());
         let is_excuse = |fault: &Fault| match fault {
@@ -1200,14 +1207,14 @@ impl<'a> World<'a> {
         !letter.is_refused() && self.outlasted.iter().any(is_excuse)
     }
 
-    /// Scheduled times that went by, and were handed out. What is due now is under way.
+    /// Scheduled times that passed and were handed out. Those due now are under way.
     fn went_by(&self, watched: &Watched, page: &Page) -> impl Iterator<Item = i64> + use<> {
         let until = self.clock.now().timestamp() + 1;
         let next = page.endpoints.get(&watched.id).map_or(until, |row| row.next_check_at.min(until));
         (watched.first_check_at..next).step_by(watched.interval as usize)
     }
 
-    /// Those without a result, and in no dead letter.
+    /// Scheduled times without a result, and in no dead letter.
     fn unseen(&self, watched: &Watched, page: &Page) -> BTreeSet<i64> {
         let (results, given_up) = (page.results.get(&watched.id), page.given_up.get(&watched.id));
         let is_unseen = |scheduled_at: &i64| {
@@ -1217,15 +1224,16 @@ impl<'a> World<'a> {
         self.went_by(watched, page).filter(is_unseen).collect()
     }
 
-    /// How many of those are new since all was last as it must be, and were not counted as missed since.
+    /// The number of unseen scheduled times since everything was last as expected, minus those counted as
+    /// missed since then.
     fn uncounted(&self, watched: &Watched, page: &Page) -> i64 {
         let lost = self.unseen(watched, page).difference(&watched.unseen).count() as i64;
         let missed = page.endpoints.get(&watched.id).map_or(0, |row| row.missed_checks);
         lost - (missed - watched.missed)
     }
 
-    /// How many outages there were, and whether one goes on: by what chaos did; or, where the network
-    /// decides on what is seen, by the results, as a person would read them.
+    /// The number of incidents, and whether one is open: by chaos' own actions, or, where the network decides
+    /// what a check sees, by the stored results.
     fn expected(&self, watched: &Watched, page: &Page) -> (usize, bool) {
         if self.kind != Kind::Namespace {
             return (watched.outages, watched.down);
@@ -1243,7 +1251,7 @@ impl<'a> World<'a> {
         (outages, down == Some(true))
     }
 
-    /// What people are shown must be what is stored.
+    /// The summary that users see must match the stored results.
     async fn ask_the_summary(&mut self, page: &Page) -> Result<Finding> {
         if self.kind == Kind::Namespace {
             return Ok(Finding::Fine);
@@ -1251,7 +1259,7 @@ impl<'a> World<'a> {
         let text = |time: DateTime<Utc>| time.format("%Y-%m-%dT%H:%M:%SZ").to_string();
         let range = format!(
             "from={}&to={}",
-            // By a clock that was set back, too.
+            // Also covers a clock that was set back.
             text(self.began - TimeDelta::hours(6)),
             text(self.now() + TimeDelta::seconds(1))
         );

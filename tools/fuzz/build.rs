@@ -1,4 +1,5 @@
-//! Links the targets with libFuzzer, of Debian's package libfuzzer-19-dev (or `LIBFUZZER`), and what it is written in.
+//! Links the fuzz targets with libFuzzer (Debian's package libfuzzer-19-dev, or `LIBFUZZER`) and the C++
+//! library.
 
 fn main() {
     println!("cargo:rerun-if-env-changed=LIBFUZZER");

@@ -1,8 +1,8 @@
-//! Everything that parses what strangers send. Nothing that is sent may make it panic, or answer 5xx; what it
-//! takes, it takes as it was meant.
+//! Fuzz targets for everything that parses untrusted input. No input may cause a panic or a 5xx answer;
+//! accepted input must be interpreted as it was meant.
 //!
-//! Each function is a target of cargo-fuzz: `tools/fuzz/run` lets libFuzzer look for what breaks it;
-//! what it finds is put into `corpus/`, which `cargo test` tries.
+//! Each function is a target of cargo-fuzz. With `tools/fuzz/run`, libFuzzer searches for input that breaks
+//! it. Findings are added to `corpus/`, which `cargo test` runs.
 #![expect(clippy::unwrap_used, reason = "what fails here is a finding, or the stage itself")]
 
 use std::{
@@ -42,8 +42,9 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 });
 
-/// What libFuzzer calls. A panic ends the process, whoever would catch it: each is a finding. (This is what
-/// libfuzzer-sys does; but it brings a build of libFuzzer of its own, and has all C of this workspace built anew.)
+/// The function that libFuzzer calls. Every panic ends the process, even one that would be caught: each is a
+/// finding. (libfuzzer-sys does the same, but it builds its own libFuzzer and causes all C code of this
+/// workspace to be rebuilt.)
 #[macro_export]
 macro_rules! target {
     ($name:ident) => {
@@ -66,7 +67,7 @@ macro_rules! target {
     };
 }
 
-/// Headers, an empty line, and a body.
+/// Parses headers, an empty line, and a body.
 fn head_and_body(data: &[u8]) -> (HeaderMap, Bytes) {
     let end = data.windows(2).position(|two| two == b"\n\n");
     let (head, body) = end.map_or((data, &[][..]), |end| (&data[..end], &data[end + 2..]));
@@ -79,12 +80,12 @@ fn head_and_body(data: &[u8]) -> (HeaderMap, Bytes) {
     (headers.collect(), Bytes::copy_from_slice(body))
 }
 
-/// An event, in either mode.
+/// Reads an event, in either mode.
 pub fn cloudevent(data: &[u8]) {
     let (headers, body) = head_and_body(data);
     let _ = Event::<Vec<CheckResult>>::read(&headers, &body);
     let read = Event::<serde_json::Value>::read(&headers, &body);
-    // What can be read can be sent once more, and is the same then.
+    // An event that can be read can be sent again, and stays the same.
     if let (Ok(read), Ok(again)) = (read, Outgoing::again(&headers, body.to_vec())) {
         let (parts, body) = again.into_request().unwrap().into_parts();
         let twice = Event::<serde_json::Value>::read(&parts.headers, &body).unwrap();
@@ -92,7 +93,7 @@ pub fn cloudevent(data: &[u8]) {
     }
 }
 
-/// A database of its own. Functions reach each other, and pages the API; events go nowhere.
+/// A context with a database of its own. Functions call each other, pages call the API; events go nowhere.
 static CONTEXT: LazyLock<(Context, tempfile::TempDir)> = LazyLock::new(|| {
     runtime::install_crypto();
     let data = tempfile::tempdir().unwrap();
@@ -128,7 +129,7 @@ static CONTEXT: LazyLock<(Context, tempfile::TempDir)> = LazyLock::new(|| {
     (context, data)
 });
 
-/// Kong's Admin API; each key has an id of its own.
+/// A stand-in for Kong's Admin API; each key has a separate id.
 async fn agrees(method: Method) -> (StatusCode, String) {
     static KEYS: AtomicU64 = AtomicU64::new(0);
     let status = match method {
@@ -163,7 +164,7 @@ fn operation(method: &Method, path: &str) -> Option<&'static (&'static Function,
     PUBLIC.iter().find(fits)
 }
 
-/// A key is somebody's, whatever it is.
+/// A stand-in for the gateway that accepts any key as user 1's.
 async fn gateway(request: Request<Body>) -> Response<Body> {
     let (mut parts, body) = request.into_parts();
     let refused = |status| Response::builder().status(status).body(Body::empty()).unwrap();
@@ -183,7 +184,7 @@ async fn gateway(request: Request<Body>) -> Response<Body> {
     ask(function, Request::from_parts(parts, body)).await
 }
 
-/// User 1, and the first of what a user may have.
+/// User 1, and one object of each kind that a user can have.
 static BELONGINGS: LazyLock<()> = LazyLock::new(|| {
     for (path, body) in [
         ("/user-service/v1/signup", r#"{"email":"me@example.com","password":"a good password"}"#),
@@ -208,7 +209,7 @@ static BELONGINGS: LazyLock<()> = LazyLock::new(|| {
     }
 });
 
-/// A request as it is sent, and what is answered; none: it is no request.
+/// Sends a request and returns the answer; `None` if the data is not a request.
 fn answered<F>(data: &[u8], to: impl FnOnce(Request<Body>) -> F) -> Option<Response<Body>>
 where
     F: Future<Output = Response<Body>>,
@@ -237,22 +238,22 @@ pub fn call(data: &[u8]) {
     });
 }
 
-/// A body, as somebody with a key sends it.
+/// A POST of a body, with a key.
 fn posted(path: &str, data: &[u8]) {
     call(&[b"POST ", path.as_bytes(), b"\n\n", data].concat());
 }
 
-/// The settings of an endpoint: its URL, headers, status ranges and assertions among them.
+/// The settings of an endpoint, including its URL, headers, status ranges and assertions.
 pub fn endpoint_create(data: &[u8]) {
     posted("/endpoint-service/v1/endpoints", data);
 }
 
-/// A channel.
+/// A notification.
 pub fn notification_create(data: &[u8]) {
     posted("/notification-service/v1/notifications", data);
 }
 
-/// A page, or a form that comes from one of ours: path and query, cookies, fields.
+/// A page or a submitted form: path and query, cookies, fields.
 pub fn page(data: &[u8]) {
     let web = functions::find("web").unwrap();
     let answer = answered(data, |request| async move {
@@ -281,7 +282,7 @@ pub fn page(data: &[u8]) {
     }
 }
 
-/// `200-299,301`
+/// Status ranges such as `200-299,301`.
 pub fn status_ranges(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Ok(ranges) = text.parse::<StatusRanges>() {
@@ -291,7 +292,7 @@ pub fn status_ranges(data: &[u8]) {
     }
 }
 
-/// Answers every connection with what is to be tried.
+/// A server that answers every connection with the data under test.
 static SERVER: LazyLock<(String, Arc<Mutex<Vec<u8>>>)> = LazyLock::new(|| {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -316,14 +317,14 @@ static PROBER: LazyLock<Prober> = LazyLock::new(|| {
 });
 
 fn target(url: &str) -> Target {
-    // A redirect would lead out of this machine.
+    // A redirect could lead to another machine.
     let target = Target::of("http", url).with("follow_redirects", false);
     Target { timeout_ms: 2000, ..target }
         .with("expected_status", "100-599")
         .with("certificate_warning_days", 0)
 }
 
-/// The answer to a check: status line, headers, chunks, encodings, and what assertions make of it.
+/// The answer to a check: status line, headers, chunks, encodings, and the assertions on them.
 pub fn response(data: &[u8]) {
     let (url, answer) = &*SERVER;
     data.clone_into(&mut answer.lock().unwrap_or_else(PoisonError::into_inner));
@@ -335,7 +336,7 @@ pub fn response(data: &[u8]) {
         Assertion::of_json("$..a[?@.b > 1]", comparison, 1),
         Assertion::of_header("content-type", comparison, text()),
     ];
-    // One by one: the first that fails would hide the others.
+    // One by one: the first failed assertion would hide the others.
     for assertion in assertions {
         let outcome =
             RUNTIME.block_on(PROBER.probe(0, &Target { assertions: vec![assertion], ..target(url) }, None));
@@ -346,8 +347,8 @@ pub fn response(data: &[u8]) {
     }
 }
 
-/// What an HTTP/1 connection of the one-machine gateway sends. Where its framing is taken for clear, the next request
-/// that hyper reads is the one that these bytes say: no two readers find different requests in them.
+/// The bytes of an HTTP/1 connection to the one-machine gateway. If its framing counts as clear, the next
+/// request that hyper reads is the one in these bytes: all readers find the same requests.
 pub fn framing(data: &[u8]) {
     let heads = Heads::default();
     let rest = Arc::new(Mutex::new(data.to_vec()));
@@ -373,7 +374,7 @@ pub fn framing(data: &[u8]) {
                             || !path.starts_with('/'),
                         "{path}: {parts:?}"
                     );
-                    // One that breaks off is the last.
+                    // A body that breaks off is the last.
                     if let Ok(body) = body {
                         assert_eq!(rest[length..length + body.len()], body[..], "{parts:?}");
                         rest.drain(..length + body.len());
@@ -391,17 +392,18 @@ pub fn framing(data: &[u8]) {
         let server = TokioIo::new(Recording::new(server, heads));
         let (mut reader, _writer) = tokio::io::split(client);
         let answers = tokio::spawn(async move { tokio::io::copy(&mut reader, &mut tokio::io::sink()).await });
-        // What is no HTTP ends with an error.
+        // Bytes that are not HTTP end with an error.
         let _ = hyper::server::conn::http1::Builder::new().serve_connection(server, service).await;
         answers.await.unwrap().unwrap();
     };
     RUNTIME.block_on(connection);
 }
 
-/// What a path and a pattern of an assertion may take, in a debug build: a person waits for it, and others' checks.
+/// Maximum time for a path and a pattern of an assertion in a debug build: a user and other checks wait for
+/// it.
 const MAX_ASSERTION_TIME: Duration = Duration::from_secs(5);
 
-/// A JSONPath or a regular expression of a stranger: read, and held against a response, in bounded time.
+/// Untrusted JSONPath or regular expression: parsed and applied to a response in bounded time.
 pub fn assertion(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let nested = format!("{}1{}", "[".repeat(100), "]".repeat(100));
@@ -428,19 +430,19 @@ pub fn kong(data: &[u8]) {
 /// A URL, and whether it may be connected to.
 pub fn url(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    // Of other schemes hosts are just text; nothing connects to those.
+    // In other schemes hosts are only text, and nothing connects to them.
     if checks::validate(&target(text)).is_empty() {
         leads_outside(&Url::parse(text).unwrap(), text);
     }
 }
 
-/// What the guard lets pass is no address of ours.
+/// A URL that the guard accepts must not lead to a private address.
 fn leads_outside(url: &Url, text: &str) {
     let ip = match url.host() {
         Some(Host::Ipv4(ip)) => IpAddr::V4(ip),
         Some(Host::Ipv6(ip)) => ip.to_canonical(),
         Some(Host::Domain(name)) => {
-            // What looks like an address to somebody else is one to us.
+            // Text that other parsers read as an address must be read as an address here too.
             assert!(name.parse::<IpAddr>().is_err(), "{text:?} leads to {name}");
             return;
         }
@@ -467,7 +469,7 @@ fn leads_outside(url: &Url, text: &str) {
     }
 }
 
-/// A line with a URL, and the `Location` that it is answered with.
+/// A line with a URL, and the `Location` of its redirect.
 pub fn redirect(data: &[u8]) {
     let Some(end) = data.iter().position(|byte| *byte == b'\n') else { return };
     let Ok(from) = std::str::from_utf8(&data[..end]) else { return };
@@ -492,7 +494,7 @@ pub fn redirect(data: &[u8]) {
 mod tests {
     use super::*;
 
-    /// The seeds, and what was found once.
+    /// Runs the seeds and earlier findings.
     #[test]
     fn nothing_in_the_corpus_breaks_anything() {
         type Target = fn(&[u8]);
@@ -521,7 +523,7 @@ mod tests {
         }
     }
 
-    /// What a person may send to a path, by the pattern that routes it.
+    /// The first lines of the seeds: one for each path that a client may request.
     fn first_lines(target: &str) -> Vec<String> {
         let folder = format!("{}/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
         let seeds = std::fs::read_dir(folder).unwrap().map(|seed| seed.unwrap().path());

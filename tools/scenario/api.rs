@@ -1,4 +1,4 @@
-//! The API as a stranger sees it: requests, answers, and what is wrong with an answer.
+//! An API client without inside knowledge: requests, answers, and what is wrong with an answer.
 
 use std::{fmt, time::Duration};
 
@@ -13,11 +13,11 @@ use hyper_util::{
 };
 use serde_json::Value;
 
-/// A gateway gives a function 60 seconds; what takes longer has no answer.
+/// Longer than the gateway's timeout for a function (60 seconds).
 const TIMEOUT: Duration = Duration::from_secs(65);
 
-/// Unlike most clients this one sends paths as they are, dots and all: that no spelling of a path
-/// slips past the gateway can be seen only so.
+/// Unlike most clients, this one sends paths unchanged, dots included: only so can it show that no spelling
+/// of a path bypasses the gateway.
 pub struct Api {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     base: String,
@@ -33,8 +33,8 @@ impl Api {
         );
         let connector =
             HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1().build();
-        // A connection for each request: so they come to all nodes of a gateway, and none is sent on a
-        // connection that the other side is just closing.
+        // A new connection for each request, so that requests reach all nodes of a gateway, and none is sent
+        // on a connection that the server is closing.
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
         Ok(Self { client, base })
     }
@@ -119,7 +119,7 @@ impl Ask<'_> {
         Ok(Answer { asked, status: parts.status, headers: parts.headers, body })
     }
 
-    /// Sends it, and wants this status.
+    /// Sends the request and requires this status.
     pub async fn expect(self, status: u16) -> Result<Answer, Failure> {
         let answer = self.send().await?;
         if answer.status == status { Ok(answer) } else { Err(answer.wrong(described(status))) }
@@ -139,7 +139,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The body; null when it is not JSON, in which nobody will find what they look for.
+    /// The body; null if it is not JSON, so that every lookup fails.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
@@ -148,7 +148,7 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// Wants something of the body, or of the headers.
+    /// Requires a condition on the body or the headers.
     pub fn check(&self, fine: bool, expected: impl Into<String>) -> Result<(), Failure> {
         if fine { Ok(()) } else { Err(self.wrong(expected)) }
     }
@@ -163,7 +163,7 @@ impl Answer {
         }
     }
 
-    /// What may still come.
+    /// A failure that may still turn into success.
     pub fn not_yet(&self, expected: impl Into<String>) -> Failure {
         Failure { may_change: true, ..self.wrong(expected) }
     }
@@ -181,14 +181,14 @@ fn shortened(body: &[u8]) -> String {
     }
 }
 
-/// What was asked, what was expected, what came.
+/// A request, what was expected, and what was received.
 #[derive(Clone, Debug, Default)]
 pub struct Failure {
     pub asked: String,
     pub expected: String,
     pub came: String,
     pub request_id: Option<String>,
-    /// It is worth looking again.
+    /// Trying again may succeed.
     pub may_change: bool,
     /// There was no answer.
     pub is_broken_off: bool,

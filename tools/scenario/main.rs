@@ -1,6 +1,6 @@
-//! `scenario`: what pongpong promises, tried from outside on any deployment, through its gateway only:
-//! from sign-up to recovery, and what must be refused. It leaves nothing behind, also when a step
-//! fails or when it is interrupted.
+//! `scenario`: tests the promises of pongpong on any deployment, from outside through its gateway: from
+//! sign-up to recovery, and which requests must be refused. It deletes everything that it created, even if a
+//! step fails or it is interrupted.
 
 mod api;
 mod people;
@@ -16,35 +16,35 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::{api::Api, people::People, receiver::Receiver, report::Report};
 
-/// Tells pongpong's whole story to a deployment, and says what was not as it should be.
+/// Test a deployment from sign-up to recovery, and report every deviation.
 ///
-/// It signs up, lets an endpoint go down and recover, and deletes all that it made. It takes two to
-/// four minutes, for checks are handed out once a minute.
+/// It signs up, lets an endpoint go down and recover, and deletes everything that it created. It takes two to
+/// four minutes, because checks are scheduled once a minute.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
     /// The gateway, such as https://api.example.com
     #[arg(long, env = "URL", default_value = "http://localhost:8000")]
     url: String,
-    /// What is watched: anything that answers 200 to the deployment [default: the deployment itself].
+    /// URL to check; it must answer the deployment with 200 [default: the deployment itself]
     #[arg(long)]
     target: Option<String>,
-    /// Who gets the mails, and opens the link in the first one within `--timeout` [default: an address at
-    /// example.com that nobody confirms; it is checked that it gets none].
+    /// Recipient of the emails, who must open the link in the first one within `--timeout` [default: an
+    /// address at example.com that nobody confirms; the scenario checks that it gets no messages]
     #[arg(long, conflicts_with = "webhook_listen")]
     email: Option<String>,
-    /// Receives webhooks here instead of sending mail, and verifies them.
+    /// Receive webhooks on this address instead of sending email, and verify them
     #[arg(long, value_name = "ADDRESS")]
     webhook_listen: Option<SocketAddr>,
-    /// How the deployment reaches what listens there [default: by that address].
+    /// URL at which the deployment reaches the webhook receiver [default: the listening address]
     #[arg(long, value_name = "URL", requires = "webhook_listen")]
     webhook_url: Option<String>,
-    /// How long one step may take.
+    /// Maximum duration of one step
     #[arg(long, default_value = "150s", value_parser = humantime::parse_duration)]
     timeout: Duration,
 }
 
-/// What all steps share.
+/// State that all steps share.
 pub struct Run {
     api: Api,
     report: Report,
@@ -91,7 +91,7 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
         }
     };
     if !run.people.is_empty() {
-        // Who asks a second time does not want to wait for this, either.
+        // A second interrupt ends the deletion as well.
         tokio::select! {
             _ = run.report.step("what was made is deleted", run.people.delete(&run.api)) => {}
             () = interrupted() => run.report.clear(),
@@ -101,7 +101,7 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
 }
 
 async fn interrupted() {
-    // Hang-up: the terminal was closed.
+    // A hang-up means that the terminal was closed.
     let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
     let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = kinds.map(signal) else {
         return pending().await;

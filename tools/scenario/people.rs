@@ -1,4 +1,4 @@
-//! The people that the story makes, and their end.
+//! The users that the scenario creates, and their deletion.
 
 use std::cell::RefCell;
 
@@ -15,8 +15,7 @@ pub struct Person {
     pub key: String,
 }
 
-/// Everybody who may have been made, known before they are asked for: who is interrupted in the middle
-/// of a sign-up leaves nobody behind, either.
+/// All users that may exist, recorded before sign-up: an interrupted sign-up leaves no user behind either.
 #[derive(Default)]
 pub struct People(RefCell<Vec<Person>>);
 
@@ -45,7 +44,7 @@ impl People {
         self.0.borrow().is_empty()
     }
 
-    /// Deletes those who are left, and all that they own.
+    /// Deletes the remaining users and everything that they own.
     pub async fn delete(&self, api: &Api) -> Result<(), Failure> {
         loop {
             let Some(person) = self.0.borrow().last().cloned() else { return Ok(()) };
@@ -63,7 +62,7 @@ impl Person {
         json!({"email": self.email, "password": self.password})
     }
 
-    /// By a new key, for the one from sign-up may be revoked, or never have arrived.
+    /// Uses a new key: the one from sign-up may be revoked, or may never have arrived.
     async fn delete(&self, api: &Api) -> Result<(), Failure> {
         let login = api.post("/user-service/v1/login", self.credentials()).send().await?;
         if login.status == 401 {

@@ -1,4 +1,4 @@
-//! Where webhooks are received, and their signatures verified as any customer would.
+//! Receives webhooks, and verifies their signatures as any customer would.
 
 use std::{
     net::SocketAddr,
@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use crate::api::Failure;
 
 pub struct Receiver {
-    /// As the deployment reaches it.
+    /// The URL at which the deployment reaches it.
     pub url: String,
     calls: Calls,
 }
@@ -43,7 +43,7 @@ impl Receiver {
         Ok(Self { url, calls })
     }
 
-    /// The newest call that tells this of something, if it is signed with this secret.
+    /// The newest call that reports this change, if it is signed with this secret.
     pub fn told(&self, what: &str, secret: &str) -> Result<Value, Failure> {
         let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let wrong = |expected: &str, came: String, may_change| Failure {

@@ -1,4 +1,4 @@
-//! What must be refused, whoever asks. One that is not fine does not keep the others from being tried.
+//! Requests that must be refused. A failed step does not stop the others.
 
 use backon::{ConstantBuilder, Retryable};
 use http::Method;
@@ -11,11 +11,11 @@ use crate::{
     report::Failed,
 };
 
-/// `endpoint` is mine.
+/// `endpoint` belongs to `me`.
 pub async fn all(run: &Run, me: &Person, key: &str, endpoint: i64) -> Result<(), Failed> {
     let Run { report, people, api, .. } = run;
     let stranger = report.step("refused: somebody else signs up, to be refused", people.sign_up(api)).await?;
-    // Each tells for itself what is wrong.
+    // Each step reports its own failure.
     let _ = report.step("refused: no key, a wrong key, an unknown path", keys(run)).await;
     let _ =
         report.step("refused: a wrong password, an e-mail address that is taken", credentials(run, me)).await;
@@ -42,7 +42,7 @@ async fn keys(run: &Run) -> Result<(), Failure> {
         let answer = api.get(path).expect(401).await?;
         answer.check(answer.json()["message"].is_string(), "a message")?;
         api.get(path).key("pp_not-a-key").expect(401).await?;
-        // A key belongs into the header: an address is written into many a log.
+        // A key must be in the header: URLs are written to many logs.
         api.get(&format!("{path}?apikey=pp_not-a-key")).expect(401).await?;
     }
     api.get("/user-service/v1/no-such-thing").expect(404).await?;
@@ -112,7 +112,7 @@ async fn other_users(run: &Run, stranger: &Person, me: &Person, endpoint: i64) -
     Ok(())
 }
 
-/// Only the gateway says who somebody is.
+/// Only the gateway may identify the user.
 async fn spoofed(run: &Run, stranger: &Person, me: &Person, key: &str) -> Result<(), Failure> {
     let id = stranger.id.to_string();
     let claim = || {
@@ -124,14 +124,14 @@ async fn spoofed(run: &Run, stranger: &Person, me: &Person, key: &str) -> Result
     claim().expect(401).await?;
     let answer = claim().key(key).expect(200).await?;
     answer.check(answer.json()["id"] == me.id, format!("the user {}, whose key it is", me.id))?;
-    // A header that is named in Connection is for the next hop only: to be nobody is fine, then.
+    // A header named in `Connection` is dropped by the gateway: 401 is correct too.
     let names = "close, X-Consumer-Custom-ID, X-Gateway-Token";
     let answer = claim().key(key).header("connection", names).send().await?;
     let fine = answer.status == 401 || answer.json()["id"] == me.id;
     answer.check(fine, format!("the user {}, or 401 Unauthorized", me.id))
 }
 
-/// With a key, so that it is not the lack of one that refuses.
+/// With a key, so that the refusal is not for lack of one.
 async fn private(run: &Run, key: &str) -> Result<(), Failure> {
     for path in [
         "/private/v1/users",
@@ -176,11 +176,11 @@ async fn private(run: &Run, key: &str) -> Result<(), Failure> {
 async fn too_large(run: &Run, key: &str) -> Result<(), Failure> {
     let body = json!({"url": "https://example.com/", "config": {"body": "x".repeat(1_200_000)}});
     let ask = || run.api.post("/endpoint-service/v1/endpoints", body.clone()).key(key).expect(413);
-    // Who refuses without reading to the end may close before the answer has been read.
+    // A server that refuses without reading the whole body may close before the answer was read.
     ask.retry(ConstantBuilder::default()).when(|failure| failure.is_broken_off).await.map(drop)
 }
 
-/// By a route that is limited for each user alone, so that nobody but the stranger is locked out.
+/// Uses a route whose limit is per user, so that only this user is locked out.
 async fn rate(run: &Run, stranger: &Person) -> Result<(), Failure> {
     // Each node of a gateway may count for itself.
     const NODES: u32 = 10;

@@ -1,4 +1,4 @@
-//! What is printed: a line for each step, and what was wrong.
+//! Prints a line for each step, and failures.
 
 use std::{
     cell::Cell,
@@ -11,13 +11,13 @@ use crate::api::Failure;
 
 pub struct Report {
     began: Instant,
-    /// On a terminal a step is shown while it is under way.
+    /// On a terminal, shows the step that is under way.
     live: bool,
     fine: Cell<usize>,
     failed: Cell<usize>,
 }
 
-/// A step failed, and that is told already.
+/// A step failed, and the failure is reported already.
 #[derive(Debug)]
 pub struct Failed;
 
@@ -46,14 +46,14 @@ impl Report {
         })
     }
 
-    /// Takes the line of a step away that is under way.
+    /// Clears the line of the step under way.
     pub fn clear(&self) {
         if self.live {
             say(format_args!("\r\x1b[K"));
         }
     }
 
-    /// The last line; whether all went well.
+    /// Prints the last line; true if all steps succeeded.
     pub fn end(&self, broke_off: Option<&str>) -> bool {
         let (fine, failed) = (self.fine.get(), self.failed.get());
         let took = Duration::from_secs(self.began.elapsed().as_secs());
@@ -67,7 +67,7 @@ impl Report {
     }
 }
 
-/// That nobody reads it any more (`| head`) is no reason to leave anything behind.
+/// A closed output (`| head`) must not stop the cleanup.
 fn say(text: fmt::Arguments<'_>) {
     let mut out = stdout();
     let _ = out.write_fmt(text).and_then(|()| out.flush());

@@ -1,4 +1,4 @@
-//! From sign-up to recovery, as a customer lives it.
+//! From sign-up to recovery, as a customer experiences it.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::{
     report::Failed,
 };
 
-/// A key that is revoked may be believed so long: another node of the gateway hears of it later.
+/// How long a revoked key may still work: other nodes of the gateway learn of it later.
 pub const REVOCATION: Duration = Duration::from_secs(10);
 
-/// What a target does not answer that answers 200.
+/// A status that a target answering 200 never sends.
 const NEVER: &str = "418";
 
 pub async fn tell(run: &Run) -> Result<(), Failed> {
@@ -40,7 +40,7 @@ pub async fn tell(run: &Run) -> Result<(), Failed> {
     report
         .step("the target fails from now on (another status is expected)", story.expect_status(NEVER))
         .await?;
-    // While the schedule gets to it.
+    // While the schedule reaches the endpoint.
     refusals::all(run, &me, &story.key, story.endpoint).await?;
     report.step("it goes down", story.becomes("down")).await?;
     report.step("an incident is open", story.incident_is_open()).await?;
@@ -61,7 +61,7 @@ pub async fn tell(run: &Run) -> Result<(), Failed> {
     report.step("deletes the account; nobody can log in to it", delete_account(run, &me)).await
 }
 
-/// Looks again, ever less often, until it is so, it cannot become so, or timeout ends.
+/// Tries again, at growing intervals, until it succeeds, cannot succeed any more, or the timeout ends.
 pub async fn until<T, F: Future<Output = Result<T, Failure>>>(
     timeout: Duration,
     look: impl FnMut() -> F,
@@ -116,7 +116,7 @@ async fn make_key(run: &Run, me: &Person, key: &str) -> Result<NamedKey, Failure
     Ok(NamedKey { id, key: named })
 }
 
-/// Before anything waits for it: what the prober cannot reach is told with what to do about it.
+/// First: if the prober cannot reach the target, this says so and what to do about it.
 async fn target(run: &Run, key: &str) -> Result<(), Failure> {
     let answer =
         run.api.post("/endpoint-check/v1/checks", json!({"url": run.target})).key(key).expect(200).await?;
@@ -135,13 +135,13 @@ async fn target(run: &Run, key: &str) -> Result<(), Failure> {
 
 struct Channel {
     id: i64,
-    /// Of a webhook.
+    /// Only for a webhook.
     secret: String,
-    /// Whether messages can be delivered: of mail, whether somebody confirms the address.
+    /// Whether messages can be delivered: for email, whether the address will be confirmed.
     delivers: bool,
 }
 
-/// What the log and a test say of an address that nobody has confirmed.
+/// The log and a test message say this about an address that is not confirmed.
 const NOT_CONFIRMED: &str = "not confirmed";
 
 async fn add_channel(run: &Run, me: &Person, key: &str) -> Result<Channel, Failure> {
@@ -285,7 +285,7 @@ impl Story<'_> {
         answer.check(answer.json()["page"]["total_count"] == 1, "one incident in all")
     }
 
-    /// By the delivery log; and by what was received, where it can be seen.
+    /// Checks the delivery log, and the received messages where they can be seen.
     async fn delivered(&self, what: &str) -> Result<(), Failure> {
         let path = format!("/notification-service/v1/deliveries?endpoint_id={}", self.endpoint);
         until(self.run.timeout, || async {
@@ -344,7 +344,7 @@ impl Story<'_> {
         answer.check(answer.json() == newest, "the same as on the list")
     }
 
-    /// Two pages follow each other; the newest report.
+    /// Checks that two pages follow each other; returns the newest report.
     async fn pages(&self, list: &str) -> Result<Value, Failure> {
         let first = self.get(&format!("{list}&per_page=2&page=1")).await?;
         let second = self.get(&format!("{list}&per_page=2&page=2")).await?;
@@ -357,7 +357,7 @@ impl Story<'_> {
         let ids: Vec<_> = items.filter_map(|item| item["id"].as_i64()).collect();
         let in_order = ids.len() >= 3 && ids.windows(2).all(|pair| pair[0] > pair[1]);
         if !in_order {
-            // A result may have come in between.
+            // A result may have arrived in between.
             return Err(second.not_yet(format!("what follows the first page, the newest first, not {ids:?}")));
         }
         Ok(one["items"][0].clone())
@@ -441,7 +441,7 @@ async fn delete_account(run: &Run, me: &Person) -> Result<(), Failure> {
     is_revoked(run, &me.key).await
 }
 
-/// Objects are shown with more fields than were set.
+/// Whether an object has the fields that were set; it may have more.
 fn has(shown: &Value, set: &Value) -> bool {
     match set.as_object() {
         Some(fields) => fields.iter().all(|(name, value)| has(&shown[name], value)),

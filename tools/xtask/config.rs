@@ -1,4 +1,4 @@
-//! The fields of kinds' configs, in docs.
+//! The config fields of kinds in docs.
 
 use std::fmt::Write as _;
 
@@ -35,7 +35,7 @@ fn what(field: &Field) -> String {
     format!("{}. {help}{end}{bound}", field.label.0)
 }
 
-/// A value of a field that its example says.
+/// A value for a field, from its example.
 pub fn example(field: &Field) -> Value {
     match field.input {
         Input::Emails { .. } => json!([field.example]),

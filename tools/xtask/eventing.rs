@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::yaml;
 
-/// Ten tries more, after 1, 2, 4, ... 512 seconds: a mail server may be away for a quarter of an hour.
+/// Ten retries, after 1, 2, 4, ... 512 seconds: a mail server may be unavailable for a quarter of an hour.
 fn delivery() -> Value {
     json!({
         "retry": 10,
@@ -20,8 +20,9 @@ fn service(name: &str) -> Value {
     json!({"apiVersion": "serving.knative.dev/v1", "kind": "Service", "name": name})
 }
 
-/// Knative's in-memory channel else keeps a publisher waiting until every subscriber of its event, and theirs, are
-/// done. It reads the annotation when the channel is made: a Broker that is there already has to be made anew.
+/// Without the annotation, Knative's in-memory channel keeps a publisher waiting until every subscriber of
+/// its event, and of the events that those publish, is done. It reads the annotation when the channel is
+/// created: an existing Broker must be created again.
 pub fn broker() -> Result<String> {
     yaml(&[json!({
         "apiVersion": "eventing.knative.dev/v1",
@@ -34,7 +35,7 @@ pub fn broker() -> Result<String> {
     })])
 }
 
-/// Tells who publishes where the Broker is, whatever class it is of: `K_SINK`.
+/// Sets `K_SINK` to the Broker's URL, whatever its class, in functions that publish.
 pub fn publishers() -> Result<String> {
     yaml(&[json!({
         "apiVersion": "sources.knative.dev/v1",
@@ -61,7 +62,7 @@ pub fn triggers(table: &[Function]) -> Result<String> {
                 .trim_end_matches(".v1")
                 .replace('.', "-");
             let mut attributes = json!({"type": subscription.kind});
-            // A queue for each: what comes from one function does not wait behind what comes from another.
+            // A queue for each source: events of one function do not wait behind those of another.
             let mut of = String::new();
             if let Some((name, value)) = subscription.only {
                 attributes[name] = value.into();

@@ -1,8 +1,8 @@
-//! An example for every body of the specification, made from the examples and bounds of its schema.
+//! An example for every body in the specification, made from the examples and bounds of its schema.
 
 use serde_norway::{Mapping, Value};
 
-/// Puts an example beside every schema of a request or an answer that has none.
+/// Adds an example to every schema of a request or an answer that has none.
 pub fn add(spec: &mut Value) {
     let components = spec["components"]["schemas"].clone();
     let Some(paths) = spec["paths"].as_mapping_mut() else { return };
@@ -48,7 +48,7 @@ fn add_error(status: &str, response: &mut Value) {
         "404" => (Some("NOT_FOUND"), "Not found."),
         "413" => (Some("TOO_LARGE"), "The body is too large."),
         "415" => (Some("UNSUPPORTED_MEDIA_TYPE"), "The body must be JSON."),
-        // The gateway's own has no code.
+        // The gateway's own refusals have no code.
         "429" => (None, "API rate limit exceeded"),
         "500" => (Some("INTERNAL"), "Something went wrong on our side."),
         "503" => (Some("UNAVAILABLE"), "This is not available right now. Please try again."),
@@ -73,9 +73,9 @@ fn add_error(status: &str, response: &mut Value) {
     }
 }
 
-/// An example of a schema: its own, else one made of those of its parts.
+/// A schema's example, else one made of those of its parts.
 fn of(schema: &Value, components: &Value, depth: usize) -> Value {
-    // A schema may hold itself.
+    // A schema may contain itself.
     if depth > 8 {
         return Value::Null;
     }

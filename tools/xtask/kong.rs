@@ -1,5 +1,5 @@
-//! Kong's declarative configuration: a service for each function that people may call, and a route
-//! for each of its operations. The page about the gateway has the same routes, for people.
+//! Kong's declarative configuration: a service for each function with public operations, and a route for each
+//! of those operations. The documentation of the gateway lists the same routes.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use runtime::{Function, function::Operation};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Above the rest of the file.
+/// At the top of the file.
 const ABOUT: &str = "# Generated from functions/lib.rs by `make manifests`: do not edit.
 #
 # The placeholder GATEWAY_TOKEN (with its dollar and braces) is replaced by whoever loads this file
@@ -54,7 +54,7 @@ fn plugin(name: &'static str, config: Value) -> Plugin {
     Plugin { name, config }
 }
 
-/// Of every route.
+/// The plugins of every route.
 fn plugins() -> Vec<Plugin> {
     vec![
         plugin(
@@ -80,7 +80,7 @@ fn plugins() -> Vec<Plugin> {
 }
 
 const GATEWAY_TOKEN: &str = "X-Gateway-Token";
-/// What only the gateway may say of who asks.
+/// Headers in which the gateway identifies the caller.
 const IDENTITY: [&str; 5] = [
     "X-Consumer-ID",
     "X-Consumer-Custom-ID",
@@ -89,7 +89,7 @@ const IDENTITY: [&str; 5] = [
     "X-Anonymous-Consumer",
 ];
 
-/// What nobody but the gateway may say.
+/// Headers that only the gateway may set.
 fn forged() -> Vec<&'static str> {
     [&[GATEWAY_TOKEN][..], &IDENTITY].concat()
 }
@@ -100,18 +100,18 @@ pub fn file(table: &[Function]) -> Result<String> {
     Ok(format!("{ABOUT}{}", serde_norway::to_string(&configuration)?))
 }
 
-/// A function that was at zero accepts the connection at once, and answers when it has started: that is what Kong's own
-/// 60 seconds of `read_timeout` are for. Kong asks again only what could not be sent, or may be asked twice (no POST, no
-/// PATCH): once is enough.
+/// A function that was scaled to zero accepts the connection at once, and answers when it has started: Kong's
+/// default `read_timeout` of 60 seconds allows for that. Kong retries only requests that could not be sent or
+/// that may be sent twice (no POST, no PATCH): one retry is enough.
 fn service(function: &Function) -> Service {
     let name = function.name;
     let operations = function.operations();
     let public = operations.iter().filter(|operation| operation.path.starts_with("/public/"));
-    // One operation is the rule; a second gets a name of its own.
+    // Functions usually have one operation; the name of a further one gets a suffix.
     let name_of = |n| if n == 0 { name.to_owned() } else { format!("{name}-{n}") };
     let mut routes: Vec<_> = public.enumerate().map(|(n, of)| route(function, name_of(n), of)).collect();
     if name == functions::web::FUNCTION.name {
-        // A prefix comes after every regular expression: everything that is no API.
+        // Kong tries prefixes after all regular expressions, so this is every path outside the API.
         routes.push(Route {
             name: name.to_owned(),
             paths: vec!["/".to_owned()],
@@ -125,14 +125,14 @@ fn service(function: &Function) -> Service {
         name,
         url: format!("http://{name}.pongpong.svc.cluster.local"),
         connect_timeout: 5000,
-        // A check may take two minutes, its retries included.
+        // A check may take two minutes, including its retries.
         read_timeout: (name == functions::checks::now::FUNCTION.name).then_some(150_000),
         retries: 1,
         routes,
     }
 }
 
-/// The public routes, for people.
+/// The public routes as a table.
 pub fn table(table: &[Function]) -> String {
     let mut text = "| route | function | who | calls a minute |\n|---|---|---|---|\n".to_owned();
     for function in table {
@@ -175,10 +175,10 @@ fn route(function: &Function, name: String, operation: &Operation) -> Route {
             "key-auth",
             json!({"key_names": keys, "key_in_query": false, "key_in_body": false, "hide_credentials": true}),
         ));
-        // Not the identity: key-auth has set it over whatever the client sent, before this runs.
+        // Not the identity headers: key-auth has replaced the client's values before this runs.
         transformed["remove"] = json!({"headers": [GATEWAY_TOKEN]});
-        // Only beside a key: Kong removes forged headers among the first 100 alone, and without a key it sets no
-        // identity over them.
+        // Only on routes with a key: Kong removes forged headers only among the first 100, and without a key
+        // it does not overwrite the identity headers.
         transformed["add"] = json!({"headers": [format!("{GATEWAY_TOKEN}:${{GATEWAY_TOKEN}}")]});
     } else {
         transformed["remove"] = json!({"headers": forged()});
@@ -192,7 +192,7 @@ fn route(function: &Function, name: String, operation: &Operation) -> Route {
     Route {
         name,
         paths: vec![format!("{pattern}$")],
-        // A preflight is answered only where a route has its method.
+        // A preflight is answered only if the route has its method.
         methods: vec![operation.method.to_string(), "OPTIONS".to_owned()],
         strip_path: false,
         preserve_host: false,

@@ -15,7 +15,7 @@ fn substituted(text: &str) -> Value {
     json!({"Fn::Sub": text})
 }
 
-/// A parameter of the stack; `default: None`: it must be given.
+/// A parameter of the stack; with `default: None` it is required.
 fn parameter(description: &str, default: Option<&str>) -> Value {
     let mut parameter = json!({"Type": "String", "Description": description});
     if let Some(default) = default {
@@ -24,7 +24,7 @@ fn parameter(description: &str, default: Option<&str>) -> Value {
     parameter
 }
 
-/// Everything but the functions. What plays which part is told in infra/lambda/README.md.
+/// Everything except the functions. infra/lambda/README.md explains the parts.
 fn stack() -> Value {
     json!({
         "AWSTemplateFormatVersion": "2010-09-09",
@@ -63,13 +63,13 @@ fn stack() -> Value {
             "CodeUri": "../../target/lambda",
             "Architectures": [reference("Architecture")],
             "MemorySize": 128,
-            // API Gateway waits no longer.
+            // API Gateway's own timeout.
             "Timeout": 29,
             "VpcConfig": {"SubnetIds": reference("Subnets"), "SecurityGroupIds": reference("SecurityGroups")},
             "Environment": {"Variables": {
                 "LOG_LEVEL": reference("LogLevel"),
                 "FUNCTION_URL": reference("FunctionUrl"),
-                // Else every path would begin with the stage's name.
+                // Otherwise every path would begin with the stage's name.
                 "AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH": "true",
             }},
         }},
@@ -90,7 +90,8 @@ fn stack() -> Value {
                     )],
                 },
             },
-            // Not for the internet: the private operations ask nobody who they are, and Kong does so for the others.
+            // Not for the internet: the private operations do not authenticate callers, and Kong does it for
+            // the others.
             "Api": {
                 "Type": "AWS::Serverless::Api",
                 "Properties": {
@@ -111,7 +112,7 @@ fn stack() -> Value {
     })
 }
 
-/// What the schedule hands over: `POST /`, as API Gateway would put it.
+/// The event of a schedule: `POST /`, in API Gateway's form.
 fn tick() -> Value {
     json!({
         "httpMethod": "POST",
@@ -133,7 +134,7 @@ pub fn template(table: &[Function]) -> Result<String> {
 }
 
 fn resource(function: &Function) -> Result<Value> {
-    // By its name the binary knows which one it is.
+    // The binary selects the function by this name.
     let mut properties = json!({"FunctionName": function.name, "Role": {"Fn::GetAtt": ["Role", "Arn"]}});
     let variables = variables(function);
     if !variables.is_empty() {
@@ -152,12 +153,12 @@ fn variables(function: &Function) -> Map<String, Value> {
     let value = |name: &str| match name {
         "GATEWAY_TOKEN" | "ENCRYPTION_KEY" | "SMTP_URL" => Some(secret(name)),
         "DATABASE_URL" => Role::of(function).map(|role| secret(&role.setting())),
-        // One request at a time.
+        // A Lambda function handles one request at a time.
         "DATABASE_MAX_CONNECTIONS" => Some("1".into()),
         "PUBLIC_URL" => Some(reference("PublicUrl")),
         "KONG_ADMIN_URL" => Some(reference("KongAdminUrl")),
         "SMTP_FROM" => Some(reference("SmtpFrom")),
-        // The defaults are for here, too.
+        // The defaults fit here too.
         _ => None,
     };
     let settings = function.settings().into_iter();
@@ -173,7 +174,7 @@ fn events(function: &Function) -> Result<Map<String, Value>> {
     let mut operations: Vec<_> =
         function.operations().into_iter().map(|o| (o.method.to_lowercase(), o.path)).collect();
     if function.name == functions::web::FUNCTION.name {
-        // Everything that is no API.
+        // Every path outside the API.
         operations.extend(["/", "/{proxy+}"].map(|path| ("any".to_owned(), path.to_owned())));
     }
     let mut events = Map::new();
@@ -192,7 +193,8 @@ fn events(function: &Function) -> Result<Map<String, Value>> {
     Ok(events)
 }
 
-/// Cron's five fields as EventBridge has them: one of the two kinds of day is `?`, and there are years.
+/// Converts cron's five fields to EventBridge's form: one of the two day fields is `?`, and there is a year
+/// field.
 fn schedule(cron: &str) -> Result<String> {
     let fields: Vec<_> = cron.split_whitespace().collect();
     let [minute, hour, day, month, "*"] = fields[..] else {

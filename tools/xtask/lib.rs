@@ -1,4 +1,4 @@
-//! What derives from the function table: generated here, committed, and proved fresh by a test.
+//! Files derived from the function table: generated here, committed, and checked by a test to be up to date.
 
 mod checks;
 mod config;
@@ -28,7 +28,7 @@ fn yaml(objects: &[impl Serialize]) -> Result<String> {
     Ok(format!("{HEADER}{}", documents.join("---\n")))
 }
 
-/// Every generated file, by its path in the repository, as it should be.
+/// The expected content of every generated file, by its path in the repository.
 pub fn generated(root: &Path) -> Result<Vec<(PathBuf, String)>> {
     let table = functions::ALL;
     let mut files = vec![
@@ -60,7 +60,7 @@ pub fn generated(root: &Path) -> Result<Vec<(PathBuf, String)>> {
     Ok(files)
 }
 
-/// Writes what is stale; returns which files those were.
+/// Writes outdated files; returns their paths.
 pub fn write(root: &Path) -> Result<Vec<PathBuf>> {
     let stale = stale(root)?;
     for (path, text) in &stale {
@@ -73,7 +73,7 @@ pub fn write(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(stale.into_iter().map(|(path, _)| path).collect())
 }
 
-/// Fails, naming them, when files are stale.
+/// Fails, naming them, if files are outdated.
 pub fn check(root: &Path) -> Result<()> {
     let stale = stale(root)?;
     if stale.is_empty() {
@@ -85,7 +85,7 @@ pub fn check(root: &Path) -> Result<()> {
 
 fn stale(root: &Path) -> Result<Vec<(PathBuf, String)>> {
     let mut files = generated(root)?;
-    // A file that is not there is as stale as one that differs.
+    // A missing file counts as outdated.
     files.retain(|(path, text)| fs::read_to_string(root.join(path)).ok().as_ref() != Some(text));
     Ok(files)
 }
@@ -110,7 +110,7 @@ mod tests {
         }
     }
 
-    /// Code and pages; tests may.
+    /// Collects source files and pages, without tests.
     fn sources(folder: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
         for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path())
         {
@@ -129,7 +129,7 @@ mod tests {
         }
     }
 
-    /// Email, Slack and webhooks have functions of their own, which the first contract names.
+    /// Email, Slack and webhooks have separate functions, which the first contract names.
     #[test]
     fn no_file_but_a_kinds_own_names_it() {
         let root = super::root().canonicalize().expect("the root");
@@ -149,7 +149,7 @@ mod tests {
         }
     }
 
-    /// Importers read the tools' own settings of web pages, and TLS names the setting that would help.
+    /// Exceptions: importers read other tools' settings for web pages, and TLS names a setting in its advice.
     #[test]
     fn no_file_but_a_check_kinds_own_names_it() {
         let root = super::root().canonicalize().expect("the root");
@@ -163,7 +163,7 @@ mod tests {
             let fields = kind.fields.iter().map(|field| field.name).filter(|name| name.contains('_'));
             let mut words: Vec<_> = fields.map(|field| format!("\"{field}\"")).collect();
             words.push(format!("kinds::{}", kind.name));
-            // The scheme of every web page, too.
+            // `http` is also the scheme of every web page.
             if kind.name != "http" {
                 words.extend([format!("\"{}\"", kind.name), format!("{}://", kind.name)]);
             }
@@ -180,7 +180,7 @@ mod tests {
         }
     }
 
-    /// Texts stand in the catalogues, one file for each language; a kind is one file, with its texts.
+    /// Texts are in the catalogues, one file for each language; a kind is one file that includes its texts.
     #[test]
     fn no_source_but_a_kinds_holds_korean() {
         let root = super::root().canonicalize().expect("the root");
@@ -208,7 +208,7 @@ mod tests {
         }
     }
 
-    /// A public function's URL is open to everybody: it must have no route for events.
+    /// Anyone can call a public function's URL: it must have no route for events.
     #[test]
     fn public_function_takes_no_event() {
         for function in functions::ALL {

@@ -10,9 +10,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Writes what derives from the function table.
+    /// Write the files that are derived from the function table
     Manifests {
-        /// Writes nothing; fails when a file is stale.
+        /// Write nothing; fail if a file is outdated
         #[arg(long)]
         check: bool,
     },

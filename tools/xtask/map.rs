@@ -26,7 +26,7 @@ pub fn table(table: &[Function]) -> String {
     text
 }
 
-/// Replaces what stands between `<!-- NAME -->` and `<!-- /NAME -->`.
+/// Replaces the text between `<!-- NAME -->` and `<!-- /NAME -->`.
 pub fn between_markers(page: &str, name: &str, text: &str) -> Result<String> {
     let (start, end) = (format!("<!-- {name} -->"), format!("<!-- /{name} -->"));
     let (before, rest) = page.split_once(&start).with_context(|| format!("no {start}"))?;

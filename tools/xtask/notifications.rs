@@ -15,7 +15,7 @@ fn kind(kind: &Kind) -> String {
     let mut text = format!("## {}\n\n{}\n\n", kind.label.0, kind.about.0);
     text += &config::table(kind.fields);
     let required = kind.fields.iter().filter(|field| field.is_required);
-    // Of a kind without any, the first says enough.
+    // For a kind without required fields, show the first field.
     let shown: Vec<_> = required.chain(kind.fields.first().filter(|field| !field.is_required)).collect();
     let config: Value = shown.iter().map(|field| (field.name.to_owned(), example(field))).collect();
     let body = json!({"name": "On call", "kind": kind.name, "config": config});

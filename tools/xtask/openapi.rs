@@ -1,4 +1,4 @@
-//! OpenAPI 3.1, merged from what the operations say of themselves.
+//! OpenAPI 3.1, merged from the declarations of the operations.
 
 use anyhow::{Result, ensure};
 use runtime::{Function, error::ErrorBody};
@@ -16,7 +16,7 @@ use serde_norway::Value;
 
 use crate::{examples, kong::gateway_path};
 
-/// What the gateway itself refuses with.
+/// The gateway's own refusals.
 const REFUSAL: &str = "GatewayRefusal";
 
 pub fn public(table: &[Function]) -> Result<String> {
@@ -82,7 +82,7 @@ fn merged(
         }
         for (name, schema) in own.components.unwrap_or_default().schemas {
             let schemas = &mut all.components.get_or_insert_with(Components::new).schemas;
-            // Two types of one name would each be described as the other.
+            // Two types with the same name would be described by one schema.
             ensure!(schemas.get(&name).is_none_or(|there| *there == schema), "two schemas are called {name}");
             schemas.insert(name, schema);
         }
@@ -90,7 +90,7 @@ fn merged(
     let schemas = &mut all.components.get_or_insert_with(Components::new).schemas;
     let parts: Vec<String> = schemas.values().flat_map(part_of_another).collect();
     for part in parts {
-        // Alone it may refuse what it does not know; as a part of another it must not.
+        // As a part of another schema it must accept unknown fields, even if it refuses them alone.
         if let Some(RefOr::T(Schema::Object(object))) = schemas.get_mut(&part) {
             object.additional_properties = None;
         }
@@ -108,7 +108,7 @@ fn part_of_another(schema: &RefOr<Schema>) -> Vec<String> {
     all_of.items.iter().filter_map(name).collect()
 }
 
-/// Where the gateway answers in the function's stead, or may.
+/// Describes the answers that the gateway gives instead of the function.
 fn refused_by_the_gateway(operation: &mut Operation) {
     let needs_key = operation.security.as_ref().is_some_and(|needed| !needed.is_empty());
     for status in ["401", "413", "429"].into_iter().filter(|status| *status != "401" || needs_key) {
@@ -126,7 +126,7 @@ fn refusal() -> Schema {
     object.property("code", text()).property("request_id", text()).build().into()
 }
 
-/// What a PATCH takes is what a POST makes things of, but none of it is required.
+/// A PATCH has the fields of the POST, but none of them is required.
 fn changes(spec: &mut Value) {
     fn reference(operation: &Value) -> Option<&str> {
         operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str()
@@ -181,12 +181,12 @@ fn or_null(property: &mut Value) {
     }
 }
 
-/// What every id keeps to, so that none has to say it.
+/// Adds the bounds of ids, so that no operation has to repeat them.
 fn bounds(spec: &mut Value) {
     let paths = spec["paths"].as_mapping_mut().into_iter().flat_map(|paths| paths.iter_mut());
     for (_, item) in paths {
         for (_, operation) in item.as_mapping_mut().into_iter().flatten() {
-            // Between functions an id that nothing has is an id, too.
+            // Between functions, an id outside the bounds is allowed.
             let is_public = operation.get("security").is_some();
             let parameters = operation.get_mut("parameters").and_then(Value::as_sequence_mut);
             for parameter in parameters.into_iter().flatten() {
@@ -204,7 +204,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten()
 }
 
-/// What holds for every operation, so that none has to say it.
+/// Adds what every operation has, so that none has to repeat it.
 fn complete(function: &Function, n: usize, operation: &mut Operation) {
     let name = function.name;
     operation.operation_id = Some(if n == 0 { name.to_owned() } else { format!("{name}-{n}") });
@@ -227,7 +227,7 @@ fn complete(function: &Function, n: usize, operation: &mut Operation) {
         .or_insert_with(|| error("Something that this needs does not answer now").into());
 }
 
-/// What the gateway counts.
+/// Adds the gateway's rate limit.
 fn limited(function: &Function, operation: &mut Operation) {
     let needs_key = operation.security.as_ref().is_some_and(|needed| !needed.is_empty());
     if function.limit(needs_key).is_some() {

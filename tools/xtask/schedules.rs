@@ -1,4 +1,4 @@
-//! A Kubernetes CronJob for each function that the schedule triggers.
+//! A Kubernetes CronJob for each scheduled function.
 
 use anyhow::Result;
 use k8s_openapi::api::{
@@ -19,14 +19,14 @@ pub fn cron_jobs(table: &[Function]) -> Result<String> {
 
 fn cron_job(function: &Function, cron: &str) -> CronJob {
     let labels = [("app", "trigger"), ("app.kubernetes.io/part-of", "pongpong")];
-    // A tick of a minute that is late is left to the next; what runs once a day runs late rather than never.
+    // A late tick of a job that runs each minute is skipped; a daily job runs late rather than not at all.
     let deadline = if cron.starts_with("* ") { 60 } else { 18 * 3600 };
     let container = Container {
         resources: Some(resources(
             [("cpu", "5m".to_owned()), ("memory", "16Mi".to_owned())],
             &[("memory", "64Mi")],
         )),
-        // The shared image is the client, too.
+        // The shared image contains the client too.
         ..container("trigger", &["trigger", function.name], common())
     };
     let pod = PodSpec {

@@ -1,4 +1,4 @@
-//! A Knative Service for each function, and the Job that migrates the database before them.
+//! A Knative Service for each function, and the Job that migrates the database before they start.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -25,7 +25,7 @@ use serde_json::json;
 
 use crate::yaml;
 
-/// What a function is, as far as it matters to how it is run.
+/// The type of a function, as far as it affects how it is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
     Api,
@@ -37,13 +37,13 @@ pub enum Type {
     Web,
 }
 
-/// Whether an alarm comes later where this function has no place to run.
+/// Whether alerts are delayed while this function cannot run.
 pub fn is_on_alarm_path(function: &Function) -> bool {
     matches!(Type::of(function), Type::Event | Type::Prober | Type::Sender)
         || [schedule::NAME, claim::NAME, private_list::NAME].contains(&function.name)
 }
 
-/// What Kubernetes makes room for first.
+/// The priority class: Kubernetes makes room for these pods first.
 pub fn priority(function: &Function) -> Option<String> {
     is_on_alarm_path(function).then(|| "pongpong-alarm".to_owned())
 }
@@ -81,40 +81,41 @@ impl Type {
     }
 
     fn scale(self) -> Scale {
-        // Requests of people are short: many share a pod, and a database connection is waited for.
+        // User requests are short: many share a pod, and they wait for a database connection.
         let short = Scale { at_once: 100, target: 70, max: 10, timeout: 60, milli_cpu: 5, memory: "256Mi" };
         match self {
-            // check-now waits for the target: 60 s, and its retries.
+            // check-now waits for the target: 60 s, plus its retries.
             Self::Api => Scale { timeout: 300, ..short },
             Self::Private | Self::Web => short,
             // A batch is parsed and stored: work for the CPU, with four connections to share.
             Self::Event => Scale { at_once: 16, target: 8, timeout: 120, milli_cpu: 10, ..short },
             // One tick at a time.
             Self::Cron => Scale { at_once: 1, target: 1, max: 1, timeout: 300, ..short },
-            // A request is a batch in flight, of up to 500 checks, and mostly waits for its scheduled times and for
-            // the targets. Ten of them are 5,000 checks a minute: a few per cent of a core. Memory: 170 MB with 10,000
-            // that hang, 280 MiB of responses, and two that are judged.
+            // A request is a batch of up to 500 checks, which mostly waits for their scheduled times and for
+            // the targets. Ten of them are 5,000 checks a minute: a few per cent of a core. Memory: 170 MB
+            // with 10,000 hanging checks, 280 MiB of responses, and two responses that are evaluated.
             Self::Prober => {
                 Scale { at_once: 20, target: 10, max: 100, timeout: 300, milli_cpu: 50, memory: "768Mi" }
             }
-            // Never more than twenty messages at once: a mail server is not flooded.
+            // At most twenty messages at once, to spare mail servers.
             Self::Sender => Scale { at_once: 10, target: 10, max: 2, timeout: 60, ..short },
         }
     }
 }
 
-/// How a revision scales, and what a pod of it may take.
+/// How a revision scales, and the resources of its pods.
 struct Scale {
-    /// Requests at once in a pod: the hard limit, and what the autoscaler aims at.
+    /// Concurrent requests in a pod: the hard limit, and the autoscaler's target.
     at_once: u32,
     target: u32,
-    /// Most pods.
+    /// Maximum number of pods.
     max: u32,
-    /// Seconds.
+    /// In seconds.
     timeout: u32,
-    /// Requested: an idle function was measured at 1 mCPU on a cluster. What is under way gets what nobody else uses.
+    /// CPU request: an idle function was measured at 1 mCPU on a cluster. Busy functions use CPU that others
+    /// leave free.
     milli_cpu: u32,
-    /// At most; peaks of password hashing were measured at 122 MB.
+    /// Memory limit; peaks of password hashing were measured at 122 MB.
     memory: &'static str,
 }
 
@@ -123,7 +124,7 @@ const FUNCTION_MIB: u32 = 16;
 const QUEUE_PROXY_MILLI_CPU: u32 = 5;
 const QUEUE_PROXY_MIB: u32 = 16;
 
-/// What functions ask of a cluster with a pod of each, for people.
+/// The resource requests of a cluster with one pod of each function, as a table.
 pub fn requests(table: &[Function]) -> String {
     let mut text =
         "| one pod of each, with its queue-proxy | pods | CPU | memory |\n|---|---|---|---|\n".to_owned();
@@ -138,7 +139,7 @@ pub fn requests(table: &[Function]) -> String {
     text
 }
 
-/// What every process is given. All of it may be absent.
+/// Settings of every process. All of them are optional.
 const COMMON: &[&str] = &[
     "FUNCTION_URL",
     "LOG_LEVEL",
@@ -146,9 +147,9 @@ const COMMON: &[&str] = &[
     "OTEL_TRACES_SAMPLER",
     "OTEL_TRACES_SAMPLER_ARG",
 ];
-/// Without these a function that reads them does not work; of the others there are defaults.
+/// Required settings of the functions that read them; the others have defaults.
 const REQUIRED: &[&str] = &["PUBLIC_URL", "KONG_ADMIN_URL"];
-/// Only for the engine on one machine.
+/// Only for the one-machine engine.
 const NOT_HERE: &[&str] = &["KONG_ADMIN_TOKEN", "OUTBOX_DIR"];
 
 /// One variable of a container.
@@ -162,7 +163,7 @@ fn variable(function: &Function, name: &str) -> EnvVar {
     }
 }
 
-/// From the ConfigMap.
+/// A setting from the ConfigMap.
 fn setting(name: &str, optional: bool) -> EnvVar {
     let selector = ConfigMapKeySelector {
         name: "pongpong".to_owned(),
@@ -179,12 +180,12 @@ fn secret(name: &str, secret: &str, key: &str) -> EnvVar {
     EnvVar { name: name.to_owned(), value_from: Some(source), ..EnvVar::default() }
 }
 
-/// What every process is given.
+/// The common settings of every process.
 pub fn common() -> Vec<EnvVar> {
     COMMON.iter().map(|name| setting(name, true)).collect()
 }
 
-/// A container of the one image, kept in.
+/// A container of the image, with restricted privileges.
 pub fn container(name: &str, args: &[&str], env: Vec<EnvVar>) -> Container {
     Container {
         name: name.to_owned(),
@@ -212,7 +213,7 @@ pub fn container(name: &str, args: &[&str], env: Vec<EnvVar>) -> Container {
     }
 }
 
-/// A pod that the cluster tells nothing about itself.
+/// A pod without service links and service account token.
 pub fn pod(container: Container) -> PodSpec {
     PodSpec {
         containers: vec![container],
@@ -286,8 +287,8 @@ pub fn service(function: &Function) -> Result<String> {
         ("app.kubernetes.io/part-of", "pongpong"),
     ];
     let mut labels = identity.to_vec();
-    // People come through Kong, which is in the cluster; all others are there, too. What developers call by
-    // its own URL is what asks who calls.
+    // User requests come through Kong, which is in the cluster, as are all other callers. Only functions that
+    // authenticate their callers can be called from outside by their own URL.
     if !matches!(kind, Type::Api | Type::Web) {
         labels.push(("networking.knative.dev/visibility", "cluster-local"));
     }
@@ -295,7 +296,7 @@ pub fn service(function: &Function) -> Result<String> {
         labels.push(("pongpong/publishes", "true"));
     }
     let mut pod_labels = identity.to_vec();
-    // Kong's Admin API lets in who has this.
+    // Kong's Admin API accepts connections from pods with this label.
     if settings.contains(&"KONG_ADMIN_URL") {
         pod_labels.push(("pongpong/kong-admin", "true"));
     }
@@ -318,7 +319,7 @@ pub fn service(function: &Function) -> Result<String> {
             container_port: PORT,
             ..ContainerPort::default()
         }]),
-        // Knative gives a start-up probe no port.
+        // Knative gives a startup probe no port.
         startup_probe: Some(Probe {
             period_seconds: Some(1),
             failure_threshold: Some(60),
@@ -348,7 +349,7 @@ fn probe(path: &str) -> Probe {
     Probe { http_get: Some(get), ..Probe::default() }
 }
 
-/// Lists them for `kubectl kustomize`.
+/// Lists the files for `kubectl kustomize`.
 pub fn list(table: &[Function]) -> Result<String> {
     let files: Vec<_> = table.iter().map(|function| format!("{}.yaml", function.name)).collect();
     yaml(&[json!({
@@ -358,7 +359,7 @@ pub fn list(table: &[Function]) -> Result<String> {
     })])
 }
 
-/// Runs before the functions do. Done twice, or twice at once, it does no harm.
+/// Runs before the functions. It may run twice, even concurrently.
 pub fn migration() -> Result<String> {
     let mut variables = common();
     variables.push(secret("DATABASE_URL", "database", "owner"));
@@ -375,9 +376,9 @@ pub fn migration() -> Result<String> {
     yaml(&[Job {
         metadata: named("migrate", &[&labels[..], &[("pongpong/step", "before")]].concat()),
         spec: Some(JobSpec {
-            // The database may be starting, too.
+            // The database may be starting too.
             backoff_limit: Some(10),
-            // A Job cannot be changed: gone by the next release, it is simply made again.
+            // A Job cannot be changed: it is deleted before the next release, which creates it again.
             ttl_seconds_after_finished: Some(600),
             template: PodTemplateSpec { metadata: Some(labeled(&labels)), spec: Some(pod) },
             ..JobSpec::default()

@@ -128,7 +128,7 @@ async fn what_changed_is_shown_and_changed() {
     assert_eq!(world.json("notification show chat").await["config"]["token"], "xoxb-…ther");
     assert!(world.apply(&changed, &[]).await.does().starts_with("Nothing to change"));
 
-    // That it fits the mask, says nothing of what lies between.
+    // A secret that matches its mask counts as unchanged.
     let fits = changed.replace("xoxb-1234567890-other", "xoxb-0987654321-other");
     assert!(world.apply(&fits, &["--dry-run"]).await.does().starts_with("Nothing to change"));
     assert!(world.apply(&fits, &["--send-secrets"]).await.does().contains("2 changed"));
@@ -150,7 +150,7 @@ async fn prune_deletes_what_the_sections_do_not_hold() {
     assert!(done.contains("- endpoint Blog\n") && done.contains("- status page Everything\n"), "{done}");
     assert_eq!(world.json("endpoint list").await.as_array().unwrap().len(), 1);
     assert_eq!(world.json("status-page list").await, serde_json::json!([]));
-    // It had no such section.
+    // The file has no such section.
     assert_eq!(world.json("notification list").await.as_array().unwrap().len(), 3);
 }
 
@@ -180,7 +180,7 @@ async fn what_is_exported_is_there() {
     let piped = world.pong(["apply", "-f", "-"]);
     assert!(world.run(piped, &exported).await.does().starts_with("Nothing to change"));
 
-    // Where nothing is yet, a masked secret stands for nothing.
+    // On a server without objects, a masked secret matches nothing.
     let other = World::new().await;
     let masked = other.apply(&exported, &[]).await;
     masked.fails(2, &["endpoint Blog: a secret is masked", "${SLACK_TOKEN}"]);
@@ -211,7 +211,7 @@ async fn secret_headers_stay_unless_they_are_sent() {
     {
         assert!(world.apply(&same, &[]).await.does().starts_with("Nothing to change"), "{same}");
     }
-    // Masked ones stay beside what changes; new ones are not shown.
+    // Masked secrets stay when others change; new ones are not shown.
     let said = world.apply(&file("A: …, B: …, C: third", "HEAD"), &[]).await.does();
     assert!(said.contains("+    C: (a new secret)") && !said.contains("third"), "{said}");
     let shown = world.json("endpoint show a").await["config"].clone();
@@ -263,7 +263,7 @@ async fn mistakes_are_named_by_file_object_and_field() {
     world.says("apply -f /nowhere.yaml").await.fails(2, &["cannot read /nowhere.yaml"]);
     world.says("apply").await.fails(2, &["--file"]);
 
-    // What only the server knows; and the others are done all the same.
+    // An error that only the server can find; the other objects are applied all the same.
     let refused = "endpoints:\n- {name: bad, url: 'tcp://a/', retries: 9}\n- {name: good, url: 'https://a/', enabled: false}\nnotifications:\n- {name: n, kind: email, config: {to: [a@example.com]}, endpoints: [nobody]}\n";
     world.apply(refused, &[]).await.fails(
         2,

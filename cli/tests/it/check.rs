@@ -1,4 +1,4 @@
-//! `pong check`: from here, and from pongpong.
+//! `pong check`: from this machine, and from pongpong.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ async fn a_port_is_checked_from_here() {
         command.arg("check").args(line.split_whitespace());
         run(command, "")
     };
-    // The kernel accepts.
+    // The kernel accepts the connection.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("tcp://{}", listener.local_addr().unwrap());
     let said = check(url.clone()).await.does();
@@ -103,7 +103,7 @@ async fn with_an_account_pongpong_checks() {
     }
     world.says("check --endpoint Nothing").await.fails(6, &["there is no endpoint `Nothing`"]);
 
-    // A change is tried, and changes nothing.
+    // Trying other settings in a check does not change the endpoint.
     let said = world.says(&format!("endpoint add {url} --name Health --paused --method head")).await;
     assert_eq!(said.code, 0, "{}", said.err);
     let said = world.says("check Health --expected-status 201").await;
@@ -116,7 +116,7 @@ async fn with_an_account_pongpong_checks() {
     world.says(&format!("check {port} --body x")).await.fails(2, &["--body is no field of tcp"]);
 }
 
-/// Answers every request so.
+/// Gives this answer to every request.
 async fn serve(acceptor: Option<TlsAcceptor>, answer: String) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -193,7 +193,7 @@ async fn redirects_are_followed_and_bounded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_are_read_as_pongpong_reads_them() {
     let home = tempfile::tempdir().unwrap();
-    // Leads to itself until its cookie comes back.
+    // Redirects to itself until its cookie comes back.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let asks = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -223,7 +223,7 @@ async fn servers_are_read_as_pongpong_reads_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_never_answers_is_down_in_time_and_an_interrupt_ends_it() {
     let home = tempfile::tempdir().unwrap();
-    // The kernel accepts, and nobody reads.
+    // The kernel accepts the connection; nothing reads from it.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let mut command = pong(home.path());
@@ -233,7 +233,7 @@ async fn what_never_answers_is_down_in_time_and_an_interrupt_ends_it() {
 
     let mut command = pong(home.path());
     let mut child = command.args(["check", &url, "--timeout", "60000"]).spawn().unwrap();
-    // It is connected: so it runs, and listens for signals.
+    // The program has connected, so it listens for signals.
     let (_stream, _) = tokio::task::spawn_blocking(move || {
         let first = listener.accept().unwrap();
         drop(first);

@@ -159,7 +159,7 @@ async fn kinds_have_fields_of_their_own() {
         .await
         .fails(2, &["url: must begin with one of https://"]);
 
-    // Another URL, another kind: nothing is left of the old config.
+    // Another URL gives another kind: nothing is left of the old config.
     world.does("endpoint edit Shop --url tcp://shop.example.com:80").await;
     let shop = world.json("endpoint show Shop").await;
     assert_eq!((&shop["kind"], &shop["config"], &shop["retries"]), (&"tcp".into(), &json!({}), &1.into()));
@@ -168,7 +168,8 @@ async fn kinds_have_fields_of_their_own() {
     assert_eq!((&shop["config"]["verify_tls"], &shop["config"]["method"]), (&false.into(), &"GET".into()));
 }
 
-/// A server with a kind that is not known here: tells of it and of endpoint 1, and gives back what else it is sent.
+/// A server with a kind that this client does not know: returns that kind and endpoint 1, and echoes other
+/// requests.
 async fn newer_server(mut stream: TcpStream) -> std::io::Result<()> {
     let mut request = Vec::new();
     let (head, body) = loop {

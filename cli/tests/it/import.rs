@@ -18,7 +18,7 @@ impl World {
         self.run(command, "").await
     }
 
-    /// Twice is once; and what there is then.
+    /// Applies an import twice: the second time changes nothing. Returns the endpoints.
     async fn applied(&self, line: &str) -> Vec<Value> {
         self.import(line, &["--apply"]).await.does();
         assert!(self.import(line, &["--apply"]).await.does().starts_with("Nothing to change"));
@@ -31,7 +31,7 @@ fn object(yaml: &str, section: &str, name: &str) -> Value {
     document[section].as_array().unwrap().iter().find(|object| object["name"] == name).unwrap().clone()
 }
 
-/// What may change something on a server is not repeated: nobody asked for that.
+/// Requests that may change something on a server must not be retried.
 fn assert_repeats(endpoints: &[Value]) {
     assert!(endpoints.iter().any(|endpoint| endpoint["config"]["method"] == "POST"));
     for endpoint in endpoints {

@@ -1,4 +1,4 @@
-//! `pong` as people run it, before a one-machine engine of its own.
+//! Runs `pong` as users do, against a one-machine engine of its own.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod apply;

@@ -1,4 +1,4 @@
-//! What programs and people get: formats, colours, pipes, help.
+//! Output for programs and people: formats, colours, pipes, help.
 
 use std::process::Stdio;
 

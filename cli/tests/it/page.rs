@@ -1,4 +1,4 @@
-//! What is for others to see: status pages, announcements, badges; and planned work.
+//! Public objects: status pages, announcements and badges; and planned maintenance.
 
 use crate::world::World;
 

@@ -31,7 +31,7 @@ async fn results_are_listed_shown_and_summed_up() {
     ] {
         assert!(summary.contains(part), "{part}: {summary}");
     }
-    // As high as the answer took long: a quick one may have taken no whole millisecond.
+    // The height depends on the response time: a quick answer may take less than a millisecond.
     assert!(summary.contains(['▁', '█']), "{summary}");
     assert_eq!(world.json("report summary Self --range 7d").await["uptime_percent"], 100.0);
     let points = world.does("report summary Self --output csv").await;

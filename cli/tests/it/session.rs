@@ -1,4 +1,4 @@
-//! Who is logged in, and where; and what is kept of it.
+//! Log-in, and the saved contexts and keys.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -126,7 +126,7 @@ async fn who_does_not_answer_is_named() {
     let mut no_url = world.pong(["endpoint", "list"]);
     no_url.env("PONG_API_URL", "localhost:8000").env("PONG_API_KEY", "some");
     run(no_url, "").await.fails(2, &["is not the URL of an API"]);
-    // Here, there are pages, and no API.
+    // This URL serves pages, not the API.
     let mut pages = world.pong(["endpoint", "list"]);
     pages.env("PONG_API_URL", format!("{}/status", world.url)).env("PONG_API_KEY", "some");
     run(pages, "").await.fails(7, &["does not know this operation"]);

@@ -1,4 +1,4 @@
-//! An engine, and a home folder of nobody else's.
+//! An engine, and a home folder for the test alone.
 
 use std::{
     ffi::OsStr,
@@ -26,7 +26,7 @@ pub struct Ran {
 pub const PASSWORD: &str = "a good password";
 
 impl World {
-    /// Nobody is logged in.
+    /// Without a user.
     pub async fn empty() -> Self {
         runtime::install_crypto();
         let folder = tempfile::tempdir().unwrap();
@@ -34,7 +34,7 @@ impl World {
         Self { url: format!("http://{}", engine.address), folder, _engine: engine }
     }
 
-    /// Logged in as me@example.com.
+    /// With the user me@example.com, logged in.
     pub async fn new() -> Self {
         let world = Self::empty().await;
         world.signup("me@example.com").await;
@@ -49,7 +49,7 @@ impl World {
         self.folder.path().join(name)
     }
 
-    /// Nothing of the surroundings gets in.
+    /// `pong`, independent of the environment.
     pub fn pong<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = pong(self.folder.path());
         command.env("PONG_API_URL", &self.url).args(args);
@@ -60,12 +60,12 @@ impl World {
         run(command, input).await
     }
 
-    /// Words without blanks in them.
+    /// Runs a line of arguments, which hold no blanks.
     pub async fn says(&self, line: &str) -> Ran {
         run(self.pong(line.split_whitespace()), "").await
     }
 
-    /// Must end well; what it printed.
+    /// Runs a line that must succeed; returns its output.
     pub async fn does(&self, line: &str) -> String {
         self.says(line).await.does()
     }
@@ -81,7 +81,7 @@ impl World {
         path
     }
 
-    /// Checks run by themselves; whoever needs their results looks until they are there.
+    /// Checks run in the background; repeats the command until their results are there.
     pub async fn until(&self, line: &str, is_there: impl Fn(&Value) -> bool) -> Value {
         for _ in 0..2_000 {
             let value = self.json(line).await;
@@ -102,10 +102,10 @@ pub fn pong(home: &Path) -> Command {
 
 pub async fn run(mut command: Command, input: &str) -> Ran {
     let input = input.to_owned();
-    // The engine goes on meanwhile.
+    // In a blocking task: the engine runs on.
     let output = tokio::task::spawn_blocking(move || {
         let mut child = command.spawn().unwrap();
-        // It may not care.
+        // The command may not read its input.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         child.wait_with_output().unwrap()
     });
@@ -121,7 +121,7 @@ impl Ran {
         self.out
     }
 
-    /// Ends so, and says all of these on standard error.
+    /// Must end with this code, and print all these parts to standard error.
     #[track_caller]
     pub fn fails(self, code: i32, parts: &[&str]) -> String {
         assert_eq!(self.code, code, "{}{}", self.out, self.err);

@@ -2,14 +2,14 @@ CREATE TABLE users (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     email TEXT NOT NULL UNIQUE,
     password_hash TEXT NOT NULL,
-    -- NULL until the gateway knows the consumer: a sign-up that broke off does not count.
+    -- NULL until the gateway has the consumer: an interrupted sign-up does not count.
     activated_at TIMESTAMPTZ,
     created_at TIMESTAMPTZ NOT NULL,
     updated_at TIMESTAMPTZ NOT NULL,
-    -- How the user reads messages: `en` or `ko`, and an IANA time zone.
+    -- The user's language for messages (`en` or `ko`), and an IANA time zone.
     language TEXT NOT NULL DEFAULT 'en',
     time_zone TEXT NOT NULL DEFAULT 'UTC',
-    -- Of these two; and the newest that `user.changed` told of.
+    -- The revision of these two columns, and the newest revision that `user.changed` has announced.
     revision BIGINT NOT NULL DEFAULT 1,
     announced_revision BIGINT NOT NULL DEFAULT 0
 );
@@ -18,7 +18,7 @@ CREATE INDEX users_unannounced ON users (id) WHERE announced_revision < revision
 CREATE TABLE user_keys (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     user_id BIGINT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-    -- The gateway's own id of the key; the key itself is only there.
+    -- The gateway's id of the key; only the gateway has the key itself.
     credential_id TEXT NOT NULL UNIQUE,
     name TEXT NOT NULL,
     created_at TIMESTAMPTZ NOT NULL,
@@ -37,20 +37,20 @@ CREATE INDEX password_resets_by_user ON password_resets (user_id);
 CREATE INDEX password_resets_by_restored_email ON password_resets (restores_email) WHERE restores_email IS NOT NULL;
 CREATE INDEX password_resets_by_expiry ON password_resets (expires_at);
 
--- Failed tries of passwords, by account: users/tries.rs.
+-- Failed password attempts by account: users/tries.rs.
 CREATE TABLE user_tries (
-    -- Hash of the e-mail address, which may be nobody's.
+    -- Hash of the email address, which may belong to no user.
     account TEXT NOT NULL,
-    -- A network that the account is known from; empty: all other networks together.
+    -- A network that the account has used before; empty: all other networks together.
     network TEXT NOT NULL,
     failed BIGINT NOT NULL,
-    -- Unix seconds. The count starts again after this.
+    -- Unix seconds. The count restarts after this time.
     window_ends BIGINT NOT NULL,
     PRIMARY KEY (account, network)
 );
 CREATE INDEX user_tries_by_end ON user_tries (window_ends);
 
--- Networks from which the right password, or a mailed link, was used.
+-- Networks from which the correct password or a mailed link was used.
 CREATE TABLE user_networks (
     user_id BIGINT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     network TEXT NOT NULL,

@@ -1,11 +1,11 @@
--- Every claim and every check writes the row: room on the page keeps that cheap.
+-- Every claim and every check updates a row: free space on its page keeps that cheap.
 CREATE TABLE endpoints (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     user_id BIGINT NOT NULL,
     name TEXT NOT NULL,
     url TEXT NOT NULL,
     kind TEXT NOT NULL,
-    -- JSON: what differs from the kind's defaults; secrets are sealed.
+    -- JSON: the values that differ from the kind's defaults; secrets are sealed.
     config TEXT NOT NULL,
     interval_seconds INTEGER NOT NULL,
     timeout_ms INTEGER NOT NULL,
@@ -15,55 +15,57 @@ CREATE TABLE endpoints (
     success_threshold INTEGER NOT NULL,
     enabled BOOLEAN NOT NULL,
     tags TEXT NOT NULL,
-    -- As last observed (pending, up, down); shown as paused while not enabled.
+    -- Last observed status (pending, up, down); shown as paused while not enabled.
     status TEXT NOT NULL,
-    -- Unix seconds: the scheduled time that decided.
+    -- Unix seconds: the scheduled time of the check that decided the status.
     status_changed_at BIGINT,
     -- Unix seconds.
     last_checked_at BIGINT,
-    -- Unix seconds: the first scheduled time that was not handed out yet. Its phase is the endpoint's jitter.
+    -- Unix seconds: the first scheduled time that is not handed out yet. Its phase is the endpoint's jitter.
     next_check_at BIGINT NOT NULL,
-    -- Unix seconds: until then the scheduled times are promised to somebody who has not confirmed yet.
+    -- Unix seconds: the end of the lease on the scheduled times for a claimer that has not confirmed yet.
     leased_until BIGINT,
     missed_checks BIGINT NOT NULL DEFAULT 0,
     created_at TIMESTAMPTZ NOT NULL,
     updated_at TIMESTAMPTZ NOT NULL,
-    -- Grows with each change of what a check does or means.
+    -- Incremented by each change of what a check does or means.
     revision BIGINT NOT NULL DEFAULT 1,
-    -- The newest of them that has other settings than the one before it: a maintenance begins one, too.
+    -- The newest revision whose settings differ from those of the one before. A maintenance begins a revision
+    -- too.
     settings_revision BIGINT NOT NULL DEFAULT 1,
-    -- The newest revision of which the state machine was told: where it is older, endpoint-announce tells it again.
+    -- The newest revision that the state machine was notified of; if it is older than `revision`,
+    -- endpoint-announce notifies it again.
     announced_revision BIGINT NOT NULL DEFAULT 1,
-    -- What `status` was decided by: a change of an older revision does not undo it.
+    -- The revision that decided `status`: a status change of an older revision does not override it.
     status_revision BIGINT NOT NULL DEFAULT 0,
     -- Unix seconds; set while `status` is down.
     down_since BIGINT,
-    -- What the newest result says, for `status_reason`. Its revision and scheduled time (Unix seconds):
+    -- The newest result, for `status_reason`: its revision and its scheduled time (Unix seconds).
     result_revision BIGINT NOT NULL DEFAULT 0,
     result_scheduled_at BIGINT,
     -- Failed checks in a row.
     failures BIGINT NOT NULL DEFAULT 0,
     -- JSON; NULL: the check succeeded, and counts.
     result_note TEXT,
-    -- What an endpoint's checks make the broker carry, and of a user's endpoints together: bounded by a quota.
+    -- Bytes that the endpoint's checks send through the broker; a quota limits their sum for each user.
     bytes_per_minute BIGINT NOT NULL DEFAULT 0,
-    -- What an endpoint's settings take however seldom it is checked, and a user's endpoints together: bounded by a quota,
-    -- for lists show them.
+    -- Bytes of the endpoint's settings, however rarely it is checked; a quota limits their sum for each user,
+    -- because lists contain them.
     settings_bytes BIGINT NOT NULL DEFAULT 0
 ) WITH (fillfactor = 80);
 CREATE INDEX endpoints_by_user ON endpoints (user_id, id);
 CREATE INDEX endpoints_due ON endpoints (next_check_at) WHERE enabled;
 CREATE INDEX endpoints_unannounced ON endpoints (id) WHERE announced_revision < revision;
 
--- Users who are gone: a key that the gateway still believes for a moment must bring nothing back.
+-- Deleted users: a key that the gateway accepts for a moment longer must not create objects again.
 CREATE TABLE endpoint_user_tombstones (
     user_id BIGINT PRIMARY KEY,
-    -- Unix seconds: what remembers deleted users is purged, too.
+    -- Unix seconds: tombstones are purged too.
     deleted_at BIGINT NOT NULL DEFAULT EXTRACT(EPOCH FROM now())::BIGINT
 );
 CREATE INDEX endpoint_user_tombstones_by_time ON endpoint_user_tombstones (deleted_at);
 
--- While one lasts, the results of its endpoints are marked, and count for nothing.
+-- During a maintenance, the results of its endpoints are marked and do not count.
 CREATE TABLE endpoint_maintenances (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     user_id BIGINT NOT NULL,
@@ -72,13 +74,13 @@ CREATE TABLE endpoint_maintenances (
     -- Unix seconds.
     starts_at BIGINT NOT NULL,
     ends_at BIGINT NOT NULL,
-    -- Those to come included; otherwise those in endpoint_maintenance_endpoints, perhaps none.
+    -- All endpoints, including future ones; otherwise those in endpoint_maintenance_endpoints, perhaps none.
     all_endpoints BOOLEAN NOT NULL,
     created_at TIMESTAMPTZ NOT NULL,
     updated_at TIMESTAMPTZ NOT NULL
 );
 CREATE INDEX endpoint_maintenances_by_user ON endpoint_maintenances (user_id, starts_at);
--- Every claim asks for those that are not over.
+-- Every claim selects the maintenances that have not ended.
 CREATE INDEX endpoint_maintenances_by_end ON endpoint_maintenances (ends_at);
 
 CREATE TABLE endpoint_maintenance_endpoints (
@@ -88,13 +90,13 @@ CREATE TABLE endpoint_maintenance_endpoints (
 );
 CREATE INDEX endpoint_maintenance_endpoints_by_endpoint ON endpoint_maintenance_endpoints (endpoint_id);
 
--- With its endpoints as a JSON array; NULL: all of the user's.
+-- With the endpoints as a JSON array; NULL: all of the user's.
 CREATE VIEW endpoint_maintenance_rows AS
 SELECT m.*, CASE WHEN m.all_endpoints THEN NULL ELSE
     COALESCE((SELECT JSON_AGG(endpoint_id ORDER BY endpoint_id)::TEXT FROM endpoint_maintenance_endpoints WHERE maintenance_id = m.id), '[]') END AS endpoint_ids
 FROM endpoint_maintenances m;
 
--- Which request made which endpoint: one that is sent again makes no other.
+-- The endpoint that a request created: a repeated request does not create another one.
 CREATE TABLE endpoint_idempotency_keys (
     user_id BIGINT NOT NULL,
     key TEXT NOT NULL,
@@ -103,8 +105,8 @@ CREATE TABLE endpoint_idempotency_keys (
 );
 CREATE INDEX endpoint_idempotency_keys_by_endpoint ON endpoint_idempotency_keys (endpoint_id);
 
--- How many endpoints a user has: each page of the list says it, and to count ten thousand takes longer
--- than to find a page of them. The statement that adds or removes endpoints keeps it right.
+-- Number of endpoints by user. Each page of the list contains it, and counting ten thousand takes longer than
+-- finding a page of them. Each statement that adds or removes endpoints updates it.
 CREATE TABLE endpoint_counts (
     user_id BIGINT PRIMARY KEY,
     endpoints BIGINT NOT NULL,
@@ -112,8 +114,8 @@ CREATE TABLE endpoint_counts (
     settings_bytes BIGINT NOT NULL DEFAULT 0
 );
 
--- By its owner's rights: functions that run while this is migrated have none to the table until their role is
--- given it.
+-- With the rights of its owner: functions that run during the migration have no rights on the table until
+-- they are granted to their role.
 CREATE FUNCTION endpoint_count() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -142,11 +144,11 @@ CREATE TRIGGER endpoint_counts_added AFTER INSERT ON endpoints
     REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION endpoint_count();
 CREATE TRIGGER endpoint_counts_removed AFTER DELETE ON endpoints
     REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION endpoint_count();
--- Of columns that only a change of settings writes: claims do not pay for it.
+-- Only a change of settings writes these columns: claims do not fire the trigger.
 CREATE TRIGGER endpoint_counts_changed AFTER UPDATE OF bytes_per_minute, settings_bytes ON endpoints
     FOR EACH ROW EXECUTE FUNCTION endpoint_bytes_changed();
 
--- When endpoints were last claimed [Unix seconds]: a clock that shows less was set back.
+-- The time of the last claim [Unix seconds]: a clock that shows an earlier time was set back.
 CREATE TABLE endpoint_clock (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     claimed_at BIGINT NOT NULL

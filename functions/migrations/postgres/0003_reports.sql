@@ -1,4 +1,4 @@
--- One row for each endpoint and region that ever had a result. A result names its series instead of
+-- One row for each endpoint and region that ever had a result. A result refers to its series instead of
 -- repeating user, endpoint and region.
 CREATE TABLE report_series (
     -- The low 23 bits of a result's id.
@@ -6,17 +6,17 @@ CREATE TABLE report_series (
     user_id BIGINT NOT NULL,
     endpoint_id BIGINT NOT NULL,
     region TEXT NOT NULL,
-    -- Being deleted: shown to nobody, and given no more results.
+    -- Being deleted: hidden, and accepts no more results.
     forgotten BOOLEAN NOT NULL DEFAULT FALSE,
-    -- Scheduled times, from and before, whose results count as in maintenance, whatever their checks were told: it began, or was
-    -- changed, after they had been asked for.
+    -- Scheduled times (from inclusive, until exclusive) whose results count as in maintenance, whatever their
+    -- checks say: the maintenance began or changed after the checks were requested.
     maintenance_from BIGINT,
     maintenance_until BIGINT,
     UNIQUE (endpoint_id, region)
 );
 CREATE INDEX report_series_by_user ON report_series (user_id);
 
--- Whose late results must not bring them back.
+-- Deleted users and endpoints: late results must not create their series again.
 CREATE TABLE report_tombstones (
     what TEXT NOT NULL CHECK (what IN ('user', 'endpoint')),
     id BIGINT NOT NULL,
@@ -26,7 +26,8 @@ CREATE TABLE report_tombstones (
 );
 CREATE INDEX report_tombstones_by_time ON report_tombstones (deleted_at);
 
--- When endpoints got other settings, the last few times: checks made after that with older ones are not recorded.
+-- The most recent changes of endpoints' settings: checks made after a change with older settings are not
+-- recorded.
 CREATE TABLE report_revisions (
     endpoint_id BIGINT NOT NULL,
     revision BIGINT NOT NULL,
@@ -37,8 +38,9 @@ CREATE TABLE report_revisions (
 );
 CREATE INDEX report_revisions_by_user ON report_revisions (user_id);
 
--- The id is the scheduled time (seconds since 2025) and the series: rows are appended in the order of time, and
--- a result that comes twice meets itself. One partition a day, made when its first result comes.
+-- The id consists of the scheduled time (seconds since 2025) and the series: rows are appended in the order
+-- of time, and a duplicate result has the same id. One partition for each day, created when its first result
+-- arrives.
 CREATE TABLE report_results (
     id BIGINT PRIMARY KEY,
     response_bytes BIGINT NOT NULL,
@@ -56,12 +58,12 @@ CREATE TABLE report_results (
     ip BYTEA,
     error_code TEXT,
     error_message TEXT,
-    -- TRUE, or NULL, which is the smallest.
+    -- TRUE or NULL, which takes the least space.
     maintenance BOOLEAN
 ) PARTITION BY RANGE (id);
 CREATE INDEX report_results_by_series ON report_results (series_id, id);
 
--- What is left of a series' hour (span 3600) or day (span 86400).
+-- The summary of a series' hour (span 3600) or day (span 86400).
 CREATE TABLE report_rollups (
     series_id BIGINT NOT NULL,
     span BIGINT NOT NULL,
@@ -72,16 +74,16 @@ CREATE TABLE report_rollups (
     min_ms BIGINT NOT NULL,
     max_ms BIGINT NOT NULL,
     latency BYTEA NOT NULL,
-    -- Sums over the successful checks; NULL where none had the phase.
+    -- Sums over the successful checks; NULL if none had the phase.
     dns_ms BIGINT,
     connect_ms BIGINT,
     tls_ms BIGINT,
     first_byte_ms BIGINT,
     transfer_ms BIGINT,
-    -- What `checks` and `up` leave out: lists show it all the same.
+    -- Checks that `checks` and `up` leave out; lists show them anyway.
     maintenance_checks BIGINT NOT NULL DEFAULT 0,
     maintenance_up BIGINT NOT NULL DEFAULT 0,
-    -- How many of those that are up were degraded.
+    -- How many of the checks that are up were degraded.
     degraded BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (series_id, span, start)
 );
@@ -90,7 +92,7 @@ CREATE INDEX report_rollups_by_start ON report_rollups (span, start);
 -- Hours that got a result after they may have been rolled up.
 CREATE TABLE report_late_hours (
     start BIGINT PRIMARY KEY,
-    -- Counts, so that a mark that came while the hour was being redone is not taken for done.
+    -- Counts the marks, so that a mark made while the hour is rolled up again is not lost.
     marks BIGINT NOT NULL
 );
 
@@ -115,7 +117,7 @@ CREATE TABLE report_incidents (
 );
 CREATE INDEX report_incidents_by_user ON report_incidents (user_id, started_at);
 
--- What a series comes to in the buckets of an overview (16 minutes), of the last days: to add up single results
+-- Sums of a series for the last days in the buckets of an overview (16 minutes): adding up the single results
 -- of many endpoints would take too long.
 CREATE TABLE report_buckets (
     series_id BIGINT NOT NULL,
@@ -127,11 +129,11 @@ CREATE TABLE report_buckets (
 );
 CREATE INDEX report_buckets_by_start ON report_buckets (start);
 
--- The time that a service's purges go by, in Unix seconds: functions/purge.rs.
+-- The trusted time for a service's purges, in Unix seconds: functions/purge.rs.
 CREATE TABLE report_purges (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     trusted_at BIGINT NOT NULL,
-    -- Since when a clock showed a time too far ahead of that; NULL: none did.
+    -- Since when a clock has shown a time too far ahead of it; NULL: no clock has.
     doubted_at BIGINT
 );
 INSERT INTO report_purges (id, trusted_at) VALUES (1, 0);

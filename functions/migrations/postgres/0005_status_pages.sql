@@ -10,7 +10,7 @@ CREATE TABLE status_pages (
 );
 CREATE INDEX status_pages_by_user ON status_pages (user_id, id);
 
--- From 0, in the order in which they are shown.
+-- Positions start at 0, in display order.
 CREATE TABLE status_page_groups (
     status_page_id BIGINT NOT NULL REFERENCES status_pages (id) ON DELETE CASCADE,
     position INTEGER NOT NULL,
@@ -18,7 +18,7 @@ CREATE TABLE status_page_groups (
     PRIMARY KEY (status_page_id, position)
 );
 
--- Each is on a page once.
+-- Each endpoint is on a page at most once.
 CREATE TABLE status_page_endpoints (
     status_page_id BIGINT NOT NULL REFERENCES status_pages (id) ON DELETE CASCADE,
     endpoint_id BIGINT NOT NULL,
@@ -28,7 +28,7 @@ CREATE TABLE status_page_endpoints (
 );
 CREATE INDEX status_page_endpoints_by_endpoint ON status_page_endpoints (endpoint_id);
 
--- With its groups as a JSON array of {name, endpoint_ids}.
+-- With the groups as a JSON array of {name, endpoint_ids}.
 CREATE VIEW status_page_rows AS
 SELECT p.*, COALESCE((
     SELECT JSON_AGG(JSON_BUILD_OBJECT('name', g.name, 'endpoint_ids', COALESCE((
@@ -45,7 +45,7 @@ CREATE TABLE status_announcements (
     text TEXT NOT NULL,
     severity TEXT NOT NULL,
     starts_at TIMESTAMPTZ NOT NULL,
-    -- NULL: until it is taken back.
+    -- NULL: until it is deleted.
     ends_at TIMESTAMPTZ,
     created_at TIMESTAMPTZ NOT NULL,
     updated_at TIMESTAMPTZ NOT NULL
@@ -57,13 +57,13 @@ CREATE TABLE status_badges (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     user_id BIGINT NOT NULL,
     endpoint_id BIGINT NOT NULL UNIQUE,
-    -- As it is: the user is shown it again, and it opens nothing but the badge.
+    -- Not hashed: it is shown to the user again, and gives access only to the badge.
     token TEXT NOT NULL UNIQUE,
     created_at TIMESTAMPTZ NOT NULL
 );
 CREATE INDEX status_badges_by_user ON status_badges (user_id, id);
 
--- A key that the gateway still believes for a moment must bring nothing back.
+-- Deleted users: a key that the gateway accepts for a moment longer must not create objects again.
 CREATE TABLE status_user_tombstones (
     user_id BIGINT PRIMARY KEY,
     deleted_at BIGINT NOT NULL DEFAULT EXTRACT(EPOCH FROM now())::BIGINT

@@ -4,7 +4,7 @@ CREATE TABLE endpoints (
     name TEXT NOT NULL,
     url TEXT NOT NULL,
     kind TEXT NOT NULL,
-    -- JSON: what differs from the kind's defaults; secrets are sealed.
+    -- JSON: the values that differ from the kind's defaults; secrets are sealed.
     config TEXT NOT NULL,
     interval_seconds INTEGER NOT NULL,
     timeout_ms INTEGER NOT NULL,
@@ -14,55 +14,57 @@ CREATE TABLE endpoints (
     success_threshold INTEGER NOT NULL,
     enabled BOOLEAN NOT NULL,
     tags TEXT NOT NULL,
-    -- As last observed (pending, up, down); shown as paused while not enabled.
+    -- Last observed status (pending, up, down); shown as paused while not enabled.
     status TEXT NOT NULL,
-    -- Unix seconds: the scheduled time that decided.
+    -- Unix seconds: the scheduled time of the check that decided the status.
     status_changed_at INTEGER,
     -- Unix seconds.
     last_checked_at INTEGER,
-    -- Unix seconds: the first scheduled time that was not handed out yet. Its phase is the endpoint's jitter.
+    -- Unix seconds: the first scheduled time that is not handed out yet. Its phase is the endpoint's jitter.
     next_check_at INTEGER NOT NULL,
-    -- Unix seconds: until then the scheduled times are promised to somebody who has not confirmed yet.
+    -- Unix seconds: the end of the lease on the scheduled times for a claimer that has not confirmed yet.
     leased_until INTEGER,
     missed_checks INTEGER NOT NULL DEFAULT 0,
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
-    -- Grows with each change of what a check does or means.
+    -- Incremented by each change of what a check does or means.
     revision INTEGER NOT NULL DEFAULT 1,
-    -- The newest of them that has other settings than the one before it: a maintenance begins one, too.
+    -- The newest revision whose settings differ from those of the one before. A maintenance begins a revision
+    -- too.
     settings_revision INTEGER NOT NULL DEFAULT 1,
-    -- The newest revision of which the state machine was told: where it is older, endpoint-announce tells it again.
+    -- The newest revision that the state machine was notified of; if it is older than `revision`,
+    -- endpoint-announce notifies it again.
     announced_revision INTEGER NOT NULL DEFAULT 1,
-    -- What `status` was decided by: a change of an older revision does not undo it.
+    -- The revision that decided `status`: a status change of an older revision does not override it.
     status_revision INTEGER NOT NULL DEFAULT 0,
     -- Unix seconds; set while `status` is down.
     down_since INTEGER,
-    -- What the newest result says, for `status_reason`. Its revision and scheduled time (Unix seconds):
+    -- The newest result, for `status_reason`: its revision and its scheduled time (Unix seconds).
     result_revision INTEGER NOT NULL DEFAULT 0,
     result_scheduled_at INTEGER,
     -- Failed checks in a row.
     failures INTEGER NOT NULL DEFAULT 0,
     -- JSON; NULL: the check succeeded, and counts.
     result_note TEXT,
-    -- What an endpoint's checks make the broker carry, and of a user's endpoints together: bounded by a quota.
+    -- Bytes that the endpoint's checks send through the broker; a quota limits their sum for each user.
     bytes_per_minute INTEGER NOT NULL DEFAULT 0,
-    -- What an endpoint's settings take however seldom it is checked, and a user's endpoints together: bounded by a quota,
-    -- for lists show them.
+    -- Bytes of the endpoint's settings, however rarely it is checked; a quota limits their sum for each user,
+    -- because lists contain them.
     settings_bytes INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX endpoints_by_user ON endpoints (user_id, id);
 CREATE INDEX endpoints_due ON endpoints (next_check_at) WHERE enabled;
 CREATE INDEX endpoints_unannounced ON endpoints (id) WHERE announced_revision < revision;
 
--- Users who are gone: a key that the gateway still believes for a moment must bring nothing back.
+-- Deleted users: a key that the gateway accepts for a moment longer must not create objects again.
 CREATE TABLE endpoint_user_tombstones (
     user_id INTEGER PRIMARY KEY,
-    -- Unix seconds: what remembers deleted users is purged, too.
+    -- Unix seconds: tombstones are purged too.
     deleted_at INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX endpoint_user_tombstones_by_time ON endpoint_user_tombstones (deleted_at);
 
--- While one lasts, the results of its endpoints are marked, and count for nothing.
+-- During a maintenance, the results of its endpoints are marked and do not count.
 CREATE TABLE endpoint_maintenances (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     user_id INTEGER NOT NULL,
@@ -71,13 +73,13 @@ CREATE TABLE endpoint_maintenances (
     -- Unix seconds.
     starts_at INTEGER NOT NULL,
     ends_at INTEGER NOT NULL,
-    -- Those to come included; otherwise those in endpoint_maintenance_endpoints, perhaps none.
+    -- All endpoints, including future ones; otherwise those in endpoint_maintenance_endpoints, perhaps none.
     all_endpoints BOOLEAN NOT NULL,
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL
 );
 CREATE INDEX endpoint_maintenances_by_user ON endpoint_maintenances (user_id, starts_at);
--- Every claim asks for those that are not over.
+-- Every claim selects the maintenances that have not ended.
 CREATE INDEX endpoint_maintenances_by_end ON endpoint_maintenances (ends_at);
 
 CREATE TABLE endpoint_maintenance_endpoints (
@@ -87,13 +89,13 @@ CREATE TABLE endpoint_maintenance_endpoints (
 ) WITHOUT ROWID;
 CREATE INDEX endpoint_maintenance_endpoints_by_endpoint ON endpoint_maintenance_endpoints (endpoint_id);
 
--- With its endpoints as a JSON array; NULL: all of the user's.
+-- With the endpoints as a JSON array; NULL: all of the user's.
 CREATE VIEW endpoint_maintenance_rows AS
 SELECT m.*, CASE WHEN m.all_endpoints THEN NULL ELSE
     (SELECT JSON_GROUP_ARRAY(endpoint_id ORDER BY endpoint_id) FROM endpoint_maintenance_endpoints WHERE maintenance_id = m.id) END AS endpoint_ids
 FROM endpoint_maintenances m;
 
--- Which request made which endpoint: one that is sent again makes no other.
+-- The endpoint that a request created: a repeated request does not create another one.
 CREATE TABLE endpoint_idempotency_keys (
     user_id INTEGER NOT NULL,
     key TEXT NOT NULL,
@@ -102,8 +104,8 @@ CREATE TABLE endpoint_idempotency_keys (
 ) WITHOUT ROWID;
 CREATE INDEX endpoint_idempotency_keys_by_endpoint ON endpoint_idempotency_keys (endpoint_id);
 
--- How many endpoints a user has: each page of the list says it, and to count ten thousand takes longer
--- than to find a page of them. The statement that adds or removes endpoints keeps it right.
+-- Number of endpoints by user. Each page of the list contains it, and counting ten thousand takes longer than
+-- finding a page of them. Each statement that adds or removes endpoints updates it.
 CREATE TABLE endpoint_counts (
     user_id INTEGER PRIMARY KEY,
     endpoints INTEGER NOT NULL,
@@ -129,7 +131,7 @@ CREATE TRIGGER endpoint_counts_removed AFTER DELETE ON endpoints BEGIN
     WHERE user_id = old.user_id;
 END;
 
--- When endpoints were last claimed [Unix seconds]: a clock that shows less was set back.
+-- The time of the last claim [Unix seconds]: a clock that shows an earlier time was set back.
 CREATE TABLE endpoint_clock (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     claimed_at INTEGER NOT NULL

@@ -3,7 +3,7 @@ CREATE TABLE dead_letters (
     source TEXT NOT NULL,
     event_id TEXT NOT NULL,
     kind TEXT NOT NULL,
-    -- Who did not take it, and what it said: as the broker tells.
+    -- The subscriber that did not accept the event, and its answer, as the broker reports them.
     destination TEXT NOT NULL,
     error_code TEXT,
     error TEXT,
@@ -12,7 +12,7 @@ CREATE TABLE dead_letters (
     body BLOB NOT NULL,
     received_at TEXT NOT NULL,
     replayed_at TEXT,
-    -- When it is published again by itself; NULL: it was, or is left to people.
+    -- When it is automatically published again; NULL: it was, or is left to the operator.
     due_at TEXT,
     replays INTEGER NOT NULL DEFAULT 0,
     UNIQUE (source, event_id, destination)

@@ -1,4 +1,4 @@
-//! A server that stands in for the OpenTelemetry collector: keeps the spans and metrics that it is sent.
+//! A stand-in for the OpenTelemetry collector: keeps the spans and metrics that it receives.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ pub struct Span {
     pub kind: SpanKind,
     pub trace: String,
     pub id: String,
-    /// Empty for the first one of a trace.
+    /// Empty for the first span of a trace.
     pub parent: String,
     pub failed: bool,
     pub attributes: Attributes,
@@ -32,7 +32,7 @@ pub struct Span {
 #[derive(Default)]
 struct Sent {
     spans: Vec<Span>,
-    /// The latest values, by process, metric and labels: of a histogram how many values there were.
+    /// The latest values, by process, metric and labels; of a histogram, the number of values.
     metrics: BTreeMap<(String, String, Attributes), f64>,
 }
 

@@ -13,7 +13,7 @@ use crate::{
 
 const PATH: &str = "/private/v1/dead_letters";
 
-/// As a broker hands over what it gave up on.
+/// A dead letter as a broker delivers it.
 fn given_up(event: &Sent, by: &str, answer: &str) -> Sent {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     let mut event = event.clone();
@@ -103,7 +103,7 @@ on_both! {
             &letter("too late", kind::CHECK_REQUESTED, 503),
             &letter("in the log of deliveries", kind::NOTIFICATION_REQUESTED, 503),
             &letter("a stranger's", "com.example", 503),
-            // No header can hold this id.
+            // This id does not fit into a header.
             &letter("가", kind::STATUS_CHANGED, 503),
         ] {
             world.deliver("dead-letter", letter).await.json(202);
@@ -126,7 +126,7 @@ on_both! {
         resume(60).await.json(204);
         assert_eq!(published(), [""; 0], "neither came back");
 
-        // While the broker takes nothing they wait, and no try is counted.
+        // While the broker accepts nothing they wait, and no attempt is counted.
         world.deliver("dead-letter", &away).await.json(202);
         *world.broker_takes.lock().unwrap() = Some(0);
         assert!(resume(10).await.status.is_server_error());

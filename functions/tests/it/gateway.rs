@@ -1,5 +1,5 @@
-//! The files of `infra/kong`, loaded into a stand-in of Kong's Admin API that is as strict as Kong
-//! 3.9: a field that it does not know, or a value that it does not take, is refused.
+//! The files of `infra/kong`, loaded into a stand-in for Kong's Admin API that is as strict as Kong 3.9: it
+//! refuses unknown fields and invalid values.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use self::Kind::{Bool, Int, List, Map, OneOf, Record, Text};
 
-/// What a field of Kong's may hold.
+/// The type of a field of Kong's.
 enum Kind {
     Text,
     Bool,
@@ -65,7 +65,7 @@ const ROUTE: Kind = Record(&[
 const CONSUMER: Kind = Record(&[("username", Text), ("custom_id", Text), ("tags", TEXTS)]);
 const BASIC_AUTH: Kind = Record(&[("password", Text), ("tags", TEXTS)]);
 
-/// What Kong 3.9 takes in the configuration of each plugin that the files use.
+/// The configuration of each plugin that the files use, as Kong 3.9 accepts it.
 const PLUGINS: &[(&str, Kind)] = &[
     ("basic-auth", Record(&[("anonymous", Text), ("hide_credentials", Bool), ("realm", Text)])),
     (
@@ -197,7 +197,7 @@ impl Kind {
     }
 }
 
-/// A plugin's fields beside its name and configuration.
+/// Checks a plugin's fields besides its name and configuration.
 fn check_plugin(body: &Value) -> Result<(), String> {
     let name = body["name"].as_str().unwrap_or_default();
     let (_, config) = PLUGINS.iter().find(|(known, _)| *known == name).ok_or("plugin not enabled")?;
@@ -217,7 +217,7 @@ fn check_route(body: &Value) -> Result<(), String> {
     for path in body["paths"].as_array().into_iter().flatten() {
         let path = path.as_str().unwrap();
         match path.strip_prefix('~') {
-            // Kong's router matches by the same crate.
+            // Kong's router uses the same crate.
             Some(pattern) => drop(regex::Regex::new(pattern).map_err(|e| e.to_string())?),
             None if path.starts_with('/') => {}
             None => return Err(format!("{path}: must start with /")),
@@ -230,7 +230,7 @@ fn check_route(body: &Value) -> Result<(), String> {
 struct Kong {
     /// By kind and id.
     entities: BTreeMap<(&'static str, String), Value>,
-    /// What was called, in order.
+    /// The calls in order.
     calls: Vec<String>,
     made: u32,
 }
@@ -332,7 +332,7 @@ async fn start() -> (Shared, String) {
         body["consumer"] = json!({ "id": owner["id"] });
         kong.put("basic-auths", &key, body)
     }
-    /// Seven at a time, whatever is asked for, so that paging is needed.
+    /// Returns seven at a time, whatever size is requested, so that paging is needed.
     async fn list(
         State(kong): State<Shared>,
         UrlPath(name): UrlPath<String>,
@@ -347,7 +347,7 @@ async fn start() -> (Shared, String) {
         let page: Vec<_> = all.iter().skip(from).take(7).collect();
         answer(200, json!({ "data": page, "next": (all.len() > from + 7).then_some(next) }))
     }
-    /// As nginx does, of which Kong is made.
+    /// As nginx does, on which Kong is based.
     async fn refuse_bad_encoding(request: Request, next: middleware::Next) -> Response {
         let mut after = request.uri().path().split('%').skip(1);
         if after.any(|text| !text.get(..2).is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))) {
@@ -397,12 +397,12 @@ const ENV: [(&str, &str); 4] = [
     ("GATEWAY_TOKEN", "the-token"),
     ("DOMAIN", "example.com"),
     ("ADMIN_USERNAME", "operator"),
-    // What would be something else in YAML.
+    // This would have another meaning in YAML.
     ("ADMIN_PASSWORD", "'p: #{[*&\""),
 ];
 
 impl World {
-    /// With the files that a cluster gets.
+    /// With the files of a cluster.
     async fn new() -> Self {
         runtime::install_crypto();
         let (kong, url) = start().await;
@@ -454,7 +454,7 @@ async fn kong_takes_all_that_the_files_hold() {
         .iter()
         .map(|f| f.operations().iter().filter(|o| o.path.starts_with("/public/")).count())
         .sum();
-    // And: web, grafana, kibana, and nothing else on two hosts.
+    // Plus web, grafana, kibana, and the catch-all routes of two hosts.
     assert_eq!(kong.of("routes").count(), public + 5);
     let admin = |name: &str| kong.named("routes", name).unwrap()["hosts"].clone();
     assert_eq!(admin("grafana"), json!(["admin.example.com"]));
@@ -484,7 +484,7 @@ async fn kong_takes_all_that_the_files_hold() {
     assert_eq!(credential["consumer"]["id"], kong.named("consumers", "admin").unwrap()["id"]);
 }
 
-/// What `infra/kong` and its component for traces set.
+/// The settings in `infra/kong` and its component for traces.
 fn kong_settings() -> BTreeMap<String, String> {
     let mut settings = BTreeMap::new();
     for file in ["kustomization.yaml", "tracing/kustomization.yaml"] {
@@ -500,7 +500,7 @@ fn kong_settings() -> BTreeMap<String, String> {
     settings
 }
 
-/// Every setting of Kong's, held against what the files need of it.
+/// Compares every setting of Kong with the requirements of the files.
 #[tokio::test]
 async fn kong_settings_fit_the_files() {
     let world = World::new().await;
@@ -519,7 +519,7 @@ async fn kong_settings_fit_the_files() {
     for (name, value) in &settings {
         let value = value.as_str();
         let fits = match name.as_str() {
-            // The Admin API can change what is in a database alone.
+            // The Admin API can only change a configuration in a database.
             "KONG_DATABASE" => value == "postgres",
             "KONG_PG_HOST" => value == "postgres.pongpong.svc.cluster.local",
             "KONG_PG_PORT" => value == "5432",
@@ -533,16 +533,16 @@ async fn kong_settings_fit_the_files() {
             "KONG_STATUS_LISTEN" => listens(value, "8100"),
             "KONG_NGINX_WORKER_PROCESSES" => value.parse::<u8>().is_ok_and(|n| n > 0),
             "KONG_DNS_ORDER" => value.split(',').all(|kind| ["LAST", "A", "CNAME"].contains(&kind)),
-            // More than any route takes: else nginx refuses what the plugin would let through.
+            // More than any route accepts: otherwise nginx refuses bodies that the plugin would accept.
             "KONG_NGINX_HTTP_CLIENT_MAX_BODY_SIZE" => {
                 let max = value.strip_suffix('m').and_then(|n| n.parse::<i64>().ok()).unwrap_or(0);
                 configs("request-size-limiting").all(|c| c["allowed_payload_size"].as_i64().unwrap() < max)
             }
-            // Pages call from within, on behalf of their visitors.
+            // Pages call from inside the cluster, on behalf of their visitors.
             "KONG_TRUSTED_IPS" => value.contains("10.0.0.0/8") && !value.contains("0.0.0.0/0,"),
             "KONG_REAL_IP_HEADER" => value == "X-Forwarded-For",
             "KONG_REAL_IP_RECURSIVE" => value == "on",
-            // The one header of Kong's that the API promises.
+            // The only header of Kong's that the API promises.
             "KONG_HEADERS" => value == "X-Kong-Request-Id",
             // `$(uri_captures.x)` is Lua: with `off` each of these routes answers 500.
             "KONG_UNTRUSTED_LUA" => {
@@ -553,12 +553,12 @@ async fn kong_settings_fit_the_files() {
             }
             // See `kong_takes_the_route_that_is_meant`.
             "KONG_ROUTER_FLAVOR" => value == "traditional",
-            // Forged headers are removed among so many; Kong takes no more.
+            // Forged headers are removed only among this many; it is Kong's maximum.
             "KONG_LUA_MAX_REQ_HEADERS" => {
                 assert!(configs("request-transformer").all(|c| c["remove"]["headers"].is_array()));
                 value == "1000"
             }
-            // The plugin that sends spans gets none without.
+            // Without instrumentation, the plugin that sends spans gets none.
             "KONG_TRACING_INSTRUMENTATIONS" => {
                 configs("opentelemetry").count() == 1 && value.contains("request")
             }
@@ -569,7 +569,7 @@ async fn kong_settings_fit_the_files() {
             "KONG_PROXY_ERROR_LOG" | "KONG_ADMIN_ERROR_LOG" | "KONG_STATUS_ERROR_LOG" => {
                 value == "/dev/stderr"
             }
-            // Whoever adds a setting says here what the files need of it.
+            // A new setting needs its requirement here.
             _ => false,
         };
         if !fits {
@@ -577,13 +577,13 @@ async fn kong_settings_fit_the_files() {
         }
     }
     assert_eq!(wrong, [""; 0]);
-    // Where the default would not do.
+    // Settings whose default does not fit.
     for name in ["KONG_DATABASE", "KONG_ROUTER_FLAVOR", "KONG_LUA_MAX_REQ_HEADERS", "KONG_TRUSTED_IPS"] {
         assert!(settings.contains_key(name), "{name} must be set");
     }
 }
 
-/// The routes that were loaded, as a Kong of this flavor tries them, by name.
+/// The loaded routes by name, in the order in which a Kong of this flavor tries them.
 fn router(kong: &Kong, flavor: Flavor) -> Router<String> {
     let routes = kong.of("routes").map(|route| {
         let texts = |field: &str| {
@@ -601,7 +601,7 @@ fn router(kong: &Kong, flavor: Flavor) -> Router<String> {
     Router::new(routes, flavor)
 }
 
-/// What is asked of which host, and the route that takes it.
+/// Requests by host, and the route that takes them.
 const ROUTED: &[(&str, &str, &str, &str)] = &[
     ("api.example.com", "GET", "/user-service/v1/user", "user-me"),
     ("api.example.com", "POST", "/user-service/v1/login", "user-login"),
@@ -635,7 +635,7 @@ async fn kong_takes_the_route_that_is_meant() {
             .collect::<Vec<_>>()
     };
     assert_eq!(misrouted(Flavor::Traditional), [""; 0]);
-    // In the default flavor the API would answer nothing but 404 under its own host.
+    // In the default flavor the API would answer only 404 on its own host.
     let api: Vec<_> = ROUTED
         .iter()
         .filter(|(host, .., route)| *host == "api.example.com" && *route != "api-nothing-else")
@@ -644,7 +644,7 @@ async fn kong_takes_the_route_that_is_meant() {
     assert_eq!(misrouted(Flavor::TraditionalCompatible), api);
 }
 
-/// Which of two is older, and so comes first, nobody can say of a cluster.
+/// Kong would take the older of two such routes, and on a cluster their age is unknown.
 #[test]
 fn no_path_fits_two_routes_of_the_api() {
     let mut seen = Vec::<(&str, Vec<String>)>::new();
@@ -687,7 +687,7 @@ async fn a_token_that_kong_would_evaluate_is_refused() {
     let refused = world.load_with(&[("GATEWAY_TOKEN", "a$(b)")]).await.unwrap_err();
     assert!(format!("{refused:#}").contains("GATEWAY_TOKEN must not contain $("), "{refused:#}");
     assert!(world.kong().calls.is_empty());
-    // A password is no template.
+    // A password is not a template.
     world.load_with(&[("ADMIN_PASSWORD", "a$(b)")]).await.unwrap();
 }
 
@@ -782,7 +782,7 @@ async fn what_cannot_be_loaded_is_said_and_changes_nothing() {
         let said = world.refusal().await;
         assert!(said.contains(says), "{to}: {said}");
     }
-    // Without the generated file nothing at all would be left.
+    // Without the generated file nothing would be left.
     std::fs::remove_file(world.folder.path().join("kong.yml")).unwrap();
     std::fs::remove_file(world.folder.path().join("admin.yml")).unwrap();
     assert!(world.refusal().await.contains("no service in it"));

@@ -1,4 +1,4 @@
-//! Connections to PostgreSQL whose peer is gone without a word, and locks that nobody gives back.
+//! Connections to PostgreSQL whose peer has disappeared, and locks that are never released.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::world::new_postgres_database;
 
-/// A proxy that freezes the connections that are open when it is told to; new ones work.
+/// A proxy that can freeze its open connections; new ones work.
 struct Freezer {
     url: String,
     generation: watch::Sender<u64>,
@@ -37,7 +37,7 @@ impl Freezer {
                     let mut server = TcpStream::connect(to).await.unwrap();
                     tokio::select! {
                         _ = copy_bidirectional(&mut client, &mut server) => {}
-                        // Both ends stay open, and nothing passes.
+                        // Both ends stay open, and no data passes.
                         _ = frozen.changed() => std::future::pending().await,
                     }
                 });
@@ -65,13 +65,13 @@ async fn frozen_connections_are_replaced_under_load() {
         let db = db.clone();
         load.spawn(async move {
             loop {
-                // As a client that gives up.
+                // Like a client that gives up.
                 let _ = tokio::time::timeout(Duration::from_secs(1), ask(&db)).await;
                 tokio::task::yield_now().await;
             }
         });
     }
-    // In turns with the load: by then it is under way.
+    // Alternating with the load, so that the load is under way.
     for _ in 0..50 {
         assert!(ask(&db).await);
     }
@@ -121,7 +121,7 @@ async fn idle_connections_are_closed_but_not_by_the_task_of_sqlx() {
     assert_eq!((pool.options().get_idle_timeout(), pool.options().get_max_lifetime()), (None, None));
     let held = pool.acquire().await.unwrap();
     drop(tokio::join!(pool.acquire(), pool.acquire()));
-    // They are given back in the background.
+    // They are returned in the background.
     while pool.num_idle() < 2 {
         tokio::task::yield_now().await;
     }

@@ -1,8 +1,8 @@
-//! The binary of the image, in a root file system that holds the image's files and nothing else, as
-//! its user: it serves, checks by TLS, and finds names as a pod does.
+//! The binary of the image, as the image's user, in a root file system with only the image's files: it
+//! serves, checks by TLS, and resolves names like in a pod.
 //!
-//! `make test` lays that root out (`infra/image/root dev`) and names it in `IMAGE_ROOT`; without it
-//! these tests do nothing, and say so. A static glibc has to resolve names with nothing to load.
+//! `make test` creates that root (`infra/image/root dev`) and sets `IMAGE_ROOT`; without it, these tests are
+//! skipped with a message. A static glibc must resolve names without loading anything.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -30,14 +30,14 @@ use crate::{smtp::SmtpServer, world::new_postgres_database};
 
 const NAME_SERVER: Ipv4Addr = Ipv4Addr::new(127, 0, 77, 53);
 const DOMAIN: &str = "pongpong.svc.cluster.local";
-/// What the name server knows under `DOMAIN`; all of it is this machine.
+/// The name server's names under `DOMAIN`, which all resolve to this machine.
 const NAMES: [&str; 4] = ["postgres", "mail", "report-purge", "shop"];
 
-/// The image's files, and what the kubelet adds to them.
+/// The image's files, and those that the kubelet adds.
 struct Image(tempfile::TempDir);
 
 impl Image {
-    /// `None`, and a word about it, where there is no image to test.
+    /// `None`, after a message, if there is no image to test.
     async fn open() -> Option<Self> {
         runtime::install_crypto();
         let Some(root) = std::env::var_os("IMAGE_ROOT") else {
@@ -70,10 +70,10 @@ impl Image {
     }
 
     fn function(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Command {
-        // Whoever is not root becomes root of a namespace, where there is no other user to become.
+        // A user other than root becomes root of a namespace, which has no other user.
         let is_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
         let (outer, user) = if is_root { ("-m", "-S 65532 -G 65532") } else { ("-rm", "") };
-        // The container runtime brings /dev, of which /dev/urandom is wanted.
+        // The container runtime mounts /dev, of which /dev/urandom is needed.
         let inner =
             format!("mount --rbind /dev \"$0/dev\" && exec unshare {user} -R \"$0\" -w / /function \"$@\"");
         let mut command = Command::new("/usr/bin/unshare");
@@ -96,7 +96,7 @@ impl Image {
     async fn serve(&self, name: &str, settings: &[(&str, &str)]) -> Running {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = self.function(&[name], settings);
-        // A log that nobody reads must not fill its pipe.
+        // An unread log must not fill its pipe.
         let child = command.env("PORT", port.to_string()).stdout(Stdio::null()).spawn().unwrap();
         let running = Running { child, url: format!("http://127.0.0.1:{port}") };
         let deadline = Instant::now() + Duration::from_secs(20);
@@ -129,13 +129,13 @@ fn run(command: &mut Command) {
     assert!(command.status().unwrap().success(), "{command:?}");
 }
 
-/// Knows `NAMES`; one for all tests of the process.
+/// A server for `NAMES`; one for all tests of the process.
 async fn name_server() -> std::io::Result<()> {
     static STARTED: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
     let start = async || {
         let socket = std::net::UdpSocket::bind((NAME_SERVER, 53))?;
         socket.set_nonblocking(true)?;
-        // Outlives the runtime of the test that came first.
+        // Outlives the runtime of the test that starts it.
         std::thread::spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(answer_names(socket));
@@ -165,7 +165,7 @@ async fn answer_names(socket: std::net::UdpSocket) {
     }
 }
 
-/// A shop behind a certificate of a company's own authority; its address, and the authority as PEM.
+/// A shop with a certificate of a private authority; returns its address, and the authority as PEM.
 async fn shop() -> (SocketAddr, String) {
     let root_key = KeyPair::generate().unwrap();
     let mut root = CertificateParams::new(Vec::new()).unwrap();
@@ -185,7 +185,7 @@ async fn shop() -> (SocketAddr, String) {
         while let Ok((stream, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
-                // A client that trusts nobody here leaves again.
+                // A client that does not trust the authority disconnects.
                 let Ok(mut stream) = acceptor.accept(stream).await else { return };
                 if stream.read(&mut [0; 1024]).await.is_ok_and(|read| read > 0) {
                     let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
@@ -252,13 +252,13 @@ async fn it_checks_by_tls_and_by_name() {
     let refused = checked(&distrusting, &batch[..1]).await.remove(0).outcome.error.unwrap();
     assert!(refused.message.contains("trusted authority"), "{}", refused.message);
 
-    // The authority in a file.
+    // With the authority in a file.
     std::fs::write(image.path().join("ca.pem"), &authority).unwrap();
     let trusting = image.serve("check-run", &[allow, ("EXTRA_CA_CERTS", "/ca.pem")]).await;
     assert_eq!(checked(&trusting, &batch[..1]).await[0].outcome.status, CheckStatus::Up);
 }
 
-/// By the C library, unlike checks: functions and Kong (by name and search domain), mail, PostgreSQL.
+/// Unlike checks, these use the C library: functions and Kong (by name and search domain), mail, PostgreSQL.
 #[tokio::test(flavor = "multi_thread")]
 async fn it_finds_functions_mail_and_database_by_name() {
     let Some(image) = Image::open().await else { return };

@@ -1,4 +1,4 @@
-//! A stand-in of Kong's Admin API that can be told to fail.
+//! A stand-in for Kong's Admin API that can fail on demand.
 
 use std::{
     collections::BTreeMap,
@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 
 #[derive(Default)]
 pub struct Consumers {
-    /// By username: the keys of each, by their ids.
+    /// The keys by username, and by their ids.
     pub keys: BTreeMap<String, BTreeMap<String, Value>>,
-    /// Calls that are answered 500 instead, by method and last part of the path.
+    /// Calls that are answered with 500, by method and last part of the path.
     pub failing: Option<(&'static str, &'static str)>,
     made: u32,
 }
@@ -47,7 +47,7 @@ impl Kong {
         self.0.lock().unwrap().failing = what;
     }
 
-    /// How many keys a user has; `None` without a consumer.
+    /// The number of a user's keys; `None` without a consumer.
     pub fn keys_of(&self, user_id: i64) -> Option<usize> {
         self.0.lock().unwrap().keys.get(&format!("user-{user_id}")).map(BTreeMap::len)
     }

@@ -1,4 +1,4 @@
-//! An HTTP server that stands in for Slack, or for a user's webhook.
+//! An HTTP server that stands in for Slack or for a user's webhook.
 
 use std::{
     sync::{Arc, Mutex},
@@ -10,13 +10,13 @@ use http::HeaderMap;
 use http_body_util::BodyExt;
 use serde_json::Value;
 
-/// What it was asked.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub path: String,
     pub headers: HeaderMap,
     pub body: String,
-    /// With which status it was answered.
+    /// The status of the answer.
     pub answered: u16,
 }
 
@@ -38,7 +38,7 @@ pub struct Listener {
     before: Arc<Mutex<Option<Before>>>,
 }
 
-/// What happens before the next answer.
+/// Runs before the next answer.
 type Before = Box<dyn FnOnce() + Send>;
 
 impl Listener {
@@ -79,7 +79,7 @@ impl Listener {
         *self.answer.lock().unwrap() = (status, body.to_owned());
     }
 
-    /// Answers with this once, and then as before.
+    /// Answers with this status once, then as before.
     pub fn answers_once(&self, status: u16) {
         let before = std::mem::replace(&mut *self.answer.lock().unwrap(), (status, String::new()));
         let answer = Arc::clone(&self.answer);
@@ -94,12 +94,12 @@ impl Listener {
         *self.retry_after.lock().unwrap() = Some(retry_after.to_owned());
     }
 
-    /// What it was asked since the last time.
+    /// The requests since the last call.
     pub fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut self.asked.lock().unwrap())
     }
 
-    /// Waits for what another process does by itself.
+    /// Waits for a request from another process.
     pub async fn until_asked(&self) -> Vec<Asked> {
         let asked = async {
             loop {
@@ -113,7 +113,7 @@ impl Listener {
     }
 }
 
-/// A URL where nobody listens.
+/// A URL on which nothing listens.
 pub async fn nobody() -> String {
     let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     format!("http://{}", socket.local_addr().unwrap())

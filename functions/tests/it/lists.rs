@@ -1,4 +1,4 @@
-//! Rows that cannot be read are left out of lists, which say so: nothing else is, and pages stay where they are.
+//! Lists leave out unreadable rows and report their number; all other rows stay, and so do the pages.
 
 use contract::{CheckResult, Status, StatusChange, kind};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::{
     world::{Database, World, on_both},
 };
 
-/// What the items of all pages, one item each, sum up to.
+/// The items of all pages, with one item per page: ids, number of unreadable rows, total count.
 async fn pages(world: &World, path: &str) -> (Vec<Value>, i64, i64) {
     let (mut ids, mut unreadable) = (Vec::new(), 0);
     for page in 1.. {
@@ -31,7 +31,7 @@ async fn run(world: &World, sql: &'static str) {
     runtime::on!(db.write(), db => sqlx::query(sql).execute(db).await.map(drop)).unwrap();
 }
 
-/// Of three the second is left out.
+/// Of three rows the second is left out.
 async fn leaves_one_out(world: &World, path: &str) {
     let (mut ids, unreadable, total) = pages(world, path).await;
     ids.sort_by_key(Value::as_i64);
@@ -76,7 +76,7 @@ async fn leaves_none_out(world: &World, path: &str) {
     assert_eq!(list["page"], json!({"current_page": 1, "total_count": 3, "per_page": 20}));
 }
 
-/// Values of the wrong kind: PostgreSQL keeps none.
+/// Values of the wrong type; PostgreSQL cannot store any.
 #[tokio::test]
 async fn values_of_the_wrong_kind_are_counted_apart() {
     let world = World::new(Database::Sqlite).await;

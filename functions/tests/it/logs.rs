@@ -1,4 +1,4 @@
-//! What a function writes fits what infra/logging makes of it.
+//! The log format of a function fits the configuration of infra/logging.
 
 use serde_json::{Map, Value};
 
@@ -17,7 +17,7 @@ fn fits(kind: &str, value: &Value) -> bool {
     }
 }
 
-/// As the filters of Fluent Bit leave a line.
+/// A line as Fluent Bit's filters leave it.
 fn filtered(line: &str) -> Map<String, Value> {
     let Value::Object(mut record) = serde_json::from_str(line).unwrap() else { panic!("{line}") };
     let time = record.remove("timestamp").unwrap();
@@ -37,7 +37,7 @@ async fn every_field_of_a_line_is_one_that_can_be_searched_by() {
     let template: Value = serde_json::from_str(TEMPLATE).unwrap();
     let fields = template["template"]["mappings"]["properties"].as_object().unwrap();
 
-    // A function whose database is not there says what can be said: that it starts, answers, fails, stops.
+    // A function without its database logs its start, requests, failures and stop.
     runtime::install_crypto();
     let nowhere = [("DATABASE_URL", "postgres://nobody:nothing@127.0.0.1:1/nowhere")];
     let running = Running::start(&["endpoint-private-list"], &nowhere).await;

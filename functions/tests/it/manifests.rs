@@ -1,6 +1,6 @@
-//! The manifests of `knative/overlays/dev`, run: every function is a process of its own, with just the
-//! arguments and variables that its manifest gives it, started by the first request to its name, as Knative
-//! does; events go where the Triggers say. Only places are others than on a cluster.
+//! Runs the manifests of `knative/overlays/dev`: every function is a separate process with exactly the
+//! arguments and variables of its manifest, started by the first request to its name, as by Knative; events
+//! go where the Triggers say. Only addresses differ from a cluster.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -24,7 +24,7 @@ use crate::{kong::Kong, listener::Listener, smtp::SmtpServer, world::new_postgre
 
 const FUNCTION: &str = env!("CARGO_BIN_EXE_function");
 
-/// The overlay as a cluster would get it, with secrets of its own.
+/// The overlay as a cluster gets it, with generated secrets.
 fn rendered() -> Vec<Value> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
     let copy = tempfile::tempdir().unwrap();
@@ -45,7 +45,7 @@ fn rendered() -> Vec<Value> {
         .collect()
 }
 
-/// Where things are here instead of where they are on a cluster.
+/// The addresses that replace those of a cluster.
 struct Places {
     postgres: String,
     kong: String,
@@ -66,9 +66,9 @@ struct Cluster {
     jobs: HashMap<String, Container>,
     triggers: Vec<Value>,
     running: tokio::sync::Mutex<HashMap<String, (Child, u16)>>,
-    /// Where every name of the cluster is.
+    /// The address to which every name of the cluster leads.
     ingress: String,
-    /// Events that are not handled yet.
+    /// Number of events that are not handled yet.
     events: AtomicUsize,
     client: reqwest::Client,
     logs: tempfile::TempDir,
@@ -85,7 +85,7 @@ impl Cluster {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let ingress = format!("http://{}", listener.local_addr().unwrap());
         let container = |template: &Value| container(template, &objects, places);
-        // What SinkBinding does, for whom it selects.
+        // As SinkBinding does for the workloads that it selects.
         let binding = of("SinkBinding", "sources.knative.dev/v1")[0];
         let bound = binding["spec"]["subject"]["selector"]["matchLabels"].as_object().unwrap();
         let services = of("Service", "serving.knative.dev/v1").into_iter().map(|service| {
@@ -125,13 +125,13 @@ impl Cluster {
 
     fn command(&self, container: &Container) -> Command {
         let mut command = Command::new(FUNCTION);
-        // Names of the cluster are not resolved: what is asked by HTTP is asked of the ingress.
+        // Names of the cluster are not resolved: HTTP requests go to the ingress.
         command.args(&container.arguments).env_clear().env("http_proxy", &self.ingress);
         command.envs(&container.variables).current_dir(self.logs.path()).kill_on_drop(true);
         command
     }
 
-    /// The address of a function; starts it if it is at zero.
+    /// The address of a function; starts it if it is scaled to zero.
     async fn wake(&self, function: &str) -> String {
         let mut running = self.running.lock().await;
         if let Some((_, port)) = running.get(function) {
@@ -168,7 +168,7 @@ impl Cluster {
         }
         let host = parts.uri.host().map(str::to_owned);
         let host = host.or_else(|| Some(parts.headers.get("host")?.to_str().ok()?.to_owned())).unwrap();
-        // As Knative's ingress: no other form of a name is routed.
+        // Like Knative's ingress: other forms of the name are not routed.
         let name = host.strip_suffix(".pongpong.svc.cluster.local");
         let Some(name) = name.filter(|name| self.services.contains_key(*name)) else {
             return Response::builder().status(404).body(format!("no route to {host}").into()).unwrap();
@@ -194,7 +194,7 @@ impl Cluster {
         (sent.status(), sent.headers().clone(), sent.bytes().await.unwrap())
     }
 
-    /// The Broker has it; the Triggers decide who gets it, and replies come back here.
+    /// Accepts an event for the Broker; the Triggers decide who gets it, and replies return here.
     fn accept(self: &Arc<Self>, headers: HeaderMap, body: Bytes) {
         for trigger in &self.triggers {
             let wanted =
@@ -227,7 +227,7 @@ impl Cluster {
         })
     }
 
-    /// Until every event is handled, and `done`.
+    /// Waits until every event is handled, and `done`.
     async fn settled(&self, done: impl Fn() -> bool) {
         let settled = async {
             while self.events.load(Ordering::SeqCst) > 0 || !done() {
@@ -241,7 +241,7 @@ impl Cluster {
         }
     }
 
-    /// As the gateway asks for a user.
+    /// A user's request as the gateway forwards it.
     async fn call(&self, function: &str, user: Option<i64>, method: &str, path: &str, body: Value) -> Value {
         let token = &self.services["user-me"].variables["GATEWAY_TOKEN"];
         let url = format!("{}{path}", self.wake(function).await);
@@ -285,7 +285,7 @@ fn container(template: &Value, objects: &[Value], places: &Places) -> Container 
     Container { arguments, variables }
 }
 
-/// What a ConfigMap or a Secret keeps under a key.
+/// The value of a key in a ConfigMap or a Secret.
 fn kept(from: &Value, objects: &[Value]) -> Option<String> {
     let (kind, reference) = match (&from["configMapKeyRef"], &from["secretKeyRef"]) {
         (Value::Null, secret) => ("Secret", secret),
@@ -300,7 +300,7 @@ fn kept(from: &Value, objects: &[Value]) -> Option<String> {
         return value.map(str::to_owned);
     }
     use base64::{Engine as _, engine::general_purpose::STANDARD};
-    // A long one is several lines of YAML.
+    // A long value is several lines of YAML.
     let decoded = |text: &str| STANDARD.decode(text.replace('\n', "")).unwrap();
     value.map(|text| String::from_utf8(decoded(text)).unwrap())
 }
@@ -315,7 +315,7 @@ async fn an_outage_is_told_by_functions_that_have_just_what_their_manifests_give
     prepare_owner(&database).await;
     let places = Places { postgres, kong: kong_url, smtp: smtp.url.clone() };
     let cluster = Cluster::start(&places).await;
-    // At once, and again: nobody knows how often Kubernetes starts a Job.
+    // Twice at the same time: Kubernetes may start a Job more than once.
     futures::future::join(cluster.run(&cluster.migration), cluster.run(&cluster.migration)).await;
 
     let signup = json!({"email": "me@example.com", "password": "a good password"});
@@ -335,9 +335,9 @@ async fn an_outage_is_told_by_functions_that_have_just_what_their_manifests_give
     assert_eq!(incidents["items"][0]["cause"]["code"], "STATUS_MISMATCH", "{incidents}");
     assert!(incidents["items"][0]["ended_at"].is_null());
 
-    // With another interval it begins anew, and at once.
+    // With another interval it is scheduled again, from now on.
     shop.answers(200, "");
-    // In another second: a scheduled time is one, and has one result.
+    // In another second: there is one result for each scheduled time.
     let scheduled_at = chrono::Utc::now().timestamp();
     while chrono::Utc::now().timestamp() == scheduled_at {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -352,7 +352,7 @@ async fn an_outage_is_told_by_functions_that_have_just_what_their_manifests_give
     let outcomes: Vec<_> = deliveries["items"].as_array().unwrap().iter().map(|d| &d["status"]).collect();
     assert_eq!(outcomes, ["delivered", "delivered"]);
 
-    // Nothing was started that nobody needed; now everything is.
+    // Only needed functions were started so far; now all are.
     assert!(!cluster.running.lock().await.contains_key("report-purge"));
     for job in cluster.jobs.values() {
         cluster.run(job).await;
@@ -367,7 +367,7 @@ async fn an_outage_is_told_by_functions_that_have_just_what_their_manifests_give
     assert_eq!(kong.keys_of(me), None);
 }
 
-/// What the database's administrator does: docs/database.md.
+/// The steps of the database's administrator: docs/database.md.
 async fn prepare_owner(database: &str) {
     use sqlx::Connection;
     let name = database.rsplit_once('/').unwrap().1;

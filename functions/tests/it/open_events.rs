@@ -1,5 +1,5 @@
-//! Events are open: what a subscriber does not know it ignores, and one item that it cannot read keeps it from no
-//! other.
+//! Events are extensible: a subscriber ignores what it does not know, and an unreadable item does not prevent
+//! the others from being handled.
 
 use contract::{
     AlertKind, CheckStatus, DeliveryOutcome, EndpointChanged, EndpointDeleted, Failure, FailureCode,
@@ -13,7 +13,7 @@ use crate::{
     world::{Database, World, on_both},
 };
 
-/// Valid data of an event of a kind: of endpoint 1 of user 1.
+/// Valid data for an event of this kind, about endpoint 1 of user 1.
 fn sample(world: &World, kind: &str) -> Value {
     let now = world.clock().now();
     let change = StatusChange {
@@ -79,7 +79,7 @@ fn sample(world: &World, kind: &str) -> Value {
     }
 }
 
-/// With a field that nobody knows, everywhere.
+/// Adds an unknown field to every object.
 fn extended(value: Value) -> Value {
     match value {
         Value::Array(items) => items.into_iter().map(extended).collect(),
@@ -99,7 +99,7 @@ on_both! {
             for subscription in function.subscriptions {
                 let data = extended(sample(&world, subscription.kind));
                 let answer = world.event(function.name, subscription.kind, "extended", &data).await;
-                // There is no Kong here that it could ask to forget the user.
+                // This world has no Kong that it could ask to delete the user.
                 let is_read = function.name == "user-forget" && answer.status == 500;
                 assert!(is_read || answer.status.is_success(), "{} {}: {answer:?}", function.name, subscription.kind);
             }
@@ -110,7 +110,7 @@ on_both! {
         let data = extended(sample(&world, kind::CHECK_REQUESTED));
         let answer = world.event("check-run", kind::CHECK_REQUESTED, "extended", &data).await;
         let results: Vec<contract::CheckResult> = answer.reply().expect("a result").data();
-        // Nothing listens there: it was tried.
+        // Nothing listens there, so it was tried.
         assert_eq!(results[0].outcome.status, CheckStatus::Down, "{results:?}");
     }
 

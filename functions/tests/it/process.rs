@@ -1,4 +1,4 @@
-//! The binary `function`: how it picks what it is, serves, drains, and runs on Lambda.
+//! The binary `function`: how it selects its function, serves, drains, and runs on Lambda.
 
 use std::{
     process::{Child, Command, Output, Stdio},
@@ -104,7 +104,7 @@ fn a_setting_that_is_not_acceptable_is_told_of_at_start() {
         ("REGION", "a region with a name that is too long"),
         ("RETENTION_RAW_DAYS", "x"),
         ("SMTP_URL", "bogus"),
-        // Last: without it, what is not complained of would be served.
+        // Last: with a valid PORT, a function without other errors would start to serve.
         ("PORT", "none"),
     ] {
         let settings = [("PORT", "none"), (name, value)];
@@ -152,7 +152,7 @@ async fn health_readiness_and_unknown_paths() {
         (status, serde_json::from_str::<Value>(&body).unwrap()["code"].clone()),
         (404, json!("NOT_FOUND"))
     );
-    // A sender has no database to wait for.
+    // A function without a database, which it would wait for.
     let sender = Running::start(&["check-run"], &[]).await;
     assert_eq!(get(&sender, "/ready").await, (200, "ok".into()));
 }
@@ -234,7 +234,7 @@ async fn what_the_schedule_triggers_can_be_triggered_by_hand() {
 #[tokio::test]
 async fn sigterm_lets_a_running_request_finish() {
     runtime::install_crypto();
-    // A target that answers only after the function was told to stop.
+    // A target that answers only after the function received SIGTERM.
     let (release, released) = tokio::sync::watch::channel(false);
     let (reached, mut was_reached) = tokio::sync::mpsc::channel::<()>(1);
     let target = Router::new().fallback(async move || {
@@ -259,7 +259,7 @@ async fn sigterm_lets_a_running_request_finish() {
     );
     was_reached.recv().await.unwrap();
     running.terminate();
-    // Stopping is seen when no new connection is taken.
+    // A stopping function accepts no new connections.
     while tokio::net::TcpStream::connect(running.url.strip_prefix("http://").unwrap()).await.is_ok() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -270,7 +270,7 @@ async fn sigterm_lets_a_running_request_finish() {
     assert!(running.ended().await.status.success());
 }
 
-// The collector answers while this waits for processes.
+// The collector must answer while this waits for processes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trigger_and_what_it_triggers_are_in_one_trace() {
     runtime::install_crypto();
@@ -285,7 +285,7 @@ async fn a_trigger_and_what_it_triggers_are_in_one_trace() {
     };
     let to = ("FUNCTION_URL", running.url.as_str());
     assert!(trigger(&[to, otlp]));
-    // One that is not sampled leaves no spans in the function either.
+    // A trace that is not sampled leaves no spans in the function either.
     assert!(trigger(&[to, otlp, ("OTEL_TRACES_SAMPLER", "always_off")]));
     assert!(!trigger(&[("FUNCTION_URL", "http://127.0.0.1:1"), otlp]));
     running.terminate();
@@ -326,7 +326,7 @@ async fn a_collector_that_is_away_keeps_nobody_waiting() {
     assert!(told.elapsed() < Duration::from_secs(8), "{:?}", told.elapsed());
 }
 
-/// A stand-in of the Lambda Runtime API: hands out one event, and keeps what comes back.
+/// A stand-in for the Lambda Runtime API: hands out one event, and keeps the answer.
 #[derive(Clone)]
 struct LambdaApi {
     event: Arc<Mutex<Option<Value>>>,
@@ -399,7 +399,7 @@ async fn the_same_router_answers_on_lambda() {
     assert_eq!(answer["statusCode"], 200, "{answer}");
     let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
     assert_eq!((&body["status"], &body["error"]["code"]), (&json!("down"), &json!("CONNECT_REFUSED")));
-    // Lambda may freeze the process now: what it has to tell is told.
+    // Lambda may freeze the process now: telemetry must have been sent.
     let spans = collector.spans();
     assert_eq!((spans[0].service.as_str(), spans[0].name.as_str()), ("check-now", "POST /public/v1/checks"));
     assert_eq!(collector.counted("http.server.request.duration", &[("faas.name", "check-now")]), 1.0);

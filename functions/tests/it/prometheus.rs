@@ -1,5 +1,5 @@
-//! Debian's Prometheus asks a running engine, as docs/metrics.md says it should, and is then asked all that
-//! the dashboards and rules ask, and what dashboards made for blackbox_exporter ask.
+//! Debian's Prometheus scrapes a running engine as docs/metrics.md describes. Then it is asked all queries of
+//! our dashboards and rules, and of dashboards made for blackbox_exporter.
 
 use std::{
     path::{Path, PathBuf},
@@ -22,13 +22,13 @@ use crate::{
 
 const TOKEN: &str = "the-admin-token";
 
-/// What only a cluster has; the rest of the pattern names who would tell.
+/// Metrics that only a cluster has, and where they come from.
 const OF_A_CLUSTER: [(&str, &str); 3] = [
     ("kube_", "kube-state-metrics: pods, CronJobs, requested resources"),
     ("kn_", "Knative: scaling, its broker"),
     ("kong_", "Kong: the engine is the gateway itself"),
 ];
-/// What has an answer only while something is wrong that is no part of the story.
+/// Metrics that only appear during problems that the story does not have.
 const OF_TROUBLE: [(&str, &str); 4] = [
     ("pongpong_region_outages_total", "a region has an outage"),
     (r#"http_response_status_code=~"5..""#, "a function answers a person with 5xx"),
@@ -88,7 +88,7 @@ impl Prometheus {
         let query = serde_html_form::to_string(parameters).unwrap();
         let answer = self.client.get(format!("{}{path}?{query}", self.url)).send().await.ok()?;
         let (status, text) = (answer.status(), answer.text().await.ok()?);
-        // While it starts it says 503.
+        // It answers 503 while it starts.
         if status.as_u16() == 503 {
             return None;
         }
@@ -96,7 +96,7 @@ impl Prometheus {
         Some(serde_json::from_str::<Value>(&text).unwrap()["data"].clone())
     }
 
-    /// The series of an answer: their labels, and their values now.
+    /// The series of an answer: their labels, and their current values.
     async fn ask(&self, query: &str) -> Vec<(Value, f64)> {
         let Some(answer) = self.get("/api/v1/query", &[("query", query)]).await else { return Vec::new() };
         let number = |value: &Value| value[1].as_str().unwrap().parse().unwrap();
@@ -110,7 +110,7 @@ impl Prometheus {
         }
     }
 
-    /// Waits for an answer to be like this.
+    /// Waits until the answer fulfils a condition.
     async fn becomes(&self, query: &str, what: &str, is: impl Fn(&[(Value, f64)]) -> bool) {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
@@ -119,19 +119,19 @@ impl Prometheus {
                 return;
             }
             assert!(Instant::now() < deadline, "{query} is not {what}: {seen:?}");
-            // It is another process, whose time is real.
+            // Prometheus is another process with the real time.
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// One series, with this value.
+    /// Waits for exactly one series with this value.
     async fn is(&self, query: &str, value: f64) {
         let near = |seen: &[(Value, f64)]| matches!(seen, [(_, it)] if (it - value).abs() < 1e-9);
         self.becomes(query, &value.to_string(), near).await;
     }
 }
 
-/// Whoever has as many connections as one may is seen there, and in the log.
+/// A client with the maximum number of connections is visible in the metric and in the log.
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_are_refused_are_counted_and_told() {
     let mut story = Story::new(Database::Sqlite).await;
@@ -157,7 +157,7 @@ async fn connections_that_are_refused_are_counted_and_told() {
     assert!(told.contains(r#""level":"WARN""#) && told.contains(r#""peer":"127.0.0.1:"#), "{told}");
 }
 
-/// As Grafana asks, with its variables put in: where, and what.
+/// The queries of the dashboards, with Grafana's variables replaced: place and query.
 fn dashboard_queries() -> Vec<(String, String)> {
     let mut queries = Vec::new();
     for entry in std::fs::read_dir(root().join("infra/monitoring/dashboards")).unwrap() {
@@ -175,8 +175,8 @@ fn dashboard_queries() -> Vec<(String, String)> {
     queries
 }
 
-/// As Grafana's 7587 (Prometheus Blackbox Exporter) and 13659 (Blackbox Exporter, HTTP prober) ask, all
-/// endpoints being chosen, and how many series they get: three endpoints, one of them by TLS.
+/// Queries of Grafana's 7587 (Prometheus Blackbox Exporter) and 13659 (Blackbox Exporter, HTTP prober) with
+/// all endpoints selected, and their number of series: three endpoints, one of them with TLS.
 const OF_BLACKBOX: [(&str, usize); 17] = [
     (r#"probe_duration_seconds{instance=~"$target"}"#, 3),
     (r#"probe_http_duration_seconds{instance=~"$target"}"#, 15),
@@ -197,7 +197,7 @@ const OF_BLACKBOX: [(&str, usize); 17] = [
     (r#"count_values("value", probe_http_status_code{job=~"$job", instance=~"$instance"})"#, 2),
 ];
 
-/// A result of a check by TLS, which takes no certificate that is trusted.
+/// A result of a check by TLS, made up because no certificate here is trusted.
 async fn secured(engine: &Engine, id: &Value, at: chrono::DateTime<chrono::Utc>) {
     let result = json!({
         "endpoint_id": id, "user_id": 1, "scheduled_at": at, "checked_at": at, "region": "local",
@@ -213,7 +213,7 @@ async fn secured(engine: &Engine, id: &Value, at: chrono::DateTime<chrono::Utc>)
     assert_eq!(answer.unwrap().status(), 201);
 }
 
-/// Promtool reads what the engine says as others do.
+/// promtool must be able to parse the engine's metrics.
 async fn is_well_formed(engine: &Engine) {
     let request = reqwest::Client::new().get(format!("{}/metrics", engine.admin)).bearer_auth(TOKEN);
     let text = request.send().await.unwrap().text().await.unwrap();
@@ -237,17 +237,18 @@ async fn prometheus_gets_an_answer_to_all_that_dashboards_and_rules_ask() {
     let mut engine = story.home.start();
     let prometheus = Prometheus::start(&engine);
     prometheus.is(r#"up{job="pongpong/pongpong"}"#, 1.0).await;
-    // Counters begin at 0, so that the first of what they count is seen.
+    // Counters begin at 0, so that the first count is visible as an increase.
     prometheus.is(r#"pongpong_notifications_total{kind="email",outcome="delivered"}"#, 0.0).await;
 
-    // Shop and Steady are up, Secure is as it says; then Shop goes down: a mail comes, Slack refuses.
+    // Shop and Steady are up, Secure has made-up results; then Shop goes down: an email arrives, Slack
+    // refuses.
     let person = story.begin(&mut engine).await;
     let steady = crate::checks::Site::start().await;
     let mut ids = Vec::new();
     for (name, url, tags) in
         [("Steady", steady.url.as_str(), json!(["web", "eu"])), ("Secure", "http://127.0.0.1:1/", json!([]))]
     {
-        // Secure fails until it is told otherwise, and that is no news.
+        // Secure's own checks fail, which is not reported.
         let new = json!({"name": name, "url": url, "tags": tags, "retries": 0, "failure_threshold": 100});
         ids.push(person.post(&engine, "/endpoint-service/v1/endpoints", new).await["id"].clone());
     }
@@ -267,11 +268,11 @@ async fn prometheus_gets_an_answer_to_all_that_dashboards_and_rules_ask() {
         .wait(&mut story.home, &mut engine, failed, "refused", |list| list["page"]["total_count"] == 1)
         .await;
 
-    // Whoever comes may claim to bring an event: no label is made of that.
+    // Any client can claim to deliver an event: its type must not become a label.
     let visit = reqwest::Client::new().get(&engine.url).header("ce-type", "made.up");
     assert_eq!(visit.send().await.unwrap().status(), 200);
 
-    // How it stands.
+    // The current state.
     for (query, value) in [
         (r#"probe_success{name="Shop",id="1",tags="",region="local",user="1",instance="Shop"}"#, 0.0),
         (r#"probe_http_status_code{name="Shop"}"#, 503.0),
@@ -301,16 +302,16 @@ async fn prometheus_gets_an_answer_to_all_that_dashboards_and_rules_ask() {
         (r#"absent(messaging_process_duration_seconds_count{faas_name="web"})"#, 1.0),
         // One at once for each, and those until the next tick.
         (r#"pongpong_checks_requested_total{by="endpoint-create"} >= bool 3"#, 1.0),
-        // Each check that was done is recorded, once; besides, what `secured` told.
+        // Each check is recorded once, plus the results of `secured`.
         (r#"pongpong_checks_recorded_total{outcome="new"} - on () sum(pongpong_checks_total)"#, 1.0),
         (r#"sum(pongpong_checks_recorded_total{outcome!="new"})"#, 0.0),
-        // What was asked for is done, or is to come within a minute.
+        // Requested checks are made, or will be within a minute.
         ("clamp_min(sum(pongpong_checks_total) - sum(pongpong_checks_requested_total), 0)", 0.0),
     ] {
         prometheus.is(query, value).await;
     }
     is_well_formed(&engine).await;
-    // With a key there is what Prometheus is told of that user's endpoints, by the gateway.
+    // With a key, the gateway returns the metrics of that user's endpoints.
     let own = person.text(&engine, "/report-service/v1/metrics").await;
     assert!(own.contains("\nprobe_success{id=\"1\",name=\"Shop\"") && !own.contains("pongpong_"), "{own}");
     let anybody = reqwest::get(format!("{}/report-service/v1/metrics", engine.url)).await.unwrap();
@@ -323,7 +324,7 @@ async fn prometheus_gets_an_answer_to_all_that_dashboards_and_rules_ask() {
             let at_least_zero = query.ends_with("or vector(0)");
             assert_eq!(seen.len(), usize::from(at_least_zero), "{place}: {query}: {seen:?}");
         } else if !OF_TROUBLE.iter().any(|(what, _)| query.contains(what)) {
-            // A rate takes two scrapes.
+            // A rate needs two scrapes.
             prometheus.becomes(&query, &place, |seen| !seen.is_empty()).await;
         }
     }
@@ -344,7 +345,7 @@ async fn prometheus_gets_an_answer_to_all_that_dashboards_and_rules_ask() {
         count += 1;
         assert_eq!(rule["health"], "ok", "{rule}");
         prometheus.ask(rule["query"].as_str().unwrap()).await;
-        // There is no Kong, and no alarm for that.
+        // There is no Kong, and no alert about it.
         match rule["name"].as_str().unwrap() {
             "Watchdog" => assert_eq!(rule["state"], "firing"),
             "GatewayGone" | "TargetDown" | "DeadLetters" => assert_eq!(rule["state"], "inactive", "{rule}"),
@@ -362,7 +363,7 @@ async fn prometheus_gets_an_answer_to_all_that_dashboards_and_rules_ask() {
     let targets = prometheus.get("/api/v1/label/instance/values", &[("match[]", "probe_success")]).await;
     assert_eq!(targets.unwrap(), json!(["Secure", "Shop", "Steady"]));
 
-    // The newest results outlive the engine; what it counted begins anew.
+    // The newest results outlive the engine; its counters restart.
     drop(engine);
     let engine = story.home.start();
     let request = reqwest::Client::new().get(format!("{}/metrics", engine.admin)).bearer_auth(TOKEN);

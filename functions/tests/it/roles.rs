@@ -1,5 +1,5 @@
-//! On PostgreSQL a function logs in as a role that has only its own resource's tables. That they have
-//! all that they need, every other test on PostgreSQL shows.
+//! On PostgreSQL a function logs in with a role that can access only its own resource's tables. Every other
+//! test on PostgreSQL shows that these rights are sufficient.
 
 use functions::roles::{ROLES, Role};
 use sqlx::{Connection, PgConnection};
@@ -71,7 +71,7 @@ async fn migrating_again_and_at_once_changes_nothing_but_passwords() {
     assert_ne!(hash().await, before);
 }
 
-/// As it is between a migration and its grants, with yesterday's functions still there.
+/// The state between a migration and its grants, with the previous release's functions.
 #[tokio::test]
 async fn endpoints_come_and_go_without_a_right_to_their_count() {
     let world = with_an_endpoint().await;
@@ -96,7 +96,7 @@ async fn a_url_that_is_none_is_named_without_its_password() {
     assert!(said.contains("DATABASE_URL_USERS is invalid") && !said.contains("secret"), "{said}");
 }
 
-/// What docs/database.md tells to do after a disaster.
+/// The recovery that docs/database.md describes.
 #[tokio::test]
 async fn a_backup_is_restored_with_its_roles() {
     use chrono::TimeDelta;
@@ -126,7 +126,7 @@ async fn a_backup_is_restored_with_its_roles() {
             let results: i64 =
                 sqlx::query_scalar("SELECT COUNT(*) FROM report_results").fetch_one(&mut db).await.unwrap();
             assert_eq!(results, 1);
-            // As the next day's first result does.
+            // As for the next day's first result.
             let next = "CREATE TABLE report_results_d99999 PARTITION OF report_results
                 FOR VALUES FROM (9000000000000000000) TO (9000000000000000001)";
             sqlx::raw_sql(next).execute(&mut db).await.unwrap();
@@ -134,7 +134,7 @@ async fn a_backup_is_restored_with_its_roles() {
     }
 }
 
-/// Runs one of PostgreSQL's own programs; the file is what it writes or reads.
+/// Runs one of PostgreSQL's programs, with this file as its output or input.
 async fn program(name: &str, arguments: &[&str], file: &std::path::Path) {
     let mut command = tokio::process::Command::new(crate::world::postgres_program(name));
     command.args(arguments);

@@ -6,7 +6,7 @@ use runtime::db::On;
 
 use crate::world::{Database, World};
 
-/// Columns of tables and views, indexes, unique columns and references, a line each.
+/// Columns of tables and views, indexes, unique columns and references, one in each line.
 const SQLITE: [&str; 5] = [
     r#"SELECT m.name || '.' || c.name || ' ' || c.type || CASE WHEN c."notnull" OR c.pk THEN ' NOT NULL' ELSE '' END
         FROM sqlite_master m, pragma_table_info(m.name) c

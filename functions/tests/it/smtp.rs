@@ -1,4 +1,4 @@
-//! A real SMTP server (Debian's `python3-aiosmtpd`) that keeps what it is sent.
+//! A real SMTP server (Debian's `python3-aiosmtpd`) that keeps the messages that it receives.
 
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
@@ -8,15 +8,15 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// Stopped when it is dropped. Addresses that begin with `gone` are refused permanently (550), those
-/// with `busy` for now (450); all are, with what [`SmtpServer::answers`] says.
+/// Stopped when dropped. Addresses that begin with `gone` are refused permanently (550), those with `busy`
+/// temporarily (450); with [`SmtpServer::answers`], all are refused.
 pub struct SmtpServer {
     pub url: String,
     data: tempfile::TempDir,
     _process: Child,
 }
 
-/// It ends with whoever started it, though that be killed: then its standard input ends.
+/// It ends with the process that started it, even if that is killed: its standard input closes then.
 const HANDLER: &str = "
 import os, sys, threading
 from aiosmtpd.handlers import Mailbox
@@ -66,7 +66,7 @@ impl SmtpServer {
         Self { url: format!("smtp://{address}"), data, _process: process }
     }
 
-    /// Everybody is refused with this, or as it is without it.
+    /// Refuses all messages with this status; `None`: the normal behaviour.
     pub fn answers(&self, status: Option<u16>) {
         let (answer, new) = (self.data.path().join("answer"), self.data.path().join("answer.new"));
         if let Some(status) = status {
@@ -77,13 +77,13 @@ impl SmtpServer {
         }
     }
 
-    /// The next one alone is refused with this.
+    /// Refuses only the next message.
     pub fn answers_once(&self, status: u16) {
         std::fs::write(self.data.path().join("once"), "").unwrap();
         self.answers(Some(status));
     }
 
-    /// What it was sent, as it was sent, in no order.
+    /// The received messages, unchanged and in no particular order.
     pub fn messages(&self) -> Vec<String> {
         let new: PathBuf = self.data.path().join("mail/new");
         let Ok(files) = std::fs::read_dir(new) else { return Vec::new() };
@@ -91,14 +91,14 @@ impl SmtpServer {
     }
 }
 
-/// The token of a link in a mail: what follows on this.
+/// The token of the link in an email that begins with `before`.
 pub fn link_token(mail: &str, before: &str) -> String {
-    // Quoted-printable breaks long lines, and spells out the equals sign; mails with much Korean are in base64.
+    // Quoted-printable breaks long lines and encodes the equals sign; emails with much Korean are in base64.
     let blocks = mail.split("\r\n\r\n").flat_map(|block| block.split("\r\n--"));
     let decoded = blocks.filter_map(|block| STANDARD.decode(block.replace("\r\n", "")).ok());
     let decoded: String = decoded.map(|text| String::from_utf8_lossy(&text).into_owned()).collect();
     let mail = mail.replace("=\r\n", "").replace("=\n", "").replace("=3D", "=") + &decoded;
-    // The last one: a header may break it.
+    // The last one: in a header it may be broken.
     let (_, token) = mail.rsplit_once(before).expect("a link");
     token.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect()
 }

@@ -1,11 +1,11 @@
-//! Every SQL statement is one that its database takes.
+//! Every SQL statement is valid on its database.
 
 use runtime::{db::On, sql::STATEMENTS};
 use sqlx::{Executor, SqlSafeStr};
 
 use crate::world::{Database, World};
 
-/// PostgreSQL would learn the types of parameters from their values.
+/// Errors that only say that PostgreSQL would take the types of parameters from their values.
 const INDETERMINATE: [&str; 2] = ["42P08", "42P18"];
 
 #[tokio::test]

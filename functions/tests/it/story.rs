@@ -1,6 +1,5 @@
-//! The whole story, through the gateway of an engine that is a process of its own: sign up, add an
-//! endpoint, it goes down, the messages come, it is back, the history is right. Then the same with
-//! `kill -9` in the middle of it.
+//! The whole story, through the gateway of an engine in a separate process: sign up, add an endpoint, it goes
+//! down, the messages arrive, it recovers, the history is right. Then the same with `kill -9` in the middle.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -20,7 +19,7 @@ use crate::{
     world::{Database, new_postgres_database},
 };
 
-/// What outlives a killed engine.
+/// The data that outlives a killed engine.
 pub struct Home {
     data: tempfile::TempDir,
     database_url: Option<String>,
@@ -82,17 +81,17 @@ pub struct Engine {
     input: ChildStdin,
     output: BufReader<ChildStdout>,
     pub url: String,
-    /// The admin API.
+    /// The URL of the admin API.
     pub admin: String,
 }
 
 impl Engine {
-    /// Waits for a line with this start; what comes before it is the log.
+    /// Waits for a line that begins with this; the lines before it are the log.
     fn hear(&mut self, start: &str) -> String {
         self.hears_what(|line| line.strip_prefix(start))
     }
 
-    /// Waits for a line that holds this.
+    /// Waits for a line that contains this.
     pub fn hears(&mut self, what: &str) -> String {
         self.hears_what(|line| line.contains(what).then_some(line))
     }
@@ -120,7 +119,7 @@ impl Drop for Engine {
     }
 }
 
-/// A person with a key.
+/// A user with a key.
 pub struct Person {
     client: reqwest::Client,
     key: String,
@@ -156,7 +155,7 @@ impl Person {
         answer.text().await.unwrap()
     }
 
-    /// Lets time go by until what is asked for is there.
+    /// Lets time pass until the condition holds.
     pub async fn wait(
         &self,
         home: &mut Home,
@@ -173,7 +172,7 @@ impl Person {
             }
             assert!(Instant::now() < deadline, "{what}: {seen}");
             home.advance(engine, 2);
-            // The engine is another process: what it does takes real time.
+            // The engine is another process: its work takes real time.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -204,7 +203,7 @@ impl Story {
         Self { site, smtp, slack, home: Home::new(database, settings).await }
     }
 
-    /// Up to the point where the endpoint is watched and is up.
+    /// Up to the point where the endpoint is checked and up.
     pub async fn begin(&mut self, engine: &mut Engine) -> Person {
         let person = Person::sign_up(engine).await;
         let email = json!({"name": "mail", "kind": "email", "config": {"to": ["me@example.com"]}});
@@ -243,7 +242,7 @@ impl Story {
         };
         let (up, down) = (count("up").await, count("down").await);
         assert!(up >= 2 && down >= 2, "{up} up, {down} down");
-        // A scheduled time of this very second counts as well.
+        // A scheduled time in the current second counts as well.
         let to = (self.home.now() + TimeDelta::seconds(1)).format("%Y-%m-%dT%H:%M:%SZ");
         let summary = person.get(engine, &format!("/report-service/v1/summaries/1?to={to}")).await;
         assert_eq!((&summary["checks"], &summary["up"]), (&json!(up + down), &json!(up)));
@@ -291,7 +290,7 @@ async fn killed_in_the_middle(database: Database) {
     drop(engine);
     let mut engine = story.home.start();
 
-    // Killed when the mail was sent, while Slack is away.
+    // Killed after the email was sent, while Slack is unavailable.
     story.slack.answers(503, "");
     person.wait_for_status(&mut story.home, &mut engine, "down").await;
     person.wait_for_delivered(&mut story.home, &mut engine, 1).await;
@@ -303,7 +302,7 @@ async fn killed_in_the_middle(database: Database) {
     person.wait_for_delivered(&mut story.home, &mut engine, 2).await;
     assert_eq!((story.mails("down"), story.slack.asked().len()), (1, 1), "once each, and nothing lost");
 
-    // Killed when it is back, before anybody was told.
+    // Killed after recovery, before any message was sent.
     story.slack.answers(503, "");
     story.site.status.store(200, Ordering::SeqCst);
     person.wait_for_status(&mut story.home, &mut engine, "up").await;
@@ -313,8 +312,8 @@ async fn killed_in_the_middle(database: Database) {
     let mut engine = story.home.start();
     person.wait_for_delivered(&mut story.home, &mut engine, 4).await;
     assert_eq!(story.slack.asked().len(), 1);
-    // The mail may have been taken by the server just before the kill, unknown to us: then it is
-    // sent again, as the same message.
+    // The server may have accepted the email just before the kill, without our knowing: then it is sent
+    // again, as the same message.
     let up: Vec<_> = story.smtp.messages().into_iter().filter(|mail| mail.contains("[up] Shop")).collect();
     let ids: std::collections::BTreeSet<_> =
         up.iter().flat_map(|mail| mail.lines().find(|line| line.starts_with("Message-ID:"))).collect();

@@ -1,5 +1,6 @@
-//! A broker that answers a publisher only when every subscriber, and theirs, are done: Knative's in-memory channel
-//! without `messaging.knative.dev/async-handler`. A target that takes its time must stop nothing then.
+//! A broker that answers a publisher only when every subscriber, and those of their events, are done:
+//! Knative's in-memory channel without `messaging.knative.dev/async-handler`. Even then, a slow target must
+//! not block anything.
 
 use std::{
     sync::{
@@ -15,7 +16,7 @@ use runtime::Clock;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-/// A server whose `/slow` answers when it is let.
+/// A server whose `/slow` answers when the test allows it.
 struct Target {
     url: String,
     asked: Arc<AtomicUsize>,
@@ -41,7 +42,7 @@ impl Target {
     }
 }
 
-/// Somebody with a key.
+/// A user with a key.
 struct Person {
     client: reqwest::Client,
     url: String,
@@ -72,7 +73,7 @@ impl Person {
         self.post(201, "/endpoint-service/v1/endpoints", &endpoint).await;
     }
 
-    /// Returns when so many endpoints are up, and were checked at this time or after.
+    /// Returns when this many endpoints are up and were checked at this time or later.
     async fn wait_for_up(&self, count: usize, since: &str) {
         let list = format!("{}/endpoint-service/v1/endpoints?per_page=100", self.url);
         let waiting = async {
@@ -111,13 +112,13 @@ async fn a_slow_target_holds_up_nobody_and_no_check_is_cut_off() {
     }
     person.wait_for_up(20, "2026-03-01T12:00:30Z").await;
 
-    // The next minute is asked for, and checked, though the broker answers for none of its batches.
+    // The next minute's checks are requested and made, although the broker answers for none of its batches.
     clock.advance(Duration::from_secs(35));
     engine.schedule_idle().await;
     clock.advance(Duration::from_secs(30));
     person.wait_for_up(20, "2026-03-01T12:01:00Z").await;
 
-    // Both checks of the slow one are whole, and were made once.
+    // Both checks of the slow target are complete, and were made once.
     target.let_go.add_permits(Semaphore::MAX_PERMITS >> 1);
     person.wait_for_up(21, "2026-03-01T12:01:00Z").await;
     assert_eq!(target.asked.load(Ordering::SeqCst), 2);

@@ -1,5 +1,6 @@
-//! What a collector gets to see: one trace of a check from the tick of the schedule to the message, and
-//! the counts of the same. A stand-in takes it over OTLP/HTTP, from an engine in a process of its own.
+//! The telemetry that a collector receives: one trace of a check from the tick of the schedule to the
+//! message, and the matching metrics. A stand-in receives it over OTLP/HTTP, from an engine in a separate
+//! process.
 
 use std::{collections::HashMap, sync::atomic::Ordering};
 
@@ -43,14 +44,14 @@ async fn one_trace_goes_from_the_tick_to_the_message() {
             assert_eq!(span.trace, parent.trace);
         }
     }
-    // The mail, up to the entry in the delivery log.
+    // The email, up to its entry in the delivery log.
     let of = |span: &Span, function| span.attributes.get("faas.name").is_some_and(|name| name == function);
     let recorded = spans.iter().find(|span| {
         span.name == "process io.pongpong.notification.delivered.v1"
             && way_to(span, &by_id).iter().any(|before| of(before, "email-send"))
     });
     let mut way = way_to(recorded.expect("the mail's entry"), &by_id);
-    // Results are the reply to a batch, or are sent at once where the rest of the batch is due later.
+    // Results are the reply to a batch, or are sent at once if the rest of the batch is due later.
     way.retain(|span| span.name != "send io.pongpong.check.completed.v1");
     let told: Vec<_> = way
         .iter()
@@ -58,7 +59,7 @@ async fn one_trace_goes_from_the_tick_to_the_message() {
             (span.attributes.get("faas.name").map_or("", String::as_str), span.name.as_str(), span.kind)
         })
         .collect();
-    // A check is asked for by the tick, or, until the first one, by who added the endpoint.
+    // A check is requested by the tick, or, until the first tick, by the function that added the endpoint.
     let (asked, told) = told.split_at(told.len() - 7);
     assert!(
         asked
@@ -81,11 +82,11 @@ async fn one_trace_goes_from_the_tick_to_the_message() {
             ("delivery-record", "process io.pongpong.notification.delivered.v1", SpanKind::Consumer),
         ]
     );
-    // The stop cut off the batch, whose other checks were due later.
+    // Stopping the engine cut off the batch, whose other checks were due later.
     let is_right = |span: &&Span| !span.failed || of(span, "check-run");
     assert!(way.iter().all(|span| span.trace == way[0].trace && is_right(span)));
     assert!(way[asked.len() + 1].attributes["cloudevents.event_id"].starts_with("1-"), "{way:?}");
-    // A call to another function: the caller's span, and under it the one of who was called.
+    // A call to another function: the caller's span, and below it the called function's.
     let claimed = spans.iter().find(|span| span.name == "POST /private/v1/endpoints/claim").expect("a claim");
     let call = by_id[claimed.parent.as_str()];
     assert_eq!((call.name.as_str(), call.kind), ("POST endpoint-private-claim", SpanKind::Client));
@@ -99,7 +100,7 @@ async fn one_trace_goes_from_the_tick_to_the_message() {
     assert_eq!(collector.counted("pongpong.check.duration", &[]), all);
     assert_eq!(collector.counted("pongpong.schedule.lag", &[("region", "local")]), all);
     assert_eq!(collector.counted("pongpong.checks.in_flight", &[]), 0.0);
-    // What is recorded was done, and had been asked for; the last ones may be with the broker still.
+    // A recorded check was made and requested; the last ones may still be with the broker.
     let recorded = collector.counted("pongpong.checks.recorded", &[("outcome", "new")]);
     assert!(recorded >= 3.0 && recorded <= all, "{recorded} of {all}");
     assert!(collector.counted("pongpong.checks.requested", &[("by", "endpoint-create")]) >= 1.0);

@@ -1,4 +1,4 @@
-//! What remembers deleted users is forgotten itself.
+//! Tombstones of deleted users are deleted themselves.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ const OF_ENDPOINTS: &str = "SELECT user_id FROM endpoint_user_tombstones ORDER B
 const OF_STATUS_PAGES: &str = "SELECT user_id FROM status_user_tombstones ORDER BY user_id";
 
 impl World {
-    /// Deletes a user, and returns those that are remembered.
+    /// Deletes a user, and returns the users that have tombstones.
     async fn remembers_after(&self, user_id: i64) -> Vec<i64> {
         for function in ["endpoint-forget", "status-forget"] {
             let id = format!("user-{user_id}");

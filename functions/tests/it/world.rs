@@ -1,5 +1,5 @@
-//! A world to test functions in: a real database, a clock that is advanced by hand, and a broker
-//! that delivers when told.
+//! A world for tests of functions: a real database, a clock that the test advances, and a broker that
+//! delivers on demand.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -55,16 +55,16 @@ pub(crate) use on_both;
 pub const GATEWAY_TOKEN: &str = "the gateway's token";
 
 pub struct World {
-    /// May do everything; each function has one of its own, which may do what it declares.
+    /// Unrestricted; each function has a separate context, restricted to its declarations.
     pub context: Context,
     contexts: Contexts,
-    /// Events that functions published or replied, not delivered yet.
+    /// Events that functions published or replied, and that are not delivered yet.
     pub events: Arc<Mutex<VecDeque<Sent>>>,
-    /// Answer in the place of functions: see [`World::stand_in`].
+    /// Answers in place of functions: see [`World::stand_in`].
     stand_ins: StandIns,
-    /// How many more events the broker takes before it fails, if it fails.
+    /// The number of events that the broker still accepts before it fails; `None`: it does not fail.
     pub broker_takes: Arc<Mutex<Option<usize>>>,
-    /// Whoever holds this for writing keeps the broker from answering.
+    /// While this is locked for writing, the broker does not answer.
     pub broker_answers: Arc<tokio::sync::RwLock<()>>,
     _data: tempfile::TempDir,
 }
@@ -73,7 +73,7 @@ type Contexts = Arc<std::sync::OnceLock<HashMap<&'static str, Context>>>;
 type StandIns = Arc<Mutex<HashMap<&'static str, StandIn>>>;
 type StandIn = Arc<dyn Fn(&str) -> (u16, Value) + Send + Sync>;
 
-/// An event on its way.
+/// An event under way.
 #[derive(Clone, Debug)]
 pub struct Sent {
     pub headers: HeaderMap,
@@ -90,7 +90,7 @@ impl Sent {
     }
 }
 
-/// What a function answered.
+/// A function's answer.
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
@@ -124,7 +124,7 @@ impl World {
         Self::with(database, []).await
     }
 
-    /// With more settings.
+    /// With additional settings.
     pub async fn with<const N: usize>(database: Database, settings: [(&str, &str); N]) -> Self {
         runtime::install_crypto();
         let data = tempfile::tempdir().expect("a directory");
@@ -152,12 +152,12 @@ impl World {
         .collect();
         let start = DateTime::parse_from_rfc3339("2026-03-01T12:00:00Z").expect("a time").with_timezone(&Utc);
         let events = Arc::<Mutex<VecDeque<Sent>>>::default();
-        // Functions call each other through the contexts that are made after this.
+        // Functions call each other through the contexts, which are made below.
         let contexts = Contexts::default();
         let (stand_ins, broker_takes) = (StandIns::default(), Arc::<Mutex<Option<usize>>>::default());
         let broker_answers = Arc::<tokio::sync::RwLock<()>>::default();
         let outbound = Outbound::new(Arc::new({
-            // Not held: a world would keep itself, and its connections, for ever.
+            // Weak: otherwise a world would keep itself and its connections alive.
             let (events, contexts) = (Arc::clone(&events), Arc::downgrade(&contexts));
             let (stand_ins, broker_takes) = (Arc::clone(&stand_ins), Arc::clone(&broker_takes));
             let broker_answers = Arc::clone(&broker_answers);
@@ -213,19 +213,19 @@ impl World {
         Self { context, contexts, events, stand_ins, broker_takes, broker_answers, _data: data }
     }
 
-    /// What was mailed, as files, in no order.
+    /// The sent emails, as files, in no particular order.
     pub fn mails(&self) -> Vec<String> {
         let outbox = self.context.env().get("OUTBOX_DIR").expect("set");
         let Ok(files) = std::fs::read_dir(outbox) else { return Vec::new() };
         files.map(|file| std::fs::read_to_string(file.expect("a file").path()).expect("text")).collect()
     }
 
-    /// What a function runs in.
+    /// The context of a function.
     pub fn context_of(&self, function: &str) -> &Context {
         &self.contexts.get().expect("the world is complete")[function]
     }
 
-    /// Lets something else answer what other functions ask of this one: path in, status and JSON out.
+    /// Replaces a function for calls by other functions: takes the path, returns status and JSON.
     pub fn stand_in(
         &self,
         function: &'static str,
@@ -234,7 +234,7 @@ impl World {
         self.stand_ins.lock().expect("stand-ins").insert(function, Arc::new(answer));
     }
 
-    /// PostgreSQL, as its owner.
+    /// The PostgreSQL pool of the database's owner.
     pub fn pool(&self) -> &sqlx::PgPool {
         match self.context.db().expect("a database") {
             Db::Postgres(pool) => pool,
@@ -264,7 +264,7 @@ impl World {
         ask(&self.contexts, self.function_for("POST", path), request).await
     }
 
-    /// Any request, to one function.
+    /// Sends any request to one function.
     pub async fn send(&self, function: &str, request: Request<Body>) -> Answer {
         ask(&self.contexts, function, request).await
     }
@@ -291,7 +291,7 @@ impl World {
         ask(&self.contexts, function, request.body(body).expect("a request")).await
     }
 
-    /// Hands an event to one function.
+    /// Delivers an event to one function.
     pub async fn event<T: Serialize + ?Sized>(
         &self,
         function: &str,
@@ -310,13 +310,13 @@ impl World {
         ask(&self.contexts, function, request.body(Body::from(event.body.clone())).expect("a request")).await
     }
 
-    /// Delivers what was published to whoever subscribes, and their replies, until all is quiet.
-    /// Returns every event that was delivered. A failed delivery fails the test.
+    /// Delivers published events to their subscribers, and the replies, until none is left. Returns every
+    /// delivered event. A failed delivery fails the test.
     pub async fn settle(&self) -> Vec<Sent> {
         let mut seen = Vec::new();
         loop {
             let Some(event) = self.events.lock().expect("events").pop_front() else { return seen };
-            // Checks whose time has not come would wait for the clock.
+            // Checks scheduled in the future would wait for the clock.
             if event.kind() == kind::CHECK_REQUESTED
                 && event.data::<Vec<CheckRequest>>().iter().any(|r| r.scheduled_at > self.clock().now())
             {
@@ -337,7 +337,7 @@ impl World {
         }
     }
 
-    /// A request without a body, to one function.
+    /// Sends a request without a body to one function.
     pub async fn ask(&self, function: &str, request: http::request::Builder) -> Answer {
         ask(&self.contexts, function, request.body(Body::empty()).expect("a request")).await
     }
@@ -362,8 +362,8 @@ impl World {
     }
 }
 
-/// As it is deployed: with no settings, and no way to the broker, but those that it declares; on
-/// PostgreSQL as the role of its resource.
+/// A context as in a deployment: only with the settings and the access to the broker that the function
+/// declares; on PostgreSQL with the role of its resource.
 fn context_of(function: &Function, all: &Context, db: Option<Db>) -> Context {
     static SETTINGS: LazyLock<HashMap<&str, Vec<&str>>> =
         LazyLock::new(|| functions::ALL.iter().map(|f| (f.name, f.settings())).collect());
@@ -379,10 +379,10 @@ fn context_of(function: &Function, all: &Context, db: Option<Db>) -> Context {
     all.of_function(all.env().only(|name| SETTINGS[function.name].contains(&name)), outbound, db)
 }
 
-/// They wait before a second try.
+/// Functions that wait before a second try.
 const SENDERS: [&str; 4] = ["email-send", "slack-send", "webhook-send", "channel-send"];
 
-/// Lets a second go by whenever this waits for the clock.
+/// Advances the clock by a second whenever `future` waits for it.
 async fn with_time<F: Future>(clock: &Clock, future: F) -> F::Output {
     let Clock::Manual(time) = clock else { return future.await };
     let others = time.receiver_count();
@@ -412,7 +412,7 @@ async fn ask(contexts: &Contexts, function: &str, request: Request<Body>) -> Ans
     Answer { status: parts.status, headers: parts.headers, body }
 }
 
-/// Roles are the server's, not a database's: each world has its own.
+/// Roles belong to the server, not to a database: each world has separate ones.
 fn role_url(role: &Role, url: &str) -> String {
     let mut url = url::Url::parse(url).expect("a URL");
     let name = format!("{}_{}", url.path().trim_start_matches('/'), role.name);
@@ -420,7 +420,7 @@ fn role_url(role: &Role, url: &str) -> String {
     url.into()
 }
 
-/// A database of its own on the server that `TEST_POSTGRES_URL` names.
+/// Creates a database on the server of `TEST_POSTGRES_URL`.
 pub async fn new_postgres_database() -> String {
     let url = std::env::var("TEST_POSTGRES_URL").expect(
         "TEST_POSTGRES_URL is not set: run the tests by `make test`, or under functions/tests/with-services",
@@ -433,7 +433,7 @@ pub async fn new_postgres_database() -> String {
     format!("{server}/{name}")
 }
 
-/// Where one of PostgreSQL's own programs is.
+/// The path of one of PostgreSQL's programs.
 pub fn postgres_program(name: &str) -> std::path::PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed");
     let newest = versions.map(|version| version.expect("a folder").path()).max().expect("a version");

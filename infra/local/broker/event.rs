@@ -1,4 +1,4 @@
-//! An event as the broker keeps it: in binary mode, its data untouched.
+//! An event as the broker stores it: in binary mode, with unchanged data.
 
 use bytes::Bytes;
 use cloudevents::binding::http::to_event;
@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::wiring::eventing::Filter;
 
-/// What one event may hold.
+/// Maximum length of an event's body.
 pub const LIMIT: usize = 16 * 1024 * 1024;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub enum Refused {
 }
 
 impl Event {
-    /// Binary or structured mode; `None` where there is no event and nothing else either, as a
-    /// subscriber answers that has nothing to say.
+    /// Reads binary or structured mode. `None`: no event and an empty body, which is a subscriber's answer
+    /// without a reply.
     pub fn read(headers: &HeaderMap, body: Bytes) -> Result<Option<Self>, Refused> {
         if body.len() > LIMIT {
             return Err(Refused::TooLarge);
@@ -63,7 +63,7 @@ impl Event {
         filter.iter().all(|(name, value)| self.attribute(name) == Some(value))
     }
 
-    /// The headers of a delivery.
+    /// The headers for a delivery.
     pub fn header_map(&self) -> HeaderMap {
         let parse = |(name, value): &(String, String)| {
             Some((name.parse::<HeaderName>().ok()?, HeaderValue::from_str(value).ok()?))
@@ -84,7 +84,7 @@ fn structured(headers: &HeaderMap, body: &Bytes) -> Result<Event, Refused> {
     Ok(Event { headers: kept(&all)?, body: data.unwrap_or_default().into() })
 }
 
-/// The event's own headers, and the trace it belongs to.
+/// The event's own headers, and `traceparent`.
 fn kept(headers: &HeaderMap) -> Result<Vec<(String, String)>, Refused> {
     let own = |name: &str| name.starts_with("ce-") || name == "content-type" || name == "traceparent";
     let headers = headers.iter().filter(|(name, _)| own(name.as_str()));

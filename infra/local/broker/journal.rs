@@ -1,7 +1,7 @@
-//! What the broker must not forget, in `engine.db`.
+//! The broker's durable state, in `engine.db`.
 //!
-//! One task writes. What waits while it commits goes into its next transaction together, so that
-//! many events cost few commits.
+//! One task writes. Steps that arrive during a commit share the next transaction, so that many events need
+//! few commits.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -12,20 +12,20 @@ use tokio::sync::{mpsc, oneshot};
 use super::event::Event;
 use crate::store::Store;
 
-/// A step that is done once it is committed.
+/// A step, which is done once it is committed.
 #[derive(Debug)]
 pub enum Step {
-    /// An event came in.
+    /// An event arrived.
     Accept(Stored),
-    /// A delivery succeeded; what its subscriber replied comes in with the same commit.
+    /// A delivery succeeded; the subscriber's reply is stored in the same commit.
     Acknowledge { delivery: i64, reply: Option<Stored> },
-    /// A delivery failed, and will be tried again.
+    /// A delivery failed and will be retried.
     Postpone { delivery: i64, attempts: u32, due: DateTime<Utc> },
-    /// A delivery is given up: from now on it is the dead-letter sink's.
+    /// A delivery is given up and goes to the dead-letter sink.
     Bury { delivery: i64, queue: String, due: DateTime<Utc>, error: DeliveryError },
 }
 
-/// An event, and the queues that it goes to.
+/// An event and the queues that it goes to.
 #[derive(Debug)]
 pub struct Stored {
     pub event: Event,
@@ -42,7 +42,7 @@ pub struct DeliveryError {
     pub data: String,
 }
 
-/// A delivery that waits.
+/// A waiting delivery.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Waiting {
     pub id: i64,
@@ -66,14 +66,14 @@ impl Waiting {
 
 type Task = (Step, oneshot::Sender<bool>);
 
-/// Hands steps to the task that writes.
+/// Sends steps to the writing task.
 #[derive(Clone, Debug)]
 pub struct Journal {
     read: SqlitePool,
     tasks: mpsc::Sender<Task>,
 }
 
-/// The task that writes.
+/// The writing task.
 pub struct Writer {
     write: SqlitePool,
     tasks: mpsc::Receiver<Task>,
@@ -88,15 +88,15 @@ impl Journal {
         (Self { read: store.read.clone(), tasks: sender }, writer)
     }
 
-    /// Returns when the step is committed. False: it is not, and nothing of it is.
+    /// Returns when the step is committed. False: it failed, and nothing of it was committed.
     pub async fn take(&self, step: Step) -> bool {
         let (done, is_done) = oneshot::channel();
         self.tasks.send((step, done)).await.is_ok() && is_done.await.unwrap_or(false)
     }
 
-    /// The first of each owner that are not under way, by when they are due.
+    /// The first deliveries of each owner that are not under way, by due time.
     pub async fn first(&self, queue: &str, under_way: &[i64], max: usize) -> sqlx::Result<Vec<Waiting>> {
-        // Owners are found one after the other in the index: however many rows one has, they are not read.
+        // Owners are found one by one in the index, so the rows of an owner with many are not read.
         static SELECT: &str = "WITH RECURSIVE owners (owner) AS (\
                 SELECT MIN(owner) FROM delivery WHERE queue = $1 \
                 UNION ALL \
@@ -125,14 +125,14 @@ impl Journal {
         sqlx::query_scalar(SELECT).bind(now.timestamp_micros()).fetch_one(&self.read).await
     }
 
-    /// Deliveries by queue.
+    /// Number of deliveries by queue.
     pub async fn queued(&self) -> sqlx::Result<Vec<(String, i64)>> {
         static SELECT: &str = "SELECT queue, COUNT(*) FROM delivery GROUP BY queue ORDER BY queue";
         sqlx::query_as(SELECT).fetch_all(&self.read).await
     }
 }
 
-/// Drops what waits for a queue that no longer exists, as deleting a Trigger does.
+/// Deletes the deliveries of a queue that no longer exists, as deleting a Trigger does.
 pub async fn forget(store: &Store, queue: &str) -> sqlx::Result<()> {
     static DELIVERIES: &str = "DELETE FROM delivery WHERE queue = $1";
     static EVENTS: &str = "DELETE FROM event WHERE id NOT IN (SELECT event_id FROM delivery)";
@@ -143,8 +143,8 @@ pub async fn forget(store: &Store, queue: &str) -> sqlx::Result<()> {
 }
 
 impl Writer {
-    /// Writes until `stopping`, and then what still waits. `committed` is called after every commit, with `None`
-    /// after one that failed.
+    /// Writes until `stopping`, and then the steps that still wait. Calls `committed` after every commit,
+    /// with `None` after a failed one.
     pub async fn run(mut self, stopping: impl Future<Output = ()>, committed: impl Fn(Option<&[Step]>)) {
         tokio::pin!(stopping);
         let mut stopped = false;
@@ -175,7 +175,7 @@ impl Writer {
                 }
             }
             for done in waiting {
-                // Whoever asked may be gone by now.
+                // The caller may have been cancelled.
                 let _ = done.send(result.is_ok());
             }
         }
@@ -223,7 +223,8 @@ async fn apply(db: &mut SqliteConnection, step: &Step) -> sqlx::Result<()> {
 
 async fn accept(db: &mut SqliteConnection, stored: &Stored) -> sqlx::Result<()> {
     static EVENT: &str = "INSERT INTO event (headers, body) VALUES ($1, $2)";
-    // Of several owners the one of whom the fewest wait: who has many delays no event that others share.
+    // An event of several owners counts for the owner with the fewest waiting deliveries, so that an owner
+    // with many does not delay events that others share.
     static DELIVERY: &str = "INSERT INTO delivery (event_id, queue, due_at, owner) VALUES ($1, $2, $3, \
         COALESCE((SELECT value FROM json_each($4) ORDER BY (SELECT COUNT(*) FROM (\
             SELECT 1 FROM delivery WHERE queue = $2 AND owner = value LIMIT 1000)) LIMIT 1), ''))";

@@ -1,5 +1,5 @@
-//! The broker: takes events, keeps them until every subscriber has had them, and delivers as the
-//! Triggers say. What Knative's broker does on a cluster, durable in one file.
+//! The broker: accepts events, stores them until every subscriber has received them, and delivers them as the
+//! Triggers say. It replaces Knative's broker and keeps its state in one file.
 
 mod event;
 mod journal;
@@ -32,10 +32,10 @@ use crate::{
 /// When a publisher gets its answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// When the event is kept.
+    /// When the event is stored.
     #[default]
     Durable,
-    /// When all subscribers are done: for tests of what publishes.
+    /// When all subscribers are done: for tests of publishers.
     Synchronous,
 }
 
@@ -48,12 +48,12 @@ struct Inner {
     journal: Journal,
     clock: Clock,
     readiness: Readiness,
-    /// Counts commits: who waits for quiet looks again after each.
+    /// Counts commits: waiters for idleness look again after each one.
     commits: watch::Sender<u64>,
 }
 
 impl Broker {
-    /// Takes events from now on; delivers once [`Broker::run`]. The writer is a task of its own: it
+    /// Accepts events from now on; delivers them after [`Broker::run`]. The writer is a separate task and
     /// ends last.
     pub async fn open(
         mode: Mode,
@@ -92,7 +92,7 @@ impl Broker {
                         stored.queues.iter().for_each(|name| self.wake(name));
                     }
                     Step::Bury { queue, .. } => self.wake(queue),
-                    // The queue itself took this step, and looks again after it.
+                    // The queue took this step itself, and looks again after it.
                     Step::Acknowledge { reply: None, .. } | Step::Postpone { .. } => {}
                 }
             }
@@ -107,19 +107,19 @@ impl Broker {
         }
     }
 
-    /// Starts delivering.
+    /// Starts the deliveries.
     pub fn run(&self, apps: &Arc<Apps>, life: &Life) {
         for queue in &self.0.queues {
             life.spawn(queue::run(Arc::clone(queue), self.clone(), Arc::clone(apps), life.clone()));
         }
     }
 
-    /// What a producer's `POST` gets: 202 once the event is kept.
+    /// Answers a producer's `POST`: 202 once the event is stored.
     pub async fn receive(&self, request: Request<Bytes>) -> Response<Bytes> {
         self.take(request, async |event| self.accept(event).await).await
     }
 
-    /// The same for functions of this process, by the broker's mode.
+    /// The same for functions of this process, in the broker's mode.
     pub(crate) fn carry(&self, apps: &Arc<Apps>) -> Carry {
         let (broker, apps) = (self.clone(), Arc::downgrade(apps));
         Arc::new(move |_, request| {
@@ -163,10 +163,10 @@ impl Broker {
         response
     }
 
-    /// Keeps an event for all that subscribe to it. False: it could not be kept.
+    /// Stores an event for all its subscribers. False: it could not be stored.
     pub async fn accept(&self, event: Event) -> bool {
         let stored = self.addressed(event);
-        // What nobody subscribes to is taken, and gone.
+        // An event without subscribers is accepted and dropped.
         stored.queues.is_empty() || self.0.journal.take(Step::Accept(stored)).await
     }
 
@@ -176,13 +176,13 @@ impl Broker {
         Stored { event, queues, due: self.0.clock.now() }
     }
 
-    /// Waits until nothing is under way and nothing is due. What waits for its next attempt, or for
-    /// the clock, does not count.
+    /// Waits until nothing is under way and nothing is due. Deliveries that wait for a retry or for a later
+    /// time do not count.
     pub async fn idle(&self) -> Result<()> {
         let mut commits = self.0.commits.subscribe();
         loop {
             commits.borrow_and_update();
-            // What is under way is in the table still, and due.
+            // Deliveries under way are still in the table, and due.
             if !self.0.journal.any_due(self.0.clock.now()).await? {
                 return Ok(());
             }
@@ -190,7 +190,7 @@ impl Broker {
         }
     }
 
-    /// How many deliveries wait, by queue.
+    /// Number of waiting deliveries by queue.
     pub async fn queued(&self) -> Result<Vec<(String, i64)>> {
         Ok(self.0.journal.queued().await?)
     }

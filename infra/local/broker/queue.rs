@@ -1,8 +1,8 @@
-//! One subscription's queue: takes what is due, delivers it, and decides what becomes of it.
+//! One subscription's queue: takes due deliveries, makes them, and records their outcome.
 //!
-//! Owners share its places as they do those of [`net::fair_share`]: one may hold as many as are free, and of
-//! those that wait the next is of the owner who holds the fewest. An event says in its attribute `owners` on whose
-//! account it is.
+//! Owners share its places as in [`net::fair_share`]: an owner may hold at most as many places as are free,
+//! and the next delivery is of the owner who holds the fewest. An event's attribute `owners` names the owners
+//! that it counts for.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -33,27 +33,27 @@ use crate::{
     wiring::eventing::{Delivery, Trigger},
 };
 
-/// Deliveries of one queue at a time. Each queue has its own, so that a slow subscriber is in
-/// nobody else's way. Those that write would only wait for one another; those without a database
-/// wait for the network, or for their time to come (a check for its scheduled time), and cost next to nothing. One owner alone
-/// has half of them.
+/// Concurrent deliveries of one queue. Each queue has its own places, so that a slow subscriber does not
+/// delay the others. Subscribers that write to the database would only wait for one another. Subscribers
+/// without a database wait for the network or for a scheduled time, and cost next to nothing. An owner alone
+/// gets at most half of the places.
 const AT_ONCE: usize = 16;
 const AT_ONCE_WITHOUT_DATABASE: usize = 512;
-/// Deliveries of one owner that are read at a time: of thousands that wait, few can begin.
+/// Deliveries of one owner that are read at a time: of thousands that wait, only a few can begin.
 const MAX_READ_OF_OWNER: usize = 32;
-/// A dead letter is tried for ever, at least this often.
+/// Maximum pause between attempts. A dead letter is retried without end.
 const MAX_PAUSE: Duration = Duration::from_secs(600);
-/// What is due later than this was postponed by a clock that was set back since.
+/// A delivery that is due later than this was postponed before the clock was set back: it is due now.
 const MAX_POSTPONEMENT: chrono::TimeDelta = chrono::TimeDelta::hours(1);
-/// Failed attempts at one event after which its queue counts as failing: one alone may be an accident.
+/// Failed attempts at one event after which its queue counts as failing: one failure may be an accident.
 const MIN_FAILURES: u32 = 3;
-/// As much of an error as Knative keeps, once encoded.
+/// Maximum length of an error's data before encoding, as in Knative.
 const ERROR_DATA: usize = 1024;
 
 pub struct Queue {
     pub name: String,
     pub subscriber: &'static str,
-    /// `None`: a queue of dead letters, which are never given up.
+    /// `None`: a queue of dead letters, which are retried without end.
     pub trigger: Option<Trigger>,
     at_once: usize,
     pub wake: Notify,
@@ -64,7 +64,7 @@ struct UnderWay {
     task: task::Id,
 }
 
-/// What became of one attempt.
+/// The outcome of one attempt.
 pub enum Outcome {
     Delivered { reply: Option<Event> },
     Failed { code: Option<u16>, data: String, final_: bool },
@@ -96,12 +96,12 @@ impl Queue {
     }
 }
 
-/// No Trigger can have a name with a slash.
+/// A Trigger's name cannot contain a slash, so this name is unique.
 pub fn dead_letters(sink: &str) -> String {
     format!("dead-letters/{sink}")
 }
 
-/// Delivers until the engine stops, and lets those finish that are under way.
+/// Delivers until the engine stops, then completes the deliveries under way.
 pub async fn run(queue: Arc<Queue>, broker: Broker, apps: Arc<Apps>, life: Life) {
     let mut under_way = HashMap::new();
     let mut deliveries = JoinSet::new();
@@ -156,7 +156,7 @@ pub async fn run(queue: Arc<Queue>, broker: Broker, apps: Arc<Apps>, life: Life)
     deliveries.join_all().await;
 }
 
-/// Which of those that wait begin now, and when to look again.
+/// Which waiting deliveries begin now, and when to look again.
 fn choose(
     waiting: Vec<Waiting>,
     under_way: &HashMap<i64, UnderWay>,
@@ -178,7 +178,7 @@ fn choose(
     let mut chosen = Vec::new();
     while free > 0 {
         let holds = |owner: &String| held.get(owner).copied().unwrap_or_default();
-        // What is nobody's leaves room for nobody.
+        // Deliveries without an owner may take all places.
         let may =
             due.iter_mut().filter(|(owner, of)| !of.is_empty() && (owner.is_empty() || holds(owner) < free));
         let first =
@@ -194,7 +194,7 @@ fn choose(
 fn finished(under_way: &mut HashMap<i64, UnderWay>, done: Result<(task::Id, ()), JoinError>) {
     let ended = match done {
         Ok((ended, ())) => ended,
-        // Its place is free again: places that stay taken would stop the queue, one by one.
+        // Free its place: lost places would stop the queue one by one.
         Err(error) => {
             tracing::error!(%error, "a delivery panicked");
             error.id()
@@ -204,8 +204,8 @@ fn finished(under_way: &mut HashMap<i64, UnderWay>, done: Result<(task::Id, ()),
 }
 
 async fn deliver(queue: &Queue, broker: &Broker, apps: &Apps, waiting: Waiting) {
-    // A function's panic is answered with 500 inside its router; one in what it answers, or in the
-    // broker itself, is an attempt that failed too: tried again with pauses, and given up in the end.
+    // A function's panic is answered with 500 inside its router. A panic in its answer's body or in the
+    // broker itself is a failed attempt too: retried with pauses, and finally given up.
     let outcome = AssertUnwindSafe(attempt(queue, broker, apps, &waiting)).catch_unwind().await;
     let outcome = outcome.unwrap_or_else(|_| Outcome::Failed {
         code: None,
@@ -256,14 +256,16 @@ async fn deliver(queue: &Queue, broker: &Broker, apps: &Apps, waiting: Waiting) 
             }
         }
     };
-    // One that is given up is a dead letter, which is counted and logged.
+    // A delivery that is given up does not make its queue unready: it becomes a dead letter, which is counted
+    // and logged.
     if !matches!(step, Step::Postpone { .. }) {
         broker.readiness().works(&Part::Queue(queue.name.clone()));
     } else if attempts >= MIN_FAILURES {
         broker.readiness().failed(Part::Queue(queue.name.clone()), now);
     }
     if !broker.journal().take(step).await {
-        // It will be delivered again; not at once, for what keeps it from being written is not over.
+        // The event will be delivered again, after a pause: the reason why the step cannot be written may
+        // persist.
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
@@ -278,7 +280,7 @@ async fn attempt(queue: &Queue, broker: &Broker, apps: &Apps, waiting: &Waiting)
     }
 }
 
-/// Hands an event to the subscriber; with the error for which it was given up, as a dead letter.
+/// Sends an event to the subscriber; a dead letter carries the error for which it was given up.
 pub async fn send(queue: &Queue, apps: &Apps, event: Event, error: Option<DeliveryError>) -> Outcome {
     let failed = |data: String| Outcome::Failed { code: None, data, final_: false };
     let mut headers = event.header_map();
@@ -308,7 +310,7 @@ pub async fn send(queue: &Queue, apps: &Apps, event: Event, error: Option<Delive
     }
 }
 
-/// Knative's rule.
+/// Judges an answer by Knative's rule.
 fn outcome(response: Response<Bytes>) -> Outcome {
     let (parts, body) = response.into_parts();
     let code = Some(parts.status.as_u16());

@@ -1,6 +1,7 @@
-//! The broker as Knative's in-memory channel is without `messaging.knative.dev/async-handler` (seen with Knative
-//! Eventing of 2026): a publisher gets its answer when every subscriber of its event, and theirs, are done, and one
-//! that hangs up before ends what they do. For tests: nothing is kept.
+//! The broker in the mode of Knative's in-memory channel without `messaging.knative.dev/async-handler` (seen
+//! with Knative Eventing of 2026): a publisher gets its answer when every subscriber of its event, and of the
+//! events that those publish, is done. If the publisher disconnects earlier, its subscribers are cancelled.
+//! For tests: nothing is stored.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What the gateway itself answers, in Kong's words, and the answers of functions on their way.
+//! The gateway's own answers, in Kong's form, and the bodies of functions' answers.
 
 use std::{
     pin::Pin,
@@ -10,7 +10,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body::{Frame, SizeHint};
 use runtime::context::for_client_sync;
 
-/// `{"message","request_id"}`, with no `code`: clients go by the status.
+/// `{"message","request_id"}` without `code`: clients go by the status.
 pub fn refuse(status: StatusCode, message: &str, request_id: &str) -> Response<Body> {
     let body = format!("{{\n  \"message\":\"{message}\",\n  \"request_id\":\"{request_id}\"\n}}");
     let mut response = Response::new(Body::from(body));
@@ -21,10 +21,10 @@ pub fn refuse(status: StatusCode, message: &str, request_id: &str) -> Response<B
     response
 }
 
-/// The body of a function's answer: what is made of it while it is sent is made for a client, too.
+/// The body of a function's answer. Computing its parts while it is sent counts as work for a client.
 pub struct Answer<T> {
     pub body: Body,
-    /// Given back when the body is sent.
+    /// Dropped when the body is sent.
     pub _held: T,
 }
 

@@ -1,4 +1,4 @@
-//! Bytes that are in memory, of request bodies or of answers: one bound for all clients, and one for each.
+//! Limits the bytes of request bodies or answers in memory: for all clients together, and for each client.
 
 use std::{
     collections::HashMap,
@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-/// So much of one client's there is always room for: a sign-in, or an alert's confirmation.
+/// A client always gets this much: enough to sign in or to confirm an alert.
 const SMALL: usize = 16 << 10;
 /// How long a request waits for room.
 const WAIT: Duration = Duration::from_secs(1);
@@ -17,7 +17,7 @@ const STEP: Duration = Duration::from_millis(20);
 pub struct Buffers<K> {
     taken: Arc<Mutex<Taken<K>>>,
     max: usize,
-    /// Nobody takes all of it.
+    /// Maximum for one client.
     max_per_client: usize,
 }
 
@@ -27,7 +27,7 @@ struct Taken<K> {
     by: HashMap<K, usize>,
 }
 
-/// What one request has in memory; given back when it is dropped.
+/// The bytes that one request holds in memory; freed on drop.
 #[derive(Debug)]
 pub struct Buffer<K: Hash + Eq + Clone> {
     buffers: Buffers<K>,
@@ -51,9 +51,10 @@ impl<K: Hash + Eq + Clone> Buffer<K> {
         let Buffers { taken, max, max_per_client } = &self.buffers;
         let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
         let own = taken.by.get(&self.of).copied().unwrap_or(0);
-        // A client may hold as much as is free, as in `net::fair_share`: many of them leave room for one more.
+        // A client may hold as much as is free, as in `net::fair_share`, so that many clients leave room for
+        // one more.
         let fits = own + bytes <= max.saturating_sub(taken.all)
-            // What is larger than the bound comes alone.
+            // A request above the limit is accepted if the client holds nothing else.
             && (own == 0 || own + bytes <= *max_per_client);
         if !fits && own + bytes > SMALL {
             return false;
@@ -64,7 +65,7 @@ impl<K: Hash + Eq + Clone> Buffer<K> {
         true
     }
 
-    /// False: there is no room, and none came in time.
+    /// False: there was no room, even after waiting.
     pub async fn grow(&mut self, bytes: usize) -> bool {
         let grown = async {
             while !self.try_grow(bytes) {

@@ -1,4 +1,4 @@
-//! What a proxy takes off a request, and what it tells the function about the client.
+//! Headers that a proxy removes from a request, and headers that describe the client to the function.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,9 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 
 use crate::Limits;
 
-/// Takes off what concerns only the connection between client and gateway. This comes before the
-/// gateway adds anything: a client that names `X-Consumer-Custom-ID` in `Connection` drops only
-/// its own.
+/// Removes headers that concern only the connection between client and gateway. Runs before the gateway adds
+/// headers: a client that names `X-Consumer-Custom-ID` in `Connection` removes only its own header.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
@@ -35,16 +34,17 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// `X-Forwarded-*` and `X-Real-IP` as Kong sets them: a client's own claims are overwritten, but for the list
-/// that its address is appended to. Returns the client: the peer, or whom a trusted proxy speaks for.
+/// Sets `X-Forwarded-*` and `X-Real-IP` as Kong does: a client's own values are overwritten, except the list
+/// to which its address is appended. Returns the client's address: the peer's, or the one that a trusted
+/// proxy reports.
 pub fn forwarded(parts: &mut Parts, peer: SocketAddr, local: SocketAddr, limits: &Limits) -> SocketAddr {
     const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
     let values = parts.headers.get_all(FOR).iter().filter_map(|value| value.to_str().ok());
     let mut list: Vec<String> =
         values.flat_map(|value| value.split(',')).map(|part| part.trim().to_owned()).collect();
     let mut client = peer;
-    // The client comes last in the list, without the proxies that spoke for it: what asks this gateway on its
-    // behalf goes by the last.
+    // The client comes last in the list, without the proxies in front of it: functions that call this gateway
+    // on the client's behalf use the last entry.
     while limits.trusts(client.ip())
         && let Some(before) = list.last().and_then(|text| address(text))
     {
@@ -58,7 +58,7 @@ pub fn forwarded(parts: &mut Parts, peer: SocketAddr, local: SocketAddr, limits:
     let host = host(parts);
     let mut set = |name: &'static str, value: &str| {
         let name = HeaderName::from_static(name);
-        // What a trusted proxy says of its own listener holds.
+        // A trusted proxy's values about its own listener are kept.
         let kept = by_proxy
             && matches!(name.as_str(), "x-forwarded-proto" | "x-forwarded-host" | "x-forwarded-port");
         if kept && parts.headers.contains_key(&name) {
@@ -79,12 +79,12 @@ pub fn forwarded(parts: &mut Parts, peer: SocketAddr, local: SocketAddr, limits:
     client
 }
 
-/// An entry of `X-Forwarded-For`; some proxies add the port.
+/// Parses an entry of `X-Forwarded-For`; some proxies add the port.
 fn address(text: &str) -> Option<IpAddr> {
     text.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
-/// The host that the client asked for, without its port.
+/// The requested host without its port.
 fn host(parts: &Parts) -> String {
     let host = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok());
     let host = parts.uri.authority().map(|a| a.as_str()).or(host).unwrap_or_default();

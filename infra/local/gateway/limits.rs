@@ -1,4 +1,4 @@
-//! How often one client may call one route: rate-limiting with the policy `local`.
+//! Limits how often one client may call one route: rate-limiting with the policy `local`.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,8 +9,8 @@ use std::{
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// Counts calls by minute of the clock, as Kong does: a new minute starts from nothing, so that
-/// only one minute's callers are ever remembered.
+/// Counts calls by minute of the clock, as Kong does: each minute starts at zero, so only the callers of one
+/// minute are kept.
 #[derive(Debug, Default)]
 pub struct Limits(Mutex<Window>);
 
@@ -18,7 +18,7 @@ pub struct Limits(Mutex<Window>);
 struct Window {
     minute: i64,
     used: HashMap<Arc<Caller>, u32>,
-    /// Those that are remembered, the oldest first.
+    /// The counted callers, oldest first.
     order: VecDeque<Arc<Caller>>,
 }
 
@@ -37,7 +37,7 @@ impl Who {
     }
 }
 
-/// One client has a whole /64 of IPv6: each of its addresses would have a limit of its own.
+/// An IPv6 client counts by its /64: otherwise each of its addresses would have a separate limit.
 pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
@@ -45,7 +45,7 @@ pub fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Where a client stands after a call.
+/// A client's quota after a call.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Quota {
     pub allowed: bool,
@@ -54,8 +54,8 @@ pub struct Quota {
     reset_seconds: i64,
 }
 
-/// Memory has an end: of more callers than this in one minute the oldest are forgotten. Only they:
-/// whoever has many addresses could otherwise take everybody's limit away.
+/// Bounds memory: beyond this number of callers in one minute, the oldest are dropped. Only the oldest:
+/// otherwise a client with many addresses could reset everyone's limit.
 const MAX_CLIENTS: usize = 100_000;
 
 impl Limits {

@@ -1,4 +1,4 @@
-//! The gateway: what Kong does on a cluster, for the part of Kong that `infra/kong/kong.yml` uses.
+//! The gateway: replaces the part of Kong that `infra/kong/kong.yml` uses.
 #![expect(
     clippy::result_large_err,
     reason = "a refusal is an answer, made once per request: a box buys nothing"
@@ -42,31 +42,33 @@ use crate::{
     wiring::kong::{Cors, LimitBy, Route},
 };
 
-/// How long a client may take to send a body, of at most a megabyte.
+/// How long a client may take to send a body, which has at most a megabyte.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 const MAX_HEADERS: usize = 100;
 
-/// A client alone may have half of them, and each more leaves room for the next. They wait for a handful of database
-/// connections, one after the other: so many milliseconds a newcomer waits behind all others.
+/// Concurrent requests. A client alone may have half of them, and each further client leaves room for the
+/// next. Requests wait for a handful of database connections one after another, so this is also about the
+/// number of milliseconds that a new request waits behind all others.
 const ANSWERED_AT_ONCE: usize = 128;
 
-/// Calls that wait for a server that their caller names, for minutes perhaps: apart, for they cost next to nothing and
-/// would keep everybody from being answered; and of one client. As many again for the pages that wait for such a call.
+/// Calls that wait, perhaps for minutes, for a server that the caller chose. They have separate limits (in
+/// total and by client), because they cost next to nothing but would block other requests. The pages that
+/// wait for such a call have the same number again.
 const ASK_STRANGERS_AT_ONCE: usize = 512;
 const ASK_STRANGERS_BY_CLIENT: usize = 16;
 
-/// Of those that are answered, reads by key: a user alone may have half of them. More at once would take no less time, but more memory,
-/// and keep the processors from all else.
+/// Concurrent reads by key, out of the requests above; one user alone may have half of them. More at once
+/// would not finish earlier, but take more memory and keep the processors from other work.
 const READ_AT_ONCE: usize = 16;
 
-/// Bytes of request bodies in memory, of all clients and of one address (of IPv6: of one /64).
+/// Bytes of request bodies in memory: of all clients, and of one address (of IPv6: of one /64).
 const MAX_BODY_BYTES: usize = 64 << 20;
 const MAX_BODY_BYTES_PER_ADDRESS: usize = 16 << 20;
-/// Bytes of one user's answers that are not sent yet: some clients take all the time in the world.
+/// Bytes of one user's answers that are not sent yet: some clients read slowly.
 const MAX_ANSWER_BYTES_PER_USER: usize = 16 << 20;
 
-/// Those that a route can have.
+/// The methods that a route can have.
 const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::PUT, Method::PATCH, Method::POST, Method::DELETE, Method::OPTIONS];
 
@@ -75,13 +77,13 @@ pub struct Gateway {
     apps: Arc<Apps>,
     consumers: Consumers,
     limits: limits::Limits,
-    /// Of requests that are answered at once: clients take turns, so that one with many keeps nobody waiting.
+    /// Concurrent requests: clients take turns, so that a client with many requests does not block others.
     answering: Arc<FairShare<Who>>,
     asking_strangers: Arc<FairShare<Who>>,
-    /// The same for calls of functions of this process: the call that waits for them has a place of the other.
+    /// The same for calls by functions of this process: the outer request holds a place of its own.
     asking_from_within: Arc<FairShare<Who>>,
     reading: Arc<FairShare<Who>>,
-    /// What one client may take, and whose word about clients is believed.
+    /// Limits for one client, and the proxies that are trusted to name the client.
     clients: crate::Limits,
     bodies: Buffers<IpAddr>,
     answers: Buffers<Who>,
@@ -97,7 +99,7 @@ struct Passage<'a> {
     peer: SocketAddr,
     is_from_within: bool,
     credential: Option<Credential>,
-    /// For the answer, whoever gives it.
+    /// Reported in the answer's headers, also in a refusal.
     quota: Option<Quota>,
     correlation: Option<(HeaderName, HeaderValue)>,
 }
@@ -137,7 +139,7 @@ impl Gateway {
         }
     }
 
-    /// Answers requests of functions of this process.
+    /// Handles requests by functions of this process.
     pub fn carry(self: &Arc<Self>) -> Carry {
         let gateway = Arc::downgrade(self);
         Arc::new(move |_, request| {
@@ -151,8 +153,8 @@ impl Gateway {
         })
     }
 
-    /// Answers a request of a function of this process, which says on whose behalf it asks: the last
-    /// address of `X-Forwarded-For` is the one that this gateway itself put there.
+    /// Handles a request by a function of this process on behalf of a client: the last address of
+    /// `X-Forwarded-For`, which this gateway itself added.
     async fn handle_from_within(&self, mut request: Request<Body>) -> Response<Body> {
         let list = request.headers_mut().remove("x-forwarded-for");
         let last = list.as_ref().and_then(|list| list.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
@@ -160,7 +162,7 @@ impl Gateway {
         self.answer(request, last.map_or(nowhere, |ip: IpAddr| (ip, 0).into()), nowhere, true).await
     }
 
-    /// Answers one request; `peer` and `local` are the ends of its connection.
+    /// Handles one request; `peer` and `local` are the ends of its connection.
     pub async fn handle(
         &self,
         request: Request<Body>,
@@ -179,7 +181,7 @@ impl Gateway {
     ) -> Response<Body> {
         let request_id = format!("{:032x}", u128::from_ne_bytes(self.random.bytes()));
         let (mut parts, body) = request.into_parts();
-        // As HTTP/1 has it already.
+        // The limit that HTTP/1 has already.
         if parts.headers.len() > MAX_HEADERS {
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
             return refuse(status, "Too many headers", &request_id);
@@ -187,7 +189,7 @@ impl Gateway {
         let Some(path) = path::normalise(parts.uri.path()) else {
             return refuse(StatusCode::BAD_REQUEST, "Bad request", &request_id);
         };
-        // As nginx, of which Kong is made, does with TRACE and CONNECT: whatever routes there are.
+        // Like nginx, on which Kong is based, refuse TRACE and CONNECT whatever the routes are.
         if !METHODS.contains(&parts.method) {
             let mut refusal = refuse(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", &request_id);
             self.allow(refusal.headers_mut(), &path);
@@ -221,7 +223,7 @@ impl Gateway {
         response
     }
 
-    /// What there is at a path: the function that refuses a method knows none but its own.
+    /// Lists the methods of all routes at a path: the function that refuses a method knows only its own.
     fn allow(&self, headers: &mut HeaderMap, path: &str) {
         let methods = self.router.methods(path).join(", ");
         if let Some(methods) = HeaderValue::from_str(&methods).ok().filter(|_| !methods.is_empty()) {
@@ -231,7 +233,7 @@ impl Gateway {
 }
 
 impl Passage<'_> {
-    /// The plugins, in Kong's order; whichever refuses answers.
+    /// Runs the plugins in Kong's order; each may refuse the request.
     async fn pass(
         &mut self,
         mut parts: Parts,
@@ -243,7 +245,7 @@ impl Passage<'_> {
         if self.route.key_auth {
             self.authenticate(&mut parts.headers).await?;
         }
-        // Before the body is read: whoever called too often costs no memory.
+        // Before the body is read, so that a client over its limit costs no memory.
         self.rate()?;
         let mut buffer = self.gateway.bodies.of(network(self.peer.ip()));
         let body = self.size(&parts.headers, body, &mut buffer).await?;
@@ -255,7 +257,7 @@ impl Passage<'_> {
         refuse(status, message, &self.request_id)
     }
 
-    /// correlation-id
+    /// correlation-id: sets the correlation header.
     fn correlate(&mut self, headers: &mut HeaderMap) {
         let Some(plugin) = &self.route.correlation_id else { return };
         let sent = headers.get(&plugin.header).filter(|value| !value.is_empty()).cloned();
@@ -266,7 +268,7 @@ impl Passage<'_> {
         }
     }
 
-    /// cors, for a preflight: answered before a key is asked for, since a browser sends none.
+    /// cors: answers a preflight before a key is required, because browsers send none.
     fn preflight(&self, parts: &Parts) -> Result<(), Response<Body>> {
         let Some(Cors { headers, methods, max_age, .. }) = &self.route.cors else { return Ok(()) };
         let asked = |name| parts.headers.get(name);
@@ -289,7 +291,7 @@ impl Passage<'_> {
         Err(response)
     }
 
-    /// key-auth: whose key it is goes to the function, the key does not.
+    /// key-auth: the function gets the key's consumer, not the key.
     async fn authenticate(&mut self, headers: &mut HeaderMap) -> Result<(), Response<Body>> {
         let unauthorized = |message| {
             let mut response = self.refuse(StatusCode::UNAUTHORIZED, message);
@@ -322,7 +324,7 @@ impl Passage<'_> {
             (CONSUMER_USERNAME, credential.username.as_ref()),
             (CREDENTIAL_IDENTIFIER, Some(&credential.id)),
         ] {
-            // Set over what a client sent, or cleared.
+            // Replace or remove a client's own value.
             headers.remove(&name);
             if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
                 headers.insert(name, value);
@@ -332,7 +334,7 @@ impl Passage<'_> {
         Ok(())
     }
 
-    /// request-size-limiting. A body that does not say how long it is is read first, as Kong does.
+    /// request-size-limiting: a body without a length is read first, as in Kong.
     async fn size(
         &self,
         headers: &HeaderMap,
@@ -350,7 +352,7 @@ impl Passage<'_> {
         if body.size_hint().lower() > limit {
             return Err(too_large());
         }
-        // Read here, so that a client who sends slowly is told so, and keeps no function waiting.
+        // Read here, so that a slow client gets an error and does not block a function.
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut body = body;
         let mut read = BytesMut::new();
@@ -374,7 +376,7 @@ impl Passage<'_> {
         }
     }
 
-    /// Whoever calls: by its key, where it has one.
+    /// The caller: by key, else by address.
     fn who(&self) -> Who {
         match &self.credential {
             Some(credential) => Who::Consumer(credential.consumer_id.clone()),
@@ -400,14 +402,14 @@ impl Passage<'_> {
         }
     }
 
-    /// request-transformer, and the upstream's address.
+    /// request-transformer, and the path of the upstream.
     fn transform(&self, parts: &mut Parts, path: &str) -> Result<(), Response<Body>> {
         let transform = &self.route.transform;
         for name in &transform.remove {
             parts.headers.remove(name);
         }
         for (name, value) in &transform.add {
-            // `add` leaves what is there alone: that is why the file removes it first.
+            // `add` keeps an existing value: that is why the file removes it first.
             if !parts.headers.contains_key(name) {
                 parts.headers.insert(name.clone(), value.clone());
             }
@@ -432,7 +434,7 @@ impl Passage<'_> {
                 (true, false) => Some(&self.gateway.asking_strangers),
                 (true, true) => Some(&self.gateway.asking_from_within),
                 (false, false) => Some(&self.gateway.answering),
-                // Part of what has a place already.
+                // A call within a request that already has a place.
                 (false, true) => None,
             };
             let _place = match share {
@@ -444,7 +446,7 @@ impl Passage<'_> {
                 false => None,
             };
             let answer = self.gateway.apps.ask_for_client(self.route.function, request).await?;
-            // Not of what changed something: its client must hear of it.
+            // Only reads: the client must get the answer to a change.
             let mut held = is_read.then(|| self.gateway.answers.of(self.who()));
             if let Some(held) = &mut held {
                 let bytes = usize::try_from(answer.body().size_hint().lower()).unwrap_or(usize::MAX);
@@ -461,7 +463,7 @@ impl Passage<'_> {
         }
     }
 
-    /// What is added to every answer.
+    /// Adds the headers that every answer has.
     fn finish(&self, headers: &mut HeaderMap, has_origin: bool) {
         if let Some(quota) = &self.quota {
             quota.write(headers);
@@ -469,7 +471,7 @@ impl Passage<'_> {
         if let Some((name, id)) = &self.correlation {
             headers.insert(name.clone(), id.clone());
         }
-        // A preflight has its answer already.
+        // A preflight's answer has the header already.
         let origin = has_origin && !headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN);
         if let (Some(cors), true) = (&self.route.cors, origin) {
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));

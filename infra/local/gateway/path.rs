@@ -1,10 +1,10 @@
-//! One spelling of each path before it is matched, so that no spelling slips past a route.
+//! Normalizes paths before they are matched, so that no spelling bypasses a route.
 
 use std::fmt::Write as _;
 
-/// Decodes what needs no encoding, resolves `.` and `..`, and merges slashes. What is reserved
-/// (`%2F`, `%25`) stays encoded: decoding it would change what the path means.
-/// `None`: not a path that a server should accept.
+/// Decodes characters that need no encoding, resolves `.` and `..`, and merges slashes. Reserved characters
+/// (`%2F`, `%25`) stay encoded: decoding them would change the path's meaning. `None`: a path that a server
+/// should not accept.
 pub fn normalise(path: &str) -> Option<String> {
     if !path.starts_with('/') {
         return None;

@@ -1,4 +1,4 @@
-//! Which route a request takes, by the rules of Kong's router (`kong/router` of Kong 3.9).
+//! Finds the route of a request by the rules of Kong's router (`kong/router` of Kong 3.9).
 
 use std::{cmp::Reverse, str::FromStr};
 
@@ -6,27 +6,28 @@ use anyhow::{Result, ensure};
 use http::Method;
 use regex::Regex;
 
-/// `router_flavor` of Kong.
+/// Kong's `router_flavor`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flavor {
-    /// What `infra/kong` sets.
+    /// Set in `infra/kong`.
     Traditional,
-    /// Kong's default. How many attributes a route names is lost to a 32-bit shift there, so that a host alone
-    /// beats any path: seen on Kong 3.9.3, and read in `get_priority` of its `transform.lua`.
+    /// Kong's default. There a 32-bit shift loses the number of attributes that a route names, so a host
+    /// alone takes precedence over any path: seen on Kong 3.9.3, and in `get_priority` of its
+    /// `transform.lua`.
     TraditionalCompatible,
 }
 
 #[derive(Clone, Debug)]
 pub enum PathPattern {
     Prefix(String),
-    /// Anchored at the start only, as Kong's are.
+    /// Anchored at the start only, as in Kong.
     Regex(Regex),
 }
 
 impl FromStr for PathPattern {
     type Err = anyhow::Error;
 
-    /// `/prefix` or `~/regular/expression$`
+    /// Parses `/prefix` or `~/regular/expression$`.
     fn from_str(path: &str) -> Result<Self> {
         if let Some(regex) = path.strip_prefix('~') {
             return Ok(Self::Regex(Regex::new(&format!("^{regex}"))?));
@@ -36,23 +37,23 @@ impl FromStr for PathPattern {
     }
 }
 
-/// What a route asks of a request. An empty list asks nothing.
+/// A route's conditions. An empty list matches everything.
 #[derive(Clone, Debug, Default)]
 pub struct Criteria {
-    /// Without a wildcard.
+    /// Without wildcards.
     pub hosts: Vec<String>,
     pub methods: Vec<Method>,
     pub paths: Vec<PathPattern>,
-    /// Among regular expressions, the higher first.
+    /// Among regular expressions, the higher priority is tried first.
     pub regex_priority: i32,
 }
 
 impl Criteria {
-    /// Of two routes that fit, the one with the greater priority is taken.
+    /// Of the routes that match, the one with the greatest priority is taken.
     fn priority(&self, path: Option<&PathPattern>, flavor: Flavor) -> [u64; 5] {
         let (is_regex, path_len) = match path {
             Some(PathPattern::Prefix(prefix)) => (false, prefix.len() as u64),
-            // The length of a regular expression counts in neither flavor.
+            // Neither flavor counts the length of a regular expression.
             Some(PathPattern::Regex(_)) => (true, 0),
             None => (false, 0),
         };
@@ -63,11 +64,11 @@ impl Criteria {
             Flavor::Traditional => {
                 let category = u64::from(host) << 6 | u64::from(path.is_some()) << 4 | u64::from(method) << 3;
                 let subrules = u64::from(is_regex) | u64::from(host) << 1;
-                // Kong takes no negative one.
+                // Kong accepts no negative priority.
                 [attributes.into(), category, subrules, regex_priority.max(0).unsigned_abs().into(), path_len]
             }
             Flavor::TraditionalCompatible => {
-                // LuaJIT's `lshift` of a number: 32 bits, the distance modulo 32, and a sign.
+                // LuaJIT's `lshift`: 32 bits, the distance modulo 32, signed.
                 let lshift = |value: u32, distance: u32| {
                     i64::from(value.wrapping_shl(distance).cast_signed()).cast_unsigned()
                 };
@@ -105,8 +106,8 @@ impl<T> Entry<T> {
 }
 
 impl<T: Clone> Router<T> {
-    /// Each path of a route counts by itself. Of routes with the same priority the first one is tried first
-    /// (in Kong, the older one).
+    /// Each path of a route is a separate entry. Among equal priorities, the first route is tried first (in
+    /// Kong, the older one).
     pub fn new(routes: impl IntoIterator<Item = (Criteria, T)>, flavor: Flavor) -> Self {
         let mut entries = Vec::new();
         for (criteria, route) in routes {
@@ -124,7 +125,7 @@ impl<T: Clone> Router<T> {
         Self(entries.into_iter().map(|(_, entry)| entry).collect())
     }
 
-    /// The route for a request whose path is normalised already, and the pattern that its path fits.
+    /// Finds the route for a normalized path, and the pattern that matched.
     pub fn find(&self, host: &str, method: &Method, path: &str) -> Option<(&T, Option<&PathPattern>)> {
         let found = self.0.iter().find(|entry| {
             (entry.methods.is_empty() || entry.methods.contains(method))
@@ -134,7 +135,7 @@ impl<T: Clone> Router<T> {
         found.map(|entry| (&entry.route, entry.path.as_ref()))
     }
 
-    /// The methods that routes name which fit a path, but for those of preflights.
+    /// The methods of all routes whose path matches, without OPTIONS.
     pub fn methods(&self, path: &str) -> Vec<&str> {
         let named = self.0.iter().filter(|entry| entry.fits_path(path)).flat_map(|entry| &entry.methods);
         let mut methods: Vec<&str> = named.filter(|m| **m != Method::OPTIONS).map(Method::as_str).collect();

@@ -1,4 +1,4 @@
--- Who may come in: what Kong keeps on a cluster.
+-- Consumers and their keys: on a cluster, Kong keeps them.
 CREATE TABLE consumer (
     id TEXT PRIMARY KEY,
     username TEXT UNIQUE,
@@ -18,7 +18,7 @@ CREATE TABLE credential (
 CREATE INDEX credential_consumer ON credential (consumer_id);
 CREATE INDEX credential_expiry ON credential (expires_at) WHERE expires_at IS NOT NULL;
 
--- What the broker has accepted: an event once, and a row for each that it still must reach.
+-- Events that the broker has accepted: one row per event, and one row per delivery that is still to be made.
 CREATE TABLE event (
     id INTEGER PRIMARY KEY,
     headers TEXT NOT NULL, -- JSON: [[name, value], ...]
@@ -31,12 +31,12 @@ CREATE TABLE delivery (
     queue TEXT NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
     due_at INTEGER NOT NULL, -- microseconds
-    error TEXT -- JSON, of a dead letter: why it is one
+    error TEXT -- JSON; only of a dead letter: why the delivery was given up
 ) STRICT;
 CREATE INDEX delivery_due ON delivery (queue, due_at, id);
 CREATE INDEX delivery_event ON delivery (event_id);
 
--- When each CronJob ticked last.
+-- The last tick of each CronJob.
 CREATE TABLE tick (
     job TEXT PRIMARY KEY,
     at INTEGER NOT NULL -- microseconds

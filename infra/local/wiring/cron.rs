@@ -17,11 +17,11 @@ pub struct Job {
     pub name: String,
     pub function: &'static str,
     pub schedule: Cron,
-    /// How late a tick may still start; `None`: however late.
+    /// How late a tick may start; `None`: no limit.
     pub starting_deadline: Option<Duration>,
-    /// How long one run may take.
+    /// Maximum duration of one run.
     pub deadline: Duration,
-    /// How often a run that fails is tried again.
+    /// How often a failed run is tried again.
     pub retries: u32,
 }
 
@@ -56,7 +56,7 @@ struct Spec {
     #[serde(rename = "concurrencyPolicy")]
     _concurrency_policy: Forbid,
     starting_deadline_seconds: Option<u64>,
-    // How many finished Jobs Kubernetes keeps to look at: there are none here.
+    // How many finished Jobs Kubernetes keeps; the engine has none.
     #[serde(default, rename = "successfulJobsHistoryLimit")]
     _successful: IgnoredAny,
     #[serde(default, rename = "failedJobsHistoryLimit")]
@@ -86,7 +86,7 @@ struct Template<T> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct JobSpec {
-    /// Kubernetes' own default.
+    /// Kubernetes' default.
     #[serde(default = "six")]
     backoff_limit: u32,
     active_deadline_seconds: u64,
@@ -103,7 +103,7 @@ struct PodSpec {
     #[serde(rename = "restartPolicy")]
     _restart_policy: Never,
     containers: Vec<Container>,
-    // How the pod is fenced in; there is no pod here.
+    // Security settings of the pod; the engine has no pods.
     #[serde(default, rename = "automountServiceAccountToken")]
     _token: IgnoredAny,
     #[serde(default, rename = "enableServiceLinks")]
@@ -127,7 +127,7 @@ struct Container {
     _name: String,
     #[serde(rename = "image")]
     _image: String,
-    // Settings and fences of a pod.
+    // Settings of a pod.
     #[serde(default, rename = "imagePullPolicy")]
     _pull: IgnoredAny,
     #[serde(default, rename = "env")]

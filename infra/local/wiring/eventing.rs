@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::file::{File, Metadata, documents, triggered};
 
-/// A subscription, complete: what the Trigger leaves open is taken from the Broker.
+/// A complete subscription: defaults of a Trigger are taken from the Broker.
 #[derive(Clone)]
 pub struct Trigger {
     pub name: String,
@@ -17,12 +17,12 @@ pub struct Trigger {
     pub delivery: Delivery,
 }
 
-/// Which events: the values that attributes must have.
+/// The values that an event's attributes must have.
 pub type Filter = BTreeMap<String, String>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// How often it is tried again.
+    /// How often a failed delivery is tried again.
     pub retry: u32,
     pub exponential: bool,
     pub backoff: Duration,
@@ -30,11 +30,11 @@ pub struct Delivery {
     pub dead_letter_sink: Option<&'static str>,
 }
 
-/// Knative Serving ends a request after five minutes unless told otherwise.
+/// Knative Serving's default: it ends a request after five minutes.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
 impl Delivery {
-    /// How long to wait before trying again, after `attempts` failures.
+    /// How long to wait before the next attempt, after `attempts` failures.
     pub fn pause(&self, attempts: u32) -> Duration {
         let doublings = if self.exponential { attempts.saturating_sub(1).min(31) } else { 0 };
         self.backoff.saturating_mul(1 << doublings)
@@ -178,7 +178,7 @@ pub fn read(files: &[File], functions: &'static [Function]) -> Result<Vec<Trigge
     Ok(complete)
 }
 
-/// A Trigger's delivery, over the Broker's.
+/// A Trigger's delivery settings, with the Broker's as defaults.
 fn delivery(own: DeliverySpec, broker: &DeliverySpec, functions: &'static [Function]) -> Result<Delivery> {
     let text = own.backoff_delay.or_else(|| broker.backoff_delay.clone());
     let timeout = own.timeout.or_else(|| broker.timeout.clone());
@@ -195,7 +195,7 @@ fn delivery(own: DeliverySpec, broker: &DeliverySpec, functions: &'static [Funct
     })
 }
 
-/// The part of ISO 8601 that delays are written in: `PT1S`, `PT0.5S`, `PT5M`, `PT1H30M`.
+/// Parses the part of ISO 8601 that delays use: `PT1S`, `PT0.5S`, `PT5M`, `PT1H30M`.
 fn duration(text: &str) -> Result<Duration> {
     let complaint = || format!("{text:?} is not a duration such as PT1S");
     let mut rest = text.strip_prefix("PT").filter(|rest| !rest.is_empty()).with_context(complaint)?;

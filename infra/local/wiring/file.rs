@@ -1,4 +1,4 @@
-//! Files of Kubernetes objects, and what they name.
+//! Files of Kubernetes objects, and the names in them.
 
 use std::borrow::Cow;
 
@@ -6,19 +6,19 @@ use anyhow::{Context as _, Result, bail};
 use runtime::Function;
 use serde::{Deserialize, de::DeserializeOwned};
 
-/// A file, by the name that a complaint calls it.
+/// A file, with the name that error messages use.
 #[derive(Clone, Debug)]
 pub struct File {
     pub name: &'static str,
     pub text: Cow<'static, str>,
 }
 
-/// The documents of a YAML file, with their place for complaints.
+/// The documents of a YAML file, with their place for error messages.
 pub fn documents<T: DeserializeOwned>(file: &File) -> Result<Vec<(String, T)>> {
     let mut found = Vec::new();
     for (n, document) in serde_norway::Deserializer::from_str(&file.text).enumerate() {
         let place = format!("{}, document {}", file.name, n + 1);
-        // A file of comments alone holds one document: null.
+        // A file that has only comments holds one document: null.
         let read = Option::<T>::deserialize(document)
             .with_context(|| format!("{place} holds something that this engine does not understand"))?;
         found.extend(read.map(|read| (place, read)));
@@ -26,7 +26,7 @@ pub fn documents<T: DeserializeOwned>(file: &File) -> Result<Vec<(String, T)>> {
     Ok(found)
 }
 
-/// The function that a name of the cluster stands for: `http://NAME.pongpong.svc.cluster.local`.
+/// The function that a cluster-internal name stands for: `http://NAME.pongpong.svc.cluster.local`.
 pub fn function(functions: &'static [Function], name: &str) -> Result<&'static Function> {
     let Some(function) = functions.iter().find(|f| f.name == name) else {
         bail!("there is no function {name:?}");
@@ -42,7 +42,7 @@ pub fn triggered(functions: &'static [Function], name: &str) -> Result<&'static 
     Ok(function)
 }
 
-/// `metadata` of a Kubernetes object. Labels and annotations mean nothing to the engine.
+/// `metadata` of a Kubernetes object. The engine ignores labels and annotations.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Metadata {

@@ -1,7 +1,7 @@
-//! Kong's declarative configuration: the part of it that this engine understands.
+//! Kong's declarative configuration: the part that this engine understands.
 //!
-//! Of each plugin one configuration runs per request, the most specific: the route's, else the
-//! service's, else the global one.
+//! Each plugin runs once per request, with its most specific configuration: the route's, else the service's,
+//! else the global one.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use serde::Deserialize;
 use super::file::{File, documents, function};
 use crate::gateway::router::{Criteria, PathPattern};
 
-/// A route with all that runs on it.
+/// A route with all its plugins.
 #[derive(Clone, Debug)]
 pub struct Route {
     pub name: String,
     pub function: &'static str,
     pub asks_strangers: fn(&str) -> bool,
-    /// The host that the function is asked under, as on a cluster.
+    /// The `Host` of requests to the function, as on a cluster.
     pub host: HeaderValue,
     /// How long the function may take to answer.
     pub read_timeout: Duration,
@@ -41,7 +41,7 @@ pub struct CorrelationId {
 
 #[derive(Clone, Debug)]
 pub struct Cors {
-    /// `None`: whatever the preflight asks for.
+    /// `None`: the headers that the preflight asks for.
     pub headers: Option<HeaderValue>,
     pub methods: HeaderValue,
     pub exposed: Option<HeaderValue>,
@@ -62,7 +62,7 @@ pub struct Transform {
 }
 
 impl Transform {
-    /// The path that the function is asked for.
+    /// The path of the request to the function.
     pub fn path(&self, pattern: Option<&PathPattern>, path: &str) -> String {
         let Some(uri) = &self.uri else { return path.to_owned() };
         match pattern {
@@ -74,7 +74,7 @@ impl Transform {
     }
 }
 
-/// `/public/v1/users/$(uri_captures.id)`
+/// For example `/public/v1/users/$(uri_captures.id)`.
 #[derive(Clone, Debug)]
 pub struct Template(Vec<Piece>);
 
@@ -147,7 +147,7 @@ enum FormatVersion {
 struct ServiceSpec {
     name: String,
     url: String,
-    /// How long a connection may take, and how often it is tried again: here is nothing to connect.
+    /// Connection settings: the engine makes no connection.
     #[serde(rename = "connect_timeout")]
     _connect_timeout: Option<u32>,
     #[serde(rename = "retries")]
@@ -161,7 +161,7 @@ struct ServiceSpec {
     plugins: Vec<Plugin>,
 }
 
-/// Kong's own default.
+/// Kong's default.
 fn a_minute() -> u32 {
     60_000
 }
@@ -292,7 +292,7 @@ struct AddSpec {
     headers: Vec<String>,
 }
 
-/// What Kong is to count. It changes no answer, and nobody reads Kong's figures here.
+/// Kong's metrics. They affect no answer, and nothing reads Kong's metrics here.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PrometheusSpec {
@@ -302,8 +302,8 @@ struct PrometheusSpec {
     _latency: bool,
 }
 
-/// Where the token that the gateway and the functions share goes. Kong's files take no variables:
-/// whoever loads the file puts it in as text.
+/// Placeholder for the token that the gateway and the functions share. Kong's files have no variables: the
+/// token is inserted as text when the file is loaded.
 const PLACEHOLDER: &str = "${GATEWAY_TOKEN}";
 
 pub fn read(file: &File, functions: &'static [Function], gateway_token: &str) -> Result<Vec<Route>> {
@@ -360,7 +360,7 @@ fn complete(
         rate_limit: None,
         transform: Transform::default(),
     };
-    // From the general to the specific: the later replaces the earlier.
+    // From general to specific: later ones replace earlier ones.
     for level in plugins {
         let mut seen = Vec::new();
         for plugin in level {
@@ -430,7 +430,7 @@ fn transform(spec: TransformSpec) -> Result<Transform> {
         transform.remove.push(name.parse().with_context(|| format!("remove.headers: {name:?}"))?);
     }
     for header in spec.add.headers {
-        // The complaint leaves the value out: it may be the gateway's token.
+        // The error message leaves the value out: it may be the gateway's token.
         let (name, value) = header.split_once(':').context("add.headers: not NAME:VALUE")?;
         if value.contains("$(") || value.contains("${") {
             bail!("add.headers: {name}: holds a variable that this engine does not know");

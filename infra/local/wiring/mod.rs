@@ -1,8 +1,8 @@
-//! What is wired to what, read from the files that a cluster is fed: Kong's declarative
-//! configuration, Knative's Broker and Triggers, Kubernetes' CronJobs.
+//! The wiring, read from the files that are applied to a cluster: Kong's declarative configuration, Knative's
+//! Broker and Triggers, Kubernetes' CronJobs.
 //!
-//! What the engine does not understand it refuses, and says where: a file that means one thing
-//! here and another on a cluster would make every test on one machine worthless.
+//! The engine refuses anything that it does not understand, and names the place: a file that had another
+//! meaning here than on a cluster would make every test on one machine worthless.
 
 pub mod cron;
 pub mod eventing;
@@ -31,7 +31,7 @@ macro_rules! embedded {
 }
 
 impl Default for Files {
-    /// Those of this repository, as they were when it was built.
+    /// The files of this repository, as of the build.
     fn default() -> Self {
         Self {
             kong: embedded!("infra/kong/kong.yml"),
@@ -44,7 +44,7 @@ impl Default for Files {
     }
 }
 
-/// All that the engine runs by.
+/// The engine's whole configuration.
 pub struct Wiring {
     pub routes: Vec<kong::Route>,
     pub triggers: Vec<eventing::Trigger>,

@@ -1,4 +1,4 @@
-//! Nothing to run: that there is an example has cargo resolve the features of tests, too, and so take the
-//! dependencies that tests were built with, instead of building all of them anew.
+//! An empty example. With an example, cargo resolves the features of the tests too, and so reuses the
+//! dependencies that the tests were built with instead of building them again.
 
 fn main() {}

@@ -1,5 +1,5 @@
-//! What an operator applies, checked without a cluster: every object of every overlay and component is one
-//! that its API server takes, and whatever it refers to exists.
+//! Checks everything that an operator applies, without a cluster: the API server accepts every object of
+//! every overlay and component, and every reference points to an existing object.
 
 mod kinds;
 
@@ -14,7 +14,7 @@ use std::{
 use serde::Deserialize;
 use serde_norway::Value;
 
-/// A copy of what is applied, with secrets: those are in no repository.
+/// A copy of the manifests, with secrets, which are not in the repository.
 static COPY: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
     let copy = tempfile::tempdir().expect("a directory");
     run(Command::new("cp").arg("-a").args(["knative", "infra"]).arg(copy.path()).current_dir(xtask::root()));
@@ -55,7 +55,7 @@ fn appliable() -> Vec<PathBuf> {
 fn folders(kind: &str) -> Vec<PathBuf> {
     fn walk(folder: &Path, kind: &str, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry").path()) {
-            // Those that tests made are no part of the project.
+            // Folders that tests created are not part of the project.
             if entry.is_dir() && !entry.ends_with("with") {
                 walk(&entry, kind, found);
             } else if entry.file_name().is_some_and(|name| name == "kustomization.yaml") {
@@ -118,7 +118,7 @@ fn every_component_fits_the_overlays() {
     let components = folders("kind: Component");
     assert!(!components.is_empty());
     for overlay in OVERLAYS {
-        // The Broker of production is on Kafka already.
+        // Production's Broker uses Kafka already.
         let others = components.iter().filter(|c| !(*overlay == "prod" && c.ends_with("kafka/broker")));
         let wrong: Vec<_> =
             others.flat_map(|component| refused_of(&with_component(overlay, component))).collect();
@@ -130,7 +130,7 @@ fn refused_of(folder: &Path) -> Vec<String> {
     refused(&folder.strip_prefix(COPY.path()).expect("in the copy").display().to_string(), &render(folder))
 }
 
-/// What no folder's kustomization lists.
+/// Files that no kustomization lists.
 const BY_HAND: &[&str] = &[
     "infra/gitops/dev.yaml",
     "infra/gitops/prod.yaml",
@@ -141,21 +141,21 @@ const BY_HAND: &[&str] = &[
     "infra/knative/serving-observability.yaml",
 ];
 
-/// What a server would say against these objects.
+/// The reasons for which a server would refuse these objects.
 fn refused(place: &str, yaml: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut own = String::new();
     for object in documents(yaml) {
         let (version, kind) = (text(&object, "apiVersion"), text(&object, "kind"));
         match kinds::check_of(version, kind) {
-            // knative/base has no settings, and no image: they are of the overlays.
+            // knative/base has no settings and no image: the overlays add them.
             Some(_) if place.starts_with("knative/base") => {}
             Some(check) => {
                 if let Err(error) = check(&object) {
                     wrong.push(format!("{place}: {kind} {}: {error}", text(&object, "metadata/name")));
                 }
             }
-            // As JSON: what reads it takes YAML's `off` for false.
+            // As JSON: the validator reads YAML's `off` as false.
             None => own += &format!("---\n{}\n", serde_json::to_string(&object).expect("JSON")),
         }
     }
@@ -169,7 +169,7 @@ fn refused(place: &str, yaml: &str) -> Vec<String> {
     wrong
 }
 
-/// Patches replace more than they mean to where a list or a map is named as a whole.
+/// A patch can replace more than intended if it names a whole list or map.
 #[test]
 fn components_add_to_an_overlay_and_keep_the_rest() {
     let folder = tempfile::tempdir_in(COPY.path().parent().expect("a parent")).expect("a directory");
@@ -232,7 +232,7 @@ fn kept(objects: &[Value]) -> BTreeMap<(String, String), BTreeSet<String>> {
     kept
 }
 
-/// Every place that names a ConfigMap or a Secret: which, which keys of it, and whether it may be absent.
+/// Every reference to a ConfigMap or a Secret: its name, the keys, and whether it is optional.
 fn references(value: &Value, found: &mut Vec<(String, String, Vec<String>, bool)>) {
     if let Value::Mapping(map) = value {
         for (key, inner) in map {
@@ -280,7 +280,7 @@ fn what_is_referred_to_exists() {
                 }
             }
         }
-        // Settings that nothing reads: typing mistakes.
+        // Settings that no function reads: typing mistakes.
         let settings = kept.iter().find(|((_, name), _)| name.starts_with("pongpong-"));
         let Some((_, settings)) = settings else { continue };
         let names: BTreeSet<_> = functions::ALL.iter().flat_map(|f| f.settings()).collect();
@@ -376,7 +376,7 @@ fn production_is_closed_and_its_alarms_are_warm() {
         let name = text(&service, "metadata/name");
         assert_eq!(name, text(&base, "metadata/name"));
         assert_eq!(visibility(&service), Some("cluster-local"), "{name}");
-        // A mail server is flooded by production, too, if by anything.
+        // Production must not flood a mail server either.
         assert_eq!(scale(&service, "max-scale"), scale(&base, "max-scale"), "{name}");
         let warm = match text(&service, "metadata/labels/type") {
             "prober" | "sender" | "event" => 2,
@@ -388,7 +388,7 @@ fn production_is_closed_and_its_alarms_are_warm() {
     }
 }
 
-/// Its socket would be in a folder that cannot be written to: PgBouncer then does not start.
+/// With a socket, PgBouncer would not start: its folder is not writable.
 #[test]
 fn pgbouncer_has_no_socket() {
     let ini = fs::read_to_string(xtask::root().join("infra/pgbouncer/pgbouncer.ini")).expect("the file");

@@ -1,5 +1,5 @@
-//! What infra/monitoring asks and tells: PromQL that Prometheus accepts, of metrics that there are, and
-//! alerts that fire when they should and only then. `promtool` is in Debian's package `prometheus`.
+//! Checks the queries and alerts of infra/monitoring: Prometheus accepts the PromQL, the metrics exist, and
+//! alerts fire exactly when they should. `promtool` is in Debian's package `prometheus`.
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::{
@@ -60,7 +60,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("not a text: {value}"))
 }
 
-/// As Prometheus is asked: Grafana puts its variables in.
+/// The queries of the dashboards, with Grafana's variables replaced.
 fn dashboard_queries() -> Vec<String> {
     let mut queries = Vec::new();
     for (_, dashboard) in dashboards() {
@@ -92,7 +92,8 @@ fn prometheus_accepts_its_rules_and_the_queries_of_dashboards() {
 fn prometheus_accepts_its_configuration() {
     let mut config = yaml("infra/monitoring/config/prometheus.yml");
     for job in config["scrape_configs"].as_array_mut().unwrap() {
-        // Debian's is built without the search in Kubernetes; of that, we use this much.
+        // Debian's Prometheus is built without Kubernetes service discovery; our configuration uses only this
+        // much of it.
         let job = job.as_object_mut().unwrap();
         for search in list(&job.remove("kubernetes_sd_configs").unwrap_or_default()) {
             let namespaces = &search["namespaces"]["names"];
@@ -208,10 +209,10 @@ const POSTGRES: &str =
 const COLLECTOR_UP: &str = r#"up{job="otel-collector",instance="otel-collector:8889"}"#;
 const ENGINE_UP: &str = r#"up{job="pongpong/pongpong",instance="localhost:8001"}"#;
 
-/// Series, and their values minute by minute, as promtool writes them.
+/// Series with a value for each minute, in promtool's notation.
 type Series = &'static [(&'static str, &'static str)];
 
-/// An hour and a half in which all is well, a value a minute: a few errors are.
+/// An hour and a half without problems, one value a minute; a few errors are normal.
 const GOOD: Series = &[
     (CHECKS, "0+100x90"),
     (REQUESTED, "0+100x90"),
@@ -245,14 +246,14 @@ const GOOD: Series = &[
     (COLLECTOR_UP, "1x90"),
 ];
 
-/// What goes wrong instead, and who then fires after an hour: nobody else.
+/// Faults that replace these series, and the only alerts that fire after an hour.
 const BAD: &[(Series, &[&str])] = &[
     (&[], &[]),
     (&[(CHECKS, "0+100x50 5000x40")], &["NoChecks"]),
     (&[(CHECKS, "_x90")], &["NoChecks"]),
     (&[(MISSED, "0x50 2x40")], &["ChecksMissed"]),
     (&[(RECORDED, "0+80x90")], &["ChecksLost"]),
-    // Everything came, up to what was missed by then; or all was paused half an hour ago.
+    // All results arrived, except missed checks; or all endpoints were paused half an hour ago.
     (&[(RECORDED, "0+80x90"), (MISSED, "0+20x90")], &["ChecksMissed"]),
     (&[(REQUESTED, "0+100x29 2900x61"), (RECORDED, "0+100x30 3000x60")], &[]),
     (&[(LAG_10, "0+90x90")], &["ChecksLate"]),

@@ -1,4 +1,4 @@
-//! What a person notices who has used other monitors.
+//! Details of the pages that users of other monitors expect.
 
 use std::sync::atomic::Ordering;
 
@@ -10,12 +10,12 @@ use super::{
 };
 use crate::listener::Listener;
 
-/// A window in which pages have to be scrolled.
+/// A window so low that pages have to be scrolled.
 fn low() -> Visitor {
     Visitor { height: 560, ..Visitor::default() }
 }
 
-/// The next refresh, now.
+/// Triggers the next refresh now.
 const REFRESH: &str = "dispatchEvent(new Event('online'))";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,7 +99,7 @@ async fn a_page_has_one_time_zone() {
     scene.until("/dashboard", "main .watched .status", "Up").await;
     scene.story.home.advance(&mut scene.engine, 60);
     scene.browser.open(&endpoint).await;
-    // By UTC it is still noon of the day before.
+    // In UTC it is still noon of the previous day.
     scene.browser.sees("Time zone: Pacific/Kiritimati (UTC+14:00)").await;
     assert_eq!(scene.browser.text().await.matches("UTC").count(), 1, "{}", scene.browser.text().await);
     let said = "return [...document.querySelectorAll('main time, .chart title, .bar title')]
@@ -111,7 +111,7 @@ async fn a_page_has_one_time_zone() {
     let from = scene.browser.find("#from").await.prop("value").await.unwrap();
     assert_eq!(from.as_deref(), Some("2026-03-02"));
     scene.end().await;
-    // The first page that is opened, too.
+    // Also on the first page that is opened.
     let scene = Scene::with(Visitor { zone: "Asia/Seoul", ..Visitor::default() }).await;
     scene.sign_up("me@example.com").await;
     scene.browser.sees("Time zone: Asia/Seoul (UTC+09:00)").await;
@@ -143,7 +143,7 @@ async fn updates_go_on_and_disturb_nobody() {
     assert_eq!(scene.browser.run(left).await, json!(["Check now", true, 1]));
     scene.story.site.status.store(503, Ordering::SeqCst);
     scene.story.home.advance(&mut scene.engine, 10);
-    // A tab says how its page does.
+    // A tab's title shows the page's status.
     scene.browser.until(&format!("{REFRESH}; return document.title.startsWith('Down · Shop')")).await;
     scene
         .browser
@@ -167,7 +167,7 @@ async fn a_page_that_lost_its_server_says_so() {
     let said = browser.find("[role=status]#live").await.text().await.unwrap();
     let time = said.trim_end_matches('.').rsplit(' ').next().unwrap().to_owned();
     assert_eq!(time.matches(':').count(), 2, "{said}");
-    // Back from where it was started: the same port is not.
+    // Recovery is not tested: a restarted engine would have another port.
     drop(story);
     browser.close().await;
 }
@@ -177,7 +177,7 @@ async fn a_reload_sends_nothing_again() {
     let scene = Scene::signed_up(Visitor::default()).await;
     let target = Listener::start(200, "fine").await;
     let endpoint = scene.add("Shop", &target.url).await;
-    // The check that begins with a new endpoint comes when it comes; time stands still, so no other does.
+    // The first check of a new endpoint comes at any moment; the clock stands still, so there is no other.
     target.until_asked().await;
     scene.browser.press("Check now").await;
     scene.browser.sees("checked at").await;

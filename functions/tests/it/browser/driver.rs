@@ -1,4 +1,4 @@
-//! A real Chromium (Debian's `chromium` and `chromium-driver`), driven by WebDriver.
+//! A real Chromium (Debian's `chromium` and `chromium-driver`), controlled by WebDriver.
 
 use std::{path::Path, process::Stdio, time::Duration};
 
@@ -10,27 +10,27 @@ use tokio::{
     process::{Child, ChildStdout, Command},
 };
 
-/// A browser with a profile of its own; it ends with this.
+/// A browser with a new profile; it ends when this is dropped.
 pub struct Browser {
     pub client: Client,
-    /// Where the pages are.
+    /// The URL of the pages.
     pub site: String,
     _driver: Child,
     _profile: tempfile::TempDir,
 }
 
-/// Leads to this machine.
+/// A host name that resolves to this machine.
 pub const INSECURE: &str = "pongpong.test";
 
-/// How a visitor's browser is.
+/// The settings of a visitor's browser.
 pub struct Visitor {
     pub language: &'static str,
     pub width: u32,
     pub height: u32,
     pub script: bool,
-    /// As the system has it.
+    /// The system's colour scheme.
     pub dark: bool,
-    /// Of the system.
+    /// The system's time zone.
     pub zone: &'static str,
 }
 
@@ -40,11 +40,12 @@ impl Default for Visitor {
     }
 }
 
-/// A browser is another process: what it does takes real time.
+/// A browser is another process: its work takes real time.
 const LOOK_AGAIN: Duration = Duration::from_millis(30);
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// It takes a free port of IPv4, and ends if another process has that of IPv6: then once more.
+/// chromedriver takes a free port of IPv4, and ends if another process has that port of IPv6: then it is
+/// started again.
 async fn chromedriver(zone: &str) -> (Child, Lines<BufReader<ChildStdout>>, String) {
     for _ in 0..5 {
         let mut command = Command::new("chromedriver");
@@ -68,7 +69,7 @@ async fn chromedriver(zone: &str) -> (Child, Lines<BufReader<ChildStdout>>, Stri
 impl Browser {
     pub async fn start(site: &str, visitor: Visitor) -> Self {
         let (driver, mut lines, port) = chromedriver(visitor.zone).await;
-        // Read on, so that it is never blocked by what nobody reads.
+        // Read on, so that a full pipe never blocks it.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let profile = tempfile::tempdir().unwrap();
         let mut client = ClientBuilder::new(HttpConnector::new());
@@ -83,13 +84,13 @@ impl Browser {
         self.client.goto(&format!("{}{path}", self.site)).await.unwrap();
     }
 
-    /// The path and query of the page that is shown.
+    /// The path and query of the current page.
     pub async fn path(&self) -> String {
         let url = self.client.current_url().await.unwrap();
         url[url::Position::BeforePath..url::Position::AfterQuery].to_owned()
     }
 
-    /// The first element that this CSS selector finds, when it is there.
+    /// The first element that matches this CSS selector, once it exists.
     pub async fn find(&self, css: &str) -> Element {
         let there = async {
             loop {
@@ -109,9 +110,9 @@ impl Browser {
         !self.client.find_all(Locator::Css(css)).await.unwrap().is_empty()
     }
 
-    /// What can be read on the page.
+    /// The visible text of the page.
     pub async fn text(&self) -> String {
-        // The page may be replaced while it is looked at.
+        // The page may be replaced meanwhile.
         for _ in 0..10 {
             if let Ok(body) = self.client.find(Locator::Css("body")).await
                 && let Ok(text) = body.text().await
@@ -122,7 +123,7 @@ impl Browser {
         panic!("there is no page at {}", self.path().await);
     }
 
-    /// Waits until something is so, or fails with the page that is shown instead.
+    /// Waits until the condition holds; on a timeout, fails with the page that is shown instead.
     async fn wait(&self, caller: &std::panic::Location<'_>, what: &str, is_so: impl AsyncFn() -> bool) {
         let waiting = async {
             while !is_so().await {
@@ -134,7 +135,7 @@ impl Browser {
         }
     }
 
-    /// Waits for what a click leads to, or a script brings.
+    /// Waits until the page contains this text, after a click or by a script.
     #[track_caller]
     pub fn sees(&self, what: &str) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
@@ -158,7 +159,7 @@ impl Browser {
         field.send_keys(value).await.unwrap();
     }
 
-    /// Presses the button, or follows the link, that says this, as soon as it is shown.
+    /// Clicks the button or link with this text, as soon as it is shown.
     #[track_caller]
     pub fn press(&self, what: &str) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
@@ -173,7 +174,7 @@ impl Browser {
         }
     }
 
-    /// An element of a page that is being replaced is as good as not there.
+    /// An element of a page that is being replaced counts as absent.
     async fn press_if_shown(&self, xpath: &str) -> bool {
         for element in self.client.find_all(Locator::XPath(xpath)).await.unwrap_or_default() {
             if element.is_displayed().await.unwrap_or(false) {
@@ -191,7 +192,7 @@ impl Browser {
         self.client.execute(script, vec![]).await.unwrap()
     }
 
-    /// Whether an element can be seen without scrolling, and nothing that stays above covers it.
+    /// Whether an element is visible without scrolling, and no fixed element covers it.
     pub async fn is_in_sight(&self, css: &str) -> bool {
         let script = format!(
             "const at = document.querySelector({css:?}).getBoundingClientRect();
@@ -203,7 +204,7 @@ impl Browser {
         self.run(&script).await == json!(true)
     }
 
-    /// Waits until a script says that it is so.
+    /// Waits until a script returns true.
     #[track_caller]
     pub fn until(&self, script: &str) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
@@ -212,7 +213,7 @@ impl Browser {
         }
     }
 
-    /// What axe-core finds, of what matters: rule, and where.
+    /// The relevant findings of axe-core: each rule and its elements.
     pub async fn axe(&self) -> Vec<String> {
         let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/test-tools/axe.min.js");
         let axe = std::fs::read_to_string(tools).expect("axe-core is not there: run make test-packages");
@@ -225,7 +226,7 @@ impl Browser {
         serde_json::from_value(found).unwrap()
     }
 
-    /// Whether the page is wider than the window: then a phone scrolls sideways.
+    /// Whether the page is wider than the window, so that a phone scrolls sideways.
     pub async fn overflows(&self) -> bool {
         self.run("return document.documentElement.scrollWidth > document.documentElement.clientWidth").await
             == json!(true)
@@ -249,7 +250,7 @@ fn capabilities(visitor: &Visitor, profile: &Path) -> Value {
         "--no-first-run".to_owned(),
         "--hide-scrollbars".to_owned(),
         "--force-color-profile=srgb".to_owned(),
-        // A name without TLS: what browsers keep for secure pages is not there.
+        // A host without TLS: features that browsers restrict to secure pages are missing.
         format!("--host-resolver-rules=MAP {INSECURE} 127.0.0.1"),
         format!("--user-data-dir={}", profile.display()),
         format!("--lang={}", visitor.language),
@@ -264,7 +265,7 @@ fn capabilities(visitor: &Visitor, profile: &Path) -> Value {
     }
     let mut options = json!({ "args": arguments, "prefs": preferences });
     if visitor.width < 500 {
-        // A window is never narrower than that: a phone is emulated.
+        // A window has a minimum width, so a phone is emulated.
         let metrics = json!({ "width": visitor.width, "height": visitor.height, "pixelRatio": 2.0 });
         options["mobileEmulation"] = json!({ "deviceMetrics": metrics });
     }

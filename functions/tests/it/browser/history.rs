@@ -1,15 +1,15 @@
-//! Three months of somebody's history, for pages that look as they do in real life.
+//! Three months of history, for pages that look realistic.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-/// What an endpoint is like.
+/// The behaviour of an endpoint.
 pub struct Kind {
     pub name: &'static str,
     pub tags: &'static [&'static str],
-    /// Of which its answers usually take about so long.
+    /// Typical duration of its answers.
     pub ms: f64,
-    /// How many checks in a thousand fail, on a bad day.
+    /// Failed checks per thousand on a bad day.
     pub bad: u32,
 }
 
@@ -25,7 +25,7 @@ pub const KINDS: [Kind; 9] = [
     Kind { name: "Admin console", tags: &["internal"], ms: 320.0, bad: 900 },
 ];
 
-/// The same every time: pictures change only when pages do.
+/// Deterministic noise: pictures change only when pages do.
 struct Noise(u64);
 
 impl Noise {
@@ -35,7 +35,7 @@ impl Noise {
     }
 }
 
-/// The results of one endpoint until now: every hour for 90 days, every two minutes for the last.
+/// The results of one endpoint until now: every hour for 90 days, every two minutes on the last day.
 pub fn results(endpoint_id: i64, user_id: i64, kind: &Kind, now: DateTime<Utc>) -> Vec<Value> {
     let mut noise = Noise(endpoint_id.unsigned_abs() * 7919);
     let hourly = (25..90 * 24).rev().map(|hour| TimeDelta::hours(hour));

@@ -1,4 +1,4 @@
-//! What a person does with a browser: a real Chromium, a real engine, and a clock that is advanced.
+//! Tests in a browser: a real Chromium, a real engine, and a clock that the tests advance.
 
 mod details;
 mod driver;

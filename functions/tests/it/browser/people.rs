@@ -1,4 +1,4 @@
-//! What people do, in the order in which they do it.
+//! The steps of a user, in order.
 
 use std::sync::atomic::Ordering;
 
@@ -41,7 +41,7 @@ impl Scene {
         self.browser.is_at("/dashboard").await;
     }
 
-    /// An endpoint, by the form; returns its page.
+    /// Adds an endpoint with the form; returns its page.
     pub async fn add(&self, name: &str, url: &str) -> String {
         self.browser.open("/endpoints/new").await;
         self.browser.fill("name", name).await;
@@ -54,10 +54,10 @@ impl Scene {
         self.browser.path().await
     }
 
-    /// Lets time go by until a page says this.
+    /// Lets time pass until a page contains this.
     pub async fn until(&mut self, path: &str, css: &str, what: &str) {
         for n in 0..120 {
-            // Time goes by for the engine, not for the browser: it would show what it has kept.
+            // The clock of the browser stands still: without a new URL it would show its cached copy.
             self.browser.open(&format!("{path}?look={n}")).await;
             if self.browser.has(css).await
                 && self.browser.find(css).await.text().await.unwrap().contains(what)
@@ -70,7 +70,7 @@ impl Scene {
         panic!("{path} never says {what:?} at {css}:\n{}", self.browser.text().await);
     }
 
-    /// What is wrong with these pages: obstacles, and what is wider than a phone.
+    /// The problems of these pages: accessibility errors, and content wider than a phone.
     pub async fn look_at(&self, paths: &[&str], phone: bool) -> Vec<String> {
         let mut wrong = Vec::new();
         for path in paths {
@@ -159,7 +159,7 @@ async fn a_form_that_is_sent_twice_has_its_effect_once() {
     scene.browser.open("/endpoints/new").await;
     scene.browser.fill("name", "Shop").await;
     scene.browser.fill("url", &scene.story.site.url).await;
-    // As an impatient person without our script: the same form, three times at once.
+    // Like an impatient user without our script: submits the same form three times at once.
     let statuses = scene
         .browser
         .client
@@ -204,7 +204,7 @@ async fn script_in_a_name_is_text() {
     scene.end().await;
 }
 
-/// Where a user may be.
+/// The pages of a user.
 pub(super) const PAGES: [&str; 18] = [
     "/dashboard",
     "/dashboard?q=nothing",
@@ -314,7 +314,7 @@ async fn in_korean() {
     let scene = Scene::signed_up(Visitor { language: "ko-KR", ..Visitor::default() }).await;
     assert_eq!(scene.browser.find("html").await.attr("lang").await.unwrap().as_deref(), Some("ko"));
     scene.browser.sees("첫 엔드포인트를 추가하세요").await;
-    // The switch counts more than what the browser asks for.
+    // The language switch takes precedence over the browser's language.
     scene.browser.press("English").await;
     scene.browser.sees("Add your first endpoint").await;
     scene.end().await;

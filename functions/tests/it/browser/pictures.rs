@@ -1,4 +1,4 @@
-//! `make screenshots`: the pictures of README and docs, of a real engine with three months of history.
+//! `make screenshots`: the pictures of README and docs, from a real engine with three months of history.
 
 use std::{
     path::Path,
@@ -25,7 +25,7 @@ use crate::{
 
 const TOKEN: &str = "pictures-admin-token";
 
-/// Somebody who has used this for three months.
+/// A user with three months of history.
 struct Owner {
     client: reqwest::Client,
     url: String,
@@ -70,7 +70,7 @@ fn path_of(name: &str) -> String {
     name.to_lowercase().replace([' ', '·'], "-")
 }
 
-/// What is watched: each service takes its time, and one of them can be broken.
+/// The targets: each service has its own response time, and one of them can be broken.
 struct Services {
     url: String,
     broken: Arc<AtomicBool>,
@@ -90,7 +90,7 @@ impl Services {
                 StatusCode::OK
             }
         };
-        // The same address in every picture, where it is free.
+        // The same address in every picture, if it is free.
         let socket = match TcpListener::bind("127.0.0.1:9191").await {
             Ok(socket) => socket,
             Err(_) => TcpListener::bind("127.0.0.1:0").await.unwrap(),
@@ -101,7 +101,7 @@ impl Services {
     }
 }
 
-/// Endpoints with a past, one of them down right now, and what else a user has.
+/// Creates endpoints with a history, one of them down now, and a user's other objects.
 async fn furnish(story: &mut Story, engine: &mut Engine) -> Owner {
     let services = Services::start().await;
     let owner = Owner::sign_up(engine).await;
@@ -116,7 +116,7 @@ async fn furnish(story: &mut Story, engine: &mut Engine) -> Owner {
         owner.past(id, kind, story.home.now()).await;
         ids.push(id);
     }
-    // One that is down: nobody listens there.
+    // An endpoint that is down: nothing listens there.
     let gone = json!({"name": "Legacy import", "url": "http://127.0.0.1:9/", "tags": ["internal"], "retries": 0, "failure_threshold": 1});
     owner.post("/endpoint-service/v1/endpoints", gone).await;
     let page = json!({
@@ -141,7 +141,7 @@ async fn furnish(story: &mut Story, engine: &mut Engine) -> Owner {
     let mail = json!({"name": "On call", "kind": "email", "config": {"to": ["oncall@example.com"]}});
     owner.post("/notification-service/v1/notifications", mail).await;
     owner.post("/status-service/v1/badges", json!({"endpoint_id": ids[0]})).await;
-    // An outage that is over, and rollups for long ranges.
+    // A closed incident, and rollups for long ranges.
     services.broken.store(true, Ordering::SeqCst);
     pass(story, engine, 4).await;
     services.broken.store(false, Ordering::SeqCst);
@@ -180,7 +180,7 @@ async fn visit(url: &str, visitor: Visitor) -> Browser {
 async fn screenshots() {
     let mut story = Story::new(Database::Sqlite).await;
     story.home.settings.push(("KONG_ADMIN_TOKEN", TOKEN.to_owned()));
-    // Three months of it are told at once.
+    // Three months of history are recorded at once.
     story.home.settings.push(("RETENTION_RAW_DAYS", "100".to_owned()));
     let mut engine = story.home.start();
     furnish(&mut story, &mut engine).await;

@@ -1,4 +1,4 @@
-//! A status page in the browsers of those who only read it.
+//! A status page in the browsers of its readers.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::{
     world::Database,
 };
 
-/// Makes a page with all that a page can have.
+/// Creates a page with everything that a page can have.
 async fn publish(engine: &Engine, site: &str) {
     let client = reqwest::Client::new();
     let post = async |path: &str, key: &str, body: Value| -> Value {
@@ -56,7 +56,7 @@ async fn a_status_page_is_read_by_everybody() {
     wide.sees("One service is down").await;
     assert_eq!(wide.axe().await, Vec::<String>::new());
     wide.close().await;
-    // A phone, in the dark, in Korean, without a script.
+    // A phone with a dark colour scheme, in Korean, without scripts.
     let phone = Visitor {
         width: 375,
         height: 800,

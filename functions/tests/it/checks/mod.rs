@@ -1,4 +1,4 @@
-//! Tests of functions/checks: the functions around the prober (which has tests of its own).
+//! Tests of functions/checks: the functions around the prober (which has separate tests).
 
 use std::{
     collections::BTreeSet, sync::Arc, sync::atomic::AtomicU16, sync::atomic::Ordering, time::Duration,
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::world::{Database, Sent, World, on_both};
 
-/// A target that answers with the status that it is told to.
+/// A target that answers with the status that a test sets.
 pub struct Site {
     pub url: String,
     pub status: Arc<AtomicU16>,
@@ -88,7 +88,7 @@ async fn a_check_waits_for_its_scheduled_time_and_the_others_do_not_wait_for_it(
         let world = Arc::clone(&world);
         async move { world.event("check-run", kind::CHECK_REQUESTED, "b", &batch).await }
     });
-    // The first is told of while the second still waits.
+    // The first result is published while the second check still waits.
     let first = loop {
         if let Some(event) = world.events.lock().unwrap().pop_front() {
             break event;
@@ -165,7 +165,7 @@ on_both! {
         assert_eq!((&down["status"], &down["error"]["code"]), (&json!("down"), &json!("STATUS_MISMATCH")));
         assert_eq!(check(2, json!({"endpoint_id": id})).await.code(404), "NOT_FOUND");
 
-        // What may become an endpoint is tried with all that it would be saved with.
+        // A draft of an endpoint is checked with all settings that it would be saved with.
         let draft = json!({
             "name": "Draft", "url": site.url, "config": {"expected_status": "503"}, "interval_seconds": 300, "retries": 0,
             "tags": ["a"], "assertions": [{"fact": "body", "comparison": "contains", "value": "hello"}],
@@ -183,7 +183,7 @@ on_both! {
         check(1, json!({})).await.code(400);
         assert!(check(1, json!({"name": "x"})).await.json(400)["fields"]["url"].is_string());
         check(1, json!({"url": "ftp://x"})).await.code(400);
-        // A change is tried before it is saved.
+        // A change is checked before it is saved.
         let tried = json!({"endpoint_id": id, "url": format!("{}/tried", site.url), "config": {"expected_status": "503"}});
         assert_eq!(check(1, tried.clone()).await.json(200)["status"], "up");
         check(2, tried).await.code(404);
@@ -198,7 +198,7 @@ async fn demo(world: &World, body: serde_json::Value) -> crate::world::Answer {
 
 #[tokio::test]
 async fn a_stranger_may_check_what_is_public_alone() {
-    // Whatever CHECK_PRIVATE_NETWORKS says: this world's is `allow`.
+    // Independent of CHECK_PRIVATE_NETWORKS, which is `allow` in this world.
     let world = World::new(Database::Sqlite).await;
     let site = Site::start().await;
     for url in [
@@ -243,7 +243,7 @@ async fn a_check_whose_next_one_is_due_is_not_made() {
     assert_eq!(told, [late, (CheckStatus::Up, None), late]);
 }
 
-/// Also what it does not know itself, for the endpoints' version may be newer.
+/// Unknown fields are passed on too, because the endpoints' version may be newer.
 #[tokio::test]
 async fn the_schedule_passes_requests_on_as_they_are() {
     let world = World::new(Database::Sqlite).await;
@@ -280,7 +280,7 @@ async fn the_schedule_passes_requests_on_as_they_are() {
     assert_eq!((&asked[0]["quorum"], &asked[0]["target"]["assertions"][0]["new"]), (&json!(2), &json!(1e3)));
 }
 
-/// The scheduled times that were asked for since, in their order.
+/// The scheduled times requested since the last call, in order.
 fn asked(world: &World) -> Vec<i64> {
     let events: Vec<_> = world.events.lock().unwrap().drain(..).collect();
     let requests = events.iter().filter(|event| event.kind() == kind::CHECK_REQUESTED);
@@ -334,12 +334,12 @@ on_both! {
             assert!(gaps.iter().skip(1).all(|gap| *gap == interval), "{gaps:?}");
             assert!(*times.last().unwrap() >= (minute + 125 - interval).min(minute + second), "{times:?}");
             let own = format!("{path}/{}", made["id"]);
-            // Nothing that a check would notice.
+            // A change that does not affect checks.
             world.call(Some(1), "PATCH", &own, Some(json!({"name": "Shop"}))).await.json(200);
             assert_eq!(asked(&world), [0; 0]);
             for edit in [json!({"url": "https://example.com/2"}), json!({"enabled": false}), json!({"enabled": true})] {
                 world.call(Some(1), "PATCH", &own, Some(edit.clone())).await.json(200);
-                // A second later where the old settings' check is due now.
+                // A second later if the old settings' check is due now.
                 let now = world.clock().now().timestamp();
                 let first = asked(&world).first().copied();
                 assert_eq!(first.is_some(), edit["enabled"] != false, "{edit}");
@@ -359,7 +359,7 @@ on_both! {
         let made = world.call(Some(1), "POST", path, Some(body.clone())).await.json(201);
         let own = format!("{path}/{}", made["id"]);
         assert!((6..=7).contains(&asked(&world).len()));
-        // One at once, and one event for all that come after it.
+        // One at once, and one event for all that follow.
         let change = async |n: i64| {
             let edit = json!({"url": format!("https://example.com/{n}")});
             world.call(Some(1), "PATCH", &own, Some(edit)).await.json(200);
@@ -373,7 +373,7 @@ on_both! {
         asked(&world);
         world.call(Some(2), "POST", path, Some(body)).await.json(201);
         assert!((6..=7).contains(&asked(&world).len()), "another user's begins at once");
-        // The schedule goes on with it, in time.
+        // The schedule continues with it in time.
         world.clock().set(chrono::DateTime::from_timestamp(minute + 60, 0).unwrap());
         world.tick("check-schedule").await;
         let times = asked(&world);

@@ -1,4 +1,4 @@
-//! Each scheduled time is handed out once, spread over the interval, and never in a burst.
+//! Each scheduled time is handed out once; they are spread over the interval, never in a burst.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -14,13 +14,13 @@ async fn add(world: &World, count: usize, interval: i64) {
         let body = json!({"url": "https://example.com", "interval_seconds": interval});
         world.call(Some(1), "POST", "/public/v1/endpoints", Some(body)).await.json(201);
     }
-    // The first tick; from here on they are known to the schedule.
+    // The first tick; from here on the schedule has them.
     world.clock().advance(Duration::from_secs(60));
     assert_eq!(claim(world, 65, 1000).await.missed, 0);
     world.clock().advance(Duration::from_secs(60));
 }
 
-/// What one claim handed out.
+/// The result of one claim.
 struct Handed {
     items: Vec<CheckRequest>,
     endpoints: usize,
@@ -39,7 +39,7 @@ async fn confirm(world: &World, claims: &Claims) {
     world.call(None, "POST", "/private/v1/endpoints/claim/confirm", Some(body)).await.json(204);
 }
 
-/// As the schedule claims.
+/// Claims and confirms, as the schedule does.
 async fn claim(world: &World, ahead: i64, limit: i64) -> Handed {
     let claims = lease(world, ahead, limit).await;
     confirm(world, &claims).await;
@@ -62,7 +62,7 @@ on_both! {
         add(&world, 3, 60).await;
         let poison = "UPDATE endpoints SET assertions = '[{\"type\":\"of the future\"}]' WHERE id = 2";
         runtime::on!(world.context.db().unwrap().write(), db => sqlx::query(poison).execute(db).await.map(drop)).unwrap();
-        // However little a claim takes at once, it never looks as if nothing were due.
+        // However little a claim takes at a time, it never looks as if nothing were due.
         let mut ids = HashSet::new();
         for _ in 0..2 {
             ids.extend(claim(&world, 65, 1).await.items.iter().map(|request| request.endpoint_id));
@@ -82,7 +82,7 @@ on_both! {
         claim(&world, 65, 1000).await;
         world.clock().set(start + TimeDelta::hours(2));
         claim(&world, 65, 1000).await;
-        // One that leases, and dies.
+        // A claimer that takes a lease and dies.
         world.clock().set(start + TimeDelta::hours(2) + TimeDelta::seconds(60));
         lease(&world, 65, 5).await;
         world.clock().set(start + TimeDelta::seconds(60));
@@ -115,7 +115,7 @@ on_both! {
         let first = claim(&world, 65, 1000).await;
         assert_eq!((first.items.len(), first.missed), (120, 0));
         let seconds: HashSet<_> = first.items.iter().map(|r| r.scheduled_at.timestamp() % 60).collect();
-        // 120 draws of 60: fewer than 30 different ones would be no spread at all.
+        // 120 random values of 60: fewer than 30 different ones would not be a spread.
         assert!(seconds.len() > 30, "{}", seconds.len());
         assert!(first.items.is_sorted_by_key(|r| r.scheduled_at));
         world.clock().advance(Duration::from_secs(60));
@@ -161,7 +161,7 @@ on_both! {
         let lost = lease(&world, 65, 1000).await;
         assert_eq!(lost.items.len(), 3);
         assert!(lease(&world, 65, 1000).await.items.is_empty(), "it is promised to somebody");
-        // Who claimed has died; the next minute's tick finds the same scheduled times.
+        // The claimer has died; the next minute's tick finds the same scheduled times.
         world.clock().advance(Duration::from_secs(60));
         let again = claim(&world, 65, 1000).await;
         let lost = keys(&requests(&lost));
@@ -183,7 +183,7 @@ on_both! {
         give_back(&first).await;
         let second = lease(&world, 65, 1000).await;
         assert_eq!(times(&second), times(&first));
-        // Also when the broker refuses it after the confirmation; what was missed before stays counted, once.
+        // Also when the broker refuses it after the confirmation; checks missed before stay counted, once.
         world.clock().advance(Duration::from_secs(600));
         let third = lease(&world, 65, 1000).await;
         assert!(third.items.iter().all(|claimed| claimed.missed >= 8));
@@ -193,7 +193,7 @@ on_both! {
         let scheduled_times_of = |claims: &Claims| claims.items.iter().map(|c| (c.endpoint_id, c.times.clone())).collect::<HashSet<_>>();
         assert_eq!(scheduled_times_of(&fourth), scheduled_times_of(&third));
         assert!(fourth.items.iter().all(|claimed| claimed.missed == 0));
-        // Not once somebody else has gone on.
+        // Not after another claimer has continued.
         confirm(&world, &fourth).await;
         world.clock().advance(Duration::from_secs(60));
         let fifth = claim(&world, 65, 1000).await;
@@ -212,7 +212,7 @@ on_both! {
         assert_eq!((second.items.len(), second.leased), (0, 3), "without the row that nobody can read");
         confirm(&world, &first).await;
         assert_eq!(lease(&world, 65, 1000).await.leased, 0);
-        // A lease ends by the time that a failed Job is started again.
+        // A lease ends before a failed Job is started again.
         world.clock().advance(Duration::from_secs(60));
         lease(&world, 65, 1000).await;
         world.clock().advance(Duration::from_secs(10));
@@ -221,7 +221,7 @@ on_both! {
 
     async fn a_tick_that_cannot_ask_for_checks_fails_and_loses_none(world: World) {
         add(&world, 3, 60).await;
-        // A batch for each.
+        // A separate batch for each.
         let apart = "UPDATE endpoints SET next_check_at = $1 + 10 * id";
         let now = world.clock().now().timestamp();
         runtime::on!(world.context.db().unwrap().write(), db => sqlx::query(apart).bind(now).execute(db).await.map(drop)).unwrap();
@@ -232,7 +232,7 @@ on_both! {
         };
         asked();
         let all: HashSet<_> = (1..=3).map(|id| (id, now + 10 * id)).collect();
-        // The broker takes one batch, and then none.
+        // The broker accepts one batch, and then none.
         *world.broker_takes.lock().unwrap() = Some(1);
         assert_eq!(tick().await.code(503), "UNAVAILABLE");
         let some = asked();
@@ -241,7 +241,7 @@ on_both! {
         tick().await.json(200);
         let rest = asked();
         assert!(some.union(&rest).copied().collect::<HashSet<_>>().is_superset(&all), "{some:?} {rest:?}");
-        // A tick that was killed: the next one says that it has not done all that was due.
+        // After a killed tick, the next one reports that it has not done everything that was due.
         world.clock().advance(Duration::from_secs(60));
         assert_eq!(lease(&world, 65, 1000).await.items.len(), 3);
         assert_eq!(tick().await.code(503), "UNAVAILABLE");
@@ -288,7 +288,7 @@ on_both! {
     }
 }
 
-/// A deadlock would be answered as an error.
+/// A deadlock would be answered with an error.
 #[tokio::test(flavor = "multi_thread")]
 async fn claims_deletions_and_results_at_once_never_wait_in_a_circle() {
     let world = World::new(Database::Postgres).await;
@@ -299,7 +299,7 @@ async fn claims_deletions_and_results_at_once_never_wait_in_a_circle() {
             let added = world.call(Some(user), "POST", "/public/v1/endpoints", Some(body)).await.json(201);
             ids.push(added["id"].as_i64().unwrap());
         }
-        // Rows lie in another order than their ids.
+        // The physical order of the rows differs from the order of their ids.
         for id in ids.iter().rev() {
             let mix = "UPDATE endpoints SET next_check_at = next_check_at + 1 WHERE id = $1";
             sqlx::query(mix).bind(id).execute(world.pool()).await.unwrap();
@@ -310,7 +310,7 @@ async fn claims_deletions_and_results_at_once_never_wait_in_a_circle() {
         let planned = world.call(Some(user), "POST", "/public/v1/maintenances", Some(plan)).await.json(201);
         let path = format!("/public/v1/maintenances/{}", planned["id"]);
         lease(&world, 60, 1000).await;
-        // A claim by a clock that was set back changes every row.
+        // A claim with a clock that was set back changes every row.
         world.clock().set(world.clock().now() - TimeDelta::hours(1));
         let results: Vec<_> = ids.iter().map(|id| crate::notifications::result(*id, user, 0, true)).collect();
         let gone = contract::EndpointDeleted { endpoint_id: ids[9], user_id: user };

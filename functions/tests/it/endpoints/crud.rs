@@ -1,4 +1,4 @@
-//! Endpoints are made, shown, changed and removed, each by its owner alone.
+//! Endpoints are created, shown, changed and deleted, each by its owner alone.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -52,7 +52,7 @@ on_both! {
             create(&world, 1, json!({"url": "https://example.com", "interval_seconds": 10})).await;
             world.clock().advance(std::time::Duration::from_secs(1));
         }
-        // The next minute's tick, and somewhat late.
+        // The next minute's tick, slightly late.
         world.clock().advance(std::time::Duration::from_secs(43));
         let until = world.clock().now() + chrono::TimeDelta::seconds(65);
         let claim = json!({"until": until, "limit": 100});
@@ -503,7 +503,7 @@ async fn the_quota_of_bytes_holds_on_postgres() {
 async fn the_quota_of_stored_bytes_holds(database: Database) {
     let world = World::with(database, [("MAX_SETTINGS_BYTES_PER_USER", "40000")]).await;
     let path = "/public/v1/endpoints";
-    // Seldom checked: next to nothing in a minute.
+    // Checked so rarely that it causes almost no bytes per minute.
     let body = |bytes: usize| {
         json!({
             "url": "https://example.com", "config": {"method": "POST", "body": "x".repeat(bytes)}, "interval_seconds": 86400,

@@ -1,4 +1,4 @@
-//! Tests of check kinds: what an endpoint's kind makes of its config, and of its secrets.
+//! Tests of check kinds: how an endpoint's kind handles its config and its secrets.
 
 use std::sync::{Arc, Mutex};
 
@@ -27,7 +27,7 @@ async fn keeper() -> (String, Arc<Mutex<Vec<String>>>) {
     (url, kept)
 }
 
-/// The checks that were asked for, as the event has them.
+/// The requested checks, and the text of their event.
 fn asked(world: &World) -> (Vec<CheckRequest>, String) {
     let events = world.events.lock().unwrap().drain(..).collect::<Vec<_>>();
     let asked: Vec<_> = events.iter().filter(|event| event.kind() == kind::CHECK_REQUESTED).collect();
@@ -68,7 +68,7 @@ on_both! {
         let answer = world.call(Some(1), "POST", "/public/v1/checks", Some(json!({"endpoint_id": made["id"]}))).await;
         assert_eq!(answer.json(200)["status"], "up");
         assert_eq!(kept.lock().unwrap().pop().as_deref(), Some(SECRET));
-        // A change is tried with what stays masked.
+        // A change is checked with the secrets that stay masked.
         let tried = json!({"endpoint_id": made["id"], "config": {"method": "POST", "secret_headers": {"Authorization": "…"}}});
         assert_eq!(world.call(Some(1), "POST", "/public/v1/checks", Some(tried)).await.json(200)["status"], "up");
         assert_eq!(kept.lock().unwrap().pop().as_deref(), Some(SECRET));
@@ -82,7 +82,7 @@ on_both! {
         let path = format!("/public/v1/endpoints/{}", made["id"]);
         let patch = |body: Value| world.call(Some(1), "PATCH", &path, Some(body));
         let before = stored(&world, &made["id"]).await;
-        // The same again is no change: the checks under way count.
+        // The same config again is no change: checks under way count.
         let same = patch(json!({"config": made["config"], "url": "https://a.test/x"})).await.json(200);
         assert_eq!(same["revision"], made["revision"]);
         assert_eq!(stored(&world, &made["id"]).await, before);
@@ -92,7 +92,7 @@ on_both! {
             let refused = patch(elsewhere.clone()).await.json(400);
             assert!(refused["fields"]["config.secret_headers.Authorization"].is_string(), "{elsewhere}: {refused}");
         }
-        // A host of many sites goes by this header.
+        // A server with many sites selects one by this header.
         let host = json!({"config": {"headers": {"Host": "b.test"}, "secret_headers": {"X-Key": "…"}}});
         let refused = patch(host).await.json(400);
         assert!(refused["fields"]["config.secret_headers.X-Key"].is_string(), "{refused}");

@@ -1,4 +1,4 @@
-//! Maintenances are planned, changed and ended, and mark the scheduled times that lie in them.
+//! Maintenances are planned, changed and ended, and mark the scheduled times during them.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -29,7 +29,7 @@ async fn plan(world: &World, user: i64, body: Value) -> Value {
     world.call(Some(user), "POST", PATH, Some(body)).await.json(201)
 }
 
-/// What is due, as the schedule asks for it: by endpoint, scheduled times from now on and whether they are marked.
+/// Claims as the schedule does: by endpoint, the scheduled times from now on and whether they are marked.
 async fn claim(world: &World) -> BTreeMap<i64, Vec<(i64, bool)>> {
     let body = json!({"until": after(world, 65), "limit": 1000});
     let claims = world.call(None, "POST", "/private/v1/endpoints/claim", Some(body)).await.json(200);
@@ -63,7 +63,7 @@ on_both! {
         assert_eq!(patch(json!({"endpoint_ids": null})).await.json(200)["endpoint_ids"], Value::Null);
         world.clock().advance(Duration::from_secs(2000));
         assert_eq!(world.call(Some(1), "GET", &path, None).await.json(200)["status"], "active");
-        // Over earlier than planned.
+        // Ended earlier than planned.
         assert_eq!(patch(json!({"ends_at": world.clock().now()})).await.json(200)["status"], "ended");
         world.call(Some(1), "DELETE", &path, None).await.json(204);
         assert_eq!(world.call(Some(1), "GET", &path, None).await.code(404), "NOT_FOUND");
@@ -176,7 +176,7 @@ on_both! {
             assert_eq!(*marked, (20..40).contains(scheduled_at), "{times:?}");
         }
         assert!(times[&spared].iter().chain(&times[&others]).all(|(_, marked)| !marked), "{times:?}");
-        // All of the user's, and it is in force when the next scheduled times are handed out.
+        // A maintenance of all endpoints applies to the next scheduled times that are handed out.
         plan(&world, 1, json!({"title": "T", "ends_at": after(&world, 600)})).await;
         world.clock().advance(Duration::from_secs(60));
         let times = claim(&world).await;
@@ -201,7 +201,7 @@ on_both! {
         world.clock().advance(Duration::from_secs(30));
         let soon = json!({"title": "T", "starts_at": after(&world, 5), "ends_at": after(&world, 45), "endpoint_ids": [chosen]});
         plan(&world, 1, soon).await;
-        // Before anybody is told of it.
+        // Before any subscriber is notified.
         record(40).await;
         world.settle().await;
         for scheduled_at in [34, 35, 74, 75] {

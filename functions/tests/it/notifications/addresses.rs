@@ -1,4 +1,4 @@
-//! E-mail addresses: confirmed before anything is sent there, limits by the day, and the end of it.
+//! Email addresses: confirmation before anything is sent, daily limits, and unsubscribing.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn down(minute: i64) -> StatusChange {
 }
 
 impl World {
-    /// The links that were mailed to an address to confirm it, as tokens.
+    /// The tokens of the confirmation links that were mailed to an address.
     fn links_to(&self, address: &str) -> Vec<String> {
         let to = format!("To: {address}\r\n");
         let mails = self
@@ -41,7 +41,7 @@ impl World {
         assert_eq!(answer, json!({"address": address, "state": "confirmed"}));
     }
 
-    /// Tells of an outage; what the log says of it.
+    /// Reports an outage; returns the log's entry.
     async fn tell(&self, minute: i64) -> (Value, Value) {
         let id = format!("c{minute}");
         self.event("notification-dispatch", kind::STATUS_CHANGED, &id, &[down(minute)]).await.json(202);
@@ -50,7 +50,7 @@ impl World {
         (log[0]["status"].clone(), log[0]["error"].clone())
     }
 
-    /// The mails of a delivery.
+    /// The emails of a delivery.
     fn messages(&self) -> Vec<String> {
         self.mails().into_iter().filter(|mail| mail.contains("Subject: [down]")).collect()
     }
@@ -87,7 +87,7 @@ on_both! {
         assert_eq!(world.states(id).await, json!({"B@example.com": "unconfirmed", "a@example.com": "confirmed"}));
         let list = world.call(Some(1), "GET", PATH, None).await.json(200);
         assert_eq!(list["items"][0]["addresses"]["a@example.com"], "confirmed");
-        // A failed delivery is sent again, to whom may have it now.
+        // A failed delivery is sent again to the addresses that are confirmed now.
         let retry = format!("/public/v1/deliveries/{}/retry", world.deliveries(1).await[0]["id"]);
         world.call(Some(1), "POST", &retry, None).await.json(200);
         world.settle().await;
@@ -99,7 +99,7 @@ on_both! {
         assert_eq!((sent.len(), sent[0].contains("To: a@example.com\r\n")), (1, true));
         let (status, message) = world.test_of(id).await;
         assert_eq!((status.as_str(), message.contains("SMTP_URL is not set")), ("ok", true), "{message}");
-        // Confirmed to one user is not confirmed to another.
+        // An address confirmed for one user is not confirmed for another.
         let other = world.call(Some(2), "POST", PATH, Some(email(&["A@example.com"]))).await.json(201);
         assert_eq!(other["addresses"], json!({"A@example.com": "unconfirmed"}));
     }
@@ -115,7 +115,7 @@ on_both! {
         patch(json!({"config": {"to": ["b@example.com", "A@example.com"]}})).await;
         assert_eq!((world.links_to("a@example.com").len(), world.links_to("b@example.com").len()), (1, 1));
         assert_eq!(world.links_to("A@example.com").len(), 0);
-        // Another channel to the same address mails no second link that day.
+        // Another notification to the same address mails no second link on that day.
         world.notification(1, email(&["c@example.com"])).await;
         world.notification(1, email(&["c@example.com"])).await;
         assert_eq!(world.links_to("c@example.com").len(), 1);
@@ -140,7 +140,7 @@ on_both! {
         assert_eq!(world.tell(2).await, (json!("failed"), json!("Not sent to a…@example.com (unsubscribed).")));
         let (status, message) = world.test_of(id).await;
         assert_eq!((status.as_str(), message.as_str()), ("fail", "Not sent to a…@example.com (unsubscribed)."));
-        // Another user may ask, until the address wants nothing of anybody.
+        // Another user may ask for confirmation, until the address unsubscribes from everyone's messages.
         world.call(Some(2), "POST", PATH, Some(email(&["a@example.com"]))).await.json(201);
         assert_eq!(world.links_to("a@example.com").len(), 2);
         assert_eq!(unsubscribe("everybody").await, "unsubscribed");
@@ -161,7 +161,7 @@ on_both! {
         for user in 1..=3 {
             world.notification(user, email(&["a@example.com"])).await;
         }
-        // Not by another spelling, either.
+        // Not with another spelling of the address either.
         let made = world.call(Some(4), "POST", PATH, Some(email(&["a+4@example.com"]))).await.json(201);
         assert!(made["warning"].as_str().unwrap().contains("too many were mailed today"), "{made}");
         assert_eq!(world.mails().len(), 3);
@@ -208,7 +208,7 @@ on_both! {
         world.clock().advance(7 * DAY);
         world.call(None, "POST", CONFIRM, Some(json!({"token": confirm}))).await.code(400);
 
-        // It outlives neither its time nor its user.
+        // A link expires, and is invalid after its user is deleted.
         world.call(Some(1), "POST", &format!("{PATH}/{id}/test"), None).await.json(200);
         let links = world.links_to("a@example.com");
         let fresh = links.into_iter().find(|link| *link != confirm).unwrap();

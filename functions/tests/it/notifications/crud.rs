@@ -15,7 +15,7 @@ on_both! {
         let mut created = world.call(Some(1), "POST", PATH, Some(json!({
             "name": "On call", "kind": "email", "config": {"to": ["a@example.com"]}, "endpoint_ids": [3, 1, 3],
         }))).await.json(201);
-        // Of the mail that confirms the address.
+        // The warning about the confirmation email.
         created.as_object_mut().unwrap().remove("warning");
         assert_eq!(created["config"], json!({"to": ["a@example.com"]}));
         assert_eq!(created["endpoint_ids"], json!([1, 3]));
@@ -131,7 +131,7 @@ on_both! {
             let created = world.call(Some(1), "POST", PATH, Some(body)).await.json(201);
             assert_eq!(created["config"], shown);
             let path = format!("{PATH}/{}", created["id"]);
-            // Sent back as it was shown, it stays as it was.
+            // Sending back the config as it was shown changes nothing.
             let patched = world.call(Some(1), "PATCH", &path, Some(json!({"config": shown}))).await.json(200);
             assert_eq!(patched["config"], shown);
             assert_eq!(world.call(Some(1), "GET", &path, None).await.json(200)["config"], shown);
@@ -161,7 +161,7 @@ on_both! {
         let tries = (0..4).map(|_| world.post_once(1, PATH, "key-1", &body));
         let answers = futures::future::join_all(tries).await;
         let first = answers[0].json(201);
-        // Whichever answer gets through has the secret in it.
+        // Every answer contains the secret, whichever arrives.
         assert!(answers.iter().all(|answer| answer.json(201) == first), "{answers:?}");
         assert_eq!(first["config"]["secret"].as_str().unwrap().len(), 50);
         world.clock().advance(std::time::Duration::from_secs(600));

@@ -1,4 +1,4 @@
-//! What is sent when the world has changed between the change and the message.
+//! Messages whose reason disappears between the change and the sending.
 
 use contract::{EndpointDeleted, Status, UserDeleted, kind};
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::{
     world::{Answer, Database, Sent, World, on_both},
 };
 
-/// Logs a change of endpoint 1, and returns the request to send it.
+/// Records a change of endpoint 1, and returns the request to send it.
 async fn requested(world: &World, minute: i64, from: Status, to: Status) -> Sent {
     let changes = [change(1, 1, minute, from, to)];
     world.clock().set(changes[0].changed_at.max(world.clock().now()));
@@ -17,7 +17,7 @@ async fn requested(world: &World, minute: i64, from: Status, to: Status) -> Sent
     world.events.lock().unwrap().pop_front().expect("a request")
 }
 
-/// Hands it to the sender, and what that replies to the log.
+/// Delivers a request to the sender, and its reply to the log.
 async fn send(world: &World, request: &Sent) -> Answer {
     let answer = world.deliver("webhook-send", request).await;
     world.events.lock().unwrap().extend(answer.reply());
@@ -77,7 +77,7 @@ on_both! {
         assert_eq!((&log[0]["status"], &log[0]["error"]), (&json!("failed"), &json!("Not sent: the channel was switched off meanwhile.")));
         assert_eq!(hook.asked().len(), 0);
 
-        // Asked for again when it is on: sent, and once only, whatever is still on its way.
+        // A retry after it is enabled again: sent once only, even if another request is still under way.
         world.call(Some(1), "PATCH", &path, Some(json!({"enabled": true}))).await.json(200);
         let retry = format!("/public/v1/deliveries/{}/retry", log[0]["id"]);
         world.call(Some(1), "POST", &retry, None).await.json(200);

@@ -1,4 +1,4 @@
-//! Dispatch, the delivery log, retries, and tests of a channel.
+//! Dispatch, the delivery log, retries, and test messages.
 
 use contract::{
     AlertKind, DeliveryOutcome, Language, NotificationDelivered, NotificationRequested, Reader, Status,
@@ -71,7 +71,7 @@ on_both! {
         let body = json!({"name": "quiet", "kind": "webhook", "config": config, "send_degraded": false});
         let quiet = world.notification(1, body).await;
         let told = async |minute, from, to| {
-            // Each of an endpoint of its own: what is on its way holds back what comes after it.
+            // Each change of another endpoint: a delivery under way delays later ones of the same endpoint.
             dispatch(&world, &[change(minute, 1, minute, from, to)]).await.json(202);
             let told = requested(&world).into_iter().map(|(_, r)| (r.notification_id, r.alert.what));
             told.collect::<std::collections::BTreeMap<_, _>>()
@@ -97,7 +97,7 @@ on_both! {
             world.request("delivery-resume", None, "POST", "/", None).await.json(204);
         };
         for minute in [0, 1] {
-            // The reply is lost, with the broker that has it.
+            // The reply is lost, as with a broker that fails.
             world.event("notification-evaluate", kind::CHECK_COMPLETED, &format!("e{minute}"), &[result(1, 1, minute, false)]).await;
         }
         assert_eq!(events().len(), 1);
@@ -112,7 +112,7 @@ on_both! {
         assert_eq!(again.iter().map(crate::world::Sent::kind).collect::<Vec<_>>(), [kind::STATUS_CHANGED]);
         assert_eq!(again[0].headers["ce-owners"], "1");
 
-        // Its endpoint cannot be read now: that is no way to be told.
+        // Its endpoint cannot be read now, so it cannot be dispatched.
         world.stand_in("endpoint-private-list", |_| (500, json!({"code": "INTERNAL"})));
         assert!(world.deliver("notification-dispatch", &again[0]).await.status.is_server_error());
         resume(20).await;
@@ -163,7 +163,7 @@ on_both! {
         let again: Vec<Vec<StatusChange>> = world.events.lock().unwrap().iter()
             .filter(|event| event.kind() == kind::STATUS_CHANGED).map(crate::world::Sent::data).collect();
         assert_eq!(again.concat().iter().map(|change| change.endpoint_id).collect::<Vec<_>>(), [2]);
-        // Told while it is published again, it is not due once more.
+        // A change dispatched while it is published again is not due once more.
         let now = world.clock().now();
         let rearmed = "SELECT COUNT(*) FROM notification_changes WHERE due_at > $1";
         let due: i64 = runtime::on!(world.context.db().unwrap().read(), db =>
@@ -189,7 +189,7 @@ on_both! {
         world.settle().await;
         let text = hook.asked()[0].json()["data"]["text"].as_str().unwrap().to_owned();
         assert!(text.contains("장애가 발생했습니다.") && text.contains("UTC+09:00"), "{text}");
-        // Whoever is deleted leaves nothing, and comes back by no late event.
+        // A deleted user leaves no data, and a late event creates none.
         world.event("notification-forget", kind::USER_DELETED, "gone", &UserDeleted { user_id: 7 }).await;
         change("c", changed(3, Language::Korean, "Asia/Seoul")).await;
         let db = world.context.db().unwrap();
@@ -223,7 +223,8 @@ on_both! {
         assert_eq!(request.alert.url, "https://shop.test/", "without what may be a token");
         assert!(!format!("{sent:?}").contains(SECRET));
 
-        // Recovery is another message, after the first; becoming up or down for the first time is told as well, if down.
+        // Recovery is a separate message after the first; becoming down for the first time is sent as well,
+        // becoming up is not.
         dispatch(&world, &[change(1, 1, 3, Status::Down, Status::Up)]).await.json(202);
         assert_eq!(requested(&world).len(), 0);
         for (_, request) in &sent {
@@ -266,7 +267,7 @@ on_both! {
         let told = requested(&world);
         assert_eq!(told.len(), 1);
         assert_eq!(told[0].1.alert.changed_at, at(0));
-        // The event of the change itself comes late, and again.
+        // The event of the change itself arrives late, and twice.
         for _ in 0..2 {
             dispatch(&world, &[change(1, 1, 1, Status::Up, Status::Down)]).await.json(202);
         }
@@ -298,7 +299,7 @@ on_both! {
         world.with_endpoints();
         world.webhook(1, "https://x.test/").await;
         world.webhook(2, "https://x.test/").await;
-        // 10 is not there; 11 belongs to user 2, not to the one that the event names.
+        // 10 does not exist; 11 belongs to user 2, not to the event's user.
         dispatch(&world, &[change(10, 2, 0, Status::Up, Status::Down), down(11, 1)]).await.json(202);
         assert_eq!(requested(&world).len(), 0);
         world.stand_in("endpoint-private-list", |_| (500, json!({})));
@@ -388,7 +389,7 @@ on_both! {
         *world.broker_takes.lock().unwrap() = None;
         assert!(world.deliveries(1).await[0]["next_try_at"].is_string(), "it waits for the broker");
 
-        // With the settings as they are now.
+        // With the current settings.
         let other = Listener::start(204, "").await;
         let config = json!({"config": {"url": other.url}});
         world.call(Some(1), "PATCH", &format!("/public/v1/notifications/{id}"), Some(config)).await.json(200);

@@ -17,7 +17,7 @@ fn changes(answer: &Answer) -> Vec<StatusChange> {
     answer.reply().map(|event| event.data()).unwrap_or_default()
 }
 
-/// Endpoint, scheduled time, and to what.
+/// Endpoint, scheduled time and new status of each change.
 fn told(answer: &Answer) -> Vec<(i64, i64, Status)> {
     let minute = |c: &StatusChange| (c.changed_at - at(0)).num_minutes();
     changes(answer).iter().map(|c| (c.endpoint_id, minute(c), c.to)).collect()
@@ -70,7 +70,7 @@ on_both! {
             assert_eq!(again.body, answer.body);
             assert_eq!(again.headers["ce-id"], answer.headers["ce-id"]);
         }
-        // And it moved nothing.
+        // The state is unchanged.
         assert_eq!(told(&evaluate(&world, "c", &[result(1, 7, 3, true)]).await), []);
     }
 
@@ -91,9 +91,9 @@ on_both! {
     }
 
     async fn evaluators_at_once_lose_nothing(world: World) {
-        // Forty endpoints fail in two scheduled times each: whoever comes first, the second scheduled time decides, or the
-        // first one is late. Two copies of each batch, half of them in the opposite order.
-        // Forty work, so that it is not taken for an outage of the region.
+        // Forty endpoints fail at two scheduled times each: whichever result comes first, either the second
+        // scheduled time decides, or the first one is late. Two copies of each batch, half of them in the
+        // opposite order. Forty others work, so that it does not count as a region outage.
         let batch = |minute: i64| -> Vec<_> { (1..=80).map(|id| result(id, 7, minute, id > 40)).collect() };
         let backwards = |minute: i64| -> Vec<_> { batch(minute).into_iter().rev().collect() };
         let (one, two) = (batch(0), batch(1));
@@ -102,7 +102,7 @@ on_both! {
             evaluate(&world, "one", &one), evaluate(&world, "two", &two),
             evaluate(&world, "one", &one_again), evaluate(&world, "two", &two_again),
         ]).await;
-        // The third scheduled time settles it for those whose first one came late.
+        // The third scheduled time decides for the endpoints whose first one came late.
         let third = evaluate(&world, "three", &batch(2)).await;
         let down = answers.iter().chain([&third]).flat_map(told).filter(|(_, _, to)| *to == Status::Down);
         let mut down: Vec<i64> = down.map(|(id, ..)| id).collect();
@@ -130,7 +130,7 @@ on_both! {
         assert_eq!(told(&evaluate(&world, "a", &first).await), [(2, 0, Status::Up), (3, 0, Status::Up)]);
 
         world.event("notification-forget", kind::USER_DELETED, "y", &UserDeleted { user_id: 7 }).await.json(202);
-        // Endpoint 5 was never heard of before.
+        // There was no result of endpoint 5 before.
         let late: Vec<_> = [2, 5].iter().flat_map(|id| [result(*id, 7, 1, false), result(*id, 7, 2, false)]).collect();
         assert_eq!(told(&evaluate(&world, "c", &late).await), []);
         let down = evaluate(&world, "d", &[result(3, 8, 1, false), result(3, 8, 2, false)]).await;

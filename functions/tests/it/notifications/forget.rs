@@ -24,7 +24,7 @@ on_both! {
         };
         assert_eq!((ids(two).await, ids(one).await, ids(all).await), (json!([2]), json!([]), json!(null)));
         assert_eq!(world.deliveries(1).await.len(), 0);
-        // A late change brings nothing back, though the endpoint can still be asked for.
+        // A late change creates no delivery, although the endpoint can still be read.
         world.events.lock().unwrap().clear();
         world.event("notification-dispatch", kind::STATUS_CHANGED, "d", &[change(1, 1, 1, Status::Up, Status::Down)]).await.json(202);
         assert_eq!((world.deliveries(1).await.len(), world.events.lock().unwrap().len()), (0, 0));
@@ -68,7 +68,7 @@ on_both! {
     }
 }
 
-/// A deadlock would be answered as an error.
+/// A deadlock would be answered with an error.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_deleted_and_evaluated_at_once_never_waits_in_a_circle() {
     let world = World::new(Database::Postgres).await;
@@ -76,7 +76,7 @@ async fn what_is_deleted_and_evaluated_at_once_never_waits_in_a_circle() {
     for round in 0..30 {
         let user = 1 + round * 3;
         let endpoints: Vec<i64> = (1..10).map(|n| (user - 1) * 10 + n).collect();
-        // Rows lie in another order than their ids.
+        // The physical order of the rows differs from the order of their ids.
         for endpoint in endpoints.iter().rev() {
             let first = [result(*endpoint, user, 0, true)];
             world.event("notification-evaluate", kind::CHECK_COMPLETED, "first", &first).await.json(200);

@@ -78,12 +78,12 @@ impl World {
         self.with_endpoints_of(|id| (id % 10 != 0).then_some(1 + id / 10));
     }
 
-    /// Endpoints of these users.
+    /// Endpoints with these owners.
     pub fn with_endpoints_of(&self, user: impl Fn(i64) -> Option<i64> + Send + Sync + 'static) {
         self.with_briefs(move |id| Some(brief(id, user(id)?)));
     }
 
-    /// What other functions are told of endpoints.
+    /// The endpoint data that other functions get.
     pub fn with_briefs(&self, brief: impl Fn(i64) -> Option<Value> + Send + Sync + 'static) {
         self.stand_in("endpoint-private-list", move |path| {
             let ids = path.strip_prefix("/private/v1/endpoint_briefs?ids=").unwrap().split(',');

@@ -1,4 +1,4 @@
-//! What is deleted after its time, by a schedule of its own.
+//! Scheduled deletion of expired data.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::world::{Database, World, on_both};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Deliveries, changes, states of deleted endpoints, deleted users.
+/// Numbers of deliveries, changes, states of deleted endpoints, and deleted users.
 async fn rows(world: &World) -> (i64, i64, i64, i64) {
     (
         world.number("SELECT COUNT(*) FROM deliveries").await,
@@ -57,7 +57,7 @@ on_both! {
     }
 
     async fn an_owner_keeps_the_newest_hundred_thousand_and_what_waits(world: World) {
-        // The oldest waits.
+        // The oldest delivery is pending.
         const FILL: &str = "WITH RECURSIVE numbers AS (SELECT 2 AS n UNION ALL SELECT n + 1 FROM numbers WHERE n < 100012)
             INSERT INTO deliveries (user_id, notification_id, endpoint_id, changed_at, what, kind, recipient, alert,
                 status, attempt, created_at, asked_at, due_at)
@@ -80,7 +80,7 @@ on_both! {
             }
             rows(&world).await.0 + world.number("SELECT COUNT(*) FROM dead_letters").await
         };
-        // The first purge ever believes its clock after a day.
+        // The first purge trusts its clock only after a day.
         assert_eq!(purge().await, 2);
         world.clock().advance(DAY);
         assert_eq!(purge().await, 2);
@@ -91,7 +91,7 @@ on_both! {
         assert_eq!(purge().await, 2);
         world.clock().set(right + DAY / 24);
         assert_eq!(purge().await, 2);
-        // The same of a machine that was off.
+        // The same with a machine that was off.
         world.clock().advance(DAY * 100);
         assert_eq!(purge().await, 2);
         world.clock().advance(DAY);

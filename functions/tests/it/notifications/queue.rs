@@ -1,4 +1,4 @@
-//! What waits to be sent: shares of owners and hosts, pauses, what is told together, what was lost on its way.
+//! Pending deliveries: shares of owners and hosts, pauses, combined messages, lost messages.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,18 +15,18 @@ async fn dispatch(world: &World, changes: &[StatusChange]) {
     world.event("notification-dispatch", kind::STATUS_CHANGED, "c", changes).await.json(202);
 }
 
-/// Of any endpoint: they are all the user's that the change names.
+/// All endpoints that a change names belong to its user.
 fn with_any_endpoints(world: &World) {
     world.with_endpoints_of(|id| Some(id / 1000));
 }
 
-/// So many endpoints of a user go down.
+/// This many endpoints of a user go down.
 async fn outage(world: &World, user: i64, endpoints: i64) {
     let down = |id| change(user * 1000 + id, user, 2, Status::Up, Status::Down);
     dispatch(world, &(0..endpoints).map(down).collect::<Vec<_>>()).await;
 }
 
-/// What the senders are asked to send.
+/// The requests to the senders.
 fn asked(world: &World) -> Vec<Sent> {
     std::mem::take(&mut *world.events.lock().unwrap()).into()
 }
@@ -38,7 +38,7 @@ fn by<K: Ord>(asked: &[Sent], key: impl Fn(&NotificationRequested) -> K) -> BTre
     })
 }
 
-/// Says what became of one, as its sender would.
+/// Reports the outcome of a request, as its sender would.
 async fn told(world: &World, request: &Sent, outcome: &str) {
     let request: NotificationRequested = request.data();
     let outcome = json!({
@@ -73,11 +73,11 @@ on_both! {
         dispatch(&world, &changes).await;
         let more = asked(&world);
         assert_eq!(by(&more, |r| r.notification_id), BTreeMap::from([(b, 4), (c, 4)]), "in turns");
-        // Another owner's go at once.
+        // Another owner's messages are sent at once.
         world.webhook(2, "https://d.test/").await;
         outage(&world, 2, 1).await;
         assert_eq!(asked(&world).len(), 1);
-        // Each that ends lets one more go, of the channel that has the least.
+        // Each finished delivery lets one more begin, of the notification with the fewest under way.
         told(&world, &under_way[0], "delivered").await;
         told(&world, &more[0], "delivered").await;
         assert_eq!(asked(&world).len(), 2);
@@ -108,7 +108,7 @@ on_both! {
         assert_eq!(owners, full.collect::<BTreeMap<_, _>>());
         let mut order = Vec::new();
         for _ in 0..4 {
-            // Of the one that was let go last, whoever that is.
+            // Of the delivery that began last, whichever it is.
             let ended = under_way.pop().unwrap();
             told(&world, &ended, "delivered").await;
             let next = asked(&world);
@@ -145,7 +145,7 @@ on_both! {
         assert_eq!((&log[0]["status"], &log[0]["error"]), (&json!("failed"), &json!("The webhook answered 503 Service Unavailable.")));
         assert!(world.clock().now() > began);
 
-        // It can be asked for again; and what works again is forgiven.
+        // It can be retried, and the first success resets the failures.
         hook.answers(200, "");
         let retry = format!("/public/v1/deliveries/{}/retry", log[0]["id"]);
         world.call(Some(1), "POST", &retry, None).await.json(200);
@@ -165,7 +165,7 @@ on_both! {
             told(&world, request, "postponed").await;
         }
         assert_eq!(channel(&world).await["failures"], 1, "sent at once, they count once");
-        // One failure is not enough to leave it alone.
+        // One failure does not cause a pause.
         let second = asked(&world);
         assert_eq!(second.len(), 1);
         world.clock().advance(Duration::from_secs(8));
@@ -178,7 +178,7 @@ on_both! {
         after(&world, 5).await;
         let probe = asked(&world);
         assert_eq!(probe.len(), 1);
-        // When it works again, all that waits goes.
+        // After a success, all pending messages are sent.
         told(&world, &probe[0], "delivered").await;
         assert_eq!(asked(&world).len(), 8);
     }
@@ -203,7 +203,7 @@ on_both! {
         assert_eq!(left, 0);
         let failing = channel(&world).await;
         assert!(failing["failures"].as_i64().unwrap() > 1, "{failing}");
-        // A new message does not wait for the end of the pause that the other one has earned.
+        // A new message is not subject to the long pause of the other one.
         dispatch(&world, &[change(1500, 1, 70, Status::Up, Status::Down)]).await;
         for _ in 0..2 {
             for request in asked(&world) {
@@ -254,7 +254,7 @@ on_both! {
     async fn however_often_an_endpoint_changes_one_message_of_it_waits(world: World) {
         with_any_endpoints(&world);
         world.webhook(1, "https://slow.test/").await;
-        // Its eight places are taken.
+        // All eight places are taken.
         outage(&world, 1, 8).await;
         let under_way = asked(&world);
         let changes = [(Status::Up, Status::Down), (Status::Down, Status::Up)];
@@ -262,7 +262,7 @@ on_both! {
             let (from, to) = changes[usize::try_from(minute % 2).unwrap()];
             dispatch(&world, &[change(1500, 1, minute, from, to)]).await;
         }
-        // The broker brings some again, and one that is older than what waits.
+        // The broker delivers some changes again, and one that is older than the pending one.
         for minute in [12, 30, 59] {
             let (from, to) = changes[usize::try_from(minute % 2).unwrap()];
             dispatch(&world, &[change(1500, 1, minute, from, to)]).await;
@@ -274,7 +274,7 @@ on_both! {
         assert_eq!((alert.endpoint_id, alert.what.as_str(), alert.changed_at), (1500, "up", at(59)));
         let missed: Vec<_> = alert.missed.iter().map(|missed| missed.changed_at).collect();
         assert_eq!(missed, (39..59).map(at).collect::<Vec<_>>(), "the last twenty, each once");
-        // What was handed out stays as it is, and what comes after it is told after it.
+        // A message under way stays unchanged, and later changes are sent after it.
         dispatch(&world, &[change(1500, 1, 60, Status::Up, Status::Down)]).await;
         assert_eq!(asked(&world).len(), 0);
         told(&world, &last, "delivered").await;
@@ -289,7 +289,7 @@ on_both! {
         world.clock().set(at(10));
         dispatch(&world, &[change(1001, 1, 9, Status::Down, Status::Up)]).await;
         told(&world, &asked(&world)[0], "delivered").await;
-        // A broker that lost it brings it after all.
+        // A broker that had lost a change delivers it after all.
         for _ in 0..2 {
             dispatch(&world, &[change(1001, 1, 5, Status::Up, Status::Down)]).await;
         }
@@ -314,7 +314,7 @@ on_both! {
         let of_it = format!("/public/v1/deliveries?notification_id={full}&per_page=1");
         let log = world.call(Some(1), "GET", &of_it, None).await.json(200);
         assert_eq!((&log["page"]["total_count"], &log["items"][0]["alert"]["untold"]), (&json!(1001), &json!(600)));
-        // It is one channel that is full: another is told at once.
+        // Only one notification is full: another gets its message at once.
         dispatch(&world, &[change(5000, 1, 3, Status::Up, Status::Down)]).await;
         assert_eq!(by(&asked(&world), |r| r.notification_id), BTreeMap::from([(one, 1)]));
         let mut told_of = 0;
@@ -328,7 +328,7 @@ on_both! {
             told(&world, &request, "delivered").await;
             under_way.extend(asked(&world));
         }
-        // With the one that all channels are told of.
+        // Including the change of endpoint 5000, which every notification reports.
         assert_eq!((told_of, counted), (1000, vec![601]));
     }
 
@@ -343,7 +343,7 @@ on_both! {
                 world.call(Some(1), "PATCH", &path, Some(json!({"enabled": enabled}))).await.json(200);
             }
         }
-        // Eight that were handed out, and of each round the last twenty.
+        // Eight that were under way, and the last twenty of each round.
         assert_eq!(world.number("SELECT COUNT(*) FROM deliveries").await, 108);
     }
 
@@ -381,7 +381,7 @@ on_both! {
             world.settle().await;
         }
         assert_eq!(hook.asked().len(), 0);
-        // Asked for less than its own pause, it gets the pause.
+        // After the ten minutes of `Retry-After`, both messages are sent.
         after(&world, 60).await;
         world.settle().await;
         assert_eq!(hook.asked().len(), 2);
@@ -400,7 +400,7 @@ on_both! {
         world.settle().await;
         let id = format!("delivery-{}-1", lost[0].data::<NotificationRequested>().delivery_id);
         assert_eq!(hook.asked().iter().map(|a| a.header("webhook-id").to_owned()).collect::<Vec<_>>(), [id]);
-        // The first one comes after all.
+        // The first request arrives after all.
         world.deliver("webhook-send", &lost[0]).await.json(202);
         assert_eq!(hook.asked().len(), 0);
     }
@@ -474,7 +474,7 @@ on_both! {
         world.webhook(1, "https://x.test/").await;
         let now = world.clock().now();
         world.clock().advance(Duration::from_secs(2 * 3600));
-        // One that was tried, and more that wait for its channel.
+        // One that was tried, and others that wait for its notification.
         outage(&world, 1, 4).await;
         let requests = asked(&world);
         for _ in 0..2 {
@@ -538,7 +538,7 @@ on_both! {
         *world.broker_takes.lock().unwrap() = Some(0);
         let down = [change(1, 1, 2, Status::Up, Status::Down)];
         world.event("notification-dispatch", kind::STATUS_CHANGED, "c", &down).await.code(503);
-        // Not more often: the circuit to the broker would open.
+        // Not more often: the circuit breaker to the broker would open.
         world.clock().advance(Duration::from_secs(60));
         world.request("delivery-resume", None, "POST", "/", None).await.code(503);
         *world.broker_takes.lock().unwrap() = None;
@@ -549,7 +549,7 @@ on_both! {
     }
 }
 
-/// A deadlock would be answered as an error.
+/// A deadlock would be answered with an error.
 #[tokio::test(flavor = "multi_thread")]
 async fn channels_are_deleted_and_used_at_once_without_waiting_in_a_circle() {
     let world = World::new(Database::Postgres).await;

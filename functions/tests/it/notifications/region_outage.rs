@@ -1,4 +1,4 @@
-//! What is told when most of what is checked from a region begins to fail at once.
+//! Messages when most checks of a region begin to fail at once.
 
 use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
@@ -20,7 +20,7 @@ fn with_users(world: &World) {
     world.with_endpoints_of(|id| Some(id / 100));
 }
 
-/// Of a user's first endpoints, some of which fail.
+/// Results of a user's first endpoints, some of which fail.
 fn batch(user: i64, count: i64, minute: i64, fails: impl Fn(i64) -> bool) -> Vec<CheckResult> {
     let failure = || Failure { code: FailureCode::ConnectTimeout, message: "No answer in time".into() };
     let of = |n: i64| {
@@ -31,7 +31,7 @@ fn batch(user: i64, count: i64, minute: i64, fails: impl Fn(i64) -> bool) -> Vec
     (1..=count).map(of).collect()
 }
 
-/// Whatever comes of a batch, to the last message.
+/// Processes a batch and everything that follows, up to the last message.
 async fn check(world: &World, results: Vec<CheckResult>) {
     let newest = results.iter().map(|r| r.scheduled_at).max().unwrap();
     while world.clock().now() < newest {
@@ -45,7 +45,7 @@ async fn check(world: &World, results: Vec<CheckResult>) {
     world.settle().await;
 }
 
-/// What a channel was told since it was last asked, in the order of the words, and about which endpoint.
+/// The messages to a webhook since the last call, sorted by kind, and their endpoints.
 fn told(hook: &Listener) -> Vec<(String, i64)> {
     let of = |data: Value| (data["what"].as_str().unwrap().to_owned(), data["endpoint_id"].as_i64().unwrap());
     let mut told: Vec<_> = hook.asked().iter().map(|asked| of(asked.json()["data"].clone())).collect();
@@ -78,7 +78,7 @@ on_both! {
         let (hook, of_one) = (Listener::start(200, "").await, Listener::start(200, "").await);
         let (of_others, of_none) = (Listener::start(200, "").await, Listener::start(200, "").await);
         world.webhook(1, &hook.url).await;
-        // One there, one elsewhere, one that was never checked.
+        // One endpoint in the region, one elsewhere, one that was never checked.
         for (hook, ids) in [(&of_one, json!([101, 121])), (&of_others, json!([121, 122])), (&of_none, json!([]))] {
             world.notification(1, json!({"name": "some", "kind": "webhook", "config": {"url": hook.url},
                 "endpoint_ids": ids})).await;
@@ -89,7 +89,7 @@ on_both! {
         assert_eq!(told(&hook), all("down", [120]));
 
         check(&world, batch(1, 20, 2, |n| n <= 15 || n == 20)).await;
-        // What was down before, and is back now, is told as ever.
+        // An endpoint that was down before and recovers now is reported as usual.
         check(&world, batch(1, 20, 3, |n| n <= 15)).await;
         let messages = hook.asked();
         let of = |what: &str| messages.iter().map(|m| m.json()["data"].clone()).find(|d| d["what"] == what);
@@ -102,7 +102,8 @@ on_both! {
         assert_eq!((&outage["outage_started_at"], &outage["changed_at"]), (&json!(at(2)), &json!(at(3))));
 
         check(&world, batch(1, 20, 4, |n| n <= 15)).await;
-        // Whoever was told of its beginning is told of its end, wherever the endpoint is by now.
+        // Notifications that were sent its beginning are sent its end, even if the endpoint has another
+        // region by then.
         let mut over = batch(1, 20, 5, |_| false);
         over[0].region = "elsewhere".into();
         check(&world, over).await;
@@ -156,7 +157,8 @@ on_both! {
             check(&world, every(minute, 20)).await;
         }
         assert_eq!(told(&hook), [all("down", 101..=102), all(OUTAGE, [0])].concat());
-        // Every ten minutes: held once, and told the next time, however long the region outage lasts.
+        // With a check every ten minutes: held once and reported the next time, however long the region outage
+        // lasts.
         for minute in 61..=62 {
             check(&world, batch(1, 20, minute, |_| false)).await;
         }
@@ -174,7 +176,7 @@ on_both! {
         for user in 1..=12 {
             world.webhook(user, &hook.url).await;
         }
-        // One of them was checked before the others: the own failures count, also for what is told.
+        // One endpoint was checked earlier than the others: its own failures count, also for its message.
         let minute = |minute: i64, up: bool| -> Vec<_> {
             (1..=12).flat_map(|user| batch(user, 1, minute - i64::from(user == 1), |_| !up)).collect::<Vec<_>>()
         };
@@ -199,7 +201,7 @@ on_both! {
         }
         assert_eq!(told(&hook), all("down", 101..=109));
         for minute in 0..=2 {
-            // Later by far: those do not count.
+            // Much later: these do not count.
             check(&world, batch(2, 20, minute + 60, |n| n <= 10 && minute > 0)).await;
         }
         assert_eq!(told(&hook), all("down", 201..=210));
@@ -214,11 +216,11 @@ on_both! {
             batch(1, 12, minute, |_| true).into_iter().map(|r| CheckResult { failure_threshold: 1, ..r }).collect()
         };
         let works = |minute| batch(1, 30, minute, |_| false).split_off(12);
-        // In the minute before, the others worked: of now that says nothing.
+        // In the minute before, the others worked: that says nothing about now.
         check(&world, works(0)).await;
         check(&world, fails(1)).await;
         assert_eq!(told(&hook), all(OUTAGE, [0]));
-        // They still do; but what wavers is not told each minute.
+        // They still work; but a region that wavers is not reported each minute.
         check(&world, works(1)).await;
         check(&world, fails(2)).await;
         assert_eq!(told(&hook), []);
@@ -235,7 +237,7 @@ on_both! {
             check(&world, batch(1, 20, minute, |_| minute > 0)).await;
         }
         assert_eq!(told(&hook), all(OUTAGE, [0]));
-        // After a pause of ours nearly all come too late; one fails still.
+        // After a pause of the engine nearly all checks are too late; one still fails.
         let mut late = batch(1, 20, 5, |_| true);
         for result in &mut late[1..] {
             result.outcome.status = CheckStatus::Unknown;
@@ -266,13 +268,13 @@ on_both! {
         let minute = |minute, fails: &dyn Fn(i64) -> bool| -> Vec<_> {
             (1..=10).flat_map(|user| batch(user, 3, minute, |_| fails(user))).collect()
         };
-        // Ten others that work were not checked since: they say nothing.
+        // Ten other users' endpoints worked, but were not checked since: they do not count.
         check(&world, (11..=20).flat_map(|user| batch(user, 3, 0, |_| false)).collect()).await;
         check(&world, minute(0, &|_| false)).await;
         check(&world, minute(1, &|user| user <= 9)).await;
         check(&world, minute(2, &|user| user <= 9)).await;
         assert_eq!(told(&hook), vec![(OUTAGE.to_owned(), 0); 9]);
-        // The tenth is told in its turn.
+        // The tenth is reported when its turn comes.
         check(&world, minute(3, &|_| true)).await;
         check(&world, minute(4, &|_| true)).await;
         assert_eq!(told(&hook), all(OUTAGE, [0]));
@@ -348,12 +350,12 @@ on_both! {
         check(&world, batch(1, 20, 17, |n| n <= 16)).await;
         assert_eq!(told(&hook), [all("down", 101..=115), all(STILL_FAILS, [0])].concat());
         assert!(incidents(&world, 1).await.iter().all(|i| i["started_at"] == json!(at(1))));
-        // Nothing is held any more.
+        // Alerts are no longer held.
         check(&world, batch(1, 20, 18, |n| n <= 16)).await;
         assert_eq!(told(&hook), all("down", [116]));
         check(&world, batch(1, 20, 19, |_| false)).await;
         assert_eq!(told(&hook), all("up", 101..=116));
-        // And when it happens again, there is another outage.
+        // When it happens again, it is another region outage.
         for minute in 20..=21 {
             check(&world, batch(1, 20, minute, |_| true)).await;
         }
@@ -361,10 +363,9 @@ on_both! {
     }
 }
 
-/// Real endpoints, checked once a minute each, spread over it. Nobody looks at their addresses: `fails` says what
-/// each second's check finds, `failing_takes` how many seconds an endpoint's check takes to find a failure: two tries,
-/// if it is not at once. What was told until `end`,
-/// with the second.
+/// Real endpoints, each checked once a minute, spread over it. Their addresses are not contacted: `fails`
+/// gives the result of each second's check, `failing_takes` the seconds that a failing check takes: two
+/// tries, unless it fails at once. Returns the messages until `end`, with their seconds.
 async fn told_from(
     world: &World,
     count: i64,
@@ -412,7 +413,7 @@ async fn told_from(
         world.events.lock().unwrap().extend(others);
         asked.extend(world.settle().await.into_iter().filter(is_request));
         for request in asked.iter().flat_map(|event| event.data::<Vec<CheckRequest>>()) {
-            // What is due at once is found in the next second.
+            // A check that is due at once has its result in the next second.
             due.entry(request.scheduled_at.timestamp().max(now + 1)).or_default().push(request);
         }
         let words =
@@ -424,7 +425,7 @@ async fn told_from(
 
 on_both! {
     async fn the_first_that_fail_are_judged_by_others_that_are_asked_at_once(world: World) {
-        // Where everything fails from some second on, no endpoint is told alone.
+        // If everything fails from some second on, no endpoint is reported alone.
         let told = told_from(&world, 12, 400, |_| 0, |_, second| second >= 157).await;
         assert_eq!(told.iter().map(|(_, what)| what.as_str()).collect::<Vec<_>>(), [OUTAGE]);
         assert!(told[0].0 <= 157 + 5 + 12, "{told:?}");
@@ -436,7 +437,7 @@ on_both! {
     }
 
     async fn an_outage_is_told_ten_seconds_after_the_first_check_that_failed(world: World) {
-        // Each of twelve in turn, so that the next of its checks comes after 0 to 59 s.
+        // Each of twelve endpoints in turn, so that its next check comes after 0 to 59 s.
         let died = |nth: i64| 150 + nth * 180;
         let failed = RefCell::new(BTreeMap::new());
         let fails = |nth: i64, second: i64| {
@@ -455,12 +456,12 @@ on_both! {
     async fn what_hangs_is_told_by_a_check_ten_seconds_after_the_timeout(world: World) {
         let told = told_from(&world, 12, 300, |_| 20, |nth, second| nth == 5 && second >= 157).await;
         let [(second, what)] = &told[..] else { panic!("{told:?}") };
-        // Two checks of twenty seconds, and ten between them, from the first one on.
+        // From the first failed check on: two checks of twenty seconds, and ten seconds between them.
         assert!(what == "down" && *second <= 157 + 60 + 20 + 10 + 20, "{told:?}");
     }
 }
 
-/// By the binary, for what is counted is the process's. The collector answers while this waits for it.
+/// Uses the binary, because metrics belong to a process. The collector must answer while this waits for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_region_outage_is_counted_by_whether_most_users_see_it() {
     let (collector, broker) = (Collector::start().await, Listener::start(202, "").await);
@@ -475,7 +476,7 @@ async fn a_region_outage_is_counted_by_whether_most_users_see_it() {
     ];
     let running = Running::start(&["notification-evaluate"], &settings).await;
     let client = reqwest::Client::new();
-    // A region each, of which some users see all of theirs fail.
+    // A region for each case, in which some users see all their endpoints fail.
     for (region, first, users, failing) in
         [("alone", 1, 1, 1), ("one of many", 10, 3, 1), ("most of few", 20, 3, 2), ("most", 30, 12, 7)]
     {

@@ -1,4 +1,4 @@
-//! Settings that changed hold at once, also for checks that were asked for before.
+//! Changed settings apply at once, also to checks that were requested before.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ async fn add(world: &World, body: Value) -> i64 {
 async fn patch(world: &World, id: i64, body: Value) -> Value {
     let path = format!("/public/v1/endpoints/{id}");
     let changed = world.call(Some(1), "PATCH", &path, Some(body)).await.json(200);
-    // Nothing is probed here.
+    // No checks are made here.
     world.events.lock().unwrap().retain(|event| event.kind() != kind::CHECK_REQUESTED);
     changed
 }
@@ -62,7 +62,7 @@ async fn incidents(world: &World) -> Vec<Value> {
     answer["items"].as_array().unwrap().clone()
 }
 
-/// A result of now, told to all subscribers and further on.
+/// Publishes a current result to all subscribers, and everything that follows.
 async fn check(
     world: &World,
     endpoint_id: i64,
@@ -70,7 +70,7 @@ async fn check(
     status: CheckStatus,
     code: Option<FailureCode>,
 ) {
-    // The tests with codes are those of an endpoint with the default threshold.
+    // The tests with codes use an endpoint with the default threshold.
     let failure_threshold = if code.is_some() { 2 } else { 1 };
     world.clock().advance(Duration::from_secs(60));
     let now = world.clock().now();
@@ -98,13 +98,14 @@ on_both! {
         assert_eq!(evaluate(&world, "a", &[of_revision(2, result(1, 7, 0, true))]).await, [(0, Status::Up)]);
         let old = [of_revision(1, result(1, 7, 1, false)), of_revision(1, result(1, 7, 2, false))];
         assert_eq!(evaluate(&world, "b", &old).await, []);
-        // One failure before a change, and one after it, are not two in a row.
+        // One failure before a change and one after it are not two in a row.
         assert_eq!(evaluate(&world, "c", &[of_revision(2, result(1, 7, 3, false))]).await, []);
         assert_eq!(changed(&world, "d", 3, true).await, []);
         assert_eq!(evaluate(&world, "e", &[of_revision(2, result(1, 7, 4, false))]).await, []);
         assert_eq!(evaluate(&world, "f", &[of_revision(3, result(1, 7, 5, false))]).await, []);
         assert_eq!(evaluate(&world, "g", &[of_revision(3, result(1, 7, 6, false))]).await, [(6, Status::Down)]);
-        // What is down stays so until a check with the new settings says otherwise; no event told of these.
+        // An endpoint stays down until a check with the new settings says otherwise; there was no event about
+        // these settings.
         assert_eq!(evaluate(&world, "h", &[of_revision(4, result(1, 7, 7, false))]).await, []);
         assert_eq!(evaluate(&world, "i", &[of_revision(4, result(1, 7, 8, true))]).await, [(8, Status::Up)]);
     }
@@ -134,12 +135,12 @@ on_both! {
         let down = [of_revision(2, result(1, 7, 1, false)), of_revision(2, result(1, 7, 2, false))];
         assert_eq!(evaluate(&world, "a", &down).await, [(2, Status::Down)]);
         for _ in 0..2 {
-            // A redelivery is given the same reply.
+            // A redelivery gets the same reply.
             assert_eq!(changed(&world, "pause", 3, false).await, [(9, Status::Paused)]);
         }
         assert_eq!(changed(&world, "late", 2, true).await, []);
         assert_eq!(evaluate(&world, "b", &[of_revision(2, result(1, 7, 3, false))]).await, []);
-        // Resumed: the first result is taken, whatever its scheduled time.
+        // Resumed: the first result counts, whatever its scheduled time is.
         assert_eq!(evaluate(&world, "c", &[of_revision(4, result(1, 7, 2, true))]).await, [(2, Status::Up)]);
         assert_eq!(changed(&world, "late pause", 3, false).await, []);
         assert_eq!(changed(&world, "resume", 4, true).await, []);
@@ -159,7 +160,7 @@ on_both! {
         assert_eq!((&paused["status"], &paused["status_reason"]), (&json!("paused"), &json!("Paused: it is not checked.")));
         let ended = incidents(&world).await;
         assert_eq!((&ended[0]["ended_at"], &ended[0]["end_reason"]), (&json!("2026-03-01T12:01:01Z"), &json!("paused")));
-        // Those that were asked for before.
+        // Results of checks that were requested before.
         check(&world, id, 1, CheckStatus::Down, None).await;
         check(&world, id, 1, CheckStatus::Down, None).await;
         assert_eq!((incidents(&world).await.len(), hook.asked().len()), (1, 0));
@@ -189,7 +190,7 @@ on_both! {
         patch(&world, corrected, json!({"url": "http://right.test/"})).await;
         world.settle().await;
         let summary = async |id: i64| {
-            // It is of what was before now.
+            // The summary covers the time before now.
             world.clock().advance(Duration::from_secs(1));
             let path = format!("/public/v1/summaries/{id}");
             let summary = world.call(Some(1), "GET", &path, None).await.json(200);
@@ -205,7 +206,7 @@ on_both! {
             check(&world, id, 2, CheckStatus::Up, None).await;
         }
         assert_eq!((summary(moved).await.0, summary(corrected).await.0), (2, 1));
-        // One that was made before the change, whose result comes late, is history; an event of before changes nothing.
+        // A late result of a check made before the change is history; an old event changes nothing.
         let mut late = of_revision(1, result(moved, 1, 0, true));
         (late.scheduled_at, late.checked_at) = (at(0), at(0));
         tell(&world, &[late]).await;
@@ -231,7 +232,7 @@ on_both! {
         world.settle().await;
         assert!(world.deliver("webhook-send", &waiting).await.status.is_success());
         assert_eq!(hook.asked().len(), 0);
-        // Nor is one that is dispatched late.
+        // Nor is a change that is dispatched late.
         world.deliver("notification-dispatch", &change).await.json(202);
         world.settle().await;
         assert_eq!(hook.asked().len(), 0);
@@ -276,7 +277,7 @@ on_both! {
         let deleting = world.call(Some(1), "DELETE", &path, None);
         let leaving = world.call(Some(2), "DELETE", "/public/v1/user", None);
         let changing = async {
-            // Answered though the broker does not.
+            // The change is answered although the broker hangs.
             patch(&world, id, json!({"enabled": false})).await;
             drop(hangs);
         };
@@ -335,7 +336,7 @@ on_both! {
         world.call(Some(1), "PATCH", &format!("/public/v1/maintenances/{}", made["id"]), Some(ahead)).await.json(200);
         world.settle().await;
         assert_eq!(endpoint(&world, id).await["revision"], 2);
-        // One of before, whose result is late, and one that was asked for before and lies before it.
+        // A late result from before the change, and one that was requested before it and scheduled after it.
         for seconds in [-20, 10] {
             let mut result = of_revision(1, result(id, 1, 0, true));
             result.scheduled_at = now + TimeDelta::seconds(seconds);

@@ -1,4 +1,4 @@
-//! What is deleted is gone, and stays gone.
+//! Deleted data is deleted permanently.
 
 use super::*;
 
@@ -15,7 +15,7 @@ on_both! {
             let answer = world.event("report-forget", kind::ENDPOINT_DELETED, "d/1", &deleted).await;
             assert!(answer.status.is_success(), "{answer:?}");
         }
-        // A late result, a late rollup, a late outage.
+        // A late result, a late rollup, a late incident.
         world.record(&batch).await;
         world.record(&[up(ANNS, world.ago(60), 5), up(BOBS, world.ago(60), 5)]).await;
         world.tick("report-rollup").await;
@@ -37,7 +37,7 @@ on_both! {
         outage(&world, 11, ANN).await;
         let answer = world.event("report-forget", kind::USER_DELETED, "d/1", &UserDeleted { user_id: ANN }).await;
         assert!(answer.status.is_success(), "{answer:?}");
-        // An endpoint of which nothing had come so far.
+        // An endpoint without results so far.
         world.record(&week_apart).await;
         world.record(&[up(12, world.ago(30), 5)]).await;
         outage(&world, 12, ANN).await;
@@ -53,7 +53,7 @@ on_both! {
         world.record(&batch(BOBS..BOBS + 1)).await;
         let deleted = EndpointDeleted { endpoint_id: ANNS + 1, user_id: ANN };
         world.event("report-forget", kind::ENDPOINT_DELETED, "d/1", &deleted).await.json(202);
-        // As after eight million.
+        // As after eight million series.
         world.set("UPDATE report_state SET value = 8388606 WHERE name = 'series_given'").await;
         world.record(&batch(BOBS + 1..BOBS + 4)).await;
         let ids = "SELECT id FROM report_series ORDER BY id";
@@ -63,7 +63,7 @@ on_both! {
         assert_eq!(world.number("SELECT endpoint_id FROM report_series WHERE id = 2").await, BOBS + 2);
         assert_eq!(world.get(ANN, "/public/v1/reports").await["page"]["total_count"], 2);
         assert_eq!(world.get(BOB, "/public/v1/reports").await["page"]["total_count"], 4);
-        // The event comes again: what has the id now stays.
+        // The event is delivered again: the new series with this id stays.
         world.event("report-forget", kind::ENDPOINT_DELETED, "d/1", &deleted).await.json(202);
         assert_eq!(world.results().await, 6);
     }
@@ -80,7 +80,7 @@ on_both! {
     async fn what_is_no_such_event_is_refused(world: World) {
         world.record(&[up(ANNS, world.ago(60), 5)]).await;
         let user = json!({"user_id": ANN});
-        // It must not be read as the deletion of the whole user.
+        // It must not be treated as the deletion of the whole user.
         let answer = world.event("report-forget", kind::ENDPOINT_DELETED, "d/1", &user).await;
         assert!(answer.json(400)["fields"]["endpoint_id"].is_string());
         assert_eq!(world.event("report-forget", kind::STATUS_CHANGED, "d/1", &user).await.code(400), "UNKNOWN_EVENT");

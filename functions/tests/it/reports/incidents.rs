@@ -1,4 +1,4 @@
-//! Outages open and close, in whatever order their changes come.
+//! Incidents open and close, in whatever order the changes arrive.
 
 use super::*;
 
@@ -36,7 +36,7 @@ on_both! {
         let closed = world.get(ANN, "/public/v1/incidents?open=false").await;
         assert_eq!(closed["items"][0]["id"], incident["id"]);
         assert_eq!(closed["items"][0]["ended_at"], "2026-03-01T11:59:00Z");
-        // Pausing ends an outage too.
+        // Pausing ends an incident too.
         tell(&world, &[change(&world, Status::Pending, Status::Down, 30, 20)]).await;
         tell(&world, &[change(&world, Status::Down, Status::Paused, 30, 10)]).await;
         let closed = world.get(ANN, "/public/v1/incidents?open=false").await;

@@ -1,4 +1,4 @@
-//! Results of a maintenance are kept and shown, and count for nothing.
+//! Results during a maintenance are kept and shown, but do not count.
 
 use super::*;
 
@@ -8,7 +8,7 @@ fn marked(result: CheckResult) -> CheckResult {
 
 on_both! {
     async fn marked_results_are_shown_and_left_out_of_every_sum(world: World) {
-        // An hour in which all went well, one of maintenance, and one with both.
+        // An hour without failures, an hour of maintenance, and an hour with both.
         let mut batch: Vec<_> = (0..60).map(|n| up(ANNS, world.ago(4 * 3600 - n * 60), 100)).collect();
         batch.extend((0..60).map(|n| marked(down(ANNS, world.ago(3 * 3600 - n * 60)))));
         batch.extend((0..30).map(|n| marked(up(ANNS, world.ago(2 * 3600 - n * 60), 9000))));

@@ -20,7 +20,7 @@ async fn metrics(world: &World, user: Option<i64>) -> String {
     String::from_utf8(answer.body.to_vec()).unwrap()
 }
 
-/// The value of the one series that begins so.
+/// The value of the only series that begins with this.
 #[track_caller]
 fn value(text: &str, series: &str) -> String {
     let found: Vec<_> = text.lines().filter_map(|line| line.strip_prefix(series)).collect();
@@ -94,11 +94,11 @@ probe_ip_protocol{{{id}}} 4
             add(&world, ANN, "Paused", json!([])).await,
             add(&world, ANN, "Gone", json!([])).await,
         );
-        // Nobody checks them.
+        // They are not checked.
         world.events.lock().unwrap().clear();
         let results = [kept, paused, gone].map(|id| of(up(id, world.ago(0), 10), ANN));
         world.record(&results).await;
-        // The same endpoint from elsewhere, and what somebody else claims of it.
+        // The same endpoint from another region, and a result that names another user.
         let elsewhere = CheckResult { region: "tokyo".into(), ..results[0].clone() };
         let foreign = CheckResult { region: "mars".into(), ..of(results[0].clone(), BOB) };
         world.record(&[elsewhere, foreign]).await;
@@ -145,7 +145,7 @@ probe_ip_protocol{{{id}}} 4
     }
 }
 
-/// As Prometheus reads it, part by part.
+/// Reads the metrics as Prometheus does, part by part.
 #[tokio::test]
 async fn all_endpoints_metrics_come_in_parts() {
     use std::sync::atomic::{AtomicI64, Ordering};
@@ -185,7 +185,7 @@ async fn all_endpoints_metrics_come_in_parts() {
     let text = String::from_utf8(parts.concat()).unwrap();
     assert_eq!(text.lines().filter(|line| line.starts_with("probe_success{")).count(), 3000);
     assert_eq!(text.lines().filter(|line| line.starts_with("# TYPE ")).count(), 8);
-    // What cannot be asked later breaks the answer off: it is not taken for the whole.
+    // A later failure aborts the answer: it must not look complete.
     PAGES.store(2, Ordering::SeqCst);
     let parts: Vec<_> = ask().await.collect().await;
     assert!(parts.iter().rev().skip(1).all(Result::is_ok) && parts.last().unwrap().is_err());
@@ -210,7 +210,7 @@ async fn one_user_has_a_few_answers_under_way() {
         assert_eq!(held.last().unwrap().status(), status);
     }
     assert_eq!(ask(BOB).await.status(), 200);
-    // One that ends makes room.
+    // A finished answer makes room.
     held.remove(0).into_body().into_data_stream().collect::<Vec<_>>().await;
     assert_eq!(ask(ANN).await.status(), 200);
 }

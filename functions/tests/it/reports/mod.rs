@@ -87,13 +87,13 @@ impl World {
         assert!(answer.status.is_success() && answer.body.is_empty(), "{answer:?}");
     }
 
-    /// The schedule triggers a function.
+    /// Triggers a function as the schedule does.
     pub async fn tick(&self, function: &str) {
         let answer = self.request(function, None, "POST", "/", None).await;
         assert!(answer.status.is_success(), "{answer:?}");
     }
 
-    /// The schedule triggers a purge, as it did an hour ago.
+    /// Triggers a purge as the schedule does; the previous one was an hour ago.
     pub async fn purge(&self, function: &str) {
         let before = self.ago(3600).timestamp();
         for table in ["report_purges", "user_purges", "notification_purges", "dead_letter_purges"] {
@@ -121,12 +121,12 @@ impl World {
         self.clock().advance(Duration::from_secs(hours * 3600));
     }
 
-    /// A function in a process of its own, with the same database and clock.
+    /// A function in another process, with the same database and clock.
     pub fn another_process(&self) -> runtime::Context {
         self.another_process_with(|_| None)
     }
 
-    /// One whose calls to other functions are answered by `answer`; that it is not found where it gives nothing.
+    /// Another process whose calls to other functions are answered by `answer`; `None` means not found.
     pub fn another_process_with(&self, answer: fn(&str) -> Option<Value>) -> runtime::Context {
         let outbound = Outbound::new(Arc::new(move |_, request| {
             let answer = answer(&request.uri().to_string());
@@ -141,13 +141,13 @@ impl World {
         runtime::Context::new(env.with(as_role), self.clock().clone(), Random::System, outbound)
     }
 
-    /// What one number of the database is.
+    /// A number from the database.
     pub async fn number(&self, sql: &'static str) -> i64 {
         let db = self.context.db().unwrap();
         runtime::on!(db.read(), db => sqlx::query_scalar(sql).fetch_one(db).await).unwrap()
     }
 
-    /// Changes rows behind the functions' backs.
+    /// Changes rows directly, without the functions.
     pub async fn set(&self, sql: &'static str) {
         let db = self.context.db().unwrap();
         runtime::on!(db.write(), db => sqlx::query(sql).execute(db).await.map(drop)).unwrap();

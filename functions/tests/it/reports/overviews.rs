@@ -1,4 +1,4 @@
-//! Many endpoints at a glance.
+//! Overviews of many endpoints.
 
 use super::*;
 
@@ -6,7 +6,7 @@ async fn overview(world: &World, user: i64, query: &str) -> Value {
     world.get(user, &format!("/public/v1/overviews?{query}")).await
 }
 
-/// Checks, successful ones, and the sum of checks over the buckets, of an endpoint.
+/// An endpoint's checks, successful checks, and the sum of checks over its buckets.
 fn counts(item: &Value) -> (i64, i64, i64) {
     let buckets = item["buckets"].as_array().unwrap();
     let sum = buckets.iter().map(|bucket| bucket["checks"].as_i64().unwrap()).sum();
@@ -43,7 +43,7 @@ on_both! {
     }
 
     async fn long_ranges_are_the_same_before_and_after_rollups(world: World) {
-        // Every 20 minutes for 29 days, some of them failed.
+        // Every 20 minutes for 29 days, with some failures.
         let batch: Vec<_> = (0..29 * 72).map(|n| {
             let at = world.ago(n * 1200 + 60);
             if n % 50 == 0 { down(ANNS, at) } else { up(ANNS, at, 40 + (n * 7919 % 997) as u32) }

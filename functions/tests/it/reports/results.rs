@@ -1,4 +1,4 @@
-//! Results come in, by event and by HTTP, and go out.
+//! Results are recorded, by event and by HTTP, and listed.
 
 use super::*;
 
@@ -37,14 +37,14 @@ on_both! {
         let batch = [up(ANNS, world.ago(60), 5), up(BOBS, world.ago(60), 5), up(ANNS, world.ago(0), 5)];
         world.record(&batch).await;
         world.record(&batch).await;
-        // In another order, with one more, and one twice in the same batch.
+        // In another order, with one more result, and one twice in the same batch.
         let again = [batch[2].clone(), batch[0].clone(), up(ANNS, world.ago(30), 5), batch[0].clone()];
         world.record(&again).await;
         assert_eq!(world.results().await, 4);
-        // What was stored first stays.
+        // The result that was stored first stays.
         world.record(&[down(ANNS, world.ago(60))]).await;
         assert_eq!(world.get(ANN, "/public/v1/reports?status=down").await["items"], json!([]));
-        // Another region is another result.
+        // The same check from another region is another result.
         let mut tokyo = batch[0].clone();
         tokyo.region = "tokyo".into();
         world.record(&[tokyo]).await;
@@ -111,7 +111,7 @@ on_both! {
             world.event("report-record", kind::CHECK_COMPLETED, "r/1", &data).await.code(400);
         }
         assert_eq!(world.results().await, 0);
-        // Of an event, it keeps no other from being stored.
+        // In an event, it does not prevent the others from being stored.
         poison.push(good);
         let answer = world.event("report-record", kind::CHECK_COMPLETED, "r/1", &poison).await;
         assert!(answer.status.is_success(), "{answer:?}");
@@ -167,7 +167,7 @@ on_both! {
             assert_eq!(count("endpoint_id=11").await, 100);
             assert_eq!(count("status=down").await, 30);
             assert_eq!(count("status=up&endpoint_id=10").await, 90);
-            // From noon two days ago on, or the whole of the day before yesterday.
+            // Since noon two days ago, or the whole of the day before yesterday.
             assert_eq!(count("from=2026-02-27T12:00:00Z").await, 288);
             assert_eq!(count("from=2026-02-27T12:00:01Z").await, 287);
             assert_eq!(count("from=2026-02-28T02:34:00Z&to=2026-02-28T23:16:00Z").await, 124);

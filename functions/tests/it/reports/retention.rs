@@ -1,4 +1,4 @@
-//! Rollups, what is kept for how long, and partitions.
+//! Rollups, retention and partitions.
 
 use super::*;
 
@@ -18,7 +18,7 @@ on_both! {
         assert_eq!(world.number("SELECT COUNT(*) FROM report_rollups").await, 1);
         assert_eq!(world.number("SELECT checks FROM report_rollups").await, 3);
         assert_eq!(world.number("SELECT sum_ms FROM report_rollups").await, 400);
-        // A late result is in after the next run, even delivered twice.
+        // A late result is included after the next run, even if it is delivered twice.
         world.record(&[up(ANNS, hour + TimeDelta::seconds(180), 50)]).await;
         world.record(&[up(ANNS, hour + TimeDelta::seconds(180), 50)]).await;
         assert_eq!(world.number("SELECT checks FROM report_rollups").await, 3);
@@ -48,12 +48,12 @@ on_both! {
         world.clock().advance(Duration::from_secs(300));
         world.tick("report-rollup").await;
         assert_eq!(world.number("SELECT COUNT(*) FROM report_rollups").await, 2);
-        // At midnight and a little the day is complete.
+        // Shortly after midnight the day is complete.
         world.hours_pass(12);
         world.tick("report-rollup").await;
         assert_eq!(world.number("SELECT COUNT(*) FROM report_rollups WHERE span = 86400").await, 1);
         assert_eq!(world.number("SELECT checks FROM report_rollups WHERE span = 86400").await, 2);
-        // A late result reaches the day too.
+        // A late result is added to the day too.
         world.record(&[up(ANNS, world.ago(20 * 3600), 5)]).await;
         world.tick("report-rollup").await;
         assert_eq!(world.number("SELECT checks FROM report_rollups WHERE span = 86400").await, 3);
@@ -68,10 +68,10 @@ on_both! {
         world.purge("report-purge").await;
         assert_eq!(world.results().await, 1);
         assert_eq!(world.get(ANN, "/public/v1/reports").await["page"]["total_count"], 1);
-        // What comes after its retention is not stored again.
+        // A result older than its retention is not stored again.
         world.record(&[up(ANNS, world.ago(32 * DAYS), 5)]).await;
         assert_eq!(world.results().await, 1);
-        // The summary still knows.
+        // The summary still includes it.
         let summary = world.get(ANN, &format!("/public/v1/summaries/{ANNS}?from=2026-01-01")).await;
         assert_eq!(summary["checks"], 2);
 
@@ -101,7 +101,7 @@ on_both! {
         let right = world.clock().now();
         world.hours_pass(100 * 24);
         work().await;
-        // From before, still on its way; and what is checked meanwhile.
+        // A result from before that was still under way, and checks made meanwhile.
         world.record(&[up(11, right, 5), up(11, world.ago(60), 5)]).await;
         world.hours_pass(1);
         work().await;
@@ -113,7 +113,7 @@ on_both! {
         world.hours_pass(2);
         work().await;
         assert_eq!((world.results().await, world.number(hours).await), (6, 6));
-        // A month later the single results go, and are not lost to the sums.
+        // A month later the single results are deleted, but stay in the sums.
         for _ in 0..40 {
             world.hours_pass(24);
             work().await;
@@ -166,7 +166,7 @@ async fn a_partition_a_day_and_dropped_whole() {
     let world = World::with(Database::Postgres, [("RETENTION_RAW_DAYS", "2")]).await;
     assert_eq!(partitions(&world).await, 0);
     let batch: Vec<_> = (0..3).map(|day| up(ANNS, world.ago(day * DAYS), 5)).collect();
-    // Recorders of other processes, at once.
+    // Recorders in other processes, at the same time.
     let others: Vec<_> = (0..4).map(|_| world.another_process()).collect();
     let deliveries = others.iter().map(|other| async {
         let event = runtime::Outgoing::new("test", kind::CHECK_COMPLETED, "r/1", world.clock().now(), &batch);
@@ -184,9 +184,9 @@ async fn a_partition_a_day_and_dropped_whole() {
     assert_eq!((partitions(&world).await, world.results().await), (5, 2));
 }
 
-/// `pg_dump`, which reads until its output is taken, and holds its locks for as long.
+/// `pg_dump`, which reads until its output is consumed, and holds its locks until then.
 async fn begin_dump(world: &World) -> tokio::process::Child {
-    // More than a pipe holds.
+    // More than a pipe's buffer.
     const LARGE: &str = "INSERT INTO dead_letters (source, event_id, kind, destination, headers, body, received_at)
         SELECT '', n::TEXT, '', '', '[]', convert_to(repeat('x', 100000), 'UTF8'), now() FROM generate_series(1, 20) AS n";
     const LOCKS: &str = "SELECT COUNT(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
@@ -211,7 +211,7 @@ async fn a_backup_keeps_nothing_from_being_recorded() {
     world.hours_pass(24);
     let dump = begin_dump(&world).await;
     let began = std::time::Instant::now();
-    // A day that has no partition yet.
+    // A day without a partition.
     world.record(&[up(ANNS, world.ago(0), 5)]).await;
     world.tick("report-rollup").await;
     assert_eq!((partitions(&world).await, world.results().await), (6, 3));

@@ -1,8 +1,8 @@
-//! An endpoint summed up.
+//! Summaries of an endpoint.
 
 use super::*;
 
-/// Two and a half days, a check a minute, some of them failed.
+/// Two and a half days with a check a minute, some of them failed.
 fn history(world: &World) -> Vec<CheckResult> {
     let minutes = 60 * 60_i64;
     (1..=minutes)
@@ -61,7 +61,7 @@ on_both! {
         assert!(world.number("SELECT COUNT(*) FROM report_rollups").await > 50);
         let after = world.get(ANN, &path).await;
         assert_eq!(before, after, "the same sketch of the same checks");
-        // A year is read from days, hours and the raw rest; it holds the same checks.
+        // A year is read from days, hours and the remaining results; it contains the same checks.
         let year = world.get(ANN, &format!("/public/v1/summaries/{ANNS}?from=2025-03-01&apdex_ms=300")).await;
         assert_eq!((&year["checks"], &year["latency_ms"]["min"]), (&json!(3600), &before["latency_ms"]["min"]));
         assert_eq!((&year["latency_ms"]["p95"], &year["apdex"]), (&after["latency_ms"]["p95"], &after["apdex"]));
@@ -79,7 +79,7 @@ on_both! {
         let batch: Vec<_> = (0..3 * 24).map(|n| {
             let mut result = up(ANNS, world.ago(n * 3600 + 1800), 100);
             let timings = &mut result.outcome.timings_ms;
-            // Every third is plain HTTP, by address.
+            // Every third check is plain HTTP to an IP address.
             let tls = n % 3 > 0;
             *timings = Timings { dns: tls.then_some(6), tls: tls.then_some(30), first_byte: Some(40 + n as u32), ..*timings };
             if n % 8 == 7 { down(ANNS, world.ago(n * 3600 + 1800)) } else { result }

@@ -1,5 +1,5 @@
-//! No URL of a user's leads inside: in no spelling of an address, by no redirect, and by no name server that
-//! changes its mind; for checks, demo checks, webhooks and Slack.
+//! No URL of a user may lead to an internal address: in no spelling of an address, by no redirect, and by no
+//! name server that changes its answers; for checks, demo checks, webhooks and Slack.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -32,7 +32,7 @@ use tokio::{
 
 use crate::world::{Database, World};
 
-/// Counts who connects, on all addresses of this machine.
+/// Counts connections, on all addresses of this machine.
 struct Inside {
     port: u16,
     connected: Arc<AtomicUsize>,
@@ -41,7 +41,7 @@ struct Inside {
 impl Inside {
     async fn start() -> Self {
         let connected = Arc::new(AtomicUsize::new(0));
-        // Both families, where there are both.
+        // IPv4 and IPv6, if available.
         let listener = match TcpListener::bind("[::]:0").await {
             Ok(listener) => listener,
             Err(_) => TcpListener::bind("0.0.0.0:0").await.unwrap(),
@@ -62,7 +62,7 @@ impl Inside {
     }
 }
 
-/// Every way that we know to write an IPv4 address into a URL.
+/// All known spellings of an IPv4 address in a URL.
 fn spellings(ip: Ipv4Addr) -> Vec<String> {
     let [a, b, c, d] = ip.octets();
     let number = u32::from(ip);
@@ -76,7 +76,7 @@ fn spellings(ip: Ipv4Addr) -> Vec<String> {
     let encoded: String = dotted.bytes().map(|byte| format!("%{byte:02x}")).collect();
     vec![
         dotted.clone(),
-        // Decimal, octal, hexadecimal, mixed; in fewer parts; with zeros before them.
+        // Decimal, octal, hexadecimal, mixed; with fewer parts; with leading zeros.
         number.to_string(),
         format!("0{number:o}"),
         format!("0x{number:x}"),
@@ -89,7 +89,7 @@ fn spellings(ip: Ipv4Addr) -> Vec<String> {
         format!("{a}.{b}.{low}"),
         format!("0x{a:x}.{:#x}", number & 0x00ff_ffff),
         format!("00{a:o}.00{b:o}.00{c:o}.00{d:o}"),
-        // Dots behind, dots that look like others, digits that do; percent signs.
+        // Trailing dots, characters similar to dots or digits, percent-encoding.
         format!("{dotted}."),
         dots("。"),
         dots("．"),
@@ -101,7 +101,7 @@ fn spellings(ip: Ipv4Addr) -> Vec<String> {
         "①②⑦.⓪.⓪.①".replace("①②⑦.⓪.⓪.①", &wide(&dotted)),
         format!("{}\u{ad}.{b}.{c}.{d}", a),
         format!("{}\u{200b}.{b}.{c}.{d}", a),
-        // IPv6 that holds it: mapped, compatible, translated, NAT64, 6to4, Teredo, ISATAP.
+        // IPv6 addresses that contain it: mapped, compatible, translated, NAT64, 6to4, Teredo, ISATAP.
         format!("[::ffff:{dotted}]"),
         format!("[::ffff:{high:x}:{low:x}]"),
         format!("[0:0:0:0:0:ffff:{dotted}]"),
@@ -113,7 +113,7 @@ fn spellings(ip: Ipv4Addr) -> Vec<String> {
         format!("[2001:0:{high:x}:{low:x}::1]"),
         format!("[2001:0:808:808::{:x}:{:x}]", !high & 0xffff, !low & 0xffff),
         format!("[fe80::5efe:{dotted}]"),
-        // Somebody else in front.
+        // With user information in front.
         format!("example.com@{dotted}"),
         format!("example.com:80@{dotted}"),
         format!("example.com%00@{dotted}"),
@@ -122,7 +122,7 @@ fn spellings(ip: Ipv4Addr) -> Vec<String> {
     ]
 }
 
-/// Whole hosts that are inside, whatever they lead to.
+/// Internal hosts in full.
 const INSIDE: &[&str] = &[
     "localhost",
     "LOCALHOST",
@@ -165,7 +165,7 @@ const INSIDE: &[&str] = &[
     "169.254.170.2",
 ];
 
-/// Names that lead inside where there is somebody who knows them.
+/// Names that lead to internal addresses where a name server knows them.
 const NAMES: &[&str] = &[
     "metadata.google.internal",
     "metadata.google.internal.",
@@ -201,13 +201,13 @@ async fn no_spelling_of_an_address_leads_inside() {
     let inside = Inside::start().await;
     let world = World::with(Database::Sqlite, [("CHECK_PRIVATE_NETWORKS", "deny")]).await;
     for url in corpus(inside.port) {
-        // A name that nobody knows here leads nowhere: below is a name server that knows them all.
+        // A name that does not resolve here leads nowhere: a name server below resolves all of them.
         let is_name = url::Url::parse(&url).is_ok_and(|url| url.domain().is_some());
         let codes: &[&str] = if is_name { &["BLOCKED_ADDRESS", "DNS_FAILURE"] } else { &["BLOCKED_ADDRESS"] };
         let settings = json!({"url": url, "timeout_ms": 1000, "retries": 0});
         let check = world.call(Some(1), "POST", "/public/v1/checks", Some(settings)).await;
         let demo = world.call(None, "POST", "/public/v1/demo_checks", Some(json!({"url": url}))).await;
-        // A stranger is not told which names there are.
+        // An anonymous caller must not learn which names exist.
         for (answer, codes) in [(check, codes), (demo, &[][..])] {
             let refused = |answer: Value| {
                 let code = answer["error"]["code"].as_str().unwrap_or_default();
@@ -241,14 +241,14 @@ fn target(url: &str) -> Target {
     Target { timeout_ms: 3000, ..Target::of("http", url) }
 }
 
-/// For whom 127.0.0.1 is the internet, and the rest of this machine is not.
+/// A prober for which 127.0.0.1 counts as public, and the rest of this machine does not.
 fn prober(resolver: Resolver) -> Prober {
     let mut config = ProbeConfig::new("127.0.0.1".parse().unwrap()).unwrap();
     config.resolver = resolver;
     Prober::new(config).unwrap()
 }
 
-/// Answers each connection with a redirect to what is asked for behind `/to/`, or else with what it is.
+/// Answers each connection with a redirect to the URL encoded behind `/to/`, or otherwise with 200.
 async fn redirector() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -306,7 +306,7 @@ async fn no_redirect_leads_inside() {
         "javascript:alert(1)".to_owned(),
     ]);
     for to in to {
-        // Twice on the way, so that it is not the first hop alone that is looked at.
+        // Two redirects, so that not only the first hop is checked.
         let url = leading_to(redirector, &leading_to(redirector, &to));
         let outcome = prober.probe(0, &target(&url), None).await;
         let code = outcome.error.as_ref().map(|error| error.code);
@@ -316,7 +316,7 @@ async fn no_redirect_leads_inside() {
     }
 }
 
-/// A name server whose answers for every name are these, one after another, and then the last of them.
+/// A name server that gives these answers for every name, one after another, and then repeats the last.
 struct Fickle {
     address: SocketAddr,
     asked: Arc<AtomicUsize>,
@@ -368,7 +368,7 @@ impl Fickle {
 
 const OUTSIDE: &str = "127.0.0.1";
 
-/// Posts nothing; returns the status, or which address was blocked.
+/// Posts an empty body; returns the status, or the blocked address.
 async fn post(client: &Client, url: &str) -> Result<u16, IpAddr> {
     let post = Post { url: url.parse().unwrap(), headers: Default::default(), body: Default::default() };
     match client.post(&post, 0).await {
@@ -407,14 +407,14 @@ async fn a_name_server_that_changes_its_answer_gains_nothing() {
     let prober = prober(resolver());
     let outside = format!("http://rebinding.test:{}/", redirector.port());
 
-    // Between vetting and connecting: one question, whose answer is the address that is connected to.
+    // Between validation and connecting: one query, whose answer is the address that is connected to.
     names.says(&[&[OUTSIDE], &["127.0.0.2"]]);
     assert!(prober.probe(0, &target(&outside), None).await.error.is_none());
     assert_eq!(names.asked(), 1);
     let changed = prober.probe(0, &target(&outside), None).await;
     assert_eq!(changed.error.unwrap().code, FailureCode::BlockedAddress, "nothing is kept from before");
 
-    // Between redirects, by the same name.
+    // Between redirects, with the same name.
     names.says(&[&[OUTSIDE], &["169.254.169.254"]]);
     let again = format!("http://rebinding.test:{}/", inside.port);
     let hex: String = again.bytes().map(|byte| format!("{byte:02x}")).collect();
@@ -422,14 +422,14 @@ async fn a_name_server_that_changes_its_answer_gains_nothing() {
     assert_eq!(moved.error.unwrap().code, FailureCode::BlockedAddress);
     assert_eq!(names.asked(), 2);
 
-    // Among several: only those that may be connected to are.
+    // Of several addresses only allowed ones are connected to.
     names.says(&[&["127.0.0.2", "10.0.0.1", OUTSIDE]]);
     assert!(prober.probe(0, &target(&outside), None).await.error.is_none());
     names.says(&[&["127.0.0.2", "169.254.169.254", "10.0.0.1"]]);
     let none = prober.probe(0, &target(&format!("http://rebinding.test:{}/", inside.port)), None).await;
     assert_eq!(none.error.unwrap().code, FailureCode::BlockedAddress);
 
-    // A retry asks again, and is judged again.
+    // A retry resolves again, and the result is checked again.
     names.says(&[&[OUTSIDE], &["127.0.0.2"]]);
     let mut retried = target(&format!("http://rebinding.test:{}/", nobody().await));
     retried.retries = 1;
@@ -440,7 +440,7 @@ async fn a_name_server_that_changes_its_answer_gains_nothing() {
     let client = Client::new(Arc::new(policy), resolver(), &ExtraRoots::default()).unwrap();
     names.says(&[&[OUTSIDE], &["127.0.0.2"]]);
     assert_eq!(post(&client, &outside).await, Ok(200));
-    // Redirects are for its caller to see: none is followed.
+    // Redirects are returned to the caller: none is followed.
     names.says(&[&[OUTSIDE], &["127.0.0.2"]]);
     assert_eq!(post(&client, &format!("{outside}?to={hex}")).await, Ok(302));
     let blocked = post(&client, &format!("http://rebinding.test:{}/", inside.port)).await;

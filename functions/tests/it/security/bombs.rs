@@ -1,5 +1,4 @@
-//! Answers that are meant to harm whoever reads them: a check or a webhook takes a bounded time and a bounded
-//! memory for each.
+//! Answers that are meant to harm the reader: a check or a webhook takes bounded time and memory for each.
 
 use std::{
     io::Write as _,
@@ -16,12 +15,12 @@ use tokio::{
 
 use crate::world::{Database, World};
 
-/// So many of each at once: what one holds may be little.
+/// Concurrent requests of each kind: a single one may use little memory.
 const EACH: usize = 4;
-/// A check's own limit is a second here, a webhook's eight; the rest is for machines that are busy.
+/// A check's own limit is a second here, a webhook's eight; the rest allows for busy machines.
 const MAX_SECONDS: Duration = Duration::from_secs(30);
-/// What a process may grow by meanwhile, with the servers of this test and other tests beside it: unpacked,
-/// or kept, any one kind of them would be more.
+/// Allowed growth of the process, including the servers of this test and concurrent tests: one kind of answer
+/// alone, unpacked or kept, would need more.
 const MAX_MIB: i64 = 800;
 
 type Play = Arc<dyn Fn(TcpStream) -> futures::future::BoxFuture<'static, std::io::Result<()>> + Send + Sync>;
@@ -42,7 +41,7 @@ async fn stage(play: Play) -> SocketAddr {
     address
 }
 
-/// Says this, and then that without end, with a pause between.
+/// Sends the first bytes, then repeats others without end, with a pause in between.
 fn endless(first: impl Into<Vec<u8>>, more: impl Into<Vec<u8>>, pause: Duration) -> Play {
     let (first, more) = (Arc::new(first.into()), Arc::new(more.into()));
     Arc::new(move |mut stream| {
@@ -112,14 +111,14 @@ fn bombs() -> Vec<(&'static str, Play)> {
     ]
 }
 
-/// What this process holds, in MiB.
+/// The resident memory of this process, in MiB.
 fn resident() -> i64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<i64>().unwrap() / 1024
 }
 
-/// Lets all of them be asked for at once, several times each; returns what was answered.
+/// Requests all of them at once, several times each; returns the answers.
 async fn all(ask: impl AsyncFn(String, usize) -> Value) -> Vec<(&'static str, Value)> {
     let before = resident();
     let asked =
@@ -157,10 +156,11 @@ async fn a_check_outlives_every_bomb() {
         world.call(Some(1), "POST", "/public/v1/checks", Some(settings)).await.json(200)
     });
     for (name, answer) in answers.await {
-        // One owner's large responses wait for each other: where they do so for long, that says nothing of the target.
+        // Large responses of one owner wait for each other: if they wait too long, that says nothing about
+        // the target.
         let is_judged = answer["status"] == "down";
         assert!(is_judged || answer["error"]["code"] == "NOT_STARTED", "{name}: {answer}");
-        // It stops at 10 MiB, and one read more.
+        // It stops at 10 MiB, plus one read.
         assert!(answer["response_bytes"].as_u64().unwrap() <= 11 << 20, "{name}: {answer}");
         assert!(answer.to_string().len() < 2000, "{name}: {answer}");
     }

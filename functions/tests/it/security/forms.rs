@@ -1,4 +1,4 @@
-//! Every form of every page: without our proof it does nothing.
+//! Every form of every page is refused without our CSRF token.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use regex::Regex;
 
 use crate::web::Site;
 
-/// The paths that the pages are sent to, as they are routed.
+/// The routed paths of the pages.
 pub fn routes(method: &str) -> BTreeSet<String> {
     let routed = include_str!("../../../web/mod.rs");
     let route = Regex::new(r#"(?s)\.route\(\s*"([^"]+)",(.*?)\)\s*(?:\.route|\.layer)"#).unwrap();
@@ -16,7 +16,7 @@ pub fn routes(method: &str) -> BTreeSet<String> {
         if captures[2].contains(&format!("{method}(")) {
             found.insert(captures[1].to_owned());
         }
-        // The next one begins where this one's end was seen.
+        // The next match begins where this one ended.
         from = captures.get(2).unwrap().end();
     }
     found
@@ -25,7 +25,7 @@ pub fn routes(method: &str) -> BTreeSet<String> {
 #[tokio::test]
 async fn a_form_without_our_proof_does_nothing() {
     let mut forms = routes("post");
-    // Mail programs post there, without a cookie: the token that is in the mail is the proof.
+    // Mail programs post to it without a cookie: the token in the email authenticates.
     assert!(forms.remove("/mail/unsubscribe"));
     assert!(forms.len() > 15 && forms.contains("/profile") && forms.contains("/login"), "{forms:?}");
     let site = Site::start().await;
@@ -61,7 +61,7 @@ async fn a_form_without_our_proof_does_nothing() {
             let sent = site.send(&path, &[("sec-fetch-site", site_of)], &form).await;
             assert_eq!(sent.status, 403, "{path} from {site_of}");
         }
-        // As an address, or as what a page may send without asking.
+        // In the query, or in a form that a foreign page can send without a preflight.
         let query = format!("{path}?csrf={mine}");
         assert_eq!(site.send(&query, &[], &fields).await.status, 403, "{query}");
         let plain = [("content-type", "text/plain")];
@@ -72,7 +72,7 @@ async fn a_form_without_our_proof_does_nothing() {
     assert_eq!(site.get("/profile").await.status, 200);
 }
 
-/// Over HTTPS no other host of the domain, and nobody between, can set or overwrite a cookie of ours.
+/// Over HTTPS no other host of the domain, and no attacker in between, can set or overwrite our cookies.
 #[tokio::test]
 async fn cookies_are_of_this_host_alone() {
     let site = Site::with([("PUBLIC_URL", "https://pongpong.test")]).await;
@@ -84,7 +84,7 @@ async fn cookies_are_of_this_host_alone() {
     for (shown, name) in [(&shown, "__Host-pongpong_key"), (&out, "__Host-pongpong_key")] {
         let set: Vec<_> = shown.headers.get_all("set-cookie").iter().map(|c| c.to_str().unwrap()).collect();
         let key = set.iter().find(|cookie| cookie.starts_with(name)).unwrap_or_else(|| panic!("{set:?}"));
-        // What a browser asks of such a name, when it is removed, too.
+        // Browsers require these attributes for such a name, also when the cookie is deleted.
         assert!(key.contains("; Secure") && key.contains("; Path=/") && !key.contains("Domain"), "{key}");
     }
     assert!(site.cookie("pongpong_key").is_none());

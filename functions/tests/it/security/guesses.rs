@@ -1,4 +1,4 @@
-//! Passwords, tokens and keys are not to be guessed, and addresses of users not to be found out.
+//! Passwords, tokens and keys cannot be guessed, and users' addresses cannot be found out.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use super::House;
 use crate::{web::Site, world::Database};
 
-/// Asks until it is refused for asking too often; how often that was.
+/// Sends requests until one is refused by the rate limit; returns their number.
 async fn until_limited(house: &House, path: &str, body: &Value, pretend: &str) -> usize {
     for n in 0..100 {
-        // Whatever a client says of where it comes from.
+        // Whatever origin a client claims.
         let headers = [
             ("x-forwarded-for", format!("203.0.113.{n}")),
             ("x-real-ip", format!("203.0.113.{n}")),
@@ -43,7 +43,7 @@ async fn what_can_be_guessed_is_limited_by_the_minute() {
     assert!(until_limited(&house, "/user-service/v1/password/forgot", &forgot, "x").await <= 5);
     let signup = json!({"email": "me@example.com", "password": "a good password"});
     assert!(until_limited(&house, "/user-service/v1/signup", &signup, "x").await <= 20);
-    // By minute at the gateway; wrong passwords of one account, by the quarter of an hour.
+    // The gateway limits by minute; wrong passwords of an account are limited by the quarter of an hour.
     house.next_minute();
     let refused = house.ask("POST", login, &[], Some(&right)).await;
     assert!(refused.text.contains("TOO_MANY_TRIES"), "{}", refused.text);
@@ -95,7 +95,7 @@ async fn an_address_is_known_or_not_and_looks_the_same() {
     }
     let fastest = |which: usize| times[which].iter().min().copied().unwrap();
     let (known, unknown) = (fastest(0), fastest(1));
-    // A hash is made for both: without it, one would take a hundredth of the other's time.
+    // Both compute a hash: without that, one would take a hundredth of the other's time.
     assert!(known < unknown * 5 && unknown < known * 5, "{known:?}, {unknown:?}");
     let known = ask("/user-service/v1/password/forgot", json!({"email": "me@example.com"})).await;
     let unknown = ask("/user-service/v1/password/forgot", json!({"email": "nobody@example.com"})).await;

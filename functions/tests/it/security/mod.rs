@@ -1,5 +1,5 @@
-//! What an attacker would try, as often as the tables of this project are long: whoever adds a function, a
-//! form or a field finds it tried here.
+//! Attacks, tried on everything in the tables of this project: a new function, form or field is included
+//! automatically.
 
 mod addresses;
 mod bombs;
@@ -41,7 +41,7 @@ macro_rules! on_both {
 }
 use on_both;
 
-/// An engine, its functions reached as strangers reach them.
+/// An engine, whose functions are called from outside.
 pub struct House {
     pub engine: Engine,
     pub clock: Clock,
@@ -49,7 +49,7 @@ pub struct House {
     _data: tempfile::TempDir,
 }
 
-/// What came back.
+/// An answer.
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
@@ -85,7 +85,7 @@ impl House {
         Self { engine, clock, client, _data: data }
     }
 
-    /// A new minute: what is limited in one may be done again.
+    /// Advances to a new minute, in which rate limits start again.
     pub fn next_minute(&self) {
         self.clock.advance(Duration::from_secs(60));
     }
@@ -114,7 +114,7 @@ impl House {
         self.ask(method, path, &[("apikey", &who.key)], (!body.is_null()).then_some(&body)).await
     }
 
-    /// What is there afterwards.
+    /// Creates an object and returns it.
     pub async fn make(&self, who: &Person, path: &str, body: Value) -> Value {
         let made = self.call(who, "POST", path, body).await;
         assert!(made.status.is_success(), "{path}: {}", made.text);

@@ -1,5 +1,5 @@
-//! Every public function without a key, with identity headers of one's own, with a revoked and an expired
-//! key; every id of another user's; every private function, and events, from outside.
+//! Calls every public function without a key, with forged identity headers, with a revoked and an expired
+//! key; uses every id of another user; calls every private function, and sends events, from outside.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{House, Person, on_both};
 
-/// What people reach, and where at the gateway.
+/// The public operations and their paths at the gateway.
 fn public() -> impl Iterator<Item = (Operation, String)> {
     let of = |f: &'static runtime::Function| f.operations().into_iter().map(move |o| (f.service, o));
     let public = functions::ALL.iter().flat_map(of).filter(|(_, o)| o.path.starts_with("/public/"));
@@ -23,14 +23,14 @@ fn keyed() -> Vec<(&'static str, String)> {
     public().filter(|(o, _)| o.needs_key).map(|(o, path)| (o.method, path)).collect()
 }
 
-/// One of each that a user may have, by the word that stands before its id in a path.
+/// One object of each kind that a user can have, by the word before its id in a path.
 struct Belongings(BTreeMap<&'static str, String>);
 
 impl Belongings {
     async fn of(house: &House, who: &Person) -> Self {
         let make = async |path: &str, body: Value| house.make(who, path, body).await["id"].clone();
         let nobody = crate::listener::nobody().await;
-        // So that an outage is told of.
+        // So that an outage causes a message.
         let notification = json!({"name": "mail", "kind": "email", "config": {"to": ["a@example.com"]}});
         let notification = make("/notification-service/v1/notifications", notification).await;
         let endpoint = json!({"name": "shop", "url": nobody, "retries": 0, "failure_threshold": 1, "interval_seconds": 86_400});
@@ -77,7 +77,7 @@ impl Belongings {
         self.id(of).parse().unwrap()
     }
 
-    /// A path with these in the place of its ids.
+    /// A path with these ids inserted.
     fn path(&self, pattern: &str) -> String {
         let mut parts: Vec<&str> = pattern.split('/').collect();
         for n in 1..parts.len() {
@@ -88,7 +88,7 @@ impl Belongings {
         parts.join("/")
     }
 
-    /// All that their owner sees of them.
+    /// Everything that their owner sees of them.
     async fn seen(&self, house: &House, who: &Person) -> BTreeMap<String, Value> {
         let mut seen = BTreeMap::new();
         for (_, pattern) in keyed().iter().filter(|(method, _)| *method == "GET") {
@@ -102,7 +102,7 @@ impl Belongings {
     }
 }
 
-/// What a client may say of itself.
+/// Identity headers that a client may forge.
 fn spoofed(id: i64) -> Vec<(&'static str, String)> {
     let mut headers: Vec<_> = [
         "x-consumer-id",
@@ -205,7 +205,7 @@ on_both! {
         assert!(with_id.len() > 20);
         for (method, pattern) in &with_id {
             let path = mine.path(pattern);
-            // What would be fine of one's own.
+            // A body that would be valid for one's own object.
             let body = match pattern.split('/').nth(3) {
                 _ if *method != "PATCH" => json!({}),
                 Some("endpoints" | "notifications") => json!({"name": "taken"}),
@@ -243,7 +243,7 @@ on_both! {
             assert_eq!(answer["items"], json!([]), "{path} {answer}");
         }
 
-        // In bodies: of one's own objects, too.
+        // In bodies, also for one's own objects.
         let id = mine.number("endpoints");
         let own = |kind: &str| theirs.id(kind).to_owned();
         let mail = json!({"name": "x", "kind": "email", "config": {"to": ["x@example.com"]}, "endpoint_ids": [id]});
@@ -338,7 +338,7 @@ on_both! {
         let is_public = |f: &&runtime::Function| {
             f.name == "web" || f.operations().iter().any(|o| o.path.starts_with("/public/"))
         };
-        // As whoever reaches the function's own URL, which no gateway is in front of.
+        // Directly at the function's own URL, without a gateway in front.
         for function in functions::ALL.iter().filter(is_public) {
             let paths = function.operations().into_iter().map(|o| {
                 mine.path(&o.path.replace("{slug}", "none").replace("{token}", "none"))
@@ -432,7 +432,7 @@ on_both! {
     }
 }
 
-/// Every operation with a key that takes an id besides those in its path, as the operations describe themselves.
+/// Every operation with a key that takes an id besides those in its path, according to its own description.
 fn ids_elsewhere() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for function in functions::ALL {
@@ -462,7 +462,7 @@ fn is_id(name: &str) -> bool {
     name.ends_with("_id") || name.ends_with("_ids")
 }
 
-/// The properties of a schema that are ids, at whatever depth.
+/// The properties of a schema that are ids, at any depth.
 fn properties(spec: &Value, schema: &Value, names: &mut BTreeSet<String>) {
     match schema {
         Value::Object(fields) => {

@@ -1,5 +1,5 @@
-//! Script in every field that is shown anywhere, in every part of an address, and in all that a target says: on
-//! pages, status pages, feeds, badges, in CSV and in e-mails it stays text.
+//! Scripts in every displayed field, in every part of an address, and in everything that a target sends must
+//! stay text: on pages, status pages, feeds, badges, in CSV and in emails.
 
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ use crate::{
 };
 
 const EVIL: &str = "'\"--></title></script></textarea><script>alert(1)</script><svg/onload=alert(2)>";
-/// What a target says, and a webhook's receiver.
+/// Sent by a target, and by a webhook's receiver.
 const SAID: &str = "'\"--></title></script></textarea><script>alert(3)</script><svg/onload=alert(4)>";
-/// What a spreadsheet would work out.
+/// A spreadsheet would evaluate this.
 const FORMULA: &str = "=HYPERLINK(\"http://evil.test\")";
-/// What must not be in a page: there it would be a tag, or would end an attribute.
+/// Must not be in a page: there it would be a tag, or would end an attribute.
 const LIVE: [&str; 4] = ["<script>alert", "<svg/onload", "'\"-->", "</textarea><"];
-/// All names that a page or an API asks of an address.
+/// All query parameters of pages and API.
 const PARAMETERS: [&str; 27] = [
     "q",
     "tag",
@@ -67,7 +67,7 @@ fn around<'a>(text: &'a str, what: &str) -> &'a str {
     &text[from..to]
 }
 
-/// Whether a browser shows it as a page, and so runs what is in it.
+/// Whether a browser displays it as a page, and so runs its scripts.
 fn is_page(shown: &Shown) -> bool {
     let kind = shown.headers.get(header::CONTENT_TYPE).map_or("", |kind| kind.to_str().unwrap());
     match kind.split(';').next().unwrap() {
@@ -87,8 +87,8 @@ fn is_page(shown: &Shown) -> bool {
     }
 }
 
-/// A target, and a webhook's receiver: it says the same in the status line, in headers and in JSON, and in what the
-/// path asks for as well.
+/// A target, and a webhook's receiver: sends the same text in the status line, in headers and in JSON, and
+/// also what the path asks for.
 async fn talker() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -109,7 +109,7 @@ async fn talker() -> String {
                 let answer = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
                 let _ = stream.write_all(answer.as_bytes()).await;
                 let _ = stream.shutdown().await;
-                // What is not read yet would end the connection before the answer is.
+                // Unread data would reset the connection before the answer is read.
                 while let Ok(1..) = stream.read(&mut [0; 4096]).await {}
             });
         }
@@ -123,8 +123,8 @@ struct Stage {
     badge: String,
 }
 
-/// Returns when all is told. A sender tries once more a second later, by a clock that goes on here: Slack itself
-/// is not reached.
+/// Waits until all messages are sent. A sender tries again after a second; the clock advances for that here.
+/// Slack itself is not reachable.
 async fn settle(site: &Site) {
     let idle = site.engine.idle();
     tokio::pin!(idle);
@@ -139,7 +139,7 @@ async fn settle(site: &Site) {
 }
 
 impl Stage {
-    /// Everything that has a name is called the same.
+    /// Everything that has a name gets this name.
     async fn set(name: &str) -> Self {
         let site = Site::signed_up().await;
         let talker = talker().await;
@@ -188,7 +188,7 @@ impl Stage {
         Self { slug: text(&page["slug"]), badge: text(&badge["token"]), site }
     }
 
-    /// All that can be looked at.
+    /// The paths of all pages.
     fn paths(&self) -> Vec<String> {
         let of_routes = forms::routes("get").into_iter();
         let filled = |path: String| {
@@ -199,7 +199,7 @@ impl Stage {
                 .replace("{*path}", "nothing")
         };
         let mut paths = Vec::new();
-        // Of channels there are four kinds, of endpoints as many assertions.
+        // There are four kinds of notifications, and as many assertions of endpoints.
         let ids = |path: String| -> Vec<_> {
             let last = if path.contains("{id}") { 5 } else { 1 };
             (1..=last).map(|id| path.replace("{id}", &id.to_string())).collect()
@@ -238,7 +238,7 @@ async fn what_is_stored_is_shown_as_text() {
         }
         shown += usize::from(page.status == 200 && page.html.contains("alert(1)"));
         if page.html.contains("alert(3)") {
-            // Strangers are not told what a target says.
+            // Anonymous readers must not see what a target sends.
             assert!(!path.starts_with("/status/") && !path.starts_with("/badges/"), "{path}: {}", page.html);
             said.push(path);
         }
@@ -265,7 +265,7 @@ async fn what_is_stored_is_shown_as_text() {
         checked.says("alert(3)");
         assert_text(&page, &checked.html);
     }
-    // E-mails, as they were put into files.
+    // Emails, which were written to files.
     let (mut mails, mut telling) = (0, 0);
     for mail in stage.site.mails() {
         let (head, _) = mail.split_once("\r\n\r\n").unwrap();
@@ -285,7 +285,7 @@ async fn what_an_address_says_is_shown_as_text() {
     let evil = percent_encoding::utf8_percent_encode(EVIL, percent_encoding::NON_ALPHANUMERIC).to_string();
     let all: Vec<_> = PARAMETERS.iter().map(|name| format!("{name}={evil}")).collect();
     let mut queries = vec![all.join("&"), format!("{evil}={evil}")];
-    // Those that refuse say so of the first: each has its turn on pages that ask for much.
+    // Pages that refuse parameters name only the first: each parameter is tried alone too.
     queries.extend(all);
     for path in stage.paths() {
         let few = if path.contains("badges/") { 2 } else { queries.len() };

@@ -1,7 +1,7 @@
-//! A whole story with secrets that are easy to recognise, and then a search for them: in the log at its most
-//! talkative, in what is answered, in the databases and the broker's journal, in dead letters, in telemetry, in the
-//! specs, among the arguments of the process, and in the modes of files; as they are, and as they would be written
-//! in base64, in an address, and in JSON.
+//! A whole story with recognisable secrets, and then a search for them: in the most verbose log, in answers,
+//! in the databases and the broker's journal, in dead letters, in telemetry, in the specs, in the process
+//! arguments, and in the modes of files. Each secret is searched as it is, and in base64, percent-encoding
+//! and JSON.
 
 use std::{
     fs::File,
@@ -30,12 +30,12 @@ use tokio::{
 
 use crate::{listener::Listener, users::token};
 
-/// With characters that JSON, addresses, and the two kinds of base64 write each in its own way.
+/// With characters that JSON, URLs and the two kinds of base64 encode differently.
 const PASSWORD: &str = "Recognise \"password\" \\ 1%+&/?>>";
 const WRONG_PASSWORD: &str = "Recognise \"wrong\" \\ 2%+&/?>>";
 const SLACK_TOKEN: &str = "xoxb-recognise-slack-3";
 const WEBHOOK_SECRET: &str = "whsec_UmVjb2duaXNlLXdlYmhvb2stc2VjcmV0LTQ=";
-/// What it is in bytes.
+/// The secret's bytes.
 const WEBHOOK_KEY: &str = "Recognise-webhook-secret-4";
 const SMTP_PASSWORD: &str = "recognise \"smtp\" 5%+&/?>>";
 const ENCRYPTION_KEY: &str = "UmVjb2duaXNlLWVuY3J5cHRpb24ta2V5LTYtLS0tLS0";
@@ -45,7 +45,7 @@ const SLACK_PATH: &str = "recognise-slack-path-8";
 const CHECK_HEADER: &str = "Bearer recognise-header-10";
 const GUESSED_KEY: &str = "pp_recognise-guessed-key-9";
 
-/// Keeps every byte that it is sent.
+/// Keeps every byte that it receives.
 async fn kept() -> (String, Arc<Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -58,7 +58,7 @@ async fn kept() -> (String, Arc<Mutex<Vec<u8>>>) {
                 let mut buffer = vec![0; 1 << 16];
                 while let Ok(read @ 1..) = stream.read(&mut buffer).await {
                     keep.lock().unwrap().extend_from_slice(&buffer[..read]);
-                    // A client that sends more in the meantime is answered more often: it does not mind.
+                    // A client that sends more in the meantime gets several answers, and ignores them.
                     let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
                 }
             });
@@ -67,7 +67,7 @@ async fn kept() -> (String, Arc<Mutex<Vec<u8>>>) {
     (url, all)
 }
 
-/// A mail server that takes the password, but mail for me@example.com only; and what it was told.
+/// A mail server that accepts the password, but only mail for me@example.com; and the bytes that it received.
 async fn mail_server() -> (String, Arc<Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -80,7 +80,7 @@ async fn mail_server() -> (String, Arc<Mutex<Vec<u8>>>) {
                 let (read, mut write) = stream.into_split();
                 let mut lines = tokio::io::BufReader::new(read).lines();
                 let mut answer = "220 here\r\n";
-                // A client that has left does not mind.
+                // Ends when the client has disconnected.
                 while write.write_all(answer.as_bytes()).await.is_ok()
                     && let Ok(Some(line)) = lines.next_line().await
                 {
@@ -103,14 +103,14 @@ async fn mail_server() -> (String, Arc<Mutex<Vec<u8>>>) {
     (address, all)
 }
 
-/// What is searched for: a secret as it is, in JSON, in JSON within JSON, and in base64, whatever stands before it.
+/// The texts to search for: a secret as it is, in JSON, in JSON within JSON, and in base64 at any offset.
 fn written(secret: &str) -> Vec<String> {
     let in_json = |text: &str| json!(text).to_string().trim_matches('"').to_owned();
     let json = in_json(secret);
     let mut all = vec![in_json(&json), json, secret.to_owned()];
     for before in 0..3 {
         let bytes = [vec![0; before].as_slice(), secret.as_bytes()].concat();
-        // Characters that have bits of what stands before it, or after it, can be any.
+        // Leave out characters that share bits with the bytes before or after.
         let known = (before * 8).div_ceil(6)..bytes.len() * 8 / 6;
         all.push(STANDARD_NO_PAD.encode(&bytes)[known.clone()].to_owned());
         all.push(URL_SAFE_NO_PAD.encode(&bytes)[known].to_owned());
@@ -118,7 +118,7 @@ fn written(secret: &str) -> Vec<String> {
     all
 }
 
-/// Where it is searched for: in what is there, and in that with `%` and `+` undone.
+/// The texts to search in: the data as it is, and with `%` and `+` decoded.
 fn read(place: &[u8]) -> [Vec<u8>; 3] {
     let spaces: Vec<u8> = place.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
     [percent_decode(place).collect(), percent_decode(&spaces).collect(), place.to_vec()]
@@ -156,7 +156,7 @@ const SPECS: [(&str, &str); 2] = [
     ("private-spec.yaml", include_str!("../../../../docs/private-spec.yaml")),
 ];
 
-/// What an example shows is made up, and looks it.
+/// Examples in the specs must not look like real secrets.
 #[test]
 fn no_spec_has_what_looks_like_a_secret() {
     let real =
@@ -170,9 +170,9 @@ fn no_spec_has_what_looks_like_a_secret() {
 
 struct Process {
     child: Child,
-    /// Line by line: a process that says much must not wait until somebody listens.
+    /// Line by line: a verbose process must not block on a full pipe.
     lines: Receiver<String>,
-    /// All that it said on standard output.
+    /// All output on standard output so far.
     said: String,
     url: String,
     admin: String,
@@ -232,7 +232,7 @@ impl Drop for Process {
     }
 }
 
-/// Whoever asks, and all that was answered.
+/// A client, and all answers that it received.
 struct Story {
     client: Client,
     answers: Vec<(String, String)>,
@@ -295,7 +295,7 @@ async fn no_secret_is_where_it_should_not_be() {
     assert_eq!(status, 201);
     let key = signed_up["key"].as_str().unwrap().to_owned();
     let mine = [("apikey", key.as_str())];
-    // Said once, to whom it belongs.
+    // The key is returned once, to its owner.
     story.answers.clear();
     story.ask("POST", to("/user-service/v1/signup"), &[], me).await;
     story
@@ -339,7 +339,7 @@ async fn no_secret_is_where_it_should_not_be() {
     let (status, made) =
         story.ask("POST", to("/user-service/v1/keys"), &mine, json!({"name": "another"})).await;
     assert_eq!(status, 201, "{made}");
-    // Said once, too.
+    // Returned once too.
     story.answers.pop();
     let second_key = made["key"].as_str().unwrap().to_owned();
     story.ask("GET", to("/user-service/v1/user"), &[("apikey", GUESSED_KEY)], Value::Null).await;
@@ -375,7 +375,7 @@ async fn no_secret_is_where_it_should_not_be() {
             )
             .await;
     }
-    // A secret that is made, not given, is shown once: nothing of this list makes one.
+    // A generated secret is shown once: the objects in this list have none.
     let config = json!({"secret_headers": {"Authorization": CHECK_HEADER}});
     let endpoint =
         json!({"name": "shop", "url": nobody, "retries": 0, "failure_threshold": 1, "config": config});
@@ -391,7 +391,7 @@ async fn no_secret_is_where_it_should_not_be() {
         assert_eq!(story.ask(method, to(path), &mine, body).await.0, 200, "{method} {path}");
     }
 
-    // It is down, and nobody can be told, however often it is tried.
+    // It is down, and no message can be delivered, however often it is tried.
     let secrets: Value = serde_json::from_slice(&std::fs::read(data.join("secrets.json")).unwrap()).unwrap();
     let admin_token = secrets["admin_token"].as_str().unwrap().to_owned();
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -481,7 +481,7 @@ async fn no_secret_is_where_it_should_not_be() {
     }
     assert!(found.is_empty(), "{found:#?}");
 
-    // Nobody else on this machine reads what is kept.
+    // Other users of this machine cannot read the data.
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&data), mode(&data.join("secrets.json"))), (0o700, 0o600));
 }

@@ -49,7 +49,7 @@ async fn a_real_server_gets_it_whole() {
 async fn name_that_looks_like_an_encoded_word_is_not_decoded() {
     let smtp = SmtpServer::start().await;
     let world = world(&smtp).await;
-    // A right-to-left override, as RFC 2047 writes it.
+    // A right-to-left override, as RFC 2047 encodes it.
     let mail =
         json!({"to": "mary@example.com", "subject": "[down] =?utf-8?b?4oCu?= x: 장애", "content": "x"});
     world.call(None, "POST", PATH, Some(mail)).await.json(200);
@@ -77,7 +77,7 @@ async fn one_address_that_is_gone_does_not_keep_the_others_from_being_told() {
     let busy = json!({"to": ["busy@example.com"]});
     let why = later(&send(&world, &request(&world, "email", busy)).await);
     assert!(why.starts_with("The mail server does not take the message now: 450"), "{why}");
-    // Nobody has it, and one may get it yet.
+    // No recipient has it, and one may still get it.
     let some_busy = json!({"to": ["gone@example.com", "busy@example.com"]});
     let why = later(&send(&world, &request(&world, "email", some_busy)).await);
     assert!(why.starts_with("The mail server does not take the message now: 450"), "{why}");

@@ -1,4 +1,4 @@
-//! Every notification kind whose messages are posted to a URL that a user entered, and what is known of all kinds.
+//! Every notification kind whose messages are posted to a user's URL, and rules for all kinds.
 
 use channels::{CHANNELS, Kind};
 use fields::Input;
@@ -12,7 +12,7 @@ use crate::{
 
 const SECRET_PATH: &str = "/services/verysecret";
 
-/// With its first URL at this server.
+/// A config whose first URL is at this server.
 fn config(kind: &Kind, server: &str) -> Option<Value> {
     let field = kind.fields.iter().find(|field| field.input == Input::Url)?;
     Some(json!({field.name: format!("{server}{SECRET_PATH}")}))

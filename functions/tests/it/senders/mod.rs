@@ -16,7 +16,7 @@ use crate::{
     world::{Answer, World},
 };
 
-/// Of a delivery that is still wanted.
+/// A request of a delivery that is still wanted.
 pub fn request(world: &World, kind: &str, config: Value) -> NotificationRequested {
     world.stand_in("delivery-record", |_| (200, json!({"state": "wanted"})));
     let sealer = world.context.config::<Sealer>().unwrap();
@@ -53,14 +53,14 @@ pub fn request(world: &World, kind: &str, config: Value) -> NotificationRequeste
     }
 }
 
-/// Hands the event to the channel's sender.
+/// Delivers the event to the sender of this kind.
 pub async fn send(world: &World, request: &NotificationRequested) -> Answer {
     let kind = channels::Kind::find(&request.kind).unwrap();
     let function = kind.function.unwrap_or("channel-send");
     world.event(function, kind::NOTIFICATION_REQUESTED, "delivery-12-1", request).await
 }
 
-/// What it reported: the error, if it was one.
+/// The reported outcome: the error, if there is one.
 #[track_caller]
 pub fn reported(answer: &Answer) -> Result<(), String> {
     let told = outcome(answer);
@@ -69,7 +69,7 @@ pub fn reported(answer: &Answer) -> Result<(), String> {
     told.error.map_or(Ok(()), Err)
 }
 
-/// It was delivered, but not to everybody: to whom not.
+/// The recipients that a delivered message did not reach.
 #[track_caller]
 pub fn missed(answer: &Answer) -> String {
     let told = outcome(answer);
@@ -87,7 +87,7 @@ fn outcome(answer: &Answer) -> NotificationDelivered {
     told
 }
 
-/// It asks to be tried again, and says why.
+/// The reason for which the sender asks to be tried again.
 #[track_caller]
 pub fn later(answer: &Answer) -> String {
     let told = outcome(answer);

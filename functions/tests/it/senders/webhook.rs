@@ -16,7 +16,7 @@ use crate::{
     world::{Database, World},
 };
 
-/// As a receiver does it.
+/// Verifies a signature as a receiver does.
 fn is_signed(asked: &Asked) -> bool {
     let key = STANDARD.decode(SECRET.strip_prefix("whsec_").unwrap()).unwrap();
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
@@ -51,7 +51,7 @@ async fn it_posts_a_signed_cloudevent_that_a_repetition_can_be_known_by() {
     assert_eq!(event["data"]["endpoint_name"], "Shop <1>");
     assert_eq!(event["data"]["cause"]["code"], "STATUS_MISMATCH");
     assert!(!asked[0].body.contains("whsec_"));
-    // Any reader of CloudEvents understands it.
+    // Any CloudEvents library can read it.
     let read: cloudevents::Event = serde_json::from_str(&asked[0].body).unwrap();
     assert_eq!(cloudevents::AttributesReader::ty(&read), "io.pongpong.alert.v1");
 }
@@ -126,7 +126,7 @@ async fn receiver_that_fails_slowly_is_not_tried_again_at_once() {
     assert_eq!(hook.asked().len(), 1);
 }
 
-/// Closes each connection, after it has read that much; how many there were.
+/// Closes each connection after reading this many bytes; returns the port and the number of connections.
 async fn closing(read: usize) -> (u16, Arc<AtomicUsize>) {
     let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = socket.local_addr().unwrap().port();

@@ -46,7 +46,7 @@ on_both! {
         assert_eq!(titles(PATH.to_owned()).await, ["other", "newer", "older"]);
         assert_eq!(titles(format!("{PATH}?status_page_id={}", one["id"])).await, ["newer", "older"]);
         assert_eq!(world.call(Some(1), "GET", &format!("{PATH}?status_page_id=0"), None).await.code(400), "VALIDATION_FAILED");
-        // They go with their page.
+        // They are deleted with their page.
         world.call(Some(1), "DELETE", &format!("{PAGES}/{}", one["id"]), None).await.json(204);
         assert_eq!(titles(PATH.to_owned()).await, ["other"]);
     }

@@ -39,7 +39,7 @@ on_both! {
             "name": "Shop", "status": "pending", "range": "7d", "uptime_percent": 98.5, "avg_ms": 120.5,
         }));
         world.becomes(1, id, Status::Down).await;
-        // Kept for some seconds.
+        // Cached for some seconds.
         assert_eq!(world.call(None, "GET", &show("?range=7d"), None).await.json(200)["status"], "pending");
         world.clock().advance(Duration::from_secs(15));
         assert_eq!(world.call(None, "GET", &show("?range=7d"), None).await.json(200)["status"], "down");
@@ -53,7 +53,7 @@ on_both! {
         assert_eq!(world.call(Some(1), "DELETE", &format!("{PATH}/{}", made["id"]), None).await.status, 204);
         world.clock().advance(Duration::from_secs(15));
         assert_eq!(world.call(None, "GET", &show(""), None).await.code(404), "NOT_FOUND");
-        // A new one is another one.
+        // A new badge has another token.
         assert_ne!(make().await.json(201)["token"], made["token"]);
     }
 

@@ -37,7 +37,7 @@ on_both! {
             assert_eq!(list["page"]["total_count"], 0, "{path}");
         }
         world.call(Some(2), "GET", &format!("{PAGES}/{}", others["id"]), None).await.json(200);
-        // A key that the gateway still believes in brings nothing back.
+        // A key that the gateway still accepts must not create objects again.
         assert_eq!(world.call(Some(1), "POST", PAGES, Some(json!({"title": "x"}))).await.code(401), "NOT_LOGGED_IN");
         let badge = world.call(Some(1), "POST", "/public/v1/badges", Some(json!({"endpoint_id": id}))).await;
         assert_eq!(badge.code(401), "NOT_LOGGED_IN");

@@ -14,14 +14,14 @@ use crate::world::World;
 pub const PAGES: &str = "/public/v1/status_pages";
 
 impl World {
-    /// An endpoint of a user's; returns its id.
+    /// Creates an endpoint of a user; returns its id.
     pub async fn watched(&self, user: i64, name: &str) -> i64 {
         let body = json!({"name": name, "url": "https://secret.test/path"});
         let made = self.call(Some(user), "POST", "/public/v1/endpoints", Some(body)).await.json(201);
         made["id"].as_i64().unwrap()
     }
 
-    /// As if checks had found it so.
+    /// Sets a status, as if checks had found it.
     pub async fn becomes(&self, user_id: i64, endpoint_id: i64, to: Status) {
         let now = self.clock().now();
         let cause = Failure { code: FailureCode::Timeout, message: "secret.test did not answer".into() };

@@ -111,7 +111,8 @@ on_both! {
         }
         let page = world.status_page(1, json!({"title": "x", "groups": [{"endpoint_ids": ids}]})).await;
         let path = format!("{PAGES}/{}", page["id"]);
-        // Those that are on it already need no look-up: a page can be renamed whatever else stands still.
+        // Endpoints already on the page need no look-up: a page can be renamed even if other functions are
+        // unavailable.
         world.stand_in("endpoint-private-list", |_| (503, json!({})));
         world.call(Some(1), "PATCH", &path, Some(json!({"title": "y"}))).await.json(200);
         let body = json!({"title": "z", "groups": [{"endpoint_ids": ids}]});

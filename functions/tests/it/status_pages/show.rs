@@ -105,7 +105,7 @@ on_both! {
             "announced_at": now, "status": "scheduled", "endpoint_names": ["Shop"],
         }));
         assert_eq!((&page["maintenances"][0]["endpoint_names"], &page["maintenances"][2]["status"]), (&Value::Null, &json!("ended")));
-        // The address of what is watched is nobody's business, nor is what is not on the page.
+        // Endpoints' URLs, and endpoints that are not on the page, must stay private.
         let text = String::from_utf8_lossy(&answer.body);
         for secret in ["secret.test", "did not answer", "Hidden", "_id\"", "\"id\""] {
             assert!(!text.contains(secret), "{secret}: {text}");
@@ -137,7 +137,7 @@ on_both! {
         assert_eq!(look().await.0, "partly_down");
         world.becomes(1, two, Status::Down).await;
         assert_eq!(look().await.0, "down");
-        // Nobody knows whether what is paused is still down.
+        // It is unknown whether a paused endpoint is still down.
         let pause = Some(json!({"enabled": false}));
         world.call(Some(1), "PATCH", &format!("/public/v1/endpoints/{one}"), pause).await.json(200);
         assert_eq!(look().await, (json!("down"), vec![json!("paused"), json!("down")], 1));

@@ -41,7 +41,7 @@ impl Users {
         self.world.mails()
     }
 
-    /// As [`World::call`], from an address of the client.
+    /// Like [`World::call`], from this client address.
     async fn from(&self, address: &str, user: Option<i64>, method: &str, path: &str, body: Value) -> Answer {
         let mut request = http::Request::builder()
             .method(method)
@@ -79,19 +79,19 @@ impl Users {
         answer
     }
 
-    /// The tokens in mails to an address, in any order.
+    /// The tokens in emails to an address, in any order.
     fn tokens_to(&self, email: &str) -> Vec<String> {
         let to = format!("To: {email}");
         self.mails().iter().filter(|mail| mail.contains(&to)).map(|mail| token(mail)).collect()
     }
 
-    /// As [`World::call`], with a credential that the gateway would name.
+    /// Like [`World::call`], with a credential as the gateway names it.
     async fn as_user(&self, user: i64, method: &str, path: &str, body: Option<Value>) -> Answer {
         self.world.call(Some(user), method, path, body).await
     }
 }
 
-/// The token of the link in a mail that sets a password.
+/// The token of the link in a password email.
 pub fn token(mail: &str) -> String {
     link_token(mail, "/password/reset?token=")
 }
@@ -164,7 +164,8 @@ on_both! {
         assert_eq!(users.post("/public/v1/signup", again).await.code(409), "EMAIL_TAKEN");
         let change = json!({"email": "Me@Ｅxample.com", "current_password": PASSWORD});
         assert_eq!(users.as_user(id, "PATCH", "/public/v1/user", Some(change)).await.code(409), "EMAIL_TAKEN");
-        // Of an address of its own, and half of its share of the line of hashes: the same runs on the other database.
+        // From its own address, and within half of its share of the hashing queue: the same test runs on the
+        // other database.
         let body = || json!({"email": "crowd@example.com", "password": PASSWORD});
         let crowd = (0..4).map(|_| users.post("/public/v1/signup", body()));
         let answers = futures::future::join_all(crowd).await;
@@ -214,7 +215,7 @@ on_both! {
     }
 
     async fn a_sign_up_that_was_killed_frees_its_address(users: Users) {
-        // What is left when the process dies between the database and the gateway.
+        // The state after the process died between the database and the gateway.
         let sql = "INSERT INTO users (email, password_hash, created_at, updated_at) VALUES ('me@example.com', 'x', $1, $1)";
         let now = users.world.clock().now();
         runtime::on!(users.world.context.db().unwrap().write(), db => sqlx::query(sql).bind(now).execute(db).await.map(drop)).unwrap();
@@ -230,7 +231,7 @@ on_both! {
         for _ in 0..4 {
             users.login("me@example.com", PASSWORD).await.json(200);
         }
-        // The world's calls come with a credential that Kong does not know: all five end.
+        // The world's calls use a credential that Kong does not know: all five keys are revoked.
         let change = |body| users.as_user(id, "PATCH", "/public/v1/user", Some(body));
         assert_eq!(change(json!({"password": "another horse", "current_password": "wrong"})).await.code(400), "VALIDATION_FAILED");
         assert_eq!(users.kong.keys_of(id), Some(5));
@@ -262,7 +263,7 @@ on_both! {
         users.kong.0.lock().unwrap().keys.clear();
         users.login("me@example.com", PASSWORD).await.json(200);
         assert_eq!(users.kong.keys_of(id), Some(1));
-        // Of a consumer that it has lost, Kong lists no keys: 404.
+        // If Kong has lost a consumer, listing its keys gives 404.
         users.kong.0.lock().unwrap().keys.clear();
         users.forgot("me@example.com").await;
         let new = json!({"token": token(&users.mails()[0]), "password": "another horse"});
@@ -311,7 +312,7 @@ on_both! {
     async fn a_deleted_user_is_gone_and_the_others_are_told(users: Users) {
         let id = users.signup("me@example.com").await;
         users.as_user(id, "POST", "/public/v1/keys", Some(json!({"name": "a"}))).await.json(201);
-        // The gateway fails last: the key still works, and one tries again.
+        // The gateway fails last: the key still works, so that one can try again.
         users.kong.fail(Some(("DELETE", "consumers")));
         users.as_user(id, "DELETE", "/public/v1/user", None).await.code(503);
         users.kong.fail(None);
@@ -343,7 +344,7 @@ on_both! {
         assert_eq!(mails.len(), 1);
         assert!(mails[0].contains("To: me@example.com"), "{}", mails[0]);
 
-        // A stranger who asks for more links ends none, and fills no mailbox.
+        // A stranger who requests more links invalidates none, and does not fill the mailbox.
         for _ in 0..10 {
             forgot("me@example.com").await;
         }
@@ -370,7 +371,7 @@ on_both! {
         };
         assert_eq!(me().await, ("ko".to_owned(), "Asia/Seoul".to_owned()));
         users.forgot("me@example.com").await;
-        // "Password reset", as mails spell Korean.
+        // "Password reset" in Korean, encoded as in emails.
         assert!(users.mails()[0].contains("Subject: pongpong =?utf-8?b?67mE67CA67KI7Zi4IOyerOyEpOyglQ==?="));
         let change = async |body: Value| users.as_user(id, "PATCH", "/public/v1/user", Some(body)).await;
         for (field, body) in [
@@ -381,7 +382,7 @@ on_both! {
             assert!(change(body).await.json(400)["fields"][field].is_string(), "{field}");
         }
         assert_eq!(me().await.0, "ko", "nothing of a change that was refused");
-        // The broker does not take the news of this one: the next purge tells it.
+        // The broker does not accept the event of this change: the next purge publishes it.
         users.world.context.finish().await;
         *users.world.broker_takes.lock().unwrap() = Some(0);
         assert_eq!(change(json!({"language": "en"})).await.json(200)["language"], "en");
@@ -397,7 +398,7 @@ on_both! {
     }
 
     async fn mails_to_one_mailbox_are_limited_by_the_day(users: Users) {
-        // Perhaps a stranger's.
+        // Requested perhaps by a stranger.
         for n in 0..26 {
             let address = format!("me+{n}@example.com");
             users.signup(&address).await;
@@ -450,14 +451,14 @@ on_both! {
 
     async fn old_address_gets_a_way_back(users: Users) {
         let id = users.signup("me@example.com").await;
-        // Who has taken the account over changes its address twice, and asks for links.
+        // An attacker who took over the account changes its address twice, and requests links.
         users.change_address(id, "thief@example.com").await.json(200);
         let way_back = users.tokens_to("me@example.com").remove(0);
         users.change_address(id, "thief2@example.com").await.json(200);
         users.forgot("thief2@example.com").await;
         let thiefs_link = users.tokens_to("thief2@example.com").remove(0);
         users.reset(&thiefs_link, "the thief's horse").await.json(200);
-        // Nobody takes the old address meanwhile.
+        // The old address cannot be taken meanwhile.
         let body = json!({"email": "me@example.com", "password": PASSWORD});
         assert_eq!(users.post("/public/v1/signup", body).await.code(409), "EMAIL_TAKEN");
         let other = users.signup("other@example.com").await;
@@ -469,7 +470,7 @@ on_both! {
         assert_eq!(users.kong.keys_of(id), Some(0), "every key has ended");
         users.login("me@example.com", "the owner's horse").await.json(200);
         users.login("thief2@example.com", "the thief's horse").await.code(401);
-        // What was mailed to the thief's addresses has ended.
+        // Links that were mailed to the attacker's addresses are invalid.
         for thiefs in users.tokens_to("thief@example.com").into_iter().chain(users.tokens_to("thief2@example.com")) {
             assert!(users.reset(&thiefs, "the thief's horse").await.json(400)["fields"]["token"].is_string());
         }
@@ -477,7 +478,7 @@ on_both! {
 
     async fn nobody_keeps_a_way_back_from_its_owner(users: Users) {
         let id = users.signup("me@example.com").await;
-        // Links that a stranger asks for, by other spellings of the mailbox.
+        // A stranger requests links with other spellings of the mailbox.
         for n in 0..10 {
             let alias = format!("me+{n}@example.com");
             users.signup(&alias).await;
@@ -490,7 +491,7 @@ on_both! {
         users.reset(&way_back, "another horse").await.json(200);
         users.login("me@example.com", "another horse").await.json(200);
 
-        // Changes of a stranger's accounts: then the owner's is refused, not made without a word.
+        // Changes of a stranger's accounts: then the owner's change is refused, not made without an email.
         for n in 0..10 {
             let stranger = users.signup(&format!("me+s{n}@example.com")).await;
             for m in 0..5 {
@@ -527,7 +528,7 @@ on_both! {
 
     async fn guesses_are_limited_by_account_over_all_addresses(users: Users) {
         let id = users.signup("me@example.com").await;
-        // The owner's network is known from here on.
+        // From here on the owner's network is known.
         users.login_from("192.0.2.1", PASSWORD).await.json(200);
         let mut denied = 0;
         for n in 0..30 {
@@ -535,7 +536,7 @@ on_both! {
             denied += u32::from(answer.status == 429);
         }
         assert_eq!(denied, 20);
-        // Nobody's address is limited alike: it tells nothing.
+        // An address without an account has the same limit, so that it reveals nothing.
         let unknown = async |n: u32| {
             let body = json!({"email": "nobody@example.com", "password": "a guess"});
             users.from(&format!("2001:db8:{n}::1"), None, "POST", "/public/v1/login", body).await
@@ -546,10 +547,11 @@ on_both! {
         let refused = unknown(11).await;
         assert_eq!(refused.code(429), "TOO_MANY_TRIES");
         assert!(refused.headers.contains_key("retry-after"));
-        // The right password from elsewhere is not told from a wrong one; the owner's network is not stopped.
+        // From elsewhere, the correct password cannot be distinguished from a wrong one; the owner's network
+        // is not blocked.
         assert_eq!(users.login_from("198.51.100.1", PASSWORD).await.code(429), "TOO_MANY_TRIES");
         users.login_from("192.0.2.1", PASSWORD).await.json(200);
-        // A leaked key is no way around.
+        // A leaked key does not bypass the limit.
         let change = json!({"password": "another horse", "current_password": "a guess"});
         let with_key = users.from("203.0.113.9", Some(id), "PATCH", "/public/v1/user", change).await;
         assert_eq!(with_key.code(429), "TOO_MANY_TRIES");
@@ -558,7 +560,7 @@ on_both! {
         let link = json!({"token": users.tokens_to("me@example.com")[0], "password": "another horse"});
         users.from("198.51.100.1", None, "POST", "/public/v1/password/reset", link).await.json(200);
         users.login_from("198.51.100.1", "another horse").await.json(200);
-        // The networks that the old password was used from are forgotten.
+        // The networks of the old password are no longer known.
         assert_eq!(users.login_from("192.0.2.1", "another horse").await.code(429), "TOO_MANY_TRIES");
         users.world.clock().advance(Duration::from_secs(15 * 60));
         users.login_from("192.0.2.1", "another horse").await.json(200);
@@ -579,7 +581,7 @@ on_both! {
     }
 
     async fn guesses_at_once_are_counted_each(users: Users) {
-        // An address of its own: all tests of this process, on either database, share the line of hashes.
+        // A separate email address: all tests of this process, on either database, share the hashing queue.
         let thread = format!("{:?}", std::thread::current().id()).replace(|c: char| !c.is_ascii_digit(), "");
         let email = format!("guessed{thread}@example.com");
         users.signup(&email).await;
@@ -591,7 +593,7 @@ on_both! {
         let answers = futures::future::join_all(guesses).await;
         assert!(answers.iter().filter(|answer| answer.status == 401).count() <= 10);
         let right = login("198.51.100.1", PASSWORD).await;
-        // The same runs on the other database, in the same line of hashes.
+        // The same test runs on the other database, with the same hashing queue.
         assert!(right.status == 200 || ["TOO_MANY_TRIES", "TOO_MANY_AT_ONCE"].contains(&&*right.code(429)));
     }
 

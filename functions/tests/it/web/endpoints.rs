@@ -1,4 +1,4 @@
-//! The dashboard, the page of an endpoint, and its form.
+//! The dashboard, an endpoint's page, and its form.
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::checks;
 
 const ADMIN_TOKEN: &str = "admins-token";
 
-/// Somebody who is logged in; what a browser cannot do is done with the admin token.
+/// A logged-in user; the admin token is for steps that a browser cannot do.
 async fn site() -> Site {
     let site = Site::with([("KONG_ADMIN_TOKEN", ADMIN_TOKEN)]).await;
     site.sign_up("me@example.com").await;
@@ -21,7 +21,7 @@ impl Site {
         self.api(http::Method::POST, path, settings).await["id"].as_i64().unwrap()
     }
 
-    /// Results of every minute before now, the newest first.
+    /// Adds results for every minute before now, newest first.
     async fn history(&self, endpoint_id: i64, up: &[bool]) {
         let me = self.api(http::Method::GET, "/user-service/v1/user", Value::Null).await;
         let now = "2026-03-01T12:00:00Z".parse::<chrono::DateTime<chrono::Utc>>().unwrap();
@@ -69,7 +69,7 @@ impl Site {
     }
 }
 
-/// Without the rest of the page, it is easier to see what is missing.
+/// Counts occurrences; a failed assertion then does not print the whole page.
 fn count(shown: &Shown, what: &str) -> usize {
     shown.html.matches(what).count()
 }
@@ -141,7 +141,7 @@ async fn what_is_wrong_stands_beside_its_field_and_nothing_is_lost() {
         .says("value=\"(unclosed\"")
         .says("<option value=\"less_than\" selected>")
         .says("\n two\r\nlines</textarea>");
-    // What cannot even be said to the API.
+    // A value that the API could not even parse.
     let again = site.fill_in("/endpoints/new", &[("url", "https://a.test"), ("retries", "often")]).await;
     assert_eq!(again.status, 400);
     again.says("id=\"retries-error\">Must be a whole number").says("value=\"often\"");
@@ -169,7 +169,7 @@ async fn retries_left_empty_are_those_of_the_method() {
         let edited = site.get(&format!("{}/edit", added.location())).await;
         edited.says(&shown(kept)).says("name=\"config.legacy_tls\" value=\"true\" checked");
     }
-    // What it is for another method, nobody chose.
+    // The default for another method was not chosen by the user.
     let added = site.fill_in("/endpoints/new", &[("url", "http://127.0.0.1:1/"), ("retries", "")]).await;
     let edit = format!("{}/edit", added.location());
     let fields =
@@ -288,7 +288,7 @@ async fn history_is_shown() {
         .says("100 ms")
         .says("2026-03-01 11:28–11:44\n11 of 16 checks up\naverage 100 ms</title>")
         .says("aria-label=\"Uptime 91.66%:");
-    // Each of the 90 buckets says something.
+    // Each of the 90 buckets has a title.
     assert_eq!(count(&board, "</title></rect>"), 90);
 
     let shown = site.get(&format!("/endpoints/{id}?range=1h")).await;
@@ -305,7 +305,7 @@ async fn history_is_shown() {
     failed.says("<code>STATUS_MISMATCH</code> got 503 &#60;Unavailable&#62;");
     assert_eq!(count(&failed, "<li class=\"down\" "), 5);
     assert_eq!(count(&failed, "<li class=\"up\" "), 0);
-    // An hour is an hour, in the bar, too.
+    // The bar shows one hour too.
     shown.says("<span>1h ago</span>");
     assert_eq!(count(&shown, "viewBox=\"0 0 239 32\""), 1, "60 times");
     for range in ["24h", "7d", "30d", "90d"] {
@@ -320,7 +320,7 @@ async fn an_endpoint_is_checked_paused_and_deleted() {
     let page = format!("/endpoints/{id}");
     let checked = site.post(&page, &format!("{page}/check"), &[]).await;
     assert_eq!((checked.status, checked.location()), (StatusCode::SEE_OTHER, &*format!("{page}#result")));
-    // Of another page it says nothing, nor twice.
+    // The result is not shown on another page, or twice.
     let other = site.add(json!({"url": target.url, "name": "B", "enabled": false})).await;
     assert!(!site.get(&format!("/endpoints/{other}")).await.html.contains("id=\"result\""));
     let other = format!("/endpoints/{other}/delete");
@@ -449,7 +449,7 @@ async fn one_that_fails_and_is_not_down_yet_says_how_often() {
     }
     site.get("/preferences?lang=ko&next=/").await;
     site.get(&page).await.says("<span class=\"status failing\">실패 1/2회</span>");
-    // Of settings that were changed since, nothing is known.
+    // Nothing is known about settings that changed since.
     site.api(http::Method::PATCH, &format!("/endpoint-service/v1/endpoints/{id}"), json!({"enabled": false}))
         .await;
     assert!(!site.get(&page).await.html.contains("status failing"));
@@ -496,7 +496,7 @@ async fn pages_say_that_nobody_will_be_alerted() {
     assert_eq!(tested.location(), "/notifications/1");
     site.get("/notifications/1").await.says("Test message accepted.");
     say("").await;
-    // Another URL is another channel.
+    // Another URL counts as another destination.
     let api = "/notification-service/v1/notifications/1";
     let other = json!({"config": {"url": format!("{}/other", hook.url)}});
     site.api(http::Method::PATCH, api, other).await;
@@ -521,7 +521,7 @@ async fn a_new_channel_is_told_what_is_down_already_if_wanted() {
     site.engine.idle().await.unwrap();
     assert_eq!(hook.asked().len(), 0);
     let wanted = [&form[..], &[("send_open_incidents", "true"), ("once", "x")]].concat();
-    // Sent twice, it is told once.
+    // Submitted twice, it is sent once.
     site.post(new, "/notifications", &wanted).await;
     site.post(new, "/notifications", &wanted).await;
     site.engine.idle().await.unwrap();

@@ -1,4 +1,4 @@
-//! What all pages have in common.
+//! Common parts of all pages.
 
 use std::sync::Arc;
 
@@ -74,7 +74,7 @@ async fn a_form_counts_only_from_a_page_of_ours() {
     let foreign = [&form[..], &[("csrf", &other)]].concat();
     assert_eq!(site.send("/signup", &[], &foreign).await.status, 403, "another browser's token");
     assert_eq!(site.send("/signup", &[("sec-fetch-site", "same-origin")], &proved).await.status, 303);
-    // Bound to the login from here on: the token of before is worth nothing.
+    // From here on the token is bound to the login: the earlier token is invalid.
     assert_eq!(site.send("/logout", &[], &[("csrf", &csrf)]).await.status, 403);
     assert_eq!(site.post("/dashboard", "/logout", &[]).await.location(), "/");
     assert!(site.cookie("pongpong_key").is_none());
@@ -146,7 +146,7 @@ async fn a_limit_by_address_is_the_visitors() {
         last = site.post("/login", "/login", &form).await.status;
     }
     assert_eq!(last, 429);
-    // As the gateway counts it: of this visitor, who is refused at the API as well.
+    // Counted by the gateway for this visitor, who is refused at the API as well.
     let url = format!("http://{}/user-service/v1/login", site.engine.address);
     let direct = site.client.post(url).json(&serde_json::json!({"email": "a@b.test", "password": "x"}));
     assert_eq!(direct.send().await.unwrap().status(), 429);
@@ -180,12 +180,12 @@ async fn a_form_of_a_thousand_groups_is_no_page_of_a_thousand_lists() {
     let mut form = vec![("title", "x"), ("act", "add")];
     form.extend(std::iter::repeat_n(("group", ""), 1000));
     let shown = site.post("/status-pages/new", "/status-pages", &form).await;
-    // One more than there may be, and the one that was asked for: the API refuses that when it is saved.
+    // One more than allowed, plus the added one: the API refuses it when it is saved.
     assert_eq!(shown.html.matches("name=\"group\"").count(), 22);
 }
 
-/// With `infra/kong/tls` every route of Kong is for https alone, and a call from within comes over plain HTTP.
-/// Kong 3.9.3 answered 308 to such a call without `X-Forwarded-Proto: https`.
+/// With `infra/kong/tls` every route of Kong is for https only, and calls from within use plain HTTP. Kong
+/// 3.9.3 answered 308 to such a call without `X-Forwarded-Proto: https`.
 #[tokio::test]
 async fn pages_ask_a_gateway_that_takes_https_only() {
     runtime::install_crypto();
@@ -243,7 +243,7 @@ async fn the_address_of_the_demo_is_kept() {
     );
     refused.says(&signup);
     site.get(&signup).await.says(&target.url).says("Your first endpoint:");
-    // What was wrong with the account does not lose it.
+    // An error in the account's data does not lose the URL.
     let short = [("email", "me@example.com"), ("password", "short"), ("url", &target.url)];
     let again = site.post("/signup", "/signup", &short).await;
     assert_eq!(again.hidden("url"), target.url);
@@ -251,7 +251,7 @@ async fn the_address_of_the_demo_is_kept() {
     assert_eq!(site.post("/signup", "/signup", &form).await.location(), "/endpoints/1");
     site.get("/endpoints/1").await.says("Endpoint added. First check is running.").says(&target.url);
     site.forget_cookies();
-    // One that cannot be added is shown in the form.
+    // An endpoint that cannot be added is shown in the form.
     let form = [("email", "you@example.com"), ("password", "a good password"), ("url", "ftp://x")];
     let to = site.post("/signup", "/signup", &form).await;
     assert_eq!(to.location(), "/endpoints/new?url=ftp%3A%2F%2Fx");

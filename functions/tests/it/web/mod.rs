@@ -1,4 +1,4 @@
-//! Pages, asked for as a browser asks, of an engine in this process.
+//! Pages of an engine in this process, requested like by a browser.
 
 mod badges;
 mod endpoints;
@@ -14,7 +14,7 @@ use reqwest::{Client, redirect};
 use runtime::{Clock, Env};
 use serde_json::{Value, json};
 
-/// An engine, and what a browser would keep of it.
+/// An engine, and a browser's state.
 pub struct Site {
     pub engine: Engine,
     pub client: Client,
@@ -22,7 +22,7 @@ pub struct Site {
     pub data: tempfile::TempDir,
 }
 
-/// What came back.
+/// An answer.
 pub struct Shown {
     pub status: StatusCode,
     pub headers: http::HeaderMap,
@@ -30,7 +30,7 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// Where it leads.
+    /// The target of a redirect.
     pub fn location(&self) -> &str {
         self.headers.get(header::LOCATION).map_or("", |to| to.to_str().unwrap())
     }
@@ -59,14 +59,14 @@ impl Site {
         runtime::install_crypto();
         let data = tempfile::tempdir().unwrap();
         let env: Env = settings.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
-        // A clock that stands still: what is counted by the minute is counted in one.
+        // The clock stands still: everything counts within one minute.
         let clock = Clock::manual("2026-03-01T12:00:30Z".parse().unwrap());
         let engine = pongpong::start(Settings { env, clock, ..Settings::at(data.path()) }).await.unwrap();
         let client = Client::builder().redirect(redirect::Policy::none()).build().unwrap();
         Self { engine, client, cookies: Mutex::default(), data }
     }
 
-    /// Somebody who is logged in.
+    /// With a logged-in user.
     pub async fn signed_up() -> Self {
         let site = Self::start().await;
         site.sign_up("me@example.com").await;
@@ -79,7 +79,7 @@ impl Site {
         assert_eq!((to.status, to.location()), (StatusCode::SEE_OTHER, "/dashboard"), "{}", to.html);
     }
 
-    /// Another browser.
+    /// Continues as another browser.
     pub fn forget_cookies(&self) {
         self.cookies.lock().unwrap().clear();
     }
@@ -90,13 +90,13 @@ impl Site {
         found.map(|(_, value)| value.clone())
     }
 
-    /// What was mailed, as files, in no order.
+    /// The sent emails, as files, in no particular order.
     pub fn mails(&self) -> Vec<String> {
         let files = std::fs::read_dir(self.data.path().join("outbox")).into_iter().flatten();
         files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect()
     }
 
-    /// Asks the API with the key of whoever is logged in.
+    /// Calls the API with the key of the logged-in user.
     pub async fn api(&self, method: Method, path: &str, body: Value) -> Value {
         let url = format!("http://{}{path}", self.engine.address);
         let key = self.cookie("pongpong_key").unwrap();
@@ -118,7 +118,7 @@ impl Site {
         self.ask(Method::GET, path, &[], String::new()).await
     }
 
-    /// Sends the form of a page, with that page's proof.
+    /// Submits the form of a page with that page's CSRF token.
     pub async fn post(&self, page: &str, action: &str, fields: &[(&str, &str)]) -> Shown {
         let csrf = self.get(page).await.hidden("csrf");
         let mut form = vec![("csrf", csrf.as_str())];

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Shown, Site};
 use crate::{checks, listener::Listener};
 
-/// A name as somebody would choose it who wants to do harm.
+/// A malicious name.
 const SCRIPT: &str = "<script>alert(1)</script>";
 
 #[track_caller]
@@ -22,7 +22,7 @@ fn refused(shown: &Shown) -> &Shown {
     shown
 }
 
-/// What comes of a test of the first channel.
+/// The result of a test message of the first notification.
 async fn test(site: &Site) -> Shown {
     let sent = site.post("/notifications/1", "/notifications/1", &[("act", "test")]).await;
     leads(&sent, "/notifications/1");
@@ -35,13 +35,13 @@ async fn a_channel_is_added_changed_tested_and_deleted() {
     site.get("/notifications").await.says("No alert channels yet");
     site.get("/notifications/new").await.says("/notifications/new?kind=slack");
     let id = site.endpoint(SCRIPT, "http://127.0.0.1:9/").await;
-    // Of what happened before it, a channel is not told.
+    // Events before its creation are not sent to a notification.
     while !site.get("/dashboard").await.html.contains("1 of 1 down") {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     let new = "/notifications/new?kind=email";
 
-    // What is wrong stands beside its field, and what was entered is still there.
+    // An error is shown next to its field, and the entered values stay.
     let email =
         [("kind", "email"), ("name", SCRIPT), ("config.to", "a@example.com\nnobody"), ("scope", "some")];
     let chosen = id.to_string();
@@ -60,7 +60,7 @@ async fn a_channel_is_added_changed_tested_and_deleted() {
     searched.says("name=\"found\" value=\"script\"");
 
     let good = [("kind", "email"), ("name", SCRIPT), ("config.to", "a@example.com"), ("scope", "all")];
-    // Sent twice, it adds one.
+    // Submitted twice, it adds one.
     let twice = [&good[..], &[("once", "abc")]].concat();
     leads(&site.post(new, "/notifications", &twice).await, "/notifications/1");
     leads(&site.post(new, "/notifications", &twice).await, "/notifications/1");
@@ -79,7 +79,7 @@ async fn a_channel_is_added_changed_tested_and_deleted() {
     site.get("/notifications").await.says("No alert channels yet");
 }
 
-/// What the newest mails say after this: their links' paths, as a browser is sent there.
+/// The paths of these links in the newest emails.
 fn links(site: &Site, path: &str) -> Vec<String> {
     let mails = site.mails();
     mails
@@ -103,7 +103,7 @@ async fn an_address_is_confirmed_and_stopped_by_buttons_alone() {
     let tested = test(&site).await;
     tested.says("Not sent").says("a…@example.com (not confirmed)");
 
-    // Whoever follows the links confirms nothing, and stops nothing.
+    // Opening the links confirms and stops nothing.
     let (confirm, stop) =
         (links(&site, "/mail/confirm").remove(0), links(&site, "/mail/unsubscribe").remove(0));
     let asked = site.get(&confirm).await;
@@ -119,7 +119,7 @@ async fn an_address_is_confirmed_and_stopped_by_buttons_alone() {
     tested.says("written to a file in the outbox folder");
     assert!(!tested.html.contains("Check that it arrived"), "{}", tested.html);
 
-    // As a mail program does it: no cookie, no proof, one field.
+    // Like a mail program: no cookie, no CSRF token, one field.
     let me = site.cookie("pongpong_key").unwrap();
     site.forget_cookies();
     site.send(&stop, &[], &[("List-Unsubscribe", "One-Click")])
@@ -178,7 +178,7 @@ async fn a_masked_secret_stays_and_a_test_says_what_the_channel_said() {
     slack.answers(200, "ok");
     test(&site).await.says("Check that it arrived");
 
-    // A webhook's own secret is shown once.
+    // A webhook's generated secret is shown once.
     let hook = [("kind", "webhook"), ("name", "Hook"), ("config.url", &slack.url), ("scope", "all")];
     let made = site.post("/notifications/new?kind=webhook", "/notifications", &hook).await;
     assert_eq!(made.status, 201);
@@ -262,7 +262,7 @@ async fn maintenance_is_planned_changed_ended_and_deleted() {
     let blank = site.get("/maintenance/new").await;
     blank.says("value=\"2026-03-01T12:00\"").says("value=\"2026-03-01T13:00\"");
 
-    // In a zone nine hours ahead.
+    // In a time zone nine hours ahead.
     let plan = [
         ("title", SCRIPT),
         ("description", "Soon."),
@@ -327,7 +327,7 @@ async fn a_status_page_is_made_arranged_announced_on_and_deleted() {
     let new = "/status-pages/new";
     let wrong = site.post(new, "/status-pages", &form("No Slug", "save")).await;
     refused(&wrong).says("id=\"slug-error\"").says("value=\"No Slug\"").says("value=\"Website\"");
-    // A group more, and an order, before anything is saved.
+    // Add a group and reorder before saving.
     let more = site.post(new, "/status-pages", &form("shop", "add")).await;
     assert_eq!((more.status, more.html.matches("name=\"group\"").count()), (StatusCode::OK, 3));
     let up = site.post(new, "/status-pages", &form("shop", &raise)).await;
@@ -530,7 +530,7 @@ async fn reports_are_of_days_of_the_visitors_zone() {
     let target = checks::Site::start().await;
     let id = site.endpoint("Shop", &target.url).await;
     site.engine.idle().await.unwrap();
-    // Two o'clock in the morning of the next day.
+    // It is two o'clock in the morning of the next day there.
     site.keep("pongpong_zone=Pacific/Kiritimati; Path=/");
     let today = site.get(&format!("/reports?endpoint_id={id}")).await;
     today.says("name=\"from\" type=\"date\" value=\"2026-03-02\"").says("2026-03-02 02:00:30</time>");
@@ -549,7 +549,7 @@ async fn reports_are_of_days_of_the_visitors_zone() {
         assert_eq!(text.matches("UTC").count(), 1, "named once: {text}");
     }
     site.get("/profile").await.says("Time zone: Asia/Seoul (UTC+09:00)");
-    // A plan is entered in the zone that is shown.
+    // A maintenance is entered in the displayed time zone.
     site.get("/maintenance/new")
         .await
         .says("value=\"2026-03-01T21:00\"")

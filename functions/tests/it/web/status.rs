@@ -1,4 +1,4 @@
-//! Status pages and their feeds, as strangers see them.
+//! Status pages and their feeds, for readers without an account.
 
 use http::{Method, StatusCode, header};
 use serde_json::{Value, json};
@@ -6,24 +6,24 @@ use serde_json::{Value, json};
 use super::{Shown, Site};
 
 const ADMIN: &str = "admins-token";
-/// A name is anything that a person types.
+/// A name may be any text.
 const NAME: &str = "Shop <script>alert(1)</script>";
 
 impl Site {
-    /// Somebody with an API key.
+    /// With a user who has an API key.
     pub async fn with_an_owner() -> Self {
         let site = Self::with([("KONG_ADMIN_TOKEN", ADMIN), ("PUBLIC_URL", "https://pongpong.test")]).await;
         site.sign_up("me@example.com").await;
         site
     }
 
-    /// Not checked by the engine: its past is what a test says.
+    /// An endpoint that the engine does not check: the test adds its history.
     pub async fn unchecked(&self, name: &str) -> i64 {
         let body = json!({"name": name, "url": "https://secret.test/path", "enabled": false});
         self.make("/endpoint-service/v1/endpoints", body).await["id"].as_i64().unwrap()
     }
 
-    /// One check a day, `days` days long, the last of them today.
+    /// Adds one check a day for each of these days, the last of them today.
     pub async fn past(&self, endpoint_id: i64, days: &[bool]) {
         let now = chrono::DateTime::parse_from_rfc3339("2026-03-01T12:00:00Z").unwrap().to_utc();
         let items = days.iter().rev().zip(0..).map(|(up, ago)| {
@@ -69,7 +69,7 @@ async fn a_stranger_reads_it() {
     site.make("/status-service/v1/announcements", announcement).await;
     let planned = json!({"title": "Moving house", "starts_at": "2026-03-02T00:00:00Z", "ends_at": "2026-03-02T02:00:00Z"});
     site.make("/endpoint-service/v1/maintenances", planned).await;
-    // No shared cache keeps what holds the proof of one visitor.
+    // A shared cache must not store a page that contains the CSRF token of one visitor.
     assert_eq!(header(&site.get("/status/shop").await, "cache-control"), "private, no-store");
     site.forget_cookies();
 
@@ -78,14 +78,14 @@ async fn a_stranger_reads_it() {
     shown.says("Shop &#38; Co").says("Website").says("Shop &#60;script&#62;").says("Slow &#60;today&#62;");
     shown.says("&#60;b&#62;One&#60;/b&#62;\nTwo").says("Moving house").says("Everything on this page");
     shown.says("75.00%").says("120 ms").says("href=\"/status/shop/feed.xml\"");
-    // Each day has its words, and the whole has, for who does not see it.
+    // Each day, and the whole bar, has a text alternative for screen readers.
     assert_eq!(shown.html.matches("<rect").count(), 90);
     shown.says("2026-03-01: 100% of 1 checks").says("2026-02-27: 0% of 1 checks").says("2026-01-01: no data");
     shown.says("90 days: 75.00% up, days with failed checks: 1. 2026-02-27: 0% of 1 checks");
     for secret in ["secret.test", "did not answer", "Empty", "<script>alert", "/endpoints/", "csrf"] {
         assert!(!shown.html.contains(secret), "{secret}");
     }
-    // The same for everybody: it is kept, and no cookie comes with it.
+    // The same for all readers: it is cached, and sets no cookie.
     assert_eq!(header(&shown, "cache-control"), "public, max-age=30");
     assert!(!shown.headers.contains_key(header::SET_COOKIE));
     assert!(header(&shown, "content-security-policy").starts_with("default-src 'none'"));
@@ -159,7 +159,7 @@ async fn feed_readers_read_it() {
         (&json["language"], &json["items"][0]["title"]),
         (&json!("ko"), &json!("예정된 점검: Moving house"))
     );
-    // An entry is the same one in either feed, whatever the language.
+    // An entry has the same id in both feeds, in every language.
     assert_eq!(json["items"][2]["id"], first.guid.as_ref().unwrap().value);
     assert_eq!(json["items"][2]["date_published"], "2026-02-01T00:00:00Z");
     let etag = [("if-none-match", header(&xml, "etag"))];
@@ -172,7 +172,7 @@ async fn days_are_those_of_the_visitors_zone() {
     let site = Site::with_an_owner().await;
     site.page().await;
     site.forget_cookies();
-    // Checks were made at noon; it is the next day already.
+    // The checks were made at noon; there it is the next day already.
     site.keep("pongpong_zone=Pacific/Kiritimati; Path=/");
     let shown = site.get("/status/shop").await;
     shown

@@ -73,7 +73,7 @@ async fn nonsense_is_refused() {
     let head = format!("POST /consumers\ncontent-type: application/json\n{token}");
     let broken = send(address, &head, b"{").await;
     assert_eq!(broken.message(400), "Cannot parse JSON body");
-    // What a web page of somebody else's could send without asking.
+    // A foreign web page could send this without a preflight.
     let head = format!("POST /consumers\ncontent-type: text/plain\n{token}");
     let form = send(address, &head, br#"{"username":"b"}"#).await;
     assert_eq!(form.message(400), "Cannot parse JSON body");
@@ -163,18 +163,18 @@ async fn prometheus_is_answered_by_the_token_as_a_bearer() {
         let answer = ask(&right).await;
         assert_eq!((answer.status, answer.header("content-type")), (200, "text/plain; version=0.0.4"));
     }
-    // It is open to everybody where people come in: what is there says where to go.
+    // The public address is open to everyone: its answer names the right path.
     let elsewhere = send(engine.address, "GET /metrics", b"").await;
     assert_eq!(elsewhere.status, 404);
     assert!(elsewhere.body.contains("/report-service/v1/metrics"), "{}", elsewhere.body);
-    // Half of the metrics would look like endpoints that are gone.
+    // Partial metrics would look like deleted endpoints.
     engine.context().db().unwrap().close().await;
     assert!(ask(&format!("authorization: Bearer {token}")).await.status >= 500);
     engine.stop().await.unwrap();
 }
 
-/// The prober is on this machine, too, and may by default request what is on it: that must not make
-/// whoever enters an endpoint the administrator.
+/// The prober runs on this machine, and by default may request servers on it: that must not give a user who
+/// enters an endpoint access to the admin API.
 #[tokio::test]
 async fn a_check_that_is_aimed_at_the_admin_api_gets_nothing() {
     runtime::install_crypto();
@@ -232,7 +232,8 @@ async fn whoever_runs_it_reaches_the_private_api_and_so_the_dead_letters() {
     assert_eq!((&letter["event_id"], &letter["replayed_at"]), (&json!("1"), &Value::Null), "{list}");
     let replay = format!("POST {letters}/{}/replay", letter["id"]);
     assert_eq!(ask(&replay).await.json(200), json!({"status": "ok"}));
-    // Still poison: it is delivered again, and comes back. The clock is real here, and so is a wait for a next attempt.
+    // The event still fails: it is delivered again and comes back. This test uses the real clock, so it waits
+    // for retries.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
     loop {
         engine.idle().await.unwrap();

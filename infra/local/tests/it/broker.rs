@@ -1,4 +1,4 @@
-//! Deliveries: to whom, how often, and what survives.
+//! Deliveries: their recipients, retries, and what survives a kill.
 
 use std::sync::Arc;
 
@@ -175,7 +175,7 @@ async fn owners_with_slow_events_delay_no_other_owner() {
     assert!(world.calls("first").len() <= 12, "some places are free for who comes");
     publish("of another", "4").await;
     started("of another").await;
-    // An owner who shares events with them waits for none of them either, before and after a restart.
+    // An event of several owners waits for none of them, before and after a restart.
     publish("of several", "1,2,3,5").await;
     started("of several").await;
     let world = world.killed_and_restarted().await;
@@ -235,7 +235,7 @@ async fn what_is_no_event_is_refused() {
 #[tokio::test]
 async fn deliveries_that_panic_are_tried_again_and_stop_nothing() {
     let world = World::new().await;
-    // More than a queue delivers at a time.
+    // More events than a queue delivers at a time.
     world.script("first", std::iter::repeat_with(breaks).take(20));
     for n in 0..20 {
         world.publish_to("a", &n.to_string(), Some("email")).await;

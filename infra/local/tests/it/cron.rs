@@ -8,7 +8,7 @@ use crate::world::{World, files, gated, status};
 
 #[tokio::test]
 async fn a_job_runs_at_the_minute() {
-    // The world begins half a minute before it.
+    // The world starts half a minute before the tick.
     let world = World::new().await;
     world.pass(29.9).await;
     assert_eq!(world.calls("ticker").len(), 0);
@@ -35,7 +35,7 @@ async fn a_run_that_is_not_over_is_not_overlapped() {
     world.clock.advance(Duration::from_secs(30));
     world.called("ticker", 1).await;
     world.clock.advance(Duration::from_secs(60));
-    // The tick in between was skipped, not saved up.
+    // The tick in between was skipped, not delayed.
     gate.add_permits(1);
     world.idle().await;
     let during = world.calls("ticker").len();
@@ -47,12 +47,12 @@ async fn a_run_that_is_not_over_is_not_overlapped() {
 #[tokio::test]
 async fn missed_ticks_are_not_made_up_for() {
     let world = World::new().await;
-    // An hour passes at once (a machine that slept): 13:00:35. The latest tick is 35 s ago.
+    // An hour passes at once (the machine slept): 13:00:35. The latest tick was 35 s ago: too late.
     world.pass(3605.0).await;
     assert_eq!(world.calls("ticker").len(), 0);
     world.pass(25.0).await;
     assert_eq!(world.calls("ticker").len(), 1);
-    // Another hour and ten seconds: the latest tick is young enough, and the only one.
+    // Another hour and ten seconds: only the latest tick is recent enough.
     world.pass(3610.0).await;
     assert_eq!(world.calls("ticker").len(), 2);
 }
@@ -83,7 +83,7 @@ async fn a_run_that_fails_is_tried_again() {
     assert_eq!(world.calls("ticker").len(), 1);
     world.pass(0.1).await;
     assert_eq!(world.calls("ticker").len(), 2);
-    // And that was the last time, until the next tick.
+    // No further attempt until the next tick.
     world.pass(49.0).await;
     assert_eq!(world.calls("ticker").len(), 2);
     world.pass(1.0).await;

@@ -1,4 +1,4 @@
-//! What gets through the gateway, and as what.
+//! Which requests pass the gateway, and in what form.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::world::{World, send};
 
-/// The URI that the function was asked for.
+/// The URI that the function received.
 async fn reaches(world: &World, method: &str, path: &str) -> String {
     let answer = world.ask(&format!("{method} {path}\napikey: good")).await;
     match answer.status {
@@ -30,7 +30,7 @@ async fn every_spelling_of_a_path_takes_its_one_route() {
         ("GET", "/test/v1/things/7/parts/%2e%2e%2f8", "/public/v1/things/7/parts/..%2F8"),
         ("GET", "/test/v1/things/7/parts/a%252e", "/public/v1/things/7/parts/a%252e"),
         ("GET", "/test/v1/things/all", "/test/v1/things/all"),
-        // No route of its own: everything else.
+        // Not a route's exact path: these fall to the general route.
         ("DELETE", "/test/v1/open", "/test/v1/open"),
         ("GET", "/test/v1/openz", "/test/v1/openz"),
         ("GET", "/test/v1/open/", "/test/v1/open/"),
@@ -48,7 +48,7 @@ async fn every_spelling_of_a_path_takes_its_one_route() {
     let absolute = world.ask("GET http://evil.example/test/v1/open").await.json(200);
     assert_eq!(absolute["headers"]["host"], "echo.pongpong.svc.cluster.local");
     assert_eq!(absolute["headers"]["x-forwarded-host"], "evil.example");
-    // A prefix ends anywhere, as Kong's do. (The function there has no such path.)
+    // A prefix may end anywhere, as in Kong. (The function has no such path.)
     assert_eq!(world.ask("POST /hookshot").await.json(404)["code"], "NOT_FOUND");
 }
 
@@ -64,7 +64,7 @@ async fn without_a_route_it_is_404() {
     let answer = world.ask("GET /nowhere").await;
     assert_eq!(answer.message(404), "no Route matched with those values");
     assert_eq!(answer.json(404)["request_id"].as_str().unwrap().len(), 32);
-    // Not even a preflight finds what is not there.
+    // A preflight to an unknown path is refused too.
     let preflight = "OPTIONS /nowhere\nOrigin: https://x\nAccess-Control-Request-Method: GET";
     assert_eq!(world.ask(preflight).await.status, 404);
     assert_eq!(world.ask("DELETE /test/v1/open").await.status, 404);
@@ -172,9 +172,9 @@ async fn a_preflight_needs_no_key() {
     ] {
         assert_eq!(answer.header(name), value);
     }
-    // Without its marks it is a request like any other.
+    // Without a preflight's headers it is a normal request.
     assert_eq!(world.ask("OPTIONS /test/v1/things/7").await.status, 401);
-    // An answer that is no preflight's may be read by any page, a refusal too.
+    // Any page may read an answer that is not a preflight's, even a refusal.
     let refused = world.ask("GET /test/v1/things/7\nOrigin: https://x").await;
     assert_eq!((refused.status, refused.header("access-control-allow-origin")), (401, "*"));
     assert_eq!(refused.header("access-control-expose-headers"), "X-Request-ID");
@@ -214,7 +214,7 @@ async fn calls_are_limited_by_the_minute() {
     world.pass(30.0).await;
     assert_eq!(world.ask("GET /test/v1/open").await.status, 200);
 
-    // By consumer, whatever the key.
+    // By consumer, whatever the key is.
     world.key("user-7", "one", None).await;
     world.key("user-7", "two", None).await;
     for (key, status) in [("one", 200), ("two", 200), ("one", 200), ("two", 429)] {
@@ -322,14 +322,14 @@ async fn one_address_has_so_many_connections_and_a_slow_reader_none() {
             open.push(stream);
         }
     }
-    // One that ends makes room, as soon as the server has seen it.
+    // A connection that ends makes room, as soon as the server notices.
     open.pop();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     while !connect().await.1 {
         assert!(tokio::time::Instant::now() < deadline, "no room is made");
     }
 
-    // Asks for more and more, and reads nothing.
+    // Sends many requests and reads no answer.
     open.clear();
     let large = "x".repeat(30_000);
     let request = format!("GET /test/v1/anything HTTP/1.1\r\nHost: x\r\nX-Large: {large}\r\n\r\n");
@@ -347,7 +347,7 @@ async fn one_address_has_so_many_connections_and_a_slow_reader_none() {
     tokio::time::timeout(Duration::from_secs(20), asking).await.expect("the server has cut it off");
 }
 
-/// Of an engine with these limits, and one that takes so little of each answer: a byte.
+/// An engine with these limits, and a client that has room for one byte of each answer.
 async fn beside_a_slow_client(limits: pongpong::Limits) -> (pongpong::Engine, tempfile::TempDir, SlowClient) {
     runtime::install_crypto();
     let data = tempfile::tempdir().unwrap();
@@ -369,7 +369,7 @@ struct SlowClient {
 }
 
 impl SlowClient {
-    /// The answer, of whose body nothing is read.
+    /// The answer, whose body is not read.
     async fn ask(&mut self) -> http::Response<hyper::body::Incoming> {
         let request = http::Request::builder().uri(&self.uri).body(String::new()).unwrap();
         self.client.send_request(request).await.unwrap()
@@ -384,10 +384,10 @@ async fn answer_that_nobody_takes_ends_its_http_2_connection() {
         pongpong::Limits { per_address: 1, write_timeout: Duration::from_millis(200), ..Default::default() };
     let (engine, _data, mut client) = beside_a_slow_client(limits).await;
     let _held = client.ask().await;
-    // It answers pings all the time.
+    // The client answers pings all the time.
     let ended = tokio::time::timeout(TIMEOUT, client.connection).await;
     let _ = ended.expect("the server ends the connection");
-    // Its places are given back.
+    // Its places are free again.
     let served = async {
         let request = b"GET /test/v1/anything HTTP/1.1\r\nHost: x\r\n\r\n";
         loop {

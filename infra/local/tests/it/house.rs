@@ -1,4 +1,4 @@
-//! An engine with pongpong's own functions, of which the one that makes the checks can be held back.
+//! An engine with pongpong's own functions, whose checks can be held back.
 
 use std::{
     collections::BTreeSet,
@@ -25,7 +25,7 @@ use tower::ServiceExt;
 
 use crate::world::{send, telemetry};
 
-/// Holds requests for checks back, and keeps their scheduled times.
+/// Holds check requests back, and records their scheduled times.
 struct Hold {
     held: watch::Sender<bool>,
     times: watch::Sender<BTreeSet<DateTime<Utc>>>,
@@ -39,12 +39,12 @@ impl Hold {
 
     async fn pass(&self, requests: &[CheckRequest]) {
         self.times.send_modify(|times| times.extend(requests.iter().map(|request| request.scheduled_at)));
-        // The sender is held by `self`.
+        // Cannot fail: `self` holds the sender.
         let _ = self.held.subscribe().wait_for(|held| !held).await;
     }
 }
 
-/// `check-run`, which begins when it is let.
+/// `check-run`, which begins when the test allows it.
 const HELD: Function = Function {
     trigger: Some(|| {
         post(async |State(context): State<Context>, headers: HeaderMap, body: Bytes| {
@@ -58,7 +58,7 @@ const HELD: Function = Function {
     ..run::FUNCTION
 };
 
-/// What they count they count together.
+/// All tests of this process share their metrics, so they run one by one.
 static ONE_BY_ONE: Mutex<()> = Mutex::const_new(());
 
 pub struct House {
@@ -101,10 +101,10 @@ impl House {
         serde_json::from_str(&answer.body).unwrap()
     }
 
-    /// How many results there are, and how many checks were missed.
+    /// The number of results, and the number of missed checks.
     async fn seen(&self) -> (i64, i64) {
         let reports = self.ask("GET /report-service/v1/reports", &Value::Null).await;
-        // Nobody counts calls of this one.
+        // The admin API has no rate limit.
         let token = self.engine.context().env().required("KONG_ADMIN_TOKEN").unwrap();
         let head = format!("GET /private/v1/endpoints\nkong-admin-token: {token}");
         let endpoints = send(self.engine.admin_address, &head, b"").await.json(200);
@@ -112,19 +112,20 @@ impl House {
         (number(&reports["page"]["total_count"]), number(&endpoints["items"][0]["missed_checks"]))
     }
 
-    /// An endpoint that is checked every ten seconds.
+    /// Adds an endpoint that is checked every ten seconds, and waits until its checks are requested.
     pub async fn add(&self) {
         self.add_unasked().await;
         self.asked_until(self.clock.now() + TimeDelta::seconds(25)).await;
     }
 
-    /// The same, without waiting for its checks to be asked for.
+    /// Adds the endpoint without waiting.
     pub async fn add_unasked(&self) {
         let body = json!({"url": self.site.url, "interval_seconds": 10});
         self.ask("POST /endpoint-service/v1/endpoints", &body).await;
     }
 
-    /// Asks for so many checks of another's endpoints, which take their time: theirs has not come.
+    /// Requests this many checks of another owner's endpoints. Their scheduled time is in the future, so they
+    /// wait.
     pub async fn ask_for(&self, owner: i64, count: i64, source: &str) {
         let settings = functions::endpoints::Settings::of_url(&self.site.url).unwrap();
         let scheduled_at = (self.clock.now() + TimeDelta::seconds(20)).timestamp();
@@ -143,7 +144,7 @@ impl House {
         Hold::of(self.engine.context()).held.send_replace(held);
     }
 
-    /// Lets a time come, and waits until the checks of the following minute have been asked for.
+    /// Sets the clock, and waits until the checks of the following minute are requested.
     pub async fn comes(&self, time: &str) {
         let time: DateTime<Utc> = format!("2026-03-01T{time}Z").parse().unwrap();
         self.clock.set(time);
@@ -156,7 +157,7 @@ impl House {
         asked.wait_for(|times| times.last() >= Some(&scheduled_at)).await.unwrap();
     }
 
-    /// Scheduled times whose next one is due, and the newest one that is due itself.
+    /// The number of due checks whose successor is due too, and of due checks that are the newest.
     pub fn due(&self, interval: i64) -> (usize, usize) {
         let (now, times) = (self.clock.now(), Hold::of(self.engine.context()).times.borrow().clone());
         let due = times.into_iter().filter(|scheduled_at| *scheduled_at <= now);
@@ -165,17 +166,17 @@ impl House {
         (stale.len(), new.len())
     }
 
-    /// How often the endpoint was asked.
+    /// The number of requests that the endpoint received.
     pub fn hits(&self) -> usize {
         self.site.hits.load(Ordering::SeqCst)
     }
 
-    /// Whether the endpoint answers.
+    /// Sets whether the endpoint answers.
     pub fn answers(&self, answers: bool) {
         self.site.answers.send_replace(answers);
     }
 
-    /// Until there are so many results, and so many checks were missed.
+    /// Waits for this number of results and of missed checks.
     pub async fn until(&self, expected: (i64, i64)) {
         let mut seen = (0, 0);
         for _ in 0..1_000 {

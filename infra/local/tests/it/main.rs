@@ -1,5 +1,4 @@
-//! The engine, with small functions of its own: what it does is tested apart from what pongpong's
-//! functions do.
+//! Tests the engine with small functions of its own, separately from pongpong's functions.
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 mod house;

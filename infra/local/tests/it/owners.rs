@@ -1,4 +1,4 @@
-//! Checks of one owner wait for no other's.
+//! Checks of one owner do not wait for those of others.
 
 use crate::house::House;
 

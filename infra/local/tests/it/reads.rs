@@ -1,4 +1,4 @@
-//! What users read by key: how much of it at once, and that nothing else waits for it.
+//! Reads by key: their limit, and that nothing else waits for them.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -36,7 +36,7 @@ async fn readers_have_their_share_and_delay_neither_others_nor_events() {
     }
     assert_eq!(status(&mut read(&world, "the key of another", "anything").await).await, "200");
     assert_eq!(TAKING.load(Ordering::SeqCst), 8, "half of those that may read");
-    // As a function that takes events does it.
+    // As a function that handles events does.
     let db = world.engine.context().db().unwrap();
     tokio::time::timeout(Duration::from_secs(2), db.ping()).await.expect("has its own").unwrap();
 }

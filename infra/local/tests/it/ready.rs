@@ -1,4 +1,4 @@
-//! `GET /ready`, and the metric that says the same: each kind of fault, and its end.
+//! `GET /ready` and the equivalent metric: each kind of fault, and its end.
 
 use std::{
     fs::{self, File},
@@ -17,7 +17,7 @@ use crate::{
     world::{World, count, files, gated, send, status},
 };
 
-/// With names of their own: all tests of this process count together.
+/// With unique names: all tests of this process share their metrics.
 async fn world(job: &str, trigger: &str) -> World {
     let mut files = files();
     let cron = &mut files.cron[0].text;
@@ -37,7 +37,7 @@ impl World {
         (answer.status, answer.body)
     }
 
-    /// What happens by itself, in its time.
+    /// Waits until `/ready` gives this answer.
     async fn comes_to_be(&self, expected: (u16, &str)) {
         for _ in 0..1_000 {
             let (status, said) = self.ready().await;
@@ -173,7 +173,7 @@ async fn a_full_disk() {
     assert_eq!(ready().await, (200, "ok".to_owned()));
     let parts =
         [("broker", "the broker cannot write events"), ("check-schedule", "the job check-schedule fails")];
-    // Another engine of this process may have ended while a job of its own failed.
+    // Another engine of this process may have ended while its job failed.
     let before = parts.map(|(part, _)| failing(part));
     disk.fill();
     let mut said = String::new();

@@ -1,4 +1,4 @@
-//! Checks that nobody could make in time: only the newest is made, and the others are counted.
+//! Checks that could not be made in time: only the newest is made, and the others are counted as missed.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ async fn of_checks_that_waited_in_the_broker_only_the_newest_is_made() {
     }
     let (stale, newest) = house.due(10);
     assert!(stale >= 14 && newest == 1, "{stale} {newest}");
-    // A missed check that is told of after a later one was made counts for nothing.
+    // A missed check is not counted if it is reported after a later check's result: so that result must wait.
     house.answers(false);
     house.hold(false);
     house.until((0, stale as i64)).await;
@@ -24,7 +24,7 @@ async fn of_checks_that_waited_in_the_broker_only_the_newest_is_made() {
     house.answers(true);
     house.until((1, stale as i64)).await;
     assert_eq!(house.hits(), 1);
-    // Those whose time has not come are made when it comes.
+    // Checks whose scheduled time is in the future are made at that time.
     house.clock.advance(Duration::from_secs(10));
     house.until((2, stale as i64)).await;
     assert_eq!(house.hits(), 2);
@@ -41,7 +41,7 @@ async fn checks_that_waited_for_their_time_while_the_machine_slept_are_not_made(
     house.comes("12:01:00").await;
     let (due, _) = house.due(0);
     assert_eq!(house.hits(), due);
-    // Those of the minute to come wait for their time, which nearly all of them miss.
+    // The checks of the next minute wait for their scheduled time; nearly all of them miss it.
     house.answers(false);
     house.clock.set("2026-03-01T12:01:59Z".parse().unwrap());
     let (stale, newest) = house.due(10);

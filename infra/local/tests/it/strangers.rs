@@ -1,4 +1,4 @@
-//! Requests that a proxy in front would read otherwise, and clients behind one.
+//! Requests that a proxy in front would interpret differently, and clients behind a proxy.
 
 use std::{net::SocketAddr, sync::atomic::Ordering, time::Duration};
 
@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::world::{HANGING, WAITING, World, send};
 
-/// All that the server says to these bytes, until it closes the connection.
+/// The server's answer to these bytes, until it closes the connection.
 async fn raw(world: &World, bytes: &str) -> String {
     let mut stream = TcpStream::connect(world.engine.address).await.unwrap();
     stream.write_all(bytes.as_bytes()).await.unwrap();
@@ -46,7 +46,7 @@ async fn ambiguous_request_is_400_and_closes() {
         assert_eq!(answer.matches("HTTP/1.").count(), 1, "{request:?}: {answer:?}");
     }
     assert!(raw(&world, "GET /test/v1/anything HTTP/1.0\r\n\r\n").await.starts_with("HTTP/1.0 200"));
-    // What is clear stays open, bodies and all.
+    // After clear requests the connection stays open, with bodies too.
     let body = "GET / HTTP/1.1\r\nContent-Length: 7\r\n\r\n";
     let clear = format!(
         "POST /test/v1/anything HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}\
@@ -92,7 +92,7 @@ async fn trusted_proxy_speaks_for_its_clients() {
     let open = async |world: &World, list: &str| {
         send(world.engine.address, &format!("GET /test/v1/open\nX-Forwarded-For: {list}"), b"").await
     };
-    // Nobody is trusted unless named: all are one client.
+    // No proxy is trusted by default: all requests count as one client's.
     for n in 0..6 {
         assert_eq!(open(&world, &format!("9.9.9.{n}")).await.status, if n < 5 { 200 } else { 429 });
     }
@@ -109,7 +109,7 @@ async fn trusted_proxy_speaks_for_its_clients() {
         .await
     };
     for n in 0..7 {
-        // What the client itself claimed stands before its address, and counts for nothing.
+        // The client's own value stands before its address, and is ignored.
         let answer = open(&format!("1.1.1.{n}, 8.8.8.8, 10.0.0.1")).await;
         if n == 0 {
             let headers = answer.json(200)["headers"].clone();
@@ -144,7 +144,7 @@ async fn bodies_of_one_address_have_a_bound() {
     let body = vec![b'x'; (1 << 20) - 1];
     for _ in 0..16 {
         let mut stream = TcpStream::connect(world.engine.address).await.unwrap();
-        // One byte is missing.
+        // One byte of the body is missing.
         let head = "POST /test/v1/anything HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n";
         stream.write_all(head.as_bytes()).await.unwrap();
         stream.write_all(&body).await.unwrap();
@@ -156,7 +156,7 @@ async fn bodies_of_one_address_have_a_bound() {
         assert!(tokio::time::Instant::now() < deadline, "bodies have no bound");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    // A request without a body waits for nobody.
+    // A request without a body needs no room.
     assert_eq!(world.ask("GET /test/v1/anything").await.status, 200);
     held.clear();
     while small().await != 200 {

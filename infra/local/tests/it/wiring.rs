@@ -1,10 +1,10 @@
-//! What the engine does not understand it refuses, and says where.
+//! The engine refuses anything that it does not understand, and names the place.
 
 use runtime::Clock;
 
 use crate::world::{files, settings};
 
-/// Why an engine does not start after one text was replaced by another.
+/// The error of an engine that starts after one text was replaced by another.
 async fn refusal(of: &str, from: &str, to: &str) -> String {
     let mut files = files();
     let file = match of {

@@ -1,4 +1,4 @@
-//! An engine on small functions that record what they get and answer what a test tells them to.
+//! An engine with small functions that record their requests and give the answers that a test chooses.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -59,16 +59,16 @@ pub static FUNCTIONS: &[Function] = &[
     subscriber!("ticker"),
 ];
 
-/// Requests of `/test/v1/hang` that are never answered.
+/// Requests of `/test/v1/hang`, which are never answered.
 pub static HANGING: AtomicUsize = AtomicUsize::new(0);
 
-/// Requests of `/test/v1/connections`, each of which takes all connections to the database that it can have.
+/// Requests of `/test/v1/connections`, each of which takes all the database connections that it can get.
 pub static WAITING: AtomicUsize = AtomicUsize::new(0);
 pub static TAKING: AtomicUsize = AtomicUsize::new(0);
 
 pub const LARGE: usize = 15 << 20;
 
-/// Says what it was asked, so that a test can see what came through.
+/// Answers with the received request, so that a test can see what passed the gateway.
 async fn echo(State(context): State<Context>, request: Request) -> axum::Json<Value> {
     let (parts, body) = request.into_parts();
     match parts.uri.path() {
@@ -102,13 +102,13 @@ async fn echo(State(context): State<Context>, request: Request) -> axum::Json<Va
     }))
 }
 
-/// What a function answers.
+/// A function's answer.
 #[derive(Clone, Debug)]
 pub struct Line {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Bytes,
-    /// Answers only when the test opens this.
+    /// Answers only when the test opens this gate.
     pub gate: Option<Arc<Semaphore>>,
     /// Panics when its body is read.
     pub breaks: bool,
@@ -148,7 +148,7 @@ impl Call {
     }
 }
 
-/// Who got what, and who is to answer what. Without a line a function answers 202.
+/// Recorded calls and planned answers by function. Without a planned answer, a function answers 202.
 #[derive(Default)]
 pub struct Script {
     lines: Mutex<HashMap<&'static str, VecDeque<Line>>>,
@@ -189,7 +189,7 @@ pub struct World {
     files: Files,
 }
 
-/// The wiring of these tests, a part of which a test may replace.
+/// The wiring of these tests; a test may replace parts of it.
 pub fn files() -> Files {
     let file = |name, text: &'static str| File { name, text: text.into() };
     Files {
@@ -199,13 +199,13 @@ pub fn files() -> Files {
     }
 }
 
-/// What is counted can be asked for; before anything counts.
+/// Exposes metrics; called before anything counts.
 pub fn telemetry() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| runtime::telemetry::init_exposed(&Env::default(), "pongpong").unwrap());
 }
 
-/// What all tests of this process count together, under one label.
+/// A metric that all tests of this process share, by label.
 pub fn count(metric: &str, label: &str) -> f64 {
     let said = runtime::telemetry::exposition().unwrap();
     let series = |line: &&str| line.starts_with(metric) && line.contains(label);
@@ -241,7 +241,7 @@ impl World {
         Self { engine, clock, data, files }
     }
 
-    /// Kills the engine, and starts another on what is left.
+    /// Kills the engine and starts another one on the same data.
     pub async fn killed_and_restarted(self) -> Self {
         self.killed_for(Duration::ZERO).await
     }
@@ -268,7 +268,7 @@ impl World {
         script.calls.lock().unwrap().get(name).cloned().unwrap_or_default()
     }
 
-    /// Waits until a function has been called so often.
+    /// Waits until a function has been called this many times.
     pub async fn called(&self, name: &str, times: usize) {
         let script = Script::of(self.engine.context());
         loop {
@@ -290,7 +290,7 @@ impl World {
         self.publish_with(kind, id, channel.map(|channel| ("channel", channel))).await;
     }
 
-    /// With an extension attribute.
+    /// Publishes an event with an extension attribute.
     pub async fn publish_with(&self, kind: &str, id: &str, extension: Option<(&str, &str)>) {
         let mut event = Outgoing::new("test", kind, id, self.clock.now(), &json!({"id": id})).unwrap();
         if let Some((name, value)) = extension {
@@ -303,7 +303,7 @@ impl World {
         self.engine.idle().await.unwrap();
     }
 
-    /// Lets time pass, and what becomes due happen.
+    /// Advances the clock and waits until due work is done.
     pub async fn pass(&self, seconds: f64) {
         self.clock.advance(Duration::from_secs_f64(seconds));
         self.idle().await;
@@ -313,7 +313,7 @@ impl World {
         self.engine.broker().queued().await.unwrap()
     }
 
-    /// Sends a request to the gateway, as written: `GET /path` and headers, one a line.
+    /// Sends a request to the gateway: `GET /path`, then one header a line.
     pub async fn ask(&self, head: &str) -> Answer {
         send(self.engine.address, head, b"").await
     }
@@ -329,7 +329,7 @@ impl World {
         send(self.engine.admin_address, &head, body.as_bytes()).await
     }
 
-    /// A consumer with a key; returns the key's id.
+    /// Creates a consumer with a key; returns the key's id.
     pub async fn key(&self, user: &str, key: &str, ttl: Option<u32>) -> String {
         let custom_id = user.trim_start_matches("user-");
         self.admin("POST", "/consumers", Some(json!({"username": user, "custom_id": custom_id}))).await;
@@ -363,12 +363,12 @@ impl Answer {
     }
 }
 
-/// Over a plain socket: no client stands between a test and the bytes it means.
+/// Sends a request over a plain socket: no client library changes the bytes.
 pub async fn send(address: SocketAddr, head: &str, body: &[u8]) -> Answer {
     let (line, headers) = head.split_once('\n').unwrap_or((head, ""));
     let host = if headers.to_ascii_lowercase().contains("host:") { "" } else { "Host: 127.0.0.1\r\n" };
     let mut text = format!("{line} HTTP/1.1\r\n{host}");
-    // A test that names Connection itself has its say.
+    // Unless the test sets Connection itself.
     if !headers.to_ascii_lowercase().contains("connection:") {
         text.push_str("Connection: close\r\n");
     }
@@ -382,7 +382,7 @@ pub async fn send(address: SocketAddr, head: &str, body: &[u8]) -> Answer {
     text.push_str("\r\n");
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(text.as_bytes()).await.unwrap();
-    // The server may answer, and close, before it has read all.
+    // The server may answer and close before it has read everything.
     let _ = stream.write_all(body).await;
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer).await;

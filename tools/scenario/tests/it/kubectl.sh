@@ -1,6 +1,6 @@
 #!/bin/sh
-# Stands in for kubectl before a cluster that has Knative: keeps Services as files, makes a revision of each
-# template, and writes down what it was called with. Patches and JSONPath are worked out by kubectl itself.
+# Simulates kubectl on a cluster with Knative: keeps Services as files, makes a revision of each template, and
+# records its calls. The real kubectl evaluates patches and JSONPath.
 set -eu
 echo "$*" >>"$CLUSTER/calls"
 [ "$1 $2" = "--namespace pongpong" ]
@@ -15,7 +15,7 @@ change() { # FILE TYPE PATCH
     mv "$1.new" "$1"
 }
 
-# What Knative's controller does, as far as is looked at. An image with the tag `broken` does not start.
+# Simulates the parts of Knative's controller that matter here. An image with the tag `broken` does not start.
 reconcile() { # NAME
     file=$CLUSTER/services/$1.json
     template=$(show "$file" 'jsonpath={.spec.template}')
@@ -35,7 +35,7 @@ reconcile() { # NAME
             ;;
         esac
     fi
-    # Each state that it was in, for the rules to be looked at.
+    # Keeps every state, to check the rules on it later.
     number=$(find "$CLUSTER/history" -name '*.json' | wc -l)
     cp "$file" "$CLUSTER/history/$number.json"
 }

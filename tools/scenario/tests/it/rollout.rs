@@ -1,5 +1,5 @@
-//! infra/rollout/rollout.sh, before a kubectl that stands in for a cluster. Each state in which the script
-//! leaves a Service must be one that Knative's webhook admits, and in which only what has started serves.
+//! Runs infra/rollout/rollout.sh with a kubectl that simulates a cluster. In each state that the script
+//! leaves a Service, Knative's webhook must accept it, and only revisions that have started may serve.
 
 use std::{
     collections::BTreeSet,
@@ -36,7 +36,7 @@ impl Cluster {
         self.folder.path().join(name)
     }
 
-    /// What a candidate answers by its own URL.
+    /// Sets the answer of a candidate at its own URL.
     fn answers(&self, text: &str) {
         fs::write(self.path("answer"), text).unwrap();
     }
@@ -64,21 +64,21 @@ impl Cluster {
         told
     }
 
-    /// Must go well; what it said.
+    /// Must succeed; returns the output.
     fn does(&self, arguments: &str) -> String {
         let (ok, text) = self.rollout(arguments);
         assert!(ok, "{arguments}: {text}");
         text
     }
 
-    /// Must not; what it said.
+    /// Must fail; returns the output.
     fn refuses(&self, arguments: &str) -> String {
         let (ok, text) = self.rollout(arguments);
         assert!(!ok, "{arguments}: {text}");
         text
     }
 
-    /// As `kubectl apply` does: traffic is no part of our manifests, and stays.
+    /// As `kubectl apply` does: our manifests do not set traffic, so it stays.
     fn apply(&self, function: &str, tag: &str) {
         let file = self.path(&format!("services/{function}.json"));
         let mut service = fs::read(&file).map_or_else(
@@ -113,7 +113,7 @@ impl Cluster {
         self.service(function)["spec"]["traffic"].clone()
     }
 
-    /// The rules of Knative's webhook (validateTrafficList), and ours.
+    /// Checks the rules of Knative's webhook (validateTrafficList), and ours.
     fn check_history(&self) {
         for entry in fs::read_dir(self.path("history")).unwrap() {
             let service: Value = serde_json::from_slice(&fs::read(entry.unwrap().path()).unwrap()).unwrap();
@@ -165,7 +165,7 @@ fn a_canary_is_promoted() {
     assert_eq!(template["spec"]["containers"][0]["image"], "registry.example.com:5000/team/pongpong:0.2.0");
     assert_eq!(template["metadata"]["annotations"]["autoscaling.knative.dev/initial-scale"], "1");
 
-    // Again, with more: it is never taken away in between.
+    // Again with a larger share: the candidate keeps its traffic in between.
     let before = fs::read_dir(cluster.path("history")).unwrap().count();
     cluster.does("canary web 0.2.0 50");
     assert_eq!(cluster.traffic("web"), json!([share("web-00001", 50), candidate("web-00002", 50)]));
@@ -198,7 +198,7 @@ fn a_roll_back_takes_a_candidate_back_once() {
     let said = cluster.does("status web");
     assert!(said.contains("held there: web-00003 gets nothing"), "{said}");
 
-    // What is applied now serves nobody before its canary.
+    // A new revision serves no traffic before its canary.
     cluster.apply("web", "0.3.1");
     assert_eq!(cluster.traffic("web"), json!([share("web-00002", 100)]));
     cluster.does("canary web 0.3.1");
@@ -218,7 +218,7 @@ fn a_roll_back_takes_back_what_was_promoted() {
     assert_eq!(cluster.traffic("web"), json!([share("web-00001", 100)]));
     assert!(cluster.refuses("rollback web").contains("nothing to take back"), "once");
 
-    // The same version, once more.
+    // The same version once more.
     cluster.does("canary all 0.2.0");
     assert_eq!(cluster.traffic("web"), json!([share("web-00001", 90), candidate("web-00002", 10)]));
     cluster.does("promote all");
@@ -272,7 +272,7 @@ fn what_is_applied_while_it_is_held_is_the_candidate() {
     assert_eq!(cluster.traffic("web"), json!([share("web-00001", 100)]));
     cluster.apply("web", "0.2.0");
     cluster.apply("check-run", "0.2.0");
-    // Knative started no pod of it; so it is asked.
+    // Knative started no pod of it, so the script sends a request itself.
     cluster.answers("HTTP/1.1 503 Service Unavailable");
     assert!(cluster.refuses("canary web 0.2.0").contains("does not answer as it should: HTTP/1.1 503"));
     assert_eq!(cluster.traffic("web"), json!([share("web-00001", 100)]));
@@ -329,7 +329,7 @@ fn who_calls_it_wrongly_is_told_how() {
     assert_eq!(cluster.traffic("web"), latest());
 }
 
-/// Where there is shellcheck (the tests' packages install it).
+/// Only where shellcheck is installed (it is one of the test packages).
 #[test]
 fn shellcheck_finds_nothing() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,4 +1,4 @@
-//! The program `scenario`, as a person runs it: against an engine that works, and against what does not.
+//! Runs the program `scenario` against a working engine, and against broken ones.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -39,7 +39,7 @@ struct Engine {
 impl Engine {
     fn start() -> Self {
         let data = tempfile::tempdir().unwrap();
-        // Signatures are judged by a receiver with a clock of its own: this one must not be far from it.
+        // The receiver verifies signatures with its own clock: the engine's clock must be close to it.
         let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let mut child = Command::new(engine())
             .env_clear()
@@ -71,7 +71,7 @@ impl Engine {
     async fn is_empty(&self) {
         let users = self.private("/private/v1/users").await;
         assert_eq!(users["page"]["total_count"], 0, "{users}");
-        // They go by an event, which is on its way when the user is gone.
+        // Endpoints are deleted by an event, which may still be under way when the user is deleted.
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             let endpoints = self.private("/private/v1/endpoints").await;
@@ -110,7 +110,7 @@ fn run_the_clock(mut input: ChildStdin, mut lines: BufReader<ChildStdout>, stopp
         if lines.read_line(&mut line).unwrap_or_default() == 0 {
             break;
         }
-        // What the engine logs is read, too.
+        // Read all output, including the engine's log.
         std::thread::sleep(Duration::from_millis(if line == "advanced\n" { 40 } else { 0 }));
     }
 }

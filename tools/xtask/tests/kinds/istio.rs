@@ -16,7 +16,7 @@ pub fn destination_rule(document: &Value) -> Result<(), String> {
     read_all_of::<DestinationRule>(document).map(drop)
 }
 
-/// Its webhook asks for a host and a route.
+/// Istio's webhook requires a host and a route.
 pub fn virtual_service(document: &Value) -> Result<(), String> {
     let spec = read_all_of::<VirtualService>(document)?.spec;
     let routes = [spec.http.map(|r| r.len()), spec.tcp.map(|r| r.len()), spec.tls.map(|r| r.len())];
@@ -46,7 +46,7 @@ pub fn authorization_policy(document: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// Its webhook refuses modes of ports where no pods are selected.
+/// Istio's webhook refuses port modes if no pods are selected.
 pub fn peer_authentication(document: &Value) -> Result<(), String> {
     let PeerAuthenticationSpec { selector, port_level_mtls, .. } =
         read_all_of::<PeerAuthentication>(document)?.spec;

@@ -1,5 +1,5 @@
-//! Knative Serving and Eventing: what their webhooks take (their fieldmask.go and k8s_validation.go) with the
-//! features that infra/knative switches on, as far as it is of use here.
+//! Knative Serving and Eventing: what their webhooks accept (their fieldmask.go and k8s_validation.go) with
+//! the features that infra/knative enables, as far as our manifests need it.
 
 use std::collections::BTreeMap;
 
@@ -68,7 +68,7 @@ struct RevisionSpec {
     timeout_seconds: u32,
     enable_service_links: bool,
     automount_service_account_token: bool,
-    /// With the feature `kubernetes.podspec-priorityclassname`.
+    /// Requires the feature `kubernetes.podspec-priorityclassname`.
     priority_class_name: Option<String>,
     containers: Vec<Container>,
     #[serde(default)]
@@ -121,7 +121,7 @@ struct Variable {
     value_from: Option<ValueFrom>,
 }
 
-/// Not `fieldRef`: that takes a feature.
+/// Without `fieldRef`, which requires a feature.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct ValueFrom {
@@ -215,7 +215,7 @@ pub fn service(document: &Value) -> Result<(), String> {
     known(&service.metadata.labels, "networking.knative.dev/", SERVICE_LABELS)?;
     known(&metadata.annotations, "autoscaling.knative.dev/", AUTOSCALING)?;
     known(&metadata.annotations, "queue.sidecar.serving.knative.dev/", QUEUE_PROXY)?;
-    // Names of revisions are made by Knative, unless somebody keeps them in step by hand.
+    // Knative generates revision names; a fixed name would have to be changed by hand each time.
     ensure(metadata.name.is_none(), "template.metadata.name is set")?;
     let number = |name: &str| -> Result<u32, String> {
         let key = format!("autoscaling.knative.dev/{name}");
@@ -256,10 +256,11 @@ pub fn service(document: &Value) -> Result<(), String> {
         let one = from.is_none_or(|f| f.config_map_key_ref.is_some() != f.secret_key_ref.is_some());
         ensure(one, "valueFrom is one of two")?;
     }
-    // Knative's readiness without a period was seen to be asked every 10 s in the worst case.
+    // Without a period, Knative's readiness probe ran only every 10 s in the worst case.
     ensure(container.startup_probe.period_seconds == 1, "a start is noticed late")?;
-    // Seen with Knative Serving of August 2026: it gives readiness and liveness probes the container's port, but not the
-    // startup probe, and the API server refuses every Deployment (`startupProbe.httpGet.port: Invalid value: 0`).
+    // Seen with Knative Serving of August 2026: it sets the container's port in readiness and liveness
+    // probes, but not in the startup probe, and the API server refuses every Deployment
+    // (`startupProbe.httpGet.port: Invalid value: 0`).
     ensure(container.startup_probe.http_get.port == Some(8080), "a startup probe names its port")?;
     let others = [&container.readiness_probe, &container.liveness_probe];
     ensure(others.iter().all(|probe| probe.http_get.port.is_none_or(|port| port == 8080)), "another port")?;
@@ -295,7 +296,7 @@ fn ensure(holds: bool, otherwise: &str) -> Result<(), String> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BrokerSpec {
-    /// Where a class keeps its own settings.
+    /// Settings of the Broker's class.
     config: Option<Reference>,
     delivery: Delivery,
 }

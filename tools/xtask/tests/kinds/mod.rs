@@ -1,5 +1,5 @@
-//! Models of the kinds that a cluster gets from elsewhere than Kubernetes, as strict as their owners are:
-//! an unknown field is refused, and so is what an admission webhook refuses.
+//! Models of the kinds that are not Kubernetes' own, as strict as their projects: unknown fields are refused,
+//! and so is everything that an admission webhook refuses.
 
 pub mod argo;
 pub mod istio;
@@ -11,7 +11,7 @@ use serde_norway::Value;
 
 type Check = fn(&Value) -> Result<(), String>;
 
-/// The check of a kind; none, if it is one of Kubernetes' own.
+/// The check of a kind; `None` for Kubernetes' own kinds.
 pub fn check_of(api_version: &str, kind: &str) -> Option<Check> {
     let found: Check = match (api_version, kind) {
         ("serving.knative.dev/v1", "Service") => knative::service,
@@ -32,19 +32,19 @@ pub fn check_of(api_version: &str, kind: &str) -> Option<Check> {
     Some(found)
 }
 
-/// Reads it into a model that ignores what it does not know: that is refused here.
+/// Reads a document into a model that ignores unknown fields, and refuses those fields here.
 pub fn read_all_of<T: DeserializeOwned>(document: &Value) -> Result<T, String> {
     let mut unknown = Vec::new();
     let mut track = serde_path_to_error::Track::new();
     let tracked = serde_path_to_error::Deserializer::new(document, &mut track);
     let read = serde_ignored::deserialize(tracked, |path| unknown.push(path.to_string()));
     let model = read.map_err(|e: serde_norway::Error| format!("{}: {e}", track.path()))?;
-    // The models are for one version and kind, and do not look.
+    // The models are for one version and kind, and do not check them.
     unknown.retain(|path| path != "apiVersion" && path != "kind");
     if unknown.is_empty() { Ok(model) } else { Err(format!("unknown: {}", unknown.join(", "))) }
 }
 
-/// Reads it into its model.
+/// Reads a document into its model.
 pub fn read<T: DeserializeOwned>(document: &Value) -> Result<T, String> {
     serde_path_to_error::deserialize(document).map_err(|e| format!("{}: {}", e.path(), e.inner()))
 }

@@ -16,7 +16,7 @@ pub fn kafka(document: &Value) -> Result<(), String> {
     let spec = read_all_of::<Kafka>(document)?.spec.kafka;
     refuse_prefixes(
         spec.config.iter().flat_map(|config| config.keys()),
-        // Strimzi sets these itself, and drops what is given for them.
+        // Strimzi sets these itself and ignores given values.
         &["listeners", "advertised.", "broker.", "node.id", "process.roles", "log.dir", "sasl.", "security."],
     )
 }
