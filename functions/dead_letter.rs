@@ -32,7 +32,7 @@ const MAX_REPLAYS: i32 = 24;
 
 const NAME: &str = "dead-letter";
 
-pub const FUNCTION: Function = Function::new(NAME, SERVICE, "keeps what the broker gave up on")
+pub const FUNCTION: Function = Function::new(NAME, SERVICE, "keeps events that the broker could not deliver")
     .http(runtime::http!(list, replay))
     .on(&[], || axum::routing::post(store))
     .publishes();
@@ -261,7 +261,7 @@ async fn list(State(context): State<Context>, paging: Paging) -> Result<Json<Lis
     params(("id" = i64, Path, example = 1)),
     responses(
         (status = 200, body = Done, example = json!({"status": "ok"})),
-        (status = 400, description = "It is no CloudEvent.", body = ErrorBody),
+        (status = 400, description = "It is not a CloudEvent.", body = ErrorBody),
         (status = 404, body = ErrorBody),
         (status = 503, description = "The broker does not take it now.", body = ErrorBody),
     ),

@@ -17,7 +17,7 @@ use crate::{
 use contract::FailureCode;
 
 pub const FUNCTION: Function =
-    Function::new("check-demo", SERVICE, "checks any public URL once, for people who have no account yet")
+    Function::new("check-demo", SERVICE, "checks any public URL once, without an account")
         .http(runtime::http!(handle))
         .per_minute(10)
         .asks_strangers()

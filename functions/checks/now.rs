@@ -16,7 +16,7 @@ use crate::{
 pub const FUNCTION: Function = Function::new(
     "check-now",
     SERVICE,
-    "checks an endpoint, or what may become one, and answers with the result",
+    "checks an endpoint, or settings that are not saved yet, and returns the result",
 )
 .http(runtime::http!(handle))
 .per_minute(60)

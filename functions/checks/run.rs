@@ -32,7 +32,7 @@ use checks::{Kind, Prober, unknown};
 use contract::{CheckRequest, CheckResult, CheckStatus, FailureCode, Outcome, kind};
 
 pub const FUNCTION: Function =
-    Function::new("check-run", SERVICE, "probes the batch concurrently, and replies `check.completed`")
+    Function::new("check-run", SERVICE, "runs a batch of checks and replies with `check.completed`")
         // One queue for each source: a user who changes endpoints continuously, or has many failing endpoints, does
         // not delay the schedule.
         .on(

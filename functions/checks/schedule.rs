@@ -21,7 +21,7 @@ use crate::endpoints::{
 pub const NAME: &str = "check-schedule";
 
 pub const FUNCTION: Function =
-    Function::new(NAME, SERVICE, "claims due endpoints, and asks for them to be checked, in batches")
+    Function::new(NAME, SERVICE, "claims due endpoints and requests their checks in batches")
         .every("* * * * *", || post(handle))
         .without_database()
         .publishes();

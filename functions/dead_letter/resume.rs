@@ -8,10 +8,13 @@ use runtime::{Context, Function, Result, on, sql};
 
 use super::{REPLAY_DELAY, SERVICE, publish_again};
 
-pub const FUNCTION: Function =
-    Function::new("dead-letter-resume", SERVICE, "publishes dead letters again, whose receivers were away")
-        .every("*/5 * * * *", || post(handle))
-        .publishes();
+pub const FUNCTION: Function = Function::new(
+    "dead-letter-resume",
+    SERVICE,
+    "publishes dead letters again after their receivers were away",
+)
+.every("*/5 * * * *", || post(handle))
+.publishes();
 
 /// Less than the five minutes until the next run.
 const MAX_RUN: TimeDelta = TimeDelta::minutes(4);

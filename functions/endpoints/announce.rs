@@ -19,13 +19,10 @@ use contract::{EndpointChanged, Span, kind};
 
 const NAME: &str = "endpoint-announce";
 
-pub const FUNCTION: Function = Function::new(
-    NAME,
-    SERVICE,
-    "publishes changes of endpoints that could not be published when they were made",
-)
-.every("* * * * *", || post(handle))
-.publishes();
+pub const FUNCTION: Function =
+    Function::new(NAME, SERVICE, "publishes changes of endpoints that could not be published at once")
+        .every("* * * * *", || post(handle))
+        .publishes();
 
 /// Maximum number of endpoints in one event.
 const MAX_EVENT_LEN: usize = 500;

@@ -14,7 +14,7 @@ const NAME: &str = "url-complete";
 const PATH: &str = "/private/v1/urls/complete";
 
 pub const FUNCTION: Function =
-    Function::new(NAME, SERVICE, "gives a URL that was typed without a scheme its scheme")
+    Function::new(NAME, SERVICE, "adds the scheme to a URL that was entered without one")
         .http(runtime::http!(handle))
         .asks_strangers()
         .without_database()

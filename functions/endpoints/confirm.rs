@@ -22,10 +22,9 @@ const MAX_OTHERS: i64 = 100;
 /// this delay, the user's other endpoints have results, which show whether the endpoint or its region fails.
 pub const CONFIRMATION_DELAY: u32 = 10;
 
-pub const FUNCTION: Function =
-    Function::new(NAME, SERVICE, "asks for an early check of endpoints whose last one failed")
-        .on(&[Subscription::to(kind::CHECK_FAILED)], || post(handle))
-        .publishes();
+pub const FUNCTION: Function = Function::new(NAME, SERVICE, "requests an early check after a failed check")
+    .on(&[Subscription::to(kind::CHECK_FAILED)], || post(handle))
+    .publishes();
 
 async fn handle(State(context): State<Context>, event: Event<Items<FailedCheck>>) -> Result<Reply> {
     // By the event's own time: if the event is redelivered, it requests the same check.

@@ -16,7 +16,7 @@ use crate::words;
 const NAME: &str = "endpoint-create";
 
 pub const FUNCTION: Function =
-    Function::new(NAME, SERVICE, "adds an endpoint, and asks for a first check at once")
+    Function::new(NAME, SERVICE, "creates an endpoint and requests its first check at once")
         .http(runtime::http!(handle))
         // Each call requests a check immediately.
         .per_minute(600)

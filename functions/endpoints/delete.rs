@@ -8,7 +8,7 @@ use super::{SERVICE, endpoint::find_own};
 use contract::{EndpointDeleted, kind};
 
 pub const FUNCTION: Function =
-    Function::new("endpoint-delete", SERVICE, "removes an endpoint, and everywhere what belongs to it")
+    Function::new("endpoint-delete", SERVICE, "deletes an endpoint and all its data")
         .http(runtime::http!(handle))
         .publishes();
 

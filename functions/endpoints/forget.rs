@@ -9,11 +9,12 @@ use super::{SERVICE, lock_user};
 use crate::purge::{Purge, purge, tombstones_before};
 use contract::{EndpointDeleted, UserDeleted, kind};
 
-pub const FUNCTION: Function =
-    Function::new("endpoint-forget", SERVICE, "removes what is gone, also when who deleted it was cut off")
-        .on(&[Subscription::to(kind::USER_DELETED), Subscription::to(kind::ENDPOINT_DELETED)], || {
-            post(handle)
-        });
+pub const FUNCTION: Function = Function::new(
+    "endpoint-forget",
+    SERVICE,
+    "deletes an endpoint's data after its user was deleted; completes interrupted deletions",
+)
+.on(&[Subscription::to(kind::USER_DELETED), Subscription::to(kind::ENDPOINT_DELETED)], || post(handle));
 
 async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> Result<Reply> {
     let json = event.data.get().as_bytes();

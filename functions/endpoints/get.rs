@@ -6,7 +6,8 @@ use runtime::{Caller, Context, Function, Id, Result, error::ErrorBody};
 use super::{Endpoint, SERVICE, endpoint::find_own};
 
 pub const FUNCTION: Function =
-    Function::new("endpoint-get", SERVICE, "one of the caller's endpoints").http(runtime::http!(handle));
+    Function::new("endpoint-get", SERVICE, "returns one of the caller's endpoints")
+        .http(runtime::http!(handle));
 
 #[utoipa::path(
     get, path = "/public/v1/endpoints/{id}", tag = "endpoints", security(("apikey" = [])),

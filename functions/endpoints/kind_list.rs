@@ -8,7 +8,7 @@ use runtime::{Caller, Context, Function, List, Paging, Result, error::ErrorBody,
 use super::SERVICE;
 
 pub const FUNCTION: Function =
-    Function::new("endpoint-kind-list", SERVICE, "lists the check kinds, their fields and facts")
+    Function::new("endpoint-kind-list", SERVICE, "lists the check kinds with their fields and facts")
         .http(runtime::http!(handle))
         .without_database();
 

@@ -14,7 +14,7 @@ use contract::Status;
 pub const FUNCTION: Function = Function::new(
     "endpoint-list",
     SERVICE,
-    "the caller's endpoints, searched by `q`, `tag` and `status`, sorted",
+    "lists the caller's endpoints; search by `q`, `tag` and `status`; sorted",
 )
 .http(runtime::http!(handle));
 

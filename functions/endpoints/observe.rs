@@ -17,7 +17,7 @@ use contract::{CheckResult, CheckStatus, Status, StatusChange, kind};
 pub const FUNCTION: Function = Function::new(
     "endpoint-observe",
     SERVICE,
-    "keeps an endpoint's `status`, `status_reason` and `last_checked_at`",
+    "updates an endpoint's `status`, `status_reason` and `last_checked_at`",
 )
 .on(&[Subscription::to(kind::STATUS_CHANGED), Subscription::to(kind::CHECK_COMPLETED)], || post(handle));
 

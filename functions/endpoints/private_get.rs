@@ -8,7 +8,7 @@ use super::{OwnedEndpoint, SERVICE, columns};
 const NAME: &str = "endpoint-private-get";
 
 pub const FUNCTION: Function =
-    Function::new(NAME, SERVICE, "any endpoint with its owner, for other functions")
+    Function::new(NAME, SERVICE, "returns any endpoint with its owner, for other functions")
         .http(runtime::http!(handle));
 
 pub async fn call(context: &Context, id: i64) -> Result<OwnedEndpoint> {

@@ -19,12 +19,9 @@ use contract::Status;
 
 pub const NAME: &str = "endpoint-private-list";
 
-pub const FUNCTION: Function = Function::new(
-    NAME,
-    SERVICE,
-    "endpoints with their owners, for other functions",
-)
-.http(runtime::http!(handle, handle_briefs, handle_labels));
+pub const FUNCTION: Function =
+    Function::new(NAME, SERVICE, "lists endpoints with their owners, for other functions")
+        .http(runtime::http!(handle, handle_briefs, handle_labels));
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::SERVICE;
 
 pub const FUNCTION: Function =
-    Function::new("endpoint-totals", SERVICE, "how many endpoints the caller has, by status and by tag")
+    Function::new("endpoint-totals", SERVICE, "counts the caller's endpoints by status and by tag")
         .http(runtime::http!(handle));
 
 const MAX_TAGS: usize = 200;

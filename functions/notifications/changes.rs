@@ -221,7 +221,7 @@ pub async fn republish_untold(context: &Context, function: &str) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    tracing::warn!(changes = rows.len(), "changes were not told in time: they are published again");
+    tracing::warn!(changes = rows.len(), "changes were not sent in time: they are published again");
     // If the broker refuses one event, the others are still published; the refused changes stay due.
     let mut published = Ok(());
     for (at, rows) in cut(rows, MAX_EVENT_BYTES, |row| row.change.len()).into_iter().enumerate() {

@@ -22,7 +22,7 @@ use crate::words;
 
 const NAME: &str = "notification-create";
 
-pub const FUNCTION: Function = Function::new(NAME, SERVICE, "adds a channel to be told on")
+pub const FUNCTION: Function = Function::new(NAME, SERVICE, "creates a notification")
     .http(runtime::http!(handle))
     .per_minute(120)
     .reads(runtime::settings!(runtime::secret::Sealer, crate::links::PublicUrl))

@@ -6,7 +6,8 @@ use runtime::{Caller, Context, Error, Function, Id, Result, error::ErrorBody, on
 use super::{SERVICE, deliveries::queue};
 
 pub const FUNCTION: Function =
-    Function::new("notification-delete", SERVICE, "removes a channel").http(runtime::http!(handle));
+    Function::new("notification-delete", SERVICE, "deletes a notification and its delivery log")
+        .http(runtime::http!(handle));
 
 #[utoipa::path(
     delete, path = "/public/v1/notifications/{id}", tag = "notifications", security(("apikey" = [])),

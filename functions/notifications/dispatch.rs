@@ -27,7 +27,7 @@ use contract::{Alert, AlertKind, RegionChange, Status, StatusChange, kind};
 
 const NAME: &str = "notification-dispatch";
 
-pub const FUNCTION: Function = Function::new(NAME, SERVICE, "asks each channel to tell of a change")
+pub const FUNCTION: Function = Function::new(NAME, SERVICE, "creates the deliveries of a change")
     .on(&[Subscription::to(kind::STATUS_CHANGED), Subscription::to(kind::REGION_CHANGED)], || {
         axum::routing::post(handle)
     })

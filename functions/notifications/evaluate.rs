@@ -42,20 +42,21 @@ use contract::{
 
 const NAME: &str = "notification-evaluate";
 
-pub const FUNCTION: Function = Function::new(NAME, SERVICE, "tells from check results what went down or up")
-    .on(&[Subscription::to(kind::CHECK_COMPLETED), Subscription::to(kind::ENDPOINT_CHANGED)], || {
-        axum::routing::post(handle)
-    })
-    .reads(runtime::settings!(region_outage::Settings))
-    .publishes();
+pub const FUNCTION: Function =
+    Function::new(NAME, SERVICE, "decides from check results which endpoints go down or up")
+        .on(&[Subscription::to(kind::CHECK_COMPLETED), Subscription::to(kind::ENDPOINT_CHANGED)], || {
+            axum::routing::post(handle)
+        })
+        .reads(runtime::settings!(region_outage::Settings))
+        .publishes();
 
 static CHANGES: LazyLock<Counter<u64>> =
     LazyLock::new(|| counter("pongpong.status_changes", "{change}", "Changes of endpoints' status"));
 static REGION_OUTAGES: LazyLock<Counter<u64>> = LazyLock::new(|| {
-    counter("pongpong.region.outages", "{outage}", "Users told that a region has an outage")
+    counter("pongpong.region.outages", "{outage}", "Users who got a message about a region outage")
 });
 static HELD: LazyLock<Counter<u64>> = LazyLock::new(|| {
-    counter("pongpong.alerts.held", "{alert}", "Endpoints not told down, for their region had an outage")
+    counter("pongpong.alerts.held", "{alert}", "Endpoints whose alert was held because of a region outage")
 });
 
 pub(crate) fn count_from_zero() {

@@ -11,7 +11,7 @@ use crate::words;
 use contract::{EndpointDeleted, UserDeleted, kind};
 
 pub const FUNCTION: Function =
-    Function::new("notification-forget", SERVICE, "removes what belonged to a deleted user or endpoint")
+    Function::new("notification-forget", SERVICE, "deletes what belonged to a deleted user or endpoint")
         .on(&[Subscription::to(kind::USER_DELETED), Subscription::to(kind::ENDPOINT_DELETED)], || {
             axum::routing::post(handle)
         });

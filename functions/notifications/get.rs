@@ -5,9 +5,10 @@ use runtime::{Caller, Context, Function, Id, Result, error::ErrorBody};
 
 use super::{SERVICE, notification::Notification, row::own};
 
-pub const FUNCTION: Function = Function::new("notification-get", SERVICE, "shows one of one's own channels")
-    .http(runtime::http!(handle))
-    .reads(runtime::settings!(runtime::secret::Sealer));
+pub const FUNCTION: Function =
+    Function::new("notification-get", SERVICE, "returns one of the caller's notifications")
+        .http(runtime::http!(handle))
+        .reads(runtime::settings!(runtime::secret::Sealer));
 
 #[utoipa::path(
     get, path = "/public/v1/notifications/{id}", tag = "notifications", security(("apikey" = [])),

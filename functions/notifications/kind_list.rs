@@ -8,7 +8,7 @@ use runtime::{Caller, Context, Function, List, Paging, Result, error::ErrorBody,
 use super::SERVICE;
 
 pub const FUNCTION: Function =
-    Function::new("notification-kind-list", SERVICE, "lists the notification kinds and their fields")
+    Function::new("notification-kind-list", SERVICE, "lists the notification kinds with their fields")
         .http(runtime::http!(handle))
         .without_database();
 

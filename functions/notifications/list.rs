@@ -8,9 +8,10 @@ use runtime::{
 
 use super::{SERVICE, addresses::States, notification::Notification, row::Row};
 
-pub const FUNCTION: Function = Function::new("notification-list", SERVICE, "lists one's own channels")
-    .http(runtime::http!(handle))
-    .reads(runtime::settings!(runtime::secret::Sealer));
+pub const FUNCTION: Function =
+    Function::new("notification-list", SERVICE, "lists the caller's notifications")
+        .http(runtime::http!(handle))
+        .reads(runtime::settings!(runtime::secret::Sealer));
 
 #[utoipa::path(
     get, path = "/public/v1/notifications", tag = "notifications", security(("apikey" = [])), params(Paging),

@@ -6,12 +6,9 @@ use runtime::{Context, Event, Function, Items, Reply, Result, Subscription, db::
 use super::{SERVICE, lock_user};
 use contract::{Reader, UserChanged, kind};
 
-pub const FUNCTION: Function = Function::new(
-    "notification-observe",
-    SERVICE,
-    "keeps in which language and time zone users read messages",
-)
-.on(&[Subscription::to(kind::USER_CHANGED)], || post(handle));
+pub const FUNCTION: Function =
+    Function::new("notification-observe", SERVICE, "keeps each user's language and time zone for messages")
+        .on(&[Subscription::to(kind::USER_CHANGED)], || post(handle));
 
 async fn handle(State(context): State<Context>, event: Event<Items<UserChanged>>) -> Result<Reply> {
     sql!(

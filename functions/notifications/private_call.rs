@@ -10,7 +10,7 @@ use super::{SERVICE, private_get, senders::Done, test};
 use crate::words;
 
 pub const FUNCTION: Function =
-    Function::new("notification-private-call", SERVICE, "sends a given text through a channel")
+    Function::new("notification-private-call", SERVICE, "sends a given text by a notification")
         .http(runtime::http!(handle))
         .reads(runtime::settings!(runtime::secret::Sealer, crate::links::PublicUrl));
 

@@ -6,7 +6,7 @@ use runtime::{Context, Db, Error, Function, Id, Result, error::ErrorBody, on, sq
 use super::{SERVICE, private_list::PrivateNotification, row::Row};
 
 pub const FUNCTION: Function =
-    Function::new("notification-private-get", SERVICE, "shows a channel, for functions")
+    Function::new("notification-private-get", SERVICE, "returns a notification, for other functions")
         .http(runtime::http!(handle))
         .reads(runtime::settings!(runtime::secret::Sealer));
 

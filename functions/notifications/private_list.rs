@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{SERVICE, addresses::States, notification::Notification, row::Row};
 
 pub const FUNCTION: Function =
-    Function::new("notification-private-list", SERVICE, "lists channels, for functions")
+    Function::new("notification-private-list", SERVICE, "lists notifications, for other functions")
         .http(runtime::http!(handle))
         .reads(runtime::settings!(runtime::secret::Sealer));
 

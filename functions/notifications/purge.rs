@@ -11,7 +11,7 @@ use crate::purge::{Purge, TOMBSTONE_RETENTION, purge, trusted_now};
 pub const FUNCTION: Function = Function::new(
     "notification-purge",
     SERVICE,
-    "deletes deliveries after 90 days, those beyond an owner's newest 100,000, and what is remembered of changes and deletions",
+    "deletes deliveries after 90 days, those beyond an owner's newest 100,000, and old tombstones",
 )
 .every("35 * * * *", || post(handle));
 

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::words;
 
-pub const FUNCTION: Function = Function::new("notification-update", SERVICE, "changes a channel")
+pub const FUNCTION: Function = Function::new("notification-update", SERVICE, "changes a notification")
     .http(runtime::http!(handle))
     .reads(runtime::settings!(runtime::secret::Sealer, crate::links::PublicUrl));
 
@@ -87,7 +87,7 @@ async fn handle(
             SELECT id FROM deliveries WHERE notification_id = $1 AND status = 'pending' ORDER BY id DESC LIMIT 20)");
     sql!(
         SILENCE = "UPDATE deliveries SET status = 'failed', finished_at = $2,
-            error = 'Not sent: the channel was switched off meanwhile.'
+            error = 'Not sent: the notification was disabled.'
         WHERE notification_id = $1 AND status = 'pending' AND leased_at IS NULL"
     );
     let row = own(context.db()?, caller.user_id, id).await?;

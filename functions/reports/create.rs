@@ -10,8 +10,7 @@ use super::{SERVICE, record::record};
 use contract::CheckResult;
 
 pub const FUNCTION: Function =
-    Function::new("report-create", SERVICE, "stores the results of checks, by HTTP")
-        .http(runtime::http!(handle));
+    Function::new("report-create", SERVICE, "stores check results by HTTP").http(runtime::http!(handle));
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -12,11 +12,12 @@ use super::{
 use crate::words;
 use contract::kind;
 
-pub const FUNCTION: Function =
-    Function::new("report-forget", SERVICE, "deletes the results and outages of what was deleted")
-        .on(&[Subscription::to(kind::USER_DELETED), Subscription::to(kind::ENDPOINT_DELETED)], || {
-            post(handle)
-        });
+pub const FUNCTION: Function = Function::new(
+    "report-forget",
+    SERVICE,
+    "deletes the results and incidents of deleted endpoints and users",
+)
+.on(&[Subscription::to(kind::USER_DELETED), Subscription::to(kind::ENDPOINT_DELETED)], || post(handle));
 
 /// The data of both events.
 #[derive(Deserialize)]

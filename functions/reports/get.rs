@@ -12,7 +12,7 @@ use super::{SERVICE, moment, store};
 use contract::{CheckStatus, Failure, Timings};
 
 pub const FUNCTION: Function =
-    Function::new("report-get", SERVICE, "shows one result of a check").http(runtime::http!(handle));
+    Function::new("report-get", SERVICE, "returns one check result").http(runtime::http!(handle));
 
 /// The result of one check.
 #[derive(Serialize, ToSchema)]

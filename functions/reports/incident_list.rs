@@ -10,7 +10,7 @@ use super::{SERVICE, moment, store};
 use contract::Failure;
 
 pub const FUNCTION: Function =
-    Function::new("incident-list", SERVICE, "lists outages, newest first").http(runtime::http!(handle));
+    Function::new("incident-list", SERVICE, "lists incidents, newest first").http(runtime::http!(handle));
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -8,7 +8,7 @@ use super::{SERVICE, incident_list::EndReason, moment, record::check_not_ahead, 
 use crate::words;
 use contract::{Status, StatusChange, kind};
 
-pub const FUNCTION: Function = Function::new("incident-record", SERVICE, "opens and closes outages")
+pub const FUNCTION: Function = Function::new("incident-record", SERVICE, "opens and closes incidents")
     .on(&[Subscription::to(kind::STATUS_CHANGED)], || post(handle));
 
 /// An incident is identified by its endpoint and its start, and each change stores only what it reports. So changes

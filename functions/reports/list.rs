@@ -15,7 +15,7 @@ use super::{
     store::{self, Cover},
 };
 
-pub const FUNCTION: Function = Function::new("report-list", SERVICE, "lists results of checks, newest first")
+pub const FUNCTION: Function = Function::new("report-list", SERVICE, "lists check results, newest first")
     .http(runtime::http!(handle))
     // A file of 100,000 results needs 1,000 pages, which are fetched one after the other.
     .per_minute(3000);

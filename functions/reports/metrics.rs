@@ -34,7 +34,7 @@ use crate::endpoints::private_list::{self, EndpointLabels};
 use crate::words;
 
 pub const FUNCTION: Function =
-    Function::new("report-metrics", SERVICE, "shows the newest results to Prometheus")
+    Function::new("report-metrics", SERVICE, "exports the newest results to Prometheus")
         .http(runtime::http!(handle, handle_private))
         .per_minute(60);
 

@@ -25,14 +25,11 @@ use super::{
 use crate::{words, zones};
 use contract::{CheckStatus, Failure};
 
-pub const FUNCTION: Function = Function::new(
-    "report-overview",
-    SERVICE,
-    "shows how several endpoints did over a range, bucket by bucket",
-)
-.http(runtime::http!(handle))
-// Each call covers up to 100 endpoints.
-.per_minute(300);
+pub const FUNCTION: Function =
+    Function::new("report-overview", SERVICE, "summarizes several endpoints over a range, by bucket")
+        .http(runtime::http!(handle))
+        // Each call covers up to 100 endpoints.
+        .per_minute(300);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum OverviewRange {

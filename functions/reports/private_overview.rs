@@ -17,7 +17,7 @@ const NAME: &str = "report-private-overview";
 pub const FUNCTION: Function = Function::new(
     NAME,
     SERVICE,
-    "shows how any user's endpoints did over a range, bucket by bucket, for other functions",
+    "summarizes any user's endpoints over a range, by bucket, for other functions",
 )
 .http(runtime::http!(handle));
 

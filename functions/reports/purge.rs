@@ -16,7 +16,7 @@ use crate::purge::{Purge, TOMBSTONE_RETENTION, purge, shrink, trusted_now};
 pub const FUNCTION: Function = Function::new(
     "report-purge",
     SERVICE,
-    "deletes what is past its retention: raw results, then hourly, then daily rollups",
+    "deletes raw results, hourly and daily sums after their retention",
 )
 .every("40 * * * *", || post(handle))
 .reads(runtime::settings!(Retention));

@@ -28,12 +28,11 @@ use super::{
 use crate::words;
 use contract::{CheckResult, CheckStatus, FailureCode, kind};
 
-pub const FUNCTION: Function = Function::new(
-    "report-record",
-    SERVICE,
-    "stores the results of checks, each once however often it is delivered",
-)
-.on(&[Subscription::to(kind::CHECK_COMPLETED), Subscription::to(kind::ENDPOINT_CHANGED)], || post(handle));
+pub const FUNCTION: Function =
+    Function::new("report-record", SERVICE, "stores check results; a redelivered result is stored once")
+        .on(&[Subscription::to(kind::CHECK_COMPLETED), Subscription::to(kind::ENDPOINT_CHANGED)], || {
+            post(handle)
+        });
 
 async fn handle(State(context): State<Context>, event: Event<Box<RawValue>>) -> Result<Reply> {
     let json = event.data.get().as_bytes();

@@ -25,7 +25,7 @@ use super::{
 };
 
 pub const FUNCTION: Function =
-    Function::new("report-rollup", SERVICE, "rolls completed hours and days up, for long ranges")
+    Function::new("report-rollup", SERVICE, "sums completed hours and days up, for long ranges")
         .every("5 * * * *", || post(handle));
 
 /// An hour is rolled up this long after its end. Results that arrive later mark the hour as late.

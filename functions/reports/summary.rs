@@ -19,10 +19,13 @@ use super::{
 };
 use crate::{endpoints::private_list, zones};
 
-pub const FUNCTION: Function =
-    Function::new("report-summary", SERVICE, "sums an endpoint up: uptime, latency, apdex, and their course")
-        .http(runtime::http!(handle))
-        .reads(runtime::settings!(super::purge::Retention));
+pub const FUNCTION: Function = Function::new(
+    "report-summary",
+    SERVICE,
+    "summarizes an endpoint: uptime, latency, apdex, and their series",
+)
+.http(runtime::http!(handle))
+.reads(runtime::settings!(super::purge::Retention));
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

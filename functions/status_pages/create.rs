@@ -12,7 +12,7 @@ use super::{SERVICE, Settings, StatusPage, slug_taken};
 use crate::words;
 
 pub const FUNCTION: Function =
-    Function::new("status-page-create", SERVICE, "makes a status page").http(runtime::http!(handle));
+    Function::new("status-page-create", SERVICE, "creates a status page").http(runtime::http!(handle));
 
 #[utoipa::path(
     post, path = "/public/v1/status_pages", tag = "status pages", security(("apikey" = [])),

@@ -7,7 +7,7 @@ use runtime::{Caller, Context, Error, Function, Id, Result, error::ErrorBody, on
 use super::SERVICE;
 
 pub const FUNCTION: Function =
-    Function::new("status-page-delete", SERVICE, "removes a status page, and what was announced on it")
+    Function::new("status-page-delete", SERVICE, "deletes a status page and its announcements")
         .http(runtime::http!(handle));
 
 #[utoipa::path(

@@ -10,7 +10,7 @@ use crate::words;
 use contract::{EndpointDeleted, UserDeleted, kind};
 
 pub const FUNCTION: Function =
-    Function::new("status-forget", SERVICE, "removes what belonged to a deleted user or endpoint")
+    Function::new("status-forget", SERVICE, "deletes what belonged to a deleted user or endpoint")
         .on(&[Subscription::to(kind::USER_DELETED), Subscription::to(kind::ENDPOINT_DELETED)], || {
             post(handle)
         });

@@ -5,8 +5,9 @@ use runtime::{Caller, Context, Function, Id, Result, error::ErrorBody};
 
 use super::{SERVICE, StatusPage, own};
 
-pub const FUNCTION: Function = Function::new("status-page-get", SERVICE, "one of the caller's status pages")
-    .http(runtime::http!(handle));
+pub const FUNCTION: Function =
+    Function::new("status-page-get", SERVICE, "returns one of the caller's status pages")
+        .http(runtime::http!(handle));
 
 #[utoipa::path(
     get, path = "/public/v1/status_pages/{id}", tag = "status pages", security(("apikey" = [])),

@@ -5,8 +5,8 @@ use runtime::{Caller, Context, Function, List, Paging, Result, db::page_of, erro
 
 use super::{SERVICE, StatusPage, columns};
 
-pub const FUNCTION: Function =
-    Function::new("status-page-list", SERVICE, "the caller's status pages").http(runtime::http!(handle));
+pub const FUNCTION: Function = Function::new("status-page-list", SERVICE, "lists the caller's status pages")
+    .http(runtime::http!(handle));
 
 #[utoipa::path(
     get, path = "/public/v1/status_pages", tag = "status pages", security(("apikey" = [])), params(Paging),

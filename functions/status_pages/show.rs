@@ -31,7 +31,7 @@ use crate::{
 use contract::Status;
 
 pub const FUNCTION: Function =
-    Function::new("status-page-show", SERVICE, "everything that a public status page shows")
+    Function::new("status-page-show", SERVICE, "returns all data of a public status page")
         .http(runtime::http!(handle));
 
 #[derive(Clone, Serialize, Deserialize, ToSchema)]

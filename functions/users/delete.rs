@@ -8,7 +8,7 @@ use super::{SERVICE, forget::forget};
 use contract::{UserDeleted, kind};
 
 pub const FUNCTION: Function =
-    Function::new("user-delete", SERVICE, "removes the caller, the keys, and all that the caller owned")
+    Function::new("user-delete", SERVICE, "deletes the caller's account, keys and all objects")
         .http(runtime::http!(handle))
         .reads(runtime::settings!(super::kong::Kong))
         .publishes();

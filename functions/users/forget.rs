@@ -9,7 +9,7 @@ use super::{SERVICE, kong::Kong};
 use contract::{UserDeleted, kind};
 
 pub const FUNCTION: Function =
-    Function::new("user-forget", SERVICE, "completes the deletion of a user that was interrupted")
+    Function::new("user-forget", SERVICE, "completes the deletion of a user after an interruption")
         .on(&[Subscription::to(kind::USER_DELETED)], || post(handle))
         .reads(runtime::settings!(super::kong::Kong));
 

@@ -10,11 +10,10 @@ use super::{DONE, Done, SERVICE, mail, normalized};
 use crate::words;
 use contract::Language;
 
-pub const FUNCTION: Function =
-    Function::new("password-forgot", SERVICE, "mails a one-time token to a known address")
-        .http(runtime::http!(handle))
-        .per_minute(5)
-        .reads(runtime::settings!(crate::links::PublicUrl));
+pub const FUNCTION: Function = Function::new("password-forgot", SERVICE, "mails a link for a new password")
+    .http(runtime::http!(handle))
+    .per_minute(5)
+    .reads(runtime::settings!(crate::links::PublicUrl));
 
 pub const TOKEN_LIFE: TimeDelta = TimeDelta::hours(1);
 

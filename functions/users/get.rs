@@ -6,7 +6,8 @@ use runtime::{Caller, Context, Error, Function, Id, Result, error::ErrorBody};
 use super::{SERVICE, User, find};
 
 pub const FUNCTION: Function =
-    Function::new("user-get", SERVICE, "a user by id; nobody but oneself").http(runtime::http!(handle));
+    Function::new("user-get", SERVICE, "returns a user by id; only the caller itself")
+        .http(runtime::http!(handle));
 
 #[utoipa::path(
     get, path = "/public/v1/users/{id}", tag = "users", security(("apikey" = [])),

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::{SERVICE, kong::Kong};
 use crate::words;
 
-pub const FUNCTION: Function = Function::new("key-create", SERVICE, "makes a named API key")
+pub const FUNCTION: Function = Function::new("key-create", SERVICE, "creates a named API key")
     .http(runtime::http!(handle))
     .reads(runtime::settings!(super::kong::Kong));
 

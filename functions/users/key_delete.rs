@@ -6,7 +6,7 @@ use runtime::{Caller, Context, Error, Function, Id, Result, error::ErrorBody, on
 
 use super::{SERVICE, kong::Kong};
 
-pub const FUNCTION: Function = Function::new("key-delete", SERVICE, "ends a named key")
+pub const FUNCTION: Function = Function::new("key-delete", SERVICE, "revokes a named key")
     .http(runtime::http!(handle))
     .reads(runtime::settings!(super::kong::Kong));
 

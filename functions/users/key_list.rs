@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::SERVICE;
 
 pub const FUNCTION: Function =
-    Function::new("key-list", SERVICE, "the caller's named keys, without their secrets")
+    Function::new("key-list", SERVICE, "lists the caller's named keys without their secrets")
         .http(runtime::http!(handle));
 
 #[derive(Serialize, sqlx::FromRow, ToSchema)]

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::words;
 
-pub const FUNCTION: Function = Function::new("user-login", SERVICE, "gives a key that expires")
+pub const FUNCTION: Function = Function::new("user-login", SERVICE, "returns an API key that expires")
     .http(runtime::http!(handle))
     .per_minute(20)
     .reads(runtime::settings!(super::kong::Kong, super::LoginConfig));

@@ -5,7 +5,7 @@ use runtime::{Caller, Context, Function, Result, error::ErrorBody};
 
 use super::{DONE, Done, SERVICE, key_delete, kong::Kong};
 
-pub const FUNCTION: Function = Function::new("user-logout", SERVICE, "ends the key that it is called with")
+pub const FUNCTION: Function = Function::new("user-logout", SERVICE, "revokes the key of the call")
     .http(runtime::http!(handle))
     .reads(runtime::settings!(super::kong::Kong));
 

@@ -6,7 +6,7 @@ use runtime::{Caller, Context, Function, Result, error::ErrorBody};
 use super::{SERVICE, User, find};
 
 pub const FUNCTION: Function =
-    Function::new("user-me", SERVICE, "who the caller is").http(runtime::http!(handle));
+    Function::new("user-me", SERVICE, "returns the caller").http(runtime::http!(handle));
 
 #[utoipa::path(
     get, path = "/public/v1/user", tag = "users", security(("apikey" = [])),

@@ -6,7 +6,8 @@ use runtime::{Context, Function, Id, Result, error::ErrorBody};
 use super::{SERVICE, User, find};
 
 pub const FUNCTION: Function =
-    Function::new("user-private-get", SERVICE, "any user, for other functions").http(runtime::http!(handle));
+    Function::new("user-private-get", SERVICE, "returns any user, for other functions")
+        .http(runtime::http!(handle));
 
 #[utoipa::path(
     get, path = "/private/v1/users/{id}", tag = "users", params(("id" = i64, Path, minimum = 1)),

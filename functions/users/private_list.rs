@@ -5,8 +5,9 @@ use runtime::{Context, Function, List, Paging, Result, db::page_of, error::Error
 
 use super::{SERVICE, User};
 
-pub const FUNCTION: Function = Function::new("user-private-list", SERVICE, "all users, for other functions")
-    .http(runtime::http!(handle));
+pub const FUNCTION: Function =
+    Function::new("user-private-list", SERVICE, "lists all users, for other functions")
+        .http(runtime::http!(handle));
 
 #[utoipa::path(
     get, path = "/private/v1/users", tag = "users", params(Paging),

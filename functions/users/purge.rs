@@ -9,13 +9,10 @@ use crate::purge::{Purge, purge, trusted_now};
 
 const NAME: &str = "user-purge";
 
-pub const FUNCTION: Function = Function::new(
-    NAME,
-    SERVICE,
-    "deletes mailed links, counts of failed logins and half-made sign-ups that are past their time",
-)
-.every("25 * * * *", || post(handle))
-.publishes();
+pub const FUNCTION: Function =
+    Function::new(NAME, SERVICE, "deletes expired links, login counts and unfinished sign-ups")
+        .every("25 * * * *", || post(handle))
+        .publishes();
 
 /// Much longer than an aborted sign-up keeps its address ([`super::signup`]).
 const SIGNUP_RETENTION: TimeDelta = TimeDelta::days(1);

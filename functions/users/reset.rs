@@ -30,7 +30,7 @@ use super::{
 use crate::words;
 
 pub const FUNCTION: Function =
-    Function::new("password-reset", SERVICE, "sets a password by the token that was mailed; ends every key")
+    Function::new("password-reset", SERVICE, "sets a new password by a mailed token and revokes all keys")
         .http(runtime::http!(handle))
         .per_minute(20)
         .reads(runtime::settings!(super::kong::Kong));

@@ -25,7 +25,7 @@ use contract::Language;
 
 const NAME: &str = "user-signup";
 
-pub const FUNCTION: Function = Function::new(NAME, SERVICE, "makes a user, and the first key")
+pub const FUNCTION: Function = Function::new(NAME, SERVICE, "creates a user and the first API key")
     .http(runtime::http!(handle))
     .per_minute(20)
     .reads(runtime::settings!(super::kong::Kong))

@@ -145,8 +145,8 @@ fn home(
 
 /// Prometheus scrapes this path by default; the text says where the metrics are.
 pub async fn no_metrics() -> impl IntoResponse {
-    const WHERE: &str = "What is watched is for its owner to know, so not everybody gets metrics here.\n\
-        Of one's own endpoints: /report-service/v1/metrics, with a key in the header `apikey`.\n\
+    const WHERE: &str = "Metrics here would show every owner's endpoints, so they are not public.\n\
+        Your own endpoints: /report-service/v1/metrics, with an API key in the header `apikey`.\n\
         Of everything, on one machine: /metrics where the admin API listens (ADMIN_LISTEN), with its token.\n\
         docs/metrics.md has the configuration for Prometheus.\n";
     (StatusCode::NOT_FOUND, WHERE)

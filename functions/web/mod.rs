@@ -72,7 +72,7 @@ use http::{HeaderValue, header};
 use runtime::{Function, Routes};
 use tower_http::compression::CompressionLayer;
 
-pub const FUNCTION: Function = Function::new("web", "web", "pages for people; everything that is no API")
+pub const FUNCTION: Function = Function::new("web", "web", "serves the web pages")
     .http(Routes::undescribed(|| {
         Router::new()
             .route("/", get(home::show))

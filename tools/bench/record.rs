@@ -142,10 +142,10 @@ impl Record {
         let goals = subjects.flat_map(|measured| measured.goals.iter().enumerate());
         for (_, goal) in goals.filter(|&(place, goal)| is_shown(place, goal)) {
             let with_unit = |figure: String| format!("{figure} {}", goal.unit).trim_end().to_owned();
-            let max = if goal.better == Better::Lower { "at most" } else { "at least" };
+            let bound = if goal.better == Better::Lower { "at most" } else { "at least" };
             writeln!(
                 text,
-                "| {} | {} | {most} {} | {} | {} |",
+                "| {} | {} | {bound} {} | {} | {} |",
                 goal.what,
                 with_unit(goal.figure.text()),
                 with_unit(number(goal.goal)),

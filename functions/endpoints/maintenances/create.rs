@@ -9,7 +9,7 @@ use crate::endpoints::{SERVICE, announce, begin_adding};
 use crate::words;
 
 pub const FUNCTION: Function =
-    Function::new("maintenance-create", SERVICE, "plans a maintenance, or begins one now")
+    Function::new("maintenance-create", SERVICE, "schedules a maintenance, or starts one now")
         .http(runtime::http!(handle))
         .per_minute(10)
         .publishes();

@@ -7,7 +7,7 @@ use runtime::{Caller, Context, Error, Function, Id, Result, error::ErrorBody, on
 use crate::endpoints::SERVICE;
 
 pub const FUNCTION: Function =
-    Function::new("maintenance-delete", SERVICE, "calls a maintenance off, or ends it without a trace")
+    Function::new("maintenance-delete", SERVICE, "cancels or deletes a maintenance")
         .http(runtime::http!(handle))
         .per_minute(10);
 

@@ -6,8 +6,9 @@ use runtime::{Caller, Context, Function, Id, Result, error::ErrorBody};
 use super::{Maintenance, find_own};
 use crate::endpoints::SERVICE;
 
-pub const FUNCTION: Function = Function::new("maintenance-get", SERVICE, "one of the caller's maintenances")
-    .http(runtime::http!(handle));
+pub const FUNCTION: Function =
+    Function::new("maintenance-get", SERVICE, "returns one of the caller's maintenances")
+        .http(runtime::http!(handle));
 
 #[utoipa::path(
     get, path = "/public/v1/maintenances/{id}", tag = "maintenances", security(("apikey" = [])),

@@ -11,7 +11,7 @@ use super::{Maintenance, MaintenanceStatus, Row};
 use crate::endpoints::SERVICE;
 
 pub const FUNCTION: Function =
-    Function::new("maintenance-list", SERVICE, "the caller's maintenances, the newest beginning first")
+    Function::new("maintenance-list", SERVICE, "lists the caller's maintenances, latest start first")
         .http(runtime::http!(handle));
 
 #[derive(Deserialize, IntoParams)]

@@ -12,7 +12,7 @@ use crate::endpoints::SERVICE;
 const NAME: &str = "maintenance-private-list";
 
 pub const FUNCTION: Function =
-    Function::new(NAME, SERVICE, "a user's maintenances during some time, for other functions")
+    Function::new(NAME, SERVICE, "lists a user's maintenances in a period, for other functions")
         .http(runtime::http!(handle));
 
 #[derive(Deserialize, IntoParams)]

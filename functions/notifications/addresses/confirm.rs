@@ -8,14 +8,11 @@ use utoipa::ToSchema;
 use super::{Address, States, bad_token, links, seconds};
 use crate::notifications::SERVICE;
 
-pub const FUNCTION: Function = Function::new(
-    "address-confirm",
-    SERVICE,
-    "confirms an e-mail address by the token that was mailed to it",
-)
-.http(runtime::http!(handle))
-.per_minute(20)
-.reads(runtime::settings!(runtime::secret::Sealer));
+pub const FUNCTION: Function =
+    Function::new("address-confirm", SERVICE, "confirms an e-mail address by a mailed token")
+        .http(runtime::http!(handle))
+        .per_minute(20)
+        .reads(runtime::settings!(runtime::secret::Sealer));
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

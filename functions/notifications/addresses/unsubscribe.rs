@@ -13,7 +13,7 @@ use crate::notifications::SERVICE;
 pub const FUNCTION: Function = Function::new(
     "address-unsubscribe",
     SERVICE,
-    "stops mails to an e-mail address by the token that is in each",
+    "stops mails to an e-mail address by the token in each mail",
 )
 .http(runtime::http!(handle))
 .per_minute(20)

@@ -13,7 +13,7 @@ use crate::notifications::{SERVICE, config::kind_schema};
 use contract::Alert;
 
 pub const FUNCTION: Function =
-    Function::new("delivery-list", SERVICE, "lists what was sent, to whom, with what outcome")
+    Function::new("delivery-list", SERVICE, "lists deliveries with their recipients and results")
         .http(runtime::http!(handle));
 
 #[derive(Debug, Deserialize, IntoParams)]

@@ -301,7 +301,7 @@ async fn lease_one(
     );
     sql!(
         SET_ASIDE = "UPDATE deliveries SET status = 'failed', finished_at = $2,
-            error = 'This cannot be read by pongpong.' WHERE id = $1"
+            error = 'pongpong cannot read this delivery.' WHERE id = $1"
     );
     let (Ok(kind), Ok(mut alert)) = (channel.kind(), serde_json::from_str::<Alert>(&found.alert)) else {
         tracing::error!(found.id, "a delivery cannot be read: set aside");

@@ -20,7 +20,7 @@ use contract::{DeliveryOutcome, NotificationDelivered, kind};
 
 pub const NAME: &str = "delivery-record";
 
-pub const FUNCTION: Function = Function::new(NAME, SERVICE, "closes an entry in the delivery log")
+pub const FUNCTION: Function = Function::new(NAME, SERVICE, "records the result of a delivery")
     .http(runtime::http!(handle_state))
     .on(&[Subscription::to(kind::NOTIFICATION_DELIVERED)], || axum::routing::post(handle))
     .reads(runtime::settings!(runtime::secret::Sealer, crate::links::PublicUrl))

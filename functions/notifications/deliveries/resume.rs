@@ -10,7 +10,7 @@ use crate::notifications::{SERVICE, changes};
 
 const NAME: &str = "delivery-resume";
 
-pub const FUNCTION: Function = Function::new(NAME, SERVICE, "sends what waits for its next try")
+pub const FUNCTION: Function = Function::new(NAME, SERVICE, "sends deliveries whose next try is due")
     .every("* * * * *", || post(handle))
     .reads(runtime::settings!(runtime::secret::Sealer, crate::links::PublicUrl))
     .publishes();

@@ -10,7 +10,7 @@ use crate::words;
 
 const NAME: &str = "delivery-retry";
 
-pub const FUNCTION: Function = Function::new(NAME, SERVICE, "sends a failed message once more")
+pub const FUNCTION: Function = Function::new(NAME, SERVICE, "sends a failed delivery again")
     .http(runtime::http!(handle))
     .per_minute(30)
     .reads(runtime::settings!(runtime::secret::Sealer, crate::links::PublicUrl))

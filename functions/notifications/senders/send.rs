@@ -67,7 +67,7 @@ pub(super) async fn unwanted(
         Ok(state) => state,
         // A superfluous alert is better than a missing one.
         Err(error) => {
-            tracing::warn!(%error, delivery_id, "it cannot be asked whether this is still wanted: it is sent");
+            tracing::warn!(%error, delivery_id, "whether the delivery is still needed could not be looked up: it is sent");
             DeliveryState::Wanted
         }
     };
@@ -75,7 +75,7 @@ pub(super) async fn unwanted(
         DeliveryState::Wanted => return Ok(None),
         DeliveryState::Deleted | DeliveryState::Done => return Ok(Some(Reply::NONE)),
         DeliveryState::Disabled => {
-            (DeliveryOutcome::Failed, "Not sent: the channel was switched off meanwhile.")
+            (DeliveryOutcome::Failed, "Not sent: the notification was disabled.")
         }
         DeliveryState::Superseded => {
             (DeliveryOutcome::Superseded, "Not sent: the endpoint was paused meanwhile.")

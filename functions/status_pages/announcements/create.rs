@@ -9,7 +9,7 @@ use super::{super::SERVICE, Announcement, Settings, columns};
 use crate::words;
 
 pub const FUNCTION: Function =
-    Function::new("announcement-create", SERVICE, "tells the visitors of a status page something")
+    Function::new("announcement-create", SERVICE, "posts an announcement on a status page")
         .http(runtime::http!(handle));
 
 #[utoipa::path(

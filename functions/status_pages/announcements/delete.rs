@@ -7,7 +7,7 @@ use runtime::{Caller, Context, Error, Function, Id, Result, error::ErrorBody, on
 use super::super::SERVICE;
 
 pub const FUNCTION: Function =
-    Function::new("announcement-delete", SERVICE, "takes an announcement back").http(runtime::http!(handle));
+    Function::new("announcement-delete", SERVICE, "deletes an announcement").http(runtime::http!(handle));
 
 #[utoipa::path(
     delete, path = "/public/v1/announcements/{id}", tag = "announcements", security(("apikey" = [])),

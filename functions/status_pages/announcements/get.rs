@@ -6,7 +6,7 @@ use runtime::{Caller, Context, Function, Id, Result, error::ErrorBody};
 use super::{super::SERVICE, Announcement, own};
 
 pub const FUNCTION: Function =
-    Function::new("announcement-get", SERVICE, "one of the caller's announcements")
+    Function::new("announcement-get", SERVICE, "returns one of the caller's announcements")
         .http(runtime::http!(handle));
 
 #[utoipa::path(

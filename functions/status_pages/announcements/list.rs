@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 use super::{super::SERVICE, Announcement, columns};
 
 pub const FUNCTION: Function =
-    Function::new("announcement-list", SERVICE, "the caller's announcements, newest first")
+    Function::new("announcement-list", SERVICE, "lists the caller's announcements, newest first")
         .http(runtime::http!(handle));
 
 #[derive(Deserialize, IntoParams)]

@@ -11,12 +11,9 @@ use super::{
     Badge, columns,
 };
 
-pub const FUNCTION: Function = Function::new(
-    "badge-create",
-    SERVICE,
-    "makes an endpoint's badge, or answers with the one that is there",
-)
-.http(runtime::http!(handle));
+pub const FUNCTION: Function =
+    Function::new("badge-create", SERVICE, "creates an endpoint's badge, or returns the existing one")
+        .http(runtime::http!(handle));
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

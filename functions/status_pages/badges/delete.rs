@@ -7,7 +7,7 @@ use runtime::{Caller, Context, Error, Function, Id, Result, error::ErrorBody, on
 use super::super::SERVICE;
 
 pub const FUNCTION: Function =
-    Function::new("badge-delete", SERVICE, "removes a badge; its token shows nothing any more")
+    Function::new("badge-delete", SERVICE, "deletes a badge; its token becomes invalid")
         .http(runtime::http!(handle));
 
 #[utoipa::path(

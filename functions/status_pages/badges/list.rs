@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 use super::{super::SERVICE, Badge, columns};
 
 pub const FUNCTION: Function =
-    Function::new("badge-list", SERVICE, "the caller's badges").http(runtime::http!(handle));
+    Function::new("badge-list", SERVICE, "lists the caller's badges").http(runtime::http!(handle));
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

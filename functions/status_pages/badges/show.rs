@@ -20,7 +20,7 @@ use super::super::{
 };
 
 pub const FUNCTION: Function =
-    Function::new("badge-show", SERVICE, "what a badge says, for everybody who has its token")
+    Function::new("badge-show", SERVICE, "returns the data of a badge to anyone with its token")
         .http(runtime::http!(handle));
 
 #[derive(Deserialize, IntoParams)]

@@ -74,7 +74,7 @@ on_both! {
         world.call(Some(1), "PATCH", &path, Some(json!({"enabled": false}))).await.json(200);
         send(&world, &request).await;
         let log = world.deliveries(1).await;
-        assert_eq!((&log[0]["status"], &log[0]["error"]), (&json!("failed"), &json!("Not sent: the channel was switched off meanwhile.")));
+        assert_eq!((&log[0]["status"], &log[0]["error"]), (&json!("failed"), &json!("Not sent: the notification was disabled.")));
         assert_eq!(hook.asked().len(), 0);
 
         // A retry after it is enabled again: sent once only, even if another request is still under way.
