@@ -183,8 +183,8 @@ impl Db {
 }
 
 /// sqlx's own task for idle connections may spin forever in one call, and block everything on its thread
-/// (sqlx issue 3645, also in 0.9.0). So neither of its two time-outs is set, and [`close_idle`] does the
-/// work instead.
+/// (sqlx issue 3645, also in 0.9.0). So neither of its two time-outs is set. An idle connection is closed when its turn
+/// comes, or all are, by [`close_idle`], when nobody used the pool.
 fn postgres_pool(max_connections: u32, options: PgConnectOptions) -> PgPool {
     let is_used = Arc::new(AtomicBool::new(false));
     let used = Arc::clone(&is_used);
@@ -197,6 +197,10 @@ fn postgres_pool(max_connections: u32, options: PgConnectOptions) -> PgPool {
         .test_before_acquire(false)
         .before_acquire(|connection, used| {
             Box::pin(async move {
+                // The oldest comes first: others were used since, and are enough.
+                if used.idle_for > IDLE_TIMEOUT {
+                    return Ok(false);
+                }
                 if used.idle_for > TRUSTED {
                     check_alive(connection).await?;
                 }

@@ -74,9 +74,7 @@ pub(super) async fn unwanted(
     let (outcome, why) = match state {
         DeliveryState::Wanted => return Ok(None),
         DeliveryState::Deleted | DeliveryState::Done => return Ok(Some(Reply::NONE)),
-        DeliveryState::Disabled => {
-            (DeliveryOutcome::Failed, "Not sent: the notification was disabled.")
-        }
+        DeliveryState::Disabled => (DeliveryOutcome::Failed, "Not sent: the notification was disabled."),
         DeliveryState::Superseded => {
             (DeliveryOutcome::Superseded, "Not sent: the endpoint was paused meanwhile.")
         }

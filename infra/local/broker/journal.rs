@@ -55,6 +55,18 @@ pub struct Waiting {
 }
 
 impl Waiting {
+    #[cfg(test)]
+    pub fn of_attempts(attempts: u32, due: DateTime<Utc>) -> Self {
+        Self {
+            id: 1,
+            event_id: 1,
+            owner: String::new(),
+            attempts,
+            due_micros: due.timestamp_micros(),
+            error: None,
+        }
+    }
+
     pub fn due(&self) -> DateTime<Utc> {
         DateTime::from_timestamp_micros(self.due_micros).unwrap_or(DateTime::UNIX_EPOCH)
     }

@@ -43,8 +43,6 @@ const AT_ONCE_WITHOUT_DATABASE: usize = 512;
 const MAX_READ_OF_OWNER: usize = 32;
 /// Maximum pause between attempts. A dead letter is retried without end.
 const MAX_PAUSE: Duration = Duration::from_secs(600);
-/// A delivery that is due later than this was postponed before the clock was set back: it is due now.
-const MAX_POSTPONEMENT: chrono::TimeDelta = chrono::TimeDelta::hours(1);
 /// Failed attempts at one event after which its queue counts as failing: one failure may be an accident.
 const MIN_FAILURES: u32 = 3;
 /// Maximum length of an error's data before encoding, as in Knative.
@@ -91,6 +89,15 @@ impl Queue {
         self.trigger.as_ref().is_some_and(|trigger| event.matches(&trigger.filter))
     }
 
+    /// The pause after so many failed attempts.
+    fn pause(&self, attempts: u32) -> Duration {
+        match self.delivery() {
+            _ if attempts == 0 => Duration::ZERO,
+            None => Duration::from_secs(1 << attempts.min(10)).min(MAX_PAUSE),
+            Some(delivery) => delivery.pause(attempts),
+        }
+    }
+
     pub fn delivery(&self) -> Option<&Delivery> {
         self.trigger.as_ref().map(|trigger| &trigger.delivery)
     }
@@ -116,7 +123,8 @@ pub async fn run(queue: Arc<Queue>, broker: Broker, apps: Arc<Apps>, life: Life)
                     broker.readiness().works(&Part::BrokerReads);
                     let may_be_more = waiting.len() >= max && max < free;
                     let chosen;
-                    (chosen, next) = choose(waiting, &under_way, free, broker.clock().now());
+                    let now = broker.clock().now();
+                    (chosen, next) = choose(waiting, &under_way, free, now, |attempts| queue.pause(attempts));
                     if may_be_more && !chosen.is_empty() {
                         next = Some(broker.clock().now());
                     }
@@ -162,6 +170,7 @@ fn choose(
     under_way: &HashMap<i64, UnderWay>,
     mut free: usize,
     now: DateTime<Utc>,
+    pause: impl Fn(u32) -> Duration,
 ) -> (Vec<Waiting>, Option<DateTime<Utc>>) {
     let mut held = HashMap::<String, usize>::new();
     for UnderWay { owner, .. } in under_way.values() {
@@ -169,7 +178,8 @@ fn choose(
     }
     let (mut due, mut next) = (BTreeMap::<String, VecDeque<Waiting>>::new(), None);
     for waiting in waiting {
-        if waiting.due() > now && waiting.due() <= now + MAX_POSTPONEMENT {
+        // A delivery that is due later than after its pause was stored before the clock was set back: it is due now.
+        if waiting.due() > now && waiting.due() <= now + pause(waiting.attempts) {
             next = next.or(Some(waiting.due()));
         } else {
             due.entry(waiting.owner.clone()).or_default().push_back(waiting);
@@ -220,10 +230,8 @@ async fn deliver(queue: &Queue, broker: &Broker, apps: &Apps, waiting: Waiting) 
         }
         Outcome::Failed { code, data, final_ } => {
             let (subscriber, queue_name) = (queue.subscriber, &queue.name);
-            let pause = match queue.delivery() {
-                None => Some(Duration::from_secs(1 << attempts.min(10)).min(MAX_PAUSE)),
-                Some(delivery) => (!final_ && attempts <= delivery.retry).then(|| delivery.pause(attempts)),
-            };
+            let is_last = |delivery: &Delivery| final_ || attempts > delivery.retry;
+            let pause = (!queue.delivery().is_some_and(is_last)).then(|| queue.pause(attempts));
             let sink = queue.delivery().and_then(|delivery| delivery.dead_letter_sink);
             match (pause, sink) {
                 (Some(pause), _) => {
@@ -250,7 +258,13 @@ async fn deliver(queue: &Queue, broker: &Broker, apps: &Apps, waiting: Waiting) 
                     Step::Bury { delivery: waiting.id, queue: dead_letters(sink), due: now, error }
                 }
                 (None, None) => {
-                    tracing::error!(queue = queue_name, code, attempts, error = data, "given up, and lost");
+                    tracing::error!(
+                        queue = queue_name,
+                        code,
+                        attempts,
+                        error = data,
+                        "delivery dropped: no dead-letter sink"
+                    );
                     Step::Acknowledge { delivery: waiting.id, reply: None }
                 }
             }
@@ -336,4 +350,26 @@ fn outcome(response: Response<Bytes>) -> Outcome {
         );
     let body = &body[..body.len().min(ERROR_DATA)];
     Outcome::Failed { code, data: String::from_utf8_lossy(body).into_owned(), final_: !again }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn delivery_stored_before_the_clock_was_set_back_begins_at_once() {
+        let now: DateTime<Utc> = "2026-03-01T12:00:00Z".parse().expect("a time");
+        let begins = |attempts, seconds| {
+            let waiting = vec![Waiting::of_attempts(attempts, now + TimeDelta::seconds(seconds))];
+            let pause =
+                |attempts: u32| Duration::from_secs(if attempts == 0 { 0 } else { 1_u64 << attempts });
+            choose(waiting, &HashMap::new(), 16, now, pause).0.len() == 1
+        };
+        assert!(begins(0, -1) && begins(0, 0) && begins(3, -1));
+        assert!(!begins(3, 8), "in its pause");
+        assert!(begins(3, 9), "longer than its pause");
+        assert!(begins(0, 2400), "new, of a clock that was ahead");
+    }
 }
