@@ -6,7 +6,9 @@ use utoipa::openapi::HttpMethod;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::PathItemExt as _;
 
-use crate::{Context, Db, FromEnv, caller::GatewayConfig};
+use crate::Context;
+#[cfg(feature = "openapi")]
+use crate::{Db, FromEnv, caller::GatewayConfig};
 
 /// One function: its name, purpose and triggers. Routes, OpenAPI, Knative Services and Kong's
 /// configuration derive from this.
